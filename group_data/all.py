@@ -1,0 +1,60 @@
+"""The defaults of every lab, one paragraph each; an inventory or `--data name=value` overrides."""
+
+import os
+from pathlib import Path
+
+# The name of the lab: of its cluster, its Docker network and its folder.
+lab = os.environ.get("SOPSLAB_LAB", "lab")
+
+# Everything sops-lab keeps: store/ (tools and images), bin/ (links to them), labs/<lab>/ (keys,
+# Git data, kubeconfig, the learner's working copy).
+root = os.environ.get("SOPSLAB_ROOT") or str(
+    Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sops-lab"
+)
+
+# Where tools and images come from: `upstream` (release files and registry images), `modules`
+# (built from Go modules and Debian packages), or `auto`: the first that answers.
+artifact_source = "auto"
+
+# Bases of the upstream source; a mirror is named here. `images` replaces the registry of every
+# image reference.
+mirrors = {
+    "releases": "https://github.com",
+    "kubernetes": "https://dl.k8s.io",
+    "images": None,
+}
+
+# What is pinned.
+catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
+
+# `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name.
+cluster_provider = "kind"
+kubeconfig = None
+context = None
+
+# The port of the API server on loopback; None lets kind choose a free one.
+api_port = None
+
+# The embedded Git server: where it listens on this machine.
+git_bind = "127.0.0.1"
+git_port = 8418
+
+# Any other Git server instead: its base URL, the one the cluster sees if that differs, and who
+# pushes there. Put the password into a lab file of mode 0600 or into SOPSLAB_GIT_PASSWORD.
+git_url = None
+git_cluster_url = None
+git_username = None
+git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
+
+# Who works in the environment `develop`.
+learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
+
+# Which side is right when the key in the store and the key in the cluster differ: `store` or
+# `cluster`. None stops the run and shows both public keys.
+key_from = None
+
+# Go on although the preflight says that the machine is too small.
+force = False
+
+# Whether `teardown.py` removes keys, Git data and the store, too.
+purge = False

@@ -1,0 +1,23 @@
+"""Where things of the project lie, and the names that the chapter gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+TEMPLATES = PROJECT / "templates"
+PLATFORM = PROJECT / "flux"
+
+ENVIRONMENT = "develop"
+NAMESPACE = "develop"
+KUSTOMIZATION = "secrets-develop"
+FLUX_NAMESPACE = "flux-system"
+KEY_SECRET = "sops-age"
+KEY_ENTRY = "age.agekey"
+CANARY_PATH = f"flux/secrets/{ENVIRONMENT}/lab-canary.yaml"
+
+RECEIVER = "lab"
+# In the range of NodePorts; it is reached inside the lab's own network only.
+RECEIVER_PORT = 30829
+# In the part of kind's Service range that is never handed out by itself.
+ARTIFACT_ADDRESS = "10.96.0.80"

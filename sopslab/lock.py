@@ -1,0 +1,54 @@
+"""One run at a time for a lab."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+from sopslab.errors import Exit, LabError
+
+# Kept open for as long as the process lives: the kernel lets go of the lock when it ends, however
+# it ends, so that a lock is never stale.
+_held: dict[str, IO[str]] = {}
+
+
+def hold(path: Path, patience: float = 0) -> None:
+    """Hold the lock file `path` until this process ends; holding it twice is no error.
+
+    + patience: seconds to wait for another run to finish
+
+    Raises LabError (exit code LOCKED) that names the process which holds it, or (HOST) where no
+    such file can be.
+    """
+    if str(path) in _held:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("a+")
+    except OSError as error:
+        raise LabError(
+            f"{path} cannot be written ({error.strerror}): choose another root with SOPSLAB_ROOT",
+            Exit.HOST,
+        ) from None
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                file.close()
+                raise LabError(
+                    f"this lab is being worked on by process {holder}: wait for it to finish",
+                    Exit.LOCKED,
+                ) from None
+            time.sleep(0.2)
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    _held[str(path)] = file
