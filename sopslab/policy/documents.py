@@ -1,0 +1,259 @@
+"""Strict, bounded reading of YAML and JSON into node trees that know their lines.
+
+Nodes are PyYAML's: nothing is constructed, so no tag can run code, duplicate keys stay visible
+and an aliased node is one object. Bounds: libyaml stops at 1,000 levels; what aliases would
+expand to is counted, not expanded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sopslab.policy.findings import Undecidable
+
+MAX_TEXT = 5 * 1024 * 1024
+"""Flux decrypts no larger file (kustomize-controller, maxEncryptedFileSize)."""
+MAX_EXPANDED = 1_000_000
+"""Nodes a document may have once its aliases are expanded."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Node = yaml.nodes.Node
+Mapping = yaml.nodes.MappingNode
+Sequence = yaml.nodes.SequenceNode
+Scalar = yaml.nodes.ScalarNode
+
+STRING = "tag:yaml.org,2002:str"
+NULL = "tag:yaml.org,2002:null"
+MERGE = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The documents that could be read, and the line at which reading stopped (0: it did not)."""
+
+    documents: tuple[Node, ...]
+    error_line: int = 0
+
+
+def line_of(node: Node) -> int:
+    """Return the 1-based line at which *node* starts."""
+    return int(node.start_mark.line) + 1
+
+
+def parse(text: str) -> Parsed:
+    """Read all documents of *text*, YAML or JSON.
+
+    Raises Undecidable for text over 5 MiB, nested too deeply, or expanding without bound.
+    """
+    if len(text) > MAX_TEXT:
+        raise Undecidable("is larger than 5 MiB")
+    documents: list[Node] = []
+    error_line = 0
+    try:
+        for document in yaml.compose_all(text, Loader=_Loader):
+            documents.append(document)
+    except RecursionError:
+        raise Undecidable("is nested too deeply") from None
+    except yaml.YAMLError as error:
+        if "nest" in str(getattr(error, "problem", "")):
+            raise Undecidable("is nested too deeply") from None
+        mark = getattr(error, "problem_mark", None)
+        error_line = int(mark.line) + 1 if mark else 1
+    except ValueError:
+        # Lone surrogates, as they come from JSON escapes, cannot be handed to libyaml.
+        error_line = 1
+    if error_line and text.lstrip()[:1] in ("{", "["):
+        from_json = _parse_json(text)
+        if from_json:
+            documents, error_line = from_json, 0
+    if "*" in text:
+        for document in documents:
+            _refuse_bombs(document)
+    return Parsed(tuple(documents), error_line)
+
+
+def _parse_json(text: str) -> list[Node]:
+    """Return the concatenated JSON values of *text* as nodes, or nothing if it is not JSON.
+
+    JSON that is not YAML (tabs as indentation, ``\\/``, surrogate pairs) comes here.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_Pairs, strict=False)
+    documents: list[Node] = []
+    position = len(text) - len(text.lstrip())
+    try:
+        while position < len(text):
+            value, end = decoder.raw_decode(text, position)
+            documents.append(_Lines(text, position).node(value))
+            rest = text[end:]
+            position = end + len(rest) - len(rest.lstrip())
+    except ValueError:
+        return []
+    except RecursionError:
+        raise Undecidable("is nested too deeply") from None
+    return documents
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object, duplicates included."""
+
+
+class _Lines:
+    """Turns JSON values into nodes; the line of a member is where its key is found next."""
+
+    def __init__(self, text: str, position: int) -> None:
+        self._text, self._position = text, position
+        self._counted, self._line = 0, 0
+
+    def _advance(self, key: str) -> None:
+        found = self._text.find(json.dumps(key, ensure_ascii=False), self._position)
+        if found >= 0:
+            self._position = found + 1
+        self._line += self._text.count("\n", self._counted, self._position)
+        self._counted = self._position
+
+    def node(self, value: Any) -> Node:
+        """Return *value* as a node."""
+        mark = yaml.Mark("", 0, self._line, 0, None, 0)
+        if isinstance(value, _Pairs):
+            pairs: list[tuple[Node, Node]] = []
+            for key, member in value:
+                self._advance(key)
+                here = yaml.Mark("", 0, self._line, 0, None, 0)
+                pairs.append((Scalar(STRING, key, here, here), self.node(member)))
+            return Mapping("tag:yaml.org,2002:map", pairs, mark, mark)
+        if isinstance(value, list):
+            items = [self.node(item) for item in value]
+            return Sequence("tag:yaml.org,2002:seq", items, mark, mark)
+        if value is None:
+            return Scalar(NULL, "", mark, mark)
+        if isinstance(value, str):
+            return Scalar(STRING, value, mark, mark)
+        return Scalar("tag:yaml.org,2002:int", json.dumps(value), mark, mark)
+
+
+def children(node: Node) -> list[Node]:
+    """Return the keys and values, or the items, of *node*."""
+    if isinstance(node, Mapping):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, Sequence) else []
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield every node under *root* once, however often it is aliased."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        stack.extend(reversed(children(node)))
+
+
+def _refuse_bombs(root: Node) -> None:
+    """Raise Undecidable if the aliases of *root* form a cycle or expand beyond the bound."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            open_nodes.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children(node))
+            if sizes[id(node)] > MAX_EXPANDED:
+                raise Undecidable("expands to too much through aliases")
+            continue
+        if id(node) in sizes:
+            continue
+        if id(node) in open_nodes:
+            raise Undecidable("contains itself through an alias")
+        open_nodes.add(id(node))
+        stack.append((node, True))
+        for child in children(node):
+            if id(child) in open_nodes:
+                raise Undecidable("contains itself through an alias")
+            if id(child) not in sizes:
+                stack.append((child, False))
+
+
+def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
+    """Return (key, key node, value) of a mapping, merge keys (``<<``) resolved, own keys first.
+
+    Anything but a mapping has no entries. A key that is no scalar appears as the empty string.
+    """
+    if not isinstance(node, Mapping):
+        return []
+    own: list[tuple[str, Node, Node]] = []
+    merged: list[Node] = []
+    for key, value in node.value:
+        if key.tag == MERGE or (isinstance(key, Scalar) and key.value == "<<"):
+            merged.extend(value.value if isinstance(value, Sequence) else [value])
+        else:
+            own.append((key.value if isinstance(key, Scalar) else "", key, value))
+    for other in merged:
+        taken = {key for key, _, _ in own}
+        own.extend(entry for entry in entries(other) if entry[0] not in taken)
+    return own
+
+
+def get(node: Node | None, *keys: str) -> Node | None:
+    """Return the value under *keys* of nested mappings; of duplicates the last one."""
+    for wanted in keys:
+        node = next((value for key, _, value in reversed(entries(node)) if key == wanted), None)
+    return node
+
+
+def fields(node: Node | None) -> dict[str, Node]:
+    """Return the entries of a mapping by key; of duplicates the last own one."""
+    return {key: value for key, _, value in entries(node)}
+
+
+def text_of(node: Node | None) -> str:
+    """Return the text of a scalar that is not null, else the empty string."""
+    if isinstance(node, Scalar) and not is_null(node):
+        return str(node.value)
+    return ""
+
+
+def is_null(node: Node) -> bool:
+    """True for null in any of its spellings."""
+    return isinstance(node, Scalar) and node.tag == NULL
+
+
+def duplicate_keys(root: Node) -> Iterator[tuple[str, int]]:
+    """Yield (key, line) of every key that its mapping already has."""
+    for node in walk(root):
+        if isinstance(node, Mapping):
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, Scalar) and key.tag != MERGE:
+                    if key.value in seen:
+                        yield key.value, line_of(key)
+                    seen.add(key.value)
+
+
+def leaves(node: Node) -> Iterator[tuple[tuple[str, ...], Scalar]]:
+    """Yield (path, scalar) of every leaf under *node*, each scalar object once."""
+    seen: set[int] = set()
+    stack: list[tuple[tuple[str, ...], Node]] = [((), node)]
+    while stack:
+        path, current = stack.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, Scalar):
+            yield path, current
+        elif isinstance(current, Sequence):
+            stack.extend(
+                ((*path, str(index)), item)
+                for index, item in reversed(list(enumerate(current.value)))
+            )
+        else:
+            stack.extend(((*path, key), value) for key, _, value in reversed(entries(current)))

@@ -1,0 +1,247 @@
+"""The policy itself: what is looked for in one file, and the run over a set of files."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sopslab.policy import documents, keys, manifests, passwords, placeholders, sops, templates
+from sopslab.policy.documents import Mapping, Node, Sequence
+from sopslab.policy.files import Path
+from sopslab.policy.findings import GITLEAKS_PREFIX, Finding, Hit, Report, Undecidable, key_path
+from sopslab.policy.recipients import Rules, Trusted
+from sopslab.policy.scanner import Gitleaks, Leak, ScannerError
+from sopslab.policy.secrets import Place, is_secret
+from sopslab.policy.sources import MAX_BLOB, SUBMODULE, SYMLINK, Blob, Source, SourceError
+
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_TRIGGERS = ("ecret", "auths", "users", "client-key-data", '"sops"', "sops:")
+_MANIFEST_START = re.compile(
+    r"(?:[ \t]*(?:(?:#|---|%YAML).*)?\r?\n)*[ \t]*"
+    r"(?:[\"']?(?:apiVersion|kind|metadata|data|stringData|type|items|sops|users|auths)[\"']?\s*:"
+    r"|\{|\[)"
+)
+_KUSTOMIZATION = re.compile(r"kustomization(?:\.ya?ml)?")
+
+
+def decode(data: bytes) -> str:
+    """Return the text of *data*, empty if it is binary."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    head = data[:4096]
+    zeros = head.count(b"\0")
+    if zeros:
+        # UTF-16 without a mark: every other byte of ASCII text is zero.
+        for encoding, half in (("utf-16-le", head[1::2]), ("utf-16-be", head[0::2])):
+            if zeros * 2 >= len(head) - 1 and half.count(b"\0") == zeros:
+                return data.decode(encoding, "replace")
+        return ""
+    return data.decode("utf-8-sig", "replace")
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """What is kept of a file until gitleaks has answered."""
+
+    path: str
+    commit: str
+    is_docs: bool
+    known: set[int]
+    sealed: set[int]
+
+    def accepts(self, leak: Leak) -> bool:
+        """True if *leak* counts: not where we know better, and in prose only by a token's form."""
+        unsure = leak.is_generic and (self.is_docs or leak.line in self.known)
+        return not unsure and leak.line not in self.sealed
+
+
+class File:
+    """One file under judgement."""
+
+    def __init__(self, blob: Blob, rules: Rules, source: Source) -> None:
+        self.blob = blob
+        self.kind = Path(blob.path)
+        self.text = decode(blob.data)
+        self.place = Place(
+            blob.path,
+            self.kind.in_secrets_tree,
+            lambda: rules.expected(blob.path, self.kind.in_secrets_tree),
+            lambda path: source.read(blob.commit, path),
+        )
+
+    def hits(self) -> Iterator[Hit]:
+        """Yield everything but what gitleaks finds. Raises Undecidable."""
+        if self.blob.mode in (SYMLINK, SUBMODULE):
+            if self.kind.in_secrets_tree:
+                yield Hit(1, "not-a-regular-file", "a link where secrets are kept")
+            return
+        if len(self.blob.data) > MAX_BLOB:
+            raise Undecidable("is larger than 64 MiB")
+        yield from keys.scan(self.blob.data, self.kind.is_docs)
+        if self.kind.in_secrets_tree and len(self.blob.data) > documents.MAX_TEXT:
+            yield Hit(1, "too-large", "larger than 5 MiB")
+            return
+        yield from self.kind.forbidden(self.blob.data, self.text)
+        if self._is_flat():
+            yield from self._flat()
+        elif self._is_structured():
+            yield from self._structured()
+        else:
+            yield from self._free_text()
+        if not self.kind.is_docs and not self.kind.is_source and not self.kind.is_lock:
+            yield from passwords.in_text(self.text)
+
+    def _is_flat(self) -> bool:
+        if self.kind.is_docs or self.kind.is_source or self.kind.is_structured:
+            return False
+        return self.kind.is_dotenv or "sops_mac" in self.text or "[sops]" in self.text
+
+    def _is_structured(self) -> bool:
+        if self.kind.is_structured:
+            return not self.kind.is_lock
+        if self.kind.is_source or len(self.text) > documents.MAX_TEXT:
+            return False
+        return any(word in self.text for word in _TRIGGERS) and bool(
+            _MANIFEST_START.match(self.text)
+        )
+
+    def _flat(self) -> Iterator[Hit]:
+        """Yield the findings of dotenv and INI files."""
+        found = sops.flat_metadata(self.text)
+        if found is not None:
+            yield from found.problems()
+            yield from self.place.expected().problems(found)
+            for line, key, _ in sops.flat_plaintext(self.text, found):
+                message = f"{key_path(key)} is in plain text in an encrypted file"
+                yield Hit(line, "secret-plaintext", message)
+        elif self.kind.is_real_dotenv and not self.kind.is_example:
+            for line, key, value in sops.flat_plaintext(self.text):
+                if not placeholders.is_placeholder(value):
+                    yield Hit(line, "dotenv-values", f"{key_path(key)} has a value")
+        else:
+            yield from passwords.in_lines(self.text)
+            yield from self._must_be_encrypted()
+        # A line that looks like metadata must not hide a manifest.
+        yield from templates.plaintext_secrets(self.text)
+
+    def _free_text(self) -> Iterator[Hit]:
+        if self.kind.is_source and not self.kind.is_test_code:
+            yield from passwords.in_source(self.text)
+        if self.kind.is_docs or self.kind.is_source or self.kind.is_lock:
+            return
+        yield from passwords.in_lines(self.text)
+        yield from templates.plaintext_secrets(self.text)
+        yield from self._must_be_encrypted()
+
+    def _must_be_encrypted(self) -> Iterator[Hit]:
+        if self.kind.in_secrets_tree and not self.kind.may_be_plain and self.blob.data.strip():
+            yield Hit(1, "not-encrypted", "a file in plain text where secrets are kept")
+
+    def _structured(self) -> Iterator[Hit]:
+        """Yield the findings of YAML and JSON files."""
+        if len(self.text) > documents.MAX_TEXT:
+            yield from templates.plaintext_secrets(self.text)
+            return
+        yield from templates.commented_secrets(self.text)
+        parsed = documents.parse(self.text)
+        if parsed.error_line:
+            if self.kind.in_secrets_tree:
+                yield Hit(parsed.error_line, "unreadable", "not valid YAML or JSON")
+            yield from templates.plaintext_secrets(self.text)
+            if not self.kind.is_docs:
+                yield from passwords.in_lines(self.text)
+        for document in parsed.documents:
+            # Prose that happens to be YAML is one scalar.
+            if isinstance(document, Mapping | Sequence):
+                yield from manifests.check(document, self.place)
+            yield from self._belongs(document)
+
+    def _belongs(self, document: Node) -> Iterator[Hit]:
+        """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""
+        if not self.kind.in_secrets_tree or self.kind.may_be_plain or documents.is_null(document):
+            return
+        found = documents.get(document, "kind"), documents.get(document, "apiVersion")
+        named = all(documents.text_of(node) for node in found)
+        if not named and not _KUSTOMIZATION.fullmatch(self.kind.name):
+            block = sops.metadata(document)
+            if block is None and not is_secret(documents.fields(document)):
+                line = documents.line_of(document)
+                yield Hit(line, "not-encrypted", "a document in plain text where secrets are kept")
+
+    @property
+    def for_gitleaks(self) -> str:
+        """The text that gitleaks has to see; lock files are full of hashes."""
+        return "" if self.kind.is_lock or self.blob.mode == SYMLINK else self.text
+
+
+def check(source: Source, trusted: Trusted) -> Report:
+    """Judge every file of *source*.
+
+    Whatever keeps a file from being judged ends in ``Report.undecided``, never in silence.
+    """
+    report = Report()
+    scanner: Gitleaks | None = None
+    fed: list[_Fed] = []
+    rules: dict[str, Rules] = {}
+    found: set[Finding] = set()
+    try:
+        scanner = Gitleaks()
+    except ScannerError as error:
+        report.undecided.append(str(error))
+    try:
+        for blob in source.blobs():
+            report.checked += 1
+            if blob.commit not in rules:
+                rules[blob.commit] = _rules(source, blob.commit, trusted)
+            file = File(blob, rules[blob.commit], source)
+            hits: list[Hit] = []
+            try:
+                hits.extend(file.hits())
+            except SourceError:
+                raise
+            except Undecidable as error:
+                report.undecided.append(f"{blob.path} {error}")
+            except RecursionError:
+                report.undecided.append(f"{blob.path} is nested too deeply")
+            except Exception as error:
+                # The text of an unforeseen error could hold a value, so only its kind is shown.
+                report.undecided.append(f"{blob.path} cannot be judged: {type(error).__name__}")
+            found.update(hit.at(blob.path, blob.commit) for hit in _distinct(hits))
+            if scanner is not None and file.for_gitleaks:
+                scanner.feed(file.for_gitleaks)
+                known = {hit.line for hit in hits}
+                fed.append(
+                    _Fed(blob.path, blob.commit, file.kind.is_docs, known, file.place.sealed)
+                )
+        for leak in scanner.finish() if scanner is not None else ():
+            fed_file = fed[leak.text]
+            if fed_file.accepts(leak):
+                hit = Hit(leak.line, GITLEAKS_PREFIX + leak.rule, "looks like a secret to gitleaks")
+                found.add(hit.at(fed_file.path, fed_file.commit))
+    except (SourceError, ScannerError) as error:
+        report.undecided.append(str(error))
+    finally:
+        if scanner is not None:
+            scanner.close()
+    report.findings = sorted(found)
+    return report
+
+
+def _distinct(hits: list[Hit]) -> Iterator[Hit]:
+    """Yield *hits* without passwords on lines that another rule already names."""
+    named = {hit.line for hit in hits if hit.rule != "password"}
+    for hit in hits:
+        if hit.rule != "password" or hit.line not in named:
+            yield hit
+
+
+def _rules(source: Source, commit: str, trusted: Trusted) -> Rules:
+    return Rules(lambda path: source.read(commit, path), source.is_top, trusted)

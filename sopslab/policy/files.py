@@ -1,0 +1,143 @@
+"""What a path says: its kind, whether it may be committed at all, and what it must then contain.
+
+Names come from the file formats of the tools: OpenSSH, Git, curl, npm, PyPI, Docker, Terraform.
+A name alone is not enough where the same name may hold something harmless; then the content
+decides.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from sopslab.policy import keys, placeholders, sops
+from sopslab.policy.findings import Hit
+from sopslab.policy.lines import Lines
+
+_BACKUP = re.compile(
+    r"(?:\.(?:tmp|temp|bak|backup|old|orig|save|swp|tpl|tmpl|j2|gotmpl|new|copy|disabled|dist|"
+    r"example|sample|template|rej|\d+)|~)+$"
+)
+_STRUCTURED = re.compile(r"\.(?:ya?ml|json|json5|jsonc|kubeconfig|dockerconfigjson|dockercfg)$")
+_DOCS = re.compile(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc|txt|html?|tex|po)$")
+_SOURCE = re.compile(
+    r"\.(?:go|py|pyi|js|mjs|cjs|ts|jsx|tsx|java|kt|scala|rb|rs|c|h|cc|cpp|hpp|cs|php|swift|m|lua|"
+    r"pl|pm|ex|exs|erl|hs|ml|clj|r|jl|dart|vue|svelte|css|scss|proto|sql|ipynb|rego|cue)$"
+)
+_TEST_CODE = re.compile(
+    r"(?:^|/)(?:tests?|testdata|testing|spec|fixtures|mocks?|e2e|__tests__)/|_test\.\w+$|"
+    r"(?:^|/)test_[^/]*$|\.(?:spec|test)\.\w+$"
+)
+_LOCKS = re.compile(
+    r"(?:^|/)(?:go\.(?:sum|mod|work\.sum)|package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|"
+    r"pnpm-lock\.yaml|poetry\.lock|pipfile\.lock|uv\.lock|cargo\.lock|composer\.lock|gemfile\.lock|"
+    r"flake\.lock|chart\.lock|requirements[\w.-]*\.txt)$"
+)
+_SECRETS_TREE = re.compile(r"(?:^|/)flux/secrets(?:/|$)")
+_FREE_IN_TREE = re.compile(
+    r"(?:^|/)(?:\.git(?:keep|ignore|attributes)|\.keep|\.sops\.yaml|\.sourceignore|\.editorconfig|"
+    r"license|[^/]+\.(?:md|rst|adoc|pub|pub\.asc|pub\.gpg|crt|cert))$"
+)
+_SSH_KEY = re.compile(r"(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:[-_.][^/]*)?$")
+_KEY_STORE = re.compile(r"\.(?:pfx|p12|pkcs12|jks|jceks|bks|keystore|kdbx?|ppk|p8|pkcs8|agepkey)$")
+_AGE_KEY = re.compile(r"\.agekey$|(?:^|/)(?:age[-_.]?)?keys?\.age$")
+_OPENPGP = re.compile(r"\.(?:gpg|pgp|key|kbx)$")
+_STATE = re.compile(r"\.tfstate(?:\.[^/]*)?$")
+_EXAMPLE = re.compile(r"[.-](?:example|sample|template|dist|tmpl|tpl|defaults?)(?:\.|$)")
+_DOTENV = re.compile(r"(?:^|/)(?:\.env(?:rc)?(?:\.[^/]*)?|[^/]+\.env(?:\.local)?)$")
+_REAL_DOTENV = re.compile(r"(?:^|/)\.env(?:\.[^/]*)?$")
+
+_CREDENTIALS: tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"(?:^|/)[._]netrc$"),
+        re.compile(r"\b(?:password|passwd|account)\s+(\S+)"),
+        "a password for a machine",
+    ),
+    (
+        re.compile(r"(?:^|/)\.git-credentials$"),
+        re.compile(r"://[^\s:/@]*:([^\s@]+)@"),
+        "a Git password",
+    ),
+    (
+        re.compile(r"(?:^|/)\.?(?:npmrc|yarnrc(?:\.yml)?)$"),
+        re.compile(
+            r"(?:_authToken|_auth|_password|npmAuthToken|npmAuthIdent)\b[\s\"]*[=:]\s*(\S+)"
+        ),
+        "an npm token",
+    ),
+    (
+        re.compile(r"(?:^|/)\.pypirc$"),
+        re.compile(r"^[ \t]*password[ \t]*[=:][ \t]*(\S+)", re.MULTILINE),
+        "a password for a package index",
+    ),
+    (
+        re.compile(
+            r"(?:^|/)\.?(?:pgpass|my\.cnf|s3cfg|boto|vault-token|fetchmailrc|esmtprc|msmtprc)$"
+        ),
+        re.compile(r"(?::|=|\b|^)[ \t]*([^\s:=]{6,})[ \t]*$", re.MULTILINE),
+        "a stored credential",
+    ),
+)
+_NETRC_LINE = re.compile(
+    r"^[ \t]*machine[ \t]+\S+[ \t]+login[ \t]+\S+[ \t]+password[ \t]+(\S+)", re.MULTILINE
+)
+
+
+class Path:
+    """What is known about a file from its path alone."""
+
+    def __init__(self, path: str) -> None:
+        lowered = path.lower()
+        self.name = posixpath.basename(lowered)
+        bare = _BACKUP.sub("", lowered)
+        self.is_structured = bool(_STRUCTURED.search(bare))
+        self.is_docs = bool(_DOCS.search(lowered)) and not self.is_structured
+        self.is_source = bool(_SOURCE.search(bare))
+        self.is_test_code = self.is_source and bool(_TEST_CODE.search(lowered))
+        self.is_lock = bool(_LOCKS.search(lowered))
+        self.is_dotenv = bool(_DOTENV.search(lowered))
+        self.is_real_dotenv = bool(_REAL_DOTENV.search(lowered))
+        self.is_example = bool(_EXAMPLE.search(self.name))
+        self.in_secrets_tree = bool(_SECRETS_TREE.search(path))
+        self.may_be_plain = bool(_FREE_IN_TREE.search(lowered))
+        self._lowered, self._bare = lowered, bare
+
+    def forbidden(self, data: bytes, text: str) -> Iterator[Hit]:
+        """Yield why this file is a credential by its name; *text* is empty for binary content.
+
+        What sops encrypted as a whole may have any name, and so may an empty file or a template.
+        """
+        hits = list(self._by_name(data, text))
+        if not self.is_docs and not self.is_source:
+            hits.extend(_values(_NETRC_LINE, text, "a password for a machine"))
+        if hits and not placeholders.is_template(text) and not sops.is_encrypted_file(text):
+            yield from hits
+
+    def _by_name(self, data: bytes, text: str) -> Iterator[Hit]:
+        if not data.strip():
+            return
+        if _AGE_KEY.search(self._bare):
+            yield Hit(1, "key-age", "an age key file")
+        elif _SSH_KEY.search(self._bare) and not self._bare.endswith(".pub"):
+            if not text.startswith(("ssh-", "ecdsa-", "sk-")):
+                yield Hit(1, "key-private", "an SSH private key file")
+        elif _KEY_STORE.search(self._bare):
+            yield Hit(1, "key-store", "a key store")
+        elif _STATE.search(self._lowered):
+            yield Hit(1, "terraform-state", "a Terraform state file")
+        elif _OPENPGP.search(self._bare) and keys.is_secret_keyring(data):
+            yield Hit(1, "key-private", "an OpenPGP secret key")
+        for names, content, what in _CREDENTIALS:
+            if names.search(self._bare):
+                yield from _values(content, text, what)
+
+
+def _values(pattern: re.Pattern[str], text: str, what: str) -> Iterator[Hit]:
+    lines = Lines(text)
+    seen: set[int] = set()
+    for match in pattern.finditer(text):
+        line = lines.at(match.start(1))
+        if not placeholders.is_placeholder(match[1]) and line not in seen:
+            seen.add(line)
+            yield Hit(line, "credential-file", what)

@@ -1,0 +1,196 @@
+"""Secrets and credentials inside the documents of a YAML or JSON file, however deep they lie.
+
+Looked at: v1 Secrets on their own, in Lists, in other objects and in strings (ConfigMaps, Helm
+values, patches, the annotation of kubectl apply); what Kustomize makes Secrets from; kubeconfigs;
+registry credentials; other files that sops encrypted.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from sopslab.policy import documents, passwords, placeholders, secrets, sops, templates
+from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
+from sopslab.policy.findings import Hit, Undecidable, key_path
+from sopslab.policy.secrets import Place
+
+MAX_EMBEDDED = 3
+_EMBEDDED = ("ecret", "auths", "client-key-data")
+_KUBECONFIG_KEYS = ("client-key-data", "token", "password")
+_REGISTRY_KEYS = ("auth", "password", "identitytoken", "registrytoken")
+
+
+def check(document: Node, place: Place, depth: int = 0) -> Iterator[Hit]:
+    """Yield the findings of one document. Raises Undecidable if a part exceeds the bounds."""
+    lines: set[int] = set()
+    for hit in _parts(document, place, depth):
+        lines.add(hit.line)
+        yield hit
+    for hit in _whole(document, place):
+        # What a Secret already reported is not reported again as part of an encrypted file.
+        if hit.rule == "yaml-duplicate-key" or hit.line not in lines:
+            yield hit
+
+
+def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
+    """Yield what lies in the mappings and strings of *document*."""
+    held: list[Node] = []
+    for node in documents.walk(document):
+        if isinstance(node, Mapping):
+            found = documents.fields(node)
+            if secrets.is_secret(found) or any(node is item for item in held):
+                yield from secrets.check(node, document, place)
+            if documents.text_of(found.get("kind")).lower() == "secretlist":
+                held.extend(_items(found.get("items")))
+            if "encryptedData" in found:
+                # What a SealedSecret holds is encrypted, but looks like a token.
+                sealed = documents.leaves(found["encryptedData"])
+                place.sealed.update(documents.line_of(leaf) for _, leaf in sealed)
+            yield from _generators(found, place)
+            yield from _kubeconfig(found)
+            yield from _registry(found)
+            yield from _patch(found)
+            yield from _web_key(found)
+        elif isinstance(node, Scalar) and depth < MAX_EMBEDDED:
+            yield from _embedded(node, place, depth)
+
+
+def _whole(document: Node, place: Place) -> Iterator[Hit]:
+    """Yield what concerns the document as a whole."""
+    is_secret = secrets.is_secret(documents.fields(document))
+    if is_secret or place.in_secrets_tree:
+        for key, line in documents.duplicate_keys(document):
+            yield Hit(line, "yaml-duplicate-key", f"the key {key_path(key)} occurs twice")
+    if not is_secret:
+        found = sops.metadata(document)
+        if found is not None and (found.mac or found.recipients):
+            yield from found.problems()
+            yield from place.expected().problems(found)
+            yield from _left_out(document, found, place)
+            for path, leaf in sops.plaintext_leaves(document, found):
+                text = f"{key_path(*path)} is in plain text in an encrypted file"
+                yield Hit(documents.line_of(leaf), "secret-plaintext", text)
+    yield from passwords.in_document(document)
+
+
+def _left_out(document: Node, found: sops.Metadata, place: Place) -> Iterator[Hit]:
+    """Yield values that an encrypted file keeps in plain text by the suffix of their key."""
+    suffix = found.options.get("unencrypted_suffix", "")
+    for key, _, content in documents.entries(document) if suffix else ():
+        for below, leaf in documents.leaves(content):
+            path, text = (key, *below), documents.text_of(leaf)
+            marked = next((part for part in path if part.endswith(suffix)), "")
+            if marked and text and not sops.is_encrypted(text):
+                is_password = passwords.is_real(marked.removesuffix(suffix), text)
+                if place.in_secrets_tree or key.lower() in secrets.SECTIONS or is_password:
+                    name = f"{key_path(*path)} is left in plain text by sops"
+                    yield Hit(documents.line_of(leaf), "secret-unencrypted-suffix", name)
+
+
+def _items(node: Node | None) -> list[Node]:
+    return list(node.value) if isinstance(node, Sequence) else []
+
+
+def _generators(found: dict[str, Node], place: Place) -> Iterator[Hit]:
+    generators = _items(found.get("secretGenerator"))
+    if documents.text_of(found.get("kind")) == "SecretGenerator":
+        generators.append(Mapping("", [(Scalar("", key), node) for key, node in found.items()]))
+    for generator in generators:
+        for literal in _items(documents.get(generator, "literals")):
+            key, _, value = documents.text_of(literal).partition("=")
+            value = value.strip("\"'")
+            if value and not sops.is_encrypted(value) and not placeholders.is_template(value):
+                text = f"the literal {key_path(key)} of a secretGenerator is in plain text"
+                yield Hit(documents.line_of(literal), "generator-literal", text)
+        sources = _items(documents.get(generator, "files")) + _items(
+            documents.get(generator, "envs")
+        )
+        single = documents.get(generator, "env")
+        for source in [*sources, *([single] if single else [])]:
+            yield from _generator_source(source, place)
+
+
+def _generator_source(source: Node, place: Place) -> Iterator[Hit]:
+    name = documents.text_of(source).rpartition("=")[2]
+    if not name:
+        return
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(place.path), name))
+    data = place.read(path)
+    if data is None or not data.strip():
+        return
+    text = data.decode("utf-8-sig", "replace")
+    certificate = "BEGIN CERTIFICATE" in text or "BEGIN PUBLIC KEY" in text
+    if not certificate and not sops.is_encrypted_file(text):
+        message = "a secretGenerator reads a file that is not encrypted"
+        yield Hit(documents.line_of(source), "generator-plaintext-source", message)
+
+
+def _kubeconfig(found: dict[str, Node]) -> Iterator[Hit]:
+    for entry in _items(found.get("users")):
+        user = documents.get(entry, "user")
+        for key, _, value in documents.entries(user):
+            text = documents.text_of(value)
+            if key in _KUBECONFIG_KEYS and text and not _is_harmless(text):
+                line = documents.line_of(value)
+                yield Hit(line, "kubeconfig-credential", f"{key_path('user', key)} of a kubeconfig")
+
+
+def _registry(found: dict[str, Node]) -> Iterator[Hit]:
+    entries = [entry for _, _, entry in documents.entries(found.get("auths"))]
+    # The old form, .dockercfg, has the hosts at its top.
+    entries += [node for key, node in found.items() if "." in key and documents.get(node, "auth")]
+    for entry in entries:
+        for key, _, value in documents.entries(entry):
+            text = documents.text_of(value)
+            if key in _REGISTRY_KEYS and text and not _is_harmless(text):
+                line = documents.line_of(value)
+                yield Hit(line, "registry-credential", f"{key_path('auths', key)} of a registry")
+                break
+
+
+def _web_key(found: dict[str, Node]) -> Iterator[Hit]:
+    """Yield a private or symmetric JSON Web Key (RFC 7517)."""
+    for part in ("d", "k"):
+        if "kty" in found and len(documents.text_of(found.get(part))) >= 20:
+            yield Hit(documents.line_of(found[part]), "key-private", "a private JSON Web Key")
+
+
+def _is_harmless(text: str) -> bool:
+    return sops.is_encrypted(text) or placeholders.is_placeholder(text)
+
+
+def _patch(found: dict[str, Node]) -> Iterator[Hit]:
+    """Yield a JSON patch (RFC 6902) that puts a plain value into a Secret."""
+    path, value = documents.text_of(found.get("path")), found.get("value")
+    if "op" in found and value is not None and path.startswith("/stringData"):
+        for below, leaf in documents.leaves(value):
+            text = documents.text_of(leaf)
+            if text and not sops.is_encrypted(text) and not placeholders.is_template(text):
+                name = key_path(*path.strip("/").split("/"), *below)
+                yield Hit(documents.line_of(leaf), "secret-plaintext", f"{name} is in plain text")
+
+
+def _embedded(node: Scalar, place: Place, depth: int) -> Iterator[Hit]:
+    """Yield the findings of a document that is the text of a string."""
+    text = str(node.value)
+    if len(text) < 24 or not any(word in text for word in _EMBEDDED):
+        return
+    if "\n" not in text and "{" not in text:
+        return
+    first = documents.line_of(node)
+    exact = node.style in ("|", ">")
+    try:
+        parsed = documents.parse(text)
+    except Undecidable:
+        if place.in_secrets_tree:
+            raise
+        parsed = documents.Parsed((), 1)
+    hits: list[Hit] = []
+    if parsed.error_line:
+        hits.extend(templates.plaintext_secrets(text))
+    for inner in parsed.documents:
+        if isinstance(inner, Mapping | Sequence):
+            hits.extend(check(inner, place, depth + 1))
+    for hit in hits:
+        yield Hit(first + hit.line if exact else first, hit.rule, f"{hit.message}, in a string")

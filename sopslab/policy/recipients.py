@@ -1,0 +1,154 @@
+"""For whom a file must be encrypted: the repository's .sops.yaml and what the caller trusts.
+
+Creation rules are taken as sops takes them (config/config.go): the nearest .sops.yaml upward, its
+rules in order, ``path_regex`` searched in the path relative to that file, the first match wins.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import typing
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sopslab.policy import documents, sops
+from sopslab.policy.documents import Mapping, Node, Sequence
+from sopslab.policy.findings import Hit, Undecidable
+
+CONFIG = ".sops.yaml"
+_RULE_KEYS = {
+    "age": "",
+    "pgp": "",
+    "kms": "{arn}",
+    "gcp_kms": "{resource_id}",
+    "azure_keyvault": "{vaultUrl}/keys/{key}/{version}",
+    "hc_vault_transit_uri": "",
+    "hc_vault": "",
+    "hckms": "{key_id}",
+}
+Environment = typing.Mapping[str, str]
+Read = Callable[[str], "bytes | None"]
+"""Returns the file at a path of the same tree, None if there is none."""
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Recipients that the caller demands, whatever the repository says; empty sets demand none."""
+
+    required: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_environment(cls, environment: Environment = os.environ) -> Trusted:
+        """Read SOPSLAB_REQUIRED_RECIPIENTS and SOPSLAB_ALLOWED_RECIPIENTS, comma separated."""
+
+        def names(variable: str) -> frozenset[str]:
+            listed = environment.get(variable, "").split(",")
+            return frozenset(sops.normal_recipient(name) for name in listed if name.strip())
+
+        return cls(names("SOPSLAB_REQUIRED_RECIPIENTS"), names("SOPSLAB_ALLOWED_RECIPIENTS"))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one file must be encrypted for; None where nothing is known."""
+
+    required: frozenset[str]
+    allowed: frozenset[str] | None
+    no_rule: bool = False
+
+    def problems(self, found: sops.Metadata) -> Iterator[Hit]:
+        """Yield where the recipients in *found* differ. Recipients are public: they are named."""
+        if self.no_rule:
+            yield Hit(found.line, "sops-no-rule", f"no creation rule of {CONFIG} matches this path")
+        if not found.recipients:
+            return
+        if self.allowed is not None:
+            for name in sorted(found.recipients - self.allowed):
+                text = f"encrypted for {_short(name)}, which is not an allowed recipient"
+                yield Hit(found.line, "sops-wrong-recipient", text)
+        for name in sorted(self.required - found.recipients):
+            text = f"not encrypted for {_short(name)}, which must be able to read it"
+            yield Hit(found.line, "sops-missing-recipient", text)
+
+
+def _short(name: str) -> str:
+    printable = re.sub(r"[^A-Za-z0-9:/._-]", "?", name)
+    return printable if len(printable) <= 64 else printable[:24] + "…" + printable[-8:]
+
+
+class Rules:
+    """The creation rules of one tree, read once per .sops.yaml."""
+
+    def __init__(self, read: Read, is_top: Callable[[str], bool], trusted: Trusted) -> None:
+        self._read, self._is_top, self._trusted = read, is_top, trusted
+        self._configs: dict[str, Node | None] = {}
+
+    def expected(self, path: str, in_secrets_tree: bool) -> Expected:
+        """Return what the file at *path* must be encrypted for.
+
+        Beyond the secrets tree only the .sops.yaml at the top of the repository counts: others
+        belong to examples and test data, whose files need not follow it. Raises
+        Undecidable if the .sops.yaml in charge cannot be understood.
+        """
+        folder = posixpath.dirname(path)
+        while True:
+            config = self._config(posixpath.join(folder, CONFIG))
+            if config is not None or folder in ("", "/"):
+                break
+            folder = posixpath.dirname(folder)
+        by_rule = None
+        if config is not None and not in_secrets_tree and not self._is_top(folder):
+            config = None
+        if config is not None:
+            by_rule = _first_match(config, posixpath.relpath(path, folder or "."))
+        allowed = self._trusted.allowed or by_rule
+        required = self._trusted.required
+        if by_rule:
+            required |= by_rule & self._trusted.allowed if self._trusted.allowed else by_rule
+        return Expected(required, allowed, config is not None and by_rule is None)
+
+    def _config(self, path: str) -> Node | None:
+        if path not in self._configs:
+            data = self._read(path)
+            node = None
+            if data is not None:
+                parsed = documents.parse(data.decode("utf-8-sig", "replace"))
+                if parsed.error_line or len(parsed.documents) > 1:
+                    raise Undecidable(f"cannot be judged: {CONFIG} is not one valid YAML document")
+                node = parsed.documents[0] if parsed.documents else None
+            self._configs[path] = node
+        return self._configs[path]
+
+
+def _first_match(config: Node, relative: str) -> frozenset[str] | None:
+    rules = documents.get(config, "creation_rules")
+    for rule in rules.value if isinstance(rules, Sequence) else ():
+        pattern = documents.text_of(documents.get(rule, "path_regex"))
+        try:
+            if re.search(pattern, relative):
+                return frozenset(_named(rule))
+        except re.error:
+            raise Undecidable(f"cannot be judged: a path_regex of {CONFIG} is not valid") from None
+    return None
+
+
+def _named(rule: Node) -> Iterator[str]:
+    """Yield the recipients of a creation rule: strings or lists, directly or in key groups."""
+    for kind, part in _RULE_KEYS.items():
+        member = documents.get(rule, kind)
+        for item in member.value if isinstance(member, Sequence) else [member]:
+            if part and isinstance(item, Mapping):
+                parts = {key: documents.text_of(value) for key, _, value in documents.entries(item)}
+                name = part.format_map(defaultdict(str, parts))
+            else:
+                name = documents.text_of(item)
+            for single in name.split(","):
+                if single.strip():
+                    yield sops.normal_recipient(single.partition("+")[0])
+    groups = documents.get(rule, "key_groups")
+    for group in groups.value if isinstance(groups, Sequence) else ():
+        yield from _named(group)

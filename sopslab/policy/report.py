@@ -1,0 +1,47 @@
+"""How a report is shown: a line per finding, or JSON. Control characters in names are replaced."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from sopslab.policy.findings import Finding, Report
+
+
+def as_json(report: Report) -> str:
+    """Return the report as one JSON object with findings, undecided and checked."""
+    findings = []
+    for finding in report.findings:
+        fields = asdict(finding)
+        if not finding.commit:
+            del fields["commit"]
+        findings.append(fields)
+    answer = {"findings": findings, "undecided": report.undecided, "checked": report.checked}
+    return json.dumps(answer, indent=2)
+
+
+def as_text(report: Report) -> str:
+    """Return the report for people: each finding with what to do, then the sum."""
+    lines = [_line(finding) for finding in report.findings]
+    lines += [f"could not decide: {_printable(reason)}" for reason in report.undecided]
+    count = len(report.findings)
+    if report.undecided:
+        lines.append("no-secrets: not everything could be checked, so nothing is let through")
+    elif count:
+        lines.append(
+            f"no-secrets: {count} finding{'s' if count > 1 else ''}, nothing is let through"
+        )
+    else:
+        lines.append(f"no-secrets: {report.checked} files checked, none holds a secret")
+    return "\n".join(lines)
+
+
+def _line(finding: Finding) -> str:
+    where = f"{_printable(finding.path)}:{finding.line}"
+    if finding.commit:
+        where += f" (commit {finding.commit[:12]})"
+    return f"{where}: {finding.message} [{finding.rule}]\n    fix: {finding.fix}"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

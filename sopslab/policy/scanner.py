@@ -1,0 +1,182 @@
+"""gitleaks over one stream: the well-kept scanner for secrets in source code and configuration.
+
+Nothing is written to disk: the texts go to one ``gitleaks stdin``, with separators between them,
+and the lines it reports lead back to the text. Only rule ids and lines of its report are used. The
+repository has no say: configuration, ignore files and ``gitleaks:allow`` comments do not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import subprocess
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from sopslab.policy import sops
+
+_LEAKS = 42
+"""gitleaks exits with 1 on errors too, so leaks get a code of their own."""
+_TIMEOUT_S = 300
+_BATCH = 1 << 16
+_SEPARATOR = "\n\n#\n\n"
+# Keys are ours to judge (sopslab.policy.keys): with a body, and post-quantum ones too.
+_CONFIG = r"""
+[extend]
+useDefault = true
+disabledRules = ["private-key", "age-secret-key"]
+
+[[allowlists]]
+description = "public keys, and commits and sums under names such as GEN_API_REF_DOCS_VERSION"
+targetRules = ["generic-api-key"]
+regexTarget = "line"
+regexes = [
+    '''(?i)\bpublic[-_ ]?key''',
+    '''(?i)(?:version|commit|rev|revision|sha\d*|sum|digest|hash)\W{1,6}v?[0-9a-f]{40,64}\b''',
+]
+
+[[allowlists]]
+description = "tokens of documentation"
+regexes = ['''(?:1234567890|0123456789).*(?:1234567890|0123456789)''', '''(?i)x{6}''']
+"""
+_ARMOR = re.compile(
+    r"-----BEGIN (AGE ENCRYPTED FILE|PGP MESSAGE|PGP PUBLIC KEY BLOCK|PGP SIGNATURE|CERTIFICATE|"
+    r"PUBLIC KEY)-----[A-Za-z0-9+/=\s\\]*?-----END \1-----"
+)
+
+_RECIPIENT = re.compile(r"\bage1[a-z0-9]{30,}\b")
+
+
+class ScannerError(Exception):
+    """gitleaks is missing or failed; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What gitleaks found: in which text (by its number), at which line, by which rule."""
+
+    text: int
+    line: int
+    rule: str
+
+    @property
+    def is_generic(self) -> bool:
+        """True for the rule that goes by names and entropy instead of the form of a token."""
+        return self.rule == "generic-api-key"
+
+
+class Gitleaks:
+    """One run of gitleaks: ``feed`` texts, then ``finish``."""
+
+    def __init__(self) -> None:
+        program = os.environ.get("SOPSLAB_GITLEAKS") or shutil.which("gitleaks")
+        if not program:
+            raise ScannerError("gitleaks is not installed, so general secrets cannot be looked for")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GITLEAKS_")}
+        environment["GITLEAKS_CONFIG_TOML"] = _CONFIG
+        command = [
+            *(program, "stdin", "--no-banner", "--log-level=error", "--redact=100"),
+            *("--ignore-gitleaks-allow", f"--gitleaks-ignore-path={os.devnull}"),
+            *(f"--exit-code={_LEAKS}", "--report-format=json", "--report-path=-"),
+        ]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # gitleaks looks for an ignore file in its working directory.
+                cwd="/",
+                env=environment,
+            )
+        except OSError as error:
+            raise ScannerError(f"gitleaks cannot be started: {error.strerror}") from None
+        # The first bytes decide whether gitleaks takes the stream for text.
+        self._pending = ["#", _SEPARATOR]
+        self._size = 0
+        self._next_line = 1 + _SEPARATOR.count("\n")
+        self._starts: list[int] = []
+        self._queue: queue.Queue[bytes | None] = queue.Queue(64)
+        self._output = b""
+        self._threads = [
+            threading.Thread(target=self._write, daemon=True),
+            threading.Thread(target=self._read, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def feed(self, text: str) -> int:
+        """Add *text* to the stream and return its number."""
+        text = sops.VALUE.sub("ENC", text.replace("\r\n", "\n"))
+        text = _RECIPIENT.sub("age1", text)
+        if "-----BEGIN" in text:
+            text = _ARMOR.sub(lambda match: "\n" * match[0].count("\n"), text)
+        self._starts.append(self._next_line)
+        self._pending += [text, _SEPARATOR]
+        self._next_line += text.count("\n") + _SEPARATOR.count("\n")
+        self._size += len(text)
+        if self._size > _BATCH:
+            self._flush()
+        return len(self._starts) - 1
+
+    def finish(self) -> list[Leak]:
+        """Return all leaks. Raises ScannerError if gitleaks did not end as it should."""
+        self._flush()
+        self._queue.put(None)
+        try:
+            code = self._process.wait(_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise ScannerError(f"gitleaks did not end within {_TIMEOUT_S} s") from None
+        for thread in self._threads:
+            thread.join()
+        if code not in (0, _LEAKS):
+            raise ScannerError(f"gitleaks failed with exit code {code}")
+        try:
+            return [self._leak(finding) for finding in json.loads(self._output)]
+        except (ValueError, KeyError, TypeError):
+            raise ScannerError("gitleaks gave no readable report") from None
+
+    def close(self) -> None:
+        """End gitleaks if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _leak(self, finding: dict[str, object]) -> Leak:
+        start, end = int(str(finding["StartLine"])), int(str(finding["EndLine"]))
+        # A match may begin with the line break before it, so its end tells the text.
+        number = bisect_right(self._starts, end) - 1
+        if number < 0:
+            raise ValueError("a leak before the first text")
+        first = self._starts[number]
+        return Leak(number, max(start, first) - first + 1, str(finding["RuleID"]))
+
+    def _flush(self) -> None:
+        self._queue.put("".join(self._pending).encode("utf-8", "replace"))
+        self._pending, self._size = [], 0
+
+    def _write(self) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        broken = False
+        while (batch := self._queue.get()) is not None:
+            try:
+                if not broken:
+                    stdin.write(batch)
+                    stdin.flush()
+            except OSError:
+                # gitleaks ended early; its exit code says so, the queue must still drain.
+                broken = True
+        try:
+            stdin.close()
+        except OSError:
+            return
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.read()

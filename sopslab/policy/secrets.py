@@ -1,0 +1,131 @@
+"""What an acceptable encrypted v1 Secret is.
+
+Every leaf of data and stringData is a value as sops writes it, and the document carries usable
+metadata for the right recipients. Flux itself demands none of this: it applies plaintext silently
+and never checks the mac (kustomize-controller, internal/decryptor).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sopslab.policy import documents, placeholders, sops
+from sopslab.policy.documents import Mapping, Node
+from sopslab.policy.findings import Hit, key_path
+from sopslab.policy.recipients import Expected, Read
+
+_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]*")
+SECTIONS = ("data", "stringdata")
+"""In lower case: a misspelt section still holds the value."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a document lies: its path, its tree, and what its recipients should be."""
+
+    path: str
+    in_secrets_tree: bool
+    expected: Callable[[], Expected]
+    read: Read
+    sealed: set[int] = field(default_factory=set)
+    """Lines with ciphertext of another form, which gitleaks takes for a token."""
+
+
+def is_secret(fields: dict[str, Node]) -> bool:
+    """True for the fields of a v1 Secret, or of a patch of one that names no version."""
+    kind = documents.text_of(fields.get("kind")).strip()
+    version = documents.text_of(fields.get("apiVersion")).strip()
+    return kind.lower() == "secret" and version in ("", "v1")
+
+
+def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
+    """Yield what is wrong with *secret*, which lies in *document*, whose sops block counts."""
+    # A List may be put together from Secrets that were encrypted one by one.
+    found = sops.metadata(secret) or sops.metadata(document)
+    filled = False
+    suffix = (found.options if found else {}).get("unencrypted_suffix") or "_unencrypted"
+    for section, _, content in documents.entries(secret):
+        if section.lower() not in SECTIONS:
+            continue
+        if not isinstance(content, Mapping):
+            filled = filled or bool(documents.text_of(content))
+            yield from _leaf((section,), content, place)
+            continue
+        for key, entry_node, value in documents.entries(content):
+            for path, leaf in documents.leaves(value):
+                filled = filled or bool(documents.text_of(leaf))
+                hits = list(_leaf((section, key, *path), leaf, place))
+                if hits and any(part.endswith(suffix) for part in (key, *path)):
+                    text = f"{key_path(section, key)} is left in plain text by sops"
+                    hits = [Hit(documents.line_of(leaf), "secret-unencrypted-suffix", text)]
+                yield from hits
+            if not _DATA_KEY.fullmatch(key):
+                # {password:value} is a key without a value: the text is in the key.
+                text = f"{key_path(section, key)} is no key of a Secret, but text"
+                yield Hit(documents.line_of(entry_node), "secret-plaintext", text)
+                filled = True
+    if filled:
+        yield from _metadata(secret, found, place)
+
+
+def _leaf(path: tuple[str, ...], leaf: Node, place: Place) -> Iterator[Hit]:
+    text = documents.text_of(leaf)
+    if not text or sops.is_encrypted(text):
+        return
+    line, name = documents.line_of(leaf), key_path(*path)
+    if text.strip() in sops.MASKS:
+        yield Hit(line, "secret-mask", f"{name} is the mask of flux build, not a value")
+    elif sops.LOOKS_ENCRYPTED.match(text):
+        yield Hit(line, "secret-lookalike", f"{name} looks encrypted but is not what sops writes")
+    elif _is_encrypted_content(text):
+        place.sealed.add(line)
+    elif place.in_secrets_tree or not placeholders.is_template(text):
+        yield Hit(line, "secret-plaintext", f"{name} is in plain text")
+
+
+def _is_encrypted_content(text: str) -> bool:
+    """True for a whole encrypted file as value, plain or in base64: Flux decrypts it too."""
+    if sops.is_encrypted_file(text):
+        return True
+    try:
+        return sops.is_encrypted_file(base64.b64decode(text, validate=True).decode())
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _metadata(secret: Node, found: sops.Metadata | None, place: Place) -> Iterator[Hit]:
+    if found is None:
+        encrypted = next(_encrypted(secret), None)
+        if encrypted is not None:
+            line = documents.line_of(encrypted)
+            yield Hit(line, "sops-no-mac", "values are encrypted, but there is no sops block")
+        return
+    yield from found.problems()
+    yield from place.expected().problems(found)
+    if place.in_secrets_tree:
+        if found.regex != sops.AGREED_REGEX:
+            text = "encrypted with another encrypted_regex than the agreed one"
+            yield Hit(found.line, "sops-wrong-regex", text)
+        for section, _, content in documents.entries(secret):
+            if section.lower() not in (*SECTIONS, "sops"):
+                for path, leaf in documents.leaves(content):
+                    if sops.is_encrypted(documents.text_of(leaf)):
+                        text = f"{key_path(section, *path)} is encrypted, but Flux must read it"
+                        yield Hit(documents.line_of(leaf), "secret-field-encrypted", text)
+    elif found.regex is not None and not all(
+        found.selects((section,)) for section in ("data", "stringData")
+    ):
+        text = "encrypted_regex does not cover both data and stringData"
+        yield Hit(found.line, "sops-wrong-regex", text)
+
+
+def _encrypted(secret: Node) -> Iterator[Node]:
+    for section, _, content in documents.entries(secret):
+        if section.lower() in SECTIONS:
+            for _, leaf in documents.leaves(content):
+                if sops.is_encrypted(documents.text_of(leaf)):
+                    yield leaf

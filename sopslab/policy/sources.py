@@ -1,0 +1,331 @@
+"""Where the files to judge come from: the index, pushed commits, the whole history, or a tree.
+
+Git is asked for blobs, never for the work tree: what is staged and what lies on disk may differ.
+All blobs come from one ``git cat-file --batch``. Renames and copies count as new files, and every
+commit counts, since what a later commit removes stays in history.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+SYMLINK, SUBMODULE = "120000", "160000"
+_REGULAR = "100644"
+MAX_BLOB = 64 * 1024 * 1024
+"""No more than this, and a byte, is read of a file on disk."""
+_ZERO = re.compile(r"0+")
+
+
+class SourceError(Exception):
+    """The files cannot be had, so nothing can be decided; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One file of one commit (empty for the index and for trees)."""
+
+    path: str
+    mode: str
+    data: bytes
+    commit: str = ""
+
+
+class Source(Protocol):
+    """A set of files to judge, and a look at the other files of the same tree."""
+
+    def blobs(self) -> Iterator[Blob]:
+        """Yield every file to judge. Raises SourceError."""
+        ...
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """Return the file at *path* as it is in *commit*, None if it is not there."""
+        ...
+
+    def is_top(self, folder: str) -> bool:
+        """True if *folder* is the top of a repository."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: str
+    mode: str
+    oid: str
+    commit: str
+
+
+class Repository:
+    """Git in one repository: lists of changes, and blobs by id or by ``<commit>:<path>``."""
+
+    def __init__(self, folder: str = ".") -> None:
+        self._folder = folder
+        # Replace refs and grafts would show other content than what is pushed.
+        self._environment = {**os.environ, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        self._lookup: subprocess.Popen[bytes] | None = None
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """Return what git prints. Raises SourceError if it fails."""
+        try:
+            done = subprocess.run(
+                ["git", "-C", self._folder, *arguments],
+                input=stdin,
+                capture_output=True,
+                env=self._environment,
+            )
+        except OSError as error:
+            raise SourceError(f"git cannot be started: {error.strerror}") from None
+        if done.returncode:
+            raise SourceError(f"git {arguments[0]} failed with exit code {done.returncode}")
+        return done.stdout
+
+    def _batch(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["git", "-C", self._folder, "cat-file", "--batch", "-z"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+        )
+
+    def blobs(self, entries: list[_Entry]) -> Iterator[Blob]:
+        """Yield the content of *entries*; submodules come first and have none."""
+        wanted = []
+        for entry in entries:
+            if entry.mode == SUBMODULE:
+                yield Blob(entry.path, entry.mode, b"", entry.commit)
+            else:
+                wanted.append(entry)
+        if not wanted:
+            return
+        process = self._batch()
+        assert process.stdin is not None
+        requests = "".join(f"{entry.oid}\0" for entry in wanted).encode()
+        writer = threading.Thread(target=_write_all, args=(process, requests), daemon=True)
+        writer.start()
+        try:
+            for entry in wanted:
+                data = _answer(process)
+                if data is None:
+                    raise SourceError(f"object {entry.oid} is missing in the repository")
+                yield Blob(entry.path, entry.mode, data, entry.commit)
+        finally:
+            process.kill()
+            process.wait()
+            writer.join()
+
+    def read(self, revision: str, path: str) -> bytes | None:
+        """Return the blob at *path* in *revision* (empty: the index), None if there is none."""
+        if path.startswith(("/", "../")) or path == "..":
+            return None
+        if self._lookup is None:
+            self._lookup = self._batch()
+        assert self._lookup.stdin is not None
+        self._lookup.stdin.write(os.fsencode(f"{revision}:{path}") + b"\0")
+        self._lookup.stdin.flush()
+        return _answer(self._lookup)
+
+    def close(self) -> None:
+        """End the lookup process."""
+        if self._lookup is not None:
+            self._lookup.kill()
+            self._lookup.wait()
+            self._lookup = None
+
+
+def _write_all(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(data)
+        process.stdin.close()
+    except OSError:
+        # The reader gave up and killed the process; it reports why.
+        return
+
+
+def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
+    """Return one answer of ``git cat-file --batch``: the content of a blob, else None.
+
+    A missing object is answered with its name, which may itself hold line breaks.
+    """
+    assert process.stdout is not None
+    header = process.stdout.readline()
+    while header and not header.endswith((b" missing\n", b" ambiguous\n")):
+        parts = header.split()
+        if len(parts) == 3 and re.fullmatch(rb"[0-9a-f]{40,64}", parts[0]):
+            data = process.stdout.read(int(parts[2]))
+            process.stdout.read(1)
+            return data if parts[1] == b"blob" else None
+        header = process.stdout.readline()
+    if not header:
+        raise SourceError("git cat-file ended early")
+    return None
+
+
+def _entries(raw: bytes, commit: str = "") -> Iterator[_Entry]:
+    """Yield the new sides of ``git diff --raw -z``, with the commit lines of ``--stdin``."""
+    tokens = iter(raw.split(b"\0"))
+    for token in tokens:
+        if token.startswith(b":"):
+            _, mode, _, oid, _ = token[1:].decode("ascii").split(" ")
+            yield _Entry(os.fsdecode(next(tokens)), mode, oid, commit)
+        elif token:
+            commit = token.decode("ascii")
+
+
+_RAW = ("--raw", "--no-relative", "-z", "-r", "--no-renames", "--no-abbrev", "--diff-filter=d")
+
+
+class Staged:
+    """What the next commit would add: the index against HEAD."""
+
+    def __init__(self, folder: str = ".") -> None:
+        self._git = Repository(folder)
+
+    def blobs(self) -> Iterator[Blob]:
+        """Yield every staged file that differs from HEAD."""
+        options = (*_RAW, "--no-ext-diff", "--ignore-submodules=all")
+        yield from self._git.blobs(list(_entries(self._git.run("diff", "--cached", *options))))
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """Return *path* as it is in the index."""
+        return self._git.read(commit, path)
+
+    def is_top(self, folder: str) -> bool:
+        """True for the empty path."""
+        return not folder
+
+
+class Commits:
+    """Every file version that a set of commits introduced, also of the commits between."""
+
+    def __init__(self, folder: str, *revisions: str) -> None:
+        self._git = Repository(folder)
+        self._revisions = revisions
+
+    def blobs(self) -> Iterator[Blob]:
+        """Yield each pair of content and path once, with the oldest commit that has it."""
+        commits = self._git.run("rev-list", "--reverse", "--topo-order", *self._revisions)
+        raw = self._git.run(
+            "diff-tree", "--stdin", "-m", "--root", "--no-ext-diff", *_RAW, stdin=commits
+        )
+        unique: dict[tuple[str, str], _Entry] = {}
+        for entry in _entries(raw):
+            unique.setdefault((entry.oid, entry.path), entry)
+        known = {entry.oid for entry in unique.values()}
+        # Refs may point to trees and blobs, too, which no commit leads to.
+        listed = self._git.run(
+            *("rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects"),
+            *self._revisions,
+        )
+        for line in listed.splitlines():
+            oid, _, path = os.fsdecode(line).partition(" ")
+            if re.fullmatch(r"[0-9a-f]{40,64}", oid) and oid not in known:
+                unique[(oid, path)] = _Entry(path or f"object {oid}", _REGULAR, oid, "")
+        yield from self._git.blobs(list(unique.values()))
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """Return *path* as it is in *commit*."""
+        return self._git.read(commit, path) if commit else None
+
+    def is_top(self, folder: str) -> bool:
+        """True for the empty path."""
+        return not folder
+
+
+def history(folder: str) -> Commits:
+    """Return all commits of all refs. Raises SourceError for a shallow clone, which hides some."""
+    shallow = Repository(folder).run("rev-parse", "--is-shallow-repository")
+    if shallow.strip() == b"true":
+        raise SourceError("the repository is a shallow clone, so its history cannot be checked")
+    return Commits(folder, "--all")
+
+
+def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
+    """Return what a push adds, from the lines a pre-receive hook gets; None if it only deletes.
+
+    Raises SourceError for lines of another form.
+    """
+    new: list[str] = []
+    for line in lines:
+        parts = line.split(" ", 2)
+        if len(parts) != 3 or not re.fullmatch(r"[0-9a-f]{40,64}", parts[1]):
+            raise SourceError("the pre-receive hook was not given a list of refs")
+        if not _ZERO.fullmatch(parts[1]):
+            new.append(parts[1])
+    return Commits(folder, *new, "--not", "--all") if new else None
+
+
+class Tree:
+    """Files and directories on disk, without Git; .git itself is left out."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = list(paths)
+        self._roots: dict[str, Path] = {}
+
+    def blobs(self) -> Iterator[Blob]:
+        """Yield every file below the paths. Raises SourceError for what cannot be read."""
+        for given in self._paths:
+            path = Path(given)
+            if not os.path.lexists(path):
+                raise SourceError(f"{given} does not exist")
+            if path.is_dir() and not path.is_symlink():
+                for folder, folders, names in os.walk(path, onerror=_cannot_read):
+                    folders[:] = sorted(name for name in folders if name != ".git")
+                    links = [name for name in folders if (Path(folder) / name).is_symlink()]
+                    for name in sorted([*names, *links]):
+                        yield from self._file(Path(folder) / name)
+            else:
+                yield from self._file(path)
+
+    def _file(self, path: Path) -> Iterator[Blob]:
+        try:
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                yield Blob(str(path), SYMLINK, os.fsencode(path.readlink()))
+            elif stat.S_ISREG(mode):
+                with path.open("rb") as file:
+                    yield Blob(str(path), _REGULAR, file.read(MAX_BLOB + 1))
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}") from None
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """Return the file at *path*, no further up than the tree given or its Git work tree."""
+        target = Path(path)
+        if not self._is_inside(target.absolute()):
+            return None
+        try:
+            return target.read_bytes() if target.is_file() else None
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}") from None
+
+    def is_top(self, folder: str) -> bool:
+        """True if *folder* holds a Git repository or work tree."""
+        return (Path(folder) / ".git").exists()
+
+    def _is_inside(self, target: Path) -> bool:
+        return any(
+            Path(os.path.normpath(target)).is_relative_to(self._root(given))
+            for given in self._paths
+        )
+
+    def _root(self, given: str) -> Path:
+        if given not in self._roots:
+            start = Path(os.path.normpath(Path(given).absolute()))
+            folder = start if start.is_dir() else start.parent
+            work_tree = next(
+                (up for up in (folder, *folder.parents) if (up / ".git").exists()), None
+            )
+            self._roots[given] = work_tree or folder
+        return self._roots[given]
+
+
+def _cannot_read(error: OSError) -> None:
+    raise SourceError(f"{error.filename} cannot be read: {error.strerror}")

@@ -1,0 +1,102 @@
+"""Secrets in text that is no valid YAML: Helm templates, heredocs, broken files.
+
+Reading is by indentation, and forgiving. A value counts as plaintext when no template is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sopslab.policy import sops
+from sopslab.policy.findings import Hit, key_path
+from sopslab.policy.lines import Lines
+
+_KIND = re.compile(
+    r"""["']?kind["']?\s*:\s*(?:[&!]\S+\s+)*["']?Secret(?:List)?["']?\s*(?:[,}#\s]|$)""",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"[ \t]*#+ ?")
+_COMMENTED_KIND = re.compile(r"^[ \t]*#.*\bkind\W{1,5}Secret\b", re.MULTILINE)
+_SEPARATOR = re.compile(r"^[ \t]*(?:---(?=\s|$)|(?:EOF|EOT)\b)", re.MULTILINE)
+_SECTION = re.compile(
+    r"""^(\s*(?:-\s+)*)["']?(data|stringData)["']?\s*:\s*(?:[&!]\S+\s*)*([|>][-+\d]*)?\s*(?:\#.*)?$""",
+    re.IGNORECASE,
+)
+_FLOW = re.compile(r"""["']?\b(data|stringData)["']?\s*:\s*\{([^{}]*)""", re.IGNORECASE)
+_PAIR = re.compile(r"""["']?([\w./-]{1,253})["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\n]*)""")
+_ENTRY = re.compile(r"""^\s*["']?([\w./-]{1,253})["']?\s*:(?:\s+(.*))?$""")
+_SCALAR_HEADER = re.compile(r"[|>][-+\d]*\s*(?:#.*)?")
+_ACTION = re.compile(r"\{\{[^{}]{0,500}\}\}|\$\{[^{}]{0,300}\}|\$\(?[A-Za-z_]\w*\)?|<[^<>]{1,80}>")
+
+
+def plaintext_secrets(text: str) -> Iterator[Hit]:
+    """Yield every value in plain text under data or stringData of something of kind Secret."""
+    start, line = 0, 0
+    for separator in [*_SEPARATOR.finditer(text), None]:
+        end = separator.start() if separator else len(text)
+        part = text[start:end]
+        if _KIND.search(part):
+            for hit in _part(part):
+                yield Hit(hit.line + line, hit.rule, hit.message)
+        line += part.count("\n")
+        start = end
+
+
+def commented_secrets(text: str) -> Iterator[Hit]:
+    """Yield the values of a Secret that is commented out: it is in the file all the same."""
+    if not _COMMENTED_KIND.search(text):
+        return
+    lines = [_COMMENT.sub("", line) if _COMMENT.match(line) else "" for line in text.splitlines()]
+    for hit in plaintext_secrets("\n".join(lines)):
+        yield Hit(hit.line, hit.rule, f"{hit.message}, in a comment")
+
+
+def _part(text: str) -> Iterator[Hit]:
+    numbers = Lines(text)
+    for flow in _FLOW.finditer(text):
+        for pair in _PAIR.finditer(text, flow.start(2), flow.end(2)):
+            if _is_plain(pair[2]):
+                yield _hit(numbers.at(pair.start()), flow[1], pair[1])
+    lines = text.expandtabs(8).splitlines()
+    for index, current in enumerate(lines):
+        section = _SECTION.match(current)
+        if section:
+            yield from _block(lines, index, len(section[1]), section[2])
+
+
+def _block(lines: list[str], index: int, indent: int, section: str) -> Iterator[Hit]:
+    """Yield the plain entries of a section that is written as an indented block."""
+    key, value_indent = "", indent
+    for number in range(index + 1, len(lines)):
+        current = lines[number]
+        bare = current.strip()
+        if not bare or bare.startswith("#") or not _ACTION.sub("", bare).strip():
+            continue
+        depth = len(current) - len(current.lstrip())
+        if depth <= indent:
+            return
+        if key and depth > value_indent:
+            if _is_plain(bare):
+                yield _hit(number + 1, section, key)
+                key = ""
+            continue
+        entry = _ENTRY.match(current)
+        key = ""
+        if entry:
+            value = entry[2] or ""
+            if not value or _SCALAR_HEADER.fullmatch(value):
+                key, value_indent = entry[1], depth
+            elif _is_plain(value):
+                yield _hit(number + 1, section, entry[1])
+
+
+def _is_plain(value: str) -> bool:
+    bare = re.sub(r"\s+#.*$", "", value.strip()).strip("\"',")
+    if not bare or bare in ("null", "~", "{}", "[]", "|", ">") or sops.is_encrypted(bare):
+        return False
+    return not _ACTION.search(bare)
+
+
+def _hit(line: int, section: str, key: str) -> Hit:
+    return Hit(line, "secret-plaintext", f"{key_path(section, key)} is in plain text")

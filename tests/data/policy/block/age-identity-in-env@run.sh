@@ -1,0 +1,1 @@
+export SOPS_AGE_KEY={{ age }}

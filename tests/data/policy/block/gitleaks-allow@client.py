@@ -1,0 +1,1 @@
+TOKEN = "{{ github }}"  # gitleaks:allow

@@ -1,0 +1,1 @@
+helm install db ./db --set auth.password={{ password }}

@@ -1,0 +1,1 @@
+mysqldump --user=u --password={{ password }} db

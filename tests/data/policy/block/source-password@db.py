@@ -1,0 +1,1 @@
+connect(user="u", password="{{ strong }}")

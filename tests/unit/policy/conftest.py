@@ -1,0 +1,117 @@
+"""The tools of the policy's tests: taken from SOPSLAB_TOOLS or PATH, and missing is failing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program the tests need."""
+    places = os.pathsep.join(filter(None, (os.environ.get("SOPSLAB_TOOLS"), os.environ["PATH"])))
+    found = shutil.which(name, path=places)
+    if not found:
+        pytest.fail(f"{name} is needed: put it into PATH or set SOPSLAB_TOOLS to its directory")
+    return found
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Find a program by its name."""
+    return find_tool
+
+
+@pytest.fixture(scope="session")
+def gitleaks() -> Iterator[str]:
+    """Let the policy find gitleaks, whatever PATH is."""
+    program = find_tool("gitleaks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOPSLAB_GITLEAKS", program)
+        yield program
+
+
+class Repo:
+    """A Git repository in a temporary directory, untouched by the machine's own settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of Git and of the hooks."""
+        root = Path(__file__).parents[3]
+        return {
+            "PATH": os.environ["PATH"],
+            "SOPSLAB_GITLEAKS": os.environ["SOPSLAB_GITLEAKS"],
+            "HOME": str(self.folder),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@lab",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@lab",
+            "PYTHONPATH": str(root),
+        }
+
+    def git(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run git here."""
+        return subprocess.run(
+            ["git", "-C", str(self.folder), *arguments],
+            env=self.environment,
+            check=check,
+            capture_output=True,
+            text=True,
+        )
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file into the work tree."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        return target
+
+    def commit(self, path: str, text: str) -> str:
+        """Commit one file, past all hooks, and return the commit."""
+        self.write(path, text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--no-verify", "-m", "c")
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def policy(
+        self, *arguments: str, stdin: str = "", below: str = ".", **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the policy as a hook does, with *extra* environment variables."""
+        return subprocess.run(
+            [sys.executable, "-m", "sopslab.policy", *arguments],
+            cwd=self.folder / below,
+            env={**self.environment, **extra},
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture
+def repo(tmp_path: Path, gitleaks: str) -> Repo:
+    """An empty repository."""
+    return Repo(tmp_path / "work")
+
+
+@pytest.fixture
+def server(repo: Repo, tmp_path: Path) -> Repo:
+    """A bare repository whose pre-receive hook is the policy; it is the remote ``origin``."""
+    bare = Repo(tmp_path / "server")
+    bare.git("config", "core.bare", "true")
+    hook = bare.folder / ".git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sopslab.policy pre-receive\n')
+    hook.chmod(0o755)
+    repo.git("remote", "add", "origin", str(bare.folder / ".git"))
+    return bare

@@ -1,0 +1,150 @@
+"""The table: every file in tests/data/policy/block is refused, every one in pass is not.
+
+Cases are text with ``{{ token }}`` marks (policy_material), since the repository's own tree has to
+pass the policy. All are judged in one run, as a push with all of them would be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import policy_material
+import pytest
+
+from sopslab.policy import callers, report
+from sopslab.policy.findings import FIXES, GITLEAKS_PREFIX, Finding
+
+DATA = Path(__file__).parents[2] / "data" / "policy"
+BLOCK = sorted(path.name for path in (DATA / "block").iterdir())
+PASS = sorted(path.name for path in (DATA / "pass").iterdir())
+EXPECTED = {
+    "secret-": {
+        "secret-plaintext",
+        "yaml-duplicate-key",
+        "password",
+        "sops-no-mac",
+        "sops-no-recipients",
+    },
+    "encrypted-partly": {"secret-plaintext"},
+    "encrypted-regex-typo": {"secret-plaintext", "sops-wrong-regex"},
+    "encrypted-regex-narrow": {"sops-wrong-regex"},
+    "encrypted-without-mac": {"sops-no-mac"},
+    "encrypted-without-recipients": {"sops-no-recipients"},
+    "encrypted-without-sops-block": {"sops-no-mac"},
+    "encrypted-lookalike": {"secret-lookalike"},
+    "encrypted-unencrypted-suffix": {"secret-unencrypted-suffix"},
+    "encrypted-mixed-recipients": {"sops-mixed-recipients"},
+    "encrypted-name": {"secret-field-encrypted"},
+    "mask-": {"secret-mask"},
+    "wrong-regex": {"sops-wrong-regex"},
+    "unparsable": {"unreadable"},
+    "plain-": {"not-encrypted"},
+    "generator-literal": {"generator-literal"},
+    "generator-source": {"generator-plaintext-source"},
+    "maven": {"password"},
+    "source-password": {"password"},
+    "configmap-with": {"password"},
+    "container-": {"password"},
+    "connection-": {"password"},
+    "json-web-key": {"key-private"},
+    "age-": {"key-age"},
+    "pem-": {"key-private"},
+    "kubeconfig-": {"kubeconfig-credential"},
+    "docker-": {"registry-credential"},
+    "dotenv": {"dotenv-values"},
+    "symlink": {"not-a-regular-file"},
+}
+Judged = dict[str, list[Finding]]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> Judged:
+    """The findings of each case, by kind and name."""
+    folder = tmp_path_factory.mktemp("cases")
+    names: dict[str, str] = {}
+    for kind in ("block", "pass"):
+        for case in sorted((DATA / kind).iterdir()):
+            target = policy_material.write_case(case, folder / kind)
+            names[str(target)] = f"{kind}/{case.name}"
+    answer = callers.check([str(folder)])
+    assert answer.undecided == []
+    assert answer.checked == len(names)
+    found: Judged = defaultdict(list)
+    for finding in answer.findings:
+        found[names[finding.path]].append(finding)
+    return found
+
+
+@pytest.mark.parametrize("name", BLOCK)
+def test_is_blocked(name: str, judged: Judged) -> None:
+    findings = judged.get(f"block/{name}", [])
+    assert findings
+    rules = {finding.rule for finding in findings}
+    for start, expected in EXPECTED.items():
+        if name.startswith(start):
+            assert rules <= expected | {"gitleaks:generic-api-key"}
+            assert rules & expected
+
+
+@pytest.mark.parametrize("name", PASS)
+def test_passes(name: str, judged: Judged) -> None:
+    assert judged.get(f"pass/{name}", []) == []
+
+
+def test_line_is_that_of_the_value(judged: Judged) -> None:
+    lines = {
+        name: [finding.line for finding in judged[f"block/{name}"]]
+        for name in (
+            "secret-stringdata.yaml",
+            "secret-crlf.yaml",
+            "secret-in-configmap-string.yaml",
+            "secret-json-with-tabs.json",
+            "dotenv@.env",
+            "aws-key@credentials",
+        )
+    }
+    assert lines == {
+        "secret-stringdata.yaml": [6],
+        "secret-crlf.yaml": [6],
+        "secret-in-configmap-string.yaml": [10],
+        "secret-json-with-tabs.json": [5, 6],
+        "dotenv@.env": [3],
+        "aws-key@credentials": [2, 3],
+    }
+
+
+def test_no_value_is_shown(judged: Judged) -> None:
+    answer = report.Report([finding for found in judged.values() for finding in found])
+    shown = report.as_text(answer) + report.as_json(answer)
+    for value in (policy_material.SHORT, policy_material.b64(policy_material.SHORT), "4711"):
+        assert value not in shown
+    assert "PRIVATE KEY" not in shown
+    assert policy_material.AGE not in shown
+
+
+def test_every_finding_has_a_rule_with_a_fix(judged: Judged) -> None:
+    for findings in judged.values():
+        for finding in findings:
+            assert finding.rule in FIXES or finding.rule.startswith(GITLEAKS_PREFIX)
+            assert finding.fix
+            assert finding.line >= 1
+
+
+def test_the_repository_itself_passes(gitleaks: str) -> None:
+    root = Path(__file__).parents[3]
+    answer = callers.check(str(root / part) for part in ("sopslab", "tests/unit/policy"))
+    cases = callers.check([str(DATA)])
+    assert (answer.findings, answer.undecided) == ([], [])
+    assert (cases.findings, cases.undecided) == ([], [])
+
+
+def test_json_has_path_line_rule_message_fix(judged: Judged) -> None:
+    answer = report.Report(judged["block/secret-stringdata.yaml"], [], 1)
+    loaded = json.loads(report.as_json(answer))
+    assert loaded["checked"] == 1
+    assert loaded["undecided"] == []
+    assert [sorted(finding) for finding in loaded["findings"]] == [
+        ["fix", "line", "message", "path", "rule"]
+    ]
