@@ -1,0 +1,104 @@
+"""Render a tree of files: `NAME.j2` through Jinja2, everything else as it is.
+
+The delimiters are `#{ expression }#`, `#% statement %#` and `#| comment |#`, which collide with
+neither YAML, shell, Helm nor Go templates. An undefined name is an error, never an empty string.
+"""
+
+from __future__ import annotations
+
+import stat
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import TemplateSyntaxError as JinjaSyntaxError
+
+from sopslab.errors import LabError
+
+__all__ = ["RenderError", "RenderedFile", "render_tree"]
+
+SUFFIX = ".j2"
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """A file of the rendered tree."""
+
+    content: bytes
+    executable: bool
+
+
+class RenderError(LabError):
+    """A template that cannot be rendered; says which file, where known which line, and why."""
+
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
+        super().__init__(f"{path}: {reason}" if line is None else f"{path}:{line}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+
+def render_tree(source: Path, variables: Mapping[str, object]) -> dict[str, RenderedFile]:
+    """Render all files below a directory.
+
+    Returns path relative to the directory, with `/` and without `.j2`, to file, ordered by path.
+    The same input gives the same output, byte for byte.
+    """
+    if not source.is_dir():
+        raise RenderError(source, None, "is not a directory")
+    environment = Environment(
+        variable_start_string="#{",
+        variable_end_string="}#",
+        block_start_string="#%",
+        block_end_string="%#",
+        comment_start_string="#|",
+        comment_end_string="|#",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # the output is text, YAML and shell, never HTML
+        loader=FileSystemLoader(source),
+    )
+    rendered: dict[str, RenderedFile] = {}
+    for path in sorted(source.rglob("*")):
+        if path.is_symlink():
+            raise RenderError(path, None, "is a symbolic link; a template tree holds plain files")
+        if path.is_dir():
+            continue
+        name = path.relative_to(source).as_posix().removesuffix(SUFFIX)
+        if name in rendered:
+            raise RenderError(path, None, f"is a second source of {name}")
+        content = _content(environment, source, path, variables)
+        rendered[name] = RenderedFile(content, bool(path.stat().st_mode & stat.S_IXUSR))
+    return dict(sorted(rendered.items()))
+
+
+def _content(
+    environment: Environment, source: Path, path: Path, variables: Mapping[str, object]
+) -> bytes:
+    if path.suffix != SUFFIX:
+        return path.read_bytes()
+    try:
+        template = environment.get_template(path.relative_to(source).as_posix())
+        return template.render(variables).encode()
+    except JinjaSyntaxError as error:
+        place = Path(error.filename) if error.filename else path
+        raise RenderError(place, error.lineno, error.message or "cannot be parsed") from error
+    except TemplateError as error:
+        line = _line(error, path)
+        raise RenderError(path, line, error.message or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise RenderError(path, None, "is not UTF-8") from error
+
+
+def _line(error: TemplateError, path: Path) -> int | None:
+    """The line of the template that raised, which Jinja2 puts into the traceback."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    return lines[-1] if lines else None

@@ -1,0 +1,1 @@
+"""The learner's repository: its scripts and its course files."""

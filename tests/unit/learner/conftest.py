@@ -1,0 +1,184 @@
+"""A learner's repository, rendered from the templates, and the real tools to work in it.
+
+SOPSLAB_TOOLS names a directory with sops, age-keygen and kubectl; without it they come from PATH.
+Keys are made for each run and never kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
+from sopslab.render import render_tree
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+TOOLS = os.environ.get("SOPSLAB_TOOLS", "")
+SYSTEM_PATH = f"{TOOLS}:{os.environ['PATH']}" if TOOLS else os.environ["PATH"]
+ENCRYPT = "scripts/sops-encrypt-secret.sh"
+SETUP = "scripts/sops-setup.sh"
+
+
+@dataclass(frozen=True)
+class Key:
+    """An age identity file and its public key."""
+
+    path: Path
+    public: str
+
+    @property
+    def secret(self) -> str:
+        """The private key itself, to look for where it must not be."""
+        return self.path.read_text().split()[-1]
+
+
+@dataclass
+class Repository:
+    """A rendered repository, with the environment its scripts are run in."""
+
+    root: Path
+    environment: dict[str, str]
+    learner: Key
+    instructor: Key
+    stand_ins: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stand_ins = self.root.parent / "stand-ins"
+        self.stand_ins.mkdir()
+        self.environment["PATH"] = f"{self.stand_ins}:{self.environment['PATH']}"
+
+    @property
+    def memory(self) -> Path:
+        """The directory in memory that the scripts may use."""
+        return Path(self.environment["XDG_RUNTIME_DIR"])
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "flux" / "secrets" / "develop"
+
+    def run(
+        self,
+        *command: str,
+        stdin: str | bytes = "",
+        cwd: Path | None = None,
+        umask: int = 0o022,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the repository's scripts to its end, whatever that is."""
+        script = self.root / command[0]
+        return subprocess.run(
+            [str(script), *command[1:]],
+            input=stdin.decode("latin-1") if isinstance(stdin, bytes) else stdin,
+            encoding="latin-1" if isinstance(stdin, bytes) else "utf-8",
+            capture_output=True,
+            cwd=cwd or self.root,
+            env=self.environment | environment,
+            umask=umask,
+            timeout=60,
+            check=False,
+        )
+
+    def tool(self, *command: str) -> bytes:
+        """What a real tool says, as bytes."""
+        return subprocess.run(
+            command, capture_output=True, cwd=self.root, env=self.environment, check=True
+        ).stdout
+
+    def value(self, name: str, key: str) -> bytes:
+        """The bytes that Kubernetes would hold for a key of an encrypted Secret."""
+        path = f"flux/secrets/develop/{name}.yaml"
+        return base64.b64decode(
+            self.tool("sops", "decrypt", "--extract", f'["data"]["{key}"]', path)
+        )
+
+    def stand_in(self, name: str, text: str) -> None:
+        """Put a script before the real tool of the same name."""
+        path = self.stand_ins / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def snapshot(self) -> dict[str, bytes]:
+        """Every file of the repository with its content."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and ".git/" not in f"{path.relative_to(self.root)}"
+        }
+
+
+def real_tool(name: str) -> str:
+    """The path of a real tool, past any stand-in."""
+    for directory in SYSTEM_PATH.split(":"):
+        if (Path(directory) / name).is_file():
+            return str(Path(directory) / name)
+    raise AssertionError(f"{name} is not on PATH; SOPSLAB_TOOLS should name its directory")
+
+
+def make_key(path: Path) -> Key:
+    """Make an age key the way a learner would."""
+    keygen = real_tool("age-keygen")
+    subprocess.run([keygen, "-o", str(path)], check=True, capture_output=True)
+    public = subprocess.run([keygen, "-y", str(path)], check=True, capture_output=True, text=True)
+    return Key(path, public.stdout.strip())
+
+
+def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
+    """The template variables of a lab for one learner."""
+    return {
+        "lab": "lab",
+        "learner": {"id": "learner", "name": "Lea Learner", "email": "learner@lab.invalid"},
+        "environment": "develop",
+        "namespace": "develop",
+        "kustomization": "secrets-develop",
+        "flux_namespace": "flux-system",
+        "key_secret": "sops-age",
+        "key_entry": "age.agekey",
+        "recipients": {"learner": learner, "instructor": instructor},
+        "repository_url": "http://git.lab.invalid/learner/lab.git",
+        "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
+        "quiz": template_variable(load_quiz(QUIZ_FILE)),
+    }
+
+
+def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> None:
+    """Render a template directory into a target directory."""
+    for name, rendered in render_tree(source, variables).items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(rendered.content)
+        path.chmod(0o755 if rendered.executable else 0o644)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    """A learner's Git repository, its keys, and an otherwise empty home."""
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    home = tmp_path / "home"
+    home.mkdir()
+    learner, instructor = make_key(keys / "learner"), make_key(keys / "instructor")
+    root = tmp_path / "work tree"
+    write_tree(TEMPLATES / "learner", root, course_variables(learner.public, instructor.public))
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        environment = {
+            "PATH": SYSTEM_PATH,
+            "HOME": str(home),
+            "TMPDIR": str(tmp_path),
+            "XDG_RUNTIME_DIR": memory,
+            "SOPS_AGE_KEY_FILE": str(learner.path),
+        }
+        yield Repository(root, environment, learner, instructor)
+
+
+@pytest.fixture
+def other_key(tmp_path: Path) -> Callable[[str], Key]:
+    """Makes keys that the repository does not know."""
+    return lambda name: make_key(tmp_path / "keys" / name)
