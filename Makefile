@@ -1,0 +1,40 @@
+# The two commands of the README are `make lab` and `make test`; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.requirements
+
+.DEFAULT_GOAL := help
+.PHONY: help lab down check test bench requirements
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.txt -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+lab: $(STAMP) ## Make the lab, or bring it back to what it should be
+	@$(BIN)/sopslab up
+
+down: $(STAMP) ## Take the lab down; keys, Git data and tools stay
+	@$(BIN)/sopslab down
+
+check: $(STAMP) ## Style, types and every test that needs no Docker
+	@$(BIN)/python -m tests.check
+
+test: $(STAMP) ## Everything: `make check`, then the real thing
+	@$(BIN)/python -m tests.check --all
+
+bench: $(STAMP) ## Measure the lab beside the same work done by hand
+	@$(BIN)/python -m tests.bench
+
+requirements: $(STAMP) ## Pin requirements*.in anew, with hashes
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
+		--python-version 3.11 --upgrade requirements.in --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
+		--python-version 3.11 --upgrade requirements-dev.in --output-file requirements-dev.txt

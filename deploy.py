@@ -1,0 +1,25 @@
+"""The lab, from a bare machine to a secret that Flux decrypted: one call per step, in order.
+
+pyinfra inventories/local.py deploy.py
+"""
+
+from sopslab.session import begin
+from tasks.artifacts import provide_artifacts
+from tasks.canary import prove_canary
+from tasks.cluster import provide_cluster
+from tasks.flux import bootstrap_flux
+from tasks.git import provide_git
+from tasks.host import prepare_host
+from tasks.keys import provide_keys
+from tasks.learners import provide_learners
+
+settings = begin()
+
+prepare_host(settings)
+provide_artifacts(settings)
+provide_cluster(settings)
+provide_git(settings)
+provide_keys(settings)
+provide_learners(settings)
+bootstrap_flux(settings)
+prove_canary(settings)

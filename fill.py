@@ -1,0 +1,13 @@
+"""The store, filled: every tool and image of a lab, and nothing started.
+
+    pyinfra inventories/local.py fill.py
+"""
+
+from sopslab.session import begin
+from tasks.artifacts import provide_artifacts
+from tasks.host import prepare_host
+
+settings = begin()
+
+prepare_host(settings)
+provide_artifacts(settings)

@@ -1,0 +1,39 @@
+"""The command `sopslab`: verbs over pyinfra, each in a module of `sopslab.commands`."""
+
+from __future__ import annotations
+
+import click
+
+from sopslab import __version__
+from sopslab.commands.down import down
+from sopslab.commands.env import env
+from sopslab.commands.fill import fill
+from sopslab.commands.policy import policy
+from sopslab.commands.quiz import quiz
+from sopslab.commands.status import status
+from sopslab.commands.up import up
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="sopslab")
+def main() -> None:
+    """The secrets lab of a GitOps course, on this machine.
+
+    \b
+    sopslab up               make the lab, or bring it back to what it should be
+    eval "$(sopslab env)"    use its sops, age, kubectl, flux and kind in this shell
+    sopslab status           what is up, and where
+    sopslab policy           what may be committed, and what not
+    sopslab quiz             the questions of the chapter
+    sopslab down             take it down; keys, Git data and tools stay
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, and for a step that failed:
+    10 host, 11 artifacts, 12 cluster, 13 Git, 14 keys, 15 Flux, 16 learners, 17 canary;
+    130 and 143 after Ctrl-C and SIGTERM.
+    """
+
+
+for _verb in (up, status, env, policy, quiz, fill, down):
+    main.add_command(_verb)

@@ -1,0 +1,76 @@
+"""The one place where commands for a host are put together.
+
+A script is a literal of ours; whatever comes from outside reaches it as a positional argument or on
+its standard input, so nothing of it is ever read as shell code. Secrets travel on standard input
+only: arguments are visible in `ps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+
+from pyinfra.api import QuoteString, StringCommand
+
+from sopslab.settings import Settings
+
+# What an operation is: a generator of the commands that bring about what is missing.
+Commands = Generator[StringCommand, None, None]
+
+
+def script(
+    text: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    sudo: bool = False,
+) -> StringCommand:
+    """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
+
+    + text: a literal; it runs under `sh -eu`
+    + arguments: the values of `$1`, `$2`, …
+    + environment: variables for it
+    + stdin: what it reads; pyinfra ends it with a newline
+    + sudo: run it as root
+    """
+    bits: list[object] = []
+    if environment:
+        bits += ["env", *(QuoteString(f"{key}={value}") for key, value in environment.items())]
+    bits += ["sh", "-euc", QuoteString(text), "sops-lab"]
+    bits += [QuoteString(argument) for argument in arguments]
+    options: dict[str, object] = {}
+    if stdin is not None:
+        options["_stdin"] = stdin
+    if sudo:
+        options["_sudo"] = True
+    return StringCommand(*bits, **options)  # type: ignore[arg-type]
+
+
+def lab_script(
+    settings: Settings, text: str, *arguments: str, stdin: str | None = None
+) -> StringCommand:
+    """Return a script that sees the lab's tools, kubeconfig and context, and none of the user's.
+
+    The tools are found first in `$PATH`; `$KUBECONFIG` is the lab's own, and every call of
+    kubectl or flux names `--context "$LAB_CONTEXT"`.
+    """
+    prelude = 'PATH="$1:$PATH"; shift\n'
+    environment = {
+        "KUBECONFIG": settings.lab_kubeconfig,
+        "LAB_CONTEXT": settings.lab_context,
+        # Nothing that configures git for the user may change what the lab does.
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    return script(
+        prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
+    )
+
+
+def refusal(sentence: str) -> StringCommand:
+    """Return the command that ends a step with `sentence` on standard error.
+
+    An operation yields it where the state of the host forbids going on: raising in an operation
+    would end the run of every host, with a traceback.
+    """
+    return script('printf "%s\\n" "$1" >&2; exit 1', sentence)

@@ -1,0 +1,53 @@
+"""The verbs of `sopslab`, one module each, and what they share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from sopslab.display import Display
+from sopslab.errors import Exit, LabError
+from sopslab.inputs import local_settings
+from sopslab.runner import Result, run
+from sopslab.settings import Settings
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
+)
+
+
+def settings_or_exit(overrides: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings of the local lab, or end with every problem in them and exit code 2."""
+    try:
+        return local_settings(overrides)
+    except LabError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.code)
+
+
+def deploy_or_exit(
+    deploy: str, settings: Settings, data: Mapping[str, object], as_json: bool, console: Console
+) -> Result:
+    """Run a deploy under the eyes of the user and return its result.
+
+    Ends with the result's exit code when it failed, and always where JSON was asked for.
+    """
+    log_dir = Path(settings.lab_dir) / "log"
+    if as_json:
+        result = run(deploy, data, log_dir, lambda _event: None)
+        click.echo(json.dumps(result.as_dict(), indent=2))
+        sys.exit(result.code)
+    with Display(console) as display:
+        result = run(deploy, data, log_dir, display.follow)
+    if result.code is not Exit.OK:
+        for problem in result.problems:
+            console.print(Text(problem, "red"), soft_wrap=True)
+        console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
+        sys.exit(result.code)
+    return result

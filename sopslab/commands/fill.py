@@ -1,0 +1,22 @@
+"""`sopslab fill`: have every tool and image before they are needed."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+
+
+@click.command()
+@json_option
+def fill(as_json: bool) -> None:
+    """Fill the store with every tool and image, and start nothing.
+
+    What `sopslab up` does first; worth doing on its own before a class, while there is time and
+    network. It may be interrupted, and goes on where it was.
+    """
+    settings = settings_or_exit()
+    console = Console(highlight=False)
+    result = deploy_or_exit("fill.py", settings, {}, as_json, console)
+    console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

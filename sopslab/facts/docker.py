@@ -1,0 +1,116 @@
+"""Facts about the Docker engine and the lab's containers, networks and images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+from typing_extensions import override
+
+from sopslab.command import script
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """Whether the engine answers and, if not, why: `absent`, `stopped`, `forbidden`, `remote`."""
+
+    answers: bool
+    reason: str = ""
+    default_runtime: str = ""
+
+
+class DockerEngine(FactBase[EngineState]):
+    """
+    Returns how the Docker engine is, as an `EngineState`, within 10 seconds.
+    """
+
+    @override
+    def command(self) -> StringCommand:
+        return script(
+            """
+            format='{{.ServerVersion}} {{.DefaultRuntime}}'
+            engine=$(timeout 8 docker info --format "$format" 2>/dev/null) || engine=
+            if [ -n "${engine%% *}" ]; then
+                echo "answers $engine"
+            elif [ -n "${DOCKER_HOST:-}" ]; then
+                echo "remote"
+            elif ! PATH="$PATH:/usr/sbin" command -v dockerd >/dev/null; then
+                echo "absent"
+            elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
+                echo "forbidden"
+            else
+                echo "stopped"
+            fi
+            """
+        )
+
+    @override
+    def process(self, output: list[str]) -> EngineState:
+        match (output[-1] if output else "").split():
+            case ["answers", _version, runtime]:
+                return EngineState(answers=True, default_runtime=runtime)
+            case [reason]:
+                return EngineState(answers=False, reason=reason)
+        raise FactProcessError(f"docker info was not understood: {output}")
+
+
+class _Inspect(FactBase[dict[str, Any] | None]):
+    """Base of the facts that look at one object of the engine."""
+
+    abstract = True
+    kind = ""
+
+    @override
+    def command(self, target: str) -> StringCommand:
+        # An absent object prints `[]` and exits 1; an engine that does not answer prints nothing.
+        return script('docker "$1" inspect "$2" 2>/dev/null || true', self.kind, target)
+
+    @override
+    def process(self, output: list[str]) -> dict[str, Any] | None:
+        try:
+            found = json.loads("\n".join(output) or "[]")
+        except ValueError as error:
+            raise FactProcessError(f"docker {self.kind} inspect printed no JSON") from error
+        return found[0] if found else None
+
+
+class Network(_Inspect):
+    """
+    Returns a Docker network as `docker network inspect` describes it, or None.
+    """
+
+    abstract = False
+    kind = "network"
+
+
+class Container(_Inspect):
+    """
+    Returns a container as `docker container inspect` describes it, or None.
+    """
+
+    abstract = False
+    kind = "container"
+
+
+class ImageLabels(FactBase[dict[str, str]]):
+    """
+    Returns the labels of an image; none, too, if there is no such image.
+    """
+
+    default = dict
+
+    @override
+    def command(self, target: str) -> StringCommand:
+        return script(
+            """
+            docker image inspect --format '{{json .Config.Labels}}' "$1" 2>/dev/null || echo null
+            """,
+            target,
+        )
+
+    @override
+    def process(self, output: list[str]) -> dict[str, str]:
+        return json.loads("".join(output) or "null") or {}

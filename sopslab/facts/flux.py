@@ -1,0 +1,173 @@
+"""Facts about Flux in the lab's cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import lab_script
+from sopslab.facts.git import GIT_LOGIN, credentials_file
+from sopslab.layout import CANARY_PATH
+from sopslab.settings import INSTRUCTOR, Settings
+
+_DECRYPTION_KEY = """
+[ -s "$KUBECONFIG" ] || exit 0
+secret=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace flux-system get secret sops-age \\
+    --ignore-not-found --output json 2>/dev/null || true)
+[ -n "$secret" ] || exit 0
+echo "present"
+printf '%s' "$secret" | jq -r '.data // {} | keys[] | "entry \\(.)"'
+printf '%s' "$secret" | jq -r '.metadata.labels["reconcile.fluxcd.io/watch"] // "" | "watch \\(.)"'
+recipient=$(printf '%s' "$secret" | jq -r '.data["age.agekey"] // ""' | base64 -d \\
+    | age-keygen -y 2>/dev/null || true)
+[ -z "$recipient" ] || echo "recipient $recipient"
+"""
+
+
+@dataclass(frozen=True)
+class DecryptionKeyState:
+    """What `sops-age` in the cluster holds, in public: its recipient, its entries, its label."""
+
+    present: bool = False
+    recipient: str | None = None
+    entries: tuple[str, ...] = ()
+    watched: bool = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why Flux could not decrypt with it, in words; Flux's own do not name these causes."""
+        if not self.present or self.recipient is not None:
+            return None
+        if "age.agekey" in self.entries:
+            return "its entry age.agekey holds no valid age identity"
+        named = ", ".join(self.entries) or "none"
+        return f"it lacks the entry age.agekey (it has: {named}); Flux reads what ends in .agekey"
+
+
+class DecryptionKey(FactBase[DecryptionKeyState]):
+    """
+    Returns how the cluster's decryption key stands, as a `DecryptionKeyState`.
+    """
+
+    default = DecryptionKeyState
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return lab_script(settings, _DECRYPTION_KEY)
+
+    @override
+    def process(self, output: list[str]) -> DecryptionKeyState:
+        pairs = [line.partition(" ") for line in output]
+        return DecryptionKeyState(
+            present=("present", "", "") in pairs,
+            recipient=next((value for key, _, value in pairs if key == "recipient"), None),
+            entries=tuple(value for key, _, value in pairs if key == "entry"),
+            watched=("watch", " ", "Enabled") in pairs,
+        )
+
+
+# What the fact and the operation both look at. Values exist in pipes and as hashes only.
+CANARY_LIBRARY = (
+    GIT_LOGIN
+    + """
+namespace=$1 path=$2 key=$3 source=$4 kustomization=$5 url=$6 observed=$7
+git_login "$8"
+kube() { kubectl --context "$LAB_CONTEXT" --request-timeout 10s "$@"; }
+head_commit() {
+    [ -d "$observed" ] || git init --quiet --bare "$observed"
+    timeout 20 git --git-dir "$observed" fetch --quiet "$url.git" \\
+        +refs/heads/main:refs/heads/main 2>/dev/null || return 0
+    git --git-dir "$observed" rev-parse refs/heads/main
+}
+expected_hash() {
+    git --git-dir "$observed" cat-file -e "refs/heads/main:$path" 2>/dev/null || return 0
+    git --git-dir "$observed" show "refs/heads/main:$path" \\
+        | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$key" sops decrypt \\
+            --input-type yaml --extract '["stringData"]["value"]' /dev/stdin \\
+        | tr -d '\\n' | sha256sum
+}
+live_hash() {
+    kube --namespace "$namespace" get secret lab-canary --ignore-not-found \\
+        --output 'jsonpath={.data.value}' 2>/dev/null \\
+        | base64 -d | tr -d '\\n' | sha256sum
+}
+applied_revision() {
+    kube --namespace flux-system get kustomization "$kustomization" --ignore-not-found \\
+        --output 'jsonpath={.status.lastAppliedRevision}' 2>/dev/null || true
+}
+"""
+)
+
+
+def canary_arguments(
+    settings: Settings, source: str, kustomization: str, namespace: str
+) -> tuple[str, ...]:
+    """Return the arguments of `CANARY_LIBRARY`, in its order."""
+    return (
+        namespace,
+        CANARY_PATH,
+        f"{settings.keys_dir}/{settings.learner.id}.agekey",
+        source,
+        kustomization,
+        f"{settings.git_base_url}/{settings.learner_repository}",
+        f"{settings.lab_dir}/observed.git",
+        credentials_file(settings, INSTRUCTOR),
+    )
+
+
+class Canary(FactBase[bool]):
+    """
+    Returns whether the cluster holds the canary that the learner's repository holds, by its hash,
+    and Flux has applied the repository's last commit. Ready alone would not prove it.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings, arguments: list[str]) -> StringCommand:
+        return lab_script(
+            settings,
+            CANARY_LIBRARY
+            + """
+            [ -s "$KUBECONFIG" ] || exit 0
+            head=$(head_commit)
+            [ -n "$head" ] && [ "$(applied_revision)" = "main@sha1:$head" ] || exit 0
+            [ "$(expected_hash)" = "$(live_hash)" ] && echo proven || true
+            """,
+            *arguments,
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["proven"]
+
+
+class FluxInstalled(FactBase[bool]):
+    """
+    Returns whether the lab's cluster has the namespace of a Flux that this lab installed.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return lab_script(
+            settings,
+            """
+            [ -s "$KUBECONFIG" ] || exit 0
+            [ -n "$(timeout 20 kubectl --context "$LAB_CONTEXT" get namespace flux-system \\
+                --ignore-not-found --output name)" ] && echo there || true
+            """,
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["there"]

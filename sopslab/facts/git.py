@@ -1,0 +1,182 @@
+"""Facts about the lab's Git server and repositories."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import lab_script, script
+from sopslab.settings import INSTRUCTOR, Settings
+
+# From here on git logs in with the accounts in a file, and with nothing else; past any proxy.
+# `timeout git …` is reached too, which a shell function named git would not be.
+GIT_LOGIN = """
+git_login() {
+    export GIT_CONFIG_COUNT=3 \\
+        GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0= \\
+        GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1= \\
+        GIT_CONFIG_KEY_2=credential.helper GIT_CONFIG_VALUE_2="store --file='$1'"
+}
+"""
+
+
+def credentials_file(settings: Settings, user: str) -> str:
+    """Return the file, in the format of git's credential store, with which `user` logs in."""
+    return f"{settings.git_dir}/credentials/{user}/git-credentials"
+
+
+class GitUsers(FactBase[list[str]]):
+    """
+    Returns the users of the embedded Git server that have a password and a line in its htpasswd.
+    """
+
+    default = list
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script(
+            """
+            cd "$1" 2>/dev/null || exit 0
+            for directory in credentials/*/; do
+                user=$(basename "$directory")
+                [ -s "$directory/username" ] && [ -s "$directory/password" ] \\
+                    && grep -q "^$user:\\$2" htpasswd 2>/dev/null && echo "$user" || true
+            done
+            """,
+            settings.git_dir,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output
+
+
+class AccountMatches(FactBase[bool]):
+    """
+    Returns whether the account of `user` is stored as on standard input: a name, then a password.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings, user: str) -> StringCommand:
+        return script(
+            """
+            cd "$1/credentials/$2" 2>/dev/null || { cat >/dev/null; exit 0; }
+            IFS= read -r name; IFS= read -r word
+            [ "$name" = "$(cat username)" ] && [ "$word" = "$(cat password)" ] && echo same || true
+            """,
+            settings.git_dir,
+            user,
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["same"]
+
+
+class BareRepositories(FactBase[list[str]]):
+    """
+    Returns which of `repositories` exist among the embedded Git server's data.
+    """
+
+    default = list
+
+    @override
+    def command(self, settings: Settings, repositories: list[str]) -> StringCommand:
+        return script(
+            """
+            cd "$1/repositories" 2>/dev/null || exit 0
+            shift
+            for repository; do
+                bare=$(git -C "$repository.git" rev-parse --is-bare-repository 2>&1) || continue
+                [ "$bare" != true ] || echo "$repository"
+            done
+            """,
+            settings.git_dir,
+            *repositories,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output
+
+
+class RemoteHead(FactBase[str | None]):
+    """
+    Returns the commit of a repository's branch main, or None if there is none (yet).
+
+    The repository is asked over HTTP, as Flux and the learner do.
+    """
+
+    @override
+    def command(self, settings: Settings, repository: str) -> StringCommand:
+        return lab_script(
+            settings,
+            """
+            [ -s "$2" ] || exit 0
+            timeout 20 git -c http.proxy= -c "credential.helper=store --file=$2" \\
+                ls-remote --quiet "$1.git" refs/heads/main 2>/dev/null | cut -f1 || true
+            """,
+            f"{settings.git_base_url}/{repository}",
+            credentials_file(settings, INSTRUCTOR),
+        )
+
+    @override
+    def process(self, output: list[str]) -> str | None:
+        return output[0] if output else None
+
+
+class CommitNote(FactBase[str | None]):
+    """
+    Returns what the last commit of a working copy says after `Sops-lab-content:`, or None.
+
+    None, too, where the copy has anything that its origin lacks.
+    """
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return script(
+            """
+            cd "$1" 2>/dev/null || exit 0
+            [ -d .git ] || exit 0
+            pushed=$(git rev-parse -q --verify origin/main || true)
+            [ "$(git rev-parse -q --verify HEAD)" = "$pushed" ] || exit 0
+            git log -1 --format='%(trailers:key=Sops-lab-content,valueonly)'
+            """,
+            path,
+        )
+
+    @override
+    def process(self, output: list[str]) -> str | None:
+        return next((line.strip() for line in output if line.strip()), None)
+
+
+class WorkingCopy(FactBase[list[str]]):
+    """
+    Returns what a learner's working copy lacks: "clone", "hooks". Empty when it is complete.
+    """
+
+    @staticmethod
+    @override
+    def default() -> list[str]:
+        return ["clone", "hooks"]
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return script(
+            """
+            # A fact that prints nothing would be its default.
+            echo looked
+            [ -d "$1/.git" ] || { echo clone; echo hooks; exit 0; }
+            [ -x "$1/.git/hooks/pre-commit" ] || echo hooks
+            """,
+            path,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output[1:]

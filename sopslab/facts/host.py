@@ -1,0 +1,191 @@
+"""Facts about the machine that carries the lab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+from typing_extensions import override
+
+from sopslab.command import script
+
+_MACHINE = """
+root=$1; shift
+directory=$root
+while [ ! -d "$directory" ]; do directory=$(dirname "$directory"); done
+echo "uid=$(id -u)"
+echo "gid=$(id -g)"
+echo "user=$(id -un)"
+echo "machine=$(uname -m)"
+echo "cpus=$(nproc)"
+echo "memory_kib=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)"
+echo "disk_kib=$(df -Pk "$directory" | awk 'NR == 2 { print $4 }')"
+[ -w "$directory" ] && echo writable=1 || echo writable=0
+[ -f /sys/fs/cgroup/cgroup.controllers ] && echo cgroup=2 || echo cgroup=1
+[ -d /run/systemd/system ] && echo systemd=1 || echo systemd=0
+echo "bounding=$(sed -n 's/^CapBnd:[[:space:]]*//p' /proc/self/status)"
+echo "last_capability=$(cat /proc/sys/kernel/cap_last_cap)"
+echo "inotify_instances=$(cat /proc/sys/fs/inotify/max_user_instances)"
+echo "inotify_watches=$(cat /proc/sys/fs/inotify/max_user_watches)"
+for command; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || echo "missing=$command"
+done
+command -v sudo >/dev/null && echo sudo=1 || echo sudo=0
+command -v apt-get >/dev/null && echo apt=1 || echo apt=0
+"""
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """What a machine offers. Sizes are KiB; `bounding` is the capability bounding set, a mask."""
+
+    uid: int
+    gid: int
+    user: str
+    machine: str
+    cpus: int
+    memory_kib: int
+    disk_kib: int
+    writable: bool
+    cgroup: int
+    systemd: bool
+    bounding: int
+    last_capability: int
+    inotify_instances: int
+    inotify_watches: int
+    sudo: bool
+    apt: bool
+    missing: tuple[str, ...]
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the bounding set lacks a capability that `--privileged` asks for."""
+        wanted = (1 << (self.last_capability + 1)) - 1
+        return bool(wanted & ~self.bounding)
+
+
+class Machine(FactBase[MachineState]):
+    """
+    Returns the machine's size, limits and what it lacks of `commands`, as a `MachineState`.
+    """
+
+    @override
+    def command(self, root: str, commands: list[str]) -> StringCommand:
+        return script(_MACHINE, root, *commands)
+
+    @override
+    def process(self, output: list[str]) -> MachineState:
+        values: dict[str, Any] = {}
+        missing = []
+        for line in output:
+            key, _, value = line.partition("=")
+            if key == "missing":
+                missing.append(value)
+            else:
+                values[key] = value
+        try:
+            return MachineState(
+                uid=int(values["uid"]),
+                gid=int(values["gid"]),
+                user=values["user"],
+                machine=values["machine"],
+                cpus=int(values["cpus"]),
+                memory_kib=int(values["memory_kib"]),
+                disk_kib=int(values["disk_kib"]),
+                writable=values["writable"] == "1",
+                cgroup=int(values["cgroup"]),
+                systemd=values["systemd"] == "1",
+                bounding=int(values["bounding"], 16),
+                last_capability=int(values["last_capability"]),
+                inotify_instances=int(values["inotify_instances"]),
+                inotify_watches=int(values["inotify_watches"]),
+                sudo=values["sudo"] == "1",
+                apt=values["apt"] == "1",
+                missing=tuple(missing),
+            )
+        except (KeyError, ValueError) as error:
+            raise FactProcessError(f"the machine was described incompletely: {error}") from error
+
+
+class IsRoot(FactBase[bool]):
+    """
+    Returns whether the commands of this run are root's.
+    """
+
+    @override
+    def command(self) -> StringCommand:
+        return script("id -u")
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["0"]
+
+
+class Listeners(FactBase[dict[int, str]]):
+    """
+    Returns who listens on which of `ports`: the container that publishes it, or "another program".
+
+    .. code:: python
+
+        {8418: "lab-git"}
+    """
+
+    default = dict
+
+    @override
+    def command(self, ports: list[int]) -> StringCommand:
+        # Column 2 of /proc/net/tcp is the local address in hexadecimal, 0A in column 4 is LISTEN.
+        return script(
+            """
+            for port; do
+                cat /proc/net/tcp /proc/net/tcp6 2>/dev/null \\
+                    | awk -v hex="$(printf ':%04X$' "$port")" \\
+                        '$4 == "0A" && $2 ~ hex { found = 1 } END { exit !found }' || continue
+                holder=$(docker ps --filter "publish=$port" --format '{{.Names}}' 2>&1) || holder=
+                echo "$port=${holder:-another program}"
+            done
+            """,
+            *(str(port) for port in ports),
+        )
+
+    @override
+    def process(self, output: list[str]) -> dict[int, str]:
+        found = {}
+        for line in output:
+            port, _, holder = line.partition("=")
+            found[int(port)] = holder
+        return found
+
+
+class RecordedValue(FactBase[str | None]):
+    """
+    Returns the number that the file `path` keeps, or None if there is no such file.
+    """
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return script('[ ! -s "$1" ] || cat "$1"', path)
+
+    @override
+    def process(self, output: list[str]) -> str | None:
+        return output[0].strip() if output else None
+
+
+class FirewallRules(FactBase[list[str]]):
+    """
+    Returns the rules of Docker's chain for the user, as `iptables -S DOCKER-USER` prints them.
+    """
+
+    default = list
+
+    @override
+    def command(self) -> StringCommand:
+        return script(
+            'PATH="$PATH:/usr/sbin:/sbin"; iptables -w 10 -S DOCKER-USER 2>/dev/null || true'
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output

@@ -1,0 +1,79 @@
+"""Facts about kind clusters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+from typing_extensions import override
+
+from sopslab.command import script
+from sopslab.naming import network_name
+from sopslab.settings import Settings
+
+# A run that was killed may have left `kind create` running: wait until it lets go of the lock, so
+# that the cluster is looked at when it is either there or not.
+_CLUSTER = """
+if [ -d "$2" ]; then
+    exec 9>"$2/.cluster.lock"
+    flock --wait 300 9 || { echo 'another run has worked on the cluster for 300 s' >&2; exit 1; }
+fi
+printf '{"network":"%s"}\\n' "$3"
+status='"status":{{json .State.Status}}' networks='"networks":{{json .NetworkSettings.Networks}}'
+docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$1" 2>/dev/null \\
+    | xargs -r docker container inspect --format "{\\"id\\":{{json .Id}},$status,$networks}"
+if [ -s "$2/kubeconfig" ] && [ -s "$2/node-id" ]; then
+    printf '{"recorded":"%s"}\\n' "$(cat "$2/node-id")"
+fi
+"""
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """How the lab's cluster stands.
+
+    `owner` is `nobody` (there is none), `lab`, or `foreign` (a node is not on this lab's network,
+    which exists before any node of ours). `complete` tells whether `kind create` finished and left
+    its kubeconfig for this very node. `status` is Docker's word for the node container.
+    """
+
+    owner: Literal["nobody", "lab", "foreign"]
+    status: str = ""
+    complete: bool = False
+
+
+class KindCluster(FactBase[ClusterState]):
+    """
+    Returns how the kind cluster of a lab stands, as a `ClusterState`.
+    """
+
+    @staticmethod
+    @override
+    def default() -> ClusterState:
+        return ClusterState(owner="nobody")
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script(_CLUSTER, settings.lab, settings.lab_dir, network_name(settings.lab))
+
+    @override
+    def process(self, output: list[str]) -> ClusterState:
+        try:
+            lines = [json.loads(line) for line in output]
+        except ValueError as error:
+            raise FactProcessError(f"docker described the nodes in no JSON: {output}") from error
+        nodes = [line for line in lines if "id" in line]
+        recorded = next((line["recorded"] for line in lines if "recorded" in line), None)
+        if not nodes:
+            return ClusterState(owner="nobody")
+        network = next(line["network"] for line in lines if "network" in line)
+        if any(network not in node["networks"] for node in nodes):
+            return ClusterState(owner="foreign", status=nodes[0]["status"])
+        return ClusterState(
+            owner="lab",
+            status=nodes[0]["status"],
+            complete=[node["id"] for node in nodes] == [recorded],
+        )

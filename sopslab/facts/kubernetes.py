@@ -1,0 +1,135 @@
+"""Facts about the objects of the lab's cluster, read with the lab's own kubectl and kubeconfig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import lab_script
+from sopslab.settings import Settings
+
+# A cluster that is not there yet, or does not answer, has none of what was asked for: facts print
+# nothing then, so that a dry run on a bare machine predicts the changes. An operation that meets a
+# dead cluster fails with kubectl's own words.
+_DRIFT = """
+dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+# A fact that prints nothing would be its default.
+echo compared
+[ -s "$KUBECONFIG" ] && [ -s "$1" ] || { echo absent; exit 0; }
+status=0
+TMPDIR=$dir timeout 60 kubectl --context "$LAB_CONTEXT" diff --server-side --force-conflicts \\
+    --field-manager sops-lab --filename "$1" >"$dir/diff" 2>"$dir/errors" || status=$?
+case $status in
+0) exit 0 ;;
+1) sed -n 's/^+++ .*[/]\\([^/[:space:]]*\\)[[:space:]].*/\\1/p' "$dir/diff" ;;
+esac
+# Objects of a namespace or kind that does not exist are reported on standard error only.
+[ $status -le 1 ] || echo absent
+"""
+
+
+class ManifestDrift(FactBase[list[str]]):
+    """
+    Returns the objects in which the cluster differs from the manifests in a file of the host.
+
+    .. code:: python
+
+        ["apps.v1.Deployment.flux-system.kustomize-controller"]
+
+    `["absent"]` stands for a cluster that lacks a namespace or a kind that the manifests need.
+    """
+
+    @staticmethod
+    @override
+    def default() -> list[str]:
+        return ["absent"]
+
+    @override
+    def command(self, settings: Settings, path: str) -> StringCommand:
+        return lab_script(settings, _DRIFT, path)
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output[1:]
+
+
+class SecretMatches(FactBase[bool]):
+    """
+    Returns whether a Secret of the cluster has exactly the entries that files of the host hold, and
+    the labels. Only hashes are compared, and none of them leaves the host.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(
+        self,
+        settings: Settings,
+        namespace: str,
+        secret: str,
+        entries: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> StringCommand:
+        pairs = [part for entry, path in sorted(entries.items()) for part in (entry, path)]
+        return lab_script(
+            settings,
+            """
+            [ -s "$KUBECONFIG" ] || exit 0
+            namespace=$1 secret=$2 labels=$3
+            shift 3
+            live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "$namespace" \\
+                get secret "$secret" --ignore-not-found --output json 2>/dev/null || true)
+            [ -n "$live" ] || exit 0
+            [ "$(printf '%s' "$live" | jq -r '.metadata.labels // {} | to_entries
+                | map("\\(.key)=\\(.value)") | sort | join(",")')" = "$labels" ] || exit 0
+            [ "$(printf '%s' "$live" | jq '.data | length')" -eq $(($# / 2)) ] || exit 0
+            while [ $# -gt 0 ]; do
+                have=$(printf '%s' "$live" | jq -r --arg entry "$1" '.data[$entry] // ""' \\
+                    | base64 -d | sha256sum)
+                [ "$have" = "$(sha256sum <"$2")" ] || exit 0
+                shift 2
+            done
+            echo same
+            """,
+            namespace,
+            secret,
+            ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+            *pairs,
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["same"]
+
+
+class KubeconfigMatches(FactBase[bool]):
+    """
+    Returns whether the lab's own kubeconfig is the context that the settings name, as it is in the
+    user's file now.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return lab_script(
+            settings,
+            """
+            [ -s "$KUBECONFIG" ] && command -v kubectl >/dev/null || exit 0
+            kubectl --kubeconfig "$1" --context "$LAB_CONTEXT" config view --minify --flatten \\
+                --raw 2>/dev/null | cmp -s - "$KUBECONFIG" && echo same || true
+            """,
+            settings.kubeconfig or "",
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["same"]

@@ -1,0 +1,23 @@
+"""Facts about what a lab keeps on the host."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import script
+from sopslab.settings import Settings
+
+
+class LabData(FactBase[bool]):
+    """
+    Returns whether the lab's folder exists.
+    """
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script('[ ! -d "$1" ] || echo there', settings.lab_dir)
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["there"]

@@ -1,0 +1,30 @@
+"""Facts about directories that the lab delivers as a whole."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import script
+
+
+class TreeDigest(FactBase[str | None]):
+    """
+    Returns the digest of all files below a directory, as `sopslab.archive.digest` counts it, or
+    None if there is no such directory.
+    """
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return script(
+            """
+            [ -d "$1" ] || exit 0
+            cd "$1"
+            find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum | sha256sum | cut -c1-64
+            """,
+            path,
+        )
+
+    @override
+    def process(self, output: list[str]) -> str | None:
+        return output[0] if output else None

@@ -1,0 +1,232 @@
+"""Operations on Flux: its platform repository, its decryption key, and the proof that it works."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.archive import Tree, digest, pack
+from sopslab.command import Commands, lab_script, refusal
+from sopslab.facts.age import Identity
+from sopslab.facts.flux import (
+    CANARY_LIBRARY,
+    Canary,
+    DecryptionKey,
+    FluxInstalled,
+    canary_arguments,
+)
+from sopslab.facts.git import GIT_LOGIN, CommitNote, credentials_file
+from sopslab.facts.tree import TreeDigest
+from sopslab.journal import note
+from sopslab.layout import NAMESPACE
+from sopslab.operations.kubernetes import secret
+from sopslab.settings import INSTRUCTOR, Settings
+
+COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
+
+# The platform repository is what the cluster reconciles itself from, and what it is started with:
+# the manifests of the start are built from the very commit that is pushed.
+_PLATFORM = """
+url=$1 copy=$2 manifests=$3 mark=$4 components=$5
+git_login "$6"
+umask 022
+new=$(mktemp -d "$copy.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+if ! timeout 60 git clone --quiet "$url.git" "$new/copy" 2>"$new/errors"; then
+    tail -n 3 "$new/errors" >&2
+    echo "the platform repository could not be cloned from $url.git" >&2
+    exit 1
+fi
+cd "$new/copy"
+git rm -rq --ignore-unmatch .
+base64 -d | tar -xz
+flux=flux/clusters/lab/flux-system
+flux install --export --components="$components" >"$flux/gotk-components.yaml"
+git config user.name sops-lab
+git config user.email sops-lab@localhost
+git add --all
+git commit --quiet --allow-empty \\
+    --message "Lay out the platform" --message "Sops-lab-content: $mark"
+mkdir "$new/manifests"
+kubectl kustomize "$flux" >"$new/built"
+# What only the toolkit's own kinds can express is applied second, when those kinds are served.
+awk -v RS='\\n---\\n' -v dir="$new/manifests" '
+    { file = /apiVersion: [a-z.]*toolkit.fluxcd.io[/]/ ? "sync.yaml" : "components.yaml"
+      print "---\\n" $0 > (dir "/" file) }' "$new/built"
+for file in flux/clusters/lab/learners/*.yaml; do
+    echo '---'
+    cat "$file"
+done >>"$new/manifests/sync.yaml"
+timeout 60 git push --quiet origin HEAD:refs/heads/main
+git fetch --quiet
+rm -rf "$copy" "$manifests"
+mv "$new/manifests" "$manifests"
+mv "$new/copy" "$copy"
+"""
+
+# Where the canary gets lost is looked for along its way, and the first broken link is named.
+_AWAIT_CANARY = """
+fail() { echo "the canary did not arrive: $1" >&2; exit 1; }
+condition() {
+    kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null | jq -r '
+        [.status.conditions[]? | select(.type == "Ready")][0] // {}
+        | "\\(.status // "Unknown") \\(.message // "nothing was reported yet")"'
+}
+diagnose() {
+    [ -n "$head" ] || fail "the Git server does not answer at $url.git"
+    kube get --raw /readyz >/dev/null 2>&1 || fail "the API server does not answer"
+    for controller in source-controller kustomize-controller; do
+        ready=$(kube --namespace flux-system get deployment "$controller" \\
+            --output 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
+        [ "${ready:-0}" -ge 1 ] || fail "$controller is not ready; its last words:
+$(kube --namespace flux-system logs "deployment/$controller" --tail 5 2>&1 || true)"
+    done
+    case $(condition gitrepository "$source") in
+    True*) ;;
+    *) fail "Flux cannot read the repository: $(condition gitrepository "$source")" ;;
+    esac
+    [ -n "$(kube --namespace flux-system get secret sops-age --ignore-not-found --output name)" ] \\
+        || fail "the decryption key sops-age is missing in flux-system"
+    case $(condition kustomization "$kustomization") in
+    True*) fail "$kustomization is Ready, but lab-canary holds another value than the repository" ;;
+    *) fail "$kustomization is not ready: $(condition kustomization "$kustomization")" ;;
+    esac
+}
+head=$(head_commit)
+[ -n "$head" ] || diagnose
+expected=$(expected_hash)
+if [ -n "$(applied_revision)" ]; then
+    now=$(date -Ins)
+    kube --namespace flux-system annotate --overwrite \\
+        "gitrepository/$source" "kustomization/$kustomization" \\
+        "reconcile.fluxcd.io/requestedAt=$now" >/dev/null 2>&1 || true
+fi
+if [ -n "$expected" ]; then
+    kubectl --context "$LAB_CONTEXT" --namespace "$namespace" wait --for=create \\
+        secret/lab-canary --timeout 120s >/dev/null 2>&1 || diagnose
+fi
+kubectl --context "$LAB_CONTEXT" --namespace flux-system wait --timeout 60s \\
+    "--for=jsonpath={.status.lastAppliedRevision}=main@sha1:$head" \\
+    "kustomization/$kustomization" >/dev/null 2>&1 || diagnose
+deadline=$(($(date +%s) + 30))
+until [ "$(live_hash)" = "$expected" ]; do
+    [ "$(date +%s)" -lt "$deadline" ] || diagnose
+    sleep 0.3
+done
+"""
+
+_UNINSTALL = """
+kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
+kube --namespace flux-system delete kustomizations.kustomize.toolkit.fluxcd.io --all \\
+    --ignore-not-found --timeout 90s >/dev/null
+for kind in receivers.notification.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io; do
+    kube --namespace flux-system delete "$kind" --all --ignore-not-found --timeout 90s >/dev/null
+done
+timeout 180 flux uninstall --silent --context "$LAB_CONTEXT" >/dev/null
+kube delete namespace "$1" --ignore-not-found --timeout 90s >/dev/null
+rm -f "$KUBECONFIG"
+"""
+
+
+@operation()
+def platform(settings: Settings, files: Tree) -> Commands:
+    """
+    Have the platform repository, from which the cluster reconciles itself, as it should be.
+
+    + settings: the lab's settings
+    + files: what it holds beside the components that `flux install --export` prints
+    """
+    mark = digest(files)
+    if (
+        host.get_fact(CommitNote, path=settings.platform_dir) == mark
+        and host.get_fact(TreeDigest, path=settings.manifests_dir) is not None
+    ):
+        host.noop("the platform repository is up to date")
+        return
+    yield lab_script(
+        settings,
+        GIT_LOGIN + _PLATFORM,
+        f"{settings.git_base_url}/platform",
+        settings.platform_dir,
+        settings.manifests_dir,
+        mark,
+        ",".join(COMPONENTS),
+        credentials_file(settings, INSTRUCTOR),
+        stdin=pack(files),
+    )
+
+
+@operation()
+def receiver_token(settings: Settings) -> Commands:
+    """
+    Have the Git server's hook and Flux's receiver share a token, made once.
+
+    + settings: the lab's settings
+    """
+    path = f"{settings.git_dir}/receiver/token"
+    yield from secret._inner(
+        settings=settings,
+        namespace="flux-system",
+        secret="receiver-token",
+        entries={"token": path},
+        labels={},
+    )
+
+
+@operation()
+def decryption_key(settings: Settings, key: str) -> Commands:
+    """
+    Have `sops-age` in flux-system hold the learner's identity, without a moment without it.
+
+    + settings: the lab's settings
+    + key: the identity's name in the store
+    """
+    store = host.get_fact(Identity, settings=settings, key=key)
+    if store.recipient is None:
+        yield refusal(f"the identity {settings.keys_dir}/{key}.agekey is not there")
+        return
+    cluster = host.get_fact(DecryptionKey, settings=settings)
+    if cluster.recipient == store.recipient and cluster.watched:
+        host.noop("sops-age holds the learner's key")
+        return
+    if cluster.problem is not None:
+        note(f"sops-age was unusable: {cluster.problem}")
+    yield from secret._inner(
+        settings=settings,
+        namespace="flux-system",
+        secret="sops-age",
+        entries={"age.agekey": f"{settings.keys_dir}/{key}.agekey"},
+        labels={"reconcile.fluxcd.io/watch": "Enabled"},
+    )
+
+
+@operation()
+def canary(settings: Settings, source: str, kustomization: str, namespace: str) -> Commands:
+    """
+    Prove the whole path: what was encrypted and pushed is in the cluster, decrypted, by its hash.
+
+    + settings: the lab's settings
+    + source: the GitRepository of the learner
+    + kustomization: the Kustomization that decrypts
+    + namespace: where the canary arrives
+    """
+    arguments = canary_arguments(settings, source, kustomization, namespace)
+    if host.get_fact(Canary, settings=settings, arguments=list(arguments)):
+        host.noop("the canary is in the cluster, and it is the repository's")
+        return
+    yield lab_script(settings, CANARY_LIBRARY + _AWAIT_CANARY, *arguments)
+
+
+@operation()
+def uninstalled(settings: Settings) -> Commands:
+    """
+    Have Flux and the environments out of a cluster that the lab did not make.
+
+    What Flux applied goes first, while its controllers still answer for the finalizers.
+
+    + settings: the lab's settings
+    """
+    if not host.get_fact(FluxInstalled, settings=settings):
+        host.noop("the cluster has no Flux of this lab")
+        return
+    yield lab_script(settings, _UNINSTALL, NAMESPACE)

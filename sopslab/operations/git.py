@@ -1,0 +1,295 @@
+"""Operations on the Git server, its repositories and the working copies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import bcrypt
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.archive import Tree, pack
+from sopslab.command import Commands, lab_script, script
+from sopslab.facts.age import Identity
+from sopslab.facts.docker import Container
+from sopslab.facts.git import (
+    GIT_LOGIN,
+    AccountMatches,
+    BareRepositories,
+    GitUsers,
+    RemoteHead,
+    WorkingCopy,
+    credentials_file,
+)
+from sopslab.facts.host import Machine
+from sopslab.journal import note
+from sopslab.naming import git_server_name, network_name
+from sopslab.render import render_tree
+from sopslab.settings import GIT_SERVER_PORT, INSTRUCTOR, Settings
+
+CONFIG_LABEL = "sops-lab.config"
+
+# Accounts arrive on standard input, a line each, and appear by a rename, complete.
+_WRITE_ACCOUNTS = """
+umask 077
+mkdir -p "$1/credentials"
+cd "$1"
+touch htpasswd
+while IFS='\t' read -r user username password credential hash; do
+    [ -n "$user" ] || continue
+    new=$(mktemp -d credentials/.new.XXXXXX)
+    printf %s "$username" >"$new/username"
+    printf %s "$password" >"$new/password"
+    printf '%s\\n' "$credential" >"$new/git-credentials"
+    { grep -v "^$user:" htpasswd || true; printf '%s:%s\\n' "$user" "$hash"; } >htpasswd.new
+    rm -rf "credentials/$user"
+    mv htpasswd.new htpasswd
+    mv "$new" "credentials/$user"
+done
+# What the server's hook signs its calls with; Flux gets the same.
+if [ ! -s receiver/token ]; then
+    mkdir -p receiver
+    head -c 32 /dev/urandom | base64 | tr -d '\n' >receiver/token.new
+    mv receiver/token.new receiver/token
+fi
+"""
+
+_SERVE = """
+name=$1 network=$2 image=$3 data=$4 publish=$5 label=$6
+docker rm -fv "$name" >/dev/null 2>&1 || true
+docker run --detach --name "$name" --network "$network" --restart unless-stopped \\
+    --label "$label" --publish "$publish" --user "$(id -u):$(id -g)" \\
+    --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges \\
+    --memory 512m --pids-limit 256 --log-opt max-size=1m --volume "$data:/srv/git" \\
+    --entrypoint /usr/sbin/lighttpd "$image" -D -f /srv/git/etc/lighttpd.conf >/dev/null
+deadline=$(($(date +%s) + 20))
+until curl --silent --noproxy '*' --output /dev/null "http://${publish%:*}/"; do
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+        docker logs --tail 5 "$name" >&2
+        echo "the Git server did not answer at ${publish%:*} within 20 s" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+"""
+
+# What nobody may read is encrypted before it is added; the value exists in a pipe only.
+_SEED = """
+url=$1 name=$2 email=$3 canary=$4 namespace=$5 directory=$6
+git_login "$7"
+umask 077
+seed=$(mktemp -d "$directory/.seed.XXXXXX")
+trap 'rm -rf "$seed"' EXIT
+cd "$seed"
+base64 -d | tar -xz
+if [ -n "$canary" ]; then
+    {
+        printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n'
+        printf '  namespace: %s\\nstringData:\\n  value: ' "$namespace"
+        head -c 24 /dev/urandom | base64
+    } | env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$canary" \\
+        --input-type yaml --output-type yaml /dev/stdin >"$canary.new"
+    mv "$canary.new" "$canary"
+fi
+git -c init.defaultBranch=main init --quiet
+git config user.name "$name"
+git config user.email "$email"
+git add --all
+git commit --quiet --no-verify --message "Begin the lab"
+timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
+"""
+
+_CLONE = """
+url=$1 work=$2 name=$3 email=$4
+git_login "$5"
+umask 022
+if [ ! -d "$work/.git" ]; then
+    new=$(mktemp -d "$work.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    timeout 60 git clone --quiet "$url.git" "$new"
+    git -C "$new" config user.name "$name"
+    git -C "$new" config user.email "$email"
+    git -C "$new" config credential.helper "store --file='$5'"
+    git -C "$new" config http.proxy ''
+    chmod 755 "$new"
+    mv -T "$new" "$work"
+fi
+mkdir -p "$work/.git/hooks"
+cat >"$work/.git/hooks/pre-commit.new"
+chmod 755 "$work/.git/hooks/pre-commit.new"
+mv "$work/.git/hooks/pre-commit.new" "$work/.git/hooks/pre-commit"
+"""
+
+
+def _account(settings: Settings, user: str, username: str, password: str) -> str:
+    scheme, _, rest = settings.git_base_url.partition("://")
+    server = rest.split("/", 1)[0]
+    credential = f"{scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{server}"
+    hashed = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(rounds=10)).decode()
+    return "\t".join([user, username, password, credential, hashed])
+
+
+@operation()
+def users(settings: Settings, users: Sequence[str]) -> Commands:
+    """
+    Give users of the embedded Git server a password of their own, made once.
+
+    + settings: the lab's settings
+    + users: their names
+    """
+    known = host.get_fact(GitUsers, settings=settings)
+    missing = [user for user in users if user not in known]
+    if not missing:
+        host.noop("every user has a password")
+        return
+    note(f"passwords for {', '.join(missing)}")
+    accounts = [_account(settings, user, user, secrets.token_urlsafe(32)) for user in missing]
+    yield script(_WRITE_ACCOUNTS, settings.git_dir, stdin="\n".join(accounts))
+
+
+@operation()
+def account(settings: Settings, user: str, username: str, password: str) -> Commands:
+    """
+    Store with what account `user` logs in to a Git server that is not ours.
+
+    + settings: the lab's settings
+    + user: who of the lab: `instructor`, `flux` or the learner
+    + username: the account on that server
+    + password: its password or token
+    """
+    if host.get_fact(
+        AccountMatches, settings=settings, user=user, _stdin=f"{username}\n{password}"
+    ):
+        host.noop(f"the account of {user} is stored")
+        return
+    yield script(
+        _WRITE_ACCOUNTS, settings.git_dir, stdin=_account(settings, user, username, password)
+    )
+
+
+@operation()
+def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
+    """
+    Have bare repositories among the embedded Git server's data.
+
+    + settings: the lab's settings
+    + repositories: their paths, without `.git`
+    """
+    present = host.get_fact(BareRepositories, settings=settings, repositories=list(repositories))
+    missing = [repository for repository in repositories if repository not in present]
+    if not missing:
+        host.noop("every repository is there")
+        return
+    yield script(
+        """
+        cd "$1"
+        shift
+        for repository; do
+            path=repositories/$repository.git
+            mkdir -p "$(dirname "$path")"
+            rm -rf "$path.new"
+            git -c init.defaultBranch=main init --quiet --bare "$path.new"
+            rm -rf "$path"
+            mv "$path.new" "$path"
+        done
+        """,
+        settings.git_dir,
+        *missing,
+    )
+
+
+@operation()
+def server(settings: Settings, image: str, configuration: Tree) -> Commands:
+    """
+    Have the embedded Git server running, on the lab's network and on one address of this machine.
+
+    + settings: the lab's settings
+    + image: the image of the server
+    + configuration: what it is started with; a change of it starts it anew
+    """
+    machine = host.get_fact(Machine, root=settings.root, commands=[])
+    container = git_server_name(settings.lab)
+    publish = f"{settings.git_bind}:{settings.git_port}:{GIT_SERVER_PORT}"
+    files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
+    wanted = [image, publish, files, machine.uid, settings.git_dir]
+    mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    found = host.get_fact(Container, target=container)
+    if found and found["State"]["Running"] and found["Config"]["Labels"].get(CONFIG_LABEL) == mark:
+        host.noop(f"the Git server {container} runs")
+        return
+    if found and not found["State"]["Running"]:
+        note("the Git server was stopped")
+    yield script(
+        _SERVE,
+        container,
+        network_name(settings.lab),
+        image,
+        settings.git_dir,
+        publish,
+        f"{CONFIG_LABEL}={mark}",
+    )
+
+
+@operation()
+def seed(
+    settings: Settings, repository: str, template: str, variables: dict[str, object], canary: str
+) -> Commands:
+    """
+    Fill a learner's repository once. What is there already, is the learner's and stays.
+
+    + settings: the lab's settings
+    + repository: its path on the Git server, without `.git`
+    + template: the folder of templates on this side
+    + variables: what the templates use, besides the recipients that this operation reads
+    + canary: where in it the canary, an encrypted Secret of a random value, goes
+    """
+    if host.get_fact(RemoteHead, settings=settings, repository=repository) is not None:
+        host.noop("the repository has content, and it is the learner's")
+        return
+    recipients = {
+        "learner": host.get_fact(Identity, settings=settings, key=settings.learner.id).recipient,
+        "instructor": host.get_fact(Identity, settings=settings, key=INSTRUCTOR).recipient,
+    }
+    yield lab_script(
+        settings,
+        GIT_LOGIN + _SEED,
+        f"{settings.git_base_url}/{repository}",
+        settings.learner.name,
+        settings.learner.email,
+        canary,
+        str(variables["namespace"]),
+        settings.lab_dir,
+        credentials_file(settings, INSTRUCTOR),
+        stdin=pack(render_tree(Path(template), {**variables, "recipients": recipients})),
+    )
+
+
+@operation()
+def working_copy(settings: Settings, repository: str, hook: str) -> Commands:
+    """
+    Have a clone for the learner, with the commit hook installed.
+
+    + settings: the lab's settings
+    + repository: its path on the Git server, without `.git`
+    + hook: the text of the pre-commit hook
+    """
+    missing = host.get_fact(WorkingCopy, path=settings.work_dir)
+    if not missing:
+        host.noop(f"{settings.work_dir} is complete")
+        return
+    note(f"missing: {', '.join(missing)}")
+    yield lab_script(
+        settings,
+        GIT_LOGIN + _CLONE,
+        f"{settings.git_base_url}/{repository}",
+        settings.work_dir,
+        settings.learner.name,
+        settings.learner.email,
+        credentials_file(settings, settings.learner.id),
+        stdin=hook,
+    )

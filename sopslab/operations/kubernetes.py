@@ -1,0 +1,136 @@
+"""Operations on the objects of the lab's cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.command import Commands, lab_script
+from sopslab.facts.kubernetes import KubeconfigMatches, ManifestDrift, SecretMatches
+from sopslab.journal import note
+from sopslab.settings import Settings
+
+_APPLY = """
+deadline=$(($(date +%s) + 120))
+until timeout 60 kubectl --context "$LAB_CONTEXT" apply --server-side --force-conflicts \\
+        --field-manager sops-lab --filename "$1" >/dev/null 2>"$1.errors"; do
+    # A kind that was defined a moment ago is served a moment later.
+    if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
+            || [ "$(date +%s)" -ge "$deadline" ]; then
+        tail -n 5 "$1.errors" >&2
+        rm -f "$1.errors"
+        exit 1
+    fi
+    sleep 0.2
+done
+rm -f "$1.errors"
+"""
+
+# Values travel in pipes; the object is created or updated in one request, so that Flux never
+# meets a moment without it. What is applied holds exactly these entries.
+_SECRET = """
+namespace=$1 secret=$2 labels=$3
+shift 3
+manifest() {
+    kubectl create secret generic "$secret" --namespace "$namespace" --dry-run=client \\
+            --output json "$@" \\
+        | jq --arg labels "$labels" '.metadata.labels =
+            ([$labels | split(",")[] | select(. != "") | split("=") | {(.[0]): .[1]}] | add)'
+}
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@" >/dev/null; }
+manifest "$@" | kube create --filename - 2>/dev/null || manifest "$@" | kube replace --filename -
+"""
+
+_KUBECONFIG = """
+umask 077
+new=$(mktemp "$KUBECONFIG.XXXXXX")
+trap 'rm -f "$new"' EXIT
+kubectl --kubeconfig "$1" --context "$LAB_CONTEXT" config view --minify --flatten --raw >"$new" || {
+    echo "there is no context $LAB_CONTEXT in $1: \\`kubectl config get-contexts\\` lists them" >&2
+    exit 1
+}
+if ! owner=$(timeout 20 kubectl --kubeconfig "$new" --context "$LAB_CONTEXT" --request-timeout 10s \
+        get namespace flux-system --ignore-not-found \
+        --output 'jsonpath={.metadata.name} {.metadata.labels.sops-lab}'); then
+    echo "the cluster of the context $LAB_CONTEXT does not answer within 10 s" >&2
+    exit 1
+fi
+case $owner in
+'flux-system ')
+    echo "the cluster of the context $LAB_CONTEXT has a Flux that this lab did not install;" \
+        "it is left alone" >&2
+    exit 1
+    ;;
+esac
+mv "$new" "$KUBECONFIG"
+"""
+
+
+@operation()
+def kubeconfig(settings: Settings) -> Commands:
+    """
+    Have a kubeconfig of the lab's own for a cluster that exists: one context of the user's file.
+
+    + settings: the lab's settings, with `kubeconfig` and `context`
+    """
+    if host.get_fact(KubeconfigMatches, settings=settings):
+        host.noop("the lab's kubeconfig has that context")
+        return
+    yield lab_script(settings, _KUBECONFIG, settings.kubeconfig or "")
+
+
+@operation()
+def manifests(settings: Settings, path: str) -> Commands:
+    """
+    Have the cluster as the manifests say: what differs is named and applied again.
+
+    + settings: the lab's settings
+    + path: the file of manifests on the host
+    """
+    drift = host.get_fact(ManifestDrift, settings=settings, path=path)
+    if not drift:
+        host.noop("the cluster is as the manifests say")
+        return
+    for item in drift:
+        if item != "absent":
+            note(f"differed: {item}")
+    yield lab_script(settings, _APPLY, path)
+
+
+@operation()
+def secret(
+    settings: Settings,
+    namespace: str,
+    secret: str,
+    entries: Mapping[str, str],
+    labels: Mapping[str, str],
+) -> Commands:
+    """
+    Have a Secret with exactly the given entries, created or replaced in one request.
+
+    + settings: the lab's settings
+    + namespace: where it lies
+    + secret: its name
+    + entries: the name of each entry, and the file on the host that holds its value
+    + labels: its labels
+    """
+    if host.get_fact(
+        SecretMatches,
+        settings=settings,
+        namespace=namespace,
+        secret=secret,
+        entries=dict(entries),
+        labels=dict(labels),
+    ):
+        host.noop(f"the Secret {namespace}/{secret} is up to date")
+        return
+    yield lab_script(
+        settings,
+        _SECRET,
+        namespace,
+        secret,
+        ",".join(f"{key}={value}" for key, value in labels.items()),
+        *(f"--from-file={entry}={path}" for entry, path in entries.items()),
+    )

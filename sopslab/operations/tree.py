@@ -1,0 +1,39 @@
+"""Operations that deliver directories as a whole."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.archive import Tree, digest, pack
+from sopslab.command import Commands, script
+from sopslab.facts.tree import TreeDigest
+
+
+@operation()
+def tree(path: str, files: Tree) -> Commands:
+    """
+    Have exactly `files` in a directory. It is replaced by a rename, never half written.
+
+    + path: the directory on the host
+    + files: path below it to file
+    """
+    if host.get_fact(TreeDigest, path=path) == digest(files):
+        host.noop(f"{path} is up to date")
+        return
+    yield script(
+        """
+        path=$1
+        mkdir -p "$(dirname "$path")"
+        new=$(mktemp -d "$path.XXXXXX")
+        trap 'rm -rf "$new"' EXIT
+        base64 -d | tar -xz -C "$new"
+        chmod 755 "$new"
+        rm -rf "$path.old"
+        [ ! -e "$path" ] || mv "$path" "$path.old"
+        mv "$new" "$path"
+        rm -rf "$path.old"
+        """,
+        path,
+        stdin=pack(files),
+    )

@@ -1,0 +1,214 @@
+"""Run a deploy with pyinfra as a subprocess, follow its journal, and tell how it went."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sopslab import journal
+from sopslab.errors import Exit
+from sopslab.layout import PROJECT
+
+INVENTORY = "inventories/local.py"
+_KEPT_LOGS = 20
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Step:
+    """One step of a run: its name, how long it took in seconds, and what it changed."""
+
+    name: str
+    seconds: float = 0.0
+    changed: int = 0
+    changes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Result:
+    """How a run went.
+
+    `code` is what the command exits with; `problems` are sentences, empty if all went well;
+    `log` is where pyinfra's own words are.
+    """
+
+    code: Exit
+    seconds: float
+    steps: list[Step]
+    problems: list[str]
+    log: Path
+
+    @property
+    def changed(self) -> int:
+        """The number of operations that changed something."""
+        return sum(step.changed for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as `--json` prints it."""
+        return {
+            "ok": self.code is Exit.OK,
+            "changed": self.changed,
+            "seconds": round(self.seconds, 2),
+            "steps": [
+                {
+                    "name": step.name,
+                    "seconds": round(step.seconds, 2),
+                    "changed": step.changed,
+                    "changes": step.changes,
+                }
+                for step in self.steps
+            ],
+            "problems": self.problems,
+            "log": str(self.log),
+        }
+
+
+def step_of(operation: str) -> str:
+    """Return the step that an operation's name begins with."""
+    return operation.partition(" | ")[0]
+
+
+def run(
+    deploy: str,
+    data: Mapping[str, object],
+    log_dir: Path,
+    follow: Callable[[dict[str, Any]], None],
+) -> Result:
+    """Run `deploy` on the local inventory and return how it went.
+
+    + deploy: the deploy file, relative to the project
+    + data: what overrides the inventory's data
+    + log_dir: where the log goes
+    + follow: called with each event of the journal as it comes
+    """
+    log = _open_log(log_dir, Path(deploy).stem)
+    reader, writer = os.pipe()
+    command = [
+        sys.executable, "-m", "pyinfra", INVENTORY, deploy, "--yes", "--json", "-vv",
+        *(f"--data={key}={value}" for key, value in data.items()),
+    ]  # fmt: skip
+    environment = {**os.environ, journal.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            pass_fds=(writer,),
+            preexec_fn=_die_with_parent,
+        )
+    os.close(writer)
+    stopped: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped.append(number)
+        process.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        story = _Story()
+        for event in _events(reader):
+            story.tell(event)
+            follow(event)
+        process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return Result(
+        code=_code(process.returncode, stopped, story),
+        seconds=time.monotonic() - started,
+        steps=list(story.steps.values()),
+        problems=_problems(process.returncode, stopped, story, log),
+        log=log,
+    )
+
+
+class _Story:
+    """What the journal has told so far."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self.refused: Exit | None = None
+        self.failed: str | None = None
+        self.current: str | None = None
+        self.problems: list[str] = []
+
+    def tell(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "plan":
+                for operation in event["operations"]:
+                    self.steps.setdefault(step_of(operation), Step(step_of(operation)))
+            case "start":
+                self.current = event["operation"]
+            case "end":
+                step = self.steps.setdefault(step_of(event["operation"]), Step(""))
+                step.seconds += event["seconds"]
+                if event["changed"]:
+                    step.changed += 1
+                    step.changes.append(
+                        ": ".join([event["operation"].partition(" | ")[2], *event["notes"]])
+                    )
+                if event["failed"]:
+                    self.failed = event["operation"]
+                    self.problems += event["errors"]
+                else:
+                    self.current = None
+            case "refused":
+                self.refused = Exit(event["code"])
+                self.problems += event["problems"]
+
+
+def _events(reader: int) -> Iterator[dict[str, Any]]:
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
+    if stopped:
+        return Exit.INTERRUPTED if stopped[0] == signal.SIGINT else Exit.TERMINATED
+    if story.refused is not None:
+        return story.refused
+    broken = story.failed or story.current
+    if broken is not None:
+        return Exit.__members__.get(step_of(broken).upper(), Exit.FAILED)
+    return Exit.OK if returncode == 0 else Exit.FAILED
+
+
+def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> list[str]:
+    if stopped:
+        return ["stopped; the next `sopslab up` goes on from here"]
+    if story.problems:
+        return story.problems
+    broken = story.failed or story.current
+    if returncode != 0 or broken:
+        words = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [f"{broken or 'the run'} failed; the last words in the log are:", *words[-5:]]
+    return []
+
+
+def _open_log(directory: Path, name: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
+        old.unlink()
+    path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
+    path.touch(mode=0o600)
+    return path
+
+
+def _die_with_parent() -> None:
+    # However this command ends, pyinfra must not go on by itself (prctl(2), Linux).
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,56 @@
+"""The steps back: each undoes what a step of `deploy.py` did, and is content where nothing is."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.naming import bridge_name, git_server_name, network_name
+from sopslab.operations import docker, flux, host, kind, lab
+from sopslab.settings import Settings
+from tasks.host import LIMITS, sysctl_record
+
+
+@deploy("Cluster")
+def remove_cluster(settings: Settings) -> None:
+    """Delete the cluster, or take from an existing one what the lab brought."""
+    if settings.cluster_provider == "existing":
+        flux.uninstalled(name="Take Flux and the environments out", settings=settings)
+    else:
+        kind.cluster(
+            name=f"Delete the kind cluster {settings.lab}", settings=settings, present=False
+        )
+
+
+@deploy("Git")
+def remove_git(settings: Settings) -> None:
+    """Remove the embedded server; its data stays."""
+    docker.removed(
+        name="Remove the Git server",
+        container=git_server_name(settings.lab),
+        network=network_name(settings.lab),
+    )
+
+
+@deploy("Host")
+def release_host(settings: Settings) -> None:
+    """Give back what the machine lent: the network, its firewall rules, raised limits."""
+    docker.network(
+        name="Remove the network",
+        network=network_name(settings.lab),
+        bridge=bridge_name(settings.lab),
+        owner=settings.root,
+        present=False,
+    )
+    host.firewall(
+        name="Remove the network's firewall rules",
+        bridge=bridge_name(settings.lab),
+        present=False,
+    )
+    for key in LIMITS:
+        host.sysctl_restored(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
+
+
+@deploy("Purge")
+def purge_lab(settings: Settings) -> None:
+    """Remove what only this lab has and, with the last lab of the root, store and images."""
+    lab.purged(name="Remove keys, Git data and working copy", settings=settings)

@@ -1,0 +1,91 @@
+"""The step that provides Git: the embedded server, or accounts on any other."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.archive import Tree
+from sopslab.catalog import load_catalog
+from sopslab.layout import FLUX_NAMESPACE, PROJECT, RECEIVER, RECEIVER_PORT, TEMPLATES
+from sopslab.naming import node_name
+from sopslab.operations import git
+from sopslab.operations.tree import tree
+from sopslab.render import RenderedFile, render_tree
+from sopslab.settings import FLUX, GIT_SERVER_PORT, INSTRUCTOR, Settings
+
+
+@deploy("Git")
+def provide_git(settings: Settings) -> None:
+    """Serve the platform repository and the learner's, each to whom it concerns."""
+    users = (INSTRUCTOR, FLUX, settings.learner.id)
+    if settings.git_url is not None:
+        for user in users:
+            git.account(
+                name=f"Store the account of {user}",
+                settings=settings,
+                user=user,
+                username=settings.git_username or "",
+                password=settings.git_password or "",
+            )
+        return
+    git.users(name="Make passwords", settings=settings, users=users)
+    git.repositories(
+        name="Create the repositories",
+        settings=settings,
+        repositories=("platform", settings.learner_repository),
+    )
+    configuration = server_configuration(settings)
+    tree(
+        name="Write the server's configuration",
+        path=f"{settings.git_dir}/etc",
+        files=configuration,
+    )
+    tree(
+        name="Deliver the policy of the pre-receive hook",
+        path=f"{settings.git_dir}/policy",
+        files=policy_package(),
+    )
+    git.server(
+        name=f"Serve at {settings.git_base_url}",
+        settings=settings,
+        image=load_catalog(settings.catalog).git_tag,
+        configuration=configuration,
+    )
+
+
+def server_configuration(settings: Settings) -> Tree:
+    """Return what the server is started with: who may read and write what, and the hooks."""
+    learner = settings.learner.id
+    return render_tree(
+        TEMPLATES / "git",
+        {
+            "port": GIT_SERVER_PORT,
+            "instructor": INSTRUCTOR,
+            "repositories": [
+                {
+                    "path": "platform",
+                    "readers": [f"user={user}" for user in (INSTRUCTOR, FLUX)],
+                    "writers": [f"user={INSTRUCTOR}"],
+                },
+                {
+                    "path": settings.learner_repository,
+                    "readers": [f"user={user}" for user in (INSTRUCTOR, FLUX, learner)],
+                    "writers": [f"user={user}" for user in (INSTRUCTOR, learner)],
+                },
+            ],
+            "node": node_name(settings.lab),
+            "receiver_name": RECEIVER,
+            "receiver_namespace": FLUX_NAMESPACE,
+            "receiver_port": RECEIVER_PORT,
+        },
+    )
+
+
+def policy_package() -> Tree:
+    """Return the policy as the Git server's Python runs it: that package, nothing else of ours."""
+    package = PROJECT / "sopslab"
+    sources = [package / "__init__.py", *sorted((package / "policy").rglob("*.py"))]
+    return {
+        str(source.relative_to(PROJECT)): RenderedFile(source.read_bytes(), executable=False)
+        for source in sources
+    }

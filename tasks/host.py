@@ -1,0 +1,55 @@
+"""The step that makes the machine ready: what it needs, Docker, limits, and nothing else."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.layout import PROJECT
+from sopslab.naming import git_server_name, node_name
+from sopslab.operations import docker, host
+from sopslab.settings import Settings
+
+_GIB = 1024 * 1024  # in KiB
+
+# Command and the Debian package that has it.
+COMMANDS = {
+    "curl": "curl",
+    "docker": "docker.io",
+    "flock": "util-linux",
+    "git": "git",
+    "iptables": "iptables",
+    "jq": "jq",
+    "mmdebstrap": "mmdebstrap",
+    "setsid": "util-linux",
+    "xargs": "findutils",
+}
+
+# What kind's clusters need of the kernel. Four of them ran with 128 inotify instances.
+LIMITS = {"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 65536}
+
+
+@deploy("Host")
+def prepare_host(settings: Settings) -> None:
+    """Check the machine with numbers, then install and start what is missing."""
+    ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
+    if settings.api_port is not None:
+        ports[settings.api_port] = node_name(settings.lab)
+    host.preflight(name="Check the machine", settings=settings, disk_kib=4 * _GIB, ports=ports)
+    host.packages(name="Install what is missing", commands=COMMANDS)
+    docker.engine(name="Start Docker")
+    docker.runtime(
+        name="Let containers be privileged",
+        wrapper=(PROJECT / "artifacts" / "host" / "oci-runtime.sh").read_text(),
+    )
+    for key, at_least in LIMITS.items():
+        host.sysctl(
+            name=f"Raise {key}",
+            key=key,
+            at_least=at_least,
+            record=sysctl_record(settings, key),
+        )
+
+
+def sysctl_record(settings: Settings, key: str) -> str:
+    """Return the file that keeps what a kernel limit was before the lab raised it."""
+    return f"{settings.lab_dir}/sysctl/{key}"

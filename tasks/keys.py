@@ -1,0 +1,20 @@
+"""The step that provides keys: the instructor's, and the one with which the cluster decrypts."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.operations import age
+from sopslab.settings import INSTRUCTOR, Settings
+
+
+@deploy("Keys")
+def provide_keys(settings: Settings) -> None:
+    """Make each identity once, and stop where store and cluster disagree."""
+    age.identity(name="Make the instructor's identity", settings=settings, key=INSTRUCTOR)
+    age.identity(
+        name="Make the identity of the environment",
+        settings=settings,
+        key=settings.learner.id,
+        in_cluster=True,
+    )

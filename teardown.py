@@ -1,0 +1,15 @@
+"""The lab taken down again, in the opposite order. What cannot be made anew stays, unless purged.
+
+    pyinfra inventories/local.py teardown.py
+"""
+
+from sopslab.session import begin
+from tasks.down import purge_lab, release_host, remove_cluster, remove_git
+
+settings = begin()
+
+remove_cluster(settings)
+remove_git(settings)
+release_host(settings)
+if settings.purge:
+    purge_lab(settings)

@@ -1,0 +1,1 @@
+"""The tests: unit/ and deploy/ need no Docker, artifacts/ and cluster/ are the real thing."""
