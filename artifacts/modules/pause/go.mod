@@ -1,0 +1,3 @@
+module sops-lab/artifacts/pause
+
+go 1.26.0

@@ -1,0 +1,94 @@
+"""Images from a registry on loopback: by digest, kept in the store, refused when altered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Lab, Registry, docker
+
+
+@pytest.fixture
+def image() -> Iterator[str]:
+    """A name that no other image of this machine has."""
+    yield f"tiny-{uuid.uuid4().hex[:12]}"
+
+
+def pull(lab: Lab, image: str, digest: str) -> None:
+    lab.catalog = {
+        "debian": "bookworm",
+        "versions": {"tiny": "1.0"},
+        "pulls": {"tiny": {"image": f"docker.io/lab/{image}:v{{tiny}}", "digest": digest}},
+    }
+
+
+def known(image: str) -> str:
+    return docker("images", "--quiet", "--filter", f"reference=*/{image}", "--filter",
+                  f"reference=*/*/{image}")  # fmt: skip
+
+
+def test_an_image_is_pulled_by_digest_from_the_mirror_and_kept_in_the_store(
+    lab: Lab, registry: Registry, image: str
+) -> None:
+    pull(lab, image, registry.push(f"lab/{image}:v1.0", {"hello": "world"}))
+    lab.data["mirrors"]["images"] = registry.address
+    result = lab.run()
+    assert (result.code, result.changed) == (0, ["Pull the image of tiny 1.0"])
+    assert known(image) == ""
+    saved = lab.store / "tiny-1.0" / "image.tar"
+    assert f"sops-lab/preload/{image}:v1.0" in docker("load", "--input", str(saved))
+    docker("rmi", f"sops-lab/preload/{image}:v1.0")
+    assert lab.run().changed == []
+
+
+def test_an_image_that_somebody_had_is_not_removed(
+    lab: Lab, registry: Registry, image: str
+) -> None:
+    digest = registry.push(f"lab/{image}:v1.0", {"hello": "world"})
+    reference = f"{registry.address}/lab/{image}@{digest}"
+    docker("pull", reference)
+    pull(lab, image, digest)
+    lab.data["mirrors"]["images"] = registry.address
+    assert lab.run().code == 0
+    assert known(image) != ""
+    docker("rmi", reference)
+
+
+def test_another_digest_is_refused(lab: Lab, registry: Registry, image: str) -> None:
+    registry.push(f"lab/{image}:v1.0", {"hello": "world"})
+    wrong = f"sha256:{'0' * 64}"
+    pull(lab, image, wrong)
+    lab.data["mirrors"]["images"] = registry.address
+    result = lab.run()
+    assert result.code == 1
+    assert f"{registry.address}/lab/{image}@{wrong} could not be pulled" in result.said
+    assert not (lab.store / "tiny-1.0").exists()
+
+
+def test_an_image_that_was_altered_in_the_registry_is_refused(
+    lab: Lab, registry: Registry, image: str
+) -> None:
+    digest = registry.push(f"lab/{image}:v1.0", {"hello": "world"})
+    for blob in _blobs(registry.folder):
+        if b'"schemaVersion"' in (text := blob.read_bytes()):
+            blob.write_bytes(text.replace(b'"schemaVersion"', b' "schemaVersion"'))
+    pull(lab, image, digest)
+    lab.data["mirrors"]["images"] = registry.address
+    result = lab.run()
+    assert result.code == 1
+    assert f"@{digest} could not be pulled" in result.said
+    assert list(lab.store.iterdir()) == []
+
+
+def test_a_registry_that_does_not_answer_is_named(lab: Lab, image: str) -> None:
+    pull(lab, image, f"sha256:{'0' * 64}")
+    lab.data["mirrors"]["images"] = "127.0.0.1:9"
+    result = lab.run()
+    assert result.code == 1
+    assert f"127.0.0.1:9/lab/{image}@sha256:" in result.said
+
+
+def _blobs(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("data") if "blobs" in path.parts]

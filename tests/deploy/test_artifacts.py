@@ -1,0 +1,213 @@
+"""The step `Artifacts` on a fake host: what is run, given what the store says of itself."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.deploy import add_deploy
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operations import run_ops
+from pyinfra.api.state import StateStage
+
+from sopslab.catalog import Catalog, Source, load_catalog
+from sopslab.settings import Settings, load_settings
+from tasks.artifacts import provide_artifacts
+
+ROOT = Path(__file__).resolve().parents[2]
+STAT = "755 5 1.0"
+SUM = "5" * 64
+# Parts of the commands' texts by which a fake host recognises them.
+LOOK, SUMS, PROBE, GO = "docker image inspect", "sha256sum --", "--max-time 5", "go env GOVERSION"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(ROOT / "artifacts" / "catalog.yaml")
+
+
+def settings(source: str = "auto") -> Settings:
+    defaults = runpy.run_path(str(ROOT / "group_data" / "all.py"))
+    data = {name: defaults[name] for name in Settings.model_fields}
+    mirrors = {"releases": "https://releases.example", "kubernetes": "https://k.example"}
+    return load_settings(
+        {**data, "root": "/srv/lab root", "artifact_source": source, "mirrors": mirrors}
+    )
+
+
+def store(
+    catalog: Catalog,
+    source: Source = "modules",
+    *,
+    chosen: str = "",
+    without: tuple[str, ...] = (),
+    touched: tuple[str, ...] = (),
+    images: bool = True,
+    links: Mapping[str, str] = {},
+    cache: tuple[str, ...] = (),
+) -> str:
+    """Say what a machine with a filled store says, but for what is missing or was touched."""
+    lines = ["arch\tx86_64", ""]
+    for role in ("git", "node") if images else ():
+        image = catalog.image(role, source, "amd64")  # type: ignore[arg-type]
+        labels = {"sops-lab.recipe": image.recipe}
+        lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
+    if chosen:
+        lines.append(f"source:{chosen}")
+    for name, entry in catalog.entries(source, "amd64").items():
+        if name in without:
+            continue
+        files = entry.files or ("files/one",)
+        manifest = {**entry.manifest, "files": dict.fromkeys(files, SUM)}
+        lines.append(f"store/{entry.key}/manifest.json:{json.dumps(manifest)}")
+        for file in files:
+            lines.append(f"store/{entry.key}/stamp:{file}\t{STAT}")
+            lines.append(f"file\t{entry.key}/{file}\t{'755 9 2.0' if name in touched else STAT}")
+    tools = {tool: f"../store/{path}" for tool, path in catalog.tools(source, "amd64").items()}
+    lines += [f"link\t{tool}\t{target}" for tool, target in {**tools, **links}.items()]
+    lines += [f"cache\t{item}" for item in cache]
+    return "\n".join(lines)
+
+
+class Run:
+    """What a run of the step did on the fake host."""
+
+    def __init__(self, responses: Mapping[str, Any], source: str = "auto") -> None:
+        data = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": dict(responses)}
+        inventory = Inventory(([("@fake/seat", data)], {}))
+        state = State(inventory, Config(), check_for_changes=False)
+        state.cwd = str(ROOT)
+        self.failed = False
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        state.set_stage(StateStage.Prepare)
+        add_deploy(state, provide_artifacts, settings(source))
+        state.set_stage(StateStage.Execute)
+        try:
+            run_ops(state)
+        except PyinfraError:
+            self.failed = True
+        host = inventory.get_host("@fake/seat")
+        self.commands: list[str] = host.connector.executed_commands
+        self.changed = [
+            name.removeprefix("Artifacts | ")
+            for key in state.get_op_order()
+            if (meta := state.ops[host][key].operation_meta).is_complete() and meta.did_change()
+            for name in state.op_meta[key].names
+        ]
+        state.set_stage(StateStage.Disconnect)
+        disconnect_all(state)
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        """Yield what recipes were told."""
+        for command in self.commands:
+            if "exec bash -s" in command:
+                yield json.loads(command[command.index("{") : command.rindex("}") + 1])
+
+    def looks(self) -> int:
+        return sum(LOOK in command for command in self.commands)
+
+
+@pytest.mark.parametrize("source", ["modules", "upstream"])
+def test_a_complete_store_is_looked_at_once_and_nothing_else_is_run(
+    catalog: Catalog, source: Any
+) -> None:
+    run = Run({LOOK: store(catalog, source)})
+    assert run.changed == []
+    assert len(run.commands) == run.looks() == 1
+
+
+def test_one_missing_entry_is_built_and_no_other(catalog: Catalog) -> None:
+    run = Run({LOOK: store(catalog, without=("sops",), chosen="modules"), GO: "go1.27.0"})
+    (order,) = run.orders()
+    assert run.changed == [
+        "Build sops 3.13.3, flux 2.9.3, source-controller 1.9.3, kustomize-controller 1.9.4, "
+        "notification-controller 1.9.2"
+    ]
+    assert [entry["name"] for entry in order["entries"]] == ["sops"]
+    assert order["embed"] is None
+
+
+def test_a_tool_with_another_sum_is_replaced(catalog: Catalog) -> None:
+    responses = {
+        LOOK: store(catalog, touched=("age",), chosen="modules"),
+        SUMS: f"{'6' * 64}  age-1.3.2/bin/age\n{SUM}  age-1.3.2/bin/age-keygen",
+        GO: "go1.26.8",
+    }
+    run = Run(responses, "modules")
+    assert run.changed == ["Build age 1.3.2"]
+
+
+def test_a_tool_that_was_only_touched_stays(catalog: Catalog) -> None:
+    sums = f"{SUM}  age-1.3.2/bin/age\n{SUM}  age-1.3.2/bin/age-keygen"
+    run = Run({LOOK: store(catalog, touched=("age",)), SUMS: sums})
+    assert run.changed == []
+
+
+def test_an_image_that_was_pruned_is_assembled_from_the_store(catalog: Catalog) -> None:
+    run = Run({LOOK: store(catalog, images=False)})
+    assert run.changed == ["Assemble the Git server's image", "Assemble the node image"]
+    assert [order["image"] for order in run.orders()] == [catalog.git_tag, catalog.node_tag]
+
+
+def test_a_link_that_leads_elsewhere_is_set_right(catalog: Catalog) -> None:
+    run = Run({LOOK: store(catalog, links={"sops": "/usr/bin/sops"})})
+    assert run.changed == ["Link the tools"]
+    (command,) = [command for command in run.commands if "../store/" in command]
+    assert "../store/sops-3.13.3/bin/sops" in command
+    assert "age-keygen" not in command
+
+
+def test_caches_go_when_the_store_is_complete_and_stay_while_it_is_not(catalog: Catalog) -> None:
+    run = Run({LOOK: store(catalog, cache=("go-build", "go-mod"))})
+    assert run.changed == ["Remove the build caches"]
+    run = Run(
+        {LOOK: store(catalog, cache=("go-build",), without=("age",), chosen="modules")}, "modules"
+    )
+    assert "Remove the build caches" not in run.changed
+
+
+def test_release_pages_that_answer_are_chosen(catalog: Catalog) -> None:
+    run = Run({LOOK: "arch\tx86_64", PROBE: "yes"})
+    assert "Fetch sops 3.13.3" in run.changed
+    assert not [name for name in run.changed if name.startswith("Build")]
+    orders = {order["entries"][0]["name"]: order for order in run.orders() if "entries" in order}
+    assert orders["sops"]["url"].startswith("https://releases.example/getsops/sops/")
+    assert orders["kubectl"]["url"].startswith("https://k.example/release/v1.37.0/")
+    assert orders["kubernetes"]["reference"].startswith("docker.io/kindest/node@sha256:")
+
+
+def test_a_closed_network_leads_to_go_modules(catalog: Catalog) -> None:
+    run = Run({LOOK: "arch\taarch64", PROBE: "no", GO: "go1.26.8"})
+    assert "Build age 1.3.2" in run.changed
+    assert not [name for name in run.changed if name.startswith(("Fetch", "Pull", "Provide"))]
+    assert {order["arch"] for order in run.orders() if "arch" in order} == {"arm64"}
+
+
+@pytest.mark.parametrize("version", ["", "go1.26.7", "go1.9"])
+def test_a_toolchain_is_fetched_where_go_is_missing_or_old(catalog: Catalog, version: str) -> None:
+    run = Run({LOOK: "arch\tx86_64", GO: version}, "modules")
+    assert run.changed[0] == "Provide a Go toolchain"
+
+
+def test_a_store_that_was_begun_from_modules_goes_on_without_a_probe(catalog: Catalog) -> None:
+    run = Run({LOOK: store(catalog, without=("kind",), chosen="modules"), GO: "go1.26.8"})
+    assert run.changed == ["Build kind 0.33.0"]
+    assert not [command for command in run.commands if PROBE in command]
+
+
+def test_what_fails_ends_the_step(catalog: Catalog) -> None:
+    run = Run({LOOK: "arch\tx86_64", GO: "go1.26.8", "exec bash -s": {"success": False}}, "modules")
+    assert run.failed
+    assert len(list(run.orders())) == 1
+
+
+def test_values_reach_the_host_quoted(catalog: Catalog) -> None:
+    run = Run({LOOK: "arch\tx86_64", PROBE: "yes"})
+    assert all("/srv/lab root" not in c or "'/srv/lab root" in c for c in run.commands)

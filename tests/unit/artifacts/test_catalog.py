@@ -1,0 +1,260 @@
+"""The catalog: complete, consistent with the Go modules beside it, and refused when it is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.catalog import ARCHES, SOURCES, Catalog, image_reference, load_catalog
+from sopslab.errors import InputError
+
+ARTIFACTS = Path(__file__).resolve().parents[3] / "artifacts"
+MODULES = ARTIFACTS / "modules"
+
+Write = Callable[[dict[str, Any]], Path]
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(ARTIFACTS / "catalog.yaml")
+
+
+@pytest.fixture
+def data() -> dict[str, Any]:
+    loaded = yaml.safe_load((ARTIFACTS / "catalog.yaml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    shutil.copytree(MODULES, tmp_path / "modules")
+
+    def _write(data: dict[str, Any]) -> Path:
+        file = tmp_path / "catalog.yaml"
+        file.write_text(yaml.safe_dump(data))
+        return file
+
+    return _write
+
+
+def _requirements(module: str) -> dict[str, str]:
+    text = (MODULES / module / "go.mod").read_text()
+    return dict(re.findall(r"^(?:require )?\t?(\S+\.\S+/\S+) v(\S+)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_release_has_a_sum_or_says_that_it_is_recorded(catalog: Catalog, arch: str) -> None:
+    for name, release in catalog.releases.items():
+        assert re.fullmatch(r"[0-9a-f]{64}|first-use", release.sha256[arch]), name  # type: ignore[index]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_source_delivers_the_same_tools(catalog: Catalog, source: Any, arch: Any) -> None:
+    assert set(catalog.tools(source, arch)) == {
+        "age", "age-keygen", "flux", "gitleaks", "kind", "kubeconform", "kubectl", "sops",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_images_can_be_resolved(catalog: Catalog, source: Any, arch: Any) -> None:
+    for role in ("git", "node"):
+        order = json.loads(catalog.image(role, source, arch).order())  # type: ignore[arg-type]
+        assert order["labels"]["sops-lab.source"] == source
+        assert re.fullmatch(rf"sops-lab/{role}:[0-9a-f]{{12}}", order["image"])
+
+
+def test_go_modules_require_the_versions_of_the_catalog(catalog: Catalog) -> None:
+    for module, build in catalog.builds.items():
+        required = _requirements(module)
+        for entry, programs in build.fills.items():
+            for package in programs.values():
+                if package.startswith("sops-lab/"):
+                    continue
+                owner = max((path for path in required if package.startswith(path)), key=len)
+                assert required[owner] == catalog.version(entry, "modules"), (module, package)
+
+
+def test_folders_and_manifests_come_from_the_versions_of_the_catalog(catalog: Catalog) -> None:
+    parts = [(name, part.module, part.package) for name, part in catalog.folders.items()]
+    for manifests in catalog.manifests.values():
+        parts += [(n, part.module, part.package) for n, part in manifests.controllers.items()]
+    for name, module, package in parts:
+        required = _requirements(module)
+        owner = max((path for path in required if package.startswith(path)), key=len)
+        assert required[owner] == catalog.version(name, "modules"), name
+
+
+def test_the_toolchain_suffices_for_every_module(catalog: Catalog) -> None:
+    def numbers(version: str) -> list[int]:
+        return [int(part) for part in version.split(".")]
+
+    lines = [
+        match[1]
+        for file in MODULES.glob("*/go.mod")
+        if (match := re.search(r"^go (\S+)$", file.read_text(), re.MULTILINE))
+    ]
+    assert catalog.go is not None
+    assert numbers(catalog.go.minimum) == max(numbers(line) for line in lines)
+    assert numbers(catalog.go.version) >= numbers(catalog.go.minimum)
+
+
+def test_every_module_with_requirements_has_sums() -> None:
+    for file in MODULES.glob("*/go.mod"):
+        if "require" in file.read_text():
+            assert (file.parent / "go.sum").stat().st_size > 0, file
+
+
+def test_images_are_pulled_by_digest_and_from_the_mirror_if_there_is_one() -> None:
+    digest = f"sha256:{'0' * 64}"
+    assert image_reference("ghcr.io/a/b", digest, None) == f"ghcr.io/a/b@{digest}"
+    assert image_reference("ghcr.io/a/b", digest, "localhost:1") == f"localhost:1/a/b@{digest}"
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any], Path], Any], set[str]]] = {
+    "a version": (
+        lambda data, _: data["versions"].update(sops="3.13.4"),
+        {"sops", "node: no"},
+    ),
+    "a stamp": (
+        lambda data, _: data["builds"]["age"].update(stamps=["main.Version=other"]),
+        {"age"},
+    ),
+    "build tags": (lambda data, _: data["builds"]["containerd"].update(tags=[]), {"containerd"}),
+    "a package": (
+        lambda data, _: data["builds"]["etcd"]["fills"]["etcd"].update(etcd="example.org/etcd"),
+        {"etcd"},
+    ),
+    "go.sum": (
+        lambda _, root: (root / "modules/kind/go.sum").write_text("other"),
+        {"kind", "kind-files"},
+    ),
+    "what is embedded": (
+        lambda _, root: (root / "modules/helm-controller/go.sum").write_text("other"),
+        {"flux-manifests", "flux"},
+    ),
+    "packages of a root file system": (
+        lambda data, _: data["rootfs"]["node-rootfs"]["packages"].append("nano"),
+        {"node-rootfs"},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_input_changes_the_recipe_and_no_other(
+    change: str, write: Write, data: dict[str, Any], tmp_path: Path
+) -> None:
+    before = load_catalog(write(data)).entries("modules", "amd64")
+    apply, changed = CHANGES[change]
+    apply(data, tmp_path)
+    after = load_catalog(write(data)).entries("modules", "amd64")
+    differing = {name for name in before if before[name].recipe != after[name].recipe}
+    assert differing == {name for name in changed if ":" not in name}
+
+
+def test_a_changed_script_changes_what_it_makes(catalog: Catalog) -> None:
+    other = load_catalog(ARTIFACTS / "catalog.yaml")
+    other.recipes["rootfs.sh"] += "# other\n"
+    before, after = (part.entries("modules", "amd64") for part in (catalog, other))
+    assert {name for name in before if before[name].recipe != after[name].recipe} == {
+        "git-rootfs", "kube-proxy-rootfs", "node-rootfs",
+    }  # fmt: skip
+    assert other.node_tag != catalog.node_tag
+
+
+def test_an_image_gets_another_tag_with_other_content_only(
+    write: Write, data: dict[str, Any]
+) -> None:
+    before = load_catalog(write(data))
+    data["versions"]["kubeconform"] = "9.9.9"
+    same = load_catalog(write(data))
+    assert (same.node_tag, same.git_tag) == (before.node_tag, before.git_tag)
+    data["node_image"]["modules"]["preload"][0]["user"] = "1"
+    other = load_catalog(write(data))
+    assert other.git_tag == before.git_tag
+    assert other.node_tag != before.node_tag
+
+
+def test_a_build_can_be_narrowed_to_what_is_missing(catalog: Catalog) -> None:
+    thing = next(thing for thing in catalog.things() if thing.name == "toolkit")
+    work = catalog.work(thing, "modules", "amd64")
+    sops = next(entry for entry in work.entries if entry.name == "sops")
+    order = json.loads(work.only([sops]).order())
+    assert list(order["programs"]) == ["sops"]
+    assert order["embed"] is None
+    assert [entry["name"] for entry in order["entries"]] == ["sops"]
+
+
+REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "unknown part": (lambda data: data.update(extra=1), "extra"),
+    "texts from the file": (lambda data: data.update(recipes={}), "recipes"),
+    "short sum": (lambda data: data["releases"]["age"]["sha256"].update(amd64="1f"), "amd64"),
+    "sum missing": (lambda data: data["releases"]["age"]["sha256"].pop("arm64"), "arm64"),
+    "no version": (lambda data: data["versions"].pop("cni"), "cni has no version"),
+    "number as version": (lambda data: data["versions"].update(pause=3.1), "pause"),
+    "shell in a version": (lambda data: data["versions"].update(sops="1; rm -rf /"), "sops"),
+    "shell in a file": (
+        lambda data: data["releases"]["sops"].update(file="a/$(reboot)"),
+        "releases.sops.file",
+    ),
+    "way out of the store": (
+        lambda data: data["releases"]["sops"].update(members={"../../x": None}),
+        "members",
+    ),
+    "unknown placeholder": (
+        lambda data: data["releases"]["sops"].update(file="a/{nothing}"),
+        "{nothing}",
+    ),
+    "unknown module": (
+        lambda data: data["folders"]["openapi"].update(module="nowhere"),
+        "no module nowhere",
+    ),
+    "delivered by nobody": (lambda data: data["deliver"].append("helm"), "helm"),
+    "image without its parts": (
+        lambda data: data["git_image"].update(base="node-rootfs"),
+        "node-rootfs is not filled by source upstream",
+    ),
+    "tag instead of a digest": (
+        lambda data: data["pulls"]["kubernetes"].update(digest="latest"),
+        "digest",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_catalog_is_refused(case: str, write: Write, data: dict[str, Any]) -> None:
+    spoil, expected = REFUSED[case]
+    spoil(data)
+    with pytest.raises(InputError, match=re.escape(expected)) as caught:
+        load_catalog(write(data))
+    assert len(caught.value.problems) == 1
+
+
+def test_all_problems_are_told_at_once(write: Write, data: dict[str, Any]) -> None:
+    for case in ("no version", "delivered by nobody", "unknown placeholder"):
+        REFUSED[case][0](data)
+    with pytest.raises(InputError) as caught:
+        load_catalog(write(data))
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "\t"])
+def test_what_is_not_a_catalog_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        load_catalog(file)
+
+
+def test_a_missing_catalog_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_catalog(tmp_path / "none.yaml")
