@@ -1,0 +1,176 @@
+"""The overlays of a tree: what is built as a whole, and which files go into it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from sopslab.policy import documents
+from sopslab.policy.documents import Node
+from sopslab.validation.kustomizations import FILE_NAMES, Reference, is_remote, references
+from sopslab.validation.objects import Reader
+from sopslab.validation.tree import is_below, is_yaml
+
+__all__ = ["SECRETS", "Overlay", "Overlays", "environment_of"]
+
+SECRETS = "flux/secrets"
+"""Where the environments of the learner lie, one folder each."""
+
+
+def environment_of(path: str) -> str:
+    """Return the environment that a file lies in, empty outside of `flux/secrets`.
+
+    A folder is asked for with a `/` at its end.
+    """
+    parts = path.split("/")
+    return parts[2] if path.startswith(f"{SECRETS}/") and len(parts) > 3 else ""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A folder that is built: by its kustomization, or from all manifests below it."""
+
+    folder: str
+    file: str | None
+    """The kustomization, None where Flux makes one up."""
+    node: Node | None
+    references: tuple[Reference, ...]
+
+    @property
+    def is_component(self) -> bool:
+        """True for a Component, which is built as a part of others only."""
+        return documents.text_of(documents.get(self.node, "kind")) == "Component"
+
+    def has(self, field: str) -> bool:
+        """True if the kustomization has a field."""
+        return any(key == field for key, _, _ in documents.entries(self.node))
+
+    def line_of(self, field: str) -> int:
+        """Return the line of a field of the kustomization, 1 without it."""
+        for key, key_node, _ in documents.entries(self.node):
+            if key == field:
+                return documents.line_of(key_node)
+        return 1
+
+    @property
+    def place(self) -> str:
+        """What to name in a finding about the whole."""
+        return self.file or self.folder
+
+
+class Overlays:
+    """All overlays of a tree, those that Flux would make up included."""
+
+    def __init__(self, reader: Reader, paths: Iterable[str] = ()) -> None:
+        """Find them; `paths` are folders that Flux is told to apply."""
+        self._reader, self._tree = reader, reader.tree
+        self.by_folder: dict[str, Overlay] = {}
+        for name in reversed(FILE_NAMES):
+            for path in sorted(self._tree.files):
+                if posixpath.basename(path) == name:
+                    overlay = self._written(path)
+                    self.by_folder[overlay.folder] = overlay
+        environments = {
+            f"{SECRETS}/{environment_of(path)}"
+            for path in self._tree.files
+            if environment_of(path) and is_yaml(path)
+        }
+        self.applied = {path for path in paths if path in self._tree.folders} | environments
+        for folder in sorted(self.applied - self.by_folder.keys()):
+            self.by_folder[folder] = self._made_up(folder)
+
+    def _written(self, path: str) -> Overlay:
+        folder = posixpath.dirname(path) or "."
+        parsed = self._reader.file(path).documents
+        node = parsed[0] if len(parsed) == 1 else None
+        if node is None or documents.get(node, "sops") is not None:
+            return Overlay(folder, path, node, ())
+        return Overlay(folder, path, node, tuple(references(node, folder)))
+
+    def _made_up(self, folder: str) -> Overlay:
+        """Return what Flux makes up (fluxcd/pkg, kustomize_generator.go, scanManifests)."""
+        inner = [
+            other.folder
+            for other in self.by_folder.values()
+            if other.file and other.folder != folder and is_below(other.folder, folder)
+        ]
+        inner = [one for one in inner if not any(one != o and is_below(one, o) for o in inner)]
+        found = [
+            path
+            for path in self._tree.below(folder)
+            if is_yaml(path) and not any(is_below(path, other) for other in inner)
+        ]
+        entries = sorted([*found, *inner])
+        made = (posixpath.relpath(entry, folder) for entry in entries)
+        return Overlay(
+            folder, None, None, tuple(Reference("resources", text, 1, folder) for text in made)
+        )
+
+    def included(self, overlay: Overlay) -> Iterator[Overlay]:
+        """Yield the overlays that one refers to."""
+        for reference in overlay.references:
+            if reference.may_be_folder and not is_remote(reference.text):
+                other = self.by_folder.get(reference.target)
+                if other is not None:
+                    yield other
+
+    def closure(self, overlay: Overlay) -> list[Overlay]:
+        """Return an overlay and all that it includes, however indirectly."""
+        found = {overlay.folder: overlay}
+        waiting = [overlay]
+        while waiting:
+            for other in self.included(waiting.pop()):
+                if other.folder not in found:
+                    found[other.folder] = other
+                    waiting.append(other)
+        return list(found.values())
+
+    def files(self, overlay: Overlay) -> list[str]:
+        """Return the files of the tree that go into an overlay, kustomizations left out."""
+        found = {
+            reference.target
+            for part in self.closure(overlay)
+            for reference in part.references
+            if reference.target in self._tree.files
+        }
+        return sorted(found)
+
+    @cached_property
+    def roots(self) -> list[Overlay]:
+        """What is built: all that Flux applies, and all that nothing includes.
+
+        A base is built as a part of what includes it, as Flux would.
+        """
+        inner = {
+            other.folder for overlay in self.by_folder.values() for other in self.included(overlay)
+        }
+        chosen = {
+            folder
+            for folder, overlay in self.by_folder.items()
+            if not overlay.is_component and (folder in self.applied or folder not in inner)
+        }
+        reached = {
+            part.folder for folder in chosen for part in self.closure(self.by_folder[folder])
+        }
+        for folder, overlay in sorted(self.by_folder.items()):
+            # Overlays that include each other in a circle have no beginning.
+            if folder not in reached and not overlay.is_component:
+                chosen.add(folder)
+                reached |= {part.folder for part in self.closure(overlay)}
+        return [self.by_folder[folder] for folder in sorted(chosen)]
+
+    @cached_property
+    def scope(self) -> list[str]:
+        """The YAML files that are looked at.
+
+        They are what an overlay refers to, what lies beside a kustomization, and all below `flux`.
+        """
+        found = {path for overlay in self.by_folder.values() for path in self.files(overlay)}
+        for overlay in self.by_folder.values():
+            found.update(self._tree.in_folder(overlay.folder))
+        found.update(self._tree.below("flux"))
+        return sorted(
+            path for path in found if is_yaml(path) and posixpath.basename(path) not in FILE_NAMES
+        )

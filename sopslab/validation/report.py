@@ -1,0 +1,44 @@
+"""How the answer is shown: a line per finding with what to change, or JSON."""
+
+from __future__ import annotations
+
+import json
+
+from sopslab.policy.findings import Finding, Report
+
+__all__ = ["as_json", "as_text"]
+
+
+def as_json(report: Report) -> str:
+    """Return the report as one JSON object with findings, undecided and checked."""
+    parts = ("path", "line", "rule", "message", "fix")
+    found = [{part: getattr(finding, part) for part in parts} for finding in report.findings]
+    answer = {"findings": found, "undecided": report.undecided, "checked": report.checked}
+    return json.dumps(answer, indent=2)
+
+
+def as_text(report: Report) -> str:
+    """Return the report for people: each finding with what to change, then the sum."""
+    lines = [_line(finding) for finding in report.findings]
+    lines += [f"could not decide: {_printable(reason)}" for reason in report.undecided]
+    count = len(report.findings)
+    if report.undecided:
+        lines.append("flux-kustomize-validate: not everything could be checked")
+    elif count:
+        lines.append(f"flux-kustomize-validate: {count} finding{'s' if count > 1 else ''}")
+    elif not report.checked:
+        lines.append("flux-kustomize-validate: there is nothing here that Flux would build")
+    else:
+        objects = f"{report.checked} object{'' if report.checked == 1 else 's'}"
+        lines.append(f"flux-kustomize-validate: {objects} built and checked, all well")
+    return "\n".join(lines)
+
+
+def _line(finding: Finding) -> str:
+    place = f"{_printable(finding.path)}:{finding.line}"
+    message = f"{_printable(finding.message)} [{finding.rule}]"
+    return f"{place}: {message}\n    fix: {_printable(finding.fix)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,115 @@
+"""Secrets in a tree: encrypted, in the right namespace, and applied as they were encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sopslab.layout import ENVIRONMENT, NAMESPACE
+from sopslab.policy import files, findings, manifests
+from sopslab.policy.findings import Finding
+from sopslab.policy.recipients import Expected
+from sopslab.policy.secrets import Place
+from sopslab.validation.findings import finding
+from sopslab.validation.objects import File, Object, Reader
+from sopslab.validation.overlays import Overlay, environment_of
+
+__all__ = ["check_encryption", "check_environment", "check_transformed"]
+
+# What the policy says about Secrets. The rest of it, and for whom a file has to be encrypted,
+# is the business of the hook no-secrets.
+_RULES = ("secret-", "sops-", "generator-")
+_ANYBODY = Expected(frozenset(), None)
+_NAMESPACED = ("Secret", "ConfigMap")
+_TRANSFORMERS = (
+    *("namespace", "namePrefix", "nameSuffix", "patches", "patchesStrategicMerge"),
+    *("patchesJson6902", "replacements", "transformers", "labels", "commonLabels"),
+    *("commonAnnotations", "generatorOptions", "components"),
+)
+_AGAIN = (
+    "make the Secret again, since an encrypted file must not be edited by hand: "
+    "scripts/sops-encrypt-secret.sh {} {} --force"
+)
+
+
+def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
+    """Yield Secrets in plain text, by the project's policy. Raises Undecidable as that does."""
+    place = Place(
+        file.path,
+        files.Path(file.path).in_secrets_tree,
+        lambda: _ANYBODY,
+        reader.tree.read,
+    )
+    for document in file.documents:
+        for hit in manifests.check(document, place):
+            if hit.rule.startswith(_RULES):
+                fix = findings.FIXES[hit.rule]
+                yield finding(file.path, hit.line, hit.rule, hit.message, fix)
+
+
+def check_environment(file: File) -> Iterator[Finding]:
+    """Yield what does not belong to the environment that a file lies in."""
+    environment = environment_of(file.path)
+    if not environment:
+        return
+    wanted = NAMESPACE if environment == ENVIRONMENT else environment
+    for one in file.objects:
+        if one.api_version != "v1":
+            continue
+        if one.kind == "Namespace":
+            text = "a Namespace among the secrets of an environment"
+            yield finding(file.path, one.line, "namespace-object", text)
+        elif one.kind in _NAMESPACED and not one.namespace:
+            text = f"a {one.kind} without metadata.namespace; it should be {wanted}"
+            fix = "" if not one.is_encrypted else _AGAIN.format(environment, one.name)
+            line = one.line_at("metadata")
+            yield finding(file.path, line, "namespace-missing", text, fix)
+        elif one.kind in _NAMESPACED and one.namespace != wanted:
+            text = f"metadata.namespace is {one.namespace!r}, and the environment's is {wanted}"
+            fix = _AGAIN.format(environment, one.name) if one.kind == "Secret" else ""
+            line = one.line_at("metadata", "namespace")
+            yield finding(file.path, line, "namespace-mismatch", text, fix)
+
+
+def check_transformed(
+    objects: Sequence[Mapping[str, Any]],
+    originals: Mapping[str, tuple[Object, Any]],
+    parts: Sequence[Overlay],
+) -> Iterator[Finding]:
+    """Yield encrypted objects that kustomize changed.
+
+    + objects: what was built
+    + originals: the mac of each encrypted object to where it is written, and what it says there
+    + parts: the overlays that the build consists of
+    """
+    for built in objects:
+        metadata = built.get("sops")
+        mac = metadata.get("mac") if isinstance(metadata, dict) else None
+        if not isinstance(mac, str) or mac not in originals:
+            continue
+        written, said = originals[mac]
+        same = {**built, "sops": None} == {**said, "sops": None}
+        if same or written.text("sops", "mac_only_encrypted") == "true":
+            continue
+        place, line, field = _transformer(parts, built, said)
+        text = f"{field} changes the encrypted {written.kind} {written.name} of {written.path}: "
+        text += "its message authentication code (MAC) covers the whole file and holds no longer"
+        yield finding(place, line, "encrypted-transformed", text)
+
+
+def _transformer(
+    parts: Sequence[Overlay], built: Mapping[str, Any], said: Any
+) -> tuple[str, int, str]:
+    """Return the likeliest cause: the namespace where that differs, else the first there is."""
+    moved = _namespace(built) != _namespace(said)
+    fields = _TRANSFORMERS if moved else _TRANSFORMERS[1:]
+    for field in fields:
+        for part in parts:
+            if part.has(field):
+                return part.place, part.line_of(field), field
+    return parts[0].place, 1, "the kustomization"
+
+
+def _namespace(manifest: Any) -> Any:
+    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
+    return metadata.get("namespace") if isinstance(metadata, dict) else None

@@ -1,0 +1,132 @@
+"""The repositories that the lab itself lays out are clean, with real sops and real Flux."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from validation_material import shown
+
+from sopslab.inputs import local_settings
+from sopslab.layout import (
+    ENVIRONMENT,
+    FLUX_NAMESPACE,
+    KEY_ENTRY,
+    KEY_SECRET,
+    KUSTOMIZATION,
+    NAMESPACE,
+    TEMPLATES,
+)
+from sopslab.operations.flux import COMPONENTS
+from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
+from sopslab.render import RenderedFile, render_tree
+from sopslab.validation.engine import validate
+from sopslab.validation.tree import read_tree
+from tasks.flux import platform_files
+
+
+def run(*command: str, cwd: Path, stdin: str = "") -> str:
+    done = subprocess.run(
+        command, input=stdin, cwd=cwd, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def write(root: Path, files: Mapping[str, RenderedFile]) -> None:
+    for name, file in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+        path.chmod(0o755 if file.executable else 0o644)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A learner's repository as the lab leaves it: rendered, with an encrypted canary."""
+    key = tmp_path / "key"
+    run("age-keygen", "-o", str(key), cwd=tmp_path)
+    public = run("age-keygen", "-y", str(key), cwd=tmp_path).strip()
+    variables = {
+        "lab": "lab",
+        "learner": {"id": "ada", "name": "Ada", "email": "ada@lab.invalid"},
+        "environment": ENVIRONMENT,
+        "namespace": NAMESPACE,
+        "kustomization": KUSTOMIZATION,
+        "flux_namespace": FLUX_NAMESPACE,
+        "key_secret": KEY_SECRET,
+        "key_entry": KEY_ENTRY,
+        "recipients": {"learner": public, "instructor": public},
+        "repository_url": "http://git.lab.invalid/ada/lab.git",
+        "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
+        "quiz": template_variable(load_quiz(QUIZ_FILE)),
+    }
+    root = tmp_path / "work"
+    write(root, render_tree(TEMPLATES / "learner", variables))
+    run("git", "init", "--quiet", cwd=root)
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(key))
+    encrypt(root, "lab-canary")
+    return root
+
+
+def encrypt(root: Path, name: str) -> None:
+    script = "scripts/sops-encrypt-secret.sh"
+    run(f"./{script}", ENVIRONMENT, name, cwd=root, stdin="PASSWORD=hunter2\n")
+
+
+def test_repository_of_the_learner_is_clean(repository: Path, schema_dir: Path) -> None:
+    report = validate(read_tree(repository), lambda: schema_dir)
+    assert (report.findings, report.undecided, report.checked) == ([], [], 1)
+
+
+def test_flow_of_the_chapter(repository: Path, schema_dir: Path) -> None:
+    """The file first, then the line that lists it."""
+    lists = repository / "flux/secrets/develop/kustomization.yaml"
+    encrypt(repository, "backend-secrets")
+    (found,) = validate(read_tree(repository), lambda: schema_dir).findings
+    assert (found.rule, found.fix) == ("not-listed", "uncomment `- backend-secrets.yaml`")
+    lists.write_text(lists.read_text().replace("# - backend", "- backend"))
+    report = validate(read_tree(repository), lambda: schema_dir)
+    assert (report.findings, report.undecided, report.checked) == ([], [], 2)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Path:
+    """The platform repository as the lab lays it out."""
+    root = tmp_path / "platform"
+    write(root, platform_files(local_settings()))
+    components = run("flux", "install", "--export", f"--components={','.join(COMPONENTS)}",
+                     cwd=tmp_path)  # fmt: skip
+    (root / "flux/clusters/lab/flux-system/gotk-components.yaml").write_text(components)
+    return root
+
+
+def test_platform_repository_is_clean(platform: Path, schema_dir: Path) -> None:
+    report = validate(read_tree(platform), lambda: schema_dir)
+    assert (report.findings, report.undecided) == ([], [])
+    assert report.checked > 30
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "rule"),
+    [
+        ("    provider: sops\n", "    provider: none\n", "decryption-provider"),
+        ("      name: sops-age\n", "      name: age\n", "decryption-secret"),
+        ("  prune: true\n", "", "schema"),
+        ("kind: ServiceAccount\nmetadata", "kind: ServiceAcount\nmetadata", "unknown-kind"),
+    ],
+)
+def test_mistake_in_the_platform_is_found(
+    platform: Path, schema_dir: Path, written: str, instead: str, rule: str
+) -> None:
+    path = platform / "flux/clusters/lab/learners/develop.yaml"
+    text = path.read_text()
+    assert written in text
+    path.write_text(text.replace(written, instead))
+    report = validate(read_tree(platform), lambda: schema_dir)
+    assert rule in {finding.rule for finding in report.findings}
+    assert {name for name, _, _ in shown(report.findings)} == {
+        str(path.relative_to(platform)).replace(os.sep, "/")
+    }

@@ -1,0 +1,50 @@
+"""What the small repositories of these tests are made of."""
+
+from __future__ import annotations
+
+import base64
+
+from sopslab.policy.findings import Finding
+
+
+def cipher(kind: str = "str", seed: str = "x") -> str:
+    """Return what has the form of a value that sops encrypted."""
+    data, iv, tag = (
+        base64.b64encode(part).decode() for part in (seed.encode() * 9, b"i" * 32, b"t" * 16)
+    )
+    return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
+
+
+def encrypted(
+    name: str = "backend-secrets", namespace: str = "develop", kind: str = "str", spare: str = ""
+) -> str:
+    """Return a Secret as sops leaves it; `spare` goes into its metadata."""
+    where = f"\n  namespace: {namespace}" if namespace else ""
+    return f"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}{where}{spare}
+stringData:
+  PASSWORD: {cipher(kind)}
+sops:
+  age:
+    - recipient: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
+      enc: wrapped
+  lastmodified: "2026-01-01T00:00:00Z"
+  mac: {cipher("str", name)}
+  encrypted_regex: ^(data|stringData)$
+  version: 3.13.3
+"""
+
+
+def listing(*resources: str, more: str = "") -> str:
+    """Return a kustomization that lists resources."""
+    lines = [f"  - {name}\n" for name in resources]
+    head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+    return head + "resources:" + (" []\n" if not lines else "\n") + "".join(lines) + more
+
+
+def shown(findings: list[Finding]) -> list[tuple[str, int, str]]:
+    """Return path, line and rule of findings."""
+    return [(finding.path, finding.line, finding.rule) for finding in findings]
