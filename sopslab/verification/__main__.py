@@ -1,0 +1,80 @@
+"""`python -m sopslab.verification`: what `sopslab verify` becomes, in a process without pyinfra."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from sopslab.errors import Exit, LabError
+from sopslab.inputs import local_settings
+from sopslab.naming import check_label
+from sopslab.settings import Settings
+from sopslab.verification import checks, report
+from sopslab.verification.observer import Observer
+from sopslab.verification.results import Result, exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify the lab of the present settings and return the exit code."""
+    parser = argparse.ArgumentParser(prog="sopslab.verification", description=__doc__)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    parser.add_argument("--junit", type=Path)
+    parser.add_argument("--wait", type=float, default=0.0)
+    parser.add_argument("--secret", required=True)
+    given = parser.parse_args(arguments)
+    try:
+        settings = local_settings()
+        check_label(given.secret)
+    except (LabError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return Exit.INPUT
+    _keep_to_the_lab(settings)
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        results = verify(settings, given.secret, given.wait, as_json=given.as_json)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    if given.junit is not None:
+        try:
+            given.junit.write_text(report.as_junit(results, began), encoding="utf-8")
+        except OSError as error:
+            print(f"{given.junit} cannot be written: {error.strerror}", file=sys.stderr)
+            return Exit.INPUT
+    return exit_code(results)
+
+
+def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
+    """Run every check, show the results and return them."""
+    console = Console(highlight=False)
+    listed = checks.checks(embedded_server=settings.git_url is None)
+    with Observer(settings, Path.cwd(), secret, wait) as lab:
+
+        def tell(result: Result) -> None:
+            if not as_json:
+                console.print(report.as_text(result), soft_wrap=True)
+
+        results = checks.run(listed, lab, tell)
+        work = lab.work
+    if as_json:
+        print(report.as_json(results, None if work is None else str(work)))
+    else:
+        console.print(report.conclusion(results), soft_wrap=True)
+    return results
+
+
+def _keep_to_the_lab(settings: Settings) -> None:
+    """Take from the environment what would point Git or sops elsewhere, and name the scanner."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
+            del os.environ[name]
+    os.environ["SOPSLAB_GITLEAKS"] = f"{settings.bin_dir}/gitleaks"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

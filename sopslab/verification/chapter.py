@@ -1,0 +1,94 @@
+"""What the chapter calls things, for sentences and commands."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+
+SETUP = "scripts/sops-setup.sh --create-secret"
+COMPARE = "scripts/sops-setup.sh --check"
+UP = "sopslab up"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The chapter as one learner works on it.
+
+    `work` is the working copy to go to for a command that starts there, empty when one is there.
+    """
+
+    secret: str
+    source: str
+    work: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where the secrets of the environment lie in the repository."""
+        return f"flux/secrets/{ENVIRONMENT}"
+
+    @property
+    def file(self) -> str:
+        """The manifest of the secret."""
+        return f"{self.folder}/{self.secret}.yaml"
+
+    @property
+    def kustomization(self) -> str:
+        """The list of what Flux applies."""
+        return f"{self.folder}/kustomization.yaml"
+
+    @property
+    def encrypt(self) -> str:
+        """The command that makes the manifest."""
+        return self.at_work(f"scripts/sops-encrypt-secret.sh {ENVIRONMENT} {self.secret}")
+
+    @property
+    def encrypt_again(self) -> str:
+        """The command that replaces the manifest."""
+        return f"{self.encrypt} --force"
+
+    @property
+    def commit(self) -> str:
+        """The commands that commit it, as the chapter has them."""
+        return self.at_work(
+            f"git add {self.file} {self.kustomization} && git commit -m"
+            f' "chapter-03: add encrypted backend secret for {ENVIRONMENT}"'
+        )
+
+    @property
+    def setup(self) -> str:
+        """The command that gives the cluster its key."""
+        return self.at_work(SETUP)
+
+    @property
+    def compare(self) -> str:
+        """The command that compares the public keys everywhere."""
+        return self.at_work(COMPARE)
+
+    @property
+    def reconcile(self) -> str:
+        """The command that lets Flux read and apply at once."""
+        return (
+            f"flux --namespace {FLUX_NAMESPACE} reconcile kustomization {KUSTOMIZATION}"
+            " --with-source"
+        )
+
+    @property
+    def describe(self) -> str:
+        """The command that shows what Flux itself says."""
+        return f"kubectl -n {FLUX_NAMESPACE} describe kustomization {KUSTOMIZATION}"
+
+    @property
+    def live(self) -> str:
+        """The secret in the cluster, in words."""
+        return f"the Secret {self.secret} in the namespace {NAMESPACE}"
+
+    def restore(self, path: str) -> str:
+        """Return the command that brings a file back as the lab began with it."""
+        first = "$(git rev-list --max-parents=0 HEAD | tail -n 1)"
+        return self.at_work(f'git checkout "{first}" -- {path}')
+
+    def at_work(self, command: str) -> str:
+        """Return a command that starts in the working copy, for where the learner is now."""
+        return f"cd {shlex.quote(self.work)} && {command}" if self.work else command

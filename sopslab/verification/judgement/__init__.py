@@ -1,0 +1,1 @@
+"""What observations mean. Pure: facts in, a verdict out."""

@@ -1,0 +1,268 @@
+"""The cluster, Flux in it, and the key with which Flux decrypts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sopslab.layout import (
+    FLUX_NAMESPACE,
+    KEY_ENTRY,
+    KEY_SECRET,
+    KUSTOMIZATION,
+)
+from sopslab.policy.recipients import CONFIG
+from sopslab.verification.chapter import UP, Chapter
+from sopslab.verification.results import Verdict, failed, passed
+
+# As flux/clusters/lab/flux-system/kustomization.yaml.j2 sets them.
+LOCKDOWN: Mapping[str, Sequence[str]] = {
+    "source-controller": (),
+    "kustomize-controller": (
+        "--no-cross-namespace-refs=true",
+        "--no-remote-bases=true",
+        "--default-service-account=default",
+    ),
+    "notification-controller": ("--no-cross-namespace-refs=true",),
+}
+
+Object = Mapping[str, Any]
+
+
+class Trouble(Enum):
+    """Why a cluster cannot be asked, in the words of the sentence about it."""
+
+    NO_KUBECONFIG = "there is no cluster of this lab on this machine yet"
+    BAD_KUBECONFIG = "the lab's kubeconfig has no usable context for the cluster"
+    REFUSED = "nobody answers where the cluster's API server should be"
+    SILENT = "the cluster's API server does not answer in time"
+    CERTIFICATE = "the cluster's certificate does not fit the lab's kubeconfig"
+    DENIED = "the cluster refuses the credentials of the lab's kubeconfig"
+    UNWELL = "the cluster's API server says that it is not ready"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Whether the API server answers, and the nodes if it does."""
+
+    trouble: Trouble | None = None
+    nodes: Sequence[Object] = ()
+
+
+def judge_cluster(cluster: Cluster) -> Verdict:
+    """Judge whether the cluster answers and its nodes are ready."""
+    if cluster.trouble is not None:
+        return failed(f"{cluster.trouble.value}.", UP)
+    if not cluster.nodes:
+        return failed("the cluster has no node.", UP)
+    for node in cluster.nodes:
+        ready = condition(node, "Ready")
+        if ready.get("status") != "True":
+            name = node["metadata"]["name"]
+            reason = ready.get("reason", "nothing was reported")
+            return failed(
+                f"the node {name} is not ready ({reason}).", f"kubectl describe node {name}"
+            )
+    names = ", ".join(node["metadata"]["name"] for node in cluster.nodes)
+    return passed(f"the API server answers; ready: {names}.")
+
+
+@dataclass(frozen=True)
+class Flux:
+    """The objects of Flux in its namespace, by kind; None where the kind itself is unknown."""
+
+    deployments: Sequence[Object] = ()
+    repositories: Sequence[Object] | None = None
+    kustomizations: Sequence[Object] | None = None
+    receivers: Sequence[Object] | None = None
+
+
+def judge_flux(flux: Flux, chapter: Chapter) -> Verdict:
+    """Judge whether Flux runs, locked down, with nothing suspended and everything wired."""
+    deployments = {named["metadata"]["name"]: named for named in flux.deployments}
+    for name in LOCKDOWN:
+        if name not in deployments:
+            return failed(f"Flux is incomplete: {name} is missing in {FLUX_NAMESPACE}.", UP)
+    if flux.repositories is None or flux.kustomizations is None or flux.receivers is None:
+        return failed("Flux is incomplete: the cluster does not know all of its kinds.", UP)
+    # A controller that does not start because of a flag is named by the flag.
+    for name, flags in LOCKDOWN.items():
+        missing = _missing(deployments[name], flags)
+        if missing:
+            return failed(f"{name} runs without the lockdown flag {missing}.", UP)
+    for name in LOCKDOWN:
+        if not _is_available(deployments[name]):
+            return failed(
+                f"{name} is not available.",
+                f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20",
+            )
+    for kind, found in (
+        ("source git", flux.repositories),
+        ("kustomization", flux.kustomizations),
+        ("receiver", flux.receivers),
+    ):
+        for one in found:
+            if one["spec"].get("suspend"):
+                name = one["metadata"]["name"]
+                return failed(
+                    f"{one['kind']} {name} is suspended, so Flux does nothing with it.",
+                    f"flux --namespace {FLUX_NAMESPACE} resume {kind} {name}",
+                )
+    for problem in _wiring(flux.repositories, flux.kustomizations, chapter):
+        return failed(problem, UP)
+    return passed("the controllers run, locked down, and nothing is suspended.")
+
+
+def _missing(deployment: Object, flags: Sequence[str]) -> str:
+    """Return the first of `flags` that is not in force; the last setting of a flag counts."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    given: dict[str, str] = {}
+    for argument in (containers[0].get("args") or []) if containers else []:
+        name, equals, value = argument.partition("=")
+        given[name] = value if equals else "true"
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        if given.get(name) != value:
+            return flag
+    return ""
+
+
+def _is_available(deployment: Object) -> bool:
+    status = deployment.get("status", {})
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    # A rollout that hangs leaves the old pod, and with it `Available`.
+    updated = status.get("updatedReplicas", 0) == deployment["spec"].get("replicas", 1) > 0
+    return current and updated and condition(deployment, "Available").get("status") == "True"
+
+
+def _wiring(
+    repositories: Sequence[Object], kustomizations: Sequence[Object], chapter: Chapter
+) -> Iterator[str]:
+    if chapter.source not in {one["metadata"]["name"] for one in repositories}:
+        yield f"Flux has no GitRepository {chapter.source}, so it reads nothing of yours."
+    by_name = {one["metadata"]["name"]: one["spec"] for one in kustomizations}
+    if KUSTOMIZATION not in by_name:
+        yield f"Flux has no Kustomization {KUSTOMIZATION}, so it applies nothing of yours."
+        return
+    spec = by_name[KUSTOMIZATION]
+    decryption = spec.get("decryption") or {}
+    if decryption.get("provider") != "sops":
+        yield f"the Kustomization {KUSTOMIZATION} has no spec.decryption, so Flux decrypts nothing."
+    if (decryption.get("secretRef") or {}).get("name") != KEY_SECRET:
+        yield f"the Kustomization {KUSTOMIZATION} does not decrypt with {KEY_SECRET}."
+    if str(spec.get("path", "")).strip("./") != chapter.folder:
+        yield f"the Kustomization {KUSTOMIZATION} does not look at {chapter.folder}."
+    if spec.get("sourceRef", {}).get("name") != chapter.source:
+        yield f"the Kustomization {KUSTOMIZATION} does not read the GitRepository {chapter.source}."
+    if spec.get("serviceAccountName") != KUSTOMIZATION:
+        yield f"the Kustomization {KUSTOMIZATION} does not act as the ServiceAccount of that name."
+
+
+def condition(found: Object, kind: str) -> Mapping[str, Any]:
+    """Return the condition of that type, empty if nothing was reported."""
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key file of the store: its public key, or what keeps it from being used and the fix."""
+
+    recipient: str | None = None
+    problem: str = ""
+    fix: str = ""
+
+
+class Entry(Enum):
+    """Why an entry of sops-age gives no key."""
+
+    EMPTY = "is empty"
+    INVALID = "holds no valid age identity"
+
+
+@dataclass(frozen=True)
+class ClusterKey:
+    """The Secret sops-age: for each entry the public keys in it, or why there are none."""
+
+    present: bool
+    entries: Mapping[str, frozenset[str] | Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What .sops.yaml says of the chapter's file: for whom, None without a rule that matches."""
+
+    there: bool
+    recipients: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything that has to be one key."""
+
+    learner: Identity
+    instructor: Identity
+    cluster: ClusterKey
+    rule: Rule
+
+
+def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
+    """Judge whether the key file, the cluster and .sops.yaml belong together."""
+    own = keys.learner.recipient
+    if own is None:
+        return failed(f"your key file {keys.learner.problem}.", keys.learner.fix)
+    problem = _entry_problem(keys.cluster)
+    if problem:
+        return failed(problem, chapter.setup)
+    entries = [held for held in keys.cluster.entries.values() if not isinstance(held, Entry)]
+    in_cluster = frozenset[str]().union(*entries)
+    if own not in in_cluster:
+        return failed(
+            f"the cluster's key is {_listed(in_cluster)}, but files are encrypted to {own}:"
+            " Flux cannot decrypt them.",
+            chapter.setup,
+        )
+    restore = chapter.restore(CONFIG)
+    if not keys.rule.there:
+        return failed(f"{CONFIG} is missing, so sops does not know for whom to encrypt.", restore)
+    if keys.rule.recipients is None:
+        return failed(f"no creation rule of {CONFIG} matches {chapter.file}.", restore)
+    if own not in keys.rule.recipients:
+        named = _listed(keys.rule.recipients)
+        return failed(f"{CONFIG} encrypts to {named}, but your key is {own}.", restore)
+    instructor = keys.instructor.recipient
+    if instructor is None:
+        return failed(f"the instructor's key file {keys.instructor.problem}.", keys.instructor.fix)
+    if instructor not in keys.rule.recipients:
+        return failed(
+            f"{CONFIG} leaves out the instructor ({instructor}), who could not help with a lost"
+            " key.",
+            restore,
+        )
+    strangers = keys.rule.recipients - {own, instructor}
+    if strangers:
+        return failed(f"{CONFIG} also encrypts to {_listed(strangers)}, who is unknown.", restore)
+    return passed(f"your key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {own}.")
+
+
+def _entry_problem(key: ClusterKey) -> str:
+    if not key.present:
+        return f"Flux has no key: there is no Secret {KEY_SECRET} in {FLUX_NAMESPACE}."
+    # Flux reads every entry with this ending, and gives up if one of them cannot be parsed.
+    read = {name: held for name, held in key.entries.items() if name.endswith(".agekey")}
+    if not read:
+        names = ", ".join(sorted(key.entries)) or "none"
+        return (
+            f"{KEY_SECRET} has no entry that ends in .agekey, as {KEY_ENTRY} does (it has:"
+            f" {names}), so Flux finds no key in it."
+        )
+    for name, held in sorted(read.items()):
+        if isinstance(held, Entry):
+            return f"the entry {name} of {KEY_SECRET} {held.value}."
+    return ""
+
+
+def _listed(recipients: frozenset[str]) -> str:
+    return ", ".join(sorted(recipients)) or "nobody"

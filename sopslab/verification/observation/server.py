@@ -1,0 +1,70 @@
+"""The embedded Git server: whether it answers, and what guards a push to it."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.settings import Settings
+from sopslab.verification.judgement.machine import GitServer, Part
+from sopslab.verification.observation.programs import ask, git_environment
+
+_PATIENCE = 5  # seconds
+
+
+def look_at_server(settings: Settings) -> GitServer:
+    """Return how the embedded Git server stands."""
+    data = Path(settings.git_dir)
+    hook = data / "etc" / "hooks" / "pre-receive"
+    return GitServer(
+        settings.git_base_url,
+        _answer(settings.git_base_url),
+        _hooks_path(data / "etc" / "gitconfig"),
+        _hook(hook),
+        _policy(data / "policy"),
+    )
+
+
+def _answer(url: str) -> int | None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/", timeout=_PATIENCE) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, HTTPException):
+        return None
+
+
+def _hooks_path(file: Path) -> str | None:
+    answer = ask(
+        ["git", "config", "--file", str(file), "--get", "core.hooksPath"], git_environment()
+    )
+    return answer.text if answer.code == 0 else None
+
+
+def _hook(file: Path) -> Part:
+    part = _compare(file, TEMPLATES / "git" / "hooks" / "pre-receive")
+    if part is Part.SAME and not file.stat().st_mode & 0o111:
+        return Part.OTHER
+    return part
+
+
+def _policy(delivered: Path) -> Part:
+    package = PROJECT / "sopslab"
+    ours = [package / "__init__.py", *sorted((package / "policy").rglob("*.py"))]
+    parts = {_compare(delivered / file.relative_to(PROJECT), file) for file in ours}
+    if parts == {Part.SAME}:
+        return Part.SAME
+    return Part.MISSING if parts == {Part.MISSING} else Part.OTHER
+
+
+def _compare(file: Path, ours: Path) -> Part:
+    try:
+        return Part.SAME if file.read_bytes() == ours.read_bytes() else Part.OTHER
+    except OSError:
+        return Part.MISSING

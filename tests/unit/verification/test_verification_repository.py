@@ -1,0 +1,507 @@
+"""The working copy: judgements in a table, and looks at real repositories with real sops."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sopslab.layout import TEMPLATES
+from sopslab.policy.findings import Finding, Report
+from sopslab.settings import Settings
+from sopslab.verification.chapter import Chapter
+from sopslab.verification.judgement.cluster import ClusterKey, Entry, Rule
+from sopslab.verification.judgement.repository import (
+    Commit,
+    Hooks,
+    Opened,
+    Push,
+    Relation,
+    SecretFile,
+    judge_committed,
+    judge_encrypted,
+    judge_history,
+    judge_hooks,
+    judge_pushed,
+    judge_wired,
+)
+from sopslab.verification.observation import keys, repository
+from sopslab.verification.results import Status, Undecided
+
+GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})
+PATH = "flux/secrets/develop/backend-secrets.yaml"
+HEAD, OTHER = "a" * 40, "b" * 40
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        (SecretFile(there=False), "this is where the chapter begins"),
+        (
+            SecretFile(report=Report([Finding(PATH, 7, "secret-plaintext", "a is plain", "x")])),
+            f"{PATH}, line 7: a is plain. [secret-plaintext]",
+        ),
+        (SecretFile(documents=2), "2 documents instead of one"),
+        (SecretFile(kind="ConfigMap", name="backend-secrets"), "not a Secret of the name"),
+        (SecretFile(name="other"), "not a Secret of the name backend-secrets"),
+        (SecretFile(name="backend-secrets", namespace=""), "does not name the namespace develop"),
+        (SecretFile(name="backend-secrets", opened=Opened.MAC), "its MAC does not fit"),
+        (SecretFile(name="backend-secrets", opened=Opened.KEY), "not to your key"),
+        (SecretFile(name="backend-secrets", opened=Opened.NO), "it is damaged"),
+        (SecretFile(name="backend-secrets", misfits=["data.n"]), "the value of data.n is none"),
+        (SecretFile(name="backend-secrets"), "holds no key at all"),
+    ],
+)
+def test_a_file_that_is_not_well_encrypted_leads_to_the_script(
+    file: SecretFile, found: str, chapter: Chapter
+) -> None:
+    verdict = judge_encrypted(file, chapter)
+
+    assert verdict.status is Status.FAILED
+    assert found in verdict.found
+    assert verdict.next_step.startswith("scripts/sops-encrypt-secret.sh develop backend-secrets")
+
+
+def test_what_cannot_be_judged_is_not_ok(chapter: Chapter) -> None:
+    for file in (
+        SecretFile(report=Report(undecided=["no gitleaks"])),
+        SecretFile(name="backend-secrets", opened=Opened.NOT_TRIED),
+    ):
+        assert judge_encrypted(file, chapter).status is Status.UNKNOWN
+
+
+def test_an_encrypted_file_is_well(chapter: Chapter) -> None:
+    assert judge_encrypted(GOOD, chapter).status is Status.OK
+
+
+def test_commands_start_in_the_working_copy(chapter: Chapter) -> None:
+    away = Chapter("backend-secrets", "learner", "/work copy")
+
+    assert away.encrypt == f"cd '/work copy' && {chapter.encrypt}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["resources:\n  - backend-secrets.yaml\n", "resources: [a.yaml, ./backend-secrets.yaml]\n"],
+)
+def test_a_listed_file_is_wired(text: str, chapter: Chapter) -> None:
+    assert judge_wired(text, chapter).status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "is missing"),
+        ("resources:\n  # - backend-secrets.yaml\n", "uncomment line 2"),
+        ("resources:\n  - other.yaml\n", "add `- backend-secrets.yaml` under resources"),
+        ("resources:\n", "add `- backend-secrets.yaml`"),
+        ("- backend-secrets.yaml\n", "add `- backend-secrets.yaml`"),
+        ("resources: [\n", "is not valid YAML"),
+        ("\t\n", "is not valid YAML"),
+    ],
+)
+def test_a_file_that_is_not_listed_is_not_wired(
+    text: str | None, found: str, chapter: Chapter
+) -> None:
+    verdict = judge_wired(text, chapter)
+
+    assert verdict.status is Status.FAILED
+    assert found in verdict.found
+    assert verdict.next_step
+
+
+@pytest.mark.parametrize(
+    ("commit", "found", "next_step"),
+    [
+        (Commit(None), "nothing is committed yet", "git commit"),
+        (Commit(HEAD, [PATH]), f"{PATH} is not committed", "git add"),
+        (Commit(HEAD, ["flux/secrets/x.yaml"]), "flux/secrets/x.yaml", "git status"),
+        (Commit(HEAD, in_head=False), "it is ignored", "git add --force"),
+        (Commit(HEAD, same=False), "it is ignored", "git add --force"),
+    ],
+)
+def test_what_is_not_committed_is_named(
+    commit: Commit, found: str, next_step: str, chapter: Chapter
+) -> None:
+    verdict = judge_committed(commit, chapter)
+
+    assert verdict.status is Status.FAILED
+    assert found in verdict.found
+    assert next_step in verdict.next_step
+
+
+@pytest.mark.parametrize(
+    ("push", "status", "next_step"),
+    [
+        (Push(HEAD, main=HEAD), Status.OK, ""),
+        (Push(HEAD, reached=False), Status.UNKNOWN, "sopslab up"),
+        (Push(HEAD), Status.FAILED, "git push origin HEAD:main"),
+        (Push(HEAD, main=OTHER, relation=Relation.AHEAD), Status.FAILED, "git push"),
+        (
+            Push(HEAD, "topic", main=OTHER, relation=Relation.AHEAD),
+            Status.FAILED,
+            "git push origin HEAD:main",
+        ),
+        (
+            Push(HEAD, main=OTHER, relation=Relation.BEHIND),
+            Status.FAILED,
+            "git pull --rebase origin main",
+        ),
+        (
+            Push(HEAD, main=OTHER, relation=Relation.DIVERGED),
+            Status.FAILED,
+            "git pull --rebase origin main && git push",
+        ),
+    ],
+)
+def test_pushed_is_what_the_server_has_as_main(
+    push: Push, status: Status, next_step: str, chapter: Chapter
+) -> None:
+    verdict = judge_pushed(push, chapter)
+
+    assert (verdict.status, verdict.next_step) == (status, next_step)
+
+
+def test_a_finding_in_the_history_says_that_reverting_is_not_enough(chapter: Chapter) -> None:
+    found = [Finding("a.yaml", 3, "secret-plaintext", "a is plain", "x", HEAD)] * 2
+    verdict = judge_history(Report(found), chapter)
+
+    assert verdict.status is Status.FAILED
+    assert f"a.yaml, line 3 of commit {HEAD[:7]}" in verdict.found
+    assert "(1 more)" in verdict.found
+    assert "rotation-plan.md" in verdict.found
+    assert judge_history(Report(undecided=["shallow"]), chapter).status is Status.UNKNOWN
+    assert judge_history(Report(checked=3), chapter).status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("hooks", "found"),
+    [
+        (Hooks("/x", runs_pre_commit=False, install="pre-commit install"), "no commit is checked"),
+        (Hooks("/x", configured=False), "is missing or cannot be read"),
+        (Hooks("/x", missing=["no-secrets"]), "does not have the hook no-secrets"),
+    ],
+)
+def test_hooks_that_would_not_check_are_named(hooks: Hooks, found: str, chapter: Chapter) -> None:
+    verdict = judge_hooks(hooks, chapter)
+
+    assert verdict.status is Status.FAILED
+    assert found in verdict.found
+    assert verdict.next_step
+
+
+@dataclass
+class Desk:
+    """A learner's desk: a lab without a cluster, keys, and a working copy."""
+
+    lab: Settings
+    work: Path
+    own: str
+    chapter: Chapter
+
+    def git(self, *arguments: str) -> str:
+        """Run Git in the working copy."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.work, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def encrypt(self, manifest: dict[str, object], recipients: str = "") -> str:
+        """Encrypt a manifest, write it, and return its text."""
+        sops = Path(self.lab.bin_dir) / "sops"
+        done = subprocess.run(
+            [
+                str(sops), "--config", "/dev/null", "encrypt",
+                "--age", recipients or self.own, "--encrypted-regex", "^(data|stringData)$",
+                "--input-type", "json", "--output-type", "yaml", "/dev/stdin",
+            ],
+            input=json.dumps(manifest),
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        (self.work / PATH).write_text(done.stdout)
+        return done.stdout
+
+    def look(self) -> SecretFile:
+        """Look at the file."""
+        return repository.look_at_file(self.lab, self.work, self.chapter, may_open=True)
+
+
+def _manifest(**values: object) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "backend-secrets", "namespace": "develop"},
+        "stringData": values,
+    }
+
+
+@pytest.fixture
+def desk(
+    lab: Callable[..., Settings],
+    tools: Callable[..., Path],
+    chapter: Chapter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Desk]:
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "SOPS_")):
+            monkeypatch.delenv(name)
+    made = lab()
+    folder = tools("sops", "age-keygen", "gitleaks")
+    monkeypatch.setenv("SOPSLAB_GITLEAKS", str(folder / "gitleaks"))
+    key = keys.key_file(made, "learner")
+    key.parent.mkdir(parents=True)
+    subprocess.run([str(folder / "age-keygen"), "-o", str(key)], check=True, capture_output=True)
+    own = keys.look_at_identity(made, "learner").recipient or ""
+    work = Path(made.work_dir)
+    (work / PATH).parent.mkdir(parents=True)
+    (work / ".sops.yaml").write_text(
+        "creation_rules:\n  - path_regex: ^flux/secrets/develop/\n"
+        f"    encrypted_regex: ^(data|stringData)$\n    age: [{own}]\n"
+    )
+    made_desk = Desk(made, work, own, chapter)
+    made_desk.git("-c", "init.defaultBranch=main", "init", "--quiet")
+    made_desk.git("config", "user.name", "Ada")
+    made_desk.git("config", "user.email", "ada@example.org")
+    yield made_desk
+
+
+def test_a_good_file_is_opened_and_hashed(desk: Desk) -> None:
+    desk.encrypt(_manifest(a="one", b=""))
+    file = desk.look()
+
+    assert judge_encrypted(file, desk.chapter).status is Status.OK
+    live = {"a": base64.b64encode(b"one").decode(), "b": ""}
+    assert file.digests == repository.digest_live(live)
+
+
+def test_an_edited_file_fails_by_its_mac_whatever_the_user_has_set(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = desk.encrypt(_manifest(a="one"))
+    edited = text.replace("name: backend", "annotations: {x: y}\n    name: backend")
+    assert edited != text
+    (desk.work / PATH).write_text(edited)
+    monkeypatch.setenv("SOPS_AGE_KEY", "nonsense")
+    monkeypatch.setenv("SOPS_DECRYPT_IGNORE_MAC", "1")
+
+    assert desk.look().opened is Opened.MAC
+
+
+def test_a_file_for_somebody_else_and_a_plain_one_are_findings(desk: Desk) -> None:
+    stranger = subprocess.run(
+        "age-keygen 2>/dev/null | age-keygen -y",
+        shell=True,
+        env={"PATH": f"{desk.lab.bin_dir}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    desk.encrypt(_manifest(a="one"), stranger)
+    assert {finding.rule for finding in desk.look().report.findings} == {
+        "sops-wrong-recipient",
+        "sops-missing-recipient",
+    }
+    (desk.work / PATH).write_text(json.dumps(_manifest(a="in plain sight")))
+    verdict = judge_encrypted(desk.look(), desk.chapter)
+    assert verdict.status is Status.FAILED
+    assert "in plain sight" not in verdict.found
+
+
+def test_a_number_is_no_value_of_a_secret(desk: Desk) -> None:
+    desk.encrypt(_manifest(a=7))
+
+    assert desk.look().misfits == ["stringData.a"]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    values=st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True),
+        st.text(st.characters(min_codepoint=48, max_codepoint=0x2FFF), min_size=6).map(
+            lambda text: f"~{text}~"
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    break_it=st.booleans(),
+)
+def test_no_value_is_in_anything_that_is_said(
+    values: dict[str, str], break_it: bool, desk: Desk
+) -> None:
+    text = desk.encrypt(_manifest(**values))
+    if break_it:
+        (desk.work / PATH).write_text(text.replace("kind: Secret", "kind: secret"))
+    file = desk.look()
+    verdict = judge_encrypted(file, desk.chapter)
+    said = f"{file!r}{verdict!r}"
+
+    assert file.opened is (Opened.MAC if break_it else Opened.YES)
+    for value in values.values():
+        assert value not in said
+        assert base64.b64encode(value.encode()).decode() not in said
+
+
+@given(
+    plain=st.dictionaries(st.text(min_size=1), st.binary()),
+    strings=st.dictionaries(st.text(min_size=1), st.text(st.characters(exclude_categories=["Cs"]))),
+)
+def test_the_file_and_the_cluster_hash_alike(
+    plain: dict[str, bytes], strings: dict[str, str]
+) -> None:
+    written = {key: base64.b64encode(value).decode() for key, value in plain.items()}
+    stored = written | {
+        key: base64.b64encode(value.encode()).decode() for key, value in strings.items()
+    }
+    digests, misfits = repository.digest_manifest({"data": written, "stringData": strings})
+
+    assert (digests, misfits) == (repository.digest_live(stored), [])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "misfits"),
+    [
+        ({"data": {"a": "not base64"}}, ["data.a"]),
+        ({"data": {"a": 7}}, ["data.a"]),
+        ({"data": {"a": "YQ==\n"}}, []),
+        ({"data": {"a": None}}, []),
+        ({"stringData": ["a"]}, ["stringData"]),
+        ({"data": {"a b c": 1}}, ["data.…"]),
+    ],
+)
+def test_what_kubernetes_would_refuse_is_named_by_its_key(
+    manifest: dict[str, object], misfits: list[str]
+) -> None:
+    assert repository.digest_manifest(manifest)[1] == misfits
+
+
+def test_what_is_committed_is_what_git_has_whatever_it_shows(desk: Desk) -> None:
+    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(None)
+    desk.encrypt(_manifest(a="one"))
+    (desk.work / ".gitignore").write_text("backend-secrets.yaml\n")
+    desk.git("add", ".sops.yaml", ".gitignore")
+    desk.git("commit", "--quiet", "-m", "begin")
+    assert not repository.look_at_commit(desk.work, desk.chapter).in_head
+    desk.git("add", "--force", PATH)
+    assert repository.look_at_commit(desk.work, desk.chapter).changes == [PATH]
+    desk.git("commit", "--quiet", "-m", "add")
+    head = desk.git("rev-parse", "HEAD")
+    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(head)
+    desk.git("update-index", "--assume-unchanged", PATH)
+    desk.encrypt(_manifest(a="two"))
+    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(head, same=False)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8418/learner/lab.git", "http://learner@127.0.0.1:8418/learner/lab"]
+)
+def test_a_clone_of_the_learners_repository_is_what_is_looked_at(
+    url: str, desk: Desk, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    (clone / "below").mkdir(parents=True)
+    assert repository.find_work(desk.lab, clone) == desk.work
+    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+    assert repository.find_work(desk.lab, clone) == desk.work
+    subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", url], check=True)
+    assert repository.find_work(desk.lab, clone / "below") == clone
+
+
+def test_without_a_working_copy_nothing_is_decided(
+    lab: Callable[..., Settings], tmp_path: Path
+) -> None:
+    with pytest.raises(Undecided, match="there is no working copy"):
+        repository.find_work(lab(), tmp_path)
+
+
+def test_hooks_are_looked_for_where_git_looks(desk: Desk, tmp_path: Path) -> None:
+    shutil.copy(TEMPLATES / "learner" / ".pre-commit-config.yaml", desk.work)
+    hook = desk.work / ".git" / "hooks" / "pre-commit"
+    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    hook.write_text("#!/bin/sh\n# exec pre-commit run\nexit 0\n")
+    hook.chmod(0o755)
+    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    hook.write_text("#!/bin/sh\nexec pre-commit run\n")
+    assert repository.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook), install="sopslab up")
+    hook.chmod(0o644)
+    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    hook.chmod(0o755)
+    desk.git("config", "core.hooksPath", str(tmp_path))
+    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+
+
+def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
+    config = desk.work / ".pre-commit-config.yaml"
+    given_text = (TEMPLATES / "learner" / config.name).read_text()
+    for text, missing in (
+        (given_text, []),
+        (given_text.replace("entry: sopslab validate", "entry: true"), ["flux-kustomize-validate"]),
+        (given_text.replace("id: no-secrets", "id: other"), ["no-secrets"]),
+    ):
+        config.write_text(text)
+        assert repository.look_at_hooks(desk.lab, desk.work).missing == missing
+    config.write_text("repos: 7\n")
+    assert not repository.look_at_hooks(desk.lab, desk.work).configured
+
+
+def test_an_identity_that_cannot_be_used_says_why(desk: Desk) -> None:
+    path = keys.key_file(desk.lab, "learner")
+    text = path.read_text()
+
+    def problem() -> str:
+        return keys.look_at_identity(desk.lab, "learner").problem
+
+    assert problem() == ""
+    path.chmod(0o644)
+    assert "can be read by others" in problem()
+    path.chmod(0o600)
+    path.write_text(text.rstrip()[:-1] + "\n")
+    assert "does not hold one valid age identity" in problem()
+    path.write_text(text)
+    path.with_suffix(".pub").write_text("age1before\n")
+    assert "but it was age1before" in problem()
+    path.rename(path.with_suffix(".moved"))
+    assert "is not there" in problem()
+    path.symlink_to(path.with_suffix(".moved"))
+    assert "is a link" in problem()
+
+
+def test_entries_of_the_clusters_key_are_told_apart(desk: Desk) -> None:
+    own = keys.key_file(desk.lab, "learner").read_bytes()
+    data = {
+        "age.agekey": base64.b64encode(own).decode(),
+        "empty.agekey": "",
+        "bad.agekey": base64.b64encode(b"AGE-SECRET-KEY-1XXXX").decode(),
+    }
+
+    assert keys.look_at_cluster_key(desk.lab, None) == ClusterKey(False)
+    assert keys.look_at_cluster_key(desk.lab, data) == ClusterKey(
+        True,
+        {
+            "age.agekey": frozenset({desk.own}),
+            "empty.agekey": Entry.EMPTY,
+            "bad.agekey": Entry.INVALID,
+        },
+    )
+
+
+def test_the_rule_that_matches_is_what_sops_would_take(desk: Desk) -> None:
+    assert keys.look_at_rule(desk.work, PATH) == Rule(True, frozenset({desk.own}))
+    config = desk.work / ".sops.yaml"
+    config.write_text(config.read_text().replace("develop", "production"))
+    assert keys.look_at_rule(desk.work, PATH) == Rule(True, None)
+    config.write_text("{")
+    with pytest.raises(Undecided):
+        keys.look_at_rule(desk.work, PATH)
+    config.unlink()
+    assert keys.look_at_rule(desk.work, PATH) == Rule(False)

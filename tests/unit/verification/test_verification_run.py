@@ -1,0 +1,332 @@
+"""The order of the checks, exit codes, and how results are shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import cast
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from sopslab.verification import checks, report
+from sopslab.verification.checks import Check
+from sopslab.verification.judgement.machine import (
+    HOOKS_PATH,
+    GitServer,
+    Part,
+    Tool,
+    judge_server,
+    judge_tools,
+)
+from sopslab.verification.observer import Observer
+from sopslab.verification.results import (
+    Result,
+    Status,
+    Undecided,
+    Verdict,
+    exit_code,
+    failed,
+    passed,
+    undecided,
+)
+
+NO_LAB = cast(Observer, None)
+
+
+def _check(name: str, verdict: Verdict | Undecided, *needs: str) -> Check:
+    def judge(_lab: Observer) -> Verdict:
+        if isinstance(verdict, Undecided):
+            raise verdict
+        return verdict
+
+    return Check(name, judge, needs)
+
+
+def test_what_needs_a_failed_check_is_not_run_and_says_which() -> None:
+    results = checks.run(
+        [
+            _check("a", failed("broken.", "mend it")),
+            _check("b", passed("fine."), "a"),
+            _check("c", passed("fine."), "b"),
+            _check("d", passed("fine.")),
+        ],
+        NO_LAB,
+    )
+
+    assert [result.status.value for result in results] == ["failed", "not-run", "not-run", "ok"]
+    assert results[2].found == "not looked at, since a failed."
+    assert results[2].next_step == "mend it"
+
+
+def test_what_is_unknown_or_lets_on_keeps_nothing_else_from_being_judged() -> None:
+    results = checks.run(
+        [
+            _check("a", Undecided("nobody answered", "ask again")),
+            _check("b", failed("odd.", "look", lets_on=True)),
+            _check("c", passed("fine."), "a", "b"),
+        ],
+        NO_LAB,
+    )
+
+    assert [result.status.value for result in results] == ["unknown", "failed", "ok"]
+    assert (results[0].found, results[0].next_step) == ("nobody answered.", "ask again")
+
+
+def test_results_are_told_as_they_come() -> None:
+    told: list[Result] = []
+    results = checks.run(
+        [_check("a", passed("fine.")), _check("b", passed("x."))], NO_LAB, told.append
+    )
+
+    assert told == results
+
+
+def test_every_need_is_an_earlier_check_and_ids_are_unique() -> None:
+    seen: list[str] = []
+    for check in checks.checks(embedded_server=True):
+        assert set(check.needs) <= set(seen)
+        seen.append(check.id)
+    assert len(set(seen)) == len(seen)
+    assert seen == [check.id for check in checks.checks(embedded_server=False)] + ["server"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 0),
+        ([Status.OK], 0),
+        ([Status.OK, Status.FAILED, Status.NOT_RUN], 1),
+        ([Status.UNKNOWN, Status.OK], 2),
+        ([Status.UNKNOWN, Status.FAILED], 2),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_result(statuses: list[Status], code: int) -> None:
+    assert exit_code(Result("x", status, "", "", 0) for status in statuses) == code
+
+
+RESULTS = [
+    Result("good", Status.OK, "all fine.", "", 0.5),
+    Result("bad", Status.FAILED, 'a "wrong" <thing> & more.', "mend --it 'now'", 0.25),
+    Result("later", Status.NOT_RUN, "not looked at, since bad failed.", "mend --it 'now'", 0),
+    Result("odd", Status.UNKNOWN, "nobody answered.", "", 1),
+]
+
+
+def test_json_has_every_check_with_its_next_step() -> None:
+    told = json.loads(report.as_json(RESULTS, "/work"))
+
+    assert told["ok"] is False
+    assert told["working_copy"] == "/work"
+    assert told["checks"][1] == {
+        "id": "bad",
+        "status": "failed",
+        "found": 'a "wrong" <thing> & more.',
+        "next": "mend --it 'now'",
+        "seconds": 0.25,
+    }
+
+
+def _assert_junit(text: str, results: list[Result]) -> ElementTree.Element:
+    """Assert what the JUnit schema of Jenkins and the readers of GitLab and GitHub ask for."""
+    suites = ElementTree.fromstring(text)
+    (suite,) = suites
+    assert (suites.tag, suite.tag) == ("testsuites", "testsuite")
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == [result.id for result in results]
+    assert list(suite) == cases
+    for tag, count in (
+        ("tests", len(cases)),
+        ("failures", len(suite.findall("testcase/failure"))),
+        ("errors", len(suite.findall("testcase/error"))),
+        ("skipped", len(suite.findall("testcase/skipped"))),
+    ):
+        assert suite.get(tag) == str(count)
+    for case in cases:
+        assert case.get("classname") == "sopslab.verify"
+        assert float(case.get("time", "")) >= 0
+        assert len(case) == 1
+        assert case[0].tag in {"failure", "error", "skipped", "system-out"}
+    return suite
+
+
+def test_junit_tells_failed_unknown_and_not_run_apart() -> None:
+    suite = _assert_junit(report.as_junit(RESULTS, "2026-01-01T00:00:00+00:00"), RESULTS)
+    failure, skipped, error = (
+        suite.find(f"testcase/{tag}") for tag in ("failure", "skipped", "error")
+    )
+
+    assert failure is not None and error is not None and skipped is not None
+    assert failure.get("message") == 'a "wrong" <thing> & more.'
+    assert "mend --it 'now'" in (failure.text or "")
+    assert error.get("type") == "unknown"
+    assert suite.get("timestamp") == "2026-01-01T00:00:00+00:00"
+
+
+@given(
+    st.lists(
+        st.builds(
+            Result,
+            st.text(st.characters(categories=["Ll"]), min_size=1),
+            st.sampled_from(Status),
+            st.text(),
+            st.text(),
+            st.floats(0, 1000),
+        ),
+        max_size=5,
+    )
+)
+def test_whatever_is_found_the_reports_can_be_read(results: list[Result]) -> None:
+    _assert_junit(report.as_junit(results, "2026-01-01T00:00:00+00:00"), results)
+    assert len(json.loads(report.as_json(results, None))["checks"]) == len(results)
+    for result in results:
+        assert "\x1b" not in report.as_text(result).plain
+
+
+def test_the_text_has_a_mark_a_sentence_and_the_command() -> None:
+    out = StringIO()
+    console = Console(file=out, highlight=False, width=40)
+    for result in RESULTS:
+        console.print(report.as_text(result), soft_wrap=True)
+    console.print(report.conclusion(RESULTS), soft_wrap=True)
+
+    assert out.getvalue().splitlines() == [
+        "✓ good      all fine.",
+        '✗ bad       a "wrong" <thing> & more.',
+        "            → mend --it 'now'",
+        "– later     not looked at, since bad failed.",
+        "? odd       nobody answered.",
+        "1 of 4 checks pass. Next: mend --it 'now'",
+    ]
+
+
+def test_the_last_line_of_a_finished_chapter_is_a_happy_one() -> None:
+    assert report.conclusion(RESULTS[:1]).plain.startswith("Done:")
+
+
+SOPS = Tool("sops", "3.13.3", "3.13.3")
+
+
+@pytest.mark.parametrize(
+    ("tool", "status", "found", "next_step", "lets_on"),
+    [
+        (SOPS, Status.OK, "sops 3.13.3.", "", False),
+        (Tool("sops", "3.13.3", None), Status.FAILED, "is missing", "sopslab up", False),
+        (Tool("sops", "3.13.3", "3.7.3"), Status.FAILED, "is 3.7.3, and", "sopslab up", False),
+        (
+            Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3"),
+            Status.FAILED,
+            "sops in this shell is /old/sops, which is 3.7.3; the lab's is 3.13.3",
+            'eval "$(sopslab env)"',
+            True,
+        ),
+        (
+            Tool("sops", "3.13.3", "3.13.3", True, "/odd/sops"),
+            Status.FAILED,
+            "of an unknown version",
+            'eval "$(sopslab env)"',
+            True,
+        ),
+        (Tool("sops", "3.13.3", "3.13.3", True, "/b/sops", "3.13.3"), Status.OK, "", "", False),
+        (Tool("sops", "3.13.3", "3.13.3", False), Status.OK, 'eval "$(sopslab env)"', "", False),
+    ],
+)
+def test_tools_are_the_pinned_ones_and_first_in_path(
+    tool: Tool, status: Status, found: str, next_step: str, lets_on: bool
+) -> None:
+    verdict = judge_tools([tool])
+
+    assert (verdict.status, verdict.next_step, verdict.lets_on) == (status, next_step, lets_on)
+    assert found in verdict.found
+
+
+@pytest.mark.parametrize(
+    ("server", "found"),
+    [
+        (GitServer("http://git", None, HOOKS_PATH, Part.SAME, Part.SAME), "does not answer"),
+        (GitServer("http://git", 200, HOOKS_PATH, Part.SAME, Part.SAME), "answers 200"),
+        (GitServer("http://git", 401, None, Part.SAME, Part.SAME), "not configured"),
+        (GitServer("http://git", 401, HOOKS_PATH, Part.MISSING, Part.SAME), "hook is missing"),
+        (GitServer("http://git", 401, HOOKS_PATH, Part.OTHER, Part.SAME), "hook was changed"),
+        (GitServer("http://git", 401, HOOKS_PATH, Part.SAME, Part.OTHER), "is not the one of"),
+    ],
+)
+def test_a_git_server_without_its_guard_is_not_ok(server: GitServer, found: str) -> None:
+    verdict = judge_server(server)
+
+    assert (verdict.status, verdict.next_step) == (Status.FAILED, "sopslab up")
+    assert found in verdict.found
+
+
+def test_a_guarded_git_server_is_well() -> None:
+    server = GitServer("http://git", 401, HOOKS_PATH, Part.SAME, Part.SAME)
+
+    assert judge_server(server).status is Status.OK
+
+
+COMMAND = (
+    "import sys; sys.argv[0] = 'sopslab'; from sopslab.commands.verify import verify; verify()"
+)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command on a machine without a lab."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOPSLAB_")}
+    environment = {**kept, "SOPSLAB_ROOT": str(tmp_path / "root"), "SOPSLAB_LAB": "none-here"}
+    return lambda *arguments: subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments],
+        env={**environment, "PYTHONPATH": str(Path(report.__file__).parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_without_a_lab_everything_that_is_missing_is_said(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = command("--json", "--junit", str(tmp_path / "junit.xml"))
+    told = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert told["tools"]["status"] == "failed"
+    assert "there is no cluster" in told["cluster"]["found"]
+    assert told["cluster"]["next"] == "sopslab up"
+    assert told["history"]["status"] == "unknown"
+    assert "there is no working copy" in told["history"]["found"]
+    assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("tests") == "14"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--wait", "-1"),
+        ("--wait", "soon"),
+        ("--secret", "../escape"),
+        ("--secret", "--json"),
+        ("--junit", "."),
+        ("--junit", "missing/junit.xml"),
+    ],
+)
+def test_bad_input_ends_with_2_and_a_sentence(
+    arguments: tuple[str, ...], command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = command(*arguments)
+
+    assert done.returncode == 2
+    assert done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_unknown_verdict_has_a_next_step_of_its_own() -> None:
+    assert undecided("x.", "y") == Verdict(Status.UNKNOWN, "x.", "y")
