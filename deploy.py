@@ -6,20 +6,23 @@ pyinfra inventories/local.py deploy.py
 from sopslab.session import begin
 from tasks.artifacts import provide_artifacts
 from tasks.canary import prove_canary
-from tasks.cluster import provide_cluster
-from tasks.flux import bootstrap_flux
+from tasks.cluster import begin_cluster, provide_cluster
+from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git
-from tasks.host import prepare_host
+from tasks.host import check_ports, prepare_host
 from tasks.keys import provide_keys
 from tasks.learners import provide_learners
 
 settings = begin()
 
+check_ports(settings)
 prepare_host(settings)
 provide_artifacts(settings)
-provide_cluster(settings)
+begin_cluster(settings)
 provide_git(settings)
 provide_keys(settings)
 provide_learners(settings)
+provide_platform(settings)
+provide_cluster(settings)
 bootstrap_flux(settings)
 prove_canary(settings)

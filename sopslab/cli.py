@@ -12,6 +12,8 @@ from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
 from sopslab.commands.status import status
 from sopslab.commands.up import up
+from sopslab.commands.validate import validate
+from sopslab.commands.verify import verify
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -25,15 +27,19 @@ def main() -> None:
     sopslab up               make the lab, or bring it back to what it should be
     eval "$(sopslab env)"    use its sops, age, kubectl, flux and kind in this shell
     sopslab status           what is up, and where
+    sopslab verify           how far the learner is, and what to do next
     sopslab policy           what may be committed, and what not
+    sopslab validate         whether Flux can build what the repository holds
     sopslab quiz             the questions of the chapter
+    sopslab fill             have every tool and image, before a class
     sopslab down             take it down; keys, Git data and tools stay
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, and for a step that failed:
-    10 host, 11 artifacts, 12 cluster, 13 Git, 14 keys, 15 Flux, 16 learners, 17 canary;
+    10 host, 11 artifacts, 12 network and cluster, 13 Git, 14 keys, 15 platform and Flux,
+    16 learners, 17 canary;
     130 and 143 after Ctrl-C and SIGTERM.
     """
 
 
-for _verb in (up, status, env, policy, quiz, fill, down):
+for _verb in (up, status, env, verify, policy, validate, quiz, fill, down):
     main.add_command(_verb)

@@ -16,9 +16,11 @@ class Exit(IntEnum):
     HOST = 10
     ARTIFACTS = 11
     CLUSTER = 12
+    NETWORK = 12
     GIT = 13
     KEYS = 14
     FLUX = 15
+    PLATFORM = 15
     LEARNERS = 16
     CANARY = 17
     INTERRUPTED = 130

@@ -17,6 +17,7 @@ from typing import Any
 
 from sopslab import journal
 from sopslab.errors import Exit
+from sopslab.inputs import LAB_FILE
 from sopslab.layout import PROJECT
 
 INVENTORY = "inventories/local.py"
@@ -98,6 +99,9 @@ def run(
         *(f"--data={key}={value}" for key, value in data.items()),
     ]  # fmt: skip
     environment = {**os.environ, journal.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
+    if LAB_FILE in environment:
+        # pyinfra runs in the project's folder, and the name is relative to the user's.
+        environment[LAB_FILE] = str(Path(environment[LAB_FILE]).absolute())
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(

@@ -203,6 +203,11 @@ class Settings(_Part):
         return f"{self.lab_dir}/kubeconfig"
 
     @property
+    def kubeadm_patches(self) -> str:
+        """What kubeadm changes of the objects that it creates; the node mounts it."""
+        return f"{self.lab_dir}/kubeadm"
+
+    @property
     def lab_context(self) -> str:
         """The context in that kubeconfig."""
         return self.context or f"kind-{self.lab}"

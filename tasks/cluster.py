@@ -8,12 +8,14 @@ from sopslab.catalog import load_catalog
 from sopslab.layout import TEMPLATES
 from sopslab.naming import bridge_name, network_name
 from sopslab.operations import docker, host, kind, kubernetes
+from sopslab.operations.tree import tree
+from sopslab.render import render_tree
 from sopslab.settings import Settings
 
 
-@deploy("Cluster")
-def provide_cluster(settings: Settings) -> None:
-    """Create the network and the kind cluster on it, or take the cluster that the settings name."""
+@deploy("Network")
+def begin_cluster(settings: Settings) -> None:
+    """Create the network, and begin the kind cluster on it while other steps go on."""
     if settings.git_url is None or settings.cluster_provider == "kind":
         docker.network(
             name=f"Create the network {network_name(settings.lab)}",
@@ -22,8 +24,28 @@ def provide_cluster(settings: Settings) -> None:
             owner=settings.root,
         )
         host.firewall(
-            name="Keep the network's traffic on this machine", bridge=bridge_name(settings.lab)
+            name="Keep the network's traffic on this machine",
+            bridge=bridge_name(settings.lab),
+            allowed=settings.git_url and settings.git_base_cluster_url,
         )
+    if settings.cluster_provider == "kind":
+        tree(
+            name="Write kubeadm's patches",
+            path=settings.kubeadm_patches,
+            files=render_tree(TEMPLATES / "kubeadm", {}),
+        )
+        kind.node(name="Start a node that was stopped", settings=settings)
+        kind.begun(
+            name=f"Begin the kind cluster {settings.lab}",
+            settings=settings,
+            image=load_catalog(settings.catalog).node_tag,
+            template=str(TEMPLATES / "kind"),
+        )
+
+
+@deploy("Cluster")
+def provide_cluster(settings: Settings) -> None:
+    """Wait for the kind cluster, or take the cluster that the settings name."""
     if settings.cluster_provider == "existing":
         kubernetes.kubeconfig(name=f"Take the context {settings.context}", settings=settings)
         return
@@ -33,4 +55,3 @@ def provide_cluster(settings: Settings) -> None:
         image=load_catalog(settings.catalog).node_tag,
         template=str(TEMPLATES / "kind"),
     )
-    kind.node(name="Start its node", settings=settings)

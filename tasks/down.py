@@ -16,9 +16,7 @@ def remove_cluster(settings: Settings) -> None:
     if settings.cluster_provider == "existing":
         flux.uninstalled(name="Take Flux and the environments out", settings=settings)
     else:
-        kind.cluster(
-            name=f"Delete the kind cluster {settings.lab}", settings=settings, present=False
-        )
+        kind.deleted(name=f"Delete the kind cluster {settings.lab}", settings=settings)
 
 
 @deploy("Git")
@@ -47,7 +45,9 @@ def release_host(settings: Settings) -> None:
         present=False,
     )
     for key in LIMITS:
-        host.sysctl_restored(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
+        host.sysctl_restored(
+            name=f"Restore {key}", key=key, record=sysctl_record(settings, key), owner=settings.root
+        )
 
 
 @deploy("Purge")

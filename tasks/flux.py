@@ -20,12 +20,22 @@ from sopslab.render import render_tree
 from sopslab.settings import FLUX, Settings
 
 
-@deploy("Flux")
-def bootstrap_flux(settings: Settings) -> None:
-    """Push the platform repository, and give the cluster what it needs to reconcile itself."""
+@deploy("Platform")
+def provide_platform(settings: Settings) -> None:
+    """Push the platform repository, from which the cluster reconciles itself."""
     flux.platform(
         name="Lay out the platform repository", settings=settings, files=platform_files(settings)
     )
+    flux.early_controllers(
+        name="Start the controllers while the cluster comes up",
+        settings=settings,
+        path=f"{settings.manifests_dir}/components.yaml",
+    )
+
+
+@deploy("Flux")
+def bootstrap_flux(settings: Settings) -> None:
+    """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
     kubernetes.manifests(
         name="Apply the controllers",
         settings=settings,
@@ -60,6 +70,7 @@ def platform_files(settings: Settings) -> Tree:
             "environment": ENVIRONMENT,
             "git_url": settings.git_base_cluster_url,
             "kustomization": KUSTOMIZATION,
+            "lab": settings.lab,
             "learner": settings.learner.model_dump(),
             "learner_repository": settings.learner_repository,
             "namespace": NAMESPACE,

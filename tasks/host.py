@@ -9,10 +9,9 @@ from sopslab.naming import git_server_name, node_name
 from sopslab.operations import docker, host
 from sopslab.settings import Settings
 
-_GIB = 1024 * 1024  # in KiB
-
 # Command and the Debian package that has it.
 COMMANDS = {
+    "setfacl": "acl",
     "curl": "curl",
     "docker": "docker.io",
     "flock": "util-linux",
@@ -29,12 +28,18 @@ LIMITS = {"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 6
 
 
 @deploy("Host")
-def prepare_host(settings: Settings) -> None:
-    """Check the machine with numbers, then install and start what is missing."""
+def check_ports(settings: Settings) -> None:
+    """Refuse ports that somebody else holds, before anything is touched."""
     ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
     if settings.api_port is not None:
         ports[settings.api_port] = node_name(settings.lab)
-    host.preflight(name="Check the machine", settings=settings, disk_kib=4 * _GIB, ports=ports)
+    host.ports(name="Check the ports", ports=ports)
+
+
+@deploy("Host")
+def prepare_host(settings: Settings) -> None:
+    """Check the machine with numbers, then install and start what is missing."""
+    host.preflight(name="Check the machine", settings=settings)
     host.packages(name="Install what is missing", commands=COMMANDS)
     docker.engine(name="Start Docker")
     docker.runtime(
@@ -51,5 +56,5 @@ def prepare_host(settings: Settings) -> None:
 
 
 def sysctl_record(settings: Settings, key: str) -> str:
-    """Return the file that keeps what a kernel limit was before the lab raised it."""
-    return f"{settings.lab_dir}/sysctl/{key}"
+    """Return the file that keeps what a kernel limit was before a lab raised it."""
+    return f"{settings.root}/sysctl/{key}"

@@ -18,3 +18,10 @@ def provide_keys(settings: Settings) -> None:
         key=settings.learner.id,
         in_cluster=True,
     )
+    if settings.git_url is None:
+        age.trusted(
+            name="Tell the Git server the recipients",
+            settings=settings,
+            keys=(INSTRUCTOR, settings.learner.id),
+            path=f"{settings.git_dir}/recipients",
+        )

@@ -19,6 +19,7 @@ from sopslab.layout import (
     TEMPLATES,
 )
 from sopslab.operations import git
+from sopslab.operations.tree import tree
 from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.render import render_tree
 from sopslab.settings import Settings
@@ -36,6 +37,11 @@ def provide_learners(settings: Settings) -> None:
         template=str(TEMPLATES / "learner"),
         variables=learner_variables(settings),
         canary=CANARY_PATH,
+    )
+    tree(
+        name="Write the instructor's answer key",
+        path=f"{settings.lab_dir}/instructor",
+        files=render_tree(TEMPLATES / "instructor", learner_variables(settings)),
     )
     git.working_copy(
         name="Clone the learner's working copy",

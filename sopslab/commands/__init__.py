@@ -22,12 +22,18 @@ json_option = click.option(
 )
 
 
-def settings_or_exit(overrides: Mapping[str, object] | None = None) -> Settings:
+def settings_or_exit(
+    overrides: Mapping[str, object] | None = None, *, as_json: bool = False
+) -> Settings:
     """Return the settings of the local lab, or end with every problem in them and exit code 2."""
     try:
         return local_settings(overrides)
     except LabError as error:
-        click.echo(str(error), err=True)
+        if as_json:
+            problems = str(error).splitlines()
+            click.echo(json.dumps({"ok": False, "changed": 0, "problems": problems}, indent=2))
+        else:
+            click.echo(str(error), err=True)
         sys.exit(error.code)
 
 

@@ -18,7 +18,7 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
     Keys, Git data and the store stay, so that the next `sopslab up` brings the same lab back. It
     may be run twice, and on a lab that is half made.
     """
-    settings = settings_or_exit()
+    settings = settings_or_exit(as_json=as_json)
     if purge and not yes:
         click.confirm(
             f"This removes the keys and the Git data of the lab {settings.lab} and, if no other lab"

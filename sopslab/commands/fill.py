@@ -16,7 +16,7 @@ def fill(as_json: bool) -> None:
     What `sopslab up` does first; worth doing on its own before a class, while there is time and
     network. It may be interrupted, and goes on where it was.
     """
-    settings = settings_or_exit()
+    settings = settings_or_exit(as_json=as_json)
     console = Console(highlight=False)
     result = deploy_or_exit("fill.py", settings, {}, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from sopslab.commands import settings_or_exit
 from sopslab.errors import Exit
@@ -30,17 +30,18 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"lab": settings.lab, "up": up, "parts": parts}, indent=2))
     else:
-        table = Table(box=None, show_header=False, pad_edge=False)
+        console = Console(highlight=False, soft_wrap=True)
         for part in parts:
-            mark = "[green]✓[/]" if part["up"] else "[red]✗[/]"
-            table.add_row(mark, str(part["name"]), str(part["state"]), str(part["where"]))
-        Console(highlight=False).print(table)
+            mark = Text("✓ ", "green") if part["up"] else Text("✗ ", "red")
+            console.print(mark + Text(f"{part['name']:<14}{part['where']}: {part['state']}"))
     sys.exit(Exit.OK if up else Exit.FAILED)
 
 
 def look(settings: Settings) -> list[dict[str, object]]:
     """Return the parts of the lab: name, whether it is up, its state in words, and where it is."""
-    parts = [_container("node", node_name(settings.lab), settings.lab_context)]
+    parts = []
+    if settings.cluster_provider == "kind":
+        parts.append(_container("node", node_name(settings.lab), settings.lab_context))
     if settings.git_url is None:
         address = f"{settings.git_base_url}/{settings.learner_repository}.git"
         parts.append(_container("git", git_server_name(settings.lab), address))
@@ -70,7 +71,7 @@ def _flux(settings: Settings, kind: str, name: str) -> dict[str, object]:
     )  # fmt: skip
     where = f"{kind}/{name} in {FLUX_NAMESPACE}"
     if not answer:
-        return {"name": "flux", "up": False, "state": "not there", "where": where}
+        return {"name": kind, "up": False, "state": "not there", "where": where}
     found = json.loads(answer)
     ready = next(
         (c for c in found.get("status", {}).get("conditions", []) if c["type"] == "Ready"), None
@@ -80,7 +81,7 @@ def _flux(settings: Settings, kind: str, name: str) -> dict[str, object]:
     state = ready["message"] if ready else "nothing reported yet"
     if found["spec"].get("suspend"):
         up, state = False, "suspended"
-    return {"name": "flux", "up": up, "state": state, "where": where}
+    return {"name": kind, "up": up, "state": state, "where": where}
 
 
 def _ask(command: list[str]) -> str:

@@ -32,7 +32,7 @@ def up(as_json: bool, force: bool, key_from: str | None) -> None:
         data["force"] = True
     if key_from is not None:
         data["key_from"] = key_from
-    settings = settings_or_exit(data)
+    settings = settings_or_exit(data, as_json=as_json)
     console = Console(highlight=False)
     result = deploy_or_exit("deploy.py", settings, data, as_json, console)
     _say_what_is_up(console, settings, result)

@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import FactProcessError
 from typing_extensions import override
 
 from sopslab.command import script
+from sopslab.facts.parsing import parsing
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,10 @@ class _Inspect(FactBase[dict[str, Any] | None]):
         return script('docker "$1" inspect "$2" 2>/dev/null || true', self.kind, target)
 
     @override
+    @parsing
     def process(self, output: list[str]) -> dict[str, Any] | None:
-        try:
-            found = json.loads("\n".join(output) or "[]")
-        except ValueError as error:
-            raise FactProcessError(f"docker {self.kind} inspect printed no JSON") from error
-        return found[0] if found else None
+        found = json.loads("\n".join(output) or "[]")
+        return dict(found[0]) if found else None
 
 
 class Network(_Inspect):
@@ -112,5 +111,27 @@ class ImageLabels(FactBase[dict[str, str]]):
         )
 
     @override
+    @parsing
     def process(self, output: list[str]) -> dict[str, str]:
-        return json.loads("".join(output) or "null") or {}
+        return dict(json.loads("".join(output) or "null") or {})
+
+
+class LabNetworks(FactBase[list[str]]):
+    """
+    Returns the networks of the labs that one root has.
+    """
+
+    default = list
+
+    @override
+    def command(self, owner: str) -> StringCommand:
+        return script(
+            """
+            docker network ls --filter "label=sops-lab.root=$1" --format '{{.Name}}' || true
+            """,
+            owner,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output

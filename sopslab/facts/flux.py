@@ -81,17 +81,20 @@ head_commit() {
         +refs/heads/main:refs/heads/main 2>/dev/null || return 0
     git --git-dir "$observed" rev-parse refs/heads/main
 }
+in_head() { git --git-dir "$observed" show "refs/heads/main:$1" 2>/dev/null; }
+# Nothing, if the learner took the canary out of the repository: then it proves nothing any more.
 expected_hash() {
-    git --git-dir "$observed" cat-file -e "refs/heads/main:$path" 2>/dev/null || return 0
-    git --git-dir "$observed" show "refs/heads/main:$path" \\
-        | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$key" sops decrypt \\
-            --input-type yaml --extract '["stringData"]["value"]' /dev/stdin \\
-        | tr -d '\\n' | sha256sum
+    in_head "$(dirname "$path")/kustomization.yaml" \\
+        | grep -q "^ *- *$(basename "$path") *$" || return 0
+    value=$(in_head "$path" | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$key" \\
+        sops decrypt --input-type yaml --output-type yaml \\
+            --extract '["stringData"]["value"]' /dev/stdin 2>/dev/null) || value=
+    if [ -n "$value" ]; then printf '%s' "$value" | sha256sum; else echo undecryptable; fi
 }
 live_hash() {
-    kube --namespace "$namespace" get secret lab-canary --ignore-not-found \\
-        --output 'jsonpath={.data.value}' 2>/dev/null \\
-        | base64 -d | tr -d '\\n' | sha256sum
+    value=$(kube --namespace "$namespace" get secret lab-canary --ignore-not-found \\
+        --output 'jsonpath={.data.value}' 2>/dev/null | base64 -d) || value=
+    [ -z "$value" ] || printf '%s' "$value" | sha256sum
 }
 applied_revision() {
     kube --namespace flux-system get kustomization "$kustomization" --ignore-not-found \\
@@ -119,8 +122,8 @@ def canary_arguments(
 
 class Canary(FactBase[bool]):
     """
-    Returns whether the cluster holds the canary that the learner's repository holds, by its hash,
-    and Flux has applied the repository's last commit. Ready alone would not prove it.
+    Returns whether Flux has applied the last commit of the learner's repository and the cluster
+    holds the canary of that commit, by its hash. Ready alone would not prove it.
     """
 
     @staticmethod
@@ -137,7 +140,9 @@ class Canary(FactBase[bool]):
             [ -s "$KUBECONFIG" ] || exit 0
             head=$(head_commit)
             [ -n "$head" ] && [ "$(applied_revision)" = "main@sha1:$head" ] || exit 0
-            [ "$(expected_hash)" = "$(live_hash)" ] && echo proven || true
+            expected=$(expected_hash)
+            [ -z "$expected" ] || [ "$expected" = "$(live_hash)" ] || exit 0
+            echo proven
             """,
             *arguments,
         )

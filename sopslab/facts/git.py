@@ -13,8 +13,8 @@ from sopslab.settings import INSTRUCTOR, Settings
 GIT_LOGIN = """
 git_login() {
     export GIT_CONFIG_COUNT=3 \\
-        GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0= \\
-        GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1= \\
+        GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0='' \\
+        GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1='' \\
         GIT_CONFIG_KEY_2=credential.helper GIT_CONFIG_VALUE_2="store --file='$1'"
 }
 """
@@ -144,7 +144,7 @@ class CommitNote(FactBase[str | None]):
             cd "$1" 2>/dev/null || exit 0
             [ -d .git ] || exit 0
             pushed=$(git rev-parse -q --verify origin/main || true)
-            [ "$(git rev-parse -q --verify HEAD)" = "$pushed" ] || exit 0
+            [ -n "$pushed" ] && [ "$(git rev-parse -q --verify HEAD)" = "$pushed" ] || exit 0
             git log -1 --format='%(trailers:key=Sops-lab-content,valueonly)'
             """,
             path,

@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import FactProcessError
 from typing_extensions import override
 
 from sopslab.command import script
+from sopslab.facts.parsing import parsing
 
 _MACHINE = """
 root=$1; shift
@@ -21,6 +22,7 @@ echo "user=$(id -un)"
 echo "machine=$(uname -m)"
 echo "cpus=$(nproc)"
 echo "memory_kib=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)"
+echo "store_entries=$(find "$root/store" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)"
 echo "disk_kib=$(df -Pk "$directory" | awk 'NR == 2 { print $4 }')"
 [ -w "$directory" ] && echo writable=1 || echo writable=0
 [ -f /sys/fs/cgroup/cgroup.controllers ] && echo cgroup=2 || echo cgroup=1
@@ -48,6 +50,7 @@ class MachineState:
     cpus: int
     memory_kib: int
     disk_kib: int
+    store_entries: int
     writable: bool
     cgroup: int
     systemd: bool
@@ -94,6 +97,7 @@ class Machine(FactBase[MachineState]):
                 cpus=int(values["cpus"]),
                 memory_kib=int(values["memory_kib"]),
                 disk_kib=int(values["disk_kib"]),
+                store_entries=int(values["store_entries"]),
                 writable=values["writable"] == "1",
                 cgroup=int(values["cgroup"]),
                 systemd=values["systemd"] == "1",
@@ -144,19 +148,40 @@ class Listeners(FactBase[dict[int, str]]):
                     | awk -v hex="$(printf ':%04X$' "$port")" \\
                         '$4 == "0A" && $2 ~ hex { found = 1 } END { exit !found }' || continue
                 holder=$(docker ps --filter "publish=$port" --format '{{.Names}}' 2>&1) || holder=
-                echo "$port=${holder:-another program}"
+                # Several containers may publish one port, each at another address.
+                echo "$port=$(echo "${holder:-another program}" | paste -sd ' ')"
             done
             """,
             *(str(port) for port in ports),
         )
 
     @override
+    @parsing
     def process(self, output: list[str]) -> dict[int, str]:
         found = {}
         for line in output:
             port, _, holder = line.partition("=")
             found[int(port)] = holder
         return found
+
+
+class Addresses(FactBase[list[str]]):
+    """
+    Returns the IPv4 addresses of a host, as this machine resolves its name.
+    """
+
+    default = list
+
+    @override
+    def command(self, name_of_host: str) -> StringCommand:
+        return script(
+            """timeout 10 getent ahostsv4 "$1" | awk '{ print $1 }' | sort -u || true""",
+            name_of_host,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output
 
 
 class RecordedValue(FactBase[str | None]):

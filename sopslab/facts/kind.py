@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pyinfra.api import FactBase, StringCommand
-from pyinfra.api.exceptions import FactProcessError
 from typing_extensions import override
 
 from sopslab.command import script
+from sopslab.facts.parsing import parsing
 from sopslab.naming import network_name
 from sopslab.settings import Settings
 
@@ -60,16 +60,14 @@ class KindCluster(FactBase[ClusterState]):
         return script(_CLUSTER, settings.lab, settings.lab_dir, network_name(settings.lab))
 
     @override
+    @parsing
     def process(self, output: list[str]) -> ClusterState:
-        try:
-            lines = [json.loads(line) for line in output]
-        except ValueError as error:
-            raise FactProcessError(f"docker described the nodes in no JSON: {output}") from error
+        lines = [dict(json.loads(line)) for line in output]
         nodes = [line for line in lines if "id" in line]
         recorded = next((line["recorded"] for line in lines if "recorded" in line), None)
         if not nodes:
             return ClusterState(owner="nobody")
-        network = next(line["network"] for line in lines if "network" in line)
+        (network,) = [line["network"] for line in lines if "network" in line]
         if any(network not in node["networks"] for node in nodes):
             return ClusterState(owner="foreign", status=nodes[0]["status"])
         return ClusterState(
@@ -77,3 +75,28 @@ class KindCluster(FactBase[ClusterState]):
             status=nodes[0]["status"],
             complete=[node["id"] for node in nodes] == [recorded],
         )
+
+
+class Creating(FactBase[bool]):
+    """
+    Returns whether the creation of a lab's cluster goes on in the background.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script(
+            """
+            [ -e "$1/.cluster.lock" ] || exit 0
+            flock --nonblock "$1/.cluster.lock" true || echo creating
+            """,
+            settings.lab_dir,
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return output == ["creating"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.command import Commands, lab_script, refusal
+from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.age import Identity
 from sopslab.facts.flux import DecryptionKey
+from sopslab.facts.host import RecordedValue
 from sopslab.journal import note
 from sopslab.settings import Settings
 
@@ -45,6 +48,24 @@ fi
 mv "$new/identity" "$1.agekey"
 mv "$new/recipient" "$1.pub"
 """
+
+
+@operation()
+def trusted(settings: Settings, keys: Sequence[str], path: str) -> Commands:
+    """
+    Have a file of recipients to whom every secret of a learner must be encrypted: whoever checks a
+    push goes by it, and not by the `.sops.yaml` that is pushed.
+
+    + settings: the lab's settings
+    + keys: the names of the identities in the store
+    + path: the file
+    """
+    recipients = [host.get_fact(Identity, settings=settings, key=key).recipient for key in keys]
+    content = ",".join(recipient for recipient in recipients if recipient is not None)
+    if host.get_fact(RecordedValue, path=path) == content:
+        host.noop("the recipients are known to the Git server")
+        return
+    yield script('printf "%s\\n" "$2" >"$1.new"; mv "$1.new" "$1"', path, content)
 
 
 @operation()

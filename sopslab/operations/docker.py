@@ -98,8 +98,10 @@ def engine() -> Commands:
             fi
             sleep 0.2
         done
+        # The group counts from the next login on, the entry on the socket from now on.
         if [ "$user" != root ] && ! id -nG "$user" | grep -qw docker; then
             usermod -aG docker "$user"
+            setfacl --modify "user:$user:rw" /var/run/docker.sock
         fi
         """,
         machine.user,
@@ -119,13 +121,14 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
     + present: whether it should exist
     """
     found = host.get_fact(Network, target=network)
-    if found is not None and found["Labels"].get(OWNER_LABEL) != owner:
+    labels = (found or {}).get("Labels") or {}
+    if found is not None and labels.get(OWNER_LABEL) != owner:
         if not present:
             host.noop(f"the network {network} is not this lab's")
             return
         yield refusal(
             f"the Docker network {network} belongs to another lab"
-            f" ({found['Labels'].get(OWNER_LABEL, 'no owner')}): choose another name for this one"
+            f" ({labels.get(OWNER_LABEL, 'no owner')}): choose another name for this one"
         )
         return
     if present == (found is not None):

@@ -14,7 +14,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.archive import Tree, pack
-from sopslab.command import Commands, lab_script, script
+from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.age import Identity
 from sopslab.facts.docker import Container
 from sopslab.facts.git import (
@@ -219,6 +219,12 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     wanted = [image, publish, files, machine.uid, settings.git_dir]
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     found = host.get_fact(Container, target=container)
+    if found and network_name(settings.lab) not in found["NetworkSettings"]["Networks"]:
+        yield refusal(
+            f"there is a container {container} that this lab did not make; it is left alone:"
+            " choose another name for the lab (SOPSLAB_LAB)"
+        )
+        return
     if found and found["State"]["Running"] and found["Config"]["Labels"].get(CONFIG_LABEL) == mark:
         host.noop(f"the Git server {container} runs")
         return

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.command import Commands, refusal, script
-from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.docker import Container, LabNetworks
+from sopslab.facts.host import Addresses, FirewallRules, IsRoot, Listeners, Machine, RecordedValue
 from sopslab.journal import note
-from sopslab.preflight import find_problems
+from sopslab.naming import node_name
+from sopslab.preflight import find_problems, find_taken_ports
 from sopslab.settings import Settings
 
 
 @operation()
-def preflight(settings: Settings, disk_kib: int, ports: Mapping[int, str]) -> Commands:
+def preflight(settings: Settings) -> Commands:
     """
-    Refuse a machine that is too small or whose ports are taken, with numbers.
+    Refuse a machine that is too small, with numbers, before anything is touched.
 
-    + settings: the lab's settings; `force` overrides what is merely too small
-    + disk_kib: the free space that is needed under the root
-    + ports: the ports of loopback that the lab publishes, and the container that may hold each
-
-    **Example:**
-
-    .. code:: python
-
-        host.preflight(
-            name="Check the machine", settings=settings, disk_kib=1024, ports={8418: "lab-git"}
-        )
+    + settings: the lab's settings; `force` lets a machine pass that is merely too small
     """
     machine = host.get_fact(Machine, root=settings.root, commands=[])
-    listeners = host.get_fact(Listeners, ports=list(ports))
-    problems = find_problems(machine, disk_kib, listeners, ports, force=settings.force)
+    running = host.get_fact(Container, target=node_name(settings.lab)) is not None
+    problems = find_problems(machine, running=running, force=settings.force)
     if problems:
         yield refusal("\n".join(problems))
         return
-    host.noop("the machine is large enough and its ports are free")
+    host.noop("the machine is large enough")
 
 
 @operation()
@@ -97,16 +90,20 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 
 
 @operation()
-def sysctl_restored(key: str, record: str) -> Commands:
+def sysctl_restored(key: str, record: str, owner: str) -> Commands:
     """
-    Put a kernel limit back to what it was before the lab raised it.
+    Put a kernel limit back to what it was before a lab raised it, once the last lab is gone.
 
     + key: the sysctl
     + record: the file that keeps the value of before
+    + owner: the root of the labs
     """
     before = host.get_fact(RecordedValue, path=record)
     if before is None:
         host.noop(f"{key} was not raised by this lab")
+        return
+    if host.get_fact(LabNetworks, owner=owner):
+        host.noop(f"another lab still needs {key}")
         return
     path = "/proc/sys/" + key.replace(".", "/")
     yield script('echo "$1" >"$2"', before, path, sudo=not host.get_fact(IsRoot))
@@ -114,44 +111,71 @@ def sysctl_restored(key: str, record: str) -> Commands:
 
 
 @operation()
-def firewall(bridge: str, present: bool = True) -> Commands:
+def firewall(bridge: str, allowed: str | None = None, present: bool = True) -> Commands:
     """
     Keep what comes from a Docker bridge on this machine.
 
     While kube-proxy has no rule yet, packets to Service addresses would follow the default route
     out of the machine. Port 53 returns first: Docker's resolver asks its upstream from inside the
     container's network namespace, and where that is rejected every outside name hangs for 20 s.
+    Answers to whoever asked from outside return as well.
 
     + bridge: the interface of the lab's network
+    + allowed: the URL of the one server outside that may be reached
     + present: whether the rules should exist
     """
     sudo = not host.get_fact(IsRoot)
     rules = host.get_fact(FirewallRules, _sudo=sudo)
     ours = [rule for rule in rules if f" -i {bridge} " in rule]
-    # In the order of the chain: iptables -S prints what was inserted last first.
     wanted = [
-        f"-A DOCKER-USER -i {bridge} -p udp -m udp --dport 53 -j RETURN",
-        f"-A DOCKER-USER -i {bridge} -p tcp -m tcp --dport 53 -j RETURN",
-        f"-A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
+        f"-i {bridge} -p udp -m udp --dport 53 -j RETURN",
+        f"-i {bridge} -p tcp -m tcp --dport 53 -j RETURN",
+        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        *_exceptions(bridge, allowed),
+        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
     ]
-    if present == (ours == wanted) and (present or not ours):
+    if ours == ([f"-A DOCKER-USER {rule}" for rule in wanted] if present else []):
         host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
         return
     yield script(
         """
-        PATH="$PATH:/usr/sbin:/sbin" bridge=$1 present=$2
-        iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\\\(.* -i $bridge .*\\\\)/\\\\1/p" \\
-            | while IFS= read -r rule; do
-                # The rule is iptables' own words, one argument a word.
-                # shellcheck disable=SC2086
-                iptables -w 10 -D $rule
-            done
-        [ "$present" = yes ] || exit 0
-        iptables -w 10 -I DOCKER-USER -i "$bridge" ! -o "$bridge" -j REJECT
-        iptables -w 10 -I DOCKER-USER -i "$bridge" -p tcp --dport 53 -j RETURN
-        iptables -w 10 -I DOCKER-USER -i "$bridge" -p udp --dport 53 -j RETURN
+        PATH="$PATH:/usr/sbin:/sbin" bridge=$1
+        shift
+        # Rules are in iptables' own words, one argument a word.
+        # shellcheck disable=SC2086
+        iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\(.* -i $bridge .*\\)/\\1/p" \
+            | while IFS= read -r rule; do iptables -w 10 -D $rule; done
+        # shellcheck disable=SC2086
+        for rule; do iptables -w 10 -I DOCKER-USER $rule; done
         """,
         bridge,
-        "yes" if present else "no",
+        # Each is put at the head, so the last comes first.
+        *(reversed(wanted) if present else ()),
         sudo=sudo,
     )
+
+
+def _exceptions(bridge: str, allowed: str | None) -> list[str]:
+    if allowed is None:
+        return []
+    url = urlsplit(allowed)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return [
+        f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport {port} -j RETURN"
+        for address in host.get_fact(Addresses, name_of_host=url.hostname or "")
+    ]
+
+
+@operation()
+def ports(ports: Mapping[int, str]) -> Commands:
+    """
+    Refuse a machine where somebody else holds a port that the lab publishes.
+
+    + ports: the ports, and the container of the lab that may hold each
+    """
+    listeners = host.get_fact(Listeners, ports=list(ports))
+    problems = find_taken_ports(listeners, ports)
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("the ports are free")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import StringCommand, operation
 
 from sopslab.command import Commands, lab_script, refusal
 from sopslab.facts.docker import ImageLabels
@@ -28,19 +28,30 @@ flock --wait 300 9
 new=$(mktemp -d "$directory/.kind.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 cat >"$new/config.yaml"
-docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$cluster" \\
-    | xargs -r docker rm -fv >/dev/null
-rm -f "$directory/kubeconfig" "$directory/node-id"
+create() {
+    docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$cluster" \\
+        | xargs -r docker rm -fv >/dev/null
+    rm -f "$directory/kubeconfig" "$directory/node-id"
+    if ! timeout 300 kind create cluster --name "$cluster" --image "$image" --quiet \\
+            --config "$new/config.yaml" --kubeconfig "$new/kubeconfig" 2>"$new/errors"; then
+        tail -n 15 "$new/errors" >&2
+        echo "kind could not create the cluster $cluster; its own words are above" >&2
+        return 1
+    fi
+    docker container inspect --format '{{.Id}}' "$cluster-control-plane" >"$new/node-id"
+    mv "$new/kubeconfig" "$new/node-id" "$directory/"
+}
 export KIND_EXPERIMENTAL_DOCKER_NETWORK="$4"
-if ! timeout 300 kind create cluster --name "$cluster" --image "$image" --quiet \\
-        --config "$new/config.yaml" --kubeconfig "$new/kubeconfig" 2>"$new/errors"; then
-    tail -n 15 "$new/errors" >&2
-    echo "kind could not create the cluster $cluster; its own words are above" >&2
-    exit 1
-fi
-docker container inspect --format '{{.Id}}' "$cluster-control-plane" >"$new/node-id"
-mv "$new/kubeconfig" "$new/node-id" "$directory/"
 """
+_IN_FOREGROUND = _CREATE + "create\n"
+# The lock passes on to what this shell leaves behind: whoever looks at the cluster waits.
+_IN_BACKGROUND = (
+    _CREATE
+    + """
+trap - EXIT
+{ trap 'rm -rf "$new"' EXIT; trap '' HUP; create; } </dev/null >/dev/null 2>&1 &
+"""
+)
 
 _DELETE = """
 cluster=$1 directory=$2
@@ -70,68 +81,94 @@ done
 
 
 @operation()
-def cluster(
-    settings: Settings, image: str = "", template: str = "", present: bool = True
-) -> Commands:
+def begun(settings: Settings, image: str, template: str) -> Commands:
     """
-    Manage the kind cluster of a lab. One that a killed run left half-made is made anew; one that
-    somebody else made is refused, untouched.
+    Have the creation of a lab's cluster begun, in the background: what does not need the cluster is
+    done meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
+    untouched.
 
     + settings: the lab's settings
     + image: the node image
     + template: the folder with the template of the kind configuration
-    + present: whether the cluster should exist
     """
     state = host.get_fact(KindCluster, settings=settings)
     if state.owner == "foreign":
-        if not present:
-            host.noop(f"the kind cluster {settings.lab} is not this lab's")
-            return
-        yield refusal(
-            f"there is a kind cluster {settings.lab} that this lab did not make; it is left alone:"
-            " choose another name for the lab (SOPSLAB_LAB)"
-        )
-        return
-    if not present:
-        if state.owner == "nobody":
-            host.noop(f"there is no kind cluster {settings.lab}")
-            return
-        yield lab_script(settings, _DELETE, settings.lab, settings.lab_dir)
+        yield _refusal(settings)
         return
     if state.complete:
         host.noop(f"the kind cluster {settings.lab} is there")
         return
     if state.owner == "lab":
         note("the cluster was half-made and is made anew")
+    yield _create(settings, image, template, _IN_BACKGROUND)
+
+
+@operation()
+def cluster(settings: Settings, image: str, template: str) -> Commands:
+    """
+    Have the kind cluster of a lab. One that a killed run left half-made is made anew.
+
+    + settings: the lab's settings
+    + image: the node image
+    + template: the folder with the template of the kind configuration
+    """
+    # The fact waits for a creation that has begun.
+    state = host.get_fact(KindCluster, settings=settings)
+    if state.owner == "foreign":
+        yield _refusal(settings)
+        return
+    if state.complete:
+        host.noop(f"the kind cluster {settings.lab} is there")
+        return
+    note("the first attempt failed")
+    yield _create(settings, image, template, _IN_FOREGROUND)
+
+
+def _refusal(settings: Settings) -> StringCommand:
+    return refusal(
+        f"there is a kind cluster {settings.lab} that this lab did not make; it is left alone:"
+        " choose another name for the lab (SOPSLAB_LAB)"
+    )
+
+
+def _create(settings: Settings, image: str, template: str, text: str) -> StringCommand:
     machine = host.get_fact(Machine, root=settings.root, commands=[])
     variables = {
         "api_port": settings.api_port,
         "cgroup": machine.cgroup,
         "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),
+        "patches": settings.kubeadm_patches,
         "restricted": machine.restricted,
     }
     config = render_tree(Path(template), variables)["config.yaml"].content.decode()
-    yield lab_script(
-        settings,
-        _CREATE,
-        settings.lab,
-        image,
-        settings.lab_dir,
-        network_name(settings.lab),
-        stdin=config,
-    )
+    network = network_name(settings.lab)
+    return lab_script(settings, text, settings.lab, image, settings.lab_dir, network, stdin=config)
+
+
+@operation()
+def deleted(settings: Settings) -> Commands:
+    """
+    Have no kind cluster of this lab. One that somebody else made stays.
+
+    + settings: the lab's settings
+    """
+    state = host.get_fact(KindCluster, settings=settings)
+    if state.owner != "lab":
+        host.noop(f"there is no kind cluster {settings.lab} of this lab")
+        return
+    yield lab_script(settings, _DELETE, settings.lab, settings.lab_dir)
 
 
 @operation()
 def node(settings: Settings) -> Commands:
     """
-    Have the node container of a lab's cluster running.
+    Have the node container of a lab's cluster running, if the cluster was made to its end.
 
     + settings: the lab's settings
     """
     state = host.get_fact(KindCluster, settings=settings)
-    if state.status in {"", "running"} or state.owner != "lab":
-        host.noop("the node runs")
+    if not state.complete or state.status == "running":
+        host.noop("there is no node that was stopped")
         return
     note(f"the node container was {state.status}")
     yield lab_script(settings, _START, node_name(settings.lab))

@@ -58,7 +58,8 @@ if ! owner=$(timeout 20 kubectl --kubeconfig "$new" --context "$LAB_CONTEXT" --r
     exit 1
 fi
 case $owner in
-'flux-system ')
+'' | "flux-system $2") ;;
+*)
     echo "the cluster of the context $LAB_CONTEXT has a Flux that this lab did not install;" \
         "it is left alone" >&2
     exit 1
@@ -78,7 +79,7 @@ def kubeconfig(settings: Settings) -> Commands:
     if host.get_fact(KubeconfigMatches, settings=settings):
         host.noop("the lab's kubeconfig has that context")
         return
-    yield lab_script(settings, _KUBECONFIG, settings.kubeconfig or "")
+    yield lab_script(settings, _KUBECONFIG, settings.kubeconfig or "", settings.lab)
 
 
 @operation()

@@ -24,11 +24,12 @@ def purged(settings: Settings) -> Commands:
     yield script(
         """
         root=$1 lab=$2
-        rm -rf "$root/labs/$lab"
+        rm -rf "${root:?}/labs/${lab:?}"
         rmdir "$root/labs" 2>/dev/null || exit 0
         # Go's module cache is read-only.
         [ ! -d "$root/cache" ] || chmod -R u+w "$root/cache"
-        rm -rf "$root/store" "$root/bin" "$root/cache" "$root/lock.json" "$root/source"
+        rm -rf "$root/store" "${root:?}/bin" "$root/cache" "$root/schemas" "$root/lock.json" \\
+            "$root/source"
         rmdir "$root" 2>/dev/null || true
         docker image ls --filter 'reference=sops-lab/*' --format '{{.Repository}}:{{.Tag}}' \\
             | xargs -r docker image rm >/dev/null

@@ -7,6 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.lab import Lab
+from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "restores: the test itself leaves the lab `lab` as it found it"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -14,14 +21,32 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab that is up. Whatever a test breaks, the next test finds it whole again."""
     lab = Lab("lab-test", tmp_path_factory.mktemp("lab"), {})
     lab.remove()
-    lab.up()
-    yield lab
-    lab.remove()
+    try:
+        watch_birth(lab)
+        yield lab
+    finally:
+        lab.remove()
+
+
+def watch_birth(lab: Lab) -> None:
+    """Make the lab from nothing, and keep what only this first run can show."""
+    home = lab.folder / "home"
+    files = foreign_kubeconfigs(home)
+    with CommandLines() as seen:
+        answer = lab.up(
+            HOME=str(home), KUBECONFIG=str(home / "production"), SOPSLAB_ROOT=lab.settings.root
+        )
+    lab.birth = {
+        "answer": answer,
+        "command_lines": seen.lines,
+        "kubeconfigs": files,
+        "state": normal_state(lab),
+    }
 
 
 @pytest.fixture(autouse=True)
 def _whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "lab" not in request.fixturenames:
+    if "lab" not in request.fixturenames or request.node.get_closest_marker("restores"):
         yield
         return
     lab: Lab = request.getfixturevalue("lab")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -10,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sopslab.labfile import read_lab_file
-from sopslab.layout import PROJECT
-from sopslab.naming import git_server_name, node_name
+from sopslab.layout import CANARY_PATH, KUSTOMIZATION, NAMESPACE, PROJECT
+from sopslab.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.settings import Settings, load_settings
 
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")
@@ -44,11 +47,15 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 @dataclass
 class Lab:
-    """A lab under test. `folder` is the test's own; the lab's name and file are in it."""
+    """A lab under test. `folder` is the test's own; the lab's name and file are in it.
+
+    `birth` is what was seen while the lab was made from nothing, if somebody looked.
+    """
 
     name: str
     folder: Path
     data: dict[str, Any]
+    birth: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +78,7 @@ class Lab:
         data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
         return load_settings({**data, **read_lab_file(str(self.file))})
 
-    @property
+    @cached_property
     def environment(self) -> dict[str, str]:
         """What `eval "$(sopslab env)"` makes of a shell's environment."""
         text = self.sopslab("env").stdout
@@ -83,14 +90,20 @@ class Lab:
         return dict(pairs)
 
     def sopslab(
-        self, *arguments: str, check: bool = True, **more: str
+        self, *arguments: str, check: bool = True, umask: int = -1, **more: str | None
     ) -> subprocess.CompletedProcess[str]:
-        """Run `sopslab` on this lab; `more` are variables for it."""
-        return run([SOPSLAB, *arguments], env={**self.base_environment, **more}, check=check)
+        """Run `sopslab` on this lab; `more` are variables for it, None unsets one."""
+        changed = {**self.base_environment, **more}
+        env = {key: value for key, value in changed.items() if value is not None}
+        return run([SOPSLAB, *arguments], env=env, check=check, umask=umask)
 
-    def up(self, *arguments: str, check: bool = True, **more: str) -> dict[str, Any]:
+    def up(
+        self, *arguments: str, check: bool = True, umask: int = -1, **more: str | None
+    ) -> dict[str, Any]:
         """Run `sopslab up --json` and return its object, with the exit code as `code`."""
-        done = self.sopslab("up", "--json", *arguments, check=False, **more)
+        done = self.sopslab("up", "--json", *arguments, check=False, umask=umask, **more)
+        if not done.stdout:
+            raise AssertionError(f"sopslab up: exit {done.returncode}, {done.stderr}")
         answer: dict[str, Any] = {**json.loads(done.stdout), "code": done.returncode}
         if check and done.returncode != 0:
             raise AssertionError(
@@ -108,6 +121,44 @@ class Lab:
         """Return what the stock kubectl prints on this lab."""
         return self.run("kubectl", *arguments, check=check).stdout
 
+    def recipient(self, key: str | None = None) -> str:
+        """Return the public key of an identity in the store, by default the environment's."""
+        path = f"{self.settings.keys_dir}/{key or self.settings.learner.id}.agekey"
+        return self.run("age-keygen", "-y", path).stdout.strip()
+
+    def cluster_recipient(self) -> str:
+        """Return the public key of what `sops-age` in the cluster holds; empty without one."""
+        found = json.loads(
+            self.kubectl("-n", "flux-system", "get", "secret", "sops-age", "-o", "json")
+        )
+        identity = base64.b64decode(found["data"].get("age.agekey", "")).decode()
+        return self.run("age-keygen", "-y", stdin=identity, check=False).stdout.strip()
+
+    def canary_digests(self, folder: Path) -> tuple[str, str]:
+        """Return the SHA-256 of the canary as stock sops decrypts it, and as the cluster has it."""
+        clone = self.learner(folder)
+        value = self.run(
+            "sops", "decrypt", "--extract", '["stringData"]["value"]', CANARY_PATH, cwd=clone
+        ).stdout
+        live = self.kubectl(
+            "-n", NAMESPACE, "get", "secret", "lab-canary", "-o", "jsonpath={.data.value}"
+        )
+        shutil.rmtree(clone)
+        assert value.strip() and live, "the canary is empty"
+        return _digest(value.encode()), _digest(base64.b64decode(live))
+
+    def flux_applied(self, head: str) -> bool:
+        """Return whether Flux has applied that commit of the learner's repository."""
+        return head in self.kubectl(
+            "-n", "flux-system", "get", "kustomization", KUSTOMIZATION,
+            "-o", "jsonpath={.status.lastAppliedRevision}", check=False,
+        )  # fmt: skip
+
+    def rules(self) -> list[str]:
+        """Return the rules of Docker's chain that name the lab's bridge."""
+        listing = run(as_root("iptables", "-w", "10", "-S", "DOCKER-USER")).stdout
+        return [line for line in listing.splitlines() if bridge_name(self.name) in line]
+
     def changes(self, answer: dict[str, Any]) -> list[str]:
         """Return what a run changed, as `Step: operation: notes`."""
         return [
@@ -118,6 +169,11 @@ class Lab:
     def node(self) -> str:
         """The container of the node."""
         return node_name(self.name)
+
+    @property
+    def network(self) -> str:
+        """The Docker network."""
+        return network_name(self.name)
 
     @property
     def git_server(self) -> str:
@@ -145,7 +201,7 @@ class Lab:
         return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).stdout.strip()
 
     def reset_repository(self, head: str) -> None:
-        """Put the learner's repository back to a commit that it had, and its working copy with it."""
+        """Put the learner's repository and working copy back to a commit that they had."""
         work = Path(self.settings.work_dir)
         if self.head() != head:
             run(["git", "update-ref", "refs/heads/main", head], cwd=self.bare)
@@ -166,17 +222,27 @@ class Lab:
         shutil.rmtree(self.settings.lab_dir, ignore_errors=True)
 
 
+def _digest(value: bytes) -> str:
+    return hashlib.sha256(value.strip()).hexdigest()
+
+
+def as_root(*argv: str) -> list[str]:
+    """Return the command that runs `argv` as root."""
+    return list(argv) if os.geteuid() == 0 else ["sudo", "-n", *argv]
+
+
 def run(
     argv: Sequence[str],
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
     check: bool = True,
     stdin: str | None = None,
+    umask: int = -1,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, bounded, and fail with its own words."""
     done = subprocess.run(
         list(argv), env=env, cwd=cwd, input=stdin if stdin is not None else "",
-        capture_output=True, text=True, timeout=900, check=False,
+        capture_output=True, text=True, timeout=900, check=False, umask=umask,
     )  # fmt: skip
     if check and done.returncode != 0:
         raise AssertionError(

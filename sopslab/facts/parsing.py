@@ -1,0 +1,34 @@
+"""How facts that parse behave when a tool prints what it never should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+from pyinfra.api.exceptions import FactProcessError
+
+Fact = TypeVar("Fact")
+Value = TypeVar("Value")
+Process = Callable[[Fact, list[str]], Value]
+
+_SURPRISES = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def parsing(process: Process[Fact, Value]) -> Process[Fact, Value]:
+    """Have a fact's `process` raise FactProcessError for whatever it cannot parse.
+
+    pyinfra takes that for a failure of this host; any other exception ends the run of all.
+    """
+
+    @wraps(process)
+    def guarded(fact: Fact, output: list[str]) -> Value:
+        try:
+            return process(fact, output)
+        except _SURPRISES as error:
+            said = "\n".join(output)[:200]
+            raise FactProcessError(
+                f"{type(fact).__name__} was not understood ({error!r:.100}): {said}"
+            ) from error
+
+    return guarded

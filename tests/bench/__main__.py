@@ -1,0 +1,220 @@
+"""Measure the lab beside the same work done by hand, and write build/bench.json.
+
+    python -m tests.bench
+
+Every figure is taken in this one run, so that the machine's mood is in both sides of a ratio.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sopslab.catalog import load_catalog
+from sopslab.layout import NAMESPACE, PROJECT
+from tasks.git import server_configuration
+from tests.bench.policy import measure_policy
+from tests.cluster.lab import Lab, free_port, run
+
+PAIRS = 3
+PUSHES = 20
+BY_HAND = Path(__file__).with_name("by_hand.sh")
+HAND = "lab-by-hand"
+
+
+def main() -> int:
+    """Run every measurement and return 0."""
+    run([str(Path(sys.executable).parent / "sopslab"), "fill"])
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="sops-lab-bench-") as folder:
+        lab = Lab("lab-bench", Path(folder) / "lab", {})
+        try:
+            report["up_vs_by_hand"], report["steps"] = measure_up(lab, Path(folder))
+            report["second_up"] = measure_second(lab)
+            report["push_to_secret"] = measure_push(lab, Path(folder))
+            report["memory_mib"] = measure_memory(lab)
+        finally:
+            lab.remove()
+    report["policy"] = measure_policy()
+    target = PROJECT / "build" / "bench.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+def measure_up(lab: Lab, folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the ratio of `sopslab up` to the stock commands, in pairs, and the steps' seconds."""
+    ups, hands, steps = [], [], []
+    for number in range(PAIRS):
+        remove_by_hand()
+        seconds = timed(lambda number=number: by_hand(lab, folder / f"hand-{number}"))
+        remove_by_hand()
+        hands.append(seconds)
+        lab.remove()
+        started = time.monotonic()
+        answer = lab.up()
+        ups.append(time.monotonic() - started)
+        steps.append({step["name"]: step["seconds"] for step in answer["steps"]})
+        print(f"pair {number + 1}: up {ups[-1]:.1f} s, by hand {hands[-1]:.1f} s", flush=True)
+    ratios = [up / hand for up, hand in zip(ups, hands, strict=True)]
+    return (
+        {
+            "median": round(statistics.median(ratios), 3),
+            "ratios": [round(ratio, 3) for ratio in ratios],
+            "up_seconds": [round(value, 1) for value in ups],
+            "by_hand_seconds": [round(value, 1) for value in hands],
+        },
+        {name: round(statistics.median(s[name] for s in steps), 2) for name in steps[0]},
+    )
+
+
+def by_hand(lab: Lab, folder: Path) -> None:
+    """Do the work with the stock commands."""
+    folder.mkdir()
+    catalog = load_catalog(lab.settings.catalog)
+    labels = json.loads(
+        run(
+            ["docker", "image", "inspect", "--format", "{{json .Config.Labels}}", catalog.node_tag]
+        ).stdout
+    )
+    # What this machine needs at all, and nothing of what the lab tunes.
+    config = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"disableDefaultCNI": labels["sops-lab.cni"] == "static"},
+        "kubeadmConfigPatches": ["kind: KubeletConfiguration\nfailCgroupV1: false\n"],
+        "containerdConfigPatches": [
+            '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+        ],
+    }
+    (folder / "kind.yaml").write_text(json.dumps(config))
+    for path, file in server_configuration(lab.settings).items():
+        if "hooks" in path:
+            continue
+        target = folder / "server" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+    environment = {
+        **lab.base_environment,
+        "PATH": f"{lab.settings.bin_dir}:{lab.base_environment['PATH']}",
+    }
+    run(
+        [
+            str(BY_HAND), HAND, str(folder), catalog.node_tag, catalog.git_tag,
+            str(free_port()), str(folder / "kind.yaml"), str(folder / "server"),
+        ],
+        env=environment,
+    )  # fmt: skip
+
+
+def remove_by_hand() -> None:
+    """Remove what `by_hand` made."""
+    for container in (f"{HAND}-control-plane", f"{HAND}-git"):
+        run(["docker", "rm", "--force", "--volumes", container], check=False)
+    run(["docker", "network", "rm", HAND], check=False)
+    rules = run(["iptables", "-w", "10", "-S", "DOCKER-USER"], check=False).stdout
+    for rule in rules.splitlines():
+        if f"-i {HAND} " in rule:
+            run(["iptables", "-w", "10", "-D", *rule.split()[1:]])
+
+
+def measure_second(lab: Lab) -> dict[str, Any]:
+    """Return seconds and changes of a run on a lab that is up."""
+    started = time.monotonic()
+    answer = lab.up()
+    return {"seconds": round(time.monotonic() - started, 2), "changed": answer["changed"]}
+
+
+def measure_push(lab: Lab, folder: Path) -> dict[str, Any]:
+    """Return the seconds from `git push` to the new value in the cluster's Secret."""
+    clone = lab.learner(folder)
+    kustomization = clone / "flux" / "secrets" / "develop" / "kustomization.yaml"
+    kustomization.write_text(
+        kustomization.read_text().replace("# - backend-secrets.yaml", "- backend-secrets.yaml")
+    )
+    watch = subprocess.Popen(
+        [
+            "kubectl", "--namespace", NAMESPACE, "get", "secret", "--watch",
+            "--output", "jsonpath={.data.token}{'\\n'}",
+        ],
+        env=lab.environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        taken = sorted(one_push(lab, clone, watch, number) for number in range(PUSHES))
+    finally:
+        watch.terminate()
+        watch.wait()
+    return {
+        "pushes": PUSHES,
+        "median": round(statistics.median(taken), 2),
+        "p95": round(statistics.quantiles(taken, n=20, method="inclusive")[18], 2),
+        "max": round(taken[-1], 2),
+    }
+
+
+def one_push(lab: Lab, clone: Path, watch: subprocess.Popen[str], number: int) -> float:
+    """Push a new value and return the seconds until the watch shows it."""
+    value = f"value-{number}"
+    lab.run(
+        "scripts/sops-encrypt-secret.sh", "develop", "backend-secrets", "--force",
+        "--from-stdin", "token", cwd=clone, stdin=value,
+    )  # fmt: skip
+    lab.run("git", "add", "flux/secrets/develop", cwd=clone)
+    lab.run("git", "commit", "--quiet", "--message", f"Rotate {number}", cwd=clone)
+    started = time.monotonic()
+    lab.run("git", "push", "--quiet", cwd=clone)
+    await_line(watch, base64.b64encode(value.encode()).decode())
+    return time.monotonic() - started
+
+
+def await_line(watch: subprocess.Popen[str], wanted: str) -> None:
+    """Return when the watch prints `wanted`; fail after a minute."""
+    alarm = threading.Timer(60, watch.kill)
+    alarm.start()
+    for line in watch.stdout or ():
+        if line.strip() == wanted:
+            alarm.cancel()
+            return
+    raise AssertionError("the pushed value did not arrive within 60 s")
+
+
+def measure_memory(lab: Lab) -> dict[str, float]:
+    """Return the memory of the lab's containers, in MiB."""
+    lines = run(
+        [
+            "docker",
+            "stats",
+            "--no-stream",
+            "--format",
+            "{{.Name}} {{.MemUsage}}",
+            lab.node,
+            lab.git_server,
+        ]
+    ).stdout.splitlines()
+    units = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
+    found = {}
+    for line in lines:
+        name, amount = line.split()[:2]
+        found[name] = round(float(amount[:-3]) * units[amount[-3:]], 0)
+    return found
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that `work` takes."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

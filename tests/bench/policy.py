@@ -1,0 +1,67 @@
+"""How long the policy takes: on a commit of 20 files, and on a push of 1,000."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from sopslab.inputs import local_settings
+from tests.cluster.lab import run
+
+RUNS = 5
+_ZERO = "0" * 40
+_FILE = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings-{number}
+  namespace: develop
+data:
+  log-level: info
+  greeting: hello number {number}
+"""
+
+
+def measure_policy() -> dict[str, Any]:
+    """Return the median seconds of the commit hook and of the pre-receive hook."""
+    with tempfile.TemporaryDirectory(prefix="sops-lab-policy-") as folder:
+        repository = Path(folder)
+        run(["git", "init", "--quiet", "--initial-branch=main"], cwd=repository)
+        run(["git", "config", "user.name", "bench"], cwd=repository)
+        run(["git", "config", "user.email", "bench@localhost"], cwd=repository)
+        _write(repository, 1000)
+        run(["git", "add", "--all"], cwd=repository)
+        run(["git", "commit", "--quiet", "--message", "Push"], cwd=repository)
+        head = run(["git", "rev-parse", "HEAD"], cwd=repository).stdout.strip()
+        run(["git", "update-ref", "-d", "refs/heads/main"], cwd=repository)
+        push = _median("pre-receive", repository, f"{_ZERO} {head} refs/heads/main\n")
+        run(["git", "read-tree", "--empty"], cwd=repository)
+        run(["git", "add", *[f"file-{number}.yaml" for number in range(20)]], cwd=repository)
+        return {
+            "commit_of_20_seconds": _median("pre-commit", repository, ""),
+            "push_of_1000_seconds": push,
+        }
+
+
+def _write(repository: Path, count: int) -> None:
+    for number in range(count):
+        (repository / f"file-{number}.yaml").write_text(_FILE.format(number=number))
+
+
+def _median(hook: str, repository: Path, stdin: str) -> float:
+    environment = {**os.environ, "SOPSLAB_GITLEAKS": f"{local_settings().bin_dir}/gitleaks"}
+    taken = []
+    for _ in range(RUNS):
+        started = time.monotonic()
+        run(
+            [sys.executable, "-m", "sopslab.policy", hook],
+            env=environment,
+            cwd=repository,
+            stdin=stdin,
+        )
+        taken.append(time.monotonic() - started)
+    return round(statistics.median(taken), 3)

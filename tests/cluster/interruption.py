@@ -1,0 +1,81 @@
+"""Runs that a test ends early: pyinfra itself, followed by its journal, killed where one likes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from sopslab.journal import DESCRIPTOR
+from sopslab.layout import PROJECT
+from tests.cluster.lab import Lab
+
+_LONGEST = 180  # seconds that no run of a test exceeds
+
+
+class Run:
+    """One run of `pyinfra inventories/local.py deploy.py` on a lab, in a process group of its own.
+
+    Used as a context manager: whatever happens, the run is over afterwards.
+    """
+
+    def __init__(self, lab: Lab, output: Path) -> None:
+        self.output = output
+        reader, writer = os.pipe()
+        with output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pyinfra", "inventories/local.py", "deploy.py", "--yes"],
+                cwd=PROJECT,
+                env={**lab.base_environment, DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                pass_fds=(writer,),
+                start_new_session=True,
+            )
+        os.close(writer)
+        self._events = os.fdopen(reader, encoding="utf-8")
+        self._alarm = threading.Timer(_LONGEST, self.kill, kwargs={"group": True})
+        self._alarm.start()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._alarm.cancel()
+        if self.process.poll() is None:
+            self.kill(group=True)
+        self._events.close()
+
+    def until_start(self, chosen: Callable[[str], bool]) -> str | None:
+        """Return the first operation that starts now and is `chosen`; None if the run ends."""
+        for line in self._events:
+            event = json.loads(line)
+            if event["event"] == "start" and chosen(event["operation"]):
+                return str(event["operation"])
+        self.process.wait(timeout=_LONGEST)
+        return None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Return whether the run ends by itself within `seconds`."""
+        try:
+            self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self, *, group: bool) -> None:
+        """Kill the run with SIGKILL: with all that it started, or alone, so that they live on."""
+        if group:
+            # What pyinfra started may be the last of the group.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        self.process.wait(timeout=30)

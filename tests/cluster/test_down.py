@@ -1,0 +1,169 @@
+"""`sopslab down`: nothing of the lab is left but what cannot be made anew, and nothing else goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.catalog import load_catalog
+from sopslab.naming import bridge_name
+from tests.cluster.interruption import Run
+from tests.cluster.lab import Lab, as_root, run
+
+FOREIGN = "lab-foreign"
+WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+def remains(lab: Lab) -> list[str]:
+    """Return everything of a lab that is outside of its folder, and its kubeconfig."""
+    listing = run(as_root("iptables-save")).stdout.splitlines()
+    found = [line for line in listing if bridge_name(lab.name) in line]
+    for kind, names in (("container", "{{.Names}}"), ("network", "{{.Name}}")):
+        more = ["--all"] if kind == "container" else []
+        listed = run(["docker", kind, "ls", *more, "--format", names]).stdout.split()
+        found += [f"{kind} {name}" for name in listed if lab.name in name]
+    if Path("/sys/class/net", bridge_name(lab.name)).exists():
+        found.append("the bridge")
+    top = Path(lab.settings.lab_dir)
+    found += [str(path) for path in top.glob("*kubeconfig*")]
+    found += [str(path) for path in top.glob(".kind.*")]
+    return found
+
+
+def volumes(lab: Lab) -> set[str]:
+    """Return the volumes of the lab's containers."""
+    mounts = [
+        mount
+        for container in (lab.node, lab.git_server)
+        for mount in json.loads(run(["docker", "inspect", container]).stdout)[0]["Mounts"]
+    ]
+    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+
+
+def all_volumes() -> set[str]:
+    return set(run(["docker", "volume", "ls", "--quiet"]).stdout.split())
+
+
+@pytest.fixture
+def foreigners(lab: Lab) -> Iterator[None]:
+    """A kind cluster's container, a network and a firewall rule of somebody else."""
+    image = load_catalog(lab.settings.catalog).git_tag
+    rule = ["DOCKER-USER", "-i", FOREIGN, "-j", "RETURN"]
+    run(["docker", "network", "create", FOREIGN])
+    run(
+        [
+            "docker", "run", "--detach", "--name", FOREIGN, "--network", FOREIGN,
+            "--label", f"io.x-k8s.kind.cluster={FOREIGN}", "--volume", f"{FOREIGN}:/data",
+            "--entrypoint", "sleep", image, "infinity",
+        ]
+    )  # fmt: skip
+    run(as_root("iptables", "-w", "10", "-I", *rule))
+    yield
+    run(as_root("iptables", "-w", "10", "-D", *rule))
+    run(["docker", "rm", "--force", "--volumes", FOREIGN])
+    run(["docker", "network", "rm", FOREIGN])
+    run(["docker", "volume", "rm", FOREIGN])
+
+
+def foreign_state() -> list[str]:
+    text = "{{.Id}} {{.State.StartedAt}}"
+    return [
+        run(["docker", "inspect", "--format", text, FOREIGN]).stdout,
+        run(["docker", "network", "inspect", "--format", "{{.Id}}", FOREIGN]).stdout,
+        run(["docker", "volume", "inspect", "--format", "{{.CreatedAt}}", FOREIGN]).stdout,
+        *(
+            line
+            for line in run(as_root("iptables", "-w", "10", "-S", "DOCKER-USER")).stdout.split("\n")
+            if f"-i {FOREIGN} " in line
+        ),
+    ]
+
+
+@pytest.fixture
+def low_limit() -> Iterator[int]:
+    """A kernel limit one below what the lab needs; put back afterwards."""
+    before = WATCHES.read_text()
+    low = 65535
+    set_watches(str(low))
+    yield low
+    set_watches(before)
+
+
+def set_watches(value: str) -> None:
+    run(as_root("tee", str(WATCHES)), stdin=value)
+
+
+def test_down_leaves_nothing_and_up_brings_the_same_lab_back(
+    lab: Lab, foreigners: None, low_limit: int, tmp_path: Path
+) -> None:
+    answer = lab.up()
+    assert [change.split(": ")[1:] for change in lab.changes(answer)] == [
+        ["Raise fs.inotify.max_user_watches", f"fs.inotify.max_user_watches was {low_limit}"]
+    ]
+    assert int(WATCHES.read_text()) == 65536
+    foreign, own = foreign_state(), volumes(lab)
+    recipients = [lab.recipient(), lab.recipient("instructor")]
+    head = lab.head()
+    canary = lab.kubectl(
+        "-n", "develop", "get", "secret", "lab-canary", "-o", "jsonpath={.data.value}"
+    )
+    assert own and own <= all_volumes()
+
+    answer = json.loads(lab.sopslab("down", "--json").stdout)
+    assert answer["ok"] and answer["changed"] > 0
+    assert remains(lab) == []
+    assert own & all_volumes() == set()
+    assert int(WATCHES.read_text()) == low_limit
+    assert foreign_state() == foreign
+    plain = [
+        path
+        for path in Path(lab.settings.lab_dir).rglob("*")
+        if path.is_file() and canary.encode() in path.read_bytes()
+    ]
+    assert canary and plain == []
+
+    answer = json.loads(lab.sopslab("down", "--json").stdout)
+    assert answer["ok"] and answer["changed"] == 0
+
+    lab.up()
+    assert [lab.recipient(), lab.recipient("instructor")] == recipients
+    assert lab.head() == head
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
+    assert foreign_state() == foreign
+
+
+def test_down_where_there_never_was_a_lab(tmp_path: Path) -> None:
+    nothing = Lab("lab-nothing", tmp_path / "nothing", {"root": str(tmp_path / "root")})
+    answer = json.loads(nothing.sopslab("down", "--json").stdout)
+    assert answer["ok"] and answer["changed"] == 0
+    assert remains(nothing) == []
+    assert json.loads(nothing.sopslab("down", "--json", "--purge", "--yes").stdout)["ok"]
+    assert not Path(nothing.settings.root).exists()
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["with its children", "alone"])
+def test_down_on_a_lab_whose_run_was_killed_while_kind_worked(tmp_path: Path, group: bool) -> None:
+    half = Lab("lab-half", tmp_path / "half", {})
+    half.remove()
+    try:
+        with Run(half, tmp_path / "output") as attempt:
+            operation = attempt.until_start(lambda name: "Begin the kind cluster" in name)
+            assert operation is not None, attempt.output.read_text()[-3000:]
+            assert not attempt.ends_within(3)
+            attempt.kill(group=group)
+        assert f"container {half.node}" in remains(half)
+        before = volumes_of(half.node)
+        assert json.loads(half.sopslab("down", "--json").stdout)["ok"]
+        assert remains(half) == []
+        assert before & all_volumes() == set()
+    finally:
+        half.remove()
+
+
+def volumes_of(container: str) -> set[str]:
+    mounts = json.loads(run(["docker", "inspect", container]).stdout)[0]["Mounts"]
+    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}

@@ -1,0 +1,250 @@
+"""Drift: each is repaired by the next `up`, named in its answer, and nothing else is changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sopslab.naming import bridge_name
+from tests.cluster.lab import Lab, as_root, run, wait_until
+
+# What a repair says: a part of the operation's name, and a part of its explanation.
+Repair = tuple[str, str]
+
+KEY: Repair = ("Give the cluster the key sops-age", "")
+CONTROLLERS = "Apply the controllers"
+SYNC = "Apply the sources and Kustomizations"
+CANARY: Repair = ("Wait for Flux to decrypt lab-canary", "")
+
+
+def assert_repairs(lab: Lab, *expected: Repair) -> None:
+    """Run `up` and compare its changes with the expected ones, all of them and no others."""
+    answer = lab.up()
+    changes = lab.changes(answer)
+    assert answer["changed"] == len(changes) == len(expected), changes
+    for change, (operation, explanation) in zip(changes, expected, strict=True):
+        assert operation in change and explanation in change, changes
+
+
+def state_of(container: str) -> tuple[str, str]:
+    """Return the id and the state of a container."""
+    text = "{{.Id}} {{.State.Status}}"
+    identity, state = run(["docker", "inspect", "--format", text, container]).stdout.split()
+    return identity, state
+
+
+@contextmanager
+def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
+    """Keep Flux from repairing by itself, faster than `up`, what is broken meanwhile."""
+
+    def suspend(value: str) -> None:
+        for name in kustomizations:
+            lab.kubectl(
+                "-n", "flux-system", "patch", "kustomization", name, "--type=merge",
+                f"--patch={{\"spec\": {{\"suspend\": {value}}}}}",
+            )  # fmt: skip
+
+    suspend("true")
+    yield
+    suspend("false")
+
+
+def arguments_of(lab: Lab, controller: str) -> list[str]:
+    text = lab.kubectl(
+        "-n", "flux-system", "get", "deployment", controller,
+        "-o", "jsonpath={.spec.template.spec.containers[0].args}",
+    )  # fmt: skip
+    return list(json.loads(text))
+
+
+def set_arguments(lab: Lab, controller: str, arguments: list[str]) -> None:
+    operation = {
+        "op": "replace",
+        "path": "/spec/template/spec/containers/0/args",
+        "value": arguments,
+    }
+    lab.kubectl(
+        "-n", "flux-system", "patch", "deployment", controller, "--type=json",
+        f"--patch={json.dumps([operation])}",
+    )  # fmt: skip
+
+
+def test_a_deleted_decryption_key(lab: Lab) -> None:
+    lab.kubectl("-n", "flux-system", "delete", "secret", "sops-age")
+    assert_repairs(lab, KEY)
+    assert lab.cluster_recipient() == lab.recipient()
+    lab.kubectl(
+        "-n", "flux-system", "wait", "--for=condition=Ready", "kustomization/secrets-develop",
+        "--timeout=30s",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "damage", "explanation"),
+    [
+        ("keys.txt", "none", "it lacks the entry age.agekey (it has: keys.txt)"),
+        ("age.agekey", "empty", "its entry age.agekey holds no valid age identity"),
+        ("age.agekey", "one character", "its entry age.agekey holds no valid age identity"),
+    ],
+)
+def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanation: str) -> None:
+    identity = Path(f"{lab.settings.keys_dir}/{lab.settings.learner.id}.agekey").read_text()
+    value = {"none": identity, "empty": "", "one character": identity.replace("1", "2", 1)}[damage]
+    if damage == "one character":
+        head, _, tail = identity.rpartition("AGE-SECRET-KEY-1")
+        value = f"{head}AGE-SECRET-KEY-1{'Q' if tail[0] != 'Q' else 'P'}{tail[1:]}"
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "sops-age",
+            "namespace": "flux-system",
+            "labels": {"reconcile.fluxcd.io/watch": "Enabled"},
+        },
+        "data": {entry: base64.b64encode(value.encode()).decode()},
+    }
+    lab.run("kubectl", "replace", "--filename=-", stdin=json.dumps(secret))
+    assert_repairs(lab, (KEY[0], explanation))
+    assert lab.cluster_recipient() == lab.recipient()
+    found = json.loads(lab.kubectl("-n", "flux-system", "get", "secret", "sops-age", "-ojson"))
+    assert list(found["data"]) == ["age.agekey"]
+
+
+def test_a_lockdown_flag_that_was_taken_off(lab: Lab) -> None:
+    flag = "--no-remote-bases=true"
+    before = arguments_of(lab, "kustomize-controller")
+    assert flag in before
+    with suspended(lab, "flux-system"):
+        set_arguments(lab, "kustomize-controller", [item for item in before if item != flag])
+        assert_repairs(lab, (CONTROLLERS, "Deployment.flux-system.kustomize-controller"))
+        assert arguments_of(lab, "kustomize-controller") == before
+
+
+def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
+    before = arguments_of(lab, "kustomize-controller")
+
+    def crashed() -> bool:
+        counts = lab.kubectl(
+            "-n", "flux-system", "get", "pods", "-l", "app=kustomize-controller",
+            "-o", "jsonpath={.items[*].status.containerStatuses[*].restartCount}",
+        ).split()  # fmt: skip
+        return any(count != "0" for count in counts)
+
+    with suspended(lab, "flux-system"):
+        set_arguments(lab, "kustomize-controller", [*before, "--no-such-flag"])
+        wait_until(crashed, "the controller crashes over a flag that it does not know", 60)
+        assert_repairs(lab, (CONTROLLERS, "Deployment.flux-system.kustomize-controller"))
+        lab.kubectl(
+            "-n", "flux-system", "rollout", "status", "deployment/kustomize-controller",
+            "--timeout=60s",
+        )  # fmt: skip
+        assert arguments_of(lab, "kustomize-controller") == before
+
+
+def test_flux_half_installed(lab: Lab) -> None:
+    kind = "kustomizations.kustomize.toolkit.fluxcd.io"
+    # Objects of a suspended Kustomization are not taken away with it.
+    with suspended(lab, "flux-system", "secrets-develop"):
+        lab.kubectl("delete", "crd", kind, "--timeout=60s")
+        assert_repairs(lab, (CONTROLLERS, kind), (SYNC, ""), CANARY)
+    assert lab.flux_applied(lab.head())
+
+
+def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
+    lab.kubectl("delete", "namespace", "develop", "--timeout=60s")
+    assert_repairs(lab, (SYNC, "develop"), CANARY)
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
+
+
+def test_a_stopped_node(lab: Lab, tmp_path: Path) -> None:
+    before, _ = state_of(lab.node)
+    run(["docker", "stop", "--time", "5", lab.node])
+    assert_repairs(lab, ("Start a node that was stopped", "was exited"))
+    assert state_of(lab.node) == (before, "running")
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
+
+
+def test_a_paused_node(lab: Lab) -> None:
+    before, _ = state_of(lab.node)
+    run(["docker", "pause", lab.node])
+    assert_repairs(lab, ("Start a node that was stopped", "was paused"))
+    assert state_of(lab.node) == (before, "running")
+
+
+def test_a_stopped_git_server(lab: Lab) -> None:
+    run(["docker", "stop", "--time", "2", lab.git_server])
+    assert_repairs(lab, (f"Serve at {lab.settings.git_base_url}", "was stopped"))
+    assert state_of(lab.git_server)[1] == "running"
+
+
+def test_a_removed_git_server(lab: Lab) -> None:
+    head = lab.head()
+    run(["docker", "rm", "--force", "--volumes", lab.git_server])
+    assert_repairs(lab, (f"Serve at {lab.settings.git_base_url}", ""))
+    assert lab.head() == head
+
+
+def test_a_removed_firewall_rule(lab: Lab) -> None:
+    before = lab.rules()
+    assert len(before) == 3
+    (reject,) = [rule for rule in before if "REJECT" in rule]
+    run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
+    assert lab.rules() != before
+    assert_repairs(lab, ("Keep the network's traffic on this machine", ""))
+    assert lab.rules() == before
+    assert all(bridge_name(lab.name) in rule for rule in before)
+
+
+def test_a_deleted_kubeconfig(lab: Lab) -> None:
+    node = state_of(lab.node)
+    Path(lab.settings.lab_kubeconfig).unlink()
+    assert_repairs(lab, ("kubeconfig", "missing"))
+    assert state_of(lab.node) == node
+    assert lab.kubectl("get", "nodes", "--output=name").strip() == f"node/{lab.node}"
+
+
+def test_a_kubeconfig_that_leads_to_a_wrong_port(lab: Lab) -> None:
+    node = state_of(lab.node)
+    before = Path(lab.settings.lab_kubeconfig).read_text()
+    lab.run(
+        "kubectl", "config", "set-cluster", lab.settings.lab_context, "--server=https://127.0.0.1:9"
+    )
+    assert_repairs(lab, ("kubeconfig", "another server"))
+    assert state_of(lab.node) == node
+    assert Path(lab.settings.lab_kubeconfig).read_text() == before
+
+
+def test_a_deleted_working_copy(lab: Lab) -> None:
+    work = Path(lab.settings.work_dir)
+    shutil.rmtree(work)
+    assert_repairs(lab, ("Clone the learner's working copy", "missing: clone, hooks"))
+    assert run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip() == lab.head()
+
+
+def test_a_deleted_commit_hook(lab: Lab) -> None:
+    hook = Path(lab.settings.work_dir) / ".git/hooks/pre-commit"
+    before = hook.read_text()
+    hook.unlink()
+    assert_repairs(lab, ("Clone the learner's working copy", "missing: hooks"))
+    assert hook.read_text() == before and hook.stat().st_mode & 0o111
+
+
+def test_several_at_once_are_all_named(lab: Lab) -> None:
+    (Path(lab.settings.work_dir) / ".git/hooks/pre-commit").unlink()
+    lab.kubectl("-n", "flux-system", "delete", "secret", "sops-age", "receiver-token")
+    run(["docker", "kill", lab.git_server])
+    assert_repairs(
+        lab,
+        (f"Serve at {lab.settings.git_base_url}", "was stopped"),
+        ("Clone the learner's working copy", "missing: hooks"),
+        ("Share a token with the Git server's hook", ""),
+        KEY,
+    )

@@ -1,0 +1,127 @@
+"""A lab on a root of its own, whose path is not plain, made by a user without a home."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.lab import Lab, run
+
+DEFAULT_ROOT = Path(Lab.__module__ and "~/.local/share/sops-lab").expanduser()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab; its store is the machine's, by hard links, so that nothing is built again."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        plain = Path(Lab("lab-test-2", folder, {}).settings.root)
+        root = folder / "Wurzel für 李雷 & Söhne"
+        root.mkdir()
+        for name in ("store", "bin", "source"):
+            run(["cp", "-al", str(plain / name), str(root / name)])
+        patch.setenv("SOPSLAB_ROOT", str(root))
+        lab = Lab("lab-test-2", folder, {})
+        lab.remove()
+        try:
+            lab.birth = {"answer": lab.up(HOME=None, umask=0), "plain": plain}
+            yield lab
+        finally:
+            lab.remove()
+
+
+def test_it_comes_up_without_a_home_under_an_open_umask(elsewhere: Lab, tmp_path: Path) -> None:
+    assert elsewhere.birth["answer"]["changed"] > 0
+    expected, live = elsewhere.canary_digests(tmp_path)
+    assert live == expected
+    answer = elsewhere.up(HOME=None, umask=0)
+    assert (answer["changed"], elsewhere.changes(answer)) == (0, [])
+
+
+def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
+    top = Path(elsewhere.settings.lab_dir)
+    private = [
+        top / "kubeconfig",
+        *(top / "keys").glob("*.agekey"),
+        *(top / "git" / "credentials").glob("*/*"),
+        top / "git" / "htpasswd",
+        top / "git" / "receiver" / "token",
+        *(top / "log").iterdir(),
+    ]
+    modes = {str(path): stat.S_IMODE(path.stat().st_mode) for path in private}
+    assert [path for path, mode in modes.items() if mode != 0o600] == []
+    for folder in (top, top / "keys", top / "log", top / "git" / "credentials"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+def test_a_tool_of_the_wrong_version_in_the_store_is_replaced(elsewhere: Lab) -> None:
+    (tool,) = Path(elsewhere.settings.store).glob("age-*/bin/age")
+    original = elsewhere.birth["plain"] / "store" / tool.relative_to(elsewhere.settings.store)
+    right = hashlib.sha256(original.read_bytes()).hexdigest()
+    # By a rename: the file is also the machine's own, by a hard link.
+    wrong = tool.with_name("wrong")
+    wrong.write_text("#!/bin/sh\necho v1.0.0\n")
+    wrong.chmod(0o755)
+    wrong.replace(tool)
+    answer = elsewhere.up()
+    changes = elsewhere.changes(answer)
+    assert (
+        f"{tool.relative_to(elsewhere.settings.store)} is not what its manifest says" in changes[0]
+    )
+    assert "Build age" in changes[0]
+    # What a build leaves behind is removed; nothing else is touched.
+    assert [change.split(": ")[1] for change in changes[1:]] == ["Remove the build caches"]
+    assert elsewhere.run("age", "--version").stdout.strip() == tool.parents[1].name.removeprefix(
+        "age-"
+    ).join(["v", ""])
+    assert hashlib.sha256(tool.read_bytes()).hexdigest() == right
+    assert hashlib.sha256(original.read_bytes()).hexdigest() == right
+
+
+def test_a_tool_that_cannot_be_run_is_replaced_and_a_wrong_link_too(elsewhere: Lab) -> None:
+    link = Path(elsewhere.settings.bin_dir) / "sops"
+    target = os.readlink(link)
+    link.unlink()
+    link.symlink_to("/usr/bin/true")
+    changes = elsewhere.changes(elsewhere.up())
+    assert [change.split(": ")[1:] for change in changes] == [
+        ["Link the tools", "bin/sops led to /usr/bin/true"]
+    ]
+    assert os.readlink(link) == target
+
+
+def test_purge_asks_first(elsewhere: Lab) -> None:
+    done = elsewhere.sopslab("down", "--purge", check=False)
+    assert done.returncode == 1 and "Go on?" in done.stdout
+    assert Path(elsewhere.settings.keys_dir).is_dir()
+    running = run(["docker", "ps", "--format", "{{.Names}}"]).stdout.split()
+    assert elsewhere.node in running
+
+
+def test_purge_leaves_nothing_of_the_root_and_everything_of_others(
+    elsewhere: Lab, lab: Lab
+) -> None:
+    root = Path(elsewhere.settings.root)
+    before = {
+        path: path.stat().st_mtime_ns for path in Path(lab.settings.store).glob("*/manifest.json")
+    }
+    answer = json.loads(elsewhere.sopslab("down", "--purge", "--yes", "--json").stdout)
+    assert answer["ok"]
+    assert not root.exists()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    listing = run(["docker", "ps", "--all", "--format", "{{.Names}} {{.Image}}"]).stdout
+    assert elsewhere.name not in listing
+    # The images that the other lab runs on are still there, by their names.
+    for container in (lab.node, lab.git_server):
+        image = run(["docker", "inspect", "--format", "{{.Config.Image}}", container]).stdout
+        run(["docker", "image", "inspect", image.strip()])
+    answer = lab.up()
+    assert (answer["changed"], lab.changes(answer)) == (0, [])
+    shutil.rmtree(root, ignore_errors=True)

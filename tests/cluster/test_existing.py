@@ -1,0 +1,160 @@
+"""The provider `existing`: a cluster that somebody made by hand, through the same steps."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.catalog import load_catalog
+from sopslab.errors import Exit
+from tests.cluster.lab import Lab, run, wait_until
+
+CLUSTER = "lab-hand-made"
+CONTEXT = f"kind-{CLUSTER}"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab of provider `existing`, and the cluster that it names, made with stock kind."""
+    folder = tmp_path_factory.mktemp("existing")
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
+    lab = Lab("lab-existing", folder, data)
+    lab.remove()
+    remove_cluster()
+    try:
+        create_cluster(lab, folder, kubeconfig)
+        yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
+
+
+def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
+    image = load_catalog(lab.settings.catalog).node_tag
+    text = "{{json .Config.Labels}}"
+    labels = json.loads(run(["docker", "image", "inspect", "--format", text, image]).stdout)
+    # What this machine needs at all: no second network plugin, either version of cgroup, and no
+    # capability that a container in a container does not have.
+    config = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"disableDefaultCNI": labels["sops-lab.cni"] == "static"},
+        "kubeadmConfigPatches": ["kind: KubeletConfiguration\nfailCgroupV1: false\n"],
+        "containerdConfigPatches": [
+            '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+        ],
+    }
+    (folder / "kind.yaml").write_text(json.dumps(config))
+    run(["docker", "network", "create", CLUSTER])
+    run(
+        [
+            f"{lab.settings.bin_dir}/kind", "create", "cluster", "--quiet", "--name", CLUSTER,
+            "--image", image, "--config", str(folder / "kind.yaml"),
+            "--kubeconfig", str(kubeconfig), "--wait", "120s",
+        ],
+        env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
+    )  # fmt: skip
+
+
+def remove_cluster() -> None:
+    run(["docker", "rm", "--force", "--volumes", f"{CLUSTER}-control-plane"], check=False)
+    run(["docker", "network", "rm", CLUSTER], check=False)
+
+
+def identities(kubectl: list[str], lab: Lab) -> str:
+    """Return what tells a cluster from another, and its node from another."""
+    text = "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}"
+    return run([*kubectl, "get", "nodes,namespaces", "--output", text], env=lab.environment).stdout
+
+
+def users_kubectl(lab: Lab) -> list[str]:
+    """Return the words before every call of kubectl on the cluster by the user's own kubeconfig."""
+    return ["kubectl", "--kubeconfig", str(lab.data["kubeconfig"]), "--context", CONTEXT]
+
+
+def test_a_foreign_flux_is_refused(cluster: Lab) -> None:
+    kubectl = users_kubectl(cluster)
+    run([*kubectl, "create", "namespace", "flux-system"], env=cluster.environment)
+    before = identities(kubectl, cluster)
+    try:
+        answer = cluster.up(check=False)
+        assert answer["code"] == Exit.CLUSTER
+        assert "a Flux that this lab did not install" in answer["problems"][-1]
+        assert identities(kubectl, cluster) == before
+        # Nor is it taken out by the way back.
+        cluster.sopslab("down")
+        assert identities(kubectl, cluster) == before
+    finally:
+        run([*kubectl, "delete", "namespace", "flux-system"], env=cluster.environment)
+
+
+def test_a_context_that_is_not_there_is_refused(cluster: Lab, tmp_path: Path) -> None:
+    wrong = Lab("lab-existing", tmp_path, {**cluster.data, "context": "kind-nowhere"})
+    answer = wrong.up(check=False)
+    assert answer["code"] == Exit.CLUSTER
+    assert "there is no context kind-nowhere" in answer["problems"][-1]
+    wrong.sopslab("down")
+
+
+def test_a_real_cluster_of_the_labs_name_is_refused_by_the_provider_kind(
+    cluster: Lab, tmp_path: Path
+) -> None:
+    namesake = Lab(CLUSTER, tmp_path, {})
+    kubectl = users_kubectl(cluster)
+    before = identities(kubectl, cluster)
+    text = "{{.Id}} {{.State.StartedAt}} {{json .NetworkSettings.Networks}}"
+    container = run(["docker", "inspect", "--format", text, namesake.node]).stdout
+    try:
+        answer = namesake.up(check=False)
+        assert answer["code"] == Exit.CLUSTER
+        assert "this lab did not make" in answer["problems"][0]
+        namesake.sopslab("down")
+        assert identities(kubectl, cluster) == before
+        assert run(["docker", "inspect", "--format", text, namesake.node]).stdout == container
+    finally:
+        namesake.remove()
+
+
+def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_path: Path) -> None:
+    kubectl = users_kubectl(cluster)
+    kubeconfig = Path(str(cluster.data["kubeconfig"]))
+    before, content = identities(kubectl, cluster), kubeconfig.read_bytes()
+
+    def network_is_there() -> bool:
+        return run(["docker", "network", "inspect", cluster.network], check=False).returncode == 0
+
+    def connect() -> None:
+        # As the owner of such a cluster does: it has to reach the lab's Git server.
+        wait_until(network_is_there, "the lab's network is there")
+        run(["docker", "network", "connect", cluster.network, f"{CLUSTER}-control-plane"])
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    answer = cluster.up()
+    thread.join(timeout=60)
+    assert answer["changed"] > 0
+    expected, live = cluster.canary_digests(tmp_path)
+    assert live == expected
+    answer = cluster.up()
+    assert (answer["changed"], cluster.changes(answer)) == (0, [])
+    # A lost kubeconfig of the lab's own is written again: this Flux is the lab's.
+    Path(cluster.settings.lab_kubeconfig).unlink()
+    answer = cluster.up()
+    assert [change.split(": ")[1] for change in cluster.changes(answer)] == [
+        f"Take the context {CONTEXT}"
+    ]
+    run(["docker", "network", "disconnect", cluster.network, f"{CLUSTER}-control-plane"])
+    assert json.loads(cluster.sopslab("down", "--json").stdout)["ok"]
+    assert identities(kubectl, cluster) == before
+    left = run(
+        [*kubectl, "get", "crd,clusterrole,clusterrolebinding", "--output=name"],
+        env=cluster.environment,
+    ).stdout
+    assert "fluxcd" not in left and "flux" not in left
+    assert kubeconfig.read_bytes() == content
+    assert not Path(cluster.settings.lab_kubeconfig).exists()

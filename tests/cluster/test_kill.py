@@ -1,0 +1,141 @@
+"""A run that is ended anywhere: the next one goes on, to the same lab, with the same keys."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sopslab.errors import Exit
+from tests.cluster.interruption import Run
+from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
+from tests.cluster.watching import normal_state
+
+# After how many seconds an operation is killed, and whether with all that it started; one attempt
+# each. Every other operation is killed once, as it starts.
+MOMENTS = {"Begin the kind cluster": [(0.5, True), (3.0, True), (6.0, True), (3.0, False)]}
+
+
+def test_killed_at_every_operation_in_turn_it_ends_as_if_it_never_was(
+    lab: Lab, tmp_path: Path
+) -> None:
+    reference = lab.birth["state"]
+    lab.remove()
+    attempts: Counter[str] = Counter()
+    kills: list[str] = []
+    public: dict[str, str] = {}
+
+    def moments(operation: str) -> list[tuple[float, bool]]:
+        special = [value for part, value in MOMENTS.items() if part in operation]
+        return special[0] if special else [(0.0, len(kills) % 2 == 0)]
+
+    ended = False
+    while not ended:
+        with Run(lab, tmp_path / "output") as attempt:
+            operation = attempt.until_start(lambda name: attempts[name] < len(moments(name)))
+            if operation is None:
+                ended = True
+            else:
+                seconds, group = moments(operation)[attempts[operation]]
+                attempts[operation] += 1
+                kills.append(operation)
+                if not attempt.ends_within(seconds):
+                    attempt.kill(group=group)
+        assert attempt.process.returncode in (0, -signal.SIGKILL), (
+            kills[-3:], attempt.output.read_text()[-3000:],
+        )  # fmt: skip
+        for name, recipient in recipients(lab).items():
+            assert public.setdefault(name, recipient) == recipient
+        assert public.keys() == recipients(lab).keys()
+    assert attempt.process.returncode == 0
+    # Every operation of the deploy was killed, and none of the keys ever changed.
+    assert len(attempts) == sum(len(step) for step in operations(lab).values())
+    assert set(public) == {"learner", "instructor"}
+    answer = lab.up()
+    assert (answer["changed"], lab.changes(answer)) == (0, [])
+    state = normal_state(lab)
+    for part, expected in reference.items():
+        assert state[part] == expected, part
+    commits = run(["git", "rev-list", "--count", "refs/heads/main"], cwd=lab.bare).stdout.strip()
+    assert commits == "1"
+
+
+def recipients(lab: Lab) -> dict[str, str]:
+    """Return the public keys that the identities in the store have now."""
+    keys = sorted(Path(lab.settings.keys_dir).glob("*.agekey"))
+    return {key.stem: lab.recipient(key.stem) for key in keys}
+
+
+def operations(lab: Lab) -> dict[str, list[str]]:
+    """Return the operations of a run by step, from its plan."""
+    from tests.cluster.interruption import plan_of
+
+    found: dict[str, list[str]] = {}
+    for operation in plan_of(lab):
+        step, _, name = operation.partition(" | ")
+        found.setdefault(step, []).append(name)
+    return found
+
+
+@pytest.mark.restores
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)]
+)
+def test_a_signal_stops_the_run_and_leaves_no_process(
+    lab: Lab, number: signal.Signals, code: Exit
+) -> None:
+    # While somebody else holds this lock, a run waits in the middle, with a command of its own.
+    with (Path(lab.settings.lab_dir) / ".cluster.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [SOPSLAB, "up", "--json"],
+            env=lab.base_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            wait_until(
+                lambda: any("flock" in line for line in descendants(process.pid).values()),
+                "the run waits for the lock",
+            )
+            started = descendants(process.pid)
+            assert any("pyinfra" in line for line in started.values())
+            process.send_signal(number)
+            answer, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == code
+    assert "the next `sopslab up` goes on from here" in answer
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in started),
+        "every process of the run is gone",
+        seconds=20,
+    )
+    answer = lab.up()
+    assert (answer["changed"], lab.changes(answer)) == (0, [])
+
+
+def descendants(parent: int) -> dict[int, str]:
+    """Return the processes below `parent`, each with its command line."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                words = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(words[1]), []).append(int(entry.name))
+    found: dict[int, str] = {}
+    waiting = list(children.get(parent, ()))
+    while waiting:
+        pid = waiting.pop()
+        waiting += children.get(pid, ())
+        try:
+            found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found

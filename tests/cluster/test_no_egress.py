@@ -1,0 +1,155 @@
+"""No egress: what comes from the lab's network stays on this machine, and is told so at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.catalog import load_catalog
+from tests.cluster.lab import Lab, as_root, run, wait_until
+
+# A network of our own stands for the world outside (RFC 5737, TEST-NET-3).
+SPACE, OUTER, INNER = "sops-lab-out", "sl-out0", "sl-out1"
+HERE, THERE, PORT = "203.0.113.1", "203.0.113.2", 8080
+URL = f"http://{THERE}:{PORT}/"
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A web server in a network namespace of its own, which this machine routes to."""
+
+    def ip(*arguments: str, check: bool = True) -> None:
+        run(as_root("ip", *arguments), check=check)
+
+    ip("link", "delete", OUTER, check=False)
+    ip("netns", "delete", SPACE, check=False)
+    ip("netns", "add", SPACE)
+    server = None
+    try:
+        ip("link", "add", OUTER, "type", "veth", "peer", "name", INNER, "netns", SPACE)
+        ip("address", "add", f"{HERE}/24", "dev", OUTER)
+        ip("link", "set", OUTER, "up")
+        ip("-n", SPACE, "address", "add", f"{THERE}/24", "dev", INNER)
+        ip("-n", SPACE, "link", "set", "lo", "up")
+        ip("-n", SPACE, "link", "set", INNER, "up")
+        ip("-n", SPACE, "route", "add", "default", "via", HERE)
+        folder = tmp_path_factory.mktemp("outside")
+        (folder / "index.html").write_text("outside\n")
+        server = subprocess.Popen(
+            as_root(
+                "ip", "netns", "exec", SPACE, sys.executable, "-m", "http.server",
+                "--directory", str(folder), str(PORT),
+            ),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(
+            lambda: ask().returncode == 0, "the server outside answers this machine", seconds=20
+        )
+        yield URL
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait(timeout=10)
+        ip("link", "delete", OUTER, check=False)
+        ip("netns", "delete", SPACE, check=False)
+
+
+def ask(*prefix: str) -> subprocess.CompletedProcess[str]:
+    """Ask the server outside, through `prefix`."""
+    return run(
+        [*prefix, "curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "8", URL],
+        check=False,
+    )
+
+
+def assert_rejected(*prefix: str) -> None:
+    """Assert that the server outside is refused to `prefix` at once, not by silence."""
+    started = time.monotonic()
+    done = ask(*prefix)
+    # curl's 7: the connection failed; 28 would be a time-out.
+    assert done.returncode == 7, done.stderr
+    assert time.monotonic() - started < 3
+
+
+def pod_prefix(lab: Lab) -> list[str]:
+    """Return the words that run a command in the network namespace of a pod."""
+    pods = json.loads(
+        run(
+            ["docker", "exec", lab.node, "crictl", "pods", "--label", "app=source-controller",
+             "--state", "Ready", "--output", "json"]
+        ).stdout
+    )  # fmt: skip
+    details = json.loads(
+        run(["docker", "exec", lab.node, "crictl", "inspectp", pods["items"][0]["id"]]).stdout
+    )
+    pid = str(details["info"]["pid"])
+    return ["docker", "exec", lab.node, "nsenter", "--target", pid, "--net"]
+
+
+@pytest.mark.restores
+def test_a_container_on_another_network_reaches_the_world_outside(lab: Lab, outside: str) -> None:
+    image = load_catalog(lab.settings.catalog).git_tag
+    code = f"import urllib.request; print(urllib.request.urlopen('{URL}', timeout=8).read())"
+    done = run(["docker", "run", "--rm", "--entrypoint", "python3", image, "-c", code])
+    assert "outside" in done.stdout
+
+
+@pytest.mark.restores
+def test_the_node_does_not(lab: Lab, outside: str) -> None:
+    assert_rejected("docker", "exec", lab.node)
+
+
+@pytest.mark.restores
+def test_a_pod_does_not(lab: Lab, outside: str) -> None:
+    prefix = pod_prefix(lab)
+    # That the pod's network works at all, is seen by its own service.
+    address = lab.kubectl(
+        "-n", "flux-system", "get", "service", "source-controller", "-o",
+        "jsonpath={.spec.clusterIP}",
+    )  # fmt: skip
+    inside = run(
+        [*prefix, "curl", "--silent", "--max-time", "8", "--output", "/dev/null",
+         "--write-out", "%{http_code}", f"http://{address}/"],
+        check=False,
+    )  # fmt: skip
+    assert inside.stdout != "000"
+    assert_rejected(*prefix)
+
+
+@pytest.mark.restores
+def test_without_the_rule_the_node_would_reach_it(lab: Lab, outside: str) -> None:
+    (reject,) = [rule for rule in lab.rules() if "REJECT" in rule]
+    run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
+    try:
+        assert "outside" in ask("docker", "exec", lab.node).stdout
+    finally:
+        lab.up()
+    assert_rejected("docker", "exec", lab.node)
+
+
+@pytest.mark.restores
+def test_a_service_address_without_endpoints_does_not_leave_the_machine(
+    lab: Lab, outside: str, tmp_path: Path
+) -> None:
+    capture = run(
+        ["docker", "exec", lab.node, "curl", "--silent", "--max-time", "8", "http://10.96.77.77/"],
+        check=False,
+    )
+    assert capture.returncode == 7
+
+
+@pytest.mark.restores
+def test_the_name_of_an_outside_host_is_answered_quickly(lab: Lab) -> None:
+    for container, words in (
+        (lab.node, ["getent", "hosts", "outside.example.org"]),
+        (lab.git_server, ["getent", "hosts", "outside.example.org"]),
+    ):
+        started = time.monotonic()
+        run(["docker", "exec", container, *words], check=False)
+        assert time.monotonic() - started < 5

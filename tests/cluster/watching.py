@@ -1,0 +1,131 @@
+"""What tests see of a lab from outside: its state without what is random, and running commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from tests.cluster.lab import Lab, run
+
+# Kinds whose objects come and go by themselves, or are named by chance.
+_PASSING = re.compile(
+    r"events(\.events\.k8s\.io)?|endpoints|endpointslices\..*|leases\..*|ipaddresses\..*"
+    r"|certificatesigningrequests\..*|componentstatuses|.*\.metrics\.k8s\.io"
+)
+_CHANCE = [
+    (re.compile(r"^(Pod/.*)-[a-z0-9]{5}$"), r"\1-*"),
+    (re.compile(r"^(Secret/kube-system/bootstrap-token)-[a-z0-9]{6}$"), r"\1-*"),
+]
+# Below these folders git, pre-commit and the log name files by content or time.
+_OPAQUE = re.compile(r"log|pre-commit|observed\.git|platform/\.git|work/\.git|.*\.git")
+_FOREIGN = """apiVersion: v1
+kind: Config
+current-context: production
+clusters: [{{name: production, cluster: {{server: "https://127.0.0.1:1", {more}}}}}]
+users: [{{name: admin, user: {{token: not-a-real-token}}}}]
+contexts: [{{name: production, context: {{cluster: production, user: admin}}}}]
+"""
+
+
+def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
+    """Write a ~/.kube/config and a file for KUBECONFIG of another cluster; return their content."""
+    default, named = home / ".kube" / "config", home / "production"
+    default.parent.mkdir(parents=True)
+    default.write_text(_FOREIGN.format(more="insecure-skip-tls-verify: true"))
+    named.write_text(_FOREIGN.format(more="tls-server-name: production"))
+    return {path: path.read_bytes() for path in (default, named)}
+
+
+class CommandLines:
+    """The command lines of all processes of the machine, looked at again and again."""
+
+    def __init__(self) -> None:
+        self.lines: set[bytes] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> CommandLines:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.03):
+            for process in Path("/proc").iterdir():
+                if process.name.isdigit():
+                    with contextlib.suppress(OSError):
+                        self.lines.add((process / "cmdline").read_bytes())
+
+
+def normal_state(lab: Lab) -> dict[str, set[str]]:
+    """Return the lab as names and modes, without what differs between two equal labs.
+
+    Flux is given the time to have everything ready first.
+    """
+    lab.kubectl(
+        "-n", "flux-system", "wait", "--for=condition=Ready", "--timeout=90s",
+        "kustomizations.kustomize.toolkit.fluxcd.io,gitrepositories.source.toolkit.fluxcd.io,"
+        "receivers.notification.toolkit.fluxcd.io", "--all",
+    )  # fmt: skip
+    lab.kubectl("wait", "--for=condition=Available", "--timeout=90s", "deployments", "--all", "-A")
+    return {
+        "containers": _containers(lab),
+        "rules": set(lab.rules()),
+        "objects": _objects(lab),
+        "files": _files(Path(lab.settings.lab_dir)),
+        "platform": _tree(lab.bare.parents[1] / "platform.git"),
+        "repository": {line.split("\t")[1] for line in _tree(lab.bare)},
+    }
+
+
+def _containers(lab: Lab) -> set[str]:
+    text = '{{.Names}} {{.Image}} {{.State}} {{.Networks}} {{.Label "sops-lab.config"}}'
+    return set(
+        run(
+            ["docker", "ps", "--all", "--filter", f"network={lab.network}", "--format", text]
+        ).stdout.splitlines()
+    )
+
+
+def _objects(lab: Lab) -> set[str]:
+    kinds = [
+        kind
+        for kind in lab.kubectl("api-resources", "--verbs=list", "--output=name").split()
+        if not _PASSING.fullmatch(kind)
+    ]
+    listing = lab.kubectl(
+        "get", ",".join(kinds), "--all-namespaces", "--output",
+        r'jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}{"\n"}{end}',
+    )  # fmt: skip
+    found = set()
+    for line in listing.splitlines():
+        for pattern, replacement in _CHANCE:
+            line = pattern.sub(replacement, line)
+        found.add(line)
+    return found
+
+
+def _files(top: Path) -> set[str]:
+    found = set()
+    for folder, folders, files in os.walk(top):
+        relative = Path(folder).relative_to(top)
+        for name in folders + files:
+            path = relative / name
+            mode = stat.S_IMODE((top / path).lstat().st_mode)
+            found.add(f"{path} {mode:o}")
+        folders[:] = [name for name in folders if not _OPAQUE.fullmatch(str(relative / name))]
+    return found
+
+
+def _tree(repository: Path) -> set[str]:
+    return set(run(["git", "ls-tree", "-r", "refs/heads/main"], cwd=repository).stdout.splitlines())

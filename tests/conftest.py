@@ -1,0 +1,54 @@
+"""What every test may use. Nothing here imports pyinfra: the cluster's tests must not."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.layout import PROJECT
+from sopslab.settings import Settings, load_settings
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program, from SOPSLAB_TOOLS or PATH; without it the test fails."""
+    places = os.pathsep.join(filter(None, (os.environ.get("SOPSLAB_TOOLS"), os.environ["PATH"])))
+    found = shutil.which(name, path=places)
+    if found is None:
+        pytest.fail(f"{name} is needed: put it into PATH or set SOPSLAB_TOOLS to its directory")
+    return found
+
+
+@pytest.fixture
+def lab_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return the defaults of every lab, under a root of this test, with changes."""
+    for name in ("SOPSLAB_LAB", "SOPSLAB_ROOT", "SOPSLAB_FILE", "SOPSLAB_GIT_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
+    data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
+    return lambda **changes: {**data, "root": str(tmp_path / "root"), **changes}
+
+
+@pytest.fixture
+def lab(lab_data: Callable[..., dict[str, Any]]) -> Callable[..., Settings]:
+    """Return the settings of a lab under a root of this test, with changes."""
+    return lambda **changes: load_settings(lab_data(**changes))
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Callable[..., Path]:
+    """Link real tools into the bin directory of the lab's root."""
+
+    def link(*names: str) -> Path:
+        folder = tmp_path / "root" / "bin"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / name).symlink_to(find_tool(name))
+        return folder
+
+    return link

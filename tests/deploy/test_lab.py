@@ -1,0 +1,578 @@
+"""The whole deploys on a host that only answers: what is run on a bare, a complete and a drifted
+machine, in which order, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.archive import digest
+from sopslab.catalog import load_catalog
+from sopslab.errors import Exit
+from sopslab.facts.age import Identity
+from sopslab.facts.docker import Container, DockerEngine, Network
+from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
+from sopslab.facts.git import BareRepositories, CommitNote, GitUsers, RemoteHead, WorkingCopy
+from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.kind import KindCluster
+from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
+from sopslab.facts.lab import LabData
+from sopslab.facts.tree import TreeDigest
+from sopslab.layout import KUSTOMIZATION, NAMESPACE, PROJECT, TEMPLATES
+from sopslab.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.render import render_tree
+from sopslab.settings import FLUX, INSTRUCTOR, Settings, load_settings
+from tasks.flux import platform_files
+from tasks.git import policy_package, server_configuration
+from tasks.host import COMMANDS, LIMITS, sysctl_record
+from tests.fake import Answers, Run, fact_text
+
+DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "teardown.py"
+# The part by which the one command that looks at the store is recognised.
+STORE = "…find store -mindepth 2"
+MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
+MACHINE = """uid=0
+gid=0
+user=root
+machine=x86_64
+cpus=2
+memory_kib=8000000
+disk_kib=50000000
+writable=1
+cgroup=2
+systemd=0
+bounding=000001ffffffffff
+last_capability=40
+inotify_instances=8192
+inotify_watches=524288
+sudo=0
+apt=1"""
+
+Data = Callable[..., dict[str, Any]]
+
+
+def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = ()) -> Answers:
+    """Return what a machine says of itself."""
+    lacks = "".join(f"\nmissing={command}" for command in missing)
+    return Answers(
+        {
+            fact_text(Machine, root=settings.root, commands=[]): text,
+            fact_text(Machine, root="/", commands=[]): text,
+            fact_text(Machine, root="/", commands=list(COMMANDS)): text + lacks,
+            fact_text(IsRoot): "0",
+        }
+    )
+
+
+def bare(settings: Settings) -> Answers:
+    """Return the answers of a machine that has nothing but its distribution."""
+    text = MACHINE
+    for low in ("inotify_instances=8192", "inotify_watches=524288"):
+        text = text.replace(low, f"{low.split('=')[0]}=8")
+    text = text.replace("bounding=000001ffffffffff", "bounding=00000000a80425fb")
+    answers = machine(settings, text, tuple(COMMANDS))
+    answers[fact_text(DockerEngine)] = "absent"
+    answers[STORE] = "arch\tx86_64"
+    made = {
+        fact_text(Identity, settings=settings, key=key): f"recorded age1{key}\nrecipient age1{key}"
+        for key in (INSTRUCTOR, settings.learner.id)
+    }
+    return Answers(answers, effects={"age-keygen -o": made})
+
+
+def filled_store(settings: Settings) -> str:
+    """Return what a machine with a filled store says of it."""
+    catalog = load_catalog(settings.catalog)
+    stat, total = "755 5 1.0 1.0 7", "5" * 64
+    lines = ["arch\tx86_64", "source:modules"]
+    for role in ("git", "node"):
+        image = catalog.image(role, "modules", "amd64")  # type: ignore[arg-type]
+        labels = {"sops-lab.recipe": image.recipe}
+        lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
+    for entry in catalog.entries("modules", "amd64").values():
+        files = entry.files or ("files/one",)
+        manifest = {**entry.manifest, "files": dict.fromkeys(files, total)}
+        lines.append(f"store/{entry.key}/manifest.json:{json.dumps(manifest)}")
+        for file in files:
+            lines.append(f"store/{entry.key}/stamp:{file}\t{stat}")
+            lines.append(f"file\t{entry.key}/{file}\t{stat}")
+    for tool, path in catalog.tools("modules", "amd64").items():
+        lines.append(f"link\t{tool}\t../store/{path}")
+    return "\n".join(lines)
+
+
+def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
+    return json.dumps(
+        [
+            {
+                "State": {"Running": running},
+                "Config": {"Labels": {"sops-lab.config": mark}},
+                "NetworkSettings": {"Networks": {network_name(settings.lab): {}}},
+            }
+        ]
+    )
+
+
+def nodes(settings: Settings, status: str = "running", recorded: str = "n1") -> str:
+    networks = {network_name(settings.lab): {}}
+    return "\n".join(
+        json.dumps(line)
+        for line in (
+            {"network": network_name(settings.lab)},
+            {"id": "n1", "status": status, "networks": networks},
+            {"recorded": recorded},
+        )
+    )
+
+
+def network(settings: Settings) -> str:
+    return json.dumps([{"Labels": {"sops-lab.root": settings.root}}])
+
+
+def rules(settings: Settings) -> str:
+    bridge = bridge_name(settings.lab)
+    return f"""-N DOCKER-USER
+-A DOCKER-USER -i {bridge} -p udp -m udp --dport 53 -j RETURN
+-A DOCKER-USER -i {bridge} -p tcp -m tcp --dport 53 -j RETURN
+-A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable"""
+
+
+class Facts:
+    """The commands of the facts that the deploys ask, by what they are about."""
+
+    def __init__(self, settings: Settings) -> None:
+        s, learner = settings, settings.learner.id
+        canary = canary_arguments(s, learner, KUSTOMIZATION, NAMESPACE)
+        credentials = f"{s.git_dir}/credentials/{FLUX}"
+
+        def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
+            return fact_text(
+                SecretMatches,
+                settings=s,
+                namespace="flux-system",
+                secret=name,
+                entries=entries,
+                labels={key.replace("_", "/"): value for key, value in labels.items()},
+            )
+
+        self.listeners = fact_text(Listeners, ports=[s.git_port])
+        self.engine = fact_text(DockerEngine)
+        self.network = fact_text(Network, target=network_name(s.lab))
+        self.rules = fact_text(FirewallRules)
+        self.cluster = fact_text(KindCluster, settings=s)
+        self.patches = fact_text(TreeDigest, path=s.kubeadm_patches)
+        self.users = fact_text(GitUsers, settings=s)
+        self.repositories = fact_text(
+            BareRepositories, settings=s, repositories=["platform", s.learner_repository]
+        )
+        self.configuration = fact_text(TreeDigest, path=f"{s.git_dir}/etc")
+        self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
+        self.server = fact_text(Container, target=git_server_name(s.lab))
+        self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
+        self.learner = fact_text(Identity, settings=s, key=learner)
+        self.decryption = fact_text(DecryptionKey, settings=s)
+        self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
+        self.work = fact_text(WorkingCopy, path=s.work_dir)
+        self.note = fact_text(CommitNote, path=s.platform_dir)
+        self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
+        self.components = fact_text(
+            ManifestDrift, settings=s, path=f"{s.manifests_dir}/components.yaml"
+        )
+        self.sync = fact_text(ManifestDrift, settings=s, path=f"{s.manifests_dir}/sync.yaml")
+        self.credentials = secret(
+            "flux-system",
+            {"username": f"{credentials}/username", "password": f"{credentials}/password"},
+        )
+        self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
+        self.canary = fact_text(Canary, settings=s, arguments=list(canary))
+        self.data = fact_text(LabData, settings=s)
+
+
+def complete(settings: Settings) -> Answers:
+    """Return the answers of a machine whose lab is as it should be.
+
+    Only the label of the Git server is not known yet: `finished` asks the deploy for it.
+    """
+    facts, answers = Facts(settings), machine(settings)
+    key = "recorded age1{0}\nrecipient age1{0}"
+    answers |= {
+        facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
+        facts.engine: "answers 28.5.1 runc",
+        STORE: filled_store(settings),
+        facts.network: network(settings),
+        facts.rules: rules(settings),
+        facts.cluster: nodes(settings),
+        facts.patches: digest(render_tree(TEMPLATES / "kubeadm", {})),
+        facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
+        facts.repositories: f"platform\n{settings.learner_repository}",
+        facts.configuration: digest(server_configuration(settings)),
+        facts.policy: digest(policy_package()),
+        facts.server: container(settings),
+        facts.instructor: key.format(INSTRUCTOR),
+        facts.learner: key.format("learner"),
+        facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
+        facts.head: "0123456789abcdef0123456789abcdef01234567",
+        facts.work: "looked",
+        facts.note: digest(platform_files(settings)),
+        facts.manifests: "5" * 64,
+        facts.components: "compared",
+        facts.sync: "compared",
+        facts.credentials: "same",
+        facts.token: "same",
+        facts.canary: "proven",
+        facts.data: "there",
+    }
+    return answers
+
+
+@pytest.fixture
+def finished(lab_data: Data) -> Callable[..., tuple[Settings, Answers]]:
+    """Return a lab and the answers of the machine on which it is complete."""
+
+    def build(**changes: Any) -> tuple[Settings, Answers]:
+        data = lab_data(**changes)
+        settings = load_settings(data)
+        answers = complete(settings)
+        run = Run(DEPLOY, data, Answers(answers))
+        assert run.changed == [f"Git | Serve at {settings.git_base_url}"]
+        (mark,) = {found[1] for command in run.commands if (found := MARK.search(command))}
+        answers[Facts(settings).server] = container(settings, mark)
+        return settings, answers
+
+    return build
+
+
+def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
+    data = lab_data()
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    assert not run.failed
+    steps = [event["operation"].split(" | ")[0] for event in run.events if event["event"] == "end"]
+    assert list(dict.fromkeys(steps)) == [
+        *("Host", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
+        *("Cluster", "Flux", "Canary"),
+    ]
+    idle = {
+        "Host | Check the machine",
+        # Nothing is cached yet, nothing was stopped, and a fake cluster is not coming up.
+        "Artifacts | Remove the build caches",
+        "Network | Start a node that was stopped",
+        "Platform | Start the controllers while the cluster comes up",
+    }
+    assert set(run.unchanged) == idle
+    order = [name.split(" | ")[1] for name in run.changed]
+    awaited = [
+        *("Install what is missing", "Start Docker", "Choose the source"),
+        *("Link the tools", "Create the network sops-lab-lab", "Begin the kind cluster lab"),
+        *("Make passwords", "Serve at http://127.0.0.1:8418", "Make the instructor's identity"),
+        *("Fill the repository learner/lab", "Clone the learner's working copy"),
+        *("Lay out the platform repository", "Create the kind cluster lab"),
+        *("Apply the controllers", "Give the cluster the key sops-age"),
+        *("Apply the sources and Kustomizations", "Wait for Flux to decrypt lab-canary"),
+    ]
+    assert [name for name in order if name in awaited] == awaited
+
+
+def test_no_step_on_a_bare_machine_refuses(lab_data: Data) -> None:
+    data = lab_data()
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    assert [command for command in run.commands if ">&2; exit 1' sops-lab" in command] == []
+
+
+def test_a_complete_machine_is_only_looked_at(
+    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    settings, answers = finished()
+    run = Run(DEPLOY, lab_data(), answers)
+    assert run.changed == []
+    assert not run.failed
+    known = set(answers) - {STORE}
+    unknown = [
+        command
+        for command in run.commands
+        if command not in known and STORE[1:] not in command and "cluster.lock" not in command
+    ]
+    assert unknown == []
+    assert len(run.unchanged) == len([e for e in run.events if e["event"] == "end"]) > 35
+    assert Facts(settings).canary in run.commands
+
+
+Drift = Callable[[Facts, Settings], dict[str, str]]
+# What has drifted: the answer that shows it, the operations that change something, and the notes.
+DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
+    "a-deleted-key": (
+        lambda f, s: {f.decryption: ""},
+        {"Flux | Give the cluster the key sops-age": []},
+    ),
+    "a-key-under-a-wrong-entry": (
+        lambda f, s: {f.decryption: "present\nentry key\nwatch Enabled"},
+        {
+            "Flux | Give the cluster the key sops-age": [
+                "sops-age was unusable: it lacks the entry age.agekey (it has: key); "
+                "Flux reads what ends in .agekey"
+            ]
+        },
+    ),
+    "a-lockdown-flag-removed": (
+        lambda f, s: {
+            f.components: "compared\napps.v1.Deployment.flux-system.kustomize-controller"
+        },
+        {
+            "Flux | Apply the controllers": [
+                "differed: apps.v1.Deployment.flux-system.kustomize-controller"
+            ]
+        },
+    ),
+    "a-deleted-namespace": (
+        lambda f, s: {f.sync: "compared\nv1.Namespace..develop"},
+        {"Flux | Apply the sources and Kustomizations": ["differed: v1.Namespace..develop"]},
+    ),
+    "revoked-credentials": (
+        lambda f, s: {f.credentials: ""},
+        {"Flux | Give Flux its Git credentials": []},
+    ),
+    "a-deleted-receiver-token": (
+        lambda f, s: {f.token: ""},
+        {"Flux | Share a token with the Git server's hook": []},
+    ),
+    "a-stopped-node": (
+        lambda f, s: {f.cluster: nodes(s, "exited")},
+        {"Network | Start a node that was stopped": ["the node container was exited"]},
+    ),
+    "a-paused-node": (
+        lambda f, s: {f.cluster: nodes(s, "paused")},
+        {"Network | Start a node that was stopped": ["the node container was paused"]},
+    ),
+    "a-half-made-cluster": (
+        lambda f, s: {f.cluster: nodes(s, recorded="n0")},
+        {
+            "Network | Begin the kind cluster lab": ["the cluster was half-made and is made anew"],
+            "Cluster | Create the kind cluster lab": ["the first attempt failed"],
+        },
+    ),
+    "a-stopped-git-server": (
+        lambda f, s: {f.server: container(s, running=False)},
+        {"Git | Serve at http://127.0.0.1:8418": ["the Git server was stopped"]},
+    ),
+    "a-missing-user": (
+        lambda f, s: {f.users: f"{FLUX}\n{INSTRUCTOR}"},
+        {"Git | Make passwords": ["passwords for learner"]},
+    ),
+    "an-older-policy": (
+        lambda f, s: {f.policy: "6" * 64},
+        {"Git | Deliver the policy of the pre-receive hook": []},
+    ),
+    "lost-firewall-rules": (
+        lambda f, s: {f.rules: "-N DOCKER-USER"},
+        {"Network | Keep the network's traffic on this machine": []},
+    ),
+    "a-removed-commit-hook": (
+        lambda f, s: {f.work: "looked\nhooks"},
+        {"Learners | Clone the learner's working copy": ["missing: hooks"]},
+    ),
+    "an-older-platform": (
+        lambda f, s: {f.note: "6" * 64},
+        {"Platform | Lay out the platform repository": []},
+    ),
+    "a-lost-canary": (
+        lambda f, s: {f.canary: ""},
+        {"Canary | Wait for Flux to decrypt lab-canary": []},
+    ),
+    "a-tool-removed": (
+        lambda f, s: {
+            STORE: "\n".join(
+                line for line in filled_store(s).splitlines() if "link\tsops\t" not in line
+            )
+        },
+        {"Artifacts | Link the tools": []},
+    ),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_one_drift_changes_what_repairs_it_and_nothing_else(
+    drift: str, finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    cause, expected = DRIFTS[drift]
+    settings, answers = finished()
+    answers.update(cause(Facts(settings), settings))
+    run = Run(DEPLOY, lab_data(), answers)
+    assert run.changed == list(expected)
+    for operation, notes in expected.items():
+        assert run.notes(operation) == notes
+
+
+# What must stop a run: the answer, the operation that refuses, and a part of what is run then.
+STOPS: dict[str, tuple[Drift, str, str]] = {
+    "a-foreign-cluster": (
+        lambda f, s: {f.cluster: nodes(s).replace(network_name(s.lab) + '": {}', 'kind": {}')},
+        "Network | Begin the kind cluster lab",
+        "there is a kind cluster lab that this lab did not make; it is left alone",
+    ),
+    "another-key-in-the-cluster": (
+        lambda f, s: {f.decryption: "present\nwatch Enabled\nrecipient age1other"},
+        "Keys | Make the identity of the environment",
+        "the store has age1learner, the cluster has age1other",
+    ),
+    "a-lost-key": (
+        lambda f, s: {f.learner: "recorded age1learner", f.decryption: ""},
+        "Keys | Make the identity of the environment",
+        "is gone, and it was age1learner: restore it from your backup",
+    ),
+    "a-taken-port": (
+        lambda f, s: {f.listeners: "8418=another program"},
+        "Host | Check the machine",
+        "port 8418 is taken by another program",
+    ),
+    "a-foreign-network": (
+        lambda f, s: {f.network: json.dumps([{"Labels": {"sops-lab.root": "/other"}}])},
+        "Network | Create the network sops-lab-lab",
+        "belongs to another lab (/other)",
+    ),
+    "docker-forbidden": (
+        lambda f, s: {f.engine: "forbidden"},
+        "Host | Start Docker",
+        "Docker is running, but root may not use it",
+    ),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_refusal_ends_the_run_before_anything_else_is_touched(
+    stop: str, finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    cause, operation, sentence = STOPS[stop]
+    settings, answers = finished()
+    answers.update(cause(Facts(settings), settings))
+    run = Run(DEPLOY, lab_data(), Answers(answers, failures={">&2; exit 1' sops-lab": "refused"}))
+    assert run.failed
+    assert run.changed == []
+    assert sentence in run.commands[-1]
+    assert run.events[-2]["operation"] == operation
+
+
+def test_a_failed_command_ends_the_run_at_its_operation(lab_data: Data) -> None:
+    data = lab_data()
+    answers = bare(load_settings(data))
+    answers = Answers(answers, failures={"apt-get install": "E: unable to locate package"})
+    run = Run(DEPLOY, data, answers)
+    assert run.failed
+    assert run.changed == []
+    assert "apt-get install" in run.commands[-1]
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_nothing_is_taken_down_where_nothing_is(lab_data: Data, purge: bool) -> None:
+    data = lab_data(purge=purge)
+    run = Run(TEARDOWN, data, machine(load_settings(data)))
+    assert run.changed == []
+    assert not run.failed
+    assert len(run.unchanged) == 6 + purge
+
+
+def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
+    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    settings, answers = finished()
+    for key in LIMITS:
+        answers[fact_text(RecordedValue, path=sysctl_record(settings, key))] = "64"
+    run = Run(TEARDOWN, lab_data(), answers)
+    assert run.changed == [
+        "Cluster | Delete the kind cluster lab",
+        "Git | Remove the Git server",
+        "Host | Remove the network",
+        "Host | Remove the network's firewall rules",
+        *(f"Host | Restore {key}" for key in LIMITS),
+    ]
+    removed = "\n".join(command for command in run.commands if "rm " in command)
+    for kept in (settings.keys_dir, settings.git_dir, settings.work_dir, settings.store):
+        assert kept not in removed
+
+
+def test_a_purge_comes_last(
+    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    _settings, answers = finished()
+    run = Run(TEARDOWN, lab_data(purge=True), answers)
+    assert run.changed[-1] == "Purge | Remove keys, Git data and working copy"
+
+
+def test_a_half_made_lab_is_taken_down(
+    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    settings, answers = finished()
+    facts = Facts(settings)
+    half = {name: answers[name] for name in (facts.network, facts.rules)}
+    half[facts.cluster] = nodes(settings, "created", recorded="")
+    run = Run(TEARDOWN, lab_data(), Answers({**machine(settings), **half}))
+    assert run.changed == [
+        "Cluster | Delete the kind cluster lab",
+        "Host | Remove the network",
+        "Host | Remove the network's firewall rules",
+    ]
+
+
+def test_what_is_not_ours_is_not_taken_down(
+    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+) -> None:
+    settings, answers = finished()
+    facts = Facts(settings)
+    name = network_name(settings.lab)
+    answers[facts.cluster] = nodes(settings).replace(f'"{name}": {{}}', '"kind": {}')
+    answers[facts.server] = container(settings).replace(name, "bridge")
+    answers[facts.network] = json.dumps([{"Labels": {"sops-lab.root": "/other"}}])
+    answers[facts.rules] = rules(load_settings(lab_data(lab="other")))
+    assert Run(TEARDOWN, lab_data(), answers).changed == []
+
+
+@pytest.mark.parametrize("deploy", [DEPLOY, TEARDOWN], ids=["deploy", "teardown"])
+def test_a_second_lab_touches_nothing_of_the_first(deploy: Path, lab_data: Data) -> None:
+    first, data = load_settings(lab_data()), lab_data(lab="second", git_port=8419)
+    second = load_settings(data)
+    answers = complete(first)
+    if deploy == TEARDOWN:
+        answers |= complete(second)
+    # The second lab finds the first one's rules and containers; its own are not there.
+    answers |= machine(second)
+    answers[STORE] = filled_store(second)
+    run = Run(deploy, data, Answers(answers))
+    assert run.changed
+    names = {
+        first.lab_dir,
+        node_name(first.lab),
+        git_server_name(first.lab),
+        network_name(first.lab),
+        bridge_name(first.lab),
+        "127.0.0.1:8418",
+    }
+    touched = [
+        (name, command)
+        for name in names
+        for command in run.commands
+        if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", command)
+    ]
+    assert touched == []
+
+
+def test_secrets_are_in_no_command(lab_data: Data) -> None:
+    data = lab_data(
+        git_url="https://git.example", git_username="ada", git_password="hidden-password"
+    )
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    assert "Git | Store the account of flux" in run.changed
+    assert not [command for command in run.commands if "hidden-password" in command]
+
+
+@pytest.mark.parametrize("deploy", [DEPLOY, TEARDOWN], ids=["deploy", "teardown"])
+@pytest.mark.parametrize("provider", ["kind", "existing"])
+def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data) -> None:
+    given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
+    data = lab_data(cluster_provider=provider, purge=True, **given)
+    run = Run(deploy, data, bare(load_settings(data)))
+    (plan,) = [event for event in run.events if event["event"] == "plan"]
+    steps = {name.split(" | ")[0].upper() for name in plan["operations"]}
+    assert steps - {"PURGE"} <= set(Exit.__members__)

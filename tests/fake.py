@@ -1,0 +1,173 @@
+"""Hosts for tests: one that is this machine, and one that only answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import runpy
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Config, FactBase, Inventory, State, StringCommand
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.facts import get_fact
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_ops
+from pyinfra.api.state import StateStage
+from pyinfra.connectors.base import DataMeta
+from pyinfra.connectors.fake import FakeConnector
+from pyinfra.context import ctx_host, ctx_state
+
+from sopslab import journal, session
+from sopslab.layout import PROJECT
+
+
+def text_of(command: StringCommand) -> str:
+    """Return the shell script that a command runs."""
+    words = shlex.split(command.get_raw_value())
+    return words[words.index("-euc") + 1]
+
+
+def arguments_of(command: StringCommand) -> list[str]:
+    """Return what the script of a command gets as `$1`, `$2`, …"""
+    words = shlex.split(command.get_raw_value())
+    return words[words.index("-euc") + 3 :]
+
+
+def local_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
+    """Return a fact about this machine, read by pyinfra's own @local."""
+    state = State(Inventory((["@local"], {})), Config())
+    host = state.inventory.get_host("@local")
+    state.set_stage(StateStage.Connect)
+    connect_all(state)
+    state.set_stage(StateStage.Prepare)
+    with ctx_state.use(state), ctx_host.use(host):
+        value = get_fact(state, host, fact, kwargs=arguments)
+    assert not state.failed_hosts, f"{fact.__name__} could not be read"
+    return value
+
+
+class Answers(dict[str, str]):
+    """What a fake host says to each command: exactly the text of the command, to its output.
+
+    + effects: part of a command, to the answers that hold once such a command was run
+    + failures: part of a command, to what it says while it fails
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, str],
+        effects: Mapping[str, Mapping[str, str]] | None = None,
+        failures: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(answers)
+        self.commands: list[str] = []
+        self._effects = dict(effects or {})
+        self._failures = dict(failures or {})
+
+    def __bool__(self) -> bool:
+        return True
+
+    def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        """Answer the last command; the connector asks for all answers and takes the first."""
+        command = self.commands[-1]
+        for part, stderr in self._failures.items():
+            if part in command:
+                yield "", {"success": False, "stderr": stderr}
+                return
+        # `store` is asked in one long command; which images it names does not matter here.
+        part = next((key for key in self if key.startswith("…") and key[1:] in command), command)
+        yield "", self.get(part, "")
+        for part, answers in self._effects.items():
+            if part in command:
+                self.update(answers)
+
+
+class Run:
+    """What a deploy file did on a host that answers.
+
+    `changed` and `unchanged` are the names of its operations, in order, `commands` all that was
+    run, facts included; `events` is the journal.
+    """
+
+    def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as events:
+            patch.setenv(journal.DESCRIPTOR, str(events.fileno()))
+            patch.setattr(session, "_followed", set())
+            patch.setattr(journal.Journal, "_planned", False)
+            patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))
+            patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))
+            patch.setitem(FakeConnector.data_meta, "fake_delay_jitter", DataMeta("", 0))
+            self._run(deploy, data, answers)
+            # What the journal registered for the end of an aborted run has no reader later.
+            patch.setattr(journal.Journal, "_started", None)
+            events.seek(0)
+            self.events = [json.loads(line) for line in events]
+
+    def _run(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
+        inventory = Inventory(([("@fake/seat", dict(data))], {}))
+        state = State(inventory, Config(), check_for_changes=False)
+        state.cwd = str(PROJECT)
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        host = inventory.get_host("@fake/seat")
+        answers.commands = self.commands = host.connector.executed_commands
+        state.set_stage(StateStage.Prepare)
+        with ctx_state.use(state), ctx_host.use(host):
+            runpy.run_path(str(deploy))
+        state.set_stage(StateStage.Execute)
+        self.failed = False
+        try:
+            run_ops(state)
+        except PyinfraError:
+            self.failed = True
+        self.changed: list[str] = []
+        self.unchanged: list[str] = []
+        for key in state.get_op_order():
+            meta = state.ops[host][key].operation_meta
+            if meta.is_complete():
+                names = self.changed if meta.did_change() else self.unchanged
+                names.append(min(state.op_meta[key].names))
+        state.set_stage(StateStage.Disconnect)
+        disconnect_all(state)
+
+    def notes(self, operation: str) -> list[str]:
+        """Return what an operation said of itself in the journal."""
+        (event,) = [
+            event
+            for event in self.events
+            if event["event"] == "end" and event["operation"] == operation
+        ]
+        return list(event["notes"])
+
+
+def fact_text(fact: type[FactBase[Any]], **arguments: Any) -> str:
+    """Return the text of a fact's command, by which a fake host recognises it."""
+    command: Callable[..., StringCommand] = fact().command  # type: ignore[assignment]
+    return str(command(**arguments))
+
+
+class Applied:
+    """What an operation did to this machine, run by pyinfra's own @local."""
+
+    def __init__(self, operation: Callable[..., Any], **arguments: Any) -> None:
+        state = State(Inventory((["@local"], {})), Config(), check_for_changes=False)
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        state.set_stage(StateStage.Prepare)
+        meta = add_op(state, operation, name="Do it", **arguments)[
+            state.inventory.get_host("@local")
+        ]
+        state.set_stage(StateStage.Execute)
+        # Without a host left pyinfra raises: what went wrong is in the operation's meta.
+        with contextlib.suppress(PyinfraError):
+            run_ops(state)
+        self.failed = meta.did_error()
+        self.changed = meta.did_change()
+        self.stdout = meta.stdout
+        self.stderr = meta.stderr

@@ -1,0 +1,206 @@
+"""Facts whose commands do no harm, read from this machine and from folders made for it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.facts.git import AccountMatches, BareRepositories, CommitNote, GitUsers, WorkingCopy
+from sopslab.facts.host import IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.lab import LabData
+from sopslab.settings import Settings
+from tests.fake import local_fact
+
+GIT = {
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@lab.example",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@lab.example",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={**os.environ, **GIT},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
+    machine = local_fact(Machine, root=str(tmp_path), commands=["sh", "no-such-command"])
+    assert machine.uid == os.getuid()
+    assert machine.user == pwd.getpwuid(os.getuid()).pw_name
+    assert machine.machine == os.uname().machine
+    assert machine.cpus == len(os.sched_getaffinity(0))
+    assert machine.missing == ("no-such-command",)
+    assert 0 < machine.disk_kib <= shutil.disk_usage(tmp_path).total // 1024
+    assert machine.memory_kib > 0
+    assert machine.cgroup in {1, 2}
+    assert machine.writable
+
+
+def test_a_root_that_does_not_exist_yet_has_the_disk_of_its_parent(tmp_path: Path) -> None:
+    machine = local_fact(Machine, root=str(tmp_path / "Über eins" / "two"), commands=[])
+    assert machine.disk_kib > 0
+    assert machine.writable
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_root_on_a_read_only_file_system_is_not_writable() -> None:
+    assert not local_fact(Machine, root="/proc/self/sops-lab", commands=[]).writable
+
+
+def test_who_runs_the_commands_is_known() -> None:
+    assert bool(local_fact(IsRoot)) == (os.getuid() == 0)
+
+
+def test_a_listening_socket_is_found_and_a_free_port_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        taken, free = listening.getsockname()[1], bound.getsockname()[1]
+        assert local_fact(Listeners, ports=[taken, free]) == {taken: "another program"}
+    assert local_fact(Listeners, ports=[taken]) == {}
+
+
+def test_a_socket_of_ip_version_6_is_found() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as listening:
+        port = listening.getsockname()[1]
+        assert local_fact(Listeners, ports=[port]) == {port: "another program"}
+
+
+def test_the_container_that_publishes_a_port_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert local_fact(Listeners, ports=[port]) == {port: "lab-git other"}
+
+
+def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "limit").write_text("128\n")
+    (tmp_path / "empty").write_text("")
+    assert local_fact(RecordedValue, path=str(tmp_path / "limit")) == "128"
+    assert local_fact(RecordedValue, path=str(tmp_path / "empty")) is None
+    assert local_fact(RecordedValue, path=str(tmp_path / "absent")) is None
+
+
+def test_a_lab_is_there_when_its_folder_is(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    assert not local_fact(LabData, settings=settings)
+    Path(settings.lab_dir).mkdir(parents=True)
+    assert local_fact(LabData, settings=settings)
+
+
+@pytest.fixture
+def accounts(lab: Callable[..., Settings]) -> Settings:
+    """A Git server's data with the users `ada`, complete, and three that are not."""
+    settings = lab()
+    data = Path(settings.git_dir)
+    for user in ("ada", "no-password", "no-line", "half"):
+        folder = data / "credentials" / user
+        folder.mkdir(parents=True)
+        (folder / "username").write_text(user)
+        (folder / "password").write_text("" if user == "no-password" else "it's $ecret\\n")
+    (data / "credentials" / "half" / "username").unlink()
+    (data / "htpasswd").write_text("ada:$2b$10$x\nno-password:$2b$10$x\nhalf:$2b$10$x\n")
+    return settings
+
+
+def test_only_complete_users_count(accounts: Settings) -> None:
+    assert local_fact(GitUsers, settings=accounts) == ["ada"]
+
+
+def test_no_users_are_no_users(lab: Callable[..., Settings]) -> None:
+    assert local_fact(GitUsers, settings=lab()) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "given", "same"),
+    [
+        ("ada", "ada\nit's $ecret\\n", True),
+        ("ada", "ada\nit's $ecret", False),
+        ("ada", "eve\nit's $ecret\\n", False),
+        ("nobody", "ada\nit's $ecret\\n", False),
+        ("half", "half\nit's $ecret\\n", False),
+    ],
+)
+def test_an_account_is_compared_without_being_shown(
+    accounts: Settings, user: str, given: str, same: bool
+) -> None:
+    assert local_fact(AccountMatches, settings=accounts, user=user, _stdin=given) is same
+
+
+def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    folder = Path(settings.git_dir) / "repositories"
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--bare", "platform.git")
+    git(folder, "init", "--quiet", "--bare", "ada/lab.git")
+    (folder / "half.git").mkdir()
+    wanted = ["platform", "ada/lab", "half", "absent"]
+    found = local_fact(BareRepositories, settings=settings, repositories=wanted)
+    assert found == ["platform", "ada/lab"]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A working copy whose last commit, with a note, is at its origin."""
+    git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "origin.git")
+    git(tmp_path, "clone", "--quiet", "origin.git", "copy")
+    folder = tmp_path / "copy"
+    git(folder, "checkout", "--quiet", "-B", "main")
+    message = ("-m", "Lay out", "-m", "Sops-lab-content: abc123")
+    git(folder, "commit", "--quiet", "--allow-empty", *message)
+    git(folder, "push", "--quiet", "origin", "main")
+    return folder
+
+
+def test_the_note_of_a_pushed_commit_is_read(copy: Path) -> None:
+    assert local_fact(CommitNote, path=str(copy)) == "abc123"
+
+
+def test_a_commit_that_was_not_pushed_has_no_note(copy: Path) -> None:
+    message = ("-m", "More", "-m", "Sops-lab-content: abc124")
+    git(copy, "commit", "--quiet", "--allow-empty", *message)
+    assert local_fact(CommitNote, path=str(copy)) is None
+
+
+def test_a_commit_without_a_note_an_empty_copy_and_none_have_no_note(
+    copy: Path, tmp_path: Path
+) -> None:
+    git(copy, "commit", "--quiet", "--allow-empty", "-m", "By hand")
+    git(copy, "push", "--quiet", "origin", "main")
+    assert local_fact(CommitNote, path=str(copy)) is None
+    git(tmp_path, "init", "--quiet", "empty")
+    assert local_fact(CommitNote, path=str(tmp_path / "empty")) is None
+    assert local_fact(CommitNote, path=str(tmp_path / "absent")) is None
+
+
+def test_what_a_working_copy_lacks_is_told(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert local_fact(WorkingCopy, path=str(work)) == ["clone", "hooks"]
+    git(tmp_path, "init", "--quiet", str(work))
+    assert local_fact(WorkingCopy, path=str(work)) == ["hooks"]
+    hook = work / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    assert local_fact(WorkingCopy, path=str(work)) == ["hooks"]
+    hook.chmod(0o755)
+    assert local_fact(WorkingCopy, path=str(work)) == []

@@ -1,0 +1,166 @@
+"""Operations, case by case: what the host said, and what the operation does about it.
+
+A case is a YAML file in a folder named `<module>.<operation>`:
+
+    settings: changes to the defaults of a lab; the operation gets them as `settings`
+    arguments: its other arguments
+    facts: what the command of each fact it reads prints, by the fact's name; for Machine, what
+        differs from a large one
+    noop: the reason it gives for doing nothing, or
+    refused: a part of the sentence with which it refuses, or
+    commands: what it runs: parts of the `text`, all `arguments`, parts of `stdin`, `sudo`
+    notes: what it says of itself in the journal
+
+`ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
+`sopslab.archive` makes of `files`, and `MARK` for the label of a server that is as it should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.context import ctx_host
+
+from sopslab import journal
+from sopslab.archive import Tree, digest, pack
+from sopslab.command import refusal
+from sopslab.layout import TEMPLATES
+from sopslab.render import RenderedFile
+from sopslab.settings import Settings
+from tests.fake import arguments_of, text_of
+
+FOLDER = Path(__file__).parent
+CASES = sorted(FOLDER.glob("*.*/*.yaml"))
+MACHINE = {
+    "uid": 1000, "gid": 1000, "user": "ada", "machine": "x86_64", "cpus": 4,
+    "memory_kib": 8_000_000, "disk_kib": 90_000_000, "writable": 1, "cgroup": 2, "systemd": 1,
+    "bounding": "000001ffffffffff", "last_capability": 40,
+    "inotify_instances": 1024, "inotify_watches": 524288, "sudo": 1, "apt": 1,
+}  # fmt: skip
+KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
+
+
+class RecordedHost:
+    """A host whose facts are recorded outputs; one that was not recorded is a mistake."""
+
+    def __init__(self, outputs: Mapping[str, list[str]]) -> None:
+        self._outputs = outputs
+        self.asked: set[str] = set()
+        self.noops: list[str] = []
+        self.stdin: list[str] = []
+
+    def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        self.asked.add(fact.__name__)
+        self.stdin += [arguments.pop("_stdin")] if "_stdin" in arguments else []
+        arguments.pop("_sudo", None)
+        # Arguments that the command does not take are an error here as on a host.
+        assert isinstance(fact().command(**arguments), StringCommand)
+        output = self._outputs[fact.__name__]
+        return fact().process(list(output)) if output else fact.default()
+
+    def noop(self, reason: str) -> None:
+        self.noops.append(reason)
+
+
+def tree(files: Mapping[str, str]) -> Tree:
+    return {path: RenderedFile(text.encode(), executable=False) for path, text in files.items()}
+
+
+def fill(text: str, settings: Settings) -> str:
+    """Put in what a case cannot know."""
+    files = tree({"flux/a.yaml": "a: 1"})
+    wanted = [
+        "sops-lab/git:1",
+        "127.0.0.1:8418:8080",
+        {"lighttpd.conf": hashlib.sha256(b"x").hexdigest()},
+        MACHINE["uid"],
+        settings.git_dir,
+    ]
+    mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    values = {"ROOT": settings.root, "TEMPLATES": str(TEMPLATES), "MARK": mark}
+    values |= {"DIGEST": digest(files), "PACKED": pack(files).split()[0]}
+    for word, value in values.items():
+        text = re.sub(rf"\b{word}\b", value, text)
+    return text
+
+
+def output(fact: str, said: Any) -> list[str]:
+    if fact == "Machine":
+        said = dict(said or {})
+        missing = [f"missing={command}" for command in said.pop("missing", [])]
+        return [f"{key}={value}" for key, value in {**MACHINE, **said}.items()] + missing
+    return [
+        line if isinstance(line, str) else json.dumps(line, separators=(",", ":"))
+        for line in said or []
+    ]
+
+
+def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[RecordedHost, list[Any]]:
+    module, _, function = name.partition(".")
+    operation = getattr(importlib.import_module(f"sopslab.operations.{module}"), function)
+    arguments = dict(case.get("arguments") or {})
+    for key in {"files", "configuration"} & set(arguments):
+        arguments[key] = tree(arguments[key])
+    if "settings" in case:
+        arguments["settings"] = settings
+    facts = case.get("facts") or {}
+    host = RecordedHost({fact: output(fact, said) for fact, said in facts.items()})
+    with ctx_host.use(host):
+        commands = list(operation._inner(**arguments))
+    return host, commands
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_case(path: Path, lab: Callable[..., Settings]) -> None:
+    settings = lab(**(yaml.safe_load(path.read_text()).get("settings") or {}))
+    case = yaml.safe_load(fill(path.read_text(), settings))
+    assert set(case) <= KEYS
+    journal._notes.clear()
+    host, commands = run(case, path.parent.name, settings)
+    assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
+    assert journal._notes == case.get("notes", [])
+    assert host.noops == ([case["noop"]] if "noop" in case else [])
+    if "refused" in case:
+        (command,) = commands
+        (sentence,) = arguments_of(command)
+        assert command == refusal(sentence)
+        assert case["refused"] in sentence
+        return
+    expected = case.get("commands", [])
+    assert len(commands) == len(expected)
+    for command, wanted in zip(commands, expected, strict=True):
+        check(command, wanted)
+
+
+def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
+    text, position = text_of(command), 0
+    for part in wanted.get("text", []):
+        position = text.index(part, position) + len(part)
+    if "arguments" in wanted:
+        found = arguments_of(command)
+        # The first argument of a script of the lab is where its tools are.
+        assert found[text.startswith('PATH="$1:$PATH"') :] == wanted["arguments"]
+    stdin = command.connector_arguments.get("_stdin")
+    assert (stdin is None) == ("stdin" not in wanted)
+    for part in wanted.get("stdin", []):
+        assert part in str(stdin)
+        assert part not in command.get_raw_value()
+    assert command.connector_arguments.get("_sudo", False) is wanted.get("sudo", False)
+
+
+def test_every_operation_has_cases_for_doing_nothing_and_for_doing_something() -> None:
+    lacking = []
+    for folder in sorted(FOLDER.glob("*.*/")):
+        cases = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
+        if not any("noop" in case for case in cases) or all("noop" in case for case in cases):
+            lacking.append(folder.name)
+    assert lacking == []

@@ -1,0 +1,180 @@
+"""Rules of the project that no single test would notice broken."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pyinfra.api.arguments import all_global_arguments
+
+from sopslab.layout import PROJECT
+from tests.conftest import find_tool
+
+SOURCES = sorted([*(PROJECT / "sopslab").rglob("*.py"), *(PROJECT / "tasks").rglob("*.py")])
+GLOBAL_ARGUMENTS = {name for name, _type in all_global_arguments()} | {"name"}
+
+
+def module_of(path: Path) -> ModuleType:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for path in sorted((PROJECT / "sopslab" / "operations").glob("*.py")):
+        for name, value in vars(module_of(path)).items():
+            inner = getattr(value, "_inner", None)
+            if inner is not None and inner.__module__.endswith(f".{path.stem}"):
+                yield f"{path.stem}.{name}", inner
+
+
+OPERATIONS = dict(operations())
+
+
+def test_every_operation_is_looked_at() -> None:
+    assert len(OPERATIONS) >= 30
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_parameter_shadows_a_global_argument(name: str) -> None:
+    assert not set(inspect.signature(OPERATIONS[name]).parameters) & GLOBAL_ARGUMENTS
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_docstring_of_an_operation_explains_each_parameter(name: str) -> None:
+    documented = re.findall(r"^\s*\+ (\w+): \S", inspect.getdoc(OPERATIONS[name]) or "", re.M)
+    assert documented == list(inspect.signature(OPERATIONS[name]).parameters)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_annotates_what_it_takes_and_returns(name: str) -> None:
+    signature = inspect.signature(OPERATIONS[name])
+    assert signature.return_annotation != signature.empty
+    assert all(
+        parameter.annotation != parameter.empty for parameter in signature.parameters.values()
+    )
+
+
+def narrows(node: ast.Assert) -> bool:
+    """Return whether an assert only tells a type checker that something is not None."""
+    match node.test:
+        case ast.Compare(ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_no_code_relies_on_assert(path: Path) -> None:
+    asserts = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+    ]
+    assert not [node.lineno for node in asserts if not narrows(node)]
+
+
+def shell_texts() -> Iterator[tuple[str, str]]:
+    """Yield every script of the facts and operations: the texts that their calls are given."""
+    for path in SOURCES:
+        if path.parts[-2] not in {"facts", "operations"}:
+            continue
+        namespace = vars(module_of(path))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            position = {"script": 0, "lab_script": 1}.get(node.func.id)
+            for number, argument in enumerate(node.args):
+                text = constant(argument, namespace)
+                if text is not None and (number == position or "\n" in text):
+                    yield f"{path.parts[-2]}-{path.stem}-{node.lineno}", text
+
+
+def constant(node: ast.expr, namespace: dict[str, Any]) -> str | None:
+    """Return the text that literals and constants of a module add up to, or None."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name) if isinstance(namespace.get(name), str):
+            return str(namespace[name])
+        case ast.BinOp(left=left, right=right, op=ast.Add()):
+            texts = constant(left, namespace), constant(right, namespace)
+            return None if None in texts else "".join(filter(None, texts))
+    return None
+
+
+SHELL = dict(shell_texts())
+
+
+def test_every_shell_script_is_looked_at() -> None:
+    assert len(SHELL) >= 50
+
+
+def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
+    files = []
+    for name, text in SHELL.items():
+        file = tmp_path / f"{name}.sh"
+        # `sh -eu`, as `sopslab.command.script` runs it.
+        file.write_text(f"set -eu\n{text}")
+        files.append(file.name)
+    done = subprocess.run(
+        [
+            find_tool("shellcheck"),
+            "--shell=dash",
+            "--severity=warning",
+            "--format=gcc",
+            # What a library sets, not each of its users reads.
+            "--exclude=SC2034",
+            *files,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", SHELL)
+def test_no_shell_script_reads_an_argument_as_code(name: str) -> None:
+    assert not re.search(r"\beval\b", SHELL[name])
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [name for name in listing.stdout.split("\0") if name]
+    return [PROJECT / name for name in names if (PROJECT / name).is_file()]
+
+
+def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
+    own = re.compile(r"(?<![\w.])/(work/(main|shared)\b|root/\.\w|home/(?!ada\b)\w)")
+    found = [
+        str(path.relative_to(PROJECT))
+        for path in tracked_files()
+        if own.search(path.read_text(errors="replace"))
+    ]
+    assert found == []
+
+
+def test_no_file_names_a_package_registry() -> None:
+    # Go modules come from what GOPROXY says, packages from what pip and apt are told.
+    registries = re.compile(
+        "|".join(("proxy" + r"\.golang\.org", "pypi" + r"\.org", "deb" + r"\.debian\.org"))
+    )
+    found = [
+        str(path.relative_to(PROJECT))
+        for path in tracked_files()
+        if registries.search(path.read_text(errors="replace"))
+    ]
+    assert found == []

@@ -1,0 +1,327 @@
+"""Age identities, with the real age-keygen: made once, kept, and refused where they are damaged."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.facts.age import Identity
+from sopslab.facts.flux import DecryptionKey
+from sopslab.operations import age
+from sopslab.settings import Settings
+from tests.conftest import find_tool
+from tests.fake import Applied, local_fact
+
+BACKUP = "restore it from your backup"
+
+
+def keygen(path: Path) -> str:
+    subprocess.run([find_tool("age-keygen"), "-o", path], check=True, capture_output=True)
+    return public(path)
+
+
+def public(path: Path) -> str:
+    done = subprocess.run(
+        [find_tool("age-keygen"), "-y", path], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def stand_in_kubectl(folder: Path, secret: object) -> None:
+    """Put a kubectl into the lab's bin that answers with one object, in JSON or its key's data."""
+    answer = folder / "answer.json"
+    answer.write_text(json.dumps(secret))
+    kubectl = folder / "kubectl"
+    kubectl.write_text(
+        f"""#!/bin/sh
+case "$*" in
+*jsonpath*) jq -r '.data["age.agekey"]' "{answer}" ;;
+*) cat "{answer}" ;;
+esac
+"""
+    )
+    kubectl.chmod(0o755)
+
+
+def key_secret(identity: Path, entry: str = "age.agekey", watch: str = "Enabled") -> object:
+    return {
+        "metadata": {"labels": {"reconcile.fluxcd.io/watch": watch}},
+        "data": {entry: base64.b64encode(identity.read_bytes()).decode()},
+    }
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """A lab whose age-keygen is the real one, and which has a kubeconfig."""
+    tools("age-keygen")
+    found = lab()
+    Path(found.lab_dir).mkdir(parents=True)
+    Path(found.lab_kubeconfig).write_text("apiVersion: v1\n")
+    return found
+
+
+@pytest.fixture
+def identity(settings: Settings) -> Path:
+    """The identity of the lab's learner, as `up` makes it."""
+    made = Applied(age.identity, settings=settings, key="learner")
+    assert made.changed
+    return Path(settings.keys_dir) / "learner.agekey"
+
+
+def state(settings: Settings, key: str = "learner") -> tuple[str | None, str | None]:
+    found = local_fact(Identity, settings=settings, key=key)
+    return found.recipient, found.problem
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_an_identity_is_its_owners_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert Applied(age.identity, settings=settings, key="learner").changed
+    finally:
+        os.umask(before)
+    folder = Path(settings.keys_dir)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "learner.agekey").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in folder.iterdir()) == ["learner.agekey", "learner.pub"]
+    assert (folder / "learner.pub").read_text().strip() == public(folder / "learner.agekey")
+
+
+def test_an_identity_that_is_there_is_left_alone(settings: Settings, identity: Path) -> None:
+    before = identity.read_bytes(), identity.stat().st_mtime_ns
+    again = Applied(age.identity, settings=settings, key="learner")
+    assert (again.changed, again.failed) == (False, False)
+    assert (identity.read_bytes(), identity.stat().st_mtime_ns) == before
+
+
+def test_a_private_key_is_in_no_output(settings: Settings, identity: Path) -> None:
+    secret = identity.read_text().split()[-1]
+    assert secret.startswith("AGE-SECRET-KEY-1")
+    made = Applied(age.identity, settings=settings, key="instructor")
+    for output in (made.stdout, made.stderr):
+        assert "AGE-SECRET-KEY" not in output
+
+
+def change_one_character(path: Path) -> None:
+    text = path.read_text().rstrip("\n")
+    path.write_text(f"{text[:-1]}{'Q' if text[-1] != 'Q' else 'P'}\n")
+
+
+def truncate(path: Path) -> None:
+    text = path.read_text()
+    path.write_text(text[: text.index("AGE-SECRET-KEY-1") + 40])
+
+
+def add_bom(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def add_second(path: Path) -> None:
+    other = path.with_name("other")
+    keygen(other)
+    path.write_text(path.read_text() + other.read_text())
+    other.unlink()
+
+
+def make_link(path: Path) -> None:
+    elsewhere = path.parent.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one-character": (change_one_character, BACKUP),
+    "truncated": (truncate, BACKUP),
+    "empty": (lambda path: path.write_bytes(b""), BACKUP),
+    "comments-only": (lambda path: path.write_text("# created\n"), BACKUP),
+    "zeros": (lambda path: path.write_bytes(bytes(189)), BACKUP),
+    "byte-order-mark": (add_bom, BACKUP),
+    "two-identities": (add_second, BACKUP),
+    "mode-644": (lambda path: path.chmod(0o644), "chmod 600 "),
+    "mode-660": (lambda path: path.chmod(0o660), "chmod 600 "),
+    "symbolic-link": (make_link, "symbolic link"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_identity_is_refused_and_never_made_anew(
+    damage: str, settings: Settings, identity: Path
+) -> None:
+    inflict, expected = DAMAGE[damage]
+    inflict(identity)
+    before = {path.name: path.read_bytes() for path in identity.parent.iterdir()}
+    refused = Applied(age.identity, settings=settings, key="learner")
+    assert refused.failed
+    assert f"the identity {identity} cannot be used: " in refused.stderr
+    assert expected in refused.stderr
+    assert "AGE-SECRET-KEY" not in refused.stderr
+    assert {path.name: path.read_bytes() for path in identity.parent.iterdir()} == before
+
+
+def test_a_directory_in_its_place_is_refused(settings: Settings, identity: Path) -> None:
+    identity.unlink()
+    identity.mkdir()
+    assert state(settings) == (None, "it is not a file")
+
+
+def test_a_dangling_link_is_refused(settings: Settings, identity: Path) -> None:
+    identity.unlink()
+    identity.symlink_to("nowhere")
+    assert state(settings)[1] == "it is a symbolic link"
+
+
+def test_an_identity_of_somebody_else_is_refused_with_the_fix(
+    settings: Settings, identity: Path
+) -> None:
+    # The command runs as another user where this test may become one, and sees another's file.
+    nobody = 65534
+    if os.getuid() == 0:
+        os.chown(identity, nobody, -1)
+        assert f"chown root {identity}" in (state(settings)[1] or "")
+    else:
+        stat = Path(settings.bin_dir) / "stat"
+        stat.write_text("#!/bin/sh\necho 0\n")
+        stat.chmod(0o755)
+        assert "chown " in (state(settings)[1] or "")
+
+
+def test_an_identity_that_was_lost_is_not_made_anew(settings: Settings, identity: Path) -> None:
+    recipient = public(identity)
+    identity.unlink()
+    refused = Applied(age.identity, settings=settings, key="learner")
+    assert refused.failed
+    assert f"the identity {identity} is gone, and it was {recipient}" in refused.stderr
+    assert not identity.exists()
+
+
+def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
+    settings: Settings, identity: Path
+) -> None:
+    recorded = public(identity)
+    identity.unlink()
+    other = keygen(identity)
+    refused = Applied(age.identity, settings=settings, key="learner")
+    assert refused.failed
+    assert recorded in refused.stderr
+    assert other in refused.stderr
+
+
+def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
+    folder = Path(settings.keys_dir)
+    folder.mkdir(parents=True, mode=0o700)
+    recipient = keygen(folder / "learner.agekey")
+    assert Applied(age.identity, settings=settings, key="learner").changed
+    assert (folder / "learner.pub").read_text().strip() == recipient
+    assert public(folder / "learner.agekey") == recipient
+
+
+def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
+    # What decides is the link at the end of the script, not the fact before it.
+    folder = Path(settings.keys_dir)
+    folder.mkdir(parents=True, mode=0o700)
+    recipient = keygen(folder / "learner.agekey")
+    made = age._GENERATE
+    done = subprocess.run(
+        ["sh", "-euc", made, "sops-lab", str(folder / "learner")],
+        env={"PATH": f"{settings.bin_dir}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert public(folder / "learner.agekey") == recipient
+
+
+def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
+    found = local_fact(DecryptionKey, settings=settings)
+    assert found.present
+    assert found.recipient == public(identity)
+    assert found.entries == ("age.agekey",)
+    assert found.watched
+    assert found.problem is None
+
+
+def test_a_cluster_without_the_key_has_none(settings: Settings) -> None:
+    kubectl = Path(settings.bin_dir) / "kubectl"
+    kubectl.write_text("#!/bin/sh\nexit 0\n")
+    kubectl.chmod(0o755)
+    found = local_fact(DecryptionKey, settings=settings)
+    assert (found.present, found.recipient, found.problem) == (False, None, None)
+
+
+def test_an_entry_that_flux_would_not_read_is_named(settings: Settings, identity: Path) -> None:
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="identity"))
+    found = local_fact(DecryptionKey, settings=settings)
+    assert "lacks the entry age.agekey (it has: identity)" in (found.problem or "")
+
+
+@pytest.mark.parametrize("content", ["", "AGE-SECRET-KEY-1DAMAGED\n"])
+def test_an_entry_without_a_valid_identity_is_named(
+    settings: Settings, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "key").write_text(content)
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "key"))
+    found = local_fact(DecryptionKey, settings=settings)
+    assert found.problem == "its entry age.agekey holds no valid age identity"
+
+
+def test_a_label_that_flux_does_not_watch_is_told(settings: Settings, identity: Path) -> None:
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, watch="Disabled"))
+    assert not local_fact(DecryptionKey, settings=settings).watched
+
+
+def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
+    lab: Callable[..., Settings], settings: Settings, identity: Path
+) -> None:
+    recipient, content = public(identity), identity.read_bytes()
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
+    shutil.rmtree(settings.keys_dir)
+    refused = Applied(age.identity, settings=settings, key="learner", in_cluster=True)
+    assert refused.failed
+    assert f"the cluster still has it ({recipient}): `sopslab up --key-from cluster`" in (
+        refused.stderr
+    )
+    assert not identity.exists()
+    recovered = Applied(
+        age.identity, settings=lab(key_from="cluster"), key="learner", in_cluster=True
+    )
+    assert recovered.changed
+    assert identity.read_bytes().strip() == content.strip()
+    assert identity.stat().st_mode & 0o777 == 0o600
+    assert state(settings) == (recipient, None)
+
+
+def test_a_differing_identity_stops_the_run_and_is_kept_when_the_clusters_is_taken(
+    lab: Callable[..., Settings], settings: Settings, identity: Path, tmp_path: Path
+) -> None:
+    mine = public(identity)
+    theirs = keygen(tmp_path / "theirs")
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
+    refused = Applied(age.identity, settings=settings, key="learner", in_cluster=True)
+    assert refused.failed
+    assert f"the store has {mine}, the cluster has {theirs}" in refused.stderr
+    assert public(identity) == mine
+    taken = Applied(age.identity, settings=lab(key_from="cluster"), key="learner", in_cluster=True)
+    assert taken.changed
+    assert public(identity) == theirs
+    (archived,) = (identity.parent / "archive").iterdir()
+    assert public(archived) == mine
+
+
+def test_a_differing_identity_stays_when_the_stores_is_right(
+    lab: Callable[..., Settings], settings: Settings, identity: Path, tmp_path: Path
+) -> None:
+    mine = public(identity)
+    keygen(tmp_path / "theirs")
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
+    kept = Applied(age.identity, settings=lab(key_from="store"), key="learner", in_cluster=True)
+    assert (kept.changed, kept.failed) == (False, False)
+    assert public(identity) == mine

@@ -1,0 +1,111 @@
+"""One run at a time for a lab; a lock ends with the process that holds it, however that ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.errors import Exit, LabError
+from sopslab.lock import hold
+
+HOLD = """
+import sys
+from pathlib import Path
+from sopslab.lock import hold
+hold(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+Holder = Callable[[Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def holder() -> Iterator[Holder]:
+    """Start a process that holds a lock until its standard input ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(path: Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_run_is_refused_at_once_and_told_who_holds_the_lock(
+    tmp_path: Path, holder: Holder
+) -> None:
+    process = holder(tmp_path / "lock")
+    started = time.monotonic()
+    with pytest.raises(LabError, match=rf"process {process.pid}: wait") as caught:
+        hold(tmp_path / "lock")
+    assert caught.value.code is Exit.LOCKED
+    assert time.monotonic() - started < 1
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: Holder) -> None:
+    process = holder(tmp_path / "lock")
+    process.kill()
+    process.wait()
+    hold(tmp_path / "lock")
+    assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_patience_waits_for_the_other_run_to_finish(tmp_path: Path, holder: Holder) -> None:
+    process = holder(tmp_path / "lock")
+    threading.Timer(0.1, process.terminate).start()
+    hold(tmp_path / "lock", patience=20)
+    assert process.wait(20) != 0
+
+
+def test_patience_has_an_end(tmp_path: Path, holder: Holder) -> None:
+    holder(tmp_path / "lock")
+    started = time.monotonic()
+    with pytest.raises(LabError):
+        hold(tmp_path / "lock", patience=0.3)
+    assert 0.3 <= time.monotonic() - started < 3
+
+
+def test_one_process_may_hold_its_lock_twice(tmp_path: Path) -> None:
+    hold(tmp_path / "lock")
+    hold(tmp_path / "lock")
+
+
+def test_two_labs_do_not_wait_for_each_other(tmp_path: Path, holder: Holder) -> None:
+    holder(tmp_path / "one" / "lock")
+    hold(tmp_path / "two" / "lock")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_folder_of_the_lock_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        hold(tmp_path / "lab" / "lock")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "lab").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_place_where_no_lock_can_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match=r"Not a directory.*SOPSLAB_ROOT") as caught:
+        hold(tmp_path / "file" / "lab" / "lock")
+    assert caught.value.code is Exit.HOST
