@@ -587,6 +587,10 @@ class Catalog(_Part):
         return Work(script, plan, (entry,), modules)
 
 
+# libyaml's loader is the same and ten times as fast; a deploy reads the catalog at several steps.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def load_catalog(path: str | Path) -> Catalog:
     """Return the catalog in a file, with the modules beside it.
 
@@ -594,7 +598,7 @@ def load_catalog(path: str | Path) -> Catalog:
     """
     file = Path(path)
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError([f"{file}: cannot be read: {error}"]) from None
     if not isinstance(data, dict):

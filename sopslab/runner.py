@@ -205,7 +205,9 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
 
 
 def _open_log(directory: Path, name: str) -> Path:
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The mode counts for the last folder only, and the lab's own is no less private.
+    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.mkdir(exist_ok=True, mode=0o700)
     for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
         old.unlink()
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"

@@ -208,6 +208,11 @@ class Settings(_Part):
         return f"{self.lab_dir}/kubeadm"
 
     @property
+    def served_api(self) -> str:
+        """What the cluster says of its own API, where the store has not the sources of it."""
+        return f"{self.lab_dir}/api"
+
+    @property
     def lab_context(self) -> str:
         """The context in that kubeconfig."""
         return self.context or f"kind-{self.lab}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sopslab.archive import Tree
+from sopslab.catalog import load_catalog
 from sopslab.layout import (
     ARTIFACT_ADDRESS,
     ENVIRONMENT,
@@ -40,6 +41,12 @@ def bootstrap_flux(settings: Settings) -> None:
         name="Apply the controllers",
         settings=settings,
         path=f"{settings.manifests_dir}/components.yaml",
+    )
+    pinned = load_catalog(settings.catalog).version("openapi", "modules")
+    kubernetes.served_api(
+        name="Ask the cluster for its API",
+        settings=settings,
+        pinned=f"{settings.store}/openapi-{pinned}",
     )
     credentials = f"{settings.git_dir}/credentials/{FLUX}"
     kubernetes.secret(

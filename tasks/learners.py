@@ -24,7 +24,7 @@ from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.render import render_tree
 from sopslab.settings import Settings
 
-VERSIONS = ("sops", "age", "kubectl", "flux", "kubernetes")
+VERSIONS = ("sops", "age", "flux")
 
 
 @deploy("Learners")

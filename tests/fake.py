@@ -55,14 +55,14 @@ def local_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
 class Answers(dict[str, str]):
     """What a fake host says to each command: exactly the text of the command, to its output.
 
-    + effects: part of a command, to the answers that hold once such a command was run
+    + effects: parts of a command, to the answers that hold once such a command was run
     + failures: part of a command, to what it says while it fails
     """
 
     def __init__(
         self,
         answers: Mapping[str, str],
-        effects: Mapping[str, Mapping[str, str]] | None = None,
+        effects: Mapping[tuple[str, ...], Mapping[str, str]] | None = None,
         failures: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(answers)
@@ -80,12 +80,13 @@ class Answers(dict[str, str]):
             if part in command:
                 yield "", {"success": False, "stderr": stderr}
                 return
-        # `store` is asked in one long command; which images it names does not matter here.
-        part = next((key for key in self if key.startswith("…") and key[1:] in command), command)
-        yield "", self.get(part, "")
-        for part, answers in self._effects.items():
-            if part in command:
+        # A part of a command stands for commands whose text is too long to be known.
+        known = next((key for key in self if key.startswith("…") and key[1:] in command), command)
+        answer = self.get(known, "")
+        for parts, answers in self._effects.items():
+            if all(part in command for part in parts):
                 self.update(answers)
+        yield "", answer
 
 
 class Run:

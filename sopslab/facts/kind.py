@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
@@ -23,11 +23,11 @@ if [ -d "$2" ]; then
 fi
 printf '{"network":"%s"}\\n' "$3"
 status='"status":{{json .State.Status}}' networks='"networks":{{json .NetworkSettings.Networks}}'
+ports='"ports":{{json .HostConfig.PortBindings}}'
 docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$1" 2>/dev/null \\
-    | xargs -r docker container inspect --format "{\\"id\\":{{json .Id}},$status,$networks}"
-if [ -s "$2/kubeconfig" ] && [ -s "$2/node-id" ]; then
-    printf '{"recorded":"%s"}\\n' "$(cat "$2/node-id")"
-fi
+    | xargs -r docker container inspect --format "{\\"id\\":{{json .Id}},$status,$networks,$ports}"
+[ ! -s "$2/node-id" ] || printf '{"recorded":"%s"}\\n' "$(cat "$2/node-id")"
+sed -n 's/^ *server: \\([^" ]*\\)$/{"server":"\\1"}/p' "$2/kubeconfig" 2>/dev/null || true
 """
 
 
@@ -37,12 +37,14 @@ class ClusterState:
 
     `owner` is `nobody` (there is none), `lab`, or `foreign` (a node is not on this lab's network,
     which exists before any node of ours). `complete` tells whether `kind create` finished and left
-    its kubeconfig for this very node. `status` is Docker's word for the node container.
+    its mark for this very node. `status` is Docker's word for the node container. `stray` says what
+    is wrong with the lab's kubeconfig, empty if it leads to the node.
     """
 
     owner: Literal["nobody", "lab", "foreign"]
     status: str = ""
     complete: bool = False
+    stray: str = ""
 
 
 class KindCluster(FactBase[ClusterState]):
@@ -74,7 +76,17 @@ class KindCluster(FactBase[ClusterState]):
             owner="lab",
             status=nodes[0]["status"],
             complete=[node["id"] for node in nodes] == [recorded],
+            stray=_stray(nodes[0], [line["server"] for line in lines if "server" in line]),
         )
+
+
+def _stray(node: dict[str, Any], servers: list[str]) -> str:
+    """Return what is wrong with a kubeconfig that names `servers`, given its node."""
+    published = (node.get("ports") or {}).get("6443/tcp") or []
+    wanted = [f"https://{port['HostIp']}:{port['HostPort']}" for port in published]
+    if not wanted or servers == wanted:
+        return ""
+    return "led elsewhere" if servers else "was missing"
 
 
 class Creating(FactBase[bool]):

@@ -27,6 +27,9 @@ case $status in
 esac
 # Objects of a namespace or kind that does not exist are reported on standard error only.
 [ $status -le 1 ] || echo absent
+[ $status -le 1 ] || sed -n '/"flux-system" not found/d
+    s/.*namespaces "\\([^"]*\\)" not found.*/the namespace \\1 is missing/p
+    s/.*no matches for kind "\\([^"]*\\)".*/the kind \\1 is missing/p' "$dir/errors" | sort -u
 """
 
 

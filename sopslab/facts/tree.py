@@ -28,3 +28,22 @@ class TreeDigest(FactBase[str | None]):
     @override
     def process(self, output: list[str]) -> str | None:
         return output[0] if output else None
+
+
+class AnyFolder(FactBase[bool]):
+    """
+    Returns whether any of `paths` is a directory.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, paths: list[str]) -> StringCommand:
+        return script('for path; do [ ! -d "$path" ] || echo there; done', *paths)
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return "there" in output

@@ -62,6 +62,17 @@ docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$cluster" \\
 rm -rf "$directory"/kubeconfig "$directory"/node-id "$directory"/.kind.*
 """
 
+# The API server's port is fixed for the life of the container, and its certificates are inside.
+_KUBECONFIG = """
+node=$1 cluster=$2
+umask 077
+docker unpause "$node" >/dev/null 2>&1 || docker start "$node" >/dev/null
+new=$(mktemp "$KUBECONFIG.XXXXXX")
+trap 'rm -f "$new"' EXIT
+timeout 60 kind get kubeconfig --name "$cluster" >"$new"
+mv "$new" "$KUBECONFIG"
+"""
+
 _START = """
 node=$1
 case $(docker container inspect --format '{{.State.Status}}' "$node") in
@@ -162,13 +173,18 @@ def deleted(settings: Settings) -> Commands:
 @operation()
 def node(settings: Settings) -> Commands:
     """
-    Have the node container of a lab's cluster running, if the cluster was made to its end.
+    Have the node container of a lab's cluster running, if the cluster was made to its end, and the
+    lab's kubeconfig lead to it.
 
     + settings: the lab's settings
     """
     state = host.get_fact(KindCluster, settings=settings)
-    if not state.complete or state.status == "running":
+    if not state.complete or (state.status == "running" and not state.stray):
         host.noop("there is no node that was stopped")
         return
-    note(f"the node container was {state.status}")
-    yield lab_script(settings, _START, node_name(settings.lab))
+    if state.stray:
+        note(f"the kubeconfig {state.stray}")
+        yield lab_script(settings, _KUBECONFIG, node_name(settings.lab), settings.lab)
+    if state.status != "running":
+        note(f"the node container was {state.status}")
+        yield lab_script(settings, _START, node_name(settings.lab))

@@ -9,6 +9,7 @@ from pyinfra.api import operation
 
 from sopslab.command import Commands, lab_script
 from sopslab.facts.kubernetes import KubeconfigMatches, ManifestDrift, SecretMatches
+from sopslab.facts.tree import AnyFolder
 from sopslab.journal import note
 from sopslab.settings import Settings
 
@@ -68,6 +69,22 @@ esac
 mv "$new" "$KUBECONFIG"
 """
 
+# File names as the sources of Kubernetes have them: apis/apps/v1 is apis__apps__v1_openapi.json.
+SERVED_API = """
+new=$(mktemp -d "$1.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+mkdir "$new/openapi" "$new/crds"
+raw() { timeout 20 kubectl --context "$LAB_CONTEXT" get --raw "$1"; }
+for path in $(raw /openapi/v3 | jq -r '.paths | keys[] | select(test("/v[0-9][a-z0-9]*$"))'); do
+    name=$(printf '%s' "$path" | sed 's,/,__,g')
+    raw "/openapi/v3/$path" >"$new/openapi/${name}_openapi.json"
+done
+flux install --export | awk -v RS='\\n---\\n' \\
+    '/kind: CustomResourceDefinition/ { print "---\\n" $0 }' >"$new/crds/flux.yaml"
+chmod 755 "$new"
+mv -T "$new" "$1"
+"""
+
 
 @operation()
 def kubeconfig(settings: Settings) -> Commands:
@@ -80,6 +97,21 @@ def kubeconfig(settings: Settings) -> Commands:
         host.noop("the lab's kubeconfig has that context")
         return
     yield lab_script(settings, _KUBECONFIG, settings.kubeconfig or "", settings.lab)
+
+
+@operation()
+def served_api(settings: Settings, pinned: str) -> Commands:
+    """
+    Have what the cluster says of its API on the host, where the store has not the sources of it:
+    the schemas of `sopslab validate` are made from one or the other.
+
+    + settings: the lab's settings
+    + pinned: the folder of the store that has the sources
+    """
+    if host.get_fact(AnyFolder, paths=[pinned, settings.served_api]):
+        host.noop("the schemas can be made")
+        return
+    yield lab_script(settings, SERVED_API, settings.served_api)
 
 
 @operation()

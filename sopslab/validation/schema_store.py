@@ -26,21 +26,23 @@ FLUX = "flux-manifests"
 def schema_dir(settings: Settings) -> Path:
     """Return the folder with the schemas of the versions in use, made if it is not there yet.
 
-    Raises LabError if the store lacks what they are made from.
+    They are made from what the store has pinned or, where tools came as release files, from what
+    the lab's cluster said of its API. Raises LabError if there is neither.
     """
     catalog = load_catalog(settings.catalog)
     versions = {name: catalog.version(name, "modules") for name in (OPENAPI, FLUX)}
     # A converter that works otherwise makes other schemas of the same versions.
     made_by = hashlib.sha256(Path(schemas.__file__).read_bytes()).hexdigest()[:8]
+    store, served = Path(settings.store), Path(settings.served_api)
+    openapi = store / f"{OPENAPI}-{versions[OPENAPI]}" / "files"
+    crds = store / f"{FLUX}-{versions[FLUX]}" / "crds"
     name = f"kubernetes-{versions[OPENAPI]}-flux-{versions[FLUX]}-{made_by}"
     target = Path(settings.root) / "schemas" / name
+    if not openapi.is_dir() and served.is_dir():
+        openapi, crds = served / "openapi", served / "crds"
+        target = Path(settings.lab_dir) / f"schemas-{made_by}"
     if not target.is_dir():
-        store = Path(settings.store)
-        make(
-            store / f"{OPENAPI}-{versions[OPENAPI]}" / "files",
-            store / f"{FLUX}-{versions[FLUX]}" / "crds",
-            target,
-        )
+        make(openapi, crds, target)
     return target
 
 

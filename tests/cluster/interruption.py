@@ -27,6 +27,7 @@ class Run:
 
     def __init__(self, lab: Lab, output: Path) -> None:
         self.output = output
+        self.plan: list[str] = []
         reader, writer = os.pipe()
         with output.open("w") as file:
             self.process = subprocess.Popen(
@@ -57,6 +58,8 @@ class Run:
         """Return the first operation that starts now and is `chosen`; None if the run ends."""
         for line in self._events:
             event = json.loads(line)
+            if event["event"] == "plan":
+                self.plan = event["operations"]
             if event["event"] == "start" and chosen(event["operation"]):
                 return str(event["operation"])
         self.process.wait(timeout=_LONGEST)

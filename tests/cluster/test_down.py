@@ -1,4 +1,4 @@
-"""`sopslab down`: nothing of the lab is left but what cannot be made anew, and nothing else goes."""
+"""`sopslab down`: only what cannot be made anew is left of the lab, and nothing else goes."""
 
 from __future__ import annotations
 

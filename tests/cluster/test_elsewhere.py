@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.lab import Lab, run
-
-DEFAULT_ROOT = Path(Lab.__module__ and "~/.local/share/sops-lab").expanduser()
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +75,22 @@ def test_a_tool_of_the_wrong_version_in_the_store_is_replaced(elsewhere: Lab) ->
     assert "Build age" in changes[0]
     # What a build leaves behind is removed; nothing else is touched.
     assert [change.split(": ")[1] for change in changes[1:]] == ["Remove the build caches"]
-    assert elsewhere.run("age", "--version").stdout.strip() == tool.parents[1].name.removeprefix(
-        "age-"
-    ).join(["v", ""])
+    version = tool.parents[1].name.removeprefix("age-")
+    assert elsewhere.run("age", "--version").stdout.strip() == f"v{version}"
     assert hashlib.sha256(tool.read_bytes()).hexdigest() == right
     assert hashlib.sha256(original.read_bytes()).hexdigest() == right
 
 
 def test_a_tool_that_cannot_be_run_is_replaced_and_a_wrong_link_too(elsewhere: Lab) -> None:
     link = Path(elsewhere.settings.bin_dir) / "sops"
-    target = os.readlink(link)
+    target = link.readlink()
     link.unlink()
     link.symlink_to("/usr/bin/true")
     changes = elsewhere.changes(elsewhere.up())
     assert [change.split(": ")[1:] for change in changes] == [
         ["Link the tools", "bin/sops led to /usr/bin/true"]
     ]
-    assert os.readlink(link) == target
+    assert link.readlink() == target
 
 
 def test_purge_asks_first(elsewhere: Lab) -> None:

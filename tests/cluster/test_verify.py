@@ -334,7 +334,7 @@ MISTAKES: dict[str, tuple[Callable[[Learner], None], str, str, str]] = {
     # mistake, failing check, part of the sentence, part of the next step
     "sops-age is missing": (_no_key, "key", "no Secret sops-age", "sops-setup.sh --create-secret"),
     "another key in the cluster": (_wrong_key, "key", "encrypted to", "sops-setup.sh --create"),
-    "a damaged key in the cluster": (_damaged_key, "key", "no valid age identity", "--create-secret"),
+    "a damaged key in the cluster": (_damaged_key, "key", "no valid age identity", "--create"),
     "an entry of another name": (_misnamed_key, "key", "ends in .agekey", "--create-secret"),
     "the instructor left out": (_other_rule, "key", "leaves out the instructor", "git checkout"),
     "not wired": (_not_wired, "wired", "uncomment line", KUSTOMIZATION),

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api import FactBase
+from pyinfra.context import ctx_host
 
 from sopslab.archive import digest
 from sopslab.catalog import load_catalog
@@ -22,14 +24,16 @@ from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, Record
 from sopslab.facts.kind import KindCluster
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData
-from sopslab.facts.tree import TreeDigest
+from sopslab.facts.tree import AnyFolder, TreeDigest
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, PROJECT, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.operations import git
 from sopslab.render import render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings, load_settings
 from tasks.flux import platform_files
 from tasks.git import policy_package, server_configuration
 from tasks.host import COMMANDS, LIMITS, sysctl_record
+from tasks.learners import learner_variables
 from tests.fake import Answers, Run, fact_text
 
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "teardown.py"
@@ -43,6 +47,7 @@ machine=x86_64
 cpus=2
 memory_kib=8000000
 disk_kib=50000000
+store_entries=14
 writable=1
 cgroup=2
 systemd=0
@@ -78,11 +83,15 @@ def bare(settings: Settings) -> Answers:
     answers = machine(settings, text, tuple(COMMANDS))
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
-    made = {
-        fact_text(Identity, settings=settings, key=key): f"recorded age1{key}\nrecipient age1{key}"
+    effects = {
+        ("age-keygen -o", f"{settings.keys_dir}/{key}"): {
+            fact_text(
+                Identity, settings=settings, key=key
+            ): f"recorded age1{key}\nrecipient age1{key}"
+        }
         for key in (INSTRUCTOR, settings.learner.id)
     }
-    return Answers(answers, effects={"age-keygen -o": made})
+    return Answers(answers, effects)
 
 
 def filled_store(settings: Settings) -> str:
@@ -139,6 +148,7 @@ def rules(settings: Settings) -> str:
     return f"""-N DOCKER-USER
 -A DOCKER-USER -i {bridge} -p udp -m udp --dport 53 -j RETURN
 -A DOCKER-USER -i {bridge} -p tcp -m tcp --dport 53 -j RETURN
+-A DOCKER-USER -i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
 -A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable"""
 
 
@@ -173,6 +183,9 @@ class Facts:
         self.configuration = fact_text(TreeDigest, path=f"{s.git_dir}/etc")
         self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
         self.server = fact_text(Container, target=git_server_name(s.lab))
+        self.node = fact_text(Container, target=node_name(s.lab))
+        self.trusted = fact_text(RecordedValue, path=f"{s.git_dir}/recipients")
+        self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
         self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
         self.learner = fact_text(Identity, settings=s, key=learner)
         self.decryption = fact_text(DecryptionKey, settings=s)
@@ -180,6 +193,8 @@ class Facts:
         self.work = fact_text(WorkingCopy, path=s.work_dir)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
+        pinned = load_catalog(s.catalog).version("openapi", "modules")
+        self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
         self.components = fact_text(
             ManifestDrift, settings=s, path=f"{s.manifests_dir}/components.yaml"
         )
@@ -213,6 +228,11 @@ def complete(settings: Settings) -> Answers:
         facts.configuration: digest(server_configuration(settings)),
         facts.policy: digest(policy_package()),
         facts.server: container(settings),
+        facts.node: container(settings),
+        facts.trusted: f"age1{INSTRUCTOR},age1learner",
+        facts.answer_key: digest(
+            render_tree(TEMPLATES / "instructor", learner_variables(settings))
+        ),
         facts.instructor: key.format(INSTRUCTOR),
         facts.learner: key.format("learner"),
         facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
@@ -220,6 +240,7 @@ def complete(settings: Settings) -> Answers:
         facts.work: "looked",
         facts.note: digest(platform_files(settings)),
         facts.manifests: "5" * 64,
+        facts.api: "there",
         facts.components: "compared",
         facts.sync: "compared",
         facts.credentials: "same",
@@ -230,21 +251,35 @@ def complete(settings: Settings) -> Answers:
     return answers
 
 
+Finished = tuple[Settings, Answers]
+
+
 @pytest.fixture
-def finished(lab_data: Data) -> Callable[..., tuple[Settings, Answers]]:
+def finished(lab_data: Data) -> Finished:
     """Return a lab and the answers of the machine on which it is complete."""
+    data = lab_data()
+    settings = load_settings(data)
+    answers = complete(settings)
+    # What the label of the Git server should be, only the deploy itself knows.
+    with ctx_host.use(_Host(answers)):
+        (command,) = git.server._inner(
+            settings=settings,
+            image=load_catalog(settings.catalog).git_tag,
+            configuration=server_configuration(settings),
+        )
+    (mark,) = MARK.findall(str(command))
+    answers[Facts(settings).server] = container(settings, mark)
+    return settings, answers
 
-    def build(**changes: Any) -> tuple[Settings, Answers]:
-        data = lab_data(**changes)
-        settings = load_settings(data)
-        answers = complete(settings)
-        run = Run(DEPLOY, data, Answers(answers))
-        assert run.changed == [f"Git | Serve at {settings.git_base_url}"]
-        (mark,) = {found[1] for command in run.commands if (found := MARK.search(command))}
-        answers[Facts(settings).server] = container(settings, mark)
-        return settings, answers
 
-    return build
+class _Host:
+    """Enough of a host to ask one operation what it would do."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        return fact().process(self._answers[fact_text(fact, **arguments)].splitlines())
 
 
 def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
@@ -257,13 +292,13 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         *("Cluster", "Flux", "Canary"),
     ]
     idle = {
+        "Host | Check the ports",
         "Host | Check the machine",
-        # Nothing is cached yet, nothing was stopped, and a fake cluster is not coming up.
-        "Artifacts | Remove the build caches",
+        # Nothing was stopped, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
         "Platform | Start the controllers while the cluster comes up",
     }
-    assert set(run.unchanged) == idle
+    assert {name for name in run.unchanged if not name.startswith("Artifacts | ")} == idle
     order = [name.split(" | ")[1] for name in run.changed]
     awaited = [
         *("Install what is missing", "Start Docker", "Choose the source"),
@@ -283,10 +318,8 @@ def test_no_step_on_a_bare_machine_refuses(lab_data: Data) -> None:
     assert [command for command in run.commands if ">&2; exit 1' sops-lab" in command] == []
 
 
-def test_a_complete_machine_is_only_looked_at(
-    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
-) -> None:
-    settings, answers = finished()
+def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data) -> None:
+    settings, answers = finished
     run = Run(DEPLOY, lab_data(), answers)
     assert run.changed == []
     assert not run.failed
@@ -395,10 +428,10 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
 
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_one_drift_changes_what_repairs_it_and_nothing_else(
-    drift: str, finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+    drift: str, finished: Finished, lab_data: Data
 ) -> None:
     cause, expected = DRIFTS[drift]
-    settings, answers = finished()
+    settings, answers = finished
     answers.update(cause(Facts(settings), settings))
     run = Run(DEPLOY, lab_data(), answers)
     assert run.changed == list(expected)
@@ -425,7 +458,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
     ),
     "a-taken-port": (
         lambda f, s: {f.listeners: "8418=another program"},
-        "Host | Check the machine",
+        "Host | Check the ports",
         "port 8418 is taken by another program",
     ),
     "a-foreign-network": (
@@ -443,22 +476,22 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_refusal_ends_the_run_before_anything_else_is_touched(
-    stop: str, finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+    stop: str, finished: Finished, lab_data: Data
 ) -> None:
     cause, operation, sentence = STOPS[stop]
-    settings, answers = finished()
+    settings, answers = finished
     answers.update(cause(Facts(settings), settings))
     run = Run(DEPLOY, lab_data(), Answers(answers, failures={">&2; exit 1' sops-lab": "refused"}))
     assert run.failed
     assert run.changed == []
     assert sentence in run.commands[-1]
-    assert run.events[-2]["operation"] == operation
+    assert run.events[-1] == {"event": "start", "operation": operation}
 
 
 def test_a_failed_command_ends_the_run_at_its_operation(lab_data: Data) -> None:
     data = lab_data()
-    answers = bare(load_settings(data))
-    answers = Answers(answers, failures={"apt-get install": "E: unable to locate package"})
+    failures = {"apt-get install": "E: unable to locate package"}
+    answers = Answers(bare(load_settings(data)), failures=failures)
     run = Run(DEPLOY, data, answers)
     assert run.failed
     assert run.changed == []
@@ -475,9 +508,9 @@ def test_nothing_is_taken_down_where_nothing_is(lab_data: Data, purge: bool) -> 
 
 
 def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
-    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
+    finished: Finished, lab_data: Data
 ) -> None:
-    settings, answers = finished()
+    settings, answers = finished
     for key in LIMITS:
         answers[fact_text(RecordedValue, path=sysctl_record(settings, key))] = "64"
     run = Run(TEARDOWN, lab_data(), answers)
@@ -493,18 +526,14 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
         assert kept not in removed
 
 
-def test_a_purge_comes_last(
-    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
-) -> None:
-    _settings, answers = finished()
+def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
+    _settings, answers = finished
     run = Run(TEARDOWN, lab_data(purge=True), answers)
     assert run.changed[-1] == "Purge | Remove keys, Git data and working copy"
 
 
-def test_a_half_made_lab_is_taken_down(
-    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
-) -> None:
-    settings, answers = finished()
+def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> None:
+    settings, answers = finished
     facts = Facts(settings)
     half = {name: answers[name] for name in (facts.network, facts.rules)}
     half[facts.cluster] = nodes(settings, "created", recorded="")
@@ -516,10 +545,8 @@ def test_a_half_made_lab_is_taken_down(
     ]
 
 
-def test_what_is_not_ours_is_not_taken_down(
-    finished: Callable[..., tuple[Settings, Answers]], lab_data: Data
-) -> None:
-    settings, answers = finished()
+def test_what_is_not_ours_is_not_taken_down(finished: Finished, lab_data: Data) -> None:
+    settings, answers = finished
     facts = Facts(settings)
     name = network_name(settings.lab)
     answers[facts.cluster] = nodes(settings).replace(f'"{name}": {{}}', '"kind": {}')

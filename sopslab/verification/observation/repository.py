@@ -143,7 +143,7 @@ def _opened(settings: Settings, file: SecretFile, data: bytes) -> SecretFile:
     except ValueError:
         return replace(file, opened=Opened.NO)
     digests, misfits = digest_manifest(secret)
-    return replace(file, opened=Opened.YES, digests=digests, misfits=misfits)
+    return replace(file, opened=Opened.YES, digests=digests, misfits=tuple(misfits))
 
 
 def digest_manifest(secret: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
@@ -196,7 +196,7 @@ def look_at_commit(work: Path, chapter: Chapter) -> Commit:
         work, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames",
         "--", "flux/secrets",
     )  # fmt: skip
-    changes = [record[3:] for record in os.fsdecode(status.out).split("\0") if record]
+    changes = tuple(record[3:] for record in os.fsdecode(status.out).split("\0") if record)
     blob = _git(work, "cat-file", "blob", f"HEAD:{chapter.file}")
     if blob.code:
         return Commit(head.text, changes, in_head=False)
@@ -251,7 +251,7 @@ def look_at_hooks(settings: Settings, work: Path) -> Hooks:
     # Follows core.hooksPath, as Git does.
     named = _asked(work, "rev-parse", "--git-path", "hooks/pre-commit").text
     path = work / named
-    own = work == Path(settings.work_dir)
+    own = work.resolve() == Path(settings.work_dir).resolve()
     install = UP if own else f"cd {shlex.quote(str(work))} && pre-commit install"
     text = read_text(path)
     runs = text is not None and os.access(path, os.X_OK) and bool(_RUNS_PRE_COMMIT.search(text))
@@ -259,7 +259,7 @@ def look_at_hooks(settings: Settings, work: Path) -> Hooks:
     found = _hooks(read_text(work / HOOK_CONFIG))
     if wanted is None:
         raise Undecided(f"the lab's own {HOOK_CONFIG} cannot be read")
-    missing = [name for name, hook in wanted.items() if (found or {}).get(name) != hook]
+    missing = tuple(name for name, hook in wanted.items() if (found or {}).get(name) != hook)
     return Hooks(str(path), runs, found is not None, missing, install)
 
 

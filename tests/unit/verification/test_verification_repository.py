@@ -319,7 +319,7 @@ def test_a_file_for_somebody_else_and_a_plain_one_are_findings(desk: Desk) -> No
 def test_a_number_is_no_value_of_a_secret(desk: Desk) -> None:
     desk.encrypt(_manifest(a=7))
 
-    assert desk.look().misfits == ["stringData.a"]
+    assert desk.look().misfits == ("stringData.a",)
 
 
 @settings(
@@ -393,7 +393,7 @@ def test_what_is_committed_is_what_git_has_whatever_it_shows(desk: Desk) -> None
     desk.git("commit", "--quiet", "-m", "begin")
     assert not repository.look_at_commit(desk.work, desk.chapter).in_head
     desk.git("add", "--force", PATH)
-    assert repository.look_at_commit(desk.work, desk.chapter).changes == [PATH]
+    assert repository.look_at_commit(desk.work, desk.chapter).changes == (PATH,)
     desk.git("commit", "--quiet", "-m", "add")
     head = desk.git("rev-parse", "HEAD")
     assert repository.look_at_commit(desk.work, desk.chapter) == Commit(head)
@@ -449,7 +449,7 @@ def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
         (given_text.replace("id: no-secrets", "id: other"), ["no-secrets"]),
     ):
         config.write_text(text)
-        assert repository.look_at_hooks(desk.lab, desk.work).missing == missing
+        assert repository.look_at_hooks(desk.lab, desk.work).missing == tuple(missing)
     config.write_text("repos: 7\n")
     assert not repository.look_at_hooks(desk.lab, desk.work).configured
 

@@ -1,0 +1,40 @@
+"""Where the store has not the sources of the API, the cluster says what its objects look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.operations.kubernetes import SERVED_API
+from sopslab.validation.schema_store import make
+from tests.cluster.lab import Lab, run
+
+GOOD = """apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: ada, namespace: flux-system}
+spec: {interval: 1m, url: "http://git.example/lab.git"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ada}
+data: {greeting: hello}
+"""
+
+
+def test_schemas_made_from_the_served_api_accept_good_objects_and_no_others(
+    lab: Lab, tmp_path: Path
+) -> None:
+    served = tmp_path / "api"
+    environment = {**lab.environment, "LAB_CONTEXT": lab.settings.lab_context}
+    run(["sh", "-euc", SERVED_API, "sops-lab", str(served)], env=environment)
+    make(served / "openapi", served / "crds", tmp_path / "schemas")
+    location = (
+        f"{tmp_path}/schemas/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
+    )
+
+    def conforms(text: str) -> bool:
+        command = ["kubeconform", "-strict", "-schema-location", location, "-"]
+        return lab.run(*command, stdin=text, check=False).returncode == 0
+
+    assert conforms(GOOD)
+    assert not conforms(GOOD.replace("url:", "uri:"))
+    assert not conforms(GOOD.replace("{greeting: hello}", "[hello]"))
