@@ -9,13 +9,13 @@ from tasks.canary import prove_canary
 from tasks.cluster import begin_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git
-from tasks.host import check_ports, prepare_host
+from tasks.host import check_host, prepare_host
 from tasks.keys import provide_keys
 from tasks.learners import provide_learners
 
 settings = begin()
 
-check_ports(settings)
+check_host(settings)
 prepare_host(settings)
 provide_artifacts(settings)
 begin_cluster(settings)

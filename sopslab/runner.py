@@ -109,9 +109,12 @@ def run(
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            # The journal tells what `--json` would, and sooner; with it, the log is on stderr.
+            stdout=subprocess.DEVNULL,
             stderr=output,
             pass_fds=(writer,),
+            # A session of its own: a signal reaches all that the run started, once, from here.
+            start_new_session=True,
             preexec_fn=_die_with_parent,
         )
     os.close(writer)
@@ -119,7 +122,7 @@ def run(
 
     def stop(number: int, _frame: object) -> None:
         stopped.append(number)
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,31 +1,49 @@
-"""How every deploy begins: settings checked, the lab locked, the journal open."""
+"""How every deploy begins: settings checked, the journal open, and the lab locked once it acts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pyinfra import host, state
+from pyinfra.api import State
 from pyinfra.api.exceptions import DeployError
+from pyinfra.api.state import BaseStateCallback
+from typing_extensions import override
 
 from sopslab import journal, lock
 from sopslab.errors import LabError
 from sopslab.settings import Settings, load_settings
 
-_followed: set[int] = set()
+# The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
+_lab_dirs: set[str] = set()
+
+
+class _Guard(BaseStateCallback):
+    """Hold the lock of every lab from the first operation on: a dry run touches nothing."""
+
+    @staticmethod
+    @override
+    def operation_start(state: State, op_hash: str) -> None:
+        try:
+            for lab_dir in _lab_dirs:
+                lock.hold(Path(lab_dir) / "lock")
+        except LabError as error:
+            journal.refuse(error)
+            raise DeployError(str(error)) from None
 
 
 def begin() -> Settings:
-    """Return the settings of the current host, once they are valid and the lab is ours alone.
+    """Return the settings of the current host, once they are valid.
 
     Raises pyinfra's DeployError, before anything is touched, for what LabError says in words.
     """
-    if id(state.callback_handlers) not in _followed:
-        _followed.add(id(state.callback_handlers))
-        state.add_callback_handler(journal.Journal())  # type: ignore[no-untyped-call]
     try:
         settings = load_settings(host.data.dict())  # type: ignore[no-untyped-call]
-        lock.hold(Path(settings.lab_dir) / "lock")
     except LabError as error:
         journal.refuse(error)
         raise DeployError(str(error)) from None
+    if not _lab_dirs:
+        state.add_callback_handler(_Guard())  # type: ignore[no-untyped-call]
+        state.add_callback_handler(journal.Journal())  # type: ignore[no-untyped-call]
+    _lab_dirs.add(settings.lab_dir)
     return settings

@@ -6,7 +6,7 @@ from pyinfra.api import deploy
 
 from sopslab.layout import PROJECT
 from sopslab.naming import git_server_name, node_name
-from sopslab.operations import docker, host
+from sopslab.operations import docker, host, lab
 from sopslab.settings import Settings
 
 # Command and the Debian package that has it.
@@ -28,12 +28,13 @@ LIMITS = {"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 6
 
 
 @deploy("Host")
-def check_ports(settings: Settings) -> None:
-    """Refuse ports that somebody else holds, before anything is touched."""
+def check_host(settings: Settings) -> None:
+    """Refuse ports that somebody else holds, and begin with a clean desk."""
     ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
     if settings.api_port is not None:
         ports[settings.api_port] = node_name(settings.lab)
     host.ports(name="Check the ports", ports=ports)
+    lab.swept(name="Sweep up after a killed run", settings=settings)
 
 
 @deploy("Host")

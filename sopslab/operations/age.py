@@ -18,7 +18,7 @@ _GENERATE = """
 umask 077
 mkdir -p "$(dirname "$1")"
 chmod 700 "$(dirname "$1")"
-new=$(mktemp -d "$1.XXXXXX")
+new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 age-keygen -o "$new/identity" 2>/dev/null
 age-keygen -y "$new/identity" >"$new/recipient"
@@ -36,7 +36,7 @@ mv "$1.pub.new" "$1.pub"
 _RECOVER = """
 umask 077
 mkdir -p "$(dirname "$1")"
-new=$(mktemp -d "$1.XXXXXX")
+new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 kubectl --context "$LAB_CONTEXT" --namespace flux-system get secret sops-age \\
     --output 'jsonpath={.data.age\\.agekey}' | base64 -d >"$new/identity"

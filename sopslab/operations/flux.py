@@ -32,7 +32,7 @@ _PLATFORM = """
 url=$1 copy=$2 manifests=$3 mark=$4 components=$5
 git_login "$6"
 umask 022
-new=$(mktemp -d "$copy.XXXXXX")
+new=$(mktemp -d "$(dirname "$copy")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 if ! timeout 60 git clone --quiet "$url.git" "$new/copy" 2>"$new/errors"; then
     tail -n 3 "$new/errors" >&2

@@ -83,7 +83,7 @@ _SEED = """
 url=$1 name=$2 email=$3 canary=$4 namespace=$5 directory=$6
 git_login "$7"
 umask 077
-seed=$(mktemp -d "$directory/.seed.XXXXXX")
+seed=$(mktemp -d "$directory/.new.XXXXXX")
 trap 'rm -rf "$seed"' EXIT
 cd "$seed"
 base64 -d | tar -xz
@@ -109,7 +109,7 @@ url=$1 work=$2 name=$3 email=$4
 git_login "$5"
 umask 022
 if [ ! -d "$work/.git" ]; then
-    new=$(mktemp -d "$work.XXXXXX")
+    new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
     trap 'rm -rf "$new"' EXIT
     timeout 60 git clone --quiet "$url.git" "$new"
     git -C "$new" config user.name "$name"

@@ -25,6 +25,8 @@ cluster=$1 image=$2 directory=$3
 umask 077
 exec 9>"$directory/.cluster.lock"
 flock --wait 300 9
+# What a killed run left behind.
+rm -rf "$directory"/.kind.*
 new=$(mktemp -d "$directory/.kind.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 cat >"$new/config.yaml"

@@ -46,7 +46,7 @@ manifest "$@" | kube create --filename - 2>/dev/null || manifest "$@" | kube rep
 
 _KUBECONFIG = """
 umask 077
-new=$(mktemp "$KUBECONFIG.XXXXXX")
+new=$(mktemp "$(dirname "$KUBECONFIG")/.new.XXXXXX")
 trap 'rm -f "$new"' EXIT
 kubectl --kubeconfig "$1" --context "$LAB_CONTEXT" config view --minify --flatten --raw >"$new" || {
     echo "there is no context $LAB_CONTEXT in $1: \\`kubectl config get-contexts\\` lists them" >&2
@@ -71,7 +71,7 @@ mv "$new" "$KUBECONFIG"
 
 # File names as the sources of Kubernetes have them: apis/apps/v1 is apis__apps__v1_openapi.json.
 SERVED_API = """
-new=$(mktemp -d "$1.XXXXXX")
+new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 mkdir "$new/openapi" "$new/crds"
 raw() { timeout 20 kubectl --context "$LAB_CONTEXT" get --raw "$1"; }

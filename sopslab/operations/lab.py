@@ -6,8 +6,23 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.command import Commands, script
-from sopslab.facts.lab import LabData
+from sopslab.facts.lab import LabData, Leftovers
 from sopslab.settings import Settings
+
+
+@operation()
+def swept(settings: Settings) -> Commands:
+    """
+    Have nothing around that a killed run was writing: what it wrote to is named `.new.*` or `*.new`
+    until it is complete.
+
+    + settings: the lab's settings
+    """
+    leftovers = host.get_fact(Leftovers, settings=settings)
+    if not leftovers:
+        host.noop("no run was killed")
+        return
+    yield script('rm -rf -- "$@"', *leftovers)
 
 
 @operation()
@@ -31,8 +46,10 @@ def purged(settings: Settings) -> Commands:
         rm -rf "$root/store" "${root:?}/bin" "$root/cache" "$root/schemas" "$root/lock.json" \\
             "$root/source"
         rmdir "$root" 2>/dev/null || true
+        # Docker keeps those that a container uses, of a lab on another root; any other root makes
+        # its images again from its store.
         docker image ls --filter 'reference=sops-lab/*' --format '{{.Repository}}:{{.Tag}}' \\
-            | xargs -r docker image rm >/dev/null
+            | xargs -r docker image rm >/dev/null 2>&1 || true
         """,
         settings.root,
         settings.lab,

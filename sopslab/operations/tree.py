@@ -25,14 +25,12 @@ def tree(path: str, files: Tree) -> Commands:
         """
         path=$1
         mkdir -p "$(dirname "$path")"
-        new=$(mktemp -d "$path.XXXXXX")
+        new=$(mktemp -d "$(dirname "$path")/.new.XXXXXX")
         trap 'rm -rf "$new"' EXIT
-        base64 -d | tar -xz -C "$new"
-        chmod 755 "$new"
-        rm -rf "$path.old"
-        [ ! -e "$path" ] || mv "$path" "$path.old"
-        mv "$new" "$path"
-        rm -rf "$path.old"
+        mkdir -m 755 "$new/files"
+        base64 -d | tar -xz -C "$new/files"
+        [ ! -e "$path" ] || mv "$path" "$new/old"
+        mv "$new/files" "$path"
         """,
         path,
         stdin=pack(files),
