@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import runpy
 import shutil
@@ -24,14 +25,18 @@ def find_tool(name: str) -> str:
     return found
 
 
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    data = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
+    return {key: value for key, value in data.items() if key in Settings.model_fields}
+
+
 @pytest.fixture
 def lab_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Return the defaults of every lab, under a root of this test, with changes."""
     for name in ("SOPSLAB_LAB", "SOPSLAB_ROOT", "SOPSLAB_FILE", "SOPSLAB_GIT_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-    defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
-    data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
-    return lambda **changes: {**data, "root": str(tmp_path / "root"), **changes}
+    return lambda **changes: {**_defaults(), "root": str(tmp_path / "root"), **changes}
 
 
 @pytest.fixture

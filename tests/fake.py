@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import runpy
 import shlex
 import tempfile
@@ -88,6 +89,15 @@ class Answers(dict[str, str]):
                 self.update(answers)
         yield "", answer
 
+    def patterns(self) -> dict[re.Pattern[str], str]:
+        """Return the answers as a fake host takes them that nobody sets up from inside."""
+        found = {}
+        for key, answer in dict(super().items()).items():
+            part = key.removeprefix("…")
+            pattern = re.escape(part) if part != key else rf"\A{re.escape(key)}\Z"
+            found[re.compile(pattern)] = answer
+        return found
+
 
 class Run:
     """What a deploy file did on a host that answers.
@@ -99,7 +109,7 @@ class Run:
     def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as events:
             patch.setenv(journal.DESCRIPTOR, str(events.fileno()))
-            patch.setattr(session, "_followed", set())
+            patch.setattr(session, "_lab_dirs", set())
             patch.setattr(journal.Journal, "_planned", False)
             patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))
             patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))

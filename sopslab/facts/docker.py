@@ -33,7 +33,7 @@ class DockerEngine(FactBase[EngineState]):
         return script(
             """
             format='{{.ServerVersion}} {{.DefaultRuntime}}'
-            engine=$(timeout 8 docker info --format "$format" 2>/dev/null) || engine=
+            engine=$(timeout -k 1 8 docker info --format "$format" 2>/dev/null) || engine=
             if [ -n "${engine%% *}" ]; then
                 echo "answers $engine"
             elif [ -n "${DOCKER_HOST:-}" ]; then
@@ -67,7 +67,9 @@ class _Inspect(FactBase[dict[str, Any] | None]):
     @override
     def command(self, target: str) -> StringCommand:
         # An absent object prints `[]` and exits 1; an engine that does not answer prints nothing.
-        return script('docker "$1" inspect "$2" 2>/dev/null || true', self.kind, target)
+        return script(
+            'timeout -k 1 8 docker "$1" inspect "$2" 2>/dev/null || true', self.kind, target
+        )
 
     @override
     @parsing

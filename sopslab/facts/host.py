@@ -147,7 +147,8 @@ class Listeners(FactBase[dict[int, str]]):
                 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null \\
                     | awk -v hex="$(printf ':%04X$' "$port")" \\
                         '$4 == "0A" && $2 ~ hex { found = 1 } END { exit !found }' || continue
-                holder=$(docker ps --filter "publish=$port" --format '{{.Names}}' 2>&1) || holder=
+                holder=$(timeout -k 1 8 docker ps --filter "publish=$port" \\
+                    --format '{{.Names}}' 2>&1) || holder=
                 # Several containers may publish one port, each at another address.
                 echo "$port=$(echo "${holder:-another program}" | paste -sd ' ')"
             done

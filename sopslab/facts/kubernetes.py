@@ -15,12 +15,24 @@ from sopslab.settings import Settings
 # dead cluster fails with kubectl's own words.
 _DRIFT = """
 dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+# Between its two looks at an object kubectl may see a controller report its status: no drift.
+cat >"$dir/differ" <<'END'
+#!/bin/sh
+mkdir "$1.spec" "$2.spec"
+find "$1" "$2" -type f -exec awk '
+    FNR == 1 { close(out); out = FILENAME; sub("/[^/]*$", ".spec&", out) }
+    /^[^ ]/ { skip = /^status:/ }
+    !skip && !/^  (generation|resourceVersion):/ { print >out }' {} +
+exec diff -u -N "$1.spec" "$2.spec"
+END
+chmod 700 "$dir/differ"
 # A fact that prints nothing would be its default.
 echo compared
 [ -s "$KUBECONFIG" ] && [ -s "$1" ] || { echo absent; exit 0; }
 status=0
-TMPDIR=$dir timeout 60 kubectl --context "$LAB_CONTEXT" diff --server-side --force-conflicts \\
-    --field-manager sops-lab --filename "$1" >"$dir/diff" 2>"$dir/errors" || status=$?
+TMPDIR=$dir KUBECTL_EXTERNAL_DIFF=$dir/differ timeout 60 kubectl --context "$LAB_CONTEXT" diff \\
+    --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\
+    >"$dir/diff" 2>"$dir/errors" || status=$?
 case $status in
 0) exit 0 ;;
 1) sed -n 's/^+++ .*[/]\\([^/[:space:]]*\\)[[:space:]].*/\\1/p' "$dir/diff" ;;

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.cluster.lab import Lab
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,11 +59,13 @@ def watch_birth(lab: Lab) -> None:
 
 @pytest.fixture(autouse=True)
 def _whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "lab" not in request.fixturenames or request.node.get_closest_marker("restores"):
+    if "lab" not in request.fixturenames:
         yield
         return
     lab: Lab = request.getfixturevalue("lab")
     head = lab.head()
     yield
+    if request.node.get_closest_marker("restores") and not request.node.stash.get(_FAILED, False):
+        return
     lab.reset_repository(head)
     lab.up()

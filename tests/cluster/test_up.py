@@ -145,7 +145,10 @@ def test_a_pushed_secret_arrives_and_the_receiver_hurries_it(lab: Lab, tmp_path:
         lab.kubectl("-n", "flux-system", "get", "gitrepository", lab.settings.learner.id, "-ojson")
     )
     # Only a request sets this; polls, once a minute, do not.
-    handled = datetime.fromisoformat(source["status"]["lastHandledReconcileAt"])
+    # As Go prints a time.
+    moment = source["status"]["lastHandledReconcileAt"]
+    assert " +0000 UTC" in moment
+    handled = datetime.fromisoformat(f"{moment[:26]}+00:00")
     assert timedelta(0) < handled - pushed < timedelta(seconds=20)
     assert source["status"]["artifact"]["revision"].endswith(lab.head())
 
@@ -229,6 +232,7 @@ def test_no_secret_is_seen_in_logs_answers_arguments_or_containers(lab: Lab) -> 
     assert leaks == []
 
 
+@pytest.mark.restores
 def test_flux_reconciles_itself_from_the_platform_repository(lab: Lab, tmp_path: Path) -> None:
     clone = tmp_path / "platform"
     git(lab, "clone", "--quiet", address(lab, "platform", INSTRUCTOR), str(clone))
@@ -255,7 +259,8 @@ def test_flux_reconciles_itself_from_the_platform_repository(lab: Lab, tmp_path:
     file.write_text(
         before
         + "  - target: {kind: Deployment, name: source-controller}\n"
-        + "    patch: '[{op: add, path: /metadata/labels/proof, value: pushed}]'\n"
+        + "    patch: |\n"
+        + "      - {op: add, path: /metadata/labels/proof, value: pushed}\n"
     )
     assert not labelled()
     push("Label a controller")

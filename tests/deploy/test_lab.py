@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,242 +13,31 @@ import pytest
 from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
-from sopslab.archive import digest
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from sopslab.facts.age import Identity
-from sopslab.facts.docker import Container, DockerEngine, Network
-from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
-from sopslab.facts.git import BareRepositories, CommitNote, GitUsers, RemoteHead, WorkingCopy
-from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, RecordedValue
-from sopslab.facts.kind import KindCluster
-from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
-from sopslab.facts.lab import LabData
-from sopslab.facts.tree import AnyFolder, TreeDigest
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, PROJECT, TEMPLATES
+from sopslab.facts.host import RecordedValue
+from sopslab.layout import PROJECT
 from sopslab.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.operations import git
-from sopslab.render import render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings, load_settings
-from tasks.flux import platform_files
-from tasks.git import policy_package, server_configuration
-from tasks.host import COMMANDS, LIMITS, sysctl_record
-from tasks.learners import learner_variables
+from tasks.git import server_configuration
+from tasks.host import LIMITS, sysctl_record
 from tests.fake import Answers, Run, fact_text
+from tests.machines import (
+    STORE,
+    Facts,
+    bare,
+    complete,
+    container,
+    filled_store,
+    machine,
+    nodes,
+    rules,
+)
 
-DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "teardown.py"
-# The part by which the one command that looks at the store is recognised.
-STORE = "…find store -mindepth 2"
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
-MACHINE = """uid=0
-gid=0
-user=root
-machine=x86_64
-cpus=2
-memory_kib=8000000
-disk_kib=50000000
-store_entries=14
-writable=1
-cgroup=2
-systemd=0
-bounding=000001ffffffffff
-last_capability=40
-inotify_instances=8192
-inotify_watches=524288
-sudo=0
-apt=1"""
-
+DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "teardown.py"
 Data = Callable[..., dict[str, Any]]
-
-
-def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = ()) -> Answers:
-    """Return what a machine says of itself."""
-    lacks = "".join(f"\nmissing={command}" for command in missing)
-    return Answers(
-        {
-            fact_text(Machine, root=settings.root, commands=[]): text,
-            fact_text(Machine, root="/", commands=[]): text,
-            fact_text(Machine, root="/", commands=list(COMMANDS)): text + lacks,
-            fact_text(IsRoot): "0",
-        }
-    )
-
-
-def bare(settings: Settings) -> Answers:
-    """Return the answers of a machine that has nothing but its distribution."""
-    text = MACHINE
-    for low in ("inotify_instances=8192", "inotify_watches=524288"):
-        text = text.replace(low, f"{low.split('=')[0]}=8")
-    text = text.replace("bounding=000001ffffffffff", "bounding=00000000a80425fb")
-    answers = machine(settings, text, tuple(COMMANDS))
-    answers[fact_text(DockerEngine)] = "absent"
-    answers[STORE] = "arch\tx86_64"
-    effects = {
-        ("age-keygen -o", f"{settings.keys_dir}/{key}"): {
-            fact_text(
-                Identity, settings=settings, key=key
-            ): f"recorded age1{key}\nrecipient age1{key}"
-        }
-        for key in (INSTRUCTOR, settings.learner.id)
-    }
-    return Answers(answers, effects)
-
-
-def filled_store(settings: Settings) -> str:
-    """Return what a machine with a filled store says of it."""
-    catalog = load_catalog(settings.catalog)
-    stat, total = "755 5 1.0 1.0 7", "5" * 64
-    lines = ["arch\tx86_64", "source:modules"]
-    for role in ("git", "node"):
-        image = catalog.image(role, "modules", "amd64")  # type: ignore[arg-type]
-        labels = {"sops-lab.recipe": image.recipe}
-        lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
-    for entry in catalog.entries("modules", "amd64").values():
-        files = entry.files or ("files/one",)
-        manifest = {**entry.manifest, "files": dict.fromkeys(files, total)}
-        lines.append(f"store/{entry.key}/manifest.json:{json.dumps(manifest)}")
-        for file in files:
-            lines.append(f"store/{entry.key}/stamp:{file}\t{stat}")
-            lines.append(f"file\t{entry.key}/{file}\t{stat}")
-    for tool, path in catalog.tools("modules", "amd64").items():
-        lines.append(f"link\t{tool}\t../store/{path}")
-    return "\n".join(lines)
-
-
-def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
-    return json.dumps(
-        [
-            {
-                "State": {"Running": running},
-                "Config": {"Labels": {"sops-lab.config": mark}},
-                "NetworkSettings": {"Networks": {network_name(settings.lab): {}}},
-            }
-        ]
-    )
-
-
-def nodes(settings: Settings, status: str = "running", recorded: str = "n1") -> str:
-    networks = {network_name(settings.lab): {}}
-    return "\n".join(
-        json.dumps(line)
-        for line in (
-            {"network": network_name(settings.lab)},
-            {"id": "n1", "status": status, "networks": networks},
-            {"recorded": recorded},
-        )
-    )
-
-
-def network(settings: Settings) -> str:
-    return json.dumps([{"Labels": {"sops-lab.root": settings.root}}])
-
-
-def rules(settings: Settings) -> str:
-    bridge = bridge_name(settings.lab)
-    return f"""-N DOCKER-USER
--A DOCKER-USER -i {bridge} -p udp -m udp --dport 53 -j RETURN
--A DOCKER-USER -i {bridge} -p tcp -m tcp --dport 53 -j RETURN
--A DOCKER-USER -i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
--A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable"""
-
-
-class Facts:
-    """The commands of the facts that the deploys ask, by what they are about."""
-
-    def __init__(self, settings: Settings) -> None:
-        s, learner = settings, settings.learner.id
-        canary = canary_arguments(s, learner, KUSTOMIZATION, NAMESPACE)
-        credentials = f"{s.git_dir}/credentials/{FLUX}"
-
-        def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
-            return fact_text(
-                SecretMatches,
-                settings=s,
-                namespace="flux-system",
-                secret=name,
-                entries=entries,
-                labels={key.replace("_", "/"): value for key, value in labels.items()},
-            )
-
-        self.listeners = fact_text(Listeners, ports=[s.git_port])
-        self.engine = fact_text(DockerEngine)
-        self.network = fact_text(Network, target=network_name(s.lab))
-        self.rules = fact_text(FirewallRules)
-        self.cluster = fact_text(KindCluster, settings=s)
-        self.patches = fact_text(TreeDigest, path=s.kubeadm_patches)
-        self.users = fact_text(GitUsers, settings=s)
-        self.repositories = fact_text(
-            BareRepositories, settings=s, repositories=["platform", s.learner_repository]
-        )
-        self.configuration = fact_text(TreeDigest, path=f"{s.git_dir}/etc")
-        self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
-        self.server = fact_text(Container, target=git_server_name(s.lab))
-        self.node = fact_text(Container, target=node_name(s.lab))
-        self.trusted = fact_text(RecordedValue, path=f"{s.git_dir}/recipients")
-        self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
-        self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
-        self.learner = fact_text(Identity, settings=s, key=learner)
-        self.decryption = fact_text(DecryptionKey, settings=s)
-        self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = fact_text(WorkingCopy, path=s.work_dir)
-        self.note = fact_text(CommitNote, path=s.platform_dir)
-        self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
-        pinned = load_catalog(s.catalog).version("openapi", "modules")
-        self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
-        self.components = fact_text(
-            ManifestDrift, settings=s, path=f"{s.manifests_dir}/components.yaml"
-        )
-        self.sync = fact_text(ManifestDrift, settings=s, path=f"{s.manifests_dir}/sync.yaml")
-        self.credentials = secret(
-            "flux-system",
-            {"username": f"{credentials}/username", "password": f"{credentials}/password"},
-        )
-        self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
-        self.canary = fact_text(Canary, settings=s, arguments=list(canary))
-        self.data = fact_text(LabData, settings=s)
-
-
-def complete(settings: Settings) -> Answers:
-    """Return the answers of a machine whose lab is as it should be.
-
-    Only the label of the Git server is not known yet: `finished` asks the deploy for it.
-    """
-    facts, answers = Facts(settings), machine(settings)
-    key = "recorded age1{0}\nrecipient age1{0}"
-    answers |= {
-        facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
-        facts.engine: "answers 28.5.1 runc",
-        STORE: filled_store(settings),
-        facts.network: network(settings),
-        facts.rules: rules(settings),
-        facts.cluster: nodes(settings),
-        facts.patches: digest(render_tree(TEMPLATES / "kubeadm", {})),
-        facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
-        facts.repositories: f"platform\n{settings.learner_repository}",
-        facts.configuration: digest(server_configuration(settings)),
-        facts.policy: digest(policy_package()),
-        facts.server: container(settings),
-        facts.node: container(settings),
-        facts.trusted: f"age1{INSTRUCTOR},age1learner",
-        facts.answer_key: digest(
-            render_tree(TEMPLATES / "instructor", learner_variables(settings))
-        ),
-        facts.instructor: key.format(INSTRUCTOR),
-        facts.learner: key.format("learner"),
-        facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
-        facts.head: "0123456789abcdef0123456789abcdef01234567",
-        facts.work: "looked",
-        facts.note: digest(platform_files(settings)),
-        facts.manifests: "5" * 64,
-        facts.api: "there",
-        facts.components: "compared",
-        facts.sync: "compared",
-        facts.credentials: "same",
-        facts.token: "same",
-        facts.canary: "proven",
-        facts.data: "there",
-    }
-    return answers
 
 
 Finished = tuple[Settings, Answers]
@@ -293,6 +82,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     ]
     idle = {
         "Host | Check the ports",
+        "Host | Sweep up after a killed run",
         "Host | Check the machine",
         # Nothing was stopped, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
@@ -325,9 +115,7 @@ def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data
     assert not run.failed
     known = set(answers) - {STORE}
     unknown = [
-        command
-        for command in run.commands
-        if command not in known and STORE[1:] not in command and "cluster.lock" not in command
+        command for command in run.commands if command not in known and STORE[1:] not in command
     ]
     assert unknown == []
     assert len(run.unchanged) == len([e for e in run.events if e["event"] == "end"]) > 35
@@ -398,6 +186,10 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     "an-older-policy": (
         lambda f, s: {f.policy: "6" * 64},
         {"Git | Deliver the policy of the pre-receive hook": []},
+    ),
+    "leftovers-of-a-killed-run": (
+        lambda f, s: {f.leftovers: f"{s.lab_dir}/.new.a1b2c3"},
+        {"Host | Sweep up after a killed run": []},
     ),
     "lost-firewall-rules": (
         lambda f, s: {f.rules: "-N DOCKER-USER"},

@@ -42,7 +42,8 @@ FOLDER = Path(__file__).parent
 CASES = sorted(FOLDER.glob("*.*/*.yaml"))
 MACHINE = {
     "uid": 1000, "gid": 1000, "user": "ada", "machine": "x86_64", "cpus": 4,
-    "memory_kib": 8_000_000, "disk_kib": 90_000_000, "store_entries": 14, "writable": 1, "cgroup": 2, "systemd": 1,
+    "memory_kib": 8_000_000, "disk_kib": 90_000_000, "store_entries": 14,
+    "writable": 1, "cgroup": 2, "systemd": 1,
     "bounding": "000001ffffffffff", "last_capability": 40,
     "inotify_instances": 1024, "inotify_watches": 524288, "sudo": 1, "apt": 1,
 }  # fmt: skip

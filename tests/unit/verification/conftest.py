@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from verification_material import HEAD
 
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.cluster import Flux
-
-HEAD = "13901ba4ec12dcccb6c795a2db1be5081e4622c3"
 
 
 @pytest.fixture

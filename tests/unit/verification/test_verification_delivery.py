@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import HEAD
 from hypothesis import given
 from hypothesis import strategies as st
+from verification_material import HEAD
 
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.delivery import (

@@ -1,0 +1,49 @@
+"""A harmless deploy for the tests of the runner: three steps that make, each, one file.
+
+`SOPSLAB_TEST_FAIL` names the step that fails, `SOPSLAB_TEST_WAIT` the one that waits for as long as
+the file `waiting` exists.
+"""
+
+import os
+
+from pyinfra import host
+from pyinfra.api import deploy, operation
+
+from sopslab.command import Commands, refusal, script
+from sopslab.facts.lab import LabData
+from sopslab.journal import note
+from sopslab.session import begin
+from sopslab.settings import Settings
+
+WAIT = """
+touch "$1/waiting"
+while [ -e "$1/waiting" ]; do sleep 0.05; done
+"""
+
+
+@operation()
+def made(settings: Settings, step: str) -> Commands:
+    """
+    Have the folder of a step.
+
+    + settings: the lab's settings
+    + step: its name
+    """
+    folder = settings.model_copy(update={"lab": step})
+    if host.get_fact(LabData, settings=folder):
+        host.noop("it is there")
+        return
+    note(f"{step} was missing")
+    if os.environ.get("SOPSLAB_TEST_FAIL") == step:
+        yield refusal(f"{step} cannot be made: it's broken\ntry again")
+        return
+    if os.environ.get("SOPSLAB_TEST_WAIT") == step:
+        yield script(WAIT, settings.root)
+    yield script('mkdir -p "$1"', folder.lab_dir)
+
+
+settings = begin()
+
+for title in ("Host", "Keys", "Canary"):
+    step = deploy(title)(made)
+    step(name=f"Make {title}", settings=settings, step=title.lower())

@@ -1,0 +1,206 @@
+"""The command `sopslab`, as a subprocess: helps, shapes, exit codes, and what it does not touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sopslab import __version__
+from sopslab.cli import main
+
+VERBS = ["up", "status", "env", "policy", "quiz", "fill", "down"]
+
+Sopslab = Callable[..., Result]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
+    """Run the command with a root of this test, and Docker out of its reach."""
+    docker = tmp_path / "stand-ins" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    for name in os.environ:
+        if name.startswith("SOPSLAB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SOPSLAB_ROOT", str(root))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, stdin: str = "", **environment: str) -> Result:
+        return CliRunner().invoke(main, arguments, input=stdin, env=environment)
+
+    return run
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).parent / "sopslab"
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"sopslab, version {__version__}\n"
+
+
+def test_the_help_names_every_verb_and_exit_code(sopslab: Sopslab) -> None:
+    done = sopslab("--help")
+    assert done.exit_code == 0
+    for verb in VERBS:
+        assert f"\n  {verb} " in done.stdout
+    for code in ("2 bad input", "3 another run", "10 host", "17 canary", "130 and 143"):
+        assert code in " ".join(done.stdout.split())
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("verb", "parts"),
+    [
+        ("up", ["--json", "--force", "--key-from [store|cluster]", "a second run changes nothing"]),
+        ("down", ["--purge", "--yes", "--json", "Keys, Git data and the store stay"]),
+        ("env", ['eval "$(sopslab env)"', "KUBECONFIG", "SOPS_AGE_KEY_FILE"]),
+        ("status", ["--json", "Exits 0"]),
+    ],
+)
+def test_the_help_of_a_verb_says_what_it_does(
+    sopslab: Sopslab, verb: str, parts: list[str]
+) -> None:
+    done = sopslab(verb, "-h")
+    assert done.exit_code == 0
+    for part in parts:
+        assert part in " ".join(done.stdout.split())
+
+
+def test_an_unknown_verb_and_option_are_bad_input(sopslab: Sopslab) -> None:
+    assert sopslab("upp").exit_code == 2
+    assert sopslab("up", "--key-from", "backup").exit_code == 2
+
+
+@pytest.mark.parametrize("verb", ["up", "down", "env", "status"])
+def test_bad_input_ends_with_every_problem_before_anything_is_made(
+    sopslab: Sopslab, root: Path, verb: str
+) -> None:
+    done = sopslab(verb, SOPSLAB_LAB="Demo Lab", SOPSLAB_GIT_PASSWORD="\n")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["lab", "git_password"]
+    assert not root.exists()
+
+
+def test_bad_input_is_json_where_json_was_asked_for(sopslab: Sopslab, root: Path) -> None:
+    done = sopslab("up", "--json", SOPSLAB_LAB="Demo Lab")
+    assert done.exit_code == 2
+    shown = json.loads(done.stdout)
+    assert (shown["ok"], shown["changed"]) == (False, 0)
+    assert shown["problems"][0].startswith("lab: 'Demo Lab' is refused")
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "; & Übung (1) #*"])
+def test_env_is_read_by_a_shell_as_it_was_meant(
+    sopslab: Sopslab, tmp_path: Path, name: str
+) -> None:
+    root = tmp_path / name
+    printed = sopslab("env", SOPSLAB_ROOT=str(root))
+    show = 'printf "%s\\n" "$PATH" "$KUBECONFIG" "$SOPS_AGE_KEY_FILE" "$PRE_COMMIT_HOME"'
+    done = subprocess.run(
+        ["sh", "-euc", f'eval "$1"; {show}', "sh", printed.stdout],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path, kubeconfig, key, home = done.stdout.splitlines()
+    assert path.startswith(f"{root}/bin:")
+    assert path.endswith(":/usr/bin:/bin")
+    assert kubeconfig == f"{root}/labs/lab/kubeconfig"
+    assert key == f"{root}/labs/lab/keys/learner.agekey"
+    assert home == f"{root}/labs/lab/pre-commit"
+    assert not root.exists()
+
+
+def test_a_failed_up_is_one_json_object_and_its_steps_exit_code(
+    sopslab: Sopslab, tmp_path: Path
+) -> None:
+    # A port that somebody holds is refused by the first operation, before anything is touched.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "lab.yaml").write_text(f"git_port: {port}\n")
+        done = sopslab("up", "--json", SOPSLAB_FILE="lab.yaml")
+    assert done.exit_code == 10
+    shown = json.loads(done.stdout)
+    assert (shown["ok"], shown["changed"]) == (False, 0)
+    assert shown["problems"] == [
+        f"port {port} is taken by another program: stop it, or choose another port for the lab"
+    ]
+    assert shown["seconds"] > 0
+    assert [step["name"] for step in shown["steps"]][:2] == ["Host", "Artifacts"]
+    assert set(shown["steps"][0]) == {"name", "seconds", "changed", "changes"}
+    assert Path(shown["log"]).is_file()
+
+
+def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:
+    done = sopslab("status", "--json")
+    assert done.exit_code == 1
+    shown = json.loads(done.stdout)
+    assert (shown["lab"], shown["up"]) == ("lab", False)
+    assert {part["state"] for part in shown["parts"]} == {"not there"}
+    assert not root.exists()
+
+
+def test_a_purge_asks_and_nothing_happens_without_a_yes(sopslab: Sopslab, root: Path) -> None:
+    keys = root / "labs" / "lab" / "keys"
+    keys.mkdir(parents=True)
+    for answer in ("\n", ""):
+        done = sopslab("down", "--purge", stdin=answer)
+        assert done.exit_code == 1
+        assert "Without the keys, nothing" in done.stdout
+        assert str(root) in done.stdout
+    assert keys.is_dir()
+    assert [path.name for path in (root / "labs" / "lab").iterdir()] == ["keys"]
+
+
+@pytest.mark.parametrize(("options", "answer"), [(["--yes"], ""), ([], "y\n")])
+def test_a_purge_that_was_confirmed_leaves_nothing(
+    sopslab: Sopslab, root: Path, options: list[str], answer: str
+) -> None:
+    (root / "labs" / "purged" / "keys").mkdir(parents=True)
+    (root / "store" / "sops-1").mkdir(parents=True)
+    read_only = root / "cache" / "go-mod"
+    read_only.mkdir(parents=True)
+    (read_only / "file").write_text("")
+    read_only.chmod(0o555)
+    done = sopslab("down", "--purge", *options, stdin=answer, SOPSLAB_LAB="purged")
+    assert done.exit_code == 0, done.output
+    assert "The lab purged is down (1 changes)" in done.stdout
+    assert not root.exists()
+
+
+def test_a_purge_spares_the_other_labs_of_the_root(sopslab: Sopslab, root: Path) -> None:
+    (root / "labs" / "purged" / "keys").mkdir(parents=True)
+    (root / "labs" / "other" / "keys").mkdir(parents=True)
+    (root / "store" / "sops-1").mkdir(parents=True)
+    done = sopslab("down", "--purge", "--yes", SOPSLAB_LAB="purged")
+    assert done.exit_code == 0, done.output
+    assert (root / "labs" / "other" / "keys").is_dir()
+    assert (root / "store" / "sops-1").is_dir()
+    assert not (root / "labs" / "purged").exists()
+
+
+def test_down_without_purge_keeps_what_cannot_be_made_anew(sopslab: Sopslab, root: Path) -> None:
+    kept = [root / "labs" / "kept" / part for part in ("keys", "git", "work")]
+    for folder in (*kept, root / "store"):
+        folder.mkdir(parents=True)
+    done = sopslab("down", SOPSLAB_LAB="kept")
+    assert done.exit_code == 0, done.output
+    assert "The lab kept is down (0 changes)" in done.stdout
+    assert all(folder.is_dir() for folder in (*kept, root / "store"))

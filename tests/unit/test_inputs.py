@@ -1,0 +1,102 @@
+"""The settings of the local lab are the same for the verbs and for pyinfra."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.errors import InputError
+from sopslab.inputs import local_settings
+from sopslab.layout import PROJECT
+from sopslab.settings import load_settings
+
+VARIABLES = ("SOPSLAB_FILE", "SOPSLAB_LAB", "SOPSLAB_ROOT", "SOPSLAB_GIT_PASSWORD", "XDG_DATA_HOME")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def seen_by_pyinfra() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "inventories/local.py", "debug-inventory", "--json"],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (host,) = json.loads(done.stdout)
+    return dict(host["data"])
+
+
+def test_pyinfra_sees_the_same_defaults(tmp_path: Path) -> None:
+    assert local_settings() == load_settings(seen_by_pyinfra())
+    assert local_settings().root == f"{tmp_path}/home/.local/share/sops-lab"
+
+
+def test_pyinfra_sees_the_same_file_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yaml").write_text(
+        "root: /srv/from file\nlearner: {id: ada, name: Ada, email: ada@example.org}\n"
+        "git_url: https://git.example\ngit_username: ada\n"
+    )
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "lab.yaml"))
+    monkeypatch.setenv("SOPSLAB_LAB", "2026")
+    monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path))
+    monkeypatch.setenv("SOPSLAB_GIT_PASSWORD", "00123")
+    settings = local_settings()
+    assert settings == load_settings(seen_by_pyinfra())
+    # The file is nearer than the environment, which is nearer than the defaults.
+    assert (settings.root, settings.lab) == ("/srv/from file", "2026")
+    assert (settings.learner.id, settings.git_password) == ("ada", "00123")
+
+
+def test_where_data_goes_by_default_follows_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert local_settings().root == f"{tmp_path}/data/sops-lab"
+    monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path / "own root"))
+    assert local_settings().root == f"{tmp_path}/own root"
+
+
+def test_without_a_home_the_password_database_says_where_data_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOME")
+    assert Path(local_settings().root).is_absolute()
+
+
+def test_what_a_verb_says_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yaml").write_text("force: false\nlab: demo\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "lab.yaml"))
+    settings = local_settings({"force": True})
+    assert (settings.force, settings.lab) == (True, "demo")
+
+
+@pytest.mark.parametrize("value", ["Demo", "", "a b", "$(id)", "-x"])
+def test_a_bad_name_from_the_environment_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOPSLAB_LAB", value)
+    with pytest.raises(InputError, match=r"lab: .* is refused"):
+        local_settings()
+
+
+def test_an_empty_file_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPSLAB_FILE", "")
+    with pytest.raises(InputError, match="cannot be read"):
+        local_settings()

@@ -1,0 +1,211 @@
+"""Runs of pyinfra as a subprocess: what the journal tells, and with which code a run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.errors import Exit
+from sopslab.layout import PROJECT
+from sopslab.runner import Result, run
+
+STORY = "tests/data/deploys/story.py"
+PROGRAM = f"""
+import sys
+from pathlib import Path
+from sopslab.runner import run
+result = run({STORY!r}, {{}}, Path(sys.argv[1]), lambda event: None)
+print(result.problems)
+sys.exit(result.code)
+"""
+
+Runs = Callable[..., tuple[Result, list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of the lab that is run, and of no other."""
+    for name in ("SOPSLAB_FILE", "SOPSLAB_LAB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path / "root"))
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def story(root: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Run the harmless deploy and return its result and its events."""
+
+    def tell(**data: object) -> tuple[Result, list[dict[str, Any]]]:
+        events: list[dict[str, Any]] = []
+        return run(STORY, data, root / "log", events.append), events
+
+    return tell
+
+
+def test_a_run_tells_its_plan_its_steps_and_what_they_changed(story: Runs) -> None:
+    result, events = story()
+    operations = ["Host | Make Host", "Keys | Make Keys", "Canary | Make Canary"]
+    assert events[0] == {"event": "plan", "operations": operations}
+    assert [(event["event"], event["operation"]) for event in events[1:]] == [
+        (kind, operation) for operation in operations for kind in ("start", "end")
+    ]
+    assert [event["notes"] for event in events if event["event"] == "end"] == [
+        ["host was missing"],
+        ["keys was missing"],
+        ["canary was missing"],
+    ]
+    assert (result.code, result.changed, result.problems) == (Exit.OK, 3, [])
+    assert [step.name for step in result.steps] == ["Host", "Keys", "Canary"]
+    assert result.steps[0].changes == ["Make Host: host was missing"]
+    assert 0 < sum(step.seconds for step in result.steps) <= result.seconds
+
+    again, events = story()
+    assert (again.code, again.changed) == (Exit.OK, 0)
+    assert not any(event.get("changed") for event in events)
+    assert all(event["notes"] == [] for event in events if event["event"] == "end")
+
+
+def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root: Path) -> None:
+    (root / "log").mkdir(parents=True, mode=0o700)
+    for number in range(30):
+        (root / "log" / f"20260101T{number:06}-deploy.log").write_text("")
+    shown = json.loads(json.dumps(story()[0].as_dict()))
+    assert set(shown) == {"ok", "changed", "seconds", "steps", "problems", "log"}
+    assert (shown["ok"], shown["changed"]) == (True, 3)
+    assert set(shown["steps"][0]) == {"name", "seconds", "changed", "changes"}
+    log = Path(shown["log"])
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert log.parent.stat().st_mode & 0o777 == 0o700
+    assert "Make Canary" in log.read_text()
+    # The newest of the old logs stay.
+    kept = sorted(path.name for path in log.parent.iterdir())
+    assert (len(kept), kept[0]) == (21, "20260101T000010-deploy.log")
+
+
+def test_a_failed_step_ends_the_run_with_its_own_code_and_words_and_the_next_run_goes_on(
+    story: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOPSLAB_TEST_FAIL", "keys")
+    failed, events = story()
+    assert failed.code is Exit.KEYS
+    assert failed.problems == ["keys cannot be made: it's broken", "try again"]
+    assert [step.changed for step in failed.steps] == [1, 0, 0]
+    assert (events[-1]["event"], events[-1]["operation"]) == ("end", "Keys | Make Keys")
+    assert events[-1]["failed"]
+    monkeypatch.delenv("SOPSLAB_TEST_FAIL")
+    result, _events = story()
+    assert [step.changed for step in result.steps] == [0, 1, 1]
+
+
+def test_bad_input_is_refused_with_every_problem_and_nothing_is_made(
+    story: Runs, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yaml").write_text("lab: Demo\ngit_port: 0\n")
+    # As a user gives it: relative to where the command is typed.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOPSLAB_FILE", "lab.yaml")
+    result, events = story(learner="nobody")
+    assert result.code is Exit.INPUT
+    assert [problem.split(":")[0] for problem in result.problems] == ["lab", "git_port", "learner"]
+    assert [event["event"] for event in events] == ["refused"]
+    assert [path.name for path in root.iterdir()] == ["log"]
+
+
+def test_a_deploy_that_breaks_ends_with_the_last_words_of_the_log(root: Path) -> None:
+    result = run("tests/data/deploys/broken.py", {}, root / "log", lambda _event: None)
+    assert result.code is Exit.FAILED
+    assert any("this deploy is broken" in problem for problem in result.problems)
+
+
+@pytest.fixture
+def waiting(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Start a run in a process of its own, and return once its second step waits."""
+    monkeypatch.setenv("SOPSLAB_TEST_WAIT", "keys")
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, root / "log"],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        until((root / "waiting").exists)
+        return process
+
+    yield start
+    (root / "waiting").unlink(missing_ok=True)
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 30 s"
+        time.sleep(0.02)
+
+
+def free(lock: Path) -> bool:
+    return subprocess.run(["flock", "--nonblock", lock, "true"], check=False).returncode == 0
+
+
+def test_sigterm_stops_the_run_at_once_with_its_code(
+    waiting: Callable[[], subprocess.Popen[str]], root: Path
+) -> None:
+    process = waiting()
+    started = time.monotonic()
+    process.terminate()
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert time.monotonic() - started < 10
+    assert "the next `sopslab up` goes on from here" in output
+    assert (root / "labs" / "host").is_dir()
+    assert not (root / "labs" / "canary").exists()
+    assert free(root / "labs" / "lab" / "lock")
+
+
+def test_a_keyboard_interrupt_is_no_success(waiting: Callable[[], subprocess.Popen[str]]) -> None:
+    # A terminal sends SIGINT to pyinfra as well, which ends with exit code 0 then.
+    process = waiting()
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+
+
+def test_two_runs_do_not_work_on_one_lab_and_a_killed_one_makes_way_for_the_next(
+    waiting: Callable[[], subprocess.Popen[str]],
+    story: Runs,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = waiting()
+    monkeypatch.delenv("SOPSLAB_TEST_WAIT")
+    second, _events = story()
+    assert second.code is Exit.LOCKED
+    holder = (root / "labs" / "lab" / "lock").read_text().strip()
+    assert second.problems == [
+        f"this lab is being worked on by process {holder}: wait for it to finish"
+    ]
+    assert "Traceback" not in second.log.read_text()
+    process.kill()
+    process.communicate(timeout=20)
+    # pyinfra follows, and with it the lock goes.
+    until(lambda: free(root / "labs" / "lab" / "lock"))
+    third, _events = story()
+    assert third.code is Exit.OK
+    assert [step.changed for step in third.steps] == [0, 1, 1]
