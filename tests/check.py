@@ -6,6 +6,7 @@ python -m tests.check [--all]
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,14 +25,25 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def shell_scripts() -> list[str]:
-    """Return the tracked shell scripts; templates among them are checked once they are rendered."""
-    listing = subprocess.run(
-        ["git", "ls-files", "*.sh", ".ci/run"], cwd=PROJECT, capture_output=True, text=True
+def provide(packages: dict[str, str]) -> None:
+    """Install what only the tests need from the distribution, as the lab installs what it needs."""
+    missing = sorted(
+        {package for command, package in packages.items() if not shutil.which(command)}
     )
-    return listing.stdout.split()
+    if not missing:
+        return
+    root = [] if os.geteuid() == 0 else ["sudo"]
+    print(f"── installing {', '.join(missing)}", flush=True)
+    subprocess.run([*root, "apt-get", "update", "-qq"], check=True)
+    subprocess.run(
+        [*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
+# Command and the Debian package that has it.
+PACKAGES = {"ip": "iproute2", "openssl": "openssl", "shellcheck": "shellcheck"}
 STYLE: list[Check] = [
     ("style", python("ruff", "check", "--quiet", ".")),
     ("format", python("ruff", "format", "--quiet", "--check", ".")),
@@ -50,6 +62,7 @@ REAL: list[Check] = [
 
 def main() -> int:
     """Run the checks and return 0 if all passed; the first that fails ends the run."""
+    provide(PACKAGES)
     checks = STYLE + TOOLS + QUICK + (REAL if "--all" in sys.argv[1:] else [])
     environment = {
         **os.environ,

@@ -19,7 +19,7 @@ mkdir -p "$folder/git/repositories/learner"
 cp -r "$server_config" "$folder/git/etc"
 git -c init.defaultBranch=main init --quiet --bare "$folder/git/repositories/learner/lab.git"
 password=$(head -c 24 /dev/urandom | base64 | tr -d '+/')
-htpasswd -ciB "$folder/git/htpasswd" learner <<<"$password" 2>/dev/null
+printf 'learner:%s\n' "$(openssl passwd -apr1 -stdin <<<"$password")" >"$folder/git/htpasswd"
 docker run --detach --name "$name-git" --network "$name" --publish "127.0.0.1:$port:8080" \
 	--user "$(id -u):$(id -g)" --volume "$folder/git:/srv/git" --entrypoint /usr/sbin/lighttpd \
 	"$git_image" -D -f /srv/git/etc/lighttpd.conf >/dev/null

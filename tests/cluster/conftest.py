@@ -9,7 +9,6 @@ import pytest
 from tests.cluster.lab import Lab
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
 
-
 _FAILED = pytest.StashKey[bool]()
 
 
