@@ -33,9 +33,11 @@ def pack(tree: Tree) -> str:
 
 
 def digest(tree: Tree) -> str:
-    """Return the SHA-256 of what `find -type f | sort | xargs sha256sum` prints for `tree`."""
-    lines = [
-        f"{hashlib.sha256(tree[path].content).hexdigest()}  ./{path}\n"
-        for path in sorted(tree, key=lambda name: f"./{name}".encode())
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    """Return the SHA-256 of the files of `tree` and of which of them are executable.
+
+    It is what the fact `TreeDigest` counts on a host.
+    """
+    paths = sorted(tree, key=lambda path: f"./{path}".encode())
+    sums = [f"{hashlib.sha256(tree[path].content).hexdigest()}  ./{path}\n" for path in paths]
+    executable = [f"./{path}\n" for path in paths if tree[path].executable]
+    return hashlib.sha256("".join([*sums, *executable]).encode()).hexdigest()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab import journal
-from sopslab.errors import Exit
+from sopslab.errors import Exit, LabError
 from sopslab.inputs import LAB_FILE
 from sopslab.layout import PROJECT
 
@@ -208,13 +208,20 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
 
 
 def _open_log(directory: Path, name: str) -> Path:
-    # The mode counts for the last folder only, and the lab's own is no less private.
-    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    directory.mkdir(exist_ok=True, mode=0o700)
-    for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
-        old.unlink()
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
-    path.touch(mode=0o600)
+    try:
+        # The mode counts for the last folder only, and the lab's own is no less private.
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(exist_ok=True, mode=0o700)
+        for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
+            old.unlink()
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise LabError(
+            f"the log cannot be written to {directory}: {error.strerror}; choose another root with"
+            " SOPSLAB_ROOT",
+            Exit.HOST,
+        ) from None
     return path
 
 

@@ -45,12 +45,16 @@ def deploy_or_exit(
     Ends with the result's exit code when it failed, and always where JSON was asked for.
     """
     log_dir = Path(settings.lab_dir) / "log"
-    if as_json:
-        result = run(deploy, data, log_dir, lambda _event: None)
-        click.echo(json.dumps(result.as_dict(), indent=2))
-        sys.exit(result.code)
-    with Display(console) as display:
-        result = run(deploy, data, log_dir, display.follow)
+    try:
+        if as_json:
+            result = run(deploy, data, log_dir, lambda _event: None)
+            click.echo(json.dumps(result.as_dict(), indent=2))
+            sys.exit(result.code)
+        with Display(console) as display:
+            result = run(deploy, data, log_dir, display.follow)
+    except LabError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.code)
     if result.code is not Exit.OK:
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)

@@ -68,7 +68,7 @@ class KindCluster(FactBase[ClusterState]):
         nodes = [line for line in lines if "id" in line]
         recorded = next((line["recorded"] for line in lines if "recorded" in line), None)
         if not nodes:
-            return ClusterState(owner="nobody")
+            return ClusterState(owner="nobody", stray="was left behind" if recorded else "")
         (network,) = [line["network"] for line in lines if "network" in line]
         if any(network not in node["networks"] for node in nodes):
             return ClusterState(owner="foreign", status=nodes[0]["status"])

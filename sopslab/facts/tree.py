@@ -10,8 +10,8 @@ from sopslab.command import script
 
 class TreeDigest(FactBase[str | None]):
     """
-    Returns the digest of all files below a directory, as `sopslab.archive.digest` counts it, or
-    None if there is no such directory.
+    Returns the digest of all files below a directory and of which may be executed, as
+    `sopslab.archive.digest` counts it, or None if there is no such directory.
     """
 
     @override
@@ -20,7 +20,10 @@ class TreeDigest(FactBase[str | None]):
             """
             [ -d "$1" ] || exit 0
             cd "$1"
-            find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum | sha256sum | cut -c1-64
+            {
+                find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+                find . -type f -perm -u=x | LC_ALL=C sort
+            } | sha256sum | cut -c1-64
             """,
             path,
         )

@@ -20,7 +20,10 @@ mkdir -p "$(dirname "$1")"
 chmod 700 "$(dirname "$1")"
 new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-age-keygen -o "$new/identity" 2>/dev/null
+said=$(age-keygen -o "$new/identity" 2>&1) || {
+    echo "the identity $1.agekey could not be made: $said" >&2
+    exit 1
+}
 age-keygen -y "$new/identity" >"$new/recipient"
 # A link is made only where nothing is: no identity is ever overwritten.
 ln "$new/identity" "$1.agekey"

@@ -166,7 +166,7 @@ def deleted(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     state = host.get_fact(KindCluster, settings=settings)
-    if state.owner != "lab":
+    if state.owner == "foreign" or (state.owner == "nobody" and not state.stray):
         host.noop(f"there is no kind cluster {settings.lab} of this lab")
         return
     yield lab_script(settings, _DELETE, settings.lab, settings.lab_dir)

@@ -206,7 +206,8 @@ def test_a_cluster_deleted_by_hand_comes_back_with_the_same_keys(lab: Lab, tmp_p
 
 
 def make_keys(lab: Lab, folder: Path, umask: int = -1) -> subprocess.CompletedProcess[str]:
-    """Run the step Keys of the real deploy on a lab that has nothing else."""
+    """Run the step Keys of the real deploy on a lab that has a Git server's folder at most."""
+    Path(lab.settings.git_dir).mkdir(parents=True, exist_ok=True)
     deploy = folder / "keys.py"
     deploy.write_text(KEYS_ONLY)
     return run(
@@ -236,7 +237,6 @@ def test_keys_are_private_under_any_umask(bare: Lab, tmp_path: Path, umask: int)
         "learner.agekey", "learner.pub", "instructor.agekey", "instructor.pub",
     }  # fmt: skip
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
 
 
 def test_a_full_disk_leaves_every_key_as_it_was(bare: Lab, tmp_path: Path) -> None:
@@ -256,6 +256,8 @@ def test_a_full_disk_leaves_every_key_as_it_was(bare: Lab, tmp_path: Path) -> No
                 file.flush()
         done = make_keys(bare, tmp_path)
         assert done.returncode != 0
+        assert "Make the identity of the environment" in done.stderr, "it failed somewhere else"
+        assert "No space left on device" in done.stderr
         assert {path.name: path.read_bytes() for path in keys.glob("*.*")} == kept
         (top / "filling").unlink()
         assert make_keys(bare, tmp_path).returncode == 0

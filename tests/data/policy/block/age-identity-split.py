@@ -1,1 +1,1 @@
-KEY = {{age_split}}
+KEY = ({{ age_split }})
