@@ -10,9 +10,9 @@ _GIB = 1024 * 1024  # in KiB
 _CPUS = 2
 # One idle cluster with Flux takes 0.7 GiB, and the largest link of a build 2 GiB.
 _MEMORY_KIB = 3 * _GIB
-# Store and images take 3.2 GB; what is compiled on the way to them, 9 GB besides.
+# Store and images take 3.2 GB; modules and what is compiled of them, 14 GB on the way.
 _DISK_KIB = 4 * _GIB
-_DISK_TO_BUILD_KIB = 15 * _GIB
+_DISK_TO_BUILD_KIB = 20 * _GIB
 
 
 def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:

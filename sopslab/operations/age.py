@@ -21,6 +21,7 @@ chmod 700 "$(dirname "$1")"
 new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 said=$(age-keygen -o "$new/identity" 2>&1) || {
+    said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
     echo "the identity $1.agekey could not be made: $said" >&2
     exit 1
 }

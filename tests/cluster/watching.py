@@ -20,6 +20,7 @@ _PASSING = re.compile(
 _CHANCE = [
     (re.compile(r"^(Pod/.*)-[a-z0-9]{5}$"), r"\1-*"),
     (re.compile(r"^(Secret/kube-system/bootstrap-token)-[a-z0-9]{6}$"), r"\1-*"),
+    (re.compile(r"^(ClusterTrustBundle/.*):[0-9a-f]{24}$"), r"\1:*"),
 ]
 # Below these folders git, pre-commit and the log name files by content or time.
 _OPAQUE = re.compile(r"log|pre-commit|observed\.git|platform/\.git|work/\.git|.*\.git")
