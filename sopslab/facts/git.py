@@ -118,7 +118,7 @@ class RemoteHead(FactBase[str | None]):
             settings,
             """
             [ -s "$2" ] || exit 0
-            timeout 20 git -c http.proxy= -c "credential.helper=store --file=$2" \\
+            timeout 20 git -c http.proxy= -c "credential.helper=store --file='$2'" \\
                 ls-remote --quiet "$1.git" refs/heads/main 2>/dev/null | cut -f1 || true
             """,
             f"{settings.git_base_url}/{repository}",

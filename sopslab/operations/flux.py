@@ -122,9 +122,15 @@ done
 
 _UNINSTALL = """
 kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
-kube --namespace flux-system delete kustomizations.kustomize.toolkit.fluxcd.io --all \\
-    --ignore-not-found --timeout 90s >/dev/null
+if kube get crd kustomizations.kustomize.toolkit.fluxcd.io >/dev/null 2>&1; then
+    # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
+    kube --namespace flux-system patch kustomizations.kustomize.toolkit.fluxcd.io flux-system \\
+        --type merge --patch '{"spec":{"suspend":true}}' >/dev/null 2>&1 || true
+    kube --namespace flux-system delete kustomizations.kustomize.toolkit.fluxcd.io --all \\
+        --ignore-not-found --timeout 90s >/dev/null
+fi
 for kind in receivers.notification.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io; do
+    kube get crd "$kind" >/dev/null 2>&1 || continue
     kube --namespace flux-system delete "$kind" --all --ignore-not-found --timeout 90s >/dev/null
 done
 timeout 180 flux uninstall --silent --context "$LAB_CONTEXT" >/dev/null

@@ -45,6 +45,7 @@ def purged(settings: Settings) -> Commands:
         [ ! -d "$root/cache" ] || chmod -R u+w "$root/cache"
         rm -rf "$root/store" "${root:?}/bin" "$root/cache" "$root/schemas" "$root/lock.json" \\
             "$root/source"
+        rmdir "$root/sysctl" 2>/dev/null || true
         rmdir "$root" 2>/dev/null || true
         # Docker keeps those that a container uses, of a lab on another root; any other root makes
         # its images again from its store.

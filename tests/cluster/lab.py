@@ -49,12 +49,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 class Lab:
     """A lab under test. `folder` is the test's own; the lab's name and file are in it.
 
-    `birth` is what was seen while the lab was made from nothing, if somebody looked.
+    `root` is given to its commands as SOPSLAB_ROOT. `birth` is what was seen while the lab was made
+    from nothing, if somebody looked.
     """
 
     name: str
     folder: Path
     data: dict[str, Any]
+    root: str | None = None
     birth: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,8 @@ class Lab:
     def base_environment(self) -> dict[str, str]:
         """The developer's environment without what would point at another lab."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        if self.root is not None:
+            kept["SOPSLAB_ROOT"] = self.root
         return {**kept, "SOPSLAB_FILE": str(self.file)}
 
     @property
@@ -76,6 +80,8 @@ class Lab:
 
         defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
         data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
+        if self.root is not None:
+            data["root"] = self.root
         return load_settings({**data, **read_lab_file(str(self.file))})
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,17 @@ from tests.cluster.interruption import Run
 from tests.cluster.lab import Lab, as_root, run
 
 FOREIGN = "lab-foreign"
-WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
 def remains(lab: Lab) -> list[str]:
     """Return everything of a lab that is outside of its folder, and its kubeconfig."""
     listing = run(as_root("iptables-save")).stdout.splitlines()
     found = [line for line in listing if bridge_name(lab.name) in line]
+    own = {lab.node, lab.git_server, lab.network}
     for kind, names in (("container", "{{.Names}}"), ("network", "{{.Name}}")):
         more = ["--all"] if kind == "container" else []
         listed = run(["docker", kind, "ls", *more, "--format", names]).stdout.split()
-        found += [f"{kind} {name}" for name in listed if lab.name in name]
+        found += [f"{kind} {name}" for name in listed if name in own]
     if Path("/sys/class/net", bridge_name(lab.name)).exists():
         found.append("the bridge")
     top = Path(lab.settings.lab_dir)
@@ -82,28 +83,9 @@ def foreign_state() -> list[str]:
     ]
 
 
-@pytest.fixture
-def low_limit() -> Iterator[int]:
-    """A kernel limit one below what the lab needs; put back afterwards."""
-    before = WATCHES.read_text()
-    low = 65535
-    set_watches(str(low))
-    yield low
-    set_watches(before)
-
-
-def set_watches(value: str) -> None:
-    run(as_root("tee", str(WATCHES)), stdin=value)
-
-
 def test_down_leaves_nothing_and_up_brings_the_same_lab_back(
-    lab: Lab, foreigners: None, low_limit: int, tmp_path: Path
+    lab: Lab, foreigners: None, tmp_path: Path
 ) -> None:
-    answer = lab.up()
-    assert [change.split(": ")[1:] for change in lab.changes(answer)] == [
-        ["Raise fs.inotify.max_user_watches", f"fs.inotify.max_user_watches was {low_limit}"]
-    ]
-    assert int(WATCHES.read_text()) == 65536
     foreign, own = foreign_state(), volumes(lab)
     recipients = [lab.recipient(), lab.recipient("instructor")]
     head = lab.head()
@@ -116,12 +98,12 @@ def test_down_leaves_nothing_and_up_brings_the_same_lab_back(
     assert answer["ok"] and answer["changed"] > 0
     assert remains(lab) == []
     assert own & all_volumes() == set()
-    assert int(WATCHES.read_text()) == low_limit
     assert foreign_state() == foreign
     plain = [
         path
         for path in Path(lab.settings.lab_dir).rglob("*")
-        if path.is_file() and canary.encode() in path.read_bytes()
+        if path.is_file()
+        and any(form in path.read_bytes() for form in (canary.encode(), base64.b64decode(canary)))
     ]
     assert canary and plain == []
 

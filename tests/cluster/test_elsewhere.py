@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab, as_root, run
+
+WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+@pytest.fixture
+def low_limit() -> Iterator[int]:
+    """A kernel limit one below what a lab needs; put back afterwards."""
+    before = WATCHES.read_text()
+    low = 65535
+    run(as_root("tee", str(WATCHES)), stdin=str(low))
+    yield low
+    run(as_root("tee", str(WATCHES)), stdin=before)
 
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab; its store is the machine's, by hard links, so that nothing is built again."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    with pytest.MonkeyPatch.context() as patch:
-        plain = Path(Lab("lab-test-2", folder, {}).settings.root)
-        root = folder / "Wurzel für 李雷 & Söhne"
-        root.mkdir()
-        for name in ("store", "bin", "source"):
-            run(["cp", "-al", str(plain / name), str(root / name)])
-        patch.setenv("SOPSLAB_ROOT", str(root))
-        lab = Lab("lab-test-2", folder, {})
+    plain = Path(Lab("lab-elsewhere", folder, {}).settings.root)
+    root = folder / "Wurzel für 李雷 & Söhne"
+    root.mkdir()
+    for name in ("store", "bin", "source"):
+        run(["cp", "-al", str(plain / name), str(root / name)])
+    lab = Lab("lab-elsewhere", folder, {}, root=str(root))
+    lab.remove()
+    try:
+        lab.birth = {"answer": lab.up(HOME=None, umask=0), "plain": plain}
+        yield lab
+    finally:
         lab.remove()
-        try:
-            lab.birth = {"answer": lab.up(HOME=None, umask=0), "plain": plain}
-            yield lab
-        finally:
-            lab.remove()
 
 
 def test_it_comes_up_without_a_home_under_an_open_umask(elsewhere: Lab, tmp_path: Path) -> None:
@@ -102,15 +111,22 @@ def test_purge_asks_first(elsewhere: Lab) -> None:
 
 
 def test_purge_leaves_nothing_of_the_root_and_everything_of_others(
-    elsewhere: Lab, lab: Lab
+    elsewhere: Lab, lab: Lab, low_limit: int
 ) -> None:
     root = Path(elsewhere.settings.root)
+    changes = elsewhere.changes(elsewhere.up())
+    assert [change.split(": ")[1:] for change in changes] == [
+        ["Raise fs.inotify.max_user_watches", f"fs.inotify.max_user_watches was {low_limit}"]
+    ]
+    assert int(WATCHES.read_text()) == 65536
     before = {
         path: path.stat().st_mtime_ns for path in Path(lab.settings.store).glob("*/manifest.json")
     }
     answer = json.loads(elsewhere.sopslab("down", "--purge", "--yes", "--json").stdout)
     assert answer["ok"]
     assert not root.exists()
+    # The last lab of a root gives back what the machine lent.
+    assert int(WATCHES.read_text()) == low_limit
     assert {path: path.stat().st_mtime_ns for path in before} == before
     listing = run(["docker", "ps", "--all", "--format", "{{.Names}} {{.Image}}"]).stdout
     assert elsewhere.name not in listing
@@ -118,6 +134,6 @@ def test_purge_leaves_nothing_of_the_root_and_everything_of_others(
     for container in (lab.node, lab.git_server):
         image = run(["docker", "inspect", "--format", "{{.Config.Image}}", container]).stdout
         run(["docker", "image", "inspect", image.strip()])
+    run(as_root("tee", str(WATCHES)), stdin="65536")
     answer = lab.up()
     assert (answer["changed"], lab.changes(answer)) == (0, [])
-    shutil.rmtree(root, ignore_errors=True)
