@@ -27,11 +27,6 @@ def provide_platform(settings: Settings) -> None:
     flux.platform(
         name="Lay out the platform repository", settings=settings, files=platform_files(settings)
     )
-    flux.early_controllers(
-        name="Start the controllers while the cluster comes up",
-        settings=settings,
-        path=f"{settings.manifests_dir}/components.yaml",
-    )
 
 
 @deploy("Flux")

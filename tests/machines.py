@@ -12,7 +12,7 @@ from sopslab.facts.docker import Container, DockerEngine, Network
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.facts.git import BareRepositories, CommitNote, GitUsers, RemoteHead, WorkingCopy
 from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, RecordedValue
-from sopslab.facts.kind import Creating, KindCluster
+from sopslab.facts.kind import KindCluster
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.tree import AnyFolder, TreeDigest
@@ -193,7 +193,6 @@ class Facts:
         self.canary = fact_text(Canary, settings=s, arguments=list(canary))
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
-        self.creating = fact_text(Creating, settings=s)
 
 
 def complete(settings: Settings) -> Answers:
@@ -236,6 +235,5 @@ def complete(settings: Settings) -> Answers:
         facts.canary: "proven",
         facts.data: "there",
         facts.leftovers: "",
-        facts.creating: "",
     }
     return answers

@@ -87,28 +87,3 @@ def _stray(node: dict[str, Any], servers: list[str]) -> str:
     if not wanted or servers == wanted:
         return ""
     return "led elsewhere" if servers else "was missing"
-
-
-class Creating(FactBase[bool]):
-    """
-    Returns whether the creation of a lab's cluster goes on in the background.
-    """
-
-    @staticmethod
-    @override
-    def default() -> bool:
-        return False
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return script(
-            """
-            [ -e "$1/.cluster.lock" ] || exit 0
-            flock --nonblock "$1/.cluster.lock" true || echo creating
-            """,
-            settings.lab_dir,
-        )
-
-    @override
-    def process(self, output: list[str]) -> bool:
-        return output == ["creating"]

@@ -16,11 +16,9 @@ from sopslab.facts.flux import (
     canary_arguments,
 )
 from sopslab.facts.git import GIT_LOGIN, CommitNote, credentials_file
-from sopslab.facts.kind import Creating
 from sopslab.facts.tree import TreeDigest
 from sopslab.journal import note
 from sopslab.layout import NAMESPACE
-from sopslab.naming import node_name
 from sopslab.operations.kubernetes import secret
 from sopslab.settings import INSTRUCTOR, Settings
 
@@ -138,21 +136,6 @@ kube delete namespace "$1" --ignore-not-found --timeout 90s >/dev/null
 rm -f "$KUBECONFIG"
 """
 
-# kubeadm goes on for 4 s after the API server answers; the controllers can start meanwhile. What
-# fails here is made good when the cluster is complete.
-_EARLY = """
-node=$1 manifests=$2
-inside() { timeout 20 docker exec --interactive "$node" kubectl "$@" \\
-    --kubeconfig /etc/kubernetes/super-admin.conf; }
-deadline=$(($(date +%s) + 60))
-until inside get --raw /readyz >/dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$deadline" ] || exit 0
-    sleep 0.1
-done
-inside apply --server-side --force-conflicts --field-manager sops-lab --filename - \\
-    <"$manifests" >/dev/null 2>&1 || true
-"""
-
 
 @operation()
 def platform(settings: Settings, files: Tree) -> Commands:
@@ -180,20 +163,6 @@ def platform(settings: Settings, files: Tree) -> Commands:
         credentials_file(settings, INSTRUCTOR),
         stdin=pack(files),
     )
-
-
-@operation()
-def early_controllers(settings: Settings, path: str) -> Commands:
-    """
-    Have the controllers start while kubeadm still works on a cluster that has begun.
-
-    + settings: the lab's settings
-    + path: the manifests of the controllers on the host
-    """
-    if not host.get_fact(Creating, settings=settings):
-        host.noop("no cluster is coming up")
-        return
-    yield lab_script(settings, _EARLY, node_name(settings.lab), path)
 
 
 @operation()

@@ -209,6 +209,10 @@ class Lab:
     def reset_repository(self, head: str) -> None:
         """Put the learner's repository and working copy back to a commit that they had."""
         work = Path(self.settings.work_dir)
+        known = run(["git", "cat-file", "-e", head], cwd=self.bare, check=False).returncode == 0
+        if not known:
+            # The test made the lab anew, and with it another repository.
+            return
         if self.head() != head:
             run(["git", "update-ref", "refs/heads/main", head], cwd=self.bare)
         run(["git", "fetch", "--quiet", "--force", "origin"], cwd=work, check=False)

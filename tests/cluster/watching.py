@@ -22,8 +22,8 @@ _CHANCE = [
     (re.compile(r"^(Secret/kube-system/bootstrap-token)-[a-z0-9]{6}$"), r"\1-*"),
     (re.compile(r"^(ClusterTrustBundle/.*):[0-9a-f]{24}$"), r"\1:*"),
 ]
-# Below these folders git, pre-commit and the log name files by content or time.
-_OPAQUE = re.compile(r"log|pre-commit|observed\.git|platform/\.git|work/\.git|.*\.git")
+# Below these folders git, kubectl, pre-commit and the log name files by content, port or time.
+_OPAQUE = re.compile(r"log|kube-cache|pre-commit|observed\.git|platform/\.git|work/\.git|.*\.git")
 _FOREIGN = """apiVersion: v1
 kind: Config
 current-context: production
