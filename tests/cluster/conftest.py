@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "restores: the test itself leaves the lab `lab` as it found it"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _alone() -> Iterator[None]:
+    """Only one run of these tests at a time: their labs, networks and rules have fixed names."""
+    path = Path(tempfile.gettempdir()) / "sops-lab-cluster-tests.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of the cluster tests is at work: wait for it", returncode=3)
+        yield
 
 
 @pytest.fixture(scope="session")
