@@ -13,7 +13,7 @@ from sopslab.runner import step_of
 
 
 class Display:
-    """Follow a run's journal on a terminal; without one, print a line when a step ends.
+    """Follow a run's journal on a terminal; without one, print a line for each change as it ends.
 
     Used as a context manager; `follow` takes the events.
     """
@@ -26,6 +26,7 @@ class Display:
         self._operation = ""
         self._started = self._step_started = time.monotonic()
         self._changes: list[str] = []
+        self._changed = False
         self._failed = False
         self._live = Live(console=console, get_renderable=self._current, refresh_per_second=8)
 
@@ -56,7 +57,16 @@ class Display:
                 self._failed = event["failed"]
                 if event["changed"]:
                     label = event["operation"].partition(" | ")[2]
-                    self._changes.append("; ".join([label, *event["notes"]]))
+                    self._tell("; ".join([label, *event["notes"]]), event["seconds"])
+
+    def _tell(self, change: str, seconds: float) -> None:
+        """Keep a change for the end of its step; a log shows it at once, for a build takes long."""
+        self._changed = True
+        if self._console.is_terminal:
+            self._changes.append(change)
+        else:
+            place = f"[{self._done} of {len(self._order)}, {seconds:.1f} s]"
+            self._console.print(Text(f"    {change}  {place}"), soft_wrap=True)
 
     def _finish_step(self) -> None:
         if self._step is None:
@@ -64,10 +74,10 @@ class Display:
         mark = Text("✗ ", "red") if self._failed else Text("✓ ", "green")
         seconds = time.monotonic() - self._step_started
         line = mark + Text(f"{self._step:<10}", "bold") + Text(f"{seconds:7.1f} s", "dim")
-        self._console.print(line + Text("" if self._changes else "   nothing to do", "dim"))
+        self._console.print(line + Text("" if self._changed else "   nothing to do", "dim"))
         for change in self._changes:
             self._console.print(Text(f"    {change}"))
-        self._step, self._changes = None, []
+        self._step, self._changes, self._changed = None, [], False
 
     def _current(self) -> Text:
         if self._step is None or not self._operation:

@@ -40,7 +40,9 @@ class DockerEngine(FactBase[EngineState]):
                 echo "remote"
             elif ! PATH="$PATH:/usr/sbin" command -v dockerd >/dev/null; then
                 echo "absent"
-            elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
+            # A socket file outlives its engine; a socket that is bound is listed by the kernel.
+            elif grep -qE ' (/var)?/run/docker\\.sock$' /proc/net/unix \\
+                && [ ! -w /var/run/docker.sock ]; then
                 echo "forbidden"
             else
                 echo "stopped"
