@@ -49,6 +49,16 @@ git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
 # Who works in the environment `develop`.
 learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 
+# The learners of a class, each with an environment of their own (inventories/classroom.py reads them
+# from a roster), and whether those who are no longer among them lose theirs.
+seats = []
+prune = False
+
+# Whom `reset.py` and `reissue.py` are about, and what an environment is put back to: `start`,
+# `encrypted`, `wired` or `done`.
+subjects = []
+checkpoint = "start"
+
 # Which side is right when the key in the store and the key in the cluster differ: `store` or
 # `cluster`. None stops the run and shows both public keys.
 key_from = None

@@ -2,64 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from pathlib import Path
 from typing import Any
 
-import yaml
-from typing_extensions import override
-
 from sopslab.errors import InputError
-
-_MAX_BYTES = 1024 * 1024
-_MAX_NODES = 20_000
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys, and aliases: a few of them can fill the memory."""
-
-    nodes = 0
-
-    @override
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(
-                None, None, "aliases are not allowed: write the value out", event.start_mark
-            )
-        self.nodes += 1
-        if self.nodes > _MAX_NODES:
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(
-                None, None, f"more than {_MAX_NODES} values", mark
-            )
-        return super().compose_node(parent, index)
-
-    @override
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep=deep)
-        except ValueError as error:
-            # Such as a date in a thirteenth month: PyYAML lets these through, without the place.
-            raise yaml.constructor.ConstructorError(
-                None, None, str(error), node.start_mark
-            ) from None
-
-    @override
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "found unhashable key", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is there twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+from sopslab.inputfile import load_yaml, read_text
 
 
 def read_lab_file(path: str | None) -> dict[str, Any]:
@@ -70,34 +16,9 @@ def read_lab_file(path: str | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError([f"{path}: cannot be read: {error.strerror}"]) from None
-    if len(content) > _MAX_BYTES:
-        raise InputError([f"{path}: is larger than 1 MiB, which no lab file is"])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError([f"{path}:{line}: is not UTF-8: save it as UTF-8"]) from None
-    try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError) as error:
-        raise InputError([_sentence(path, error)]) from None
+    data = load_yaml(path, read_text(path, "lab file"))
     if data is None:
         return {}
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise InputError([f"{path}: settings are needed, such as `lab: demo`"])
     return data
-
-
-def _sentence(path: str, error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        return f"{path}{line}: {error.problem or error.context}"
-    if isinstance(error, RecursionError):
-        return f"{path}: is nested too deeply"
-    return f"{path}: {str(error).splitlines()[0]}"

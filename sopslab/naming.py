@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
 # RFC 1123 label, as Kubernetes asks of namespaces
 # (k8s.io/apimachinery/pkg/util/validation, IsDNS1123Label).
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _RESERVED = {"default", "flux-system"}
+
+# With this, the longest name that is made of a seat's id ends far below the 63 characters of a
+# label, and its user below the 64 of a certificate's common name, however often it is issued.
+SEAT_LENGTH = 40
+_SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+# Users of the Git server, its repository `platform`, and the file of a seat's overlay that
+# kustomize would read as its own.
+_NO_SEATS = {"instructor", "flux", "learner", "platform", "kustomization"}
+# Latin letters that Unicode does not take apart.
+_LATIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 
 
 def check_label(value: str) -> str:
@@ -40,3 +51,55 @@ def node_name(lab: str) -> str:
 def git_server_name(lab: str) -> str:
     """Return the container of the embedded Git server; it is its host name in the cluster too."""
     return f"{lab}-git"
+
+
+def seat_namespace(seat: str) -> str:
+    """Return the namespace in which a learner of a class works."""
+    return f"{seat}-develop"
+
+
+def seat_system_namespace(seat: str) -> str:
+    """Return the namespace of a seat's Flux objects and key, where the learner has no right."""
+    return f"lab-{seat}-sys"
+
+
+def seat_user(seat: str, issue: int) -> str:
+    """Return the user that a seat's client certificate names.
+
+    A certificate cannot be revoked in Kubernetes: access that is issued anew goes to another user,
+    and nothing is bound to the old one any more.
+    """
+    return f"sops-lab:{seat}:{issue}"
+
+
+def check_seat(value: str) -> str:
+    """Return `value` if a seat of a class may have it as its id; raise ValueError if not.
+
+    Two ids give different names throughout: a seat's namespaces end in `-develop` and `-sys`, and
+    between their fixed parts stands the id as it is.
+    """
+    if not _SEAT.fullmatch(value):
+        raise ValueError(
+            f"of it names are made such as {seat_namespace(value)!r:.60}, in which a-z, 0-9 and `-`"
+            " are allowed, with a letter or digit at both ends"
+        )
+    if len(value) > SEAT_LENGTH:
+        raise ValueError(
+            f"at most {SEAT_LENGTH} characters are allowed, and it has {len(value)}: of it longer"
+            f" names are made, such as `{seat_system_namespace('<id>')}`, and those end at 63"
+        )
+    if value in _NO_SEATS or value.startswith("lab-"):
+        raise ValueError("this name is the lab's own")
+    return check_label(value)
+
+
+def propose_seat(name: str) -> str | None:
+    """Return an id in ASCII for somebody of this name, or None if no word of it is Latin.
+
+    The same name gives the same id always; two names may give the same.
+    """
+    text = unicodedata.normalize("NFKD", name.casefold().translate(_LATIN))
+    kept = "".join(sign for sign in text if not unicodedata.combining(sign) and sign not in "'’ʼ")
+    # A word of mixed scripts would lose letters, and what is left may be another word.
+    slug = "-".join(word for word in re.findall(r"[^\W_]+", kept) if word.isascii())
+    return slug if re.search("[a-z]", slug) else None

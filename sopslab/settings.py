@@ -135,6 +135,12 @@ class Learner(_Part):
     email: Email
 
 
+class Seat(Learner):
+    """A learner of a class, as the roster has them."""
+
+    group: Line | None = None
+
+
 class Mirrors(_Part):
     """Where upstream files come from: bases that a mirror may replace."""
 
@@ -163,6 +169,10 @@ class Settings(_Part):
     git_username: Line | None
     git_password: Password | None = Field(repr=False)
     learner: Learner
+    seats: tuple[Seat, ...]
+    prune: Annotated[bool, Field(strict=True)]
+    subjects: tuple[Label, ...]
+    checkpoint: Literal["start", "encrypted", "wired", "done"]
     key_from: Literal["store", "cluster"] | None
     force: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]
@@ -176,6 +186,16 @@ class Settings(_Part):
             problems.append("kubeconfig and context go with cluster_provider `existing`")
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
+        if self.seats and self.git_url:
+            problems.append(
+                "a class has its repositories on the embedded Git server: leave git_url out"
+            )
+        ids = [seat.id for seat in self.seats]
+        if self.learner.id in ids:
+            problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
+        problems += [
+            f"the seat {seat} is there twice" for seat in sorted(set(ids)) if ids.count(seat) > 1
+        ]
         if self.git_url is None and self.api_port == self.git_port:
             problems.append(f"api_port and git_port are both {self.git_port}")
         if problems:
@@ -221,6 +241,15 @@ class Settings(_Part):
     def keys_dir(self) -> str:
         """Where the age identities lie."""
         return f"{self.lab_dir}/keys"
+
+    @property
+    def class_dir(self) -> str:
+        """What the class has beside the lab: who is enrolled, and a folder for each seat."""
+        return f"{self.lab_dir}/class"
+
+    def seat_dir(self, seat: str) -> str:
+        """What one seat has: the client certificate, the kubeconfig, the card."""
+        return f"{self.class_dir}/seats/{seat}"
 
     @property
     def git_dir(self) -> str:

@@ -1,0 +1,13 @@
+"""A class on one lab on this machine: everybody on the roster that `SOPSLAB_ROSTER` names, by
+default the example in rosters/. `SOPSLAB_FILE` may name a YAML file with settings of its own."""
+
+from pyinfra.api.exceptions import PyinfraError
+
+from sopslab.errors import InputError
+from sopslab.inputs import class_data
+
+try:
+    classroom = [("@local", class_data())]
+except InputError as error:
+    # In pyinfra's own terms it is one sentence, and no traceback.
+    raise PyinfraError(str(error)) from None
