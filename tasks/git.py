@@ -6,18 +6,21 @@ from pyinfra.api import deploy
 
 from sopslab.archive import Tree
 from sopslab.catalog import load_catalog
+from sopslab.environment import at_seat
 from sopslab.layout import FLUX_NAMESPACE, PROJECT, RECEIVER, RECEIVER_PORT, TEMPLATES
 from sopslab.naming import node_name
 from sopslab.operations import git
 from sopslab.operations.tree import tree
 from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, GIT_SERVER_PORT, INSTRUCTOR, Settings
+from tasks.roster import enrolled
 
 
 @deploy("Git")
 def provide_git(settings: Settings) -> None:
-    """Serve the platform repository and the learner's, each to whom it concerns."""
-    users = (INSTRUCTOR, FLUX, settings.learner.id)
+    """Serve the platform repository and the learners', each to whom it concerns."""
+    seats = enrolled(settings)
+    users = (INSTRUCTOR, FLUX, settings.learner.id, *(seat.id for seat in seats))
     if settings.git_url is not None:
         for user in users:
             git.account(
@@ -32,7 +35,11 @@ def provide_git(settings: Settings) -> None:
     git.repositories(
         name="Create the repositories",
         settings=settings,
-        repositories=("platform", settings.learner_repository),
+        repositories=(
+            "platform",
+            settings.learner_repository,
+            *(at_seat(seat).repository for seat in seats),
+        ),
     )
     configuration = server_configuration(settings)
     tree(
@@ -54,25 +61,14 @@ def provide_git(settings: Settings) -> None:
 
 
 def server_configuration(settings: Settings) -> Tree:
-    """Return what the server is started with: who may read and write what, and the hooks."""
-    learner = settings.learner.id
+    """Return what the server is started with: the gate that knows who may do what, and hooks."""
     return render_tree(
         TEMPLATES / "git",
         {
             "port": GIT_SERVER_PORT,
             "instructor": INSTRUCTOR,
-            "repositories": [
-                {
-                    "path": "platform",
-                    "readers": [f"user={user}" for user in (INSTRUCTOR, FLUX)],
-                    "writers": [f"user={INSTRUCTOR}"],
-                },
-                {
-                    "path": settings.learner_repository,
-                    "readers": [f"user={user}" for user in (INSTRUCTOR, FLUX, learner)],
-                    "writers": [f"user={user}" for user in (INSTRUCTOR, learner)],
-                },
-            ],
+            "flux": FLUX,
+            "learner": settings.learner.id,
             "node": node_name(settings.lab),
             "receiver_name": RECEIVER,
             "receiver_namespace": FLUX_NAMESPACE,
