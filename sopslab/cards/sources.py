@@ -1,0 +1,103 @@
+"""What the cards are made from: the login, the kubeconfig and the certificate authority on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.cards.card import Access, Card, card_of, fingerprint
+from sopslab.enrolled import read_enrolled
+from sopslab.errors import InputError, LabError
+from sopslab.settings import Seat, Settings
+
+# The sheet of the whole class lies beside the cards, which are named after their seats.
+ALL = "all"
+
+_MAKE = "make it with `sopslab up inventories/classroom.py`"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The cards that can be made, and for each seat that has none yet, why."""
+
+    cards: tuple[Card, ...]
+    problems: dict[str, tuple[str, ...]]
+
+
+def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
+    """Return everybody who has a seat, once it is sure that all who are `wanted` have one.
+
+    Raises InputError with everyone who has none.
+    """
+    seats = read_enrolled(settings)
+    if not seats:
+        raise InputError(
+            [
+                f"the lab {settings.lab} has no class: enrol one with"
+                " `sopslab up inventories/classroom.py`"
+            ]
+        )
+    known = {seat.id for seat in seats}
+    roster = Path(settings.class_dir) / "roster.json"
+    unknown = [name for name in dict.fromkeys(wanted) if name not in known]
+    if unknown:
+        raise InputError([f"{name!r}: nobody of this id is enrolled; {roster} has who is"
+                          for name in unknown])  # fmt: skip
+    return seats
+
+
+def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
+    """Return the cards of `seats`, and what is missing for the rest of them.
+
+    Raises LabError where the certificate authority cannot be read: then no card is right.
+    """
+    authority = _authority(settings)
+    cards: list[Card] = []
+    problems: dict[str, tuple[str, ...]] = {}
+    for seat in seats:
+        missing: list[str] = []
+        if seat.id == ALL:
+            missing.append("the sheet of the whole class has this name: enrol with another id")
+        access = _access(settings, seat, missing)
+        _text(Path(settings.seat_dir(seat.id)) / "kubeconfig", missing)
+        if missing:
+            problems[seat.id] = tuple(f"{seat.id}: {reason}" for reason in missing)
+        else:
+            cards.append(card_of(settings, seat, access, authority))
+    return Gathered(tuple(cards), problems)
+
+
+def _access(settings: Settings, seat: Seat, missing: list[str]) -> Access:
+    folder = Path(settings.git_dir) / "credentials" / seat.id
+    return Access(_text(folder / "username", missing), _text(folder / "password", missing))
+
+
+def _text(path: Path, missing: list[str]) -> str:
+    """Return what a file says; or "", and why not among what is `missing`."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        missing.append(f"{path} is missing: {_MAKE}")
+    except OSError as error:
+        missing.append(f"{path} cannot be read ({error.strerror}): {_MAKE}")
+    except UnicodeDecodeError:
+        missing.append(f"{path} is not UTF-8: remove it, and {_MAKE}")
+    else:
+        if not text:
+            missing.append(f"{path} is empty: remove it, and {_MAKE}")
+        return text
+    return ""
+
+
+def _authority(settings: Settings) -> str | None:
+    path = Path(settings.lab_dir) / "tls" / "ca.crt"
+    try:
+        return fingerprint(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError as error:
+        reason = "not ASCII" if isinstance(error, UnicodeDecodeError) else str(error)
+    raise LabError(f"{path} cannot be read ({reason}): {_MAKE}")

@@ -1,0 +1,109 @@
+"""A class on disk, as `up` leaves it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sopslab.cards.card import Access, Card, card_of
+from sopslab.cli import main
+from sopslab.settings import Seat, Settings
+
+PASSWORD = "Kb0-O1lI_passphrase-of-{}"
+FINGERPRINT = ":".join(["A7"] * 32)
+
+
+@pytest.fixture
+def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
+    """Return a card, with changes to the seat, the login and the rest."""
+
+    def make(
+        *,
+        username: str = "ada",
+        password: str = PASSWORD.format("ada"),
+        authority: str | None = None,
+        settings: dict[str, object] | None = None,
+        **seat: str,
+    ) -> Card:
+        person = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", **seat}
+        access = Access(username, password)
+        return card_of(lab(**(settings or {})), Seat(**person), access, authority)
+
+    return make
+
+
+class Class:
+    """The folder of a lab with a class in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = Path(settings.class_dir)
+        self.cards = self.folder / "cards"
+        self._seats: list[dict[str, str]] = []
+
+    def enrol(self, seat: str, name: str = "Ada Lovelace", group: str = "Table 1") -> None:
+        self._seats.append(
+            {"id": seat, "name": name, "email": f"{seat}@example.org", "group": group}
+        )
+        self.record()
+        self.write(f"git/credentials/{seat}/username", seat)
+        self.write(f"git/credentials/{seat}/password", PASSWORD.format(seat))
+        self.write(f"class/seats/{seat}/kubeconfig", "apiVersion: v1\n")
+
+    def leave(self, seat: str) -> None:
+        self._seats = [known for known in self._seats if known["id"] != seat]
+        self.record()
+
+    def record(self) -> None:
+        self.write("class/roster.json", json.dumps(self._seats))
+
+    def path(self, name: str) -> Path:
+        return Path(self.settings.lab_dir) / name
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in sorted(self.cards.iterdir())}
+
+    def issue_authority(self) -> str:
+        """Make a certificate authority and return the fingerprint that OpenSSL prints of it."""
+        file = self.path("tls/ca.crt")
+        file.parent.mkdir(parents=True)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null",
+             "-subj", "/CN=class", "-out", str(file)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        printed = subprocess.run(
+            ["openssl", "x509", "-in", str(file), "-noout", "-fingerprint", "-sha256"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return printed.stdout.strip().partition("=")[2]
+
+
+@pytest.fixture
+def classroom(lab: Callable[..., Settings]) -> Class:
+    return Class(lab())
+
+
+@pytest.fixture
+def cards(
+    classroom: Class, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run `sopslab cards` on that class."""
+    for name in [name for name in os.environ if name.startswith("SOPSLAB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SOPSLAB_ROOT", classroom.settings.root)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, ["cards", *arguments])

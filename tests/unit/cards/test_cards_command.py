@@ -1,0 +1,227 @@
+"""`sopslab cards`: whole runs on a class on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from sopslab.layout import PROJECT
+
+from .conftest import PASSWORD, Class
+from .pdf_text import pages
+
+Cards = Callable[..., Result]
+
+
+@pytest.fixture
+def full(classroom: Class) -> Class:
+    for seat, name in (("ada", "Ada Lovelace"), ("zoe", "Zoë <b>"), ("lei", "李雷")):
+        classroom.enrol(seat, name)
+    return classroom
+
+
+def test_everybody_gets_a_page_and_the_class_one_file(full: Class, cards: Cards) -> None:
+    done = cards()
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert list(full.files()) == [
+        "ada.html", "ada.pdf", "all.pdf", "lei.html", "lei.pdf", "zoe.html", "zoe.pdf",
+    ]  # fmt: skip
+    assert [len(pages(full.files()[f"{name}.pdf"])) for name in ("ada", "all")] == [1, 3]
+    for seat in ("ada", "zoe", "lei"):
+        assert PASSWORD.format(seat) in full.files()[f"{seat}.html"].decode()
+        assert PASSWORD.format(seat) in "".join(pages(full.files()[f"{seat}.pdf"]))
+
+
+def test_a_card_holds_no_other_learners_password(full: Class, cards: Cards) -> None:
+    cards()
+    assert PASSWORD.format("zoe") not in full.files()["ada.html"].decode()
+    assert PASSWORD.format("zoe") not in "".join(pages(full.files()["ada.pdf"]))
+
+
+def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, cards: Cards) -> None:
+    authority = full.issue_authority()
+    done = cards()
+    assert str(full.cards) in done.stdout
+    assert "hold passwords" in done.stdout
+    assert "/seats/ada/kubeconfig" in done.stdout
+    assert "tls/ca.crt" in done.stdout
+    assert "passphrase" not in done.output
+    assert "passphrase" not in cards("--json").output
+    assert authority in full.files()["ada.html"].decode()
+
+
+def test_a_second_run_changes_nothing(full: Class, cards: Cards) -> None:
+    cards()
+    before = {path: path.stat() for path in Path(full.settings.lab_dir).rglob("*")}
+    done = cards()
+    assert "(0 changes)" in done.stdout
+    changed = [
+        path.name
+        for path, stat in before.items()
+        if path.name != "lock" and path.stat().st_mtime_ns != stat.st_mtime_ns
+    ]
+    assert changed == []
+
+
+def test_a_password_that_was_issued_anew_reaches_only_that_card(full: Class, cards: Cards) -> None:
+    cards()
+    before = full.files()
+    full.write("git/credentials/ada/password", "another-one")
+    done = json.loads(cards("--json").stdout)
+    after = full.files()
+    assert done["changed"] == 3
+    assert {name for name in after if after[name] != before[name]} == {
+        "ada.html", "ada.pdf", "all.pdf",
+    }  # fmt: skip
+
+
+def test_for_one_learner_only_their_pages_and_the_whole_class_are_made(
+    full: Class, cards: Cards
+) -> None:
+    assert cards("ada", "ada").exit_code == 0
+    assert list(full.files()) == ["ada.html", "ada.pdf", "all.pdf"]
+    assert len(pages(full.files()["all.pdf"])) == 3
+
+
+def test_one_learners_pages_are_the_same_whoever_else_was_asked_for(
+    full: Class, cards: Cards
+) -> None:
+    cards("lei")
+    alone = full.files()
+    cards()
+    assert {name: full.files()[name] for name in alone} == alone
+
+
+def test_json_has_the_paths(full: Class, cards: Cards) -> None:
+    done = cards("--json", "ada")
+    assert json.loads(done.stdout) == {
+        "ok": True,
+        "changed": 3,
+        "folder": str(full.cards),
+        "all": str(full.cards / "all.pdf"),
+        "cards": [
+            {
+                "id": "ada",
+                "html": str(full.cards / "ada.html"),
+                "pdf": str(full.cards / "ada.pdf"),
+                "kubeconfig": str(full.folder / "seats" / "ada" / "kubeconfig"),
+            }
+        ],
+        "problems": [],
+    }
+
+
+def test_those_who_left_lose_their_card(full: Class, cards: Cards) -> None:
+    cards()
+    full.leave("zoe")
+    done = cards()
+    assert not [name for name in full.files() if "zoe" in name]
+    assert len(pages(full.files()["all.pdf"])) == 2
+    assert "(3 changes)" in done.stdout
+
+
+def test_a_lab_without_a_class_is_bad_input(classroom: Class, cards: Cards) -> None:
+    done = cards("--json")
+    assert done.exit_code == 2
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem == (
+        "the lab lab has no class: enrol one with `sopslab up inventories/classroom.py`"
+    )
+    assert not Path(classroom.settings.root).exists()
+
+
+def test_all_unknown_ids_are_named_at_once_and_nothing_is_made(full: Class, cards: Cards) -> None:
+    done = cards("eve", "ada", "mallory", "eve", "../ada")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "'eve'", "'mallory'", "'../ada'",
+    ]  # fmt: skip
+    assert not full.cards.exists()
+
+
+def test_all_that_is_missing_is_named_at_once_and_the_others_get_their_cards(
+    full: Class, cards: Cards
+) -> None:
+    full.path("git/credentials/ada/password").unlink()
+    full.path("class/seats/ada/kubeconfig").unlink()
+    full.write("git/credentials/zoe/password", "\n")
+    done = cards()
+    assert done.exit_code == 1
+    problems = done.stderr.splitlines()
+    assert [problem.partition(":")[0] for problem in problems] == ["ada", "ada", "zoe"]
+    assert "/credentials/ada/password is missing" in problems[0]
+    assert "/seats/ada/kubeconfig is missing" in problems[1]
+    assert "/credentials/zoe/password is empty" in problems[2]
+    assert list(full.files()) == ["all.pdf", "lei.html", "lei.pdf"]
+    assert len(pages(full.files()["all.pdf"])) == 1
+
+
+def test_what_another_learner_lacks_is_no_failure_of_the_one_asked_for(
+    full: Class, cards: Cards
+) -> None:
+    full.path("git/credentials/ada/password").unlink()
+    assert cards("zoe").exit_code == 0
+    done = cards("ada", "--json")
+    assert done.exit_code == 1
+    assert len(json.loads(done.stdout)["problems"]) == 1
+
+
+def test_a_seat_cannot_take_the_name_of_the_classs_own_file(full: Class, cards: Cards) -> None:
+    full.enrol("all", "Al L.")
+    done = cards()
+    assert done.exit_code == 1
+    assert done.stderr.startswith("all: the sheet of the whole class has this name")
+    assert len(pages(full.files()["all.pdf"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("{", "it is no JSON"),
+        ('[{"id": "ada"}]', "0.name: Field required"),
+        ('[{"id": "Ada!", "name": "A", "email": "a@example.org"}]', "0.id"),
+        ('"ada"', "the list"),
+    ],
+)
+def test_a_damaged_roster_is_named(full: Class, cards: Cards, damage: str, said: str) -> None:
+    full.write("class/roster.json", damage)
+    done = cards()
+    assert done.exit_code == 1
+    assert "roster.json cannot be read" in done.stderr
+    assert said in done.stderr
+    assert not full.cards.exists()
+
+
+def test_a_damaged_authority_stops_every_card(full: Class, cards: Cards) -> None:
+    full.write("tls/ca.crt", "no certificate")
+    done = cards()
+    assert done.exit_code == 1
+    assert "tls/ca.crt cannot be read (exactly one certificate in PEM is needed)" in done.stderr
+    assert not full.cards.exists()
+
+
+def test_while_another_run_is_at_work_no_card_is_made(full: Class, cards: Cards) -> None:
+    lock = full.path("lock")
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys; from pathlib import Path; from sopslab import lock;"
+         "lock.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()",
+         str(lock)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    done = cards()
+    holder.communicate(timeout=10)
+    assert done.exit_code == 3
+    assert f"process {holder.pid}" in done.stderr
+    assert not full.cards.exists()

@@ -1,0 +1,101 @@
+"""The page of HTML: complete in itself, and deaf to what a name says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+from typing_extensions import override
+
+from sopslab.cards import code
+from sopslab.cards.card import Card
+from sopslab.cards.page import page
+
+from .conftest import FINGERPRINT, PASSWORD
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</title><img src=x onerror=alert(1)>",
+    '" autofocus onfocus="alert(1)',
+    "#{ card.access.password }#",
+    "{{ 7 * 7 }} #% for x in y %#",
+    "&lt;b&gt; & Söhne",
+    "</style><base href=//evil.example>",
+]
+
+
+class Reader(HTMLParser):
+    """What a browser makes of a page: its elements, and the text in them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_page_says_everything_that_is_on_the_card(card: Callable[..., Card]) -> None:
+    made = card(group="Table 3", authority=FINGERPRINT)
+    said = "".join(Reader(page(made)).texts)
+    parts = [
+        "Ada Lovelace", "ada", "Table 3", "Lab lab", "ada-develop", made.clone_url,
+        PASSWORD.format("ada"), FINGERPRINT,
+    ]  # fmt: skip
+    parts += [text for step in made.steps() for text in (step.title, step.text, *step.commands)]
+    assert [part for part in parts if part not in said] == []
+
+
+def test_without_a_group_and_an_authority_there_are_no_rows_for_them(
+    card: Callable[..., Card],
+) -> None:
+    said = "".join(Reader(page(card())).texts)
+    assert "Group" not in said
+    assert "Fingerprint" not in said
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_name_and_group_are_text(card: Callable[..., Card], text: str) -> None:
+    plain, hostile = Reader(page(card(group="x"))), Reader(page(card(name=text, group=text)))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
+    assert [values for _, values in hostile.elements] == [values for _, values in plain.elements]
+    assert hostile.texts.count(text) == 2
+
+
+def test_a_password_is_escaped_too(card: Callable[..., Card]) -> None:
+    assert "<b>&'\"" in Reader(page(card(password="<b>&'\""))).texts
+
+
+def test_the_page_needs_no_other_file_and_runs_nothing(card: Callable[..., Card]) -> None:
+    elements = Reader(page(card(authority=FINGERPRINT))).elements
+    assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in elements}
+    assert not [values for _, values in elements if {"src", "href", "style"} & set(values)]
+    policy = [values["content"] for _, values in elements if "http-equiv" in values]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
+
+
+def test_the_page_is_laid_out_for_paper(card: Callable[..., Card]) -> None:
+    text = page(card())
+    assert "@page { size: A4;" in text
+    assert "@media print" in text
+
+
+def test_the_code_is_of_the_address_and_of_nothing_else(card: Callable[..., Card]) -> None:
+    text = page(card())
+    assert code.svg("http://127.0.0.1:8418/ada/lab.git") in text
+    assert text.count("<svg") == 1
+    assert "Ada" not in code.svg(card().clone_url)
+    others = page(card(password="another", username="other", name="Grace"))
+    assert code.svg(card().clone_url) in others
+
+
+def test_the_same_card_gives_the_same_page(card: Callable[..., Card]) -> None:
+    assert page(card()) == page(card())
