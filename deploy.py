@@ -5,13 +5,14 @@ pyinfra inventories/local.py deploy.py
 
 from sopslab.session import begin
 from tasks.artifacts import provide_artifacts
-from tasks.canary import prove_canary
+from tasks.canary import prove_canary, prove_class
 from tasks.cluster import begin_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git
 from tasks.host import check_host, prepare_host
 from tasks.keys import provide_keys
 from tasks.learners import provide_learners
+from tasks.roster import enrol_class
 
 settings = begin()
 
@@ -19,6 +20,7 @@ check_host(settings)
 prepare_host(settings)
 provide_artifacts(settings)
 begin_cluster(settings)
+enrol_class(settings)
 provide_git(settings)
 provide_keys(settings)
 provide_learners(settings)
@@ -26,3 +28,4 @@ provide_platform(settings)
 provide_cluster(settings)
 bootstrap_flux(settings)
 prove_canary(settings)
+prove_class(settings)

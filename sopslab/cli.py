@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from sopslab import __version__
+from sopslab.commands.cards import cards
 from sopslab.commands.down import down
 from sopslab.commands.env import env
 from sopslab.commands.fill import fill
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
+from sopslab.commands.reissue import reissue
 from sopslab.commands.status import status
 from sopslab.commands.up import up
 from sopslab.commands.validate import validate
@@ -32,6 +34,8 @@ def main() -> None:
     sopslab validate         whether Flux can build what the repository holds
     sopslab quiz             the questions of the chapter
     sopslab fill             have every tool and image, before a class
+    sopslab reissue          replace the access of a learner; what they had is refused then
+    sopslab cards            a page for each learner of a class, to print and hand out
     sopslab down             take it down; keys, Git data and tools stay
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, and for a step that failed:
@@ -41,5 +45,5 @@ def main() -> None:
     """
 
 
-for _verb in (up, status, env, verify, policy, validate, quiz, fill, down):
+for _verb in (up, status, env, verify, policy, validate, quiz, fill, reissue, cards, down):
     main.add_command(_verb)

@@ -13,6 +13,8 @@ class Exit(IntEnum):
     FAILED = 1
     INPUT = 2
     LOCKED = 3
+    PARTIAL = 4
+    CLASS = 4
     HOST = 10
     ARTIFACTS = 11
     CLUSTER = 12
@@ -22,6 +24,7 @@ class Exit(IntEnum):
     FLUX = 15
     PLATFORM = 15
     LEARNERS = 16
+    ROSTER = 16
     CANARY = 17
     INTERRUPTED = 130
     TERMINATED = 143

@@ -21,3 +21,9 @@ RECEIVER = "lab"
 RECEIVER_PORT = 30829
 # In the part of kind's Service range that is never handed out by itself.
 ARTIFACT_ADDRESS = "10.96.0.80"
+
+# In the platform repository: what a class has once, and what every seat has.
+CLASSROOM_DIR = "flux/clusters/lab/classroom/"
+TENANT_BASE = "flux/tenants/base"
+# NetworkPolicy is enforced by this where the node's own network does not do it.
+ENFORCER = f"{CLASSROOM_DIR}kube-router.yaml"

@@ -17,7 +17,7 @@ from jinja2 import TemplateSyntaxError as JinjaSyntaxError
 
 from sopslab.errors import LabError
 
-__all__ = ["RenderError", "RenderedFile", "render_tree"]
+__all__ = ["RenderError", "RenderedFile", "Renderer", "render_tree"]
 
 SUFFIX = ".j2"
 
@@ -40,40 +40,60 @@ class RenderError(LabError):
         self.reason = reason
 
 
-def render_tree(source: Path, variables: Mapping[str, object]) -> dict[str, RenderedFile]:
-    """Render all files below a directory.
+class Renderer:
+    """Renders a directory of templates any number of times; each template is parsed once.
 
-    Returns path relative to the directory, with `/` and without `.j2`, to file, ordered by path.
-    The same input gives the same output, byte for byte.
+    Raises RenderError for a directory that is none or holds anything but plain files.
     """
-    if not source.is_dir():
-        raise RenderError(source, None, "is not a directory")
-    environment = Environment(
-        variable_start_string="#{",
-        variable_end_string="}#",
-        block_start_string="#%",
-        block_end_string="%#",
-        comment_start_string="#|",
-        comment_end_string="|#",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # the output is text, YAML and shell, never HTML
-        loader=FileSystemLoader(source),
-    )
-    rendered: dict[str, RenderedFile] = {}
-    for path in sorted(source.rglob("*")):
-        if path.is_symlink():
-            raise RenderError(path, None, "is a symbolic link; a template tree holds plain files")
-        if path.is_dir():
-            continue
-        name = path.relative_to(source).as_posix().removesuffix(SUFFIX)
-        if name in rendered:
-            raise RenderError(path, None, f"is a second source of {name}")
-        content = _content(environment, source, path, variables)
-        rendered[name] = RenderedFile(content, bool(path.stat().st_mode & stat.S_IXUSR))
-    return dict(sorted(rendered.items()))
+
+    def __init__(self, source: Path) -> None:
+        if not source.is_dir():
+            raise RenderError(source, None, "is not a directory")
+        self._source = source
+        self._environment = Environment(
+            variable_start_string="#{",
+            variable_end_string="}#",
+            block_start_string="#%",
+            block_end_string="%#",
+            comment_start_string="#|",
+            comment_end_string="|#",
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            undefined=StrictUndefined,
+            autoescape=False,  # the output is text, YAML and shell, never HTML
+            loader=FileSystemLoader(source),
+        )
+        self._paths: dict[str, Path] = {}
+        for path in sorted(source.rglob("*")):
+            if path.is_symlink():
+                raise RenderError(
+                    path, None, "is a symbolic link; a template tree holds plain files"
+                )
+            if path.is_dir():
+                continue
+            name = path.relative_to(source).as_posix().removesuffix(SUFFIX)
+            if name in self._paths:
+                raise RenderError(path, None, f"is a second source of {name}")
+            self._paths[name] = path
+
+    def render(self, variables: Mapping[str, object]) -> dict[str, RenderedFile]:
+        """Return path relative to the directory, with `/` and without `.j2`, to file, in order.
+
+        The same input gives the same output, byte for byte. Raises RenderError.
+        """
+        return {
+            name: RenderedFile(
+                _content(self._environment, self._source, path, variables),
+                bool(path.stat().st_mode & stat.S_IXUSR),
+            )
+            for name, path in sorted(self._paths.items())
+        }
+
+
+def render_tree(source: Path, variables: Mapping[str, object]) -> dict[str, RenderedFile]:
+    """Render all files below a directory, once: `Renderer(source).render(variables)`."""
+    return Renderer(source).render(variables)
 
 
 def _content(

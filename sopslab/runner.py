@@ -17,10 +17,9 @@ from typing import Any
 
 from sopslab import journal
 from sopslab.errors import Exit, LabError
-from sopslab.inputs import LAB_FILE
+from sopslab.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.layout import PROJECT
 
-INVENTORY = "inventories/local.py"
 _KEPT_LOGS = 20
 _PR_SET_PDEATHSIG = 1
 
@@ -84,24 +83,27 @@ def run(
     data: Mapping[str, object],
     log_dir: Path,
     follow: Callable[[dict[str, Any]], None],
+    inventory: str = LOCAL,
 ) -> Result:
-    """Run `deploy` on the local inventory and return how it went.
+    """Run `deploy` on an inventory of the project and return how it went.
 
     + deploy: the deploy file, relative to the project
     + data: what overrides the inventory's data
     + log_dir: where the log goes
     + follow: called with each event of the journal as it comes
+    + inventory: the inventory, relative to the project
     """
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
     command = [
-        sys.executable, "-m", "pyinfra", INVENTORY, deploy, "--yes", "--json", "-vv",
+        sys.executable, "-m", "pyinfra", inventory, deploy, "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
     ]  # fmt: skip
     environment = {**os.environ, journal.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
-    if LAB_FILE in environment:
+    for name in (LAB_FILE, ROSTER):
         # pyinfra runs in the project's folder, and the name is relative to the user's.
-        environment[LAB_FILE] = str(Path(environment[LAB_FILE]).absolute())
+        if name in environment:
+            environment[name] = str(Path(environment[name]).absolute())
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
-from sopslab.operations import flux
+from sopslab.operations import flux, seats
 from sopslab.settings import Settings
+from tasks.roster import enrolled, enrolment_of
 
 
 @deploy("Canary")
@@ -19,3 +20,17 @@ def prove_canary(settings: Settings) -> None:
         kustomization=KUSTOMIZATION,
         namespace=NAMESPACE,
     )
+
+
+@deploy("Class")
+def prove_class(settings: Settings) -> None:
+    """Wait for the canary of every seat, take leave of those pruned, and name who is not ready."""
+    ids = [seat.id for seat in enrolled(settings)]
+    enrolment = enrolment_of(settings)
+    if enrolment.pruned:
+        seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
+    if ids:
+        seats.canaries(
+            name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
+        )
+        seats.reported(name="Report the seats", settings=settings, seats=ids)

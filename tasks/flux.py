@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from pyinfra import host
 from pyinfra.api import deploy
 
-from sopslab.archive import Tree
+from sopslab.archive import Tree, digest
 from sopslab.catalog import load_catalog
+from sopslab.facts.access import SeatIssues
 from sopslab.layout import (
     ARTIFACT_ADDRESS,
+    CLASSROOM_DIR,
     ENVIRONMENT,
     FLUX_NAMESPACE,
     KUSTOMIZATION,
@@ -15,17 +20,27 @@ from sopslab.layout import (
     PLATFORM,
     RECEIVER,
     RECEIVER_PORT,
+    TENANT_BASE,
 )
-from sopslab.operations import flux, kubernetes
-from sopslab.render import render_tree
-from sopslab.settings import FLUX, Settings
+from sopslab.naming import seat_user
+from sopslab.operations import access, flux, kubernetes
+from sopslab.operations import seats as seat_operations
+from sopslab.render import Renderer, render_tree
+from sopslab.settings import FLUX, Seat, Settings
+from tasks.roster import enrolled
 
 
 @deploy("Platform")
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
+    seats = enrolled(settings)
+    issues = host.get_fact(SeatIssues, settings=settings) if seats else {}
     flux.platform(
-        name="Lay out the platform repository", settings=settings, files=platform_files(settings)
+        name="Lay out the platform repository",
+        settings=settings,
+        files=platform_files(settings, seats, issues),
+        tag=tenant_base_tag() if seats else None,
+        node_image=load_catalog(settings.catalog).node_tag,
     )
 
 
@@ -61,12 +76,24 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
+    ids = [seat.id for seat in enrolled(settings)]
+    if ids:
+        seat_operations.secrets(
+            name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids
+        )
+        access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
 
 
-def platform_files(settings: Settings) -> Tree:
-    """Return the platform repository, without the components that `flux install` prints."""
+def platform_files(
+    settings: Settings, seats: Sequence[Seat] = (), issues: Mapping[str, int] | None = None
+) -> Tree:
+    """Return the platform repository, without the components that `flux install` prints.
+
+    + seats: the learners of a class, each with an overlay of its own
+    + issues: how often the access of a seat was issued, where that is more than once
+    """
     files = render_tree(
-        PLATFORM,
+        PLATFORM / "clusters",
         {
             "artifact_address": ARTIFACT_ADDRESS if settings.cluster_provider == "kind" else None,
             "environment": ENVIRONMENT,
@@ -78,6 +105,31 @@ def platform_files(settings: Settings) -> Tree:
             "namespace": NAMESPACE,
             "receiver_name": RECEIVER,
             "receiver_port": RECEIVER_PORT,
+            "tenant_base_tag": tenant_base_tag(),
         },
     )
-    return {f"flux/{path}": file for path, file in files.items()}
+    laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
+    if not seats:
+        return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
+    laid_out |= {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
+    tenants = Renderer(PLATFORM / "tenants")
+    for seat in seats:
+        user = seat_user(seat.id, (issues or {}).get(seat.id, 1))
+        given = {"seat": seat.id, "user": user, "git_url": settings.git_base_cluster_url}
+        overlay = tenants.render(given)["overlay.yaml"]
+        laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay
+    return laid_out
+
+
+def tenant_base() -> Tree:
+    """Return what every seat has in the cluster, as Flux fills it in."""
+    return render_tree(PLATFORM / "tenants" / "base", {})
+
+
+def tenant_base_tag() -> str:
+    """Return the tag under which Flux reads the base of the seats.
+
+    It moves with what the base says and with nothing else, so that a new learner's overlay wakes
+    nobody else.
+    """
+    return f"tenant-base-{digest(tenant_base())[:12]}"

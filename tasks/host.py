@@ -19,6 +19,7 @@ COMMANDS = {
     "iptables": "iptables",
     "jq": "jq",
     "mmdebstrap": "mmdebstrap",
+    "openssl": "openssl",
     "setsid": "util-linux",
     "xargs": "findutils",
 }

@@ -6,6 +6,7 @@ from pyinfra.api import deploy
 
 from sopslab.operations import age
 from sopslab.settings import INSTRUCTOR, Settings
+from tasks.roster import enrolled
 
 
 @deploy("Keys")
@@ -18,10 +19,15 @@ def provide_keys(settings: Settings) -> None:
         key=settings.learner.id,
         in_cluster=True,
     )
+    seats = [seat.id for seat in enrolled(settings)]
+    if seats:
+        age.identities(
+            name=f"Make the identities of {len(seats)} seats", settings=settings, seats=seats
+        )
     if settings.git_url is None:
         age.trusted(
             name="Tell the Git server the recipients",
             settings=settings,
-            keys=(INSTRUCTOR, settings.learner.id),
+            repositories={key: key for key in (settings.learner.id, *seats)},
             path=f"{settings.git_dir}/recipients",
         )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 from pyinfra.api import deploy
 
 from sopslab.catalog import load_catalog
+from sopslab.environment import Environment, at_seat, solo
 from sopslab.layout import (
     CANARY_PATH,
     ENVIRONMENT,
     FLUX_NAMESPACE,
     KEY_ENTRY,
     KEY_SECRET,
-    KUSTOMIZATION,
-    NAMESPACE,
     TEMPLATES,
 )
 from sopslab.operations import git
@@ -23,25 +23,27 @@ from sopslab.operations.tree import tree
 from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.render import render_tree
 from sopslab.settings import Settings
+from tasks.roster import enrolled
 
 VERSIONS = ("sops", "age", "flux")
 
 
 @deploy("Learners")
 def provide_learners(settings: Settings) -> None:
-    """Fill the learner's repository once, and clone it."""
+    """Fill each learner's repository once, and clone the one of the learner who is here."""
+    variables = learner_variables(settings, solo(settings))
     git.seed(
         name=f"Fill the repository {settings.learner_repository}",
         settings=settings,
         repository=settings.learner_repository,
         template=str(TEMPLATES / "learner"),
-        variables=learner_variables(settings),
+        variables=variables,
         canary=CANARY_PATH,
     )
     tree(
         name="Write the instructor's answer key",
         path=f"{settings.lab_dir}/instructor",
-        files=render_tree(TEMPLATES / "instructor", learner_variables(settings)),
+        files=render_tree(TEMPLATES / "instructor", variables),
     )
     git.working_copy(
         name="Clone the learner's working copy",
@@ -49,22 +51,38 @@ def provide_learners(settings: Settings) -> None:
         repository=settings.learner_repository,
         hook=commit_hook(settings),
     )
+    seats = enrolled(settings)
+    if seats:
+        git.seeds(
+            name=f"Fill the repositories of {len(seats)} seats",
+            settings=settings,
+            template=str(TEMPLATES / "learner"),
+            variables={seat.id: learner_variables(settings, at_seat(seat)) for seat in seats},
+        )
 
 
-def learner_variables(settings: Settings) -> dict[str, object]:
+def learner_variables(settings: Settings, environment: Environment) -> dict[str, object]:
     """Return what the templates of a learner's repository use, besides the recipients."""
-    catalog = load_catalog(settings.catalog)
     return {
         "lab": settings.lab,
-        "learner": settings.learner.model_dump(),
+        "learner": environment.learner.model_dump(),
+        "classroom": environment.system != FLUX_NAMESPACE,
         "environment": ENVIRONMENT,
-        "namespace": NAMESPACE,
-        "kustomization": KUSTOMIZATION,
-        "flux_namespace": FLUX_NAMESPACE,
+        "namespace": environment.namespace,
+        "kustomization": environment.kustomization,
+        "flux_namespace": environment.system,
         "key_secret": KEY_SECRET,
         "key_entry": KEY_ENTRY,
-        "repository_url": f"{settings.git_base_url}/{settings.learner_repository}.git",
-        "versions": {name: catalog.version(name, "modules") for name in VERSIONS},
+        "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
+        **_course(settings.catalog),
+    }
+
+
+@functools.cache
+def _course(catalog: str) -> dict[str, object]:
+    pinned = load_catalog(catalog)
+    return {
+        "versions": {name: pinned.version(name, "modules") for name in VERSIONS},
         "quiz": template_variable(load_quiz(QUIZ_FILE)),
     }
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sopslab.display import Display
 from sopslab.errors import Exit, LabError
-from sopslab.inputs import local_settings
+from sopslab.inputs import LOCAL, local_settings
 from sopslab.runner import Result, run
 from sopslab.settings import Settings
 
@@ -23,11 +23,11 @@ json_option = click.option(
 
 
 def settings_or_exit(
-    overrides: Mapping[str, object] | None = None, *, as_json: bool = False
+    overrides: Mapping[str, object] | None = None, *, as_json: bool = False, inventory: str = LOCAL
 ) -> Settings:
     """Return the settings of the local lab, or end with every problem in them and exit code 2."""
     try:
-        return local_settings(overrides)
+        return local_settings(overrides, inventory)
     except LabError as error:
         if as_json:
             problems = str(error).splitlines()
@@ -38,7 +38,12 @@ def settings_or_exit(
 
 
 def deploy_or_exit(
-    deploy: str, settings: Settings, data: Mapping[str, object], as_json: bool, console: Console
+    deploy: str,
+    settings: Settings,
+    data: Mapping[str, object],
+    as_json: bool,
+    console: Console,
+    inventory: str = LOCAL,
 ) -> Result:
     """Run a deploy under the eyes of the user and return its result.
 
@@ -47,11 +52,11 @@ def deploy_or_exit(
     log_dir = Path(settings.lab_dir) / "log"
     try:
         if as_json:
-            result = run(deploy, data, log_dir, lambda _event: None)
+            result = run(deploy, data, log_dir, lambda _event: None, inventory)
             click.echo(json.dumps(result.as_dict(), indent=2))
             sys.exit(result.code)
         with Display(console) as display:
-            result = run(deploy, data, log_dir, display.follow)
+            result = run(deploy, data, log_dir, display.follow, inventory)
     except LabError as error:
         click.echo(str(error), err=True)
         sys.exit(error.code)

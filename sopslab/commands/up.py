@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.enrolled import read_enrolled
+from sopslab.enrolment import Enrolment, enrol, plan
+from sopslab.errors import LabError
+from sopslab.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
 from sopslab.layout import CANARY_PATH
 from sopslab.runner import Result
 from sopslab.settings import Settings
 
 
 @click.command()
+@click.argument("inventory", required=False, default=LOCAL, metavar="[INVENTORY]")
+@click.option(
+    "--roster",
+    type=click.Path(dir_okay=False),
+    help="The learners of a class, as YAML or CSV; with inventories/classroom.py.",
+)
+@click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
 @json_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
 @click.option(
@@ -21,21 +33,62 @@ from sopslab.settings import Settings
     type=click.Choice(["store", "cluster"]),
     help="Which key is right, when the store's and the cluster's differ or one is gone.",
 )
-def up(as_json: bool, force: bool, key_from: str | None) -> None:
+def up(
+    inventory: str,
+    roster: str | None,
+    prune: bool,
+    as_json: bool,
+    force: bool,
+    key_from: str | None,
+) -> None:
     """Make the lab, or bring it back to what it should be.
 
+    INVENTORY is inventories/local.py, one learner's lab, or inventories/classroom.py: the same with
+    an isolated environment for everybody on a roster.
+
     Everything is checked and only what differs is changed: a second run changes nothing. A run that
-    was interrupted is continued by the next one.
+    was interrupted is continued by the next one. Exit code 4 says that some seats are not ready,
+    and which; all others are.
     """
+    known = known_inventory(inventory)
+    if known is None:
+        raise click.UsageError(
+            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
+        )
+    if roster is not None:
+        if known != CLASSROOM:
+            raise click.UsageError(f"--roster goes with {CLASSROOM}")
+        os.environ[ROSTER] = roster
+    if prune and known != CLASSROOM:
+        raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
     data: dict[str, object] = {}
+    if prune:
+        data["prune"] = True
     if force:
         data["force"] = True
     if key_from is not None:
         data["key_from"] = key_from
-    settings = settings_or_exit(data, as_json=as_json)
+    settings = settings_or_exit(data, as_json=as_json, inventory=known)
     console = Console(highlight=False)
-    result = deploy_or_exit("deploy.py", settings, data, as_json, console)
+    enrolment = _enrolment_or_exit(settings)
+    if known == CLASSROOM and not as_json:
+        for sentence in plan(enrolment):
+            console.print(sentence, soft_wrap=True, markup=False)
+    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known)
     _say_what_is_up(console, settings, result)
+    if enrolment.seats:
+        console.print(
+            f"\nThe class: {len(enrolment.seats)} seats."
+            " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
+        )
+
+
+def _enrolment_or_exit(settings: Settings) -> Enrolment:
+    try:
+        return enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
+    except LabError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.code)
 
 
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:

@@ -11,26 +11,31 @@ from sopslab.command import lab_script
 from sopslab.settings import Settings
 
 _IDENTITY = """
-identity=$1.agekey
-if [ -s "$1.pub" ]; then echo "recorded $(cat "$1.pub")"; fi
-if [ -L "$identity" ]; then echo "problem it is a symbolic link"; exit 0; fi
-[ -e "$identity" ] || exit 0
-[ -f "$identity" ] || { echo "problem it is not a file"; exit 0; }
-if [ "$(stat -c %u "$identity")" != "$(id -u)" ]; then
-    echo "problem it belongs to $(stat -c %U "$identity"): chown $(id -un) $identity"; exit 0
-fi
-case $(stat -c %a "$identity") in
-600 | 400) ;;
-*) echo "problem others may read it: chmod 600 $identity"; exit 0 ;;
-esac
-command -v age-keygen >/dev/null || exit 0
-public=$(age-keygen -y "$identity" 2>/dev/null || true)
-# One identity is one line of age-keygen's answer.
-if [ -n "$public" ] && [ "$(printf '%s\\n' "$public" | wc -l)" -eq 1 ]; then
-    echo "recipient $public"
-else
-    echo "problem it does not hold one valid age identity: restore it from your backup"
-fi
+me=$(id -u)
+look() {
+    identity=$1.agekey
+    if [ -s "$1.pub" ]; then echo "recorded $(cat "$1.pub")"; fi
+    if [ -L "$identity" ]; then echo "problem it is a symbolic link"; return; fi
+    [ -e "$identity" ] || return 0
+    [ -f "$identity" ] || { echo "problem it is not a file"; return; }
+    case $(stat -c '%u %a' "$identity") in
+    "$me 600" | "$me 400") ;;
+    "$me "*) echo "problem others may read it: chmod 600 $identity"; return ;;
+    *)
+        echo "problem it belongs to $(stat -c %U "$identity"): chown $(id -un) $identity"
+        return
+        ;;
+    esac
+    command -v age-keygen >/dev/null || return 0
+    public=$(age-keygen -y "$identity" 2>/dev/null || true)
+    # One identity is one line of age-keygen's answer.
+    case $public in
+    '' | *[!a-z0-9]*)
+        echo "problem it does not hold one valid age identity: restore it from your backup"
+        ;;
+    *) echo "recipient $public" ;;
+    esac
+}
 """
 
 
@@ -56,13 +61,45 @@ class Identity(FactBase[IdentityState]):
 
     @override
     def command(self, settings: Settings, key: str) -> StringCommand:
-        return lab_script(settings, _IDENTITY, f"{settings.keys_dir}/{key}")
+        return lab_script(settings, _IDENTITY + 'look "$1"', f"{settings.keys_dir}/{key}")
 
     @override
     def process(self, output: list[str]) -> IdentityState:
-        values = dict(line.split(" ", 1) for line in output if " " in line)
-        return IdentityState(
-            recipient=values.get("recipient"),
-            recorded=values.get("recorded"),
-            problem=values.get("problem"),
+        return _state(output)
+
+
+class Identities(FactBase[dict[str, IdentityState]]):
+    """
+    Returns how each of the identities `keys` of the lab's key store stands; one look for all.
+    """
+
+    default = dict
+
+    @override
+    def command(self, settings: Settings, keys: list[str]) -> StringCommand:
+        return lab_script(
+            settings,
+            _IDENTITY + 'keys=$1; shift; for key; do echo "key $key"; look "$keys/$key"; done',
+            settings.keys_dir,
+            *keys,
         )
+
+    @override
+    def process(self, output: list[str]) -> dict[str, IdentityState]:
+        lines: dict[str, list[str]] = {}
+        for line in output:
+            word, _, rest = line.partition(" ")
+            if word == "key":
+                lines[rest] = []
+            elif lines:
+                next(reversed(lines.values())).append(line)
+        return {key: _state(said) for key, said in lines.items()}
+
+
+def _state(output: list[str]) -> IdentityState:
+    values = dict(line.split(" ", 1) for line in output if " " in line)
+    return IdentityState(
+        recipient=values.get("recipient"),
+        recorded=values.get("recorded"),
+        problem=values.get("problem"),
+    )

@@ -13,6 +13,9 @@ from typing_extensions import override
 from sopslab.command import script
 from sopslab.facts.parsing import parsing
 
+# What the node image says of its network: `static` or `kindnet`.
+CNI_LABEL = "sops-lab.cni"
+
 
 @dataclass(frozen=True)
 class EngineState:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.command import Commands, lab_script, refusal, script
-from sopslab.facts.age import Identity
+from sopslab.command import Commands, lab_script, refusal
+from sopslab.facts.age import Identities, Identity, IdentityState
 from sopslab.facts.flux import DecryptionKey
-from sopslab.facts.host import RecordedValue
+from sopslab.facts.seats import SeatsWithKeys
 from sopslab.journal import note
-from sopslab.settings import Settings
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.naming import seat_system_namespace
+from sopslab.operations.seats import failing
+from sopslab.operations.tree import tree
+from sopslab.render import RenderedFile
+from sopslab.settings import INSTRUCTOR, Settings
 
 _GENERATE = """
 umask 077
-mkdir -p "$(dirname "$1")"
-chmod 700 "$(dirname "$1")"
-new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-said=$(age-keygen -o "$new/identity" 2>&1) || {
-    said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
-    echo "the identity $1.agekey could not be made: $said" >&2
-    exit 1
-}
-age-keygen -y "$new/identity" >"$new/recipient"
-# A link is made only where nothing is: no identity is ever overwritten.
-ln "$new/identity" "$1.agekey"
-mv "$new/recipient" "$1.pub"
+for key; do
+    mkdir -p "$(dirname "$key")"
+    chmod 700 "$(dirname "$key")"
+    new=$(mktemp -d "$(dirname "$key")/.new.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    said=$(age-keygen -o "$new/identity" 2>&1) || {
+        said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
+        echo "the identity $key.agekey could not be made: $said" >&2
+        exit 1
+    }
+    age-keygen -y "$new/identity" >"$new/recipient"
+    # A link is made only where nothing is: no identity is ever overwritten.
+    ln "$new/identity" "$key.agekey"
+    mv "$new/recipient" "$key.pub"
+    rm -rf "$new"
+done
 """
 
 _RECORD = """
 umask 077
-age-keygen -y "$1.agekey" >"$1.pub.new"
-mv "$1.pub.new" "$1.pub"
+for key; do
+    age-keygen -y "$key.agekey" >"$key.pub.new"
+    mv "$key.pub.new" "$key.pub"
+done
 """
 
 _RECOVER = """
@@ -42,7 +52,7 @@ umask 077
 mkdir -p "$(dirname "$1")"
 new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-kubectl --context "$LAB_CONTEXT" --namespace flux-system get secret sops-age \\
+kubectl --context "$LAB_CONTEXT" --namespace "$2" get secret sops-age \\
     --output 'jsonpath={.data.age\\.agekey}' | base64 -d >"$new/identity"
 age-keygen -y "$new/identity" >"$new/recipient"
 if [ -e "$1.agekey" ]; then
@@ -55,21 +65,23 @@ mv "$new/recipient" "$1.pub"
 
 
 @operation()
-def trusted(settings: Settings, keys: Sequence[str], path: str) -> Commands:
+def trusted(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
     """
-    Have a file of recipients to whom every secret of a learner must be encrypted: whoever checks a
-    push goes by it, and not by the `.sops.yaml` that is pushed.
+    Have a folder with the recipients to whom every secret of a learner must be encrypted: whoever
+    checks a push goes by it, and not by the `.sops.yaml` that is pushed.
 
     + settings: the lab's settings
-    + keys: the names of the identities in the store
-    + path: the file
+    + repositories: the first part of a repository's path, and the identity that belongs to it
+    + path: the folder
     """
-    recipients = [host.get_fact(Identity, settings=settings, key=key).recipient for key in keys]
-    content = ",".join(recipient for recipient in recipients if recipient is not None)
-    if host.get_fact(RecordedValue, path=path) == content:
-        host.noop("the recipients are known to the Git server")
-        return
-    yield script('printf "%s\\n" "$2" >"$1.new"; mv "$1.new" "$1"', path, content)
+    states = host.get_fact(Identities, settings=settings, keys=[INSTRUCTOR, *repositories.values()])
+    instructor = states[INSTRUCTOR].recipient if INSTRUCTOR in states else None
+    files = {
+        owner: RenderedFile(f"{instructor},{states[key].recipient}\n".encode(), executable=False)
+        for owner, key in repositories.items()
+        if key in states and states[key].recipient is not None
+    }
+    yield from tree._inner(path=path, files=files)
 
 
 @operation()
@@ -91,7 +103,7 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
     if cluster is not None and cluster != state.recipient:
         if settings.key_from == "cluster":
             note("recovered the identity from the cluster")
-            yield lab_script(settings, _RECOVER, path)
+            yield lab_script(settings, _RECOVER, path, FLUX_NAMESPACE)
             return
         if state.recipient is None:
             yield refusal(
@@ -126,3 +138,55 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
         )
         return
     host.noop(f"the identity {key} is there")
+
+
+@operation()
+def identities(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    Have an age identity for each seat of a class, by the rules of `identity`. A seat whose identity
+    cannot be used fails, and the others go on.
+
+    + settings: the lab's settings
+    + seats: their ids, which are the names of the identities
+    """
+    states = host.get_fact(Identities, settings=settings, keys=list(seats))
+    lost = [seat for seat in seats if states.get(seat, IdentityState()) == IdentityState()]
+    # Only who has nothing here is looked for in the cluster: on a first run, that is nobody yet.
+    held = host.get_fact(SeatsWithKeys, settings=settings, seats=lost) if lost else []
+    reasons = {seat: _unusable(settings, seat, states[seat], held) for seat in states}
+    refused = {seat: reason for seat, reason in reasons.items() if reason is not None}
+    recovered = [seat for seat in held if settings.key_from == "cluster"]
+    made = [seat for seat in lost if seat not in held]
+    unrecorded = [
+        seat for seat, state in states.items() if state.recipient and state.recorded is None
+    ]
+    if not (refused or recovered or made or unrecorded):
+        host.noop("every seat has its identity")
+        return
+    yield from failing(settings, refused)
+    for seat in recovered:
+        yield lab_script(
+            settings, _RECOVER, f"{settings.keys_dir}/{seat}", seat_system_namespace(seat)
+        )
+    if made:
+        yield lab_script(settings, _GENERATE, *(f"{settings.keys_dir}/{seat}" for seat in made))
+    if unrecorded:
+        yield lab_script(settings, _RECORD, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
+
+
+def _unusable(
+    settings: Settings, seat: str, state: IdentityState, held: Sequence[str]
+) -> str | None:
+    path = f"{settings.keys_dir}/{seat}.agekey"
+    if state.problem is not None:
+        return f"the identity {path} cannot be used: {state.problem}"
+    if seat in held and settings.key_from != "cluster":
+        return (
+            f"the identity {path} is gone, but the cluster still has it:"
+            " `sopslab up --key-from cluster` recovers it"
+        )
+    if state.recipient is None and state.recorded is not None:
+        return f"the identity {path} is gone, and it was {state.recorded}: restore your backup"
+    if state.recorded is not None and state.recorded != state.recipient:
+        return f"the identity {path} is {state.recipient}, but it was {state.recorded}"
+    return None

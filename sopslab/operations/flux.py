@@ -8,6 +8,7 @@ from pyinfra.api import operation
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import Commands, lab_script, refusal
 from sopslab.facts.age import Identity
+from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.flux import (
     CANARY_LIBRARY,
     Canary,
@@ -18,7 +19,7 @@ from sopslab.facts.flux import (
 from sopslab.facts.git import GIT_LOGIN, CommitNote, credentials_file
 from sopslab.facts.tree import TreeDigest
 from sopslab.journal import note
-from sopslab.layout import NAMESPACE
+from sopslab.layout import ENFORCER, NAMESPACE
 from sopslab.operations.kubernetes import secret
 from sopslab.settings import INSTRUCTOR, Settings
 
@@ -57,7 +58,9 @@ for file in flux/clusters/lab/learners/*.yaml; do
     echo '---'
     cat "$file"
 done >>"$new/manifests/sync.yaml"
-timeout 60 git push --quiet origin HEAD:refs/heads/main
+set -- HEAD:refs/heads/main ${7:+"refs/tags/$7"}
+[ $# -eq 1 ] || git rev-parse --verify --quiet "$2" >/dev/null || git tag "${2#refs/tags/}"
+timeout 60 git push --quiet --atomic origin "$@"
 git fetch --quiet
 rm -rf "$copy" "$manifests"
 mv "$new/manifests" "$manifests"
@@ -138,13 +141,17 @@ rm -f "$KUBECONFIG"
 
 
 @operation()
-def platform(settings: Settings, files: Tree) -> Commands:
+def platform(settings: Settings, files: Tree, tag: str | None, node_image: str) -> Commands:
     """
     Have the platform repository, from which the cluster reconciles itself, as it should be.
 
     + settings: the lab's settings
     + files: what it holds beside the components that `flux install --export` prints
+    + tag: the tag by which the base of the seats is read, set where it is new; None without seats
+    + node_image: the image of the kind node, which knows whether its network enforces policies
     """
+    if ENFORCER in files and not _needs_enforcer(settings, node_image):
+        files = {path: file for path, file in files.items() if path != ENFORCER}
     mark = digest(files)
     if (
         host.get_fact(CommitNote, path=settings.platform_dir) == mark
@@ -161,8 +168,15 @@ def platform(settings: Settings, files: Tree) -> Commands:
         mark,
         ",".join(COMPONENTS),
         credentials_file(settings, INSTRUCTOR),
+        *([tag] if tag else []),
         stdin=pack(files),
     )
+
+
+def _needs_enforcer(settings: Settings, node_image: str) -> bool:
+    if settings.cluster_provider != "kind":
+        return False
+    return host.get_fact(ImageLabels, target=node_image).get(CNI_LABEL) == "static"
 
 
 @operation()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import bcrypt
@@ -15,7 +16,7 @@ from pyinfra.api import operation
 
 from sopslab.archive import Tree, pack
 from sopslab.command import Commands, lab_script, refusal, script
-from sopslab.facts.age import Identity
+from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container
 from sopslab.facts.git import (
     GIT_LOGIN,
@@ -27,9 +28,11 @@ from sopslab.facts.git import (
     credentials_file,
 )
 from sopslab.facts.host import Machine
+from sopslab.facts.seats import BegunSeats
 from sopslab.journal import note
+from sopslab.layout import CANARY_PATH
 from sopslab.naming import git_server_name, network_name
-from sopslab.render import render_tree
+from sopslab.render import RenderedFile, Renderer, render_tree
 from sopslab.settings import GIT_SERVER_PORT, INSTRUCTOR, Settings
 
 CONFIG_LABEL = "sops-lab.config"
@@ -104,6 +107,46 @@ git commit --quiet --no-verify --message "Begin the lab"
 timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 """
 
+# The same for a class, straight into the bare repositories, which are this machine's own: a hundred
+# pushes would take a minute. The canary's hash is kept first; the branch appears last.
+_SEEDS = """
+git=$1 class=$2 canary=$3
+shift 3
+umask 022
+new=$(mktemp -d "$class/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+base64 -d | tar -xz -C "$new"
+mkdir -p "$class/failed"
+# shellcheck disable=SC2016
+printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
+    set -eu
+    git=$1 class=$2 canary=$3 new=$4 seat=$5
+    [ ! -e "$class/failed/$seat" ] || exit 0
+    cd "$new/$seat/tree"
+    trap "[ \\$? -eq 0 ] || echo its repository could not be filled >$class/failed/$seat" EXIT
+    (umask 077; mkdir -p "$class/seats/$seat")
+    value=$(head -c 24 /dev/urandom | base64)
+    hash=$(printf %s "$value" | sha256sum | cut -c1-64)
+    {
+        printf "apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n"
+        printf "  namespace: %s-develop\\nstringData:\\n  value: %s\\n" "$seat" "$value"
+    } | env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$canary" \\
+        --input-type yaml --output-type yaml /dev/stdin >"$canary.new"
+    mv "$canary.new" "$canary"
+    (umask 077; echo "$hash" >"$class/seats/$seat/canary.new")
+    mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
+    export GIT_DIR="$git/repositories/$seat/lab.git" GIT_WORK_TREE="$PWD" \\
+        GIT_INDEX_FILE="$new/$seat/index" GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL \\
+        GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
+    { IFS= read -r GIT_AUTHOR_NAME; IFS= read -r GIT_AUTHOR_EMAIL; } <"$new/$seat/author"
+    GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+    git add --all
+    commit=$(git commit-tree -m "Begin the lab" "$(git write-tree)")
+    printf "create refs/lab/start %s\\ncreate refs/heads/main %s\\n" "$commit" "$commit" \\
+        | git update-ref --stdin
+' sops-lab "$git" "$class" "$canary" "$new" || true
+"""
+
 _CLONE = """
 url=$1 work=$2 name=$3 email=$4
 git_login "$5"
@@ -126,11 +169,16 @@ mv "$work/.git/hooks/pre-commit.new" "$work/.git/hooks/pre-commit"
 """
 
 
+# The password is 256 random bits, which no cost would protect better; the server checks it at every
+# request, a hundred clones of a class included.
+_BCRYPT_COST = 5
+
+
 def _account(settings: Settings, user: str, username: str, password: str) -> str:
     scheme, _, rest = settings.git_base_url.partition("://")
     server = rest.split("/", 1)[0]
     credential = f"{scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{server}"
-    hashed = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(rounds=10)).decode()
+    hashed = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(rounds=_BCRYPT_COST)).decode()
     return "\t".join([user, username, password, credential, hashed])
 
 
@@ -272,6 +320,44 @@ def seed(
         settings.lab_dir,
         credentials_file(settings, INSTRUCTOR),
         stdin=pack(render_tree(Path(template), {**variables, "recipients": recipients})),
+    )
+
+
+@operation()
+def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, Any]]) -> Commands:
+    """
+    Fill the repositories of the seats once, all of them together.
+
+    + settings: the lab's settings
+    + template: the folder of templates on this side
+    + variables: each seat, and what the templates use for it besides the recipients
+    """
+    begun = host.get_fact(BegunSeats, settings=settings, seats=list(variables))
+    missing = [seat for seat in variables if seat not in begun]
+    if not missing:
+        host.noop("every seat's repository has content, and it is the learner's")
+        return
+    states = host.get_fact(Identities, settings=settings, keys=[INSTRUCTOR, *missing])
+    instructor = states[INSTRUCTOR].recipient if states else None
+    files: dict[str, RenderedFile] = {}
+    ready = [seat for seat in missing if states and states[seat].recipient is not None]
+    renderer = Renderer(Path(template))
+    for seat in ready:
+        recipients = {"learner": states[seat].recipient, "instructor": instructor}
+        given = variables[seat]
+        rendered = renderer.render({**given, "recipients": recipients})
+        files |= {f"{seat}/tree/{path}": file for path, file in rendered.items()}
+        learner = given["learner"]
+        author = f"{learner['name']}\n{learner['email']}\n"
+        files[f"{seat}/author"] = RenderedFile(author.encode(), executable=False)
+    yield lab_script(
+        settings,
+        _SEEDS,
+        settings.git_dir,
+        settings.class_dir,
+        CANARY_PATH,
+        *ready,
+        stdin=pack(files),
     )
 
 

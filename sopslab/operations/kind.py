@@ -8,16 +8,13 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sopslab.command import Commands, lab_script, refusal
-from sopslab.facts.docker import ImageLabels
+from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.host import Machine
 from sopslab.facts.kind import KindCluster
 from sopslab.journal import note
 from sopslab.naming import network_name, node_name
 from sopslab.render import render_tree
 from sopslab.settings import Settings
-
-# What the node image says of its network: `static` or `kindnet`.
-CNI_LABEL = "sops-lab.cni"
 
 # The kubeconfig and the node's id appear together and last: where they are, `kind create` finished.
 _CREATE = """

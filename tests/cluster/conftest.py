@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
 
@@ -51,6 +52,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         watch_birth(lab)
         yield lab
+    finally:
+        lab.remove()
+
+
+@pytest.fixture(scope="session")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    """A class that is up. A test leaves it as it found it."""
+    lab = Lab("lab-class", tmp_path_factory.mktemp("class"), {})
+    lab.remove()
+    classroom = Classroom(lab)
+    try:
+        classroom.up()
+        yield classroom
     finally:
         lab.remove()
 

@@ -1,0 +1,18 @@
+"""The access of single learners replaced: password, certificate and kubeconfig. What they had is
+worth nothing then. Whom it is about says the data `subjects`, a list of ids.
+
+pyinfra inventories/local.py reissue.py --data 'subjects=["ada"]'
+"""
+
+from sopslab.session import begin
+from tasks.flux import provide_platform
+from tasks.reissue import prove_access, replace_access, report_access
+from tasks.roster import enrol_class
+
+settings = begin()
+
+enrol_class(settings)
+replace_access(settings)
+provide_platform(settings)
+prove_access(settings)
+report_access(settings)

@@ -1,0 +1,14 @@
+"""Environments put back to day one, or to a checkpoint of the chapter. Nobody else's are touched.
+
+pyinfra inventories/local.py reset.py --data 'subjects=["ada"]' --data checkpoint=start
+"""
+
+from sopslab.session import begin
+from tasks.reset import prove_solo, report_reset, reset_environments, reset_repositories
+
+settings = begin()
+
+reset_repositories(settings)
+reset_environments(settings)
+report_reset(settings)
+prove_solo(settings)

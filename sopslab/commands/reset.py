@@ -1,0 +1,142 @@
+"""`sopslab reset`: put environments back to day one, or to a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.enrolled import read_enrolled
+from sopslab.errors import Exit, InputError, LabError
+from sopslab.runner import run
+from sopslab.settings import Settings
+
+CHECKPOINTS = {
+    "start": "as the lab began",
+    "encrypted": "with the Secret of the chapter encrypted",
+    "wired": "with that Secret listed in the kustomization as well",
+    "done": "the same, and the Secret is in the cluster",
+}
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
+@click.option(
+    "--to",
+    "checkpoint",
+    type=click.Choice(list(CHECKPOINTS)),
+    default="start",
+    show_default=True,
+    help="The checkpoint.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before --all.")
+@json_option
+def reset(
+    ids: tuple[str, ...],
+    everybody: bool,
+    checkpoint: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Put the environments of the learners IDs back, from whatever state they are in.
+
+    Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
+    repository. In the namespace, what did not come from Git is deleted. Keys and passwords stay, and
+    nobody else's environment is touched. A lab without a class needs no ID.
+
+    Exit code 4 says that some could not be put back, and which; all others are.
+    """
+    settings = settings_or_exit({"subjects": ids, "checkpoint": checkpoint}, as_json=as_json)
+    try:
+        subjects = _subjects(settings, everybody)
+    except LabError as error:
+        _end(error.code, str(error).splitlines(), as_json)
+    data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
+    if dry_run:
+        _foretell(settings, data, subjects, as_json)
+        return
+    if everybody and not (yes or as_json):
+        click.confirm(
+            f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
+            abort=True,
+        )
+    console = Console(highlight=False)
+    result = deploy_or_exit("reset.py", settings, data, as_json, console)
+    console.print(
+        f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
+        f" ({result.changed} changes, {result.seconds:.1f} s)",
+        soft_wrap=True,
+    )
+
+
+def _subjects(settings: Settings, everybody: bool) -> list[str]:
+    """Return the ids that are meant, each once.
+
+    Raises InputError with every problem in what was asked for.
+    """
+    seats = [seat.id for seat in read_enrolled(settings)]
+    asked = list(dict.fromkeys(settings.subjects))
+    if everybody:
+        if asked:
+            raise InputError(["--all goes without IDs"])
+        return seats or [settings.learner.id]
+    if not asked:
+        if seats:
+            raise InputError([f"name whom to reset, or --all: {', '.join(seats)}"])
+        return [settings.learner.id]
+    known = [*seats, settings.learner.id]
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise InputError(
+            [f"there is no environment of {name}: known are {', '.join(known)}" for name in unknown]
+        )
+    return asked
+
+
+def _foretell(
+    settings: Settings, data: Mapping[str, object], subjects: Sequence[str], as_json: bool
+) -> None:
+    notes: list[str] = []
+
+    def follow(event: Mapping[str, Any]) -> None:
+        notes.extend(event.get("notes", ()))
+
+    try:
+        result = run("reset_plan.py", data, Path(settings.lab_dir) / "log", follow)
+    except LabError as error:
+        _end(error.code, [str(error)], as_json)
+    if result.code is not Exit.OK:
+        _end(result.code, result.problems, as_json)
+    plan: dict[str, list[str]] = {name: [] for name in subjects}
+    for sentence in notes:
+        name, _, rest = sentence.partition(": ")
+        plan[name].append(rest)
+    if as_json:
+        click.echo(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+        return
+    for name, sentences in plan.items():
+        click.echo(name)
+        for sentence in sentences or ["nothing to do"]:
+            click.echo(f"  {sentence}")
+
+
+def _end(code: Exit, problems: Sequence[str], as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
+    else:
+        for problem in problems:
+            click.echo(problem, err=True)
+    sys.exit(code)
+
+
+def _counted(subjects: Sequence[str]) -> str:
+    return subjects[0] if len(subjects) == 1 else f"{len(subjects)} environments"

@@ -1,0 +1,501 @@
+"""Facts about how far environments are from a checkpoint, each of them one look for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.command import lab_script
+from sopslab.environment import Environment
+from sopslab.facts.git import GIT_LOGIN, credentials_file
+from sopslab.facts.parsing import parsing
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.settings import INSTRUCTOR, Settings
+
+# Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
+# copy of the branches there, and the one place where checkpoints are kept.
+CHECKPOINTS = (
+    GIT_LOGIN
+    + """
+url=$1 checkpoint=$2 saved=$3
+git_login "$4"
+bare() { git --git-dir "$repository" "$@"; }
+at() { bare rev-parse --verify --quiet "$1^{commit}"; }
+refresh() {
+    [ -n "$url" ] || return 0
+    [ -d "$repository" ] || git init --quiet --bare "$repository"
+    timeout 20 git --git-dir "$repository" fetch --quiet --prune "$url.git" \\
+        '+refs/heads/*:refs/heads/*'
+}
+# A lab of an older version, or on another Git server, has no such ref; it began with this commit.
+start() {
+    at refs/lab/start && return
+    begun=$(bare log --all --max-parents=0 --format='%H %s' | sed -n 's/ Begin the lab$//p')
+    case $begun in
+    '' | *[!0-9a-f]*) return 1 ;;
+    esac
+    echo "$begun"
+}
+lost() { [ -z "$1" ] && echo 0 || bare rev-list --count "$1" "^$2"; }
+# Where a branch is called `saved`, none can be called `saved/…`.
+free_name() { if at refs/heads/saved >/dev/null; then echo "$1" | tr / -; else echo "$1"; fi; }
+"""
+)
+
+_REPOSITORIES = """
+shift 4
+while [ $# -gt 0 ]; do
+    id=$1 repository=$2
+    shift 2
+    if ! refresh 2>/dev/null; then
+        echo "$id problem the Git server does not answer at $url.git"
+    elif ! bare rev-parse --git-dir >/dev/null 2>&1; then
+        echo "$id problem the repository $repository is gone: \\`sopslab up\\` makes it anew"
+    elif ! start=$(start); then
+        echo "$id problem nothing tells which commit the repository began with"
+    else
+        main=$(at refs/heads/main) || main=
+        target=$start
+        [ "$checkpoint" = start ] || target=$(at "refs/lab/$checkpoint") || target=
+        lost=$(lost "$main" "${target:-$start}")
+        echo "$id main ${main:--} ${target:--} $lost $(free_name "$saved")"
+    fi
+done
+"""
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A learner's repository and a checkpoint.
+
+    `main` and `target` are commits, None where main, or the checkpoint, is not there yet. `lost` is
+    how many commits of main the checkpoint does not hold, `saved` the branch to keep them on.
+    `problem` says why the repository cannot be put back.
+    """
+
+    main: str | None = None
+    target: str | None = None
+    lost: int = 0
+    saved: str = ""
+    problem: str | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether main is at the checkpoint."""
+        return self.problem is None and self.target is not None and self.main == self.target
+
+
+def repository_arguments(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> tuple[str, ...]:
+    """Return the arguments of `CHECKPOINTS`, then pairs of a learner's id and a bare repository."""
+    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    url = f"{settings.git_url}/{environments[0].repository}" if settings.git_url else ""
+    return (
+        url,
+        checkpoint,
+        saved,
+        credentials_file(settings, INSTRUCTOR),
+        *(part for pair in pairs for part in pair),
+    )
+
+
+def bare_repository(settings: Settings, environment: Environment) -> str:
+    """Return the bare repository of a learner on the host."""
+    if settings.git_url is not None:
+        return f"{settings.lab_dir}/observed.git"
+    return f"{settings.git_dir}/repositories/{environment.repository}.git"
+
+
+class Repositories(FactBase[dict[str, RepositoryState]]):
+    """
+    Returns how each learner's repository stands to a checkpoint.
+
+    .. code:: python
+
+        {"ada": RepositoryState("4f1c…", "9b2d…", lost=3, saved="saved/20270301T090000Z")}
+    """
+
+    default = dict
+
+    @override
+    def command(
+        self, settings: Settings, environments: list[Environment], checkpoint: str, saved: str
+    ) -> StringCommand:
+        arguments = repository_arguments(settings, environments, checkpoint, saved)
+        return lab_script(settings, CHECKPOINTS + _REPOSITORIES, *arguments)
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, RepositoryState]:
+        states = {}
+        for line in output:
+            learner, kind, rest = line.split(" ", 2)
+            if kind == "problem":
+                states[learner] = RepositoryState(problem=rest)
+                continue
+            main, target, lost, saved = rest.split(" ")
+            states[learner] = RepositoryState(
+                main=None if main == "-" else main,
+                target=None if target == "-" else target,
+                lost=int(lost),
+                saved=saved,
+            )
+        return states
+
+
+@dataclass(frozen=True)
+class CopyState:
+    """The learner's working copy beside the repository and a checkpoint.
+
+    `unpushed` counts commits that only the copy has, `uncommitted` files; `there` is whether it is
+    a clean main at the checkpoint.
+    """
+
+    unpushed: int = 0
+    uncommitted: int = 0
+    there: bool = False
+    saved: str = ""
+
+
+class Copy(FactBase[CopyState | None]):
+    """
+    Returns how the learner's working copy stands to a checkpoint; None where there is none.
+    """
+
+    @override
+    def command(
+        self, settings: Settings, environment: Environment, checkpoint: str, saved: str
+    ) -> StringCommand:
+        return lab_script(
+            settings,
+            CHECKPOINTS
+            + """
+            repository=$6 work=$7
+            [ -d "$work/.git" ] && start=$(start) || exit 0
+            target=$(at "refs/lab/$checkpoint") || target=$start
+            # What the repository has, the copy need not have fetched to be compared with it.
+            GIT_ALTERNATE_OBJECT_DIRECTORIES=$repository/objects
+            export GIT_ALTERNATE_OBJECT_DIRECTORIES
+            copy() { git --no-optional-locks -C "$work" -c core.fsmonitor=false "$@"; }
+            pushed=$(bare for-each-ref --format='^%(objectname)' refs/heads refs/lab)
+            tips=$(copy rev-parse --verify --quiet HEAD || true
+                copy rev-parse --verify --quiet refs/heads/main || true)
+            # shellcheck disable=SC2086
+            echo "unpushed $([ -z "$tips" ] && echo 0 || copy rev-list --count $tips $pushed)"
+            changed=$(copy status --porcelain --untracked-files=all | wc -l)
+            echo "uncommitted $changed"
+            [ "$changed" -ne 0 ] || [ "$(copy symbolic-ref --quiet HEAD)" != refs/heads/main ] \\
+                || [ "$(copy rev-parse --verify --quiet HEAD)" != "$target" ] || echo there
+            if copy rev-parse --verify --quiet refs/heads/saved >/dev/null; then
+                saved=$(echo "$saved" | tr / -)
+            fi
+            echo "saved $saved"
+            """,
+            *repository_arguments(settings, [environment], checkpoint, saved),
+            settings.work_dir,
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> CopyState | None:
+        values = dict(line.partition(" ")[::2] for line in output)
+        return CopyState(
+            unpushed=int(values["unpushed"]),
+            uncommitted=int(values["uncommitted"]),
+            there="there" in values,
+            saved=values["saved"],
+        )
+
+
+# What lies in the namespaces of environments and does not belong there. Only what tells one object
+# from another is kept of them. Whose an object is, its labels do not prove: a learner sets those.
+# What proves it is Flux's own record, in a namespace where the learner has no right.
+ENVIRONMENTS = """
+subjects=$1
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
+answers() { kube get --raw /readyz --request-timeout 10s >/dev/null 2>&1; }
+kinds() {
+    # Events pass by themselves.
+    kube api-resources --namespaced --verbs list,delete --output name 2>/dev/null \\
+        | grep -vxE 'events([.]events[.]k8s[.]io)?' | paste -sd , -
+}
+objects() {
+    # Of one among many, only its own namespaces are asked about.
+    if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
+        printf '%s' "$subjects" | jq -r '.[] | .namespace, .system' | while read -r namespace; do
+            kube get "$kinds" --namespace "$namespace" --output json 2>/dev/null || true
+        done
+        kube get namespaces --output json
+        kube get kustomizations.kustomize.toolkit.fluxcd.io --namespace flux-system --output json
+    else
+        kube get "namespaces,$kinds" --all-namespaces --output json 2>/dev/null || true
+    fi
+}
+findings() {
+    objects | jq --null-input --raw-output --argjson subjects "$subjects" '
+        def group: .apiVersion | if contains("/") then split("/")[0] else "" end;
+        # As Flux writes it into its inventories.
+        def key: [.metadata.namespace, (.metadata.name | gsub(":"; "__")), group, .kind]
+            | join("_");
+        def inventory: [.status.inventory.entries[]?.id] | map({(.): true}) | add // {};
+        def disowned: .metadata.annotations // {} | keys
+            | any(startswith("kustomize.toolkit.fluxcd.io/"));
+        def finding($subject; $kind; $what): "\\($subject.id)\\t\\($kind)\\t\\($what)";
+        def named: "\\(.kind)/\\(.metadata.name)";
+        [inputs.items[]? | del(.data, .stringData)] as $all
+        | ($all | map({(key): .}) | add // {}) as $live
+        | ($all | group_by(.metadata.namespace)
+            | map({(.[0].metadata.namespace // ""): .}) | add // {}) as $in
+        | ($in[""] // [] | map({(.metadata.name): .}) | add // {}) as $namespaces
+        | $subjects[] as $s
+        | "kustomize.toolkit.fluxcd.io_Kustomization" as $kustomization
+        | $live["flux-system_\\($s.tenant)_\\($kustomization)"] as $tenant
+        | $live["\\($s.system)_\\($s.kustomization)_\\($kustomization)"] as $own
+        | ($tenant | inventory) as $tenants
+        | ($own | inventory) as $owns
+        | ($namespaces[$s.namespace].metadata.deletionTimestamp != null) as $going
+        | finding($s; "seen"; ""),
+          (if $tenant == null then finding($s; "untended"; $s.tenant) else empty end),
+          ($s.namespace, $s.system | . as $name
+            | if $namespaces[$name] == null then finding($s; "absent"; $name)
+              elif $namespaces[$name].metadata.deletionTimestamp then finding($s; "going"; $name)
+              else empty end),
+          ($own, $live["\\($s.system)_\\($s.source)_source.toolkit.fluxcd.io_GitRepository"],
+                (if $s.tenant != "flux-system" then $tenant else empty end)
+            | select(.spec.suspend == true)
+            | finding($s; "suspended"; {apiVersion, kind, metadata: (.metadata | {name, namespace})}
+                | tojson)),
+          ($tenants + $owns | keys[] | select(startswith("\\($s.namespace)_"))
+            | select($live[.] == null)
+            | finding($s; "missing"; .)),
+          ($in[$s.namespace] // [] | .[] | key as $key
+            | select($going or ($tenants[$key] | not))
+            | select($going or ([named] | inside(["ServiceAccount/default",
+                "ConfigMap/kube-root-ca.crt"]) | not))
+            | select($going or .metadata.deletionTimestamp != null or ($owns[$key] | not)
+                or disowned)
+            | finding($s; "stray"; {apiVersion, kind, metadata: (.metadata
+                | {name, namespace, finalizers, deletionTimestamp, ownerReferences})} | tojson))'
+}
+"""
+
+
+@dataclass(frozen=True)
+class EnvironmentState:
+    """What is in the way in one environment.
+
+    `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
+    Flux has applied and is not there any more; `suspended` what Flux was told to leave alone;
+    `strays` what is in the namespace and Flux has not applied; all in words. `untended` is whether
+    the Kustomization is gone that makes the environment.
+    """
+
+    going: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    untended: bool = False
+
+
+@dataclass
+class _Findings:
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> tuple[str, ...]:
+        return tuple(self.found.get(kind, ()))
+
+
+def subjects(environments: Sequence[Environment]) -> str:
+    """Return the argument of `ENVIRONMENTS`: what the environments are called, in JSON."""
+    return json.dumps(
+        [
+            {
+                "id": one.learner.id,
+                "namespace": one.namespace,
+                "system": one.system,
+                "source": one.source,
+                "kustomization": one.kustomization,
+                "tenant": tenant(one),
+            }
+            for one in environments
+        ]
+    )
+
+
+def tenant(environment: Environment) -> str:
+    """Return the Kustomization in flux-system that makes an environment."""
+    if environment.system == FLUX_NAMESPACE:
+        return FLUX_NAMESPACE
+    return f"tenant-{environment.learner.id}"
+
+
+class EnvironmentStates(FactBase[dict[str, EnvironmentState]]):
+    """
+    Returns what is in the way in each environment; nothing of a cluster that does not answer.
+    """
+
+    default = dict
+
+    @override
+    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
+        return lab_script(
+            settings,
+            ENVIRONMENTS
+            + """
+            [ -s "$KUBECONFIG" ] && answers || exit 0
+            kinds=$(kinds)
+            findings
+            """,
+            subjects(environments),
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, EnvironmentState]:
+        learners: dict[str, _Findings] = {}
+        for line in output:
+            learner, kind, what = line.split("\t", 2)
+            learners.setdefault(learner, _Findings()).found.setdefault(kind, []).append(what)
+        return {learner: _state(findings) for learner, findings in learners.items()}
+
+
+def _state(findings: _Findings) -> EnvironmentState:
+    strays = [json.loads(stray) for stray in findings.of("stray")]
+    return EnvironmentState(
+        going=findings.of("going"),
+        absent=findings.of("absent"),
+        missing=tuple(_in_words(key) for key in findings.of("missing")),
+        suspended=tuple(_named(json.loads(one)) for one in findings.of("suspended")),
+        # What belongs to another object goes with it.
+        strays=tuple(_named(one) for one in strays if not one["metadata"]["ownerReferences"]),
+        untended=bool(findings.of("untended")),
+    )
+
+
+def _named(found: Any) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def _in_words(key: str) -> str:
+    _, name, _, kind = key.split("_", 3) if key.count("_") == 3 else (key, key, key, "")
+    return f"{kind}/{name}" if kind else key
+
+
+# Whether Flux has done everything that the repository says and was asked for: one line for each
+# environment, `arrived` or what is not so yet. $wanted holds the commit of each learner's main.
+DELIVERIES = (
+    ENVIRONMENTS
+    + """
+secret=$2
+heads() {
+    while [ $# -gt 0 ]; do
+        echo "$1 $(git --git-dir "$2" rev-parse --verify --quiet refs/heads/main || echo none)"
+        shift 2
+    done
+}
+delivered='gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io'
+delivered="$delivered,receivers.notification.toolkit.fluxcd.io,namespaces"
+look_at() {
+    if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
+        system=$(printf '%s' "$subjects" | jq -r '.[0].system')
+        kube get "$delivered" --namespace "$system" --output json 2>/dev/null || true
+        [ "$system" = flux-system ] \\
+            || kube get kustomizations.kustomize.toolkit.fluxcd.io --namespace flux-system \\
+                --output json 2>/dev/null || true
+    else
+        kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
+    fi
+    [ -z "$secret" ] || kube get secrets --all-namespaces --output json \\
+        --field-selector "metadata.name=$secret" 2>/dev/null || true
+}
+deliveries() {
+    look_at | jq --null-input --raw-output --argjson subjects "$subjects" --arg heads "$wanted" \\
+        --arg secret "$secret" '
+        def ready: [.status.conditions[]? | select(.type == "Ready")][0] // {};
+        def answered: .status.lastHandledReconcileAt as $handled
+            | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
+        def words: . // "nothing was reported" | gsub("\\\\s+"; " ");
+        def problem($name):
+            if . == null then "\\($name) is not there"
+            elif .metadata.deletionTimestamp then "\\($name) is being deleted"
+            elif .spec.suspend == true then "\\($name) is suspended"
+            elif .status.observedGeneration != .metadata.generation or (answered | not)
+                then "\\($name) is being looked at"
+            elif ready.status != "True" then "\\($name) is not ready: \\(ready.message | words)"
+            else empty end;
+        def named: "\\(.kind) \\(.metadata.namespace // "")/\\(.metadata.name)";
+        ($heads | split("\\n") | map(split(" ") | select(length == 2) | {(.[0]): .[1]}) | add // {})
+            as $want
+        | ([inputs.items[]? | del(.data) | {(named): .}] | add // {}) as $live
+        | $subjects[] as $s
+        | "main@sha1:\\($want[$s.id])" as $revision
+        | $live["GitRepository \\($s.system)/\\($s.source)"] as $source
+        | $live["Kustomization \\($s.system)/\\($s.kustomization)"] as $own
+        | [ (if $s.tenant != "flux-system"
+                then $live["Kustomization flux-system/\\($s.tenant)"] | problem($s.tenant)
+                else empty end),
+            ($s.namespace, $s.system | . as $name | $live["Namespace /\\($name)"]
+                | if . == null then "the namespace \\($name) is not there"
+                  elif .metadata.deletionTimestamp then "the namespace \\($name) is being deleted"
+                  else empty end),
+            ($source | problem("the GitRepository \\($s.source)")),
+            (if $source.status.artifact.revision != $revision
+                then "Flux has not read \\($want[$s.id][0:7]) yet" else empty end),
+            ($own | problem($s.kustomization)),
+            (if $own.status.lastAppliedRevision != $revision
+                then "Flux has not applied \\($want[$s.id][0:7]) yet" else empty end),
+            ($live["Receiver \\($s.system)/lab"] | problem("the Receiver lab")),
+            (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
+                then "the Secret \\($secret) is not in \\($s.namespace)" else empty end)
+          ] as $problems
+        | "\\($s.id)\\t\\($problems[0] // "arrived")"'
+}
+"""
+)
+
+
+def delivery_arguments(
+    settings: Settings, environments: Sequence[Environment], secret: str
+) -> tuple[str, ...]:
+    """Return the arguments of `DELIVERIES`, then pairs of a learner's id and a bare repository.
+
+    + secret: a Secret that has to be live, or nothing
+    """
+    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    return (subjects(environments), secret, *(part for pair in pairs for part in pair))
+
+
+class Deliveries(FactBase[dict[str, str]]):
+    """
+    Returns for each environment `arrived`, or what Flux has not done yet of what it should.
+    """
+
+    default = dict
+
+    @override
+    def command(
+        self, settings: Settings, environments: list[Environment], secret: str
+    ) -> StringCommand:
+        return lab_script(
+            settings,
+            DELIVERIES
+            + """
+            [ -s "$KUBECONFIG" ] && answers || exit 0
+            shift 2
+            wanted=$(heads "$@")
+            deliveries
+            """,
+            *delivery_arguments(settings, environments, secret),
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, str]:
+        return dict(line.split("\t", 1) for line in output)

@@ -1,0 +1,563 @@
+"""Operations that put environments back to a checkpoint, from whatever state they are in. Each
+works on all of them, and one that fails says so in a file of its own while the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+
+from sopslab.command import Commands, lab_script, refusal, script
+from sopslab.environment import Environment
+from sopslab.facts.reset import (
+    CHECKPOINTS,
+    DELIVERIES,
+    ENVIRONMENTS,
+    Copy,
+    CopyState,
+    Deliveries,
+    EnvironmentState,
+    EnvironmentStates,
+    Repositories,
+    RepositoryState,
+    bare_repository,
+    delivery_arguments,
+    repository_arguments,
+    subjects,
+    tenant,
+)
+from sopslab.facts.seats import SeatCanaries, SeatFailures
+from sopslab.journal import note
+from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE
+from sopslab.operations.seats import failing
+from sopslab.settings import Settings
+
+State = TypeVar("State")
+
+_UNSEEN = RepositoryState(problem="its repository could not be looked at")
+
+# The Secret of the chapter, which the checkpoints after the start hold.
+SECRET = "backend-secrets"
+
+# A checkpoint is made where it is first asked for, on top of the one before, and kept. The value of
+# its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
+_PUT_BACK = (
+    CHECKPOINTS
+    + """
+class=$5 environment=$6 secret=$7
+shift 7
+umask 022
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
+    GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost
+folder=flux/secrets/$environment
+# A commit on top of $1 with the file $2 as it is in $3.
+with_file() {
+    blob=$(bare hash-object -w --stdin <"$3")
+    GIT_INDEX_FILE=$new/index
+    export GIT_INDEX_FILE
+    rm -f "$GIT_INDEX_FILE"
+    bare read-tree "$1"
+    bare update-index --add --cacheinfo "100644,$blob,$2"
+    bare commit-tree -p "$1" -m "$4" "$(bare write-tree)"
+}
+made() {
+    case $1 in
+    start) start ;;
+    encrypted)
+        before=$(reached start)
+        bare show "$before:.sops.yaml" >"$new/.sops.yaml"
+        {
+            printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: %s\\n' "$secret"
+            printf '  namespace: %s\\ndata:\\n  API_TOKEN: ' "$namespace"
+            head -c 24 /dev/urandom | base64 | tr -d '\\n' | base64
+        } | (cd "$new" && env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override \\
+            "$folder/$secret.yaml" --input-type yaml --output-type yaml /dev/stdin) >"$new/file"
+        with_file "$before" "$folder/$secret.yaml" "$new/file" \\
+            "Encrypt $secret for $environment"
+        ;;
+    wired)
+        before=$(reached encrypted)
+        bare show "$before:$folder/kustomization.yaml" \\
+            | sed "s/^\\\\( *\\\\)# - $secret\\\\.yaml\\$/\\\\1- $secret.yaml/" >"$new/file"
+        if ! grep -q "^ *- $secret\\\\.yaml\\$" "$new/file"; then
+            echo "$folder/kustomization.yaml has no line that lists $secret.yaml" >&2
+            return 1
+        fi
+        with_file "$before" "$folder/kustomization.yaml" "$new/file" \\
+            "List $secret in the kustomization"
+        ;;
+    done) reached wired ;;
+    esac
+}
+reached() {
+    at "refs/lab/$1" && return
+    commit=$(made "$1")
+    bare update-ref "refs/lab/$1" "$commit" ''
+    echo "$commit"
+}
+put_back() {
+    refresh
+    target=$(reached "$checkpoint")
+    main=$(at refs/heads/main) || main=
+    [ "$main" != "$target" ] || return 0
+    keep=
+    [ "$(lost "$main" "$target")" -eq 0 ] || keep=$main
+    if [ -n "$url" ]; then
+        [ -z "$keep" ] || timeout 60 git --git-dir "$repository" push --quiet "$url.git" \\
+            "$keep:refs/heads/$saved"
+        timeout 60 git --git-dir "$repository" push --quiet \\
+            --force-with-lease="refs/heads/main:$main" "$url.git" "$target:refs/heads/main"
+    fi
+    # All of it or nothing, and only if nobody has pushed meanwhile.
+    {
+        [ -z "$keep" ] || echo "create refs/heads/$saved $keep"
+        echo "update refs/heads/main $target ${main:-0000000000000000000000000000000000000000}"
+    } | bare update-ref --stdin
+}
+while [ $# -gt 0 ]; do
+    id=$1 repository=$2 saved=$3 namespace=$4
+    shift 4
+    status=0
+    # In a condition, a shell would go on after a failure.
+    set +e
+    (set -e; put_back) 2>"$new/errors"
+    status=$?
+    set -e
+    if [ $status -ne 0 ]; then
+        mkdir -p "$class/failed"
+        printf 'its repository could not be put back: %s\\n' \\
+            "$(grep -v '^hint:' "$new/errors" | tail -n 1)" >"$class/failed/$id"
+    fi
+done
+"""
+)
+
+# What was never pushed may hold a value in plain text: it is kept, and not pushed now.
+_PUT_COPY_BACK = """
+work=$1 repository=$2 saved=$3
+new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
+    GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost
+copy() { git -C "$work" -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
+copy fetch --quiet --prune "$repository" '+refs/heads/*:refs/remotes/origin/*'
+tips=$(copy rev-parse --verify --quiet HEAD || true
+    copy rev-parse --verify --quiet refs/heads/main || true)
+# The index is the learner's, too: another one takes the files as they are.
+GIT_INDEX_FILE=$new/index
+export GIT_INDEX_FILE
+if [ -n "$tips" ]; then
+    # shellcheck disable=SC2086
+    tips=$(copy merge-base --independent $tips)
+    copy read-tree HEAD 2>/dev/null || copy read-tree --empty
+fi
+copy add --all
+tree=$(copy write-tree)
+unset GIT_INDEX_FILE
+tip=$(printf '%s\\n' "$tips" | head -n 1)
+if [ "$tips" != "$tip" ] || [ "$(copy rev-parse --verify --quiet "$tip^{tree}")" != "$tree" ]; then
+    # shellcheck disable=SC2046
+    tip=$(copy commit-tree -m 'What was not pushed before a reset' \\
+        $(printf '%s\\n' "$tips" | sed '/./s/^/-p /') "$tree")
+fi
+if [ "$(copy rev-list --count "$tip" --not --remotes=origin)" -ne 0 ]; then
+    copy update-ref "refs/heads/$saved" "$tip" ''
+fi
+for begun in rebase cherry-pick revert am; do
+    copy "$begun" --quit >/dev/null 2>&1 || true
+done
+copy checkout --quiet --force -B main refs/remotes/origin/main
+copy config branch.main.remote origin
+copy config branch.main.merge refs/heads/main
+copy clean --quiet -d --force
+"""
+
+# Asks Flux to look at everything of the environments $1 again, now.
+_REQUEST = """
+request() {
+    printf '%s' "$1" | jq --compact-output '
+        "kustomize.toolkit.fluxcd.io/v1" as $kustomize
+        | [.[] | (select(.tenant != "flux-system")
+                | [$kustomize, "Kustomization", "flux-system", .tenant]),
+            ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
+            [$kustomize, "Kustomization", .system, .kustomization],
+            ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]
+            | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
+        | {apiVersion: "v1", kind: "List", items: .}' \\
+        | kube annotate --overwrite --filename - \\
+            "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null 2>&1 || true
+}
+"""
+
+# A finalizer is struck out only where something is being deleted and waits for nobody who would
+# come: controllers that are there have answered by then.
+_CLEAR = (
+    ENVIRONMENTS
+    + _REQUEST
+    + """
+class=$2
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+kinds=$(kinds)
+what() { awk -F '\\t' -v kind="$1" '$2 == kind { print $3 }' "$new/found"; }
+all() {
+    verb=$1
+    shift
+    jq --slurp --compact-output '{apiVersion: "v1", kind: "List", items: .}' >"$new/all"
+    [ "$(jq '.items | length' "$new/all")" -eq 0 ] \\
+        || kube "$verb" --filename "$new/all" "$@" >/dev/null 2>&1 || true
+}
+deadline=$(($(date +%s) + 40))
+while :; do
+    findings >"$new/found"
+    grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
+    [ "$(date +%s)" -lt "$deadline" ] || break
+    what suspended | all patch --type merge --patch '{"spec": {"suspend": false}}'
+    # Owners first: they would make anew what they own.
+    what stray | jq --compact-output --slurp 'sort_by(.metadata.ownerReferences != null) | .[]
+        | select(.kind != "Pod" and .metadata.deletionTimestamp == null)' \\
+        | all delete --ignore-not-found --wait=false
+    what stray | jq --compact-output 'select(.kind == "Pod" and .metadata.finalizers == null)' \\
+        | all delete --ignore-not-found --wait=false --grace-period=0 --force
+    what stray | jq --compact-output 'select(.metadata.deletionTimestamp != null
+        and .metadata.finalizers != null
+        and (.metadata.deletionTimestamp | fromdateiso8601) < now - 2)' \\
+        | all patch --type merge --patch '{"metadata": {"finalizers": null}}'
+    sleep 0.3
+done
+awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
+    | while IFS='\t' read -r id kind what; do
+        if [ "$kind" = going ]; then
+            what="the namespace $what is still being deleted"
+        else
+            what="$(printf '%s' "$what" | jq -r '"\\(.kind)/\\(.metadata.name)"') would not go"
+        fi
+        mkdir -p "$class/failed"
+        printf 'its namespace could not be cleared: %s\\n' "$what" >"$class/failed/$id"
+    done
+request "$subjects"
+"""
+)
+
+_RECONCILE = (
+    "class=$1; shift\n"
+    + DELIVERIES
+    + _REQUEST
+    + """
+shift 2
+wanted=$(heads "$@")
+request "$subjects"
+deadline=$(($(date +%s) + 60)) asked=$(date +%s)
+while :; do
+    open=$(deliveries | grep -v '\tarrived$' || true)
+    now=$(date +%s)
+    [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
+    # What failed for a reason that is gone is not left until Flux tries again by itself.
+    failed=$(printf '%s\\n' "$open" | sed -n 's/\t.* is not ready: .*//p' | jq -R . | jq -cs .)
+    if [ "$failed" != '[]' ] && [ $((now - asked)) -ge 2 ]; then
+        asked=$now
+        request "$(printf '%s' "$subjects" | jq --compact-output --argjson failed "$failed" \\
+            'map(select(.id as $id | $failed | index([$id])))')"
+    fi
+    sleep 0.3
+done
+[ -z "$open" ] || mkdir -p "$class/failed"
+printf '%s\\n' "$open" | while IFS='\t' read -r id problem; do
+    [ -z "$id" ] || printf '%s\\n' "$problem" >"$class/failed/$id"
+done
+"""
+)
+
+
+@operation()
+def begun(settings: Settings, unknown: Sequence[str]) -> Commands:
+    """
+    Begin with no failure of an earlier run, and refuse who has no environment.
+
+    + settings: the lab's settings
+    + unknown: who was named and has none
+    """
+    if unknown:
+        yield refusal(
+            f"there is no environment of {', '.join(unknown)}: `sopslab up` makes those of a roster"
+        )
+        return
+    if not host.get_fact(SeatFailures, settings=settings):
+        host.noop("no earlier run left a failure")
+        return
+    yield script('rm -rf "$1/failed"', settings.class_dir)
+
+
+@operation()
+def repositories(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> Commands:
+    """
+    Have main of every repository at a checkpoint; what is overwritten is kept on a branch.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: `start`, `encrypted`, `wired` or `done`
+    + saved: the branch for what the checkpoint does not hold
+    """
+    states = host.get_fact(
+        Repositories,
+        settings=settings,
+        environments=list(environments),
+        checkpoint=checkpoint,
+        saved=saved,
+    )
+    problems = {one.learner.id: states.get(one.learner.id, _UNSEEN).problem for one in environments}
+    astray = [
+        one
+        for one in environments
+        if problems[one.learner.id] is None and not states[one.learner.id].there
+    ]
+    if not astray and not any(problems.values()):
+        host.noop(f"every repository is at the checkpoint {checkpoint}")
+        return
+    for one in astray:
+        for sentence in repository_plan(states[one.learner.id], checkpoint):
+            note(f"{one.learner.id}: {sentence}")
+    yield from failing(settings, {who: why for who, why in problems.items() if why is not None})
+    if astray:
+        # The first four arguments of the script are those of the fact.
+        given = repository_arguments(settings, astray, checkpoint, saved)[:4]
+        yield lab_script(
+            settings,
+            _PUT_BACK,
+            *given,
+            settings.class_dir,
+            ENVIRONMENT,
+            SECRET,
+            *(
+                part
+                for one in astray
+                for part in (
+                    one.learner.id,
+                    bare_repository(settings, one),
+                    states[one.learner.id].saved,
+                    one.namespace,
+                )
+            ),
+        )
+
+
+def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
+    """Return in sentences what putting a repository back does to it."""
+    if state.problem is not None:
+        return [state.problem]
+    if state.there:
+        return []
+    sentences = [f"main goes to the checkpoint {checkpoint}"]
+    if state.lost:
+        sentences.append(
+            f"{_counted(state.lost, 'commit')} of main kept on the branch {state.saved}"
+        )
+    return sentences
+
+
+@operation()
+def working_copy(
+    settings: Settings, environment: Environment, checkpoint: str, saved: str
+) -> Commands:
+    """
+    Have the learner's working copy on main as the repository has it; what was never pushed is kept
+    on a branch of the copy.
+
+    + settings: the lab's settings
+    + environment: the learner's
+    + checkpoint: where main of the repository is
+    + saved: the branch for what the repository does not have
+    """
+    if environment.learner.id in host.get_fact(SeatFailures, settings=settings):
+        host.noop("the repository was not put back")
+        return
+    state = host.get_fact(
+        Copy, settings=settings, environment=environment, checkpoint=checkpoint, saved=saved
+    )
+    if state is None or state.there:
+        host.noop("the working copy is on main")
+        return
+    for sentence in copy_plan(settings, state):
+        note(f"{environment.learner.id}: {sentence}")
+    yield lab_script(
+        settings,
+        _PUT_COPY_BACK,
+        settings.work_dir,
+        bare_repository(settings, environment),
+        state.saved,
+    )
+
+
+def copy_plan(settings: Settings, state: CopyState) -> list[str]:
+    """Return in sentences what putting the working copy back does to it."""
+    if state.there:
+        return []
+    kept = []
+    if state.unpushed:
+        kept.append(_counted(state.unpushed, "commit") + " that were not pushed")
+    if state.uncommitted:
+        kept.append(_counted(state.uncommitted, "file") + " that were not committed")
+    sentences = [f"{settings.work_dir} goes to main"]
+    if kept:
+        sentences.append(
+            f"{' and '.join(kept)}, kept on the branch {state.saved} of {settings.work_dir}"
+        )
+    return sentences
+
+
+@operation()
+def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
+    namespace that cannot come to its end.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    standing = _standing(settings, environments)
+    states = _asked(EnvironmentStates, settings, standing)
+    problems = {
+        one.learner.id: problem
+        for one in standing
+        if (problem := _hopeless(one, states.get(one.learner.id))) is not None
+    }
+    plans = {
+        one.learner.id: environment_plan(states[one.learner.id])
+        for one in standing
+        if one.learner.id not in problems
+    }
+    astray = [one for one in standing if plans.get(one.learner.id)]
+    if not astray and not problems:
+        host.noop("the namespaces hold what Flux applied, and nothing else")
+        return
+    for learner, sentences in plans.items():
+        for sentence in sentences:
+            note(f"{learner}: {sentence}")
+    yield from failing(settings, problems)
+    if astray:
+        yield lab_script(settings, _CLEAR, subjects(astray), settings.class_dir)
+
+
+def _asked(
+    fact: type[FactBase[dict[str, State]]],
+    settings: Settings,
+    environments: list[Environment],
+    **more: str,
+) -> dict[str, State]:
+    if not environments:
+        return {}
+    found: dict[str, State] = host.get_fact(
+        fact, settings=settings, environments=environments, **more
+    )
+    return found
+
+
+def _standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
+    failures = host.get_fact(SeatFailures, settings=settings)
+    return [one for one in environments if one.learner.id not in failures]
+
+
+def _hopeless(environment: Environment, state: EnvironmentState | None) -> str | None:
+    if state is None:
+        return "the cluster does not answer: `sopslab status` tells more"
+    # Without a class, what makes the environment is applied by a reset itself.
+    if state.untended and tenant(environment) != FLUX_NAMESPACE:
+        return f"Flux has no Kustomization {tenant(environment)}: `sopslab up` brings it back"
+    return None
+
+
+def environment_plan(state: EnvironmentState) -> list[str]:
+    """Return in sentences what clearing a namespace does to it."""
+    sentences = [
+        f"the namespace {name}, which is being deleted, is made anew" for name in state.going
+    ]
+    sentences += [f"the namespace {name}, which is gone, is made anew" for name in state.absent]
+    if state.strays:
+        sentences.append(f"deleted: {_listed(state.strays)}")
+    if state.missing and not state.going and not state.absent:
+        sentences.append(f"made anew: {_listed(state.missing)}")
+    if state.suspended:
+        sentences.append(f"resumed: {_listed(state.suspended)}")
+    return sentences
+
+
+def _listed(things: Sequence[str]) -> str:
+    shown = ", ".join(things[:10])
+    return shown if len(things) <= 10 else f"{shown} and {len(things) - 10} more"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
+
+
+@operation()
+def reconciled(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str
+) -> Commands:
+    """
+    Have Flux done with what the repositories say now, and with all it was asked for.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
+    """
+    standing = _standing(settings, environments)
+    secret = SECRET if checkpoint == "done" else ""
+    states = _asked(Deliveries, settings, standing, secret=secret)
+    seats = [one.learner.id for one in standing if one.system != FLUX_NAMESPACE]
+    canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
+    waiting = [
+        one
+        for one in standing
+        if states.get(one.learner.id) != "arrived"
+        or (one.learner.id in seats and canaries.get(one.learner.id) != "proven")
+    ]
+    if not waiting:
+        host.noop("Flux has applied what the repositories hold")
+        return
+    yield lab_script(
+        settings, _RECONCILE, settings.class_dir, *delivery_arguments(settings, waiting, secret)
+    )
+
+
+@operation()
+def foretold(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> Commands:
+    """
+    Say what a reset would do to each environment, and change nothing.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: `start`, `encrypted`, `wired` or `done`
+    + saved: a branch such as the reset would make
+    """
+    asked = list(environments)
+    repositories = _asked(Repositories, settings, asked, checkpoint=checkpoint, saved=saved)
+    states = _asked(EnvironmentStates, settings, asked)
+    secret = SECRET if checkpoint == "done" else ""
+    deliveries = _asked(Deliveries, settings, asked, secret=secret)
+    for one in asked:
+        learner = one.learner.id
+        sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
+        if one.system == FLUX_NAMESPACE:
+            copy = host.get_fact(
+                Copy, settings=settings, environment=one, checkpoint=checkpoint, saved=saved
+            )
+            sentences += [] if copy is None else copy_plan(settings, copy)
+        problem = _hopeless(one, states.get(learner))
+        sentences += [problem] if problem else environment_plan(states[learner])
+        if not sentences and deliveries.get(learner) != "arrived":
+            sentences.append(
+                f"Flux is asked again: {deliveries.get(learner, 'it does not answer')}"
+            )
+        for sentence in sentences:
+            note(f"{learner}: {sentence}")
+    host.noop("nothing is changed by looking")
+    yield from ()

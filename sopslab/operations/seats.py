@@ -1,0 +1,237 @@
+"""Operations on the seats of a class. Each works on all of them, and a seat that fails says so in a
+file of its own while the others go on; `proven` reports them at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.command import Commands, lab_script, refusal, script
+from sopslab.enrolment import Enrolment
+from sopslab.facts.seats import (
+    SEAT_CANARIES,
+    SEAT_SECRETS,
+    Enrolled,
+    SeatCanaries,
+    SeatFailures,
+    SecretsDrift,
+    seat_canaries_arguments,
+    seat_secrets_arguments,
+)
+from sopslab.journal import note
+from sopslab.settings import Seat, Settings
+
+# Pairs of a seat and a sentence.
+_FAIL = """
+mkdir -p "$1/failed"
+cd "$1/failed"
+shift
+while [ $# -gt 0 ]; do
+    printf '%s\\n' "$2" >"$1"
+    shift 2
+done
+"""
+
+# All in one request each and a few at a time; what the API server refuses is one seat's failure.
+_APPLY = """
+new=$(mktemp -d "$class/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+manifest "$@" | timeout 120 kubectl --context "$LAB_CONTEXT" apply --server-side \\
+    --force-conflicts --field-manager sops-lab --filename - >/dev/null 2>"$new/errors" || true
+mkdir -p "$class/failed"
+for seat; do
+    refused=$(grep -F "lab-$seat-sys" "$new/errors" | head -n 1)
+    [ -n "$refused" ] || continue
+    printf 'the cluster refused its key: %s\\n' "$refused" >"$class/failed/$seat"
+done
+"""
+
+_CONFLICT = """
+class=$1 keys=$2
+shift 2
+mkdir -p "$class/failed"
+for seat; do
+    live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "lab-$seat-sys" get secret \\
+        sops-age --output 'jsonpath={.data.age\\.agekey}' | base64 -d | age-keygen -y) \\
+        2>/dev/null || live='no valid identity'
+    printf 'the key in the store (%s) and the key in the cluster (%s) differ: %s\\n' \\
+        "$(cat "$keys/$seat.pub")" "$live" \\
+        '`sopslab up --key-from store` gives the cluster the one of the store' \\
+        >"$class/failed/$seat"
+done
+"""
+
+# A seat that says what is wrong for ten seconds is not waited for; one that is on its way is.
+_AWAIT = """
+deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before=
+while :; do
+    states=$(canaries "$@")
+    open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
+    [ -n "$open" ] || break
+    now=$(date +%s)
+    # Which seats, and how they are: what Flux says of one may have another name in it each time.
+    after=$(printf '%s\n' "$open" | cut -d' ' -f1,2)
+    [ "$after" = "$before" ] || quiet=$now
+    before=$after
+    # Nothing is on its way any more, and nothing has changed for a while.
+    if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 10 ]; then break; fi
+    [ "$now" -lt "$deadline" ] || break
+    sleep 0.3
+done
+mkdir -p "$class/failed"
+printf '%s\\n' "$open" | while read -r seat how message; do
+    [ -n "$seat" ] && [ ! -e "$class/failed/$seat" ] || continue
+    printf 'its canary did not arrive: %s\\n' "${message:-$how}" >"$class/failed/$seat"
+done
+"""
+
+
+# Flux removes what it applied; keys, Git data and access are put aside, for they exist only once.
+_PRUNE = """
+class=$1 keys=$2 git=$3
+shift 3
+kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
+now=$(date +%s)
+for seat; do
+    set -- "$@" "namespace/lab-$seat-sys" "namespace/$seat-develop"
+    shift
+    aside=$class/pruned/$seat-$now
+    umask 077
+    mkdir -p "$aside"
+    for part in "$keys/$seat.agekey" "$keys/$seat.pub" "$git/credentials/$seat" \\
+            "$git/repositories/$seat" "$class/seats/$seat"; do
+        [ ! -e "$part" ] || mv "$part" "$aside/"
+    done
+    grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
+    mv "$git/htpasswd.new" "$git/htpasswd"
+done
+if ! kube wait --for=delete "$@" --timeout 90s >/dev/null 2>&1; then
+    echo "Flux did not remove the namespaces $* within 90 s: look at" \\
+        '`kubectl get kustomizations --all-namespaces`' >&2
+    exit 1
+fi
+cat >"$class/roster.json.new"
+mv "$class/roster.json.new" "$class/roster.json"
+"""
+
+
+@operation()
+def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
+    """
+    Have it recorded who has a seat, and no failure of an earlier run.
+
+    + settings: the lab's settings
+    + enrolment: who has a seat, who stays, and who goes
+    """
+    recorded = host.get_fact(Enrolled, settings=settings)
+    # Whoever is pruned stays on record until that is done: a run may be killed before.
+    leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
+    wanted = (*enrolment.seats, *leaving)
+    if recorded == wanted and not host.get_fact(SeatFailures, settings=settings):
+        host.noop(f"{len(enrolment.seats)} learners are enrolled")
+        return
+    yield script(
+        """
+        umask 077
+        mkdir -p "$1/seats"
+        rm -rf "$1/failed"
+        cat >"$1/roster.json.new"
+        mv "$1/roster.json.new" "$1/roster.json"
+        """,
+        settings.class_dir,
+        stdin=_roster(wanted),
+    )
+
+
+def _roster(seats: Sequence[Seat]) -> str:
+    return json.dumps([seat.model_dump() for seat in seats], ensure_ascii=False, indent=1)
+
+
+def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
+    """Yield what records that seats failed, each with a sentence; nothing without any."""
+    if reasons:
+        pairs = [part for pair in reasons.items() for part in pair]
+        yield script(_FAIL, settings.class_dir, *pairs)
+
+
+@operation()
+def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    Have every seat's key, Git credentials and receiver token in the cluster, in one apply for all.
+
+    + settings: the lab's settings
+    + seats: their ids
+    """
+    drift = host.get_fact(SecretsDrift, settings=settings, seats=list(seats))
+    if not drift:
+        host.noop("every seat has its Secrets")
+        return
+    conflicts = [seat for seat, how in drift.items() if how == "key"]
+    if conflicts and settings.key_from != "store":
+        yield lab_script(settings, _CONFLICT, settings.class_dir, settings.keys_dir, *conflicts)
+        drift = {seat: how for seat, how in drift.items() if how != "key"}
+    if drift:
+        note(f"differed: {', '.join(sorted(drift))}")
+        arguments = seat_secrets_arguments(settings, sorted(drift))
+        yield lab_script(settings, SEAT_SECRETS + _APPLY, *arguments)
+
+
+@operation()
+def canaries(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    Prove the whole path for every seat: its canary is in its namespace, decrypted, by its hash.
+
+    + settings: the lab's settings
+    + seats: their ids
+    """
+    states = host.get_fact(SeatCanaries, settings=settings, seats=list(seats))
+    awaited = [seat for seat in seats if states.get(seat) != "proven"]
+    if not awaited:
+        host.noop("the canary of every seat is in the cluster")
+        return
+    arguments = seat_canaries_arguments(settings, awaited)
+    yield lab_script(settings, SEAT_CANARIES + _AWAIT, *arguments)
+
+
+@operation()
+def reported(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    End the run with the seats that failed, if there are any; all others are finished.
+
+    + settings: the lab's settings
+    + seats: the ids of all
+    """
+    failures = host.get_fact(SeatFailures, settings=settings)
+    if not failures:
+        host.noop(f"{len(seats)} seats are ready")
+        return
+    listing = "\n".join(f"  {seat}: {reason}" for seat, reason in sorted(failures.items()))
+    yield refusal(f"{len(failures)} of {len(seats)} seats are not ready:\n{listing}")
+
+
+@operation()
+def pruned(settings: Settings, enrolment: Enrolment) -> Commands:
+    """
+    Have nothing of the seats that are pruned in the cluster or on the Git server. Their keys, their
+    Git data and their access are put aside in `class/pruned`.
+
+    + settings: the lab's settings
+    + enrolment: who has a seat, and who goes
+    """
+    recorded = host.get_fact(Enrolled, settings=settings)
+    leaving = [seat.id for seat in recorded if seat.id in enrolment.pruned]
+    if not leaving:
+        host.noop("nobody is pruned")
+        return
+    yield lab_script(
+        settings,
+        _PRUNE,
+        settings.class_dir,
+        settings.keys_dir,
+        settings.git_dir,
+        *leaving,
+        stdin=_roster(enrolment.seats),
+    )

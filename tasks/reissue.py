@@ -1,0 +1,32 @@
+"""The steps that replace the access of single learners: what they had is worth nothing then."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.operations import access, seats
+from sopslab.settings import Settings
+
+
+@deploy("Access")
+def replace_access(settings: Settings) -> None:
+    """Give the subjects another password, and a certificate that names another user."""
+    subjects = settings.subjects
+    access.replaced(
+        name=f"Replace the access of {', '.join(subjects)}", settings=settings, seats=subjects
+    )
+    access.issued(name="Issue new certificates", settings=settings, seats=subjects)
+
+
+@deploy("Access")
+def prove_access(settings: Settings) -> None:
+    """Wait until the old access is refused and the new one works, and name who is left out."""
+    access.proven(
+        name="Prove that the old access is refused", settings=settings, seats=settings.subjects
+    )
+
+
+@deploy("Class")
+def report_access(settings: Settings) -> None:
+    """Name the subjects whose access could not be replaced."""
+    seats.reported(name="Report the seats", settings=settings, seats=settings.subjects)

@@ -1,0 +1,164 @@
+"""The steps of a reset: environments put back to a checkpoint, and nothing of any other touched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pyinfra.api import deploy
+
+from sopslab.environment import Environment, at_seat, solo
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.operations import age, flux, git, kubernetes, reset, seats
+from sopslab.settings import FLUX, Settings
+from tasks.learners import commit_hook
+from tasks.roster import enrolled
+
+# The branch on which this run keeps what it overwrites.
+_SAVED = f"saved/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+@deploy("Git")
+def reset_repositories(settings: Settings) -> None:
+    """Put repositories back, and the working copy of the learner who is here."""
+    environments = chosen(settings)
+    reset.begun(name="Begin a reset", settings=settings, unknown=_unknown(settings, environments))
+    reset.repositories(
+        name=f"Put {_counted(environments)} back to {settings.checkpoint}",
+        settings=settings,
+        environments=environments,
+        checkpoint=settings.checkpoint,
+        saved=_SAVED,
+    )
+    for environment in _alone(environments):
+        git.working_copy(
+            name="Clone the learner's working copy",
+            settings=settings,
+            repository=environment.repository,
+            hook=commit_hook(settings),
+        )
+        reset.working_copy(
+            name="Put the working copy back",
+            settings=settings,
+            environment=environment,
+            checkpoint=settings.checkpoint,
+            saved=_SAVED,
+        )
+
+
+@deploy("Flux")
+def reset_environments(settings: Settings) -> None:
+    """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
+    environments = chosen(settings)
+    reset.cleared(
+        name="Clear what Flux did not apply", settings=settings, environments=environments
+    )
+    if _alone(environments):
+        restore_solo(settings)
+    ids = _seats(environments)
+    if ids:
+        seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
+    reset.reconciled(
+        name="Have Flux apply the repositories",
+        settings=settings,
+        environments=environments,
+        checkpoint=settings.checkpoint,
+    )
+
+
+def restore_solo(settings: Settings) -> None:
+    """Have all of Flux's objects of a lab without a class: nobody else is there to restore them."""
+    age.identity(
+        name="Compare the identity of the environment",
+        settings=settings,
+        key=settings.learner.id,
+        in_cluster=True,
+    )
+    kubernetes.manifests(
+        name="Apply the sources and Kustomizations",
+        settings=settings,
+        path=f"{settings.manifests_dir}/sync.yaml",
+    )
+    credentials = f"{settings.git_dir}/credentials/{FLUX}"
+    kubernetes.secret(
+        name="Give Flux its Git credentials",
+        settings=settings,
+        namespace=FLUX_NAMESPACE,
+        secret="flux-system",
+        entries={"username": f"{credentials}/username", "password": f"{credentials}/password"},
+        labels={},
+    )
+    flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
+    flux.decryption_key(
+        name="Give the cluster the key sops-age", settings=settings, key=settings.learner.id
+    )
+
+
+@deploy("Class")
+def report_reset(settings: Settings) -> None:
+    """Wait for the canaries of seats, and name who could not be put back."""
+    environments = chosen(settings)
+    ids = _seats(environments)
+    if ids:
+        seats.canaries(
+            name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
+        )
+    seats.reported(
+        name="Report the environments",
+        settings=settings,
+        seats=[environment.learner.id for environment in environments],
+    )
+
+
+@deploy("Canary")
+def prove_solo(settings: Settings) -> None:
+    """Wait for the canary of the learner who is here, if the reset is about that one."""
+    for environment in _alone(chosen(settings)):
+        flux.canary(
+            name="Wait for Flux to decrypt lab-canary",
+            settings=settings,
+            source=environment.source,
+            kustomization=environment.kustomization,
+            namespace=environment.namespace,
+        )
+
+
+@deploy("Plan")
+def foretell_reset(settings: Settings) -> None:
+    """Say what a reset would do to each environment."""
+    environments = chosen(settings)
+    reset.begun(name="Begin a reset", settings=settings, unknown=_unknown(settings, environments))
+    reset.foretold(
+        name="Compare the environments",
+        settings=settings,
+        environments=environments,
+        checkpoint=settings.checkpoint,
+        saved=_SAVED,
+    )
+
+
+def chosen(settings: Settings) -> list[Environment]:
+    """Return the environments that the settings name, or the only one of a lab without a class."""
+    known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
+    known.setdefault(settings.learner.id, solo(settings))
+    if not settings.subjects and len(known) == 1:
+        return list(known.values())
+    return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]
+
+
+def _unknown(settings: Settings, environments: list[Environment]) -> list[str]:
+    known = {environment.learner.id for environment in environments}
+    return [name for name in settings.subjects if name not in known]
+
+
+def _alone(environments: list[Environment]) -> list[Environment]:
+    return [one for one in environments if one.system == FLUX_NAMESPACE]
+
+
+def _seats(environments: list[Environment]) -> list[str]:
+    return [one.learner.id for one in environments if one.system != FLUX_NAMESPACE]
+
+
+def _counted(environments: list[Environment]) -> str:
+    if len(environments) == 1:
+        return f"the repository {environments[0].repository}"
+    return f"{len(environments)} repositories"

@@ -1,0 +1,32 @@
+"""The step that begins a class: who is in it. A lab without one has no such step."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from sopslab.enrolment import Enrolment, enrol
+from sopslab.facts.seats import Enrolled
+from sopslab.operations import seats
+from sopslab.settings import Seat, Settings
+
+
+@deploy("Roster")
+def enrol_class(settings: Settings) -> None:
+    """Record who is enrolled. Whoever is no longer on the roster stays, unless pruned."""
+    enrolment = enrolment_of(settings)
+    if enrolment.seats or enrolment.pruned:
+        seats.enrolled(
+            name=f"Enrol {len(enrolment.seats)} learners", settings=settings, enrolment=enrolment
+        )
+
+
+def enrolled(settings: Settings) -> tuple[Seat, ...]:
+    """Return everybody who has, or is about to get, a seat; nobody on a lab without a class."""
+    return enrolment_of(settings).seats
+
+
+def enrolment_of(settings: Settings) -> Enrolment:
+    """Return what becomes of those on the roster and of those that the host remembers."""
+    recorded = host.get_fact(Enrolled, settings=settings)
+    return enrol(settings.seats, recorded, prune=settings.prune)

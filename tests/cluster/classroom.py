@@ -1,0 +1,94 @@
+"""A real class that tests work on: three seats, and what each of their learners can do."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sopslab.environment import at_seat
+from sopslab.inputs import CLASSROOM
+from sopslab.settings import Learner
+from tests.cluster.lab import Lab, run
+
+SEATS = ("ada", "bob", "eve")
+
+
+def write_roster(path: Path, ids: tuple[str, ...]) -> Path:
+    """Write a roster of these learners and return its path."""
+    learners = [{"id": seat, "name": f"Learner {seat}"} for seat in ids]
+    path.write_text(yaml.safe_dump({"learners": learners}))
+    return path
+
+
+@dataclass
+class Classroom:
+    """A lab with a class on it."""
+
+    lab: Lab
+
+    def up(
+        self, *arguments: str, ids: tuple[str, ...] = SEATS, check: bool = True
+    ) -> dict[str, Any]:
+        """Run `sopslab up` for these learners and return its object."""
+        roster = write_roster(self.lab.folder / "roster.yaml", ids)
+        return self.lab.up(CLASSROOM, "--roster", str(roster), *arguments, check=check)
+
+    def kubeconfig(self, seat: str) -> Path:
+        """Return the file that the learner was given."""
+        return Path(self.lab.settings.seat_dir(seat)) / "kubeconfig"
+
+    def kubectl_as(
+        self, seat: str, *arguments: str, check: bool = True, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run stock kubectl with the learner's own kubeconfig."""
+        environment = {**self.lab.environment, "KUBECONFIG": str(self.kubeconfig(seat))}
+        return run(["kubectl", *arguments], env=environment, check=check, stdin=stdin)
+
+    def url(self, seat: str) -> str:
+        """Return the address of the learner's repository."""
+        return f"{self.lab.settings.git_base_url}/{self.environment(seat).repository}.git"
+
+    def environment(self, seat: str) -> Any:
+        """Return the names of the learner's environment."""
+        return at_seat(Learner(id=seat, name=seat, email=f"{seat}@example.org"))
+
+    def login(self, seat: str) -> list[str]:
+        """Return what makes git log in as the learner, and as nobody else."""
+        file = Path(self.lab.settings.git_dir) / "credentials" / seat / "git-credentials"
+        return ["-c", "credential.helper=", "-c", f"credential.helper=store --file='{file}'"]
+
+    def clone(self, seat: str, folder: Path) -> Path:
+        """Return a clone of the learner's repository below `folder`, with the learner's login."""
+        target = folder / seat
+        run(["git", *self.login(seat), "clone", "--quiet", self.url(seat), str(target)])
+        settings = {
+            "user.name": seat,
+            "user.email": f"{seat}@example.org",
+            "credential.helper": self.login(seat)[3].partition("=")[2],
+        }
+        for key, value in settings.items():
+            run(["git", "config", key, value], cwd=target)
+        return target
+
+    def push(
+        self, clone: Path, *arguments: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Commit all that is in a clone, past any hook, and push it."""
+        run(["git", "add", "--all"], cwd=clone)
+        run(
+            ["git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", "Try"],
+            cwd=clone,
+        )
+        return run(["git", "push", "--quiet", *arguments], cwd=clone, check=check)
+
+    def bare(self, seat: str) -> Path:
+        """Return the learner's repository as the Git server keeps it."""
+        return Path(self.lab.settings.git_dir) / "repositories" / seat / "lab.git"
+
+    def head(self, seat: str) -> str:
+        """Return the commit of the learner's branch main."""
+        return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare(seat)).stdout.strip()
