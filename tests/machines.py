@@ -7,18 +7,20 @@ from collections.abc import Mapping
 
 from sopslab.archive import digest
 from sopslab.catalog import load_catalog
-from sopslab.facts.age import Identity
+from sopslab.environment import solo
+from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container, DockerEngine, Network
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.facts.git import BareRepositories, CommitNote, GitUsers, RemoteHead, WorkingCopy
-from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine
 from sopslab.facts.kind import KindCluster
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
+from sopslab.facts.seats import Enrolled
 from sopslab.facts.tree import AnyFolder, TreeDigest
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, node_name
-from sopslab.render import render_tree
+from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
 from tasks.flux import platform_files
 from tasks.git import policy_package, server_configuration
@@ -170,7 +172,9 @@ class Facts:
         self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
         self.server = fact_text(Container, target=git_server_name(s.lab))
         self.node = fact_text(Container, target=node_name(s.lab))
-        self.trusted = fact_text(RecordedValue, path=f"{s.git_dir}/recipients")
+        self.enrolled = fact_text(Enrolled, settings=s)
+        self.identities = fact_text(Identities, settings=s, keys=[INSTRUCTOR, learner])
+        self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
         self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
         self.learner = fact_text(Identity, settings=s, key=learner)
@@ -200,7 +204,7 @@ def complete(settings: Settings) -> Answers:
 
     Only the label of the Git server is not known yet: `finished` asks the deploy for it.
     """
-    facts, answers = Facts(settings), machine(settings)
+    facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
     key = "recorded age1{0}\nrecipient age1{0}"
     answers |= {
         facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
@@ -216,9 +220,14 @@ def complete(settings: Settings) -> Answers:
         facts.policy: digest(policy_package()),
         facts.server: container(settings),
         facts.node: container(settings),
-        facts.trusted: f"age1{INSTRUCTOR},age1learner",
+        facts.enrolled: "",
+        facts.identities: f"key {INSTRUCTOR}\n{key.format(INSTRUCTOR)}\nkey {learner}\n"
+        + key.format("learner"),
+        facts.trusted: digest(
+            {learner: RenderedFile(f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False)}
+        ),
         facts.answer_key: digest(
-            render_tree(TEMPLATES / "instructor", learner_variables(settings))
+            render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings)))
         ),
         facts.instructor: key.format(INSTRUCTOR),
         facts.learner: key.format("learner"),

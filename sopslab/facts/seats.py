@@ -183,6 +183,7 @@ class SecretsDrift(FactBase[dict[str, str]]):
         )
 
     @override
+    @parsing
     def process(self, output: list[str]) -> dict[str, str]:
         worst = {"absent": 0, "differs": 1, "key": 2}
         drift: dict[str, str] = {}

@@ -1,0 +1,346 @@
+"""The learners' access, made and replaced for real: with the real openssl and git, and a stand-in for
+the cluster that signs."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+import yaml
+
+from sopslab.facts.access import SeatAccess, SeatIssues
+from sopslab.operations import access, git, seats
+from sopslab.settings import Seat, Settings
+from tests.fake import Applied, local_fact
+from tests.signing import SigningCluster
+
+CLASS = tuple(
+    Seat(id=seat, name=seat.title(), email=f"{seat}@lab.example", group=None)
+    for seat in ("ada", "bob", "007")
+)
+IDS = [seat.id for seat in CLASS]
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings]) -> Settings:
+    return lab()
+
+
+@pytest.fixture
+def cluster(settings: Settings) -> SigningCluster:
+    return SigningCluster(settings)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    folder = Path(settings.class_dir) / "failed"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def openssl(*arguments: str, stdin: bytes) -> str:
+    return subprocess.run(
+        ["openssl", *arguments], input=stdin, capture_output=True, check=True
+    ).stdout.decode()
+
+
+def issue(settings: Settings, *ids: str) -> Applied:
+    return Applied(access.issued, settings=settings, seats=list(ids or IDS))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_kubeconfig_is_complete_and_its_owners_alone(
+    settings: Settings, cluster: SigningCluster, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        assert issue(settings).changed
+    finally:
+        os.umask(before)
+    assert failures(settings) == {}
+    wanted = {"client.crt", "client.key", "issue", "kubeconfig"}
+    for seat in IDS:
+        folder = Path(settings.seat_dir(seat))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {
+            path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()
+        } == dict.fromkeys(wanted, 0o600)
+        said: dict[str, Any] = yaml.safe_load((folder / "kubeconfig").read_text())
+        (context,) = said["contexts"]
+        # Of a name such as 007 YAML would make a number.
+        assert said["current-context"] == context["name"] == seat
+        assert context["context"] == {
+            "cluster": "sops-lab-lab", "namespace": f"{seat}-develop", "user": seat,
+        }  # fmt: skip
+        (server,) = said["clusters"]
+        assert server["cluster"]["server"] == "https://127.0.0.1:6443"
+        ca = base64.b64decode(server["cluster"]["certificate-authority-data"])
+        assert ca == (cluster.folder / "ca.crt").read_bytes()
+        (user,) = said["users"]
+        certificate = base64.b64decode(user["user"]["client-certificate-data"])
+        key = base64.b64decode(user["user"]["client-key-data"])
+        assert key == (folder / "client.key").read_bytes()
+        subject = openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=certificate)
+        assert subject == f"subject=CN=sops-lab:{seat}:1,O=sops-lab:learners\n"
+        public = openssl("x509", "-noout", "-pubkey", stdin=certificate)
+        assert public == openssl("pkey", "-pubout", stdin=key)
+        assert "prime256v1" in openssl("pkey", "-text", "-noout", stdin=key)
+    assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
+
+
+def test_a_request_asks_for_what_a_client_needs_and_no_request_stays(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    # The stand-in cannot delete while it has no permission to: what was asked for can be read then.
+    kubectl = Path(settings.bin_dir) / "kubectl"
+    kubectl.write_text(kubectl.read_text().replace("rm -f requests", "exit 1 # rm -f requests"))
+    assert issue(settings, "ada").changed
+    (request,) = cluster.requests
+    assert re.fullmatch(r"sops-lab-ada-1-[0-9]+", request["metadata"]["name"])
+    assert request["metadata"]["labels"]["sops-lab/seat"] == "ada"
+    assert request["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client"
+    assert request["spec"]["usages"] == ["client auth"]
+    assert request["spec"]["expirationSeconds"] == 30 * 24 * 3600
+    kubectl.write_text(kubectl.read_text().replace("exit 1 # rm", "rm"))
+    assert issue(settings, "bob").changed
+    assert cluster.requests == [], "those of a killed run go with ours"
+
+
+def test_every_call_is_pinned_to_the_labs_own_context(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    issue(settings)
+    assert len(cluster.calls) >= 5
+    assert [call for call in cluster.calls if "--context kind-lab" not in call] == []
+
+
+def test_a_second_run_changes_nothing(settings: Settings, cluster: SigningCluster) -> None:
+    issue(settings)
+    made = files(Path(settings.class_dir))
+    again = issue(settings)
+    assert (again.changed, again.failed) == (False, False)
+    assert files(Path(settings.class_dir)) == made
+
+
+def test_only_what_is_stale_is_made_anew(settings: Settings, cluster: SigningCluster) -> None:
+    issue(settings)
+    (Path(settings.seat_dir("bob")) / "client.key").chmod(0o644)
+    made = files(Path(settings.class_dir))
+    assert issue(settings).changed
+    after = files(Path(settings.class_dir))
+    assert {name for name in made if made[name] != after[name]} == {
+        "seats/bob/client.crt", "seats/bob/client.key", "seats/bob/kubeconfig",
+    }  # fmt: skip
+
+
+def test_no_private_key_is_in_an_output_or_an_argument(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    done = issue(settings)
+    keys = [(Path(settings.seat_dir(seat)) / "client.key").read_text() for seat in IDS]
+    said = "\n".join([done.stdout, done.stderr, *cluster.calls])
+    assert "PRIVATE KEY" not in said
+    for key in keys:
+        assert key.splitlines()[1] not in said
+
+
+def broken_folder(settings: Settings, cluster: SigningCluster) -> None:
+    folder = Path(settings.seat_dir("bob"))
+    folder.parent.mkdir(parents=True)
+    folder.write_text("not a folder")
+
+
+def full_folder(settings: Settings, cluster: SigningCluster) -> None:
+    (Path(settings.seat_dir("bob")) / "kubeconfig" / "mine").mkdir(parents=True)
+
+
+FAULTS: dict[str, tuple[Callable[[Settings, SigningCluster], None], str]] = {
+    "no-folder": (broken_folder, "its key could not be made: mkdir: "),
+    "a-folder-in-its-place": (full_folder, "its access could not be written: mv: "),
+    "refused": (
+        lambda settings, cluster: cluster.tell("refuses", "bob"),
+        "the cluster did not take its request for a certificate Error from server (Forbidden)",
+    ),
+    "denied": (
+        lambda settings, cluster: cluster.tell("denies", "bob"),
+        "its certificate was not signed: Denied: by policy",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_seat_that_fails_says_why_and_all_others_are_finished(
+    fault: str, settings: Settings, cluster: SigningCluster
+) -> None:
+    inflict, expected = FAULTS[fault]
+    inflict(settings, cluster)
+    done = issue(settings)
+    assert (done.changed, done.failed) == (True, False)
+    (sentence,) = failures(settings).values()
+    assert list(failures(settings)) == ["bob"]
+    assert sentence.startswith(expected)
+    assert len(sentence.splitlines()) == 1
+    states = local_fact(SeatAccess, settings=settings, seats=IDS)
+    assert [seat for seat, state in states.items() if state == "current"] == ["ada", "007"]
+    assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
+
+
+def test_what_failed_before_keeps_its_own_reason(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    cluster.tell("refuses", "bob")
+    failed = Path(settings.class_dir) / "failed"
+    failed.mkdir(parents=True)
+    (failed / "bob").write_text("its key is gone\n")
+    assert issue(settings).changed
+    assert failures(settings) == {"bob": "its key is gone\n"}
+
+
+@pytest.mark.parametrize("how", ["unapproved", "silent"])
+def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
+    settings: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(access, "_ISSUE", access._ISSUE.replace("+ 30))", "+ 2))"))
+    cluster.tell(how, "bob")
+    assert issue(settings).changed
+    sentence = failures(settings)["bob"]
+    assert sentence.startswith(
+        "its certificate was not signed within 30 s: kube-controller-manager"
+    )
+    assert ("not allowed" in sentence) == (how == "unapproved")
+    assert set(failures(settings)) == {"bob"}
+
+
+def test_a_cluster_that_does_not_answer_fails_the_run_in_its_own_words(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    cluster.tell("gone")
+    done = issue(settings)
+    assert done.failed
+    assert "connection refused" in done.stderr
+    assert "the cluster took none of the requests" in done.stderr
+    assert failures(settings) == {}
+    assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
+
+
+@pytest.fixture
+def classroom(settings: Settings, cluster: SigningCluster) -> Settings:
+    """A class with access to the cluster and to a Git server."""
+    Path(settings.class_dir).mkdir(parents=True)
+    roster = "[" + ",".join(seat.model_dump_json() for seat in CLASS) + "]"
+    (Path(settings.class_dir) / "roster.json").write_text(roster)
+    assert Applied(git.users, settings=settings, users=IDS).changed
+    assert issue(settings).changed
+    return settings
+
+
+def hashes(settings: Settings) -> dict[str, str]:
+    text = (Path(settings.git_dir) / "htpasswd").read_text()
+    return dict(line.split(":", 1) for line in text.splitlines())
+
+
+def replace(settings: Settings, *ids: str) -> Applied:
+    return Applied(access.replaced, settings=settings, seats=list(ids))
+
+
+def test_replaced_access_has_another_password_and_another_user(
+    classroom: Settings, cluster: SigningCluster
+) -> None:
+    made = files(Path(classroom.lab_dir))
+    assert replace(classroom, "bob").changed
+    assert local_fact(SeatIssues, settings=classroom) == {"ada": 1, "bob": 2, "007": 1}
+    states = local_fact(SeatAccess, settings=classroom, seats=IDS)
+    assert states == {
+        "ada": "current", "bob": "stale: its certificate is of another issue", "007": "current",
+    }  # fmt: skip
+    assert issue(classroom).changed
+    after = files(Path(classroom.lab_dir))
+    changed = {name for name in made if made[name] != after[name]}
+    assert changed == {
+        "class/seats/bob/client.crt", "class/seats/bob/client.key", "class/seats/bob/issue",
+        "class/seats/bob/kubeconfig", "git/credentials/bob/git-credentials",
+        "git/credentials/bob/password", "git/htpasswd",
+    }  # fmt: skip
+    password = after["git/credentials/bob/password"]
+    assert bcrypt.checkpw(password, hashes(classroom)["bob"].encode())
+    assert not bcrypt.checkpw(
+        made["git/credentials/bob/password"], hashes(classroom)["bob"].encode()
+    )
+    certificate = after["class/seats/bob/client.crt"]
+    assert "CN = sops-lab:bob:2" in openssl("x509", "-noout", "-subject", stdin=certificate)
+
+
+def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: Settings) -> None:
+    seat, credentials = Path(classroom.seat_dir("bob")), Path(classroom.git_dir) / "credentials"
+    old = {
+        "kubeconfig": (seat / "kubeconfig").read_bytes(),
+        "git-credentials": (credentials / "bob" / "git-credentials").read_bytes(),
+    }
+    replace(classroom, "bob")
+    folder = Path(classroom.class_dir) / "retired" / "bob" / "1"
+    assert files(folder) == old
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    # A second time, as after a run that was killed: what the first one kept is still looked at.
+    replace(classroom, "bob")
+    assert files(folder) == old
+    assert (folder.parent / "2" / "git-credentials").exists()
+    assert local_fact(SeatIssues, settings=classroom)["bob"] == 3
+
+
+@pytest.mark.parametrize("content", ["", "two\n", "08\n", None])
+def test_a_number_that_was_lost_becomes_one_that_no_issue_had(
+    classroom: Settings, content: str | None
+) -> None:
+    number = Path(classroom.seat_dir("bob")) / "issue"
+    number.unlink() if content is None else number.write_text(content)
+    assert replace(classroom, "bob").changed
+    found = local_fact(SeatIssues, settings=classroom)["bob"]
+    # Without a file it was the first.
+    assert found == 2 if content is None else found > 1_700_000_000
+    assert issue(classroom, "bob").changed
+    assert local_fact(SeatAccess, settings=classroom, seats=["bob"]) == {"bob": "current"}
+
+
+def test_a_password_is_in_no_output_and_no_argument(
+    classroom: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access.secrets, "token_urlsafe", lambda _: "correct-horse")
+    done = replace(classroom, "bob")
+    assert (Path(classroom.git_dir) / "credentials/bob/password").read_text() == "correct-horse"
+    assert "correct-horse" not in done.stdout + done.stderr
+
+
+def test_on_another_git_server_only_the_certificate_is_replaced(
+    lab: Callable[..., Settings], classroom: Settings
+) -> None:
+    elsewhere = lab(git_url="https://git.example", git_username="a", git_password="b")
+    made = files(Path(classroom.git_dir))
+    assert replace(elsewhere, "ada").changed
+    assert files(Path(classroom.git_dir)) == made
+    assert local_fact(SeatIssues, settings=classroom)["ada"] == 2
+    kept = Path(classroom.class_dir) / "retired" / "ada" / "1"
+    assert [path.name for path in kept.iterdir()] == ["kubeconfig"]
+
+
+def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: SigningCluster) -> None:
+    cluster.tell("refuses", "bob")
+    replace(classroom, "ada", "bob")
+    assert issue(classroom, "ada", "bob").changed
+    done = Applied(seats.reported, settings=classroom, seats=["ada", "bob"])
+    assert done.failed
+    assert "1 of 2 seats are not ready:" in done.stderr
+    assert "  bob: the cluster did not take its request for a certificate" in done.stderr
