@@ -66,7 +66,13 @@ done
 
 # A seat that says what is wrong for ten seconds is not waited for; one that is on its way is.
 _AWAIT = """
-deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before=
+deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before= nudged=
+# What was deleted, or gave up for a while, is begun again now and not at the next interval.
+nudge() {
+    kube annotate --all-namespaces --overwrite --selector "sops-lab/seat in ($1)" \\
+        gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io \\
+        "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null || true
+}
 while :; do
     states=$(canaries "$@")
     open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
@@ -76,6 +82,10 @@ while :; do
     after=$(printf '%s\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
     before=$after
+    if [ -z "$nudged" ] && [ $((now - quiet)) -ge 3 ]; then
+        nudged=yes
+        nudge "$(printf '%s\n' "$open" | cut -d' ' -f1 | paste -sd, -)"
+    fi
     # Nothing is on its way any more, and nothing has changed for a while.
     if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 10 ]; then break; fi
     [ "$now" -lt "$deadline" ] || break

@@ -22,6 +22,7 @@ from typing import Any
 from sopslab.catalog import load_catalog
 from sopslab.layout import NAMESPACE, PROJECT
 from tasks.git import server_configuration
+from tests.bench.classroom import measure_class
 from tests.bench.policy import measure_policy
 from tests.cluster.lab import Lab, free_port, run
 
@@ -44,6 +45,7 @@ def main() -> int:
             report["memory_mib"] = measure_memory(lab)
         finally:
             lab.remove()
+        report["class"] = measure_class(Path(folder) / "class")
     report["policy"] = measure_policy()
     target = PROJECT / "build" / "bench.json"
     target.parent.mkdir(exist_ok=True)

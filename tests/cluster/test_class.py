@@ -1,0 +1,171 @@
+"""A class on a real lab: who is on the roster, who comes and goes, and what one failure stops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.errors import Exit
+from tests.cluster.classroom import SEATS, Classroom
+from tests.cluster.lab import run, wait_until
+
+# Whose status Flux itself touches at every interval, without anything having changed.
+TICKING = {"GitRepository", "Kustomization"}
+
+
+def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
+    """Return what identifies the present state of each object of a seat."""
+    environment = classroom.environment(seat)
+    found: dict[str, str] = {}
+    kinds = (
+        "secrets,configmaps,serviceaccounts,roles,rolebindings,resourcequotas,limitranges,"
+        "networkpolicies,gitrepositories,kustomizations,receivers"
+    )
+    for namespace in (environment.namespace, environment.system):
+        answer = json.loads(
+            classroom.lab.kubectl("--namespace", namespace, "get", kinds, "--output", "json")
+        )
+        space = json.loads(classroom.lab.kubectl("get", "ns", namespace, "--output", "json"))
+        for item in [*answer["items"], space]:
+            mark = "generation" if item["kind"] in TICKING else "resourceVersion"
+            name = f"{item['kind']} {namespace}/{item['metadata']['name']}"
+            found[name] = str(item["metadata"].get(mark))
+    return found
+
+
+def canary_arrived(classroom: Classroom, seat: str) -> bool:
+    """Return whether the seat's namespace has the canary."""
+    namespace = classroom.environment(seat).namespace
+    return "lab-canary" in classroom.lab.kubectl(
+        "--namespace", namespace, "get", "secrets", "--output", "name", check=False
+    )
+
+
+@pytest.fixture
+def broken(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Two seats of three that cannot be finished, each for a reason of its own."""
+    clone = classroom.clone("bob", tmp_path)
+    head = classroom.head("bob")
+    (clone / "flux/secrets/develop/kustomization.yaml").write_text("resources: [nowhere.yaml]\n")
+    classroom.push(clone)
+    key = Path(classroom.lab.settings.keys_dir) / "eve.agekey"
+    key.chmod(0o644)
+    yield "bob", "eve"
+    key.chmod(0o600)
+    run(["git", "update-ref", "refs/heads/main", head], cwd=classroom.bare("bob"))
+    classroom.up()
+
+
+def test_a_second_run_changes_nothing(classroom: Classroom) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    assert classroom.up()["changed"] == 0
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+
+def test_every_canary_has_been_decrypted(classroom: Classroom) -> None:
+    assert all(canary_arrived(classroom, seat) for seat in SEATS)
+
+
+def test_the_lab_without_the_roster_leaves_the_class_alone(classroom: Classroom) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    assert classroom.lab.up()["changed"] == 0
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+
+def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
+    classroom: Classroom,
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    classroom.up(ids=(*SEATS, "zoe"))
+    assert canary_arrived(classroom, "zoe")
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+    # Off the roster is not out of the class.
+    assert classroom.up()["code"] == Exit.OK
+    assert canary_arrived(classroom, "zoe")
+
+    key = Path(classroom.lab.settings.keys_dir) / "zoe.agekey"
+    identity = key.read_bytes()
+    classroom.up("--prune")
+    aside = Path(classroom.lab.settings.class_dir) / "pruned"
+    (kept,) = aside.glob("zoe-*/zoe.agekey")
+    assert kept.read_bytes() == identity
+    assert not key.exists()
+    assert "zoe" not in classroom.lab.kubectl("get", "namespaces")
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+    shutil.rmtree(aside)
+
+
+def test_who_fails_is_named_and_stops_nobody(classroom: Classroom, broken: tuple[str, str]) -> None:
+    classroom.lab.kubectl(
+        "--namespace", "lab-ada-sys", "delete", "secret", "sops-age", "git-credentials"
+    )
+    answer = classroom.up(check=False)
+    assert answer["code"] == Exit.PARTIAL
+    problems = "\n".join(answer["problems"])
+    assert "2 of 3 seats are not ready" in problems
+    assert all(f"  {seat}: " in problems for seat in broken)
+    assert "chmod 600" in problems
+    assert "ada" not in problems
+    assert "sops-age" in classroom.lab.kubectl(
+        "--namespace", "lab-ada-sys", "get", "secrets", "--output", "name"
+    )
+
+
+@pytest.mark.parametrize("what", ["namespace/ada-develop", "namespace/lab-ada-sys"])
+def test_a_deleted_namespace_of_a_seat_is_restored(classroom: Classroom, what: str) -> None:
+    classroom.lab.kubectl("delete", what, "--timeout", "90s")
+    assert classroom.up()["code"] == Exit.OK
+    wait_until(lambda: canary_arrived(classroom, "ada"), "the canary is back", 60)
+
+
+def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    classroom.lab.run("age-keygen", "-o", str(tmp_path / "other"))
+    other = classroom.lab.run("age-keygen", "-y", str(tmp_path / "other")).stdout.strip()
+    value = json.dumps({"stringData": {"age.agekey": (tmp_path / "other").read_text()}})
+    secret = ("--namespace", "lab-ada-sys", "patch", "secret", "sops-age", "--patch")
+    classroom.lab.kubectl(*secret, value)
+    try:
+        answer = classroom.up(check=False)
+        problems = "\n".join(answer["problems"])
+        assert answer["code"] == Exit.PARTIAL
+        assert other in problems
+        assert classroom.lab.recipient("ada") in problems
+        assert "AGE-SECRET-KEY" not in problems
+    finally:
+        answer = classroom.up("--key-from", "store")
+    assert answer["code"] == Exit.OK
+
+
+def test_who_is_enrolled_is_on_record_and_readable_by_the_owner_only(classroom: Classroom) -> None:
+    record = Path(classroom.lab.settings.class_dir) / "roster.json"
+    recorded: list[dict[str, Any]] = json.loads(record.read_text())
+    assert [seat["id"] for seat in recorded] == list(SEATS)
+    assert record.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("reader", "repository"),
+    [("ada", "bob/lab"), ("ada", "platform"), ("flux", "platform"), ("ada", "learner/lab")],
+)
+def test_only_its_learner_may_push_to_a_repository(
+    classroom: Classroom, tmp_path: Path, reader: str, repository: str
+) -> None:
+    url = f"{classroom.lab.settings.git_base_url}/{repository}.git"
+    run(["git", "init", "--quiet", str(tmp_path)])
+    run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet",
+         "--allow-empty", "--message", "x"], cwd=tmp_path)  # fmt: skip
+    answer = run(
+        ["git", *classroom.login(reader), "push", url, "HEAD:refs/heads/main"],
+        cwd=tmp_path,
+        check=False,
+    )
+    assert answer.returncode != 0
+    assert "403" in answer.stderr

@@ -1,0 +1,92 @@
+"""The deploy of a class on a host that only answers: every step looks once at all seats, and acts
+once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sopslab.environment import at_seat, solo
+from sopslab.layout import ENFORCER, PROJECT
+from sopslab.settings import Settings, load_settings
+from tasks.flux import platform_files, tenant_base_tag
+from tasks.learners import learner_variables
+from tests.fake import Run
+from tests.machines import bare
+
+DEPLOY = PROJECT / "deploy.py"
+Data = Callable[..., dict[str, Any]]
+
+
+def seats(number: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        for one in range(number)
+    ]
+
+
+def run_class(lab_data: Data, number: int) -> Run:
+    data = lab_data(seats=seats(number))
+    return Run(DEPLOY, data, bare(load_settings(data)))
+
+
+@pytest.fixture
+def settings(lab_data: Data) -> Iterator[Settings]:
+    yield load_settings(lab_data(seats=seats(2)))
+
+
+def test_a_class_has_a_step_at_the_beginning_and_one_at_the_end(lab_data: Data) -> None:
+    run = run_class(lab_data, 2)
+    assert not run.failed
+    steps = [event["operation"].split(" | ")[0] for event in run.events if event["event"] == "end"]
+    assert list(dict.fromkeys(steps)) == [
+        *("Host", "Artifacts", "Network", "Roster", "Git", "Keys", "Learners", "Platform"),
+        *("Cluster", "Flux", "Canary", "Class"),
+    ]
+
+
+def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
+    assert len(run_class(lab_data, 40).commands) == len(run_class(lab_data, 2).commands)
+
+
+def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
+    alone = platform_files(settings)
+    assert not any("classroom" in path or "tenants" in path for path in alone)
+    together = platform_files(settings, settings.seats)
+    assert {path for path in together if path.startswith("flux/clusters/lab/tenants/")} == {
+        "flux/clusters/lab/tenants/s0.yaml",
+        "flux/clusters/lab/tenants/s1.yaml",
+    }
+    assert ENFORCER in together
+    assert alone.items() <= together.items()
+
+
+def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> None:
+    one = platform_files(settings, settings.seats[:1])
+    two = platform_files(settings, settings.seats)
+    assert set(two) - set(one) == {"flux/clusters/lab/tenants/s1.yaml"}
+    assert one.items() <= two.items()
+    assert tenant_base_tag() in one["flux/clusters/lab/classroom/tenant-base.yaml"].content.decode()
+
+
+def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
+    def user(issues: dict[str, int]) -> str:
+        files = platform_files(settings, settings.seats, issues)
+        return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
+
+    assert 'user: "sops-lab:s0:1"' in user({})
+    assert 'user: "sops-lab:s0:2"' in user({"s0": 2})
+
+
+def test_a_seat_has_names_of_its_own_and_the_learner_alone_those_of_the_chapter(
+    settings: Settings,
+) -> None:
+    alone = learner_variables(settings, solo(settings))
+    assert (alone["namespace"], alone["flux_namespace"]) == ("develop", "flux-system")
+    assert not alone["classroom"]
+    seat = learner_variables(settings, at_seat(settings.seats[0]))
+    assert (seat["namespace"], seat["flux_namespace"]) == ("s0-develop", "lab-s0-sys")
+    assert seat["classroom"]
+    assert str(seat["repository_url"]).endswith("/s0/lab.git")
