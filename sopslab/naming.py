@@ -98,7 +98,7 @@ def propose_seat(name: str) -> str | None:
 
     The same name gives the same id always; two names may give the same.
     """
-    text = unicodedata.normalize("NFKD", name.casefold().translate(_LATIN))
+    text = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
     kept = "".join(sign for sign in text if not unicodedata.combining(sign) and sign not in "'’ʼ")
     # A word of mixed scripts would lose letters, and what is left may be another word.
     slug = "-".join(word for word in re.findall(r"[^\W_]+", kept) if word.isascii())

@@ -360,7 +360,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _unknown(what: str, name: str) -> str:

@@ -43,7 +43,7 @@ manifest "$@" | timeout 120 kubectl --context "$LAB_CONTEXT" apply --server-side
     --force-conflicts --field-manager sops-lab --filename - >/dev/null 2>"$new/errors" || true
 mkdir -p "$class/failed"
 for seat; do
-    refused=$(grep -F "lab-$seat-sys" "$new/errors" | head -n 1)
+    refused=$(grep -E "(^|[^a-z0-9-])lab-$seat-sys" "$new/errors" | head -n 1)
     [ -n "$refused" ] || continue
     printf 'the cluster refused its key: %s\\n' "$refused" >"$class/failed/$seat"
 done

@@ -49,6 +49,15 @@ BROKEN = {
     "deep-lists": ("lab: " + "[" * 5_000, ": is nested too deeply"),
     "deep-maps": ("lab: " + "{a: " * 5_000, ": is nested too deeply"),
     "bad-timestamp": (KEY + "root: 2026-13-45\n", ":2: "),
+    "number-out-of-range": (KEY + f"root: 1{':0' * 200}.5\n", ":2: int too large to convert"),
+    "escape-out-of-range": (
+        KEY + 'root: "\\UFFFFFFFF"\n',
+        ":2: holds an escape or a number out of range",
+    ),
+    "version-out-of-range": (
+        f"%YAML 1.{'1' * 5000}\n---\n{KEY}",
+        ":1: holds an escape or a number out of range",
+    ),
     "bad-number": (KEY + "root: !!int seven\n", ":2: "),
     "control-character": (KEY + "root: \x07\n", "special characters are not allowed"),
 }
