@@ -66,7 +66,7 @@ done
 
 # A seat that says what is wrong for ten seconds is not waited for; one that is on its way is.
 _AWAIT = """
-deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before= nudged=
+deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=''
 # What was deleted, or gave up for a while, is begun again now and not at the next interval.
 nudge() {
     kube annotate --all-namespaces --overwrite --selector "sops-lab/seat in ($1)" \\

@@ -15,8 +15,10 @@ import yaml
 from sopslab.catalog import ARCHES, SOURCES, Catalog, image_reference, load_catalog
 from sopslab.errors import InputError
 
-ARTIFACTS = Path(__file__).resolve().parents[3] / "artifacts"
+ROOT = Path(__file__).resolve().parents[3]
+ARTIFACTS = ROOT / "artifacts"
 MODULES = ARTIFACTS / "modules"
+KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "classroom" / "kube-router.yaml"
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -114,6 +116,51 @@ def test_every_module_with_requirements_has_sums() -> None:
             assert (file.parent / "go.sum").stat().st_size > 0, file
 
 
+def _preload(catalog: Catalog, source: Any) -> dict[str, dict[str, Any]]:
+    """Return what the node image of a source brings along, by the last part of the name."""
+    order = json.loads(catalog.image("node", source, "amd64").order())
+    return {re.split("[/:]", image["image"])[-2]: image for image in order["preload"]}
+
+
+def test_a_node_whose_network_enforces_no_policy_brings_along_who_does(catalog: Catalog) -> None:
+    for source, node in catalog.node_image.items():
+        assert ("kube-router" in _preload(catalog, source)) == (node.cni == "static"), source
+
+
+def test_the_image_of_kube_router_is_the_one_that_its_manifest_names(catalog: Catalog) -> None:
+    documents = list(yaml.safe_load_all(KUBE_ROUTER.read_text()))
+    (daemon_set,) = [part for part in documents if part["kind"] == "DaemonSet"]
+    (container,) = daemon_set["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == _preload(catalog, "modules")["kube-router"]["image"]
+    assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_kube_router_says_its_version(catalog: Catalog) -> None:
+    thing = next(thing for thing in catalog.things() if thing.name == "kube-router")
+    flag = catalog.work(thing, "modules", "amd64").plan["ldflags"]
+    version = catalog.version("kube-router", "modules")
+    assert flag == f"-X github.com/cloudnativelabs/kube-router/v2/pkg/version.Version=v{version}"
+
+
+def test_whoever_writes_rules_for_the_kernel_writes_them_for_nftables(catalog: Catalog) -> None:
+    preload = _preload(catalog, "modules")
+    names = {f"usr/sbin/{ip}tables{part}" for ip in ("ip", "ip6") for part in
+             ("", "-save", "-restore")}  # fmt: skip
+    for writer in ("kube-proxy", "kube-router"):
+        assert preload[writer]["rootfs"] == "netfilter-rootfs-bookworm"
+        assert preload[writer]["links"] == dict.fromkeys(names, "xtables-nft-multi"), writer
+    packages = set(catalog.rootfs["netfilter-rootfs"].packages)
+    assert packages >= {"conntrack", "ipset", "iptables"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_git_server_can_speak_tls_whatever_the_source(catalog: Catalog, source: Any) -> None:
+    assert catalog.git_image is not None
+    base = catalog.rootfs[catalog.git_image.base]
+    assert source in base.sources
+    assert {"lighttpd", "lighttpd-mod-openssl"} <= set(base.packages)
+
+
 def test_images_are_pulled_by_digest_and_from_the_mirror_if_there_is_one() -> None:
     digest = f"sha256:{'0' * 64}"
     assert image_reference("ghcr.io/a/b", digest, None) == f"ghcr.io/a/b@{digest}"
@@ -166,7 +213,7 @@ def test_a_changed_script_changes_what_it_makes(catalog: Catalog) -> None:
     other.recipes["rootfs.sh"] += "# other\n"
     before, after = (part.entries("modules", "amd64") for part in (catalog, other))
     assert {name for name in before if before[name].recipe != after[name].recipe} == {
-        "git-rootfs", "kube-proxy-rootfs", "node-rootfs",
+        "git-rootfs", "netfilter-rootfs", "node-rootfs",
     }  # fmt: skip
     assert other.node_tag != catalog.node_tag
 
