@@ -26,6 +26,7 @@ class Exit(IntEnum):
     LEARNERS = 16
     ROSTER = 16
     CANARY = 17
+    ACCESS = 18
     INTERRUPTED = 130
     TERMINATED = 143
 

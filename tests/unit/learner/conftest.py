@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +136,7 @@ def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
     return {
         "lab": "lab",
         "learner": {"id": "learner", "name": "Lea Learner", "email": "learner@lab.invalid"},
+        "classroom": False,
         "environment": "develop",
         "namespace": "develop",
         "kustomization": "secrets-develop",
@@ -147,6 +150,30 @@ def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
     }
 
 
+def seat_variables(learner: str, instructor: str) -> Mapping[str, object]:
+    """The template variables of a learner in a class."""
+    return {
+        **course_variables(learner, instructor),
+        "learner": {"id": "zoe", "name": "Zoë", "email": "zoe@lab.invalid"},
+        "classroom": True,
+        "namespace": "zoe-develop",
+        "flux_namespace": "lab-zoe-sys",
+        "repository_url": "http://git.lab.invalid/zoe/lab.git",
+    }
+
+
+def commands(text: str) -> list[str]:
+    """The lines of all shell blocks of a document."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def inline(text: str) -> list[str]:
+    """What stands between single backticks in a document, outside of blocks."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"`([^`\n]+)`", outside)
+
+
 def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> None:
     """Render a template directory into a target directory."""
     for name, rendered in render_tree(source, variables).items():
@@ -156,16 +183,18 @@ def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> N
         path.chmod(0o755 if rendered.executable else 0o644)
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
-    """A learner's Git repository, its keys, and an otherwise empty home."""
+Variables = Callable[[str, str], Mapping[str, object]]
+
+
+@contextmanager
+def _made(tmp_path: Path, variables: Variables) -> Iterator[Repository]:
     keys = tmp_path / "keys"
     keys.mkdir(mode=0o700)
     home = tmp_path / "home"
     home.mkdir()
     learner, instructor = make_key(keys / "learner"), make_key(keys / "instructor")
     root = tmp_path / "work tree"
-    write_tree(TEMPLATES / "learner", root, course_variables(learner.public, instructor.public))
+    write_tree(TEMPLATES / "learner", root, variables(learner.public, instructor.public))
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         environment = {
@@ -176,6 +205,23 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
             "SOPS_AGE_KEY_FILE": str(learner.path),
         }
         yield Repository(root, environment, learner, instructor)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    """A learner's Git repository, its keys, and an otherwise empty home."""
+    with _made(tmp_path, course_variables) as made:
+        yield made
+
+
+@pytest.fixture
+def seat(tmp_path: Path) -> Iterator[Repository]:
+    """The same of a learner in a class, who has no private key, with the canary in it."""
+    with _made(tmp_path, seat_variables) as made:
+        made.environment["SOPS_AGE_KEY_FILE"] = ""
+        done = made.run(ENCRYPT, "develop", "lab-canary", stdin="value=made-up\n")
+        assert done.returncode == 0, done.stderr
+        yield made
 
 
 @pytest.fixture

@@ -10,7 +10,16 @@ import yaml
 
 from sopslab.quiz import QUIZ_FILE, load_quiz
 
-from .conftest import ENCRYPT, SETUP, TEMPLATES, Repository, course_variables, write_tree
+from .conftest import (
+    ENCRYPT,
+    SETUP,
+    TEMPLATES,
+    Repository,
+    commands,
+    course_variables,
+    inline,
+    write_tree,
+)
 
 COURSE = ["README.md", "lab.md", "quiz.md", "rotation-plan.md", "flux/secrets/README.md"]
 MADE_LATER = {  # by the provisioner and by the learner
@@ -33,18 +42,6 @@ kubectl -n develop get secret backend-secrets
 """.strip().splitlines()
 PROGRAMS = {"age-keygen", "cat", "command", "eval", "git", "kubectl", "sops", "sopslab"}
 VERBS = {"env", "policy", "quiz", "up", "validate", "verify"}
-
-
-def commands(text: str) -> list[str]:
-    """The lines of all shell blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line]
-
-
-def inline(text: str) -> list[str]:
-    """What stands between single backticks, outside of blocks."""
-    outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.findall(r"`([^`\n]+)`", outside)
 
 
 def test_lab_md_has_the_commands_of_the_chapter_in_order(repository: Repository) -> None:

@@ -52,6 +52,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     variables = {
         "lab": "lab",
         "learner": {"id": "ada", "name": "Ada", "email": "ada@lab.invalid"},
+        "classroom": False,
         "environment": ENVIRONMENT,
         "namespace": NAMESPACE,
         "kustomization": KUSTOMIZATION,
