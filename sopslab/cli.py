@@ -12,6 +12,7 @@ from sopslab.commands.fill import fill
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
 from sopslab.commands.reissue import reissue
+from sopslab.commands.reset import reset
 from sopslab.commands.status import status
 from sopslab.commands.up import up
 from sopslab.commands.validate import validate
@@ -36,14 +37,15 @@ def main() -> None:
     sopslab fill             have every tool and image, before a class
     sopslab reissue          replace the access of a learner; what they had is refused then
     sopslab cards            a page for each learner of a class, to print and hand out
+    sopslab reset            put an environment back to day one, or to a checkpoint
     sopslab down             take it down; keys, Git data and tools stay
 
-    Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, and for a step that failed:
-    10 host, 11 artifacts, 12 network and cluster, 13 Git, 14 keys, 15 platform and Flux,
-    16 learners, 17 canary;
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
+    are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
+    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access;
     130 and 143 after Ctrl-C and SIGTERM.
     """
 
 
-for _verb in (up, status, env, verify, policy, validate, quiz, fill, reissue, cards, down):
+for _verb in (up, status, env, verify, policy, validate, quiz, fill, reissue, cards, reset, down):
     main.add_command(_verb)

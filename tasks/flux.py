@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from pyinfra import host
 from pyinfra.api import deploy
 
 from sopslab.archive import Tree, digest
 from sopslab.catalog import load_catalog
-from sopslab.facts.access import SeatIssues
 from sopslab.layout import (
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
@@ -34,11 +33,11 @@ from tasks.roster import enrolled
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
     seats = enrolled(settings)
-    issues = host.get_fact(SeatIssues, settings=settings) if seats else {}
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
-        files=platform_files(settings, seats, issues),
+        files=platform_files(settings, seats),
+        overlays=partial(overlays, settings, seats) if seats else None,
         tag=tenant_base_tag() if seats else None,
         node_image=load_catalog(settings.catalog).node_tag,
     )
@@ -58,13 +57,12 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         pinned=f"{settings.store}/openapi-{pinned}",
     )
-    credentials = f"{settings.git_dir}/credentials/{FLUX}"
     kubernetes.secret(
         name="Give Flux its Git credentials",
         settings=settings,
         namespace=FLUX_NAMESPACE,
         secret="flux-system",
-        entries={"username": f"{credentials}/username", "password": f"{credentials}/password"},
+        entries=flux_login(settings),
         labels={},
     )
     flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
@@ -84,13 +82,18 @@ def bootstrap_flux(settings: Settings) -> None:
         access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
 
 
-def platform_files(
-    settings: Settings, seats: Sequence[Seat] = (), issues: Mapping[str, int] | None = None
-) -> Tree:
-    """Return the platform repository, without the components that `flux install` prints.
+def flux_login(settings: Settings) -> dict[str, str]:
+    """Return the entries of the Secret with which Flux reads Git, and the files that hold them."""
+    credentials = f"{settings.git_dir}/credentials/{FLUX}"
+    entries = {name: f"{credentials}/{name}" for name in ("username", "password")}
+    return entries | ({"ca.crt": settings.git_authority} if settings.git_authority else {})
 
-    + seats: the learners of a class, each with an overlay of its own
-    + issues: how often the access of a seat was issued, where that is more than once
+
+def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
+    """Return the platform repository, without the components that `flux install` prints and without
+    the overlays of the seats.
+
+    + seats: the learners of a class
     """
     files = render_tree(
         PLATFORM / "clusters",
@@ -111,10 +114,19 @@ def platform_files(
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
     if not seats:
         return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
-    laid_out |= {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
+    return laid_out | {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
+
+
+def overlays(settings: Settings, seats: Sequence[Seat], issues: Mapping[str, int]) -> Tree:
+    """Return what the platform repository has for each seat.
+
+    + seats: the learners of a class
+    + issues: how often the access of a seat was issued, where that is more than once
+    """
     tenants = Renderer(PLATFORM / "tenants")
+    laid_out = {}
     for seat in seats:
-        user = seat_user(seat.id, (issues or {}).get(seat.id, 1))
+        user = seat_user(seat.id, issues.get(seat.id, 1))
         given = {"seat": seat.id, "user": user, "git_url": settings.git_base_cluster_url}
         overlay = tenants.render(given)["overlay.yaml"]
         laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay

@@ -194,11 +194,13 @@ proven() {
             why="the old certificate still opens $1-develop"
             # This cluster is asked, whichever one the old kubeconfig leads to.
             ! pods "$old/kubeconfig:$KUBECONFIG" "$1" "$LAB_CONTEXT" || return 1
+            why="the old certificate was not refused"
             grep -qE '\\(Forbidden\\)|\\(Unauthorized\\)' "$new/said" || return 1
         fi
         if [ -s "$old/git-credentials" ]; then
             why="the old password still opens $1/lab"
             ! repository "$old/git-credentials" "$1" || return 1
+            why="the old password was not refused"
             grep -q 'Authentication failed' "$new/said" || return 1
         fi
     done

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import Commands, lab_script, refusal
+from sopslab.facts.access import SeatIssues
 from sopslab.facts.age import Identity
 from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.flux import (
@@ -141,7 +144,13 @@ rm -f "$KUBECONFIG"
 
 
 @operation()
-def platform(settings: Settings, files: Tree, tag: str | None, node_image: str) -> Commands:
+def platform(
+    settings: Settings,
+    files: Tree,
+    tag: str | None,
+    node_image: str,
+    overlays: Callable[[Mapping[str, int]], Tree] | None = None,
+) -> Commands:
     """
     Have the platform repository, from which the cluster reconciles itself, as it should be.
 
@@ -149,7 +158,12 @@ def platform(settings: Settings, files: Tree, tag: str | None, node_image: str) 
     + files: what it holds beside the components that `flux install --export` prints
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
+    + overlays: what it holds for the seats, given the numbers of their issues; None without seats
     """
+    if overlays is not None:
+        # Looked at here and not by the task: `reissue` raises a number in the same run.
+        issues = host.get_fact(SeatIssues, settings=settings)
+        files = {**files, **overlays(issues)}
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
     mark = digest(files)

@@ -11,7 +11,7 @@ import pytest
 from sopslab.environment import at_seat, solo
 from sopslab.layout import ENFORCER, PROJECT
 from sopslab.settings import Settings, load_settings
-from tasks.flux import platform_files, tenant_base_tag
+from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
 from tests.fake import Run
 from tests.machines import bare
@@ -55,25 +55,26 @@ def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
     alone = platform_files(settings)
     assert not any("classroom" in path or "tenants" in path for path in alone)
     together = platform_files(settings, settings.seats)
-    assert {path for path in together if path.startswith("flux/clusters/lab/tenants/")} == {
+    assert ENFORCER in together
+    assert alone.items() <= together.items()
+    assert set(overlays(settings, settings.seats, {})) == {
         "flux/clusters/lab/tenants/s0.yaml",
         "flux/clusters/lab/tenants/s1.yaml",
     }
-    assert ENFORCER in together
-    assert alone.items() <= together.items()
 
 
 def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> None:
-    one = platform_files(settings, settings.seats[:1])
-    two = platform_files(settings, settings.seats)
-    assert set(two) - set(one) == {"flux/clusters/lab/tenants/s1.yaml"}
-    assert one.items() <= two.items()
-    assert tenant_base_tag() in one["flux/clusters/lab/classroom/tenant-base.yaml"].content.decode()
+    one, two = settings.seats[:1], settings.seats
+    common = platform_files(settings, one)
+    assert common == platform_files(settings, two)
+    assert overlays(settings, one, {}).items() <= overlays(settings, two, {}).items()
+    source = common["flux/clusters/lab/classroom/tenant-base.yaml"]
+    assert tenant_base_tag() in source.content.decode()
 
 
 def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
     def user(issues: dict[str, int]) -> str:
-        files = platform_files(settings, settings.seats, issues)
+        files = overlays(settings, settings.seats, issues)
         return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
 
     assert 'user: "sops-lab:s0:1"' in user({})

@@ -1,5 +1,5 @@
-"""The learners' access, made and replaced for real: with the real openssl and git, and a stand-in for
-the cluster that signs."""
+"""The learners' access, made and replaced for real: with the real openssl, and stand-ins for the
+cluster that signs and for git."""
 
 from __future__ import annotations
 
@@ -75,9 +75,8 @@ def test_a_kubeconfig_is_complete_and_its_owners_alone(
     for seat in IDS:
         folder = Path(settings.seat_dir(seat))
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert {
-            path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()
-        } == dict.fromkeys(wanted, 0o600)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+        assert modes == dict.fromkeys(wanted, 0o600)
         said: dict[str, Any] = yaml.safe_load((folder / "kubeconfig").read_text())
         (context,) = said["contexts"]
         # Of a name such as 007 YAML would make a number.
@@ -104,9 +103,7 @@ def test_a_kubeconfig_is_complete_and_its_owners_alone(
 def test_a_request_asks_for_what_a_client_needs_and_no_request_stays(
     settings: Settings, cluster: SigningCluster
 ) -> None:
-    # The stand-in cannot delete while it has no permission to: what was asked for can be read then.
-    kubectl = Path(settings.bin_dir) / "kubectl"
-    kubectl.write_text(kubectl.read_text().replace("rm -f requests", "exit 1 # rm -f requests"))
+    cluster.tell("keeps")
     assert issue(settings, "ada").changed
     (request,) = cluster.requests
     assert re.fullmatch(r"sops-lab-ada-1-[0-9]+", request["metadata"]["name"])
@@ -114,7 +111,7 @@ def test_a_request_asks_for_what_a_client_needs_and_no_request_stays(
     assert request["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client"
     assert request["spec"]["usages"] == ["client auth"]
     assert request["spec"]["expirationSeconds"] == 30 * 24 * 3600
-    kubectl.write_text(kubectl.read_text().replace("exit 1 # rm", "rm"))
+    (cluster.folder / "keeps").unlink()
     assert issue(settings, "bob").changed
     assert cluster.requests == [], "those of a killed run go with ours"
 
@@ -217,9 +214,7 @@ def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
     cluster.tell(how, "bob")
     assert issue(settings).changed
     sentence = failures(settings)["bob"]
-    assert sentence.startswith(
-        "its certificate was not signed within 30 s: kube-controller-manager"
-    )
+    assert sentence.startswith("its certificate was not signed within 30 s: kube-controller-")
     assert ("not allowed" in sentence) == (how == "unapproved")
     assert set(failures(settings)) == {"bob"}
 
@@ -276,9 +271,8 @@ def test_replaced_access_has_another_password_and_another_user(
     }  # fmt: skip
     password = after["git/credentials/bob/password"]
     assert bcrypt.checkpw(password, hashes(classroom)["bob"].encode())
-    assert not bcrypt.checkpw(
-        made["git/credentials/bob/password"], hashes(classroom)["bob"].encode()
-    )
+    old = made["git/credentials/bob/password"]
+    assert not bcrypt.checkpw(old, hashes(classroom)["bob"].encode())
     certificate = after["class/seats/bob/client.crt"]
     assert "CN = sops-lab:bob:2" in openssl("x509", "-noout", "-subject", stdin=certificate)
 
@@ -344,3 +338,91 @@ def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: Signin
     assert done.failed
     assert "1 of 2 seats are not ready:" in done.stderr
     assert "  bob: the cluster did not take its request for a certificate" in done.stderr
+
+
+# The server that git asks admits one login: the one in the file `admitted`.
+_GIT = """#!/bin/sh
+login=${GIT_CONFIG_VALUE_2#*=?}
+cmp -s "${login%?}" "$(dirname "$0")/admitted" \\
+    || { echo "fatal: Authentication failed for '$3'" >&2; exit 128; }
+"""
+
+
+@pytest.fixture
+def replaced(classroom: Settings, cluster: SigningCluster) -> Settings:
+    """A class in which the access of bob has been replaced, and servers that know of it."""
+    assert replace(classroom, "bob").changed
+    assert issue(classroom, "bob").changed
+    stand_in = Path(classroom.bin_dir) / "git"
+    stand_in.write_text(_GIT)
+    stand_in.chmod(0o755)
+    cluster.tell("bound", "sops-lab:bob:2")
+    admit(classroom, Path(classroom.git_dir) / "credentials" / "bob")
+    return classroom
+
+
+def admit(settings: Settings, folder: Path) -> None:
+    admitted = (folder / "git-credentials").read_bytes()
+    (Path(settings.bin_dir) / "admitted").write_bytes(admitted)
+
+
+def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
+    monkeypatch.setattr(access, "_PROVE", access._PROVE.replace("+ 60))", "+ 1))"))
+    return Applied(access.proven, settings=settings, seats=IDS)
+
+
+def test_what_is_proven_worthless_is_not_kept(
+    replaced: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(Path(replaced.git_dir))
+    done = prove(replaced, monkeypatch)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert not (Path(replaced.class_dir) / "retired" / "bob").exists()
+    assert files(Path(replaced.git_dir)) == before
+    assert not prove(replaced, monkeypatch).changed
+
+
+@pytest.mark.parametrize(
+    ("bound", "password", "sentence"),
+    [
+        ((1, 2), "new", "the old certificate still opens bob-develop"),
+        ((3,), "new", "the new certificate does not open bob-develop: Error from server"),
+        ((2,), "old", "the old password still opens bob/lab"),
+        ((2,), "another", "the new password does not open bob/lab: fatal: Authentication failed"),
+    ],
+)
+def test_what_is_not_proven_is_said_and_kept(
+    replaced: Settings,
+    cluster: SigningCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: tuple[int, ...],
+    password: str,
+    sentence: str,
+) -> None:
+    kept = Path(replaced.class_dir) / "retired" / "bob" / "1"
+    cluster.tell("bound", *(f"sops-lab:bob:{number}" for number in bound))
+    if password != "new":
+        ada = Path(replaced.git_dir) / "credentials" / "ada"
+        admit(replaced, kept if password == "old" else ada)
+    done = prove(replaced, monkeypatch)
+    assert done.failed
+    assert f"bob: after 60 s {sentence}" in done.stderr
+    assert sorted(path.name for path in kept.iterdir()) == ["git-credentials", "kubeconfig"]
+
+
+def test_a_refusal_for_another_reason_is_no_proof(
+    replaced: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.tell("gone")
+    done = prove(replaced, monkeypatch)
+    assert done.failed
+    assert "the old certificate was not refused: connection refused" in done.stderr
+
+
+def test_who_failed_is_not_waited_for(
+    replaced: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.tell("bound")
+    (Path(replaced.class_dir) / "failed" / "bob").write_text("the cluster refused it\n")
+    assert not prove(replaced, monkeypatch).failed
+    assert (Path(replaced.class_dir) / "retired" / "bob" / "1").exists()

@@ -1,0 +1,116 @@
+"""A stand-in for a cluster that signs certificates: a kubectl that keeps requests in files, and a
+CA that the real openssl makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from sopslab.settings import Settings
+
+# What it is told, it finds in files of its folder, a line each: the seats whose requests it
+# `refuses`, `denies`, leaves `unapproved`, or is `silent` about; the users that are `bound` to a
+# role. With `gone` no call is answered, with `keeps` no request goes; `days` says how long a
+# certificate is valid.
+_KUBECTL = """#!/bin/sh
+from=$PWD
+cd "$(dirname "$0")/cluster" || exit 1
+echo "$*" >>calls
+[ ! -e gone ] || { echo 'connection refused' >&2; exit 1; }
+named() { [ -e "$1" ] && grep -qxF "$2" "$1"; }
+case " $* " in
+*" config view "*) cat config.json ;;
+*" create "*)
+    while [ "$1" != --filename ]; do shift; done
+    jq -c '.items[]' "$from/$2" | while read -r item; do
+        name=$(printf '%s' "$item" | jq -r .metadata.name)
+        if named refuses "$(printf '%s' "$item" | jq -r '.metadata.labels["sops-lab/seat"]')"; then
+            echo "Error from server (Forbidden): $name is forbidden" >&2
+            continue
+        fi
+        printf '%s' "$item" >"requests/$name.json"
+        echo "certificatesigningrequest.certificates.k8s.io/$name"
+    done ;;
+*" certificate approve "*)
+    while [ "$1" != approve ]; do shift; done
+    shift
+    for name; do
+        name=${name#*/}
+        seat=$(jq -r '.metadata.labels["sops-lab/seat"]' "requests/$name.json")
+        ! named unapproved "$seat" || { echo "$name: not allowed" >&2; continue; }
+        : >"approved/$name"
+    done ;;
+*" get certificatesigningrequests "*)
+    mark=${*##*sops-lab/request=}
+    for request in requests/*-"${mark%% *}".json; do
+        [ -e "$request" ] || continue
+        name=$(basename "$request" .json)
+        seat=$(jq -r '.metadata.labels["sops-lab/seat"]' "$request")
+        if named denies "$seat"; then
+            jq -c '.status.conditions = [{type: "Denied", message: "by policy"}]' "$request"
+        elif [ -e "approved/$name" ] && ! named silent "$seat"; then
+            jq -r .spec.request "$request" | base64 -d >request.pem
+            openssl x509 -req -in request.pem -CA ca.crt -CAkey ca.key -CAcreateserial \\
+                -days "$(cat days)" -out signed.pem 2>/dev/null
+            jq -c --arg pem "$(base64 -w 0 signed.pem)" '.status.certificate = $pem' "$request"
+        else
+            jq -c '.status = {}' "$request"
+        fi
+    done | jq -s '{items: .}' ;;
+*" get pods "*)
+    user=$(sed -n 's/.*client-certificate-data: //p' "${KUBECONFIG%%:*}" | base64 -d \\
+        | openssl x509 -noout -subject -nameopt RFC2253)
+    user=${user#*CN=}
+    named bound "${user%%,*}" || { echo 'Error from server (Forbidden): no pods' >&2; exit 1; } ;;
+*" delete --raw "*) [ -e keeps ] || rm -f requests/*.json approved/* ;;
+esac
+"""
+
+
+class SigningCluster:
+    """The stand-in, in the bin directory of a lab that has a kubeconfig of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = Path(settings.bin_dir) / "cluster"
+        if self.folder.exists():
+            return
+        for name in ("requests", "approved"):
+            (self.folder / name).mkdir(parents=True)
+        kubectl = Path(settings.bin_dir) / "kubectl"
+        kubectl.write_text(_KUBECTL)
+        kubectl.chmod(0o755)
+        Path(settings.lab_kubeconfig).parent.mkdir(parents=True, exist_ok=True)
+        Path(settings.lab_kubeconfig).write_text("apiVersion: v1\n")
+        self.make_anew("https://127.0.0.1:6443")
+        self.tell("days", "30")
+
+    def make_anew(self, server: str) -> None:
+        """Be another cluster: a new CA at `server`."""
+        subprocess.run(
+            ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-keyout", self.folder / "ca.key",
+             "-out", self.folder / "ca.crt", "-subj", "/CN=kubernetes", "-days", "60"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        ca = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()
+        cluster = {"server": server, "certificate-authority-data": ca}
+        config = {"clusters": [{"name": "kind-lab", "cluster": cluster}], "users": [{"user": {}}]}
+        (self.folder / "config.json").write_text(json.dumps(config))
+
+    def tell(self, how: str, *what: str) -> None:
+        """Write one of the files that say what the cluster does, and for whom."""
+        (self.folder / how).write_text("".join(f"{seat}\n" for seat in what))
+
+    @property
+    def calls(self) -> list[str]:
+        """The command lines of kubectl so far."""
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests that were not deleted."""
+        return [json.loads(path.read_text()) for path in (self.folder / "requests").iterdir()]

@@ -1,0 +1,213 @@
+"""The learners' access as it is found on a host: whole, missing, or stale for a reason that is
+named; with the real openssl."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.facts.access import RetiredAccess, SeatAccess, SeatIssues
+from sopslab.operations import access
+from sopslab.settings import Settings
+from tests.fake import Applied, local_fact
+from tests.signing import SigningCluster
+
+SEATS = ["ada", "bob", "007", "no"]
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings]) -> Settings:
+    return lab()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test keeps what it made, for all others to copy."""
+    return tmp_path_factory.mktemp("kept") / "root"
+
+
+@pytest.fixture
+def cluster(settings: Settings, kept: Path) -> SigningCluster:
+    """A cluster that has signed a certificate for each seat."""
+    if kept.exists():
+        shutil.copytree(kept, settings.root)
+        return SigningCluster(settings)
+    found = SigningCluster(settings)
+    assert Applied(access.issued, settings=settings, seats=SEATS).changed
+    shutil.copytree(settings.root, kept)
+    return found
+
+
+def states(settings: Settings, seats: list[str]) -> dict[str, str]:
+    found = local_fact(SeatAccess, settings=settings, seats=seats)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_without_a_class_everybody_lacks_access(settings: Settings) -> None:
+    assert states(settings, SEATS) == dict.fromkeys(SEATS, "missing")
+    assert states(settings, []) == {}
+
+
+def test_access_that_is_as_it_should_be_is_current(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    assert states(settings, SEATS) == dict.fromkeys(SEATS, "current")
+    assert states(settings, ["ada", "eve"]) == {"ada": "current", "eve": "missing"}
+
+
+def append(path: Path) -> None:
+    path.write_text(path.read_text() + "# mine\n")
+
+
+def truncate(path: Path) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+
+
+def of_bob(path: Path) -> None:
+    shutil.copy(path.parent.parent / "bob" / path.name, path)
+
+
+def elsewhere(path: Path) -> None:
+    path.write_text(path.read_text().replace("127.0.0.1:6443", "127.0.0.1:6444"))
+
+
+def write(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text)
+
+
+def mode(bits: int) -> Callable[[Path], object]:
+    return lambda path: path.chmod(bits)
+
+
+EDITED = "it is not what was written"
+ELSEWHERE = "it leads to another cluster"
+OPEN = "others could read it"
+UNREADABLE = "its certificate cannot be read"
+OTHER_ISSUE = "its certificate is of another issue"
+OTHER_KEY = "its key does not fit its certificate"
+NO_NUMBER = "the number of its issue cannot be read"
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
+    "no-kubeconfig": ("kubeconfig", Path.unlink, None),
+    "empty-kubeconfig": ("kubeconfig", write(""), None),
+    "another-cluster": ("kubeconfig", elsewhere, ELSEWHERE),
+    "edited": ("kubeconfig", append, EDITED),
+    "truncated": ("kubeconfig", truncate, ELSEWHERE),
+    "binary": ("kubeconfig", lambda path: path.write_bytes(b"\0\xff"), EDITED),
+    "another-kubeconfig": ("kubeconfig", of_bob, EDITED),
+    "kubeconfig-644": ("kubeconfig", mode(0o644), OPEN),
+    "key-640": ("client.key", mode(0o640), OPEN),
+    "no-certificate": ("client.crt", Path.unlink, UNREADABLE),
+    "half-a-certificate": ("client.crt", truncate, UNREADABLE),
+    "another-certificate": ("client.crt", of_bob, OTHER_ISSUE),
+    "no-key": ("client.key", Path.unlink, OTHER_KEY),
+    "another-key": ("client.key", of_bob, OTHER_KEY),
+    "next-issue": ("issue", write("2\n"), OTHER_ISSUE),
+    "no-number": ("issue", write("one\n"), NO_NUMBER),
+    "empty-number": ("issue", write(""), NO_NUMBER),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named_and_ascribed_to_nobody_else(
+    damage: str, settings: Settings, cluster: SigningCluster
+) -> None:
+    file, inflict, fault = DAMAGE[damage]
+    inflict(Path(settings.seat_dir("ada")) / file)
+    expected = "missing" if fault is None else f"stale: {fault}"
+    assert states(settings, SEATS) == {**dict.fromkeys(SEATS, "current"), "ada": expected}
+
+
+def test_two_damaged_seats_do_not_make_up_for_each_other(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    # As many certificates and keys as there should be, and each of them at the wrong place.
+    ada, bob = (Path(settings.seat_dir(seat)) for seat in ("ada", "bob"))
+    (ada / "client.key").unlink()
+    (bob / "client.key").write_text((bob / "client.key").read_text() * 2)
+    found = states(settings, SEATS)
+    assert found["ada"].startswith("stale: ")
+    assert found["bob"].startswith("stale: ")
+    assert (found["007"], found["no"]) == ("current", "current")
+
+
+def test_no_number_at_all_is_the_first_issue(settings: Settings, cluster: SigningCluster) -> None:
+    (Path(settings.seat_dir("ada")) / "issue").unlink()
+    assert states(settings, SEATS)["ada"] == "current"
+
+
+def test_a_cluster_made_anew_makes_all_access_stale(
+    settings: Settings, cluster: SigningCluster
+) -> None:
+    cluster.make_anew("https://127.0.0.1:6443")
+    wanted = "stale: it leads to another cluster"
+    assert states(settings, SEATS) == dict.fromkeys(SEATS, wanted)
+
+
+def test_without_a_cluster_all_access_is_stale(settings: Settings, cluster: SigningCluster) -> None:
+    Path(settings.lab_kubeconfig).unlink()
+    wanted = "stale: there is no cluster that it leads to"
+    assert states(settings, SEATS) == dict.fromkeys(SEATS, wanted)
+
+
+@pytest.mark.parametrize(("days", "state"), [("4", "current"), ("2", "stale")])
+def test_a_certificate_that_soon_ends_is_stale(settings: Settings, days: str, state: str) -> None:
+    SigningCluster(settings).tell("days", days)
+    assert Applied(access.issued, settings=settings, seats=["ada"]).changed
+    found = states(settings, ["ada"])["ada"]
+    assert found.partition(": ")[0] == state
+    assert state == "current" or "ends in less than 3 days" in found
+
+
+def test_the_numbers_of_the_issues_are_read(settings: Settings) -> None:
+    assert local_fact(SeatIssues, settings=settings) == {}
+    written = {"ada": "1\n", "bob": "12", "eve": "", "joe": "two\n", "kim": "-3\n", "leo": "07\n"}
+    for seat, number in written.items():
+        folder = Path(settings.seat_dir(seat))
+        folder.mkdir(parents=True)
+        (folder / "issue").write_text(number)
+    Path(settings.seat_dir("new")).mkdir()
+    assert local_fact(SeatIssues, settings=settings) == {
+        "ada": 1, "bob": 12, "eve": 0, "joe": 0, "kim": 0, "leo": 0,
+    }  # fmt: skip
+
+
+def test_what_was_replaced_and_not_proven_is_found(settings: Settings) -> None:
+    assert local_fact(RetiredAccess, settings=settings, seats=["ada", "bob"]) == []
+    (Path(settings.class_dir) / "retired" / "bob" / "1").mkdir(parents=True)
+    assert local_fact(RetiredAccess, settings=settings, seats=["ada", "bob"]) == ["bob"]
+
+
+SOON = "soon 20261127120000"
+GOOD = "certificate ada 2 20261224120000 fits O=sops-lab:learners, CN=sops-lab:ada:2"
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        (["missing ada"], "missing"),
+        ([SOON, GOOD, "kubeconfig ada same"], "current"),
+        ([SOON, GOOD.replace("O=", "O = "), "kubeconfig ada same"], "of another issue"),
+        ([SOON, GOOD.replace("learners", "masters"), "kubeconfig ada same"], "of another issue"),
+        ([SOON, GOOD.replace("ada:2", "ada:1"), "kubeconfig ada same"], "of another issue"),
+        ([SOON, f"{GOOD}, OU=x", "kubeconfig ada same"], "of another issue"),
+        ([SOON, GOOD.replace("1224", "1127"), "kubeconfig ada same"], "less than 3 days"),
+        ([SOON, GOOD.replace("fits", "differs"), "kubeconfig ada same"], "key does not fit"),
+        ([SOON, GOOD, "kubeconfig ada differs"], "not what was written"),
+        ([SOON, GOOD, "kubeconfig ada elsewhere"], "another cluster"),
+        ([SOON, GOOD, "kubeconfig ada nowhere"], "no cluster"),
+        ([SOON, "open ada", GOOD, "kubeconfig ada same"], "others could read it"),
+        # Neither openssl nor jq is there.
+        ([SOON, "certificate ada 1 - differs "], "certificate cannot be read"),
+        ([SOON, GOOD], "not what was written"),
+    ],
+)
+def test_what_the_script_says_becomes_a_state(lines: list[str], state: str) -> None:
+    found = SeatAccess().process(lines)
+    assert list(found) == ["ada"]
+    assert state in found["ada"]
+    assert found["ada"] in {"missing", "current"} or found["ada"].startswith("stale: ")
