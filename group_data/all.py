@@ -32,10 +32,12 @@ cluster_provider = "kind"
 kubeconfig = None
 context = None
 
-# The port of the API server on loopback; None lets kind choose a free one.
+# The port of the API server, on loopback or at `git_bind`; None lets kind choose a free one.
 api_port = None
 
-# The embedded Git server: where it listens on this machine.
+# The embedded Git server: where it listens on this machine. At an address that is not loopback's,
+# learners connect over the network: Git is https with the lab's own certificate authority then, and
+# the API server is published at this address, too.
 git_bind = "127.0.0.1"
 git_port = 8418
 

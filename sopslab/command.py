@@ -16,6 +16,13 @@ from sopslab.settings import Settings
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
+# Loopback is past every proxy by itself, and another address of this machine has to be.
+_PAST_PROXIES = """
+NO_PROXY=${NO_PROXY:-${no_proxy:-}},$LAB_ADDRESS
+no_proxy=$NO_PROXY
+export NO_PROXY no_proxy
+"""
+
 
 def script(
     text: str,
@@ -51,9 +58,12 @@ def lab_script(
     """Return a script that sees the lab's tools, kubeconfig and context, and none of the user's.
 
     The tools are found first in `$PATH`; `$KUBECONFIG` is the lab's own, and every call of
-    kubectl or flux names `--context "$LAB_CONTEXT"`.
+    kubectl or flux names `--context "$LAB_CONTEXT"`. Where the embedded Git server has TLS, git
+    trusts its authority and no other.
     """
     prelude = 'PATH="$1:$PATH"; shift\n'
+    if settings.networked:
+        prelude += _PAST_PROXIES
     environment = {
         "KUBECONFIG": settings.lab_kubeconfig,
         "LAB_CONTEXT": settings.lab_context,
@@ -64,6 +74,9 @@ def lab_script(
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
     }
+    if settings.git_authority is not None:
+        environment["GIT_SSL_CAINFO"] = settings.git_authority
+        environment["LAB_ADDRESS"] = settings.git_bind
     return script(
         prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
     )

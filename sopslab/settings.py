@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from sopslab.errors import InputError
-from sopslab.naming import check_label, git_server_name
+from sopslab.naming import check_label, check_seat, git_server_name
 
 # The port of the embedded Git server inside its container.
 GIT_SERVER_PORT = 8080
@@ -96,9 +96,12 @@ def _registry(value: str) -> str:
 
 def _address(value: str) -> str:
     try:
-        ipaddress.IPv4Address(value)
+        address = ipaddress.IPv4Address(value)
     except ValueError:
         raise ValueError("an IPv4 address such as 127.0.0.1 is needed") from None
+    # A certificate has to say what they connect to, and their kubeconfigs, too.
+    if address.is_unspecified:
+        raise ValueError("name the address that the learners connect to")
     return value
 
 
@@ -138,6 +141,7 @@ class Learner(_Part):
 class Seat(Learner):
     """A learner of a class, as the roster has them."""
 
+    id: Annotated[Text, AfterValidator(check_seat)]
     group: Line | None = None
 
 
@@ -190,12 +194,25 @@ class Settings(_Part):
             problems.append(
                 "a class has its repositories on the embedded Git server: leave git_url out"
             )
+        if self.seats and self.cluster_provider == "existing":
+            problems.append(
+                "a class needs cluster_provider `kind`: only there the lab knows that network"
+                " policies are enforced"
+            )
         ids = [seat.id for seat in self.seats]
         if self.learner.id in ids:
             problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
         problems += [
             f"the seat {seat} is there twice" for seat in sorted(set(ids)) if ids.count(seat) > 1
         ]
+        if self.networked and self.git_cluster_url:
+            url = urlsplit(self.git_cluster_url)
+            named = [name for _, name in self.git_server_names]
+            if url.scheme != "https" or url.hostname not in named:
+                problems.append(
+                    f"at git_bind {self.git_bind} the Git server has a certificate for"
+                    f" {', '.join(named)}: git_cluster_url has to be https:// and one of these"
+                )
         if self.git_url is None and self.api_port == self.git_port:
             problems.append(f"api_port and git_port are both {self.git_port}")
         if problems:
@@ -257,6 +274,37 @@ class Settings(_Part):
         return f"{self.lab_dir}/git"
 
     @property
+    def networked(self) -> bool:
+        """Whether learners connect over the network, to the embedded Git server at an address that
+        is not loopback's: everything is TLS then."""
+        return self.git_url is None and not ipaddress.IPv4Address(self.git_bind).is_loopback
+
+    @property
+    def api_address(self) -> str:
+        """Where the API server of a cluster of ours is published: learners reach it like Git."""
+        return self.git_bind if self.networked else "127.0.0.1"
+
+    @property
+    def tls_dir(self) -> str:
+        """Where the certificate authority of a lab that is networked lies."""
+        return f"{self.lab_dir}/tls"
+
+    @property
+    def git_authority(self) -> str | None:
+        """The certificate that clients of the embedded Git server trust, where it has TLS."""
+        return f"{self.tls_dir}/ca.crt" if self.networked else None
+
+    @property
+    def git_server_names(self) -> tuple[tuple[str, str], ...]:
+        """What the certificate of the embedded Git server is for, each after its kind."""
+        return (
+            ("IP", self.git_bind),
+            ("IP", "127.0.0.1"),
+            ("DNS", "localhost"),
+            ("DNS", git_server_name(self.lab)),
+        )
+
+    @property
     def platform_dir(self) -> str:
         """The working copy of the platform repository."""
         return f"{self.lab_dir}/platform"
@@ -269,14 +317,19 @@ class Settings(_Part):
     @property
     def git_base_url(self) -> str:
         """Where this machine reaches the repositories."""
-        return self.git_url or f"http://{self.git_bind}:{self.git_port}"
+        return self.git_url or f"{self._scheme}://{self.git_bind}:{self.git_port}"
 
     @property
     def git_base_cluster_url(self) -> str:
         """Where the cluster reaches them: the embedded server by its container's name."""
         if self.git_url:
             return self.git_cluster_url or self.git_url
-        return self.git_cluster_url or f"http://{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
+        server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
+        return self.git_cluster_url or f"{self._scheme}://{server}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.networked else "http"
 
     @property
     def learner_repository(self) -> str:

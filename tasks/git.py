@@ -9,7 +9,7 @@ from sopslab.catalog import load_catalog
 from sopslab.environment import at_seat
 from sopslab.layout import FLUX_NAMESPACE, PROJECT, RECEIVER, RECEIVER_PORT, TEMPLATES
 from sopslab.naming import node_name
-from sopslab.operations import git
+from sopslab.operations import git, tls
 from sopslab.operations.tree import tree
 from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, GIT_SERVER_PORT, INSTRUCTOR, Settings
@@ -41,6 +41,9 @@ def provide_git(settings: Settings) -> None:
             *(at_seat(seat).repository for seat in seats),
         ),
     )
+    if settings.networked:
+        tls.authority(name="Make a certificate authority", settings=settings)
+        tls.certificate(name="Certify the Git server", settings=settings)
     configuration = server_configuration(settings)
     tree(
         name="Write the server's configuration",
@@ -66,6 +69,7 @@ def server_configuration(settings: Settings) -> Tree:
         TEMPLATES / "git",
         {
             "port": GIT_SERVER_PORT,
+            "tls": settings.networked,
             "instructor": INSTRUCTOR,
             "flux": FLUX,
             "learner": settings.learner.id,

@@ -11,7 +11,15 @@ from sopslab.environment import solo
 from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container, DockerEngine, Network
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
-from sopslab.facts.git import BareRepositories, CommitNote, GitUsers, RemoteHead, WorkingCopy
+from sopslab.facts.git import (
+    BareRepositories,
+    CommitNote,
+    GitUsers,
+    MovedLogins,
+    RemoteHead,
+    WorkingCopy,
+    WorkingCopyOrigin,
+)
 from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine
 from sopslab.facts.kind import KindCluster
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
@@ -165,6 +173,7 @@ class Facts:
         self.cluster = fact_text(KindCluster, settings=s)
         self.patches = fact_text(TreeDigest, path=s.kubeadm_patches)
         self.users = fact_text(GitUsers, settings=s)
+        self.moved = fact_text(MovedLogins, settings=s)
         self.repositories = fact_text(
             BareRepositories, settings=s, repositories=["platform", s.learner_repository]
         )
@@ -181,6 +190,7 @@ class Facts:
         self.decryption = fact_text(DecryptionKey, settings=s)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
         self.work = fact_text(WorkingCopy, path=s.work_dir)
+        self.origin = fact_text(WorkingCopyOrigin, path=s.work_dir)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
         pinned = load_catalog(s.catalog).version("openapi", "modules")
@@ -206,6 +216,7 @@ def complete(settings: Settings) -> Answers:
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
     key = "recorded age1{0}\nrecipient age1{0}"
+    base = settings.git_base_url
     answers |= {
         facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
         facts.engine: "answers 28.5.1 runc",
@@ -215,6 +226,7 @@ def complete(settings: Settings) -> Answers:
         facts.cluster: nodes(settings),
         facts.patches: digest(render_tree(TEMPLATES / "kubeadm", {})),
         facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
+        facts.moved: "",
         facts.repositories: f"platform\n{settings.learner_repository}",
         facts.configuration: digest(server_configuration(settings)),
         facts.policy: digest(policy_package()),
@@ -234,6 +246,7 @@ def complete(settings: Settings) -> Answers:
         facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
         facts.head: "0123456789abcdef0123456789abcdef01234567",
         facts.work: "looked",
+        facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
         facts.note: digest(platform_files(settings)),
         facts.manifests: "5" * 64,
         facts.api: "there",

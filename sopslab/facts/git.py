@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
@@ -44,6 +46,35 @@ class GitUsers(FactBase[list[str]]):
             done
             """,
             settings.git_dir,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return output
+
+
+class MovedLogins(FactBase[list[str]]):
+    """
+    Returns the users whose stored login is for another address than the embedded Git server has
+    now: git would not use it.
+    """
+
+    default = list
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script(
+            """
+            cd "$1/credentials" 2>/dev/null || exit 0
+            # Where git has used a login, it has stored it again in its own way.
+            stored=${3%:*}%3a${3##*:}
+            for user in *; do
+                { IFS= read -r login <"$user/git-credentials"; } 2>/dev/null || continue
+                case $login in "$2://"*"@$3" | "$2://"*"@$stored") ;; *) echo "$user" ;; esac
+            done
+            """,
+            settings.git_dir,
+            *settings.git_base_url.split("://", 1),
         )
 
     @override
@@ -153,6 +184,37 @@ class CommitNote(FactBase[str | None]):
     @override
     def process(self, output: list[str]) -> str | None:
         return next((line.strip() for line in output if line.strip()), None)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a working copy came from, and whom it trusts there; "" for what it does not say."""
+
+    url: str
+    authority: str
+
+
+class WorkingCopyOrigin(FactBase[Origin | None]):
+    """
+    Returns the `Origin` of a learner's working copy, or None if there is no copy.
+    """
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return script(
+            """
+            [ -d "$1/.git" ] || exit 0
+            for key in remote.origin.url http.sslCAInfo; do
+                echo "$key $(git -C "$1" config --local --get "$key" 2>/dev/null || true)"
+            done
+            """,
+            path,
+        )
+
+    @override
+    def process(self, output: list[str]) -> Origin | None:
+        values = dict(line.split(" ", 1) for line in output if " " in line)
+        return Origin(values.get("remote.origin.url", ""), values.get("http.sslCAInfo", ""))
 
 
 class WorkingCopy(FactBase[list[str]]):

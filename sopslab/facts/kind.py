@@ -38,13 +38,15 @@ class ClusterState:
     `owner` is `nobody` (there is none), `lab`, or `foreign` (a node is not on this lab's network,
     which exists before any node of ours). `complete` tells whether `kind create` finished and left
     its mark for this very node. `status` is Docker's word for the node container. `stray` says what
-    is wrong with the lab's kubeconfig, empty if it leads to the node.
+    is wrong with the lab's kubeconfig, empty if it leads to the node. `address` is where the node's
+    API server is published.
     """
 
     owner: Literal["nobody", "lab", "foreign"]
     status: str = ""
     complete: bool = False
     stray: str = ""
+    address: str = ""
 
 
 class KindCluster(FactBase[ClusterState]):
@@ -77,13 +79,17 @@ class KindCluster(FactBase[ClusterState]):
             status=nodes[0]["status"],
             complete=[node["id"] for node in nodes] == [recorded],
             stray=_stray(nodes[0], [line["server"] for line in lines if "server" in line]),
+            address=next((port["HostIp"] for port in _published(nodes[0])), ""),
         )
+
+
+def _published(node: dict[str, Any]) -> list[dict[str, str]]:
+    return (node.get("ports") or {}).get("6443/tcp") or []
 
 
 def _stray(node: dict[str, Any], servers: list[str]) -> str:
     """Return what is wrong with a kubeconfig that names `servers`, given its node."""
-    published = (node.get("ports") or {}).get("6443/tcp") or []
-    wanted = [f"https://{port['HostIp']}:{port['HostPort']}" for port in published]
+    wanted = [f"https://{port['HostIp']}:{port['HostPort']}" for port in _published(node)]
     if not wanted or servers == wanted:
         return ""
     return "led elsewhere" if servers else "was missing"

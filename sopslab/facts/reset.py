@@ -225,20 +225,22 @@ kinds() {
     kube api-resources --namespaced --verbs list,delete --output name 2>/dev/null \\
         | grep -vxE 'events([.]events[.]k8s[.]io)?' | paste -sd , -
 }
+# Of the kinds $1, and namespaces.
 objects() {
-    # Of one among many, only its own namespaces are asked about.
+    # Of one among many, only what is in its own namespace is asked for.
     if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
-        printf '%s' "$subjects" | jq -r '.[] | .namespace, .system' | while read -r namespace; do
-            kube get "$kinds" --namespace "$namespace" --output json 2>/dev/null || true
-        done
-        kube get namespaces --output json
-        kube get kustomizations.kustomize.toolkit.fluxcd.io --namespace flux-system --output json
+        kube get namespaces,kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
+            --output json 2>/dev/null || true
+        kube get gitrepositories.source.toolkit.fluxcd.io --output json 2>/dev/null \\
+            --namespace "$(printf '%s' "$subjects" | jq --raw-output '.[0].system')" || true
+        kube get "$1" --output json 2>/dev/null \\
+            --namespace "$(printf '%s' "$subjects" | jq --raw-output '.[0].namespace')" || true
     else
-        kube get "namespaces,$kinds" --all-namespaces --output json 2>/dev/null || true
+        kube get "namespaces,$1" --all-namespaces --output json 2>/dev/null || true
     fi
 }
 findings() {
-    objects | jq --null-input --raw-output --argjson subjects "$subjects" '
+    objects "$1" | jq --null-input --raw-output --argjson subjects "$subjects" '
         def group: .apiVersion | if contains("/") then split("/")[0] else "" end;
         # As Flux writes it into its inventories.
         def key: [.metadata.namespace, (.metadata.name | gsub(":"; "__")), group, .kind]
@@ -248,9 +250,8 @@ findings() {
             | any(startswith("kustomize.toolkit.fluxcd.io/"));
         def finding($subject; $kind; $what): "\\($subject.id)\\t\\($kind)\\t\\($what)";
         def named: "\\(.kind)/\\(.metadata.name)";
-        [inputs.items[]? | del(.data, .stringData)] as $all
-        | ($all | map({(key): .}) | add // {}) as $live
-        | ($all | group_by(.metadata.namespace)
+        ([inputs.items[]? | del(.data, .stringData) | {(key): .}] | add // {}) as $live
+        | ([$live[]] | group_by(.metadata.namespace)
             | map({(.[0].metadata.namespace // ""): .}) | add // {}) as $in
         | ($in[""] // [] | map({(.metadata.name): .}) | add // {}) as $namespaces
         | $subjects[] as $s
@@ -350,8 +351,7 @@ class EnvironmentStates(FactBase[dict[str, EnvironmentState]]):
             ENVIRONMENTS
             + """
             [ -s "$KUBECONFIG" ] && answers || exit 0
-            kinds=$(kinds)
-            findings
+            findings "$(kinds)"
             """,
             subjects(environments),
         )

@@ -111,11 +111,12 @@ class SeatsWithKeys(FactBase[list[str]]):
         return output
 
 
-# What every seat's system namespace is given directly: key material, a password, a token. One
-# object a line; values stay in pipes. A seat whose files are not all there is left out.
+# What every seat's system namespace is given directly: key material, a password, a token, and whom
+# Flux trusts where the Git server has TLS. One object a line; values stay in pipes. A seat whose
+# files are not all there is left out.
 SEAT_SECRETS = """
-keys=$1 git=$2 class=$3
-shift 3
+keys=$1 git=$2 class=$3 authority=$4
+shift 4
 manifest() {
     for seat; do
         shift
@@ -125,14 +126,16 @@ manifest() {
     jq --null-input --compact-output "$@" \\
         --rawfile /username "$git/credentials/flux/username" \\
         --rawfile /password "$git/credentials/flux/password" \\
-        --rawfile /token "$git/receiver/token" '
+        --rawfile /token "$git/receiver/token" \\
+        ${authority:+--rawfile /authority "$authority"} '
         $ARGS.named as $files
         | $files | keys_unsorted[] | select(startswith("/") | not) as $seat
         | "lab-\\($seat)-sys" as $namespace
         | {apiVersion: "v1", kind: "Namespace",
            metadata: {name: $namespace, labels: {"sops-lab/seat": $seat}}},
           ({"sops-age": {"age.agekey": $files[$seat]},
-            "git-credentials": {username: $files["/username"], password: $files["/password"]},
+            "git-credentials": ({username: $files["/username"], password: $files["/password"]}
+                + if $files["/authority"] then {"ca.crt": $files["/authority"]} else {} end),
             "receiver-token": {token: $files["/token"]}}
            | to_entries[]
            | {apiVersion: "v1", kind: "Secret", type: "Opaque",
@@ -145,7 +148,8 @@ manifest() {
 
 def seat_secrets_arguments(settings: Settings, seats: list[str]) -> tuple[str, ...]:
     """Return the arguments of `SEAT_SECRETS`, in its order."""
-    return (settings.keys_dir, settings.git_dir, settings.class_dir, *seats)
+    authority = settings.git_authority or ""
+    return (settings.keys_dir, settings.git_dir, settings.class_dir, authority, *seats)
 
 
 class SecretsDrift(FactBase[dict[str, str]]):
@@ -227,8 +231,9 @@ canaries() {
             | (if .metadata.namespace == "flux-system" then "tenant" else "flux" end) as $kind
             | "\\($kind) \\(.metadata.labels["sops-lab/seat"]) \\(
                 $status.lastAppliedRevision // "-") \\(
-                if .spec.suspend then "False it is suspended" else "\\($ready.status // "Unknown") \\(
-                $ready.message // "nothing was reported yet" | gsub("\\\\s+"; " "))" end)"'
+                if .spec.suspend then "False it is suspended"
+                else "\\($ready.status // "Unknown") \\($ready.message // "nothing was reported yet"
+                    | gsub("\\\\s+"; " "))" end)"'
         printf '%s\\n' "$known" | sed 's/^/want /'
     } | awk '
         $1 == "live" { live[$2] = $3 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +24,16 @@ from sopslab.facts.git import (
     AccountMatches,
     BareRepositories,
     GitUsers,
+    MovedLogins,
+    Origin,
     RemoteHead,
     WorkingCopy,
+    WorkingCopyOrigin,
     credentials_file,
 )
 from sopslab.facts.host import Machine
 from sopslab.facts.seats import BegunSeats
+from sopslab.facts.tls import Tls
 from sopslab.journal import note
 from sopslab.layout import CANARY_PATH
 from sopslab.naming import git_server_name, network_name
@@ -63,7 +68,7 @@ fi
 """
 
 _SERVE = """
-name=$1 network=$2 image=$3 data=$4 publish=$5 label=$6
+name=$1 network=$2 image=$3 data=$4 publish=$5 label=$6 authority=${7:-}
 docker rm -fv "$name" >/dev/null 2>&1 || true
 docker run --detach --name "$name" --network "$network" --restart unless-stopped \\
     --label "$label" --publish "$publish" --user "$(id -u):$(id -g)" \\
@@ -71,7 +76,8 @@ docker run --detach --name "$name" --network "$network" --restart unless-stopped
     --memory 512m --pids-limit 256 --log-opt max-size=1m --volume "$data:/srv/git" \\
     --entrypoint /usr/sbin/lighttpd "$image" -D -f /srv/git/etc/lighttpd.conf >/dev/null
 deadline=$(($(date +%s) + 20))
-until curl --silent --noproxy '*' --output /dev/null "http://${publish%:*}/"; do
+until curl --silent --noproxy '*' ${authority:+--cacert "$authority"} --output /dev/null \\
+        "http${authority:+s}://${publish%:*}/"; do
     if [ "$(date +%s)" -ge "$deadline" ]; then
         docker logs --tail 5 "$name" >&2
         echo "the Git server did not answer at ${publish%:*} within 20 s" >&2
@@ -148,7 +154,7 @@ printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
 """
 
 _CLONE = """
-url=$1 work=$2 name=$3 email=$4
+url=$1 work=$2 name=$3 email=$4 authority=${6:-}
 git_login "$5"
 umask 022
 if [ ! -d "$work/.git" ]; then
@@ -159,6 +165,7 @@ if [ ! -d "$work/.git" ]; then
     git -C "$new" config user.email "$email"
     git -C "$new" config credential.helper "store --file='$5'"
     git -C "$new" config http.proxy ''
+    [ -z "$authority" ] || git -C "$new" config http.sslCAInfo "$authority"
     chmod 755 "$new"
     mv -T "$new" "$work"
 fi
@@ -168,6 +175,27 @@ chmod 755 "$work/.git/hooks/pre-commit.new"
 mv "$work/.git/hooks/pre-commit.new" "$work/.git/hooks/pre-commit"
 """
 
+# Passwords stay: only the address in front of and behind them is another one.
+_MOVE_LOGINS = """
+umask 077
+cd "$1/credentials"
+scheme=$2 server=$3
+shift 3
+for user; do
+    file=$user/git-credentials
+    sed "1s,^[a-z]*://\\(.*\\)@[^@]*\\$,$scheme://\\1@$server," "$file" >".new.$user"
+    mv ".new.$user" "$file"
+done
+"""
+
+_MOVE_COPY = """
+git -C "$1" config remote.origin.url "$2.git"
+if [ -n "$3" ]; then
+    git -C "$1" config http.sslCAInfo "$3"
+else
+    git -C "$1" config --unset-all http.sslCAInfo || true
+fi
+"""
 
 # The password is 256 random bits, which no cost would protect better; the server checks it at every
 # request, a hundred clones of a class included.
@@ -192,8 +220,15 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
     """
     known = host.get_fact(GitUsers, settings=settings)
     missing = [user for user in users if user not in known]
-    if not missing:
+    moved = [user for user in host.get_fact(MovedLogins, settings=settings) if user in known]
+    if not missing and not moved:
         host.noop("every user has a password")
+        return
+    if moved:
+        note(f"the Git server is at {settings.git_base_url} now")
+        address = settings.git_base_url.split("://", 1)
+        yield script(_MOVE_LOGINS, settings.git_dir, *address, *moved)
+    if not missing:
         return
     note(f"passwords for {', '.join(missing)}")
     accounts = [_account(settings, user, user, secrets.token_urlsafe(32)) for user in missing]
@@ -265,6 +300,9 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     publish = f"{settings.git_bind}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
     wanted = [image, publish, files, machine.uid, settings.git_dir]
+    if settings.networked:
+        # It reads its certificate when it starts.
+        wanted.append(host.get_fact(Tls, settings=settings).certificate)
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     found = host.get_fact(Container, target=container)
     if found and network_name(settings.lab) not in found["NetworkSettings"]["Networks"]:
@@ -286,7 +324,12 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
         settings.git_dir,
         publish,
         f"{CONFIG_LABEL}={mark}",
+        *_authority(settings),
     )
+
+
+def _authority(settings: Settings) -> list[str]:
+    return [] if settings.git_authority is None else [settings.git_authority]
 
 
 @operation()
@@ -371,17 +414,35 @@ def working_copy(settings: Settings, repository: str, hook: str) -> Commands:
     + hook: the text of the pre-commit hook
     """
     missing = host.get_fact(WorkingCopy, path=settings.work_dir)
-    if not missing:
+    origin = host.get_fact(WorkingCopyOrigin, path=settings.work_dir)
+    url = f"{settings.git_base_url}/{repository}"
+    moved = origin is not None and _moved(settings, origin, repository)
+    if not missing and not moved:
         host.noop(f"{settings.work_dir} is complete")
+        return
+    if moved:
+        note(f"its origin is {url}.git now")
+        yield script(_MOVE_COPY, settings.work_dir, url, settings.git_authority or "")
+    if not missing:
         return
     note(f"missing: {', '.join(missing)}")
     yield lab_script(
         settings,
         GIT_LOGIN + _CLONE,
-        f"{settings.git_base_url}/{repository}",
+        url,
         settings.work_dir,
         settings.learner.name,
         settings.learner.email,
         credentials_file(settings, settings.learner.id),
+        *_authority(settings),
         stdin=hook,
     )
+
+
+def _moved(settings: Settings, origin: Origin, repository: str) -> bool:
+    # An origin that is not an address of ours is one that the learner chose.
+    ours = rf"https?://[0-9.]+:[0-9]+/{re.escape(repository)}\.git"
+    if settings.git_url is not None or not re.fullmatch(ours, origin.url):
+        return False
+    wanted = Origin(f"{settings.git_base_url}/{repository}.git", settings.git_authority or "")
+    return origin != wanted

@@ -105,6 +105,13 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     if state.owner == "foreign":
         yield _refusal(settings)
         return
+    if state.complete and state.address not in {"", settings.api_address}:
+        yield refusal(
+            f"the API server of the cluster {settings.lab} is published at {state.address}, and"
+            f" learners would connect to {settings.api_address}: `sopslab down` removes the cluster"
+            " and keeps all keys and Git data, then `sopslab up` makes it anew"
+        )
+        return
     if state.complete:
         host.noop(f"the kind cluster {settings.lab} is there")
         return
@@ -144,6 +151,7 @@ def _refusal(settings: Settings) -> StringCommand:
 def _create(settings: Settings, image: str, template: str, text: str) -> StringCommand:
     machine = host.get_fact(Machine, root=settings.root, commands=[])
     variables = {
+        "api_address": settings.api_address,
         "api_port": settings.api_port,
         "cgroup": machine.cgroup,
         "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),

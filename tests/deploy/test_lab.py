@@ -107,6 +107,32 @@ def test_no_step_on_a_bare_machine_refuses(lab_data: Data) -> None:
     assert [command for command in run.commands if ">&2; exit 1' sops-lab" in command] == []
 
 
+def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
+    data = lab_data(git_bind="192.0.2.10")
+    settings = load_settings(data)
+    run = Run(DEPLOY, data, bare(settings))
+    order = [name.split(" | ")[1] for name in run.changed]
+    awaited = [
+        *("Make passwords", "Make a certificate authority", "Certify the Git server"),
+        *("Write the server's configuration", "Serve at https://192.0.2.10:8418"),
+    ]
+    assert [name for name in order if name in awaited] == awaited
+    (login,) = [one for one in run.commands if "--from-file=username=" in one]
+    assert f"--from-file=ca.crt={settings.git_authority}" in login
+    configuration = server_configuration(settings)["lighttpd.conf"].content.decode()
+    assert 'ssl.engine = "enable"' in configuration
+    assert "PRIVATE KEY" not in "".join(run.commands)
+
+
+def test_on_loopback_nothing_is_certified(lab_data: Data) -> None:
+    data = lab_data()
+    settings = load_settings(data)
+    run = Run(DEPLOY, data, bare(settings))
+    assert not [name for name in run.changed + run.unchanged if "certif" in name.casefold()]
+    assert not [command for command in run.commands if settings.tls_dir in command]
+    assert "ssl." not in server_configuration(settings)["lighttpd.conf"].content.decode()
+
+
 def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data) -> None:
     settings, answers = finished
     run = Run(DEPLOY, lab_data(), answers)

@@ -135,6 +135,32 @@ def test_an_argument_of_a_lab_script_arrives_literally(
     assert (done.returncode, done.stdout) == (0, f"{value}|1")
 
 
+def test_loopback_needs_no_authority_and_no_exception(lab: Callable[..., Settings]) -> None:
+    text = str(lab_script(lab(), "true"))
+    assert "GIT_SSL_CAINFO" not in text
+    assert "NO_PROXY" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"), [(None, ",192.0.2.10"), ("a.example", "a.example,192.0.2.10")]
+)
+def test_over_the_network_git_trusts_the_labs_authority_past_every_proxy(
+    given: str | None,
+    seen: str,
+    lab: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "GIT_SSL_CAINFO"):
+        monkeypatch.delenv(name, raising=False)
+    if given is not None:
+        monkeypatch.setenv("no_proxy", given)
+    settings = lab(git_bind="192.0.2.10")
+    shown = 'sh -c \'printf "%s|%s|%s" "$NO_PROXY" "$no_proxy" "$GIT_SSL_CAINFO"\''
+    done = run(lab_script(settings, shown), tmp_path)
+    assert done.stdout == f"{seen}|{seen}|{settings.tls_dir}/ca.crt"
+
+
 def test_the_parts_of_a_command_can_be_told_apart() -> None:
     command = script('echo "$1"', "a b", environment={"X": "y"})
     assert (text_of(command), arguments_of(command)) == ('echo "$1"', ["a b"])

@@ -12,11 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.git import AccountMatches, BareRepositories, CommitNote, GitUsers, WorkingCopy
+from sopslab.facts.git import (
+    AccountMatches,
+    BareRepositories,
+    CommitNote,
+    GitUsers,
+    MovedLogins,
+    Origin,
+    WorkingCopy,
+    WorkingCopyOrigin,
+)
 from sopslab.facts.host import IsRoot, Listeners, Machine, RecordedValue
 from sopslab.facts.lab import LabData
+from sopslab.operations import git as operations_git
 from sopslab.settings import Settings
-from tests.fake import local_fact
+from tests.fake import Applied, local_fact
 
 GIT = {
     "GIT_AUTHOR_NAME": "a",
@@ -204,3 +214,64 @@ def test_what_a_working_copy_lacks_is_told(tmp_path: Path) -> None:
     assert local_fact(WorkingCopy, path=str(work)) == ["hooks"]
     hook.chmod(0o755)
     assert local_fact(WorkingCopy, path=str(work)) == []
+
+
+@pytest.mark.parametrize(
+    ("login", "moved"),
+    [
+        ("http://ada:p%40ss@127.0.0.1:8418", False),
+        ("http://ada:p%40ss@127.0.0.1%3a8418", False),
+        ("http://ada:p%40ss@127.0.0.1:84180", True),
+        ("https://ada:p%40ss@127.0.0.1:8418", True),
+        ("http://ada:p%40ss@192.0.2.10:8418", True),
+        ("", True),
+    ],
+)
+def test_a_login_for_another_address_has_moved(login: str, moved: bool, accounts: Settings) -> None:
+    """The second one is what git makes of the first one when it has used it."""
+    file = Path(accounts.git_dir) / "credentials" / "ada" / "git-credentials"
+    file.write_text(f"{login}\n")
+    assert local_fact(MovedLogins, settings=accounts) == (["ada"] if moved else [])
+
+
+def test_a_login_that_has_moved_keeps_its_password(
+    accounts: Settings, lab: Callable[..., Settings]
+) -> None:
+    folder = Path(accounts.git_dir) / "credentials" / "ada"
+    file = folder / "git-credentials"
+    file.write_text("http://ada:p%40s,s@127.0.0.1%3a8418\n")
+    networked = lab(git_bind="192.0.2.10")
+    assert Applied(operations_git.users, settings=networked, users=["ada"]).changed
+    assert file.read_text() == "https://ada:p%40s,s@192.0.2.10:8418\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (folder / "password").read_text() == "it's $ecret\\n"
+    assert not Applied(operations_git.users, settings=networked, users=["ada"]).changed
+
+
+def test_where_a_working_copy_came_from_is_told(copy: Path, tmp_path: Path) -> None:
+    assert local_fact(WorkingCopyOrigin, path=str(tmp_path / "absent")) is None
+    origin = git(copy, "config", "remote.origin.url")
+    assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "")
+    git(copy, "config", "http.sslCAInfo", "/lab eins/ca.crt")
+    assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "/lab eins/ca.crt")
+
+
+def test_a_working_copy_follows_the_server_to_the_network_and_back(
+    copy: Path, lab: Callable[..., Settings]
+) -> None:
+    networked, loopback = lab(git_bind="192.0.2.10"), lab()
+    work = Path(networked.work_dir)
+    work.parent.mkdir(parents=True)
+    copy.rename(work)
+    hook = work / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    git(work, "config", "remote.origin.url", "http://127.0.0.1:8418/learner/lab.git")
+    for settings, authority in ((networked, networked.git_authority), (loopback, "")):
+        arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
+        assert Applied(operations_git.working_copy, **arguments).changed
+        url = f"{settings.git_base_url}/learner/lab.git"
+        found = local_fact(WorkingCopyOrigin, path=str(work))
+        assert found == Origin(url, str(authority))
+        assert not Applied(operations_git.working_copy, **arguments).changed

@@ -81,10 +81,11 @@ def fill(text: str, settings: Settings) -> str:
     files = tree({"flux/a.yaml": "a: 1"})
     wanted = [
         "sops-lab/git:1",
-        "127.0.0.1:8418:8080",
+        f"{settings.git_bind}:8418:8080",
         {"lighttpd.conf": hashlib.sha256(b"x").hexdigest()},
         MACHINE["uid"],
         settings.git_dir,
+        *(["AA:BB"] if settings.networked else []),
     ]
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     values = {"ROOT": settings.root, "TEMPLATES": str(TEMPLATES), "MARK": mark}

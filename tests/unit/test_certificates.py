@@ -1,0 +1,289 @@
+"""The certificate authority and the Git server's certificate, with the real openssl: made once,
+renewed in time, refused where they are damaged, and worth nothing for anybody else's name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sopslab.cards.card import fingerprint
+from sopslab.facts.tls import SOON, Tls, TlsState, server_file
+from sopslab.operations import tls
+from sopslab.settings import Settings
+from tests.fake import Applied, local_fact
+
+ADDRESS = "192.0.2.10"
+BACKUP = "Restore it from your backup"
+
+
+def openssl(*arguments: str | Path, check: bool = True, stdin: str = "") -> str:
+    done = subprocess.run(
+        ["openssl", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=check,
+        env={**os.environ, "OPENSSL_CONF": "/dev/null"},
+    )
+    return done.stdout + done.stderr
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings]) -> Settings:
+    """A lab whose learners connect over the network, without any certificate yet."""
+    return lab(git_bind=ADDRESS)
+
+
+@pytest.fixture
+def made(settings: Settings) -> Settings:
+    """The same with its authority and the certificate of its server, as `up` makes them."""
+    assert Applied(tls.authority, settings=settings).changed
+    assert Applied(tls.certificate, settings=settings).changed
+    return settings
+
+
+def state(settings: Settings) -> TlsState:
+    found = local_fact(Tls, settings=settings)
+    assert isinstance(found, TlsState)
+    return found
+
+
+def folder(settings: Settings) -> Path:
+    return Path(settings.tls_dir)
+
+
+def server(settings: Settings) -> Path:
+    return Path(server_file(settings))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_keys_are_their_owners_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert Applied(tls.authority, settings=settings).changed
+        assert Applied(tls.certificate, settings=settings).changed
+    finally:
+        os.umask(before)
+    assert names(folder(settings)) == ["ca.crt", "ca.key"]
+    assert names(server(settings).parent) == ["server.pem"]
+    assert (folder(settings) / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert (folder(settings) / "ca.crt").stat().st_mode & 0o777 == 0o644
+    assert server(settings).stat().st_mode & 0o777 == 0o600
+    assert names(Path(settings.lab_dir)) == ["git", "tls"]
+
+
+def test_what_was_made_is_left_alone(made: Settings) -> None:
+    files = [folder(made) / "ca.key", folder(made) / "ca.crt", server(made)]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+    for operation in (tls.authority, tls.certificate):
+        again = Applied(operation, settings=made)
+        assert (again.changed, again.failed) == (False, False)
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
+
+
+def test_no_key_is_in_any_output(settings: Settings) -> None:
+    for operation in (tls.authority, tls.certificate):
+        run = Applied(operation, settings=settings)
+        assert run.changed
+        assert "PRIVATE KEY" not in run.stdout + run.stderr
+
+
+def test_the_authority_may_sign_for_this_lab_only(made: Settings) -> None:
+    text = openssl("x509", "-in", folder(made) / "ca.crt", "-noout", "-text")
+    assert "CN = sops-lab lab" in text
+    assert "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0" in text
+    assert "X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign" in text
+    assert "X509v3 Name Constraints: critical" in text
+    assert "ASN1 OID: prime256v1" in text
+    assert state(made).authority is not None
+    assert fingerprint((folder(made) / "ca.crt").read_text()) == state(made).authority
+
+
+def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settings) -> None:
+    text = openssl("x509", "-in", server(made), "-noout", "-text")
+    assert f"IP Address:{ADDRESS}, IP Address:127.0.0.1, DNS:localhost, DNS:lab-git\n" in text
+    assert "CA:FALSE" in text
+    assert "TLS Web Server Authentication" in text
+    dates = openssl("x509", "-in", server(made), "-noout", "-dates").splitlines()
+    begin, end = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(line.split("=", 1)[1]), UTC)
+        for line in dates
+    )
+    assert (end - begin).days <= 397
+
+
+def handshake(settings: Settings, authority: Path, name: str) -> str | None:
+    """Connect to a server that has the certificate, and return what the client objects to."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(server(settings))
+    asking = ssl.create_default_context(cafile=str(authority))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(to_client, to_server, server_hostname=name)
+    peer = serving.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (client, peer):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError as error:
+                return error.verify_message
+    assert client.version() in {"TLSv1.2", "TLSv1.3"}
+    return None
+
+
+@pytest.mark.parametrize("name", [ADDRESS, "127.0.0.1", "localhost", "lab-git"])
+def test_who_trusts_the_authority_can_connect(name: str, made: Settings) -> None:
+    assert handshake(made, folder(made) / "ca.crt", name) is None
+
+
+@pytest.mark.parametrize("name", ["192.0.2.11", "git.example", "lab-git.example"])
+def test_another_name_is_another_server(name: str, made: Settings) -> None:
+    assert "mismatch" in str(handshake(made, folder(made) / "ca.crt", name))
+
+
+def test_the_authority_of_another_lab_is_not_trusted(
+    made: Settings, lab: Callable[..., Settings]
+) -> None:
+    other = lab(lab="other", git_bind=ADDRESS)
+    assert Applied(tls.authority, settings=other).changed
+    assert handshake(made, folder(other) / "ca.crt", ADDRESS) is not None
+
+
+@pytest.mark.parametrize("name", ["DNS:github.example", "IP:2001:db8::1", "DNS:localhost.example"])
+def test_what_the_authority_signs_for_others_is_worth_nothing(
+    name: str, made: Settings, tmp_path: Path
+) -> None:
+    key, request, signed = tmp_path / "key", tmp_path / "request", tmp_path / "signed"
+    openssl(
+        "req", "-new", "-config", "/dev/stdin", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request,
+        stdin="[req]\ndistinguished_name=d\nprompt=no\n[d]\nO=Mallory\n",
+    )  # fmt: skip
+    openssl(
+        "x509", "-req", "-in", request, "-CA", folder(made) / "ca.crt", "-CAkey",
+        folder(made) / "ca.key", "-set_serial", "7", "-out", signed, "-extfile", "/dev/stdin",
+        stdin=f"subjectAltName={name}\n",
+    )  # fmt: skip
+    said = openssl("verify", "-CAfile", folder(made) / "ca.crt", signed, check=False)
+    assert "permitted subtree violation" in said
+
+
+def end_soon(made: Settings) -> None:
+    config = "[x]\nsubjectAltName=IP:192.0.2.10,IP:127.0.0.1,DNS:localhost,DNS:lab-git\n"
+    request = openssl("x509", "-x509toreq", "-in", server(made), "-signkey", server(made))
+    begin = request.index("-----BEGIN CERTIFICATE REQUEST")
+    signed = openssl(
+        "x509", "-req", "-in", "/dev/stdin", "-CA", folder(made) / "ca.crt", "-CAkey",
+        folder(made) / "ca.key", "-set_serial", "9", "-days", str(SOON // 86400 - 1),
+        "-extfile", write(made, config), "-extensions", "x", stdin=request[begin:],
+    )  # fmt: skip
+    certificate = signed[signed.index("-----BEGIN CERTIFICATE") :]
+    server(made).write_text(openssl("pkey", "-in", server(made)) + certificate)
+
+
+def write(made: Settings, text: str) -> Path:
+    path = Path(made.root) / "extensions"
+    path.write_text(text)
+    return path
+
+
+def lose_the_key(made: Settings) -> None:
+    text = server(made).read_text()
+    other = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    server(made).write_text(other + text[text.index("-----BEGIN CERTIFICATE") :])
+
+
+def exchange_the_authority(made: Settings) -> None:
+    shutil.rmtree(folder(made))
+    aside = server(made).rename(Path(made.root) / "aside")
+    assert Applied(tls.authority, settings=made).changed
+    aside.rename(server(made))
+
+
+RENEWED: dict[str | None, Callable[[Settings], object]] = {
+    "it ends in less than 30 days": end_soon,
+    "its key does not fit": lose_the_key,
+    "it is not of this authority": exchange_the_authority,
+    "it cannot be read": lambda made: server(made).write_text("nothing"),
+    "others could read its key": lambda made: server(made).chmod(0o644),
+    None: lambda made: server(made).unlink(),
+}
+
+
+@pytest.mark.parametrize("reason", RENEWED)
+def test_a_certificate_is_renewed_in_time(reason: str | None, made: Settings) -> None:
+    RENEWED[reason](made)
+    authority = (folder(made) / "ca.crt").read_bytes()
+    found = state(made)
+    assert (found.problem, found.certificate, found.stale) == (None, None, reason)
+
+    assert Applied(tls.certificate, settings=made).changed
+    assert state(made).certificate is not None
+    assert handshake(made, folder(made) / "ca.crt", ADDRESS) is None
+    assert (folder(made) / "ca.crt").read_bytes() == authority
+
+
+def test_a_machine_at_another_address_keeps_its_authority(
+    made: Settings, lab: Callable[..., Settings]
+) -> None:
+    before = state(made)
+    moved = lab(git_bind="198.51.100.7")
+    assert f"it is for IP Address:{ADDRESS}" in str(state(moved).stale)
+    assert Applied(tls.certificate, settings=moved).changed
+    assert state(moved).authority == before.authority
+    assert handshake(moved, folder(made) / "ca.crt", "198.51.100.7") is None
+
+
+DAMAGE: dict[str, Callable[[Settings], object]] = {
+    "ca.key is gone": lambda made: (folder(made) / "ca.key").unlink(),
+    "ca.crt is gone": lambda made: (folder(made) / "ca.crt").unlink(),
+    "ca.crt holds no certificate": lambda made: (folder(made) / "ca.crt").write_text("?"),
+    "ca.key does not hold the key": lambda made: (folder(made) / "ca.key").write_text("?"),
+    "others may read ca.key: chmod 600": lambda made: (folder(made) / "ca.key").chmod(0o640),
+    "ca.key is a symbolic link": lambda made: (folder(made) / "ca.key").symlink_to(
+        (folder(made) / "ca.key").rename(Path(made.root) / "elsewhere")
+    ),
+    "the key and the certificate are gone": lambda made: shutil.rmtree(folder(made)),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_an_authority_that_is_damaged_is_never_made_anew(reason: str, made: Settings) -> None:
+    DAMAGE[reason](made)
+    before = names(folder(made)) if folder(made).exists() else []
+    refused = Applied(tls.authority, settings=made)
+    assert refused.failed
+    assert reason in refused.stderr
+    assert BACKUP in refused.stderr
+    assert (names(folder(made)) if folder(made).exists() else []) == before
+
+
+def test_an_authority_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
+    """Another run is faster between the look and the change."""
+    Path(settings.tls_dir).mkdir(parents=True)
+    kept = Path(settings.tls_dir) / "mine"
+    kept.write_text("kept")
+    assert Applied(tls.authority, settings=settings).failed
+    assert names(folder(settings)) == ["mine"]
+
+
+def test_without_openssl_nothing_is_known(
+    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for tool in ("sh", "env"):
+        (tmp_path / "empty" / tool).symlink_to(str(shutil.which(tool)))
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert state(made) == TlsState()
