@@ -1,4 +1,4 @@
-"""Where one learner's secrets go: alone on a lab, under the chapter's names, or at a seat of a class.
+"""Where one learner's secrets go: alone on a lab, by the chapter's names, or at a seat of a class.
 
 Pure. What provisions, checks or resets an environment takes these names and asks nothing else.
 """
@@ -40,9 +40,7 @@ class Environment:
 def solo(settings: Settings) -> Environment:
     """Return the environment `develop` of a lab's one learner."""
     learner = settings.learner
-    return Environment(
-        learner, NAMESPACE, FLUX_NAMESPACE, learner.id, settings.learner_repository
-    )
+    return Environment(learner, NAMESPACE, FLUX_NAMESPACE, learner.id, settings.learner_repository)
 
 
 def at_seat(learner: Learner) -> Environment:

@@ -50,7 +50,7 @@ def reset(
     """Put the environments of the learners IDs back, from whatever state they are in.
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
-    repository. In the namespace, what did not come from Git is deleted. Keys and passwords stay, and
+    repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
     nobody else's environment is touched. A lab without a class needs no ID.
 
     Exit code 4 says that some could not be put back, and which; all others are.

@@ -130,7 +130,7 @@ while [ $# -gt 0 ]; do
     if [ $status -ne 0 ]; then
         mkdir -p "$class/failed"
         printf 'its repository could not be put back: %s\\n' \\
-            "$(grep -v '^hint:' "$new/errors" | tail -n 1)" >"$class/failed/$id"
+            "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
     fi
 done
 """
@@ -203,34 +203,40 @@ class=$2
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 kinds=$(kinds)
-what() { awk -F '\\t' -v kind="$1" '$2 == kind { print $3 }' "$new/found"; }
-all() {
-    verb=$1
-    shift
-    jq --slurp --compact-output '{apiVersion: "v1", kind: "List", items: .}' >"$new/all"
-    [ "$(jq '.items | length' "$new/all")" -eq 0 ] \\
-        || kube "$verb" --filename "$new/all" "$@" >/dev/null 2>&1 || true
+# Lists of what is to be resumed, deleted or freed now, each after the word for it.
+work() {
+    jq --raw-input --raw-output --slurp '
+        def list($word): if . == [] then empty
+            else "\\($word)\\t\\({apiVersion: "v1", kind: "List", items: .})" end;
+        [split("\\n")[] | split("\\t")] as $found
+        | def of($kind): [$found[] | select(.[1] == $kind) | .[2] | fromjson];
+        of("stray") as $strays
+        | (of("suspended") | list("resume")),
+          # Owners first: they would make anew what they own.
+          ($strays | map(select(.kind != "Pod" and .metadata.deletionTimestamp == null))
+            | sort_by(.metadata.ownerReferences != null) | list("delete")),
+          ($strays | map(select(.kind == "Pod" and .metadata.finalizers == null)) | list("kill")),
+          ($strays | map(select(.metadata.deletionTimestamp != null and .metadata.finalizers != null
+            and (.metadata.deletionTimestamp | fromdateiso8601) < now - 2)) | list("free"))' "$1"
 }
 deadline=$(($(date +%s) + 40))
 while :; do
-    findings >"$new/found"
-    grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
+    findings "$kinds" >"$new/found"
+    grep -qE '^[^	]*	(stray|going|suspended)	' "$new/found" || break
     [ "$(date +%s)" -lt "$deadline" ] || break
-    what suspended | all patch --type merge --patch '{"spec": {"suspend": false}}'
-    # Owners first: they would make anew what they own.
-    what stray | jq --compact-output --slurp 'sort_by(.metadata.ownerReferences != null) | .[]
-        | select(.kind != "Pod" and .metadata.deletionTimestamp == null)' \\
-        | all delete --ignore-not-found --wait=false
-    what stray | jq --compact-output 'select(.kind == "Pod" and .metadata.finalizers == null)' \\
-        | all delete --ignore-not-found --wait=false --grace-period=0 --force
-    what stray | jq --compact-output 'select(.metadata.deletionTimestamp != null
-        and .metadata.finalizers != null
-        and (.metadata.deletionTimestamp | fromdateiso8601) < now - 2)' \\
-        | all patch --type merge --patch '{"metadata": {"finalizers": null}}'
+    work "$new/found" | while IFS='	' read -r word list; do
+        case $word in
+        resume) set -- patch --type merge --patch '{"spec": {"suspend": false}}' ;;
+        delete) set -- delete --ignore-not-found --wait=false ;;
+        kill) set -- delete --ignore-not-found --wait=false --grace-period=0 --force ;;
+        free) set -- patch --type merge --patch '{"metadata": {"finalizers": null}}' ;;
+        esac
+        printf '%s' "$list" | kube "$@" --filename - >/dev/null 2>&1 || true
+    done
     sleep 0.3
 done
 awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
-    | while IFS='\t' read -r id kind what; do
+    | while IFS='	' read -r id kind what; do
         if [ "$kind" = going ]; then
             what="the namespace $what is still being deleted"
         else
@@ -239,6 +245,7 @@ awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
         mkdir -p "$class/failed"
         printf 'its namespace could not be cleared: %s\\n' "$what" >"$class/failed/$id"
     done
+# What is missing now, Flux is to see at once.
 request "$subjects"
 """
 )
@@ -400,9 +407,9 @@ def copy_plan(settings: Settings, state: CopyState) -> list[str]:
         return []
     kept = []
     if state.unpushed:
-        kept.append(_counted(state.unpushed, "commit") + " that were not pushed")
+        kept.append(_counted(state.unpushed, "commit") + " not pushed")
     if state.uncommitted:
-        kept.append(_counted(state.uncommitted, "file") + " that were not committed")
+        kept.append(_counted(state.uncommitted, "file") + " not committed")
     sentences = [f"{settings.work_dir} goes to main"]
     if kept:
         sentences.append(

@@ -1,0 +1,166 @@
+"""Pods that would leave their container, and Services that would leave the cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cluster.isolation.hostile import (
+    FORBIDDEN,
+    PAUSE,
+    Hostile,
+    deployment,
+    manifest,
+    pod,
+)
+from tests.cluster.lab import wait_until
+
+PRIVILEGED = {"securityContext": {"privileged": True}}
+PODS: dict[str, tuple[dict[str, Any], str]] = {
+    "privileged": (pod("x", container=PRIVILEGED), "privileged"),
+    "privileged-init": (
+        pod("x", initContainers=[{"name": "i", "image": PAUSE, **PRIVILEGED}]),
+        "privileged",
+    ),
+    "host-path": (
+        pod("x", volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
+        'restricted volume types (volume "root"',
+    ),
+    "host-pid": (pod("x", hostPID=True), "hostPID=true"),
+    "host-ipc": (pod("x", hostIPC=True), "hostIPC=true"),
+    "host-network": (pod("x", hostNetwork=True), "hostNetwork=true"),
+    "host-port": (
+        pod("x", container={"ports": [{"containerPort": 80, "hostPort": 80}]}),
+        "hostPort",
+    ),
+    "cap-sys-admin": (
+        pod(
+            "x",
+            container={
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]},
+                }
+            },
+        ),
+        "SYS_ADMIN",
+    ),
+    "escalation": (
+        pod("x", container={"securityContext": {"capabilities": {"drop": ["ALL"]}}}),
+        "allowPrivilegeEscalation",
+    ),
+    "root": (pod("x", securityContext={"runAsUser": 0}), "runAsUser=0"),
+    "unconfined": (
+        pod(
+            "x",
+            securityContext={
+                "runAsNonRoot": True,
+                "runAsUser": 1,
+                "seccompProfile": {"type": "Unconfined"},
+            },
+        ),
+        "seccompProfile",
+    ),
+    "sysctl": (
+        pod(
+            "x",
+            securityContext={
+                "runAsNonRoot": True,
+                "runAsUser": 1,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "sysctls": [{"name": "kernel.msgmax", "value": "1"}],
+            },
+        ),
+        "forbidden sysctls",
+    ),
+    "named-node": (
+        pod("x", nodeName="lab-class-control-plane"),
+        "spec.nodeName is the scheduler's",
+    ),
+    "static-pod": (
+        pod("x", nodeName="lab-class-control-plane")
+        | {
+            "metadata": {
+                "name": "x",
+                "annotations": {
+                    "kubernetes.io/config.mirror": "x",
+                    "kubernetes.io/config.source": "file",
+                },
+            }
+        },
+        "spec.nodeName is the scheduler's",
+    ),
+    "evicts-others": (pod("x", priorityClassName="system-node-critical"), "spec.priorityClassName"),
+    "tolerates-everything": (pod("x", tolerations=[{"operator": "Exists"}]), "spec.tolerations"),
+    "will-not-go": (pod("x", terminationGracePeriodSeconds=86400), "GracePeriodSeconds"),
+    "cannot-go": (
+        pod("x") | {"metadata": {"name": "x", "finalizers": ["example.org/never"]}},
+        "metadata.finalizers",
+    ),
+    "another-account": (pod("x", serviceAccountName="reconciler"), '"reconciler" not found'),
+}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_no_pod_leaves_its_container(ada: Hostile, name: str) -> None:
+    attack, reason = PODS[name]
+
+    assert reason in ada.not_created(attack)
+    assert not ada.owns("pods")
+
+
+def test_a_harmless_pod_runs(ada: Hostile) -> None:
+    ada.create(pod("harmless"))
+
+    ada.kubectl("wait", "--for=condition=Ready", "pod/harmless", "--timeout=60s")
+    # Without a token for the API, which nobody asked for.
+    (spec,) = [item["spec"] for item in ada.owns("pods")]
+    assert not spec.get("volumes")
+
+
+def test_no_controller_makes_such_a_pod_either(ada: Hostile) -> None:
+    ada.create(deployment("web", container=PRIVILEGED))
+
+    def refused() -> bool:
+        text = ada.kubectl("get", "events", "-o", "jsonpath={.items[*].message}").stdout
+        return 'violates PodSecurity "restricted' in text
+
+    wait_until(refused, "nobody said that the pods of the Deployment are refused", 30)
+    assert not ada.owns("pods")
+
+
+def test_no_container_is_put_into_a_running_pod(ada: Hostile) -> None:
+    ada.create(pod("harmless"))
+    ada.kubectl("wait", "--for=condition=Ready", "pod/harmless", "--timeout=60s")
+
+    debug = ("debug", "harmless", f"--image={PAUSE}", "--profile=sysadmin", "--attach=false")
+    assert FORBIDDEN.search(ada.refused(*debug))
+
+    # Pod Security looks at it even if a right to it slipped through: the instructor has that right.
+    container = {"name": "debug", "image": PAUSE, **PRIVILEGED}
+    done = ada.lab.run(
+        "kubectl", "-n", ada.namespace, "patch", "pod/harmless",
+        "--subresource=ephemeralcontainers",
+        f"--patch={json.dumps({'spec': {'ephemeralContainers': [container]}})}", check=False,
+    )  # fmt: skip
+    assert done.returncode != 0 and 'violates PodSecurity "restricted' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"type": "NodePort"}, "spec.type has to be ClusterIP"),
+        ({"type": "LoadBalancer"}, "spec.type has to be ClusterIP"),
+        ({"type": "ExternalName", "externalName": "example.org"}, "spec.type has to be ClusterIP"),
+        ({"externalIPs": ["192.0.2.1"]}, "spec.externalIPs"),
+    ],
+    ids=["node-port", "load-balancer", "external-name", "external-ip"],
+)
+def test_no_service_reaches_out_of_the_cluster(
+    ada: Hostile, spec: dict[str, Any], reason: str
+) -> None:
+    service = manifest("Service", "x", spec={"ports": [{"port": 80}], **spec})
+
+    assert reason in ada.not_created(service)

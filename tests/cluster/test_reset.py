@@ -1,0 +1,509 @@
+"""`sopslab reset` on a real class: back from whatever a learner or an accident makes of a seat."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.errors import Exit
+from tests.cluster.classroom import SEATS, Classroom
+from tests.cluster.lab import SOPSLAB, run, wait_until
+from tests.cluster.watching import CommandLines
+
+OTHERS = ("bob", "eve")
+SECRETS = "flux/secrets/develop"
+# Whose status Flux touches at every interval, without anything having changed.
+TICKING = {"GitRepository", "Kustomization", "Receiver"}
+KINDS = (
+    "secrets,configmaps,serviceaccounts,services,pods,deployments,replicasets,roles,rolebindings,"
+    "resourcequotas,limitranges,networkpolicies,gitrepositories,kustomizations,receivers"
+)
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: web
+          image: registry.invalid/never:1
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"""
+
+Break = Callable[[Classroom, Path], None]
+
+
+def reset(classroom: Classroom, *arguments: str, check: bool = True) -> dict[str, Any]:
+    """Run `sopslab reset --json` and return its object, with the exit code as `code`."""
+    done = classroom.lab.sopslab("reset", "--json", *arguments, check=False)
+    assert done.stdout, done.stderr
+    answer: dict[str, Any] = {**json.loads(done.stdout), "code": done.returncode}
+    assert not check or done.returncode == 0, f"{answer['problems']}, see {answer.get('log')}"
+    return answer
+
+
+def kubectl(classroom: Classroom, *arguments: str, **more: Any) -> str:
+    """Return what kubectl prints for the instructor."""
+    return classroom.lab.run("kubectl", *arguments, **more).stdout
+
+
+def objects_of(classroom: Classroom, seat: str) -> dict[str, Any]:
+    """Return every object of a seat, with what changes of it when anybody touches it."""
+    environment = classroom.environment(seat)
+    found: dict[str, Any] = {}
+    for question in (
+        ["--namespace", environment.namespace, "get", KINDS],
+        ["--namespace", environment.system, "get", KINDS],
+        ["get", "namespaces", environment.namespace, environment.system],
+        ["--namespace", "flux-system", "get", "kustomizations", f"tenant-{seat}"],
+    ):
+        answer = json.loads(kubectl(classroom, *question, "--output", "json"))
+        for item in answer.get("items", [answer]):
+            data = item["metadata"]
+            mark: Any = data["resourceVersion"]
+            if item["kind"] in TICKING:
+                mark = (data["generation"], data["uid"], data.get("annotations"), item["spec"])
+            found[f"{item['kind']} {data.get('namespace', '')}/{data['name']}"] = mark
+    return found
+
+
+def names_of(classroom: Classroom, seat: str) -> set[str]:
+    """Return which objects a seat has."""
+    return set(objects_of(classroom, seat))
+
+
+def refs_of(classroom: Classroom, seat: str) -> dict[str, str]:
+    """Return the refs of a seat's repository."""
+    text = "%(refname) %(objectname)"
+    listing = run(["git", "for-each-ref", f"--format={text}"], cwd=classroom.bare(seat)).stdout
+    return dict(line.split() for line in listing.splitlines())
+
+
+def live(classroom: Classroom, seat: str, secret: str = "lab-canary") -> str:
+    """Return what a Secret of the seat holds, in base64, empty if it is not there."""
+    return kubectl(
+        classroom, "--namespace", classroom.environment(seat).namespace, "get", "secret", secret,
+        "--ignore-not-found", "--output", "jsonpath={.data}",
+    )  # fmt: skip
+
+
+def kept(classroom: Classroom, seat: str) -> dict[str, str]:
+    """Return the branches of a seat on which something was kept."""
+    found = refs_of(classroom, seat)
+    return {name: tip for name, tip in found.items() if name.startswith("refs/heads/saved")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def day_one(classroom: Classroom) -> Iterator[None]:
+    """All seats as they began, before these tests and after them."""
+    reset(classroom, "--all")
+    yield
+    reset(classroom, "--all", check=False)
+    for seat in SEATS:
+        for name in kept(classroom, seat):
+            run(["git", "update-ref", "-d", name], cwd=classroom.bare(seat))
+    reset(classroom, "learner", check=False)
+    classroom.up()
+
+
+# What becomes of a seat
+
+
+def broken_content(classroom: Classroom, folder: Path) -> None:
+    clone = classroom.clone("ada", folder)
+    (clone / SECRETS / "kustomization.yaml").write_text("resources: [nowhere.yaml]\n")
+    (clone / ".sops.yaml").unlink()
+    classroom.push(clone)
+    wait_until(lambda: "not ready" in delivery(classroom), "Flux fails", 60)
+
+
+def delivery(classroom: Classroom) -> str:
+    """Return whether ada's Kustomization is ready."""
+    status = kubectl(
+        classroom, "--namespace", "lab-ada-sys", "get", "kustomization", "secrets-develop",
+        "--output", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}', check=False,
+    )  # fmt: skip
+    return "ready" if status == "True" else "not ready"
+
+
+def suspended(classroom: Classroom, folder: Path) -> None:
+    for namespace, kind, name in (
+        ("lab-ada-sys", "gitrepository", "lab"),
+        ("lab-ada-sys", "kustomization", "secrets-develop"),
+        ("flux-system", "kustomization", "tenant-ada"),
+    ):
+        kubectl(
+            classroom, "--namespace", namespace, "patch", kind, name, "--type=merge",
+            '--patch={"spec": {"suspend": true}}',
+        )  # fmt: skip
+    classroom.push(classroom.clone("ada", folder))
+
+
+def stuck(classroom: Classroom, name: str) -> None:
+    """Have a ConfigMap with a finalizer that nobody answers, as only the instructor can."""
+    manifest = {
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "finalizers": ["example.org/nobody"]},
+    }  # fmt: skip
+    kubectl(
+        classroom, "--namespace", "ada-develop", "create", "--filename", "-",
+        stdin=json.dumps(manifest),
+    )  # fmt: skip
+
+
+def stuck_object(classroom: Classroom, folder: Path) -> None:
+    stuck(classroom, "stuck")
+    stuck(classroom, "going")
+    kubectl(classroom, "--namespace", "ada-develop", "delete", "configmap", "going", "--wait=false")
+
+
+def terminating(classroom: Classroom, folder: Path) -> None:
+    stuck(classroom, "stuck")
+    kubectl(classroom, "delete", "namespace", "ada-develop", "--wait=false")
+
+
+def terminating_system(classroom: Classroom, folder: Path) -> None:
+    kubectl(classroom, "delete", "namespace", "lab-ada-sys", "--wait=false")
+
+
+def gone(classroom: Classroom, folder: Path) -> None:
+    suspended(classroom, folder)
+    kubectl(classroom, "delete", "namespace", "ada-develop", "lab-ada-sys", "--timeout=90s")
+
+
+def over_quota(classroom: Classroom, folder: Path) -> None:
+    classroom.kubectl_as("ada", "create", "--filename", "-", stdin=DEPLOYMENT)
+    for number in range(30):
+        made = classroom.kubectl_as("ada", "create", "configmap", f"c{number}", check=False)
+        if made.returncode != 0:
+            break
+    assert "exceeded quota" in made.stderr
+    classroom.kubectl_as("ada", "delete", "secret", "lab-canary")
+    clone = classroom.clone("ada", folder)
+    maps = [
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: pushed-{number}}}\n"
+        for number in range(25)
+    ]
+    (clone / SECRETS / "many.yaml").write_text("---\n".join(maps))
+    listed = clone / SECRETS / "kustomization.yaml"
+    listed.write_text(f"{listed.read_text()}  - many.yaml\n")
+    classroom.push(clone)
+    wait_until(lambda: delivery(classroom) == "not ready", "the quota is exceeded", 60)
+
+
+def without_key(classroom: Classroom, folder: Path) -> None:
+    kubectl(
+        classroom, "--namespace", "lab-ada-sys", "delete", "secret", "sops-age",
+        "git-credentials", "receiver-token",
+    )  # fmt: skip
+    classroom.push(classroom.clone("ada", folder))
+
+
+def left_alone(classroom: Classroom, folder: Path) -> None:
+    """A canary of another value that Flux was told not to look at."""
+    other = {
+        "metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}},
+        "stringData": {"value": "another"},
+    }
+    kubectl(
+        classroom, "--namespace", "ada-develop", "patch", "secret", "lab-canary", "--type=merge",
+        f"--patch={json.dumps(other)}",
+    )  # fmt: skip
+
+
+def never_ready(classroom: Classroom, folder: Path) -> None:
+    clone = classroom.clone("ada", folder)
+    (clone / SECRETS / "web.yaml").write_text(DEPLOYMENT)
+    listed = clone / SECRETS / "kustomization.yaml"
+    listed.write_text(f"{listed.read_text()}  - web.yaml\n")
+    classroom.push(clone)
+    wait_until(
+        lambda: (
+            "web" in kubectl(classroom, "-n", "ada-develop", "get", "deployments", "-o", "name")
+        ),
+        "Flux applies it",
+    )
+
+
+def tenant_taken_apart(classroom: Classroom, folder: Path) -> None:
+    kubectl(
+        classroom, "--namespace", "ada-develop", "delete", "--all",
+        "networkpolicies,resourcequotas,rolebindings",
+    )  # fmt: skip
+
+
+STATES: tuple[Break, ...] = (
+    broken_content,
+    suspended,
+    stuck_object,
+    terminating,
+    terminating_system,
+    gone,
+    over_quota,
+    without_key,
+    left_alone,
+    never_ready,
+    tenant_taken_apart,
+)
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_a_seat_comes_back_from_whatever_state_it_is_in(
+    classroom: Classroom,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+    state: Break,
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in OTHERS}
+    repositories = {seat: refs_of(classroom, seat) for seat in OTHERS}
+    names, value = names_of(classroom, "ada"), live(classroom, "ada")
+    recipient = classroom.lab.recipient("ada")
+    password = Path(classroom.lab.settings.git_dir) / "credentials" / "ada" / "password"
+    login = password.read_bytes()
+    refs = refs_of(classroom, "ada")
+    state(classroom, tmp_path)
+    overwritten = classroom.head("ada")
+
+    answer = reset(classroom, "ada")
+
+    record_property("seconds", answer["seconds"])
+    print(f"{state.__name__}: {answer['seconds']} s")
+    start = refs["refs/lab/start"]
+    assert classroom.head("ada") == start
+    assert names_of(classroom, "ada") == names
+    assert live(classroom, "ada") == value
+    assert classroom.lab.recipient("ada") == recipient
+    assert password.read_bytes() == login
+    assert delivery(classroom) == "ready"
+    if overwritten != start:
+        (branch,) = kept(classroom, "ada").keys() - refs.keys()
+        assert kept(classroom, "ada")[branch] == overwritten
+        name = branch.removeprefix("refs/heads/")
+        assert any(name in change for change in classroom.lab.changes(answer))
+    assert {seat: objects_of(classroom, seat) for seat in OTHERS} == before
+    assert {seat: refs_of(classroom, seat) for seat in OTHERS} == repositories
+    # What is delivered is delivered again: a push arrives, and a second reset has nothing to do.
+    again = reset(classroom, "ada")
+    assert (again["changed"], again["code"]) == (0, 0), classroom.lab.changes(again)
+
+
+def test_a_reset_in_front_of_a_push_that_never_gets_ready_is_quick(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    never_ready(classroom, tmp_path)
+    answer = reset(classroom, "ada")
+    # Flux would wait a minute for the Deployment.
+    assert answer["seconds"] < 45
+
+
+@pytest.mark.parametrize("checkpoint", ["encrypted", "wired", "done"])
+def test_a_checkpoint_is_reached_and_left_again(classroom: Classroom, checkpoint: str) -> None:
+    start = refs_of(classroom, "ada")["refs/lab/start"]
+    with CommandLines() as seen:
+        reset(classroom, "ada", "--to", checkpoint)
+    refs = refs_of(classroom, "ada")
+    assert refs["refs/heads/main"] == refs[f"refs/lab/{checkpoint}"] != start
+    changed = run(
+        ["git", "diff", "--name-only", start, "refs/heads/main"], cwd=classroom.bare("ada")
+    ).stdout.split()
+    listed = [] if checkpoint == "encrypted" else [f"{SECRETS}/kustomization.yaml"]
+    assert changed == [f"{SECRETS}/backend-secrets.yaml", *listed]
+    held = live(classroom, "ada", "backend-secrets")
+    assert bool(held) == bool(listed)
+    if held:
+        value = json.loads(held)["API_TOKEN"].encode()
+        assert not any(value in line for line in seen.lines)
+    assert reset(classroom, "ada", "--to", checkpoint)["changed"] == 0
+    reset(classroom, "ada")
+    assert not live(classroom, "ada", "backend-secrets")
+    assert refs_of(classroom, "ada")["refs/heads/main"] == start
+
+
+def test_a_seat_that_is_done_passes_all_that_is_asked_of_a_learner(classroom: Classroom) -> None:
+    reset(classroom, "ada", "--to", "done")
+    board = json.loads(classroom.lab.sopslab("status", "--json", check=False).stdout)
+    (row,) = [row for row in board["class"] if row["seat"] == "ada"]
+    assert set(row["steps"].values()) == {"yes"}, row
+    reset(classroom, "ada")
+
+
+def test_all_go_back_and_one_that_cannot_stops_nobody(classroom: Classroom, tmp_path: Path) -> None:
+    heads = {}
+    for seat in SEATS:
+        classroom.push(classroom.clone(seat, tmp_path))
+        heads[seat] = classroom.head(seat)
+        classroom.kubectl_as(seat, "create", "configmap", "mine")
+    bare = classroom.bare("bob")
+    aside = bare.rename(bare.with_suffix(".aside"))
+    try:
+        answer = reset(classroom, "--all", check=False)
+    finally:
+        aside.rename(bare)
+    assert answer["code"] == Exit.PARTIAL
+    problems = "\n".join(answer["problems"])
+    assert "1 of 3" in problems and "  bob: the repository" in problems
+    for seat in ("ada", "eve"):
+        assert heads[seat] in kept(classroom, seat).values()
+        assert classroom.head(seat) == refs_of(classroom, seat)["refs/lab/start"]
+        assert "ConfigMap {seat}-develop/mine" not in names_of(classroom, seat)
+    assert classroom.head("bob") == heads["bob"]
+    assert reset(classroom, "bob")["code"] == Exit.OK
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    classroom.push(classroom.clone("ada", tmp_path))
+    classroom.kubectl_as("ada", "create", "configmap", "mine")
+    wait_until(
+        lambda: classroom.head("ada") in kubectl(
+            classroom, "-n", "lab-ada-sys", "get", "kustomization", "secrets-develop", "-o",
+            "jsonpath={.status.lastAppliedRevision}",
+        ),
+        "Flux has applied it",
+    )  # fmt: skip
+    objects, refs = objects_of(classroom, "ada"), refs_of(classroom, "ada")
+    answer = reset(classroom, "ada", "bob", "--dry-run")
+    assert answer["changed"] == 0
+    told = "; ".join(answer["plan"]["ada"])
+    assert "1 commit of main kept on the branch saved/" in told
+    assert "deleted: ConfigMap/mine" in told
+    assert answer["plan"]["bob"] == []
+    assert objects_of(classroom, "ada") == objects
+    assert refs_of(classroom, "ada") == refs
+    assert reset(classroom, "ada")["changed"] > 0
+
+
+def test_a_learner_resets_the_repository_without_the_instructor(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in OTHERS}
+    clone = classroom.clone("ada", tmp_path)
+    mine = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: pushed}\n"
+    (clone / SECRETS / "pushed.yaml").write_text(mine)
+    listed = clone / SECRETS / "kustomization.yaml"
+    listed.write_text(f"{listed.read_text()}  - pushed.yaml\n")
+    classroom.push(clone)
+    head = classroom.head("ada")
+    wait_until(lambda: "ConfigMap ada-develop/pushed" in names_of(classroom, "ada"), "it arrives")
+    known = kept(classroom, "ada")
+
+    said = run(["git", "push", "origin", "HEAD:reset"], cwd=clone).stderr
+
+    start = refs_of(classroom, "ada")["refs/lab/start"]
+    (branch,) = kept(classroom, "ada").keys() - known.keys()
+    assert branch.removeprefix("refs/heads/") in said
+    assert kept(classroom, "ada")[branch] == head
+    assert "refs/heads/reset" not in refs_of(classroom, "ada")
+    # Flux hears of it at once, and takes away what is not in Git any more.
+    wait_until(
+        lambda: "ConfigMap ada-develop/pushed" not in names_of(classroom, "ada"), "it goes", 20
+    )
+    run(["git", "fetch", "--prune"], cwd=clone)
+    run(["git", "reset", "--hard", "origin/main"], cwd=clone)
+    assert run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip() == start
+    assert {seat: objects_of(classroom, seat) for seat in OTHERS} == before
+
+
+def test_nobody_but_its_learner_resets_a_repository(classroom: Classroom, tmp_path: Path) -> None:
+    head = classroom.head("ada")
+    clone = classroom.clone("bob", tmp_path)
+    for remote in (classroom.url("ada"), classroom.url("ada").replace("ada/lab", "platform")):
+        pushed = run(["git", "push", remote, "HEAD:reset"], cwd=clone, check=False)
+        assert pushed.returncode != 0
+    assert classroom.head("ada") == head
+    pushed = run(["git", "push", "origin", "HEAD:refs/lab/start"], cwd=clone, check=False)
+    assert pushed.returncode != 0
+
+
+def test_the_labs_own_learner_is_reset_beside_the_class(classroom: Classroom) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    work = Path(classroom.lab.settings.work_dir)
+    start = classroom.lab.head()
+    (work / "mine").write_text("not committed\n")
+    kubectl(classroom, "--namespace", "develop", "create", "configmap", "mine")
+    kubectl(classroom, "--namespace", "flux-system", "delete", "secret", "sops-age")
+    kubectl(
+        classroom, "--namespace", "flux-system", "patch", "kustomization", "secrets-develop",
+        "--type=merge", '--patch={"spec": {"suspend": true}}',
+    )  # fmt: skip
+    answer = reset(classroom, "learner", "--to", "done")
+    assert live_in(classroom, "develop", "backend-secrets")
+    assert not (work / "mine").exists()
+    assert any("1 file not committed, kept on" in one for one in classroom.lab.changes(answer))
+    reset(classroom, "learner")
+    assert classroom.lab.head() == start
+    assert run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip() == start
+    assert not live_in(classroom, "develop", "backend-secrets")
+    assert "mine" not in kubectl(classroom, "-n", "develop", "get", "configmaps", "-o", "name")
+    assert reset(classroom, "learner")["changed"] == 0
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+
+def live_in(classroom: Classroom, namespace: str, secret: str) -> str:
+    return kubectl(
+        classroom, "--namespace", namespace, "get", "secret", secret, "--ignore-not-found",
+        "--output", "name",
+    )  # fmt: skip
+
+
+def test_two_resets_at_once_and_one_beside_an_up_do_not_get_mixed_up(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    for seat in SEATS:
+        classroom.push(classroom.clone(seat, tmp_path))
+    before = objects_of(classroom, "eve")
+    codes: dict[str, int] = {}
+
+    def start(name: str, *command: str) -> threading.Thread:
+        def work() -> None:
+            done = subprocess.run(
+                [SOPSLAB, *command], env=classroom.lab.base_environment, capture_output=True,
+                check=False,
+            )  # fmt: skip
+            codes[name] = done.returncode
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    threads = [start("ada", "reset", "ada"), start("bob", "reset", "bob"), start("up", "up")]
+    for thread in threads:
+        thread.join(timeout=300)
+    # The lock lets one of them work at a time; who comes second is told so, and can try again.
+    assert set(codes.values()) <= {Exit.OK, Exit.LOCKED}
+    assert Exit.OK in codes.values()
+    for seat in ("ada", "bob"):
+        if codes[seat] == Exit.LOCKED:
+            reset(classroom, seat)
+        assert classroom.head(seat) == refs_of(classroom, seat)["refs/lab/start"]
+    assert {
+        name: mark for name, mark in objects_of(classroom, "eve").items() if name in before
+    } == before
+    reset(classroom, "eve")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobody"], "there is no environment of nobody"),
+        ([], "name whom to reset, or --all"),
+        (["--all", "ada"], "--all goes without IDs"),
+        (["Ada"], "'Ada' is refused"),
+    ],
+)
+def test_who_is_not_there_is_refused(classroom: Classroom, arguments: list[str], said: str) -> None:
+    answer = reset(classroom, *arguments, check=False)
+    assert answer["code"] == Exit.INPUT
+    assert said in answer["problems"][0]

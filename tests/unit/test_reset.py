@@ -1,0 +1,727 @@
+"""A reset, on real repositories and with real tools, and with a cluster that only answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.environment import Environment, at_seat, solo
+from sopslab.facts.reset import Copy, Deliveries, EnvironmentStates, Repositories
+from sopslab.operations import reset
+from sopslab.settings import Learner, Settings
+from tests.conftest import find_tool
+from tests.fake import Applied, local_fact
+
+SAVED = "saved/20270301T090000Z"
+FOLDER = "flux/secrets/develop"
+KUSTOMIZATION = """apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - lab-canary.yaml
+  # Uncomment this line once scripts/sops-encrypt-secret.sh has made the file:
+  # - backend-secrets.yaml
+"""
+RULES = """creation_rules:
+  - path_regex: ^flux/secrets/develop/(.*/)?([^k/]|k[^u/]|ku[^s/])[^/]*\\.ya?ml$
+    encrypted_regex: ^(data|stringData)$
+    age: {recipient}
+"""
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+        },
+        check=check,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()  # fmt: skip
+
+
+@dataclass
+class Class:
+    """Seats with a repository each, which began with one commit, and a clone for every learner."""
+
+    settings: Settings
+    folder: Path
+    seats: dict[str, Environment]
+
+    def bare(self, seat: str) -> Path:
+        return Path(self.settings.git_dir) / "repositories" / seat / "lab.git"
+
+    def clone(self, seat: str) -> Path:
+        return self.folder / seat
+
+    def add(self, environment: Environment) -> None:
+        """Make the repository of an environment."""
+        seat = environment.learner.id
+        self.seats[seat] = environment
+        clone, bare = self.clone(seat), self.bare(seat)
+        bare.mkdir(parents=True)
+        git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
+        git(self.folder, "clone", "--quiet", str(bare), str(clone))
+        identity = Path(self.settings.keys_dir) / f"{seat}.agekey"
+        identity.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [find_tool("age-keygen"), "-o", str(identity)], check=True, capture_output=True
+        )
+        recipient = subprocess.run(
+            [find_tool("age-keygen"), "-y", str(identity)],
+            check=True, capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+        files = {
+            ".sops.yaml": RULES.format(recipient=recipient),
+            ".gitignore": "*.log\n",
+            f"{FOLDER}/kustomization.yaml": KUSTOMIZATION,
+        }
+        for path, text in files.items():
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            (clone / path).write_text(text)
+        start = self.commit(seat, "Begin the lab")
+        git(bare, "update-ref", "refs/lab/start", start)
+
+    def commit(self, seat: str, message: str, push: bool = True) -> str:
+        """Commit what is in a clone, push it and return the commit."""
+        clone = self.clone(seat)
+        git(clone, "add", "--all")
+        git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
+        if push:
+            git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return git(clone, "rev-parse", "HEAD")
+
+    def refs(self, seat: str) -> dict[str, str]:
+        """Return the refs of a repository without `refs/`, and their commits."""
+        text = "%(refname:lstrip=1) %(objectname)"
+        listing = git(self.bare(seat), "for-each-ref", f"--format={text}")
+        return dict(line.split() for line in listing.splitlines())
+
+    def show(self, seat: str, name: str) -> str:
+        return git(self.bare(seat), "show", name)
+
+    def reset(self, *seats: str, to: str = "start", saved: str = SAVED) -> Applied:
+        return Applied(
+            reset.repositories,
+            settings=self.settings,
+            environments=[self.seats[seat] for seat in seats],
+            checkpoint=to,
+            saved=saved,
+        )
+
+    def failures(self) -> dict[str, str]:
+        folder = Path(self.settings.class_dir) / "failed"
+        return {path.name: path.read_text() for path in folder.glob("*")}
+
+
+def learner(name: str) -> Learner:
+    return Learner(id=name, name=name, email=f"{name}@example.org")
+
+
+@pytest.fixture
+def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+    tools("sops", "age", "age-keygen")
+    made = Class(lab(), tmp_path / "learners", {})
+    made.folder.mkdir()
+    for seat in ("ada", "bob"):
+        made.add(at_seat(learner(seat)))
+    return made
+
+
+# Repositories
+
+
+def test_main_goes_back_and_what_was_on_it_is_kept(classroom: Class) -> None:
+    start = classroom.refs("ada")["lab/start"]
+    classroom.commit("ada", "one")
+    head = classroom.commit("ada", "two")
+    git(classroom.bare("ada"), "update-ref", "refs/heads/topic", head)
+    before = classroom.refs("bob")
+    assert classroom.reset("ada").changed
+    expected = {"lab/start": start, "heads/main": start, "heads/topic": head}
+    assert classroom.refs("ada") == {**expected, f"heads/{SAVED}": head}
+    assert classroom.refs("bob") == before
+    again = classroom.reset("ada", "bob")
+    assert not again.changed and not again.failed
+
+
+def test_many_go_back_at_once(classroom: Class) -> None:
+    heads = {seat: classroom.commit(seat, "one") for seat in ("ada", "bob")}
+    assert classroom.reset("ada", "bob").changed
+    for seat, head in heads.items():
+        refs = classroom.refs(seat)
+        assert refs["heads/main"] == refs["lab/start"]
+        assert refs[f"heads/{SAVED}"] == head
+    assert not list(Path(classroom.settings.lab_dir).glob(".new*"))
+
+
+def test_nothing_is_kept_where_nothing_is_lost(classroom: Class) -> None:
+    assert classroom.reset("ada", to="encrypted").changed
+    assert {name for name in classroom.refs("ada") if name.startswith("heads/")} == {"heads/main"}
+
+
+def test_a_main_that_is_gone_or_another_history_goes_back(classroom: Class) -> None:
+    git(classroom.bare("ada"), "update-ref", "-d", "refs/heads/main")
+    clone = classroom.clone("bob")
+    git(clone, "checkout", "--quiet", "--orphan", "other")
+    git(clone, "commit", "--quiet", "-m", "Another history")
+    git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
+    assert classroom.reset("ada", "bob").changed
+    for seat in ("ada", "bob"):
+        refs = classroom.refs(seat)
+        assert refs["heads/main"] == refs["lab/start"]
+    assert classroom.refs("bob")[f"heads/{SAVED}"] == git(clone, "rev-parse", "HEAD")
+
+
+def test_a_learners_branch_called_saved_is_in_nobodys_way(classroom: Class) -> None:
+    head = classroom.commit("ada", "one")
+    git(classroom.bare("ada"), "update-ref", "refs/heads/saved", head)
+    assert classroom.reset("ada").changed
+    refs = classroom.refs("ada")
+    assert refs["heads/main"] == refs["lab/start"]
+    assert refs["heads/saved"] == refs["heads/saved-20270301T090000Z"] == head
+
+
+def test_the_checkpoint_encrypted_holds_a_secret_that_only_the_seat_can_read(
+    classroom: Class,
+) -> None:
+    assert classroom.reset("ada", "bob", to="encrypted").changed
+    values = {seat: _decrypted(classroom, seat, "lab/encrypted") for seat in ("ada", "bob")}
+    assert all(len(value) > 20 for value in values.values())
+    assert values["ada"] != values["bob"]
+    text = classroom.show("ada", f"refs/lab/encrypted:{FOLDER}/backend-secrets.yaml")
+    assert values["ada"] not in text
+    assert "namespace: ada-develop" in text
+    listed = classroom.show("ada", f"refs/lab/encrypted:{FOLDER}/kustomization.yaml")
+    assert listed == KUSTOMIZATION.strip()
+    refs = classroom.refs("ada")
+    assert refs["heads/main"] == refs["lab/encrypted"]
+    assert git(classroom.bare("ada"), "rev-parse", "lab/encrypted^") == refs["lab/start"]
+
+
+def _decrypted(classroom: Class, seat: str, ref: str) -> str:
+    text = classroom.show(seat, f"refs/{ref}:{FOLDER}/backend-secrets.yaml")
+    return subprocess.run(
+        [
+            find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "yaml",
+            "--extract", '["data"]["API_TOKEN"]', "/dev/stdin",
+        ],
+        input=text, check=True, capture_output=True, text=True,
+        env={"SOPS_AGE_KEY_FILE": f"{classroom.settings.keys_dir}/{seat}.agekey"},
+    ).stdout.strip()  # fmt: skip
+
+
+def test_the_checkpoints_after_it_list_the_secret(classroom: Class) -> None:
+    assert classroom.reset("ada", to="done").changed
+    refs = classroom.refs("ada")
+    assert refs["heads/main"] == refs["lab/done"] == refs["lab/wired"]
+    assert git(classroom.bare("ada"), "rev-parse", "lab/wired^") == refs["lab/encrypted"]
+    listed = classroom.show("ada", f"refs/lab/wired:{FOLDER}/kustomization.yaml")
+    assert listed == KUSTOMIZATION.replace("# - backend", "- backend").strip()
+    changed = git(classroom.bare("ada"), "diff", "--name-only", "lab/start", "lab/wired")
+    assert changed.split() == [f"{FOLDER}/backend-secrets.yaml", f"{FOLDER}/kustomization.yaml"]
+
+
+def test_a_checkpoint_is_made_once(classroom: Class) -> None:
+    classroom.reset("ada", to="wired")
+    made = classroom.refs("ada")
+    classroom.reset("ada", to="start")
+    assert not classroom.reset("ada", to="start").changed
+    classroom.reset("ada", to="wired")
+    found = classroom.refs("ada")
+    assert {name: found[name] for name in made} == made
+
+
+def test_the_policy_has_nothing_against_a_checkpoint(classroom: Class) -> None:
+    classroom.reset("ada", to="done")
+    done = subprocess.run(
+        [sys.executable, "-m", "sopslab.policy", "history", str(classroom.bare("ada"))],
+        env={"PATH": os.environ["PATH"], "SOPSLAB_GITLEAKS": find_tool("gitleaks")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_one_that_cannot_be_put_back_does_not_stop_the_others(classroom: Class) -> None:
+    for seat in ("carol", "dan", "eve"):
+        classroom.add(at_seat(learner(seat)))
+    heads = {seat: classroom.commit(seat, "one") for seat in classroom.seats}
+    # No repository, no start, a lock that a killed git left, and rules that nobody can encrypt by.
+    subprocess.run(["rm", "-rf", str(classroom.bare("ada"))], check=True)
+    git(classroom.bare("bob"), "update-ref", "-d", "refs/lab/start")
+    git(classroom.bare("bob"), "update-ref", "refs/heads/main", _orphan(classroom, "bob"))
+    (classroom.bare("carol") / "refs/heads/main.lock").touch()
+    clone = classroom.clone("dan")
+    (clone / ".sops.yaml").write_text("creation_rules: []\n")
+    git(classroom.bare("dan"), "update-ref", "refs/lab/start", classroom.commit("dan", "two"))
+    done = classroom.reset("ada", "bob", "carol", "dan", "eve", to="encrypted")
+    assert done.changed and not done.failed
+    refs = classroom.refs("eve")
+    assert refs["heads/main"] == refs["lab/encrypted"]
+    assert refs[f"heads/{SAVED}"] == heads["eve"]
+    failures = classroom.failures()
+    assert set(failures) == {"ada", "bob", "carol", "dan"}
+    assert "is gone: `sopslab up`" in failures["ada"]
+    assert "which commit the repository began with" in failures["bob"]
+    assert "main.lock" in failures["carol"]
+    assert "no matching creation rules" in failures["dan"]
+    assert "lab/encrypted" not in classroom.refs("dan")
+
+
+def _orphan(classroom: Class, seat: str) -> str:
+    bare = classroom.bare(seat)
+    return git(bare, "commit-tree", "-m", "Mine", f"{classroom.refs(seat)['heads/main']}^{{tree}}")
+
+
+def test_a_lab_without_the_ref_began_with_the_commit_that_says_so(classroom: Class) -> None:
+    start = classroom.refs("ada")["lab/start"]
+    git(classroom.bare("ada"), "update-ref", "-d", "refs/lab/start")
+    classroom.commit("ada", "one")
+    assert classroom.reset("ada").changed
+    refs = classroom.refs("ada")
+    assert refs["heads/main"] == refs["lab/start"] == start
+
+
+def test_how_a_repository_stands_to_a_checkpoint_is_told(classroom: Class) -> None:
+    def look(checkpoint: str) -> Any:
+        return local_fact(
+            Repositories,
+            settings=classroom.settings,
+            environments=list(classroom.seats.values()),
+            checkpoint=checkpoint,
+            saved=SAVED,
+        )
+
+    assert all(state.there for state in look("start").values())
+    classroom.commit("ada", "one")
+    classroom.commit("ada", "two")
+    found = look("wired")
+    assert {seat: (state.lost, state.target) for seat, state in found.items()} == {
+        "ada": (2, None),
+        "bob": (0, None),
+    }
+    assert not found["ada"].there
+
+
+def test_another_git_server_is_reset_by_pushing(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path
+) -> None:
+    tools("sops", "age", "age-keygen")
+    settings = lab(
+        git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
+    )
+    made = Class(settings, tmp_path / "learners", {})
+    made.folder.mkdir()
+    environment = solo(settings)
+    made.add(environment)
+    start = made.refs("learner")["lab/start"]
+    git(made.bare("learner"), "update-ref", "-d", "refs/lab/start")
+    head = made.commit("learner", "one")
+    observed = Path(settings.lab_dir) / "observed.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(observed))
+    here = f"file://{Path(settings.git_dir) / 'repositories'}/"
+    git(observed, "config", f"url.{here}.insteadOf", "http://git.example/course/")
+    assert made.reset("learner").changed
+    assert made.refs("learner") == {"heads/main": start, f"heads/{SAVED}": head}
+    assert made.reset("learner", to="wired", saved="saved/later").changed
+    assert set(made.refs("learner")) == {"heads/main", f"heads/{SAVED}"}
+    assert git(observed, "rev-parse", "refs/lab/wired") == made.refs("learner")["heads/main"]
+    assert not made.reset("learner", to="wired").changed
+    git(observed, "config", "--unset", f"url.{here}.insteadOf")
+    git(observed, "config", "url.file:///nowhere/.insteadOf", "http://git.example/course/")
+    made.reset("learner")
+    assert "does not answer at http://git.example/course" in made.failures()["learner"]
+
+
+# The working copy
+
+
+@pytest.fixture
+def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+    """A lab's one learner, whose working copy is the lab's own."""
+    tools("sops", "age", "age-keygen")
+    settings = lab()
+    made = Class(settings, tmp_path / "learners", {})
+    made.folder.mkdir()
+    made.add(solo(settings))
+    work = Path(settings.work_dir)
+    git(tmp_path, "clone", "--quiet", str(made.bare("learner")), str(work))
+    hook = work / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    return made
+
+
+def put_copy_back(alone: Class, to: str = "start", saved: str = SAVED) -> Applied:
+    alone.reset("learner", to=to, saved=saved)
+    return Applied(
+        reset.working_copy,
+        settings=alone.settings,
+        environment=alone.seats["learner"],
+        checkpoint=to,
+        saved=saved,
+    )
+
+
+def work_of(alone: Class) -> Path:
+    return Path(alone.settings.work_dir)
+
+
+def test_what_the_copy_has_beyond_the_repository_is_kept_in_the_copy(alone: Class) -> None:
+    work = work_of(alone)
+    (work / "mine").write_text("committed\n")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--no-verify", "-m", "not pushed")
+    ahead = git(work, "rev-parse", "HEAD")
+    (work / "mine").write_text("changed\n")
+    (work / "new").write_text("untracked\n")
+    (work / "build.log").write_text("ignored\n")
+    (work / ".gitignore").unlink()
+    (work / ".gitignore").write_text("*.log\n# mine\n")
+    start = alone.refs("learner")["lab/start"]
+    assert put_copy_back(alone).changed
+    assert git(work, "rev-parse", "HEAD", "refs/heads/main") == f"{start}\n{start}"
+    assert git(work, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert git(work, "status", "--porcelain") == ""
+    assert git(work, "rev-parse", f"{SAVED}^") == ahead
+    assert git(work, "show", f"{SAVED}:mine") == "changed"
+    assert git(work, "show", f"{SAVED}:new") == "untracked"
+    assert not (work / "new").exists()
+    assert (work / "build.log").exists()
+    # It may be a secret in plain text: nothing of it leaves the copy.
+    assert set(alone.refs("learner")) == {"heads/main", "lab/start"}
+    assert not put_copy_back(alone).changed
+
+
+def test_what_was_pushed_is_kept_in_the_repository_only(alone: Class) -> None:
+    work = work_of(alone)
+    head = alone.commit("learner", "one")
+    git(work, "pull", "--quiet", "--ff-only")
+    assert put_copy_back(alone).changed
+    assert alone.refs("learner")[f"heads/{SAVED}"] == head
+    assert git(work, "rev-parse", f"refs/remotes/origin/{SAVED}") == head
+    assert git(work, "branch", "--format=%(refname:short)") == "main"
+    assert git(work, "status", "--short", "--branch") == "## main...origin/main"
+
+
+def test_other_branches_and_their_commits_stay_and_all_heads_are_kept(alone: Class) -> None:
+    work = work_of(alone)
+    git(work, "checkout", "--quiet", "-b", "topic")
+    git(work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "on topic")
+    topic = git(work, "rev-parse", "HEAD")
+    git(work, "checkout", "--quiet", "main")
+    git(work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "on main")
+    main = git(work, "rev-parse", "HEAD")
+    git(work, "checkout", "--quiet", "topic")
+    assert put_copy_back(alone).changed
+    assert git(work, "rev-parse", "topic") == topic
+    assert set(git(work, "rev-parse", f"{SAVED}^1", f"{SAVED}^2").split()) == {topic, main}
+
+
+def test_a_conflict_and_a_rebase_that_is_under_way_are_left(alone: Class) -> None:
+    work = work_of(alone)
+    for branch, text in (("theirs", "a\n"), ("main", "b\n")):
+        git(work, "checkout", "--quiet", "-B", branch, "origin/main")
+        (work / "both").write_text(text)
+        git(work, "add", "--all")
+        git(work, "commit", "--quiet", "--no-verify", "-m", branch)
+    git(work, "rebase", "theirs", check=False)
+    assert "<<<<<<<" in (work / "both").read_text()
+    assert put_copy_back(alone).changed
+    assert git(work, "status", "--porcelain") == ""
+    assert "rebase" not in git(work, "status")
+    assert "<<<<<<<" in git(work, "show", f"{SAVED}:both")
+    assert not put_copy_back(alone).changed
+
+
+def test_a_copy_whose_remote_and_branches_are_gone_is_put_back(alone: Class) -> None:
+    work = work_of(alone)
+    git(work, "remote", "remove", "origin")
+    git(work, "checkout", "--quiet", "--detach")
+    git(work, "branch", "--quiet", "-D", "main")
+    git(work, "update-ref", "refs/heads/saved", "HEAD")
+    (work / "new").write_text("untracked\n")
+    assert put_copy_back(alone).changed
+    assert git(work, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert git(work, "show", "saved-20270301T090000Z:new") == "untracked"
+
+
+def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Class) -> None:
+    work = work_of(alone)
+
+    def look() -> Any:
+        return local_fact(
+            Copy,
+            settings=alone.settings,
+            environment=alone.seats["learner"],
+            checkpoint="start",
+            saved=SAVED,
+        )
+
+    assert look().there
+    before = {path: path.stat().st_mtime_ns for path in (work / ".git").rglob("*")}
+    (work / "new").write_text("untracked\n")
+    git(work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "one")
+    before = {path: path.stat().st_mtime_ns for path in (work / ".git").rglob("*")}
+    state = look()
+    assert (state.unpushed, state.uncommitted, state.there) == (1, 1, False)
+    assert {path: path.stat().st_mtime_ns for path in (work / ".git").rglob("*")} == before
+    subprocess.run(["rm", "-rf", str(work)], check=True)
+    assert look() is None
+
+
+def test_a_copy_stays_as_it_is_when_the_repository_could_not_be_put_back(alone: Class) -> None:
+    work = work_of(alone)
+    (work / "new").write_text("untracked\n")
+    subprocess.run(["rm", "-rf", str(alone.bare("learner"))], check=True)
+    assert not put_copy_back(alone).changed
+    assert (work / "new").exists()
+
+
+# The cluster, which answers with recorded objects
+
+
+STAND_IN_KUBECTL = """#!/bin/sh
+# Answers `get` with the objects of a file, as far as it is asked for them.
+case $* in
+*readyz*) echo ok ;;
+*api-resources*) printf 'configmaps\\nevents\\nevents.events.k8s.io\\npods\\n' ;;
+*" get "*) cat "$(dirname "$0")/objects.json" ;;
+esac
+"""
+
+
+@pytest.fixture
+def cluster(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable[..., Settings]:
+    """Return a lab whose cluster has the given objects."""
+    settings = lab()
+    folder = tools()
+    kubeconfig = Path(settings.lab_kubeconfig)
+    kubeconfig.parent.mkdir(parents=True)
+    kubeconfig.write_text("a: kubeconfig\n")
+    kubectl = folder / "kubectl"
+    kubectl.write_text(STAND_IN_KUBECTL)
+    kubectl.chmod(0o755)
+
+    def having(*objects: dict[str, Any]) -> Settings:
+        (folder / "objects.json").write_text(json.dumps({"kind": "List", "items": objects}))
+        return settings
+
+    return having
+
+
+def thing(
+    kind: str, place: str, api: str = "v1", more: dict[str, Any] | None = None, **metadata: Any
+) -> dict[str, Any]:
+    """Return an object; `place` is namespace/name."""
+    namespace, _, name = place.rpartition("/")
+    where = {"namespace": namespace} if namespace else {}
+    return {
+        "apiVersion": api, "kind": kind, "metadata": {"name": name, **where, **metadata},
+        **(more or {}),
+    }  # fmt: skip
+
+
+def kustomization(place: str, *inventory: str, **spec: Any) -> dict[str, Any]:
+    return thing(
+        "Kustomization",
+        place,
+        "kustomize.toolkit.fluxcd.io/v1",
+        {"spec": spec, "status": {"inventory": {"entries": [{"id": one} for one in inventory]}}},
+    )
+
+
+SEAT = [
+    thing("Namespace", "ada-develop"),
+    thing("Namespace", "lab-ada-sys"),
+    thing("GitRepository", "lab-ada-sys/lab", "source.toolkit.fluxcd.io/v1", {"spec": {}}),
+    kustomization(
+        "flux-system/tenant-ada",
+        "ada-develop_seat__ResourceQuota",
+        "ada-develop_learner_rbac.authorization.k8s.io_RoleBinding",
+        "ada-develop_system__learner_rbac.authorization.k8s.io_Role",
+        "_ada-develop__Namespace",
+    ),
+    kustomization("lab-ada-sys/secrets-develop", "ada-develop_lab-canary__Secret"),
+    thing("ResourceQuota", "ada-develop/seat"),
+    thing("RoleBinding", "ada-develop/learner", "rbac.authorization.k8s.io/v1"),
+    thing("Role", "ada-develop/system:learner", "rbac.authorization.k8s.io/v1"),
+    thing("Secret", "ada-develop/lab-canary"),
+    thing("ServiceAccount", "ada-develop/default"),
+    thing("ConfigMap", "ada-develop/kube-root-ca.crt"),
+]
+MARKED = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant-ada"}}
+
+
+def states(settings: Settings, *seats: str) -> Any:
+    return local_fact(
+        EnvironmentStates,
+        settings=settings,
+        environments=[at_seat(learner(seat)) for seat in seats],
+    )
+
+
+def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
+    cluster: Callable[..., Settings],
+) -> None:
+    state = states(cluster(*SEAT), "ada")["ada"]
+    assert reset.environment_plan(state) == []
+    assert not state.untended
+
+
+def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
+    cluster: Callable[..., Settings],
+) -> None:
+    settings = cluster(
+        *SEAT,
+        thing("ConfigMap", "ada-develop/mine"),
+        thing("ConfigMap", "ada-develop/marked", **MARKED),
+        thing("Deployment", "ada-develop/web", "apps/v1"),
+        thing("Pod", "ada-develop/web-1", ownerReferences=[{"kind": "ReplicaSet", "name": "web"}]),
+        thing("ConfigMap", "bob-develop/theirs"),
+        thing("ConfigMap", "lab-ada-sys/not-hers"),
+        thing("Role", "ada-develop/learner", "rbac.authorization.k8s.io/v1"),
+    )
+    state = states(settings, "ada")["ada"]
+    expected = {"ConfigMap/mine", "ConfigMap/marked", "Deployment/web", "Role/learner"}
+    assert set(state.strays) == expected and len(state.strays) == len(expected)
+
+
+def test_what_flux_was_told_to_leave_alone_is_a_stray(cluster: Callable[..., Settings]) -> None:
+    others = [one for one in SEAT if one["metadata"]["name"] != "lab-canary"]
+    apart = {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}
+    canary = thing("Secret", "ada-develop/lab-canary", **apart)
+    assert states(cluster(*others, canary), "ada")["ada"].strays == ("Secret/lab-canary",)
+    going = thing("Secret", "ada-develop/lab-canary", deletionTimestamp="2027-03-01T09:00:00Z")
+    assert states(cluster(*others, going), "ada")["ada"].strays == ("Secret/lab-canary",)
+    missing = states(cluster(*others), "ada")["ada"]
+    assert (missing.strays, missing.missing) == ((), ("Secret/lab-canary",))
+
+
+def test_namespaces_that_go_or_are_gone_and_what_is_suspended_are_told(
+    cluster: Callable[..., Settings],
+) -> None:
+    kept = [one for one in SEAT if one["kind"] in {"GitRepository", "ConfigMap"}]
+    settings = cluster(
+        *kept,
+        thing("Namespace", "ada-develop", deletionTimestamp="2027-03-01T09:00:00Z"),
+        kustomization("flux-system/tenant-ada", "ada-develop_seat__ResourceQuota", suspend=True),
+    )
+    state = states(settings, "ada", "bob")["ada"]
+    assert state.going == ("ada-develop",)
+    assert state.absent == ("lab-ada-sys",)
+    assert state.suspended == ("Kustomization/tenant-ada",)
+    # Everything in it goes, so nothing may hold it.
+    assert state.strays == ("ConfigMap/kube-root-ca.crt",)
+    assert states(settings, "bob")["bob"].untended
+
+
+def test_a_cluster_that_is_not_there_has_no_environments(lab: Callable[..., Settings]) -> None:
+    assert states(lab(), "ada") == {}
+
+
+def test_an_environment_that_cannot_be_cleared_fails_alone(
+    cluster: Callable[..., Settings],
+) -> None:
+    settings = cluster(*SEAT)
+    done = Applied(
+        reset.cleared,
+        settings=settings,
+        environments=[at_seat(learner(seat)) for seat in ("ada", "bob")],
+    )
+    assert done.changed and not done.failed
+    (path,) = (Path(settings.class_dir) / "failed").iterdir()
+    assert path.name == "bob"
+    assert "no Kustomization tenant-bob: `sopslab up`" in path.read_text()
+    again = Applied(reset.cleared, settings=settings, environments=[at_seat(learner("bob"))])
+    assert not again.changed
+
+
+HEAD = "4f1c0000000000000000000000000000000000aa"
+TRUE = [{"type": "Ready", "status": "True", "message": "fine"}]
+
+
+def delivered(kind: str, place: str, api: str, **changes: Any) -> dict[str, Any]:
+    status = {"observedGeneration": 3, "conditions": TRUE, "lastHandledReconcileAt": "now"}
+    return thing(
+        kind,
+        place,
+        api,
+        {"spec": changes.pop("spec", {}), "status": {**status, **changes.pop("status", {})}},
+        generation=3,
+        **({"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}} | changes),
+    )
+
+
+def delivery(**changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a seat whose Flux has done everything, with changes to its objects, or without one."""
+    revision = f"main@sha1:{HEAD}"
+    kinds = {
+        "tenant": ("Kustomization", "flux-system/tenant-ada", "kustomize.toolkit.fluxcd.io/v1", {}),
+        "source": (
+            "GitRepository", "lab-ada-sys/lab", "source.toolkit.fluxcd.io/v1",
+            {"artifact": {"revision": revision}},
+        ),
+        "own": (
+            "Kustomization", "lab-ada-sys/secrets-develop", "kustomize.toolkit.fluxcd.io/v1",
+            {"lastAppliedRevision": revision},
+        ),
+        "receiver": ("Receiver", "lab-ada-sys/lab", "notification.toolkit.fluxcd.io/v1", {}),
+    }  # fmt: skip
+    objects = [thing("Namespace", "ada-develop"), thing("Namespace", "lab-ada-sys")]
+    for name, (kind, place, api, status) in kinds.items():
+        change = changes.get(name, {})
+        if change is not None:
+            more = {**change, "status": {**status, **change.get("status", {})}}
+            objects.append(delivered(kind, place, api, **more))
+    return objects
+
+
+BROKEN = [{"type": "Ready", "status": "False", "message": "no  luck\nat all"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "arrived"),
+        ({"own": {"status": {"lastAppliedRevision": "x"}}}, "Flux has not applied 4f1c000 yet"),
+        ({"source": {"status": {"artifact": None}}}, "Flux has not read 4f1c000 yet"),
+        ({"own": {"spec": {"suspend": True}}}, "secrets-develop is suspended"),
+        ({"tenant": {"status": {"conditions": BROKEN}}}, "tenant-ada is not ready: no luck at all"),
+        ({"source": None}, "the GitRepository lab is not there"),
+        ({"receiver": {"status": {"conditions": []}}}, "the Receiver lab is not ready: nothing"),
+        ({"own": {"status": {"observedGeneration": 2}}}, "secrets-develop is being looked at"),
+        (
+            {"own": {"annotations": {"reconcile.fluxcd.io/requestedAt": "later"}}},
+            "secrets-develop is being looked at",
+        ),
+    ],
+)
+def test_what_flux_has_not_done_yet_is_told(
+    cluster: Callable[..., Settings], changes: dict[str, Any], said: str
+) -> None:
+    settings = cluster(*delivery(**changes))
+    bare = Path(settings.git_dir) / "repositories/ada/lab.git"
+    bare.mkdir(parents=True)
+    git(bare, "init", "--quiet", "--bare")
+    (bare / "refs/heads/main").write_text(f"{HEAD}\n")
+    found = local_fact(
+        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret=""
+    )
+    assert found["ada"].startswith(said)
+    missing = local_fact(
+        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret="backend"
+    )
+    if said == "arrived":
+        assert missing["ada"] == "the Secret backend is not in ada-develop"
