@@ -9,7 +9,8 @@ from pyinfra.api import deploy
 from sopslab.environment import Environment, at_seat, solo
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.operations import age, flux, git, kubernetes, reset, seats
-from sopslab.settings import FLUX, Settings
+from sopslab.settings import Settings
+from tasks.flux import flux_login
 from tasks.learners import commit_hook
 from tasks.roster import enrolled
 
@@ -78,13 +79,12 @@ def restore_solo(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
-    credentials = f"{settings.git_dir}/credentials/{FLUX}"
     kubernetes.secret(
         name="Give Flux its Git credentials",
         settings=settings,
         namespace=FLUX_NAMESPACE,
         secret="flux-system",
-        entries={"username": f"{credentials}/username", "password": f"{credentials}/password"},
+        entries=flux_login(settings),
         labels={},
     )
     flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
