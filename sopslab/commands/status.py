@@ -1,74 +1,180 @@
-"""`sopslab status`: what is up, and where."""
+"""`sopslab status`: what is up, and where; and of a class, how far everybody is."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from pathlib import Path
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.text import Text
 
+from sopslab.board import show
+from sopslab.board.cluster import kubectl
+from sopslab.board.observe import Board
+from sopslab.board.steps import Row
 from sopslab.commands import settings_or_exit
-from sopslab.errors import Exit
+from sopslab.enrolled import read_enrolled
+from sopslab.errors import Exit, LabError
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION
 from sopslab.naming import git_server_name, node_name
 from sopslab.settings import Settings
 
 _PATIENCE = 10  # seconds for each question
+_AT_A_TIME = 8  # questions; each of them mostly waits for a process
+_EVERY = 3.0  # seconds between two looks
+_WIDTH = 160  # columns, where no terminal says how many
+
+Part = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look: the parts of the lab, and a row for each learner of a class."""
+
+    parts: list[Part]
+    rows: list[Row]
+
+    @property
+    def up(self) -> bool:
+        """Whether all of the lab is up, and each seat has what the lab owes it."""
+        return all(part["up"] for part in self.parts) and not any(row.broken for row in self.rows)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(as_json: bool) -> None:
-    """Tell what of the lab is up, and where. Exits 0 if all of it is, 1 if not."""
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
+@click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
+def status(as_json: bool, as_csv: bool, watch: bool) -> None:
+    """Tell what of the lab is up, and where; and of a class, how far each learner is.
+
+    A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
+    and what comes next. They are read on the Git server and in the cluster, so what a learner has
+    not pushed does not show.
+
+    Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
+    access, key or source. How far a learner is makes no difference.
+    """
+    console = Console(highlight=False)
+    if as_json + as_csv + watch > 1:
+        raise click.UsageError("--json, --csv and --watch exclude each other")
+    if watch and not console.is_terminal:
+        raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
-    parts = look(settings)
-    up = all(part["up"] for part in parts)
+    try:
+        with ThreadPoolExecutor(_AT_A_TIME) as executor:
+            look = _looks(settings, executor)
+            if watch:
+                _watch(look, console)
+            found = look()
+    except LabError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
     if as_json:
-        click.echo(json.dumps({"lab": settings.lab, "up": up, "parts": parts}, indent=2))
+        answer: dict[str, object] = {"lab": settings.lab, "up": found.up, "parts": found.parts}
+        if found.rows:
+            answer["class"] = show.as_dicts(found.rows)
+        click.echo(json.dumps(answer, indent=2))
+    elif as_csv:
+        click.echo(show.as_csv(found.rows), nl=False)
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        for part in parts:
-            mark = Text("✓ ", "green") if part["up"] else Text("✗ ", "red")
-            console.print(mark + Text(f"{part['name']:<14}{part['where']}: {part['state']}"))
-    sys.exit(Exit.OK if up else Exit.FAILED)
+        _print(found, console)
+    sys.exit(Exit.OK if found.up else Exit.FAILED)
 
 
-def look(settings: Settings) -> list[dict[str, object]]:
-    """Return the parts of the lab: name, whether it is up, its state in words, and where it is."""
-    parts = []
+def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
+    """Return a function that looks; what it has seen once helps it the next time."""
+    board = Board(settings, executor)
+
+    def look() -> Found:
+        parts = [executor.submit(part) for part in _parts(settings)]
+        seats = read_enrolled(settings)
+        rows = board.rows(seats) if seats else []
+        return Found([part.result() for part in parts], rows)
+
+    return look
+
+
+def _watch(look: Callable[[], Found], console: Console) -> NoReturn:
+    with Live(Text("looking …", "dim"), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            found = look()
+            lines: list[RenderableType] = [_one_line(part) for part in found.parts]
+            if found.rows:
+                room = console.height - len(lines) - 3
+                rows = show.fitting(found.rows, console.width, room)
+                lines += [Text(), rows, Text(), show.summary(found.rows)]
+            live.update(Group(*lines), refresh=True)
+            time.sleep(_EVERY)
+
+
+def _print(found: Found, console: Console) -> None:
+    for part in found.parts:
+        console.print(_line(part), soft_wrap=True)
+    if found.rows:
+        if not console.is_terminal:
+            console.width = _WIDTH
+        console.print()
+        console.print(show.table(found.rows, console.width))
+        console.print()
+        for text in show.details(found.rows):
+            console.print(text, soft_wrap=True)
+        console.print(show.summary(found.rows))
+
+
+def _line(part: Part) -> Text:
+    mark = Text("✓ ", "green") if part["up"] else Text("✗ ", "red")
+    return mark + Text(f"{part['name']:<14}{part['where']}: {part['state']}")
+
+
+def _one_line(part: Part) -> Text:
+    line = _line(part)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _parts(settings: Settings) -> list[Callable[[], Part]]:
+    """Return the questions about the parts of the lab, to be asked in any order.
+
+    Each is answered with the part's name, whether it is up, its state in words, and where it is.
+    """
+    questions: list[Callable[[], Part]] = []
     if settings.cluster_provider == "kind":
-        parts.append(_container("node", node_name(settings.lab), settings.lab_context))
+        node = node_name(settings.lab)
+        questions.append(partial(_container, "node", node, settings.lab_context))
     if settings.git_url is None:
+        server = git_server_name(settings.lab)
         address = f"{settings.git_base_url}/{settings.learner_repository}.git"
-        parts.append(_container("git", git_server_name(settings.lab), address))
+        questions.append(partial(_container, "git", server, address))
     for kind, name in (
         ("kustomization", FLUX_NAMESPACE),
         ("gitrepository", settings.learner.id),
         ("kustomization", KUSTOMIZATION),
     ):
-        parts.append(_flux(settings, kind, name))
-    return parts
+        questions.append(partial(_flux, settings, kind, name))
+    return questions
 
 
-def _container(name: str, container: str, where: str) -> dict[str, object]:
+def _container(name: str, container: str, where: str) -> Part:
     answer = _ask(["docker", "container", "inspect", "--format", "{{.State.Status}}", container])
     state = answer or "not there"
     return {"name": name, "up": state == "running", "state": state, "where": where}
 
 
-def _flux(settings: Settings, kind: str, name: str) -> dict[str, object]:
-    kubectl = Path(settings.bin_dir) / "kubectl"
+def _flux(settings: Settings, kind: str, name: str) -> Part:
     answer = _ask(
-        [
-            str(kubectl), "--kubeconfig", settings.lab_kubeconfig,
-            "--context", settings.lab_context, "--request-timeout", "8s",
-            "--namespace", FLUX_NAMESPACE, "get", kind, name, "--output", "json",
-        ]
-    )  # fmt: skip
+        kubectl(settings, "--namespace", FLUX_NAMESPACE, "get", kind, name, "--output", "json")
+    )
     where = f"{kind}/{name} in {FLUX_NAMESPACE}"
     if not answer:
         return {"name": kind, "up": False, "state": "not there", "where": where}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from sopslab.verification.chapter import SECRET
+
 __all__ = ["verify"]
 
 
@@ -23,9 +25,7 @@ __all__ = ["verify"]
     metavar="SECONDS",
     help="Give Flux this long to reach the pushed commit.",
 )
-@click.option(
-    "--secret", default="backend-secrets", show_default=True, help="The Secret of the exercise."
-)
+@click.option("--secret", default=SECRET, show_default=True, help="The Secret of the exercise.")
 def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
     """Check the chapter's exercise, step by step, and say what to do next.
 

@@ -182,8 +182,8 @@ class File:
         return "" if self.kind.is_lock or self.blob.mode == SYMLINK else self.text
 
 
-def check(source: Source, trusted: Trusted) -> Report:
-    """Judge every file of *source*.
+def check(source: Source, trusted: Trusted, gitleaks: str = "") -> Report:
+    """Judge every file of *source*, with the *gitleaks* given or else the one that is found.
 
     Whatever keeps a file from being judged ends in ``Report.undecided``, never in silence.
     """
@@ -193,7 +193,7 @@ def check(source: Source, trusted: Trusted) -> Report:
     rules: dict[str, Rules] = {}
     found: set[Finding] = set()
     try:
-        scanner = Gitleaks()
+        scanner = Gitleaks(gitleaks)
     except ScannerError as error:
         report.undecided.append(str(error))
     try:

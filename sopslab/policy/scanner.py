@@ -72,8 +72,8 @@ class Leak:
 class Gitleaks:
     """One run of gitleaks: ``feed`` texts, then ``finish``."""
 
-    def __init__(self) -> None:
-        program = os.environ.get("SOPSLAB_GITLEAKS") or shutil.which("gitleaks")
+    def __init__(self, program: str = "") -> None:
+        program = program or os.environ.get("SOPSLAB_GITLEAKS") or shutil.which("gitleaks") or ""
         if not program:
             raise ScannerError("gitleaks is not installed, so general secrets cannot be looked for")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GITLEAKS_")}

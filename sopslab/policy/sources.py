@@ -12,7 +12,7 @@ import re
 import stat
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,10 +65,10 @@ class _Entry:
 class Repository:
     """Git in one repository: lists of changes, and blobs by id or by ``<commit>:<path>``."""
 
-    def __init__(self, folder: str = ".") -> None:
+    def __init__(self, folder: str = ".", environment: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
         # Replace refs and grafts would show other content than what is pushed.
-        self._environment = {**os.environ, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        self._environment = {**environment, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
         self._lookup: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
@@ -85,6 +85,23 @@ class Repository:
         if done.returncode:
             raise SourceError(f"git {arguments[0]} failed with exit code {done.returncode}")
         return done.stdout
+
+    def tree(self, commit: str, *paths: str, most: tuple[int, int]) -> Iterator[Blob]:
+        """Yield the files at or below *paths* in *commit*.
+
+        Raises SourceError, and reads none, where they are more than ``most``: files, and bytes.
+        """
+        listed = self.run("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *paths)
+        entries: list[_Entry] = []
+        size = 0
+        for line in filter(None, listed.split(b"\0")):
+            about, _, path = line.partition(b"\t")
+            mode, _, oid, length = about.decode("ascii").split()
+            entries.append(_Entry(os.fsdecode(path), mode, oid, commit))
+            size += 0 if length == "-" else int(length)
+        if len(entries) > most[0] or size > most[1]:
+            raise SourceError(f"more than {most[0]} files or {most[1]} bytes to look at")
+        yield from self.blobs(entries)
 
     def _batch(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -10,17 +10,24 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sopslab.layout import KEY_SECRET, KUSTOMIZATION, NAMESPACE
+from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 from sopslab.verification.chapter import UP, Chapter
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One way to fail: how its message is recognised, what it means, and the command that helps."""
+    """One way to fail: how its message is recognised, what it means, and the command that helps.
+
+    In what it means, `{namespace}` stands for the learner's.
+    """
 
     pattern: str
-    meaning: str
+    text: str
     fix: Callable[[Chapter], str]
+
+    def meaning(self, chapter: Chapter) -> str:
+        """Return what it means for a learner."""
+        return self.text.format(namespace=chapter.namespace)
 
 
 def _up(_chapter: Chapter) -> str:
@@ -101,12 +108,12 @@ APPLYING = (
     ),
     Cause(
         r"is forbidden|[Ff]orbidden",
-        f"an object is not what Flux may apply here: Secrets and ConfigMaps in {NAMESPACE}",
+        "an object is not what Flux may apply here: Secrets and ConfigMaps in {namespace}",
         _validate,
     ),
     Cause(
         r'namespaces? "[^"]*" not found|namespace not specified',
-        f"an object names a namespace other than {NAMESPACE}",
+        "an object names a namespace other than {namespace}",
         _validate,
     ),
     Cause(

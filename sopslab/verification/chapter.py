@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
 
+# The Secret that the chapter makes, unless another one is asked for.
+SECRET = "backend-secrets"
 SETUP = "scripts/sops-setup.sh --create-secret"
 COMPARE = "scripts/sops-setup.sh --check"
 UP = "sopslab up"
@@ -17,11 +19,14 @@ class Chapter:
     """The chapter as one learner works on it.
 
     `work` is the working copy to go to for a command that starts there, empty when one is there.
+    `namespace` is where decrypted Secrets arrive, `system` where Flux's objects lie.
     """
 
     secret: str
     source: str
     work: str = ""
+    namespace: str = NAMESPACE
+    system: str = FLUX_NAMESPACE
 
     @property
     def folder(self) -> str:
@@ -70,19 +75,23 @@ class Chapter:
     def reconcile(self) -> str:
         """The command that lets Flux read and apply at once."""
         return (
-            f"flux --namespace {FLUX_NAMESPACE} reconcile kustomization {KUSTOMIZATION}"
-            " --with-source"
+            f"flux --namespace {self.system} reconcile kustomization {KUSTOMIZATION} --with-source"
         )
+
+    @property
+    def wait(self) -> str:
+        """The command that gives Flux time for what it has not done yet."""
+        return "sopslab verify --wait 60"
 
     @property
     def describe(self) -> str:
         """The command that shows what Flux itself says."""
-        return f"kubectl -n {FLUX_NAMESPACE} describe kustomization {KUSTOMIZATION}"
+        return f"kubectl -n {self.system} describe kustomization {KUSTOMIZATION}"
 
     @property
     def live(self) -> str:
         """The secret in the cluster, in words."""
-        return f"the Secret {self.secret} in the namespace {NAMESPACE}"
+        return f"the Secret {self.secret} in the namespace {self.namespace}"
 
     def restore(self, path: str) -> str:
         """Return the command that brings a file back as the lab began with it."""

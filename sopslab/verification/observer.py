@@ -39,8 +39,9 @@ class Observer:
         submit = self._executor.submit
         self._tools = submit(tools.look_at_tools, settings, self._executor)
         self._cluster = submit(self._look_at_cluster)
+        self._public = keys.PublicKeys(settings)
         self._identities = {
-            key: submit(keys.look_at_identity, settings, key)
+            key: submit(keys.look_at_identity, settings, key, self._public)
             for key in (settings.learner.id, INSTRUCTOR)
         }
         self._file = submit(self._look_at_file)
@@ -123,7 +124,7 @@ class Observer:
         return Keys(
             self._identity(self._settings.learner.id),
             self._identity(INSTRUCTOR),
-            keys.look_at_cluster_key(self._settings, self._connection.key()),
+            keys.look_at_cluster_key(self._connection.key(), self._public),
             keys.look_at_rule(self._work, self.chapter.file),
         )
 

@@ -27,12 +27,17 @@ class Undecided(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement. `lets_on` marks a failure in spite of which the rest can be judged."""
+    """A judgement.
+
+    `lets_on` marks a failure in spite of which the rest can be judged, `passing` one that ends by
+    itself if nothing else is wrong.
+    """
 
     status: Status
     found: str
     next_step: str = ""
     lets_on: bool = False
+    passing: bool = False
 
 
 def passed(found: str) -> Verdict:
@@ -43,6 +48,11 @@ def passed(found: str) -> Verdict:
 def failed(found: str, next_step: str, *, lets_on: bool = False) -> Verdict:
     """Return the verdict that something is wrong, and what to do next."""
     return Verdict(Status.FAILED, found, next_step, lets_on)
+
+
+def awaited(found: str, next_step: str) -> Verdict:
+    """Return the verdict that something is not so yet, and what waits for it."""
+    return Verdict(Status.FAILED, found, next_step, passing=True)
 
 
 def undecided(found: str, next_step: str = "") -> Verdict:

@@ -104,15 +104,25 @@ def judge_flux(flux: Flux, chapter: Chapter) -> Verdict:
         ("receiver", flux.receivers),
     ):
         for one in found:
-            if one["spec"].get("suspend"):
-                name = one["metadata"]["name"]
-                return failed(
-                    f"{one['kind']} {name} is suspended, so Flux does nothing with it.",
-                    f"flux --namespace {FLUX_NAMESPACE} resume {kind} {name}",
-                )
+            if suspended := judge_suspended(one, kind):
+                return suspended
     for problem in _wiring(flux.repositories, flux.kustomizations, chapter):
         return failed(problem, UP)
     return passed("the controllers run, locked down, and nothing is suspended.")
+
+
+def judge_suspended(found: Object, kind: str) -> Verdict | None:
+    """Return the verdict on an object that Flux was told to leave alone, None on any other.
+
+    + kind: what the command `flux` calls it
+    """
+    if not found["spec"].get("suspend"):
+        return None
+    name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+    return failed(
+        f"{found['kind']} {name} is suspended, so Flux does nothing with it.",
+        f"flux --namespace {namespace} resume {kind} {name}",
+    )
 
 
 def _missing(deployment: Object, flags: Sequence[str]) -> str:
@@ -212,8 +222,8 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
     """Judge whether the key file, the cluster and .sops.yaml belong together."""
     own = keys.learner.recipient
     if own is None:
-        return failed(f"your key file {keys.learner.problem}.", keys.learner.fix)
-    problem = _entry_problem(keys.cluster)
+        return failed(f"the key file {keys.learner.problem}.", keys.learner.fix)
+    problem = _entry_problem(keys.cluster, chapter)
     if problem:
         return failed(problem, chapter.setup)
     entries = [held for held in keys.cluster.entries.values() if not isinstance(held, Entry)]
@@ -231,7 +241,7 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
         return failed(f"no creation rule of {CONFIG} matches {chapter.file}.", restore)
     if own not in keys.rule.recipients:
         named = _listed(keys.rule.recipients)
-        return failed(f"{CONFIG} encrypts to {named}, but your key is {own}.", restore)
+        return failed(f"{CONFIG} encrypts to {named}, but the key is {own}.", restore)
     instructor = keys.instructor.recipient
     if instructor is None:
         return failed(f"the instructor's key file {keys.instructor.problem}.", keys.instructor.fix)
@@ -244,12 +254,12 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
     strangers = keys.rule.recipients - {own, instructor}
     if strangers:
         return failed(f"{CONFIG} also encrypts to {_listed(strangers)}, who is unknown.", restore)
-    return passed(f"your key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {own}.")
+    return passed(f"the key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {own}.")
 
 
-def _entry_problem(key: ClusterKey) -> str:
+def _entry_problem(key: ClusterKey, chapter: Chapter) -> str:
     if not key.present:
-        return f"Flux has no key: there is no Secret {KEY_SECRET} in {FLUX_NAMESPACE}."
+        return f"Flux has no key: there is no Secret {KEY_SECRET} in {chapter.system}."
     # Flux reads every entry with this ending, and gives up if one of them cannot be parsed.
     read = {name: held for name, held in key.entries.items() if name.endswith(".agekey")}
     if not read:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+from sopslab.layout import KUSTOMIZATION
 from sopslab.policy.findings import key_path
 from sopslab.verification.causes import APPLYING, READING, cause_of
 from sopslab.verification.chapter import UP, Chapter
 from sopslab.verification.judgement.cluster import Object, condition
-from sopslab.verification.results import Verdict, failed, passed
+from sopslab.verification.results import Status, Verdict, awaited, failed, passed
 
-_WAIT = "sopslab verify --wait 60"
 _OWNER = "kustomize.toolkit.fluxcd.io"
 
 
@@ -41,19 +40,21 @@ def judge_source(source: Source, head: str, chapter: Chapter) -> Verdict:
         if cause is None:
             return failed(
                 f"stale source: Flux cannot read the repository ({ready.get('reason')}), {read}.",
-                f"flux --namespace {FLUX_NAMESPACE} get source git {chapter.source}",
+                f"flux --namespace {chapter.system} get source git {chapter.source}",
             )
-        return failed(f"stale source: {cause.meaning}, and {read}.", cause.fix(chapter))
+        return failed(f"stale source: {cause.meaning(chapter)}, and {read}.", cause.fix(chapter))
     if status.get("observedGeneration") != found["metadata"]["generation"]:
-        return failed("Flux has not yet looked at the present form of the GitRepository.", _WAIT)
+        return awaited(
+            "Flux has not yet looked at the present form of the GitRepository.", chapter.wait
+        )
     if not _is_revision(revision, head):
-        return failed(f"Flux has not read {head[:7]} yet: {read}.", _WAIT)
+        return awaited(f"Flux has not read {head[:7]} yet: {read}.", chapter.wait)
     if ready.get("status") != "True":
-        return failed(f"Flux is reading the repository at the moment, and {read}.", _WAIT)
+        return awaited(f"Flux is reading the repository at the moment, and {read}.", chapter.wait)
     if source.stored is False:
         return failed(
             f"Flux says that it stored {head[:7]}, but its source controller does not have it.",
-            f"flux --namespace {FLUX_NAMESPACE} reconcile source git {chapter.source}",
+            f"flux --namespace {chapter.system} reconcile source git {chapter.source}",
         )
     return passed(f"Flux has read your commit {head[:7]}.")
 
@@ -70,17 +71,22 @@ def judge_applied(found: Object | None, head: str, chapter: Chapter) -> Verdict:
             return failed(
                 f"Flux could not apply the repository ({ready.get('reason')}).", chapter.describe
             )
-        return failed(f"Flux could not apply the repository: {cause.meaning}.", cause.fix(chapter))
+        return failed(
+            f"Flux could not apply the repository: {cause.meaning(chapter)}.", cause.fix(chapter)
+        )
     if status.get("observedGeneration") != found["metadata"]["generation"]:
-        return failed(f"Flux has not yet looked at the present form of {KUSTOMIZATION}.", _WAIT)
+        return awaited(
+            f"Flux has not yet looked at the present form of {KUSTOMIZATION}.", chapter.wait
+        )
     revision = str(status.get("lastAppliedRevision", ""))
     if not _is_revision(revision, head):
         last = f"what it last applied is {_short(revision)}" if revision else "it applied nothing"
-        return failed(f"Flux has not applied {head[:7]} yet: {last}.", _WAIT)
+        return awaited(f"Flux has not applied {head[:7]} yet: {last}.", chapter.wait)
     if ready.get("status") != "True":
-        return failed(f"Flux is at work on {KUSTOMIZATION} at the moment.", _WAIT)
+        return awaited(f"Flux is at work on {KUSTOMIZATION} at the moment.", chapter.wait)
     entries = (status.get("inventory") or {}).get("entries") or []
-    if f"{NAMESPACE}_{chapter.secret}__Secret" not in {entry.get("id") for entry in entries}:
+    wanted = f"{chapter.namespace}_{chapter.secret}__Secret"
+    if wanted not in {entry.get("id") for entry in entries}:
         return failed(
             f"Flux applied {head[:7]}, but {chapter.live} was not in it.",
             chapter.at_work("sopslab validate"),
@@ -101,25 +107,17 @@ def judge_secret(live: Live | None, wanted: Mapping[str, str], chapter: Chapter)
 
     + wanted: the SHA-256 of each value in the file
     """
-    if live is None:
-        return failed(f"{chapter.live} does not exist.", chapter.reconcile)
-    owner = live.labels.get(f"{_OWNER}/namespace"), live.labels.get(f"{_OWNER}/name")
-    if owner != (FLUX_NAMESPACE, KUSTOMIZATION):
-        return failed(f"{chapter.live} was not made by Flux.", chapter.reconcile)
-    for found, keys in (
-        ("lacks {} of the file", wanted.keys() - live.digests.keys()),
-        ("has {}, which the file does not have", live.digests.keys() - wanted.keys()),
-        (
-            "has another value for {} than the file",
-            {
-                key
-                for key in wanted.keys() & live.digests.keys()
-                if wanted[key] != live.digests[key]
-            },
-        ),
-    ):
-        if keys:
-            return failed(f"{chapter.live} {found.format(_named(keys))}.", chapter.reconcile)
+    labels = None if live is None else live.labels
+    digests = {} if live is None else live.digests
+    form = judge_form(labels, digests.keys(), wanted.keys(), chapter)
+    if form.status is not Status.OK:
+        return form
+    others = {key for key, digest in wanted.items() if digests[key] != digest}
+    if others:
+        return failed(
+            f"{chapter.live} has another value for {_named(others)} than the file.",
+            chapter.reconcile,
+        )
     count = len(wanted)
     return passed(
         f"{chapter.live} holds what the file holds: {count} key{'s' * (count != 1)}, the same"
@@ -127,7 +125,30 @@ def judge_secret(live: Live | None, wanted: Mapping[str, str], chapter: Chapter)
     )
 
 
-def _named(keys: set[str]) -> str:
+def judge_form(
+    labels: Mapping[str, str] | None, keys: Set[str], wanted: Set[str], chapter: Chapter
+) -> Verdict:
+    """Judge what can be said of the Secret in the cluster without any of its values.
+
+    + labels: those of the Secret, None without one
+    + keys: the keys that it has
+    + wanted: the keys of the file
+    """
+    if labels is None:
+        return failed(f"{chapter.live} does not exist.", chapter.reconcile)
+    owner = labels.get(f"{_OWNER}/namespace"), labels.get(f"{_OWNER}/name")
+    if owner != (chapter.system, KUSTOMIZATION):
+        return failed(f"{chapter.live} was not made by Flux.", chapter.reconcile)
+    for found, differing in (
+        ("lacks {} of the file", wanted - keys),
+        ("has {}, which the file does not have", keys - wanted),
+    ):
+        if differing:
+            return failed(f"{chapter.live} {found.format(_named(differing))}.", chapter.reconcile)
+    return passed(f"{chapter.live} was made by Flux, and has the keys of the file.")
+
+
+def _named(keys: Set[str]) -> str:
     return ", ".join(sorted(key_path(key) for key in keys))
 
 

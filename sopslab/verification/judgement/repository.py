@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -12,7 +12,7 @@ from sopslab.layout import NAMESPACE
 from sopslab.policy.findings import Finding, Report
 from sopslab.policy.recipients import CONFIG
 from sopslab.verification.chapter import UP, Chapter
-from sopslab.verification.results import Verdict, failed, passed, undecided
+from sopslab.verification.results import Status, Verdict, failed, passed, undecided
 
 
 class Opened(Enum):
@@ -29,8 +29,8 @@ class Opened(Enum):
 class SecretFile:
     """The manifest of the secret in the working copy.
 
-    `report` is the policy's; `digests` has the SHA-256 of each value once it was opened, and
-    `misfits` the values that Kubernetes would refuse.
+    `report` is the policy's; `keys` are those of its values; `digests` has the SHA-256 of each
+    value once it was opened, and `misfits` the values that Kubernetes would refuse.
     """
 
     there: bool = True
@@ -40,32 +40,17 @@ class SecretFile:
     name: str = ""
     namespace: str = NAMESPACE
     opened: Opened = Opened.YES
+    keys: Set[str] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
     misfits: Sequence[str] = ()
 
 
 def judge_encrypted(file: SecretFile, chapter: Chapter) -> Verdict:
     """Judge whether the file is there, encrypted throughout, and as it was encrypted."""
-    if not file.there:
-        return failed(
-            f"{chapter.file} is not there yet: this is where the chapter begins. The command asks"
-            " for keys and values, and shows no value.",
-            chapter.encrypt,
-        )
-    if file.report.undecided:
-        return undecided(f"{chapter.file} could not be judged: {file.report.undecided[0]}.", UP)
-    for finding in file.report.findings:
-        return failed(
-            f"{chapter.file}, line {finding.line}: {finding.message}. [{finding.rule}]",
-            _fix(finding, chapter),
-        )
+    written = judge_written(file, chapter)
+    if written.status is not Status.OK:
+        return written
     again = chapter.encrypt_again
-    if file.documents != 1:
-        return failed(f"{chapter.file} holds {file.documents} documents instead of one.", again)
-    if file.kind != "Secret" or file.name != chapter.secret:
-        return failed(f"{chapter.file} is not a Secret of the name {chapter.secret}.", again)
-    if file.namespace != NAMESPACE:
-        return failed(f"{chapter.file} does not name the namespace {NAMESPACE}.", again)
     match file.opened:
         case Opened.MAC:
             return failed(
@@ -87,6 +72,31 @@ def judge_encrypted(file: SecretFile, chapter: Chapter) -> Verdict:
     if not file.digests:
         return failed(f"{chapter.file} holds no key at all.", again)
     return passed(f"every value of {chapter.file} is encrypted, and its MAC fits.")
+
+
+def judge_written(file: SecretFile, chapter: Chapter) -> Verdict:
+    """Judge what can be said of the file without a key: it is there, encrypted, the right one."""
+    if not file.there:
+        return failed(
+            f"{chapter.file} is not there yet: this is where the chapter begins. The command asks"
+            " for keys and values, and shows no value.",
+            chapter.encrypt,
+        )
+    if file.report.undecided:
+        return undecided(f"{chapter.file} could not be judged: {file.report.undecided[0]}.", UP)
+    for finding in file.report.findings:
+        return failed(
+            f"{chapter.file}, line {finding.line}: {finding.message}. [{finding.rule}]",
+            _fix(finding, chapter),
+        )
+    again = chapter.encrypt_again
+    if file.documents != 1:
+        return failed(f"{chapter.file} holds {file.documents} documents instead of one.", again)
+    if file.kind != "Secret" or file.name != chapter.secret:
+        return failed(f"{chapter.file} is not a Secret of the name {chapter.secret}.", again)
+    if file.namespace != chapter.namespace:
+        return failed(f"{chapter.file} does not name the namespace {chapter.namespace}.", again)
+    return passed(f"every value of {chapter.file} is encrypted.")
 
 
 def _fix(finding: Finding, chapter: Chapter) -> str:

@@ -108,19 +108,30 @@ def look_at_file(settings: Settings, work: Path, chapter: Chapter, *, may_open: 
         data = path.read_bytes()
     except OSError as error:
         raise Undecided(f"{chapter.file} cannot be read: {error.strerror}") from None
+    file = read_manifest(data, report)
+    return _opened(settings, file, data) if may_open and file.documents == 1 else file
+
+
+def read_manifest(data: bytes, report: Report) -> SecretFile:
+    """Return what a manifest in which the policy finds nothing says of itself, unopened."""
     parsed = documents.parse(data.decode("utf-8-sig", "replace"))
     written = [one for one in parsed.documents if not documents.is_null(one)]
     if len(written) != 1:
         return SecretFile(report=report, documents=len(written))
     named = documents.get(written[0], "metadata")
-    file = SecretFile(
+    keys = {
+        key
+        for field in ("data", "stringData")
+        for key in documents.fields(documents.get(written[0], field))
+    }
+    return SecretFile(
         report=report,
         kind=documents.text_of(documents.get(written[0], "kind")),
         name=documents.text_of(documents.get(named, "name")),
         namespace=documents.text_of(documents.get(named, "namespace")),
         opened=Opened.NOT_TRIED,
+        keys=frozenset(keys),
     )
-    return _opened(settings, file, data) if may_open else file
 
 
 def _opened(settings: Settings, file: SecretFile, data: bytes) -> SecretFile:
@@ -216,9 +227,11 @@ def look_at_push(settings: Settings, work: Path, head: str) -> Push:
     """Return how HEAD stands to the branch main on the Git server."""
     branch = _git(work, "symbolic-ref", "--quiet", "--short", "HEAD").text
     account = Path(settings.git_dir, "credentials", settings.learner.id, "git-credentials")
+    trust = ["-c", f"http.sslCAInfo={settings.git_authority}"] if settings.git_authority else []
     answer = ask(
         [
             "git", "-c", "http.proxy=", "-c", "credential.helper=",
+            *trust,
             "-c", f"credential.helper=store --file={shlex.quote(str(account))}",
             "ls-remote", "--quiet",
             f"{settings.git_base_url}/{settings.learner_repository}.git", "refs/heads/main",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -21,17 +22,20 @@ def look_at_server(settings: Settings) -> GitServer:
     hook = data / "etc" / "hooks" / "pre-receive"
     return GitServer(
         settings.git_base_url,
-        _answer(settings.git_base_url),
+        _answer(settings),
         _hooks_path(data / "etc" / "gitconfig"),
         _hook(hook),
         _policy(data / "policy"),
     )
 
 
-def _answer(url: str) -> int | None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _answer(settings: Settings) -> int | None:
     try:
-        with opener.open(f"{url}/", timeout=_PATIENCE) as response:
+        trusted = ssl.create_default_context(cafile=settings.git_authority)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
+        )
+        with opener.open(f"{settings.git_base_url}/", timeout=_PATIENCE) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -205,7 +205,10 @@ def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) ->
                     for step in yaml.safe_load(patch["patch"])
                     if step["path"].endswith("/args/-")
                 }
-    tuning = {"--requeue-dependency", "--storage-adv-addr"}
+    tuning = {
+        *("--requeue-dependency", "--storage-adv-addr", "--concurrent"),
+        *("--kube-api-burst", "--kube-api-qps", "--feature-gates"),
+    }
     locks = {
         name: {flag for flag in flags if flag.partition("=")[0] not in tuning}
         for name, flags in given.items()
@@ -232,7 +235,7 @@ def _cluster(**entries: frozenset[str] | Entry) -> Keys:
     [
         (
             replace(KEYS, learner=Identity(problem="x can be read by others", fix="chmod 600 x")),
-            "your key file x can be read by others",
+            "the key file x can be read by others",
             "chmod 600 x",
         ),
         (
@@ -262,7 +265,7 @@ def _cluster(**entries: frozenset[str] | Entry) -> Keys:
         (replace(KEYS, rule=Rule(True, None)), "no creation rule", "git checkout"),
         (
             replace(KEYS, rule=Rule(True, frozenset({OTHER, INSTRUCTOR}))),
-            f"but your key is {OWN}",
+            f"but the key is {OWN}",
             "git checkout",
         ),
         (replace(KEYS, rule=Rule(True, frozenset({OWN}))), "leaves out the instructor", "checkout"),

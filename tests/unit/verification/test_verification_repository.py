@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +35,8 @@ from sopslab.verification.judgement.repository import (
     judge_pushed,
     judge_wired,
 )
-from sopslab.verification.observation import keys, repository
+from sopslab.verification.observation import keys, programs, repository
+from sopslab.verification.observation.programs import Answer
 from sopslab.verification.results import Status, Undecided
 
 GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})
@@ -260,7 +262,7 @@ def desk(
     key = keys.key_file(made, "learner")
     key.parent.mkdir(parents=True)
     subprocess.run([str(folder / "age-keygen"), "-o", str(key)], check=True, capture_output=True)
-    own = keys.look_at_identity(made, "learner").recipient or ""
+    own = keys.look_at_identity(made, "learner", keys.PublicKeys(made)).recipient or ""
     work = Path(made.work_dir)
     (work / PATH).parent.mkdir(parents=True)
     (work / ".sops.yaml").write_text(
@@ -459,7 +461,8 @@ def test_an_identity_that_cannot_be_used_says_why(desk: Desk) -> None:
     text = path.read_text()
 
     def problem() -> str:
-        return keys.look_at_identity(desk.lab, "learner").problem
+        public = keys.PublicKeys(desk.lab)
+        return keys.look_at_identity(desk.lab, "learner", public).problem
 
     assert problem() == ""
     path.chmod(0o644)
@@ -484,8 +487,10 @@ def test_entries_of_the_clusters_key_are_told_apart(desk: Desk) -> None:
         "bad.agekey": base64.b64encode(b"AGE-SECRET-KEY-1XXXX").decode(),
     }
 
-    assert keys.look_at_cluster_key(desk.lab, None) == ClusterKey(False)
-    assert keys.look_at_cluster_key(desk.lab, data) == ClusterKey(
+    public = keys.PublicKeys(desk.lab)
+
+    assert keys.look_at_cluster_key(None, public) == ClusterKey(False)
+    assert keys.look_at_cluster_key(data, public) == ClusterKey(
         True,
         {
             "age.agekey": frozenset({desk.own}),
@@ -493,6 +498,33 @@ def test_entries_of_the_clusters_key_are_told_apart(desk: Desk) -> None:
             "bad.agekey": Entry.INVALID,
         },
     )
+
+
+def test_the_keys_of_many_files_are_asked_for_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    def count(*arguments: Any, **more: Any) -> Answer:
+        asked.append(more["stdin"])
+        return programs.ask(*arguments, **more)
+
+    keygen = str(Path(desk.lab.bin_dir) / "age-keygen")
+    files = [
+        subprocess.run([keygen], check=True, capture_output=True).stdout.rstrip() for _ in range(3)
+    ]
+    alone = [keys.PublicKeys(desk.lab)(file) for file in files]
+    monkeypatch.setattr(keys, "ask", count)
+    public = keys.PublicKeys(desk.lab)
+    public.learn([*files, b""])
+    both = files[0] + b"\n" + files[1]
+
+    assert [public(file) for file in files] == alone
+    assert len(asked) == 1
+    assert public(both) == alone[0] | alone[1]
+    mixed = keys.PublicKeys(desk.lab)
+    mixed.learn([files[0], b"AGE-SECRET-KEY-1XXXX"])
+    assert [mixed(files[0]), mixed(b"AGE-SECRET-KEY-1XXXX")] == [alone[0], frozenset()]
 
 
 def test_the_rule_that_matches_is_what_sops_would_take(desk: Desk) -> None:

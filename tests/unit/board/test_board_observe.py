@@ -1,0 +1,258 @@
+"""Looks at a class on disk: what is found, how many processes it takes, and what stays inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from class_material import Class
+
+from sopslab.board import show
+from sopslab.board.observe import Board
+from sopslab.board.steps import Progress, Row
+
+SECRET = "flux/secrets/develop/backend-secrets.yaml"
+PLAIN = (
+    "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  namespace: y\n"
+    "stringData:\n  password: {}\n"
+)
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Write down every process that is started from here on."""
+    commands: list[list[str]] = []
+
+    class Counted(subprocess.Popen[Any]):
+        def __init__(self, args: Sequence[str], *more: Any, **named: Any) -> None:
+            commands.append(list(args))
+            super().__init__(args, *more, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", Counted)
+    return commands
+
+
+def _programs(commands: list[list[str]]) -> Counter[str]:
+    return Counter(Path(command[0]).name for command in commands)
+
+
+def _said(rows: list[Row]) -> str:
+    console_text = "\n".join(text.plain for text in show.details(rows))
+    return json.dumps(show.as_dicts(rows)) + show.as_csv(rows) + console_text
+
+
+def _open(rows: list[Row]) -> dict[str, tuple[str, str]]:
+    return {row.seat.id: (row.open.id, row.open.found) for row in rows if row.open is not None}
+
+
+def test_a_hundred_seats_take_three_processes_each_and_five_for_all(
+    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+) -> None:
+    made = classroom([f"seat-{number:03}" for number in range(100)])
+    board = Board(made.settings, executor)
+    started.clear()
+    rows = board.rows(made.seats)
+
+    assert [row.seat.id for row in rows if row.done] == [seat.id for seat in made.seats]
+    assert _programs(started) == {"git": 300, "kubectl": 3, "age-keygen": 1, "gitleaks": 1}
+
+    started.clear()
+    made.push("seat-007", {"README.md": "more"})
+    started.clear()
+    rows = board.rows(made.seats)
+
+    # What did not change is not read again.
+    assert _programs(started) == {"git": 102, "kubectl": 3, "gitleaks": 1}
+    assert [row.seat.id for row in rows if not row.done] == ["seat-007"]
+
+
+def test_each_repository_is_judged_by_itself(
+    classroom: Callable[..., Class], executor: Executor
+) -> None:
+    # Names that the policy knows as those of folders with examples.
+    made = classroom(["ada", "bob", "docs", "eve", "tests"])
+    made.push("bob", {SECRET: PLAIN.format("hunter2-hunter2")})
+    made.push("tests", {"flux/secrets/deploy.py": 'password = "Tr0ub4dor-and-3"\n'})
+    made.push("eve", {".sops.yaml": "creation_rules: [\n"})
+    found = _open(Board(made.settings, executor).rows(made.seats))
+
+    assert found["bob"][0] == "encrypted"
+    assert f"{SECRET}, line " in found["bob"][1]
+    assert "[secret-plaintext]" in found["bob"][1]
+    assert found["tests"][0] == "encrypted"
+    assert found["tests"][1].startswith("flux/secrets/deploy.py, line 1: ")
+    assert ".sops.yaml" in found["eve"][1]
+    assert not {"ada", "docs"} & set(found)
+
+
+def test_no_value_is_shown_or_passed_on(
+    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+) -> None:
+    made = classroom(["ada", "bob"])
+    made.push("bob", {SECRET: PLAIN.format("hunter2-hunter2")})
+    started.clear()
+    rows = Board(made.settings, executor).rows(made.seats)
+    said = _said(rows) + repr(rows) + repr(started)
+
+    assert "hunter2" not in said
+    assert "correct-horse" not in said
+    for identity in made.identities:
+        assert identity not in said
+
+
+def test_kubectl_is_asked_for_no_value_of_a_learner(
+    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+) -> None:
+    made = classroom(["ada"])
+    started.clear()
+    Board(made.settings, executor).rows(made.seats)
+    asked = [command for command in started if Path(command[0]).name == "kubectl"]
+
+    assert len(asked) == 3
+    for command in asked:
+        assert ("--context", made.settings.lab_context) in pairwise(command)
+        if "metadata.name=backend-secrets" in command:
+            (template,) = [part for part in command if part.startswith("go-template=")]
+            assert '{{$value}}{{end}}{{"\\t"}}{{range $key' in template
+            assert "$key}}{{end}}" in template
+        elif "secrets" in command:
+            assert "metadata.name=sops-age" in command
+
+
+@pytest.mark.parametrize(
+    ("break_it", "step", "found"),
+    [
+        (
+            lambda made: shutil.rmtree(made.bare("ada")),
+            "access",
+            "the Git server has no repository ada/lab.",
+        ),
+        (
+            lambda made: Path(made.settings.seat_dir("ada"), "kubeconfig").unlink(),
+            "access",
+            "the seat has no kubeconfig yet.",
+        ),
+        (
+            lambda made: (made.bare("ada") / "HEAD").unlink(),
+            "key",
+            "the repository cannot be read: ",
+        ),
+        (
+            lambda made: Path(made.settings.keys_dir, "ada.pub").write_text("age1before\n"),
+            "key",
+            "but it was age1before when it was made",
+        ),
+        (
+            lambda made: Path(made.settings.keys_dir, "ada.agekey").unlink(),
+            "key",
+            "ada.agekey is not there",
+        ),
+        (
+            lambda made: Path(made.settings.keys_dir, "ada.agekey").write_text("AGE-SECRET-KEY-1X"),
+            "key",
+            "does not hold one valid age identity",
+        ),
+        (
+            lambda made: made.kubectl.with_name("kubectl.keys").write_text('{"items": []}'),
+            "key",
+            "there is no Secret sops-age in lab-ada-sys",
+        ),
+        (
+            lambda made: made.kubectl.with_name("kubectl.secrets").write_text(""),
+            "secret",
+            "does not exist",
+        ),
+        (
+            lambda made: made.kubectl.with_name("kubectl.secrets").write_text(
+                "ada-develop\t\tpassword\n"
+            ),
+            "secret",
+            "was not made by Flux",
+        ),
+        (
+            lambda made: made.kubectl.with_name("kubectl.objects").write_text("no JSON"),
+            "access",
+            "the cluster could not be asked.",
+        ),
+        (
+            lambda made: made.kubectl.unlink(),
+            "access",
+            "the cluster could not be asked.",
+        ),
+        (
+            lambda made: made.push(
+                "ada", {f"flux/secrets/many/{number}.md": "x" for number in range(200)}
+            ),
+            "key",
+            "more than 100 files",
+        ),
+    ],
+)
+def test_what_is_broken_at_one_seat_is_found_there_only(
+    break_it: Callable[[Class], object],
+    step: str,
+    found: str,
+    classroom: Callable[..., Class],
+    executor: Executor,
+) -> None:
+    made = classroom(["ada"])
+    break_it(made)
+    (row,) = Board(made.settings, executor).rows(made.seats)
+
+    assert row.open is not None
+    assert row.open.id == step
+    assert found in row.next
+
+
+def test_without_gitleaks_nothing_counts_as_encrypted(
+    classroom: Callable[..., Class], executor: Executor
+) -> None:
+    made = classroom(["ada", "bob"])
+    Path(made.settings.bin_dir, "gitleaks").unlink()
+    rows = Board(made.settings, executor).rows(made.seats)
+
+    for row in rows:
+        progress = {step.id: step.progress for step in row.steps}
+        assert progress["encrypted"] is Progress.UNKNOWN
+        assert "gitleaks cannot be started" in row.next
+
+
+def test_a_branch_that_is_gone_is_the_learners(
+    classroom: Callable[..., Class], executor: Executor
+) -> None:
+    made = classroom(["ada"])
+    subprocess.run(
+        ["git", "--git-dir", made.bare("ada"), "update-ref", "-d", "refs/heads/main"], check=True
+    )
+    (row,) = Board(made.settings, executor).rows(made.seats)
+
+    assert row.next == "the Git server has no branch main."
+
+
+def test_a_git_of_another_repository_does_not_lead_astray(
+    classroom: Callable[..., Class],
+    executor: Executor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a hook, where Git sets GIT_DIR."""
+    made = classroom(["ada"])
+    subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "other")], check=True)
+    monkeypatch.setitem(os.environ, "GIT_DIR", str(tmp_path / "other"))
+
+    assert Board(made.settings, executor).rows(made.seats)[0].done

@@ -1,0 +1,156 @@
+"""How the class is shown: marks, counts, and cells that no spreadsheet takes for a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from sopslab.board import show
+from sopslab.board.judge import judge
+from sopslab.board.steps import STEPS, Progress, Row, Step
+
+STUCK_SEAT = with_cluster(kustomization=suspended(KUSTOMIZATION))
+
+
+def _rows(done: int = 0, stuck: int = 0, fresh_ones: int = 0) -> list[Row]:
+    kinds = [DONE] * done + [STUCK_SEAT] * stuck + [fresh()] * fresh_ones
+    return [
+        judge(ADA.model_copy(update={"id": f"seat-{number}"}), seen)
+        for number, seen in enumerate(kinds)
+    ]
+
+
+def _printed(what: object, width: int) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False).print(what)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("done", "stuck", "others", "text"),
+    [
+        (17, 3, 10, "17 of 30 are done; 3 need help."),
+        (1, 0, 1, "1 of 2 is done."),
+        (0, 1, 0, "0 of 1 are done; 1 needs help."),
+        (2, 0, 0, "2 of 2 are done."),
+    ],
+)
+def test_the_last_line_counts(done: int, stuck: int, others: int, text: str) -> None:
+    assert show.summary(_rows(done, stuck, others)).plain == text
+
+
+def test_a_learner_is_one_line_with_a_mark_for_each_step() -> None:
+    header, done, stuck, open_one = _printed(show.table(_rows(1, 1, 1), 140), 140)
+
+    assert header.split() == ["seat", "name", "group", *STEPS, "next"]
+    assert done.split() == ["seat-0", "Ada", "a", *"✓" * 8]
+    assert stuck.split()[3:11] == list("✓✓✓✓✓✓✗–")
+    assert "Kustomization secrets-develop is suspended" in stuck
+    assert open_one.split()[3:11] == list("✓✓✗✗✗✓✗✗")
+
+
+@pytest.mark.parametrize("width", [72, 80, 100])
+def test_a_narrow_screen_keeps_every_step(width: int) -> None:
+    header, *lines = _printed(show.table(_rows(1, 1, 1), width), width)
+
+    assert header.split() == ["seat", *STEPS, "next"]
+    assert [line.split()[0] for line in lines] == ["seat-0", "seat-1", "seat-2"]
+
+
+def test_a_low_screen_keeps_those_who_need_help_and_says_how_many_it_leaves_out() -> None:
+    rows = _rows(done=5, stuck=1, fresh_ones=2)
+
+    assert len(_printed(show.fitting(rows, 100, 9), 100)) == 9
+    lines = _printed(show.fitting(rows, 100, 5), 100)
+    assert [line.split()[0] for line in lines[1:-1]] == ["seat-5", "seat-6", "seat-7"]
+    assert lines[-1] == "… 5 more"
+
+
+def test_only_who_needs_help_is_told_in_full() -> None:
+    (text,) = show.details(_rows(1, 1, 1))
+
+    assert text.plain == (
+        "seat-1: Kustomization secrets-develop is suspended, so Flux does nothing with it.\n"
+        "  → flux --namespace lab-ada-sys resume kustomization secrets-develop"
+    )
+
+
+def test_json_has_each_learner_with_every_step() -> None:
+    first, second, _ = show.as_dicts(_rows(1, 1, 1))
+
+    assert first == {
+        "seat": "seat-0",
+        "name": "Ada",
+        "group": "a",
+        "done": True,
+        "needs_help": False,
+        "steps": dict.fromkeys(STEPS, "yes"),
+        "next": "",
+        "fix": "",
+    }
+    assert second["needs_help"] is True
+    assert second["steps"] == {**dict.fromkeys(STEPS, "yes"), "applied": "no", "secret": "unknown"}
+
+
+def test_csv_is_a_line_of_names_and_one_for_each_learner() -> None:
+    header, *lines = csv.reader(io.StringIO(show.as_csv(_rows(1, 1))))
+
+    assert header == ["seat", "name", "group", "done", "needs_help", *STEPS, "next", "fix"]
+    assert lines[0] == ["seat-0", "Ada", "a", "yes", "no", *["yes"] * 8, "", ""]
+    assert [lines[1][header.index(name)] for name in ("applied", "secret")] == ["no", "unknown"]
+
+
+def _csv_of(name: str, found: str = "") -> list[str]:
+    step = Step("access", Progress.NO, found)
+    row = Row(ADA.model_copy(update={"name": name}), (step,))
+    text = show.as_csv([row])
+    (_, line) = csv.reader(io.StringIO(text))
+    return line
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "  =1",
+        "＝1",
+        "|x",
+        '=HYPERLINK("http://x?"&A1,"y")',
+    ],
+)
+def test_no_cell_begins_like_a_formula(formula: str) -> None:
+    assert _csv_of(formula)[1] == f"'{formula}"
+    assert _csv_of("Ada", found=formula)[6] == f"'{formula}"
+
+
+def test_a_name_that_begins_like_a_word_stays_as_it_is() -> None:
+    for name in ("Ada", "Zoë =x", "李雷", "O'Neill; =1", 'Ada "the first"'):
+        assert _csv_of(name)[1] == name
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
+def test_every_cell_is_quoted_and_reads_as_one(name: str) -> None:
+    """Whatever a spreadsheet takes for a separator, it is inside quotes."""
+    text = show.as_csv([Row(ADA.model_copy(update={"name": name}), ())])
+    outside = text.replace('""', "").split('"')[::2]
+
+    assert set("".join(outside)) <= {",", "\n"}
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    row = replace(_rows(1)[0], seat=ADA.model_copy(update={"name": "[red]\x1b[2JAda"}))
+    (_, line) = _printed(show.table([row], 140), 140)
+
+    assert "[red]?[2JAda" in line

@@ -1,0 +1,208 @@
+"""The command `sopslab status`, with a class and without one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from class_material import Class
+from click.testing import CliRunner, Result
+
+from sopslab.commands.status import status
+
+# The lab around the class: everything that is asked about it is up.
+_LAB = """#!/bin/sh
+case "$*" in
+*"get kustomization "* | *"get gitrepository "*)
+    cat "$0.part" ;;
+*) exec "$0.class" "$@" ;;
+esac
+"""
+_READY = {
+    "metadata": {"generation": 1},
+    "spec": {},
+    "status": {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready", "status": "True", "message": "fine"}],
+    },
+}
+
+
+@pytest.fixture
+def up(
+    classroom: Callable[..., Class], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Class]:
+    """Make a class on a lab that is up."""
+
+    def make(*ids: str, **names: str) -> Class:
+        made = classroom(list(ids), **names)
+        folder = made.kubectl.parent
+        for part in ("objects", "keys", "secrets"):
+            (folder / f"kubectl.class.{part}").write_bytes(
+                (folder / f"kubectl.{part}").read_bytes()
+            )
+        made.kubectl.rename(folder / "kubectl.class")
+        made.kubectl.write_text(_LAB)
+        made.kubectl.chmod(0o755)
+        (folder / "kubectl.part").write_text(json.dumps(_READY))
+        docker = tmp_path / "stand-ins" / "docker"
+        docker.parent.mkdir()
+        docker.write_text("#!/bin/sh\necho running\n")
+        docker.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("SOPSLAB_ROOT", made.settings.root)
+        return made
+
+    return make
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(status, arguments)
+
+
+def _roster(made: Class) -> Path:
+    return Path(made.settings.class_dir, "roster.json")
+
+
+def test_a_class_has_its_parts_its_learners_and_a_count(up: Callable[..., Class]) -> None:
+    made = up("ada", "bob", "eve")
+    made.push("bob", {"README.md": "more"})
+    Path(made.settings.seat_dir("eve"), "kubeconfig").unlink()
+    done = _run()
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+
+    assert lines[0] == "✓ node          kind-lab: running"
+    assert lines[5] == ""
+    assert [line.split()[0] for line in lines[6:10]] == ["seat", "ada", "bob", "eve"]
+    assert lines[-3:] == [
+        "eve: the seat has no kubeconfig yet.",
+        "  → sopslab up",
+        "1 of 3 is done; 1 needs help.",
+    ]
+    assert done.exit_code == 1
+
+
+def test_how_far_a_learner_is_does_not_make_it_fail(up: Callable[..., Class]) -> None:
+    made = up("ada", "bob")
+    made.push("bob", {"flux/secrets/develop/backend-secrets.yaml": "kind: ConfigMap\n"})
+    done = _run("--json")
+    told = json.loads(done.stdout)
+
+    assert done.exit_code == 0
+    assert told["up"] is True
+    assert [(row["seat"], row["done"], row["needs_help"]) for row in told["class"]] == [
+        ("ada", True, False),
+        ("bob", False, True),
+    ]
+
+
+def test_a_seat_that_lacks_its_key_makes_it_fail(up: Callable[..., Class]) -> None:
+    made = up("ada")
+    Path(made.settings.keys_dir, "ada.agekey").unlink()
+    done = _run("--json")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["up"] is False
+
+
+def test_csv_is_for_the_class_only(up: Callable[..., Class]) -> None:
+    up("ada", "bob", ada="=cmd|' /C calc'!A0")
+    done = _run("--csv")
+    header, *lines = csv.reader(io.StringIO(done.stdout))
+
+    assert done.exit_code == 0
+    assert [line[header.index("name")] for line in lines] == ["'=cmd|' /C calc'!A0", "Bob"]
+
+
+def test_without_a_class_there_is_the_lab_only(up: Callable[..., Class]) -> None:
+    _roster(up("ada")).unlink()
+    text, as_json, as_csv = _run(), _run("--json"), _run("--csv")
+
+    assert len(text.stdout.splitlines()) == 5
+    assert set(json.loads(as_json.stdout)) == {"lab", "up", "parts"}
+    assert len(as_csv.stdout.splitlines()) == 1
+    assert {done.exit_code for done in (text, as_json, as_csv)} == {0}
+
+
+def test_a_roster_that_is_damaged_is_said(up: Callable[..., Class]) -> None:
+    _roster(up("ada")).write_text("[{")
+    done = _run()
+
+    assert done.exit_code == 1
+    assert "cannot be read" in done.stderr
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--json", "--csv"), "exclude each other"),
+        (("--watch", "--json"), "exclude each other"),
+        (("--watch",), "--watch needs a terminal"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    done = _run(*arguments)
+
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def _until(terminal: int, wanted: str, seconds: float = 30) -> str:
+    """Return what a terminal shows, once it has shown `wanted`."""
+    deadline, seen = time.monotonic() + seconds, b""
+    while wanted.encode() not in seen:
+        ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
+        if not ready:
+            raise AssertionError(f"{wanted!r} was not shown: {seen.decode(errors='replace')}")
+        seen += os.read(terminal, 65536)
+    return seen.decode(errors="replace")
+
+
+def test_watch_looks_again_until_it_is_interrupted(up: Callable[..., Class]) -> None:
+    made = up("ada", "bob")
+    kubeconfig = Path(made.settings.seat_dir("bob"), "kubeconfig")
+    kubeconfig.rename(kubeconfig.with_suffix(".away"))
+    terminal, other = pty.openpty()
+    environment: dict[str, Any] = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
+    command = "import sys; from sopslab.commands.status import status; status()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "--watch"],
+        stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True,
+    )  # fmt: skip
+    try:
+        os.close(other)
+        assert "1 of 2" in _until(terminal, "needs help")
+        kubeconfig.with_suffix(".away").rename(kubeconfig)
+        _until(terminal, "2 of 2 are done")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+        assert "Traceback" not in _until_closed(terminal)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+
+
+def _until_closed(terminal: int) -> str:
+    seen = b""
+    while True:
+        try:
+            read = os.read(terminal, 65536)
+        except OSError:
+            return seen.decode(errors="replace")
+        if not read:
+            return seen.decode(errors="replace")
+        seen += read
