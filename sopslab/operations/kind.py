@@ -82,8 +82,8 @@ deadline=$(($(date +%s) + 120))
 until kubectl --context "$LAB_CONTEXT" get --raw /readyz --request-timeout 3s >/dev/null 2>&1; do
     if [ "$(date +%s)" -ge "$deadline" ]; then
         echo "the API server of $node did not answer within 120 s after the start;" \\
-            "look at \`docker logs $node\`, or have the cluster made anew: \`sopslab down\`," \\
-            'then `sopslab up`; keys and Git data stay' >&2
+            "look at: docker logs $node;" \\
+            'or make the cluster anew: "sopslab down", "sopslab up"; keys and Git data stay' >&2
         exit 1
     fi
     sleep 0.3
