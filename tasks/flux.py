@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from pyinfra import host
 from pyinfra.api import deploy
 
 from sopslab.archive import Tree, digest
 from sopslab.catalog import load_catalog
+from sopslab.facts.kind import KindCluster
 from sopslab.layout import (
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
@@ -33,6 +35,9 @@ from tasks.roster import enrolled
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
     seats = enrolled(settings)
+    if seats and _cluster_is_up(settings):
+        # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
+        _give_seats(settings)
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
@@ -74,12 +79,21 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
+    if enrolled(settings) and not _cluster_is_up(settings):
+        _give_seats(settings)
+
+
+def _give_seats(settings: Settings) -> None:
+    """Give every seat what does not come out of Git: key, credentials, token, access."""
     ids = [seat.id for seat in enrolled(settings)]
-    if ids:
-        seat_operations.secrets(
-            name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids
-        )
-        access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
+    seat_operations.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
+    access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
+
+
+def _cluster_is_up(settings: Settings) -> bool:
+    """Return whether the cluster was there before this run."""
+    found = host.get_fact(KindCluster, settings=settings)
+    return found.complete and found.status == "running" and not found.stray
 
 
 def flux_login(settings: Settings) -> dict[str, str]:
