@@ -64,7 +64,7 @@ for seat; do
 done
 """
 
-# A seat that says what is wrong for ten seconds is not waited for; one that is on its way is.
+# A seat that says what is wrong for a quarter of a minute is not waited for; one that is on its way is.
 _AWAIT = """
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=''
 # What was deleted, or gave up for a while, is begun again now and not at the next interval.
@@ -82,14 +82,15 @@ while :; do
     after=$(printf '%s\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
     before=$after
-    if [ -z "$nudged" ] && [ $((now - quiet)) -ge 3 ]; then
+    if [ -z "$nudged" ] && [ $((now - quiet)) -ge 8 ]; then
         nudged=yes
         nudge "$(printf '%s\n' "$open" | cut -d' ' -f1 | paste -sd, -)"
     fi
     # Nothing is on its way any more, and nothing has changed for a while.
-    if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 10 ]; then break; fi
+    if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 16 ]; then break; fi
     [ "$now" -lt "$deadline" ] || break
-    sleep 0.3
+    # Looking costs as much as Flux's own work on a small machine.
+    sleep 1
 done
 mkdir -p "$class/failed"
 printf '%s\\n' "$open" | while read -r seat how message; do
