@@ -51,8 +51,8 @@ git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
 # Who works in the environment `develop`.
 learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 
-# The learners of a class, each with an environment of their own (inventories/classroom.py reads them
-# from a roster), and whether those who are no longer among them lose theirs.
+# The learners of a class, each with an environment of their own (inventories/classroom.py reads
+# them from a roster), and whether those who are no longer among them lose theirs.
 seats = []
 prune = False
 

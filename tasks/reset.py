@@ -64,6 +64,8 @@ def reset_environments(settings: Settings) -> None:
         environments=environments,
         checkpoint=settings.checkpoint,
     )
+    # What was pushed before may have been on its way until Flux saw the checkpoint.
+    reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
 
 
 def restore_solo(settings: Settings) -> None:

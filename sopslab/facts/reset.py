@@ -220,6 +220,9 @@ ENVIRONMENTS = """
 subjects=$1
 kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
 answers() { kube get --raw /readyz --request-timeout 10s >/dev/null 2>&1; }
+delivered='namespaces,gitrepositories.source.toolkit.fluxcd.io'
+delivered="$delivered,kustomizations.kustomize.toolkit.fluxcd.io"
+delivered="$delivered,receivers.notification.toolkit.fluxcd.io"
 kinds() {
     # Events pass by themselves.
     kube api-resources --namespaced --verbs list,delete --output name 2>/dev/null \\
@@ -229,10 +232,7 @@ kinds() {
 objects() {
     # Of one among many, only what is in its own namespace is asked for.
     if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
-        kube get namespaces,kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
-            --output json 2>/dev/null || true
-        kube get gitrepositories.source.toolkit.fluxcd.io --output json 2>/dev/null \\
-            --namespace "$(printf '%s' "$subjects" | jq --raw-output '.[0].system')" || true
+        kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
         kube get "$1" --output json 2>/dev/null \\
             --namespace "$(printf '%s' "$subjects" | jq --raw-output '.[0].namespace')" || true
     else
@@ -272,6 +272,13 @@ findings() {
             | select(.spec.suspend == true)
             | finding($s; "suspended"; {apiVersion, kind, metadata: (.metadata | {name, namespace})}
                 | tojson)),
+          # The namespace waits for the finalizers of Flux, and longer if it comes to them later.
+          (if $namespaces[$s.system].metadata.deletionTimestamp
+            then $in[$s.system][]? | select(.metadata.finalizers != null)
+              | select(.metadata.deletionTimestamp == null)
+              | finding($s; "doomed"; {apiVersion, kind, metadata: (.metadata | {name, namespace})}
+                | tojson)
+            else empty end),
           ($tenants + $owns | keys[] | select(startswith("\\($s.namespace)_"))
             | select($live[.] == null)
             | finding($s; "missing"; .)),
@@ -400,18 +407,8 @@ heads() {
         shift 2
     done
 }
-delivered='gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io'
-delivered="$delivered,receivers.notification.toolkit.fluxcd.io,namespaces"
 look_at() {
-    if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
-        system=$(printf '%s' "$subjects" | jq -r '.[0].system')
-        kube get "$delivered" --namespace "$system" --output json 2>/dev/null || true
-        [ "$system" = flux-system ] \\
-            || kube get kustomizations.kustomize.toolkit.fluxcd.io --namespace flux-system \\
-                --output json 2>/dev/null || true
-    else
-        kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
-    fi
+    kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
     [ -z "$secret" ] || kube get secrets --all-namespaces --output json \\
         --field-selector "metadata.name=$secret" 2>/dev/null || true
 }

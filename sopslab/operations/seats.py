@@ -64,7 +64,7 @@ for seat; do
 done
 """
 
-# A seat that says what is wrong for a quarter of a minute is not waited for; one that is on its way is.
+# A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
 _AWAIT = """
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=''
 # What was deleted, or gave up for a while, is begun again now and not at the next interval.

@@ -1,0 +1,79 @@
+"""A reset on a host that only answers: what it asks and does for one environment, and for many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sopslab.facts.seats import Enrolled
+from sopslab.layout import PROJECT
+from sopslab.settings import load_settings
+from tests.fake import Answers, Run, fact_text
+
+RESET, PLAN = PROJECT / "reset.py", PROJECT / "reset_plan.py"
+Data = Callable[..., dict[str, Any]]
+
+
+def run(lab_data: Data, *subjects: str, seats: int = 0, deploy: Any = RESET) -> Run:
+    """Run a deploy on a machine that has a class, and says nothing else of itself."""
+    data = lab_data(subjects=list(subjects))
+    roster = [
+        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        for one in range(seats)
+    ]
+    enrolled = fact_text(Enrolled, settings=load_settings(data))
+    answers = {enrolled: json.dumps(roster) if roster else ""}
+    refusal = {"there is no environment of joe": "refused"}
+    return Run(deploy, data, Answers(answers, failures=refusal))
+
+
+def steps(run: Run) -> list[str]:
+    names = [event["operation"] for event in run.events if event["event"] == "end"]
+    return list(dict.fromkeys(name.split(" | ")[0] for name in names))
+
+
+def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
+    done = run(lab_data)
+    assert steps(done) == ["Git", "Flux", "Class", "Canary"]
+    assert "Git | Put the working copy back" in done.changed + done.unchanged
+
+
+def test_a_seat_has_no_working_copy_here_and_its_keys_go_where_flux_reads_them(
+    lab_data: Data,
+) -> None:
+    done = run(lab_data, "s1", seats=3)
+    assert steps(done) == ["Git", "Flux", "Class"]
+    names = done.changed + done.unchanged
+    assert "Flux | Give 1 seats their keys" in names
+    assert not any("working copy" in name for name in names)
+    assert not any("s0" in command or "s2" in command for command in done.commands)
+
+
+def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
+    few = run(lab_data, "s0", "s1", seats=2)
+    many = run(lab_data, *(f"s{one}" for one in range(40)), seats=40)
+    assert len(many.commands) == len(few.commands)
+
+
+def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
+    done = run(lab_data, "s1", "joe", seats=3)
+    assert done.failed
+    assert done.changed + done.unchanged == ["Git | Begin a reset"]
+
+
+def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:
+    done = run(lab_data, seats=3)
+    assert done.changed == []
+
+
+@pytest.mark.parametrize("subjects", [(), ("s0", "s1")])
+def test_foretelling_runs_no_command_but_facts(lab_data: Data, subjects: tuple[str, ...]) -> None:
+    done = run(lab_data, *subjects, seats=len(subjects), deploy=PLAN)
+    assert not done.failed
+    assert done.changed == []
+    assert steps(done) == ["Plan"]
+    told = done.notes("Plan | Compare the environments")
+    assert {note.split(":")[0] for note in told} == set(subjects or ("learner",))
