@@ -66,7 +66,7 @@ done
 
 # A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
 _AWAIT = """
-deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=''
+deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
 # What was deleted, or gave up for a while, is begun again now and not at the next interval.
 nudge() {
     kube annotate --all-namespaces --overwrite --selector "sops-lab/seat in ($1)" \\
@@ -82,8 +82,8 @@ while :; do
     after=$(printf '%s\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
     before=$after
-    if [ -z "$nudged" ] && [ $((now - quiet)) -ge 8 ]; then
-        nudged=yes
+    if [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
+        nudged=$now
         nudge "$(printf '%s\n' "$open" | cut -d' ' -f1 | paste -sd, -)"
     fi
     # Nothing is on its way any more, and nothing has changed for a while.
