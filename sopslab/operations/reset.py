@@ -176,7 +176,8 @@ copy config branch.main.merge refs/heads/main
 copy clean --quiet -d --force
 """
 
-# Asks Flux to look at everything of the environments $1 again, now.
+# Asks Flux to look at everything of the environments $1 again, now. What a manager of fields sets
+# whose name begins with `kubectl`, Flux takes away again, perhaps before it is heard.
 _REQUEST = """
 request() {
     printf '%s' "$1" | jq --compact-output '
@@ -188,7 +189,7 @@ request() {
             ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]
             | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
         | {apiVersion: "v1", kind: "List", items: .}' \\
-        | kube annotate --overwrite --filename - \\
+        | kube annotate --overwrite --field-manager flux --filename - \\
             "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null 2>&1 || true
 }
 """
@@ -218,26 +219,27 @@ work() {
             | sort_by(.metadata.ownerReferences != null) | list("delete")),
           ($strays | map(select(.kind == "Pod" and .metadata.finalizers == null)) | list("kill")),
           ($strays | map(select(.metadata.deletionTimestamp != null and .metadata.finalizers != null
-            and (.metadata.deletionTimestamp | fromdateiso8601) < now - 2)) | list("free"))' "$1"
+            and (.metadata.deletionTimestamp | fromdateiso8601) < now - 1)) | list("free"))' "$1"
 }
 findings "$kinds" >"$new/found"
-# Who deletes namespaces looks again after eight seconds, and after five where a namespace changed.
-awk -F '\\t' '$2 == "going" { print $3 }' "$new/found" | while read -r namespace; do
-    kube annotate --overwrite namespace "$namespace" "sops-lab/reset=$(date -Is)" >/dev/null || true
-done
 deadline=$(($(date +%s) + 40))
 while :; do
     grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
     [ "$(date +%s)" -lt "$deadline" ] || break
     work "$new/found" | while IFS='\t' read -r word list; do
         case $word in
-        resume) set -- patch --type merge --patch '{"spec": {"suspend": false}}' ;;
+        resume) set -- patch --type merge --patch '{"spec": {"suspend": null}}' ;;
         delete) set -- delete --ignore-not-found --wait=false ;;
         kill) set -- delete --ignore-not-found --wait=false --grace-period=0 --force ;;
         free) set -- patch --type merge --patch '{"metadata": {"finalizers": null}}' ;;
         esac
         printf '%s' "$list" | kube "$@" --filename - >/dev/null 2>&1 || true
     done
+    # Who deletes a namespace comes back after eight seconds, or after five if it was changed.
+    going=$(awk -F '\\t' '$2 == "going" { print "namespace/" $3 }' "$new/found")
+    # shellcheck disable=SC2086
+    [ -z "$going" ] || kube annotate --overwrite $going "sops-lab/reset=$(date +%s)" \\
+        >/dev/null 2>&1 || true
     sleep 0.3
     findings "$kinds" >"$new/found"
 done
@@ -251,7 +253,17 @@ awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
         mkdir -p "$class/failed"
         printf 'its namespace could not be cleared: %s\\n' "$what" >"$class/failed/$id"
     done
-# What is missing now, Flux is to see at once.
+# What is missing now, Flux is to see at once. If it was at work when a namespace went, it waits a
+# minute for that to be there again: an empty one will do.
+jq --raw-input --compact-output --slurp --argjson subjects "$subjects" '
+    ([$subjects[] | select(.tenant != "flux-system") | .id]) as $seats
+    | [split("\\n")[] | split("\\t") | select(.[1] == "absent")
+        | select(.[0] as $id | $seats | index([$id]))
+        | {apiVersion: "v1", kind: "Namespace",
+            metadata: {name: .[2], labels: {"sops-lab/seat": .[0]}}}]
+    | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' "$new/found" >"$new/absent"
+[ ! -s "$new/absent" ] || kube apply --server-side --field-manager sops-lab \\
+    --filename "$new/absent" >/dev/null || true
 request "$subjects"
 """
 )
