@@ -105,6 +105,7 @@ _PRUNE = """
 class=$1 keys=$2 git=$3
 shift 3
 kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
+put_aside() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
 now=$(date +%s)
 for seat; do
     set -- "$@" "namespace/lab-$seat-sys" "namespace/$seat-develop"
@@ -112,10 +113,13 @@ for seat; do
     aside=$class/pruned/$seat-$now
     umask 077
     mkdir -p "$aside"
-    for part in "$keys/$seat.agekey" "$keys/$seat.pub" "$git/credentials/$seat" \\
-            "$git/repositories/$seat" "$class/seats/$seat"; do
-        [ ! -e "$part" ] || mv "$part" "$aside/"
-    done
+    # The repository first and the key last: whoever comes back after half of this gets a repository
+    # that is encrypted to the key that is there.
+    put_aside "$git/repositories/$seat" "$aside/repositories"
+    put_aside "$git/credentials/$seat" "$aside/credentials"
+    put_aside "$class/seats/$seat" "$aside/access"
+    put_aside "$keys/$seat.pub" "$aside/$seat.pub"
+    put_aside "$keys/$seat.agekey" "$aside/$seat.agekey"
     grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
     mv "$git/htpasswd.new" "$git/htpasswd"
 done
