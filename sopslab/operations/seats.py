@@ -69,7 +69,8 @@ _AWAIT = """
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
 # What was deleted, or gave up for a while, is begun again now and not at the next interval.
 nudge() {
-    kube annotate --field-manager flux --all-namespaces --overwrite --selector "sops-lab/seat in ($1)" \\
+    kube annotate --field-manager flux --all-namespaces --overwrite \\
+        --selector "sops-lab/seat in ($1)" \\
         gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io \\
         "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null || true
 }
