@@ -288,7 +288,7 @@ findings() {
                 "ConfigMap/kube-root-ca.crt"]) | not))
             | select($going or .metadata.deletionTimestamp != null or ($owns[$key] | not)
                 or disowned)
-            | finding($s; "stray"; {apiVersion, kind, metadata: (.metadata
+            | finding($s; "stray"; {going: $going, apiVersion, kind, metadata: (.metadata
                 | {name, namespace, finalizers, deletionTimestamp, ownerReferences})} | tojson))'
 }
 """
@@ -396,7 +396,8 @@ def _in_words(key: str) -> str:
 
 
 # Whether Flux has done everything that the repository says and was asked for: one line for each
-# environment, `arrived` or what is not so yet. $wanted holds the commit of each learner's main.
+# environment, `arrived` or what is not so yet, and which of its objects would have to be asked for
+# that: tenant, source, own and receiver. $wanted holds the commit of each learner's main.
 DELIVERIES = (
     ENVIRONMENTS
     + """
@@ -419,13 +420,15 @@ deliveries() {
         def answered: .status.lastHandledReconcileAt as $handled
             | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
         def words: . // "nothing was reported" | gsub("\\\\s+"; " ");
-        def problem($name):
-            if . == null then "\\($name) is not there"
-            elif .metadata.deletionTimestamp then "\\($name) is being deleted"
-            elif .spec.suspend == true then "\\($name) is suspended"
+        # What is at it needs no asking.
+        def problem($what; $name):
+            if . == null then {$what, said: "\\($name) is not there"}
+            elif .metadata.deletionTimestamp then {$what, said: "\\($name) is being deleted"}
+            elif .spec.suspend == true then {$what, said: "\\($name) is suspended"}
             elif .status.observedGeneration != .metadata.generation or (answered | not)
-                then "\\($name) is being looked at"
-            elif ready.status != "True" then "\\($name) is not ready: \\(ready.message | words)"
+                or ready.status == "Unknown" then {said: "\\($name) is being looked at"}
+            elif ready.status != "True"
+                then {$what, said: "\\($name) is not ready: \\(ready.message | words)"}
             else empty end;
         def named: "\\(.kind) \\(.metadata.namespace // "")/\\(.metadata.name)";
         ($heads | split("\\n") | map(split(" ") | select(length == 2) | {(.[0]): .[1]}) | add // {})
@@ -435,24 +438,33 @@ deliveries() {
         | "main@sha1:\\($want[$s.id])" as $revision
         | $live["GitRepository \\($s.system)/\\($s.source)"] as $source
         | $live["Kustomization \\($s.system)/\\($s.kustomization)"] as $own
-        | [ (if $s.tenant != "flux-system"
-                then $live["Kustomization flux-system/\\($s.tenant)"] | problem($s.tenant)
+        | [(if $s.tenant != "flux-system"
+                then $live["Kustomization flux-system/\\($s.tenant)"] | problem("tenant"; $s.tenant)
                 else empty end),
             ($s.namespace, $s.system | . as $name | $live["Namespace /\\($name)"]
-                | if . == null then "the namespace \\($name) is not there"
-                  elif .metadata.deletionTimestamp then "the namespace \\($name) is being deleted"
-                  else empty end),
-            ($source | problem("the GitRepository \\($s.source)")),
+                | if . == null
+                    then {what: "tenant", said: "the namespace \\($name) is not there"}
+                  elif .metadata.deletionTimestamp
+                    then {said: "the namespace \\($name) is being deleted"}
+                  else empty end)] as $before
+        | [first(($source | problem("source"; "the GitRepository \\($s.source)")),
             (if $source.status.artifact.revision != $revision
-                then "Flux has not read \\($want[$s.id][0:7]) yet" else empty end),
-            ($own | problem($s.kustomization)),
-            (if $own.status.lastAppliedRevision != $revision
-                then "Flux has not applied \\($want[$s.id][0:7]) yet" else empty end),
-            ($live["Receiver \\($s.system)/lab"] | problem("the Receiver lab")),
-            (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
-                then "the Secret \\($secret) is not in \\($s.namespace)" else empty end)
-          ] as $problems
-        | "\\($s.id)\\t\\($problems[0] // "arrived")"'
+                then {what: "source", said: "Flux has not read \\($want[$s.id][0:7]) yet"}
+                else empty end))] as $reading
+        # What is read anew is applied without being asked for.
+        | (if $reading == [] then "own" else null end) as $self
+        | [first(($own | problem($self; $s.kustomization)),
+                (if $own.status.lastAppliedRevision != $revision
+                    then {what: $self, said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
+                    else empty end),
+                (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
+                    then {what: $self, said: "the Secret \\($secret) is not in \\($s.namespace)"}
+                    else empty end)),
+            ($live["Receiver \\($s.system)/lab"] | problem("receiver"; "the Receiver lab"))]
+            as $after
+        | $before + $reading + $after
+        | [$s.id, (.[0].said // "arrived"), (map(.what // empty) | unique | join(" "))]
+        | join("\\t")'
 }
 """
 )
@@ -495,4 +507,5 @@ class Deliveries(FactBase[dict[str, str]]):
     @override
     @parsing
     def process(self, output: list[str]) -> dict[str, str]:
-        return dict(line.split("\t", 1) for line in output)
+        lines = (line.split("\t") for line in output)
+        return {learner: problem for learner, problem, _ in lines}

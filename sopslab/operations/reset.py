@@ -176,21 +176,27 @@ copy config branch.main.merge refs/heads/main
 copy clean --quiet -d --force
 """
 
-# Asks Flux to look at everything of the environments $1 again, now. What a manager of fields sets
-# whose name begins with `kubectl`, Flux takes away again, perhaps before it is heard.
+# Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
+# which of tenant, source, own and receiver. What a manager of fields sets whose name begins with
+# `kubectl`, Flux takes away again, perhaps before it is heard.
 _REQUEST = """
 request() {
-    printf '%s' "$1" | jq --compact-output '
+    jq --raw-input --slurp --compact-output --argjson subjects "$subjects" '
         "kustomize.toolkit.fluxcd.io/v1" as $kustomize
-        | [.[] | (select(.tenant != "flux-system")
-                | [$kustomize, "Kustomization", "flux-system", .tenant]),
-            ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
-            [$kustomize, "Kustomization", .system, .kustomization],
-            ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]
+        | [split("\\n")[] | split("\\t") | select(length == 2) | .[0] as $id
+            | (.[1] | split(" ")[]) as $what
+            | $subjects[] | select(.id == $id)
+            | {tenant: (if .tenant == "flux-system" then null
+                    else [$kustomize, "Kustomization", "flux-system", .tenant] end),
+                source: ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
+                own: [$kustomize, "Kustomization", .system, .kustomization],
+                receiver: ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]}
+            | .[$what] | select(. != null)
             | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
-        | {apiVersion: "v1", kind: "List", items: .}' \\
-        | kube annotate --overwrite --field-manager flux --filename - \\
-            "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null 2>&1 || true
+        | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
+    [ ! -s "$new/asked" ] || kube annotate --overwrite --field-manager flux \\
+        --filename "$new/asked" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
+        >/dev/null 2>&1 || true
 }
 """
 
@@ -208,7 +214,7 @@ kinds=$(kinds)
 work() {
     jq --raw-input --raw-output --slurp '
         def list($word): if . == [] then empty
-            else "\\($word)\\t\\({apiVersion: "v1", kind: "List", items: .})" end;
+            else "\\($word)\\t\\({apiVersion: "v1", kind: "List", items: map(del(.going))})" end;
         [split("\\n")[] | split("\\t")] as $found
         | def of($kind): [$found[] | select(.[1] == $kind) | .[2] | fromjson];
         of("stray") as $strays
@@ -219,7 +225,8 @@ work() {
             | sort_by(.metadata.ownerReferences != null) | list("delete")),
           ($strays | map(select(.kind == "Pod" and .metadata.finalizers == null)) | list("kill")),
           ($strays | map(select(.metadata.deletionTimestamp != null and .metadata.finalizers != null
-            and (.metadata.deletionTimestamp | fromdateiso8601) < now - 1)) | list("free"))' "$1"
+            and (.going or (.metadata.deletionTimestamp | fromdateiso8601) < now - 1)))
+            | list("free"))' "$1"
 }
 findings "$kinds" >"$new/found"
 deadline=$(($(date +%s) + 40))
@@ -264,7 +271,8 @@ jq --raw-input --compact-output --slurp --argjson subjects "$subjects" '
     | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' "$new/found" >"$new/absent"
 [ ! -s "$new/absent" ] || kube apply --server-side --field-manager sops-lab \\
     --filename "$new/absent" >/dev/null || true
-request "$subjects"
+awk -F '\\t' '$2 ~ /^(missing|absent)$/ && !told[$1]++ {
+    print $1 "\\ttenant source own receiver" }' "$new/found" | request
 """
 )
 
@@ -274,24 +282,27 @@ _RECONCILE = (
     + _REQUEST
     + """
 shift 2
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
 wanted=$(heads "$@")
-request "$subjects"
+# Whoever seems to have all and is here nevertheless, has not the right Secrets.
+deliveries | sed 's/\tarrived\t$/\tarrived\town/' | cut -f 1,3 | request
 deadline=$(($(date +%s) + 60)) asked=$(date +%s)
+# Looking at many costs what Flux needs.
+pause=$(printf '%s' "$subjects" | jq 'if length > 5 then 1 else 0.3 end')
 while :; do
-    open=$(deliveries | grep -v '\tarrived$' || true)
+    open=$(deliveries | grep -v '\tarrived\t' || true)
     now=$(date +%s)
     [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
     # What failed for a reason that is gone is not left until Flux tries again by itself.
-    failed=$(printf '%s\\n' "$open" | sed -n 's/\t.* is not ready: .*//p' | jq -R . | jq -cs .)
-    if [ "$failed" != '[]' ] && [ $((now - asked)) -ge 2 ]; then
+    if [ $((now - asked)) -ge 2 ]; then
         asked=$now
-        request "$(printf '%s' "$subjects" | jq --compact-output --argjson failed "$failed" \\
-            'map(select(.id as $id | $failed | index([$id])))')"
+        printf '%s\\n' "$open" | cut -f 1,3 | request
     fi
-    sleep 0.3
+    sleep "$pause"
 done
 [ -z "$open" ] || mkdir -p "$class/failed"
-printf '%s\\n' "$open" | while IFS='\t' read -r id problem; do
+printf '%s\\n' "$open" | while IFS='\t' read -r id problem _; do
     [ -z "$id" ] || printf '%s\\n' "$problem" >"$class/failed/$id"
 done
 """
