@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.console import Console
@@ -29,12 +30,17 @@ def settings_or_exit(
     try:
         return local_settings(overrides, inventory)
     except LabError as error:
-        if as_json:
-            problems = str(error).splitlines()
-            click.echo(json.dumps({"ok": False, "changed": 0, "problems": problems}, indent=2))
-        else:
-            click.echo(str(error), err=True)
-        sys.exit(error.code)
+        end(error.code, str(error).splitlines(), as_json=as_json)
+
+
+def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
+    """End a command that changed nothing with its problems: on standard error, or as JSON."""
+    if as_json:
+        click.echo(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
+    else:
+        for problem in problems:
+            click.echo(problem, err=True)
+    sys.exit(code)
 
 
 def deploy_or_exit(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from sopslab import lock
-from sopslab.commands import json_option, settings_or_exit
+from sopslab.commands import end, json_option, settings_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings
 
@@ -42,12 +42,7 @@ def cards(ids: tuple[str, ...], as_json: bool) -> None:
     try:
         made = _make(settings, ids)
     except LabError as error:
-        if as_json:
-            problems = str(error).splitlines()
-            click.echo(json.dumps({"ok": False, "changed": 0, "problems": problems}, indent=2))
-        else:
-            click.echo(str(error), err=True)
-        sys.exit(error.code)
+        end(error.code, str(error).splitlines(), as_json=as_json)
     if as_json:
         click.echo(json.dumps(_as_dict(settings, made), indent=2))
     else:
@@ -114,7 +109,7 @@ def _as_dict(settings: Settings, made: _Made) -> dict[str, object]:
 
 
 def _say(settings: Settings, made: _Made) -> None:
-    authority = Path(settings.lab_dir) / "tls" / "ca.crt"
+    authority = Path(settings.tls_dir) / "ca.crt"
     first, *others = made.seats
     more = ", …" if others else ""
     click.echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 from rich.console import Console
 
-from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings
@@ -28,12 +27,7 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     try:
         _refuse_unknown(settings)
     except LabError as error:
-        if as_json:
-            problems = [str(error)]
-            click.echo(json.dumps({"ok": False, "changed": 0, "problems": problems}, indent=2))
-        else:
-            click.echo(str(error), err=True)
-        sys.exit(error.code)
+        end(error.code, [str(error)], as_json=as_json)
     console = Console(highlight=False)
     data = {"subjects": json.dumps(subjects)}
     deploy_or_exit("reissue.py", settings, data, as_json, console)

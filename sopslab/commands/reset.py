@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
 
-from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.runner import run
@@ -59,7 +58,7 @@ def reset(
     try:
         subjects = _subjects(settings, everybody)
     except LabError as error:
-        _end(error.code, str(error).splitlines(), as_json)
+        end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
     if dry_run:
         _foretell(settings, data, subjects, as_json)
@@ -113,9 +112,9 @@ def _foretell(
     try:
         result = run("reset_plan.py", data, Path(settings.lab_dir) / "log", follow)
     except LabError as error:
-        _end(error.code, [str(error)], as_json)
+        end(error.code, [str(error)], as_json=as_json)
     if result.code is not Exit.OK:
-        _end(result.code, result.problems, as_json)
+        end(result.code, result.problems, as_json=as_json)
     plan: dict[str, list[str]] = {name: [] for name in subjects}
     for sentence in notes:
         name, _, rest = sentence.partition(": ")
@@ -127,15 +126,6 @@ def _foretell(
         click.echo(name)
         for sentence in sentences or ["nothing to do"]:
             click.echo(f"  {sentence}")
-
-
-def _end(code: Exit, problems: Sequence[str], as_json: bool) -> NoReturn:
-    if as_json:
-        click.echo(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
-    else:
-        for problem in problems:
-            click.echo(problem, err=True)
-    sys.exit(code)
 
 
 def _counted(subjects: Sequence[str]) -> str:

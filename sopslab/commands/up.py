@@ -8,9 +8,9 @@ import sys
 import click
 from rich.console import Console
 
-from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
-from sopslab.enrolment import Enrolment, enrol, plan
+from sopslab.enrolment import enrol, plan
 from sopslab.errors import LabError
 from sopslab.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
 from sopslab.layout import CANARY_PATH
@@ -70,7 +70,10 @@ def up(
         data["key_from"] = key_from
     settings = settings_or_exit(data, as_json=as_json, inventory=known)
     console = Console(highlight=False)
-    enrolment = _enrolment_or_exit(settings)
+    try:
+        enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
             console.print(sentence, soft_wrap=True, markup=False)
@@ -81,14 +84,6 @@ def up(
             f"\nThe class: {len(enrolment.seats)} seats."
             " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
         )
-
-
-def _enrolment_or_exit(settings: Settings) -> Enrolment:
-    try:
-        return enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
-    except LabError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.code)
 
 
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:
