@@ -17,7 +17,7 @@ from jinja2 import TemplateSyntaxError as JinjaSyntaxError
 
 from sopslab.errors import LabError
 
-__all__ = ["RenderError", "RenderedFile", "Renderer", "render_tree"]
+__all__ = ["RenderError", "RenderedFile", "Renderer", "render_tree", "template_environment"]
 
 SUFFIX = ".j2"
 
@@ -40,6 +40,27 @@ class RenderError(LabError):
         self.reason = reason
 
 
+def template_environment(source: Path, *, escaping: bool) -> Environment:
+    """Return what every template below `source` is read with, the project's delimiters among it.
+
+    + escaping: whether values are escaped as HTML; text, YAML and shell would be spoilt by it
+    """
+    return Environment(
+        variable_start_string="#{",
+        variable_end_string="}#",
+        block_start_string="#%",
+        block_end_string="%#",
+        comment_start_string="#|",
+        comment_end_string="|#",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=escaping,
+        loader=FileSystemLoader(source),
+    )
+
+
 class Renderer:
     """Renders a directory of templates any number of times; each template is parsed once.
 
@@ -50,20 +71,7 @@ class Renderer:
         if not source.is_dir():
             raise RenderError(source, None, "is not a directory")
         self._source = source
-        self._environment = Environment(
-            variable_start_string="#{",
-            variable_end_string="}#",
-            block_start_string="#%",
-            block_end_string="%#",
-            comment_start_string="#|",
-            comment_end_string="|#",
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            undefined=StrictUndefined,
-            autoescape=False,  # the output is text, YAML and shell, never HTML
-            loader=FileSystemLoader(source),
-        )
+        self._environment = template_environment(source, escaping=False)
         self._paths: dict[str, Path] = {}
         for path in sorted(source.rglob("*")):
             if path.is_symlink():

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sopslab.cards import code
 from sopslab.cards.card import Card
 from sopslab.layout import TEMPLATES
+from sopslab.render import template_environment
 
-# The delimiters of every template here. Escaping is on, unlike in `sopslab.render`: names come from
-# a roster, and a page is opened in a browser.
-_ENVIRONMENT = Environment(
-    variable_start_string="#{",
-    variable_end_string="}#",
-    block_start_string="#%",
-    block_end_string="%#",
-    comment_start_string="#|",
-    comment_end_string="|#",
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    undefined=StrictUndefined,
-    autoescape=True,
-    loader=FileSystemLoader(TEMPLATES / "cards"),
-)
+# Escaping is on: names come from a roster, and a page is opened in a browser.
+_ENVIRONMENT = template_environment(TEMPLATES / "cards", escaping=True)
 
 
 def page(card: Card) -> str:
