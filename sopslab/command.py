@@ -68,7 +68,7 @@ def lab_script(
         "KUBECONFIG": settings.lab_kubeconfig,
         "LAB_CONTEXT": settings.lab_context,
         # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
-        "KUBECACHEDIR": f"{settings.lab_dir}/kube-cache",
+        "KUBECACHEDIR": settings.kube_cache,
         # Nothing that configures git for the user may change what the lab does.
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -13,6 +13,16 @@ from sopslab.settings import Seat, Settings
 _SEATS = TypeAdapter(tuple[Seat, ...])
 
 
+def parse_enrolled(text: str) -> tuple[Seat, ...]:
+    """Return who is on the record `text`.
+
+    Raises ValueError for what is no JSON, and pydantic's ValidationError, which is one, for JSON
+    that is no record.
+    """
+    # Not `validate_json`: in that mode a damaged file's content would be part of the message.
+    return _SEATS.validate_python(json.loads(text))
+
+
 def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
     """Return everybody who has a seat; nobody on a lab without a class.
 
@@ -20,8 +30,7 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
     """
     path = Path(settings.class_dir) / "roster.json"
     try:
-        # Not `validate_json`: in that mode a damaged file's content would be part of the message.
-        return _SEATS.validate_python(json.loads(path.read_text(encoding="utf-8")))
+        return parse_enrolled(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -264,6 +264,15 @@ class Settings(_Part):
         """What the class has beside the lab: who is enrolled, and a folder for each seat."""
         return f"{self.lab_dir}/class"
 
+    @property
+    def kube_cache(self) -> str:
+        """What kubectl remembers of the cluster's API; it would be in the user's ~/.kube."""
+        return f"{self.lab_dir}/kube-cache"
+
+    def account_dir(self, user: str) -> str:
+        """With what a user logs in to the Git server: username, password, git-credentials."""
+        return f"{self.git_dir}/credentials/{user}"
+
     def seat_dir(self, seat: str) -> str:
         """What one seat has: the client certificate, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"

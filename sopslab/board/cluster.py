@@ -102,8 +102,7 @@ def _named(secret: str) -> tuple[str, str, str]:
 def _ask(settings: Settings, *arguments: str) -> str:
     answer = ask(
         kubectl(settings, "get", *arguments, "--all-namespaces"),
-        # The same cache as in `sopslab.command`.
-        {**os.environ, "KUBECACHEDIR": f"{settings.lab_dir}/kube-cache"},
+        {**os.environ, "KUBECACHEDIR": settings.kube_cache},
         patience=_PATIENCE,
     )
     if answer.code:

@@ -44,7 +44,7 @@ class Board:
             Seen(
                 environment,
                 _has(f"{self._settings.seat_dir(environment.learner.id)}/kubeconfig"),
-                _has(f"{self._settings.git_dir}/credentials/{environment.learner.id}/password"),
+                _has(f"{self._settings.account_dir(environment.learner.id)}/password"),
                 identities[environment.key],
                 identities[INSTRUCTOR],
                 repositories[environment.learner.id],

@@ -69,7 +69,7 @@ def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
 
 
 def _access(settings: Settings, seat: Seat, missing: list[str]) -> Access:
-    folder = Path(settings.git_dir) / "credentials" / seat.id
+    folder = Path(settings.account_dir(seat.id))
     return Access(_text(folder / "username", missing), _text(folder / "password", missing))
 
 
@@ -91,7 +91,7 @@ def _text(path: Path, missing: list[str]) -> str:
 
 
 def _authority(settings: Settings) -> str | None:
-    path = Path(settings.lab_dir) / "tls" / "ca.crt"
+    path = Path(settings.tls_dir) / "ca.crt"
     try:
         return fingerprint(path.read_text(encoding="ascii"))
     except FileNotFoundError:

@@ -24,7 +24,7 @@ git_login() {
 
 def credentials_file(settings: Settings, user: str) -> str:
     """Return the file, in the format of git's credential store, with which `user` logs in."""
-    return f"{settings.git_dir}/credentials/{user}/git-credentials"
+    return f"{settings.account_dir(user)}/git-credentials"
 
 
 class GitUsers(FactBase[list[str]]):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.command import lab_script, script
+from sopslab.enrolled import parse_enrolled
 from sopslab.facts.parsing import parsing
 from sopslab.layout import CANARY_PATH
 from sopslab.settings import Seat, Settings
@@ -27,7 +26,7 @@ class Enrolled(FactBase[tuple[Seat, ...]]):
     @override
     @parsing
     def process(self, output: list[str]) -> tuple[Seat, ...]:
-        return tuple(Seat(**seat) for seat in json.loads("\n".join(output) or "[]"))
+        return parse_enrolled("\n".join(output) or "[]")
 
 
 class SeatFailures(FactBase[dict[str, str]]):

@@ -226,7 +226,7 @@ def _lines(data: bytes) -> bytes:
 def look_at_push(settings: Settings, work: Path, head: str) -> Push:
     """Return how HEAD stands to the branch main on the Git server."""
     branch = _git(work, "symbolic-ref", "--quiet", "--short", "HEAD").text
-    account = Path(settings.git_dir, "credentials", settings.learner.id, "git-credentials")
+    account = Path(settings.account_dir(settings.learner.id), "git-credentials")
     trust = ["-c", f"http.sslCAInfo={settings.git_authority}"] if settings.git_authority else []
     answer = ask(
         [
