@@ -7,12 +7,17 @@ from pyinfra.api import deploy
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
 from sopslab.operations import flux, seats
 from sopslab.settings import Settings
-from tasks.roster import enrolled, enrolment_of
+from tasks.roster import enrolment_of
 
 
 @deploy("Canary")
 def prove_canary(settings: Settings) -> None:
     """Wait for the canary, and name the broken link if it does not arrive."""
+    await_canary(settings)
+
+
+def await_canary(settings: Settings) -> None:
+    """Have the canary of the learner who is here in the cluster."""
     flux.canary(
         name="Wait for Flux to decrypt lab-canary",
         settings=settings,
@@ -25,8 +30,8 @@ def prove_canary(settings: Settings) -> None:
 @deploy("Class")
 def prove_class(settings: Settings) -> None:
     """Wait for the canary of every seat, take leave of those pruned, and name who is not ready."""
-    ids = [seat.id for seat in enrolled(settings)]
     enrolment = enrolment_of(settings)
+    ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
         seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
     if ids:

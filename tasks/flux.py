@@ -62,18 +62,7 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         pinned=f"{settings.store}/openapi-{pinned}",
     )
-    kubernetes.secret(
-        name="Give Flux its Git credentials",
-        settings=settings,
-        namespace=FLUX_NAMESPACE,
-        secret="flux-system",
-        entries=flux_login(settings),
-        labels={},
-    )
-    flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
-    flux.decryption_key(
-        name="Give the cluster the key sops-age", settings=settings, key=settings.learner.id
-    )
+    give_flux(settings)
     kubernetes.manifests(
         name="Apply the sources and Kustomizations",
         settings=settings,
@@ -81,6 +70,22 @@ def bootstrap_flux(settings: Settings) -> None:
     )
     if enrolled(settings) and not _cluster_is_up(settings):
         _give_seats(settings)
+
+
+def give_flux(settings: Settings) -> None:
+    """Give Flux what does not come out of Git: its login, the receiver's token, the key."""
+    kubernetes.secret(
+        name="Give Flux its Git credentials",
+        settings=settings,
+        namespace=FLUX_NAMESPACE,
+        secret="flux-system",
+        entries=_login(settings),
+        labels={},
+    )
+    flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
+    flux.decryption_key(
+        name="Give the cluster the key sops-age", settings=settings, key=settings.learner.id
+    )
 
 
 def _give_seats(settings: Settings) -> None:
@@ -96,10 +101,9 @@ def _cluster_is_up(settings: Settings) -> bool:
     return found.complete and found.status == "running" and not found.stray
 
 
-def flux_login(settings: Settings) -> dict[str, str]:
+def _login(settings: Settings) -> dict[str, str]:
     """Return the entries of the Secret with which Flux reads Git, and the files that hold them."""
-    credentials = f"{settings.git_dir}/credentials/{FLUX}"
-    entries = {name: f"{credentials}/{name}" for name in ("username", "password")}
+    entries = {name: f"{settings.account_dir(FLUX)}/{name}" for name in ("username", "password")}
     return entries | ({"ca.crt": settings.git_authority} if settings.git_authority else {})
 
 

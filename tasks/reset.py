@@ -8,9 +8,10 @@ from pyinfra.api import deploy
 
 from sopslab.environment import Environment, at_seat, solo
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.operations import age, flux, git, kubernetes, reset, seats
+from sopslab.operations import age, git, kubernetes, reset, seats
 from sopslab.settings import Settings
-from tasks.flux import flux_login
+from tasks.canary import await_canary
+from tasks.flux import give_flux
 from tasks.learners import commit_hook
 from tasks.roster import enrolled
 
@@ -81,18 +82,7 @@ def restore_solo(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
-    kubernetes.secret(
-        name="Give Flux its Git credentials",
-        settings=settings,
-        namespace=FLUX_NAMESPACE,
-        secret="flux-system",
-        entries=flux_login(settings),
-        labels={},
-    )
-    flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
-    flux.decryption_key(
-        name="Give the cluster the key sops-age", settings=settings, key=settings.learner.id
-    )
+    give_flux(settings)
 
 
 @deploy("Class")
@@ -114,14 +104,8 @@ def report_reset(settings: Settings) -> None:
 @deploy("Canary")
 def prove_solo(settings: Settings) -> None:
     """Wait for the canary of the learner who is here, if the reset is about that one."""
-    for environment in _alone(chosen(settings)):
-        flux.canary(
-            name="Wait for Flux to decrypt lab-canary",
-            settings=settings,
-            source=environment.source,
-            kustomization=environment.kustomization,
-            namespace=environment.namespace,
-        )
+    if _alone(chosen(settings)):
+        await_canary(settings)
 
 
 @deploy("Plan")
