@@ -3,7 +3,6 @@ that fails says so in a file of its own while the others go on."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from pyinfra import host
@@ -23,7 +22,8 @@ from sopslab.facts.git import GIT_LOGIN
 from sopslab.facts.seats import Enrolled
 from sopslab.journal import note
 from sopslab.naming import network_name, seat_user
-from sopslab.operations.git import _WRITE_ACCOUNTS, _account
+from sopslab.operations.flux import ASK_FLUX
+from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
 from sopslab.operations.seats import failing
 from sopslab.settings import Settings
 
@@ -168,6 +168,7 @@ set -- "$git"
 
 _PROVE = (
     GIT_LOGIN
+    + ASK_FLUX
     + """
 class=$1 git=$2 base=$3
 shift 3
@@ -176,8 +177,7 @@ export LC_ALL=C
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 # Where no hook tells Flux of the push that names the new users, it looks once a minute.
-timeout 20 kubectl --context "$LAB_CONTEXT" --namespace flux-system annotate --overwrite \\
-    gitrepository/flux-system "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null 2>&1 || true
+ask_flux 20 --namespace flux-system gitrepository/flux-system
 pods() {
     KUBECONFIG=$1 timeout 20 kubectl --request-timeout 10s get pods --output name \\
         --namespace "$2-develop" --context "$3" --user "$2" >/dev/null 2>"$new/said"
@@ -284,13 +284,12 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
         note(f"the password at {settings.git_url} stays: it is not this lab's")
         yield script(_REPLACE, settings.class_dir, "", *seats)
         return
-    accounts = [_account(settings, seat, seat, secrets.token_urlsafe(32)) for seat in seats]
     yield script(
-        _REPLACE + _WRITE_ACCOUNTS,
+        _REPLACE + WRITE_ACCOUNTS,
         settings.class_dir,
         settings.git_dir,
         *seats,
-        stdin="\n".join(accounts),
+        stdin=new_accounts(settings, seats),
     )
 
 

@@ -70,6 +70,18 @@ mv "$new/manifests" "$manifests"
 mv "$new/copy" "$copy"
 """
 
+# Asks Flux to look at objects again, now, within $1 seconds. What a manager of fields sets whose
+# name begins with `kubectl`, Flux takes away from what it applies, perhaps before it is heard.
+ASK_FLUX = """
+ask_flux() {
+    seconds=$1
+    shift
+    timeout "$seconds" kubectl --context "$LAB_CONTEXT" annotate --overwrite \\
+        --field-manager flux "$@" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
+        >/dev/null 2>&1 || true
+}
+"""
+
 # Where the canary gets lost is looked for along its way, and the first broken link is named.
 _AWAIT_CANARY = """
 fail() { echo "the canary did not arrive: $1" >&2; exit 1; }
@@ -105,10 +117,8 @@ head=$(head_commit)
 [ -n "$head" ] || diagnose
 expected=$(expected_hash)
 if [ -n "$(applied_revision)" ]; then
-    now=$(date -Ins)
-    kube --namespace flux-system annotate --overwrite \\
-        "gitrepository/$source" "kustomization/$kustomization" \\
-        "reconcile.fluxcd.io/requestedAt=$now" >/dev/null 2>&1 || true
+    ask_flux 20 --namespace flux-system \\
+        "gitrepository/$source" "kustomization/$kustomization"
 fi
 if [ -n "$expected" ]; then
     kubectl --context "$LAB_CONTEXT" --namespace "$namespace" wait --for=create \\
@@ -251,7 +261,7 @@ def canary(settings: Settings, source: str, kustomization: str, namespace: str) 
     if host.get_fact(Canary, settings=settings, arguments=list(arguments)):
         host.noop("the canary is in the cluster, and it is the repository's")
         return
-    yield lab_script(settings, CANARY_LIBRARY + _AWAIT_CANARY, *arguments)
+    yield lab_script(settings, CANARY_LIBRARY + ASK_FLUX + _AWAIT_CANARY, *arguments)
 
 
 @operation()

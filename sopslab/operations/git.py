@@ -43,7 +43,7 @@ from sopslab.settings import GIT_SERVER_PORT, INSTRUCTOR, Settings
 CONFIG_LABEL = "sops-lab.config"
 
 # Accounts arrive on standard input, a line each, and appear by a rename, complete.
-_WRITE_ACCOUNTS = """
+WRITE_ACCOUNTS = """
 umask 077
 mkdir -p "$1/credentials"
 cd "$1"
@@ -87,23 +87,44 @@ until curl --silent --noproxy '*' ${authority:+--cacert "$authority"} --output /
 done
 """
 
-# What nobody may read is encrypted before it is added; the value exists in a pipe only.
-_SEED = """
+# What nobody may read comes on standard input and leaves encrypted, by the rule for the path $1 in
+# the `.sops.yaml` of this folder; the value exists in pipes only, and no setting of a user counts.
+ENCRYPT = """
+encrypt_as() {
+    env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$1" \\
+        --input-type yaml --output-type yaml /dev/stdin
+}
+"""
+
+# The value of a canary is standard input; $1 is where it goes, $2 its namespace.
+_PUT_CANARY = (
+    ENCRYPT
+    + """
+put_canary() {
+    {
+        printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n'
+        printf '  namespace: %s\\nstringData:\\n  value: ' "$2"
+        cat
+    } | encrypt_as "$1" >"$1.new"
+    mv "$1.new" "$1"
+}
+"""
+)
+
+_SEED = (
+    """
 url=$1 name=$2 email=$3 canary=$4 namespace=$5 directory=$6
 git_login "$7"
 umask 077
+"""
+    + _PUT_CANARY
+    + """
 seed=$(mktemp -d "$directory/.new.XXXXXX")
 trap 'rm -rf "$seed"' EXIT
 cd "$seed"
 base64 -d | tar -xz
 if [ -n "$canary" ]; then
-    {
-        printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n'
-        printf '  namespace: %s\\nstringData:\\n  value: ' "$namespace"
-        head -c 24 /dev/urandom | base64
-    } | env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$canary" \\
-        --input-type yaml --output-type yaml /dev/stdin >"$canary.new"
-    mv "$canary.new" "$canary"
+    head -c 24 /dev/urandom | base64 | put_canary "$canary" "$namespace"
 fi
 git -c init.defaultBranch=main init --quiet
 git config user.name "$name"
@@ -112,46 +133,47 @@ git add --all
 git commit --quiet --no-verify --message "Begin the lab"
 timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 """
+)
 
 # The same for a class, straight into the bare repositories, which are this machine's own: a hundred
-# pushes would take a minute. The canary's hash is kept first; the branch appears last.
+# pushes would take a minute. A few seats at a time; $4 is the script for one.
 _SEEDS = """
-git=$1 class=$2 canary=$3
-shift 3
+git=$1 class=$2 canary=$3 one=$4
+shift 4
 umask 022
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 base64 -d | tar -xz -C "$new"
 mkdir -p "$class/failed"
-# shellcheck disable=SC2016
-printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
-    set -eu
-    git=$1 class=$2 canary=$3 new=$4 seat=$5
-    [ ! -e "$class/failed/$seat" ] || exit 0
-    cd "$new/$seat/tree"
-    trap "[ \\$? -eq 0 ] || echo its repository could not be filled >$class/failed/$seat" EXIT
-    (umask 077; mkdir -p "$class/seats/$seat")
-    value=$(head -c 24 /dev/urandom | base64)
-    hash=$(printf %s "$value" | sha256sum | cut -c1-64)
-    {
-        printf "apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n"
-        printf "  namespace: %s-develop\\nstringData:\\n  value: %s\\n" "$seat" "$value"
-    } | env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$canary" \\
-        --input-type yaml --output-type yaml /dev/stdin >"$canary.new"
-    mv "$canary.new" "$canary"
-    (umask 077; echo "$hash" >"$class/seats/$seat/canary.new")
-    mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
-    export GIT_DIR="$git/repositories/$seat/lab.git" GIT_WORK_TREE="$PWD" \\
-        GIT_INDEX_FILE="$new/$seat/index" GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL \\
-        GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
-    { IFS= read -r GIT_AUTHOR_NAME; IFS= read -r GIT_AUTHOR_EMAIL; } <"$new/$seat/author"
-    GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
-    git add --all
-    commit=$(git commit-tree -m "Begin the lab" "$(git write-tree)")
-    printf "create refs/lab/start %s\\ncreate refs/heads/main %s\\n" "$commit" "$commit" \\
-        | git update-ref --stdin
-' sops-lab "$git" "$class" "$canary" "$new" || true
+printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 \\
+    sh -euc "$one" sops-lab "$git" "$class" "$canary" "$new" || true
 """
+
+# The canary's hash is kept first; the branch appears last.
+_SEED_SEAT = (
+    _PUT_CANARY
+    + """
+git=$1 class=$2 canary=$3 new=$4 seat=$5
+[ ! -e "$class/failed/$seat" ] || exit 0
+cd "$new/$seat/tree"
+trap '[ $? -eq 0 ] || echo "its repository could not be filled" >"$class/failed/$seat"' EXIT
+(umask 077; mkdir -p "$class/seats/$seat")
+value=$(head -c 24 /dev/urandom | base64)
+hash=$(printf %s "$value" | sha256sum | cut -c1-64)
+echo "$value" | put_canary "$canary" "$seat-develop"
+(umask 077; echo "$hash" >"$class/seats/$seat/canary.new")
+mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
+export GIT_DIR="$git/repositories/$seat/lab.git" GIT_WORK_TREE="$PWD" \\
+    GIT_INDEX_FILE="$new/$seat/index" GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL \\
+    GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
+{ IFS= read -r GIT_AUTHOR_NAME; IFS= read -r GIT_AUTHOR_EMAIL; } <"$new/$seat/author"
+GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+git add --all
+commit=$(git commit-tree -m "Begin the lab" "$(git write-tree)")
+printf 'create refs/lab/start %s\\ncreate refs/heads/main %s\\n' "$commit" "$commit" \\
+    | git update-ref --stdin
+"""
+)
 
 _CLONE = """
 url=$1 work=$2 name=$3 email=$4 authority=${6:-}
@@ -210,6 +232,11 @@ def _account(settings: Settings, user: str, username: str, password: str) -> str
     return "\t".join([user, username, password, credential, hashed])
 
 
+def new_accounts(settings: Settings, users: Sequence[str]) -> str:
+    """Return the input of `WRITE_ACCOUNTS`: each of the users with a password that nobody had."""
+    return "\n".join(_account(settings, user, user, secrets.token_urlsafe(32)) for user in users)
+
+
 @operation()
 def users(settings: Settings, users: Sequence[str]) -> Commands:
     """
@@ -231,8 +258,7 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
     if not missing:
         return
     note(f"passwords for {', '.join(missing)}")
-    accounts = [_account(settings, user, user, secrets.token_urlsafe(32)) for user in missing]
-    yield script(_WRITE_ACCOUNTS, settings.git_dir, stdin="\n".join(accounts))
+    yield script(WRITE_ACCOUNTS, settings.git_dir, stdin=new_accounts(settings, missing))
 
 
 @operation()
@@ -251,7 +277,7 @@ def account(settings: Settings, user: str, username: str, password: str) -> Comm
         host.noop(f"the account of {user} is stored")
         return
     yield script(
-        _WRITE_ACCOUNTS, settings.git_dir, stdin=_account(settings, user, username, password)
+        WRITE_ACCOUNTS, settings.git_dir, stdin=_account(settings, user, username, password)
     )
 
 
@@ -399,6 +425,7 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
         settings.git_dir,
         settings.class_dir,
         CANARY_PATH,
+        _SEED_SEAT,
         *ready,
         stdin=pack(files),
     )

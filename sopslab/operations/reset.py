@@ -31,6 +31,8 @@ from sopslab.facts.reset import (
 from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE
+from sopslab.operations.flux import ASK_FLUX
+from sopslab.operations.git import ENCRYPT
 from sopslab.operations.seats import failing
 from sopslab.settings import Settings
 
@@ -45,6 +47,7 @@ SECRET = "backend-secrets"
 # its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
 _PUT_BACK = (
     CHECKPOINTS
+    + ENCRYPT
     + """
 class=$5 environment=$6 secret=$7
 shift 7
@@ -74,8 +77,7 @@ made() {
             printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: %s\\n' "$secret"
             printf '  namespace: %s\\ndata:\\n  API_TOKEN: ' "$namespace"
             head -c 24 /dev/urandom | base64 | tr -d '\\n' | base64
-        } | (cd "$new" && env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override \\
-            "$folder/$secret.yaml" --input-type yaml --output-type yaml /dev/stdin) >"$new/file"
+        } | (cd "$new" && encrypt_as "$folder/$secret.yaml") >"$new/file"
         with_file "$before" "$folder/$secret.yaml" "$new/file" \\
             "Encrypt $secret for $environment"
         ;;
@@ -177,9 +179,10 @@ copy clean --quiet -d --force
 """
 
 # Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
-# which of tenant, source, own and receiver. What a manager of fields sets whose name begins with
-# `kubectl`, Flux takes away again, perhaps before it is heard.
-_REQUEST = """
+# which of tenant, source, own and receiver.
+_REQUEST = (
+    ASK_FLUX
+    + """
 request() {
     jq --raw-input --slurp --compact-output --argjson subjects "$subjects" '
         "kustomize.toolkit.fluxcd.io/v1" as $kustomize
@@ -194,11 +197,10 @@ request() {
             | .[$what] | select(. != null)
             | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
         | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
-    [ ! -s "$new/asked" ] || kube annotate --overwrite --field-manager flux \\
-        --filename "$new/asked" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
-        >/dev/null 2>&1 || true
+    [ ! -s "$new/asked" ] || ask_flux 60 --filename "$new/asked"
 }
 """
+)
 
 # A finalizer is struck out only where something is being deleted and waits for nobody who would
 # come: controllers that are there have answered by then.

@@ -1,5 +1,5 @@
 """Operations on the seats of a class. Each works on all of them, and a seat that fails says so in a
-file of its own while the others go on; `proven` reports them at the end."""
+file of its own while the others go on; `reported` names them at the end."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sopslab.facts.seats import (
     seat_secrets_arguments,
 )
 from sopslab.journal import note
+from sopslab.operations.flux import ASK_FLUX
 from sopslab.settings import Seat, Settings
 
 # Pairs of a seat and a sentence.
@@ -35,7 +36,7 @@ while [ $# -gt 0 ]; do
 done
 """
 
-# All in one request each and a few at a time; what the API server refuses is one seat's failure.
+# One apply for all of them; what the API server refuses is one seat's failure.
 _APPLY = """
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
@@ -67,25 +68,21 @@ done
 # A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
 _AWAIT = """
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
-# What was deleted, or gave up for a while, is begun again now and not at the next interval.
-nudge() {
-    kube annotate --field-manager flux --all-namespaces --overwrite \\
-        --selector "sops-lab/seat in ($1)" \\
-        gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io \\
-        "reconcile.fluxcd.io/requestedAt=$(date -Ins)" >/dev/null || true
-}
 while :; do
     states=$(canaries "$@")
     open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
     [ -n "$open" ] || break
     now=$(date +%s)
     # Which seats, and how they are: what Flux says of one may have another name in it each time.
-    after=$(printf '%s\n' "$open" | cut -d' ' -f1,2)
+    after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
     before=$after
     if [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
+        # What was deleted, or gave up for a while, is begun again now and not at its interval.
         nudged=$now
-        nudge "$(printf '%s\n' "$open" | cut -d' ' -f1 | paste -sd, -)"
+        seats=$(printf '%s\\n' "$open" | cut -d' ' -f1 | paste -sd, -)
+        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($seats)" \\
+            gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io
     fi
     # Nothing is on its way any more, and nothing has changed for a while.
     if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 16 ]; then break; fi
@@ -209,7 +206,7 @@ def canaries(settings: Settings, seats: Sequence[str]) -> Commands:
         host.noop("the canary of every seat is in the cluster")
         return
     arguments = seat_canaries_arguments(settings, awaited)
-    yield lab_script(settings, SEAT_CANARIES + _AWAIT, *arguments)
+    yield lab_script(settings, SEAT_CANARIES + ASK_FLUX + _AWAIT, *arguments)
 
 
 @operation()

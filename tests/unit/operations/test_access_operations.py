@@ -312,7 +312,7 @@ def test_a_number_that_was_lost_becomes_one_that_no_issue_had(
 def test_a_password_is_in_no_output_and_no_argument(
     classroom: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access.secrets, "token_urlsafe", lambda _: "correct-horse")
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: "correct-horse")
     done = replace(classroom, "bob")
     assert (Path(classroom.git_dir) / "credentials/bob/password").read_text() == "correct-horse"
     assert "correct-horse" not in done.stdout + done.stderr

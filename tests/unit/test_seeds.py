@@ -1,0 +1,112 @@
+"""The repositories of a class, filled with the real git, sops and age: each with one commit of its
+learner, and with a canary that no other learner's key opens."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.enrolment import enrol
+from sopslab.environment import at_seat
+from sopslab.layout import CANARY_PATH, TEMPLATES
+from sopslab.operations import age, git, seats
+from sopslab.settings import INSTRUCTOR, Settings
+from tasks.learners import learner_variables
+from tests.conftest import find_tool
+from tests.fake import Applied
+
+SEATS = ("ada", "bob")
+
+
+@pytest.fixture
+def classroom(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """Two seats with their keys, and repositories that are empty."""
+    tools("sops", "age-keygen")
+    people = [{"id": seat, "name": f"Dr. {seat}", "email": f"{seat}@example.org"} for seat in SEATS]
+    settings = lab(seats=people)
+    enrolment = enrol(settings.seats, (), prune=False)
+    assert Applied(seats.enrolled, settings=settings, enrolment=enrolment).changed
+    assert Applied(age.identity, settings=settings, key=INSTRUCTOR).changed
+    assert Applied(age.identities, settings=settings, seats=SEATS).changed
+    Path(settings.git_dir).mkdir()
+    repositories = tuple(f"{seat}/lab" for seat in SEATS)
+    assert Applied(git.repositories, settings=settings, repositories=repositories).changed
+    return settings
+
+
+def seed(settings: Settings) -> Applied:
+    return Applied(
+        git.seeds,
+        settings=settings,
+        template=str(TEMPLATES / "learner"),
+        variables={seat.id: learner_variables(settings, at_seat(seat)) for seat in settings.seats},
+    )
+
+
+def ask(settings: Settings, seat: str, *arguments: str) -> str:
+    folder = f"{settings.git_dir}/repositories/{seat}/lab.git"
+    done = subprocess.run(
+        ["git", "--git-dir", folder, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def opened(settings: Settings, seat: str, key: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [find_tool("sops"), "decrypt", "--input-type", "yaml", "--extract",
+         '["stringData"]["value"]', "/dev/stdin"],
+        input=ask(settings, seat, "show", f"main:{CANARY_PATH}"),
+        env={"SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{key}.agekey", "HOME": "/nonexistent"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_each_begins_with_one_commit_of_its_own_learner(classroom: Settings) -> None:
+    done = seed(classroom)
+    assert done.changed and not done.failed
+    for seat in SEATS:
+        assert ask(classroom, seat, "log", "--format=%an <%ae> %s", "main") == (
+            f"Dr. {seat} <{seat}@example.org> Begin the lab"
+        )
+        main = ask(classroom, seat, "rev-parse", "refs/heads/main")
+        assert ask(classroom, seat, "rev-parse", "refs/lab/start") == main
+        assert ask(classroom, seat, "ls-tree", "main", "scripts/sops-setup.sh").startswith("100755")
+
+
+def test_a_canary_opens_with_its_own_key_and_is_known_by_its_hash(classroom: Settings) -> None:
+    seed(classroom)
+    for seat, other in (SEATS, SEATS[::-1]):
+        canary = opened(classroom, seat, seat)
+        digest = hashlib.sha256(canary.stdout.strip().encode()).hexdigest()
+        assert canary.returncode == 0
+        assert Path(classroom.seat_dir(seat), "canary").read_text() == f"{digest}\n"
+        assert opened(classroom, seat, INSTRUCTOR).stdout == canary.stdout
+        assert opened(classroom, seat, other).returncode != 0
+        manifest = ask(classroom, seat, "show", f"main:{CANARY_PATH}")
+        assert f"namespace: {seat}-develop" in manifest
+
+
+def test_what_is_there_is_the_learners_and_stays(classroom: Settings) -> None:
+    assert seed(classroom).changed
+    before = [ask(classroom, seat, "for-each-ref") for seat in SEATS]
+    again = seed(classroom)
+    assert not again.changed
+    assert [ask(classroom, seat, "for-each-ref") for seat in SEATS] == before
+
+
+def test_one_that_cannot_be_filled_says_so_and_the_other_is_filled(classroom: Settings) -> None:
+    Path(classroom.git_dir, "repositories", "bob", "lab.git", "HEAD").unlink()
+    assert not seed(classroom).failed
+    assert ask(classroom, "ada", "rev-parse", "refs/lab/start")
+    failed = Path(classroom.class_dir, "failed")
+    assert [file.name for file in failed.iterdir()] == ["bob"]
+    assert (failed / "bob").read_text() == "its repository could not be filled\n"
+
+
+def test_nothing_is_left_of_what_was_written(classroom: Settings) -> None:
+    assert seed(classroom).changed
+    assert not list(Path(classroom.class_dir).glob(".new.*"))
