@@ -51,14 +51,13 @@ def holder() -> Iterator[Holder]:
 
 
 def test_a_second_run_is_refused_at_once_and_told_who_holds_the_lock(
-    tmp_path: Path, holder: Holder
+    tmp_path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = holder(tmp_path / "lock")
-    started = time.monotonic()
+    monkeypatch.delattr(time, "sleep")
     with pytest.raises(LabError, match=rf"process {process.pid}: wait") as caught:
         hold(tmp_path / "lock")
     assert caught.value.code is Exit.LOCKED
-    assert time.monotonic() - started < 1
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: Holder) -> None:
@@ -81,7 +80,7 @@ def test_patience_has_an_end(tmp_path: Path, holder: Holder) -> None:
     started = time.monotonic()
     with pytest.raises(LabError):
         hold(tmp_path / "lock", patience=0.3)
-    assert 0.3 <= time.monotonic() - started < 3
+    assert time.monotonic() - started >= 0.3
 
 
 def test_one_process_may_hold_its_lock_twice(tmp_path: Path) -> None:
