@@ -13,7 +13,6 @@ from sopslab.settings import Settings
 COMMANDS = {
     "setfacl": "acl",
     "curl": "curl",
-    "docker": "docker.io",
     "flock": "util-linux",
     "git": "git",
     "iptables": "iptables",
@@ -43,6 +42,7 @@ def prepare_host(settings: Settings) -> None:
     """Check the machine with numbers, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)
     host.packages(name="Install what is missing", commands=COMMANDS)
+    docker.installed(name="Install Docker")
     docker.engine(name="Start Docker")
     docker.runtime(
         name="Let containers be privileged",

@@ -28,6 +28,7 @@ from sopslab.facts.seats import Enrolled
 from sopslab.facts.tree import AnyFolder, TreeDigest
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.operations.docker import CLIENT, ENGINE
 from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
 from tasks.flux import platform_files
@@ -59,13 +60,18 @@ apt=1"""
 
 def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = ()) -> Answers:
     """Return what a machine says of itself."""
-    lacks = "".join(f"\nmissing={command}" for command in missing)
+
+    def asked_for(commands: list[str]) -> str:
+        return "\n".join([text, *(f"missing={name}" for name in commands if name in missing)])
+
     return Answers(
         {
             fact_text(Machine, root=settings.root, commands=[]): text,
-            fact_text(Machine, root="/", commands=[]): text,
-            fact_text(Machine, root="/", commands=list(COMMANDS)): text + lacks,
             fact_text(IsRoot): "0",
+        }
+        | {
+            fact_text(Machine, root="/", commands=commands): asked_for(commands)
+            for commands in ([], list(COMMANDS), list(CLIENT | ENGINE))
         }
     )
 
@@ -76,7 +82,7 @@ def bare(settings: Settings) -> Answers:
     for low in ("inotify_instances=8192", "inotify_watches=524288"):
         text = text.replace(low, f"{low.split('=')[0]}=8")
     text = text.replace("bounding=000001ffffffffff", "bounding=00000000a80425fb")
-    answers = machine(settings, text, tuple(COMMANDS))
+    answers = machine(settings, text, tuple(COMMANDS | CLIENT | ENGINE))
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
     effects = {

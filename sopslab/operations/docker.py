@@ -9,6 +9,11 @@ from sopslab.command import Commands, refusal, script
 from sopslab.facts.docker import Container, DockerEngine, Network
 from sopslab.facts.host import IsRoot, Machine
 from sopslab.journal import note
+from sopslab.operations.host import packages
+
+# Command and the Debian package that has it.
+CLIENT = {"docker": "docker.io"}
+ENGINE = {"dockerd": "docker.io"}
 
 RUNTIME = "sops-lab"
 RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
@@ -54,6 +59,19 @@ def runtime(wrapper: str) -> Commands:
         stdin=wrapper,
         sudo=machine.uid != 0,
     )
+
+
+@operation()
+def installed() -> Commands:
+    """
+    Have Docker installed from the distribution. A client says nothing of an engine, and an engine
+    that answers, or is elsewhere, needs no other one on this machine.
+    """
+    found = host.get_fact(DockerEngine)
+    if found.answers:
+        host.noop("the engine answers")
+        return
+    yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
 
 
 @operation()

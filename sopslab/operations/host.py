@@ -42,7 +42,7 @@ def packages(commands: Mapping[str, str]) -> Commands:
     """
     machine = host.get_fact(Machine, root="/", commands=list(commands))
     if not machine.missing:
-        host.noop("every command that the lab needs is there")
+        host.noop("every command that is needed is there")
         return
     wanted = sorted({commands[command] for command in machine.missing})
     listing = ", ".join(wanted)

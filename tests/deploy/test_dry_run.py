@@ -54,6 +54,7 @@ def test_a_dry_run_on_a_bare_machine_predicts_the_changes_and_touches_nothing(
     ]
     for name in (
         "Host | Install what is missing",
+        "Host | Install Docker",
         "Host | Start Docker",
         "Network | Begin the kind cluster lab",
         "Keys | Make the identity of the environment",

@@ -90,7 +90,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     assert {name for name in run.unchanged if not name.startswith("Artifacts | ")} == idle
     order = [name.split(" | ")[1] for name in run.changed]
     awaited = [
-        *("Install what is missing", "Start Docker", "Choose the source"),
+        *("Install what is missing", "Install Docker", "Start Docker", "Choose the source"),
         *("Link the tools", "Create the network sops-lab-lab", "Begin the kind cluster lab"),
         *("Make passwords", "Serve at http://127.0.0.1:8418", "Make the instructor's identity"),
         *("Fill the repository learner/lab", "Clone the learner's working copy"),
