@@ -79,7 +79,9 @@ class Server:
         self.git(self.folder, "clone", "--quiet", str(bare), str(folder))
         return folder
 
-    def git(self, folder: Path, *arguments: str, check: bool = True) -> Pushed:
+    def git(
+        self, folder: Path, *arguments: str, check: bool = True, given: str | None = None
+    ) -> Pushed:
         """Run git on the server or, which is the same machine here, for a learner."""
         return subprocess.run(
             ["git", *arguments],
@@ -93,6 +95,7 @@ class Server:
                 "PYTHONPATH": str(PROJECT),
                 "SOPSLAB_GITLEAKS": find_tool("gitleaks"),
             },
+            input=given,
             check=check,
             capture_output=True,
             text=True,
@@ -309,6 +312,44 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
     # What is on the server already has been looked at.
     seat.push("origin/main:refs/heads/reset")
     assert seat.server.at(seat.bare, "main") == seat.start
+
+
+def doubled(server: Server, clone: Path, entry: str, levels: int) -> str:
+    """Return a tree with `entry` in it 2 to the power of `levels` times; it is small to push."""
+    for _ in range(levels):
+        listing = "".join(f"{entry}\t{name}\n" for name in ("a", "b"))
+        tree = server.git(clone, "mktree", given=listing).stdout.strip()
+        entry = f"040000 tree {tree}"
+    return entry.split(" ")[2]
+
+
+def blob(server: Server, clone: Path, size: int) -> str:
+    (clone / "filling").write_text("a\n" * (size // 2))
+    return server.git(clone, "hash-object", "-w", "filling").stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("size", "levels", "refused"),
+    [(2, 12, False), (2, 13, True), (2, 60, True), (4 << 20, 2, False), (4 << 20, 4, True)],
+)
+def test_more_than_flux_should_unpack_is_refused_however_small_it_is_to_push(
+    guarded: Server, seat: Seat, size: int, levels: int, refused: bool
+) -> None:
+    given = f"100644 blob {blob(guarded, seat.clone, size)}"
+    tree = doubled(guarded, seat.clone, given, levels)
+    commit = guarded.git(seat.clone, "commit-tree", "-m", "much", tree).stdout.strip()
+    pushed = seat.push(f"{commit}:refs/heads/much", check=False)
+    assert (pushed.returncode != 0) == refused, pushed.stderr
+    assert ("more than 5000 files, or more than 32 MiB" in pushed.stderr) == refused
+
+
+def test_folders_without_end_and_without_a_file_are_refused(guarded: Server, seat: Seat) -> None:
+    empty = guarded.git(seat.clone, "mktree", given="").stdout.strip()
+    tree = doubled(guarded, seat.clone, f"040000 tree {empty}", 60)
+    commit = guarded.git(seat.clone, "commit-tree", "-m", "much", tree).stdout.strip()
+    pushed = seat.push(f"{commit}:refs/heads/much", check=False)
+    assert pushed.returncode != 0
+    assert "more than 5000 files" in pushed.stderr
 
 
 @pytest.mark.parametrize("owner", ["ada", "bob"])
