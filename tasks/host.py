@@ -23,8 +23,9 @@ COMMANDS = {
     "xargs": "findutils",
 }
 
-# What kind's clusters need of the kernel. Four of them ran with 128 inotify instances.
-LIMITS = {"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 65536}
+# What kind asks of the kernel (kind.sigs.k8s.io, known issues, "too many open files"). With 128
+# instances a fifth cluster on a machine had no kube-proxy.
+LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 524288}
 
 
 @deploy("Host")
