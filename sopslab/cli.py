@@ -12,6 +12,7 @@ from sopslab.commands.fill import fill
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
 from sopslab.commands.reissue import reissue
+from sopslab.commands.report import report
 from sopslab.commands.reset import reset
 from sopslab.commands.status import status
 from sopslab.commands.up import up
@@ -38,6 +39,7 @@ def main() -> None:
     sopslab reissue          replace the access of a learner; what they had is refused then
     sopslab cards            a page for each learner of a class, to print and hand out
     sopslab reset            put an environment back to day one, or to a checkpoint
+    sopslab report           what somebody who helps needs, in one file without a secret
     sopslab down             take it down; keys, Git data and tools stay
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
@@ -47,5 +49,19 @@ def main() -> None:
     """
 
 
-for _verb in (up, status, env, verify, policy, validate, quiz, fill, reissue, cards, reset, down):
+for _verb in (
+    up,
+    status,
+    env,
+    verify,
+    policy,
+    validate,
+    quiz,
+    fill,
+    reissue,
+    cards,
+    reset,
+    report,
+    down,
+):
     main.add_command(_verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -136,13 +137,17 @@ def run(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return Result(
+    result = Result(
         code=_code(process.returncode, stopped, story),
         seconds=time.monotonic() - started,
         steps=list(story.steps.values()),
         problems=_problems(process.returncode, stopped, story, log),
         log=log,
     )
+    # How it went matters more than that it was noted.
+    with contextlib.suppress(OSError):
+        _note(result)
+    return result
 
 
 class _Story:
@@ -209,6 +214,13 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
     return []
 
 
+def _note(result: Result) -> None:
+    """Keep how a run went beside its log: `sopslab report` shows where the time goes."""
+    path = result.log.with_suffix(".json")
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+
 def _open_log(directory: Path, name: str) -> Path:
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
     try:
@@ -217,6 +229,7 @@ def _open_log(directory: Path, name: str) -> Path:
         directory.mkdir(exist_ok=True, mode=0o700)
         for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
             old.unlink()
+            old.with_suffix(".json").unlink(missing_ok=True)
         path.touch(mode=0o600)
     except OSError as error:
         raise LabError(

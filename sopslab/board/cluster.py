@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from pathlib import Path
 from typing import Any
 
 from sopslab.board.seen import InCluster, Live
@@ -19,7 +18,7 @@ from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET, UP
 from sopslab.verification.judgement.cluster import Object
 from sopslab.verification.observation.keys import PublicKeys, key_files, look_at_cluster_key
-from sopslab.verification.observation.programs import ask
+from sopslab.verification.observation.programs import ask, kubectl
 from sopslab.verification.results import Undecided
 
 SEAT = "sops-lab/seat"
@@ -37,14 +36,6 @@ _WITHOUT_VALUES = (
     '{{range $name, $value := .metadata.labels}}{{"\\t"}}{{$name}}={{$value}}{{end}}{{"\\t"}}'
     '{{range $key, $value := .data}}{{"\\t"}}{{$key}}{{end}}{{"\\n"}}{{end}}'
 )
-
-
-def kubectl(settings: Settings, *arguments: str) -> list[str]:
-    """Return the command that asks the lab's cluster something."""
-    return [
-        str(Path(settings.bin_dir) / "kubectl"), "--kubeconfig", settings.lab_kubeconfig,
-        "--context", settings.lab_context, "--request-timeout", "8s", *arguments,
-    ]  # fmt: skip
 
 
 def ask_everywhere(settings: Settings, executor: Executor) -> list[Future[str]]:

@@ -18,7 +18,6 @@ from rich.live import Live
 from rich.text import Text
 
 from sopslab.board import show
-from sopslab.board.cluster import kubectl
 from sopslab.board.observe import Board
 from sopslab.board.steps import Row
 from sopslab.commands import settings_or_exit
@@ -27,6 +26,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION
 from sopslab.naming import git_server_name, node_name
 from sopslab.settings import Settings
+from sopslab.verification.observation.programs import kubectl
 
 _PATIENCE = 10  # seconds for each question
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process

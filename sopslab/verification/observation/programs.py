@@ -55,6 +55,14 @@ def ask(
     return Answer(done.returncode, done.stdout)
 
 
+def kubectl(settings: Settings, *arguments: str) -> list[str]:
+    """Return the command that asks the lab's cluster something."""
+    return [
+        str(Path(settings.bin_dir) / "kubectl"), "--kubeconfig", settings.lab_kubeconfig,
+        "--context", settings.lab_context, "--request-timeout", "8s", *arguments,
+    ]  # fmt: skip
+
+
 def lab_environment(settings: Settings) -> dict[str, str]:
     """Return an environment with the lab's tools and nothing of the user's: no SOPS_*, no HOME."""
     return {

@@ -1,0 +1,5 @@
+"""`python -m sopslab` is the command `sopslab`."""
+
+from sopslab.cli import main
+
+main(prog_name="sopslab")

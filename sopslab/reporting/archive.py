@@ -1,0 +1,46 @@
+"""The file of a report: whole or not there, and nobody else can read it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sopslab.errors import LabError
+
+
+def pack(folder: str, files: Mapping[str, bytes], time: float) -> bytes:
+    """Return a compressed tar archive with `files` below `folder`, all of them of that time.
+
+    + time: seconds since the epoch
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size, entry.mode, entry.mtime = len(content), 0o600, int(time)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read; one that is there is replaced as a whole.
+
+    Raises LabError where that cannot be.
+    """
+    new = None
+    try:
+        # `mkstemp` makes the file 0600.
+        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(new).replace(path)
+    except OSError as error:
+        if new is not None:
+            Path(new).unlink(missing_ok=True)
+        raise LabError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,103 @@
+"""What is secret is taken out of a text in every form it travels in, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sopslab.reporting.redaction import Redactor, Secret, holds_key_material
+
+VALUE = 'p/ss+"w0rd" of Zoë'.encode()
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "as it is": bytes,
+    "in JSON": lambda value: json.dumps(value.decode()).encode(),
+    "in an address": lambda value: quote(value, safe="").encode(),
+    "in base64": base64.b64encode,
+    "in base64 for addresses": base64.urlsafe_b64encode,
+    "in base64 with something in front": lambda value: base64.b64encode(b"x" + value),
+    "in base64 within base64": lambda value: base64.b64encode(base64.b64encode(value)),
+}
+
+
+def redact(text: bytes, *values: bytes) -> bytes:
+    return Redactor([Secret("it", value) for value in values]).redact(text).text
+
+
+@pytest.mark.parametrize("form", list(FORMS)[:-1])
+def test_a_secret_is_taken_out_in_whatever_form(form: str) -> None:
+    text = b"before " + FORMS[form](VALUE) + b" after"
+    left = redact(text, VALUE)
+    assert b"[redacted: it]" in left
+    assert left.startswith(b"before ") and left.endswith(b" after")
+    # What is left at the ends of base64 is less than three bytes of it.
+    assert len(left) <= len(b"before [redacted: it] after") + 8
+
+
+@given(st.binary(min_size=8, max_size=64), st.binary(max_size=40), st.binary(max_size=40))
+@example(b"aaaaaaaa", b"aaaa", b"aaaa")
+def test_no_secret_of_eight_bytes_is_left(value: bytes, before: bytes, after: bytes) -> None:
+    left = redact(before + value + after, value)
+    assert value not in left or value in b"[redacted: it]"
+
+
+def test_the_longer_of_two_secrets_is_taken_out_as_a_whole() -> None:
+    assert (
+        redact(b"x secret-and-more y", b"secret-and", b"secret-and-more") == b"x [redacted: it] y"
+    )
+
+
+def test_a_short_secret_is_taken_out_where_it_stands_alone() -> None:
+    assert redact(b"user: demo, demonstration", b"demo") == b"user: [redacted: it], demonstration"
+
+
+def test_nothing_is_known_by_three_characters() -> None:
+    assert redact(b"yes and no, yes", b"yes") == b"yes and no, yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"key: AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQ",
+        b"key: age-secret-key-pq-1qqqqqqqqqqqqqqqqqqqqq",
+        b"https://ada:opensesame@git.example.org/x",
+        b"Authorization: Basic YWRhOm9wZW5zZXNhbWU=",
+        b"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJl",
+        b"-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIA\n-----END EC PRIVATE KEY-----",
+        b"-----BEGIN PRIVATE KEY-----\nMHcCAQEEIA",
+    ],
+)
+def test_what_looks_like_a_credential_is_taken_out_unknown(text: bytes) -> None:
+    left = redact(text)
+    assert b"[redacted: a credential]" in left
+    for part in (b"QQQQ", b"qqqq", b"opensesame", b"YWRh", b"eyJ", b"MHcC"):
+        assert part not in left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        b"http://127.0.0.1:8418/learner/lab.git",
+        b"2026-01-01T10:00:00Z main@sha1:4f1c2a8e Applied revision",
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    ],
+)
+def test_what_is_public_stays(text: bytes) -> None:
+    assert redact(text, VALUE) == text
+
+
+def test_places_are_counted() -> None:
+    redacted = Redactor([Secret("it", b"opensesame")]).redact(b"opensesame, opensesame")
+    assert redacted.places == 2
+
+
+def test_what_the_policy_calls_a_key_is_noticed_in_the_end() -> None:
+    key = b"AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+    assert holds_key_material(base64.b64encode(key + b"\n"))
+    assert not holds_key_material(b"[redacted: it]")
