@@ -48,6 +48,10 @@ git_cluster_url = None
 git_username = None
 git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
 
+# What kind of age identities are made: `x25519`, or `pq`, which a quantum computer could not break
+# either. All of a lab are of one kind: a secret is as safe as the weakest of its recipients.
+age_key_type = "x25519"
+
 # Who works in the environment `develop`.
 learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 

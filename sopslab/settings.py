@@ -123,6 +123,8 @@ HttpUrl = Annotated[Text, AfterValidator(_http_url)]
 Registry = Annotated[Text, AfterValidator(_registry)]
 Password = Annotated[Text, AfterValidator(_printable)]
 Address = Annotated[Text, AfterValidator(_address)]
+# What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
+AgeKeyType = Literal["x25519", "pq"]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -172,6 +174,7 @@ class Settings(_Part):
     git_cluster_url: HttpUrl | None
     git_username: Line | None
     git_password: Password | None = Field(repr=False)
+    age_key_type: AgeKeyType
     learner: Learner
     seats: tuple[Seat, ...]
     prune: Annotated[bool, Field(strict=True)]

@@ -68,14 +68,15 @@ class Expected:
             return
         if self.allowed is not None:
             for name in sorted(found.recipients - self.allowed):
-                text = f"encrypted for {_short(name)}, which is not an allowed recipient"
+                text = f"encrypted for {short(name)}, which is not an allowed recipient"
                 yield Hit(found.line, "sops-wrong-recipient", text)
         for name in sorted(self.required - found.recipients):
-            text = f"not encrypted for {_short(name)}, which must be able to read it"
+            text = f"not encrypted for {short(name)}, which must be able to read it"
             yield Hit(found.line, "sops-missing-recipient", text)
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """Return a recipient as a sentence can name it: those of post-quantum keys fill a page."""
     printable = re.sub(r"[^A-Za-z0-9:/._-]", "?", name)
     return printable if len(printable) <= 64 else printable[:24] + "…" + printable[-8:]
 

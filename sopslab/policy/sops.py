@@ -112,13 +112,18 @@ class Metadata:
         if not self.recipients:
             yield Hit(self.line, "sops-no-recipients", "the sops block names no recipient")
         age = [name for name in self.recipients if name.startswith("age1")]
-        quantum = [name for name in age if name.startswith("age1pq1")]
+        quantum = [name for name in age if kind_of(name) == "pq"]
         if quantum and len(quantum) < len(age):
             yield Hit(
                 self.line,
                 "sops-mixed-recipients",
                 "post-quantum and classic age recipients are mixed, so the file is only classic",
             )
+
+
+def kind_of(recipient: str) -> str:
+    """Return what kind of age key a recipient is: `pq` (post-quantum), or `x25519`."""
+    return "pq" if recipient.startswith("age1pq1") else "x25519"
 
 
 def metadata(document: Node) -> Metadata | None:

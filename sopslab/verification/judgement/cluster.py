@@ -13,7 +13,7 @@ from sopslab.layout import (
     KEY_SECRET,
     KUSTOMIZATION,
 )
-from sopslab.policy.recipients import CONFIG
+from sopslab.policy.recipients import CONFIG, short
 from sopslab.verification.chapter import UP, Chapter
 from sopslab.verification.results import Verdict, failed, passed
 
@@ -230,7 +230,7 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
     in_cluster = frozenset[str]().union(*entries)
     if own not in in_cluster:
         return failed(
-            f"the cluster's key is {_listed(in_cluster)}, but files are encrypted to {own}:"
+            f"the cluster's key is {_listed(in_cluster)}, but files are encrypted to {short(own)}:"
             " Flux cannot decrypt them.",
             chapter.setup,
         )
@@ -241,20 +241,20 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
         return failed(f"no creation rule of {CONFIG} matches {chapter.file}.", restore)
     if own not in keys.rule.recipients:
         named = _listed(keys.rule.recipients)
-        return failed(f"{CONFIG} encrypts to {named}, but the key is {own}.", restore)
+        return failed(f"{CONFIG} encrypts to {named}, but the key is {short(own)}.", restore)
     instructor = keys.instructor.recipient
     if instructor is None:
         return failed(f"the instructor's key file {keys.instructor.problem}.", keys.instructor.fix)
     if instructor not in keys.rule.recipients:
         return failed(
-            f"{CONFIG} leaves out the instructor ({instructor}), who could not help with a lost"
-            " key.",
+            f"{CONFIG} leaves out the instructor ({short(instructor)}), who could not help with a"
+            " lost key.",
             restore,
         )
     strangers = keys.rule.recipients - {own, instructor}
     if strangers:
         return failed(f"{CONFIG} also encrypts to {_listed(strangers)}, who is unknown.", restore)
-    return passed(f"the key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {own}.")
+    return passed(f"the key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {short(own)}.")
 
 
 def _entry_problem(key: ClusterKey, chapter: Chapter) -> str:
@@ -275,4 +275,4 @@ def _entry_problem(key: ClusterKey, chapter: Chapter) -> str:
 
 
 def _listed(recipients: frozenset[str]) -> str:
-    return ", ".join(sorted(recipients)) or "nobody"
+    return ", ".join(short(name) for name in sorted(recipients)) or "nobody"
