@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import StringCommand, operation
 
 from sopslab.command import Commands, lab_script, refusal
 from sopslab.facts.age import Identities, Identity, IdentityState
@@ -16,28 +16,37 @@ from sopslab.layout import FLUX_NAMESPACE
 from sopslab.naming import seat_system_namespace
 from sopslab.operations.seats import failing
 from sopslab.operations.tree import tree
+from sopslab.policy.recipients import short
+from sopslab.policy.sops import kind_of
 from sopslab.render import RenderedFile
-from sopslab.settings import INSTRUCTOR, Settings
+from sopslab.settings import INSTRUCTOR, AgeKeyType, Settings
 
 _GENERATE = """
 umask 077
+kind=$1
+shift
+folder=${1%/*}
+mkdir -p "$folder"
+chmod 700 "$folder"
+new=$(mktemp -d "$folder/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
 for key; do
-    mkdir -p "$(dirname "$key")"
-    chmod 700 "$(dirname "$key")"
-    new=$(mktemp -d "$(dirname "$key")/.new.XXXXXX")
-    trap 'rm -rf "$new"' EXIT
-    said=$(age-keygen -o "$new/identity" 2>&1) || {
+    name=${key##*/}
+    # shellcheck disable=SC2086
+    said=$(age-keygen $kind -o "$new/$name" 2>&1) || {
         said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
         echo "the identity $key.agekey could not be made: $said" >&2
         exit 1
     }
-    age-keygen -y "$new/identity" >"$new/recipient"
+    echo "${said##*: }" >"$new/$name.pub"
     # A link is made only where nothing is: no identity is ever overwritten.
-    ln "$new/identity" "$key.agekey"
-    mv "$new/recipient" "$key.pub"
-    rm -rf "$new"
+    ln "$new/$name" "$key.agekey"
+    mv "$new/$name.pub" "$key.pub"
 done
 """
+
+# What makes age-keygen make an identity of each kind.
+_KINDS: Mapping[AgeKeyType, str] = {"x25519": "", "pq": "-pq"}
 
 _RECORD = """
 umask 077
@@ -96,46 +105,33 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
     """
     path = f"{settings.keys_dir}/{key}"
     state = host.get_fact(Identity, settings=settings, key=key)
-    if state.problem is not None:
-        yield refusal(f"the identity {path}.agekey cannot be used: {state.problem}")
-        return
-    cluster = host.get_fact(DecryptionKey, settings=settings).recipient if in_cluster else None
+    cluster = None
+    if in_cluster and state.problem is None:
+        cluster = host.get_fact(DecryptionKey, settings=settings).recipient
     if cluster is not None and cluster != state.recipient:
         if settings.key_from == "cluster":
             note("recovered the identity from the cluster")
             yield lab_script(settings, _RECOVER, path, FLUX_NAMESPACE)
             return
         if state.recipient is None:
-            yield refusal(
-                f"the identity {path}.agekey is gone, but the cluster still has it ({cluster}):"
-                " `sopslab up --key-from cluster` recovers it"
-            )
+            yield refusal(_recoverable(path, f"it ({short(cluster)})"))
             return
         if settings.key_from != "store":
             yield refusal(
                 f"the key in the store and the key in the cluster differ: the store has"
-                f" {state.recipient}, the cluster has {cluster}. Say which is right:"
+                f" {short(state.recipient)}, the cluster has {short(cluster)}. Say which is right:"
                 " `sopslab up --key-from store` or `--key-from cluster`"
             )
             return
+    problem = _problem(settings, path, state)
+    if problem is not None:
+        yield refusal(problem)
+        return
     if state.recipient is None:
-        if state.recorded is not None:
-            yield refusal(
-                f"the identity {path}.agekey is gone, and it was {state.recorded}: restore it from"
-                f" your backup. A new one could not decrypt what is in Git; if that may be lost,"
-                f" remove {path}.pub as well"
-            )
-            return
-        yield lab_script(settings, _GENERATE, path)
+        yield _generate(settings, path)
         return
     if state.recorded is None:
         yield lab_script(settings, _RECORD, path)
-        return
-    if state.recorded != state.recipient:
-        yield refusal(
-            f"the identity {path}.agekey is {state.recipient}, but it was {state.recorded} when it"
-            f" was made: restore it from your backup, or remove {path}.pub if the change was meant"
-        )
         return
     host.noop(f"the identity {key} is there")
 
@@ -169,7 +165,7 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
             settings, _RECOVER, f"{settings.keys_dir}/{seat}", seat_system_namespace(seat)
         )
     if made:
-        yield lab_script(settings, _GENERATE, *(f"{settings.keys_dir}/{seat}" for seat in made))
+        yield _generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
     if unrecorded:
         yield lab_script(settings, _RECORD, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
 
@@ -177,16 +173,46 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
 def _unusable(
     settings: Settings, seat: str, state: IdentityState, held: Sequence[str]
 ) -> str | None:
-    path = f"{settings.keys_dir}/{seat}.agekey"
+    path = f"{settings.keys_dir}/{seat}"
+    if seat in held:
+        return None if settings.key_from == "cluster" else _recoverable(path, "it")
+    return _problem(settings, path, state)
+
+
+def _recoverable(path: str, it: str) -> str:
+    return (
+        f"the identity {path}.agekey is gone, but the cluster still has {it}:"
+        " `sopslab up --key-from cluster` recovers it"
+    )
+
+
+def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
+    """Return why an identity cannot be used, None for one that can, or has never been made."""
     if state.problem is not None:
-        return f"the identity {path} cannot be used: {state.problem}"
-    if seat in held and settings.key_from != "cluster":
+        return f"the identity {path}.agekey cannot be used: {state.problem}"
+    if state.recipient is None:
+        if state.recorded is None:
+            return None
         return (
-            f"the identity {path} is gone, but the cluster still has it:"
-            " `sopslab up --key-from cluster` recovers it"
+            f"the identity {path}.agekey is gone, and it was {short(state.recorded)}: restore it"
+            " from your backup. A new one could not decrypt what is in Git; if that may be lost,"
+            f" remove {path}.pub as well"
         )
-    if state.recipient is None and state.recorded is not None:
-        return f"the identity {path} is gone, and it was {state.recorded}: restore your backup"
-    if state.recorded is not None and state.recorded != state.recipient:
-        return f"the identity {path} is {state.recipient}, but it was {state.recorded}"
+    if state.recorded not in (None, state.recipient):
+        return (
+            f"the identity {path}.agekey is {short(state.recipient)}, but it was"
+            f" {short(state.recorded or '')} when it was made: restore it from your backup, or"
+            f" remove {path}.pub if the change was meant"
+        )
+    if kind_of(state.recipient) != settings.age_key_type:
+        return (
+            f"the identity {path}.agekey is of the kind {kind_of(state.recipient)}, and"
+            f" age_key_type is {settings.age_key_type}: a secret that is encrypted to both kinds is"
+            " as safe as the weaker one. Leave age_key_type as it was, or begin a lab of another"
+            " name"
+        )
     return None
+
+
+def _generate(settings: Settings, *paths: str) -> StringCommand:
+    return lab_script(settings, _GENERATE, _KINDS[settings.age_key_type], *paths)

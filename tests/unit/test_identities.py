@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.age import Identity
+from sopslab.facts.age import Identities, Identity
 from sopslab.facts.flux import DecryptionKey
 from sopslab.operations import age
 from sopslab.settings import Settings
@@ -78,6 +78,11 @@ def identity(settings: Settings) -> Path:
 def state(settings: Settings, key: str = "learner") -> tuple[str | None, str | None]:
     found = local_fact(Identity, settings=settings, key=key)
     return found.recipient, found.problem
+
+
+def identities(settings: Settings, *keys: str) -> dict[str, str | None]:
+    found = local_fact(Identities, settings=settings, keys=list(keys))
+    return {key: state.recipient for key, state in found.items()}
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -213,6 +218,30 @@ def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
     assert other in refused.stderr
 
 
+def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
+    settings: Settings,
+) -> None:
+    folder = Path(settings.keys_dir)
+    folder.mkdir(parents=True, mode=0o700)
+    own = {name: keygen(folder / f"{name}.agekey") for name in ("ada", "bob", "eve", "zoe")}
+    assert identities(settings, *own, "nobody") == {**own, "nobody": None}
+    # As many identities as files, but two in one of them and none in another.
+    add_second(folder / "ada.agekey")
+    (folder / "bob.agekey").write_text("# nothing\n")
+    assert identities(settings, *own) == {**own, "ada": None, "bob": None}
+
+
+def test_post_quantum_identities_are_made_where_the_lab_has_them(
+    lab: Callable[..., Settings], settings: Settings
+) -> None:
+    quantum = lab(age_key_type="pq")
+    assert Applied(age.identities, settings=quantum, seats=["ada", "bob"]).changed
+    made = identities(quantum, "ada", "bob")
+    assert all((recipient or "").startswith("age1pq1") for recipient in made.values())
+    again = Applied(age.identities, settings=quantum, seats=["ada", "bob"])
+    assert (again.changed, again.failed) == (False, False)
+
+
 def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
@@ -229,7 +258,7 @@ def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Setting
     recipient = keygen(folder / "learner.agekey")
     made = age._GENERATE
     done = subprocess.run(
-        ["sh", "-euc", made, "sops-lab", str(folder / "learner")],
+        ["sh", "-euc", made, "sops-lab", "", str(folder / "learner")],
         env={"PATH": f"{settings.bin_dir}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
