@@ -16,6 +16,7 @@ import atexit
 import json
 import os
 import time
+from collections.abc import Sequence
 
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
@@ -25,6 +26,7 @@ from sopslab.errors import InputError, LabError
 
 DESCRIPTOR = "SOPSLAB_JOURNAL_FD"
 
+_NAMED = 6
 _notes: list[str] = []
 
 
@@ -32,6 +34,13 @@ def note(text: str) -> None:
     """Have the operation that runs now explain itself, such as what had drifted."""
     if text not in _notes:
         _notes.append(text)
+
+
+def named(names: Sequence[str]) -> str:
+    """Return names for a note: a few are all there, and of more it is said how many more."""
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
 def write(event: dict[str, object]) -> None:

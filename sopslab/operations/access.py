@@ -20,7 +20,7 @@ from sopslab.facts.access import (
 )
 from sopslab.facts.git import GIT_LOGIN
 from sopslab.facts.seats import Enrolled
-from sopslab.journal import note
+from sopslab.journal import named, note
 from sopslab.naming import network_name, seat_user
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
@@ -241,7 +241,7 @@ def issued(settings: Settings, seats: Sequence[str]) -> Commands:
         host.noop("every learner has access")
         return
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
-        note(f"{reason} ({', '.join(seat for seat in wanted if states.get(seat) == reason)})")
+        note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
     numbers = host.get_fact(SeatIssues, settings=settings)
     lost = [seat for seat in wanted if numbers.get(seat) == 0]
     yield from failing(

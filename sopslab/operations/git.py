@@ -34,7 +34,7 @@ from sopslab.facts.git import (
 from sopslab.facts.host import Machine
 from sopslab.facts.seats import BegunSeats
 from sopslab.facts.tls import Tls
-from sopslab.journal import note
+from sopslab.journal import named, note
 from sopslab.layout import CANARY_PATH
 from sopslab.naming import git_server_name, network_name
 from sopslab.render import RenderedFile, Renderer, render_tree
@@ -131,6 +131,8 @@ git config user.name "$name"
 git config user.email "$email"
 git add --all
 git commit --quiet --no-verify --message "Begin the lab"
+# Whoever pushes to the branch `reset` is put back to this; no push itself can set it.
+[ -z "${8:-}" ] || git --git-dir "$8" fetch --quiet "$seed" +HEAD:refs/lab/start
 timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 """
 )
@@ -257,7 +259,7 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
         yield script(_MOVE_LOGINS, settings.git_dir, *address, *moved)
     if not missing:
         return
-    note(f"passwords for {', '.join(missing)}")
+    note(f"passwords for {named(missing)}")
     yield script(WRITE_ACCOUNTS, settings.git_dir, stdin=new_accounts(settings, missing))
 
 
@@ -302,7 +304,7 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
             path=repositories/$repository.git
             mkdir -p "$(dirname "$path")"
             rm -rf "$path.new"
-            git -c init.defaultBranch=main init --quiet --bare "$path.new"
+            git -c init.defaultBranch=main init --quiet --bare --template= "$path.new"
             rm -rf "$path"
             mv "$path.new" "$path"
         done
@@ -388,6 +390,7 @@ def seed(
         str(variables["namespace"]),
         settings.lab_dir,
         credentials_file(settings, INSTRUCTOR),
+        *([] if settings.git_url else [f"{settings.git_dir}/repositories/{repository}.git"]),
         stdin=pack(render_tree(Path(template), {**variables, "recipients": recipients})),
     )
 

@@ -1,0 +1,21 @@
+"""What a run says of itself is short, for a class as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from sopslab.journal import named
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, ""),
+        (1, "a0"),
+        (6, "a0, a1, a2, a3, a4, a5"),
+        (7, "a0, a1, a2, a3, a4, a5 and 1 more"),
+        (100, "a0, a1, a2, a3, a4, a5 and 94 more"),
+    ],
+)
+def test_of_many_names_it_is_said_how_many_more_there_are(count: int, said: str) -> None:
+    assert named([f"a{number}" for number in range(count)]) == said
