@@ -106,6 +106,7 @@ def by_hand(lab: Lab, folder: Path) -> None:
         target = folder / "server" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.content)
+        target.chmod(0o755 if file.executable else 0o644)
     environment = {
         **lab.base_environment,
         "PATH": f"{lab.settings.bin_dir}:{lab.base_environment['PATH']}",
