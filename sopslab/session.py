@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from sopslab import journal, lock
 from sopslab.errors import LabError
+from sopslab.narrator import Narrator
 from sopslab.settings import Settings, load_settings
 
 # The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
@@ -44,6 +45,6 @@ def begin() -> Settings:
         raise DeployError(str(error)) from None
     if not _lab_dirs:
         state.add_callback_handler(_Guard())  # type: ignore[no-untyped-call]
-        state.add_callback_handler(journal.Journal())  # type: ignore[no-untyped-call]
+        state.add_callback_handler(Narrator())  # type: ignore[no-untyped-call]
     _lab_dirs.add(settings.lab_dir)
     return settings

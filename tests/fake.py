@@ -24,7 +24,7 @@ from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.context import ctx_host, ctx_state
 
-from sopslab import journal, session
+from sopslab import journal, narrator, session
 from sopslab.layout import PROJECT
 
 
@@ -110,13 +110,13 @@ class Run:
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as events:
             patch.setenv(journal.DESCRIPTOR, str(events.fileno()))
             patch.setattr(session, "_lab_dirs", set())
-            patch.setattr(journal.Journal, "_planned", False)
+            patch.setattr(narrator.Narrator, "_planned", False)
             patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))
             patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))
             patch.setitem(FakeConnector.data_meta, "fake_delay_jitter", DataMeta("", 0))
             self._run(deploy, data, answers)
             # What the journal registered for the end of an aborted run has no reader later.
-            patch.setattr(journal.Journal, "_started", None)
+            patch.setattr(narrator.Narrator, "_started", None)
             events.seek(0)
             self.events = [json.loads(line) for line in events]
 

@@ -86,7 +86,7 @@ def bare(settings: Settings) -> Answers:
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
     effects = {
-        ("age-keygen -o", f"{settings.keys_dir}/{key}"): {
+        ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
             fact_text(
                 Identity, settings=settings, key=key
             ): f"recorded age1{key}\nrecipient age1{key}"

@@ -87,8 +87,12 @@ def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root:
     assert log.parent.stat().st_mode & 0o777 == 0o700
     assert "Make Canary" in log.read_text()
     # The newest of the old logs stay.
-    kept = sorted(path.name for path in log.parent.iterdir())
+    kept = sorted(path.name for path in log.parent.glob("*.log"))
     assert (len(kept), kept[0]) == (21, "20260101T000010-deploy.log")
+    # How it went is beside it.
+    noted = log.with_suffix(".json")
+    assert noted.stat().st_mode & 0o777 == 0o600
+    assert json.loads(noted.read_text())["steps"] == shown["steps"]
 
 
 def test_a_failed_step_ends_the_run_with_its_own_code_and_words_and_the_next_run_goes_on(

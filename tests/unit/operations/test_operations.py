@@ -126,10 +126,10 @@ def test_case(path: Path, lab: Callable[..., Settings]) -> None:
     settings = lab(**(yaml.safe_load(path.read_text()).get("settings") or {}))
     case = yaml.safe_load(fill(path.read_text(), settings))
     assert set(case) <= KEYS
-    journal._notes.clear()
+    journal.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
-    assert journal._notes == case.get("notes", [])
+    assert journal.take_notes() == case.get("notes", [])
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands
