@@ -10,37 +10,42 @@ from pathlib import Path
 
 import pytest
 
+from tasks.host import LIMITS
 from tests.cluster.lab import Lab, as_root, run
 
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+NEEDED = LIMITS["fs.inotify.max_user_watches"]
 
 
 @pytest.fixture
 def low_limit() -> Iterator[int]:
     """A kernel limit one below what a lab needs; put back afterwards."""
     before = WATCHES.read_text()
-    low = 65535
+    low = NEEDED - 1
     run(as_root("tee", str(WATCHES)), stdin=str(low))
     yield low
     run(as_root("tee", str(WATCHES)), stdin=before)
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The lab; its store is the machine's, by hard links, so that nothing is built again."""
+def elsewhere(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab; its store is the machine's, by hard links, so that nothing is built again.
+
+    The other lab, which is up, has raised the machine's limits already.
+    """
     folder = tmp_path_factory.mktemp("elsewhere")
-    plain = Path(Lab("lab-elsewhere", folder, {}).settings.root)
+    plain = Path(lab.settings.root)
     root = folder / "Wurzel für 李雷 & Söhne"
     root.mkdir()
     for name in ("store", "bin", "source"):
         run(["cp", "-al", str(plain / name), str(root / name)])
-    lab = Lab("lab-elsewhere", folder, {}, root=str(root))
-    lab.remove()
+    elsewhere = Lab("lab-elsewhere", folder, {}, root=str(root))
+    elsewhere.remove()
     try:
-        lab.birth = {"answer": lab.up(HOME=None, umask=0), "plain": plain}
-        yield lab
+        elsewhere.birth = {"answer": elsewhere.up(HOME=None, umask=0), "plain": plain}
+        yield elsewhere
     finally:
-        lab.remove()
+        elsewhere.remove()
 
 
 def test_it_comes_up_without_a_home_under_an_open_umask(elsewhere: Lab, tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_purge_leaves_nothing_of_the_root_and_everything_of_others(
     assert [change.split(": ")[1:] for change in changes] == [
         ["Raise fs.inotify.max_user_watches", f"fs.inotify.max_user_watches was {low_limit}"]
     ]
-    assert int(WATCHES.read_text()) == 65536
+    assert int(WATCHES.read_text()) == NEEDED
     before = {
         path: path.stat().st_mtime_ns for path in Path(lab.settings.store).glob("*/manifest.json")
     }
@@ -134,6 +139,6 @@ def test_purge_leaves_nothing_of_the_root_and_everything_of_others(
     for container in (lab.node, lab.git_server):
         image = run(["docker", "inspect", "--format", "{{.Config.Image}}", container]).stdout
         run(["docker", "image", "inspect", image.strip()])
-    run(as_root("tee", str(WATCHES)), stdin="65536")
+    run(as_root("tee", str(WATCHES)), stdin=str(NEEDED))
     answer = lab.up()
     assert (answer["changed"], lab.changes(answer)) == (0, [])

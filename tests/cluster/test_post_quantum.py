@@ -56,7 +56,7 @@ def test_a_classic_recipient_beside_them_is_refused_by_the_server(
     mixed = ",".join([quantum.recipient(), quantum.recipient("instructor"), classic(quantum)])
     encrypted = subprocess.run(
         [
-            *("sops", "encrypt", "--config", "/dev/null", "--age", mixed),
+            *("sops", "encrypt", "--age", mixed),
             *("--encrypted-regex", "^(data|stringData)$", "--input-type", "yaml"),
             *("--output-type", "yaml", "/dev/stdin"),
         ],

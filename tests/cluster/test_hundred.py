@@ -1,0 +1,79 @@
+"""A class of a hundred, of whom ten are broken in as many ways as there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.errors import Exit
+from tests.cluster.classroom import Classroom
+from tests.cluster.lab import Lab, run
+
+IDS = tuple(f"seat-{number:03d}" for number in range(100))
+# By their keys, before anything is made of them, and by what they push.
+BY_KEY, BY_PUSH = IDS[3:44:10], IDS[53:94:10]
+DAMAGE = (b"", b"AGE-SECRET-KEY-1DAMAGED\n", b"\0" * 189, b"# a comment\n", b"plain text\n")
+MANIFESTS = (
+    "resources: [nowhere.yaml]\n",
+    "resources: [https://example.org/base]\n",
+    "resources: [../../../..]\n",
+    "resources: [lab-canary.yaml\n",
+    "namespace: another\nresources: [lab-canary.yaml]\n",
+)
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    """A lab that is up, with five damaged identities of seats that are not enrolled yet."""
+    lab = Lab("lab-hundred", tmp_path_factory.mktemp("hundred"), {})
+    lab.remove()
+    try:
+        lab.up()
+        for seat, damage in zip(BY_KEY, DAMAGE, strict=True):
+            key = Path(lab.settings.keys_dir) / f"{seat}.agekey"
+            key.write_bytes(damage)
+            key.chmod(0o600)
+        yield Classroom(lab)
+    finally:
+        lab.remove()
+
+
+def named(problems: list[str]) -> tuple[str, set[str]]:
+    """Return the first line of a report, and the seats that it names."""
+    first, *others = "\n".join(problems).splitlines()
+    return first, {line.split(":")[0].strip() for line in others if line.startswith("  ")}
+
+
+def test_ninety_are_finished_and_the_ten_are_named(hundred: Classroom, tmp_path: Path) -> None:
+    answer = hundred.up(ids=IDS, check=False)
+    assert answer["code"] == Exit.PARTIAL
+    first, who = named(answer["problems"])
+    assert (first, who) == ("5 of 100 seats are not ready:", set(BY_KEY))
+
+    for seat, manifest in zip(BY_PUSH, MANIFESTS, strict=True):
+        clone = hundred.clone(seat, tmp_path)
+        (clone / "flux/secrets/develop/kustomization.yaml").write_text(manifest)
+        hundred.push(clone)
+    answer = hundred.up(ids=IDS, check=False)
+    assert answer["code"] == Exit.PARTIAL
+    first, who = named(answer["problems"])
+    assert (first, who) == ("10 of 100 seats are not ready:", {*BY_KEY, *BY_PUSH})
+
+    listing = run(
+        ["kubectl", "get", "secrets", "--all-namespaces", "--output", "json",
+         "--field-selector", "metadata.name=lab-canary"],
+        env=hundred.lab.environment,
+    ).stdout  # fmt: skip
+    arrived = {one["metadata"]["namespace"] for one in json.loads(listing)["items"]}
+    assert {seat for seat in IDS if f"{seat}-develop" in arrived} >= set(IDS) - who
+
+
+def test_once_they_are_mended_all_are_ready_and_nothing_is_left_to_do(hundred: Classroom) -> None:
+    for seat in BY_KEY:
+        (Path(hundred.lab.settings.keys_dir) / f"{seat}.agekey").unlink()
+    hundred.lab.sopslab("reset", *BY_PUSH, "--json", check=False)
+    assert hundred.up(ids=IDS)["code"] == Exit.OK
+    assert hundred.up(ids=IDS)["changed"] == 0
