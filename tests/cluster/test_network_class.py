@@ -185,3 +185,25 @@ def test_what_is_lost_is_renewed_by_the_same_authority(networked: Classroom) -> 
     assert any("keys" in change for change in changes), changes
     answer = networked.up(ids=(SEAT,))
     assert (answer["changed"], networked.lab.changes(answer)) == (0, [])
+
+
+def test_an_environment_is_put_back_over_tls_by_its_learner_and_by_the_instructor(
+    networked: Classroom, tmp_path: Path
+) -> None:
+    authority = str(networked.lab.settings.git_authority)
+    clone = tmp_path / "clone"
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), authority=authority)
+    who = ["-C", str(clone), "-c", f"user.name={SEAT}", "-c", f"user.email={SEAT}@example.org"]
+    start = run(["git", "rev-parse", "refs/lab/start"], cwd=networked.bare(SEAT)).stdout.strip()
+
+    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", authority=authority)
+    _git(networked, *who, "push", "--quiet", authority=authority)
+    _, said = _git(networked, *who, "push", "origin", "HEAD:reset", authority=authority)
+    assert "is kept on the branch saved/" in said
+    assert networked.head(SEAT) == start
+
+    _git(networked, *who, "push", "--quiet", "--force", authority=authority)
+    assert networked.head(SEAT) != start
+    networked.lab.sopslab("reset", SEAT, "--json")
+    assert networked.head(SEAT) == start
+    assert networked.up(ids=(SEAT,))["changed"] == 0

@@ -1,0 +1,123 @@
+"""A lab on a Git server that is not ours: one that knows a password, and none of our hooks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from sopslab.catalog import load_catalog
+from tests.cluster.lab import Lab, free_port, run, wait_until
+from tests.cluster.learner import FILE, Learner
+from tests.cluster.test_network_class import address_of_this_machine
+
+CONFIGURATION = """
+server.modules = ( "mod_auth", "mod_authn_file", "mod_setenv", "mod_alias", "mod_cgi" )
+server.document-root = "/srv/git"
+server.port = 8080
+server.errorlog = "/dev/stderr"
+server.upload-dirs = ( "/tmp" )
+server.stream-request-body = 0
+auth.backend = "htpasswd"
+auth.backend.htpasswd.userfile = "/srv/git/htpasswd"
+auth.require = ( "" => ( "method" => "basic", "realm" => "other", "require" => "valid-user" ) )
+alias.url = ( "/" => "/usr/lib/git-core/git-http-backend/" )
+cgi.assign = ( "" => "" )
+setenv.set-environment = ( "GIT_PROJECT_ROOT" => "/srv/git", "GIT_HTTP_EXPORT_ALL" => "" )
+"""
+USER, PASSWORD = "class", "a password: of / theirs"
+SERVER = "lab-other-git-server"
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("other-git")
+    data = folder / "server"
+    for name in ("learner/lab.git", "platform.git"):
+        run(["git", "-c", "init.defaultBranch=main", "init", "-q", "--bare", str(data / name)])
+    (data / "lighttpd.conf").write_text(CONFIGURATION)
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=5)).decode()
+    (data / "htpasswd").write_text(f"{USER}:{hashed}\n")
+    port, address = free_port(), address_of_this_machine()
+    lab = Lab(
+        "lab-foreign",
+        folder / "lab",
+        {
+            "git_url": f"http://{address}:{port}",
+            "git_username": USER,
+            "git_password": PASSWORD,
+        },
+    )
+    lab.file.chmod(0o600)
+    lab.remove()
+    run(["docker", "rm", "--force", SERVER], check=False)
+    run(
+        [
+            "docker", "run", "--detach", "--name", SERVER, "--publish", f"{address}:{port}:8080",
+            "--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{data}:/srv/git",
+            "--entrypoint", "/usr/sbin/lighttpd", load_catalog(lab.settings.catalog).git_tag,
+            "-D", "-f", "/srv/git/lighttpd.conf",
+        ]
+    )  # fmt: skip
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.remove()
+        run(["docker", "rm", "--force", SERVER])
+
+
+def main(lab: Lab) -> str:
+    """Return the commit of main on that server."""
+    url = f"{lab.settings.git_url}/{lab.settings.learner_repository}.git"
+    account = lab.settings.account_dir("learner")
+    helper = f"credential.helper=store --file='{account}/git-credentials'"
+    listed = run(["git", "-c", helper, "ls-remote", url, "refs/heads/main"]).stdout
+    return listed.split("\t")[0]
+
+
+def clone(lab: Lab, folder: Path) -> Path:
+    """Return a fresh clone with the learner's login and name."""
+    target = lab.learner(folder)
+    assert (target / "lab.md").is_file()
+    return target
+
+
+def test_it_is_up_and_a_second_run_changes_nothing(foreign: Lab, tmp_path: Path) -> None:
+    expected, live = foreign.canary_digests(tmp_path)
+    assert live == expected
+    assert foreign.up()["changed"] == 0
+    assert not run(["docker", "ps", "-aq", "--filter", f"name=^{foreign.git_server}$"]).stdout
+
+
+def test_the_chapter_works_and_a_reset_keeps_what_was_pushed(foreign: Lab, tmp_path: Path) -> None:
+    begun = main(foreign)
+    learner = Learner(foreign, clone(foreign, tmp_path))
+    learner.finish()
+    done = main(foreign)
+    assert done != begun
+
+    answer = foreign.sopslab("reset", "--json")
+    assert "saved/" in answer.stdout
+    assert main(foreign) == begun
+    run(["git", "fetch", "--quiet", "origin"], cwd=learner.work)
+    kept = run(["git", "branch", "--remotes", "--contains", done], cwd=learner.work).stdout
+    assert "origin/saved/" in kept
+    wait_until(
+        lambda: "backend-secrets" not in foreign.kubectl("-n", "develop", "get", "secrets"),
+        "Flux takes away what is not in Git any more",
+    )
+    assert foreign.up()["changed"] == 0
+
+    foreign.sopslab("reset", "--to", "done", "--json")
+    run(["git", "fetch", "--quiet", "origin"], cwd=learner.work)
+    run(["git", "cat-file", "-e", f"origin/main:{FILE}"], cwd=learner.work)
+    assert "backend-secrets" in foreign.kubectl("-n", "develop", "get", "secrets")
+
+
+def test_the_password_is_in_no_argument_and_no_log(foreign: Lab) -> None:
+    logs = Path(foreign.settings.lab_dir, "log")
+    assert [path.name for path in logs.iterdir() if PASSWORD in path.read_text()] == []
