@@ -82,31 +82,26 @@ class MovedLogins(FactBase[list[str]]):
         return output
 
 
-class AccountMatches(FactBase[bool]):
+class AccountDigest(FactBase[str | None]):
     """
-    Returns whether the account of `user` is stored as on standard input: a name, then a password.
+    Returns the SHA-256 of what the account of `user` is stored as, a name and then a password on a
+    line each; None without one. pyinfra logs what a fact is given, so no password is given to it.
     """
-
-    @staticmethod
-    @override
-    def default() -> bool:
-        return False
 
     @override
     def command(self, settings: Settings, user: str) -> StringCommand:
         return script(
             """
-            cd "$1/credentials/$2" 2>/dev/null || { cat >/dev/null; exit 0; }
-            IFS= read -r name; IFS= read -r word
-            [ "$name" = "$(cat username)" ] && [ "$word" = "$(cat password)" ] && echo same || true
+            cd "$1/credentials/$2" 2>/dev/null && [ -f username ] && [ -f password ] || exit 0
+            printf '%s\\n%s' "$(cat username)" "$(cat password)" | sha256sum | cut -c1-64
             """,
             settings.git_dir,
             user,
         )
 
     @override
-    def process(self, output: list[str]) -> bool:
-        return output == ["same"]
+    def process(self, output: list[str]) -> str | None:
+        return output[0] if output else None
 
 
 class BareRepositories(FactBase[list[str]]):

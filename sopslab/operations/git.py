@@ -21,7 +21,7 @@ from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container
 from sopslab.facts.git import (
     GIT_LOGIN,
-    AccountMatches,
+    AccountDigest,
     BareRepositories,
     GitUsers,
     MovedLogins,
@@ -273,9 +273,8 @@ def account(settings: Settings, user: str, username: str, password: str) -> Comm
     + username: the account on that server
     + password: its password or token
     """
-    if host.get_fact(
-        AccountMatches, settings=settings, user=user, _stdin=f"{username}\n{password}"
-    ):
+    given = hashlib.sha256(f"{username}\n{password}".encode()).hexdigest()
+    if host.get_fact(AccountDigest, settings=settings, user=user) == given:
         host.noop(f"the account of {user} is stored")
         return
     yield script(

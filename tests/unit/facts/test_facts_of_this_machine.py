@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.facts.git import (
-    AccountMatches,
+    AccountDigest,
     BareRepositories,
     CommitNote,
     GitUsers,
@@ -154,7 +155,8 @@ def test_no_users_are_no_users(lab: Callable[..., Settings]) -> None:
 def test_an_account_is_compared_without_being_shown(
     accounts: Settings, user: str, given: str, same: bool
 ) -> None:
-    assert local_fact(AccountMatches, settings=accounts, user=user, _stdin=given) is same
+    wanted = hashlib.sha256(given.encode()).hexdigest()
+    assert (local_fact(AccountDigest, settings=accounts, user=user) == wanted) is same
 
 
 def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> None:
