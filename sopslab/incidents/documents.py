@@ -1,0 +1,62 @@
+"""Read and write a YAML document of a known form: strictly, with all problems at once. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from sopslab.errors import InputError
+from sopslab.inputfile import load_yaml
+
+_Document = TypeVar("_Document")
+
+# Text that YAML would wrap is kept on its line: one fact is one line of a diff.
+_WIDTH = 10_000
+
+
+def parse_document(path: str, text: str, form: TypeAdapter[_Document]) -> _Document:
+    """Return what the YAML `text` of the file `path` says, if it has that `form`.
+
+    Raises InputError with every problem, each naming file, place and what is needed.
+    """
+    data = load_yaml(path, text)
+    try:
+        return form.validate_python(data)
+    except ValidationError as error:
+        raise InputError([f"{path}: {_sentence(problem)}" for problem in error.errors()]) from None
+
+
+def render_document(document: object, form: TypeAdapter[Any]) -> str:
+    """Return `document` as YAML, in the order of its fields: the same document, the same text."""
+    data = form.dump_python(document)
+    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    # An enumeration's member is its text.
+    return str(value) if isinstance(value, str) else value
+
+
+def _sentence(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "missing":
+            said = "is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            said = "there is no such key"
+        case "dataclass_type" | "model_type" | "dict_type" | "tuple_type":
+            said = "a mapping or a list of another form is needed"
+        case "enum":
+            said = f"{problem['ctx']['expected']} is needed"
+        case "date_type" | "date_from_datetime_inexact":
+            said = "a date such as 2026-11-25 is needed, without quotes"
+        case _:
+            said = str(problem["msg"]).removeprefix("Value error, ")
+    # What stands there is not repeated: somebody may have written a value where a name belongs.
+    return f"{place}: {said}" if place else said

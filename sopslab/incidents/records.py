@@ -1,0 +1,169 @@
+"""An incident as a record: its cause, what leaked where, what was rotated, what remains. Pure.
+
+A record lies in the platform repository as `docs/incidents/<id>.yaml`. It names places and keys,
+and never a value: whoever reads it learns what to replace, and nothing to log in with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+from sopslab.errors import InputError
+from sopslab.incidents.documents import parse_document, render_document
+from sopslab.settings import Label, Line, Text
+
+INCIDENTS_DIR = "docs/incidents"
+
+_ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-[a-z0-9]+(-[a-z0-9]+)*")
+_ID_LENGTH = 80
+_STRICT = ConfigDict(extra="forbid")
+
+
+class Cause(StrEnum):
+    """What became known to whom it does not concern; each asks for a rotation of its own."""
+
+    VALUE_EXPOSED = "value-exposed"
+    LEARNER_KEY = "learner-key"
+    CLUSTER_KEY = "cluster-key"
+    INSTRUCTOR_KEY = "instructor-key"
+    GIT_CREDENTIAL = "git-credential"
+
+
+def check_id(value: str) -> str:
+    """Return `value` if it may name an incident; raise ValueError if not."""
+    matched = _ID.fullmatch(value)
+    if matched is None or len(value) > _ID_LENGTH:
+        raise ValueError(
+            "a date and a few words are needed, such as 2026-11-25-leaked-api-key: a-z, 0-9 and"
+            f" `-`, at most {_ID_LENGTH} characters"
+        )
+    try:
+        date.fromisoformat(matched[1])
+    except ValueError:
+        raise ValueError(f"there is no day {matched[1]}") from None
+    return value
+
+
+def _commit(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", value):
+        raise ValueError("the whole id of a commit is needed, 40 hexadecimal digits")
+    return value
+
+
+def _timestamp(value: str) -> str:
+    try:
+        zone = datetime.fromisoformat(value).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        raise ValueError("a time with its zone is needed, such as '2026-11-25T21:00:00+00:00'")
+    return value
+
+
+Id = Annotated[Text, AfterValidator(check_id)]
+Day = Annotated[date, Field(strict=True)]
+_Path = Annotated[Text, Field(min_length=1, max_length=4096)]
+
+
+@dataclass(frozen=True, order=True)
+class Exposure:
+    """One place where a value lies in plain text: a finding of the policy in the history.
+
+    `keys` are the names of what leaked there, as far as the finding tells them.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    repository: _Path
+    commit: Annotated[Text, AfterValidator(_commit)]
+    path: _Path
+    keys: tuple[Line, ...]
+    rule: Line
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What a human must revoke where the lab cannot, and on which day that was done."""
+
+    __pydantic_config__ = _STRICT
+
+    what: Line
+    revoked: Day | None = None
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident; `subjects` are learners' ids, and none of them means everybody.
+
+    `rotation` has the phases that are done, each with the time of its end; `remains` are sentences
+    about what stays exposed for ever.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    id: Id
+    cause: Cause
+    subjects: tuple[Label, ...]
+    opened: Day
+    closed: Day | None = None
+    exposures: tuple[Exposure, ...] = ()
+    upstream: tuple[Upstream, ...] = ()
+    rotation: Mapping[Line, Annotated[Text, AfterValidator(_timestamp)]] = field(
+        default_factory=dict
+    )
+    remains: tuple[Line, ...] = ()
+
+    @property
+    def unrevoked(self) -> tuple[str, ...]:
+        """What a human has still to revoke."""
+        return tuple(one.what for one in self.upstream if one.revoked is None)
+
+    def concerns(self, learner: str) -> bool:
+        """Return whether the environment of this learner is among the subjects."""
+        return not self.subjects or learner in self.subjects
+
+
+_FORM = TypeAdapter(Incident)
+
+
+def incident_path(incident: str) -> str:
+    """Return where the record of this id lies in the platform repository."""
+    return f"{INCIDENTS_DIR}/{incident}.yaml"
+
+
+def parse_incident(path: str, text: str) -> Incident:
+    """Return the incident in the file `path`, which is called by its id.
+
+    Raises InputError with every problem.
+    """
+    incident = parse_document(path, text, _FORM)
+    problems = list(_contradictions(incident, PurePosixPath(path).name))
+    if problems:
+        raise InputError([f"{path}: {problem}" for problem in problems])
+    return incident
+
+
+def _contradictions(incident: Incident, filename: str) -> Iterator[str]:
+    if filename != f"{incident.id}.yaml":
+        yield f"id: {incident.id} belongs into {incident.id}.yaml"
+    if len(set(incident.exposures)) < len(incident.exposures):
+        yield "exposures: one is there twice: keep one"
+    if incident.closed is None:
+        return
+    if incident.closed < incident.opened:
+        yield f"closed: {incident.closed} is before it was opened, {incident.opened}"
+    for what in incident.unrevoked:
+        yield f"closed: {what} is not yet revoked"
+
+
+def render_incident(incident: Incident) -> str:
+    """Return the record as YAML; the same incident gives the same text."""
+    return render_document(incident, _FORM)
