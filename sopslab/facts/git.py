@@ -158,9 +158,11 @@ class RemoteHead(FactBase[str | None]):
 
 class CommitNote(FactBase[str | None]):
     """
-    Returns what the last commit of a working copy says after `Sops-lab-content:`, or None.
+    Returns what the last commit that lays out a working copy says after `Sops-lab-content:`, or
+    None.
 
-    None, too, where the copy has anything that its origin lacks.
+    None, too, where the copy has anything that its origin lacks, or anything but records below
+    `docs` has changed since that commit.
     """
 
     @override
@@ -171,7 +173,9 @@ class CommitNote(FactBase[str | None]):
             [ -d .git ] || exit 0
             pushed=$(git rev-parse -q --verify origin/main || true)
             [ -n "$pushed" ] && [ "$(git rev-parse -q --verify HEAD)" = "$pushed" ] || exit 0
-            git log -1 --format='%(trailers:key=Sops-lab-content,valueonly)'
+            noted=$(git log -1 --grep '^Sops-lab-content: ' --format=%H)
+            [ -n "$noted" ] && git diff --quiet "$noted" HEAD -- . ':(exclude)docs' || exit 0
+            git log -1 --format='%(trailers:key=Sops-lab-content,valueonly)' "$noted"
             """,
             path,
         )

@@ -28,26 +28,37 @@ from sopslab.settings import INSTRUCTOR, Settings
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
+# A clone of the platform repository $1, beside the working copy $2 whose place it will take; from
+# there on that is the working directory, and $new/copy.
+CLONE_PLATFORM = (
+    GIT_LOGIN
+    + """
+clone_platform() {
+    umask 022
+    new=$(mktemp -d "$(dirname "$2")/.new.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    if ! timeout 60 git clone --quiet "$1.git" "$new/copy" 2>"$new/errors"; then
+        tail -n 3 "$new/errors" >&2
+        echo "the platform repository could not be cloned from $1.git" >&2
+        exit 1
+    fi
+    cd "$new/copy"
+    git config user.name sops-lab
+    git config user.email sops-lab@localhost
+}
+"""
+)
+
 # The platform repository is what the cluster reconciles itself from, and what it is started with:
-# the manifests of the start are built from the very commit that is pushed.
+# the manifests of the start are built from the very commit that is pushed. Records in `docs` stay.
 _PLATFORM = """
 url=$1 copy=$2 manifests=$3 mark=$4 components=$5
 git_login "$6"
-umask 022
-new=$(mktemp -d "$(dirname "$copy")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-if ! timeout 60 git clone --quiet "$url.git" "$new/copy" 2>"$new/errors"; then
-    tail -n 3 "$new/errors" >&2
-    echo "the platform repository could not be cloned from $url.git" >&2
-    exit 1
-fi
-cd "$new/copy"
-git rm -rq --ignore-unmatch .
+clone_platform "$url" "$copy"
+git rm -rq --ignore-unmatch -- . ':(exclude)docs'
 base64 -d | tar -xz
 flux=flux/clusters/lab/flux-system
 flux install --export --components="$components" >"$flux/gotk-components.yaml"
-git config user.name sops-lab
-git config user.email sops-lab@localhost
 git add --all
 git commit --quiet --allow-empty \\
     --message "Lay out the platform" --message "Sops-lab-content: $mark"
@@ -185,7 +196,7 @@ def platform(
         return
     yield lab_script(
         settings,
-        GIT_LOGIN + _PLATFORM,
+        CLONE_PLATFORM + _PLATFORM,
         f"{settings.git_base_url}/platform",
         settings.platform_dir,
         settings.manifests_dir,

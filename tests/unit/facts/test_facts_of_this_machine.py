@@ -194,11 +194,21 @@ def test_a_commit_that_was_not_pushed_has_no_note(copy: Path) -> None:
     assert local_fact(CommitNote, path=str(copy)) is None
 
 
-def test_a_commit_without_a_note_an_empty_copy_and_none_have_no_note(
-    copy: Path, tmp_path: Path
-) -> None:
-    git(copy, "commit", "--quiet", "--allow-empty", "-m", "By hand")
+def commit_file(copy: Path, path: str) -> None:
+    (copy / path).parent.mkdir(parents=True, exist_ok=True)
+    (copy / path).write_text("by hand\n")
+    git(copy, "add", "--all")
+    git(copy, "commit", "--quiet", "-m", "By hand")
     git(copy, "push", "--quiet", "origin", "main")
+
+
+def test_records_below_docs_leave_the_note_as_it_is(copy: Path) -> None:
+    commit_file(copy, "docs/incidents/2026-11-25-leak.yaml")
+    assert local_fact(CommitNote, path=str(copy)) == "abc123"
+
+
+def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_path: Path) -> None:
+    commit_file(copy, "flux/a.yaml")
     assert local_fact(CommitNote, path=str(copy)) is None
     git(tmp_path, "init", "--quiet", "empty")
     assert local_fact(CommitNote, path=str(tmp_path / "empty")) is None

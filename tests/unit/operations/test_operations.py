@@ -33,6 +33,7 @@ from pyinfra.context import ctx_host
 from sopslab import journal
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import refusal
+from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import TEMPLATES
 from sopslab.render import RenderedFile
 from sopslab.settings import Settings
@@ -76,6 +77,10 @@ def tree(files: Mapping[str, str]) -> Tree:
     return {path: RenderedFile(text.encode(), executable=False) for path, text in files.items()}
 
 
+def incident(record: Mapping[str, Any]) -> Incident:
+    return parse_incident(incident_path(record["id"]), yaml.safe_dump(record))
+
+
 def fill(text: str, settings: Settings) -> str:
     """Put in what a case cannot know."""
     files = tree({"flux/a.yaml": "a: 1"})
@@ -112,6 +117,8 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
     arguments = dict(case.get("arguments") or {})
     for key in {"files", "configuration"} & set(arguments):
         arguments[key] = tree(arguments[key])
+    if "incident" in arguments:
+        arguments["incident"] = incident(arguments["incident"])
     if "settings" in case:
         arguments["settings"] = settings
     facts = case.get("facts") or {}
