@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import override
 
 from sopslab.errors import InputError
 from sopslab.inputfile import load_yaml
@@ -28,10 +29,24 @@ def parse_document(path: str, text: str, form: TypeAdapter[_Document]) -> _Docum
         raise InputError([f"{path}: {_sentence(problem)}" for problem in error.errors()]) from None
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that writes every value out: two equal days are no alias of each other."""
+
+    @override
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def render_document(document: object, form: TypeAdapter[Any]) -> str:
     """Return `document` as YAML, in the order of its fields: the same document, the same text."""
-    data = form.dump_python(document)
-    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, width=_WIDTH)
+    text: str = yaml.dump(
+        _plain(form.dump_python(document)),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
+    )
+    return text
 
 
 def _plain(value: Any) -> Any:

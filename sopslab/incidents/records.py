@@ -88,6 +88,11 @@ class Exposure:
     keys: tuple[Line, ...]
     rule: Line
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """What tells it from every other one, and by which a finding is known to be covered."""
+        return self.repository, self.commit, self.path, self.rule
+
 
 @dataclass(frozen=True)
 class Upstream:
@@ -167,3 +172,9 @@ def _contradictions(incident: Incident, filename: str) -> Iterator[str]:
 def render_incident(incident: Incident) -> str:
     """Return the record as YAML; the same incident gives the same text."""
     return render_document(incident, _FORM)
+
+
+def as_plain(incident: Incident) -> dict[str, object]:
+    """Return the record as JSON has it."""
+    plain: dict[str, object] = _FORM.dump_python(incident, mode="json")
+    return plain

@@ -26,7 +26,8 @@ clone_platform "$url" "$copy"
 [ $# -eq 0 ] || git rm -q --ignore-unmatch -- "$@"
 base64 -d | tar -xz
 git add --all
-git diff --cached --quiet || git commit --quiet --message 'Record what became of an exposure'
+git diff --cached --quiet || git commit --quiet \\
+    --message "Record $(git diff --cached --name-only | paste -sd ' ' -)"
 timeout 60 git push --quiet origin HEAD:refs/heads/main
 git fetch --quiet
 rm -rf "$copy"
@@ -61,10 +62,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
         credentials_file(settings, INSTRUCTOR),
         *leaving,
         stdin=pack(
-            {
-                path: RenderedFile(text.encode(), executable=False)
-                for path, text in changed.items()
-            }
+            {path: RenderedFile(text.encode(), executable=False) for path, text in changed.items()}
         ),
     )
 

@@ -97,7 +97,13 @@ def test_what_is_no_record_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "identifier",
-    ["2026-13-25-leak", "2026-11-25", "2026-11-25-Leak", "2026-11-25-a/b", "2026-11-25-" + "a" * 80],
+    [
+        "2026-13-25-leak",
+        "2026-11-25",
+        "2026-11-25-Leak",
+        "2026-11-25-a/b",
+        "2026-11-25-" + "a" * 80,
+    ],
 )
 def test_an_id_names_a_day_and_fits_a_file(identifier: str) -> None:
     text = f"id: {identifier}\ncause: learner-key\nsubjects: []\nopened: 2026-11-25\n"
