@@ -37,6 +37,16 @@ class Environment:
         return self.learner.id
 
 
+def bare_repository(settings: Settings, environment: Environment) -> str:
+    """Return the bare repository of a learner on the lab's machine.
+
+    Where the Git server is not ours, that is a copy of the branches there.
+    """
+    if settings.git_url is not None:
+        return f"{settings.lab_dir}/observed.git"
+    return f"{settings.git_dir}/repositories/{environment.repository}.git"
+
+
 def solo(settings: Settings) -> Environment:
     """Return the environment `develop` of a lab's one learner."""
     learner = settings.learner

@@ -11,7 +11,7 @@ from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.command import lab_script
-from sopslab.environment import Environment
+from sopslab.environment import Environment, bare_repository
 from sopslab.facts.git import GIT_LOGIN, credentials_file
 from sopslab.facts.parsing import parsing
 from sopslab.layout import FLUX_NAMESPACE
@@ -103,13 +103,6 @@ def repository_arguments(
         credentials_file(settings, INSTRUCTOR),
         *(part for pair in pairs for part in pair),
     )
-
-
-def bare_repository(settings: Settings, environment: Environment) -> str:
-    """Return the bare repository of a learner on the host."""
-    if settings.git_url is not None:
-        return f"{settings.lab_dir}/observed.git"
-    return f"{settings.git_dir}/repositories/{environment.repository}.git"
 
 
 class Repositories(FactBase[dict[str, RepositoryState]]):
