@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sopslab.inputs import local_settings
 from sopslab.naming import check_label
 from sopslab.settings import Settings
 from sopslab.verification import checks, report
+from sopslab.verification.observation.programs import keep_to_the_lab
 from sopslab.verification.observer import Observer
 from sopslab.verification.results import Result, exit_code
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LabError, ValueError) as error:
         print(error, file=sys.stderr)
         return Exit.INPUT
-    _keep_to_the_lab(settings)
+    keep_to_the_lab(settings)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         results = verify(settings, given.secret, given.wait, as_json=given.as_json)
@@ -66,14 +66,6 @@ def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> li
     else:
         console.print(report.conclusion(results), soft_wrap=True)
     return results
-
-
-def _keep_to_the_lab(settings: Settings) -> None:
-    """Take from the environment what would point Git or sops elsewhere, and name the scanner."""
-    for name in list(os.environ):
-        if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
-            del os.environ[name]
-    os.environ["SOPSLAB_GITLEAKS"] = f"{settings.bin_dir}/gitleaks"
 
 
 if __name__ == "__main__":

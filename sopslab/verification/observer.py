@@ -10,13 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sopslab.policy.findings import Report
 from sopslab.settings import INSTRUCTOR, Settings
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.cluster import Cluster, Flux, Identity, Keys, Object, condition
 from sopslab.verification.judgement.delivery import Live, Source
 from sopslab.verification.judgement.machine import GitServer, Tool
-from sopslab.verification.judgement.repository import Commit, Hooks, Push, SecretFile
+from sopslab.verification.judgement.repository import Commit, History, Hooks, Push, SecretFile
 from sopslab.verification.observation import keys, repository, server, tools
 from sopslab.verification.results import Undecided
 
@@ -45,7 +44,7 @@ class Observer:
             for key in (settings.learner.id, INSTRUCTOR)
         }
         self._file = submit(self._look_at_file)
-        self._history = submit(lambda: repository.look_at_history(self._work))
+        self._history = submit(lambda: repository.look_at_history(settings, self._work))
         self._hooks = submit(lambda: repository.look_at_hooks(settings, self._work))
         self._server = submit(server.look_at_server, settings)
 
@@ -212,8 +211,8 @@ class Observer:
         labels = found["metadata"].get("labels") or {}
         return Live(labels, repository.digest_live(found.get("data") or {}))
 
-    def history(self) -> Report:
-        """What the policy says of the history."""
+    def history(self) -> History:
+        """What the policy says of the history, and which incidents are on record."""
         return self._history.result()
 
     def hooks(self) -> Hooks:

@@ -8,6 +8,8 @@ from enum import Enum
 
 import yaml
 
+from sopslab.incidents.exposures import cover
+from sopslab.incidents.records import Incident
 from sopslab.layout import NAMESPACE
 from sopslab.policy.findings import Finding, Report
 from sopslab.policy.recipients import CONFIG
@@ -230,25 +232,56 @@ def judge_pushed(push: Push, chapter: Chapter) -> Verdict:
     )
 
 
-def judge_history(report: Report, chapter: Chapter) -> Verdict:
-    """Judge whether any version of any file, in any commit, holds plain text or a key."""
-    look = chapter.at_work("sopslab policy history")
+@dataclass(frozen=True)
+class History:
+    """What the policy finds in the history of `repository`, and the incidents on record."""
+
+    report: Report
+    repository: str = ""
+    incidents: Sequence[Incident] = ()
+
+
+def judge_history(history: History, chapter: Chapter) -> Verdict:
+    """Judge whether any version of any file, in any commit, holds plain text or a key.
+
+    What does is dealt with once an incident names it and is closed.
+    """
+    report, look = history.report, chapter.at_work("sopslab policy history")
     if report.undecided:
         return undecided(f"the history could not be searched: {report.undecided[0]}.", look)
-    if report.findings:
-        first, more = report.findings[0], len(report.findings) - 1
-        where = f"{_printable(first.path)}, line {first.line}"
-        if first.commit:
-            where += f" of commit {first.commit[:7]}"
-        rest = f" ({more} more)" if more else ""
+    coverage = cover(report.findings, history.incidents, history.repository)
+    if coverage.uncovered:
+        return _judge_uncovered(coverage.uncovered)
+    if coverage.open:
+        first = coverage.open[0].id
         return failed(
-            f"{where}: {first.message} [{first.rule}]{rest}. Reverting does not take it out of the"
-            " history: the value counts as leaked and has to be replaced, see rotation-plan.md.",
-            look,
+            f"the incident {first} is open: what the history holds is not dealt with before it is"
+            " closed.",
+            f"sopslab incident close {first}",
+        )
+    if coverage.closed:
+        closed = " and ".join(f"{one.id} (closed on {one.closed})" for one in coverage.closed)
+        return passed(
+            f"what the history holds in plain text is dealt with in {closed}; it stays readable for"
+            " ever."
         )
     return passed(
         f"none of the {report.checked} file versions in the history holds a secret in plain text"
         " or a key."
+    )
+
+
+def _judge_uncovered(findings: Sequence[Finding]) -> Verdict:
+    first, more = findings[0], len(findings) - 1
+    where = f"{_printable(first.path)}, line {first.line}"
+    if first.commit:
+        where += f" of commit {first.commit[:7]}"
+    rest = f" ({more} more)" if more else ""
+    return failed(
+        f"{where}: {first.message} [{first.rule}]{rest}. Reverting does not take it out of the"
+        " history: the value counts as leaked and has to be replaced, see rotation-plan.md. This"
+        " check passes once an incident names it and is closed.",
+        "sopslab incident open leaked-value",
     )
 
 

@@ -86,3 +86,12 @@ def git_environment() -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "LC_ALL": "C",
     }
+
+
+def keep_to_the_lab(settings: Settings) -> None:
+    """Take from this process's environment what would point Git or sops elsewhere, and name the
+    scanner."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
+            del os.environ[name]
+    os.environ["SOPSLAB_GITLEAKS"] = f"{settings.bin_dir}/gitleaks"

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from sopslab.errors import LabError
+from sopslab.incidents.platform import read_incidents
 from sopslab.layout import TEMPLATES
 from sopslab.policy import callers, documents
 from sopslab.policy.findings import Report, key_path
@@ -28,6 +30,7 @@ from sopslab.verification.chapter import UP, Chapter
 from sopslab.verification.judgement.repository import (
     HOOK_CONFIG,
     Commit,
+    History,
     Hooks,
     Opened,
     Push,
@@ -254,9 +257,22 @@ def look_at_push(settings: Settings, work: Path, head: str) -> Push:
     return Push(head, branch, main=main, relation=relation)
 
 
-def look_at_history(work: Path) -> Report:
-    """Return what the policy finds in the whole history."""
-    return callers.history(str(work))
+def look_at_history(settings: Settings, work: Path) -> History:
+    """Return what the policy finds in the whole history, and the incidents on record, if any count.
+
+    Raises Undecided where findings cannot be compared with the records.
+    """
+    report = callers.history(str(work))
+    if not report.findings:
+        return History(report)
+    try:
+        incidents = read_incidents(settings)
+    except LabError as error:
+        raise Undecided(
+            f"the history holds a secret in plain text or a key, and the records cannot be read:"
+            f" {str(error).splitlines()[0]}"
+        ) from None
+    return History(report, settings.learner_repository, tuple(incidents.values()))
 
 
 def look_at_hooks(settings: Settings, work: Path) -> Hooks:

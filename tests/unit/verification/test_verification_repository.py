@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sopslab.incidents.records import Cause, Exposure, Incident
 from sopslab.layout import TEMPLATES
 from sopslab.policy.findings import Finding, Report
 from sopslab.settings import Settings
@@ -23,6 +25,7 @@ from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.cluster import ClusterKey, Entry, Rule
 from sopslab.verification.judgement.repository import (
     Commit,
+    History,
     Hooks,
     Opened,
     Push,
@@ -37,7 +40,7 @@ from sopslab.verification.judgement.repository import (
 )
 from sopslab.verification.observation import keys, programs, repository
 from sopslab.verification.observation.programs import Answer
-from sopslab.verification.results import Status, Undecided
+from sopslab.verification.results import Status, Undecided, Verdict
 
 GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})
 PATH = "flux/secrets/develop/backend-secrets.yaml"
@@ -173,16 +176,51 @@ def test_pushed_is_what_the_server_has_as_main(
     assert (verdict.status, verdict.next_step) == (status, next_step)
 
 
+LEAKED = Finding("a.yaml", 3, "secret-plaintext", "a is plain", "x", HEAD)
+INCIDENT = Incident(
+    "2026-11-25-leak",
+    Cause.VALUE_EXPOSED,
+    ("learner",),
+    date(2026, 11, 25),
+    exposures=(Exposure("learner/lab", HEAD, "a.yaml", ("a",), "secret-plaintext"),),
+)
+
+
+def judged(report: Report, chapter: Chapter, *incidents: Incident) -> Verdict:
+    return judge_history(History(report, "learner/lab", incidents), chapter)
+
+
 def test_a_finding_in_the_history_says_that_reverting_is_not_enough(chapter: Chapter) -> None:
-    found = [Finding("a.yaml", 3, "secret-plaintext", "a is plain", "x", HEAD)] * 2
-    verdict = judge_history(Report(found), chapter)
+    verdict = judged(Report([LEAKED] * 2), chapter)
 
     assert verdict.status is Status.FAILED
     assert f"a.yaml, line 3 of commit {HEAD[:7]}" in verdict.found
     assert "(1 more)" in verdict.found
     assert "rotation-plan.md" in verdict.found
-    assert judge_history(Report(undecided=["shallow"]), chapter).status is Status.UNKNOWN
-    assert judge_history(Report(checked=3), chapter).status is Status.OK
+    assert verdict.next_step == "sopslab incident open leaked-value"
+    assert judged(Report(undecided=["shallow"]), chapter).status is Status.UNKNOWN
+    assert judged(Report(checked=3), chapter).status is Status.OK
+
+
+def test_a_finding_fails_until_the_incident_that_covers_it_is_closed(chapter: Chapter) -> None:
+    report = Report([LEAKED])
+    verdict = judged(report, chapter, INCIDENT)
+
+    assert verdict.status is Status.FAILED
+    assert verdict.found.startswith("the incident 2026-11-25-leak is open: ")
+    assert verdict.next_step == "sopslab incident close 2026-11-25-leak"
+    verdict = judged(report, chapter, replace(INCIDENT, closed=date(2026, 11, 26)))
+    assert verdict.status is Status.OK
+    assert "2026-11-25-leak (closed on 2026-11-26)" in verdict.found
+
+
+def test_one_finding_that_no_incident_covers_is_enough_to_fail(chapter: Chapter) -> None:
+    closed = replace(INCIDENT, closed=date(2026, 11, 26))
+    verdict = judged(Report([LEAKED, replace(LEAKED, path="b.yaml")]), chapter, closed)
+
+    assert verdict.status is Status.FAILED
+    assert verdict.found.startswith("b.yaml, line 3")
+    assert "more)" not in verdict.found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""From what the policy finds in a history to exposures, and which incident covers what. Pure.
+
+Values become hashes at once, so that they can be looked for elsewhere without being kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sopslab.incidents.records import Exposure, Incident
+from sopslab.policy import documents
+from sopslab.policy.engine import decode
+from sopslab.policy.findings import SHOWN_KEY, Finding, Undecidable
+from sopslab.verification.report import printable
+
+Read = Callable[[str, str], bytes | None]
+"""Returns a file as it is in a commit, None if it is not there."""
+
+# `KEY=value` and its like, where a file is no YAML: dotenv, properties, a constant in a script.
+_ASSIGNED = re.compile(r"""\s*(?:export\s+)?([-._a-zA-Z0-9]+)\s*[:=]\s*(["']?)(.+?)\2[;,]?\s*""")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A value by its hashes: as it is written, and in base64 decoded, as a Secret's is."""
+
+    line: int
+    key: str
+    digests: frozenset[str]
+
+
+def named_values(data: bytes) -> list[Named]:
+    """Return the values of a file that have a name, by their hashes."""
+    text = decode(data)
+    try:
+        parsed = documents.parse(text)
+    except Undecidable:
+        parsed = documents.Parsed((), error_line=1)
+    structured = any(isinstance(one, documents.Mapping) for one in parsed.documents)
+    found = _leaves(parsed) if structured else _lines(text)
+    # A slip such as {password:value} makes a value part of a key: the policy shows it neither.
+    return [value for value in found if SHOWN_KEY.fullmatch(value.key)]
+
+
+def _leaves(parsed: documents.Parsed) -> Iterator[Named]:
+    for document in parsed.documents:
+        for path, leaf in documents.leaves(document):
+            if path and documents.text_of(leaf):
+                yield Named(documents.line_of(leaf), path[-1], digests(documents.text_of(leaf)))
+
+
+def _lines(text: str) -> Iterator[Named]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if assigned := _ASSIGNED.fullmatch(line):
+            yield Named(number, assigned[1], digests(assigned[3]))
+
+
+def digests(text: str) -> frozenset[str]:
+    """Return the SHA-256 of a value as it is, and of what it is in base64, if it is that."""
+    values = [text.encode("utf-8", "surrogatepass")]
+    with contextlib.suppress(binascii.Error, ValueError):
+        values.append(base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True))
+    return frozenset(hashlib.sha256(value).hexdigest() for value in values if value)
+
+
+def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple[Exposure, ...]:
+    """Return each place that the findings name once, with the names of what leaked there.
+
+    + repository: the repository's path on the Git server
+    """
+    lines: dict[tuple[str, str, str], set[int]] = {}
+    for finding in findings:
+        lines.setdefault((finding.commit, finding.path, finding.rule), set()).add(finding.line)
+    return tuple(
+        sorted(
+            Exposure(
+                repository,
+                commit,
+                printable(path),
+                _keys(read(commit, path), at),
+                rule,
+            )
+            for (commit, path, rule), at in lines.items()
+            # Of what no commit leads to, such as a tag of a blob, no record can name a place.
+            if commit
+        )
+    )
+
+
+def _keys(data: bytes | None, lines: set[int]) -> tuple[str, ...]:
+    named = [] if data is None else named_values(data)
+    return tuple(dict.fromkeys(value.key for value in named if value.line in lines))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of some findings no incident covers, and the incidents that cover the others."""
+
+    uncovered: tuple[Finding, ...]
+    open: tuple[Incident, ...]
+    closed: tuple[Incident, ...]
+
+
+def cover(findings: Sequence[Finding], incidents: Sequence[Incident], repository: str) -> Coverage:
+    """Return which incident covers which of the findings in a repository.
+
+    A finding is covered by an exposure of the same commit, path and rule, and once a closed
+    incident has it, it is dealt with.
+    """
+    uncovered: list[Finding] = []
+    covering: dict[str, Incident] = {}
+    for finding in findings:
+        place = (repository, finding.commit, printable(finding.path), finding.rule)
+        having = [
+            incident for incident in incidents for one in incident.exposures if one.place == place
+        ]
+        if not having:
+            uncovered.append(finding)
+            continue
+        chosen = next((one for one in having if one.closed is not None), having[0])
+        covering[chosen.id] = chosen
+    return Coverage(
+        tuple(uncovered),
+        tuple(one for one in covering.values() if one.closed is None),
+        tuple(one for one in covering.values() if one.closed is not None),
+    )
+
+
+def not_covered(found: Sequence[Exposure], incidents: Sequence[Incident]) -> tuple[Exposure, ...]:
+    """Return those of the exposures that none of the incidents has."""
+    known = {one.place for incident in incidents for one in incident.exposures}
+    return tuple(one for one in found if one.place not in known)

@@ -1,0 +1,219 @@
+"""Which credentials there are, and when each is due to be replaced. Pure: today is given.
+
+What the lab itself knows is derived each time (`sopslab.incidents.derived`); what it cannot know,
+such as the key of a provider, stands in the platform repository as `docs/credentials.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from sopslab.errors import InputError
+from sopslab.incidents.documents import parse_document, render_document
+from sopslab.incidents.records import Cause, Day, Exposure, Incident
+from sopslab.settings import INSTRUCTOR, Label, Line, Text
+
+CREDENTIALS_FILE = "docs/credentials.yaml"
+
+_STRICT = ConfigDict(extra="forbid")
+_WARNING = timedelta(days=14)
+
+
+class Rotation(StrEnum):
+    """How often a credential is replaced without any reason to."""
+
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    YEARLY = "yearly"
+
+    @property
+    def period(self) -> timedelta:
+        """How long a credential of this class is used."""
+        return _PERIODS[self]
+
+
+_PERIODS = {
+    Rotation.MONTHLY: timedelta(days=30),
+    Rotation.QUARTERLY: timedelta(days=90),
+    Rotation.YEARLY: timedelta(days=365),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Values in a repository: a file on main, and the names of its keys."""
+
+    __pydantic_config__ = _STRICT
+
+    repository: Line
+    path: Annotated[Text, Field(min_length=1, max_length=4096)]
+    keys: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Something that opens something, without its value.
+
+    `where` says for people where it lives; `place` is given where that is in a repository.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    id: Line
+    where: Line
+    rotation: Rotation
+    rotated: Day
+    owner: Line
+    place: Place | None = None
+
+    @property
+    def due(self) -> date:
+        """The day on which it is to be replaced at the latest."""
+        return self.rotated + self.rotation.period
+
+
+@dataclass(frozen=True)
+class _Recorded(Credential):
+    """A credential as an instructor writes it; ids with a colon are the lab's own."""
+
+    id: Label
+
+
+@dataclass(frozen=True)
+class _Registry:
+    __pydantic_config__ = _STRICT
+
+    credentials: tuple[_Recorded, ...]
+
+
+_FORM = TypeAdapter(_Registry)
+
+
+class Urgency(StrEnum):
+    """Why a credential is to be replaced, the most urgent first."""
+
+    EXPOSED = "exposed"
+    OVERDUE = "overdue"
+    SOON = "soon"
+    LATER = "later"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A credential on a day; `incident` is the open one that exposes it."""
+
+    credential: Credential
+    due: date
+    urgency: Urgency
+    incident: str | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody has to do something about it, or soon will have to."""
+        return self.urgency is not Urgency.LATER
+
+
+def identity_id(key: str) -> str:
+    """Return the id of an age identity's entry."""
+    return f"identity:{key}"
+
+
+def account_id(user: str) -> str:
+    """Return the id of the entry of a user's password for the Git server."""
+    return f"git:{user}"
+
+
+def parse_credentials(path: str, text: str) -> tuple[Credential, ...]:
+    """Return the credentials that the file `path` lists.
+
+    Raises InputError with every problem.
+    """
+    listed = parse_document(path, text, _FORM).credentials
+    ids = [one.id for one in listed]
+    twice = sorted({one for one in ids if ids.count(one) > 1})
+    if twice:
+        raise InputError([f"{path}: credentials: {one} is there twice: keep one" for one in twice])
+    return listed
+
+
+def render_credentials(credentials: Sequence[Credential]) -> str:
+    """Return the registry of those credentials as YAML."""
+    listed = tuple(_Recorded(**vars(one)) for one in credentials)
+    return render_document(_Registry(listed), _FORM)
+
+
+def entries(
+    credentials: Sequence[Credential], incidents: Sequence[Incident], today: date
+) -> list[Entry]:
+    """Return every credential with when it is due, the most urgent first.
+
+    What an open incident exposes is due since it was opened; an exposed value that belongs to no
+    credential on the list is on it nevertheless.
+    """
+    opened = sorted(
+        (one for one in incidents if one.closed is None), key=lambda one: (one.opened, one.id)
+    )
+    found = [_entry(one, opened, today) for one in credentials]
+    found += [
+        Entry(stray, incident.opened, Urgency.EXPOSED, incident.id)
+        for incident in opened
+        for stray in _strays(incident, credentials)
+    ]
+    order = list(Urgency)
+    return sorted(found, key=lambda one: (order.index(one.urgency), one.due, one.credential.id))
+
+
+def _entry(credential: Credential, opened: Sequence[Incident], today: date) -> Entry:
+    for incident in opened:
+        if _exposes(incident, credential):
+            return Entry(credential, incident.opened, Urgency.EXPOSED, incident.id)
+    due = credential.due
+    if due < today:
+        return Entry(credential, due, Urgency.OVERDUE)
+    return Entry(credential, due, Urgency.SOON if due - today <= _WARNING else Urgency.LATER)
+
+
+def _exposes(incident: Incident, credential: Credential) -> bool:
+    kind, _, owner = credential.id.partition(":")
+    match incident.cause:
+        case Cause.VALUE_EXPOSED:
+            return any(_lies_at(one, credential.place) for one in incident.exposures)
+        case Cause.LEARNER_KEY | Cause.CLUSTER_KEY:
+            return kind == "identity" and owner != INSTRUCTOR and incident.concerns(owner)
+        case Cause.INSTRUCTOR_KEY:
+            return credential.id == identity_id(INSTRUCTOR)
+        case Cause.GIT_CREDENTIAL:
+            return kind == "git" and incident.concerns(owner)
+
+
+def _lies_at(exposure: Exposure, place: Place | None) -> bool:
+    if place is None or exposure.repository != place.repository:
+        return False
+    # The same name in another file is the same credential more often than not, and then it counts.
+    return bool(set(exposure.keys) & set(place.keys)) or exposure.path == place.path
+
+
+def _strays(incident: Incident, credentials: Sequence[Credential]) -> Iterator[Credential]:
+    if incident.cause is not Cause.VALUE_EXPOSED:
+        return
+    seen = set()
+    for one in incident.exposures:
+        if any(_lies_at(one, credential.place) for credential in credentials):
+            continue
+        named = ", ".join(one.keys) or "a value"
+        where = f"{named} in {one.path} of {one.repository}"
+        if where not in seen:
+            seen.add(where)
+            yield Credential(
+                f"exposed:{one.repository}/{one.path}",
+                where,
+                Rotation.MONTHLY,
+                incident.opened,
+                ", ".join(incident.subjects) or "everybody",
+            )
