@@ -65,6 +65,9 @@ prune = False
 subjects = []
 checkpoint = "start"
 
+# What `record.py` puts into the platform repository: paths below `docs/`, and the texts there.
+records = {}
+
 # Which side is right when the key in the store and the key in the cluster differ: `store` or
 # `cluster`. None stops the run and shows both public keys.
 key_from = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from sopslab.errors import LabError
+from sopslab.environment import Environment, at_seat, solo
+from sopslab.errors import InputError, LabError
 from sopslab.settings import Seat, Settings
 
 _SEATS = TypeAdapter(tuple[Seat, ...])
@@ -45,3 +47,28 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
         f"{path} cannot be read ({reason}): repair it, or remove it and run"
         " `sopslab up inventories/classroom.py`, which enrols who is on the roster"
     )
+
+
+def read_environments(settings: Settings) -> dict[str, Environment]:
+    """Return every environment of the lab by its learner's id: those of seats, and the lab's own.
+
+    Raises LabError where the record cannot be read.
+    """
+    environments = {seat.id: at_seat(seat) for seat in read_enrolled(settings)}
+    return {**environments, settings.learner.id: solo(settings)}
+
+
+def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environment]:
+    """Return the environments of these learners, each once; without any, that of a lab's only one.
+
+    Raises LabError, with every name that is none's.
+    """
+    known = read_environments(settings)
+    if not ids and len(known) > 1:
+        raise InputError([f"name whom it is about: {', '.join(known)}"])
+    unknown = [name for name in dict.fromkeys(ids) if name not in known]
+    if unknown:
+        raise InputError(
+            [f"there is no environment of {name}: known are {', '.join(known)}" for name in unknown]
+        )
+    return [known[name] for name in dict.fromkeys(ids or known)]

@@ -32,6 +32,8 @@ INSTRUCTOR = "instructor"
 FLUX = "flux"
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
+# A record travels in one argument of a command, which Linux ends at 128 KiB.
+_RECORD_LENGTH = 60_000
 # What survives every shell, YAML and URL that a path or a person's name ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
@@ -180,6 +182,7 @@ class Settings(_Part):
     prune: Annotated[bool, Field(strict=True)]
     subjects: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
+    records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
     key_from: Literal["store", "cluster"] | None
     force: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]

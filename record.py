@@ -1,0 +1,11 @@
+"""Records put into the platform repository: incidents, and the registry of credentials.
+
+pyinfra inventories/local.py record.py --data 'records={"docs/credentials.yaml": "credentials: []"}'
+"""
+
+from sopslab.session import begin
+from tasks.incidents import keep_records
+
+settings = begin()
+
+keep_records(settings)

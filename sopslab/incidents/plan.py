@@ -1,0 +1,51 @@
+"""The rotation plan of a learner, filled in from the registry and the open incidents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sopslab.environment import Environment
+from sopslab.incidents.records import Incident
+from sopslab.incidents.registry import Entry
+from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, TEMPLATES
+from sopslab.render import template_environment
+
+_TEMPLATE = "rotation-plan.md.j2"
+
+
+def render_plan(
+    environment: Environment, entries: Sequence[Entry], incidents: Sequence[Incident]
+) -> str:
+    """Return the learner's rotation-plan.md with what is known in it.
+
+    + entries: the credentials that are due, of which those of other learners are left out
+    + incidents: those on record, of which the open ones that concern the learner count
+    """
+    learner = environment.learner
+    concerned = [one for one in incidents if one.closed is None and one.concerns(learner.id)]
+    ids = {one.id for one in concerned}
+    return (
+        template_environment(TEMPLATES / "learner", escaping=False)
+        .get_template(_TEMPLATE)
+        .render(
+            learner=learner.model_dump(),
+            classroom=environment.system != FLUX_NAMESPACE,
+            environment=ENVIRONMENT,
+            kustomization=environment.kustomization,
+            plan={
+                "incidents": concerned,
+                "entries": [one for one in entries if _concerns(one, environment, ids)],
+            },
+        )
+    )
+
+
+def _concerns(entry: Entry, environment: Environment, incidents: set[str]) -> bool:
+    if not entry.is_due:
+        return False
+    if entry.incident is not None:
+        return entry.incident in incidents
+    place, (_, _, owner) = entry.credential.place, entry.credential.id.partition(":")
+    return owner == environment.learner.id or (
+        place is not None and place.repository == environment.repository
+    )

@@ -1,0 +1,18 @@
+"""The step that puts records into the platform repository."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.operations import incidents
+from sopslab.settings import Settings
+
+
+@deploy("Platform")
+def keep_records(settings: Settings) -> None:
+    """Commit and push what the settings say is to be on record."""
+    incidents.documents(
+        name="Put records into the platform repository",
+        settings=settings,
+        records=settings.records,
+    )

@@ -1,0 +1,228 @@
+"""`sopslab incident` and `sopslab registry`: what they refuse, and what they put on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sopslab.cli import main
+from sopslab.errors import Exit
+from sopslab.incidents.closing import Use
+from sopslab.incidents.records import (
+    Cause,
+    Exposure,
+    Incident,
+    Upstream,
+    incident_path,
+    parse_incident,
+)
+from sopslab.incidents.registry import Credential, Rotation
+from sopslab.incidents.values import Evidence
+from sopslab.runner import Result as RunResult
+from sopslab.settings import Settings
+
+DAY = date(2026, 11, 25)
+EXPOSURE = Exposure("learner/lab", "1" * 40, "a.yaml", ("API_KEY",), "secret-plaintext")
+OPEN = Incident(
+    "2026-11-24-leak", Cause.VALUE_EXPOSED, ("learner",), DAY, exposures=(EXPOSURE,),
+    upstream=(Upstream("the key"),),
+)  # fmt: skip
+
+
+class Lab:
+    """What the commands see, and what they put on record."""
+
+    def __init__(self) -> None:
+        self.incidents: list[Incident] = []
+        self.found: tuple[Exposure, ...] = ()
+        self.evidence = Evidence((), ())
+        self.written: dict[str, str] = {}
+
+    def record(self) -> Incident:
+        ((path, text),) = self.written.items()
+        return parse_incident(path, text)
+
+
+@pytest.fixture
+def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("SOPSLAB_ROOT", lab().root)
+    found = Lab()
+
+    def deploy(file: str, _settings: Settings, data: dict[str, str], *_more: Any) -> RunResult:
+        assert file == "record.py"
+        found.written = json.loads(data["records"])
+        return RunResult(Exit.OK, 1.0, [], [], Path("log"))
+
+    def known(_settings: Settings) -> dict[str, Incident]:
+        return {one.id: one for one in found.incidents}
+
+    for module in ("incident", "registry"):
+        monkeypatch.setattr(f"sopslab.commands.{module}.deploy_or_exit", deploy)
+        monkeypatch.setattr(f"sopslab.commands.{module}.read_incidents", known)
+        monkeypatch.setattr(f"sopslab.commands.{module}.today", lambda: DAY)
+        monkeypatch.setattr(f"sopslab.commands.{module}.keep_to_the_lab", lambda _settings: None)
+    monkeypatch.setattr("sopslab.commands.incident.find_exposures", lambda *_: found.found)
+    monkeypatch.setattr("sopslab.commands.incident.gather", lambda *_: found.evidence)
+    return found
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_opening_records_cause_subjects_and_what_the_history_holds(seen: Lab) -> None:
+    seen.found = (EXPOSURE,)
+    done = run("incident", "open", "leaked-key", "--upstream", "the key", "--remains", "a log")
+    assert done.exit_code == 0, done.output
+    record = seen.record()
+    assert (record.id, record.cause) == ("2026-11-25-leaked-key", Cause.VALUE_EXPOSED)
+    assert (record.subjects, record.exposures) == (("learner",), (EXPOSURE,))
+    assert record.unrevoked == ("the key",)
+    assert record.remains[-1] == "a log" and "a.yaml" in record.remains[0]
+    assert "sopslab incident close 2026-11-25-leaked-key" in done.output
+
+
+def test_what_another_incident_has_is_not_taken_in(seen: Lab) -> None:
+    seen.found, seen.incidents = (EXPOSURE,), [OPEN]
+    assert run("incident", "open", "another").exit_code == 0
+    assert seen.record().exposures == ()
+
+
+def test_opened_again_on_the_same_day_it_takes_in_what_is_new(seen: Lab) -> None:
+    seen.found = (EXPOSURE,)
+    run("incident", "open", "leak", "--upstream", "the key")
+    seen.incidents = [seen.record()]
+    other = Exposure("learner/lab", "2" * 40, "b.yaml", (), "password")
+    seen.found = (EXPOSURE, other)
+    run("incident", "open", "leak")
+    record = seen.record()
+    assert record.exposures == (EXPOSURE, other)
+    assert record.unrevoked == ("the key",)
+    run("incident", "open", "leak")
+    assert seen.record() == record
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("open", "Leaked Key"), "cannot name an incident"),
+        (("open", "leak", "joe"), "there is no environment of joe: known are learner"),
+        (("open", "leak", "--upstream", "a\nb"), "printable"),
+        (("note", "2026-11-01-none", "--remains", "x"), "on record are 2026-11-24-leak"),
+        (("note", OPEN.id, "--revoked", "that"), "is not on the list"),
+        (("show", "2026-11-01-none"), "there is no incident"),
+        (("close", "2026-11-01-none"), "there is no incident"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_recorded(
+    seen: Lab, arguments: tuple[str, ...], sentence: str
+) -> None:
+    seen.incidents = [OPEN]
+    done = run("incident", *arguments)
+    assert done.exit_code == Exit.INPUT
+    assert sentence in done.stderr
+    assert seen.written == {}
+
+
+def test_a_note_adds_what_is_to_be_revoked_and_what_is(seen: Lab) -> None:
+    seen.incidents = [OPEN]
+    done = run(
+        "incident", "note", OPEN.id, "--upstream", "the webhook", "--revoked", "the key",
+        "--remains", "a clone",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert seen.record().upstream == (Upstream("the key", DAY), Upstream("the webhook"))
+    assert seen.record().remains == ("a clone",)
+
+
+def test_closing_is_refused_with_everything_that_is_missing(seen: Lab) -> None:
+    seen.incidents = [OPEN]
+    seen.evidence = Evidence((Use("b.yaml on main", "API_KEY", "replace it"),), ())
+    done = run("incident", "close", OPEN.id)
+    assert done.exit_code == Exit.FAILED
+    assert "replace it" in done.stderr and "the key is not revoked yet" in done.stderr
+    assert seen.written == {}
+
+
+def test_closing_says_what_stays_exposed_and_what_nobody_could_compare(seen: Lab) -> None:
+    closable = Incident(
+        OPEN.id, OPEN.cause, OPEN.subjects, DAY, exposures=OPEN.exposures,
+        upstream=(Upstream("the key", DAY),), remains=("a clone",),
+    )  # fmt: skip
+    seen.incidents = [closable]
+    seen.evidence = Evidence((), (EXPOSURE,))
+    done = run("incident", "close", OPEN.id)
+    assert done.exit_code == 0, done.output
+    assert seen.record().closed == DAY
+    assert "a clone" in done.output and "could not be compared" in done.output
+
+
+def test_the_list_says_of_each_whether_it_is_open(seen: Lab) -> None:
+    assert "no incident is on record" in run("incident").output
+    seen.incidents = [OPEN]
+    assert run("incident").output.split()[-1] == "open"
+    told = json.loads(run("incident", "--json").stdout)
+    assert told["incidents"][0]["exposures"][0]["path"] == "a.yaml"
+
+
+def test_a_record_is_shown_as_it_lies_in_the_repository(seen: Lab) -> None:
+    seen.incidents = [OPEN]
+    shown = run("incident", "show", OPEN.id).stdout
+    assert parse_incident(incident_path(OPEN.id), shown) == OPEN
+
+
+@pytest.fixture
+def credentials(seen: Lab, monkeypatch: pytest.MonkeyPatch) -> list[Credential]:
+    known = [
+        Credential("provider", "the provider", Rotation.MONTHLY, DAY, "Ada"),
+        Credential("git:learner", "Git password", Rotation.QUARTERLY, DAY, "instructor"),
+    ]
+    monkeypatch.setattr("sopslab.commands.registry.read_credentials", lambda _: known[:1])
+    monkeypatch.setattr("sopslab.commands.registry.derived_credentials", lambda *_: known[1:])
+    return known
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_registry_lists_what_is_due(seen: Lab) -> None:
+    assert "none of 2 credentials is due" in run("registry").output
+    seen.incidents = [OPEN]
+    (entry,) = json.loads(run("registry", "--json").stdout)["credentials"]
+    assert (entry["urgency"], entry["incident"]) == ("exposed", OPEN.id)
+    assert len(json.loads(run("registry", "--all", "--json").stdout)["credentials"]) == 3
+    assert OPEN.id in run("registry").output
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_rotation_plan_has_the_open_incident_and_what_is_due(seen: Lab) -> None:
+    blank = run("registry", "plan").stdout
+    assert "*what was exposed, where, since when*" in blank
+    assert "## What is due" not in blank
+    seen.incidents = [OPEN]
+    filled = run("registry", "plan", "learner").stdout
+    assert f"| Incident | {OPEN.id}, open since {OPEN.opened} |" in filled
+    assert "| To be revoked | the key: not yet |" in filled
+    assert "## What is due" in filled and f"exposed by {OPEN.id}" in filled
+    assert filled.split("## Steps")[1].startswith(blank.split("## Steps")[1][:400])
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_list_of_credentials_is_put_on_record_if_it_is_right(seen: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "credentials:\n- {id: api, where: there, rotation: monthly, rotated: 2026-11-01,"
+        " owner: Ada}\n"
+    )
+    assert run("registry", "record", str(file)).exit_code == 0
+    assert list(seen.written) == ["docs/credentials.yaml"]
+    seen.written = {}
+    file.write_text("credentials:\n- {id: api, value: x}\n")
+    done = run("registry", "record", str(file))
+    assert done.exit_code == Exit.INPUT
+    assert len(done.stderr.splitlines()) >= 4
+    assert seen.written == {}
