@@ -7,10 +7,13 @@ import click
 from sopslab import __version__
 from sopslab.commands.cards import cards
 from sopslab.commands.down import down
+from sopslab.commands.drill import drill
 from sopslab.commands.env import env
 from sopslab.commands.fill import fill
+from sopslab.commands.incident import incident
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
+from sopslab.commands.registry import registry
 from sopslab.commands.reissue import reissue
 from sopslab.commands.report import report
 from sopslab.commands.reset import reset
@@ -39,6 +42,9 @@ def main() -> None:
     sopslab reissue          replace the access of a learner; what they had is refused then
     sopslab cards            a page for each learner of a class, to print and hand out
     sopslab reset            put an environment back to day one, or to a checkpoint
+    sopslab incident         what leaked, on record until nothing of it is left to do
+    sopslab registry         which credentials are to be replaced, and when
+    sopslab drill            the incident of the chapter, staged to be worked through
     sopslab report           what somebody who helps needs, in one file without a secret
     sopslab down             take it down; keys, Git data and tools stay
 
@@ -61,6 +67,9 @@ for _verb in (
     reissue,
     cards,
     reset,
+    incident,
+    registry,
+    drill,
     report,
     down,
 ):

@@ -8,7 +8,7 @@ from pyinfra.api import deploy
 
 from sopslab.environment import Environment, at_seat, solo
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.operations import age, git, kubernetes, reset, seats
+from sopslab.operations import age, drill, git, kubernetes, reset, seats
 from sopslab.settings import Settings
 from tasks.canary import await_canary
 from tasks.flux import give_flux
@@ -23,7 +23,8 @@ _SAVED = f"saved/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 def reset_repositories(settings: Settings) -> None:
     """Put repositories back, and the working copy of the learner who is here."""
     environments = chosen(settings)
-    reset.begun(name="Begin a reset", settings=settings, unknown=_unknown(settings, environments))
+    reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
+    end_drills(settings, environments)
     reset.repositories(
         name=f"Put {_counted(environments)} back to {settings.checkpoint}",
         settings=settings,
@@ -47,6 +48,11 @@ def reset_repositories(settings: Settings) -> None:
         )
 
 
+def end_drills(settings: Settings, environments: list[Environment]) -> None:
+    """Take away the leaks that are staged: what is kept of them is in no history."""
+    drill.ended(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
+
+
 @deploy("Flux")
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
@@ -59,14 +65,19 @@ def reset_environments(settings: Settings) -> None:
     ids = _seats(environments)
     if ids:
         seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
+    deliver(settings, environments)
+    # What was pushed before may have been on its way until Flux saw the checkpoint.
+    reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
+
+
+def deliver(settings: Settings, environments: list[Environment]) -> None:
+    """Wait until Flux has applied what the repositories hold."""
     reset.reconciled(
         name="Have Flux apply the repositories",
         settings=settings,
         environments=environments,
         checkpoint=settings.checkpoint,
     )
-    # What was pushed before may have been on its way until Flux saw the checkpoint.
-    reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
 
 
 def restore_solo(settings: Settings) -> None:
@@ -112,7 +123,7 @@ def prove_solo(settings: Settings) -> None:
 def foretell_reset(settings: Settings) -> None:
     """Say what a reset would do to each environment."""
     environments = chosen(settings)
-    reset.begun(name="Begin a reset", settings=settings, unknown=_unknown(settings, environments))
+    reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
     reset.foretold(
         name="Compare the environments",
         settings=settings,
@@ -131,7 +142,8 @@ def chosen(settings: Settings) -> list[Environment]:
     return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]
 
 
-def _unknown(settings: Settings, environments: list[Environment]) -> list[str]:
+def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
+    """Return whom the settings name without there being an environment."""
     known = {environment.learner.id for environment in environments}
     return [name for name in settings.subjects if name not in known]
 

@@ -10,7 +10,9 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from sopslab.command import Commands, lab_script, refusal, script
-from sopslab.environment import Environment
+from sopslab.drill.leak import kept_dir
+from sopslab.environment import Environment, bare_repository
+from sopslab.facts.drill import Drills
 from sopslab.facts.reset import (
     CHECKPOINTS,
     DELIVERIES,
@@ -22,7 +24,6 @@ from sopslab.facts.reset import (
     EnvironmentStates,
     Repositories,
     RepositoryState,
-    bare_repository,
     delivery_arguments,
     repository_arguments,
     subjects,
@@ -139,7 +140,7 @@ done
 )
 
 # What was never pushed may hold a value in plain text: it is kept, and not pushed now.
-_PUT_COPY_BACK = """
+PUT_COPY_BACK = """
 work=$1 repository=$2 saved=$3
 new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
@@ -425,7 +426,7 @@ def working_copy(
         note(f"{environment.learner.id}: {sentence}")
     yield lab_script(
         settings,
-        _PUT_COPY_BACK,
+        PUT_COPY_BACK,
         settings.work_dir,
         bare_repository(settings, environment),
         state.saved,
@@ -581,10 +582,13 @@ def foretold(
     states = _asked(EnvironmentStates, settings, asked)
     secret = SECRET if checkpoint == "done" else ""
     deliveries = _asked(Deliveries, settings, asked, secret=secret)
+    drills = _asked(Drills, settings, asked)
     for one in asked:
         learner = one.learner.id
         sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
-        if one.system == FLUX_NAMESPACE:
+        if learner in drills:
+            sentences = [f"its drill ends, what is on top of it kept in {kept_dir(settings)}"]
+        elif one.system == FLUX_NAMESPACE:
             copy = host.get_fact(
                 Copy, settings=settings, environment=one, checkpoint=checkpoint, saved=saved
             )

@@ -1,0 +1,14 @@
+"""A drill: the chapter's leak staged in one environment. Whose, says the data `subjects`.
+
+pyinfra inventories/local.py drill.py --data 'subjects=["ada"]'
+"""
+
+from sopslab.session import begin
+from tasks.drill import deliver_drill, stage_leak
+from tasks.reset import report_reset
+
+settings = begin()
+
+stage_leak(settings)
+deliver_drill(settings)
+report_reset(settings)

@@ -1,0 +1,14 @@
+"""The end of a drill: the environment as it was before, and nothing of the leak in its history.
+
+pyinfra inventories/local.py drill_end.py --data 'subjects=["ada"]'
+"""
+
+from sopslab.session import begin
+from tasks.drill import deliver_drill, end_leak
+from tasks.reset import report_reset
+
+settings = begin()
+
+end_leak(settings)
+deliver_drill(settings)
+report_reset(settings)

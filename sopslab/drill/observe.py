@@ -1,0 +1,39 @@
+"""What the drill's score is made of, looked at: the records, main, and the cluster."""
+
+from __future__ import annotations
+
+from sopslab.drill.leak import PATH, SECRET, Staged, covering
+from sopslab.drill.score import Seen
+from sopslab.environment import Environment
+from sopslab.incidents.closing import Use
+from sopslab.incidents.platform import read_incidents
+from sopslab.incidents.values import live_digests, secrets_on_main, uses_in_cluster, uses_on_main
+from sopslab.policy.findings import Report
+from sopslab.settings import Settings
+from sopslab.verification.observation.repository import read_manifest
+from sopslab.verification.results import Undecided
+
+
+def look(settings: Settings, environment: Environment, staged: Staged) -> Seen:
+    """Return how a drill stands. Raises LabError where the records cannot be read."""
+    exposed = frozenset({staged.digest})
+    trouble: dict[str, Undecided] = {}
+    main: frozenset[str] | None = None
+    uses: list[Use] = []
+    live: frozenset[str] | None = None
+    live_uses: list[Use] = []
+    try:
+        files = dict(secrets_on_main(settings, environment))
+        if PATH in files:
+            main = frozenset(read_manifest(files[PATH], Report()).keys)
+        uses = list(uses_on_main(settings, environment, exposed))
+    except Undecided as reason:
+        trouble["rotated"] = reason
+    try:
+        found = live_digests(settings, environment.namespace)
+        live = frozenset(found[SECRET]) if SECRET in found else None
+        live_uses = list(uses_in_cluster(settings, environment, exposed))
+    except Undecided as reason:
+        trouble["live"] = reason
+    incident = covering(environment.repository, staged.leak, read_incidents(settings).values())
+    return Seen(environment, staged, incident, main, uses, live, live_uses, trouble)

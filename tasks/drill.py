@@ -1,0 +1,66 @@
+"""The steps of a drill: the chapter's incident staged in one environment, or taken away again."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from sopslab.archive import Tree
+from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
+from sopslab.environment import Environment
+from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, TEMPLATES
+from sopslab.operations import drill, reset
+from sopslab.render import render_tree
+from sopslab.settings import Settings
+from tasks.reset import chosen, deliver, end_drills, unknown
+
+
+@deploy("Git")
+def stage_leak(settings: Settings) -> None:
+    """Stage the leak in the environments that the settings name; a drill is for one."""
+    environments = _begun(settings)
+    for environment in environments:
+        drill.staged(
+            name=f"Stage a leak in {environment.repository}",
+            settings=settings,
+            environment=environment,
+            text=drill_text(settings, environment),
+        )
+
+
+@deploy("Git")
+def end_leak(settings: Settings) -> None:
+    """Put repositories back to before their drills."""
+    end_drills(settings, _begun(settings))
+
+
+def _begun(settings: Settings) -> list[Environment]:
+    environments = chosen(settings)
+    reset.begun(
+        name="Begin with the drill", settings=settings, unknown=unknown(settings, environments)
+    )
+    return environments
+
+
+@deploy("Flux")
+def deliver_drill(settings: Settings) -> None:
+    """Have Flux apply what the repositories hold now."""
+    deliver(settings, chosen(settings))
+
+
+def drill_text(settings: Settings, environment: Environment) -> Tree:
+    """Return what the drill says of itself, and to whoever works it through."""
+    return render_tree(
+        TEMPLATES / "drill",
+        {
+            "learner": environment.learner.model_dump(),
+            "classroom": environment.system != FLUX_NAMESPACE,
+            "environment": ENVIRONMENT,
+            "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
+            "folder": leak_dir(settings, environment.learner.id),
+            "path": PATH,
+            "secret": SECRET,
+            "key": KEY,
+            "log": LOG,
+            "clone": CLONE,
+        },
+    )

@@ -1,0 +1,208 @@
+"""The chapter's incident on a real lab: staged, worked through, closed, and taken away."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
+from sopslab.drill.score import STEPS
+from tests.cluster.classroom import Classroom
+from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.watching import CommandLines
+
+WORDS = "leaked-api-key"
+
+
+class Drill:
+    """A drill in the lab's own working copy, as its learner works it through."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.work = Path(lab.settings.work_dir)
+        self.folder = Path(leak_dir(lab.settings, lab.settings.learner.id))
+
+    @property
+    def value(self) -> str:
+        """The value that leaked, for tests alone."""
+        matched = re.search(rf"{KEY}=(\S+)", (self.folder / LOG).read_text())
+        assert matched
+        return matched[1]
+
+    def sopslab(self, *arguments: str, check: bool = True) -> Any:
+        """Run `sopslab` in the working copy, and see that it does not show the value."""
+        value = self.value if self.folder.exists() else None
+        done = self.lab.run("sopslab", *arguments, cwd=self.work, check=check)
+        assert value is None or value not in done.stdout + done.stderr
+        return done
+
+    def git(self, *arguments: str) -> str:
+        return self.lab.run("git", *arguments, cwd=self.work).stdout.strip()
+
+    def steps(self) -> dict[str, str]:
+        """Return how each step of the drill stands."""
+        told = json.loads(self.sopslab("drill", "status", "--json", check=False).stdout)
+        assert [step["id"] for step in told["steps"]] == list(STEPS)
+        return {step["id"]: step["status"] for step in told["steps"]}
+
+    def done(self) -> set[str]:
+        return {name for name, status in self.steps().items() if status == "ok"}
+
+    def history(self) -> dict[str, str]:
+        """Return what `verify` says of the history."""
+        told = json.loads(self.sopslab("verify", "--json", check=False).stdout)
+        (check,) = [one for one in told["checks"] if one["id"] == "history"]
+        return dict(check)
+
+    def incident(self) -> str:
+        """Return the id of the incident of the drill."""
+        told = json.loads(self.sopslab("incident", "--json").stdout)
+        (found,) = [one["id"] for one in told["incidents"] if one["id"].endswith(WORDS)]
+        return str(found)
+
+    def pull(self) -> None:
+        self.git("pull", "--quiet", "--rebase", "origin", "main")
+
+    def replace_value(self) -> None:
+        """Give the key another value, as the chapter does it, and push."""
+        self.lab.run(
+            "scripts/sops-encrypt-secret.sh", "develop", SECRET, "--rotate-value", KEY,
+            cwd=self.work, stdin="another-value-of-the-learners\n",
+        )  # fmt: skip
+        self.git("add", PATH)
+        self.git("commit", "--quiet", "-m", f"Replace {KEY}")
+        self.git("push", "--quiet", "origin", "HEAD:main")
+
+    def live(self) -> str:
+        return self.lab.kubectl(
+            "-n", "develop", "get", "secret", SECRET, "--ignore-not-found",
+            "-o", f"jsonpath={{.data.{KEY}}}",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def drill(lab: Lab) -> Iterator[Drill]:
+    """A drill that is staged; whatever is left of it at the end is taken away."""
+    found = Drill(lab)
+    with CommandLines() as seen:
+        found.sopslab("drill", "leak")
+    assert not [line for line in seen.lines if found.value.encode() in line]
+    yield found
+    lab.sopslab("drill", "end")
+
+
+def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: Drill) -> None:
+    assert drill.steps() == dict.fromkeys(STEPS, "failed")
+    assert drill.live(), "the leaked key is in the cluster"
+    assert drill.sopslab("drill", "leak").stdout.count("nothing to do") == 3
+    drill.pull()
+    failed = drill.history()
+    assert failed["status"] == "failed"
+    assert f"{PATH}, line" in failed["found"]
+    assert failed["next"] == "sopslab incident open leaked-value"
+
+    drill.sopslab("incident", "open", WORDS)
+    incident = drill.incident()
+    assert drill.done() == {"found"}
+    assert drill.history()["found"].startswith(f"the incident {incident} is open")
+    due = json.loads(drill.sopslab("registry", "--json").stdout)["credentials"]
+    assert f"secret:learner/{SECRET}" in {
+        one["id"] for one in due if one["incident"] == incident and one["urgency"] == "exposed"
+    }
+    assert incident in drill.sopslab("registry", "plan").stdout
+
+    refused = drill.sopslab("incident", "close", incident, check=False)
+    assert refused.returncode == 1
+    for reason in (f"{KEY} has its exposed value still", "the Secret payment-api", "--upstream"):
+        assert reason in refused.stderr
+
+    # The server looks at new commits only: a push on top of the leak goes through.
+    old = drill.live()
+    drill.replace_value()
+    wait_until(lambda: drill.live() not in ("", old), "the new value is in the cluster")
+    assert drill.done() == {"found", "rotated", "live"}
+
+    drill.sopslab(
+        "incident", "note", incident, "--remains", f"the log {LOG}", "--remains", f"{CLONE}",
+        "--upstream", "the key at the payment provider",
+    )  # fmt: skip
+    assert drill.done() == {"found", "rotated", "live", "audited"}
+    assert drill.sopslab("incident", "close", incident, check=False).returncode == 1
+    drill.sopslab("incident", "note", incident, "--revoked", "the key at the payment provider")
+    closed = drill.sopslab("incident", "close", incident)
+    assert LOG in closed.stdout and "exposed for ever" in closed.stdout
+    assert drill.done() == set(STEPS)
+    told = drill.sopslab("drill", "status")
+    assert told.returncode == 0 and CLONE in told.stdout
+
+    passed = drill.history()
+    assert passed["status"] == "ok"
+    assert incident in passed["found"]
+    # Records are no drift: what lays out the platform leaves them, and has nothing to do.
+    again = drill.lab.up()
+    assert again["changed"] == 0, drill.lab.changes(again)
+    platform = Path(drill.lab.settings.platform_dir)
+    assert drill.value not in run(["git", "log", "--patch", "--all"], cwd=platform).stdout
+
+
+def test_what_is_in_plain_text_again_is_refused_on_top_of_a_leak(drill: Drill) -> None:
+    drill.pull()
+    leak = json.loads((drill.folder / STATE).read_text())["leak"]
+    drill.git("-c", "core.hooksPath=/dev/null", "rm", "--quiet", PATH)
+    drill.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "Take it out")
+    drill.git("-c", "core.hooksPath=/dev/null", "checkout", "--quiet", leak, "--", PATH)
+    drill.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "Leak it again")
+    done = drill.lab.run("git", "push", "origin", "HEAD:main", cwd=drill.work, check=False)
+    assert done.returncode != 0
+    assert PATH in done.stderr and drill.value not in done.stderr
+
+
+def test_a_merge_on_top_of_a_leak_goes_through(drill: Drill) -> None:
+    (drill.work / "mine.md").write_text("written before the pull\n")
+    drill.git("add", "mine.md")
+    drill.git("commit", "--quiet", "-m", "Write a note")
+    drill.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
+    assert len(drill.git("log", "-1", "--format=%P").split()) == 2
+    drill.git("push", "--quiet", "origin", "HEAD:main")
+
+
+@pytest.mark.parametrize("end", [("drill", "end"), ("reset",)])
+def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...]) -> None:
+    drill, before = Drill(lab), lab.head()
+    drill.sopslab("drill", "leak")
+    drill.pull()
+    drill.sopslab("incident", "open", WORDS)
+    drill.sopslab(*end)
+
+    assert not drill.folder.exists()
+    assert drill.history()["status"] == "ok"
+    assert "no incident" in drill.sopslab("incident").stdout
+    assert drill.live() == ""
+    if end == ("drill", "end"):
+        assert lab.head() == before == drill.git("rev-parse", "HEAD")
+    again = lab.up()
+    assert again["changed"] == 0, lab.changes(again)
+
+
+def test_a_drill_at_a_seat_concerns_nobody_else(classroom: Classroom) -> None:
+    lab = classroom.lab
+    others = {seat: classroom.head(seat) for seat in ("bob", "eve")}
+    before = classroom.head("ada")
+    try:
+        lab.sopslab("drill", "leak", "ada")
+        assert classroom.head("ada") != before
+        assert {seat: classroom.head(seat) for seat in others} == others
+        lab.sopslab("incident", "open", WORDS, "ada")
+        status = lab.sopslab("drill", "status", "ada", "--json", check=False)
+        steps = {one["id"]: one["status"] for one in json.loads(status.stdout)["steps"]}
+        assert (steps["found"], steps["rotated"], steps["live"]) == ("ok", "failed", "failed")
+        bob = lab.sopslab("drill", "status", "bob", check=False)
+        assert bob.returncode == 2 and "no leak is staged for bob" in bob.stderr
+    finally:
+        lab.sopslab("drill", "end", "ada")
+    assert classroom.head("ada") == before

@@ -1,0 +1,95 @@
+"""A drill on a host that only answers: what it asks and does, and whom it is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.environment import solo
+from sopslab.facts.drill import Drills
+from sopslab.facts.incidents import Documents
+from sopslab.facts.seats import Enrolled
+from sopslab.layout import PROJECT
+from sopslab.settings import load_settings
+from tests.fake import Answers, Run, fact_text
+
+STAGE, END, RECORD = (PROJECT / f"{name}.py" for name in ("drill", "drill_end", "record"))
+NOTE = {"before": "a" * 40, "leak": "b" * 40, "fixed": "c" * 40, "digest": "d" * 64}
+Data = Callable[..., dict[str, Any]]
+
+
+def run(
+    deploy: Path, lab_data: Data, *subjects: str, seats: int = 0, staged: str | None = None
+) -> Run:
+    """Run a deploy on a machine with a class, on which the learner's drill is staged or not."""
+    data = lab_data(subjects=list(subjects))
+    settings = load_settings(data)
+    roster = [
+        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        for one in range(seats)
+    ]
+    drills = fact_text(Drills, settings=settings, environments=[solo(settings)])
+    answers = {
+        fact_text(Enrolled, settings=settings): json.dumps(roster) if roster else "",
+        drills: f"learner {staged} {json.dumps(NOTE)}" if staged else "",
+    }
+    return Run(deploy, data, Answers(answers, failures={"no environment of joe": "refused"}))
+
+
+def names(done: Run) -> list[str]:
+    return done.changed + done.unchanged
+
+
+def test_a_leak_is_staged_and_delivered(lab_data: Data) -> None:
+    done = run(STAGE, lab_data)
+    assert not done.failed
+    assert "Git | Stage a leak in learner/lab" in done.changed
+    assert "Flux | Have Flux apply the repositories" in names(done)
+
+
+def test_a_leak_that_is_on_main_is_staged_already(lab_data: Data) -> None:
+    done = run(STAGE, lab_data, staged="main")
+    assert "Git | Stage a leak in learner/lab" in done.unchanged
+
+
+def test_a_leak_that_is_not_on_main_is_staged_anew(lab_data: Data) -> None:
+    done = run(STAGE, lab_data, staged="off")
+    assert "Git | Stage a leak in learner/lab" in done.changed
+
+
+def test_a_drill_in_a_class_is_about_the_seat_that_was_named(lab_data: Data) -> None:
+    done = run(STAGE, lab_data, "s1", seats=3)
+    assert "Git | Stage a leak in s1/lab" in done.changed
+    assert not any("s0" in command or "s2" in command for command in done.commands)
+    nobody = run(STAGE, lab_data, seats=3)
+    assert not any("Stage" in name for name in names(nobody))
+
+
+@pytest.mark.parametrize("deploy", [STAGE, END])
+def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(
+    lab_data: Data, deploy: Path
+) -> None:
+    done = run(deploy, lab_data, "joe", seats=2)
+    assert done.failed
+    assert names(done) == ["Git | Begin with the drill"]
+
+
+@pytest.mark.parametrize("deploy", [END, PROJECT / "reset.py"])
+def test_the_end_and_a_reset_take_a_drill_away(lab_data: Data, deploy: Path) -> None:
+    done = run(deploy, lab_data, staged="main")
+    assert "Git | End the drills" in done.changed
+    assert "Git | End the drills" in run(deploy, lab_data).unchanged
+
+
+def test_a_record_is_put_into_the_platform_repository_once(lab_data: Data) -> None:
+    records = {"docs/a.yaml": "a: 1\n"}
+    data = lab_data(records=records)
+    present = fact_text(Documents, settings=load_settings(data))
+    done = Run(RECORD, data, Answers({}))
+    assert done.changed == ["Platform | Put records into the platform repository"]
+    again = Run(RECORD, data, Answers({present: "YTogMQo= docs/a.yaml"}))
+    assert again.changed == []

@@ -1,0 +1,256 @@
+"""A drill staged and ended, on real repositories and with real tools."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sopslab.drill.leak import CLONE, KEY, LOG, PATH, STATE, leak_dir, read_staged
+from sopslab.environment import Environment, solo
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.operations import drill
+from sopslab.settings import Settings
+from tasks.drill import drill_text
+from tests.conftest import find_tool
+from tests.fake import Applied
+
+LISTED = "flux/secrets/develop/kustomization.yaml"
+KUSTOMIZATION = "kind: Kustomization\nresources:\n  - lab-canary.yaml\n"
+SAVED = "saved/20270301T090000Z"
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+        },
+        check=check,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()  # fmt: skip
+
+
+@dataclass
+class Alone:
+    """A lab of one learner: the repository, a working copy, and an identity."""
+
+    settings: Settings
+    environment: Environment
+
+    @property
+    def bare(self) -> Path:
+        return Path(self.settings.git_dir) / "repositories" / f"{self.environment.repository}.git"
+
+    @property
+    def work(self) -> Path:
+        return Path(self.settings.work_dir)
+
+    @property
+    def folder(self) -> Path:
+        return Path(leak_dir(self.settings, self.environment.learner.id))
+
+    @property
+    def value(self) -> str:
+        """The value that leaked, for tests alone."""
+        matched = re.search(rf"{KEY}=(\S+)", (self.folder / LOG).read_text())
+        assert matched
+        return matched[1]
+
+    def stage(self) -> Applied:
+        return Applied(
+            drill.staged,
+            settings=self.settings,
+            environment=self.environment,
+            text=drill_text(self.settings, self.environment),
+        )
+
+    def end(self) -> Applied:
+        return Applied(
+            drill.ended, settings=self.settings, environments=[self.environment], saved=SAVED
+        )
+
+    def commit(self, path: str, text: str, push: bool = True) -> str:
+        (self.work / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.work / path).write_text(text)
+        git(self.work, "add", "--all")
+        git(self.work, "commit", "--quiet", "-m", f"Write {path}")
+        if push:
+            git(self.work, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return git(self.work, "rev-parse", "HEAD")
+
+    def main(self) -> str:
+        return git(self.bare, "rev-parse", "refs/heads/main")
+
+    def findings(self, repository: Path) -> list[str]:
+        """Return which paths the policy finds in a history."""
+        done = subprocess.run(
+            [sys.executable, "-m", "sopslab.policy", "history", str(repository)],
+            env={**os.environ, "SOPSLAB_GITLEAKS": find_tool("gitleaks")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        return sorted(set(re.findall(r"^(\S+):\d+ \(commit", done.stdout, re.M)))
+
+
+@pytest.fixture
+def alone(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Alone:
+    tools("sops", "age", "age-keygen")
+    settings = lab()
+    made = Alone(settings, solo(settings))
+    made.bare.mkdir(parents=True)
+    git(made.bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
+    git(made.bare.parent, "clone", "--quiet", str(made.bare), settings.work_dir)
+    identity = Path(settings.keys_dir) / "learner.agekey"
+    identity.parent.mkdir(parents=True)
+    subprocess.run([find_tool("age-keygen"), "-o", str(identity)], check=True, capture_output=True)
+    recipient = subprocess.run(
+        [find_tool("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (made.work / LISTED).parent.mkdir(parents=True)
+    (made.work / LISTED).write_text(KUSTOMIZATION)
+    rules = (
+        "creation_rules:\n  - path_regex: ^flux/secrets/develop/.*\\.yaml$\n"
+        f"    encrypted_regex: ^(data|stringData)$\n    age: {recipient}\n"
+    )
+    start = made.commit(".sops.yaml", rules)
+    git(made.bare, "update-ref", "refs/lab/start", start)
+    return made
+
+
+def test_the_leak_is_in_the_history_reverted_and_then_encrypted_as_it_was(alone: Alone) -> None:
+    before = alone.main()
+    assert alone.stage().changed
+    staged = read_staged(alone.settings, "learner")
+    assert staged is not None
+    assert (staged.before, staged.fixed) == (before, alone.main())
+    subjects = git(alone.bare, "log", "--format=%an: %s", f"{before}..main").splitlines()
+    assert [line.split(":")[0] for line in subjects] == ["Robin Junior"] * 3
+    assert subjects[1].startswith("Robin Junior: Revert ")
+    assert alone.value in git(alone.bare, "show", f"{staged.leak}:{PATH}")
+    assert git(alone.bare, "ls-tree", f"{staged.fixed}~1", PATH) == ""
+    sealed = git(alone.bare, "show", f"main:{PATH}")
+    assert "ENC[AES256_GCM" in sealed and alone.value not in sealed
+    assert "- payment-api.yaml" in git(alone.bare, "show", f"main:{LISTED}")
+    assert staged.digest == hashlib.sha256(alone.value.encode()).hexdigest()
+    opened = subprocess.run(
+        [find_tool("sops"), "decrypt", "--input-type", "yaml", "--extract",
+         f'["stringData"]["{KEY}"]', "/dev/stdin"],
+        input=sealed, text=True, capture_output=True, check=True,
+        env={"SOPS_AGE_KEY_FILE": f"{alone.settings.keys_dir}/learner.agekey", "HOME": "/none"},
+    ).stdout  # fmt: skip
+    assert opened == alone.value
+    assert alone.findings(alone.bare) == [PATH]
+
+
+def test_log_and_clone_hold_the_value_and_nobody_else_may_read_them(alone: Alone) -> None:
+    alone.stage()
+    for path in (alone.folder, *alone.folder.rglob("*")):
+        assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
+    assert alone.value in (alone.folder / CLONE / PATH).read_text()
+    # Kim has not seen what came later.
+    assert git(alone.folder / CLONE, "log", "--format=%s", "--all").count("Revert") == 0
+    assert alone.value not in (alone.folder / "README.md").read_text()
+    assert alone.value not in (alone.folder / STATE).read_text()
+
+
+def test_the_value_is_in_no_output_and_in_no_command(alone: Alone) -> None:
+    done = alone.stage()
+    said = done.stdout + done.stderr
+    for dress in (alone.value, base64.b64encode(alone.value.encode()).decode()):
+        assert dress not in said
+
+
+def test_a_second_run_changes_nothing(alone: Alone) -> None:
+    alone.stage()
+    before, state = alone.main(), (alone.folder / STATE).read_text()
+    again = alone.stage()
+    assert not again.changed and not again.failed
+    assert (alone.main(), (alone.folder / STATE).read_text()) == (before, state)
+
+
+def test_a_run_that_was_killed_before_main_moved_is_completed(alone: Alone) -> None:
+    before = alone.main()
+    alone.stage()
+    git(alone.bare, "update-ref", "refs/heads/main", before)
+    # Somebody pushed meanwhile, and loses nothing.
+    head = alone.commit("notes.md", "mine\n")
+    assert alone.stage().changed
+    staged = read_staged(alone.settings, "learner")
+    assert staged is not None and staged.before == head
+    assert git(alone.bare, "merge-base", "--is-ancestor", head, "main") == ""
+    assert not list(Path(alone.settings.lab_dir).rglob(".new.*"))
+
+
+def test_what_the_learner_has_under_that_name_is_not_overwritten(alone: Alone) -> None:
+    head = alone.commit(PATH, "mine\n")
+    done = alone.stage()
+    assert done.failed
+    assert "sopslab reset" in done.stderr
+    assert alone.main() == head
+    assert not alone.folder.exists()
+
+
+def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> None:
+    mine = alone.commit("notes.md", "mine\n")
+    alone.stage()
+    git(alone.work, "pull", "--quiet", "--rebase", "origin", "main")
+    pushed = alone.commit("after.md", "after the leak\n")
+    git(alone.work, "push", "--quiet", "origin", "HEAD:refs/heads/topic")
+    local = alone.commit("local.md", "never pushed\n", push=False)
+    (alone.work / "loose.md").write_text("never committed\n")
+
+    assert alone.end().changed
+
+    assert alone.main() == mine
+    assert alone.findings(alone.bare) == []
+    assert alone.findings(alone.work) == []
+    assert git(alone.work, "rev-parse", "HEAD") == mine
+    assert git(alone.work, "status", "--porcelain") == ""
+    assert not alone.folder.exists()
+    kept = sorted(Path(alone.settings.lab_dir, "drills", "kept").iterdir())
+    assert [path.name.rsplit("-", 1)[0] for path in kept] == ["learner", "working-copy"]
+    heads = [git(alone.bare, "bundle", "list-heads", str(path)) for path in kept]
+    assert pushed in heads[0] and "refs/heads/topic" in heads[0]
+    git(alone.work, "fetch", "--quiet", str(kept[1]), f"refs/heads/{SAVED}")
+    assert git(alone.work, "show", "FETCH_HEAD:loose.md") == "never committed"
+    assert git(alone.work, "merge-base", "--is-ancestor", local, "FETCH_HEAD") == ""
+    again = alone.end()
+    assert not again.changed and not again.failed
+
+
+def test_a_working_copy_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:
+    alone.stage()
+    (alone.work / "loose.md").write_text("mine\n")
+    head = git(alone.work, "rev-parse", "HEAD")
+    assert alone.end().changed
+    assert (alone.work / "loose.md").exists()
+    assert git(alone.work, "rev-parse", "HEAD") == head
+
+
+def test_a_drill_whose_note_is_damaged_can_be_ended(alone: Alone) -> None:
+    alone.stage()
+    (alone.folder / STATE).write_text("{")
+    assert alone.end().changed
+    assert not alone.folder.exists()
+
+
+def test_the_text_says_what_happened_and_not_where_the_rest_lies(alone: Alone) -> None:
+    text = drill_text(alone.settings, alone.environment)["README.md"].content.decode()
+    assert alone.environment.system == FLUX_NAMESPACE
+    assert LOG not in text and CLONE not in text
+    assert "sopslab incident open leaked-api-key" in text
