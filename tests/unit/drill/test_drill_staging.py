@@ -233,6 +233,42 @@ def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> N
     assert not again.changed and not again.failed
 
 
+def test_an_end_that_was_killed_halfway_is_completed(alone: Alone) -> None:
+    before = alone.main()
+    alone.stage()
+    git(alone.work, "pull", "--quiet", "--rebase", "origin", "main")
+    # The branches on the server were put back, and nothing else.
+    git(alone.bare, "update-ref", "refs/heads/main", before)
+    assert alone.end().changed
+    assert git(alone.work, "rev-parse", "HEAD") == before
+    assert alone.findings(alone.work) == []
+    assert not alone.folder.exists()
+
+
+def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
+    lab: Callable[..., Settings], alone: Alone
+) -> None:
+    settings = lab(
+        git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
+    )
+    elsewhere, observed = Alone(settings, alone.environment), Path(settings.lab_dir, "observed.git")
+    git(alone.bare.parent, "clone", "--quiet", "--mirror", str(alone.bare), str(observed))
+    git(observed, "config", "--unset", "remote.origin.mirror")
+    here = f"file://{alone.bare.parent.parent}/"
+    git(observed, "config", f"url.{here}.insteadOf", "http://git.example/course/")
+    before = alone.main()
+
+    assert elsewhere.stage().changed
+    staged = read_staged(settings, "learner")
+    assert staged is not None and alone.main() == staged.fixed
+    git(alone.bare, "update-ref", "refs/heads/topic", staged.fixed)
+
+    assert elsewhere.end().changed
+    assert alone.main() == before
+    assert git(alone.bare, "for-each-ref", "--format=%(refname)", "refs/heads") == "refs/heads/main"
+    assert alone.findings(alone.bare) == alone.findings(observed) == []
+
+
 def test_a_working_copy_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:
     alone.stage()
     (alone.work / "loose.md").write_text("mine\n")

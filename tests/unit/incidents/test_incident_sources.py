@@ -1,0 +1,181 @@
+"""Where records, credentials and exposures come from: real repositories and files of a lab."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.environment import bare_repository, solo
+from sopslab.errors import InputError
+from sopslab.incidents.derived import derived_credentials
+from sopslab.incidents.history import find_exposures
+from sopslab.incidents.platform import read_credentials, read_incidents
+from sopslab.incidents.records import Cause, Exposure, Incident, incident_path, render_incident
+from sopslab.incidents.registry import CREDENTIALS_FILE
+from sopslab.incidents.values import exposed_digests, uses_in_cluster
+from sopslab.layout import CANARY_PATH
+from sopslab.settings import Settings
+from sopslab.verification.observation.repository import look_at_history
+from sopslab.verification.results import Undecided
+from tests.conftest import find_tool
+
+INCIDENT = Incident("2026-11-25-leak", Cause.VALUE_EXPOSED, ("learner",), date(2026, 11, 25))
+PLAIN = (
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  API_KEY: hunter2hunter2\n"
+)
+ENCRYPTED = """apiVersion: v1
+kind: Secret
+metadata: {name: backend-secrets, namespace: develop}
+data: {API_TOKEN: "ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]"}
+sops: {lastmodified: "2026-03-04T05:06:07Z"}
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", "-c", "user.name=Ada", "-c",
+         "user.email=ada@example.org", *arguments],
+        cwd=folder, check=True, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
+    ).stdout.strip()  # fmt: skip
+
+
+def commit(folder: Path, files: dict[str, str], origin: Path) -> str:
+    """Commit files in a working copy, pushed to its origin; both are made where they are not."""
+    if not folder.exists():
+        origin.mkdir(parents=True)
+        git(origin, "init", "--quiet", "--bare")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        git(origin, "clone", "--quiet", str(origin), str(folder))
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Write")
+    git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("SOPSLAB_GITLEAKS", find_tool("gitleaks"))
+    return lab()
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Callable[[dict[str, str]], Any]:
+    """Push files to the platform repository."""
+    origin = Path(settings.git_dir, "repositories", "platform.git")
+    return lambda files: commit(Path(settings.platform_dir), files, origin)
+
+
+@pytest.fixture
+def learner(settings: Settings) -> Callable[[dict[str, str]], str]:
+    """Push files to the learner's repository."""
+    origin = Path(bare_repository(settings, solo(settings)))
+    return lambda files: commit(Path(settings.work_dir), files, origin)
+
+
+def test_a_lab_without_a_platform_repository_has_no_records(settings: Settings) -> None:
+    assert read_incidents(settings) == {}
+    assert read_credentials(settings) == ()
+
+
+def test_what_is_pushed_is_on_record_and_what_only_lies_there_is_not(
+    settings: Settings, platform: Callable[[dict[str, str]], Any]
+) -> None:
+    platform(
+        {
+            incident_path(INCIDENT.id): render_incident(INCIDENT),
+            CREDENTIALS_FILE: "credentials:\n- {id: a, where: b, rotation: monthly,"
+            " rotated: 2026-11-25, owner: c}\n",
+        }
+    )
+    Path(settings.platform_dir, incident_path("2026-11-25-other")).write_text("not pushed")
+    assert read_incidents(settings) == {INCIDENT.id: INCIDENT}
+    assert [one.id for one in read_credentials(settings)] == ["a"]
+
+
+def test_records_that_cannot_be_read_leave_a_finding_undecided(
+    settings: Settings,
+    platform: Callable[[dict[str, str]], Any],
+    learner: Callable[[dict[str, str]], str],
+) -> None:
+    platform({"docs/incidents/a.yaml": "id: 1\n", "docs/incidents/b.yaml": "[]\n"})
+    with pytest.raises(InputError) as refused:
+        read_incidents(settings)
+    assert {problem.split(":")[0] for problem in refused.value.problems} == {
+        "docs/incidents/a.yaml", "docs/incidents/b.yaml",
+    }  # fmt: skip
+    work = Path(settings.work_dir)
+    learner({"README.md": "nothing\n"})
+    assert look_at_history(settings, work).report.findings == []
+    learner({"flux/secrets/develop/a.yaml": PLAIN})
+    with pytest.raises(Undecided, match="records cannot be read"):
+        look_at_history(settings, work)
+
+
+def test_exposures_are_found_on_the_server_and_in_the_working_copy(
+    settings: Settings, learner: Callable[[dict[str, str]], str]
+) -> None:
+    environment, work = solo(settings), Path(settings.work_dir)
+    pushed = learner({"flux/secrets/develop/a.yaml": PLAIN})
+    (work / "b.yaml").write_text(PLAIN)
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "Not pushed")
+    local = git(work, "rev-parse", "HEAD")
+    found = find_exposures(settings, environment)
+    assert {(one.commit, one.path, one.keys) for one in found} == {
+        (pushed, "flux/secrets/develop/a.yaml", ("API_KEY",)),
+        (local, "b.yaml", ("API_KEY",)),
+    }
+    assert {one.repository for one in found} == {"learner/lab"}
+
+
+def test_the_values_of_an_exposure_are_known_by_hash(
+    settings: Settings, learner: Callable[[dict[str, str]], str]
+) -> None:
+    environment = solo(settings)
+    head = learner({"a.yaml": PLAIN})
+    exposure = Exposure("learner/lab", head, "a.yaml", ("API_KEY",), "secret-plaintext")
+    digest = hashlib.sha256(b"hunter2hunter2").hexdigest()
+    assert exposed_digests(settings, environment, exposure) == {digest}
+    for other in ("b.yaml", "../a.yaml"):
+        unknown = Exposure("learner/lab", head, other, ("API_KEY",), "secret-plaintext")
+        assert exposed_digests(settings, environment, unknown) == frozenset()
+
+
+def test_a_cluster_that_cannot_be_asked_decides_nothing(
+    settings: Settings, tools: Callable[..., Path]
+) -> None:
+    tools("kubectl")
+    with pytest.raises(Undecided, match="the cluster could not be asked"):
+        list(uses_in_cluster(settings, solo(settings), frozenset({"0" * 64})))
+
+
+def test_the_lab_knows_its_identities_passwords_and_secrets(
+    settings: Settings, learner: Callable[[dict[str, str]], str]
+) -> None:
+    day = date(2026, 1, 2)
+    moment = 1767355200  # noon of that day, UTC
+    for path in (
+        Path(settings.keys_dir, "learner.agekey"),
+        Path(settings.account_dir("flux"), "password"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (moment, moment))
+    learner({"flux/secrets/develop/a.yaml": ENCRYPTED, CANARY_PATH: ENCRYPTED, "b.yaml": PLAIN})
+    found = {one.id: one for one in derived_credentials(settings, [solo(settings)])}
+    assert set(found) == {"identity:learner", "git:flux", "secret:learner/backend-secrets"}
+    assert found["identity:learner"].rotated == found["git:flux"].rotated == day
+    secret = found["secret:learner/backend-secrets"]
+    assert secret.rotated == date(2026, 3, 4)
+    assert secret.place is not None and secret.place.keys == ("API_TOKEN",)
