@@ -116,10 +116,15 @@ def _unnamed(seen: Seen) -> list[str]:
 
 def _revoked(seen: Seen) -> Verdict:
     if seen.incident is None or not seen.incident.upstream:
+        what = '"the key at the payment provider"'
+        option = f"--upstream {what}"
+        if seen.incident is not None and seen.incident.closed is not None:
+            # What is closed has nothing left to do: it takes what is done only.
+            option += f" --revoked {what}"
         return failed(
             "nobody has said where the leaked key has to be revoked. A new value here does not end"
             " the old one there.",
-            _note(seen, '--upstream "the key at the payment provider"'),
+            _note(seen, option),
         )
     for what in seen.incident.unrevoked:
         return failed(f"{what} is not revoked yet.", _note(seen, f'--revoked "{what}"'))

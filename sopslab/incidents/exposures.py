@@ -52,7 +52,8 @@ def _leaves(parsed: documents.Parsed) -> Iterator[Named]:
     for document in parsed.documents:
         for path, leaf in documents.leaves(document):
             if path and documents.text_of(leaf):
-                yield Named(documents.line_of(leaf), path[-1], digests(documents.text_of(leaf)))
+                named = [part for part in path if not part.isdigit()] or path
+                yield Named(documents.line_of(leaf), named[-1], digests(documents.text_of(leaf)))
 
 
 def _lines(text: str) -> Iterator[Named]:

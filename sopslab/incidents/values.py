@@ -45,7 +45,9 @@ def gather(
     Raises Undecided where something cannot be looked at.
     """
     uses: list[Use] = []
-    unknown: list[Exposure] = []
+    known = {environment.repository for environment in environments}
+    # Whose environment is gone, nobody can look at any more.
+    unknown = [one for one in exposures if one.repository not in known]
     for environment in environments:
         exposed: set[str] = set()
         for one in exposures:

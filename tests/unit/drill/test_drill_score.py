@@ -69,6 +69,13 @@ def test_each_step_is_judged_by_itself(seen: Seen, open_steps: set[str]) -> None
     assert {one.id for one in score(seen) if one.status.value == "failed"} == open_steps
 
 
+def test_what_is_closed_takes_only_what_is_revoked_already() -> None:
+    revoked = by_id(replace(FINISHED, incident=replace(DONE, upstream=())))["revoked"]
+    assert "--upstream" in revoked.next_step and "--revoked" in revoked.next_step
+    opened = by_id(replace(FINISHED, incident=BEGUN))["revoked"]
+    assert "--revoked" not in opened.next_step
+
+
 def test_an_audit_says_how_many_places_are_lacking_and_not_which() -> None:
     audited = by_id(replace(FINISHED, incident=BEGUN))["audited"]
     assert LOG not in audited.found + audited.next_step

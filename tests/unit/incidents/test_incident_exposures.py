@@ -79,6 +79,11 @@ def test_lines_that_assign_have_values_too(text: str, key: str, value: str) -> N
     assert (named.key, sha(value) in named.digests) == (key, True)
 
 
+def test_an_item_of_a_list_is_named_after_the_list() -> None:
+    (named,) = named_values(b"tokens:\n- abc\n")
+    assert named.key == "tokens"
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00\x01\x02", b"{", b"- a\n- b\n", b"just words\n"])
 def test_a_file_without_names_has_no_values(data: bytes) -> None:
     assert named_values(data) == []
