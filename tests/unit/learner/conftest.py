@@ -146,6 +146,7 @@ def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
         "recipients": {"learner": learner, "instructor": instructor},
         "repository_url": "http://git.lab.invalid/learner/lab.git",
         "plan": None,
+        "age_key_type": "x25519",
         "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
         "quiz": template_variable(load_quiz(QUIZ_FILE)),
     }
