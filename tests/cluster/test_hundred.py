@@ -20,8 +20,8 @@ MANIFESTS = (
     "resources: [nowhere.yaml]\n",
     "resources: [https://example.org/base]\n",
     "resources: [../../../..]\n",
-    "resources: [lab-canary.yaml\n",
-    "namespace: another\nresources: [lab-canary.yaml]\n",
+    "resources: [lab-canary.yaml]\npatches: [{path: nowhere.yaml}]\n",
+    "resources: [lab-canary.yaml]\ncomponents: [nowhere]\n",
 )
 
 
