@@ -27,7 +27,7 @@ from sopslab.naming import seat_user
 from sopslab.operations import access, flux, kubernetes
 from sopslab.operations import seats as seat_operations
 from sopslab.render import Renderer, render_tree
-from sopslab.settings import FLUX, Seat, Settings
+from sopslab.settings import Seat, Settings
 from tasks.roster import enrolled
 
 
@@ -84,7 +84,7 @@ def give_flux(settings: Settings) -> None:
         settings=settings,
         namespace=FLUX_NAMESPACE,
         secret="flux-system",
-        entries=_login(settings),
+        entries=flux.login_entries(settings),
         labels={},
     )
     flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
@@ -109,12 +109,6 @@ def _cluster_is_up(settings: Settings) -> bool:
     """Return whether the cluster was there before this run."""
     found = host.get_fact(KindCluster, settings=settings)
     return found.complete and found.status == "running" and not found.stray
-
-
-def _login(settings: Settings) -> dict[str, str]:
-    """Return the entries of the Secret with which Flux reads Git, and the files that hold them."""
-    entries = {name: f"{settings.account_dir(FLUX)}/{name}" for name in ("username", "password")}
-    return entries | ({"ca.crt": settings.git_authority} if settings.git_authority else {})
 
 
 def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:

@@ -24,7 +24,7 @@ from sopslab.facts.tree import TreeDigest
 from sopslab.journal import note
 from sopslab.layout import ENFORCER, NAMESPACE
 from sopslab.operations.kubernetes import secret
-from sopslab.settings import INSTRUCTOR, Settings
+from sopslab.settings import FLUX, INSTRUCTOR, Settings
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
@@ -212,6 +212,12 @@ def _needs_enforcer(settings: Settings, node_image: str) -> bool:
     if settings.cluster_provider != "kind":
         return False
     return host.get_fact(ImageLabels, target=node_image).get(CNI_LABEL) == "static"
+
+
+def login_entries(settings: Settings) -> dict[str, str]:
+    """Return the entries of the Secret with which Flux reads Git, and the files that hold them."""
+    entries = {name: f"{settings.account_dir(FLUX)}/{name}" for name in ("username", "password")}
+    return entries | ({"ca.crt": settings.git_authority} if settings.git_authority else {})
 
 
 @operation()

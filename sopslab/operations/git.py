@@ -96,6 +96,40 @@ encrypt_as() {
 }
 """
 
+# A Secret of the name $1 for the namespace $2, with one value that nobody has seen: it is random,
+# and exists in pipes only. It is encrypted by the rule for the path $3.
+NEW_SECRET = (
+    ENCRYPT
+    + """
+new_secret() {
+    {
+        printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: %s\\n' "$1"
+        printf '  namespace: %s\\ndata:\\n  API_TOKEN: ' "$2"
+        head -c 24 /dev/urandom | base64 | tr -d '\\n' | base64
+    } | encrypt_as "$3"
+}
+"""
+)
+
+# Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file that
+# is there now; `bare` is git in the repository, and $new a folder of the script's own.
+COMMIT_FILES = """
+commit_files() {
+    parent=$1 message=$2
+    shift 2
+    GIT_INDEX_FILE=$new/index
+    export GIT_INDEX_FILE
+    rm -f "$GIT_INDEX_FILE"
+    bare read-tree "$parent"
+    while [ $# -gt 0 ]; do
+        blob=$(bare hash-object -w --stdin <"$2")
+        bare update-index --add --cacheinfo "100644,$blob,$1"
+        shift 2
+    done
+    bare commit-tree -p "$parent" -m "$message" "$(bare write-tree)"
+}
+"""
+
 # The value of a canary is standard input; $1 is where it goes, $2 its namespace.
 _PUT_CANARY = (
     ENCRYPT

@@ -33,7 +33,7 @@ from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE
 from sopslab.operations.flux import ASK_FLUX
-from sopslab.operations.git import ENCRYPT
+from sopslab.operations.git import COMMIT_FILES, NEW_SECRET
 from sopslab.operations.seats import failing
 from sopslab.settings import Settings
 
@@ -48,7 +48,8 @@ SECRET = "backend-secrets"
 # its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
 _PUT_BACK = (
     CHECKPOINTS
-    + ENCRYPT
+    + NEW_SECRET
+    + COMMIT_FILES
     + """
 class=$5 environment=$6 secret=$7
 shift 7
@@ -58,29 +59,15 @@ trap 'rm -rf "$new"' EXIT
 export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
     GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost
 folder=flux/secrets/$environment
-# A commit on top of $1 with the file $2 as it is in $3.
-with_file() {
-    blob=$(bare hash-object -w --stdin <"$3")
-    GIT_INDEX_FILE=$new/index
-    export GIT_INDEX_FILE
-    rm -f "$GIT_INDEX_FILE"
-    bare read-tree "$1"
-    bare update-index --add --cacheinfo "100644,$blob,$2"
-    bare commit-tree -p "$1" -m "$4" "$(bare write-tree)"
-}
 made() {
     case $1 in
     start) start ;;
     encrypted)
         before=$(reached start)
         bare show "$before:.sops.yaml" >"$new/.sops.yaml"
-        {
-            printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: %s\\n' "$secret"
-            printf '  namespace: %s\\ndata:\\n  API_TOKEN: ' "$namespace"
-            head -c 24 /dev/urandom | base64 | tr -d '\\n' | base64
-        } | (cd "$new" && encrypt_as "$folder/$secret.yaml") >"$new/file"
-        with_file "$before" "$folder/$secret.yaml" "$new/file" \\
-            "Encrypt $secret for $environment"
+        (cd "$new" && new_secret "$secret" "$namespace" "$folder/$secret.yaml") >"$new/file"
+        commit_files "$before" "Encrypt $secret for $environment" \\
+            "$folder/$secret.yaml" "$new/file"
         ;;
     wired)
         before=$(reached encrypted)
@@ -90,8 +77,8 @@ made() {
             echo "$folder/kustomization.yaml has no line that lists $secret.yaml" >&2
             return 1
         fi
-        with_file "$before" "$folder/kustomization.yaml" "$new/file" \\
-            "List $secret in the kustomization"
+        commit_files "$before" "List $secret in the kustomization" \\
+            "$folder/kustomization.yaml" "$new/file"
         ;;
     done) reached wired ;;
     esac
