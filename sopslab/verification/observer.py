@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sopslab.environment import solo
 from sopslab.settings import INSTRUCTOR, Settings
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.cluster import Cluster, Flux, Identity, Keys, Object, condition
@@ -109,7 +110,7 @@ class Observer:
         from sopslab.verification.observation.cluster import Connection, Unreachable
 
         try:
-            connection = Connection(self._settings)
+            connection = Connection(self._settings, solo(self._settings))
         except Unreachable as error:
             return Cluster(error.trouble), None
         return connection.look(), connection

@@ -18,16 +18,13 @@ import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config import ConfigException, load_kube_config
 
-from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET, KUSTOMIZATION, NAMESPACE
+from sopslab.environment import Environment
+from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.settings import Settings
 from sopslab.verification.judgement.cluster import Cluster, Flux, Object, Trouble
 from sopslab.verification.results import Undecided
 
 _TIMEOUT = (3, 6)  # seconds to connect, and to wait for an answer
-
-_SOURCES = f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{FLUX_NAMESPACE}/gitrepositories"
-_KUSTOMIZATIONS = f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{FLUX_NAMESPACE}/kustomizations"
-_RECEIVERS = f"/apis/notification.toolkit.fluxcd.io/v1/namespaces/{FLUX_NAMESPACE}/receivers"
 
 
 class Unreachable(Exception):
@@ -39,9 +36,13 @@ class Unreachable(Exception):
 
 
 class Connection:
-    """The API server of the lab's cluster. Raises Unreachable if there is no usable kubeconfig."""
+    """The API server of the lab's cluster, asked about one environment.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises Unreachable if there is no usable kubeconfig.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment) -> None:
+        self._environment = environment
         if not Path(settings.lab_kubeconfig).is_file():
             raise Unreachable(Trouble.NO_KUBECONFIG)
         configuration = Configuration()
@@ -105,32 +106,38 @@ class Connection:
         return Cluster(nodes=self.items("/api/v1/nodes") or [])
 
     def flux(self) -> Flux:
-        """Return the objects of Flux."""
+        """Return Flux's controllers, and its objects beside the environment's."""
+        system = self._environment.system
         return Flux(
             self.items(f"/apis/apps/v1/namespaces/{FLUX_NAMESPACE}/deployments") or [],
-            self.items(_SOURCES),
-            self.items(_KUSTOMIZATIONS),
-            self.items(_RECEIVERS),
+            self.items(_sources(system)),
+            self.items(_kustomizations(system)),
+            self.items(f"/apis/notification.toolkit.fluxcd.io/v1/namespaces/{system}/receivers"),
         )
 
     def key(self) -> Mapping[str, str] | None:
         """Return the entries of sops-age in base64, None without it."""
-        found = self.get(_secret(FLUX_NAMESPACE, KEY_SECRET))
+        return self.entries(KEY_SECRET)
+
+    def entries(self, name: str) -> Mapping[str, str] | None:
+        """Return the entries of a Secret beside Flux's objects in base64, None without it."""
+        found = self.get(_secret(self._environment.system, name))
         return None if found is None else found.get("data") or {}
 
     def secret(self, name: str) -> Mapping[str, Any] | None:
         """Return a Secret of the environment, None if it is not there."""
-        found: Mapping[str, Any] | None = self.get(_secret(NAMESPACE, name))
+        found: Mapping[str, Any] | None = self.get(_secret(self._environment.namespace, name))
         return found
 
     def repository(self, name: str) -> Object | None:
         """Return a GitRepository, None if it is not there."""
-        found: Object | None = self.get(f"{_SOURCES}/{quote(name, safe='')}")
+        found: Object | None = self.get(f"{_sources(self._environment.system)}/{quote(name, safe='')}")
         return found
 
     def kustomization(self) -> Object | None:
         """Return the Kustomization of the environment, None if it is not there."""
-        found: Object | None = self.get(f"{_KUSTOMIZATIONS}/{KUSTOMIZATION}")
+        path = _kustomizations(self._environment.system)
+        found: Object | None = self.get(f"{path}/{self._environment.kustomization}")
         return found
 
     def has_artifact(self, repository: Object | None) -> bool | None:
@@ -153,11 +160,12 @@ class Connection:
         self, name: str, reached: Callable[[Object], bool], seconds: float
     ) -> None:
         """Return once a GitRepository is as wanted, or the time is up."""
-        self._await(_SOURCES, name, reached, seconds)
+        self._await(_sources(self._environment.system), name, reached, seconds)
 
     def await_kustomization(self, reached: Callable[[Object], bool], seconds: float) -> None:
         """Return once the Kustomization is as wanted, or the time is up."""
-        self._await(_KUSTOMIZATIONS, KUSTOMIZATION, reached, seconds)
+        path = _kustomizations(self._environment.system)
+        self._await(path, self._environment.kustomization, reached, seconds)
 
     def _await(
         self, path: str, name: str, reached: Callable[[Object], bool], seconds: float
@@ -200,6 +208,14 @@ class Connection:
             raise Unreachable(Trouble.REFUSED) from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise Unreachable(Trouble.SILENT) from None
+
+
+def _sources(namespace: str) -> str:
+    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/gitrepositories"
+
+
+def _kustomizations(namespace: str) -> str:
+    return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations"
 
 
 def _secret(namespace: str, name: str) -> str:

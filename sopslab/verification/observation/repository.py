@@ -112,7 +112,7 @@ def look_at_file(settings: Settings, work: Path, chapter: Chapter, *, may_open: 
     except OSError as error:
         raise Undecided(f"{chapter.file} cannot be read: {error.strerror}") from None
     file = read_manifest(data, report)
-    return _opened(settings, file, data) if may_open and file.documents == 1 else file
+    return open_manifest(settings, settings.learner.id, file, data) if may_open and file.documents == 1 else file
 
 
 def read_manifest(data: bytes, report: Report) -> SecretFile:
@@ -137,7 +137,11 @@ def read_manifest(data: bytes, report: Report) -> SecretFile:
     )
 
 
-def _opened(settings: Settings, file: SecretFile, data: bytes) -> SecretFile:
+def open_manifest(settings: Settings, key: str, file: SecretFile, data: bytes) -> SecretFile:
+    """Return what a manifest holds, by hash, or why it cannot be opened.
+
+    + key: the identity of the store to open it with
+    """
     answer = ask(
         [
             str(Path(settings.bin_dir) / "sops"), "decrypt",
@@ -145,7 +149,7 @@ def _opened(settings: Settings, file: SecretFile, data: bytes) -> SecretFile:
         ],
         {
             **lab_environment(settings),
-            "SOPS_AGE_KEY_FILE": str(key_file(settings, settings.learner.id)),
+            "SOPS_AGE_KEY_FILE": str(key_file(settings, key)),
         },
         stdin=data,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 import urllib.error
 import urllib.request
@@ -22,33 +23,41 @@ def look_at_server(settings: Settings) -> GitServer:
     hook = data / "etc" / "hooks" / "pre-receive"
     return GitServer(
         settings.git_base_url,
-        _answer(settings),
+        answer(settings, f"{settings.git_base_url}/"),
         _hooks_path(data / "etc" / "gitconfig"),
         _hook(hook),
         _policy(data / "policy"),
     )
 
 
-def _answer(settings: Settings) -> int | None:
+def answer(settings: Settings, url: str, login: tuple[str, str] | None = None) -> int | None:
+    """Return the HTTP status that a Git server answers, None if it does not answer.
+
+    + login: a user and a password; without them, nobody asks
+    """
+    request = urllib.request.Request(url)
+    if login is not None:
+        told = base64.b64encode(":".join(login).encode()).decode()
+        request.add_header("Authorization", f"Basic {told}")
     try:
         trusted = ssl.create_default_context(cafile=settings.git_authority)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
         )
-        with opener.open(f"{settings.git_base_url}/", timeout=_PATIENCE) as response:
+        with opener.open(request, timeout=_PATIENCE) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
-    except (OSError, HTTPException):
+    except (OSError, HTTPException, ValueError):
         return None
 
 
 def _hooks_path(file: Path) -> str | None:
-    answer = ask(
+    found = ask(
         ["git", "config", "--file", str(file), "--get", "core.hooksPath"], git_environment()
     )
-    return answer.text if answer.code == 0 else None
+    return found.text if found.code == 0 else None
 
 
 def _hook(file: Path) -> Part:
