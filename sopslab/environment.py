@@ -21,7 +21,7 @@ class Environment:
 
     `namespace` is where decrypted Secrets arrive, `system` where the source, the Kustomization and
     the key `sops-age` lie. `repository` is a path on the Git server, without `.git`; `key` names
-    the identity in the lab's key store.
+    the identity in the lab's key store, and `login` the Secret with which Flux reads Git.
     """
 
     learner: Learner
@@ -29,12 +29,23 @@ class Environment:
     system: str
     source: str
     repository: str
+    login: str
     kustomization: str = KUSTOMIZATION
 
     @property
     def key(self) -> str:
         """The identity that the cluster decrypts with."""
         return self.learner.id
+
+    @property
+    def is_seat(self) -> bool:
+        """Whether it is a seat of a class: alone, Flux's own namespace holds its objects."""
+        return self.system != FLUX_NAMESPACE
+
+    @property
+    def tenant(self) -> str:
+        """The Kustomization in flux-system that makes the environment."""
+        return f"tenant-{self.learner.id}" if self.is_seat else FLUX_NAMESPACE
 
 
 def bare_repository(settings: Settings, environment: Environment) -> str:
@@ -50,7 +61,15 @@ def bare_repository(settings: Settings, environment: Environment) -> str:
 def solo(settings: Settings) -> Environment:
     """Return the environment `develop` of a lab's one learner."""
     learner = settings.learner
-    return Environment(learner, NAMESPACE, FLUX_NAMESPACE, learner.id, settings.learner_repository)
+    return Environment(
+        learner,
+        NAMESPACE,
+        FLUX_NAMESPACE,
+        learner.id,
+        settings.learner_repository,
+        # The platform is read with it, too.
+        FLUX_NAMESPACE,
+    )
 
 
 def at_seat(learner: Learner) -> Environment:
@@ -61,4 +80,5 @@ def at_seat(learner: Learner) -> Environment:
         seat_system_namespace(learner.id),
         SEAT_SOURCE,
         f"{learner.id}/lab",
+        "git-credentials",
     )

@@ -133,10 +133,15 @@ def foretell_reset(settings: Settings) -> None:
     )
 
 
+def known_environments(settings: Settings) -> dict[str, Environment]:
+    """Return every environment of the lab, by the id of its learner."""
+    known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
+    return {**known, settings.learner.id: solo(settings)}
+
+
 def chosen(settings: Settings) -> list[Environment]:
     """Return the environments that the settings name, or the only one of a lab without a class."""
-    known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
-    known.setdefault(settings.learner.id, solo(settings))
+    known = known_environments(settings)
     if not settings.subjects and len(known) == 1:
         return list(known.values())
     return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]

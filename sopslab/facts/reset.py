@@ -14,7 +14,6 @@ from sopslab.command import lab_script
 from sopslab.environment import Environment, bare_repository
 from sopslab.facts.git import GIT_LOGIN, credentials_file
 from sopslab.facts.parsing import parsing
-from sopslab.layout import FLUX_NAMESPACE
 from sopslab.settings import INSTRUCTOR, Settings
 
 # Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
@@ -323,18 +322,11 @@ def subjects(environments: Sequence[Environment]) -> str:
                 "system": one.system,
                 "source": one.source,
                 "kustomization": one.kustomization,
-                "tenant": tenant(one),
+                "tenant": one.tenant,
             }
             for one in environments
         ]
     )
-
-
-def tenant(environment: Environment) -> str:
-    """Return the Kustomization in flux-system that makes an environment."""
-    if environment.system == FLUX_NAMESPACE:
-        return FLUX_NAMESPACE
-    return f"tenant-{environment.learner.id}"
 
 
 class EnvironmentStates(FactBase[dict[str, EnvironmentState]]):

@@ -27,7 +27,6 @@ from sopslab.facts.reset import (
     delivery_arguments,
     repository_arguments,
     subjects,
-    tenant,
 )
 from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
@@ -493,8 +492,8 @@ def _hopeless(environment: Environment, state: EnvironmentState | None) -> str |
     if state is None:
         return "the cluster does not answer: `sopslab status` tells more"
     # Without a class, what makes the environment is applied by a reset itself.
-    if state.untended and tenant(environment) != FLUX_NAMESPACE:
-        return f"Flux has no Kustomization {tenant(environment)}: `sopslab up` brings it back"
+    if state.untended and environment.is_seat:
+        return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
     return None
 
 
