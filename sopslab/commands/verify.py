@@ -39,6 +39,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         arguments.append("--json")
     if junit is not None:
         arguments += ["--junit", str(junit)]
-    # The kubernetes package must not share a process with pyinfra, which this one has imported.
+    # The kubernetes package must not share a process with pyinfra. Nothing is imported from the
+    # folder that one is in.
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "sopslab.verification", *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "sopslab.verification", *arguments])
