@@ -68,6 +68,11 @@ checkpoint = "start"
 # What `record.py` puts into the platform repository: paths below `docs/`, and the texts there.
 records = {}
 
+# Which faults `break.py` injects; or the seed by which an exam draws them, and how many it draws.
+faults = []
+exam = None
+exam_faults = 1
+
 # Which side is right when the key in the store and the key in the cluster differ: `store` or
 # `cluster`. None stops the run and shows both public keys.
 key_from = None

@@ -27,6 +27,7 @@ class Exit(IntEnum):
     ROSTER = 16
     CANARY = 17
     ACCESS = 18
+    FAULTS = 20
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from sopslab.errors import InputError
+from sopslab.faults.catalog import BY_ID, clash
 from sopslab.naming import check_label, check_seat, git_server_name
 
 # The port of the embedded Git server inside its container.
@@ -48,6 +49,12 @@ def _label(value: str) -> str:
 def _not_ours(value: str) -> str:
     if value in {INSTRUCTOR, FLUX}:
         raise ValueError("the lab itself has a user of this name")
+    return value
+
+
+def _fault(value: str) -> str:
+    if value not in BY_ID:
+        raise ValueError(f"there is no such fault; known are {', '.join(BY_ID)}")
     return value
 
 
@@ -118,6 +125,7 @@ def _text(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[Text, AfterValidator(_label)]
+FaultId = Annotated[Text, AfterValidator(_fault)]
 AbsolutePath = Annotated[Text, AfterValidator(_absolute)]
 Line = Annotated[Text, Field(max_length=200), AfterValidator(_printable)]
 Email = Annotated[Text, AfterValidator(_email)]
@@ -183,6 +191,9 @@ class Settings(_Part):
     subjects: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
     records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
+    faults: tuple[FaultId, ...]
+    exam: Annotated[int, Field(strict=True)] | None
+    exam_faults: Annotated[int, Field(strict=True, ge=1, le=2)]
     key_from: Literal["store", "cluster"] | None
     force: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]
@@ -205,6 +216,8 @@ class Settings(_Part):
                 "a class needs cluster_provider `kind`: only there the lab knows that network"
                 " policies are enforced"
             )
+        if mixed := clash(self.faults):
+            problems.append(f"faults cannot be mixed so: {mixed}")
         ids = [seat.id for seat in self.seats]
         if self.learner.id in ids:
             problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")

@@ -111,8 +111,8 @@ new_secret() {
 """
 )
 
-# Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file that
-# is there now; `bare` is git in the repository, and $new a folder of the script's own.
+# Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file
+# that is there now; `bare` is git in the repository, and $new a folder of the script's own.
 COMMIT_FILES = """
 commit_files() {
     parent=$1 message=$2

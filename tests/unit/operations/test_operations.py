@@ -3,7 +3,8 @@
 A case is a YAML file in a folder named `<module>.<operation>`:
 
     settings: changes to the defaults of a lab; the operation gets them as `settings`
-    arguments: its other arguments
+    arguments: its other arguments; an `environment` is named by its learner, as `environments` are,
+        and `learner` is the one of a lab without a class
     facts: what the command of each fact it reads prints, by the fact's name; for Machine, what
         differs from a large one
     noop: the reason it gives for doing nothing, or
@@ -34,9 +35,10 @@ from sopslab import journal
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import refusal
 from sopslab.incidents.records import Incident, incident_path, parse_incident
+from sopslab.environment import at_seat, solo
 from sopslab.layout import TEMPLATES
 from sopslab.render import RenderedFile
-from sopslab.settings import Settings
+from sopslab.settings import Learner, Settings
 from tests.fake import arguments_of, text_of
 
 FOLDER = Path(__file__).parent
@@ -111,6 +113,15 @@ def output(fact: str, said: Any) -> list[str]:
     ]
 
 
+def environments(named: str | list[str], settings: Settings) -> Any:
+    """Return the environment of a learner, or those of several."""
+    if not isinstance(named, str):
+        return [environments(one, settings) for one in named]
+    if named == settings.learner.id:
+        return solo(settings)
+    return at_seat(Learner(id=named, name=named, email=f"{named}@example.org"))
+
+
 def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[RecordedHost, list[Any]]:
     module, _, function = name.partition(".")
     operation = getattr(importlib.import_module(f"sopslab.operations.{module}"), function)
@@ -119,6 +130,8 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
         arguments[key] = tree(arguments[key])
     if "incident" in arguments:
         arguments["incident"] = incident(arguments["incident"])
+    for key in {"environment", "environments"} & set(arguments):
+        arguments[key] = environments(arguments[key], settings)
     if "settings" in case:
         arguments["settings"] = settings
     facts = case.get("facts") or {}

@@ -1,0 +1,11 @@
+"""An environment broken to practise on: by the faults that are named, or by those an exam draws.
+
+pyinfra inventories/local.py break.py --data 'subjects=["ada"]' --data 'faults=["wrong-key"]'
+"""
+
+from sopslab.session import begin
+from tasks.faults import inject_faults
+
+settings = begin()
+
+inject_faults(settings)

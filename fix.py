@@ -1,0 +1,13 @@
+"""What `break.py` injected, undone: for the learners that are named, or for everybody.
+
+pyinfra inventories/local.py fix.py --data 'subjects=["ada"]'
+"""
+
+from sopslab.session import begin
+from tasks.faults import deliver_again, report_fix, undo_faults
+
+settings = begin()
+
+undo_faults(settings)
+deliver_again(settings)
+report_fix(settings)

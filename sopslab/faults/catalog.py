@@ -1,0 +1,177 @@
+"""The faults that `sopslab break` injects. Their ids are those of the causes that the doctor names.
+
+An id never changes its meaning: exams are drawn by a seed from this list, in this order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import combinations
+
+
+class Scope(Enum):
+    """Whom a fault reaches."""
+
+    LEARNER = "a commit in the learner's repository"
+    SEAT = "objects of the learner's environment"
+    LAB = "objects that all environments share"
+
+
+class Part(Enum):
+    """What a fault changes; two that change the same would undo each other."""
+
+    KEY = "the Secret sops-age"
+    MANIFEST = "the encrypted file"
+    LIST = "kustomization.yaml"
+    SUSPENSION = "spec.suspend of the Kustomization"
+    PATH = "spec.path of the Kustomization"
+    LOGIN = "the credential with which Flux reads Git"
+    ADDRESS = "the address of the GitRepository"
+    CONTROLLER = "the kustomize-controller"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: its id, what it is, and what is learnt from it.
+
+    `scope_alone` is its scope outside a seat, where that is another.
+    """
+
+    id: str
+    title: str
+    teaches: str
+    part: Part
+    scope: Scope
+    scope_alone: Scope | None = None
+
+    def scope_at(self, *, seat: bool) -> Scope:
+        """Return whom it reaches, at a seat of a class or alone on a lab."""
+        return self.scope if seat or self.scope_alone is None else self.scope_alone
+
+
+FAULTS = (
+    Fault(
+        "missing-key",
+        "the Secret sops-age is gone",
+        "Flux decrypts with a Secret beside the Kustomization; without it nothing new arrives, and"
+        " what was decrypted before stays",
+        Part.KEY,
+        Scope.SEAT,
+    ),
+    Fault(
+        "wrong-key",
+        "sops-age holds the identity of somebody else",
+        "compare public keys: that of the cluster with those in the file",
+        Part.KEY,
+        Scope.SEAT,
+    ),
+    Fault(
+        "key-without-agekey",
+        "the entry of sops-age does not end in .agekey",
+        "Flux reads entries by their ending; its message names variables that have nothing to do"
+        " with it",
+        Part.KEY,
+        Scope.SEAT,
+    ),
+    Fault(
+        "corrupt-key",
+        "the identity in sops-age lacks its last letter",
+        "a damaged key is another fault than a wrong one, and a backup is what helps",
+        Part.KEY,
+        Scope.SEAT,
+    ),
+    Fault(
+        "not-wired",
+        "kustomization.yaml lists the file no longer",
+        "Flux applies what is listed, and removes what is not any more, while it is Ready",
+        Part.LIST,
+        Scope.LEARNER,
+    ),
+    Fault(
+        "wrong-recipient",
+        "the file is encrypted to a stranger",
+        "who encrypts decides who can read; the rules of the repository are there to be used",
+        Part.MANIFEST,
+        Scope.LEARNER,
+    ),
+    Fault(
+        "edited-ciphertext",
+        "a letter of an encrypted value was changed",
+        "ciphertext is not edited: it is authenticated, value by value and by a MAC over all",
+        Part.MANIFEST,
+        Scope.LEARNER,
+    ),
+    Fault(
+        "encrypted-regex-typo",
+        "a slip in encrypted_regex left the value in plain text below a sops block",
+        "a sops block proves nothing: Flux applies such a file without a word",
+        Part.MANIFEST,
+        Scope.LEARNER,
+    ),
+    Fault(
+        "suspended-kustomization",
+        "the Kustomization is suspended",
+        "Ready speaks of the last time that Flux looked, not of now",
+        Part.SUSPENSION,
+        Scope.SEAT,
+    ),
+    Fault(
+        "wrong-path",
+        "the Kustomization looks at a folder that is not there",
+        "where Flux looks is written in the cluster, not in the learner's repository",
+        Part.PATH,
+        Scope.SEAT,
+    ),
+    Fault(
+        "git-credential-revoked",
+        "the Git server refuses the credential with which Flux reads",
+        "a source that cannot be read leaves everything as it was, and still Ready",
+        Part.LOGIN,
+        Scope.SEAT,
+        Scope.LAB,
+    ),
+    Fault(
+        "source-controller-without-git",
+        "the source controller does not reach the Git server",
+        "tell a server that is down from one that is asked for at the wrong place",
+        Part.ADDRESS,
+        Scope.LAB,
+    ),
+    Fault(
+        "drifted-lockdown-flag",
+        "a lockdown flag of the kustomize-controller was taken off",
+        "what keeps tenants apart can vanish without anything failing",
+        Part.CONTROLLER,
+        Scope.LAB,
+    ),
+)
+
+BY_ID = {fault.id: fault for fault in FAULTS}
+
+
+def injectable(*, seat: bool, in_class: bool) -> list[Fault]:
+    """Return the faults that reach nobody but the one who is to practise.
+
+    + seat: whether the environment is a seat of a class
+    + in_class: whether the lab has a class
+    """
+    return [fault for fault in FAULTS if not in_class or fault.scope_at(seat=seat) is not Scope.LAB]
+
+
+def clash(ids: Sequence[str]) -> str | None:
+    """Return in words which two of these faults cannot be mixed, None if all can."""
+    for one, other in combinations([BY_ID[name] for name in dict.fromkeys(ids)], 2):
+        if one.part is other.part:
+            return f"{one.id} and {other.id} both change {one.part.value}"
+    return None
+
+
+def draw(seed: int, count: int, among: Sequence[Fault]) -> tuple[str, ...]:
+    """Return `count` faults that can be mixed; the same for the same seed and choice."""
+    mixed = [
+        ids for ids in combinations([fault.id for fault in among], count) if clash(ids) is None
+    ]
+    return random.Random(seed).choice(mixed)

@@ -1,0 +1,31 @@
+"""What is broken in an environment, as it is written down on the lab's machine.
+
+It holds no secret. In base64, whoever sits an exam does not read the answer in passing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A fault in an environment: the commit that brought it, and whether it was brought in full."""
+
+    done: bool
+    commit: str | None = None
+
+
+def parse_record(text: str) -> Mapping[str, Injection]:
+    """Return the faults of a record, by id. Raises ValueError for what is none."""
+    try:
+        found = json.loads(base64.b64decode(text, validate=True))
+        return {
+            fault: Injection(bool(one["done"]), one.get("commit") or None)
+            for fault, one in found.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError("it is no record of faults") from error

@@ -1,0 +1,71 @@
+"""The steps that break an environment to practise on, and that undo it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra.api import deploy
+
+from sopslab.environment import Environment
+from sopslab.faults.catalog import draw, injectable
+from sopslab.operations import faults, reset, seats
+from sopslab.settings import Settings
+from tasks.reset import chosen, known_environments, unknown
+from tasks.roster import enrolled
+
+
+@deploy("Faults")
+def inject_faults(settings: Settings) -> None:
+    """Break the environments that are chosen; an exam draws what is broken."""
+    environments = chosen(settings)
+    reset.begun(name="Begin to break", settings=settings, unknown=unknown(settings, environments))
+    for environment in environments:
+        faults.injected(
+            # The name of an exam's operation tells nothing.
+            name=f"Break the environment of {environment.learner.id}",
+            settings=settings,
+            environment=environment,
+            faults=wanted(settings, environment),
+        )
+
+
+def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
+    """Return the faults that the settings name, or that their exam draws."""
+    if settings.exam is None:
+        return settings.faults
+    among = injectable(seat=environment.is_seat, in_class=bool(enrolled(settings)))
+    return draw(settings.exam, settings.exam_faults, among)
+
+
+@deploy("Faults")
+def undo_faults(settings: Settings) -> None:
+    """Undo what was injected: for those that are chosen, or for everybody."""
+    environments = _subjects(settings)
+    reset.begun(name="Begin to fix", settings=settings, unknown=unknown(settings, environments))
+    faults.undone(name="Undo what was injected", settings=settings, environments=environments)
+
+
+@deploy("Flux")
+def deliver_again(settings: Settings) -> None:
+    """Have Flux apply what the repositories hold, and forget what was injected."""
+    environments = _subjects(settings)
+    faults.delivered(
+        name="Have Flux apply the repositories", settings=settings, environments=environments
+    )
+    faults.forgotten(name="Forget the faults", settings=settings, environments=environments)
+
+
+@deploy("Class")
+def report_fix(settings: Settings) -> None:
+    """Name whose environment is not in order although nothing is injected any more."""
+    seats.reported(
+        name="Report the environments",
+        settings=settings,
+        seats=[environment.learner.id for environment in _subjects(settings)],
+    )
+
+
+def _subjects(settings: Settings) -> list[Environment]:
+    if settings.subjects:
+        return chosen(settings)
+    return list(known_environments(settings).values())

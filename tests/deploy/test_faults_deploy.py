@@ -1,0 +1,103 @@
+"""Breaking and fixing on a host that only answers: whom it is about, what an exam gives away."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sopslab.environment import at_seat, solo
+from sopslab.facts.faults import ExerciseOnMain, Injections
+from sopslab.facts.seats import Enrolled
+from sopslab.faults.catalog import BY_ID, draw, injectable
+from sopslab.layout import PROJECT
+from sopslab.settings import Learner, Settings, load_settings
+from tests.fake import Answers, Run, fact_text
+
+BREAK, FIX = PROJECT / "break.py", PROJECT / "fix.py"
+Data = Callable[..., dict[str, Any]]
+
+
+def seat(name: str) -> dict[str, str]:
+    return {"id": name, "name": name, "email": f"{name}@example.org"}
+
+
+def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
+    """Return what a host says on which everybody has done the exercise."""
+    known = {name: at_seat(Learner(**seat(name))) for name in seats}
+    known[settings.learner.id] = solo(settings)
+    found = {
+        fact_text(Enrolled, settings=settings): json.dumps([seat(name) for name in seats])
+        if seats
+        else ""
+    }
+    for one in known.values():
+        text = fact_text(
+            ExerciseOnMain, settings=settings, environment=one, secret="backend-secrets"
+        )
+        found[text] = "looked\nencrypted\nlisted"
+    if broken:
+        record = json.dumps({"suspended-kustomization": {"commit": "", "done": True}}).encode()
+        everybody = list(known.values())
+        for environments in (everybody, [known[broken]]):
+            text = fact_text(Injections, settings=settings, environments=environments)
+            found[text] = f"{broken} {base64.b64encode(record).decode()}"
+    return Answers(found, failures={"there is no environment of joe": "refused"})
+
+
+def run(
+    deploy: Any, lab_data: Data, *seats: str, broken: str = "", **data: Any
+) -> tuple[Run, Settings]:
+    given = lab_data(**data)
+    settings = load_settings(given)
+    return Run(deploy, given, answers(settings, *seats, broken=broken)), settings
+
+
+def test_one_environment_is_broken_and_nobody_else_is_named(lab_data: Data) -> None:
+    done, _ = run(BREAK, lab_data, "ada", "bob", subjects=["ada"], faults=["wrong-key"])
+    assert not done.failed
+    assert done.changed == ["Faults | Break the environment of ada"]
+    changing = [command for command in done.commands if "inflict" in command]
+    assert changing and not any("bob" in command for command in changing)
+
+
+def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
+    done, _ = run(BREAK, lab_data, faults=["wrong-path"])
+    assert done.changed == ["Faults | Break the environment of learner"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_exam_tells_nowhere_what_it_drew(lab_data: Data, count: int) -> None:
+    for seed in range(5):
+        done, _ = run(BREAK, lab_data, "ada", subjects=["ada"], exam=seed, exam_faults=count)
+        drawn = draw(seed, count, injectable(seat=True, in_class=True))
+        assert not done.failed and done.changed
+        assert not any(fault in json.dumps(done.events) for fault in drawn)
+        # The scripts know all faults alike; nothing else of the commands names one.
+        for command in done.commands:
+            arguments = command.rpartition("sops-lab ")[2]
+            assert not any(fault in arguments for fault in BY_ID)
+
+
+def test_who_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
+    done, _ = run(BREAK, lab_data, "ada", subjects=["joe"], faults=["wrong-key"])
+    assert done.failed
+    assert done.changed + done.unchanged == ["Faults | Begin to break"]
+
+
+def test_fixing_is_about_everybody_who_is_broken(lab_data: Data) -> None:
+    done, _ = run(FIX, lab_data, "ada", "bob", broken="ada")
+    assert not done.failed
+    assert "Faults | Undo what was injected" in done.changed
+    assert "Flux | Forget the faults" in done.changed
+    assert done.notes("Faults | Undo what was injected") == ["ada: suspended-kustomization"]
+    mending = [command for command in done.commands if "hands_on" in command]
+    assert mending and not any("lab-bob-sys" in command for command in mending)
+
+
+def test_where_nothing_is_injected_fixing_changes_nothing(lab_data: Data) -> None:
+    done, _ = run(FIX, lab_data, "ada", "bob")
+    assert not done.failed and done.changed == []
