@@ -89,11 +89,11 @@ def judge_flux(flux: Flux, chapter: Chapter) -> Verdict:
         return failed("Flux is incomplete: the cluster does not know all of its kinds.", UP)
     # A controller that does not start because of a flag is named by the flag.
     for name, flags in LOCKDOWN.items():
-        missing = _missing(deployments[name], flags)
+        missing = missing_flag(deployments[name], flags)
         if missing:
             return failed(f"{name} runs without the lockdown flag {missing}.", UP)
     for name in LOCKDOWN:
-        if not _is_available(deployments[name]):
+        if not is_available(deployments[name]):
             return failed(
                 f"{name} is not available.",
                 f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20",
@@ -125,7 +125,7 @@ def judge_suspended(found: Object, kind: str) -> Verdict | None:
     )
 
 
-def _missing(deployment: Object, flags: Sequence[str]) -> str:
+def missing_flag(deployment: Object, flags: Sequence[str]) -> str:
     """Return the first of `flags` that is not in force; the last setting of a flag counts."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     given: dict[str, str] = {}
@@ -139,7 +139,8 @@ def _missing(deployment: Object, flags: Sequence[str]) -> str:
     return ""
 
 
-def _is_available(deployment: Object) -> bool:
+def is_available(deployment: Object) -> bool:
+    """Return whether a Deployment has a ready pod of its present form."""
     status = deployment.get("status", {})
     current = status.get("observedGeneration") == deployment["metadata"]["generation"]
     # A rollout that hangs leaves the old pod, and with it `Available`.
@@ -230,7 +231,7 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
     in_cluster = frozenset[str]().union(*entries)
     if own not in in_cluster:
         return failed(
-            f"the cluster's key is {_listed(in_cluster)}, but files are encrypted to {short(own)}:"
+            f"the cluster's key is {listed(in_cluster)}, but files are encrypted to {short(own)}:"
             " Flux cannot decrypt them.",
             chapter.setup,
         )
@@ -240,7 +241,7 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
     if keys.rule.recipients is None:
         return failed(f"no creation rule of {CONFIG} matches {chapter.file}.", restore)
     if own not in keys.rule.recipients:
-        named = _listed(keys.rule.recipients)
+        named = listed(keys.rule.recipients)
         return failed(f"{CONFIG} encrypts to {named}, but the key is {short(own)}.", restore)
     instructor = keys.instructor.recipient
     if instructor is None:
@@ -253,7 +254,7 @@ def judge_key(keys: Keys, chapter: Chapter) -> Verdict:
         )
     strangers = keys.rule.recipients - {own, instructor}
     if strangers:
-        return failed(f"{CONFIG} also encrypts to {_listed(strangers)}, who is unknown.", restore)
+        return failed(f"{CONFIG} also encrypts to {listed(strangers)}, who is unknown.", restore)
     return passed(f"the key file, {KEY_SECRET} in the cluster and {CONFIG} agree on {short(own)}.")
 
 
@@ -274,5 +275,6 @@ def _entry_problem(key: ClusterKey, chapter: Chapter) -> str:
     return ""
 
 
-def _listed(recipients: frozenset[str]) -> str:
+def listed(recipients: frozenset[str]) -> str:
+    """Return public keys in words."""
     return ", ".join(short(name) for name in sorted(recipients)) or "nobody"

@@ -131,7 +131,9 @@ class Connection:
 
     def repository(self, name: str) -> Object | None:
         """Return a GitRepository, None if it is not there."""
-        found: Object | None = self.get(f"{_sources(self._environment.system)}/{quote(name, safe='')}")
+        found: Object | None = self.get(
+            f"{_sources(self._environment.system)}/{quote(name, safe='')}"
+        )
         return found
 
     def kustomization(self) -> Object | None:

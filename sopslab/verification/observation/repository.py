@@ -112,7 +112,11 @@ def look_at_file(settings: Settings, work: Path, chapter: Chapter, *, may_open: 
     except OSError as error:
         raise Undecided(f"{chapter.file} cannot be read: {error.strerror}") from None
     file = read_manifest(data, report)
-    return open_manifest(settings, settings.learner.id, file, data) if may_open and file.documents == 1 else file
+    return (
+        open_manifest(settings, settings.learner.id, file, data)
+        if may_open and file.documents == 1
+        else file
+    )
 
 
 def read_manifest(data: bytes, report: Report) -> SecretFile:

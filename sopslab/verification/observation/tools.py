@@ -39,10 +39,10 @@ def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
         return Tool(
             name,
             catalog.version(entry, source),
-            _version([str(own), *arguments], lab_environment(settings)),
+            version_of([str(own), *arguments], lab_environment(settings)),
             in_path is not None,
             first,
-            _version([first, *arguments], dict(os.environ)) if first is not None else None,
+            version_of([first, *arguments], dict(os.environ)) if first is not None else None,
         )
 
     return list(executor.map(look, _PROGRAMS))
@@ -65,7 +65,8 @@ def _is_same(one: Path, other: Path) -> bool:
         return False
 
 
-def _version(argv: list[str], environment: dict[str, str]) -> str | None:
+def version_of(argv: list[str], environment: dict[str, str]) -> str | None:
+    """Return the version that a program names, None if it names none."""
     try:
         answer = ask(argv, environment, patience=10)
     except Undecided:

@@ -1,0 +1,28 @@
+"""Versions of Flux that work together: the command and the controllers, at most one minor apart.
+
+Flux supports an upgrade from one minor version to the next (flux2, docs: upgrade); the manifests of
+a version know the kinds of their own.
+"""
+
+from __future__ import annotations
+
+import re
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.\d+")
+
+
+def skew(command: str, controllers: str) -> str:
+    """Return in words how two versions do not fit, empty if they do or if either is not known."""
+    one, other = _parse(command), _parse(controllers)
+    if one is None or other is None:
+        return ""
+    behind = "the command is" if one < other else "the controllers are"
+    if one[0] != other[0]:
+        return f"{behind} a major version behind"
+    distance = abs(one[1] - other[1])
+    return f"{behind} {distance} minor versions behind" if distance > 1 else ""
+
+
+def _parse(version: str) -> tuple[int, int] | None:
+    found = _VERSION.match(version)
+    return (int(found[1]), int(found[2])) if found else None

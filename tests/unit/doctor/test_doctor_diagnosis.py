@@ -1,0 +1,429 @@
+"""What the doctor makes of what it sees: each fault, every mix of two, and what is no fault."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import pytest
+from doctor_material import (
+    FAULTS,
+    LATER,
+    OWN,
+    STRANGER,
+    UNLISTED,
+    Change,
+    both,
+    edited,
+    healthy,
+    key,
+    main,
+    manifest,
+    not_applied,
+    not_read,
+    objects,
+    on_main,
+    spec,
+)
+
+from sopslab.doctor import report
+from sopslab.doctor.diagnose import diagnose
+from sopslab.doctor.results import Cause, Diagnosis
+from sopslab.doctor.seen import LiveSecret, Login, Objects, Repository, Seen
+from sopslab.environment import at_seat
+from sopslab.faults.catalog import BY_ID, clash
+from sopslab.settings import Learner
+from sopslab.verification.judgement.cluster import (
+    Cluster,
+    Entry,
+    Identity,
+    Rule,
+    Trouble,
+    condition,
+)
+from sopslab.verification.judgement.repository import Opened
+from sopslab.verification.results import Undecided
+
+MIXES = [pair for pair in permutations(FAULTS, 2) if clash(pair) is None]
+
+
+def ids(diagnosis: Diagnosis) -> list[str]:
+    return [one.id for one in diagnosis.causes]
+
+
+def messages(seen: Seen) -> Iterator[str]:
+    """Yield what Flux says anywhere."""
+    assert isinstance(seen.objects, Objects)
+    flux = seen.objects.flux
+    for one in (*(flux.repositories or ()), *(flux.kustomizations or ())):
+        yield str(condition(one, "Ready").get("message", ""))
+
+
+def told(one: Cause) -> str:
+    return " ".join([one.sentence, *(f"{each.what} {each.seen}" for each in one.evidence)])
+
+
+def test_of_an_environment_that_is_well_nothing_is_said() -> None:
+    diagnosis = diagnose(healthy())
+    assert (diagnosis, diagnosis.exit_code) == (Diagnosis(), 0)
+
+
+def test_every_fault_that_can_be_injected_is_known_here() -> None:
+    assert list(FAULTS) == list(BY_ID)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_and_nothing_else(fault: str) -> None:
+    seen = FAULTS[fault](healthy())
+    diagnosis = diagnose(seen)
+    assert (ids(diagnosis), diagnosis.undecided) == ([fault], ())
+    assert diagnosis.exit_code == 1
+    (one,) = diagnosis.causes
+    assert one.evidence and one.next_step
+    assert one.sentence.endswith(".") and ". " not in one.sentence
+    for message in messages(seen):
+        for part in re.split(r"[:|]", message):
+            assert len(part) < 12 or part.strip() not in told(one), "Flux's words are not repeated"
+
+
+@pytest.mark.parametrize("pair", MIXES, ids="+".join)
+def test_of_a_mix_of_two_both_are_named_and_nothing_else(pair: tuple[str, str]) -> None:
+    # Flux's status shows what the second says of it: the first is hidden there.
+    diagnosis = diagnose(both(*(FAULTS[fault] for fault in pair))(healthy()))
+    assert (sorted(ids(diagnosis)), diagnosis.undecided) == (sorted(pair), ())
+
+
+NOT_BEGUN = main(
+    kustomization=UNLISTED,
+    files=frozenset({"lab-canary.yaml", "kustomization.yaml"}),
+    manifests={"lab-canary.yaml": manifest("lab-canary")},
+    once_listed=frozenset({"lab-canary.yaml"}),
+)
+HALF_DONE = main(kustomization=UNLISTED, once_listed=frozenset({"lab-canary.yaml"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(NOT_BEGUN, id="not begun"),
+        pytest.param(HALF_DONE, id="encrypted and not listed yet"),
+        pytest.param(main(main=LATER), id="pushed, and Flux has not read it yet"),
+        pytest.param(
+            edited(
+                "kustomizations",
+                "secrets-develop",
+                lambda one: one["status"].update(
+                    conditions=[{"type": "Ready", "status": "Unknown", "message": "at it"}]
+                ),
+            ),
+            id="Flux is at work",
+        ),
+        pytest.param(key(age__agekey=frozenset({STRANGER, OWN})), id="two keys, in a rotation"),
+        pytest.param(
+            key(age__agekey=frozenset({OWN}), notes=Entry.INVALID), id="an entry nobody reads"
+        ),
+        pytest.param(objects(stored=None), id="an artifact that nobody could ask for"),
+        pytest.param(lambda seen: replace(seen, command=""), id="a command of unknown version"),
+        pytest.param(lambda seen: replace(seen, command="2.8.1"), id="one minor version apart"),
+    ],
+)
+@pytest.mark.parametrize("start", [lambda seen: seen, HALF_DONE], ids=["done", "half done"])
+def test_what_is_no_fault_is_passed_over(start: Change, change: Change) -> None:
+    assert diagnose(change(start(healthy()))) == Diagnosis()
+
+
+def _gone(kind: str, name: str) -> Change:
+    def change(seen: Seen) -> Seen:
+        assert isinstance(seen.objects, Objects)
+        found = [one for one in getattr(seen.objects.flux, kind) if one["metadata"]["name"] != name]
+        return objects(flux=replace(seen.objects.flux, **{kind: found}))(seen)
+
+    return change
+
+
+def _platform(edit: Any) -> Change:
+    def change(seen: Seen) -> Seen:
+        assert isinstance(seen.objects, Objects)
+        found = list(healthy().objects.platform)  # type: ignore[union-attr]
+        edit(found[0])
+        return objects(platform=found)(seen)
+
+    return change
+
+
+OTHERS: dict[str, tuple[Change, str]] = {
+    # a change, and the one cause
+    "node": (
+        lambda seen: replace(seen, cluster=Cluster(nodes=[])),
+        "cluster-down",
+    ),
+    "a controller gone": (_gone("deployments", "source-controller"), "controller-missing"),
+    "a controller that does not start": (
+        edited("deployments", "kustomize-controller", lambda one: one.update(status={})),
+        "controller-down",
+    ),
+    "versions": (lambda seen: replace(seen, command="2.7.0"), "version-skew"),
+    "a namespace gone": (objects(namespaces={"flux-system": "Active"}), "namespace-missing"),
+    "a namespace going": (
+        objects(namespaces={"flux-system": "Active", "develop": "Terminating"}),
+        "namespace-terminating",
+    ),
+    "the platform suspended": (
+        _platform(lambda one: one["spec"].update(suspend=True)), "suspended-platform",
+    ),
+    "no platform": (objects(platform=[]), "platform-missing"),
+    "the Git server": (
+        both(
+            lambda seen: replace(seen, server=None),
+            objects(login=Login(None, ours=True, account="x")),
+            not_read("unable to list remote: no such host"),
+        ),
+        "git-server-down",
+    ),
+    "no repository": (
+        both(lambda seen: replace(seen, repository=Repository(there=False)),
+             not_read("repository not found")),
+        "repository-missing",
+    ),
+    "an empty repository": (
+        both(lambda seen: replace(seen, repository=Repository(empty=True)),
+             not_read("remote repository is empty")),
+        "empty-repository",
+    ),
+    "no main": (
+        both(lambda seen: replace(seen, repository=Repository()),
+             not_read('couldn\'t find remote ref "refs/heads/main"')),
+        "branch-deleted",
+    ),
+    "no credential": (objects(login=None), "git-credential-missing"),
+    "the way to the Git server": (
+        not_read("unable to list remote: dial tcp: i/o timeout"), "source-controller-without-git",
+    ),
+    "no source": (_gone("repositories", "learner"), "source-missing"),
+    "a source suspended": (spec("repositories", "learner", suspend=True), "suspended-source"),
+    "another branch": (spec("repositories", "learner", ref={"branch": "old"}), "wrong-branch"),
+    "another credential": (
+        spec("repositories", "learner", secretRef={"name": "x"}), "wrong-login",
+    ),
+    "an artifact lost": (objects(stored=False), "artifact-lost"),
+    "the key file": (
+        lambda seen: replace(seen, identity=Identity(problem="it is gone", fix="sopslab up")),
+        "store-key-unusable",
+    ),
+    "no Kustomization": (_gone("kustomizations", "secrets-develop"), "kustomization-missing"),
+    "no decryption": (
+        spec("kustomizations", "secrets-develop", decryption=None), "decryption-off",
+    ),
+    "another key Secret": (
+        spec("kustomizations", "secrets-develop",
+             decryption={"provider": "sops", "secretRef": {"name": "x"}}),
+        "wrong-key-reference",
+    ),
+    "another source": (
+        spec("kustomizations", "secrets-develop", sourceRef={"name": "x"}), "wrong-source",
+    ),
+    "no rules": (main(rule=Rule(there=False), regex=None), "rule-missing"),
+    "no rule that matches": (main(rule=Rule(there=True), regex=None), "rule-missing"),
+    "rules that cannot be read": (main(unruled="it is no YAML", regex=None), "rule-unreadable"),
+    "a rule for a stranger": (
+        main(rule=Rule(there=True, recipients=frozenset({STRANGER}))), "wrong-rule",
+    ),
+    "a slip in the rule alone": (main(regex="^(dta|stringData)$"), "encrypted-regex-typo"),
+    "no encryption at all": (
+        on_main("x", replace(manifest("x"), recipients=None, plain=("data.A",))),
+        "plaintext-secret",
+    ),
+    "a value added in plain text": (
+        both(on_main("x", replace(manifest("x"), plain=("data.A",))),
+             not_applied("Input string <redacted> does not match sops' data format")),
+        "plaintext-value",
+    ),
+    "metadata edited": (
+        on_main("backend-secrets", manifest("backend-secrets", opened=Opened.MAC)),
+        "edited-ciphertext",
+    ),
+    "another namespace": (
+        both(on_main("backend-secrets", manifest("backend-secrets", namespace="default")),
+             not_applied("secrets is forbidden", "ReconciliationFailed")),
+        "wrong-namespace",
+    ),
+    "no folder": (
+        both(main(files=frozenset(), kustomization=None, manifests={}),
+             not_applied("kustomization path not found")),
+        "folder-missing",
+    ),
+    "no list": (main(kustomization=None), "list-missing"),
+    "a list that is none": (
+        both(main(kustomization="resources: {"), not_applied("MalformedYAML")), "list-invalid",
+    ),
+    "a file that is not there": (
+        both(main(kustomization="resources: [lab-canary.yaml, backend-secrets.yaml, x.yaml]"),
+             not_applied("accumulating resources: no such file or directory")),
+        "listed-file-missing",
+    ),
+    "a Secret deleted": (
+        objects(live={"lab-canary": LiveSecret({"A": "lab-canary"})}), "deleted-secret",
+    ),
+    "a Secret changed": (
+        objects(live={"lab-canary": LiveSecret({"A": "lab-canary"}),
+                      "backend-secrets": LiveSecret({"A": "other"})}),
+        "drifted-secret",
+    ),
+    "a quota": (
+        not_applied('configmaps "x" is forbidden: exceeded quota: seat', "ReconciliationFailed"),
+        "over-quota",
+    ),
+    "a webhook": (
+        not_applied('admission webhook "w" denied the request: x', "ReconciliationFailed"),
+        "refused-by-admission",
+    ),
+    "an admission policy": (
+        not_applied("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: x"),
+        "refused-by-admission",
+    ),
+    "something that is not Flux's to apply": (not_applied("roles is forbidden"), "forbidden"),
+    "something that never gets ready": (not_applied("timeout waiting for: x"), "not-ready"),
+    "a failure that is over": (not_applied('secrets "sops-age" not found'), "flux-behind"),
+    "a failed reading that is over": (
+        not_read("authentication required"), "flux-behind",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_causes_are_named_too(name: str) -> None:
+    change, expected = OTHERS[name]
+    diagnosis = diagnose(change(healthy()))
+    assert (ids(diagnosis), diagnosis.undecided) == ([expected], ())
+
+
+TOLD_BY_FLUX = {"over-quota", "refused-by-admission", "forbidden", "not-ready"}
+# The same object twice, what Flux does not report of what is suspended, and what is over by then.
+NOT_TOGETHER = {
+    "suspended-kustomization": {"kustomization-missing", "flux-behind", *TOLD_BY_FLUX},
+    "git-credential-revoked": {
+        *("source-missing", "git-server-down", "git-credential-missing", "flux-behind"),
+        "source-controller-without-git",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        (fault, name)
+        for fault, never in NOT_TOGETHER.items()
+        for name, (_, expected) in OTHERS.items()
+        if expected not in never
+    ],
+)
+def test_no_cause_hides_another(fault: str, name: str) -> None:
+    change, expected = OTHERS[name]
+    assert {fault, expected} <= set(ids(diagnose(both(change, FAULTS[fault])(healthy()))))
+
+
+def test_a_cluster_that_does_not_answer_is_one_cause_and_git_is_looked_at() -> None:
+    seen = replace(
+        FAULTS["wrong-recipient"](healthy()),
+        cluster=Cluster(Trouble.REFUSED),
+        objects=Undecided("the cluster cannot be asked"),
+    )
+    diagnosis = diagnose(seen)
+    assert (ids(diagnosis), diagnosis.undecided) == (["cluster-down", "wrong-recipient"], ())
+    assert diagnosis.causes[0].next_step == "sopslab up"
+
+
+def test_what_could_not_be_looked_at_is_told_and_is_no_health() -> None:
+    seen = replace(healthy(), repository=Undecided("the repository cannot be read: x"))
+    diagnosis = diagnose(seen)
+    assert (ids(diagnosis), diagnosis.exit_code) == ([], 2)
+    assert diagnosis.undecided == ("the repository cannot be read: x.",)
+    with_cause = diagnose(FAULTS["wrong-key"](seen))
+    assert (ids(with_cause), with_cause.exit_code) == (["wrong-key"], 1)
+    assert with_cause.undecided == diagnosis.undecided
+
+
+@pytest.mark.parametrize("failing_part", [not_applied, not_read])
+def test_a_message_that_nobody_knows_is_no_cause_and_no_health(failing_part: Any) -> None:
+    diagnosis = diagnose(failing_part("never seen before")(healthy()))
+    assert (ids(diagnosis), diagnosis.exit_code) == ([], 2)
+    assert "never seen before" not in diagnosis.undecided[0]
+
+
+def test_a_key_that_the_files_are_for_is_not_called_the_wrong_one() -> None:
+    seen = replace(healthy(), identity=Identity("age1new"))
+    found = ids(diagnose(seen))
+    assert "store-key-differs" in found and "wrong-key" not in found
+
+
+def test_the_platform_that_fails_for_the_same_credential_is_not_a_second_cause() -> None:
+    def edit(one: Any) -> None:
+        one["status"]["conditions"] = [{"type": "Ready", "status": "False", "reason": "X"}]
+
+    seen = _platform(edit)(healthy())
+    assert ids(diagnose(seen)) == ["platform-not-ready"]
+    assert ids(diagnose(FAULTS["git-credential-revoked"](seen))) == ["git-credential-revoked"]
+
+
+def test_a_platform_that_has_not_tried_its_new_credential_yet_is_no_cause() -> None:
+    def failed(message: str) -> Change:
+        def edit(one: Any) -> None:
+            ready = {"type": "Ready", "status": "False", "message": message}
+            one["kind"], one["status"]["conditions"] = "GitRepository", [ready]
+
+        return _platform(edit)
+
+    def found(message: str) -> list[str]:
+        return [
+            one for one in ids(diagnose(failed(message)(healthy()))) if one != "platform-missing"
+        ]
+
+    assert found("unable to list remote: authentication required") == []
+    assert found("unable to list remote: x") == ["platform-not-ready"]
+
+
+def test_what_comes_first_on_the_way_is_told_first() -> None:
+    order = ["drifted-lockdown-flag", "git-credential-revoked", "wrong-key", "wrong-path"]
+    found = ids(diagnose(both(*(FAULTS[fault] for fault in reversed(order)))(healthy())))
+    assert found == order
+
+
+def test_at_a_seat_the_commands_are_the_instructors() -> None:
+    learner = Learner(id="ada", name="Ada", email="ada@example.org")
+    seen = replace(FAULTS["corrupt-key"](healthy()), environment=at_seat(learner))
+    found = {one.id: one for one in diagnose(seen).causes}
+    assert found["corrupt-key"].next_step == "sopslab up --key-from store"
+
+
+def test_an_object_that_flux_was_told_to_leave_alone_is_released_first() -> None:
+    def edit(one: Any) -> None:
+        one["metadata"]["annotations"] = {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
+
+    change = both(FAULTS["wrong-path"], edited("kustomizations", "secrets-develop", edit))
+    (one,) = diagnose(change(healthy())).causes
+    assert "an annotation tells Flux to leave it so" in one.evidence[0].seen
+    assert one.next_step.startswith("kubectl -n flux-system annotate kustomization secrets-develop")
+
+
+def test_a_secret_that_flux_was_told_to_leave_alone_is_released_first() -> None:
+    changed = LiveSecret({"A": "other"}, left_alone=True)
+    seen = objects(live={"lab-canary": LiveSecret({"A": "lab-canary"}), "backend-secrets": changed})
+    (one,) = diagnose(seen(healthy())).causes
+    assert "told to leave it so" in one.sentence
+    assert one.next_step.startswith("kubectl -n develop annotate secret backend-secrets")
+
+
+def test_the_text_and_the_json_say_the_same() -> None:
+    diagnosis = diagnose(both(FAULTS["wrong-key"], FAULTS["not-wired"])(healthy()))
+    text = "\n".join(part.plain for part in report.as_text(diagnosis))
+    for one in diagnosis.causes:
+        assert f"✗ {one.id}: {one.sentence}" in text
+        assert f"→ {one.next_step}" in text
+        for evidence in one.evidence:
+            assert f"{evidence.what}: {evidence.seen}" in text
+            assert evidence.seen in report.as_json(diagnosis, "learner")
+    (well,) = report.as_text(Diagnosis())
+    assert well.plain.startswith("Nothing is wrong.")

@@ -1,0 +1,237 @@
+"""Looking for real at a repository: with Git and sops, and with what learners make of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sopslab.doctor.observation.repository import look_at_repository
+from sopslab.doctor.seen import Repository
+from sopslab.environment import Environment, bare_repository, solo
+from sopslab.settings import Settings
+from sopslab.verification.chapter import Chapter
+from sopslab.verification.judgement.repository import Opened
+from tests.conftest import find_tool
+
+FOLDER = "flux/secrets/develop"
+LISTED = "resources:\n  - ./lab-canary.yaml\n  - backend-secrets.yaml\n"
+UNLISTED = "resources:\n  - lab-canary.yaml\n  # - backend-secrets.yaml\n"
+RULES = """creation_rules:
+  - path_regex: ^flux/secrets/develop/.*
+    encrypted_regex: {regex}
+    age: {recipient}
+"""
+SECRET = """apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: develop}}
+stringData: {{A: {name}, B: other}}
+"""
+
+
+@dataclass
+class Lab:
+    """A learner's repository, and a clone of it."""
+
+    settings: Settings
+    clone: Path
+    environment: Environment
+    recipient: str
+    executor: ThreadPoolExecutor
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the clone and return what it prints."""
+        who = {
+            f"GIT_{role}_{part}": "ada@example.org"
+            for role in ("AUTHOR", "COMMITTER")
+            for part in ("NAME", "EMAIL")
+        }
+        return subprocess.run(
+            ["git", *arguments], cwd=self.clone, check=True, capture_output=True, text=True,
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **who},
+        ).stdout.strip()  # fmt: skip
+
+    def bare(self, *arguments: str) -> None:
+        """Run git in the repository on the Git server."""
+        folder = bare_repository(self.settings, self.environment)
+        subprocess.run(["git", "--git-dir", folder, *arguments], check=True)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the clone."""
+        (self.clone / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.clone / path).write_text(text)
+
+    def rules(self, recipient: str = "", regex: str = "^(data|stringData)$") -> None:
+        """Write the rules."""
+        text = RULES.format(recipient=recipient or self.recipient, regex=regex)
+        self.write(".sops.yaml", text)
+
+    def encrypt(self, name: str) -> None:
+        """Encrypt a Secret by the rules."""
+        path = f"{FOLDER}/{name}.yaml"
+        encrypted = subprocess.run(
+            [find_tool("sops"), "encrypt", "--filename-override", path, "--input-type", "yaml",
+             "--output-type", "yaml", "/dev/stdin"],
+            input=SECRET.format(name=name), cwd=self.clone, check=True, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        self.write(path, encrypted.stdout)
+
+    def push(self) -> str:
+        """Commit all, push it to main and return the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", "x")
+        self.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return self.git("rev-parse", "HEAD")
+
+    def look(self, *, may_open: bool = True) -> Repository:
+        """Return what is seen."""
+        chapter = Chapter("backend-secrets", "learner")
+        return look_at_repository(
+            self.settings, self.environment, chapter, self.executor, may_open=may_open
+        )
+
+
+@pytest.fixture
+def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Iterator[Lab]:
+    """Return a repository in which the exercise is done, and nothing wrong."""
+    tools("sops", "age-keygen")
+    settings = lab()
+    environment = solo(settings)
+    bare = Path(bare_repository(settings, environment))
+    bare.mkdir(parents=True)
+    keys = Path(settings.keys_dir)
+    keys.mkdir(parents=True)
+    age_keygen = find_tool("age-keygen")
+    key = keys / "learner.agekey"
+    subprocess.run([age_keygen, "-o", str(key)], check=True, capture_output=True)
+    recipient = subprocess.run(
+        [age_keygen, "-y", str(key)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    clone = tmp_path / "clone"
+    with ThreadPoolExecutor(4) as executor:
+        repository = Lab(settings, clone, environment, recipient, executor)
+        for folder, more in ((bare, ["--bare"]), (clone, [])):
+            subprocess.run(
+                ["git", "-c", "init.defaultBranch=main", "init", "-q", *more, str(folder)],
+                check=True,
+            )
+        repository.git("remote", "add", "origin", str(bare))
+        repository.rules()
+        for name in ("lab-canary", "backend-secrets"):
+            repository.encrypt(name)
+        repository.write(f"{FOLDER}/kustomization.yaml", LISTED)
+        repository.push()
+        yield repository
+
+
+def test_what_is_well_is_seen_so(made: Lab) -> None:
+    found = made.look()
+    assert found.main == made.git("rev-parse", "HEAD") and not found.empty
+    assert found.files == {"lab-canary.yaml", "backend-secrets.yaml", "kustomization.yaml"}
+    assert set(found.manifests) == {"lab-canary.yaml", "backend-secrets.yaml"}
+    assert found.once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
+    assert (found.rule.recipients, found.regex) == ({made.recipient}, "^(data|stringData)$")
+    for one in found.manifests.values():
+        assert (one.recipients, one.plain) == ({made.recipient}, ())
+        assert (one.regex, one.file.opened) == ("^(data|stringData)$", Opened.YES)
+        assert set(one.file.digests) == {"A", "B"} and one.file.namespace == "develop"
+
+
+def test_without_the_key_nothing_is_opened(made: Lab) -> None:
+    opened = {one.file.opened for one in made.look(may_open=False).manifests.values()}
+    assert opened == {Opened.NOT_TRIED}
+
+
+def test_a_stranger_s_file_is_seen_by_its_recipients(made: Lab) -> None:
+    stranger = subprocess.run(
+        [find_tool("age-keygen"), "-y"], check=True, capture_output=True, text=True,
+        input=subprocess.run([find_tool("age-keygen")], capture_output=True, text=True).stdout,
+    ).stdout.strip()  # fmt: skip
+    made.rules(stranger)
+    made.encrypt("backend-secrets")
+    made.push()
+    one = made.look().manifests["backend-secrets.yaml"]
+    assert (one.recipients, one.file.opened) == ({stranger}, Opened.KEY)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "opened"),
+    [("data:", "data:A", Opened.NO), ("name: backend-secrets", "name: other", Opened.MAC)],
+)
+def test_what_was_edited_does_not_open(made: Lab, old: str, new: str, opened: Opened) -> None:
+    path = f"{FOLDER}/backend-secrets.yaml"
+    text = (made.clone / path).read_text()
+    if opened is Opened.NO:
+        at = text.index("ENC[AES256_GCM,data:") + len("ENC[AES256_GCM,data:")
+        text = text[:at] + ("B" if text[at] == "A" else "A") + text[at + 1 :]
+    else:
+        assert old in text
+        text = text.replace(old, new)
+    made.write(path, text)
+    made.push()
+    assert made.look().manifests["backend-secrets.yaml"].file.opened is opened
+
+
+def test_a_slip_in_the_regex_leaves_values_that_are_seen_by_their_keys(made: Lab) -> None:
+    made.rules(regex="^(data|stringDta)$")
+    made.encrypt("backend-secrets")
+    made.push()
+    found = made.look()
+    one = found.manifests["backend-secrets.yaml"]
+    assert found.regex == one.regex == "^(data|stringDta)$"
+    assert one.plain == ("stringData.A", "stringData.B")
+    assert one.recipients == {made.recipient}
+
+
+def test_a_secret_without_encryption_has_no_recipients(made: Lab) -> None:
+    made.write(f"{FOLDER}/x.yaml", SECRET.format(name="x"))
+    made.push()
+    one = made.look().manifests["x.yaml"]
+    assert (one.recipients, one.plain) == (None, ("stringData.A", "stringData.B"))
+
+
+def test_what_was_listed_once_is_remembered_and_what_is_commented_was_not(made: Lab) -> None:
+    made.write(f"{FOLDER}/kustomization.yaml", UNLISTED.replace("backend", "never"))
+    made.push()
+    found = made.look()
+    assert found.once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
+    assert found.kustomization is not None and "never" in found.kustomization
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "- 1\n- 2\n", "kind: ConfigMap\n", "a: 1\n---\nb: 2\n", "\x00"]
+)
+def test_what_is_no_secret_is_not_taken_for_one(made: Lab, text: str) -> None:
+    made.write(f"{FOLDER}/odd.yaml", text)
+    made.push()
+    found = made.look()
+    assert "odd.yaml" in found.files and "odd.yaml" not in found.manifests
+
+
+@pytest.mark.parametrize(
+    "text", ["", "creation_rules: 3\n", "creation_rules: [{path_regex: '('}]\n", "a: [", "[]\n"]
+)
+def test_rules_that_say_nothing_are_no_error(made: Lab, text: str) -> None:
+    made.write(".sops.yaml", text)
+    made.push()
+    found = made.look()
+    assert found.regex is None
+    assert found.unruled or not found.rule.recipients
+
+
+def test_a_repository_without_main_without_branches_or_gone(made: Lab) -> None:
+    bare = Path(bare_repository(made.settings, made.environment))
+    made.git("push", "--quiet", "origin", "HEAD:refs/heads/other")
+    made.bare("update-ref", "-d", "refs/heads/main")
+    found = made.look()
+    assert (found.there, found.main, found.empty) == (True, None, False)
+    made.bare("update-ref", "-d", "refs/heads/other")
+    assert made.look().empty
+    bare.rename(bare.with_suffix(".aside"))
+    assert not made.look().there
