@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from sopslab import __version__
+from sopslab.commands.break_ import break_
 from sopslab.commands.cards import cards
+from sopslab.commands.doctor import doctor
 from sopslab.commands.down import down
 from sopslab.commands.drill import drill
 from sopslab.commands.env import env
 from sopslab.commands.fill import fill
 from sopslab.commands.incident import incident
+from sopslab.commands.fix import fix
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
 from sopslab.commands.registry import registry
@@ -35,6 +38,7 @@ def main() -> None:
     eval "$(sopslab env)"    use its sops, age, kubectl, flux and kind in this shell
     sopslab status           what is up, and where
     sopslab verify           how far the learner is, and what to do next
+    sopslab doctor           what is wrong, and what helps
     sopslab policy           what may be committed, and what not
     sopslab validate         whether Flux can build what the repository holds
     sopslab quiz             the questions of the chapter
@@ -46,12 +50,14 @@ def main() -> None:
     sopslab registry         which credentials are to be replaced, and when
     sopslab drill            the incident of the chapter, staged to be worked through
     sopslab report           what somebody who helps needs, in one file without a secret
+    sopslab break            break an environment to practise on; also as an exam
+    sopslab fix              undo what was broken
     sopslab down             take it down; keys, Git data and tools stay
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
     are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
-    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access;
-    130 and 143 after Ctrl-C and SIGTERM.
+    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access,
+    20 faults; 130 and 143 after Ctrl-C and SIGTERM.
     """
 
 
@@ -60,6 +66,7 @@ for _verb in (
     status,
     env,
     verify,
+    doctor,
     policy,
     validate,
     quiz,
@@ -70,6 +77,8 @@ for _verb in (
     incident,
     registry,
     drill,
+    break_,
+    fix,
     report,
     down,
 ):
