@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sopslab.journal import DESCRIPTOR
@@ -22,16 +22,22 @@ _LONGEST = 180  # seconds that no run of a test exceeds
 class Run:
     """One run of `pyinfra inventories/local.py deploy.py` on a lab, in a process group of its own.
 
-    Used as a context manager: whatever happens, the run is over afterwards.
+    Another deploy may take the place of `deploy.py`, with data of its own. Used as a context
+    manager: whatever happens, the run is over afterwards.
     """
 
-    def __init__(self, lab: Lab, output: Path) -> None:
+    def __init__(
+        self, lab: Lab, output: Path, deploy: str = "deploy.py", data: Sequence[str] = ()
+    ) -> None:
         self.output = output
         self.plan: list[str] = []
         reader, writer = os.pipe()
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pyinfra", "inventories/local.py", "deploy.py", "--yes"],
+                [
+                    sys.executable, "-m", "pyinfra", "inventories/local.py", deploy, "--yes",
+                    *(f"--data={one}" for one in data),
+                ],
                 cwd=PROJECT,
                 env={**lab.base_environment, DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"},
                 stdin=subprocess.DEVNULL,
@@ -39,7 +45,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 pass_fds=(writer,),
                 start_new_session=True,
-            )
+            )  # fmt: skip
         os.close(writer)
         self._events = os.fdopen(reader, encoding="utf-8")
         self._alarm = threading.Timer(_LONGEST, self.kill, kwargs={"group": True})

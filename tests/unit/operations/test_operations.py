@@ -34,8 +34,8 @@ from pyinfra.context import ctx_host
 from sopslab import journal
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import refusal
-from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.environment import at_seat, solo
+from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import TEMPLATES
 from sopslab.render import RenderedFile
 from sopslab.settings import Learner, Settings
