@@ -12,8 +12,8 @@ from sopslab.commands.down import down
 from sopslab.commands.drill import drill
 from sopslab.commands.env import env
 from sopslab.commands.fill import fill
-from sopslab.commands.incident import incident
 from sopslab.commands.fix import fix
+from sopslab.commands.incident import incident
 from sopslab.commands.policy import policy
 from sopslab.commands.quiz import quiz
 from sopslab.commands.registry import registry
