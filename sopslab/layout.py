@@ -14,6 +14,8 @@ KUSTOMIZATION = "secrets-develop"
 FLUX_NAMESPACE = "flux-system"
 KEY_SECRET = "sops-age"
 KEY_ENTRY = "age.agekey"
+# While a key is replaced, the one that will follow it lies beside it: Flux tries every entry.
+NEXT_KEY_ENTRY = "next.agekey"
 CANARY_PATH = f"flux/secrets/{ENVIRONMENT}/lab-canary.yaml"
 
 RECEIVER = "lab"

@@ -63,6 +63,11 @@ def seat_system_namespace(seat: str) -> str:
     return f"lab-{seat}-sys"
 
 
+def next_key(key: str) -> str:
+    """Return the name in the key store of the identity that will follow the identity `key`."""
+    return f"next/{key}"
+
+
 def seat_user(seat: str, issue: int) -> str:
     """Return the user that a seat's client certificate names.
 

@@ -20,20 +20,33 @@ secret=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace flux-system get
 echo "present"
 printf '%s' "$secret" | jq -r '.data // {} | keys[] | "entry \\(.)"'
 printf '%s' "$secret" | jq -r '.metadata.labels["reconcile.fluxcd.io/watch"] // "" | "watch \\(.)"'
-recipient=$(printf '%s' "$secret" | jq -r '.data["age.agekey"] // ""' | base64 -d \\
-    | age-keygen -y 2>/dev/null || true)
+public() {
+    printf '%s' "$secret" | jq -r --arg entry "$1" '.data[$entry] // ""' | base64 -d \\
+        | age-keygen -y 2>/dev/null || true
+}
+recipient=$(public age.agekey)
 [ -z "$recipient" ] || echo "recipient $recipient"
+next=$(public next.agekey)
+[ -z "$next" ] || echo "next $next"
 """
 
 
 @dataclass(frozen=True)
 class DecryptionKeyState:
-    """What `sops-age` in the cluster holds, in public: its recipient, its entries, its label."""
+    """What `sops-age` in the cluster holds, in public: its recipient, its entries, its label.
+
+    `next` is the recipient that will follow, while the key is replaced.
+    """
 
     present: bool = False
     recipient: str | None = None
+    next: str | None = None
     entries: tuple[str, ...] = ()
     watched: bool = False
+
+    def holds(self, recipient: str | None) -> bool:
+        """Return whether Flux decrypts with it what is encrypted to a recipient."""
+        return recipient is not None and recipient in (self.recipient, self.next)
 
     @property
     def problem(self) -> str | None:
@@ -62,10 +75,15 @@ class DecryptionKey(FactBase[DecryptionKeyState]):
         pairs = [line.partition(" ") for line in output]
         return DecryptionKeyState(
             present=("present", "", "") in pairs,
-            recipient=next((value for key, _, value in pairs if key == "recipient"), None),
+            recipient=_first(pairs, "recipient"),
+            next=_first(pairs, "next"),
             entries=tuple(value for key, _, value in pairs if key == "entry"),
             watched=("watch", " ", "Enabled") in pairs,
         )
+
+
+def _first(pairs: list[tuple[str, str, str]], wanted: str) -> str | None:
+    return next((value for key, _, value in pairs if key == wanted), None)
 
 
 # What the fact and the operation both look at. Values exist in pipes and as hashes only.

@@ -121,6 +121,8 @@ manifest() {
         shift
         [ ! -e "$class/failed/$seat" ] && [ -r "$keys/$seat.agekey" ] || continue
         set -- "$@" --rawfile "$seat" "$keys/$seat.agekey"
+        [ ! -r "$keys/next/$seat.agekey" ] \\
+            || set -- "$@" --rawfile "/next/$seat" "$keys/next/$seat.agekey"
     done
     jq --null-input --compact-output "$@" \\
         --rawfile /username "$git/credentials/flux/username" \\
@@ -132,7 +134,9 @@ manifest() {
         | "lab-\\($seat)-sys" as $namespace
         | {apiVersion: "v1", kind: "Namespace",
            metadata: {name: $namespace, labels: {"sops-lab/seat": $seat}}},
-          ({"sops-age": {"age.agekey": $files[$seat]},
+          ({"sops-age": ({"age.agekey": $files[$seat]}
+                + if $files["/next/" + $seat] then {"next.agekey": $files["/next/" + $seat]}
+                else {} end),
             "git-credentials": ({username: $files["/username"], password: $files["/password"]}
                 + if $files["/authority"] then {"ca.crt": $files["/authority"]} else {} end),
             "receiver-token": {token: $files["/token"]}}
@@ -154,8 +158,8 @@ def seat_secrets_arguments(settings: Settings, seats: list[str]) -> tuple[str, .
 class SecretsDrift(FactBase[dict[str, str]]):
     """
     Returns the seats whose Secrets in the cluster are not as the host has them, and in what:
-    `absent`, `differs`, or `key` where the decryption key is another one. Values are compared where
-    they are read, and nothing of them is printed.
+    `absent`, `differs`, or `key` where the host's decryption key is none of the cluster's. Values
+    are compared where they are read, and nothing of them is printed.
     """
 
     default = dict
@@ -177,8 +181,10 @@ class SecretsDrift(FactBase[dict[str, str]]):
                 | .[1:][] | select(.kind == "Secret")
                 | "\\(.metadata.namespace)/\\(.metadata.name)" as $name
                 | select($live[$name] != part)
+                | .data["age.agekey"] as $key
                 | (if $live[$name] == null then "absent"
-                   elif .metadata.name == "sops-age" and $live[$name].data != .data then "key"
+                   elif .metadata.name == "sops-age"
+                       and ([$live[$name].data[]?] | index($key) | not) then "key"
                    else "differs" end) as $how
                 | "\\(.metadata.labels["sops-lab/seat"]) \\($how)"'
             """,

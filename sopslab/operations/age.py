@@ -9,11 +9,11 @@ from pyinfra.api import StringCommand, operation
 
 from sopslab.command import Commands, lab_script, refusal
 from sopslab.facts.age import Identities, Identity, IdentityState
-from sopslab.facts.flux import DecryptionKey
+from sopslab.facts.flux import DecryptionKey, DecryptionKeyState
 from sopslab.facts.seats import SeatsWithKeys
 from sopslab.journal import note
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.naming import seat_system_namespace
+from sopslab.naming import next_key, seat_system_namespace
 from sopslab.operations.seats import failing
 from sopslab.operations.tree import tree
 from sopslab.policy.recipients import short
@@ -79,18 +79,33 @@ def trusted(settings: Settings, repositories: Mapping[str, str], path: str) -> C
     Have a folder with the recipients to whom every secret of a learner must be encrypted: whoever
     checks a push goes by it, and not by the `.sops.yaml` that is pushed.
 
+    Nobody must encrypt to an identity that is being replaced, and nobody yet to the one that will
+    follow: both are taken until the change is made.
+
     + settings: the lab's settings
     + repositories: the first part of a repository's path, and the identity that belongs to it
     + path: the folder
     """
-    states = host.get_fact(Identities, settings=settings, keys=[INSTRUCTOR, *repositories.values()])
-    instructor = states[INSTRUCTOR].recipient if INSTRUCTOR in states else None
+    keys = [INSTRUCTOR, *repositories.values()]
+    states = host.get_fact(
+        Identities, settings=settings, keys=[*keys, *(next_key(key) for key in keys)]
+    )
     files = {
-        owner: RenderedFile(f"{instructor},{states[key].recipient}\n".encode(), executable=False)
+        owner: RenderedFile(_lasting(states, (INSTRUCTOR, key)).encode(), executable=False)
         for owner, key in repositories.items()
         if key in states and states[key].recipient is not None
     }
     yield from tree._inner(path=path, files=files)
+
+
+def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
+    """Return the recipients of identities of which none is being replaced, in a line."""
+    found = [
+        states[key].recipient or ""
+        for key in keys
+        if key in states and states.get(next_key(key), IdentityState()).recipient is None
+    ]
+    return f"{','.join(found)}\n"
 
 
 @operation()
@@ -105,10 +120,11 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
     """
     path = f"{settings.keys_dir}/{key}"
     state = host.get_fact(Identity, settings=settings, key=key)
-    cluster = None
+    held = DecryptionKeyState()
     if in_cluster and state.problem is None:
-        cluster = host.get_fact(DecryptionKey, settings=settings).recipient
-    if cluster is not None and cluster != state.recipient:
+        held = host.get_fact(DecryptionKey, settings=settings)
+    cluster = held.recipient
+    if cluster is not None and not held.holds(state.recipient):
         if settings.key_from == "cluster":
             note("recovered the identity from the cluster")
             yield lab_script(settings, _RECOVER, path, FLUX_NAMESPACE)
@@ -128,7 +144,7 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
         yield refusal(problem)
         return
     if state.recipient is None:
-        yield _generate(settings, path)
+        yield generate(settings, path)
         return
     if state.recorded is None:
         yield lab_script(settings, _RECORD, path)
@@ -165,7 +181,7 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
             settings, _RECOVER, f"{settings.keys_dir}/{seat}", seat_system_namespace(seat)
         )
     if made:
-        yield _generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
+        yield generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
     if unrecorded:
         yield lab_script(settings, _RECORD, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
 
@@ -214,5 +230,6 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
     return None
 
 
-def _generate(settings: Settings, *paths: str) -> StringCommand:
+def generate(settings: Settings, *paths: str) -> StringCommand:
+    """Return the command that makes an identity at each of the paths, which are in one folder."""
     return lab_script(settings, _GENERATE, _KINDS[settings.age_key_type], *paths)

@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import Commands, lab_script, refusal
 from sopslab.facts.access import SeatIssues
-from sopslab.facts.age import Identity
+from sopslab.facts.age import Identities, IdentityState
 from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.flux import (
     CANARY_LIBRARY,
@@ -22,7 +22,8 @@ from sopslab.facts.flux import (
 from sopslab.facts.git import GIT_LOGIN, CommitNote, credentials_file
 from sopslab.facts.tree import TreeDigest
 from sopslab.journal import note
-from sopslab.layout import ENFORCER, NAMESPACE
+from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY
+from sopslab.naming import next_key
 from sopslab.operations.kubernetes import secret
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
 
@@ -240,26 +241,30 @@ def receiver_token(settings: Settings) -> Commands:
 @operation()
 def decryption_key(settings: Settings, key: str) -> Commands:
     """
-    Have `sops-age` in flux-system hold the learner's identity, without a moment without it.
+    Have `sops-age` in flux-system hold the learner's identity, without a moment without it, and
+    beside it the one that will follow, where there is one.
 
     + settings: the lab's settings
     + key: the identity's name in the store
     """
-    store = host.get_fact(Identity, settings=settings, key=key)
-    if store.recipient is None:
+    states = host.get_fact(Identities, settings=settings, keys=[key, next_key(key)])
+    store = states.get(key, IdentityState()).recipient
+    following = states.get(next_key(key), IdentityState()).recipient
+    if store is None:
         yield refusal(f"the identity {settings.keys_dir}/{key}.agekey is not there")
         return
     cluster = host.get_fact(DecryptionKey, settings=settings)
-    if cluster.recipient == store.recipient and cluster.watched:
+    if (cluster.recipient, cluster.next) == (store, following) and cluster.watched:
         host.noop("sops-age holds the learner's key")
         return
     if cluster.problem is not None:
         note(f"sops-age was unusable: {cluster.problem}")
+    held = {KEY_ENTRY: key} | ({NEXT_KEY_ENTRY: next_key(key)} if following else {})
     yield from secret._inner(
         settings=settings,
         namespace="flux-system",
         secret="sops-age",
-        entries={"age.agekey": f"{settings.keys_dir}/{key}.agekey"},
+        entries={entry: f"{settings.keys_dir}/{name}.agekey" for entry, name in held.items()},
         labels={"reconcile.fluxcd.io/watch": "Enabled"},
     )
 

@@ -123,6 +123,8 @@ for seat; do
     put_aside "$git/repositories/$seat" "$aside/repositories"
     put_aside "$git/credentials/$seat" "$aside/credentials"
     put_aside "$class/seats/$seat" "$aside/access"
+    put_aside "$keys/next/$seat.pub" "$aside/next-$seat.pub"
+    put_aside "$keys/next/$seat.agekey" "$aside/next-$seat.agekey"
     put_aside "$keys/$seat.pub" "$aside/$seat.pub"
     put_aside "$keys/$seat.agekey" "$aside/$seat.agekey"
     grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
