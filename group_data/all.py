@@ -73,6 +73,13 @@ faults = []
 exam = None
 exam_faults = 1
 
+# What `rotate.py` is about: the cause, the incident that it belongs to, which values leaked (NAME
+# or NAME/KEY), and which of them a human gives (NAME/KEY; a JSON object on standard input).
+cause = None
+incident = None
+exposed = []
+given = []
+
 # Which side is right when the key in the store and the key in the cluster differ: `store` or
 # `cluster`. None stops the run and shows both public keys.
 key_from = None

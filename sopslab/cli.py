@@ -20,6 +20,7 @@ from sopslab.commands.registry import registry
 from sopslab.commands.reissue import reissue
 from sopslab.commands.report import report
 from sopslab.commands.reset import reset
+from sopslab.commands.rotate import rotate
 from sopslab.commands.status import status
 from sopslab.commands.up import up
 from sopslab.commands.validate import validate
@@ -49,6 +50,7 @@ def main() -> None:
     sopslab incident         what leaked, on record until nothing of it is left to do
     sopslab registry         which credentials are to be replaced, and when
     sopslab drill            the incident of the chapter, staged to be worked through
+    sopslab rotate           make a leaked key or value worthless, and prove it
     sopslab report           what somebody who helps needs, in one file without a secret
     sopslab break            break an environment to practise on; also as an exam
     sopslab fix              undo what was broken
@@ -56,8 +58,9 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
     are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
-    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access,
-    20 faults; 130 and 143 after Ctrl-C and SIGTERM.
+    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access, 19 a rotation's files
+    or proof, 20 values are left that only a human can replace, 21 faults;
+    130 and 143 after Ctrl-C and SIGTERM.
     """
 
 
@@ -77,6 +80,7 @@ for _verb in (
     incident,
     registry,
     drill,
+    rotate,
     break_,
     fix,
     report,

@@ -27,7 +27,11 @@ class Exit(IntEnum):
     ROSTER = 16
     CANARY = 17
     ACCESS = 18
-    FAULTS = 20
+    INVENTORY = 19
+    FILES = 19
+    PROOF = 19
+    VALUES = 20
+    FAULTS = 21
     INTERRUPTED = 130
     TERMINATED = 143
 

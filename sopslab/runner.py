@@ -85,6 +85,7 @@ def run(
     log_dir: Path,
     follow: Callable[[dict[str, Any]], None],
     inventory: str = LOCAL,
+    stdin: str = "",
 ) -> Result:
     """Run `deploy` on an inventory of the project and return how it went.
 
@@ -93,6 +94,7 @@ def run(
     + log_dir: where the log goes
     + follow: called with each event of the journal as it comes
     + inventory: the inventory, relative to the project
+    + stdin: what the deploy reads on standard input, where it asks for values
     """
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
@@ -111,7 +113,7 @@ def run(
             command,
             cwd=PROJECT,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             # The journal tells what `--json` would, and sooner; with it, the log is on stderr.
             stdout=subprocess.DEVNULL,
             stderr=output,
@@ -121,6 +123,7 @@ def run(
             preexec_fn=_die_with_parent,
         )
     os.close(writer)
+    _hand_over(process, stdin)
     stopped: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
@@ -148,6 +151,14 @@ def run(
     with contextlib.suppress(OSError):
         _note(result)
     return result
+
+
+def _hand_over(process: subprocess.Popen[bytes], stdin: str) -> None:
+    """Give a run what it reads on standard input, and end that."""
+    if process.stdin is not None:
+        # A run that ended already reads nothing; it says itself why.
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(stdin.encode())
 
 
 class _Story:

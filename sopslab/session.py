@@ -13,6 +13,7 @@ from typing_extensions import override
 from sopslab import journal, lock
 from sopslab.errors import LabError
 from sopslab.narrator import Narrator
+from sopslab.rotation.given import read_values
 from sopslab.settings import Settings, load_settings
 
 # The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
@@ -31,6 +32,18 @@ class _Guard(BaseStateCallback):
         except LabError as error:
             journal.refuse(error)
             raise DeployError(str(error)) from None
+
+
+def given_values(settings: Settings) -> dict[str, str]:
+    """Return the values that a human gave to this run, on its standard input.
+
+    Raises pyinfra's DeployError where one is missing.
+    """
+    try:
+        return read_values(settings.given)
+    except LabError as error:
+        journal.refuse(error)
+        raise DeployError(str(error)) from None
 
 
 def begin() -> Settings:

@@ -38,6 +38,8 @@ _RECORD_LENGTH = 60_000
 # What survives every shell, YAML and URL that a path or a person's name ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
+_INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
+_VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
 
@@ -114,6 +116,18 @@ def _address(value: str) -> str:
     return value
 
 
+def _incident(value: str) -> str:
+    if not _INCIDENT.fullmatch(value):
+        raise ValueError("a date and a few words are needed, such as 2026-11-25-leaked-api-key")
+    return value
+
+
+def _value_name(value: str) -> str:
+    if not _VALUE_NAME.fullmatch(value):
+        raise ValueError("the name of a Secret is needed, or NAME/KEY for one value of it")
+    return value
+
+
 def _text(value: object) -> object:
     # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". What was
     # read is not repeated here: it may be a password.
@@ -135,6 +149,8 @@ Password = Annotated[Text, AfterValidator(_printable)]
 Address = Annotated[Text, AfterValidator(_address)]
 # What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
+Incident = Annotated[Text, Field(max_length=80), AfterValidator(_incident)]
+ValueName = Annotated[Text, Field(max_length=330), AfterValidator(_value_name)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -194,6 +210,13 @@ class Settings(_Part):
     faults: tuple[FaultId, ...]
     exam: Annotated[int, Field(strict=True)] | None
     exam_faults: Annotated[int, Field(strict=True, ge=1, le=2)]
+    cause: (
+        Literal["value-exposed", "learner-key", "cluster-key", "instructor-key", "git-credential"]
+        | None
+    )
+    incident: Incident | None
+    exposed: tuple[ValueName, ...]
+    given: tuple[ValueName, ...]
     key_from: Literal["store", "cluster"] | None
     force: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]

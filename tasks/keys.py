@@ -24,7 +24,13 @@ def provide_keys(settings: Settings) -> None:
         age.identities(
             name=f"Make the identities of {len(seats)} seats", settings=settings, seats=seats
         )
+    trust_recipients(settings)
+
+
+def trust_recipients(settings: Settings) -> None:
+    """Tell the lab's own Git server for whom every secret must be encrypted."""
     if settings.git_url is None:
+        seats = [seat.id for seat in enrolled(settings)]
         age.trusted(
             name="Tell the Git server the recipients",
             settings=settings,

@@ -32,7 +32,7 @@ def reset_repositories(settings: Settings) -> None:
         checkpoint=settings.checkpoint,
         saved=_SAVED,
     )
-    for environment in _alone(environments):
+    for environment in alone(environments):
         git.working_copy(
             name="Clone the learner's working copy",
             settings=settings,
@@ -60,9 +60,9 @@ def reset_environments(settings: Settings) -> None:
     reset.cleared(
         name="Clear what Flux did not apply", settings=settings, environments=environments
     )
-    if _alone(environments):
+    if alone(environments):
         restore_solo(settings)
-    ids = _seats(environments)
+    ids = seats_of(environments)
     if ids:
         seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
     deliver(settings, environments)
@@ -100,7 +100,7 @@ def restore_solo(settings: Settings) -> None:
 def report_reset(settings: Settings) -> None:
     """Wait for the canaries of seats, and name who could not be put back."""
     environments = chosen(settings)
-    ids = _seats(environments)
+    ids = seats_of(environments)
     if ids:
         seats.canaries(
             name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
@@ -115,7 +115,7 @@ def report_reset(settings: Settings) -> None:
 @deploy("Canary")
 def prove_solo(settings: Settings) -> None:
     """Wait for the canary of the learner who is here, if the reset is about that one."""
-    if _alone(chosen(settings)):
+    if alone(chosen(settings)):
         await_canary(settings)
 
 
@@ -153,11 +153,13 @@ def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
     return [name for name in settings.subjects if name not in known]
 
 
-def _alone(environments: list[Environment]) -> list[Environment]:
+def alone(environments: list[Environment]) -> list[Environment]:
+    """Return the environment of the learner who is here, if it is one of these."""
     return [one for one in environments if one.system == FLUX_NAMESPACE]
 
 
-def _seats(environments: list[Environment]) -> list[str]:
+def seats_of(environments: list[Environment]) -> list[str]:
+    """Return the ids of those who have a seat in a class."""
     return [one.learner.id for one in environments if one.system != FLUX_NAMESPACE]
 
 

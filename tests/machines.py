@@ -27,7 +27,7 @@ from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.seats import Enrolled
 from sopslab.facts.tree import AnyFolder, TreeDigest
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, TEMPLATES
-from sopslab.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.naming import bridge_name, git_server_name, network_name, next_key, node_name
 from sopslab.operations.docker import CLIENT, ENGINE
 from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
@@ -85,14 +85,19 @@ def bare(settings: Settings) -> Answers:
     answers = machine(settings, text, tuple(COMMANDS | CLIENT | ENGINE))
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
+    learner = settings.learner.id
     effects = {
         ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
             fact_text(
                 Identity, settings=settings, key=key
             ): f"recorded age1{key}\nrecipient age1{key}"
         }
-        for key in (INSTRUCTOR, settings.learner.id)
+        for key in (INSTRUCTOR, learner)
     }
+    succession = fact_text(Identities, settings=settings, keys=[learner, next_key(learner)])
+    effects["age-keygen -o", f"{settings.keys_dir}/{learner}"][succession] = (
+        f"key {learner}\nrecorded age1{learner}\nrecipient age1{learner}"
+    )
     return Answers(answers, effects)
 
 
@@ -188,7 +193,10 @@ class Facts:
         self.server = fact_text(Container, target=git_server_name(s.lab))
         self.node = fact_text(Container, target=node_name(s.lab))
         self.enrolled = fact_text(Enrolled, settings=s)
-        self.identities = fact_text(Identities, settings=s, keys=[INSTRUCTOR, learner])
+        both = [INSTRUCTOR, learner]
+        following = [next_key(key) for key in both]
+        self.identities = fact_text(Identities, settings=s, keys=[*both, *following])
+        self.succession = fact_text(Identities, settings=s, keys=[learner, next_key(learner)])
         self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
         self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
@@ -241,6 +249,7 @@ def complete(settings: Settings) -> Answers:
         facts.enrolled: "",
         facts.identities: f"key {INSTRUCTOR}\n{key.format(INSTRUCTOR)}\nkey {learner}\n"
         + key.format("learner"),
+        facts.succession: f"key {learner}\n{key.format('learner')}",
         facts.trusted: digest(
             {learner: RenderedFile(f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False)}
         ),

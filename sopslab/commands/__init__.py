@@ -50,6 +50,7 @@ def deploy_or_exit(
     as_json: bool,
     console: Console,
     inventory: str = LOCAL,
+    stdin: str = "",
 ) -> Result:
     """Run a deploy under the eyes of the user and return its result.
 
@@ -58,11 +59,11 @@ def deploy_or_exit(
     log_dir = Path(settings.lab_dir) / "log"
     try:
         if as_json:
-            result = run(deploy, data, log_dir, lambda _event: None, inventory)
+            result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
             click.echo(json.dumps(result.as_dict(), indent=2))
             sys.exit(result.code)
         with Display(console) as display:
-            result = run(deploy, data, log_dir, display.follow, inventory)
+            result = run(deploy, data, log_dir, display.follow, inventory, stdin)
     except LabError as error:
         click.echo(str(error), err=True)
         sys.exit(error.code)

@@ -382,7 +382,8 @@ def _in_words(key: str) -> str:
 
 # Whether Flux has done everything that the repository says and was asked for: one line for each
 # environment, `arrived` or what is not so yet, and which of its objects would have to be asked for
-# that: tenant, source, own and receiver. $wanted holds the commit of each learner's main.
+# that: tenant, source, own and receiver; `late` is own, if what was read is not applied without
+# being asked for. $wanted holds the commit of each learner's main.
 DELIVERIES = (
     ENVIRONMENTS
     + """
@@ -440,7 +441,8 @@ deliveries() {
         | (if $reading == [] then "own" else null end) as $self
         | [first(($own | problem($self; $s.kustomization)),
                 (if $own.status.lastAppliedRevision != $revision
-                    then {what: $self, said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
+                    then {what: (if $self then "late" else null end),
+                        said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
                     else empty end),
                 (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
                     then {what: $self, said: "the Secret \\($secret) is not in \\($s.namespace)"}

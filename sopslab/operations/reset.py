@@ -167,7 +167,7 @@ copy clean --quiet -d --force
 
 # Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
 # which of tenant, source, own and receiver.
-_REQUEST = (
+REQUEST = (
     ASK_FLUX
     + """
 request() {
@@ -193,7 +193,7 @@ request() {
 # come: controllers that are there have answered by then.
 _CLEAR = (
     ENVIRONMENTS
-    + _REQUEST
+    + REQUEST
     + """
 class=$2
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
@@ -268,7 +268,7 @@ awk -F '\\t' '$2 ~ /^(missing|absent)$/ && !told[$1]++ {
 _RECONCILE = (
     "class=$1; shift\n"
     + DELIVERIES
-    + _REQUEST
+    + REQUEST
     + """
 shift 2
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
@@ -276,17 +276,19 @@ trap 'rm -rf "$new"' EXIT
 wanted=$(heads "$@")
 # Whoever seems to have all and is here nevertheless, has not the right Secrets.
 deliveries | sed 's/\tarrived\t$/\tarrived\town/' | cut -f 1,3 | request
-deadline=$(($(date +%s) + 60)) asked=$(date +%s)
+deadline=$(($(date +%s) + 60)) asked=$(date +%s) began=$(date +%s)
 # Looking at many costs what Flux needs.
 pause=$(printf '%s' "$subjects" | jq 'if length > 5 then 1 else 0.3 end')
 while :; do
     open=$(deliveries | grep -v '\tarrived\t' || true)
     now=$(date +%s)
     [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
-    # What failed for a reason that is gone is not left until Flux tries again by itself.
+    # What failed for a reason that is gone is not left until Flux tries again by itself. What is
+    # about to apply what was read would be interrupted by being asked for it, and say so.
     if [ $((now - asked)) -ge 2 ]; then
-        asked=$now
-        printf '%s\\n' "$open" | cut -f 1,3 | request
+        asked=$now late=late
+        [ $((now - began)) -lt 10 ] || late=own
+        printf '%s\\n' "$open" | cut -f 1,3 | sed "s/\\tlate/\\t$late/" | request
     fi
     sleep "$pause"
 done
@@ -445,19 +447,19 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     + settings: the lab's settings
     + environments: whose
     """
-    standing = _standing(settings, environments)
-    states = _asked(EnvironmentStates, settings, standing)
+    left = standing(settings, environments)
+    states = _asked(EnvironmentStates, settings, left)
     problems = {
         one.learner.id: problem
-        for one in standing
+        for one in left
         if (problem := _hopeless(one, states.get(one.learner.id))) is not None
     }
     plans = {
         one.learner.id: environment_plan(states[one.learner.id])
-        for one in standing
+        for one in left
         if one.learner.id not in problems
     }
-    astray = [one for one in standing if plans.get(one.learner.id)]
+    astray = [one for one in left if plans.get(one.learner.id)]
     if not astray and not problems:
         host.noop("the namespaces hold what Flux applied, and nothing else")
         return
@@ -483,7 +485,8 @@ def _asked(
     return found
 
 
-def _standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
+def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
+    """Return the environments of which nothing has failed in this run."""
     failures = host.get_fact(SeatFailures, settings=settings)
     return [one for one in environments if one.learner.id not in failures]
 
@@ -532,14 +535,14 @@ def reconciled(
     + environments: whose
     + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
     """
-    standing = _standing(settings, environments)
+    left = standing(settings, environments)
     secret = SECRET if checkpoint == "done" else ""
-    states = _asked(Deliveries, settings, standing, secret=secret)
-    seats = [one.learner.id for one in standing if one.system != FLUX_NAMESPACE]
+    states = _asked(Deliveries, settings, left, secret=secret)
+    seats = [one.learner.id for one in left if one.system != FLUX_NAMESPACE]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
     waiting = [
         one
-        for one in standing
+        for one in left
         if states.get(one.learner.id) != "arrived"
         or (one.learner.id in seats and canaries.get(one.learner.id) != "proven")
     ]

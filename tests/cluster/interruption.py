@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sopslab.journal import DESCRIPTOR
@@ -20,14 +20,16 @@ _LONGEST = 180  # seconds that no run of a test exceeds
 
 
 class Run:
-    """One run of `pyinfra inventories/local.py deploy.py` on a lab, in a process group of its own.
-
-    Another deploy may take the place of `deploy.py`, with data of its own. Used as a context
-    manager: whatever happens, the run is over afterwards.
+    """One run of pyinfra on a lab, of `deploy.py` if not told otherwise, in a process group of its
+    own. Used as a context manager: whatever happens, the run is over afterwards.
     """
 
     def __init__(
-        self, lab: Lab, output: Path, deploy: str = "deploy.py", data: Sequence[str] = ()
+        self,
+        lab: Lab,
+        output: Path,
+        deploy: str = "deploy.py",
+        data: Mapping[str, str] | None = None,
     ) -> None:
         self.output = output
         self.plan: list[str] = []
@@ -36,7 +38,7 @@ class Run:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "pyinfra", "inventories/local.py", deploy, "--yes",
-                    *(f"--data={one}" for one in data),
+                    *(f"--data={key}={value}" for key, value in (data or {}).items()),
                 ],
                 cwd=PROJECT,
                 env={**lab.base_environment, DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"},

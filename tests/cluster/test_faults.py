@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -228,17 +228,17 @@ def test_a_run_that_is_killed_is_gone_on_with(
     faults = ("corrupt-key", "not-wired")
     refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
 
-    def killed(deploy: str, operation: str, *data: str) -> None:
+    def killed(deploy: str, operation: str, data: Mapping[str, str]) -> None:
         with Run(done, tmp_path / deploy, deploy, data) as attempt:
             assert attempt.until_start(lambda name: operation in name) is not None
             if not attempt.ends_within(seconds):
                 attempt.kill(group=True)
 
-    killed("break.py", "Break the environment", f"faults={json.dumps(faults)}")
+    killed("break.py", "Break the environment", {"faults": json.dumps(faults)})
     for fault in faults:
         act(done, "break", fault)
     assert sorted(diagnosed(done)) == sorted(faults)
-    killed("fix.py", "Undo what was injected")
+    killed("fix.py", "Undo what was injected", {})
     act(done, "fix")
     assert diagnosed(done) == []
     assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs

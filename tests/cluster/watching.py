@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import stat
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.cluster.lab import Lab, run
 
@@ -130,3 +132,46 @@ def _files(top: Path) -> set[str]:
 
 def _tree(repository: Path) -> set[str]:
     return set(run(["git", "ls-tree", "-r", "refs/heads/main"], cwd=repository).stdout.splitlines())
+
+
+class Readiness:
+    """Looks every 200 ms whether each `secrets-*` Kustomization is ready, while it is entered.
+
+    For a moment of each reconciliation Flux says `Unknown`, reason `Progressing`: it is at work.
+    That is counted apart. Whatever else is not `True` is in `failures`.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.samples = 0
+        self.at_work = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Readiness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=30)
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            listing = self._lab.kubectl(
+                "get", "kustomizations.kustomize.toolkit.fluxcd.io", "-A", "-o", "json"
+            )
+            for one in json.loads(listing)["items"]:
+                if one["metadata"]["name"].startswith("secrets-"):
+                    self._judge(one)
+
+    def _judge(self, found: dict[str, Any]) -> None:
+        self.samples += 1
+        conditions = found.get("status", {}).get("conditions", [])
+        ready = next((one for one in conditions if one["type"] == "Ready"), {})
+        if ready.get("status") == "Unknown" and ready.get("reason") == "Progressing":
+            self.at_work += 1
+        elif ready.get("status") != "True":
+            place = found["metadata"]["namespace"]
+            self.failures.append(f"{place}: {ready.get('reason')}: {ready.get('message')}")

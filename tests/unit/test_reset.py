@@ -16,9 +16,10 @@ import pytest
 from sopslab.environment import Environment, at_seat, solo
 from sopslab.facts.reset import Copy, Deliveries, EnvironmentStates, Repositories
 from sopslab.operations import reset
-from sopslab.settings import Learner, Settings
+from sopslab.settings import Settings
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact
+from tests.repositories import git, learner, make_identity
 
 SAVED = "saved/20270301T090000Z"
 FOLDER = "flux/secrets/develop"
@@ -34,21 +35,6 @@ RULES = """creation_rules:
     encrypted_regex: ^(data|stringData)$
     age: {recipient}
 """
-
-
-def git(folder: Path, *arguments: str, check: bool = True) -> str:
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
-            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
-        },
-        check=check,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()  # fmt: skip
 
 
 @dataclass
@@ -73,15 +59,7 @@ class Class:
         bare.mkdir(parents=True)
         git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
         git(self.folder, "clone", "--quiet", str(bare), str(clone))
-        identity = Path(self.settings.keys_dir) / f"{seat}.agekey"
-        identity.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [find_tool("age-keygen"), "-o", str(identity)], check=True, capture_output=True
-        )
-        recipient = subprocess.run(
-            [find_tool("age-keygen"), "-y", str(identity)],
-            check=True, capture_output=True, text=True,
-        ).stdout.strip()  # fmt: skip
+        recipient = make_identity(Path(self.settings.keys_dir) / f"{seat}.agekey")
         files = {
             ".sops.yaml": RULES.format(recipient=recipient),
             ".gitignore": "*.log\n",
@@ -123,10 +101,6 @@ class Class:
     def failures(self) -> dict[str, str]:
         folder = Path(self.settings.class_dir) / "failed"
         return {path.name: path.read_text() for path in folder.glob("*")}
-
-
-def learner(name: str) -> Learner:
-    return Learner(id=name, name=name, email=f"{name}@example.org")
 
 
 @pytest.fixture

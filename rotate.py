@@ -1,0 +1,32 @@
+"""Keys and values replaced after an exposure, and the proof that what leaked is worth nothing.
+
+pyinfra inventories/local.py rotate.py --data cause=learner-key \
+    --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
+"""
+
+from sopslab.session import begin, given_values
+from tasks.rotate import (
+    accept_both,
+    conclude,
+    deliver_content,
+    prove,
+    replace_content,
+    replace_logins,
+    report_rotation,
+    report_values,
+    retire_old,
+    take_inventory,
+)
+
+settings = begin()
+
+take_inventory(settings)
+accept_both(settings)
+replace_content(settings, given_values(settings))
+deliver_content(settings)
+retire_old(settings)
+replace_logins(settings)
+prove(settings)
+conclude(settings)
+report_rotation(settings)
+report_values(settings)

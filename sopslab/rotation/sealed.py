@@ -1,0 +1,132 @@
+"""A file that sops encrypted, as far as it can be read without a key, and the attack on it.
+
+The attack is the splice: the data key of an old version, wrapped for a reader who is no longer
+wanted, is put into the present version. It opens the file if the data key was not changed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sopslab.policy import documents, sops
+from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
+from sopslab.policy.findings import Undecidable
+from sopslab.policy.secrets import is_secret
+
+# Of these types nothing is demanded but keys; any other is checked by who uses it, and what is made
+# up would be refused there.
+_FREE_TYPES = {"", "Opaque"}
+
+
+@dataclass(frozen=True, order=True)
+class Leaf:
+    """A value of a Secret: the field that it lies in, and its key."""
+
+    section: str
+    key: str
+
+    @property
+    def index(self) -> str:
+        """The value's place as sops is told it."""
+        return f"[{json.dumps(self.section)}][{json.dumps(self.key)}]"
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What an encrypted file says of itself.
+
+    `secret` is the name of the Secret in it, empty where it is none; `free` tells whether any text
+    will do as a value; `exposed` whether a value in it is not encrypted.
+    """
+
+    recipients: frozenset[str]
+    secret: str = ""
+    leaves: tuple[Leaf, ...] = ()
+    free: bool = False
+    exposed: bool = False
+
+
+def read_sealed(text: str) -> Sealed | None:
+    """Return what the file `text` says of itself; None if it is not encrypted or not readable."""
+    try:
+        parsed = documents.parse(text)
+    except Undecidable:
+        return None
+    written = [one for one in parsed.documents if not documents.is_null(one)]
+    found = next((block for one in written if (block := sops.metadata(one))), None)
+    if found is None or parsed.error_line:
+        flat = sops.flat_metadata(text)
+        return None if flat is None else Sealed(flat.recipients)
+    fields = documents.fields(written[0])
+    if len(written) != 1 or not is_secret(fields):
+        return Sealed(found.recipients, exposed=_exposed(written, found))
+    values = [
+        (Leaf(section, key), value)
+        for section in ("data", "stringData")
+        for key, _, value in documents.entries(fields.get(section))
+        # An empty value sops leaves as it is: nothing is lost with it.
+        if any(documents.text_of(leaf) for _, leaf in documents.leaves(value))
+    ]
+    return Sealed(
+        found.recipients,
+        secret=documents.text_of(documents.get(fields.get("metadata"), "name")),
+        leaves=tuple(leaf for leaf, _ in values),
+        free=documents.text_of(fields.get("type")) in _FREE_TYPES
+        and all(isinstance(value, Scalar) for _, value in values),
+        exposed=any(_plain(value) for _, value in values),
+    )
+
+
+def _exposed(written: list[Node], found: sops.Metadata) -> bool:
+    return any(next(sops.plaintext_leaves(one, found), None) for one in written)
+
+
+def _plain(value: Node) -> bool:
+    texts = [documents.text_of(leaf) for _, leaf in documents.leaves(value)]
+    return any(text and not sops.is_encrypted(text) for text in texts)
+
+
+def splice(present: str, past: str, recipient: str) -> str | None:
+    """Return the file `present` with the data key of the file `past`, as wrapped for `recipient`.
+
+    None where the past did not have that reader. What is returned is JSON: sops reads it as YAML.
+    """
+    wrapped = [entry for entry in _readers(past) if entry.get("recipient") == recipient]
+    first = _first(present)
+    block = first.get("sops") if first is not None else None
+    if first is None or not wrapped or not isinstance(block, dict):
+        return None
+    return json.dumps({**first, "sops": {**block, "age": wrapped}})
+
+
+def _readers(text: str) -> list[dict[str, object]]:
+    block = (_first(text) or {}).get("sops")
+    listed = block.get("age") if isinstance(block, dict) else None
+    return [one for one in listed or [] if isinstance(one, dict)]
+
+
+def _first(text: str) -> dict[str, object] | None:
+    try:
+        written = documents.parse(text).documents
+    except Undecidable:
+        return None
+    value = _value(written[0]) if written else None
+    return value if isinstance(value, dict) else None
+
+
+def _value(node: Node) -> object:
+    """Return a node as JSON has it; what sops wrote has strings, numbers and booleans."""
+    if isinstance(node, Mapping):
+        return {key: _value(value) for key, _, value in documents.entries(node)}
+    if isinstance(node, Sequence):
+        return [_value(one) for one in node.value]
+    text = documents.text_of(node)
+    match node.tag.rpartition(":")[2]:
+        case "null":
+            return None
+        case "bool":
+            return text.lower() in ("true", "yes", "on")
+        case "int" if text.lstrip("-").isdigit():
+            return int(text)
+    return text

@@ -1,0 +1,192 @@
+"""The steps of a rotation: new keys and new values, while Flux can decrypt all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyinfra.api import deploy
+
+from sopslab.incidents.records import Cause
+from sopslab.operations import lab, logins, proof, reencryption, reset, rotation, seats
+from sopslab.rotation.phases import Phase, replaces_keys, touches_files
+from sopslab.settings import Settings
+from tasks.flux import give_flux
+from tasks.keys import trust_recipients
+from tasks.reset import alone, chosen, deliver, seats_of, unknown
+from tasks.roster import enrolled
+
+
+@deploy("Inventory")
+def take_inventory(settings: Settings) -> None:
+    """Note what goes, and open the incident."""
+    environments = chosen(settings)
+    reset.begun(name="Begin a rotation", settings=settings, unknown=unknown(settings, environments))
+    lab.swept(name="Sweep up after a killed run", settings=settings)
+    rotation.inventoried(
+        name="Note what goes",
+        settings=settings,
+        environments=environments,
+        exposed=settings.exposed,
+    )
+    _ended(settings, Phase.INVENTORY)
+    rotation.incident(name="Put the incident on record", settings=settings)
+
+
+@deploy("Keys")
+def accept_both(settings: Settings) -> None:
+    """Make the identities that follow, and have cluster and Git server accept old and new."""
+    if not replaces_keys(_cause(settings)):
+        return
+    rotation.followed(
+        name="Make the identities that follow", settings=settings, environments=chosen(settings)
+    )
+    _ended(settings, Phase.IDENTITY)
+    trust_recipients(settings)
+    _give_keys(settings)
+    _ended(settings, Phase.OVERLAP)
+
+
+@deploy("Files")
+def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
+    """Give the files other readers, data keys and values, and have the working copy follow."""
+    if not touches_files(_cause(settings)):
+        return
+    environments = chosen(settings)
+    for label in ("Re-encrypt what leaked", "Re-encrypt what came meanwhile"):
+        reencryption.reencrypted(
+            name=label, settings=settings, environments=environments, given=given
+        )
+    for environment in alone(environments):
+        reencryption.working_copy(
+            name="Bring the working copy after it", settings=settings, environment=environment
+        )
+    _ended(settings, Phase.FILES)
+
+
+@deploy("Flux")
+def deliver_content(settings: Settings) -> None:
+    """Have Flux apply it, the cluster hold it, and nothing run on with an old value."""
+    if not touches_files(_cause(settings)):
+        return
+    environments = chosen(settings)
+    deliver(settings, environments)
+    proof.delivered(
+        name="Compare the cluster with the files", settings=settings, environments=environments
+    )
+    _ended(settings, Phase.CONVERGED)
+    proof.restarted(
+        name="Restart what has read an old value", settings=settings, environments=environments
+    )
+    _ended(settings, Phase.RESTARTED)
+
+
+@deploy("Keys")
+def retire_old(settings: Settings) -> None:
+    """Put the old identities aside, and take them from cluster and Git server."""
+    if not replaces_keys(_cause(settings)):
+        return
+    rotation.retired(
+        name="Put aside the identities that leaked",
+        settings=settings,
+        environments=chosen(settings),
+    )
+    trust_recipients(settings)
+    _give_keys(settings)
+    _ended(settings, Phase.RETIRED)
+
+
+@deploy("Access")
+def replace_logins(settings: Settings) -> None:
+    """Replace passwords of the Git server, and give Flux its own, which reads for everybody."""
+    if _cause(settings) is not Cause.GIT_CREDENTIAL:
+        return
+    logins.replaced(
+        name="Replace the passwords that leaked",
+        settings=settings,
+        environments=chosen(settings),
+    )
+    give_flux(settings)
+    _give_seats(settings, [seat.id for seat in enrolled(settings)])
+    _ended(settings, Phase.CREDENTIAL)
+
+
+@deploy("Proof")
+def prove(settings: Settings) -> None:
+    """Prove that Flux works with what is new, and that what leaked opens nothing."""
+    environments = chosen(settings)
+    proof.asked(name="Have Flux decrypt once more", settings=settings, environments=environments)
+    deliver(settings, environments)
+    proof.proven(
+        name="Prove that what leaked opens nothing", settings=settings, environments=environments
+    )
+    logins.proven(
+        name="Prove that the old passwords are refused",
+        settings=settings,
+        environments=environments,
+    )
+    _ended(settings, Phase.PROVEN)
+
+
+@deploy("Inventory")
+def conclude(settings: Settings) -> None:
+    """Note for whom it is over, and close the incident if that is everybody."""
+    rotation.concluded(
+        name="Note for whom it is over",
+        settings=settings,
+        environments=chosen(settings),
+        given=settings.given,
+    )
+    rotation.incident(name="Put the incident on record", settings=settings)
+
+
+@deploy("Class")
+def report_rotation(settings: Settings) -> None:
+    """Name the environments that could not be finished."""
+    ids = [environment.learner.id for environment in chosen(settings)]
+    seats.reported(name="Report the environments", settings=settings, seats=ids)
+
+
+@deploy("Values")
+def report_values(settings: Settings) -> None:
+    """Name the values that are left to a human."""
+    rotation.complete(name="Report the values", settings=settings)
+
+
+@deploy("Plan")
+def foretell_rotation(settings: Settings) -> None:
+    """Say what a rotation would do to each environment."""
+    environments = chosen(settings)
+    reset.begun(name="Begin a rotation", settings=settings, unknown=unknown(settings, environments))
+    reencryption.foretold(
+        name="Compare the environments",
+        settings=settings,
+        environments=environments,
+        exposed=settings.exposed,
+    )
+
+
+def _cause(settings: Settings) -> Cause:
+    return Cause(settings.cause or "")
+
+
+def _ended(settings: Settings, phase: Phase) -> None:
+    rotation.ended(name=f"Note the end of the phase {phase}", settings=settings, phase=phase)
+
+
+def _give_keys(settings: Settings) -> None:
+    """Give the cluster the identities that the store has, when Flux is not in the middle of it."""
+    environments = chosen(settings)
+    _settle(settings)
+    if alone(environments):
+        give_flux(settings)
+    _give_seats(settings, seats_of(environments))
+    _settle(settings)
+
+
+def _settle(settings: Settings) -> None:
+    proof.settled(name="Let Flux come to its end", settings=settings, environments=chosen(settings))
+
+
+def _give_seats(settings: Settings, ids: list[str]) -> None:
+    if ids:
+        seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)

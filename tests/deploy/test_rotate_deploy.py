@@ -1,0 +1,70 @@
+"""A rotation on a host that only answers: the steps of each cause, and looking without touching."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sopslab.facts.seats import Enrolled
+from sopslab.incidents.records import Cause
+from sopslab.layout import PROJECT
+from sopslab.settings import load_settings
+from tests.fake import Answers, Run, fact_text
+
+ROTATE, PLAN = PROJECT / "rotate.py", PROJECT / "rotate_plan.py"
+Data = Callable[..., dict[str, Any]]
+
+
+def run(lab_data: Data, cause: str, *subjects: str, seats: int = 0, deploy: Any = ROTATE) -> Run:
+    """Run a deploy on a machine that has a class, and says nothing else of itself."""
+    data = lab_data(cause=cause, incident="2026-11-25-test", subjects=list(subjects))
+    roster = [
+        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        for one in range(seats)
+    ]
+    enrolled = fact_text(Enrolled, settings=load_settings(data))
+    answers = {enrolled: json.dumps(roster) if roster else ""}
+    refusal = {"there is no environment of joe": "refused"}
+    return Run(deploy, data, Answers(answers, failures=refusal))
+
+
+def names(run: Run) -> list[str]:
+    return [name.partition(" | ")[0] for name in run.changed + run.unchanged]
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_each_cause_has_the_steps_that_it_needs(lab_data: Data, cause: str) -> None:
+    done = run(lab_data, cause, "s0", seats=2)
+    steps = set(names(done))
+    assert ("Keys" in steps) is cause.endswith("-key")
+    assert ("Files" in steps) is (cause != "git-credential")
+    assert ("Access" in steps) is (cause == "git-credential")
+    assert {"Inventory", "Proof", "Class", "Values"} <= steps
+
+
+def test_nothing_is_done_for_another_seat(lab_data: Data) -> None:
+    done = run(lab_data, "learner-key", "s1", seats=3)
+    touched = ("s0-develop", "lab-s0-sys", "s0/lab.git", "s2-develop", "lab-s2-sys", "s2/lab.git")
+    assert not any(name in command for command in done.commands for name in touched)
+
+
+def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
+    few = run(lab_data, "cluster-key", "s0", "s1", seats=2)
+    many = run(lab_data, "cluster-key", *(f"s{one}" for one in range(40)), seats=40)
+    assert len(many.commands) == len(few.commands)
+
+
+def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
+    done = run(lab_data, "learner-key", "s1", "joe", seats=3)
+    assert done.failed
+    assert done.changed + done.unchanged == ["Inventory | Begin a rotation"]
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_foretelling_runs_no_command_but_facts(lab_data: Data, cause: str) -> None:
+    done = run(lab_data, cause, deploy=PLAN)
+    assert not done.failed
+    assert done.changed == []

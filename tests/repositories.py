@@ -1,0 +1,43 @@
+"""What tests on real repositories share: git as a learner runs it, learners and their keys."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from sopslab.settings import Learner
+from tests.conftest import find_tool
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+        },
+        check=check,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def learner(name: str) -> Learner:
+    return Learner(id=name, name=name, email=f"{name}@example.org")
+
+
+def make_identity(path: Path) -> str:
+    """Make an age identity at `path` and return its public key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([find_tool("age-keygen"), "-o", str(path)], check=True, capture_output=True)
+    return public_key(path)
+
+
+def public_key(path: Path) -> str:
+    """Return the public key of the identity at `path`."""
+    return subprocess.run(
+        [find_tool("age-keygen"), "-y", str(path)], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,196 @@
+"""`sopslab rotate`: whom and what it is about, which rotation goes on, and where values travel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sopslab.cli import main
+from sopslab.errors import Exit
+from sopslab.incidents.records import Cause
+from sopslab.rotation.record import Rotation, render_rotation
+from sopslab.runner import Result as RunResult
+from sopslab.settings import Settings
+
+Data = dict[str, Any]
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    found = lab()
+    monkeypatch.setenv("SOPSLAB_ROOT", found.root)
+    return found
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
+    """Have the deploys recorded instead of run: their file, their data and their input."""
+    seen: list[Data] = []
+
+    def record(file: str, data: Data, stdin: str) -> RunResult:
+        lists = {key: json.loads(data[key]) for key in ("subjects", "exposed", "given")}
+        seen.append({**data, **lists, "deploy": file, "stdin": stdin})
+        return RunResult(Exit.OK, 3.0, [], [], Path("log"))
+
+    def deploy(
+        file: str, _settings: Settings, data: Data, *_more: Any, stdin: str = ""
+    ) -> RunResult:
+        return record(file, data, stdin)
+
+    def run(file: str, data: Data, _log: Path, follow: Callable[[Data], None]) -> RunResult:
+        follow({"event": "end", "notes": ["learner: flux/a.yaml: another data key"]})
+        return record(file, data, "")
+
+    monkeypatch.setattr("sopslab.commands.rotate.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.commands.rotate.run", run)
+    return seen
+
+
+def rotate(*arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(main, ["rotate", *arguments], input=stdin)
+
+
+def enrol(settings: Settings, *ids: str) -> None:
+    folder = Path(settings.class_dir)
+    folder.mkdir(parents=True)
+    seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
+    (folder / "roster.json").write_text(json.dumps(seats))
+
+
+def begun(settings: Settings, *subjects: str, **changes: Any) -> Rotation:
+    given = {"cause": Cause.LEARNER_KEY, "incident": "2026-11-24-lost", **changes}
+    rotation = Rotation(opened=date(2026, 11, 24), subjects=subjects, **given)
+    path = Path(settings.lab_dir) / "rotations" / f"{rotation.incident}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_rotation(rotation))
+    return rotation
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "asked", "subjects"),
+    [
+        ((), ("learner-key",), ["learner"]),
+        (("ada", "bob"), ("cluster-key", "bob", "bob"), ["bob"]),
+        (("ada", "bob"), ("cluster-key", "--all"), ["ada", "bob"]),
+        (("ada", "bob"), ("instructor-key",), ["ada", "bob", "learner"]),
+        (("ada",), ("git-credential", "ada"), ["ada"]),
+    ],
+)
+def test_who_is_meant(
+    settings: Settings,
+    runs: list[Data],
+    enrolled: tuple[str, ...],
+    asked: tuple[str, ...],
+    subjects: list[str],
+) -> None:
+    if enrolled:
+        enrol(settings, *enrolled)
+    done = rotate(*asked, "--yes")
+    assert done.exit_code == 0, done.output
+    (run,) = runs
+    assert run["deploy"] == "rotate.py"
+    assert run["subjects"] == subjects
+    assert run["incident"].endswith(asked[0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("learner-key",), "name whose it was, or --all: ada, bob"),
+        (("learner-key", "joe"), "there is no environment of joe"),
+        (("learner-key", "ada", "--all"), "--all goes without IDs"),
+        (("instructor-key", "ada"), "instructor-key goes without IDs"),
+        (("value-exposed", "ada"), "name what leaked"),
+        (("learner-key", "ada", "--exposed", "a"), "--exposed goes with value-exposed"),
+        (("git-credential", "ada", "--value", "a/B"), "git-credential has none"),
+        (("value-exposed", "ada", "--value", "a"), "a: NAME/KEY is needed"),
+        (("value-exposed", "ada", "bob", "--value", "a/B"), "a value is given to one environment"),
+        (("value-exposed", "ada", "--exposed", "A B"), "the name of a Secret is needed"),
+        (("learner-key", "ada", "--incident", "lost"), "such as 2026-11-25-leaked-api-key"),
+        (("learner-key", "ada", "--incident", "2026-13-01-x"), "there is no day 2026-13-01"),
+    ],
+)
+def test_bad_input_touches_nothing(
+    settings: Settings, runs: list[Data], asked: tuple[str, ...], said: str
+) -> None:
+    enrol(settings, "ada", "bob")
+    done = rotate(*asked, "--yes", stdin="x\n")
+    assert done.exit_code == Exit.INPUT, done.output
+    assert said in done.output
+    assert runs == []
+
+
+def test_all_problems_are_told_at_once(settings: Settings, runs: list[Data]) -> None:
+    done = rotate("git-credential", "joe", "--all", "--value", "a/B", "--json")
+    assert done.exit_code == Exit.INPUT
+    assert len(json.loads(done.output)["problems"]) == 3
+    assert runs == []
+
+
+def test_a_rotation_under_way_goes_on(settings: Settings, runs: list[Data]) -> None:
+    enrol(settings, "ada", "bob")
+    begun(settings, "ada", "bob")
+    for asked in (("learner-key",), ("learner-key", "ada"), ("learner-key", "--all")):
+        assert rotate(*asked, "--yes").exit_code == 0
+    assert {run["incident"] for run in runs} == {"2026-11-24-lost"}
+    assert all(run["subjects"] == ["ada", "bob"] for run in runs)
+    rotate("cluster-key", "ada", "--yes")
+    assert runs[-1]["incident"] != "2026-11-24-lost"
+
+
+def test_one_that_is_over_does_not(settings: Settings, runs: list[Data]) -> None:
+    begun(settings, "learner", proven=("learner",))
+    rotate("learner-key", "--yes")
+    assert runs[0]["incident"] != "2026-11-24-lost"
+    rotate("learner-key", "--yes", "--incident", "2026-11-24-lost")
+    assert runs[1]["incident"] == "2026-11-24-lost"
+    wrong = rotate("cluster-key", "--yes", "--incident", "2026-11-24-lost")
+    assert wrong.exit_code == Exit.INPUT and "is about learner-key" in wrong.output
+
+
+def test_a_second_rotation_of_a_day_has_a_number(settings: Settings, runs: list[Data]) -> None:
+    rotate("learner-key", "--yes")
+    begun(settings, "learner", incident=runs[0]["incident"], proven=("learner",))
+    rotate("learner-key", "--yes")
+    assert runs[1]["incident"] == f"{runs[0]['incident']}-2"
+
+
+def test_a_value_travels_on_standard_input_only(settings: Settings, runs: list[Data]) -> None:
+    done = rotate(
+        "value-exposed", "--value", "backend-secrets/TOKEN", "--yes", stdin="not-to-be-seen\n"
+    )
+    assert done.exit_code == 0, done.output
+    (run,) = runs
+    assert json.loads(run.pop("stdin")) == {"backend-secrets/TOKEN": "not-to-be-seen"}
+    assert run["given"] == run["exposed"] == ["backend-secrets/TOKEN"]
+    assert "not-to-be-seen" not in str(run) + done.output
+
+
+def test_a_value_that_is_missing_ends_it(settings: Settings, runs: list[Data]) -> None:
+    done = rotate("value-exposed", "--value", "a/B", "--yes", stdin="")
+    assert done.exit_code == Exit.INPUT and "a/B: no value was given" in done.output
+    assert runs == []
+
+
+def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:
+    assert rotate("learner-key", stdin="n\n").exit_code == 1
+    assert runs == []
+    assert rotate("learner-key", stdin="y\n").exit_code == 0
+    assert len(runs) == 1
+
+
+def test_a_dry_run_tells_the_phases_and_the_files(settings: Settings, runs: list[Data]) -> None:
+    done = rotate("learner-key", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert runs[0]["deploy"] == "rotate_plan.py"
+    assert "overlap: have cluster and Git server accept both" in done.output
+    assert "learner\n  flux/a.yaml: another data key" in done.output
+    told = json.loads(rotate("learner-key", "--dry-run", "--json").output)
+    assert list(told["phases"])[:2] == ["inventory", "identity"]
+    assert told["plan"] == {"learner": ["flux/a.yaml: another data key"]}

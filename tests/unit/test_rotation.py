@@ -1,0 +1,576 @@
+"""A rotation on real repositories with real sops and age, killed, attacked and out of disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.environment import Environment, at_seat, solo
+from sopslab.layout import CANARY_PATH
+from sopslab.operations import proof, reencryption, rotation
+from sopslab.rotation.record import Rotation, parse_rotation
+from sopslab.rotation.sealed import splice
+from sopslab.settings import Settings
+from tests.conftest import find_tool
+from tests.fake import Applied
+from tests.repositories import git, learner, make_identity, public_key
+
+FOLDER = "flux/secrets/develop"
+SECRET = f"{FOLDER}/backend-secrets.yaml"
+OTHER = f"{FOLDER}/other.yaml"
+INCIDENT = "2026-11-25-test"
+RULES = """creation_rules:
+  # Whoever reads this comment: it stays.
+  - path_regex: ^flux/secrets/develop/(.*/)?([^k/]|k[^u/]|ku[^s/])[^/]*\\.ya?ml$
+    encrypted_regex: ^(data|stringData)$
+    age: [{learner}, {instructor}] # both
+"""
+MANIFEST = """apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: develop}}
+type: {kind}
+{section}:
+  {key}: {value}
+"""
+
+
+@dataclass
+class World:
+    """Environments, their repositories and clones, and one rotation that is about them."""
+
+    settings: Settings
+    folder: Path
+    environments: list[Environment]
+
+    @property
+    def keys(self) -> Path:
+        return Path(self.settings.keys_dir)
+
+    def bare(self, name: str) -> Path:
+        return Path(self.settings.git_dir) / "repositories" / name / "lab.git"
+
+    def clone(self, name: str) -> Path:
+        return self.folder / name
+
+    def add(self, environment: Environment) -> None:
+        """Make the repository of an environment, with two Secrets."""
+        name = environment.learner.id
+        clone, bare = self.clone(name), self.bare(name)
+        bare.mkdir(parents=True)
+        git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
+        git(self.folder, "clone", "--quiet", str(bare), str(clone))
+        own = make_identity(self.keys / f"{name}.agekey")
+        (self.keys / f"{name}.pub").write_text(f"{own}\n")
+        rules = RULES.format(learner=own, instructor=public_key(self.keys / "instructor.agekey"))
+        (clone / ".sops.yaml").write_text(rules)
+        (clone / FOLDER).mkdir(parents=True)
+        (clone / FOLDER / "kustomization.yaml").write_text("resources: [lab-canary.yaml]\n")
+        self.encrypt(name, CANARY_PATH, section="stringData", key="value")
+        start = self.commit(name, "Begin the lab")
+        git(bare, "update-ref", "refs/lab/start", start)
+        self.encrypt(name, SECRET)
+        self.encrypt(name, OTHER)
+        self.commit(name, "Encrypt")
+        self.environments.append(environment)
+
+    def encrypt(
+        self,
+        name: str,
+        path: str,
+        *,
+        section: str = "data",
+        key: str = "TOKEN",
+        kind: str = "Opaque",
+        value: str = "b2xkLXZhbHVl",
+    ) -> None:
+        """Write an encrypted Secret into a clone."""
+        text = MANIFEST.format(
+            name=Path(path).stem, kind=kind, section=section, key=key, value=value
+        )
+        done = subprocess.run(
+            [
+                find_tool("sops"), "encrypt", "--filename-override", path,
+                "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin",
+            ],
+            cwd=self.clone(name), input=text, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        (self.clone(name) / path).write_text(done.stdout)
+
+    def commit(self, name: str, message: str) -> str:
+        """Commit what is in a clone, push it and return the commit."""
+        clone = self.clone(name)
+        git(clone, "add", "--all")
+        git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
+        git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return git(clone, "rev-parse", "HEAD")
+
+    def refs(self, name: str) -> dict[str, str]:
+        text = "%(refname:lstrip=1) %(objectname)"
+        listing = git(self.bare(name), "for-each-ref", f"--format={text}")
+        return dict(line.split() for line in listing.splitlines())
+
+    def show(self, name: str, path: str, ref: str = "refs/heads/main") -> str:
+        return git(self.bare(name), "show", f"{ref}:{path}")
+
+    def sops(self, text: str, identity: Path) -> subprocess.CompletedProcess[str]:
+        """Decrypt a file with one identity and nothing else."""
+        return subprocess.run(
+            [
+                find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "json",
+                "/dev/stdin",
+            ],
+            input=text, capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
+                 "SOPS_AGE_KEY_FILE": str(identity)},
+        )  # fmt: skip
+
+    def secret(self, name: str, path: str, ref: str = "refs/heads/main") -> Any:
+        """Return a Secret of a repository, decrypted with the store's present identity."""
+        done = self.sops(self.show(name, path, ref), self.keys / f"{name}.agekey")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @property
+    def record(self) -> Rotation:
+        path = Path(self.settings.lab_dir) / "rotations" / f"{INCIDENT}.yaml"
+        return parse_rotation(str(path), path.read_text())
+
+    def failures(self) -> dict[str, str]:
+        folder = Path(self.settings.class_dir) / "failed"
+        return {path.name: path.read_text() for path in folder.glob("*")}
+
+    def apply(self, operation: Callable[..., Any], **more: Any) -> Applied:
+        return Applied(operation, settings=self.settings, environments=self.environments, **more)
+
+    def take_inventory(self, *exposed: str) -> Applied:
+        return self.apply(rotation.inventoried, exposed=list(exposed))
+
+    def reencrypt(self, **given: str) -> Applied:
+        values = {name.replace("__", "/").replace("_", "-"): one for name, one in given.items()}
+        return self.apply(reencryption.reencrypted, given=values)
+
+    def rotate(self) -> list[Applied]:
+        """Do all that a rotation does without a cluster."""
+        return [
+            self.apply(rotation.followed),
+            self.reencrypt(),
+            self.apply(rotation.retired),
+            self.apply(proof.proven),
+            self.apply(rotation.concluded, given=[]),
+        ]
+
+
+@pytest.fixture
+def world(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path
+) -> Callable[..., World]:
+    """Return a world of the given seats, or of a lab's one learner, and one cause."""
+    tools("sops", "age", "age-keygen")
+
+    def made(cause: str, *seats: str) -> World:
+        settings = lab(cause=cause, incident=INCIDENT)
+        found = World(settings, tmp_path / "learners", [])
+        found.folder.mkdir()
+        own = make_identity(found.keys / "instructor.agekey")
+        (found.keys / "instructor.pub").write_text(f"{own}\n")
+        for seat in seats:
+            found.add(at_seat(learner(seat)))
+        if not seats:
+            found.add(solo(settings))
+        return found
+
+    return made
+
+
+def assert_done(applied: list[Applied]) -> None:
+    assert [one.stderr for one in applied if one.failed] == []
+
+
+# A key that leaked
+
+
+@pytest.mark.parametrize("cause", ["learner-key", "cluster-key"])
+def test_an_identity_is_replaced_and_everything_that_it_opened(
+    world: Callable[..., World], cause: str
+) -> None:
+    found = world(cause)
+    before = found.secret("learner", SECRET)
+    old, text = public_key(found.keys / "learner.agekey"), found.show("learner", SECRET)
+    head = found.refs("learner")["heads/main"]
+    found.take_inventory()
+    assert_done(found.rotate())
+    assert found.failures() == {}
+    new = public_key(found.keys / "learner.agekey")
+    assert new != old
+    assert (found.keys / "learner.pub").read_text().strip() == new
+    assert stat.S_IMODE((found.keys / "learner.agekey").stat().st_mode) == 0o600
+    (archived,) = (found.keys / "archive").glob("learner-*.agekey")
+    assert public_key(archived) == old
+    assert stat.S_IMODE(archived.stat().st_mode) == 0o600
+    assert not list((found.keys / "next").iterdir())
+    rules = found.show("learner", ".sops.yaml")
+    assert "Whoever reads this comment" in rules and "# both" in rules
+    assert new in rules and old not in rules
+    for path in (SECRET, OTHER, CANARY_PATH):
+        now = found.show("learner", path)
+        assert old not in now
+        assert found.sops(now, archived).returncode == 128
+        assert found.sops(now, found.keys / "instructor.agekey").returncode == 0
+    after = found.secret("learner", SECRET)
+    assert set(after["data"]) == {"TOKEN"} and after["data"] != before["data"]
+    # What was there is one commit behind, and nothing else of the repository has changed.
+    assert git(found.bare("learner"), "rev-parse", "main^") == head
+    changed = git(found.bare("learner"), "diff", "--name-only", head, "main").split()
+    assert set(changed) == {".sops.yaml", SECRET, OTHER, CANARY_PATH}
+    spliced = splice(found.show("learner", SECRET), text, old)
+    assert spliced is not None
+    assert found.sops(spliced, archived).returncode == 25
+    assert found.record.proven == ("learner",) and found.record.over
+    assert [one.changed for one in found.rotate()] == [False] * 5
+
+
+def test_the_splice_opens_what_only_got_another_reader(world: Callable[..., World]) -> None:
+    """The attack is real: it is what `updatekeys` alone leaves open."""
+    found = world("learner-key")
+    clone, path = found.clone("learner"), SECRET
+    old_file, old = found.show("learner", path), public_key(found.keys / "learner.agekey")
+    other = make_identity(found.folder / "other.agekey")
+    (clone / ".sops.yaml").write_text((clone / ".sops.yaml").read_text().replace(old, other))
+    subprocess.run(
+        [find_tool("sops"), "updatekeys", "--yes", path], cwd=clone, check=True,
+        capture_output=True, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
+                                  "SOPS_AGE_KEY_FILE": str(found.keys / "learner.agekey")},
+    )  # fmt: skip
+    now = (clone / path).read_text()
+    assert found.sops(now, found.keys / "learner.agekey").returncode == 128
+    spliced = splice(now, old_file, old)
+    assert spliced is not None
+    opened = found.sops(spliced, found.keys / "learner.agekey")
+    assert opened.returncode in (0, 51)
+
+
+def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.reencrypt()
+    found.apply(rotation.retired)
+    # Another reader, and the data key of before: what a rotation by hand ends with.
+    clone = found.clone("learner")
+    old = found.record.retiring["learner"]
+    new = public_key(found.keys / "learner.agekey")
+    (archived,) = (found.keys / "archive").glob("*.agekey")
+    (clone / ".sops.yaml").write_text((clone / ".sops.yaml").read_text().replace(old, new))
+    for path in (SECRET, OTHER, CANARY_PATH):
+        subprocess.run(
+            [find_tool("sops"), "updatekeys", "--yes", path], cwd=clone, check=True,
+            capture_output=True, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
+                                      "SOPS_AGE_KEY_FILE": str(archived)},
+        )  # fmt: skip
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", "By hand")
+    git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
+    assert not found.apply(proof.proven).failed
+    assert "an old data key put into" in found.failures()["learner"]
+    found.apply(rotation.concluded, given=[])
+    assert found.record.proven == ()
+
+
+def test_the_checkpoint_of_a_reset_is_rotated_with_main(world: Callable[..., World]) -> None:
+    found = world("learner-key", "ada", "bob")
+    git(found.bare("ada"), "update-ref", "refs/lab/encrypted", found.refs("ada")["heads/main"])
+    start = found.refs("bob")["lab/start"]
+    git(found.bare("bob"), "update-ref", "refs/heads/main", start)
+    for seat in ("ada", "bob"):
+        folder = Path(found.settings.seat_dir(seat))
+        folder.mkdir(parents=True)
+        (folder / "canary").write_text("the hash of before\n")
+    found.take_inventory()
+    assert_done(found.rotate())
+    for seat in ("ada", "bob"):
+        value = found.secret(seat, CANARY_PATH, "refs/lab/start")["stringData"]["value"]
+        digest = subprocess.run(
+            ["sha256sum"], input=value, capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        assert (Path(found.settings.seat_dir(seat)) / "canary").read_text().strip() == digest
+    refs = found.refs("ada")
+    assert "lab/encrypted" not in refs
+    assert found.show("ada", CANARY_PATH) == found.show("ada", CANARY_PATH, "refs/lab/start")
+    assert git(found.bare("ada"), "rev-parse", "lab/start^") != refs["heads/main"]
+    # Whoever had done nothing has still done nothing.
+    assert found.refs("bob")["heads/main"] == found.refs("bob")["lab/start"]
+
+
+def test_values_that_cannot_be_made_up_are_left_to_a_human(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.encrypt("learner", OTHER, kind="kubernetes.io/basic-auth", key="password")
+    found.commit("learner", "Another type")
+    before = found.secret("learner", OTHER)["data"]
+    found.take_inventory()
+    assert_done(found.rotate())
+    assert found.secret("learner", OTHER)["data"] == before
+    assert found.record.pending == {"learner": ("other/password",)}
+    assert not found.record.over
+    refused = Applied(rotation.complete, settings=found.settings)
+    assert refused.failed and "other/password" in refused.stderr
+    # A human gives it, and it is over.
+    assert found.reencrypt(other__password="given-by-hand").changed
+    assert_done([found.apply(proof.proven)])
+    found.apply(rotation.concluded, given=["other/password"])
+    assert found.secret("learner", OTHER)["data"] == {"password": "Z2l2ZW4tYnktaGFuZA=="}
+    assert found.record.over
+    assert not Applied(rotation.complete, settings=found.settings).changed
+
+
+def test_the_instructors_key_stays_until_no_repository_needs_it(
+    world: Callable[..., World],
+) -> None:
+    found = world("instructor-key", "ada", "bob")
+    old = public_key(found.keys / "instructor.agekey")
+    found.take_inventory()
+    away = found.bare("bob").rename(found.folder / "away.git")
+    found.rotate()
+    assert set(found.failures()) == {"bob"}
+    assert public_key(found.keys / "instructor.agekey") == old
+    assert old not in found.show("ada", SECRET)
+    assert found.record.proven == ()
+    away.rename(found.bare("bob"))
+    subprocess.run(["rm", "-rf", f"{found.settings.class_dir}/failed"], check=True)
+    assert_done(found.rotate())
+    assert found.failures() == {}
+    new = public_key(found.keys / "instructor.agekey")
+    assert new != old
+    for seat in ("ada", "bob"):
+        assert (
+            found.sops(found.show(seat, SECRET), found.keys / "instructor.agekey").returncode == 0
+        )
+        assert found.sops(found.show(seat, SECRET), found.keys / f"{seat}.agekey").returncode == 0
+    assert set(found.record.proven) == {"ada", "bob"}
+
+
+def test_one_that_fails_does_not_stop_the_others(world: Callable[..., World]) -> None:
+    found = world("cluster-key", "ada", "bob", "eve")
+    keys = {seat: public_key(found.keys / f"{seat}.agekey") for seat in ("ada", "bob", "eve")}
+    found.take_inventory()
+    subprocess.run(["mv", str(found.bare("bob")), f"{found.bare('bob')}.away"], check=True)
+    found.rotate()
+    failures = found.failures()
+    assert set(failures) == {"bob"} and "`sopslab up`" in failures["bob"]
+    assert public_key(found.keys / "bob.agekey") == keys["bob"]
+    assert set(found.record.proven) == {"ada", "eve"} and not found.record.over
+    subprocess.run(["mv", f"{found.bare('bob')}.away", str(found.bare("bob"))], check=True)
+    subprocess.run(["rm", "-rf", f"{found.settings.class_dir}/failed"], check=True)
+    heads = {seat: found.refs(seat) for seat in ("ada", "eve")}
+    assert_done(found.rotate())
+    assert found.record.over
+    assert {seat: found.refs(seat) for seat in ("ada", "eve")} == heads
+    assert public_key(found.keys / "bob.agekey") != keys["bob"]
+
+
+# Values that leaked
+
+
+def test_only_the_named_secret_changes_and_every_key_stays(world: Callable[..., World]) -> None:
+    found = world("value-exposed")
+    old_file = found.show("learner", SECRET)
+    head = found.refs("learner")["heads/main"]
+    before = found.secret("learner", SECRET)
+    keys = {path: path.read_bytes() for path in found.keys.rglob("*.*")}
+    found.take_inventory("backend-secrets")
+    assert_done(found.rotate())
+    changed = git(found.bare("learner"), "diff", "--name-only", head, "main")
+    assert changed == SECRET
+    assert {path: path.read_bytes() for path in found.keys.rglob("*.*")} == keys
+    assert found.secret("learner", SECRET)["data"] != before["data"]
+    own = public_key(found.keys / "learner.agekey")
+    spliced = splice(found.show("learner", SECRET), old_file, own)
+    assert spliced is not None
+    assert found.sops(spliced, found.keys / "learner.agekey").returncode == 25
+    assert found.record.over and not found.failures()
+    assert "old values of backend-secrets.yaml" in found.record.remains["learner"][0]
+
+
+def test_one_value_of_several_is_replaced_by_what_a_human_gives(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    value = "b2xkLXZhbHVl\n  KEPT: a2VwdA=="
+    found.encrypt("learner", SECRET, value=value)
+    found.commit("learner", "Two values")
+    found.take_inventory("backend-secrets/TOKEN")
+    assert found.reencrypt(backend_secrets__TOKEN='new "value"\\').changed
+    data = found.secret("learner", SECRET)["data"]
+    assert data == {"TOKEN": "bmV3ICJ2YWx1ZSJc", "KEPT": "a2VwdA=="}
+    assert found.record.pending == {"learner": ()}
+
+
+def test_what_no_file_holds_is_named(world: Callable[..., World]) -> None:
+    found = world("value-exposed")
+    found.take_inventory("backend-secrets/NOTHING")
+    assert not found.reencrypt().failed
+    assert "it holds no encrypted backend-secrets/NOTHING" in found.failures()["learner"]
+
+
+# Whatever comes between
+
+
+def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    (found.clone("learner") / "notes").write_text("mine\n")
+    head = found.commit("learner", "Meanwhile")
+    found.reencrypt()
+    assert git(found.bare("learner"), "rev-parse", "main^") == head
+    assert found.show("learner", "notes") == "mine"
+    # And one that is encrypted to the old key comes after it.
+    clone = found.clone("learner")
+    git(clone, "pull", "--quiet", "--rebase")
+    found_rules = (clone / ".sops.yaml").read_text()
+    old, new = found.record.retiring["learner"], public_key(found.keys / "next/learner.agekey")
+    (clone / ".sops.yaml").write_text(found_rules.replace(new, old))
+    found.encrypt("learner", f"{FOLDER}/late.yaml")
+    found.commit("learner", "Late")
+    assert found.reencrypt().changed
+    assert old not in found.show("learner", f"{FOLDER}/late.yaml")
+    assert old not in found.show("learner", ".sops.yaml")
+    assert not found.reencrypt().changed
+
+
+def test_an_identity_that_main_still_needs_stays(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    old = public_key(found.keys / "learner.agekey")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.apply(rotation.retired)
+    assert "still encrypted to the old key" in found.failures()["learner"]
+    assert public_key(found.keys / "learner.agekey") == old
+
+
+def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    locks = [found.bare("learner") / name for name in ("refs/heads/main.lock", "packed-refs.lock")]
+    for lock in locks:
+        lock.touch()
+    found.reencrypt()
+    assert found.failures() == {}
+    assert found.record.retiring["learner"] not in found.show("learner", SECRET)
+    assert not any(lock.exists() for lock in locks)
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_putting_an_identity_aside_can_be_interrupted_anywhere(
+    world: Callable[..., World], moment: int
+) -> None:
+    found = world("learner-key")
+    old = public_key(found.keys / "learner.agekey")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.reencrypt()
+    new = public_key(found.keys / "next/learner.agekey")
+    # The shell ends before the command of that number, as if it were killed there.
+    steps = rotation._RETIRE.split("\n")
+    stops = [
+        number for number, step in enumerate(steps)
+        if step.strip().startswith(("mkdir", "[ -n", "sync", "rm", "mv", "[ ! -e"))
+    ]  # fmt: skip
+    number = stops[moment - 1] if moment <= len(stops) else len(steps) - 2
+    steps.insert(number, "exit 9")
+    text = "\n".join(steps)
+    subprocess.run(["sh", "-euc", text, "sops-lab", str(found.keys), "learner"], check=False)
+    assert public_key(found.keys / "learner.agekey") in (old, new)
+    assert_done(found.rotate())
+    assert public_key(found.keys / "learner.agekey") == new
+    assert (found.keys / "learner.pub").read_text().strip() == new
+    assert {public_key(one) for one in (found.keys / "archive").glob("*.agekey")} == {old}
+    assert found.record.over
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with little room, where this user may make one."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=9000", "tmpfs", str(folder)]
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*sudo, *command], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run([*sudo, "umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path, room: int) -> Path:
+    """Fill a file system but for `room` KiB and return the file that does it."""
+    filler = folder / "filler"
+    free = os.statvfs(folder)
+    filler.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - room * 1024))
+    return filler
+
+
+@pytest.mark.parametrize("room", [0, 12, 24, 40])
+def test_a_full_disk_destroys_nothing(
+    small_disk: Path, world: Callable[..., World], room: int
+) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    before, refs = found.show("learner", SECRET), found.refs("learner")
+    filler = fill(small_disk, room)
+    done = found.reencrypt()
+    assert done.failed or found.failures()
+    assert found.refs("learner") == refs
+    assert found.show("learner", SECRET) == before
+    assert found.sops(before, found.keys / "learner.agekey").returncode == 0
+    filler.unlink()
+    subprocess.run(["rm", "-rf", f"{found.settings.class_dir}/failed"], check=True)
+    assert_done(found.rotate())
+    assert found.record.over
+
+
+# The working copy
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_working_copy_follows_where_it_has_nothing_of_its_own(
+    world: Callable[..., World], own: bool
+) -> None:
+    found = world("learner-key")
+    work = Path(found.settings.work_dir)
+    git(found.folder, "clone", "--quiet", str(found.bare("learner")), str(work))
+    head = git(work, "rev-parse", "HEAD")
+    if own:
+        (work / "mine").write_text("mine\n")
+    found.take_inventory()
+    assert_done(found.rotate())
+    done = Applied(
+        reencryption.working_copy, settings=found.settings, environment=found.environments[0]
+    )
+    assert not done.failed and done.changed is not own
+    main = found.refs("learner")["heads/main"]
+    assert git(work, "rev-parse", "HEAD") == (head if own else main)
+    assert git(work, "status", "--porcelain") == ("?? mine" if own else "")
+
+
+def test_nothing_of_a_secret_is_remembered(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    assert_done(found.rotate())
+    record = Path(found.settings.lab_dir) / "rotations" / f"{INCIDENT}.yaml"
+    assert stat.S_IMODE(record.stat().st_mode) == 0o600
+    value = found.secret("learner", CANARY_PATH)["stringData"]["value"]
+    text = record.read_text()
+    assert value not in text and "AGE-SECRET-KEY" not in text
+    assert set(yaml.safe_load(text)["retiring"]) == {"learner"}
+    assert not list(Path(found.settings.lab_dir).glob(".new*"))

@@ -1,0 +1,229 @@
+"""What a rotation asks of a cluster, which answers with recorded objects here, and of passwords."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.environment import at_seat
+from sopslab.facts.rotation import (
+    Consumers,
+    Delivered,
+    LeakedLogins,
+    LiveValues,
+    Settling,
+    live_arguments,
+    logins_dir,
+)
+from sopslab.incidents.records import Cause
+from sopslab.operations import logins
+from sopslab.rotation.record import Rotation, render_rotation
+from sopslab.settings import Settings
+from tests.conftest import find_tool
+from tests.fake import Applied, local_fact
+from tests.repositories import git, learner, make_identity
+
+INCIDENT = "2026-11-25-test"
+ADA = at_seat(learner("ada"))
+# Answers with a list of what it has of a kind; of Secrets it prints what columns ask for.
+STAND_IN = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+*custom-columns*) jq -r '.items[] | "\\(.metadata.namespace)   \\(.metadata.resourceVersion)"' \\
+    "$here/secrets.json" ;;
+*" secrets "*) cat "$here/secrets.json" ;;
+*kustomizations*) cat "$here/kustomizations.json" ;;
+*deployments*) cat "$here/workloads.json" ;;
+esac
+"""
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """A lab whose cluster answers what `having` gave it."""
+    found = lab(cause="git-credential", incident=INCIDENT)
+    kubectl = tools("sops", "age-keygen") / "kubectl"
+    kubectl.write_text(STAND_IN)
+    kubectl.chmod(0o755)
+    Path(found.lab_kubeconfig).parent.mkdir(parents=True)
+    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+    return found
+
+
+def having(settings: Settings, **kinds: list[dict[str, Any]]) -> None:
+    for kind, items in kinds.items():
+        (Path(settings.bin_dir) / f"{kind}.json").write_text(json.dumps({"items": items}))
+
+
+def kustomization(version: str, **changes: Any) -> dict[str, Any]:
+    since = (datetime.now(UTC) - timedelta(seconds=changes.get("age", 5))).replace(microsecond=0)
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": since.isoformat().replace("+00:00", "Z"),
+    }
+    status = {"observedGeneration": 1, "conditions": [ready]}
+    metadata = {"namespace": "lab-ada-sys", "name": "secrets-develop", "resourceVersion": version}
+    return {
+        "metadata": {**metadata, "generation": 1, **changes.get("metadata", {})},
+        "spec": {"interval": "1m0s"},
+        "status": {**status, **changes.get("status", {})},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "settled"),
+    [
+        (kustomization("101"), True),
+        # Of a key that is newer than the last report, Flux knows nothing yet.
+        (kustomization("99"), False),
+        # It is about to look by itself, or has just done so.
+        (kustomization("101", age=57), False),
+        (kustomization("101", age=40), True),
+        (kustomization("101", status={"conditions": []}), False),
+        (kustomization("101", status={"observedGeneration": 0}), False),
+        (
+            kustomization(
+                "101", metadata={"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}},
+                status={"lastHandledReconcileAt": "before"},
+            ),
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_flux_is_done_with_a_key_when_it_has_reported_since(
+    settings: Settings, found: dict[str, Any], settled: bool
+) -> None:
+    key = {"metadata": {"namespace": "lab-ada-sys", "name": "sops-age", "resourceVersion": "100"}}
+    having(settings, secrets=[key], kustomizations=[found])
+    assert local_fact(Settling, settings=settings, environments=[ADA]) == (
+        [] if settled else ["ada"]
+    )
+
+
+def workload(name: str, container: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "ada-develop"},
+        "spec": {
+            "template": {
+                "metadata": {"annotations": annotations},
+                "spec": {"containers": [container]},
+            }
+        },
+    }
+
+
+def test_who_reads_a_secret_at_the_start_is_restarted_once(settings: Settings) -> None:
+    whole = {"envFrom": [{"secretRef": {"name": "backend"}}]}
+    one = {"env": [{"name": "A"}, {"valueFrom": {"secretKeyRef": {"name": "backend"}}}]}
+    having(
+        settings,
+        workloads=[
+            workload("whole", whole),
+            workload("one", one),
+            workload("done", one, **{"sops-lab/incident": INCIDENT}),
+            workload("other", {"envFrom": [{"secretRef": {"name": "other"}}]}),
+            workload("none", {}),
+        ],
+    )
+    found = local_fact(
+        Consumers, settings=settings, environments=[ADA], secrets={"ada": ["backend"]}
+    )
+    assert found == {"ada": ["deployment/whole", "deployment/one"]}
+    of_others = {"bob": ["backend"]}
+    assert not local_fact(Consumers, settings=settings, environments=[ADA], secrets=of_others)
+
+
+def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
+    settings: Settings, tmp_path: Path
+) -> None:
+    recipient = make_identity(Path(settings.keys_dir) / "ada.agekey")
+    bare = Path(settings.git_dir) / "repositories/ada/lab.git"
+    clone = tmp_path / "clone"
+    bare.mkdir(parents=True)
+    git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
+    git(tmp_path, "clone", "--quiet", str(bare), str(clone))
+    manifest = "apiVersion: v1\nkind: Secret\ndata: {A: b25l}\nstringData: {B: two}\n"
+    sealed = subprocess.run(
+        [
+            find_tool("sops"), "encrypt", "--age", recipient, "--encrypted-regex",
+            "^(data|stringData)$", "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin",
+        ],
+        input=manifest, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in ("same", "differs", "absent"):
+        (clone / f"{name}.yaml").write_text(sealed)
+    (clone / "damaged.yaml").write_text("sops: {}\n")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", "one")
+    git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    data = {"A": "b25l", "B": base64.b64encode(b"two").decode()}
+    having(
+        settings,
+        secrets=[
+            {"metadata": {"namespace": "ada-develop", "name": "same"}, "data": data},
+            {"metadata": {"namespace": "ada-develop", "name": "differs"}, "data": {"A": "b25l"}},
+        ],
+    )
+    names = ("same", "differs", "absent", "damaged")
+    files = [(ADA, Delivered(f"{name}.yaml", name)) for name in names]
+    arguments = live_arguments(settings, files, ["ada"] * len(files))
+    assert local_fact(LiveValues, settings=settings, arguments=list(arguments)) == {
+        ("ada", f"{name}.yaml"): name for name in ("same", "differs", "absent")
+    }
+
+
+# Passwords
+
+
+@pytest.fixture
+def leaked(settings: Settings) -> Settings:
+    """A lab of which ada's password leaked, and which has not begun to replace it."""
+    rotation = Rotation(INCIDENT, Cause.GIT_CREDENTIAL, date(2026, 11, 25), ("ada",))
+    path = Path(settings.lab_dir) / "rotations" / f"{INCIDENT}.yaml"
+    path.parent.mkdir()
+    path.write_text(render_rotation(rotation))
+    for user in ("ada", "flux", "bob"):
+        folder = Path(settings.account_dir(user))
+        folder.mkdir(parents=True)
+        (folder / "username").write_text(user)
+        (folder / "password").write_text(f"old-{user}")
+        (folder / "git-credentials").write_text(f"http://{user}:old-{user}@127.0.0.1%3a8418\n")
+    return settings
+
+
+def password(settings: Settings, user: str) -> str:
+    return (Path(settings.account_dir(user)) / "password").read_text()
+
+
+def test_a_password_that_leaked_and_fluxs_own_are_replaced_once(leaked: Settings) -> None:
+    done = Applied(logins.replaced, settings=leaked, environments=[ADA])
+    assert done.changed and not done.failed
+    new = {user: password(leaked, user) for user in ("ada", "flux")}
+    assert not set(new.values()) & {"old-ada", "old-flux"}
+    assert password(leaked, "bob") == "old-bob"
+    kept = Path(logins_dir(leaked))
+    assert sorted(path.name for path in kept.iterdir()) == ["ada", "flux"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept.iterdir())
+    assert not Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    assert {user: password(leaked, user) for user in new} == new
+
+
+def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings) -> None:
+    kept = Path(logins_dir(leaked))
+    kept.mkdir(mode=0o700)
+    (kept / "ada").write_text("http://ada:old-ada@127.0.0.1:8418\n")
+    users = ["ada", "flux", "bob"]
+    states = {"ada": "kept", "flux": "unkept", "bob": "unkept"}
+    assert local_fact(LeakedLogins, settings=leaked, users=users) == states
+    assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    assert (kept / "ada").read_text() == "http://ada:old-ada@127.0.0.1:8418\n"
+    assert password(leaked, "ada") != "old-ada"

@@ -1,0 +1,196 @@
+"""What a rotation would change, what it remembers, and what it tells of itself; no host needed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from typing import Any, get_args
+
+import pytest
+
+from sopslab.incidents.records import Cause, Incident, Upstream
+from sopslab.rotation.phases import MEANING, PHASES, Phase
+from sopslab.rotation.plan import (
+    Version,
+    faults,
+    plan_version,
+    remains,
+    rotated_files,
+    unknown_values,
+)
+from sopslab.rotation.record import Rotation, incident_of, parse_rotation, render_rotation
+from sopslab.rotation.sealed import Leaf, read_sealed, splice
+from sopslab.settings import Settings
+
+TODAY = date(2026, 11, 25)
+# Recipients are of any length: those of post-quantum keys have two thousand characters.
+OLD, NEW, OTHER = "age1old", "age1" + "n" * 1900, "age1other"
+CIPHER = "ENC[AES256_GCM,data:YQ==,iv:{},tag:{},type:str]".format("A" * 43 + "=", "A" * 22 + "==")
+
+
+def sealed(
+    *recipients: str, name: str = "backend", kind: str = "Opaque", wrapped: str = "x", **data: str
+) -> str:
+    """Return an encrypted Secret; its values are those of `data`."""
+    lines = ["apiVersion: v1", "kind: Secret", f"metadata: {{name: {name}}}", f"type: {kind}"]
+    lines += ["data:", *(f"  {key}: {value}" for key, value in (data or {"KEY": CIPHER}).items())]
+    lines += ["sops:", "  age:"]
+    for recipient in recipients:
+        lines += [f"  - recipient: {recipient}", f"    enc: {wrapped}-{recipient[:8]}"]
+    lines += [f"  mac: {CIPHER}", "  encrypted_regex: ^(data|stringData)$", "  version: 3.13.2"]
+    return "\n".join(lines) + "\n"
+
+
+def version(rules: str = "", noted: tuple[str, ...] = (), **texts: str) -> Version:
+    files = {f"flux/{name}.yaml": f"blob-{name}" for name in texts}
+    blobs = {f"blob-{name}": text for name, text in texts.items()}
+    return Version("c" * 40, files, blobs, rules, frozenset(noted))
+
+
+def rotation(cause: Cause = Cause.LEARNER_KEY, **changes: Any) -> Rotation:
+    return replace(Rotation("2026-11-25-test", cause, TODAY, ("ada",)), **changes)
+
+
+def test_a_key_changes_exactly_the_files_that_are_encrypted_to_it() -> None:
+    found = version(f"age: {OLD}", a=sealed(OLD, OTHER), b=sealed(OTHER), plain="a: 1\n")
+    plan = plan_version(rotation(), found, old=OLD, given=())
+    assert [file.path for file in plan.files] == ["flux/a.yaml"]
+    assert plan.rules
+    assert plan.files[0].fresh == (Leaf("data", "KEY"),)
+    again = version(f"age: {NEW}", a=sealed(NEW, OTHER), b=sealed(OTHER))
+    assert plan_version(rotation(), again, old=OLD, given=()).empty
+
+
+@pytest.mark.parametrize(
+    ("exposed", "keys"), [(("backend",), ["A", "B"]), (("backend/B",), ["B"]), (("other",), [])]
+)
+def test_a_value_changes_where_it_is_named(exposed: tuple[str, ...], keys: list[str]) -> None:
+    found = version(f"age: {OLD}", a=sealed(OLD, A=CIPHER, B=CIPHER))
+    about = rotation(Cause.VALUE_EXPOSED, exposed=exposed)
+    plan = plan_version(about, found, old=None, given=())
+    assert [leaf.key for file in plan.files for leaf in file.fresh] == keys
+    assert not plan.rules
+    done = replace(found, noted=frozenset({about.incident}))
+    assert plan_version(about, done, old=None, given=()).empty
+    given = plan_version(about, done, old=None, given=("backend/A",))
+    assert [leaf.key for file in given.files for leaf in file.given] == ["A"]
+
+
+def test_what_is_checked_by_who_uses_it_is_left_to_a_human() -> None:
+    found = version(a=sealed(OLD, kind="kubernetes.io/tls", KEY=CIPHER, CRT=CIPHER))
+    (file,) = plan_version(rotation(), found, old=OLD, given=("backend/CRT",)).files
+    assert (file.fresh, file.given) == ((), (Leaf("data", "CRT"),))
+    assert file.human == (Leaf("data", "KEY"),)
+
+
+def test_an_empty_value_is_no_value() -> None:
+    found = read_sealed(sealed(OLD, KEY='""', OTHER=CIPHER))
+    assert found is not None and found.leaves == (Leaf("data", "OTHER"),)
+
+
+def test_what_is_wrong_afterwards_is_told() -> None:
+    good = version(a=sealed(NEW, OTHER))
+    assert faults(good, old=OLD, new=NEW) == []
+    assert faults(version(a=sealed(OLD, NEW)), old=OLD, new=NEW) == [
+        "flux/a.yaml is still encrypted to the old key"
+    ]
+    assert faults(version(a=sealed(OTHER)), old=OLD, new=NEW) == [
+        "flux/a.yaml is not encrypted to the new key"
+    ]
+    assert faults(version(a=sealed(NEW, KEY="plain")), old=OLD, new=NEW) == [
+        "flux/a.yaml holds a value in plain text"
+    ]
+
+
+def test_names_that_nothing_has_are_told() -> None:
+    found = version(a=sealed(OLD))
+    named = ("backend", "backend/KEY", "backend/NO", "no")
+    assert unknown_values(found, named) == ["backend/NO", "no"]
+
+
+def test_files_that_came_later_were_not_rotated() -> None:
+    before = version(a="1", b="2")
+    after = Version("d" * 40, {"flux/a.yaml": "blob-other", "flux/b.yaml": "blob-b", "c": "blob"})
+    assert rotated_files(before, after) == ["flux/a.yaml"]
+
+
+def test_what_remains_is_said_without_a_value() -> None:
+    (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(7)], OLD)
+    assert "up to commit cccccccccccc" in sentence and "and 2 more" in sentence
+    assert remains("ada/lab", version(), [], OLD) == []
+
+
+# The attack
+
+
+def test_a_splice_takes_the_data_key_of_one_reader_and_leaves_the_rest() -> None:
+    attack = splice(sealed(NEW, OTHER, wrapped="now"), sealed(OLD, OTHER, wrapped="then"), OLD)
+    assert attack is not None
+    block = json.loads(attack)["sops"]
+    assert [one["recipient"] for one in block["age"]] == [OLD]
+    assert block["age"][0]["enc"].startswith("then")
+    assert block["mac"] == CIPHER and json.loads(attack)["data"] == {"KEY": CIPHER}
+
+
+@pytest.mark.parametrize("past", [sealed(OTHER), "a: 1\n", "", "{", "- 1\n"])
+def test_there_is_no_splice_without_that_reader(past: str) -> None:
+    assert splice(sealed(NEW), past, OLD) is None
+
+
+# What is remembered
+
+
+def test_a_rotation_is_remembered_as_it_is() -> None:
+    about = rotation(
+        heads={"ada": "c" * 40},
+        retiring={"ada": OLD},
+        pending={"ada": ("backend/KEY",)},
+        remains={"ada": ("for ever",)},
+        proven=("ada",),
+    ).ended(Phase.INVENTORY, "2026-11-25T21:00:00+00:00")
+    assert parse_rotation("a.yaml", render_rotation(about)) == about
+    assert not about.over
+    assert replace(about, pending={}).over
+
+
+def test_it_is_over_for_everybody_or_not_at_all() -> None:
+    about = rotation(subjects=("ada", "bob"))
+    assert not about.with_proof(["bob"]).over
+    assert about.with_proof(["bob"]).with_proof(["ada"]).proven == ("ada", "bob")
+
+
+def test_the_incident_is_opened_told_and_closed() -> None:
+    about = rotation(remains={"ada": ("for ever",)}, phases={"files": "t2", "inventory": "t1"})
+    opened = incident_of(about, None, TODAY)
+    assert (opened.id, opened.closed, opened.subjects) == ("2026-11-25-test", None, ("ada",))
+    assert list(opened.rotation) == ["inventory", "files"]
+    assert opened.remains == ("for ever",)
+    over = about.with_proof(["ada"])
+    assert incident_of(over, opened, TODAY).closed == TODAY
+
+
+def test_what_only_a_human_can_do_keeps_it_open() -> None:
+    known = Incident(
+        "2026-11-25-test", Cause.LEARNER_KEY, ("ada",), TODAY, upstream=(Upstream("the bank"),)
+    )
+    over = rotation().with_proof(["ada"])
+    assert incident_of(over, known, TODAY).closed is None
+    waiting = replace(over, pending={"ada": ("backend/KEY",)})
+    told = incident_of(waiting, None, TODAY)
+    assert told.closed is None
+    assert "backend/KEY of ada" in told.unrevoked[0]
+    assert incident_of(over, told, TODAY).closed == TODAY
+
+
+def test_every_cause_has_phases_and_every_phase_a_meaning() -> None:
+    assert set(PHASES) == set(Cause)
+    assert set(MEANING) == set(Phase)
+    for phases in PHASES.values():
+        assert phases[0] is Phase.INVENTORY and phases[-1] is Phase.PROVEN
+
+
+def test_the_settings_know_the_same_causes() -> None:
+    annotation: Any = Settings.model_fields["cause"].annotation
+    named = {one for part in get_args(annotation) for one in get_args(part)}
+    assert named == {str(cause) for cause in Cause}
