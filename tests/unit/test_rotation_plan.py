@@ -166,7 +166,7 @@ def test_the_incident_is_opened_told_and_closed() -> None:
     assert (opened.id, opened.closed, opened.subjects) == ("2026-11-25-test", None, ("ada",))
     assert list(opened.rotation) == ["inventory", "files"]
     assert opened.remains == ("for ever",)
-    over = about.with_proof(["ada"])
+    over = replace(about.with_proof(["ada"]), phases={**about.phases, "proven": "t3"})
     assert incident_of(over, opened, TODAY).closed == TODAY
 
 
@@ -174,7 +174,7 @@ def test_what_only_a_human_can_do_keeps_it_open() -> None:
     known = Incident(
         "2026-11-25-test", Cause.LEARNER_KEY, ("ada",), TODAY, upstream=(Upstream("the bank"),)
     )
-    over = rotation().with_proof(["ada"])
+    over = rotation(phases={"proven": "t3"}).with_proof(["ada"])
     assert incident_of(over, known, TODAY).closed is None
     waiting = replace(over, pending={"ada": ("backend/KEY",)})
     told = incident_of(waiting, None, TODAY)
