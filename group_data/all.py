@@ -60,21 +60,21 @@ learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 seats = []
 prune = False
 
-# Whom `reset.py` and `reissue.py` are about, and what an environment is put back to: `start`,
-# `encrypted`, `wired` or `done`.
+# Whom a deploy for single learners is about (reset, reissue, break, …), and what an environment is
+# put back to: `start`, `encrypted`, `wired` or `done`.
 subjects = []
 checkpoint = "start"
 
-# What `record.py` puts into the platform repository: paths below `docs/`, and the texts there.
+# What `deploys/record.py` puts into the platform repository: paths below `docs/`, and the texts.
 records = {}
 
-# Which faults `break.py` injects; or the seed by which an exam draws them, and how many it draws.
+# Which faults `deploys/break.py` injects; or the seed by which an exam draws them, and how many.
 faults = []
 exam = None
 exam_faults = 1
 
-# What `rotate.py` is about: the cause, the incident that it belongs to, which values leaked (NAME
-# or NAME/KEY), and which of them a human gives (NAME/KEY; a JSON object on standard input).
+# What `deploys/rotate.py` is about: the cause, the incident that it belongs to, which values leaked
+# (NAME or NAME/KEY), and which of them a human gives (NAME/KEY; a JSON object on standard input).
 cause = None
 incident = None
 exposed = []
@@ -87,5 +87,5 @@ key_from = None
 # Go on although the preflight says that the machine is too small.
 force = False
 
-# Whether `teardown.py` removes keys, Git data and the store, too.
+# Whether `deploys/teardown.py` removes keys, Git data and the store, too.
 purge = False

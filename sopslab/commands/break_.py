@@ -58,7 +58,7 @@ def break_(
     else:
         data["faults"] = json.dumps(scenarios)
     console = Console(highlight=False)
-    result = deploy_or_exit("break.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/break.py", settings, data, as_json, console)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
     console.print(
         f"\n{subject} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {subject}` undoes"

@@ -28,5 +28,5 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
         )
     data = {"purge": True} if purge else {}
     console = Console(highlight=False)
-    result = deploy_or_exit("teardown.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/teardown.py", settings, data, as_json, console)
     console.print(f"The lab {settings.lab} is down ({result.changed} changes)")

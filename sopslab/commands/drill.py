@@ -44,7 +44,9 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     environment = _one(settings, ids, as_json)
     learner = environment.learner.id
     console = Console(highlight=False)
-    deploy_or_exit("drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console)
+    deploy_or_exit(
+        "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
+    )
     console.print(
         f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
         f"\n  less {leak_dir(settings, learner)}/README.md"
@@ -65,7 +67,9 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).learner.id
     console = Console(highlight=False)
-    deploy_or_exit("drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console)
+    deploy_or_exit(
+        "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
+    )
     console.print(f"\n{learner} is where the drill began", soft_wrap=True)
 
 

@@ -18,5 +18,5 @@ def fill(as_json: bool) -> None:
     """
     settings = settings_or_exit(as_json=as_json)
     console = Console(highlight=False)
-    result = deploy_or_exit("fill.py", settings, {}, as_json, console)
+    result = deploy_or_exit("deploys/fill.py", settings, {}, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

@@ -30,7 +30,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
         end(error.code, str(error).splitlines(), as_json=as_json)
     console = Console(highlight=False)
     data = {"subjects": json.dumps([one.learner.id for one in environments])}
-    result = deploy_or_exit("fix.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
     console.print(
         f"\nnothing is injected ({result.changed} changes, {result.seconds:.1f} s)", soft_wrap=True
     )

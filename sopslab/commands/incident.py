@@ -243,7 +243,7 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
-    deploy_or_exit("record.py", settings, data, as_json, Console(highlight=False))
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console(highlight=False))
 
 
 def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:

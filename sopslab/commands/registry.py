@@ -97,7 +97,7 @@ def record(file: str, as_json: bool) -> None:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
-    deploy_or_exit("record.py", settings, data, as_json, Console(highlight=False))
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console(highlight=False))
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:

@@ -30,7 +30,7 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
         end(error.code, [str(error)], as_json=as_json)
     console = Console(highlight=False)
     data = {"subjects": json.dumps(subjects)}
-    deploy_or_exit("reissue.py", settings, data, as_json, console)
+    deploy_or_exit("deploys/reissue.py", settings, data, as_json, console)
     for seat in subjects:
         console.print(f"{seat} has new access: {settings.seat_dir(seat)}", soft_wrap=True)
     console.print(f"`sopslab cards {' '.join(subjects)}` writes what to hand out", soft_wrap=True)

@@ -69,7 +69,7 @@ def reset(
             abort=True,
         )
     console = Console(highlight=False)
-    result = deploy_or_exit("reset.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/reset.py", settings, data, as_json, console)
     console.print(
         f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
         f" ({result.changed} changes, {result.seconds:.1f} s)",
@@ -110,7 +110,7 @@ def _foretell(
         notes.extend(event.get("notes", ()))
 
     try:
-        result = run("reset_plan.py", data, Path(settings.lab_dir) / "log", follow)
+        result = run("deploys/reset_plan.py", data, Path(settings.lab_dir) / "log", follow)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if result.code is not Exit.OK:

@@ -113,7 +113,7 @@ def rotate(
         )
     console = Console(highlight=False)
     result = deploy_or_exit(
-        "rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
+        "deploys/rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
     )
     console.print(
         f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
@@ -270,7 +270,7 @@ def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
 
     data = {**asked.data(), "given": "[]"}
     try:
-        result = run("rotate_plan.py", data, Path(settings.lab_dir) / "log", follow)
+        result = run("deploys/rotate_plan.py", data, Path(settings.lab_dir) / "log", follow)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if result.code is not Exit.OK:

@@ -81,8 +81,8 @@ def render_rotation(rotation: Rotation) -> str:
 def incident_of(rotation: Rotation, recorded: Incident | None, today: date) -> Incident:
     """Return the incident as it is to be on record now.
 
-    What others wrote there stays. It is closed once the rotation is over and nothing of it is left to
-    do, here or by a human.
+    What others wrote there stays. It is closed once the rotation is over and nothing of it is left
+    to do, here or by a human.
     """
     incident = recorded or Incident(
         rotation.incident, rotation.cause, rotation.subjects, rotation.opened

@@ -229,16 +229,16 @@ def test_a_run_that_is_killed_is_gone_on_with(
     refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
 
     def killed(deploy: str, operation: str, data: Mapping[str, str]) -> None:
-        with Run(done, tmp_path / deploy, deploy, data) as attempt:
+        with Run(done, tmp_path / Path(deploy).name, deploy, data) as attempt:
             assert attempt.until_start(lambda name: operation in name) is not None
             if not attempt.ends_within(seconds):
                 attempt.kill(group=True)
 
-    killed("break.py", "Break the environment", {"faults": json.dumps(faults)})
+    killed("deploys/break.py", "Break the environment", {"faults": json.dumps(faults)})
     for fault in faults:
         act(done, "break", fault)
     assert sorted(diagnosed(done)) == sorted(faults)
-    killed("fix.py", "Undo what was injected", {})
+    killed("deploys/fix.py", "Undo what was injected", {})
     act(done, "fix")
     assert diagnosed(done) == []
     assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs

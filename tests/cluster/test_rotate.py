@@ -189,7 +189,7 @@ def test_a_rotation_killed_at_every_operation_completes(rotated: Lab, tmp_path: 
     position = 0
     with Readiness(rotated) as readiness:
         while True:
-            with Run(rotated, tmp_path / f"{position}.log", "rotate.py", data) as killed:
+            with Run(rotated, tmp_path / f"{position}.log", "deploys/rotate.py", data) as killed:
                 left = position
 
                 def chosen(_name: str) -> bool:

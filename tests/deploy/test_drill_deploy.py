@@ -78,7 +78,7 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(
     assert names(done) == ["Git | Begin with the drill"]
 
 
-@pytest.mark.parametrize("deploy", [END, PROJECT / "reset.py"])
+@pytest.mark.parametrize("deploy", [END, PROJECT / "deploys" / "reset.py"])
 def test_the_end_and_a_reset_take_a_drill_away(lab_data: Data, deploy: Path) -> None:
     done = run(deploy, lab_data, staged="main")
     assert "Git | End the drills" in done.changed

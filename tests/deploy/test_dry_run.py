@@ -67,7 +67,7 @@ def test_a_dry_run_on_a_bare_machine_predicts_the_changes_and_touches_nothing(
 
 
 def test_a_dry_teardown_of_nothing_predicts_no_change(environment: dict[str, str]) -> None:
-    done = pyinfra(environment, BARE, "teardown.py", "--dry", "--json")
+    done = pyinfra(environment, BARE, "deploys/teardown.py", "--dry", "--json")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)["plan"]
     assert [item["name"] for item in plan if item["hosts_with_change"]] == []

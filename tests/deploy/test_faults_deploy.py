@@ -17,7 +17,7 @@ from sopslab.layout import PROJECT
 from sopslab.settings import Learner, Settings, load_settings
 from tests.fake import Answers, Run, fact_text
 
-BREAK, FIX = PROJECT / "break.py", PROJECT / "fix.py"
+BREAK, FIX = PROJECT / "deploys" / "break.py", PROJECT / "deploys" / "fix.py"
 Data = Callable[..., dict[str, Any]]
 
 

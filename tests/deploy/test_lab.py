@@ -36,7 +36,7 @@ from tests.machines import (
 )
 
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
-DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "teardown.py"
+DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 Data = Callable[..., dict[str, Any]]
 
 

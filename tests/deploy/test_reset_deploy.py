@@ -13,7 +13,7 @@ from sopslab.layout import PROJECT
 from sopslab.settings import load_settings
 from tests.fake import Answers, Run, fact_text
 
-RESET, PLAN = PROJECT / "reset.py", PROJECT / "reset_plan.py"
+RESET, PLAN = PROJECT / "deploys" / "reset.py", PROJECT / "deploys" / "reset_plan.py"
 Data = Callable[..., dict[str, Any]]
 
 

@@ -14,7 +14,7 @@ from sopslab.layout import PROJECT
 from sopslab.settings import load_settings
 from tests.fake import Answers, Run, fact_text
 
-ROTATE, PLAN = PROJECT / "rotate.py", PROJECT / "rotate_plan.py"
+ROTATE, PLAN = PROJECT / "deploys" / "rotate.py", PROJECT / "deploys" / "rotate_plan.py"
 Data = Callable[..., dict[str, Any]]
 
 

@@ -66,7 +66,7 @@ def test_the_list_says_what_each_fault_teaches(settings: Settings) -> None:
 def test_a_scenario_is_injected_by_its_name(runs: list[tuple[str, Data]]) -> None:
     done = sopslab("break", "wrong-key")
     assert done.exit_code == 0, done.output
-    assert runs == [("break.py", {"subjects": '["learner"]', "faults": '["wrong-key"]'})]
+    assert runs == [("deploys/break.py", {"subjects": '["learner"]', "faults": '["wrong-key"]'})]
     assert "`sopslab fix learner` undoes it" in done.output
 
 
@@ -76,7 +76,7 @@ def test_an_exam_is_asked_for_by_its_seed_and_told_by_nothing_else(
     enrol(settings, "ada", "bob")
     done = sopslab("break", "--random", "--seed", "7", "--count", "2", "ada")
     assert done.exit_code == 0, done.output
-    assert runs == [("break.py", {"subjects": '["ada"]', "exam": 7, "exam_faults": 2})]
+    assert runs == [("deploys/break.py", {"subjects": '["ada"]', "exam": 7, "exam_faults": 2})]
     assert "--seed 7" in done.output
     assert not any(fault in done.output for fault in BY_ID)
 
@@ -150,7 +150,7 @@ def test_everybody_is_fixed_or_those_who_are_named(
     enrol(settings, "ada", "bob")
     done = sopslab("fix", *arguments)
     assert done.exit_code == 0, done.output
-    assert runs == [("fix.py", {"subjects": json.dumps(subjects)})]
+    assert runs == [("deploys/fix.py", {"subjects": json.dumps(subjects)})]
 
 
 def test_who_is_not_there_is_not_fixed(settings: Settings, runs: list[tuple[str, Data]]) -> None:

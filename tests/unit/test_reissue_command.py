@@ -85,7 +85,7 @@ def test_each_id_is_handed_on_once_and_as_text(
     done = reissue("007", "ada", "no", "007")
     assert done.exit_code == 0
     ((deploy, given, data, *_),) = runs
-    assert (deploy, given.subjects) == ("reissue.py", ("007", "ada", "no"))
+    assert (deploy, given.subjects) == ("deploys/reissue.py", ("007", "ada", "no"))
     # pyinfra reads it as JSON: text stays text.
     assert json.loads(data["subjects"]) == ["007", "ada", "no"]
     assert "sopslab cards 007 ada no" in done.stdout

@@ -79,7 +79,7 @@ def test_who_is_meant_is_put_back(
         enrol(settings, *enrolled)
     done = reset(*asked, "--to", "wired")
     assert done.exit_code == 0, done.output
-    assert runs == [("reset.py", {"subjects": meant, "checkpoint": "wired"})]
+    assert runs == [("deploys/reset.py", {"subjects": meant, "checkpoint": "wired"})]
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ def test_a_dry_run_tells_of_each_what_would_be_done_and_asks_nothing(
         "changed": 0,
         "plan": {"ada": ["deleted: ConfigMap/a", "b: c"], "bob": []},
     }
-    assert {file for file, _ in runs} == {"reset_plan.py"}
+    assert {file for file, _ in runs} == {"deploys/reset_plan.py"}

@@ -94,7 +94,7 @@ def test_who_is_meant(
     done = rotate(*asked, "--yes")
     assert done.exit_code == 0, done.output
     (run,) = runs
-    assert run["deploy"] == "rotate.py"
+    assert run["deploy"] == "deploys/rotate.py"
     assert run["subjects"] == subjects
     assert run["incident"].endswith(asked[0])
 
@@ -188,7 +188,7 @@ def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:
 def test_a_dry_run_tells_the_phases_and_the_files(settings: Settings, runs: list[Data]) -> None:
     done = rotate("learner-key", "--dry-run")
     assert done.exit_code == 0, done.output
-    assert runs[0]["deploy"] == "rotate_plan.py"
+    assert runs[0]["deploy"] == "deploys/rotate_plan.py"
     assert "overlap: have cluster and Git server accept both" in done.output
     assert "learner\n  flux/a.yaml: another data key" in done.output
     told = json.loads(rotate("learner-key", "--dry-run", "--json").output)

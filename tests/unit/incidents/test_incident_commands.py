@@ -55,7 +55,7 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
     found = Lab()
 
     def deploy(file: str, _settings: Settings, data: dict[str, str], *_more: Any) -> RunResult:
-        assert file == "record.py"
+        assert file == "deploys/record.py"
         found.written = json.loads(data["records"])
         return RunResult(Exit.OK, 1.0, [], [], Path("log"))
 

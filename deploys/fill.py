@@ -1,6 +1,6 @@
 """The store, filled: every tool and image of a lab, and nothing started.
 
-pyinfra inventories/local.py fill.py
+pyinfra inventories/local.py deploys/fill.py
 """
 
 from sopslab.session import begin

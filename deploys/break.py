@@ -1,6 +1,7 @@
 """An environment broken to practise on: by the faults that are named, or by those an exam draws.
 
-pyinfra inventories/local.py break.py --data 'subjects=["ada"]' --data 'faults=["wrong-key"]'
+pyinfra inventories/local.py deploys/break.py --data 'subjects=["ada"]' \\
+    --data 'faults=["wrong-key"]'
 """
 
 from sopslab.session import begin

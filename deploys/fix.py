@@ -1,6 +1,6 @@
-"""What `break.py` injected, undone: for the learners that are named, or for everybody.
+"""What `deploys/break.py` injected, undone: for the learners that are named, or for everybody.
 
-pyinfra inventories/local.py fix.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/fix.py --data 'subjects=["ada"]'
 """
 
 from sopslab.session import begin

@@ -1,6 +1,6 @@
 """The lab taken down again, in the opposite order. What cannot be made anew stays, unless purged.
 
-pyinfra inventories/local.py teardown.py
+pyinfra inventories/local.py deploys/teardown.py
 """
 
 from sopslab.session import begin

@@ -1,6 +1,6 @@
 """A drill: the chapter's leak staged in one environment. Whose, says the data `subjects`.
 
-pyinfra inventories/local.py drill.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/drill.py --data 'subjects=["ada"]'
 """
 
 from sopslab.session import begin

@@ -1,6 +1,6 @@
 """Keys and values replaced after an exposure, and the proof that what leaked is worth nothing.
 
-pyinfra inventories/local.py rotate.py --data cause=learner-key \
+pyinfra inventories/local.py deploys/rotate.py --data cause=learner-key \
     --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
 """
 

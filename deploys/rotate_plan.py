@@ -1,6 +1,6 @@
-"""What `rotate.py` would do to each environment, said and not done.
+"""What `deploys/rotate.py` would do to each environment, said and not done.
 
-pyinfra inventories/local.py rotate_plan.py --data cause=learner-key \
+pyinfra inventories/local.py deploys/rotate_plan.py --data cause=learner-key \
     --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
 """
 

@@ -1,6 +1,7 @@
 """Records put into the platform repository: incidents, and the registry of credentials.
 
-pyinfra inventories/local.py record.py --data 'records={"docs/credentials.yaml": "credentials: []"}'
+pyinfra inventories/local.py deploys/record.py \\
+    --data 'records={"docs/credentials.yaml": "credentials: []"}'
 """
 
 from sopslab.session import begin
