@@ -107,7 +107,7 @@ def replace_logins(settings: Settings) -> None:
     )
     give_flux(settings)
     _give_seats(settings, [seat.id for seat in enrolled(settings)])
-    _ended(settings, Phase.CREDENTIAL)
+    _ended(settings, Phase.LOGINS)
 
 
 @deploy("Proof")

@@ -18,7 +18,7 @@ class Phase(StrEnum):
     CONVERGED = "converged"
     RESTARTED = "restarted"
     RETIRED = "retired"
-    CREDENTIAL = "credential"
+    LOGINS = "logins"
     PROVEN = "proven"
 
 
@@ -30,7 +30,7 @@ MEANING: Mapping[Phase, str] = {
     Phase.CONVERGED: "wait until Flux has applied that commit and the cluster has its values",
     Phase.RESTARTED: "restart what has read an old value at its start",
     Phase.RETIRED: "take the old identity from cluster and Git server, and archive it",
-    Phase.CREDENTIAL: "replace passwords, and give Flux its own",
+    Phase.LOGINS: "replace passwords, and give Flux its own",
     Phase.PROVEN: "prove that what leaked opens nothing any more",
 }
 
@@ -56,7 +56,7 @@ PHASES: Mapping[Cause, tuple[Phase, ...]] = {
     Cause.LEARNER_KEY: _KEY,
     Cause.CLUSTER_KEY: _KEY,
     Cause.INSTRUCTOR_KEY: _KEY,
-    Cause.GIT_CREDENTIAL: (Phase.INVENTORY, Phase.CREDENTIAL, Phase.PROVEN),
+    Cause.GIT_CREDENTIAL: (Phase.INVENTORY, Phase.LOGINS, Phase.PROVEN),
 }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from sopslab.incidents.records import Cause, Incident, Upstream
+from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
 from sopslab.rotation.phases import MEANING, PHASES, Phase
 from sopslab.rotation.plan import (
     Version,
@@ -22,8 +26,10 @@ from sopslab.rotation.plan import (
 from sopslab.rotation.record import Rotation, incident_of, parse_rotation, render_rotation
 from sopslab.rotation.sealed import Leaf, read_sealed, splice
 from sopslab.settings import Settings
+from tests.conftest import find_tool
 
 TODAY = date(2026, 11, 25)
+MOMENT = "2026-11-25T21:00:00+00:00"
 # Recipients are of any length: those of post-quantum keys have two thousand characters.
 OLD, NEW, OTHER = "age1old", "age1" + "n" * 1900, "age1other"
 CIPHER = "ENC[AES256_GCM,data:YQ==,iv:{},tag:{},type:str]".format("A" * 43 + "=", "A" * 22 + "==")
@@ -148,7 +154,7 @@ def test_a_rotation_is_remembered_as_it_is() -> None:
         pending={"ada": ("backend/KEY",)},
         remains={"ada": ("for ever",)},
         proven=("ada",),
-    ).ended(Phase.INVENTORY, "2026-11-25T21:00:00+00:00")
+    ).ended(Phase.INVENTORY, MOMENT)
     assert parse_rotation("a.yaml", render_rotation(about)) == about
     assert not about.over
     assert replace(about, pending={}).over
@@ -181,6 +187,22 @@ def test_what_only_a_human_can_do_keeps_it_open() -> None:
     assert told.closed is None
     assert "backend/KEY of ada" in told.unrevoked[0]
     assert incident_of(over, told, TODAY).closed == TODAY
+
+
+def test_the_record_passes_the_policy_that_guards_its_repository(tmp_path: Path) -> None:
+    about = rotation(
+        pending={"ada": ("backend/password",)},
+        remains={"ada": tuple(remains("ada/lab", version(), ["flux/backend.yaml"], OLD))},
+    )
+    for cause, phases in PHASES.items():
+        told = replace(about, cause=cause, phases=dict.fromkeys(map(str, phases), MOMENT))
+        (tmp_path / f"{cause}.yaml").write_text(render_incident(incident_of(told, None, TODAY)))
+    done = subprocess.run(
+        [sys.executable, "-m", "sopslab.policy", "check", str(tmp_path)],
+        env={"PATH": os.environ["PATH"], "SOPSLAB_GITLEAKS": find_tool("gitleaks")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_cause_has_phases_and_every_phase_a_meaning() -> None:
