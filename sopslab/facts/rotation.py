@@ -327,8 +327,7 @@ class LiveValues(FactBase[dict[tuple[str, str], str]]):
 
 # Flux looks again when the key changes, and whatever else it is told while it looks makes it give
 # up, and say for a moment that it is not ready. It is done with a key when it has reported since:
-# all objects of a cluster share one count of versions. And it looks by itself at each interval,
-# five per cent sooner or later: of a few none is about to at some time, of many one always is.
+# all objects of a cluster share one count of versions.
 SETTLING = """
 subjects=$1
 settling() {
@@ -341,21 +340,15 @@ settling() {
         timeout 20 kubectl --context "$LAB_CONTEXT" get --all-namespaces --output json \\
             kustomizations.kustomize.toolkit.fluxcd.io 2>/dev/null || echo '{}'
     } | jq --null-input --raw-output --argjson subjects "$subjects" '
-        def ready: [.status.conditions[]? | select(.type == "Ready")][0] // {};
+        def ready: [.status.conditions[]? | select(.type == "Ready")][0].status;
         def answered: .status.lastHandledReconcileAt as $handled
             | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
-        def seconds: [scan("([0-9]+)([hms])") | (.[0] | tonumber) * {h: 3600, m: 60, s: 1}[.[1]]]
-            | add;
-        def due: (.spec.interval | seconds) as $interval
-            | (now - (ready.lastTransitionTime | fromdateiso8601)) as $age
-            | $age > $interval * 0.95 - 3 and $age < $interval * 1.05 + 3;
         input as $keys
         | (input.items // [] | map({("\\(.metadata.namespace)/\\(.metadata.name)"): .}) | add // {})
             as $live
         | $subjects[] | $live["\\(.system)/\\(.kustomization)"] as $own
         | select($own != null)
-        | select(($own | ready.status == "True" and answered
-                and (($subjects | length > 5) or (due | not))
+        | select(($own | ready == "True" and answered
                 and .status.observedGeneration == .metadata.generation
                 and (.metadata.resourceVersion | tonumber)
                     > ($keys[.metadata.namespace] // "0" | tonumber)) | not)

@@ -110,7 +110,7 @@ def settled(settings: Settings, environments: Sequence[Environment]) -> Commands
         settings,
         SETTLING
         + """
-        deadline=$(($(date +%s) + 30))
+        deadline=$(($(date +%s) + 20))
         while [ -n "$(settling)" ] && [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
         """,
         subjects(concerned),

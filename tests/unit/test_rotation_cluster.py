@@ -6,7 +6,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +63,10 @@ def having(settings: Settings, **kinds: list[dict[str, Any]]) -> None:
 
 
 def kustomization(version: str, **changes: Any) -> dict[str, Any]:
-    since = (datetime.now(UTC) - timedelta(seconds=changes.get("age", 5))).replace(microsecond=0)
-    ready = {
-        "type": "Ready",
-        "status": "True",
-        "lastTransitionTime": since.isoformat().replace("+00:00", "Z"),
-    }
-    status = {"observedGeneration": 1, "conditions": [ready]}
+    status = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
     metadata = {"namespace": "lab-ada-sys", "name": "secrets-develop", "resourceVersion": version}
     return {
         "metadata": {**metadata, "generation": 1, **changes.get("metadata", {})},
-        "spec": {"interval": "1m0s"},
         "status": {**status, **changes.get("status", {})},
     }
 
@@ -84,9 +77,6 @@ def kustomization(version: str, **changes: Any) -> dict[str, Any]:
         (kustomization("101"), True),
         # Of a key that is newer than the last report, Flux knows nothing yet.
         (kustomization("99"), False),
-        # It is about to look by itself, or has just done so.
-        (kustomization("101", age=57), False),
-        (kustomization("101", age=40), True),
         (kustomization("101", status={"conditions": []}), False),
         (kustomization("101", status={"observedGeneration": 0}), False),
         (
