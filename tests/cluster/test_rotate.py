@@ -131,7 +131,7 @@ def test_a_value_that_leaked_is_replaced_without_a_moment_of_not_ready(rotated: 
     rotated.kubectl("apply", "-f", _write(rotated, "web.yaml", DEPLOYMENT))
     with Readiness(rotated) as readiness, CommandLines() as seen:
         answer = rotate(rotated, "value-exposed", "--exposed", "backend-secrets")
-    print(f"{readiness.samples} samples, {readiness.at_work} at work, {answer['seconds']} s")
+    print(readiness.said, answer["seconds"])
     assert readiness.samples > 5 and "\n".join(readiness.failures) == ""
     changed = run(["git", "diff", "--name-only", head, "main"], cwd=rotated.bare).stdout.split()
     assert changed == [SECRET] and show(rotated, CANARY_PATH) == canary
@@ -163,7 +163,7 @@ def test_a_key_that_leaked_is_replaced_without_a_moment_of_not_ready(rotated: La
     old, before, value = rotated.recipient(), show(rotated, SECRET), live(rotated)
     with Readiness(rotated) as readiness:
         answer = rotate(rotated, "learner-key")
-    print(f"{readiness.samples} samples, {readiness.at_work} at work, {answer['seconds']} s")
+    print(readiness.said, answer["seconds"])
     assert readiness.samples > 5 and "\n".join(readiness.failures) == ""
     new = rotated.recipient()
     assert new != old and rotated.cluster_recipient() == new
@@ -208,7 +208,7 @@ def test_a_rotation_killed_at_every_operation_completes(rotated: Lab, tmp_path: 
             assert cluster_opens(rotated, tmp_path), f"after a kill in {started}"
             position += 1
     assert position == len(plan) > 20
-    print(f"killed {position} times; {readiness.samples} samples, {readiness.at_work} at work")
+    print(f"killed {position} times;", readiness.said)
     assert "\n".join(readiness.failures) == ""
     assert rotated.recipient() != old
     assert sops(rotated, show(rotated, SECRET), archived(rotated, old)).returncode == 128
