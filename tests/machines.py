@@ -95,7 +95,7 @@ def bare(settings: Settings) -> Answers:
         for key in (INSTRUCTOR, learner)
     }
     succession = fact_text(Identities, settings=settings, keys=[learner, next_key(learner)])
-    effects["age-keygen -o", f"{settings.keys_dir}/{learner}"][succession] = (
+    effects["age-keygen $kind -o", f"{settings.keys_dir}/{learner}"][succession] = (
         f"key {learner}\nrecorded age1{learner}\nrecipient age1{learner}"
     )
     return Answers(answers, effects)
