@@ -14,7 +14,7 @@ from sopslab.errors import Exit
 from sopslab.faults.catalog import BY_ID, clash, draw, injectable
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import Run
-from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
+from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.test_reset import names_of, objects_of, refs_of
 from tests.cluster.watching import CommandLines
 
@@ -65,10 +65,8 @@ def act(lab: Lab, *arguments: str) -> Any:
 
 def verified(lab: Lab) -> dict[str, str]:
     """Return what `sopslab verify` says of each check, in the lab's own working copy."""
-    done = run(
-        [SOPSLAB, "verify", "--json", "--wait", "60"],
-        env=lab.base_environment, cwd=Path(lab.settings.work_dir), check=False,
-    )  # fmt: skip
+    work = Path(lab.settings.work_dir)
+    done = lab.run("sopslab", "verify", "--json", "--wait", "60", cwd=work, check=False)
     return {one["id"]: one["status"] for one in json.loads(done.stdout)["checks"]}
 
 

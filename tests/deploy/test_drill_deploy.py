@@ -17,7 +17,9 @@ from sopslab.layout import PROJECT
 from sopslab.settings import load_settings
 from tests.fake import Answers, Run, fact_text
 
-STAGE, END, RECORD = (PROJECT / f"{name}.py" for name in ("drill", "drill_end", "record"))
+STAGE, END, RECORD = (
+    PROJECT / "deploys" / f"{name}.py" for name in ("drill", "drill_end", "record")
+)
 NOTE = {"before": "a" * 40, "leak": "b" * 40, "fixed": "c" * 40, "digest": "d" * 64}
 Data = Callable[..., dict[str, Any]]
 

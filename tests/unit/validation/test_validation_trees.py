@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from validation_material import shown
 
+from sopslab.environment import solo
 from sopslab.inputs import local_settings
 from sopslab.layout import (
     ENVIRONMENT,
-    FLUX_NAMESPACE,
-    KEY_ENTRY,
-    KEY_SECRET,
-    KUSTOMIZATION,
-    NAMESPACE,
     TEMPLATES,
 )
 from sopslab.operations.flux import COMPONENTS
-from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.render import RenderedFile, render_tree
+from sopslab.settings import Settings
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
 from tasks.flux import platform_files
+from tasks.learners import learner_variables
 
 
 def run(*command: str, cwd: Path, stdin: str = "") -> str:
@@ -44,25 +41,17 @@ def write(root: Path, files: Mapping[str, RenderedFile]) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(
+    tmp_path: Path, lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A learner's repository as the lab leaves it: rendered, with an encrypted canary."""
     key = tmp_path / "key"
     run("age-keygen", "-o", str(key), cwd=tmp_path)
     public = run("age-keygen", "-y", str(key), cwd=tmp_path).strip()
+    settings = lab()
     variables = {
-        "lab": "lab",
-        "learner": {"id": "ada", "name": "Ada", "email": "ada@lab.invalid"},
-        "classroom": False,
-        "environment": ENVIRONMENT,
-        "namespace": NAMESPACE,
-        "kustomization": KUSTOMIZATION,
-        "flux_namespace": FLUX_NAMESPACE,
-        "key_secret": KEY_SECRET,
-        "key_entry": KEY_ENTRY,
+        **learner_variables(settings, solo(settings)),
         "recipients": {"learner": public, "instructor": public},
-        "repository_url": "http://git.lab.invalid/ada/lab.git",
-        "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
-        "quiz": template_variable(load_quiz(QUIZ_FILE)),
     }
     root = tmp_path / "work"
     write(root, render_tree(TEMPLATES / "learner", variables))
