@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,9 @@ from sopslab.errors import Exit
 from sopslab.faults.catalog import BY_ID, FAULTS
 from sopslab.runner import Result as RunResult
 from sopslab.settings import Settings
+from tests.commands import enrol
 
 Data = dict[str, Any]
-
-
-@pytest.fixture
-def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    found = lab()
-    monkeypatch.setenv("SOPSLAB_ROOT", found.root)
-    return found
 
 
 @pytest.fixture
@@ -42,13 +35,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
 
 def sopslab(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
-
-
-def enrol(settings: Settings, *ids: str) -> None:
-    folder = Path(settings.class_dir)
-    folder.mkdir(parents=True)
-    seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
-    (folder / "roster.json").write_text(json.dumps(seats))
 
 
 def test_the_list_says_what_each_fault_teaches(settings: Settings) -> None:

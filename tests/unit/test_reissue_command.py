@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +11,9 @@ from click.testing import CliRunner, Result
 
 from sopslab.cli import main
 from sopslab.settings import Settings
+from tests.commands import enrol
 
 Reissue = Callable[..., Result]
-
-
-@pytest.fixture
-def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    found = lab()
-    monkeypatch.setenv("SOPSLAB_ROOT", found.root)
-    return found
 
 
 @pytest.fixture
@@ -35,13 +28,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def reissue(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["reissue", *arguments])
-
-
-def enrol(settings: Settings, *ids: str) -> None:
-    folder = Path(settings.class_dir)
-    folder.mkdir(parents=True)
-    seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
-    (folder / "roster.json").write_text(json.dumps(seats))
 
 
 def test_without_an_id_it_says_how_it_is_used(settings: Settings) -> None:

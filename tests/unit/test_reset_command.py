@@ -14,15 +14,9 @@ from sopslab.cli import main
 from sopslab.errors import Exit
 from sopslab.runner import Result as RunResult
 from sopslab.settings import Settings
+from tests.commands import enrol
 
 Data = dict[str, Any]
-
-
-@pytest.fixture
-def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    found = lab()
-    monkeypatch.setenv("SOPSLAB_ROOT", found.root)
-    return found
 
 
 @pytest.fixture
@@ -47,13 +41,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
 
 def reset(*arguments: str, stdin: str = "") -> Result:
     return CliRunner().invoke(main, ["reset", *arguments], input=stdin)
-
-
-def enrol(settings: Settings, *ids: str) -> None:
-    folder = Path(settings.class_dir)
-    folder.mkdir(parents=True)
-    seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
-    (folder / "roster.json").write_text(json.dumps(seats))
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,9 @@ from sopslab.incidents.records import Cause
 from sopslab.rotation.record import Rotation, render_rotation
 from sopslab.runner import Result as RunResult
 from sopslab.settings import Settings
+from tests.commands import enrol
 
 Data = dict[str, Any]
-
-
-@pytest.fixture
-def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    found = lab()
-    monkeypatch.setenv("SOPSLAB_ROOT", found.root)
-    return found
 
 
 @pytest.fixture
@@ -54,13 +48,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
 
 def rotate(*arguments: str, stdin: str = "") -> Result:
     return CliRunner().invoke(main, ["rotate", *arguments], input=stdin)
-
-
-def enrol(settings: Settings, *ids: str) -> None:
-    folder = Path(settings.class_dir)
-    folder.mkdir(parents=True)
-    seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
-    (folder / "roster.json").write_text(json.dumps(seats))
 
 
 def begun(settings: Settings, *subjects: str, **changes: Any) -> Rotation:

@@ -22,25 +22,11 @@ from sopslab.settings import Settings
 from tasks.drill import drill_text
 from tests.conftest import find_tool
 from tests.fake import Applied
+from tests.repositories import git
 
 LISTED = "flux/secrets/develop/kustomization.yaml"
 KUSTOMIZATION = "kind: Kustomization\nresources:\n  - lab-canary.yaml\n"
 SAVED = "saved/20270301T090000Z"
-
-
-def git(folder: Path, *arguments: str, check: bool = True) -> str:
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
-            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
-        },
-        check=check,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()  # fmt: skip
 
 
 @dataclass
