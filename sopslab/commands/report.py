@@ -25,9 +25,9 @@ def report(output: Path | None, as_json: bool) -> None:
     """Collect what somebody needs who helps with this lab, in one file without a secret.
 
     Logs and times of the last runs, versions, events, Flux's objects and its controllers' logs, and
-    what `status` and `verify` say. Every secret that the lab knows is taken out: identities,
-    passwords, tokens, client keys, and the values of all Secrets in the cluster. Look through it
-    before you pass it on: names and addresses, those of learners too, stay in it.
+    what `status`, `verify` and `doctor` say. Every secret that the lab knows is taken out:
+    identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Look
+    through it before you pass it on: names and addresses, those of learners too, stay in it.
     """
     settings = settings_or_exit(as_json=as_json)
     try:

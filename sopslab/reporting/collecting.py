@@ -74,8 +74,8 @@ def pieces(settings: Settings, executor: Executor) -> Iterator[Piece]:
     yield from _from_docker(settings)
     yield from _from_cluster(settings)
     yield from _from_git(settings)
-    for verb in ("status", "verify"):
-        command = [sys.executable, "-m", "sopslab", verb, "--json"]
+    for verb, *whose in (("status",), ("verify",), ("doctor", settings.learner.id)):
+        command = [sys.executable, "-m", "sopslab", verb, *whose, "--json"]
         yield Piece(f"{verb}.json", partial(_said, command))
 
 

@@ -93,6 +93,7 @@ def test_what_helps_is_in_it(lab: Lab, tmp_path: Path) -> None:
     )
     assert b"flux-system/sops-age Opaque age.agekey" in files["cluster/secrets.txt"]
     assert json.loads(files["status.json"])["up"]
+    assert json.loads(files["doctor.json"])["ok"]
     assert {check["id"] for check in json.loads(files["verify.json"])["checks"]} >= {"key"}
     runs = [json.loads(text) for name, text in files.items() if re.match(r"runs/.*\.json", name)]
     assert any(step["seconds"] > 0 for run in runs for step in run["steps"])
