@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sopslab.drill.observe import score_staged
+from sopslab.environment import solo
 from sopslab.errors import Exit, LabError
 from sopslab.inputs import local_settings
 from sopslab.naming import check_label
@@ -50,21 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
-    """Run every check, show the results and return them."""
+    """Run every check, score a drill if one is staged, show the results and return them."""
     console = Console(highlight=False)
     listed = checks.checks(embedded_server=settings.git_url is None)
+
+    def tell(result: Result) -> None:
+        if not as_json:
+            console.print(report.as_text(result), soft_wrap=True)
+
     with Observer(settings, Path.cwd(), secret, wait) as lab:
-
-        def tell(result: Result) -> None:
-            if not as_json:
-                console.print(report.as_text(result), soft_wrap=True)
-
         results = checks.run(listed, lab, tell)
         work = lab.work
+    drill = score_staged(settings, solo(settings))
+    for step in drill.steps:
+        tell(step)
+    results += drill.steps
     if as_json:
-        print(report.as_json(results, None if work is None else str(work)))
-    else:
-        console.print(report.conclusion(results), soft_wrap=True)
+        print(report.as_json(results, None if work is None else str(work), drill.exposed))
+        return results
+    console.print(report.conclusion(results), soft_wrap=True)
+    for sentence in drill.exposed:
+        console.print(f"Exposed for ever: {sentence}", soft_wrap=True, markup=False)
     return results
 
 

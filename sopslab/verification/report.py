@@ -24,11 +24,16 @@ _WIDTH = 10
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_json(results: Sequence[Result], work: str | None) -> str:
-    """Return the results as one JSON object."""
+def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()) -> str:
+    """Return the results as one JSON object.
+
+    + work: the working copy that was looked at
+    + exposed: what stays exposed for ever, of a drill
+    """
     answer = {
         "ok": exit_code(results) == 0,
         "working_copy": work,
+        "exposed_for_ever": list(exposed),
         "checks": [
             {
                 "id": result.id,

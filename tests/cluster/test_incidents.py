@@ -53,10 +53,14 @@ class Drill:
     def done(self) -> set[str]:
         return {name for name, status in self.steps().items() if status == "ok"}
 
+    def verified(self) -> dict[str, Any]:
+        """Return what `verify` says, of the drill as well."""
+        told: dict[str, Any] = json.loads(self.sopslab("verify", "--json", check=False).stdout)
+        return told
+
     def history(self) -> dict[str, str]:
         """Return what `verify` says of the history."""
-        told = json.loads(self.sopslab("verify", "--json", check=False).stdout)
-        (check,) = [one for one in told["checks"] if one["id"] == "history"]
+        (check,) = [one for one in self.verified()["checks"] if one["id"] == "history"]
         return dict(check)
 
     def incident(self) -> str:
@@ -139,6 +143,11 @@ def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: D
     assert drill.done() == set(STEPS)
     told = drill.sopslab("drill", "status")
     assert told.returncode == 0 and CLONE in told.stdout
+    verified = drill.verified()
+    steps = {one["id"]: one["status"] for one in verified["checks"]}
+    assert {f"drill-{name}" for name in STEPS} <= steps.keys()
+    assert {steps[f"drill-{name}"] for name in STEPS} == {"ok"}
+    assert any(CLONE in sentence for sentence in verified["exposed_for_ever"])
 
     passed = drill.history()
     assert passed["status"] == "ok"

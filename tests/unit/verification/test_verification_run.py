@@ -126,6 +126,7 @@ def test_json_has_every_check_with_its_next_step() -> None:
 
     assert told["ok"] is False
     assert told["working_copy"] == "/work"
+    assert told["exposed_for_ever"] == []
     assert told["checks"][1] == {
         "id": "bad",
         "status": "failed",
