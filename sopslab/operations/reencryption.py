@@ -8,7 +8,6 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -22,7 +21,6 @@ from sopslab.facts.reset import (
     repository_arguments,
 )
 from sopslab.facts.rotation import CopyBehind, Remembered
-from sopslab.incidents.records import Cause
 from sopslab.journal import note
 from sopslab.layout import CANARY_PATH
 from sopslab.operations.rotating import (
@@ -51,7 +49,7 @@ from sopslab.rotation.plan import (
     unknown_values,
     value_name,
 )
-from sopslab.rotation.record import Rotation
+from sopslab.rotation.record import Rotation, begin_rotation
 from sopslab.rotation.sealed import Leaf
 from sopslab.settings import Settings
 
@@ -449,12 +447,8 @@ def foretold(
     + environments: whose
     + exposed: what leaked, as NAME or NAME/KEY, where it was not a key
     """
-    rotation = host.get_fact(Remembered, settings=settings) or Rotation(
-        settings.incident or "",
-        Cause(settings.cause or ""),
-        datetime.now(UTC).date(),
-        tuple(one.learner.id for one in environments),
-        tuple(exposed),
+    rotation = host.get_fact(Remembered, settings=settings) or begin_rotation(
+        settings, environments, exposed
     )
     if touches_files(rotation.cause):
         keys = keys_of(rotation, environments)

@@ -36,7 +36,7 @@ from sopslab.operations.rotating import (
 from sopslab.operations.seats import failing
 from sopslab.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.rotation.plan import faults
-from sopslab.rotation.record import Rotation, incident_of
+from sopslab.rotation.record import begin_rotation, incident_of
 from sopslab.settings import Settings
 
 # The old identity has its second name before it loses the first, and there is no moment without an
@@ -78,13 +78,7 @@ def inventoried(
     if rotation is not None:
         host.noop(f"the rotation {rotation.incident} has begun")
         return
-    rotation = Rotation(
-        settings.incident or "",
-        Cause(settings.cause or ""),
-        datetime.now(UTC).date(),
-        tuple(one.learner.id for one in environments),
-        tuple(exposed),
-    )
+    rotation = begin_rotation(settings, environments, exposed)
     if touches_files(rotation.cause):
         keys = keys_of(rotation, environments)
         states = host.get_fact(Identities, settings=settings, keys=keys) if keys else {}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 from pydantic import ConfigDict, TypeAdapter
 
+from sopslab.environment import Environment
 from sopslab.incidents.closing import missing
 from sopslab.incidents.documents import parse_document, render_document
 from sopslab.incidents.records import Cause, Incident, Upstream
 from sopslab.rotation.phases import PHASES, Phase
+from sopslab.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,23 @@ class Rotation:
 
 
 _FORM = TypeAdapter(Rotation)
+
+
+def begin_rotation(
+    settings: Settings, environments: Iterable[Environment], exposed: Iterable[str]
+) -> Rotation:
+    """Return the rotation that the settings ask for, of which nothing is done yet.
+
+    + environments: whose
+    + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
+    """
+    return Rotation(
+        settings.incident or "",
+        Cause(settings.cause or ""),
+        datetime.now(UTC).date(),
+        tuple(one.learner.id for one in environments),
+        tuple(exposed),
+    )
 
 
 def parse_rotation(path: str, text: str) -> Rotation:
