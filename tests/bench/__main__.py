@@ -43,6 +43,7 @@ def main() -> int:
             report["second_up"] = measure_second(lab)
             report["push_to_secret"] = measure_push(lab, Path(folder))
             report["memory_mib"] = measure_memory(lab)
+            report["doctor"] = measure_doctor(lab)
         finally:
             lab.remove()
         report["class"] = measure_class(Path(folder) / "class")
@@ -136,6 +137,16 @@ def measure_second(lab: Lab) -> dict[str, Any]:
     started = time.monotonic()
     answer = lab.up()
     return {"seconds": round(time.monotonic() - started, 2), "changed": answer["changed"]}
+
+
+def measure_doctor(lab: Lab) -> dict[str, float]:
+    """Return the seconds that the doctor takes: for a lab that is well, and for one without key."""
+    well = timed(lambda: lab.sopslab("doctor", "--json"))
+    lab.sopslab("reset", "--to", "done", "--json")
+    lab.sopslab("break", "missing-key", "--json")
+    ill = timed(lambda: lab.sopslab("doctor", "--json", check=False))
+    lab.sopslab("fix", "--json")
+    return {"well": round(well, 2), "missing_key": round(ill, 2)}
 
 
 def measure_push(lab: Lab, folder: Path) -> dict[str, Any]:
