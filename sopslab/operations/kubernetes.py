@@ -14,17 +14,33 @@ from sopslab.journal import note
 from sopslab.settings import Settings
 
 _APPLY = """
-deadline=$(($(date +%s) + 120))
+deadline=$(($(date +%s) + 60))
+# What the API server says of a namespace that is being deleted: what is left, and who holds it.
+held() {
+    timeout 20 kubectl --context "$LAB_CONTEXT" get namespace "$1" --output \\
+        'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\\n"}{end}' \\
+        | grep -i -E 'remaining|finalizer' | paste -sd ' '
+}
 until timeout 60 kubectl --context "$LAB_CONTEXT" apply --server-side --force-conflicts \\
         --field-manager sops-lab --filename "$1" >/dev/null 2>"$1.errors"; do
-    # A kind that was defined a moment ago is served a moment later.
-    if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
-            || [ "$(date +%s)" -ge "$deadline" ]; then
-        tail -n 5 "$1.errors" >&2
+    ending=$(sed -n 's/.* namespace \\([^ ]*\\) because it is being terminated.*/\\1/p' \\
+        "$1.errors" | head -n 1)
+    # A kind that was defined a moment ago is served a moment later, and a namespace that is being
+    # deleted is gone some time.
+    if [ "$(date +%s)" -ge "$deadline" ] || {
+        [ -z "$ending" ] && ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors"
+    }; then
+        if [ -n "$ending" ]; then
+            echo "the namespace $ending is being deleted, and after 60 s it is not gone:" \\
+                "$(held "$ending"). Whoever put a finalizer there has to let go, or you take it" \\
+                "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
+        else
+            tail -n 5 "$1.errors" >&2
+        fi
         rm -f "$1.errors"
         exit 1
     fi
-    sleep 0.2
+    if [ -n "$ending" ]; then sleep 1; else sleep 0.2; fi
 done
 rm -f "$1.errors"
 """

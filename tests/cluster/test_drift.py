@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.errors import Exit
 from sopslab.naming import bridge_name
 from tests.cluster.lab import Lab, as_root, run, wait_until
 
@@ -164,6 +165,29 @@ def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
     assert_repairs(lab, (SYNC, "develop"), CANARY)
     expected, live = lab.canary_digests(tmp_path)
     assert live == expected
+
+
+def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
+    lab: Lab, tmp_path: Path
+) -> None:
+    held = ("-n", "flux-system", "configmap", "held")
+    lab.kubectl("-n", "flux-system", "create", "configmap", "held")
+    finalizers = '{"metadata": {"finalizers": %s}}'
+    lab.kubectl("patch", *held, "--type=merge", "-p", finalizers % '["example.org/hold"]')
+    lab.kubectl("delete", "namespace", "flux-system", "--wait=false")
+    answer = lab.up(check=False)
+    (problem,) = answer["problems"]
+    assert answer["code"] == Exit.FLUX
+    assert "the namespace flux-system is being deleted, and after 60 s it is not gone" in problem
+    assert "example.org/hold" in problem
+    # It is not ours to take out.
+    assert "example.org/hold" in lab.kubectl("get", *held, "-o", "jsonpath={.metadata.finalizers}")
+
+    lab.kubectl("patch", *held, "--type=merge", "-p", finalizers % "null")
+    lab.up()
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
+    assert lab.up()["changed"] == 0
 
 
 def test_a_stopped_node(lab: Lab, tmp_path: Path) -> None:
