@@ -10,10 +10,22 @@ from typing_extensions import override
 from sopslab.command import lab_script
 from sopslab.settings import Settings
 
+# Which namespaces that the manifests in the file $1 name are being deleted: everything may still be
+# in them, and nothing will.
+ENDING = """
+ending() {
+    timeout 20 kubectl --context "$LAB_CONTEXT" get namespaces --output name \\
+        --field-selector status.phase=Terminating 2>/dev/null | sed 's,^namespace/,,' \\
+        | grep -xF "$(sed -n 's/^ *namespace: *//p' "$1" | sort -u)" || true
+}
+"""
+
 # A cluster that is not there yet, or does not answer, has none of what was asked for: facts print
 # nothing then, so that a dry run on a bare machine predicts the changes. An operation that meets a
 # dead cluster fails with kubectl's own words.
-_DRIFT = """
+_DRIFT = (
+    ENDING
+    + """
 dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
 # Between its two looks at an object kubectl may see a controller report its status: no drift.
 cat >"$dir/differ" <<'END'
@@ -29,6 +41,7 @@ chmod 700 "$dir/differ"
 # A fact that prints nothing would be its default.
 echo compared
 [ -s "$KUBECONFIG" ] && [ -s "$1" ] || { echo absent; exit 0; }
+ending "$1" | sed 's/.*/the namespace & is being deleted/'
 status=0
 TMPDIR=$dir KUBECTL_EXTERNAL_DIFF=$dir/differ timeout 60 kubectl --context "$LAB_CONTEXT" diff \\
     --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\
@@ -43,6 +56,7 @@ esac
     s/.*namespaces "\\([^"]*\\)" not found.*/the namespace \\1 is missing/p
     s/.*no matches for kind "\\([^"]*\\)".*/the kind \\1 is missing/p' "$dir/errors" | sort -u
 """
+)
 
 
 class ManifestDrift(FactBase[list[str]]):

@@ -8,42 +8,45 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.command import Commands, lab_script
-from sopslab.facts.kubernetes import KubeconfigMatches, ManifestDrift, SecretMatches
+from sopslab.facts.kubernetes import ENDING, KubeconfigMatches, ManifestDrift, SecretMatches
 from sopslab.facts.tree import AnyFolder
 from sopslab.journal import note
 from sopslab.settings import Settings
 
-_APPLY = """
-deadline=$(($(date +%s) + 60))
+_APPLY = (
+    ENDING
+    + """
 # What the API server says of a namespace that is being deleted: what is left, and who holds it.
 held() {
     timeout 20 kubectl --context "$LAB_CONTEXT" get namespace "$1" --output \\
         'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\\n"}{end}' \\
         | grep -i -E 'remaining|finalizer' | paste -sd ' '
 }
+deadline=$(($(date +%s) + 60))
+while namespace=$(ending "$1" | head -n 1) && [ -n "$namespace" ]; do
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+        echo "the namespace $namespace is being deleted, and after 60 s it is not gone:" \\
+            "$(held "$namespace"). Whoever put a finalizer there has to let go, or you take it" \\
+            "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
+        exit 1
+    fi
+    sleep 1
+done
+deadline=$(($(date +%s) + 120))
 until timeout 60 kubectl --context "$LAB_CONTEXT" apply --server-side --force-conflicts \\
         --field-manager sops-lab --filename "$1" >/dev/null 2>"$1.errors"; do
-    ending=$(sed -n 's/.* namespace \\([^ ]*\\) because it is being terminated.*/\\1/p' \\
-        "$1.errors" | head -n 1)
-    # A kind that was defined a moment ago is served a moment later, and a namespace that is being
-    # deleted is gone some time.
-    if [ "$(date +%s)" -ge "$deadline" ] || {
-        [ -z "$ending" ] && ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors"
-    }; then
-        if [ -n "$ending" ]; then
-            echo "the namespace $ending is being deleted, and after 60 s it is not gone:" \\
-                "$(held "$ending"). Whoever put a finalizer there has to let go, or you take it" \\
-                "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
-        else
-            tail -n 5 "$1.errors" >&2
-        fi
+    # A kind that was defined a moment ago is served a moment later.
+    if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
+            || [ "$(date +%s)" -ge "$deadline" ]; then
+        tail -n 5 "$1.errors" >&2
         rm -f "$1.errors"
         exit 1
     fi
-    if [ -n "$ending" ]; then sleep 1; else sleep 0.2; fi
+    sleep 0.2
 done
 rm -f "$1.errors"
 """
+)
 
 # Values travel in pipes; the object is created or updated in one request, so that Flux never
 # meets a moment without it. What is applied holds exactly these entries.

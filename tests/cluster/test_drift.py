@@ -55,6 +55,17 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
             )  # fmt: skip
 
     suspend("true")
+    # What Flux was in the middle of, it goes on with.
+    at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
+    for name in kustomizations:
+        wait_until(
+            lambda name=name: (
+                not lab.kubectl(
+                    "-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}"
+                )
+            ),
+            f"Flux is done with {name}",
+        )
     yield
     suspend("false")
 
@@ -172,8 +183,8 @@ def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
 ) -> None:
     held = ("-n", "flux-system", "configmap", "held")
     lab.kubectl("-n", "flux-system", "create", "configmap", "held")
-    finalizers = '{"metadata": {"finalizers": %s}}'
-    lab.kubectl("patch", *held, "--type=merge", "-p", finalizers % '["example.org/hold"]')
+    finalizers = '{"metadata": {"finalizers": ["example.org/hold"]}}'
+    lab.kubectl("patch", *held, "--type=merge", "-p", finalizers)
     lab.kubectl("delete", "namespace", "flux-system", "--wait=false")
     answer = lab.up(check=False)
     (problem,) = answer["problems"]
@@ -183,7 +194,8 @@ def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
     # It is not ours to take out.
     assert "example.org/hold" in lab.kubectl("get", *held, "-o", "jsonpath={.metadata.finalizers}")
 
-    lab.kubectl("patch", *held, "--type=merge", "-p", finalizers % "null")
+    # What it proposes helps.
+    lab.sopslab("down")
     lab.up()
     expected, live = lab.canary_digests(tmp_path)
     assert live == expected

@@ -214,7 +214,6 @@ def test_up_repairs_what_is_the_platforms_and_fix_has_the_rest(lab: Lab, done: L
     assert answer["changed"] == 0, done.changes(answer)
 
 
-@pytest.mark.restores
 @pytest.mark.parametrize("seconds", [0.2, 0.7, 1.5])
 def test_a_run_that_is_killed_is_gone_on_with(
     lab: Lab, done: Lab, tmp_path: Path, seconds: float
