@@ -54,8 +54,7 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
                 f"--patch={{\"spec\": {{\"suspend\": {value}}}}}",
             )  # fmt: skip
 
-    suspend("true")
-    # What Flux was in the middle of, it goes on with.
+    # What Flux is in the middle of, it goes on with.
     at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
     for name in kustomizations:
         wait_until(
@@ -66,6 +65,7 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
             ),
             f"Flux is done with {name}",
         )
+    suspend("true")
     yield
     suspend("false")
 
