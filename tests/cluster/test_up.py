@@ -326,3 +326,17 @@ def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) ->
     assert lab.head() == head
     assert (work / "draft.md").read_text() == "not committed\n"
     shutil.rmtree(clone)
+
+
+def test_the_learner_puts_the_repository_back_by_a_push(lab: Lab, tmp_path: Path) -> None:
+    start = run(["git", "rev-parse", "refs/lab/start"], cwd=lab.bare).stdout.strip()
+    clone = lab.learner(tmp_path)
+    lab.run("git", "commit", "--quiet", "--allow-empty", "-m", "mine", cwd=clone)
+    lab.run("git", "push", "--quiet", cwd=clone)
+    mine = lab.head()
+    assert mine != start
+    said = lab.run("git", "push", "origin", "HEAD:reset", cwd=clone).stderr
+    assert "kept on the branch saved/" in said
+    assert lab.head() == start
+    kept = run(["git", "branch", "--contains", mine], cwd=lab.bare).stdout
+    assert "saved/" in kept
