@@ -67,6 +67,12 @@ done
 
 # A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
 _AWAIT = """
+# Who has failed already is reported with the reason, and not waited for.
+for seat; do
+    shift
+    [ -e "$class/failed/$seat" ] || set -- "$@" "$seat"
+done
+[ $# -gt 0 ] || exit 0
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
 known=$(heads "$@")
 while :; do
