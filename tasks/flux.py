@@ -35,10 +35,10 @@ from tasks.roster import enrolled
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
     seats = enrolled(settings)
-    in_cluster = bool(seats) and _cluster_is_up(settings)
-    if in_cluster:
+    if seats and _cluster_is_up(settings):
         # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
-        _give_keys(settings)
+        # Certificates, too: while Flux is at work, they take longer, and so does Flux.
+        _give_seats(settings)
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
@@ -47,9 +47,6 @@ def provide_platform(settings: Settings) -> None:
         tag=tenant_base_tag() if seats else None,
         node_image=load_catalog(settings.catalog).node_tag,
     )
-    if in_cluster:
-        # While Flux is at work on what was pushed.
-        _give_access(settings)
 
 
 @deploy("Flux")
@@ -73,8 +70,7 @@ def bootstrap_flux(settings: Settings) -> None:
         path=f"{settings.manifests_dir}/sync.yaml",
     )
     if enrolled(settings) and not _cluster_is_up(settings):
-        _give_keys(settings)
-        _give_access(settings)
+        _give_seats(settings)
 
 
 def give_flux(settings: Settings) -> None:
@@ -93,15 +89,10 @@ def give_flux(settings: Settings) -> None:
     )
 
 
-def _give_keys(settings: Settings) -> None:
-    """Give every seat what does not come out of Git: key, credentials and token."""
+def _give_seats(settings: Settings) -> None:
+    """Give every seat what does not come out of Git: key, credentials, token, access."""
     ids = [seat.id for seat in enrolled(settings)]
     seat_operations.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
-
-
-def _give_access(settings: Settings) -> None:
-    """Give every learner of a class a certificate and a kubeconfig."""
-    ids = [seat.id for seat in enrolled(settings)]
     access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
 
 
