@@ -24,11 +24,8 @@ IDENTITY = re.compile(rb"AGE-SECRET-KEY-[0-9A-Z-]{40,}")
 # Some hide each other in what Flux reports: a source that is not read, a key that is not tried.
 MIXES = (
     ("suspended-kustomization", "wrong-key"),
-    ("wrong-key", "wrong-recipient"),
     ("corrupt-key", "wrong-path"),
     ("not-wired", "encrypted-regex-typo"),
-    ("git-credential-revoked", "wrong-recipient"),
-    ("source-controller-without-git", "missing-key"),
     ("git-credential-revoked", "source-controller-without-git"),
     ("drifted-lockdown-flag", "corrupt-key"),
 )
@@ -154,7 +151,7 @@ def wait_for_flux(lab: Lab) -> None:
 
 
 @pytest.mark.restores
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_an_exam_is_drawn_by_its_seed_and_tells_nothing(lab: Lab, done: Lab, seed: int) -> None:
     drawn = draw(seed, 2, injectable(seat=False, in_class=False))
     shown = done.sopslab("break", "--random", "--seed", str(seed), "--count", "2")
@@ -214,7 +211,7 @@ def test_up_repairs_what_is_the_platforms_and_fix_has_the_rest(lab: Lab, done: L
     assert answer["changed"] == 0, done.changes(answer)
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.7, 1.5])
+@pytest.mark.parametrize("seconds", [0.7])
 def test_a_run_that_is_killed_is_gone_on_with(
     lab: Lab, done: Lab, tmp_path: Path, seconds: float
 ) -> None:
@@ -249,7 +246,8 @@ def seats(classroom: Classroom) -> Iterator[Classroom]:
     act(classroom.lab, "reset", "--all")
 
 
-@pytest.mark.parametrize("fault", [fault.id for fault in injectable(seat=True, in_class=True)])
+# One in Git, one in the cluster, and one in what Flux is told; each by itself is tested above.
+@pytest.mark.parametrize("fault", ["wrong-recipient", "missing-key", "wrong-path"])
 def test_one_seat_is_broken_and_nobody_elses(seats: Classroom, fault: str) -> None:
     lab = seats.lab
     before = {seat: objects_of(seats, seat) for seat in OTHERS}
