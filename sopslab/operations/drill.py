@@ -21,6 +21,7 @@ from sopslab.layout import FLUX_NAMESPACE
 from sopslab.operations.git import ENCRYPT
 from sopslab.operations.incidents import documents
 from sopslab.operations.reset import PUT_COPY_BACK
+from sopslab.operations.seats import ATTEMPT
 from sopslab.settings import Settings
 
 # What a colleague would have done in a hurry, in that order; only the server's guard is passed by.
@@ -112,6 +113,7 @@ bare update-ref refs/heads/main "$fixed" "$main"
 # it is lost, and nothing of it stays in a history that is searched: a bundle is no ref.
 _END = (
     CHECKPOINTS
+    + ATTEMPT
     + """
 class=$5 kept=$6 note=$7
 shift 7
@@ -140,17 +142,7 @@ end_drill() {
 while [ $# -gt 0 ]; do
     id=$1 repository=$2 folder=$3
     shift 3
-    status=0
-    # In a condition, a shell would go on after a failure.
-    set +e
-    (set -e; end_drill) 2>"$new/errors"
-    status=$?
-    set -e
-    if [ $status -ne 0 ]; then
-        mkdir -p "$class/failed"
-        printf 'its drill could not be ended: %s\\n' \\
-            "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
-    fi
+    attempt 'its drill could not be ended' end_drill
 done
 """
 )

@@ -36,7 +36,7 @@ from sopslab.operations.rotating import (
     unfinished,
     versions_of,
 )
-from sopslab.operations.seats import failing
+from sopslab.operations.seats import ATTEMPT, failing
 from sopslab.rotation.phases import replaces_keys, touches_files
 from sopslab.rotation.plan import (
     TRAILER,
@@ -58,6 +58,7 @@ from sopslab.settings import Settings
 # nothing but ciphertext, and become objects of the repository; the branch changes last.
 _REENCRYPT = (
     CHECKPOINTS
+    + ATTEMPT
     + """
 class=$5 incident=$6 trailer=$7
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
@@ -168,16 +169,8 @@ publish() {
     keep update-ref --stdin <"$new/updates"
 }
 try() {
-    # In a condition, a shell would go on after a failure.
-    set +e
-    (set -e; "$@") </dev/null 2>"$new/errors"
-    status=$?
-    set -e
-    [ $status -ne 0 ] || return 0
-    broken=yes
-    mkdir -p "$class/failed"
-    printf 'its files could not be re-encrypted: %s\\n' \\
-        "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
+    attempt 'its files could not be re-encrypted' "$@"
+    [ $status -eq 0 ] || broken=yes
 }
 broken='' id='' repository='' opener='' proof='' old='' recipient='' digest='' version='' path=''
 while IFS="$tab" read -r word a b c d e f g; do

@@ -33,7 +33,7 @@ from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import COMMIT_FILES, NEW_SECRET
-from sopslab.operations.seats import failing
+from sopslab.operations.seats import ATTEMPT, failing
 from sopslab.settings import Settings
 
 State = TypeVar("State")
@@ -49,6 +49,7 @@ _PUT_BACK = (
     CHECKPOINTS
     + NEW_SECRET
     + COMMIT_FILES
+    + ATTEMPT
     + """
 class=$5 environment=$6 secret=$7
 shift 7
@@ -110,17 +111,7 @@ put_back() {
 while [ $# -gt 0 ]; do
     id=$1 repository=$2 saved=$3 namespace=$4
     shift 4
-    status=0
-    # In a condition, a shell would go on after a failure.
-    set +e
-    (set -e; put_back) 2>"$new/errors"
-    status=$?
-    set -e
-    if [ $status -ne 0 ]; then
-        mkdir -p "$class/failed"
-        printf 'its repository could not be put back: %s\\n' \\
-            "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
-    fi
+    attempt 'its repository could not be put back' put_back
 done
 """
 )

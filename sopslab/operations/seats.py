@@ -36,6 +36,23 @@ while [ $# -gt 0 ]; do
 done
 """
 
+# Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
+# the first thing that the command said; the others go on. How it ended is left in $status.
+ATTEMPT = """
+attempt() {
+    reason=$1
+    shift
+    # In a condition, a shell would go on after a failure.
+    set +e
+    (set -e; "$@") </dev/null 2>"$new/errors"
+    status=$?
+    set -e
+    [ $status -ne 0 ] || return 0
+    mkdir -p "$class/failed"
+    printf '%s: %s\\n' "$reason" "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
+}
+"""
+
 # One apply for all of them; what the API server refuses is one seat's failure.
 _APPLY = """
 new=$(mktemp -d "$class/.new.XXXXXX")
