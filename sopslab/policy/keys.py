@@ -80,11 +80,11 @@ _CODED_MARKERS = (
 
 def _needles() -> tuple[bytes, ...]:
     """Return what a key's beginning looks like in base64, encoded once or twice."""
-    once = {part for marker in _CODED_MARKERS for part in _alignments(marker)}
-    return tuple(sorted(once | {part for marker in once for part in _alignments(marker)}))
+    once = {part for marker in _CODED_MARKERS for part in alignments(marker)}
+    return tuple(sorted(once | {part for marker in once for part in alignments(marker)}))
 
 
-def _alignments(marker: bytes) -> Iterator[bytes]:
+def alignments(marker: bytes) -> Iterator[bytes]:
     """Yield what all base64 with *marker* in it has in common, for each of the three offsets."""
     for shift in range(3):
         coded = base64.b64encode(b"\0" * shift + marker)

@@ -5,7 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -97,14 +96,8 @@ def _written(value: bytes) -> Iterator[bytes]:
 
 
 def _coded(value: bytes) -> Iterator[bytes]:
-    """Yield what all base64 with a value in it has in common, for each of the three offsets.
-
-    A form of fewer characters than stand out from other text is left out.
-    """
-    for shift in range(3):
-        coded = base64.b64encode(b"\0" * shift + value)
-        last = len(coded) - (0, 3, 2)[(shift + len(value)) % 3]
-        form = coded[(0, 2, 3)[shift] : last]
+    """Yield what a value is in base64, wherever it begins there, where that tells it apart."""
+    for form in keys.alignments(value):
         if len(form) >= _ALONE:
             yield form
             yield form.translate(bytes.maketrans(b"+/", b"-_"))
