@@ -7,7 +7,7 @@ from pyinfra.api import deploy
 from sopslab.archive import Tree
 from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
 from sopslab.environment import Environment
-from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, TEMPLATES
+from sopslab.layout import ENVIRONMENT, TEMPLATES
 from sopslab.operations import drill, reset
 from sopslab.render import render_tree
 from sopslab.settings import Settings
@@ -53,7 +53,7 @@ def drill_text(settings: Settings, environment: Environment) -> Tree:
         TEMPLATES / "drill",
         {
             "learner": environment.learner.model_dump(),
-            "classroom": environment.system != FLUX_NAMESPACE,
+            "classroom": environment.is_seat,
             "environment": ENVIRONMENT,
             "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
             "folder": leak_dir(settings, environment.learner.id),

@@ -92,8 +92,16 @@ def give_flux(settings: Settings) -> None:
 def _give_seats(settings: Settings) -> None:
     """Give every seat what does not come out of Git: key, credentials, token, access."""
     ids = [seat.id for seat in enrolled(settings)]
-    seat_operations.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
+    give_seats_keys(settings, ids)
     access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
+
+
+def give_seats_keys(settings: Settings, ids: list[str]) -> None:
+    """Give seats of a class what does not come out of Git but access: key, credentials, token."""
+    if ids:
+        seat_operations.secrets(
+            name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids
+        )
 
 
 def _cluster_is_up(settings: Settings) -> bool:

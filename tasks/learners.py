@@ -13,7 +13,6 @@ from sopslab.environment import Environment, at_seat, solo
 from sopslab.layout import (
     CANARY_PATH,
     ENVIRONMENT,
-    FLUX_NAMESPACE,
     KEY_ENTRY,
     KEY_SECRET,
     TEMPLATES,
@@ -66,7 +65,7 @@ def learner_variables(settings: Settings, environment: Environment) -> dict[str,
     return {
         "lab": settings.lab,
         "learner": environment.learner.model_dump(),
-        "classroom": environment.system != FLUX_NAMESPACE,
+        "classroom": environment.is_seat,
         "environment": ENVIRONMENT,
         "namespace": environment.namespace,
         "kustomization": environment.kustomization,

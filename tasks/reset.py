@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pyinfra.api import deploy
 
 from sopslab.environment import Environment, at_seat, solo
-from sopslab.layout import FLUX_NAMESPACE
 from sopslab.operations import age, drill, git, kubernetes, reset, seats
 from sopslab.settings import Settings
 from tasks.canary import await_canary
-from tasks.flux import give_flux
+from tasks.flux import give_flux, give_seats_keys
 from tasks.learners import commit_hook
 from tasks.roster import enrolled
 
@@ -62,9 +61,7 @@ def reset_environments(settings: Settings) -> None:
     )
     if alone(environments):
         restore_solo(settings)
-    ids = seats_of(environments)
-    if ids:
-        seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)
+    give_seats_keys(settings, seats_of(environments))
     deliver(settings, environments)
     # What was pushed before may have been on its way until Flux saw the checkpoint.
     reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
@@ -155,12 +152,12 @@ def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
 
 def alone(environments: list[Environment]) -> list[Environment]:
     """Return the environment of the learner who is here, if it is one of these."""
-    return [one for one in environments if one.system == FLUX_NAMESPACE]
+    return [one for one in environments if not one.is_seat]
 
 
 def seats_of(environments: list[Environment]) -> list[str]:
     """Return the ids of those who have a seat in a class."""
-    return [one.learner.id for one in environments if one.system != FLUX_NAMESPACE]
+    return [one.learner.id for one in environments if one.is_seat]
 
 
 def _counted(environments: list[Environment]) -> str:

@@ -10,7 +10,7 @@ from sopslab.incidents.records import Cause
 from sopslab.operations import lab, logins, proof, reencryption, reset, rotation, seats
 from sopslab.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.settings import Settings
-from tasks.flux import give_flux
+from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
 from tasks.reset import alone, chosen, deliver, seats_of, unknown
 from tasks.roster import enrolled
@@ -106,7 +106,7 @@ def replace_logins(settings: Settings) -> None:
         environments=chosen(settings),
     )
     give_flux(settings)
-    _give_seats(settings, [seat.id for seat in enrolled(settings)])
+    give_seats_keys(settings, [seat.id for seat in enrolled(settings)])
     _ended(settings, Phase.LOGINS)
 
 
@@ -179,14 +179,9 @@ def _give_keys(settings: Settings) -> None:
     _settle(settings)
     if alone(environments):
         give_flux(settings)
-    _give_seats(settings, seats_of(environments))
+    give_seats_keys(settings, seats_of(environments))
     _settle(settings)
 
 
 def _settle(settings: Settings) -> None:
     proof.settled(name="Let Flux come to its end", settings=settings, environments=chosen(settings))
-
-
-def _give_seats(settings: Settings, ids: list[str]) -> None:
-    if ids:
-        seats.secrets(name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids)

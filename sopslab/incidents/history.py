@@ -7,7 +7,6 @@ from pathlib import Path
 from sopslab.environment import Environment, bare_repository
 from sopslab.incidents.exposures import exposures
 from sopslab.incidents.records import Exposure
-from sopslab.layout import FLUX_NAMESPACE
 from sopslab.policy import callers
 from sopslab.policy.findings import Finding
 from sopslab.policy.sources import Repository
@@ -42,6 +41,6 @@ def search(folder: Path) -> list[Finding]:
 
 def _places(settings: Settings, environment: Environment) -> list[Path]:
     places = [Path(bare_repository(settings, environment))]
-    if environment.system == FLUX_NAMESPACE:
+    if not environment.is_seat:
         places.append(Path(settings.work_dir))
     return [place for place in places if place.exists()]

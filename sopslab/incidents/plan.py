@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sopslab.environment import Environment
 from sopslab.incidents.records import Incident
 from sopslab.incidents.registry import Entry
-from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, TEMPLATES
+from sopslab.layout import ENVIRONMENT, TEMPLATES
 from sopslab.render import template_environment
 
 _TEMPLATE = "rotation-plan.md.j2"
@@ -29,7 +29,7 @@ def render_plan(
         .get_template(_TEMPLATE)
         .render(
             learner=learner.model_dump(),
-            classroom=environment.system != FLUX_NAMESPACE,
+            classroom=environment.is_seat,
             environment=ENVIRONMENT,
             kustomization=environment.kustomization,
             plan={

@@ -17,7 +17,6 @@ from sopslab.facts.reset import CHECKPOINTS, repository_arguments
 from sopslab.facts.seats import SeatFailures
 from sopslab.incidents.records import incident_path
 from sopslab.journal import note
-from sopslab.layout import FLUX_NAMESPACE
 from sopslab.operations.git import ENCRYPT
 from sopslab.operations.incidents import documents
 from sopslab.operations.reset import PUT_COPY_BACK
@@ -248,7 +247,7 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
     failures = host.get_fact(SeatFailures, settings=settings)
     done = [one for one in ending if one.learner.id not in failures]
     for one in done:
-        if one.system == FLUX_NAMESPACE:
+        if not one.is_seat:
             yield lab_script(
                 settings,
                 _END_COPY,

@@ -30,18 +30,16 @@ from sopslab.facts.reset import (
 )
 from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
-from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE
+from sopslab.layout import ENVIRONMENT
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import COMMIT_FILES, NEW_SECRET
 from sopslab.operations.seats import ATTEMPT, failing
 from sopslab.settings import Settings
+from sopslab.verification.chapter import SECRET
 
 State = TypeVar("State")
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-# The Secret of the chapter, which the checkpoints after the start hold.
-SECRET = "backend-secrets"
 
 # A checkpoint is made where it is first asked for, on top of the one before, and kept. The value of
 # its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
@@ -529,7 +527,7 @@ def reconciled(
     left = standing(settings, environments)
     secret = SECRET if checkpoint == "done" else ""
     states = _asked(Deliveries, settings, left, secret=secret)
-    seats = [one.learner.id for one in left if one.system != FLUX_NAMESPACE]
+    seats = [one.learner.id for one in left if one.is_seat]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
     waiting = [
         one
@@ -568,7 +566,7 @@ def foretold(
         sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
         if learner in drills:
             sentences = [f"its drill ends, what is on top of it kept in {kept_dir(settings)}"]
-        elif one.system == FLUX_NAMESPACE:
+        elif not one.is_seat:
             copy = host.get_fact(
                 Copy, settings=settings, environment=one, checkpoint=checkpoint, saved=saved
             )
