@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
-from sopslab.drill.leak import leak_dir, read_staged
-from sopslab.drill.observe import look
-from sopslab.drill.score import exposed_for_ever, score
+from sopslab.drill.leak import leak_dir
+from sopslab.drill.observe import score_staged
 from sopslab.enrolled import named_environments
 from sopslab.environment import Environment
 from sopslab.errors import Exit, InputError, LabError
@@ -87,13 +86,12 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     learner = environment.learner.id
     keep_to_the_lab(settings)
     try:
-        staged = read_staged(settings, learner)
-        if staged is None:
+        score = score_staged(settings, environment)
+        if score is None:
             raise InputError([f"no leak is staged for {learner}: `sopslab drill leak` stages one"])
-        seen = look(settings, environment, staged)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    results, remains = score(seen), list(exposed_for_ever(seen))
+    results, remains = score.steps, score.exposed
     if as_json:
         click.echo(json.dumps(_as_plain(learner, results, remains), indent=2))
     else:

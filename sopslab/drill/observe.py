@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from sopslab.drill.leak import PATH, SECRET, Staged, covering, read_staged
 from sopslab.drill.score import Seen, exposed_for_ever, score
 from sopslab.environment import Environment
-from sopslab.errors import LabError
 from sopslab.incidents.closing import Use
 from sopslab.incidents.platform import read_incidents
 from sopslab.incidents.values import live_digests, secrets_on_main, uses_in_cluster, uses_on_main
 from sopslab.policy.findings import Report
 from sopslab.settings import Settings
 from sopslab.verification.observation.repository import read_manifest
-from sopslab.verification.results import Result, Status, Undecided
+from sopslab.verification.results import Result, Undecided
 
 
 @dataclass(frozen=True)
 class Score:
-    """The steps of a drill as results beside others, and what stays exposed for ever."""
+    """How far each step of a drill is, and what stays exposed for ever."""
 
-    steps: list[Result] = field(default_factory=list)
-    exposed: list[str] = field(default_factory=list)
+    steps: list[Result]
+    exposed: list[str]
 
 
-def score_staged(settings: Settings, environment: Environment) -> Score:
-    """Return how a drill stands, with `drill-` before the id of each step; nothing without one."""
-    try:
-        staged = read_staged(settings, environment.learner.id)
-        if staged is None:
-            return Score()
-        seen = look(settings, environment, staged)
-    except LabError as error:
-        return Score([Result("drill", Status.UNKNOWN, str(error), "", 0.0)])
-    steps = [replace(step, id=f"drill-{step.id}") for step in score(seen)]
-    return Score(steps, list(exposed_for_ever(seen)))
+def score_staged(settings: Settings, environment: Environment) -> Score | None:
+    """Return how the drill of an environment stands, None if none is staged there.
+
+    Raises LabError where what is staged, or on record, cannot be read.
+    """
+    staged = read_staged(settings, environment.learner.id)
+    if staged is None:
+        return None
+    seen = look(settings, environment, staged)
+    return Score(score(seen), list(exposed_for_ever(seen)))
 
 
 def look(settings: Settings, environment: Environment, staged: Staged) -> Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sopslab.settings import Settings
 from sopslab.verification import checks, report
 from sopslab.verification.observation.programs import keep_to_the_lab
 from sopslab.verification.observer import Observer
-from sopslab.verification.results import Result, exit_code
+from sopslab.verification.results import Result, Status, exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,17 +64,28 @@ def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> li
     with Observer(settings, Path.cwd(), secret, wait) as lab:
         results = checks.run(listed, lab, tell)
         work = lab.work
-    drill = score_staged(settings, solo(settings))
-    for step in drill.steps:
+    steps, exposed = _drill(settings)
+    for step in steps:
         tell(step)
-    results += drill.steps
+    results += steps
     if as_json:
-        print(report.as_json(results, None if work is None else str(work), drill.exposed))
+        print(report.as_json(results, None if work is None else str(work), exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)
-    for sentence in drill.exposed:
+    for sentence in exposed:
         console.print(f"Exposed for ever: {sentence}", soft_wrap=True, markup=False)
     return results
+
+
+def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
+    """Return the steps of a drill as checks, and what stays exposed; nothing if none is staged."""
+    try:
+        score = score_staged(settings, solo(settings))
+    except LabError as error:
+        return [Result("drill", Status.UNKNOWN, str(error), "", 0.0)], []
+    if score is None:
+        return [], []
+    return [replace(step, id=f"drill-{step.id}") for step in score.steps], score.exposed
 
 
 if __name__ == "__main__":
