@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,9 +66,19 @@ def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environme
     known = read_environments(settings)
     if not ids and len(known) > 1:
         raise InputError([f"name whom it is about: {', '.join(known)}"])
-    unknown = [name for name in dict.fromkeys(ids) if name not in known]
-    if unknown:
-        raise InputError(
-            [f"there is no environment of {name}: known are {', '.join(known)}" for name in unknown]
-        )
+    problems = strangers(dict.fromkeys(ids), known)
+    if problems:
+        raise InputError(problems)
     return [known[name] for name in dict.fromkeys(ids or known)]
+
+
+def strangers(ids: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for each of the ids that is nobody's.
+
+    + known: the ids of those who have an environment
+    """
+    return [
+        f"there is no environment of {name}: known are {', '.join(known)}"
+        for name in ids
+        if name not in known
+    ]

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -73,3 +73,40 @@ def deploy_or_exit(
         console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
         sys.exit(result.code)
     return result
+
+
+def foretell_or_exit(
+    deploy: str,
+    settings: Settings,
+    data: Mapping[str, object],
+    subjects: Sequence[str],
+    as_json: bool,
+) -> dict[str, list[str]]:
+    """Run a deploy that only says what another would do; return its sentences for each learner.
+
+    Ends with the result's exit code when it failed.
+    """
+    notes: list[str] = []
+
+    def follow(event: Mapping[str, Any]) -> None:
+        notes.extend(event.get("notes", ()))
+
+    try:
+        result = run(deploy, data, Path(settings.lab_dir) / "log", follow)
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
+    if result.code is not Exit.OK:
+        end(result.code, result.problems, as_json=as_json)
+    plan: dict[str, list[str]] = {name: [] for name in subjects}
+    for sentence in notes:
+        name, _, rest = sentence.partition(": ")
+        plan[name].append(rest)
+    return plan
+
+
+def show_plan(plan: Mapping[str, Sequence[str]], nothing: str) -> None:
+    """Print what would be done for each learner, and `nothing` where that is nothing."""
+    for name, sentences in plan.items():
+        click.echo(name)
+        for sentence in sentences or [nothing]:
+            click.echo(f"  {sentence}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
-from sopslab.enrolled import read_enrolled
-from sopslab.errors import Exit, InputError, LabError
-from sopslab.runner import run
+from sopslab.commands import (
+    deploy_or_exit,
+    end,
+    foretell_or_exit,
+    json_option,
+    settings_or_exit,
+    show_plan,
+)
+from sopslab.enrolled import read_enrolled, strangers
+from sopslab.errors import InputError, LabError
 from sopslab.settings import Settings
 
 CHECKPOINTS = {
@@ -61,7 +65,11 @@ def reset(
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
     if dry_run:
-        _foretell(settings, data, subjects, as_json)
+        plan = foretell_or_exit("deploys/reset_plan.py", settings, data, subjects, as_json)
+        if as_json:
+            click.echo(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+        else:
+            show_plan(plan, "nothing to do")
         return
     if everybody and not (yes or as_json):
         click.confirm(
@@ -92,40 +100,10 @@ def _subjects(settings: Settings, everybody: bool) -> list[str]:
         if seats:
             raise InputError([f"name whom to reset, or --all: {', '.join(seats)}"])
         return [settings.learner.id]
-    known = [*seats, settings.learner.id]
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise InputError(
-            [f"there is no environment of {name}: known are {', '.join(known)}" for name in unknown]
-        )
+    problems = strangers(asked, [*seats, settings.learner.id])
+    if problems:
+        raise InputError(problems)
     return asked
-
-
-def _foretell(
-    settings: Settings, data: Mapping[str, object], subjects: Sequence[str], as_json: bool
-) -> None:
-    notes: list[str] = []
-
-    def follow(event: Mapping[str, Any]) -> None:
-        notes.extend(event.get("notes", ()))
-
-    try:
-        result = run("deploys/reset_plan.py", data, Path(settings.lab_dir) / "log", follow)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
-    if result.code is not Exit.OK:
-        end(result.code, result.problems, as_json=as_json)
-    plan: dict[str, list[str]] = {name: [] for name in subjects}
-    for sentence in notes:
-        name, _, rest = sentence.partition(": ")
-        plan[name].append(rest)
-    if as_json:
-        click.echo(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
-        return
-    for name, sentences in plan.items():
-        click.echo(name)
-        for sentence in sentences or ["nothing to do"]:
-            click.echo(f"  {sentence}")
 
 
 def _counted(subjects: Sequence[str]) -> str:

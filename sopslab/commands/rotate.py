@@ -8,19 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import click
 from rich.console import Console
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
-from sopslab.enrolled import read_enrolled
-from sopslab.errors import Exit, InputError, LabError
+from sopslab.commands import (
+    deploy_or_exit,
+    end,
+    foretell_or_exit,
+    json_option,
+    settings_or_exit,
+    show_plan,
+)
+from sopslab.enrolled import read_enrolled, strangers
+from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
 from sopslab.rotation.given import render_values
 from sopslab.rotation.phases import MEANING, PHASES
 from sopslab.rotation.record import Rotation, parse_rotation
-from sopslab.runner import run
 from sopslab.settings import Settings
 
 
@@ -136,11 +141,7 @@ def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
     subjects = tuple(dict.fromkeys(settings.subjects))
     if everybody and subjects:
         problems.append("--all goes without IDs")
-    problems += [
-        f"there is no environment of {name}: known are {', '.join(known)}"
-        for name in subjects
-        if name not in known
-    ]
+    problems += strangers(subjects, known)
     if cause is Cause.INSTRUCTOR_KEY:
         if subjects:
             problems.append("instructor-key goes without IDs: it opens the files of everybody")
@@ -263,22 +264,8 @@ def _values(names: Sequence[str]) -> dict[str, str]:
 
 
 def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
-    notes: list[str] = []
-
-    def follow(event: Mapping[str, Any]) -> None:
-        notes.extend(event.get("notes", ()))
-
     data = {**asked.data(), "given": "[]"}
-    try:
-        result = run("deploys/rotate_plan.py", data, Path(settings.lab_dir) / "log", follow)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
-    if result.code is not Exit.OK:
-        end(result.code, result.problems, as_json=as_json)
-    plan: dict[str, list[str]] = {name: [] for name in asked.subjects}
-    for sentence in notes:
-        name, _, rest = sentence.partition(": ")
-        plan[name].append(rest)
+    plan = foretell_or_exit("deploys/rotate_plan.py", settings, data, asked.subjects, as_json)
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:
         told = {"incident": asked.incident, "phases": phases, "plan": plan}
@@ -287,7 +274,4 @@ def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
     click.echo(f"{asked.cause}, incident {asked.incident}")
     for phase, meaning in phases.items():
         click.echo(f"  {phase}: {meaning}")
-    for name, sentences in plan.items():
-        click.echo(name)
-        for sentence in sentences or ["no file changes"]:
-            click.echo(f"  {sentence}")
+    show_plan(plan, "no file changes")
