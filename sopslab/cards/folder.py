@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sopslab.errors import LabError
+from sopslab.privatefile import NEW, write_private
 
 _DIRECTORY, _FILE = 0o700, 0o600
-_NEW = ".new."
 _SUFFIXES = (".html", ".pdf")
 
 
@@ -24,7 +22,7 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[str]:
         _make(folder)
         changed = [name for name, content in files.items() if not _is(folder / name, content)]
         for name in changed:
-            _write(folder / name, files[name])
+            write_private(folder / name, files[name])
     except OSError as error:
         raise _cannot(folder, error) from None
     return changed
@@ -49,7 +47,7 @@ def _make(folder: Path) -> None:
     if stat.S_IMODE(folder.stat().st_mode) != _DIRECTORY:
         folder.chmod(_DIRECTORY)
     # What a killed run left: whoever is here holds the lab's lock.
-    for left in folder.glob(f"{_NEW}*"):
+    for left in folder.glob(f"{NEW}*"):
         left.unlink()
 
 
@@ -59,18 +57,6 @@ def _is(path: Path, content: bytes) -> bool:
     except FileNotFoundError:
         return False
     return mode == stat.S_IFREG | _FILE and path.read_bytes() == content
-
-
-def _write(path: Path, content: bytes) -> None:
-    # `mkstemp` makes the file 0600: at no moment can anybody else read it.
-    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(new).replace(path)
-    except BaseException:
-        Path(new).unlink(missing_ok=True)
-        raise
 
 
 def _cannot(folder: Path, error: OSError) -> LabError:

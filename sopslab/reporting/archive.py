@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from sopslab.errors import LabError
+from sopslab.privatefile import write_private
 
 
 def pack(folder: str, files: Mapping[str, bytes], time: float) -> bytes:
@@ -31,16 +30,7 @@ def write(path: Path, content: bytes) -> None:
 
     Raises LabError where that cannot be.
     """
-    new = None
     try:
-        # `mkstemp` makes the file 0600.
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(new).replace(path)
+        write_private(path, content)
     except OSError as error:
-        if new is not None:
-            Path(new).unlink(missing_ok=True)
         raise LabError(f"{path} cannot be written: {error.strerror}") from None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.cards import folder
 from sopslab.cards.folder import drop, put
 from sopslab.errors import LabError
+from sopslab.privatefile import NEW
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(
 
 
 def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / f"{folder._NEW}a1b2").write_bytes(b"half a car")
+    (tmp_path / f"{NEW}a1b2").write_bytes(b"half a car")
     put(tmp_path, {"ada.html": b"a"})
     assert [path.name for path in tmp_path.iterdir()] == ["ada.html"]
 

@@ -1,0 +1,23 @@
+"""Files that only their owner can read, and that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+# What a killed run was writing begins like this, whoever wrote it.
+NEW = ".new."
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600; one that is there is replaced as a whole. Raises OSError."""
+    # `mkstemp` makes the file 0600: at no moment can anybody else read it.
+    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=NEW)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(new).replace(path)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
