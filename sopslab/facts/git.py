@@ -22,6 +22,20 @@ git_login() {
 """
 
 
+# Whether the login $1 reads the repository $2; what git says of it is in $new/said. git forgets what
+# a server refuses, in the very file: it is given a copy.
+READS = (
+    GIT_LOGIN
+    + """
+reads() (
+    cp "$1" "$new/login"
+    git_login "$new/login"
+    timeout 20 git ls-remote --quiet "$base/$2.git" >/dev/null 2>"$new/said"
+)
+"""
+)
+
+
 def credentials_file(settings: Settings, user: str) -> str:
     """Return the file, in the format of git's credential store, with which `user` logs in."""
     return f"{settings.account_dir(user)}/git-credentials"

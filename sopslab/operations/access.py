@@ -18,7 +18,7 @@ from sopslab.facts.access import (
     SeatAccess,
     SeatIssues,
 )
-from sopslab.facts.git import GIT_LOGIN
+from sopslab.facts.git import READS
 from sopslab.facts.seats import Enrolled
 from sopslab.journal import named, note
 from sopslab.naming import network_name, seat_user
@@ -167,7 +167,7 @@ set -- "$git"
 """
 
 _PROVE = (
-    GIT_LOGIN
+    READS
     + ASK_FLUX
     + """
 class=$1 git=$2 base=$3
@@ -182,12 +182,6 @@ pods() {
     KUBECONFIG=$1 timeout 20 kubectl --request-timeout 10s get pods --output name \\
         --namespace "$2-develop" --context "$3" --user "$2" >/dev/null 2>"$new/said"
 }
-# git forgets what a server refuses, in the very file.
-repository() (
-    cp "$1" "$new/login"
-    git_login "$new/login"
-    timeout 20 git ls-remote --quiet "$base/$2/lab.git" >/dev/null 2>"$new/said"
-)
 proven() {
     for old in "$class/retired/$1"/*/; do
         if [ -s "$old/kubeconfig" ]; then
@@ -199,7 +193,7 @@ proven() {
         fi
         if [ -s "$old/git-credentials" ]; then
             why="the old password still opens $1/lab"
-            ! repository "$old/git-credentials" "$1" || return 1
+            ! reads "$old/git-credentials" "$1/lab" || return 1
             why="the old password was not refused"
             grep -q 'Authentication failed' "$new/said" || return 1
         fi
@@ -207,7 +201,7 @@ proven() {
     why="the new certificate does not open $1-develop"
     pods "$class/seats/$1/kubeconfig" "$1" "$1" || return 1
     why="the new password does not open $1/lab"
-    [ -z "$git" ] || repository "$git/credentials/$1/git-credentials" "$1"
+    [ -z "$git" ] || reads "$git/credentials/$1/git-credentials" "$1/lab"
 }
 deadline=$(($(date +%s) + 60)) status=0
 for seat; do

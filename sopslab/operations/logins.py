@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from sopslab.command import Commands, lab_script, script
 from sopslab.environment import Environment
-from sopslab.facts.git import GIT_LOGIN
+from sopslab.facts.git import READS
 from sopslab.facts.rotation import LeakedLogins, Remembered, logins_dir
 from sopslab.incidents.records import Cause
 from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
@@ -29,10 +29,9 @@ done
 set -- "$git"
 """
 
-# Triples of a learner, a user and a repository that the user may read. git forgets what a server
-# refuses, in the very file: it is given a copy.
+# Triples of a learner, a user and a repository that the user may read.
 _TRY = (
-    GIT_LOGIN
+    READS
     + """
 class=$1 leaked=$2 git=$3 base=$4
 shift 4
@@ -40,11 +39,6 @@ umask 077
 export LC_ALL=C
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-reads() (
-    cp "$1" "$new/login"
-    git_login "$new/login"
-    timeout 20 git ls-remote --quiet "$base/$2.git" >/dev/null 2>"$new/said"
-)
 why() {
     if reads "$leaked/$user" "$repository"; then
         echo "the password that leaked still opens $repository"
