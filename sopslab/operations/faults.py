@@ -130,10 +130,10 @@ done
 _UNCOMMIT_FAULTS = (
     CHECKPOINTS
     + """
-repository=$5 work=$6
-shift 6
+repository=$5 work=$6 directory=$7
+shift 7
 umask 022
-new=$(mktemp -d "$(dirname "$repository")/.new.XXXXXX")
+new=$(mktemp -d "$directory/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 export GIT_AUTHOR_NAME='A teammate' GIT_AUTHOR_EMAIL=teammate@example.org \\
     GIT_COMMITTER_NAME='A teammate' GIT_COMMITTER_EMAIL=teammate@example.org
@@ -462,6 +462,8 @@ def _undo(
             *repository_arguments(settings, [environment], "start", "")[:4],
             bare_repository(settings, environment),
             "" if environment.is_seat else settings.work_dir,
+            # What a killed run leaves there is swept up; among the repositories it would stay.
+            settings.lab_dir,
             *commits,
         )
     if parts & {Part.KEY, Part.LOGIN}:
