@@ -60,11 +60,9 @@ class RecordedHost:
         self._outputs = outputs
         self.asked: set[str] = set()
         self.noops: list[str] = []
-        self.stdin: list[str] = []
 
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
         self.asked.add(fact.__name__)
-        self.stdin += [arguments.pop("_stdin")] if "_stdin" in arguments else []
         arguments.pop("_sudo", None)
         # Arguments that the command does not take are an error here as on a host.
         assert isinstance(fact().command(**arguments), StringCommand)
