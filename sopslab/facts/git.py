@@ -22,8 +22,8 @@ git_login() {
 """
 
 
-# Whether the login $1 reads the repository $2; what git says of it is in $new/said. git forgets what
-# a server refuses, in the very file: it is given a copy.
+# Whether the login $1 reads the repository $2; what git says of it is in $new/said. git forgets
+# what a server refuses, in the very file: it is given a copy.
 READS = (
     GIT_LOGIN
     + """
