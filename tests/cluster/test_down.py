@@ -12,7 +12,7 @@ import pytest
 from sopslab.catalog import load_catalog
 from sopslab.naming import bridge_name
 from tests.cluster.interruption import Run
-from tests.cluster.lab import Lab, as_root, run
+from tests.cluster.lab import Lab, as_root, run, wait_until
 
 FOREIGN = "lab-foreign"
 
@@ -135,15 +135,21 @@ def test_down_on_a_lab_whose_run_was_killed_while_kind_worked(tmp_path: Path, gr
         with Run(half, tmp_path / "output") as attempt:
             operation = attempt.until_start(lambda name: "Begin the kind cluster" in name)
             assert operation is not None, attempt.output.read_text()[-3000:]
-            assert not attempt.ends_within(3)
+            wait_until(lambda: runs(half.node), "kind has started the node")
+            assert not attempt.ends_within(0)
             attempt.kill(group=group)
-        assert f"container {half.node}" in remains(half)
         before = volumes_of(half.node)
         assert json.loads(half.sopslab("down", "--json").stdout)["ok"]
         assert remains(half) == []
         assert before & all_volumes() == set()
     finally:
         half.remove()
+
+
+def runs(container: str) -> bool:
+    text = "{{.State.Running}}"
+    shown = run(["docker", "inspect", "--format", text, container], check=False)
+    return shown.stdout.strip() == "true"
 
 
 def volumes_of(container: str) -> set[str]:
