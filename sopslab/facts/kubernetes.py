@@ -10,13 +10,19 @@ from typing_extensions import override
 from sopslab.command import lab_script
 from sopslab.settings import Settings
 
-# Which namespaces that the manifests in the file $1 name are being deleted: everything may still be
-# in them, and nothing will.
+# Which namespaces that the manifests in the file $1 name, and which kinds that they define, are
+# being deleted: everything may still be in them, and nothing will.
 ENDING = """
-ending() {
+ending_namespaces() {
     timeout 20 kubectl --context "$LAB_CONTEXT" get namespaces --output name \\
         --field-selector status.phase=Terminating 2>/dev/null | sed 's,^namespace/,,' \\
         | grep -xF "$(sed -n 's/^ *namespace: *//p' "$1" | sort -u)" || true
+}
+ending_kinds() {
+    grep -q '^kind: CustomResourceDefinition$' "$1" || return 0
+    timeout 20 kubectl --context "$LAB_CONTEXT" get customresourcedefinitions --output \\
+        'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}' \\
+        2>/dev/null | grep -xF "$(sed -n 's/^  name: *//p' "$1")" || true
 }
 """
 
@@ -41,7 +47,8 @@ chmod 700 "$dir/differ"
 # A fact that prints nothing would be its default.
 echo compared
 [ -s "$KUBECONFIG" ] && [ -s "$1" ] || { echo absent; exit 0; }
-ending "$1" | sed 's/.*/the namespace & is being deleted/'
+ending_namespaces "$1" | sed 's/.*/the namespace & is being deleted/'
+ending_kinds "$1" | sed 's/.*/the kind & is being deleted/'
 status=0
 TMPDIR=$dir KUBECTL_EXTERNAL_DIFF=$dir/differ timeout 60 kubectl --context "$LAB_CONTEXT" diff \\
     --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\

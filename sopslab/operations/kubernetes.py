@@ -16,25 +16,48 @@ from sopslab.settings import Settings
 _APPLY = (
     ENDING
     + """
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
 # What the API server says of a namespace that is being deleted: what is left, and who holds it.
 held() {
-    timeout 20 kubectl --context "$LAB_CONTEXT" get namespace "$1" --output \\
+    kube get namespace "$1" --output \\
         'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\\n"}{end}' \\
         | grep -i -E 'remaining|finalizer' | paste -sd ' '
 }
-deadline=$(($(date +%s) + 60))
-while namespace=$(ending "$1" | head -n 1) && [ -n "$namespace" ]; do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-        echo "the namespace $namespace is being deleted, and after 60 s it is not gone:" \\
-            "$(held "$namespace"). Whoever put a finalizer there has to let go, or you take it" \\
-            "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
-        exit 1
-    fi
-    sleep 1
-done
+left() { kube get "$1" --all-namespaces --output name | paste -sd ' '; }
+# Flux's objects that are being deleted wait for a controller that may be gone itself. As `flux
+# uninstall` does it: what they have applied stays.
+let_go() {
+    for kind in kustomizations.kustomize.toolkit.fluxcd.io \\
+            gitrepositories.source.toolkit.fluxcd.io receivers.notification.toolkit.fluxcd.io; do
+        kube get "$kind" --all-namespaces --output json 2>/dev/null | jq --raw-output '
+            .items[].metadata | select(.deletionTimestamp)
+            | {metadata: {finalizers: ((.finalizers // []) - ["finalizers.fluxcd.io"])}} as $rest
+            | "\\(.namespace) \\(.name) \\($rest | tojson)"' \\
+        | while read -r namespace name rest; do
+            kube --namespace "$namespace" patch "$kind" "$name" --type merge --patch "$rest" \\
+                >/dev/null 2>&1 </dev/null || true
+        done
+    done
+}
+# Returns when `$1 $2` names nothing any more; who holds what is left, `$4` says.
+await_end() {
+    deadline=$(($(date +%s) + 60))
+    while ending=$("$1" "$2" | head -n 1) && [ -n "$ending" ]; do
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            echo "the $3 $ending is being deleted, and after 60 s it is not gone:" \\
+                "$("$4" "$ending"). Whoever put a finalizer there has to let go, or you take it" \\
+                "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
+            exit 1
+        fi
+        let_go
+        sleep 1
+    done
+}
+await_end ending_namespaces "$1" namespace held
+await_end ending_kinds "$1" kind left
 deadline=$(($(date +%s) + 120))
-until timeout 60 kubectl --context "$LAB_CONTEXT" apply --server-side --force-conflicts \\
-        --field-manager sops-lab --filename "$1" >/dev/null 2>"$1.errors"; do
+until kube apply --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\
+        >/dev/null 2>"$1.errors"; do
     # A kind that was defined a moment ago is served a moment later.
     if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
             || [ "$(date +%s)" -ge "$deadline" ]; then

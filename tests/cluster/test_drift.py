@@ -51,9 +51,12 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
         for name in kustomizations:
             lab.kubectl(
                 "-n", "flux-system", "patch", "kustomization", name, "--type=merge",
+                # What kubectl sets by its own name, Flux takes away from what it applies.
+                "--field-manager=flux",
                 f"--patch={{\"spec\": {{\"suspend\": {value}}}}}",
             )  # fmt: skip
 
+    suspend("true")
     # What Flux is in the middle of, it goes on with.
     at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
     for name in kustomizations:
@@ -65,7 +68,6 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
             ),
             f"Flux is done with {name}",
         )
-    suspend("true")
     yield
     suspend("false")
 
@@ -169,6 +171,30 @@ def test_flux_half_installed(lab: Lab) -> None:
         lab.kubectl("delete", "crd", kind, "--timeout=60s")
         assert_repairs(lab, (CONTROLLERS, kind), (SYNC, ""), CANARY)
     assert lab.flux_applied(lab.head())
+
+
+@pytest.mark.parametrize(
+    "deleted", [("crd", "kustomizations.kustomize.toolkit.fluxcd.io"), ("namespace", "flux-system")]
+)
+def test_what_waits_for_a_controller_that_is_gone_itself(
+    lab: Lab, tmp_path: Path, deleted: tuple[str, str]
+) -> None:
+    lab.kubectl(
+        "-n", "flux-system", "scale", "deployment", "--all", "--replicas=0", "--timeout=60s"
+    )
+    wait_until(
+        lambda: not lab.kubectl("-n", "flux-system", "get", "pods", "-o", "name"),
+        "the controllers are gone",
+    )
+    lab.kubectl("delete", *deleted, "--wait=false")
+    answer = lab.up()
+    kind = {"crd": "kind", "namespace": "namespace"}[deleted[0]]
+    told = f"the {kind} {deleted[1]} is being deleted"
+    assert any(told in change for change in lab.changes(answer)), lab.changes(answer)
+    assert lab.up()["changed"] == 0
+    # What Flux had applied was not taken away by it.
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
 
 
 def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
