@@ -37,7 +37,8 @@ class Part(Enum):
 class Fault:
     """One fault: its id, what it is, and what is learnt from it.
 
-    `scope_alone` is its scope outside a seat, where that is another.
+    `scope_alone` is its scope outside a seat, where that is another. `exposes` tells whether its
+    commit counts as a leak as long as a branch has it, whatever is repaired on top.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Fault:
     part: Part
     scope: Scope
     scope_alone: Scope | None = None
+    exposes: bool = False
 
     def scope_at(self, *, seat: bool) -> Scope:
         """Return whom it reaches, at a seat of a class or alone on a lab."""
@@ -96,6 +98,7 @@ FAULTS = (
         "who encrypts decides who can read; the rules of the repository are there to be used",
         Part.MANIFEST,
         Scope.LEARNER,
+        exposes=True,
     ),
     Fault(
         "edited-ciphertext",
@@ -110,6 +113,7 @@ FAULTS = (
         "a sops block proves nothing: Flux applies such a file without a word",
         Part.MANIFEST,
         Scope.LEARNER,
+        exposes=True,
     ),
     Fault(
         "suspended-kustomization",

@@ -125,8 +125,8 @@ done
 )
 
 # The learner's commits stay what they are. Where nobody has committed on top of a fault, or where
-# it left a value in plain text, it is taken out of the history; else what is still wrong is put
-# right on top.
+# its commit exposes a value, it is taken out of the history; else what is still wrong is put right
+# on top.
 _UNCOMMIT_FAULTS = (
     CHECKPOINTS
     + """
@@ -450,7 +450,7 @@ def _undo(
 ) -> Commands:
     parts = {BY_ID[fault].part for fault in record}
     commits = [
-        f"{'out' if fault == 'encrypted-regex-typo' else 'over'}:{injection.commit}"
+        f"{'out' if BY_ID[fault].exposes else 'over'}:{injection.commit}"
         # The last one first: it may lie on top of the others.
         for fault, injection in reversed(list(record.items()))
         if injection.commit is not None
