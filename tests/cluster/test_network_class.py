@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.test_rotate import rotate
 
 SEAT = "ada"
 
@@ -207,3 +208,19 @@ def test_an_environment_is_put_back_over_tls_by_its_learner_and_by_the_instructo
     networked.lab.sopslab("reset", SEAT, "--json")
     assert networked.head(SEAT) == start
     assert networked.up(ids=(SEAT,))["changed"] == 0
+
+
+@pytest.mark.parametrize("cause", ["cluster-key", "git-credential"])
+def test_what_leaked_is_replaced_over_tls(networked: Classroom, cause: str) -> None:
+    lab = networked.lab
+    account = Path(lab.settings.account_dir(SEAT))
+    key, password = lab.recipient(SEAT), (account / "password").read_text()
+    rotate(lab, cause, SEAT)
+    assert (lab.recipient(SEAT) != key) is (cause == "cluster-key")
+    assert ((account / "password").read_text() != password) is (cause == "git-credential")
+    code, said = _git(
+        networked, "ls-remote", networked.url(SEAT), authority=lab.settings.git_authority
+    )
+    assert code == 0, said
+    answer = networked.up(ids=(SEAT,))
+    assert (answer["changed"], lab.changes(answer)) == (0, [])

@@ -10,9 +10,11 @@ import bcrypt
 import pytest
 
 from sopslab.catalog import load_catalog
+from sopslab.errors import Exit
 from tests.cluster.lab import Lab, free_port, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_network_class import address_of_this_machine
+from tests.cluster.test_rotate import assert_whole, rotate
 
 CONFIGURATION = """
 server.modules = ( "mod_auth", "mod_authn_file", "mod_setenv", "mod_alias", "mod_cgi" )
@@ -116,6 +118,24 @@ def test_the_chapter_works_and_a_reset_keeps_what_was_pushed(foreign: Lab, tmp_p
     run(["git", "fetch", "--quiet", "origin"], cwd=learner.work)
     run(["git", "cat-file", "-e", f"origin/main:{FILE}"], cwd=learner.work)
     assert "backend-secrets" in foreign.kubectl("-n", "develop", "get", "secrets")
+
+
+def test_a_key_that_leaked_is_replaced_there(foreign: Lab) -> None:
+    foreign.sopslab("reset", "--to", "done", "--json")
+    old, before = foreign.recipient(), main(foreign)
+    rotate(foreign, "learner-key")
+    assert foreign.recipient() not in ("", old)
+    assert foreign.cluster_recipient() == foreign.recipient()
+    work = Path(foreign.settings.work_dir)
+    assert run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip() == main(foreign) != before
+    assert old not in (work / FILE).read_text()
+    assert_whole(foreign)
+
+
+def test_a_password_that_is_not_ours_is_not_replaced(foreign: Lab) -> None:
+    answer = rotate(foreign, "git-credential", check=False)
+    assert answer["code"] == Exit.INPUT
+    assert "are not the lab's" in "\n".join(answer["problems"])
 
 
 def test_the_password_is_in_no_argument_and_no_log(foreign: Lab) -> None:

@@ -12,6 +12,7 @@ import yaml
 from sopslab.errors import Exit
 from tests.cluster.lab import Lab, run
 from tests.cluster.learner import FILE, Learner
+from tests.cluster.test_rotate import assert_whole, rotate
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +87,14 @@ def test_a_lab_keeps_the_kind_that_it_began_with(quantum: Lab) -> None:
     assert "is of the kind pq, and age_key_type is x25519" in answer["problems"][0]
     assert quantum.recipient() == before
     assert quantum.up()["changed"] == 0
+
+
+def test_a_key_that_leaked_is_replaced_by_one_of_the_same_kind(quantum: Lab) -> None:
+    quantum.sopslab("reset", "--to", "done", "--json")
+    old = quantum.recipient()
+    rotate(quantum, "learner-key")
+    found = recipients(Path(quantum.settings.work_dir))
+    assert found == {quantum.recipient(), quantum.recipient("instructor")}
+    assert old not in found and all(name.startswith("age1pq1") for name in found)
+    assert quantum.cluster_recipient() == quantum.recipient()
+    assert_whole(quantum)
