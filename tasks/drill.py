@@ -8,7 +8,7 @@ from sopslab.archive import Tree
 from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
 from sopslab.environment import Environment
 from sopslab.layout import ENVIRONMENT, TEMPLATES
-from sopslab.operations import drill, reset
+from sopslab.operations import drill, lab, reset
 from sopslab.render import render_tree
 from sopslab.settings import Settings
 from tasks.reset import chosen, deliver, end_drills, unknown
@@ -38,6 +38,7 @@ def _begun(settings: Settings) -> list[Environment]:
     reset.begun(
         name="Begin with the drill", settings=settings, unknown=unknown(settings, environments)
     )
+    lab.swept(name="Sweep up after a killed run", settings=settings)
     return environments
 
 

@@ -13,6 +13,7 @@ import pytest
 from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from sopslab.drill.score import STEPS
 from tests.cluster.classroom import Classroom
+from tests.cluster.interruption import Run
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.watching import CommandLines
 
@@ -196,6 +197,32 @@ def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...])
         assert lab.head() == before == drill.git("rev-parse", "HEAD")
     again = lab.up()
     assert again["changed"] == 0, lab.changes(again)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.6])
+def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
+    lab: Lab, tmp_path: Path, seconds: float
+) -> None:
+    drill = Drill(lab)
+    refs = run(["git", "for-each-ref"], cwd=lab.bare).stdout
+
+    def killed(deploy: str, operation: str) -> None:
+        data = {"subjects": json.dumps([lab.settings.learner.id])}
+        with Run(lab, tmp_path / Path(deploy).name, deploy, data) as attempt:
+            started = attempt.until_start(lambda name: operation in name)
+            assert started is not None, attempt.output.read_text()[-3000:]
+            if not attempt.ends_within(seconds):
+                attempt.kill(group=True)
+
+    killed("deploys/drill.py", "Stage a leak in")
+    drill.sopslab("drill", "leak")
+    assert drill.steps() == dict.fromkeys(STEPS, "failed")
+    killed("deploys/drill_end.py", "End the drills")
+    drill.sopslab("drill", "end")
+    assert not drill.folder.exists()
+    assert run(["git", "for-each-ref"], cwd=lab.bare).stdout == refs
+    assert drill.live() == ""
+    assert not list(Path(lab.settings.lab_dir).rglob(".new.*"))
 
 
 def test_a_drill_at_a_seat_concerns_nobody_else(classroom: Classroom) -> None:
