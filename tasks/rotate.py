@@ -12,7 +12,7 @@ from sopslab.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.settings import Settings
 from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
-from tasks.reset import alone, chosen, deliver, seats_of, unknown
+from tasks.reset import alone, chosen, deliver, unknown
 from tasks.roster import enrolled
 
 
@@ -175,11 +175,12 @@ def _ended(settings: Settings, phase: Phase) -> None:
 
 def _give_keys(settings: Settings) -> None:
     """Give the cluster the identities that the store has, when Flux is not in the middle of it."""
-    environments = chosen(settings)
     _settle(settings)
-    if alone(environments):
-        give_flux(settings)
-    give_seats_keys(settings, seats_of(environments))
+    rotation.handed_over(
+        name="Give the cluster the identities of the store",
+        settings=settings,
+        environments=chosen(settings),
+    )
     _settle(settings)
 
 

@@ -357,6 +357,45 @@ settling() {
 """
 
 
+# Kustomizations of the subjects that $1, a filter of jq, chooses: as a List, or nothing.
+KUSTOMIZATIONS = """
+subjects=$1
+kustomizations() {
+    timeout 20 kubectl --context "$LAB_CONTEXT" get --all-namespaces --output json \\
+        kustomizations.kustomize.toolkit.fluxcd.io 2>/dev/null \\
+        | jq --compact-output --argjson subjects "$subjects" '
+            ($subjects | map("\\(.system)/\\(.kustomization)")) as $own
+            | [.items[] | select("\\(.metadata.namespace)/\\(.metadata.name)" | IN($own[]))
+                | select('"$1"') | {apiVersion, kind, metadata: (.metadata | {namespace, name})}]
+            | select(. != []) | {apiVersion: "v1", kind: "List", items: .}'
+}
+suspended_here() { kustomizations '.metadata.annotations["sops-lab/suspended-by"] == "rotate"'; }
+"""
+
+
+class SuspendedHere(FactBase[bool]):
+    """
+    Returns whether a rotation that was killed has left a Kustomization suspended.
+    """
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
+
+    @override
+    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
+        return lab_script(
+            settings,
+            KUSTOMIZATIONS + '[ ! -s "$KUBECONFIG" ] || suspended_here',
+            subjects(environments),
+        )
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return bool(output)
+
+
 class Settling(FactBase[list[str]]):
     """
     Returns the learners whose Kustomization is being reconciled, or has not yet met the key that

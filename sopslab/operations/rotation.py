@@ -14,15 +14,18 @@ from datetime import UTC, datetime
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.command import Commands, refusal, script
+from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.environment import Environment
 from sopslab.facts.age import Identities, IdentityState
 from sopslab.facts.incidents import Incidents
-from sopslab.facts.rotation import Remembered
+from sopslab.facts.reset import subjects
+from sopslab.facts.rotation import KUSTOMIZATIONS, Remembered, SuspendedHere
 from sopslab.facts.seats import SeatFailures
 from sopslab.incidents.records import Cause
 from sopslab.naming import next_key
+from sopslab.operations import seats
 from sopslab.operations.age import generate
+from sopslab.operations.flux import decryption_key
 from sopslab.operations.incidents import recorded
 from sopslab.operations.rotating import (
     change_of,
@@ -61,6 +64,27 @@ for key; do
     [ ! -e "$keys/next/$key.pub" ] || mv "$keys/next/$key.pub" "$keys/$key.pub"
 done
 """
+
+# Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
+# checks, the second interrupts what the first has begun, and says for a moment: not ready. What is
+# suspended begins nothing; what a human has suspended stays it.
+_SUSPEND = (
+    KUSTOMIZATIONS
+    + """
+edit() { timeout 60 kubectl --context "$LAB_CONTEXT" patch --filename - --field-manager flux \\
+    --type merge --patch "$1" >/dev/null; }
+look_away() {
+    found=$(kustomizations '.spec.suspend | not')
+    [ -z "$found" ] || printf '%s' "$found" | edit \\
+        '{"metadata":{"annotations":{"sops-lab/suspended-by":"rotate"}},"spec":{"suspend":true}}'
+}
+look_again() {
+    found=$(suspended_here)
+    [ -z "$found" ] || printf '%s' "$found" | edit \\
+        '{"metadata":{"annotations":{"sops-lab/suspended-by":null}},"spec":{"suspend":null}}'
+}
+"""
+)
 
 
 @operation()
@@ -131,6 +155,33 @@ def followed(settings: Settings, environments: Sequence[Environment]) -> Command
         host.noop("whoever goes has a successor, or is gone")
         return
     yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
+
+
+@operation()
+def handed_over(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have the cluster hold the identities that the store has, without a moment in which Flux says
+    that it is not ready.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    given = [
+        command
+        for one in environments
+        if not one.is_seat
+        for command in decryption_key._inner(settings=settings, key=one.key)
+    ]
+    ids = [one.learner.id for one in environments if one.is_seat]
+    given += seats.secrets._inner(settings=settings, seats=ids) if ids else []
+    # A run that was killed in between has left Flux looking away.
+    if not given and not host.get_fact(
+        SuspendedHere, settings=settings, environments=list(environments)
+    ):
+        return
+    yield lab_script(settings, _SUSPEND + "look_away", subjects(environments))
+    yield from given
+    yield lab_script(settings, _SUSPEND + "look_again", subjects(environments))
 
 
 @operation()

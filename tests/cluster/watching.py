@@ -138,10 +138,7 @@ class Readiness:
     """Looks every 200 ms whether each `secrets-*` Kustomization is ready, while it is entered.
 
     For a moment of each reconciliation Flux says `Unknown`, reason `Progressing`: it is at work.
-    Sometimes it takes the very change of a key that it has begun to look at for a reason to begin
-    again, and says `False`, reason `HealthCheckCanceled`, for less than a second: nothing is wrong,
-    and one `kubectl annotate` of `sops-age` does that. Both are counted apart; whatever else is not
-    `True` is in `failures`.
+    That is counted apart; whatever else is not `True` is in `failures`.
     """
 
     def __init__(self, lab: Lab) -> None:
@@ -150,7 +147,6 @@ class Readiness:
         self._thread = threading.Thread(target=self._watch)
         self.samples = 0
         self.at_work = 0
-        self.interrupted = 0
         self.failures: list[str] = []
 
     def __enter__(self) -> Readiness:
@@ -164,10 +160,7 @@ class Readiness:
     @property
     def said(self) -> str:
         """What was seen, in words."""
-        return (
-            f"{self.samples} samples, {self.at_work} at work, {self.interrupted} interrupted,"
-            f" {len(self.failures)} failures"
-        )
+        return f"{self.samples} samples, {self.at_work} at work, {len(self.failures)} failures"
 
     def _watch(self) -> None:
         while not self._over.wait(0.2):
@@ -184,8 +177,6 @@ class Readiness:
         ready = next((one for one in conditions if one["type"] == "Ready"), {})
         if ready.get("status") == "Unknown" and ready.get("reason") == "Progressing":
             self.at_work += 1
-        elif ready.get("reason") == "HealthCheckCanceled":
-            self.interrupted += 1
         elif ready.get("status") != "True":
             place = found["metadata"]["namespace"]
             self.failures.append(f"{place}: {ready.get('reason')}: {ready.get('message')}")
