@@ -19,7 +19,7 @@ from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT
 from sopslab.operations import kubernetes, seats
 from sopslab.operations.flux import ASK_FLUX, decryption_key, login_entries
-from sopslab.operations.git import COMMIT_FILES, NEW_SECRET
+from sopslab.operations.git import COMMIT_AS, COMMIT_FILES, NEW_SECRET
 from sopslab.operations.reset import reconciled
 from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET
@@ -50,6 +50,7 @@ remember() {
 _COMMIT_FAULTS = (
     CHECKPOINTS
     + NEW_SECRET
+    + COMMIT_AS
     + COMMIT_FILES
     + _RECORD
     + """
@@ -60,8 +61,7 @@ record=$5 environment=$6 secret=$7 namespace=$8 repository=$9
 umask 022
 new=$(mktemp -d "$(dirname "$(dirname "$record")")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-export GIT_AUTHOR_NAME='A teammate' GIT_AUTHOR_EMAIL=teammate@example.org \\
-    GIT_COMMITTER_NAME='A teammate' GIT_COMMITTER_EMAIL=teammate@example.org
+commit_as 'A teammate' teammate@example.org
 manifest=flux/secrets/$environment/$secret.yaml
 list=flux/secrets/$environment/kustomization.yaml
 on_main() { bare show "refs/heads/main:$1"; }
@@ -129,14 +129,14 @@ done
 # on top.
 _UNCOMMIT_FAULTS = (
     CHECKPOINTS
+    + COMMIT_AS
     + """
 repository=$5 work=$6 directory=$7
 shift 7
 umask 022
 new=$(mktemp -d "$directory/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-export GIT_AUTHOR_NAME='A teammate' GIT_AUTHOR_EMAIL=teammate@example.org \\
-    GIT_COMMITTER_NAME='A teammate' GIT_COMMITTER_EMAIL=teammate@example.org
+commit_as 'A teammate' teammate@example.org
 # The tree of a commit without the fault, where it is still as it was brought.
 healed() {
     GIT_INDEX_FILE=$new/index

@@ -111,6 +111,14 @@ new_secret() {
 """
 )
 
+# Who commits from here on: $1, whose address is $2.
+COMMIT_AS = """
+commit_as() {
+    export GIT_AUTHOR_NAME="$1" GIT_AUTHOR_EMAIL="$2" \\
+        GIT_COMMITTER_NAME="$1" GIT_COMMITTER_EMAIL="$2"
+}
+"""
+
 # Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file
 # that is there now; `bare` is git in the repository, and $new a folder of the script's own.
 COMMIT_FILES = """
@@ -187,7 +195,8 @@ printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 \\
 
 # The canary's hash is kept first; the branch appears last.
 _SEED_SEAT = (
-    _PUT_CANARY
+    COMMIT_AS
+    + _PUT_CANARY
     + """
 git=$1 class=$2 canary=$3 new=$4 seat=$5
 [ ! -e "$class/failed/$seat" ] || exit 0
@@ -200,10 +209,9 @@ echo "$value" | put_canary "$canary" "$seat-develop"
 (umask 077; echo "$hash" >"$class/seats/$seat/canary.new")
 mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
 export GIT_DIR="$git/repositories/$seat/lab.git" GIT_WORK_TREE="$PWD" \\
-    GIT_INDEX_FILE="$new/$seat/index" GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL \\
-    GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
-{ IFS= read -r GIT_AUTHOR_NAME; IFS= read -r GIT_AUTHOR_EMAIL; } <"$new/$seat/author"
-GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+    GIT_INDEX_FILE="$new/$seat/index"
+{ IFS= read -r name; IFS= read -r address; } <"$new/$seat/author"
+commit_as "$name" "$address"
 git add --all
 commit=$(git commit-tree -m "Begin the lab" "$(git write-tree)")
 printf 'create refs/lab/start %s\\ncreate refs/heads/main %s\\n' "$commit" "$commit" \\

@@ -23,6 +23,7 @@ from sopslab.facts.reset import (
 from sopslab.facts.rotation import CopyBehind, Remembered
 from sopslab.journal import note
 from sopslab.layout import CANARY_PATH
+from sopslab.operations.git import COMMIT_AS
 from sopslab.operations.rotating import (
     Change,
     change_of,
@@ -59,13 +60,13 @@ from sopslab.settings import Settings
 _REENCRYPT = (
     CHECKPOINTS
     + ATTEMPT
+    + COMMIT_AS
     + """
 class=$5 incident=$6 trailer=$7
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
-    GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost \\
-    GIT_INDEX_FILE="$new/index"
+commit_as sops-lab sops-lab@localhost
+export GIT_INDEX_FILE="$new/index"
 tab=$(printf '\\t')
 keep() { git -c core.fsync=all --git-dir "$repository" "$@"; }
 fail() { echo "$1" >&2; return 1; }

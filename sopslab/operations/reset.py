@@ -32,7 +32,7 @@ from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT
 from sopslab.operations.flux import ASK_FLUX
-from sopslab.operations.git import COMMIT_FILES, NEW_SECRET
+from sopslab.operations.git import COMMIT_AS, COMMIT_FILES, NEW_SECRET
 from sopslab.operations.seats import ATTEMPT, failing
 from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET
@@ -46,6 +46,7 @@ _UNSEEN = RepositoryState(problem="its repository could not be looked at")
 _PUT_BACK = (
     CHECKPOINTS
     + NEW_SECRET
+    + COMMIT_AS
     + COMMIT_FILES
     + ATTEMPT
     + """
@@ -54,8 +55,7 @@ shift 7
 umask 022
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
-    GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost
+commit_as sops-lab sops-lab@localhost
 folder=flux/secrets/$environment
 made() {
     case $1 in
@@ -115,12 +115,13 @@ done
 )
 
 # What was never pushed may hold a value in plain text: it is kept, and not pushed now.
-PUT_COPY_BACK = """
+PUT_COPY_BACK = (
+    COMMIT_AS
+    + """
 work=$1 repository=$2 saved=$3
 new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-export GIT_AUTHOR_NAME=sops-lab GIT_AUTHOR_EMAIL=sops-lab@localhost \\
-    GIT_COMMITTER_NAME=sops-lab GIT_COMMITTER_EMAIL=sops-lab@localhost
+commit_as sops-lab sops-lab@localhost
 copy() { git -C "$work" -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
 copy fetch --quiet --prune "$repository" '+refs/heads/*:refs/remotes/origin/*'
 tips=$(copy rev-parse --verify --quiet HEAD || true
@@ -153,6 +154,7 @@ copy config branch.main.remote origin
 copy config branch.main.merge refs/heads/main
 copy clean --quiet -d --force
 """
+)
 
 # Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
 # which of tenant, source, own and receiver.
