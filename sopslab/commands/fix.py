@@ -32,5 +32,6 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
     data = {"subjects": json.dumps([one.learner.id for one in environments])}
     result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
     console.print(
-        f"\nnothing is injected ({result.changed} changes, {result.seconds:.1f} s)", soft_wrap=True
+        f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)",
+        soft_wrap=True,
     )
