@@ -57,7 +57,8 @@ def broken(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
     key.chmod(0o644)
     yield "bob", "eve"
     key.chmod(0o600)
-    run(["git", "update-ref", "refs/heads/main", head], cwd=classroom.bare("bob"))
+    # A push, for Flux to hear of it.
+    run(["git", "push", "--quiet", "--force", "origin", f"{head}:main"], cwd=clone)
     classroom.up()
 
 
