@@ -92,6 +92,8 @@ done
 [ $# -gt 0 ] || exit 0
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
 known=$(heads "$@")
+# Flux takes longer than this for any of them.
+sleep "$(echo $# | awk '{ print $1 / 10 }')"
 while :; do
     states=$(canaries "$@")
     open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
