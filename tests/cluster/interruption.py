@@ -90,3 +90,21 @@ class Run:
         else:
             self.process.kill()
         self.process.wait(timeout=30)
+
+
+def kill_in(
+    lab: Lab,
+    folder: Path,
+    deploy: str,
+    operation: str,
+    seconds: float,
+    data: Mapping[str, str] | None = None,
+) -> None:
+    """Kill a run with all that it started, `seconds` after the operation began whose name has
+    `operation` in it; or let it end by itself, if it is faster.
+    """
+    with Run(lab, folder / Path(deploy).name, deploy, data) as attempt:
+        started = attempt.until_start(lambda name: operation in name)
+        assert started is not None, attempt.output.read_text()[-3000:]
+        if not attempt.ends_within(seconds):
+            attempt.kill(group=True)

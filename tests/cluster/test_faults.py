@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from sopslab.errors import Exit
 from sopslab.faults.catalog import BY_ID, clash, draw, injectable
 from tests.cluster.classroom import Classroom
-from tests.cluster.interruption import Run
+from tests.cluster.interruption import kill_in
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.test_reset import names_of, objects_of, refs_of
 from tests.cluster.watching import CommandLines
@@ -224,17 +224,13 @@ def test_a_run_that_is_killed_is_gone_on_with(
     faults = ("corrupt-key", "not-wired")
     refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
 
-    def killed(deploy: str, operation: str, data: Mapping[str, str]) -> None:
-        with Run(done, tmp_path / Path(deploy).name, deploy, data) as attempt:
-            assert attempt.until_start(lambda name: operation in name) is not None
-            if not attempt.ends_within(seconds):
-                attempt.kill(group=True)
+    data = {"faults": json.dumps(faults)}
 
-    killed("deploys/break.py", "Break the environment", {"faults": json.dumps(faults)})
+    kill_in(done, tmp_path, "deploys/break.py", "Break the environment", seconds, data)
     for fault in faults:
         act(done, "break", fault)
     assert sorted(diagnosed(done)) == sorted(faults)
-    killed("deploys/fix.py", "Undo what was injected", {})
+    kill_in(done, tmp_path, "deploys/fix.py", "Undo what was injected", seconds)
     act(done, "fix")
     assert diagnosed(done) == []
     assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs

@@ -13,7 +13,7 @@ import pytest
 from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from sopslab.drill.score import STEPS
 from tests.cluster.classroom import Classroom
-from tests.cluster.interruption import Run
+from tests.cluster.interruption import kill_in
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.watching import CommandLines
 
@@ -206,18 +206,12 @@ def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
     drill = Drill(lab)
     refs = run(["git", "for-each-ref"], cwd=lab.bare).stdout
 
-    def killed(deploy: str, operation: str) -> None:
-        data = {"subjects": json.dumps([lab.settings.learner.id])}
-        with Run(lab, tmp_path / Path(deploy).name, deploy, data) as attempt:
-            started = attempt.until_start(lambda name: operation in name)
-            assert started is not None, attempt.output.read_text()[-3000:]
-            if not attempt.ends_within(seconds):
-                attempt.kill(group=True)
+    data = {"subjects": json.dumps([lab.settings.learner.id])}
 
-    killed("deploys/drill.py", "Stage a leak in")
+    kill_in(lab, tmp_path, "deploys/drill.py", "Stage a leak in", seconds, data)
     drill.sopslab("drill", "leak")
     assert drill.steps() == dict.fromkeys(STEPS, "failed")
-    killed("deploys/drill_end.py", "End the drills")
+    kill_in(lab, tmp_path, "deploys/drill_end.py", "End the drills", seconds, data)
     drill.sopslab("drill", "end")
     assert not drill.folder.exists()
     assert run(["git", "for-each-ref"], cwd=lab.bare).stdout == refs
