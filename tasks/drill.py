@@ -8,10 +8,10 @@ from sopslab.archive import Tree
 from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
 from sopslab.environment import Environment
 from sopslab.layout import ENVIRONMENT, TEMPLATES
-from sopslab.operations import drill, lab, reset
+from sopslab.operations import drill
 from sopslab.render import render_tree
 from sopslab.settings import Settings
-from tasks.reset import chosen, deliver, end_drills, unknown
+from tasks.reset import begin_swept, chosen, deliver, end_drills
 
 
 @deploy("Git")
@@ -35,10 +35,7 @@ def end_leak(settings: Settings) -> None:
 
 def _begun(settings: Settings) -> list[Environment]:
     environments = chosen(settings)
-    reset.begun(
-        name="Begin with the drill", settings=settings, unknown=unknown(settings, environments)
-    )
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    begin_swept("Begin with the drill", settings, environments)
     return environments
 
 

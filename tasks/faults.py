@@ -8,9 +8,9 @@ from pyinfra.api import deploy
 
 from sopslab.environment import Environment
 from sopslab.faults.catalog import draw, injectable
-from sopslab.operations import faults, lab, reset, seats
+from sopslab.operations import faults, seats
 from sopslab.settings import Settings
-from tasks.reset import chosen, known_environments, unknown
+from tasks.reset import begin_swept, chosen, known_environments
 from tasks.roster import enrolled
 
 
@@ -18,8 +18,7 @@ from tasks.roster import enrolled
 def inject_faults(settings: Settings) -> None:
     """Break the environments that are chosen; an exam draws what is broken."""
     environments = chosen(settings)
-    reset.begun(name="Begin to break", settings=settings, unknown=unknown(settings, environments))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    begin_swept("Begin to break", settings, environments)
     for environment in environments:
         faults.injected(
             # The name of an exam's operation tells nothing.
@@ -42,8 +41,7 @@ def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
 def undo_faults(settings: Settings) -> None:
     """Undo what was injected: for those that are chosen, or for everybody."""
     environments = _subjects(settings)
-    reset.begun(name="Begin to fix", settings=settings, unknown=unknown(settings, environments))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    begin_swept("Begin to fix", settings, environments)
     faults.undone(name="Undo what was injected", settings=settings, environments=environments)
 
 

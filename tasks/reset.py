@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pyinfra.api import deploy
 
 from sopslab.environment import Environment, at_seat, solo
-from sopslab.operations import age, drill, git, kubernetes, reset, seats
+from sopslab.operations import age, drill, git, kubernetes, lab, reset, seats
 from sopslab.settings import Settings
 from tasks.canary import await_canary
 from tasks.flux import give_flux, give_seats_keys
@@ -142,6 +142,12 @@ def chosen(settings: Settings) -> list[Environment]:
     if not settings.subjects and len(known) == 1:
         return list(known.values())
     return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]
+
+
+def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
+    """Begin with environments, refuse who has none, and sweep up after a run that was killed."""
+    reset.begun(name=name, settings=settings, unknown=unknown(settings, environments))
+    lab.swept(name="Sweep up after a killed run", settings=settings)
 
 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:

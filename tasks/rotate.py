@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pyinfra.api import deploy
 
 from sopslab.incidents.records import Cause
-from sopslab.operations import lab, logins, proof, reencryption, reset, rotation, seats
+from sopslab.operations import logins, proof, reencryption, reset, rotation, seats
 from sopslab.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.settings import Settings
 from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
-from tasks.reset import alone, chosen, deliver, unknown
+from tasks.reset import alone, begin_swept, chosen, deliver, unknown
 from tasks.roster import enrolled
 
 
@@ -20,8 +20,7 @@ from tasks.roster import enrolled
 def take_inventory(settings: Settings) -> None:
     """Note what goes, and open the incident."""
     environments = chosen(settings)
-    reset.begun(name="Begin a rotation", settings=settings, unknown=unknown(settings, environments))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    begin_swept("Begin a rotation", settings, environments)
     rotation.inventoried(
         name="Note what goes",
         settings=settings,
