@@ -69,6 +69,8 @@ def lab_script(
         "LAB_CONTEXT": settings.lab_context,
         # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
         "KUBECACHEDIR": settings.kube_cache,
+        # Programs in Go that are done in a moment need no garbage collected: a fifth of their time.
+        "GOGC": "400",
         # Nothing that configures git for the user may change what the lab does.
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
