@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Mapping
 
@@ -30,6 +31,32 @@ def pack(tree: Tree) -> str:
             member.mode = 0o755 if tree[path].executable else 0o644
             tar.addfile(member, io.BytesIO(tree[path].content))
     return base64.encodebytes(buffer.getvalue()).decode()
+
+
+def beginning(tree: Tree, ref: str, name: str, email: str, message: str) -> bytes:
+    """Return the first commit of a repository, for `git fast-import`; files may be added behind it.
+
+    The same as `git add` and `git commit`, in one process and one file instead of one for each.
+
+    + tree: what it holds
+    + ref: what it is called
+    + name: who commits, without what git leaves out of a name
+    + email: the address of who commits
+    + message: what the commit says
+    """
+    author = re.sub(r"[<>\n]", "", name)
+    parts = [
+        f"commit {ref}\ncommitter {author} <{email}> now\n".encode(),
+        _data(f"{message}\n".encode()),
+    ]
+    for path in sorted(tree):
+        mode = "100755" if tree[path].executable else "100644"
+        parts += [f"M {mode} inline {path}\n".encode(), _data(tree[path].content)]
+    return b"".join(parts)
+
+
+def _data(content: bytes) -> bytes:
+    return f"data {len(content)}\n".encode() + content + b"\n"
 
 
 def digest(tree: Tree) -> str:

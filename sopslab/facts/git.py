@@ -53,10 +53,10 @@ class GitUsers(FactBase[list[str]]):
         return script(
             """
             cd "$1" 2>/dev/null || exit 0
-            for directory in credentials/*/; do
-                user=$(basename "$directory")
-                [ -s "$directory/username" ] && [ -s "$directory/password" ] \\
-                    && grep -q "^$user:\\$2" htpasswd 2>/dev/null && echo "$user" || true
+            [ -e htpasswd ] || exit 0
+            sed -n 's/^\\([^:]*\\):\\$2.*/\\1/p' htpasswd | while read -r user; do
+                [ -s "credentials/$user/username" ] && [ -s "credentials/$user/password" ] \\
+                    && echo "$user" || true
             done
             """,
             settings.git_dir,
@@ -132,6 +132,7 @@ class BareRepositories(FactBase[list[str]]):
             cd "$1/repositories" 2>/dev/null || exit 0
             shift
             for repository; do
+                [ -d "$repository.git" ] || continue
                 bare=$(git -C "$repository.git" rev-parse --is-bare-repository 2>&1) || continue
                 [ "$bare" != true ] || echo "$repository"
             done

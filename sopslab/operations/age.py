@@ -33,16 +33,16 @@ trap 'rm -rf "$new"' EXIT
 for key; do
     name=${key##*/}
     # shellcheck disable=SC2086
-    said=$(age-keygen $kind -o "$new/$name" 2>&1) || {
+    said=$(age-keygen $kind -o "$new/$name.agekey" 2>&1) || {
         said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
         echo "the identity $key.agekey could not be made: $said" >&2
         exit 1
     }
     echo "${said##*: }" >"$new/$name.pub"
-    # A link is made only where nothing is: no identity is ever overwritten.
-    ln "$new/$name" "$key.agekey"
-    mv "$new/$name.pub" "$key.pub"
 done
+# A link is made only where nothing is: no identity is ever overwritten.
+ln "$new"/*.agekey "$folder/"
+mv "$new"/*.pub "$folder/"
 """
 
 # What makes age-keygen make an identity of each kind.

@@ -15,7 +15,7 @@ import bcrypt
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.archive import Tree, pack
+from sopslab.archive import Tree, beginning, pack
 from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container
@@ -37,6 +37,7 @@ from sopslab.facts.tls import Tls
 from sopslab.journal import named, note
 from sopslab.layout import CANARY_PATH
 from sopslab.naming import git_server_name, network_name
+from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.render import RenderedFile, Renderer, render_tree
 from sopslab.settings import GIT_SERVER_PORT, INSTRUCTOR, Settings
 
@@ -47,18 +48,27 @@ WRITE_ACCOUNTS = """
 umask 077
 mkdir -p "$1/credentials"
 cd "$1"
+shift
 touch htpasswd
+made=$(mktemp -d .new.XXXXXX)
 while IFS='\t' read -r user username password credential hash; do
     [ -n "$user" ] || continue
-    new=$(mktemp -d credentials/.new.XXXXXX)
-    printf %s "$username" >"$new/username"
-    printf %s "$password" >"$new/password"
-    printf '%s\\n' "$credential" >"$new/git-credentials"
-    { grep -v "^$user:" htpasswd || true; printf '%s:%s\\n' "$user" "$hash"; } >htpasswd.new
-    rm -rf "credentials/$user"
-    mv htpasswd.new htpasswd
-    mv "$new" "credentials/$user"
+    set -- "$@" "credentials/$user"
+    mkdir -p "$made/credentials/$user"
+    printf %s "$username" >"$made/credentials/$user/username"
+    printf %s "$password" >"$made/credentials/$user/password"
+    printf '%s\\n' "$credential" >"$made/credentials/$user/git-credentials"
+    printf '%s:%s\\n' "$user" "$hash" >>"$made/htpasswd"
 done
+if [ $# -gt 0 ]; then
+    awk -F: 'NR == FNR { made[$1]; print; next } !($1 in made)' "$made/htpasswd" htpasswd \\
+        >htpasswd.new
+    # Whoever has no password yet, or none any more, is given one by the next run.
+    rm -rf "$@"
+    mv htpasswd.new htpasswd
+    mv "$made"/credentials/* credentials/
+fi
+rm -r "$made"
 # What the server's hook signs its calls with; Flux gets the same.
 if [ ! -s receiver/token ]; then
     mkdir -p receiver
@@ -138,17 +148,16 @@ commit_files() {
 }
 """
 
-# The value of a canary is standard input; $1 is where it goes, $2 its namespace.
-_PUT_CANARY = (
+# Prints a canary whose value is standard input; $1 is where it goes, $2 its namespace.
+_CANARY = (
     ENCRYPT
     + """
-put_canary() {
+new_canary() {
     {
         printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: lab-canary\\n'
         printf '  namespace: %s\\nstringData:\\n  value: ' "$2"
         cat
-    } | encrypt_as "$1" >"$1.new"
-    mv "$1.new" "$1"
+    } | encrypt_as "$1"
 }
 """
 )
@@ -159,14 +168,14 @@ url=$1 name=$2 email=$3 canary=$4 namespace=$5 directory=$6
 git_login "$7"
 umask 077
 """
-    + _PUT_CANARY
+    + _CANARY
     + """
 seed=$(mktemp -d "$directory/.new.XXXXXX")
 trap 'rm -rf "$seed"' EXIT
 cd "$seed"
 base64 -d | tar -xz
 if [ -n "$canary" ]; then
-    head -c 24 /dev/urandom | base64 | put_canary "$canary" "$namespace"
+    head -c 24 /dev/urandom | base64 | new_canary "$canary" "$namespace" >"$canary"
 fi
 git -c init.defaultBranch=main init --quiet
 git config user.name "$name"
@@ -182,39 +191,42 @@ timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 # The same for a class, straight into the bare repositories, which are this machine's own: a hundred
 # pushes would take a minute. A few seats at a time; $4 is the script for one.
 _SEEDS = """
-git=$1 class=$2 canary=$3 one=$4
-shift 4
+git=$1 class=$2 canary=$3 ref=$4 one=$5
+shift 5
 umask 022
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 base64 -d | tar -xz -C "$new"
 mkdir -p "$class/failed"
-printf '%s\\n' "$@" | xargs -P "$(nproc)" -n 1 \\
-    sh -euc "$one" sops-lab "$git" "$class" "$canary" "$new" || true
+# Where that fails, the seat says so.
+(umask 077; cd "$class/seats"; mkdir -p "$@") || true
+printf '%s\\n' "$@" | xargs -P "$(nproc)" -I '{}' \\
+    sh -euc "$one" sops-lab "$git" "$class" "$canary" "$new" '{}' "$ref" || true
 """
 
-# The canary's hash is kept first; the branch appears last.
+# What the commit is called until it is main, and the start.
+_NEW = "refs/lab/new"
+
+# The canary's hash is kept first; the branch appears last. What is cut off has no `done`.
 _SEED_SEAT = (
-    COMMIT_AS
-    + _PUT_CANARY
+    _CANARY
     + """
 git=$1 class=$2 canary=$3 new=$4 seat=$5
 [ ! -e "$class/failed/$seat" ] || exit 0
-cd "$new/$seat/tree"
+cd "$new/$seat"
 trap '[ $? -eq 0 ] || echo "its repository could not be filled" >"$class/failed/$seat"' EXIT
-(umask 077; mkdir -p "$class/seats/$seat")
 value=$(head -c 24 /dev/urandom | base64)
-hash=$(printf %s "$value" | sha256sum | cut -c1-64)
-echo "$value" | put_canary "$canary" "$seat-develop"
-(umask 077; echo "$hash" >"$class/seats/$seat/canary.new")
+hash=$(printf %s "$value" | sha256sum)
+(umask 077; echo "${hash%% *}" >"$class/seats/$seat/canary.new")
 mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
-export GIT_DIR="$git/repositories/$seat/lab.git" GIT_WORK_TREE="$PWD" \\
-    GIT_INDEX_FILE="$new/$seat/index"
-{ IFS= read -r name; IFS= read -r address; } <"$new/$seat/author"
-commit_as "$name" "$address"
-git add --all
-commit=$(git commit-tree -m "Begin the lab" "$(git write-tree)")
-printf 'create refs/lab/start %s\\ncreate refs/heads/main %s\\n' "$commit" "$commit" \\
+export GIT_DIR="$git/repositories/$seat/lab.git"
+{
+    cat beginning
+    printf 'M 100644 inline %s\\ndata <<END OF THE CANARY\\n' "$canary"
+    echo "$value" | new_canary "$canary" "$seat-develop"
+    printf 'END OF THE CANARY\\ndone\\n'
+} | git -c fastimport.unpackLimit=1 fast-import --quiet --force --done --date-format=now
+printf '%s\\n' "create refs/lab/start $6" "create refs/heads/main $6" "delete $6" \\
     | git update-ref --stdin
 """
 )
@@ -341,13 +353,20 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
         """
         cd "$1"
         shift
+        new=$(mktemp -d .new.XXXXXX)
+        trap 'rm -rf "$new"' EXIT
+        git -c init.defaultBranch=main init --quiet --bare --template= "$new/empty"
+        folders=$(cd "$new/empty" && find . -mindepth 1 -type d)
+        config=$(cat "$new/empty/config") head=$(cat "$new/empty/HEAD")
+        # One process for all folders of all repositories: a class has hundreds.
         for repository; do
-            path=repositories/$repository.git
-            mkdir -p "$(dirname "$path")"
-            rm -rf "$path.new"
-            git -c init.defaultBranch=main init --quiet --bare --template= "$path.new"
-            rm -rf "$path"
-            mv "$path.new" "$path"
+            [ ! -e "repositories/$repository.git" ] || rm -rf "repositories/$repository.git"
+            for folder in $folders; do echo "repositories/$repository.git/$folder"; done
+        done | xargs mkdir -p
+        # What has no HEAD is no repository yet.
+        for repository; do
+            echo "$config" >"repositories/$repository.git/config"
+            echo "$head" >"repositories/$repository.git/HEAD"
         done
         """,
         settings.git_dir,
@@ -459,16 +478,17 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
         recipients = {"learner": states[seat].recipient, "instructor": instructor}
         given = variables[seat]
         rendered = renderer.render({**given, "recipients": recipients})
-        files |= {f"{seat}/tree/{path}": file for path, file in rendered.items()}
         learner = given["learner"]
-        author = f"{learner['name']}\n{learner['email']}\n"
-        files[f"{seat}/author"] = RenderedFile(author.encode(), executable=False)
+        commit = beginning(rendered, _NEW, learner["name"], learner["email"], "Begin the lab")
+        files[f"{seat}/beginning"] = RenderedFile(commit, executable=False)
+        files[f"{seat}/{CREATION_RULES}"] = rendered[CREATION_RULES]
     yield lab_script(
         settings,
         _SEEDS,
         settings.git_dir,
         settings.class_dir,
         CANARY_PATH,
+        _NEW,
         _SEED_SEAT,
         *ready,
         stdin=pack(files),

@@ -1,4 +1,5 @@
-"""Trees of files: the digest is the shell's, the archive is the same for the same files."""
+"""Trees of files: the digest is the shell's, the archive is the same for the same files, and git
+makes the same tree of them by either way."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from sopslab.archive import digest, pack
+from sopslab.archive import beginning, digest, pack
 from sopslab.facts.tree import TreeDigest
 from sopslab.render import RenderedFile
 from tests.fake import local_fact
@@ -85,3 +86,23 @@ def test_the_same_files_in_another_order_give_the_same_text_and_digest() -> None
 def test_the_text_does_not_depend_on_when_it_was_packed() -> None:
     # RFC 1952: bytes 4 to 7 of a gzip member are the time.
     assert base64.b64decode(pack(ODD))[4:8] == bytes(4)
+
+
+def test_git_imports_what_it_would_have_added(tmp_path: Path) -> None:
+    def git(*arguments: str, given: bytes = b"") -> str:
+        command = ["git", "-C", tmp_path, "-c", "core.quotePath=false", *arguments]
+        return subprocess.run(command, input=given, check=True, capture_output=True).stdout.decode()
+
+    git("init", "--quiet")
+    commit = beginning(
+        ODD, "refs/heads/new", "Zo\u00eb <the> Learner", "zoe@example.org", "Begin it"
+    )
+    git("fast-import", "--quiet", "--done", "--date-format=now", given=commit + b"done\n")
+    subprocess.run(
+        ["tar", "-xz"], cwd=tmp_path, input=base64.b64decode(pack(ODD)), check=True
+    )  # fmt: skip
+    git("add", "--all")
+    assert git("rev-parse", "new^{tree}") == git("write-tree")
+    assert git("log", "--format=%an|%ae|%cn|%ce|%B", "new").strip() == (
+        "Zo\u00eb the Learner|zoe@example.org|Zo\u00eb the Learner|zoe@example.org|Begin it"
+    )

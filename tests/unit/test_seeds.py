@@ -107,6 +107,22 @@ def test_one_that_cannot_be_filled_says_so_and_the_other_is_filled(classroom: Se
     assert (failed / "bob").read_text() == "its repository could not be filled\n"
 
 
+def test_what_was_begun_and_not_finished_is_begun_anew(classroom: Settings) -> None:
+    tree = subprocess.run(
+        ["git", "--git-dir", f"{classroom.git_dir}/repositories/ada/lab.git", "hash-object",
+         "-t", "tree", "-w", "--stdin"], input=b"", check=True, capture_output=True,
+    ).stdout.decode().strip()  # fmt: skip
+    half = ask(
+        classroom, "ada", "-c", "user.name=a", "-c", "user.email=a@b", "commit-tree", "-m", "", tree
+    )
+    ask(classroom, "ada", "update-ref", "refs/lab/new", half)
+    assert not seed(classroom).failed
+    assert ask(classroom, "ada", "rev-parse", "main") != half
+    for seat in SEATS:
+        refs = ask(classroom, seat, "for-each-ref", "--format=%(refname)").split()
+        assert refs == ["refs/heads/main", "refs/lab/start"]
+
+
 def test_nothing_is_left_of_what_was_written(classroom: Settings) -> None:
     assert seed(classroom).changed
     assert not list(Path(classroom.class_dir).glob(".new.*"))
