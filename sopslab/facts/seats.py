@@ -203,7 +203,8 @@ class SecretsDrift(FactBase[dict[str, str]]):
 
 
 # One line a seat: `proven`, `waiting …` while Flux has not come to a result, `failing …` with its
-# words. A canary that the learner changed proves nothing; Flux has applied the commit then.
+# words. A canary that the learner changed proves nothing; Flux has applied the commit then. Only
+# whose commit was applied is looked at in the repository and in the namespace: that is what costs.
 SEAT_CANARIES = """
 git=$1 class=$2 path=$3
 shift 3
@@ -213,51 +214,57 @@ heads() {
         printf '%s\\n' refs/heads/main "refs/heads/main:$path" "refs/lab/start:$path" \\
             | git --git-dir "$git/repositories/$seat/lab.git" cat-file \\
                 --batch-check='%(objectname)' 2>/dev/null | {
-            head=none now=changed begun=
+            head=none now=changed begun='' expected=any
             read -r head _ && read -r now _ && read -r begun _ || true
-            expected=any
-            [ "$now" != "$begun" ] || expected=$(cat "$class/seats/$seat/canary")
-            echo "$seat $head $expected"
+            [ "$now" != "$begun" ] || read -r expected <"$class/seats/$seat/canary"
+            echo "head $seat $head $expected"
         }
     done
 }
+# Lines of a seat and the hash of what is in its namespace.
+live() {
+    {
+        printf 'asked %s-develop\\n' "$@"
+        kube get secrets --all-namespaces --field-selector metadata.name=lab-canary --output \\
+            'jsonpath={range .items[*]}live {.metadata.namespace} {.data.value}{"\\n"}{end}'
+    } | awk '$1 == "asked" { asked[$2] } $1 == "live" && ($2 in asked)' \\
+        | while read -r kind namespace value; do
+            hash=$(printf '%s' "$value" | base64 -d | sha256sum)
+            echo "$kind ${namespace%-develop} ${hash%% *}"
+        done
+}
 canaries() {
     [ -s "$KUBECONFIG" ] || return 0
-    known=${known:-$(heads "$@")}
+    told=$(kube get kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
+        --selector sops-lab/seat --output json | jq --raw-output '.items[] | .status as $status
+        | [$status.conditions[]? | select(.type == "Ready")][0] as $ready
+        | (if .metadata.namespace == "flux-system" then "tenant" else "flux" end) as $kind
+        | "\\($kind) \\(.metadata.labels["sops-lab/seat"]) \\(
+            $status.lastAppliedRevision // "-") \\(
+            if .spec.suspend then "False it is suspended"
+            else "\\($ready.status // "Unknown") \\($ready.message // "nothing was reported yet"
+                | gsub("\\\\s+"; " "))" end)"')
+    applied=$({ printf 'asked %s\\n' "$@"; printf '%s\\n' "$told"; } \\
+        | awk '$1 == "asked" { asked[$2] } $1 == "flux" && $3 != "-" && ($2 in asked) { print $2 }')
     {
-        # Of those only who are asked about: each hash is three processes.
-        {
-            printf '%s\\n' "$known" | sed 's/ .*/-develop/; s/^/asked /'
-            kube get secrets --all-namespaces --field-selector metadata.name=lab-canary --output \\
-                'jsonpath={range .items[*]}live {.metadata.namespace} {.data.value}{"\\n"}{end}'
-        } | awk '$1 == "asked" { asked[$2] } $1 == "live" && ($2 in asked)' \\
-            | while read -r kind namespace value; do
-                echo "$kind $namespace $(printf '%s' "$value" | base64 -d | sha256sum | cut -c1-64)"
-            done
-        kube get kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
-            --selector sops-lab/seat --output json | jq --raw-output '.items[] | .status as $status
-            | [$status.conditions[]? | select(.type == "Ready")][0] as $ready
-            | (if .metadata.namespace == "flux-system" then "tenant" else "flux" end) as $kind
-            | "\\($kind) \\(.metadata.labels["sops-lab/seat"]) \\(
-                $status.lastAppliedRevision // "-") \\(
-                if .spec.suspend then "False it is suspended"
-                else "\\($ready.status // "Unknown") \\($ready.message // "nothing was reported yet"
-                    | gsub("\\\\s+"; " "))" end)"'
-        printf '%s\\n' "$known" | sed 's/^/want /'
+        printf '%s\\n' "$told"
+        # shellcheck disable=SC2086
+        [ -z "$applied" ] || { heads $applied; live $applied; }
+        printf 'asked %s\\n' "$@"
     } | awk '
         $1 == "live" { live[$2] = $3 }
+        $1 == "head" { revision[$2] = "main@sha1:" $3; expected[$2] = $4 }
         $1 == "flux" || ($1 == "tenant" && !($2 in applied)) {
             if ($1 == "flux") applied[$2] = $3
             ready[$2] = $4
             said[$2] = $0
             sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", said[$2])
         }
-        $1 == "want" {
-            revision = "main@sha1:" $3
-            right = $4 == "any" || live[$2 "-develop"] == $4
-            if (applied[$2] == revision && right) how = "proven"
+        $1 == "asked" {
+            current = ($2 in revision) && applied[$2] == revision[$2]
+            if (current && (expected[$2] == "any" || live[$2] == expected[$2])) how = "proven"
             else if (ready[$2] == "False") how = "failing " said[$2]
-            else if (applied[$2] == revision) how = "failing lab-canary holds another value"
+            else if (current) how = "failing lab-canary holds another value"
             else how = "waiting " (said[$2] ? said[$2] : "Flux has not begun")
             print $2, how
         }'

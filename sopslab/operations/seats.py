@@ -91,15 +91,14 @@ for seat; do
 done
 [ $# -gt 0 ] || exit 0
 deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
-known=$(heads "$@")
-# Flux takes longer than this for any of them.
-sleep "$(echo $# | awk '{ print $1 / 10 }')"
+# Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
+sleep "$(echo "$# $(nproc)" | awk '{ print 0.4 * $1 / $2 }')"
 while :; do
     states=$(canaries "$@")
     open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
     [ -n "$open" ] || break
-    known=$(printf '%s\\n\\n%s\\n' "$open" "$known" \\
-        | awk '!NF { rest = 1; next } !rest { open[$1]; next } $1 in open')
+    # shellcheck disable=SC2046
+    set -- $(printf '%s\\n' "$open" | cut -d' ' -f1)
     now=$(date +%s)
     # Which seats, and how they are: what Flux says of one may have another name in it each time.
     after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
@@ -108,19 +107,14 @@ while :; do
     if [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
         # What was deleted, or gave up for a while, is begun again now and not at its interval.
         nudged=$now
-        # Who has pushed meanwhile is waited for at another commit.
-        # shellcheck disable=SC2046
-        known=$(heads $(printf '%s\\n' "$open" | cut -d' ' -f1))
-        seats=$(printf '%s\\n' "$open" | cut -d' ' -f1 | paste -sd, -)
-        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($seats)" \\
+        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($(echo "$*" | tr ' ' ,))" \\
             gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io
     fi
     # Nothing is on its way any more, and nothing has changed for a while.
     if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 16 ]; then break; fi
     [ "$now" -lt "$deadline" ] || break
-    # Looking costs what Flux needs on a small machine, the more so the more are looked for: 0.3 s
-    # for a few, 4 s for a hundred.
-    sleep "$(printf '%s\\n' "$open" | awk 'END { print NR < 8 ? 0.3 : NR / 25 }')"
+    # 0.3 s for a few, 4 s for a hundred.
+    sleep "$(echo $# | awk '{ print $1 < 8 ? 0.3 : $1 / 25 }')"
 done
 mkdir -p "$class/failed"
 printf '%s\\n' "$open" | while read -r seat how message; do
