@@ -17,11 +17,12 @@ _DECRYPTION_KEY = """
 secret=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace flux-system get secret sops-age \\
     --ignore-not-found --output json 2>/dev/null || true)
 [ -n "$secret" ] || exit 0
-echo "present"
-printf '%s' "$secret" | jq -r '.data // {} | keys[] | "entry \\(.)"'
-printf '%s' "$secret" | jq -r '.metadata.labels["reconcile.fluxcd.io/watch"] // "" | "watch \\(.)"'
+told=$(printf '%s' "$secret" | jq -r '"present", (.data // {} | keys[] | "entry \\(.)"),
+    (.metadata.labels["reconcile.fluxcd.io/watch"] // empty | "watch \\(.)")')
+printf '%s\\n' "$told"
 public() {
-    printf '%s' "$secret" | jq -r --arg entry "$1" '.data[$entry] // ""' | base64 -d \\
+    printf '%s\\n' "$told" | grep -qxF "entry $1" || return 0
+    printf '%s' "$secret" | jq -r --arg entry "$1" '.data[$entry]' | base64 -d \\
         | age-keygen -y 2>/dev/null || true
 }
 recipient=$(public age.agekey)

@@ -94,7 +94,7 @@ class ManifestDrift(FactBase[list[str]]):
 class SecretMatches(FactBase[bool]):
     """
     Returns whether a Secret of the cluster has exactly the entries that files of the host hold, and
-    the labels. Only hashes are compared, and none of them leaves the host.
+    the labels. Values are compared where they are read, and nothing of them is printed.
     """
 
     @staticmethod
@@ -121,15 +121,16 @@ class SecretMatches(FactBase[bool]):
             live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "$namespace" \\
                 get secret "$secret" --ignore-not-found --output json 2>/dev/null || true)
             [ -n "$live" ] || exit 0
-            [ "$(printf '%s' "$live" | jq -r '.metadata.labels // {} | to_entries
-                | map("\\(.key)=\\(.value)") | sort | join(",")')" = "$labels" ] || exit 0
-            [ "$(printf '%s' "$live" | jq '.data | length')" -eq $(($# / 2)) ] || exit 0
-            while [ $# -gt 0 ]; do
-                have=$(printf '%s' "$live" | jq -r --arg entry "$1" '.data[$entry] // ""' \\
-                    | base64 -d | sha256sum)
-                [ "$have" = "$(sha256sum <"$2")" ] || exit 0
+            entries=$#
+            while [ $entries -gt 0 ]; do
+                set -- "$@" --rawfile "$1" "$2"
                 shift 2
+                entries=$((entries - 2))
             done
+            printf '%s' "$live" | jq --exit-status --arg /labels "$labels" "$@" '
+                .data == ($ARGS.named | del(.["/labels"]) | map_values(@base64))
+                and (.metadata.labels // {} | to_entries | map("\\(.key)=\\(.value)") | sort
+                    | join(",")) == $ARGS.named["/labels"]' >/dev/null 2>&1 || exit 0
             echo same
             """,
             namespace,
