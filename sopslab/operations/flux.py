@@ -56,10 +56,13 @@ _PLATFORM = """
 url=$1 copy=$2 manifests=$3 mark=$4 components=$5
 git_login "$6"
 clone_platform "$url" "$copy"
+# Meanwhile the copy is made ready.
+flux install --export --components="$components" >"$new/components" &
 git rm -rq --ignore-unmatch -- . ':(exclude)docs'
 base64 -d | tar -xz
 flux=flux/clusters/lab/flux-system
-flux install --export --components="$components" >"$flux/gotk-components.yaml"
+wait $!
+mv "$new/components" "$flux/gotk-components.yaml"
 git add --all
 git commit --quiet --allow-empty \\
     --message "Lay out the platform" --message "Sops-lab-content: $mark"
