@@ -28,4 +28,4 @@ ARTIFACT_ADDRESS = "10.96.0.80"
 CLASSROOM_DIR = "flux/clusters/lab/classroom/"
 TENANT_BASE = "flux/tenants/base"
 # NetworkPolicy is enforced by this where the node's own network does not do it.
-ENFORCER = f"{CLASSROOM_DIR}kube-router.yaml"
+ENFORCER = "flux/clusters/lab/network/kube-router.yaml"

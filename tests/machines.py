@@ -9,7 +9,7 @@ from sopslab.archive import digest
 from sopslab.catalog import load_catalog
 from sopslab.environment import solo
 from sopslab.facts.age import Identities, Identity
-from sopslab.facts.docker import Container, DockerEngine, Network
+from sopslab.facts.docker import CNI_LABEL, Container, DockerEngine, ImageLabels, Network
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.facts.git import (
     BareRepositories,
@@ -206,6 +206,7 @@ class Facts:
         self.work = fact_text(WorkingCopy, path=s.work_dir)
         self.origin = fact_text(WorkingCopyOrigin, path=s.work_dir)
         self.note = fact_text(CommitNote, path=s.platform_dir)
+        self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
         pinned = load_catalog(s.catalog).version("openapi", "modules")
         self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
@@ -263,6 +264,7 @@ def complete(settings: Settings) -> Answers:
         facts.work: "looked",
         facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
         facts.note: digest(platform_files(settings)),
+        facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
         facts.manifests: "5" * 64,
         facts.api: "there",
         facts.components: "compared",

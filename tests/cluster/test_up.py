@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from sopslab.layout import ARTIFACT_ADDRESS
 from sopslab.settings import FLUX, INSTRUCTOR
+from tests.cluster.isolation.hostile import Traffic, pod
 from tests.cluster.lab import Lab, run, wait_until
 
 FLUX_SYSTEM = "flux/clusters/lab/flux-system"
@@ -284,6 +286,21 @@ def test_the_controllers_are_locked_down(lab: Lab) -> None:
         "--default-service-account=default",
     } <= set(arguments("kustomize-controller"))
     assert "--no-cross-namespace-refs=true" in arguments("notification-controller")
+
+
+@pytest.mark.restores
+def test_the_network_policies_of_flux_are_enforced(lab: Lab) -> None:
+    artifacts, traffic = f"http://{ARTIFACT_ADDRESS}/", Traffic(lab)
+    default = ("kubectl", "-n", "default")
+    lab.run(*default, "create", "-f", "-", stdin=json.dumps(pod("neighbour")))
+    try:
+        lab.run(*default, "wait", "--for=condition=Ready", "pod/neighbour", "--timeout=60s")
+        neighbour = traffic.process("default", "neighbour")
+        assert traffic.reaches(artifacts), "from the node, to which no policy applies"
+        assert traffic.reaches("https://10.96.0.1/", neighbour), "the pod has a network"
+        wait_until(lambda: not traffic.reaches(artifacts, neighbour), "artifacts are refused", 20)
+    finally:
+        lab.run(*default, "delete", "pod/neighbour", "--wait=false")
 
 
 @pytest.mark.restores

@@ -18,7 +18,7 @@ from sopslab.errors import InputError
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACTS = ROOT / "artifacts"
 MODULES = ARTIFACTS / "modules"
-KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "classroom" / "kube-router.yaml"
+KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "network" / "kube-router.yaml"
 
 Write = Callable[[dict[str, Any]], Path]
 
