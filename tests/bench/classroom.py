@@ -45,6 +45,8 @@ def _measure_first(folder: Path, learners: int) -> tuple[_Measured, dict[str, An
     classroom = _Measured(Lab("lab-bench-class", folder, {}))
     classroom.lab.remove()
     classroom.lab.up()
+    # A lab is running once all of it is: the canary arrives before the last pod is ready.
+    classroom.lab.kubectl("wait", "pods", "-A", "--all", "--for=condition=Ready", "--timeout=60s")
     before = node_memory(classroom.lab)
     classroom.seconds, _ = _up(classroom, learners)
     after = node_memory(classroom.lab)
