@@ -147,7 +147,7 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
         yield generate(settings, path)
         return
     if state.recorded is None:
-        yield lab_script(settings, _RECORD, path)
+        yield record(settings, path)
         return
     host.noop(f"the identity {key} is there")
 
@@ -183,7 +183,7 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
     if made:
         yield generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
     if unrecorded:
-        yield lab_script(settings, _RECORD, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
+        yield record(settings, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
 
 
 def _unusable(
@@ -233,3 +233,8 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
 def generate(settings: Settings, *paths: str) -> StringCommand:
     """Return the command that makes an identity at each of the paths, which are in one folder."""
     return lab_script(settings, _GENERATE, _KINDS[settings.age_key_type], *paths)
+
+
+def record(settings: Settings, *paths: str) -> StringCommand:
+    """Return the command that notes the recipient of the identity at each of the paths."""
+    return lab_script(settings, _RECORD, *paths)

@@ -24,7 +24,7 @@ from sopslab.facts.seats import SeatFailures
 from sopslab.incidents.records import Cause
 from sopslab.naming import next_key
 from sopslab.operations import seats
-from sopslab.operations.age import generate
+from sopslab.operations.age import generate, record
 from sopslab.operations.flux import decryption_key
 from sopslab.operations.incidents import recorded
 from sopslab.operations.rotating import (
@@ -151,10 +151,19 @@ def followed(settings: Settings, environments: Sequence[Environment]) -> Command
             )
         )
         return
-    if not making:
+    # A run was killed between the identity and its note.
+    unrecorded = [
+        next_key(key)
+        for key in keys
+        if (state := states.get(next_key(key), IdentityState())).recipient and not state.recorded
+    ]
+    if not making and not unrecorded:
         host.noop("whoever goes has a successor, or is gone")
         return
-    yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
+    if making:
+        yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
+    if unrecorded:
+        yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unrecorded))
 
 
 @operation()

@@ -423,6 +423,21 @@ def test_what_no_file_holds_is_named(world: Callable[..., World]) -> None:
 # Whatever comes between
 
 
+def test_a_successor_whose_note_is_missing_takes_the_place_all_the_same(
+    world: Callable[..., World],
+) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    # Killed between the identity and its note.
+    (found.keys / "next/learner.pub").unlink()
+    successor = public_key(found.keys / "next/learner.agekey")
+    assert not any(one.failed for one in found.rotate())
+    assert public_key(found.keys / "learner.agekey") == successor
+    assert (found.keys / "learner.pub").read_text() == f"{successor}\n"
+    assert not (found.keys / "next/learner.agekey").exists()
+
+
 def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
