@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 import click
 from typing_extensions import override
 
-from sopslab import __version__
+from sopslab import __version__, commands
 
 # Each in the module of its name; `break` is a word of Python's.
-VERBS = {
-    "up": "up",
-    "status": "status",
-    "env": "env",
-    "verify": "verify",
-    "doctor": "doctor",
-    "policy": "policy",
-    "validate": "validate",
-    "quiz": "quiz",
-    "fill": "fill",
-    "reissue": "reissue",
-    "cards": "cards",
-    "reset": "reset",
-    "incident": "incident",
-    "registry": "registry",
-    "drill": "drill",
-    "rotate": "rotate",
-    "break": "break_",
-    "fix": "fix",
-    "report": "report",
-    "down": "down",
-}
+VERBS = {name.removesuffix("_"): name for _, name, _ in iter_modules(commands.__path__)}
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -48,7 +28,7 @@ class _Verbs(click.Group):
         name = VERBS.get(cmd_name)
         if name is None:
             return None
-        verb: click.Command = getattr(import_module(f"sopslab.commands.{name}"), name)
+        verb: click.Command = getattr(import_module(f"{commands.__name__}.{name}"), name)
         return verb
 
 

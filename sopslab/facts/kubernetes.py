@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pyinfra.api import FactBase, StringCommand
@@ -111,7 +112,7 @@ class SecretMatches(FactBase[bool]):
         entries: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> StringCommand:
-        pairs = [part for entry, path in sorted(entries.items()) for part in (entry, path)]
+        files = [part for pair in sorted(entries.items()) for part in ("--rawfile", *pair)]
         return lab_script(
             settings,
             """
@@ -121,22 +122,15 @@ class SecretMatches(FactBase[bool]):
             live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "$namespace" \\
                 get secret "$secret" --ignore-not-found --output json 2>/dev/null || true)
             [ -n "$live" ] || exit 0
-            entries=$#
-            while [ $entries -gt 0 ]; do
-                set -- "$@" --rawfile "$1" "$2"
-                shift 2
-                entries=$((entries - 2))
-            done
-            printf '%s' "$live" | jq --exit-status --arg /labels "$labels" "$@" '
+            printf '%s' "$live" | jq --exit-status --argjson /labels "$labels" "$@" '
                 .data == ($ARGS.named | del(.["/labels"]) | map_values(@base64))
-                and (.metadata.labels // {} | to_entries | map("\\(.key)=\\(.value)") | sort
-                    | join(",")) == $ARGS.named["/labels"]' >/dev/null 2>&1 || exit 0
+                and (.metadata.labels // {}) == $ARGS.named["/labels"]' >/dev/null 2>&1 || exit 0
             echo same
             """,
             namespace,
             secret,
-            ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
-            *pairs,
+            json.dumps(dict(labels)),
+            *files,
         )
 
     @override

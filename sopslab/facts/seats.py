@@ -221,16 +221,18 @@ heads() {
         }
     done
 }
-# Lines of a seat and the hash of what is in its namespace.
+# Those lines whose second word is one of the seats.
+among() {
+    { printf 'seat %s\\n' "$@"; cat; } \\
+        | awk '$1 == "seat" { seats[$2]; next } ($2 in seats)'
+}
+# The hash of what is in the namespace of a seat.
 live() {
-    {
-        printf 'asked %s-develop\\n' "$@"
-        kube get secrets --all-namespaces --field-selector metadata.name=lab-canary --output \\
-            'jsonpath={range .items[*]}live {.metadata.namespace} {.data.value}{"\\n"}{end}'
-    } | awk '$1 == "asked" { asked[$2] } $1 == "live" && ($2 in asked)' \\
-        | while read -r kind namespace value; do
+    kube get secrets --all-namespaces --field-selector metadata.name=lab-canary --output \\
+        'jsonpath={range .items[*]}live {.metadata.namespace} {.data.value}{"\\n"}{end}' \\
+        | sed -n 's/-develop / /p' | among "$@" | while read -r kind seat value; do
             hash=$(printf '%s' "$value" | base64 -d | sha256sum)
-            echo "$kind ${namespace%-develop} ${hash%% *}"
+            echo "$kind $seat ${hash%% *}"
         done
 }
 canaries() {
@@ -244,8 +246,7 @@ canaries() {
             if .spec.suspend then "False it is suspended"
             else "\\($ready.status // "Unknown") \\($ready.message // "nothing was reported yet"
                 | gsub("\\\\s+"; " "))" end)"')
-    applied=$({ printf 'asked %s\\n' "$@"; printf '%s\\n' "$told"; } \\
-        | awk '$1 == "asked" { asked[$2] } $1 == "flux" && $3 != "-" && ($2 in asked) { print $2 }')
+    applied=$(printf '%s\\n' "$told" | among "$@" | awk '$1 == "flux" && $3 != "-" { print $2 }')
     {
         printf '%s\\n' "$told"
         # shellcheck disable=SC2086

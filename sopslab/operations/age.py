@@ -169,10 +169,8 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
     refused = {seat: reason for seat, reason in reasons.items() if reason is not None}
     recovered = [seat for seat in held if settings.key_from == "cluster"]
     made = [seat for seat in lost if seat not in held]
-    unrecorded = [
-        seat for seat, state in states.items() if state.recipient and state.recorded is None
-    ]
-    if not (refused or recovered or made or unrecorded):
+    unnoted = unrecorded(states)
+    if not (refused or recovered or made or unnoted):
         host.noop("every seat has its identity")
         return
     yield from failing(settings, refused)
@@ -182,8 +180,8 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
         )
     if made:
         yield generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
-    if unrecorded:
-        yield record(settings, *(f"{settings.keys_dir}/{seat}" for seat in unrecorded))
+    if unnoted:
+        yield record(settings, *(f"{settings.keys_dir}/{seat}" for seat in unnoted))
 
 
 def _unusable(
@@ -233,6 +231,11 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
 def generate(settings: Settings, *paths: str) -> StringCommand:
     """Return the command that makes an identity at each of the paths, which are in one folder."""
     return lab_script(settings, _GENERATE, _KINDS[settings.age_key_type], *paths)
+
+
+def unrecorded(states: Mapping[str, IdentityState]) -> list[str]:
+    """Return which identities are there without their note: a run was killed in between."""
+    return [key for key, state in states.items() if state.recipient and state.recorded is None]
 
 
 def record(settings: Settings, *paths: str) -> StringCommand:

@@ -51,6 +51,7 @@ cd "$1"
 shift
 touch htpasswd
 made=$(mktemp -d .new.XXXXXX)
+trap 'rm -rf "$made"' EXIT
 while IFS='\t' read -r user username password credential hash; do
     [ -n "$user" ] || continue
     set -- "$@" "credentials/$user"
@@ -68,7 +69,6 @@ if [ $# -gt 0 ]; then
     mv htpasswd.new htpasswd
     mv "$made"/credentials/* credentials/
 fi
-rm -r "$made"
 # What the server's hook signs its calls with; Flux gets the same.
 if [ ! -s receiver/token ]; then
     mkdir -p receiver
@@ -189,7 +189,7 @@ timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 )
 
 # The same for a class, straight into the bare repositories, which are this machine's own: a hundred
-# pushes would take a minute. A few seats at a time; $4 is the script for one.
+# pushes would take a minute. A few seats at a time; $5 is the script for one.
 _SEEDS = """
 git=$1 class=$2 canary=$3 ref=$4 one=$5
 shift 5
@@ -211,7 +211,7 @@ _NEW = "refs/lab/new"
 _SEED_SEAT = (
     _CANARY
     + """
-git=$1 class=$2 canary=$3 new=$4 seat=$5
+git=$1 class=$2 canary=$3 new=$4 seat=$5 ref=$6
 [ ! -e "$class/failed/$seat" ] || exit 0
 cd "$new/$seat"
 trap '[ $? -eq 0 ] || echo "its repository could not be filled" >"$class/failed/$seat"' EXIT
@@ -226,7 +226,7 @@ export GIT_DIR="$git/repositories/$seat/lab.git"
     echo "$value" | new_canary "$canary" "$seat-develop"
     printf 'END OF THE CANARY\\ndone\\n'
 } | git -c fastimport.unpackLimit=1 fast-import --quiet --force --done --date-format=now
-printf '%s\\n' "create refs/lab/start $6" "create refs/heads/main $6" "delete $6" \\
+printf '%s\\n' "create refs/lab/start $ref" "create refs/heads/main $ref" "delete $ref" \\
     | git update-ref --stdin
 """
 )

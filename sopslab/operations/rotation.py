@@ -24,7 +24,7 @@ from sopslab.facts.seats import SeatFailures
 from sopslab.incidents.records import Cause
 from sopslab.naming import next_key
 from sopslab.operations import seats
-from sopslab.operations.age import generate, record
+from sopslab.operations.age import generate, record, unrecorded
 from sopslab.operations.flux import decryption_key
 from sopslab.operations.incidents import recorded
 from sopslab.operations.rotating import (
@@ -151,19 +151,15 @@ def followed(settings: Settings, environments: Sequence[Environment]) -> Command
             )
         )
         return
-    # A run was killed between the identity and its note.
-    unrecorded = [
-        next_key(key)
-        for key in keys
-        if (state := states.get(next_key(key), IdentityState())).recipient and not state.recorded
-    ]
-    if not making and not unrecorded:
+    following = {next_key(key) for key in keys}
+    unnoted = unrecorded({key: state for key, state in states.items() if key in following})
+    if not making and not unnoted:
         host.noop("whoever goes has a successor, or is gone")
         return
     if making:
         yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
-    if unrecorded:
-        yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unrecorded))
+    if unnoted:
+        yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unnoted))
 
 
 @operation()

@@ -206,13 +206,9 @@ def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) ->
                     if step["path"].endswith("/args/-")
                 }
     tuning = {
-        *(
-            "--requeue-dependency",
-            "--storage-adv-addr",
-            "--concurrent",
-            "--custom-apply-stage-kinds",
-        ),
+        *("--requeue-dependency", "--storage-adv-addr", "--concurrent"),
         *("--kube-api-burst", "--kube-api-qps", "--feature-gates"),
+        "--custom-apply-stage-kinds",
     }
     locks = {
         name: {flag for flag in flags if flag.partition("=")[0] not in tuning}
