@@ -24,7 +24,7 @@ from sopslab.layout import NAMESPACE, PROJECT
 from tasks.git import server_configuration
 from tests.bench.classroom import measure_class
 from tests.bench.policy import measure_policy
-from tests.cluster.lab import Lab, free_port, run
+from tests.cluster.lab import Lab, free_port, lab_name, run
 
 PAIRS = 3
 PUSHES = 20
@@ -37,7 +37,7 @@ def main() -> int:
     run([str(Path(sys.executable).parent / "sopslab"), "fill"])
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="sops-lab-bench-") as folder:
-        lab = Lab("lab-bench", Path(folder) / "lab", {})
+        lab = Lab(lab_name("bench"), Path(folder) / "lab", {})
         try:
             report["up_vs_by_hand"], report["steps"] = measure_up(lab, Path(folder))
             report["second_up"] = measure_second(lab)

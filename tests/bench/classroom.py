@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab, lab_name, run
 
 SMALL, LARGE = 30, 100
 
@@ -42,7 +42,7 @@ class _Measured(Classroom):
 
 
 def _measure_first(folder: Path, learners: int) -> tuple[_Measured, dict[str, Any]]:
-    classroom = _Measured(Lab("lab-bench-class", folder, {}))
+    classroom = _Measured(Lab(lab_name("bench-class"), folder, {}))
     classroom.lab.remove()
     classroom.lab.up()
     # A lab is running once all of it is: the canary arrives before the last pod is ready.

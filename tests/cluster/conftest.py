@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab
+from tests.cluster.lab import PREFIX, Lab, lab_name
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
 
 _FAILED = pytest.StashKey[bool]()
@@ -34,8 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _alone() -> Iterator[None]:
-    """Only one run of these tests at a time: their labs, networks and rules have fixed names."""
-    path = Path(tempfile.gettempdir()) / "sops-lab-cluster-tests.lock"
+    """Only one run with the same prefix at a time: labs, networks and rules have fixed names."""
+    path = Path(tempfile.gettempdir()) / f"sops-lab-cluster-tests-{PREFIX}.lock"
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +47,7 @@ def _alone() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab that is up. Whatever a test breaks, the next test finds it whole again."""
-    lab = Lab("lab-test", tmp_path_factory.mktemp("lab"), {})
+    lab = Lab(lab_name("test"), tmp_path_factory.mktemp("lab"), {})
     lab.remove()
     try:
         watch_birth(lab)
@@ -59,7 +59,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class that is up. A test leaves it as it found it."""
-    lab = Lab("lab-class", tmp_path_factory.mktemp("class"), {})
+    lab = Lab(lab_name("class"), tmp_path_factory.mktemp("class"), {})
     lab.remove()
     classroom = Classroom(lab)
     try:

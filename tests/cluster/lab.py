@@ -27,6 +27,13 @@ from sopslab.settings import Settings, load_settings
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")
 # Names of our own variables; a test must not inherit what the developer's shell has set.
 _OURS = ("SOPSLAB_LAB", "SOPSLAB_FILE", "SOPS_", "KUBECONFIG")
+# What the names of these labs begin with; with another, a second run works beside this one.
+PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
+
+
+def lab_name(purpose: str) -> str:
+    """Return the name of the lab that is there for a purpose of the tests."""
+    return f"{PREFIX}-{purpose}"
 
 
 def free_port() -> int:

@@ -12,9 +12,9 @@ import pytest
 from sopslab.catalog import load_catalog
 from sopslab.naming import bridge_name
 from tests.cluster.interruption import Run
-from tests.cluster.lab import Lab, as_root, run, wait_until
+from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 
-FOREIGN = "lab-foreign"
+FOREIGN = lab_name("foreign")
 
 
 def remains(lab: Lab) -> list[str]:
@@ -119,7 +119,7 @@ def test_down_leaves_nothing_and_up_brings_the_same_lab_back(
 
 
 def test_down_where_there_never_was_a_lab(tmp_path: Path) -> None:
-    nothing = Lab("lab-nothing", tmp_path / "nothing", {"root": str(tmp_path / "root")})
+    nothing = Lab(lab_name("nothing"), tmp_path / "nothing", {"root": str(tmp_path / "root")})
     answer = json.loads(nothing.sopslab("down", "--json").stdout)
     assert answer["ok"] and answer["changed"] == 0
     assert remains(nothing) == []
@@ -129,7 +129,7 @@ def test_down_where_there_never_was_a_lab(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("group", [True, False], ids=["with its children", "alone"])
 def test_down_on_a_lab_whose_run_was_killed_while_kind_worked(tmp_path: Path, group: bool) -> None:
-    half = Lab("lab-half", tmp_path / "half", {})
+    half = Lab(lab_name("half"), tmp_path / "half", {})
     half.remove()
     try:
         with Run(half, tmp_path / "output") as attempt:

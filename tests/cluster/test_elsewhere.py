@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.host import LIMITS
-from tests.cluster.lab import Lab, as_root, run
+from tests.cluster.lab import Lab, as_root, lab_name, run
 
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 NEEDED = LIMITS["fs.inotify.max_user_watches"]
@@ -39,7 +39,7 @@ def elsewhere(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     root.mkdir()
     for name in ("store", "bin", "source"):
         run(["cp", "-al", str(plain / name), str(root / name)])
-    elsewhere = Lab("lab-elsewhere", folder, {}, root=str(root))
+    elsewhere = Lab(lab_name("elsewhere"), folder, {}, root=str(root))
     elsewhere.remove()
     try:
         elsewhere.birth = {"answer": elsewhere.up(HOME=None, umask=0), "plain": plain}

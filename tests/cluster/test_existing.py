@@ -11,7 +11,7 @@ import pytest
 
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 CLUSTER = "lab-hand-made"
 CONTEXT = f"kind-{CLUSTER}"
@@ -23,7 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("existing")
     kubeconfig = folder / "users-own-kubeconfig"
     data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
-    lab = Lab("lab-existing", folder, data)
+    lab = Lab(lab_name("existing"), folder, data)
     lab.remove()
     remove_cluster()
     try:
@@ -94,7 +94,7 @@ def test_a_foreign_flux_is_refused(cluster: Lab) -> None:
 
 
 def test_a_context_that_is_not_there_is_refused(cluster: Lab, tmp_path: Path) -> None:
-    wrong = Lab("lab-existing", tmp_path, {**cluster.data, "context": "kind-nowhere"})
+    wrong = Lab(lab_name("existing"), tmp_path, {**cluster.data, "context": "kind-nowhere"})
     answer = wrong.up(check=False)
     assert answer["code"] == Exit.CLUSTER
     assert "there is no context kind-nowhere" in answer["problems"][-1]

@@ -10,7 +10,7 @@ import pytest
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab, lab_name, run
 
 IDS = tuple(f"seat-{number:03d}" for number in range(100))
 # By their keys, before anything is made of them, and by what they push.
@@ -28,7 +28,7 @@ MANIFESTS = (
 @pytest.fixture(scope="module")
 def hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A lab that is up, with five damaged identities of seats that are not enrolled yet."""
-    lab = Lab("lab-hundred", tmp_path_factory.mktemp("hundred"), {})
+    lab = Lab(lab_name("hundred"), tmp_path_factory.mktemp("hundred"), {})
     lab.remove()
     try:
         lab.up()

@@ -15,7 +15,7 @@ import pytest
 
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
-from tests.cluster.lab import Lab, as_root, free_port, run
+from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
 
 KEYS_ONLY = """from sopslab.session import begin
 from tasks.keys import provide_keys
@@ -220,9 +220,9 @@ def make_keys(lab: Lab, folder: Path, umask: int = -1) -> subprocess.CompletedPr
 def bare(tmp_path: Path) -> Lab:
     """A lab that has its tools and nothing else."""
     root = tmp_path / "root"
-    bare = Lab("lab-keys", tmp_path / "lab", {"root": str(root), "git_port": free_port()})
+    bare = Lab(lab_name("keys"), tmp_path / "lab", {"root": str(root), "git_port": free_port()})
     root.mkdir()
-    (root / "bin").symlink_to(Lab("lab-keys", tmp_path / "other", {}).settings.bin_dir)
+    (root / "bin").symlink_to(Lab(lab_name("keys"), tmp_path / "other", {}).settings.bin_dir)
     return bare
 
 

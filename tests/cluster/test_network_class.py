@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.test_rotate import rotate
 
 SEAT = "ada"
@@ -29,7 +29,7 @@ def address_of_this_machine() -> str:
 def networked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class of one at an address of this machine that is not loopback's."""
     folder = tmp_path_factory.mktemp("net")
-    lab = Lab("lab-net", folder, {"git_bind": address_of_this_machine()})
+    lab = Lab(lab_name("net"), folder, {"git_bind": address_of_this_machine()})
     lab.remove()
     classroom = Classroom(lab)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from tests.cluster.lab import Lab, free_port, run, wait_until
+from tests.cluster.lab import Lab, free_port, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_network_class import address_of_this_machine
 from tests.cluster.test_rotate import assert_whole, rotate
@@ -45,7 +45,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     (data / "htpasswd").write_text(f"{USER}:{hashed}\n")
     port, address = free_port(), address_of_this_machine()
     lab = Lab(
-        "lab-foreign",
+        lab_name("foreign"),
         folder / "lab",
         {
             "git_url": f"http://{address}:{port}",

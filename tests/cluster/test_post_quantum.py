@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from sopslab.errors import Exit
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
 
 
 @pytest.fixture(scope="module")
 def quantum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab("lab-quantum", tmp_path_factory.mktemp("quantum"), {"age_key_type": "pq"})
+    lab = Lab(lab_name("quantum"), tmp_path_factory.mktemp("quantum"), {"age_key_type": "pq"})
     lab.remove()
     try:
         lab.up()

@@ -16,7 +16,7 @@ import pytest
 
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from tests.cluster.lab import SOPSLAB, Lab, free_port, run, wait_until
+from tests.cluster.lab import SOPSLAB, Lab, free_port, lab_name, run, wait_until
 
 
 def traces(lab: Lab) -> list[str]:
@@ -33,7 +33,7 @@ def traces(lab: Lab) -> list[str]:
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[Lab]:
     """A lab that nothing was done for yet."""
-    other = Lab("lab-other", tmp_path / "other", {})
+    other = Lab(lab_name("other"), tmp_path / "other", {})
     other.remove()
     yield other
     other.remove()
@@ -105,7 +105,7 @@ def test_a_taken_port_is_named_with_its_holder_before_anything_is_made(other: La
 def test_a_port_that_another_lab_serves_on_is_named_with_that_container(
     lab: Lab, tmp_path: Path
 ) -> None:
-    second = Lab("lab-second", tmp_path / "second", {"git_port": lab.settings.git_port})
+    second = Lab(lab_name("second"), tmp_path / "second", {"git_port": lab.settings.git_port})
     try:
         answer = second.up(check=False)
         assert answer["code"] == Exit.HOST and answer["changed"] == 0

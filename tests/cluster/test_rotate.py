@@ -17,7 +17,7 @@ from sopslab.layout import CANARY_PATH, NAMESPACE
 from sopslab.rotation.sealed import splice
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.interruption import Run
-from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
+from tests.cluster.lab import SOPSLAB, Lab, lab_name, run, wait_until
 from tests.cluster.watching import CommandLines, Readiness
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
@@ -41,7 +41,7 @@ spec:
 @pytest.fixture(scope="module")
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of this module's own: its keys change with each test."""
-    lab = Lab("lab-rotate", tmp_path_factory.mktemp("rotate"), {})
+    lab = Lab(lab_name("rotate"), tmp_path_factory.mktemp("rotate"), {})
     lab.remove()
     try:
         lab.up()
