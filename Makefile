@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help lab down check test bench requirements
+.PHONY: help lab down check test soak bench requirements
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -25,10 +25,13 @@ down: $(STAMP) ## Take the lab down; keys, Git data and tools stay
 	@$(BIN)/sopslab down
 
 check: $(STAMP) ## Style, types and every test that needs no Docker
-	@$(BIN)/python -m tests.check
+	@$(BIN)/python -m tests.check quick
 
 test: $(STAMP) ## Everything: `make check`, then the real thing
-	@$(BIN)/python -m tests.check --all
+	@$(BIN)/python -m tests.check all
+
+soak: $(STAMP) ## The long tails that `make test` leaves out: before a release
+	@$(BIN)/python -m tests.check soak
 
 bench: $(STAMP) ## Measure the lab beside the same work done by hand
 	@$(BIN)/python -m tests.bench

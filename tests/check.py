@@ -1,6 +1,8 @@
-"""Every check of the project, in the order in which they fail fastest. CI runs `--all`.
+"""Every check of the project, in the order in which they fail fastest.
 
-python -m tests.check [--all]
+python -m tests.check quick|all|soak
+
+`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import time
 from pathlib import Path
 
 from sopslab.inputs import local_settings
+from tests import durations
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+WORKERS = "2"
 
 Check = tuple[str, list[str]]
 
@@ -23,6 +27,17 @@ Check = tuple[str, list[str]]
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of this environment."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def tests(title: str, *arguments: str) -> Check:
+    """Return the check that runs pytest, which leaves its durations behind under the title."""
+    record = durations.FOLDER / f"{title.replace(' ', '-')}.xml"
+    return title, python("pytest", "-q", f"--junitxml={record}", *arguments)
+
+
+def side_by_side(title: str, *arguments: str) -> Check:
+    """Return the check that runs pytest in several processes, each of which takes whole files."""
+    return tests(title, "--numprocesses", WORKERS, "--dist", "loadfile", *arguments)
 
 
 def provide(packages: dict[str, str]) -> None:
@@ -51,32 +66,55 @@ STYLE: list[Check] = [
 ]
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [("tools", [str(BIN / "sopslab"), "fill"])]
-QUICK: list[Check] = [
-    ("unit tests and deploys", python("pytest", "-q", "tests/unit", "tests/deploy"))
-]
+QUICK: list[Check] = [side_by_side("unit tests and deploys", "tests/unit", "tests/deploy")]
 REAL: list[Check] = [
-    ("artifacts", python("pytest", "-q", "tests/artifacts")),
-    ("cluster", python("pytest", "-q", "tests/cluster")),
+    tests("artifacts", "tests/artifacts"),
+    side_by_side("cluster", "-m", "not soak and not exclusive", "tests/cluster"),
+    tests("cluster alone", "-m", "exclusive and not soak", "tests/cluster"),
 ]
+SOAK: list[Check] = [side_by_side("soak", "-m", "soak", "tests/cluster")]
+
+SETS = {
+    "quick": STYLE + TOOLS + QUICK,
+    "all": STYLE + TOOLS + QUICK + REAL,
+    "soak": TOOLS + SOAK,
+}
+
+
+def report() -> None:
+    """Print where the time went."""
+    print("── slowest tests")
+    for seconds, test in durations.slowest_tests(10):
+        print(f"{seconds:7.1f} s  {test}")
+    print("── verbs run by tests")
+    for seconds, runs, verb in durations.verbs():
+        print(f"{seconds:7.1f} s  {runs:4} × sopslab {verb}")
 
 
 def main() -> int:
-    """Run the checks and return 0 if all passed; the first that fails ends the run."""
+    """Run the checks of a set and return 0 if all passed; the first that fails ends the run."""
+    if len(sys.argv) != 2 or sys.argv[1] not in SETS:
+        print(__doc__, file=sys.stderr)
+        return 2
     provide(PACKAGES)
-    checks = STYLE + TOOLS + QUICK + (REAL if "--all" in sys.argv[1:] else [])
+    shutil.rmtree(durations.FOLDER, ignore_errors=True)
     environment = {
         **os.environ,
         "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Beside the checkout, which stays as it is; hundreds of our own processes are started.
+        "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode"),
     }
-    for title, command in checks:
+    failed = False
+    for title, command in SETS[sys.argv[1]]:
         print(f"── {title}", flush=True)
         started = time.monotonic()
         done = subprocess.run(command, cwd=PROJECT, env=environment, check=False)
         print(f"── {title}: exit {done.returncode}, {time.monotonic() - started:.0f} s", flush=True)
         if done.returncode != 0:
-            return 1
-    return 0
+            failed = True
+            break
+    report()
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,12 @@ def pytest_runtest_makereport(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "restores: the test itself leaves the lab `lab` as it found it"
-    )
+    for marker in (
+        "restores: the test itself leaves the lab `lab` as it found it",
+        "soak: a long tail, run by `make soak`; something near it is in `make test`",
+        "exclusive: looks at or changes what all labs of the machine share",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,12 +23,18 @@ from sopslab.labfile import read_lab_file
 from sopslab.layout import CANARY_PATH, KUSTOMIZATION, NAMESPACE, PROJECT
 from sopslab.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.settings import Settings, load_settings
+from tests.durations import note_verb
 
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")
 # Names of our own variables; a test must not inherit what the developer's shell has set.
 _OURS = ("SOPSLAB_LAB", "SOPSLAB_FILE", "SOPS_", "KUBECONFIG")
-# What the names of these labs begin with; with another, a second run works beside this one.
-PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
+# What the names of these labs begin with. With another, a second run works beside this one; and so
+# do the workers of one run, each with labs of its own.
+PREFIX = "-".join(
+    filter(
+        None, (os.environ.get("SOPSLAB_TEST_PREFIX", "lab"), os.environ.get("PYTEST_XDIST_WORKER"))
+    )
+)
 
 
 def lab_name(purpose: str) -> str:
@@ -108,7 +114,11 @@ class Lab:
         """Run `sopslab` on this lab; `more` are variables for it, None unsets one."""
         changed = {**self.base_environment, **more}
         env = {key: value for key, value in changed.items() if value is not None}
-        return run([SOPSLAB, *arguments], env=env, check=check, umask=umask)
+        started = time.monotonic()
+        try:
+            return run([SOPSLAB, *arguments], env=env, check=check, umask=umask)
+        finally:
+            note_verb(arguments[0], time.monotonic() - started)
 
     def up(
         self, *arguments: str, check: bool = True, umask: int = -1, **more: str | None

@@ -204,6 +204,7 @@ def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
     assert live == expected
 
 
+@pytest.mark.soak
 def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
     lab: Lab, tmp_path: Path
 ) -> None:

@@ -13,6 +13,9 @@ import pytest
 from tasks.host import LIMITS
 from tests.cluster.lab import Lab, as_root, lab_name, run
 
+# A limit of the machine's is lowered, which any other lab would raise again.
+pytestmark = pytest.mark.exclusive
+
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 NEEDED = LIMITS["fs.inotify.max_user_watches"]
 

@@ -21,6 +21,13 @@ from tests.cluster.watching import CommandLines
 OTHERS = ("bob", "eve")
 LIST = "flux/secrets/develop/kustomization.yaml"
 IDENTITY = re.compile(rb"AGE-SECRET-KEY-[0-9A-Z-]{40,}")
+# Every fault once, several at a time: no two of a set change the same thing.
+SETS = (
+    ("missing-key", "encrypted-regex-typo", "wrong-path", "drifted-lockdown-flag"),
+    ("wrong-key", "edited-ciphertext", "suspended-kustomization"),
+    ("key-without-agekey", "wrong-recipient", "source-controller-without-git"),
+    ("corrupt-key", "not-wired", "git-credential-revoked"),
+)
 # Some hide each other in what Flux reports: a source that is not read, a key that is not tried.
 MIXES = (
     ("suspended-kustomization", "wrong-key"),
@@ -103,6 +110,35 @@ def test_of_a_lab_that_is_well_nothing_is_said(lab: Lab, done: Lab) -> None:
     assert shown.stderr == ""
 
 
+def test_every_fault_is_in_a_set() -> None:
+    assert sorted(fault for faults in SETS for fault in faults) == sorted(BY_ID)
+    assert [clash(faults) for faults in SETS] == [None] * len(SETS)
+
+
+@pytest.mark.restores
+@pytest.mark.parametrize("faults", SETS, ids="+".join)
+def test_faults_are_injected_named_and_undone(
+    lab: Lab, done: Lab, before: dict[str, str], faults: tuple[str, ...]
+) -> None:
+    refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
+    with CommandLines() as seen:
+        for fault in faults:
+            act(done, "break", fault)
+        assert sorted(diagnosed(done)) == sorted(faults)
+        # Also when Flux has tried, and reports what it has met.
+        wait_for_flux(done)
+        assert sorted(diagnosed(done)) == sorted(faults), message(done)
+        act(done, "fix")
+        assert diagnosed(done) == []
+    assert not [line for line in seen.lines if IDENTITY.search(line)]
+    assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs
+    assert verified(done) == before
+    answer = done.up()
+    assert answer["changed"] == 0, done.changes(answer)
+    assert not (Path(done.settings.lab_dir) / "faults" / "learner").exists()
+
+
+@pytest.mark.soak
 @pytest.mark.restores
 @pytest.mark.parametrize("fault", BY_ID)
 def test_a_fault_is_injected_named_and_undone(
@@ -122,6 +158,7 @@ def test_a_fault_is_injected_named_and_undone(
     assert not (Path(done.settings.lab_dir) / "faults" / "learner").exists()
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 @pytest.mark.parametrize("mix", MIXES, ids="+".join)
 def test_of_a_mix_of_two_both_are_named(lab: Lab, done: Lab, mix: tuple[str, str]) -> None:

@@ -12,6 +12,8 @@ from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab, lab_name, run
 
+pytestmark = pytest.mark.soak
+
 IDS = tuple(f"seat-{number:03d}" for number in range(100))
 # By their keys, before anything is made of them, and by what they push.
 BY_KEY, BY_PUSH = IDS[3:44:10], IDS[53:94:10]

@@ -60,6 +60,7 @@ def kept_keys(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.restores
 def test_a_wrong_key_in_the_cluster_stops_the_run_until_it_is_said_which_is_right(
     lab: Lab, kept_keys: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_wrong_key_in_the_cluster_stops_the_run_until_it_is_said_which_is_righ
     assert key_file(lab).read_bytes() == content
 
 
+@pytest.mark.restores
 def test_a_wrong_key_in_the_store_is_replaced_by_the_clusters_and_archived(
     lab: Lab, kept_keys: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_a_wrong_key_in_the_store_is_replaced_by_the_clusters_and_archived(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.restores
 def test_a_deleted_key_is_recovered_from_the_cluster_only_when_asked(
     lab: Lab, kept_keys: Path
 ) -> None:
@@ -191,6 +194,7 @@ def test_a_key_that_is_a_symbolic_link_is_refused(lab: Lab, kept_keys: Path) -> 
         elsewhere.unlink()
 
 
+@pytest.mark.restores
 def test_a_cluster_deleted_by_hand_comes_back_with_the_same_keys(lab: Lab, tmp_path: Path) -> None:
     recipients = [lab.recipient(), lab.recipient("instructor")]
     head = lab.head()

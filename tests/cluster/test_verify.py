@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,13 +29,26 @@ def learner(lab: Lab, tmp_path: Path) -> Learner:
     return Learner(lab, lab.learner(tmp_path))
 
 
-@pytest.fixture
-def done(learner: Learner) -> Learner:
-    """Return a learner who has done the exercise."""
+@pytest.fixture(scope="module")
+def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learner]:
+    """A learner who has done the exercise, once for all the mistakes that are made after it."""
+    head = lab.head()
+    learner = Learner(lab, lab.learner(tmp_path_factory.mktemp("finished")))
     learner.finish()
-    return learner
+    yield learner
+    lab.reset_repository(head)
+    lab.up()
 
 
+@pytest.fixture
+def done(finished: Learner, tmp_path: Path) -> Learner:
+    """Return the learner who has done the exercise, with a clone to spoil."""
+    clone = tmp_path / "clone"
+    shutil.copytree(finished.work, clone, symlinks=True)
+    return Learner(finished.lab, clone, dict(finished.values))
+
+
+@pytest.mark.restores
 def test_a_chapter_not_begun_is_told_how_to_begin(learner: Learner) -> None:
     answer = learner.verify()
 
@@ -47,6 +61,18 @@ def test_a_chapter_not_begun_is_told_how_to_begin(learner: Learner) -> None:
     assert [name for name in ALL if answer.status(name) == "not-run"] == [
         *("wired", "committed", "pushed", "source", "applied", "secret")
     ]
+
+
+@pytest.mark.restores
+def test_from_elsewhere_the_labs_own_working_copy_is_looked_at(
+    learner: Learner, tmp_path: Path
+) -> None:
+    learner.work, clone = tmp_path, learner.work
+    answer = learner.verify()
+    work = learner.lab.settings.work_dir
+
+    assert answer.told["working_copy"] == work != str(clone)
+    assert answer.first["next"].startswith(f"cd {work} && scripts/sops-encrypt-secret.sh")
 
 
 def test_each_step_of_the_chapter_moves_the_first_failure(learner: Learner) -> None:
@@ -66,6 +92,7 @@ def test_each_step_of_the_chapter_moves_the_first_failure(learner: Learner) -> N
     assert {check["status"] for check in answer.told["checks"]} == {"ok"}
 
 
+@pytest.mark.restores
 def test_the_text_and_the_junit_file_say_the_same(done: Learner, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
     shown = done.lab.run("sopslab", "verify", "--junit", str(file), cwd=done.work)
@@ -79,17 +106,7 @@ def test_the_text_and_the_junit_file_say_the_same(done: Learner, tmp_path: Path)
     assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "0")
 
 
-def test_from_elsewhere_the_labs_own_working_copy_is_looked_at(
-    learner: Learner, tmp_path: Path
-) -> None:
-    learner.work, clone = tmp_path, learner.work
-    answer = learner.verify()
-    work = learner.lab.settings.work_dir
-
-    assert answer.told["working_copy"] == work != str(clone)
-    assert answer.first["next"].startswith(f"cd {work} && scripts/sops-encrypt-secret.sh")
-
-
+@pytest.mark.restores
 def test_the_users_own_variables_do_not_matter(done: Learner, tmp_path: Path) -> None:
     traps = {
         "KUBECONFIG": str(tmp_path / "production"),
@@ -268,22 +285,48 @@ MISTAKES: dict[str, tuple[Callable[[Learner], None], str, str, str]] = {
 }  # fmt: skip
 
 
+# What of a mistake lies in the cluster; the others are in the clone, which is thrown away.
+IN_CLUSTER = (_no_key, _wrong_key, _damaged_key, _misnamed_key, _suspended, _drifted)
+
+
 @pytest.fixture
-def undo(learner: Learner) -> Iterator[None]:
-    """Put back what of a mistake lies in the cluster, so that the next test starts whole."""
+def repaired(done: Learner) -> Iterator[None]:
+    """Put the key, the Kustomization and the Secret back, and wait until Flux is done."""
     yield
-    lab = learner.lab
+    lab = done.lab
     lab.kubectl(
         *FLUX, "patch", "kustomization", "secrets-develop", "--type", "merge",
         "--patch", '{"spec":{"suspend":null}}',
     )  # fmt: skip
     lab.kubectl("-n", "develop", "delete", "secret", SECRET, "--ignore-not-found")
-    learner.run("scripts/sops-setup.sh", "--create-secret")
+    done.run("scripts/sops-setup.sh", "--create-secret")
+    lab.run("flux", *FLUX, "reconcile", "kustomization", "secrets-develop", "--timeout", "60s")
 
 
-@pytest.mark.usefixtures("undo")
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named_with_what_to_do(mistake: str, done: Learner) -> None:
+@pytest.mark.restores
+@pytest.mark.usefixtures("repaired")
+@pytest.mark.parametrize(
+    "mistake", [name for name, (make, *_) in MISTAKES.items() if make in IN_CLUSTER]
+)
+def test_a_mistake_in_the_cluster_is_named_with_what_to_do(mistake: str, done: Learner) -> None:
+    assert_named(mistake, done)
+
+
+def test_a_lockdown_flag_taken_off_is_named_with_what_to_do(done: Learner) -> None:
+    assert_named("a lockdown flag taken off", done)
+
+
+@pytest.mark.restores
+@pytest.mark.parametrize(
+    "mistake",
+    [name for name, (make, *_) in MISTAKES.items() if make not in (*IN_CLUSTER, _unlocked)],
+)
+def test_a_mistake_in_the_clone_is_named_with_what_to_do(mistake: str, done: Learner) -> None:
+    assert_named(mistake, done)
+
+
+def assert_named(mistake: str, done: Learner) -> None:
+    """Assert that `verify` names a mistake first, and says what helps."""
     make, name, found, next_step = MISTAKES[mistake]
     make(done)
     answer = done.verify()
@@ -295,7 +338,8 @@ def test_a_mistake_is_named_with_what_to_do(mistake: str, done: Learner) -> None
     assert next_step in answer.first["next"]
 
 
-@pytest.mark.usefixtures("undo")
+@pytest.mark.restores
+@pytest.mark.usefixtures("repaired")
 def test_following_the_advice_mends_a_missing_key(done: Learner) -> None:
     _no_key(done)
     advice = done.verify().first["next"]
@@ -304,6 +348,7 @@ def test_following_the_advice_mends_a_missing_key(done: Learner) -> None:
     assert done.verify("--wait", "30").code == 0
 
 
+@pytest.mark.restores
 def test_plain_text_stays_in_the_history_after_a_revert(done: Learner) -> None:
     _leaked(done)
     history = done.verify().by_id["history"]
@@ -313,6 +358,7 @@ def test_plain_text_stays_in_the_history_after_a_revert(done: Learner) -> None:
     assert "rotation-plan.md" in history["found"]
 
 
+@pytest.mark.restores
 def test_a_git_server_that_is_down_is_not_taken_for_success(done: Learner) -> None:
     lab = done.lab
     lab.run("docker", "stop", "--time", "2", lab.git_server)
@@ -328,6 +374,7 @@ def test_a_git_server_that_is_down_is_not_taken_for_success(done: Learner) -> No
     assert answer.by_id["server"]["next"] == "sopslab up"
 
 
+@pytest.mark.restores
 def test_a_stopped_node_is_named_in_bounded_time(done: Learner) -> None:
     lab = done.lab
     lab.run("docker", "pause", lab.node)

@@ -42,6 +42,8 @@ def test_a_namespace_that_the_instructor_deletes_is_missed_and_restored(eve: Hos
     eve.lab.kubectl("-n", eve.namespace, "get", *guards)
 
 
+# It takes the whole interval, two minutes.
+@pytest.mark.soak
 def test_what_a_learner_deletes_comes_back_within_the_interval(ada: Hostile) -> None:
     ada.publish(deployment("web"))
     assert ada.outcome()["status"] == "True"
