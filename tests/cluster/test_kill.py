@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
 import subprocess
 from collections import Counter
@@ -15,7 +14,7 @@ import pytest
 from sopslab.errors import Exit
 from tests.cluster.interruption import Run
 from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
-from tests.cluster.watching import normal_state
+from tests.cluster.watching import descendants, normal_state
 
 # After how many seconds an operation is killed, and whether with all that it started; one attempt
 # each. Every other operation is killed once, as it starts.
@@ -115,25 +114,3 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
     )
     answer = lab.up()
     assert (answer["changed"], lab.changes(answer)) == (0, [])
-
-
-def descendants(parent: int) -> dict[int, str]:
-    """Return the processes below `parent`, each with its command line."""
-    children: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                words = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(words[1]), []).append(int(entry.name))
-    found: dict[int, str] = {}
-    waiting = list(children.get(parent, ()))
-    while waiting:
-        pid = waiting.pop()
-        waiting += children.get(pid, ())
-        try:
-            found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-    return found

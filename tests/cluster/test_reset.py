@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import SOPSLAB, run, wait_until
-from tests.cluster.watching import CommandLines
+from tests.cluster.watching import CommandLines, descendants
 
 OTHERS = ("bob", "eve")
 SECRETS = "flux/secrets/develop"
@@ -349,6 +350,7 @@ def test_all_go_back_and_one_that_cannot_stops_nobody(classroom: Classroom, tmp_
         classroom.push(classroom.clone(seat, tmp_path))
         heads[seat] = classroom.head(seat)
         classroom.kubectl_as(seat, "create", "configmap", "mine")
+        assert f"ConfigMap {seat}-develop/mine" in names_of(classroom, seat)
     bare = classroom.bare("bob")
     aside = bare.rename(bare.with_suffix(".aside"))
     try:
@@ -361,7 +363,7 @@ def test_all_go_back_and_one_that_cannot_stops_nobody(classroom: Classroom, tmp_
     for seat in ("ada", "eve"):
         assert heads[seat] in kept(classroom, seat).values()
         assert classroom.head(seat) == refs_of(classroom, seat)["refs/lab/start"]
-        assert "ConfigMap {seat}-develop/mine" not in names_of(classroom, seat)
+        assert f"ConfigMap {seat}-develop/mine" not in names_of(classroom, seat)
     assert classroom.head("bob") == heads["bob"]
     assert reset(classroom, "bob")["code"] == Exit.OK
 
@@ -463,40 +465,57 @@ def live_in(classroom: Classroom, namespace: str, secret: str) -> str:
     )  # fmt: skip
 
 
-def test_two_resets_at_once_and_one_beside_an_up_do_not_get_mixed_up(
-    classroom: Classroom, tmp_path: Path
-) -> None:
+def test_two_resets_at_once_do_not_get_mixed_up(classroom: Classroom, tmp_path: Path) -> None:
     for seat in SEATS:
         classroom.push(classroom.clone(seat, tmp_path))
     before = objects_of(classroom, "eve")
-    codes: dict[str, int] = {}
-
-    def start(name: str, *command: str) -> threading.Thread:
-        def work() -> None:
-            done = subprocess.run(
-                [SOPSLAB, *command], env=classroom.lab.base_environment, capture_output=True,
-                check=False,
-            )  # fmt: skip
-            codes[name] = done.returncode
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        return thread
-
-    threads = [start("ada", "reset", "ada"), start("bob", "reset", "bob"), start("up", "up")]
-    for thread in threads:
-        thread.join(timeout=300)
+    with ThreadPoolExecutor() as pool:
+        codes = dict(
+            zip(
+                ("ada", "bob"),
+                pool.map(lambda seat: reset(classroom, seat, check=False)["code"], ("ada", "bob")),
+                strict=True,
+            )
+        )
     # The lock lets one of them work at a time; who comes second is told so, and can try again.
     assert set(codes.values()) <= {Exit.OK, Exit.LOCKED}
     assert Exit.OK in codes.values()
-    for seat in ("ada", "bob"):
-        if codes[seat] == Exit.LOCKED:
+    for seat, code in codes.items():
+        if code == Exit.LOCKED:
             reset(classroom, seat)
         assert classroom.head(seat) == refs_of(classroom, seat)["refs/lab/start"]
     assert {
         name: mark for name, mark in objects_of(classroom, "eve").items() if name in before
     } == before
     reset(classroom, "eve")
+
+
+def test_a_reset_beside_an_up_is_refused_and_changes_nothing(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    classroom.push(classroom.clone("ada", tmp_path))
+    head = classroom.head("ada")
+    # While somebody else holds this lock, an `up` waits in the middle of its work.
+    with (Path(classroom.lab.settings.lab_dir) / ".cluster.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        at_work = subprocess.Popen(
+            [SOPSLAB, "up"], env=classroom.lab.base_environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_until(
+                lambda: any("flock" in line for line in descendants(at_work.pid).values()),
+                "the run waits for the lock",
+            )
+            assert reset(classroom, "ada", check=False)["code"] == Exit.LOCKED
+            assert classroom.head("ada") == head
+            fcntl.flock(file, fcntl.LOCK_UN)
+            assert at_work.wait(timeout=300) == Exit.OK
+        finally:
+            at_work.kill()
+            at_work.wait()
+    reset(classroom, "ada")
+    assert classroom.head("ada") == refs_of(classroom, "ada")["refs/lab/start"]
 
 
 @pytest.mark.parametrize(

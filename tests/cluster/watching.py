@@ -70,6 +70,28 @@ class CommandLines:
                         self.lines.add((process / "cmdline").read_bytes())
 
 
+def descendants(parent: int) -> dict[int, str]:
+    """Return the processes below `parent`, each with its command line."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                words = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(words[1]), []).append(int(entry.name))
+    found: dict[int, str] = {}
+    waiting = list(children.get(parent, ()))
+    while waiting:
+        pid = waiting.pop()
+        waiting += children.get(pid, ())
+        try:
+            found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found
+
+
 def normal_state(lab: Lab) -> dict[str, set[str]]:
     """Return the lab as names and modes, without what differs between two equal labs.
 

@@ -16,7 +16,28 @@ from click.testing import CliRunner, Result
 from sopslab import __version__
 from sopslab.cli import main
 
-VERBS = ["up", "status", "env", "policy", "quiz", "fill", "down"]
+VERBS = [
+    "break",
+    "cards",
+    "doctor",
+    "down",
+    "drill",
+    "env",
+    "fill",
+    "fix",
+    "incident",
+    "policy",
+    "quiz",
+    "registry",
+    "reissue",
+    "report",
+    "reset",
+    "rotate",
+    "status",
+    "up",
+    "validate",
+    "verify",
+]
 
 Sopslab = Callable[..., Result]
 
@@ -55,8 +76,10 @@ def test_the_installed_command_runs() -> None:
 def test_the_help_names_every_verb_and_exit_code(sopslab: Sopslab) -> None:
     done = sopslab("--help")
     assert done.exit_code == 0
+    listed = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == VERBS
     for verb in VERBS:
-        assert f"\n  {verb} " in done.stdout
+        assert f"\n  sopslab {verb} " in done.stdout or f"(sopslab {verb})" in done.stdout
     for code in ("2 bad input", "3 another run", "10 host", "17 canary", "130 and 143"):
         assert code in " ".join(done.stdout.split())
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
