@@ -6,6 +6,7 @@ import functools
 import os
 import runpy
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,15 @@ import pytest
 
 from sopslab.layout import PROJECT
 from sopslab.settings import Settings, load_settings
+
+
+def pytest_configure() -> None:
+    # `nohup`, a shell's `&` and some CI runners have what they start ignore these signals, and all
+    # that the tests start would ignore them, too.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 def find_tool(name: str) -> str:
