@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from sopslab.inputs import find_tools
 from sopslab.policy import callers
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -17,6 +18,7 @@ def policy() -> None:
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """
+    find_tools("gitleaks")
 
 
 @policy.command()

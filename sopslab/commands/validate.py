@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sopslab.errors import LabError
-from sopslab.inputs import local_settings
+from sopslab.inputs import find_tools, local_settings
 from sopslab.policy.findings import Report
 from sopslab.validation import report
 from sopslab.validation.engine import validate as judge
@@ -33,6 +33,7 @@ def validate(path: Path | None, as_json: bool) -> None:
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """
+    find_tools("kubectl", "kubeconform")
     try:
         root = work_tree_around(Path.cwd()) if path is None else path
         tree = read_tree(root, committing=bool(os.environ.get(_COMMITTING)))

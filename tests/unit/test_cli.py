@@ -103,6 +103,23 @@ def test_the_help_of_a_verb_says_what_it_does(
         assert part in " ".join(done.stdout.split())
 
 
+@pytest.fixture
+def scanner(tools: Callable[..., Path]) -> None:
+    """The lab of this test has gitleaks; asked for before `sopslab`, which forgets where it is."""
+    tools("gitleaks")
+
+
+def test_the_labs_own_tools_are_found_by_a_plain_shell(
+    scanner: None, sopslab: Sopslab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    clean = tmp_path / "tree"
+    clean.mkdir()
+    (clean / "note.txt").write_text("nothing to hide\n")
+    done = sopslab("policy", "check", str(clean))
+    assert done.exit_code == 0, done.output
+
+
 def test_an_unknown_verb_and_option_are_bad_input(sopslab: Sopslab) -> None:
     assert sopslab("upp").exit_code == 2
     assert sopslab("up", "--key-from", "backup").exit_code == 2
