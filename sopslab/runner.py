@@ -40,7 +40,7 @@ class Result:
     """How a run went.
 
     `code` is what the command exits with; `problems` are sentences, empty if all went well;
-    `log` is where pyinfra's own words are.
+    `log` is where pyinfra's own words are; `remarks` are sentences about what was left as it is.
     """
 
     code: Exit
@@ -48,6 +48,7 @@ class Result:
     steps: list[Step]
     problems: list[str]
     log: Path
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -70,6 +71,7 @@ class Result:
                 for step in self.steps
             ],
             "problems": self.problems,
+            "remarks": self.remarks,
             "log": str(self.log),
         }
 
@@ -146,6 +148,7 @@ def run(
         steps=list(story.steps.values()),
         problems=_problems(process.returncode, stopped, story, log),
         log=log,
+        remarks=story.remarks,
     )
     # How it went matters more than that it was noted.
     with contextlib.suppress(OSError):
@@ -170,6 +173,7 @@ class _Story:
         self.failed: str | None = None
         self.current: str | None = None
         self.problems: list[str] = []
+        self.remarks: list[str] = []
 
     def tell(self, event: dict[str, Any]) -> None:
         match event["event"]:
@@ -186,6 +190,8 @@ class _Story:
                     step.changes.append(
                         ": ".join([event["operation"].partition(" | ")[2], *event["notes"]])
                     )
+                else:
+                    self.remarks += event["notes"]
                 if event["failed"]:
                     self.failed = event["operation"]
                     self.problems += event["errors"]

@@ -5,14 +5,19 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
-from sopslab.operations import flux, seats
+from sopslab.operations import flux, seats, suspension
 from sopslab.settings import Settings
-from tasks.roster import enrolment_of
+from tasks.roster import enrolment_of, known_environments
 
 
 @deploy("Canary")
 def prove_canary(settings: Settings) -> None:
     """Wait for the canary, and name the broken link if it does not arrive."""
+    suspension.resumed(
+        name="Resume what was suspended",
+        settings=settings,
+        environments=list(known_environments(settings).values()),
+    )
     await_canary(settings)
 
 

@@ -10,8 +10,8 @@ from sopslab.environment import Environment
 from sopslab.faults.catalog import draw, injectable
 from sopslab.operations import faults, seats
 from sopslab.settings import Settings
-from tasks.reset import begin_swept, chosen, known_environments
-from tasks.roster import enrolled
+from tasks.reset import begin_swept, chosen
+from tasks.roster import enrolled, known_environments
 
 
 @deploy("Faults")

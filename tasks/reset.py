@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from pyinfra.api import deploy
 
-from sopslab.environment import Environment, at_seat, solo
+from sopslab.environment import Environment
 from sopslab.operations import age, drill, git, kubernetes, lab, reset, seats
 from sopslab.settings import Settings
 from tasks.canary import await_canary
 from tasks.flux import give_flux, give_seats_keys
 from tasks.learners import commit_hook
-from tasks.roster import enrolled
+from tasks.roster import known_environments
 
 # The branch on which this run keeps what it overwrites.
 _SAVED = f"saved/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -128,12 +128,6 @@ def foretell_reset(settings: Settings) -> None:
         checkpoint=settings.checkpoint,
         saved=_SAVED,
     )
-
-
-def known_environments(settings: Settings) -> dict[str, Environment]:
-    """Return every environment of the lab, by the id of its learner."""
-    known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
-    return {**known, settings.learner.id: solo(settings)}
 
 
 def chosen(settings: Settings) -> list[Environment]:

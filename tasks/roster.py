@@ -6,6 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sopslab.enrolment import Enrolment, enrol
+from sopslab.environment import Environment, at_seat, solo
 from sopslab.facts.seats import Enrolled
 from sopslab.operations import seats
 from sopslab.settings import Seat, Settings
@@ -30,3 +31,9 @@ def enrolment_of(settings: Settings) -> Enrolment:
     """Return what becomes of those on the roster and of those that the host remembers."""
     recorded = host.get_fact(Enrolled, settings=settings)
     return enrol(settings.seats, recorded, prune=settings.prune)
+
+
+def known_environments(settings: Settings) -> dict[str, Environment]:
+    """Return every environment of the lab, by the id of its learner."""
+    known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
+    return {**known, settings.learner.id: solo(settings)}

@@ -95,8 +95,13 @@ def _say_what_is_up(console: Console, settings: Settings, result: Result) -> Non
   repository    {settings.git_base_url}/{settings.learner_repository}.git
   working copy  {settings.work_dir}
   canary        {CANARY_PATH} was decrypted by Flux
-
-Next:
+""",
+        soft_wrap=True,
+    )
+    for remark in result.remarks:
+        console.print(f"  {remark}\n", soft_wrap=True, markup=False)
+    console.print(
+        f"""Next:
   eval "$({sys.argv[0]} env)"
   cd {settings.work_dir} && less lab.md""",
         soft_wrap=True,

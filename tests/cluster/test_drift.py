@@ -229,6 +229,46 @@ def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
     assert lab.up()["changed"] == 0
 
 
+def test_another_canary_while_flux_is_suspended_and_its_line_is_written_differently(
+    lab: Lab, tmp_path: Path
+) -> None:
+    head, clone = lab.head(), lab.learner(tmp_path)
+    listing = clone / "flux/secrets/develop/kustomization.yaml"
+    text = listing.read_text()
+    assert "- lab-canary.yaml\n" in text
+    listing.write_text(text.replace("- lab-canary.yaml\n", '- "lab-canary.yaml" # mine\n'))
+    lab.run("git", "commit", "--quiet", "--all", "--message", "Write it differently", cwd=clone)
+    lab.run("git", "push", "--quiet", cwd=clone)
+    pushed = lab.head()
+    wait_until(lambda: lab.flux_applied(pushed), "Flux applies the line")
+    for kind, name in (
+        ("gitrepository", lab.settings.learner.id),
+        ("kustomization", "secrets-develop"),
+    ):
+        lab.kubectl(
+            "-n",
+            "flux-system",
+            "patch",
+            kind,
+            name,
+            "--type=merge",
+            "-p",
+            '{"spec":{"suspend":true}}',
+        )
+    lab.kubectl(
+        "-n", "develop", "patch", "secret", "lab-canary", "--type=merge",
+        "-p", '{"stringData": {"value": "another"}}',
+    )  # fmt: skip
+    try:
+        assert_repairs(lab, ("Resume what was suspended", "secrets-develop was suspended"), CANARY)
+        shutil.rmtree(clone)
+        expected, live = lab.canary_digests(tmp_path)
+        assert live == expected
+    finally:
+        lab.reset_repository(head)
+        lab.up()
+
+
 def test_a_stopped_node(lab: Lab, tmp_path: Path) -> None:
     before, _ = state_of(lab.node)
     run(["docker", "stop", "--time", "5", lab.node])

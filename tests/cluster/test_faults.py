@@ -254,6 +254,17 @@ def test_up_repairs_what_is_the_platforms_and_fix_has_the_rest(lab: Lab, done: L
     assert answer["changed"] == 0, done.changes(answer)
 
 
+@pytest.mark.restores
+def test_up_leaves_what_a_fault_has_suspended_and_says_what_undoes_it(lab: Lab, done: Lab) -> None:
+    act(done, "break", "suspended-kustomization")
+    answer = act(done, "up")
+    (remark,) = answer["remarks"]
+    assert answer["changed"] == 0 and "secrets-develop" in remark and "sopslab fix" in remark
+    assert diagnosed(done) == ["suspended-kustomization"]
+    act(done, "fix")
+    assert act(done, "up")["remarks"] == []
+
+
 @pytest.mark.parametrize("seconds", [0.7])
 def test_a_run_that_is_killed_is_gone_on_with(
     lab: Lab, done: Lab, tmp_path: Path, seconds: float

@@ -79,7 +79,7 @@ def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root:
     for number in range(30):
         (root / "log" / f"20260101T{number:06}-deploy.log").write_text("")
     shown = json.loads(json.dumps(story()[0].as_dict()))
-    assert set(shown) == {"ok", "changed", "seconds", "steps", "problems", "log"}
+    assert set(shown) == {"ok", "changed", "seconds", "steps", "problems", "remarks", "log"}
     assert (shown["ok"], shown["changed"]) == (True, 3)
     assert set(shown["steps"][0]) == {"name", "seconds", "changed", "changes"}
     log = Path(shown["log"])
