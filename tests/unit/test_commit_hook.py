@@ -1,0 +1,103 @@
+"""A learner's own `git commit`, with the hook that the lab installs and nothing prepared for it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.environment import solo
+from sopslab.inputs import local_settings
+from sopslab.render import render_tree
+from sopslab.settings import Settings
+from tasks.learners import TEMPLATES, commit_hook, learner_variables
+from tests.repositories import make_identity
+
+FOLDER = "flux/secrets/develop"
+LISTING = f"{FOLDER}/kustomization.yaml"
+VALUE = "hunter2-of-the-test"
+PLAIN = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: {VALUE}}}\n"
+
+Commit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Path:
+    """A working copy as the lab clones it, with everything committed but the exercise."""
+    tools("gitleaks", "kubectl", "kubeconform", "sops", "age-keygen")
+    settings = lab()
+    # The schemas are made from what the machine's store has.
+    Path(settings.store).symlink_to(local_settings().store)
+    recipients = {
+        name: make_identity(Path(settings.keys_dir) / f"{name}.agekey")
+        for name in ("learner", "instructor")
+    }
+    variables = learner_variables(settings, solo(settings)) | {"recipients": recipients}
+    work = tmp_path / "work"
+    for name, file in render_tree(TEMPLATES / "learner", variables).items():
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+    # The canary is made by the lab; here it is nobody's.
+    (work / LISTING).write_text("resources: []\n")
+    git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", str(work))
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--no-verify", "--message", "Begin the lab")
+    hook = work / ".git/hooks/pre-commit"
+    hook.write_text(commit_hook(settings))
+    hook.chmod(0o755)
+    return work
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git as a learner does in a shell of which nothing was set up."""
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={
+            "PATH": "/usr/bin:/bin", "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1",
+            "SOPSLAB_ROOT": str(folder.parent / "root"),
+            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+        },
+        check=check,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+
+
+def commit(work: Path) -> tuple[bool, str]:
+    """Commit everything, and return whether that went through, and what was said."""
+    git(work, "add", "--all")
+    before = git(work, "rev-parse", "HEAD").stdout
+    done = git(work, "commit", "--message", "Mine", check=False)
+    went = git(work, "rev-parse", "HEAD").stdout != before
+    assert went == (done.returncode == 0)
+    return went, done.stdout + done.stderr
+
+
+def test_a_secret_in_plain_text_is_not_committed(work: Path) -> None:
+    (work / FOLDER / "a.yaml").write_text(PLAIN)
+    went, said = commit(work)
+    assert not went
+    assert f"{FOLDER}/a.yaml:4" in said and "no-secrets" in said
+    assert VALUE not in said
+
+
+def test_wiring_that_flux_could_not_build_is_not_committed(work: Path) -> None:
+    (work / LISTING).write_text("resources: [nowhere.yaml]\n")
+    went, said = commit(work)
+    assert not went
+    assert LISTING in said and "nowhere.yaml" in said and "flux-kustomize-validate" in said
+
+
+def test_what_is_in_order_is_committed(work: Path) -> None:
+    (work / FOLDER / "settings.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: develop}\n"
+        "data: {LOG_LEVEL: debug}\n"
+    )
+    (work / LISTING).write_text("resources: [settings.yaml]\n")
+    went, said = commit(work)
+    assert went, said
