@@ -1,0 +1,102 @@
+"""docs/troubleshooting.md quotes messages: each is still one that the lab can say."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sopslab.layout import PROJECT
+
+PAGE = PROJECT / "docs" / "troubleshooting.md"
+# Where our own messages come from, scripts in them included.
+PYTHON = [path for top in ("sopslab", "tasks") for path in (PROJECT / top).rglob("*.py")]
+SCRIPTS = [
+    path
+    for top in ("artifacts/recipes", "artifacts/host", "templates")
+    for path in (PROJECT / top).rglob("*")
+    if path.is_file()
+]
+# Messages of other programs, which the tests of a cluster meet.
+OTHERS = ("What Flux says",)
+OTHER_PROGRAMS = {
+    "sudo: a password is required",
+    "server certificate verification failed",
+    "certificate has expired",
+    "Unauthorized",
+    "Forbidden",
+    "sops: command not found",
+    "no matching creation rules found",
+    "Authentication failed",
+}
+QUOTED = re.compile(r"`([^`]+)`")
+
+
+def messages() -> Iterator[str]:
+    """Yield what the first column of the tables quotes."""
+    section = ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            section = line[3:]
+        if line.startswith("| `") and section not in OTHERS:
+            cell = re.split(r"(?<!\\) \| ", line)[0]
+            yield from QUOTED.findall(cell)
+
+
+def literals(path: Path) -> Iterator[str]:
+    """Yield the texts in a module, with a placeholder where a value goes in."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def flat(text: str) -> str:
+    """Return text without what stands between the words of a sentence in a script."""
+    text = re.sub(r"[\"'] *\\\n\s*[\"']|\\\n\s*", " ", text)
+    text = re.sub(r"\$\([^()]*\)|\$\{\w+\}|\$\w+", "…", text)
+    return re.sub(r"\s+", " ", re.sub(r"\\?`", "", text))
+
+
+SOURCE = "\n".join(
+    flat(text)
+    for texts in (*map(literals, PYTHON), [path.read_text() for path in SCRIPTS])
+    for text in texts
+)
+
+
+def pieces(message: str) -> list[str]:
+    """Return the parts of a message that are the same whatever it is about.
+
+    Behind a colon there may be what another part of the lab says.
+    """
+    parts = re.split(r"…|tenant-<id>|\b8418\b|:3:|: |[\w/-]+\.(?:json|yaml)", message)
+    return [words for part in parts if len(words := part.strip(" ():,.")) > 3]
+
+
+def is_said(piece: str) -> bool:
+    """Return whether a part of a message is in a source, with at most one word put in there."""
+    words = [re.escape(word) for word in piece.split(" ")]
+    forms = [words]
+    if len(words) > 3:
+        forms += [[*words[:i], r"\S*…\S*", *words[i + 1 :]] for i in range(len(words))]
+    return any(re.search(" ".join(form), SOURCE) for form in forms)
+
+
+def test_each_message_that_is_quoted_can_still_be_said() -> None:
+    quoted = [one for one in messages() if one not in OTHER_PROGRAMS]
+    assert len(quoted) > 80
+    gone = {
+        message: [piece for piece in pieces(message) if not is_said(piece)] for message in quoted
+    }
+    assert {message: parts for message, parts in gone.items() if parts} == {}
+
+
+def test_a_message_that_nobody_says_is_noticed() -> None:
+    assert pieces("the … is striped") == ["is striped"]
+    assert not any(map(is_said, pieces("a zebra … has eaten these keys: run it")[:2]))
