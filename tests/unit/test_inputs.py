@@ -12,11 +12,18 @@ from typing import Any
 import pytest
 
 from sopslab.errors import InputError
-from sopslab.inputs import local_settings
+from sopslab.inputs import CLASSROOM, local_settings
 from sopslab.layout import PROJECT
 from sopslab.settings import load_settings
 
-VARIABLES = ("SOPSLAB_FILE", "SOPSLAB_LAB", "SOPSLAB_ROOT", "SOPSLAB_GIT_PASSWORD", "XDG_DATA_HOME")
+VARIABLES = (
+    "SOPSLAB_FILE",
+    "SOPSLAB_LAB",
+    "SOPSLAB_ROOT",
+    "SOPSLAB_GIT_PASSWORD",
+    "SOPSLAB_ROSTER",
+    "XDG_DATA_HOME",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +33,9 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-def seen_by_pyinfra() -> dict[str, Any]:
+def seen_by_pyinfra(inventory: str = "inventories/local.py") -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "pyinfra", "inventories/local.py", "debug-inventory", "--json"],
+        [sys.executable, "-m", "pyinfra", inventory, "debug-inventory", "--json"],
         cwd=PROJECT,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -100,3 +107,22 @@ def test_an_empty_file_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPSLAB_FILE", "")
     with pytest.raises(InputError, match="cannot be read"):
         local_settings()
+
+
+def test_the_class_is_the_roster_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = local_settings(inventory=CLASSROOM)
+    (tmp_path / "class.yaml").write_text("- {id: zoe, name: Zoë}\n- {id: li, name: 李雷}\n")
+    monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "class.yaml"))
+    settings = local_settings(inventory=CLASSROOM)
+    assert [seat.id for seat in settings.seats] == ["zoe", "li"]
+    assert settings == load_settings(seen_by_pyinfra(CLASSROOM))
+    assert local_settings().seats == ()
+
+    # Empty is not named, and a file that is not there is no class without learners.
+    monkeypatch.setenv("SOPSLAB_ROSTER", "")
+    assert local_settings(inventory=CLASSROOM) == example
+    monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match=r"none\.yaml"):
+        local_settings(inventory=CLASSROOM)
