@@ -23,7 +23,7 @@ from sopslab.facts.rotation import (
     logins_dir,
 )
 from sopslab.incidents.records import Cause
-from sopslab.operations import logins
+from sopslab.operations import logins, rotation
 from sopslab.rotation.record import Rotation, render_rotation
 from sopslab.settings import Settings
 from tests.conftest import find_tool
@@ -217,3 +217,62 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
     assert (kept / "ada").read_text() == "http://ada:old-ada@127.0.0.1:8418\n"
     assert password(leaked, "ada") != "old-ada"
+
+
+# Keeps the Kustomizations, patches them as it is told, and gives a key to whoever is applied.
+KEEPING = """#!/bin/sh
+here=$(dirname "$0")
+for patch; do :; done
+case "$*" in
+*" patch "*)
+    jq --slurpfile told /dev/stdin --argjson patch "$patch" '
+        def place: "\\(.metadata.namespace)/\\(.metadata.name)";
+        ([$told[].items[] | place]) as $places
+        | .items |= map(if place | IN($places[]) then . * $patch else . end)' \\
+        "$here/kustomizations.json" >"$here/patched"
+    mv "$here/patched" "$here/kustomizations.json" ;;
+*" apply "*) cat >"$here/applied" ;;
+*" secrets "*) echo '{"items": []}' ;;
+*kustomizations*) cat "$here/kustomizations.json" ;;
+esac
+"""
+
+
+def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
+    settings: Settings,
+) -> None:
+    (Path(settings.bin_dir) / "kubectl").write_text(KEEPING)
+    Path(settings.class_dir).mkdir()
+    for name in ("credentials/flux/username", "credentials/flux/password", "receiver/token"):
+        path = Path(settings.git_dir, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    ours = {"annotations": {"sops-lab/suspended-by": "rotate"}}
+    found = {
+        "person": ({}, {"suspend": True}),
+        "killed": (ours, {"suspend": True}),
+        "running": ({}, {}),
+    }
+    having(
+        settings,
+        kustomizations=[
+            {
+                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+                "kind": "Kustomization",
+                "metadata": {"namespace": f"lab-{name}-sys", "name": "secrets-develop", **more},
+                "spec": spec,
+            }
+            for name, (more, spec) in found.items()
+        ],
+    )
+    for name in found:
+        make_identity(Path(settings.keys_dir) / f"{name}.agekey")
+    environments = [at_seat(learner(name)) for name in found]
+
+    done = Applied(rotation.handed_over, settings=settings, environments=environments)
+
+    assert done.changed and not done.failed, done.stderr
+    assert (Path(settings.bin_dir) / "applied").exists()
+    kept = json.loads((Path(settings.bin_dir) / "kustomizations.json").read_text())["items"]
+    suspended = [one["metadata"]["namespace"] for one in kept if one["spec"].get("suspend") is True]
+    assert suspended == ["lab-person-sys"]

@@ -1,0 +1,144 @@
+"""Operations on seats, run on this machine: who stays on record, and what is left of whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.enrolment import enrol
+from sopslab.facts.git import GitUsers
+from sopslab.facts.seats import SecretsDrift
+from sopslab.operations import age, seats
+from sopslab.settings import Seat, Settings
+from tests.fake import Applied, local_fact
+from tests.repositories import make_identity
+
+ADA, ADA_2, BOB = (
+    Seat(id=one, name=f"Learner {one}", email=f"{one}@example.org")
+    for one in ("ada", "ada-2", "bob")
+)
+# A cluster from which Flux has removed what it applied, unless $here/held is there.
+KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+*" wait "*) [ ! -e "$here/held" ] ;;
+*" apply "*) cat >"$here/applied" ;;
+*" get secrets "*) cat "$here/live" 2>/dev/null || echo '{"items": []}' ;;
+esac
+"""
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """A class of three with accounts and keys, and a cluster that answers."""
+    found = lab()
+    kubectl = tools("age-keygen") / "kubectl"
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    for user in ("flux", *(one.id for one in (ADA, ADA_2, BOB))):
+        folder = Path(found.git_dir, "credentials", user)
+        folder.mkdir(parents=True)
+        (folder / "username").write_text(user)
+        (folder / "password").write_text(f"password of {user}")
+        (folder / "git-credentials").write_text(f"http://{user}:x@127.0.0.1\n")
+        with Path(found.git_dir, "htpasswd").open("a") as file:
+            file.write(f"{user}:$2b$05$hash\n")
+    Path(found.git_dir, "receiver").mkdir()
+    Path(found.git_dir, "receiver/token").write_text("a token")
+    Path(found.keys_dir).mkdir(parents=True)
+    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+    Path(found.class_dir).mkdir(parents=True)
+    record(found, ADA, ADA_2, BOB)
+    return found
+
+
+def record(settings: Settings, *enrolled: Seat) -> None:
+    text = json.dumps([one.model_dump() for one in enrolled])
+    Path(settings.class_dir, "roster.json").write_text(text)
+
+
+def recorded(settings: Settings) -> set[str]:
+    text = Path(settings.class_dir, "roster.json").read_text()
+    return {one["id"] for one in json.loads(text)}
+
+
+def prune(settings: Settings, operation: Callable[..., Any]) -> Applied:
+    """Run a step of an `up --prune` whose roster has lost Ada."""
+    enrolment = enrol([BOB, ADA_2], [ADA, ADA_2, BOB], prune=True)
+    return Applied(operation, settings=settings, enrolment=enrolment)
+
+
+def test_whoever_is_pruned_is_on_record_until_nothing_of_them_is_left(settings: Settings) -> None:
+    held = Path(settings.bin_dir, "held")
+    held.touch()
+    assert prune(settings, seats.enrolled).changed
+    assert recorded(settings) == {"ada", "ada-2", "bob"}
+    assert prune(settings, seats.pruned).failed
+    # A run that is killed here would forget them otherwise, with their namespaces still there.
+    assert recorded(settings) == {"ada", "ada-2", "bob"}
+    held.unlink()
+    assert not prune(settings, seats.pruned).failed
+    assert recorded(settings) == {"ada-2", "bob"}
+    assert not prune(settings, seats.pruned).changed
+
+
+def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Settings) -> None:
+    assert prune(settings, seats.pruned).changed
+    lines = Path(settings.git_dir, "htpasswd").read_text().splitlines()
+    assert {line.partition(":")[0] for line in lines} == {"flux", "ada-2", "bob"}
+    assert set(local_fact(GitUsers, settings=settings)) == {"flux", "ada-2", "bob"}
+    (kept,) = Path(settings.class_dir, "pruned").glob("ada-*/credentials/password")
+    assert kept.read_text() == "password of ada"
+
+
+def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
+    make_identity(Path(settings.keys_dir, "ada.agekey"))
+    assert Applied(seats.secrets, settings=settings, seats=["ada"]).changed
+    text = Path(settings.bin_dir, "applied").read_text()
+    applied = [json.loads(line) for line in text.splitlines()]
+    watch = "reconcile.fluxcd.io/watch"
+    labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in applied}
+    assert {name: found.get(watch) for name, found in labels.items() if watch in found} == {
+        "sops-age": "Enabled"
+    }
+
+    # A key that Flux does not watch is not as it should be.
+    live = [one for one in applied if one["kind"] == "Secret"]
+    for unwatched, drift in ((False, {}), (True, {"ada": "differs"})):
+        for one in live:
+            if unwatched:
+                one["metadata"]["labels"].pop(watch, None)
+        Path(settings.bin_dir, "live").write_text(json.dumps({"items": live}))
+        assert local_fact(SecretsDrift, settings=settings, seats=["ada"]) == drift
+
+
+def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: Settings) -> None:
+    keys = Path(settings.keys_dir)
+    public = {}
+    for name in ("instructor", "ada", "bob", "next/ada"):
+        public[name] = make_identity(keys / f"{name}.agekey")
+        (keys / f"{name}.pub").write_text(f"{public[name]}\n")
+
+    def demanded() -> dict[str, set[str]]:
+        folder = Path(settings.git_dir, "recipients")
+        done = Applied(
+            age.trusted,
+            settings=settings,
+            repositories={"ada": "ada", "bob": "bob"},
+            path=str(folder),
+        )
+        assert not done.failed, done.stderr
+        return {one.name: set(one.read_text().strip().split(",")) for one in folder.iterdir()}
+
+    assert demanded() == {
+        "ada": {public["instructor"]},
+        "bob": {public["instructor"], public["bob"]},
+    }
+    # Once the successor has taken its place, it is the one that counts.
+    for kind in ("agekey", "pub"):
+        (keys / f"next/ada.{kind}").replace(keys / f"ada.{kind}")
+    assert demanded()["ada"] == {public["instructor"], public["next/ada"]}

@@ -1,0 +1,99 @@
+"""A learner who pushes in the middle of what the lab does to main loses nothing by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_reset import SAVED, Class
+
+from sopslab.environment import at_seat, solo
+from sopslab.operations import faults
+from sopslab.settings import Settings
+from tests.fake import Applied
+from tests.repositories import git, learner, overtake, was_overtaken
+
+TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", "refs/heads/main:"
+
+
+@pytest.fixture
+def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+    """A seat whose learner has pushed, and has another commit that is not pushed yet."""
+    folder = tools("sops", "age", "age-keygen")
+    (folder / "kubectl").write_text("#!/bin/sh\n")
+    (folder / "kubectl").chmod(0o755)
+    made = Class(lab(), tmp_path / "learners", {})
+    made.folder.mkdir()
+    made.add(at_seat(learner("ada")))
+    return made
+
+
+def tools_of(classroom: Class) -> Path:
+    return Path(classroom.settings.bin_dir)
+
+
+def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Class) -> None:
+    classroom.commit("ada", "one")
+    late = classroom.commit("ada", "two", push=False)
+    overtake(tools_of(classroom), TRANSACTION, classroom.bare("ada"), classroom.clone("ada"))
+    classroom.reset("ada")
+    assert was_overtaken(tools_of(classroom))
+    assert set(classroom.failures()) == {"ada"}
+    assert classroom.refs("ada")["heads/main"] == late
+
+    # The next one keeps it.
+    (Path(classroom.settings.class_dir) / "failed" / "ada").unlink()
+    assert classroom.reset("ada", saved=f"{SAVED}-2").changed
+    refs = classroom.refs("ada")
+    assert refs["heads/main"] == refs["lab/start"]
+    assert late in refs.values()
+
+
+def test_nor_does_it_on_another_git_server(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path
+) -> None:
+    tools("sops", "age", "age-keygen")
+    settings = lab(
+        git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
+    )
+    made = Class(settings, tmp_path / "learners", {})
+    made.folder.mkdir()
+    made.add(solo(settings))
+    made.commit("learner", "one")
+    late = made.commit("learner", "two", push=False)
+    observed = Path(settings.lab_dir) / "observed.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(observed))
+    here = f"file://{Path(settings.git_dir) / 'repositories'}/"
+    git(observed, "config", f"url.{here}.insteadOf", "http://git.example/course/")
+    overtake(Path(settings.bin_dir), PUSH, made.bare("learner"), made.clone("learner"))
+    made.reset("learner")
+    assert was_overtaken(Path(settings.bin_dir))
+    assert set(made.failures()) == {"learner"}
+    assert made.refs("learner")["heads/main"] == late
+
+
+@pytest.mark.parametrize("operation", ["inject", "undo"])
+def test_a_fault_does_not_pass_over_a_commit_that_came_meanwhile(
+    classroom: Class, operation: str
+) -> None:
+    ada = classroom.seats["ada"]
+    assert classroom.reset("ada", to="done").changed
+
+    def inject() -> Applied:
+        return Applied(
+            faults.injected, settings=classroom.settings, environment=ada, faults=["not-wired"]
+        )
+
+    def undo() -> Applied:
+        return Applied(faults.undone, settings=classroom.settings, environments=[ada])
+
+    if operation == "undo":
+        assert inject().changed
+    git(classroom.clone("ada"), "fetch", "--quiet")
+    git(classroom.clone("ada"), "reset", "--quiet", "--hard", "origin/main")
+    late = classroom.commit("ada", "mine", push=False)
+    overtake(tools_of(classroom), UPDATE, classroom.bare("ada"), classroom.clone("ada"))
+    {"inject": inject, "undo": undo}[operation]()
+    assert was_overtaken(tools_of(classroom))
+    assert classroom.refs("ada")["heads/main"] == late
