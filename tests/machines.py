@@ -36,6 +36,7 @@ from tasks.git import policy_package, server_configuration
 from tasks.host import COMMANDS
 from tasks.learners import learner_variables
 from tests.fake import Answers, fact_text
+from tests.texts import replaced
 
 # The part by which the one command that looks at the store is recognised.
 STORE = "…find store -mindepth 2"
@@ -80,8 +81,8 @@ def bare(settings: Settings) -> Answers:
     """Return the answers of a machine that has nothing but its distribution."""
     text = MACHINE
     for low in ("inotify_instances=8192", "inotify_watches=524288"):
-        text = text.replace(low, f"{low.split('=')[0]}=8")
-    text = text.replace("bounding=000001ffffffffff", "bounding=00000000a80425fb")
+        text = replaced(text, low, f"{low.split('=')[0]}=8")
+    text = replaced(text, "bounding=000001ffffffffff", "bounding=00000000a80425fb")
     answers = machine(settings, text, tuple(COMMANDS | CLIENT | ENGINE))
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"

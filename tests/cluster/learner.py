@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.lab import Lab
+from tests.texts import replaced
 
 SECRET = "backend-secrets"
 FILE = f"flux/secrets/develop/{SECRET}.yaml"
@@ -39,7 +40,7 @@ class Learner:
         path = self.work / KUSTOMIZATION
         text = path.read_text()
         assert f"# - {SECRET}.yaml" in text
-        path.write_text(text.replace(f"# - {SECRET}.yaml", f"- {SECRET}.yaml"))
+        path.write_text(replaced(text, f"# - {SECRET}.yaml", f"- {SECRET}.yaml"))
 
     def commit(self, *options: str) -> None:
         """Commit what lies below flux/secrets."""

@@ -19,6 +19,7 @@ from sopslab.board.cluster import ask_everywhere
 from sopslab.board.steps import STEPS
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import run, wait_until
+from tests.texts import replaced
 
 VALUE = "correct-horse-battery"
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
@@ -76,7 +77,7 @@ def _encrypt(classroom: Classroom, clone: Path) -> None:
 
 def _wire(clone: Path) -> None:
     listed = clone / LISTED
-    listed.write_text(listed.read_text().replace("# - backend-secrets", "- backend-secrets"))
+    listed.write_text(replaced(listed.read_text(), "# - backend-secrets", "- backend-secrets"))
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_secret_that_is_not_listed_any_more_is_gone(begun: Classroom, tmp_path
     begun.push(clone)
     _await(begun, "ada", **DONE)
     listed = clone / LISTED
-    listed.write_text(listed.read_text().replace("- backend-secrets", "# - backend-secrets"))
+    listed.write_text(replaced(listed.read_text(), "- backend-secrets", "# - backend-secrets"))
     begun.push(clone)
 
     _await(begun, "ada", encrypted="yes", wired="no", applied="no", secret="no")

@@ -13,6 +13,7 @@ from sopslab.errors import Exit
 from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
+from tests.texts import replaced
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_a_classic_recipient_beside_them_is_refused_by_the_server(
 def test_a_lab_keeps_the_kind_that_it_began_with(quantum: Lab) -> None:
     before = quantum.recipient()
     kept = quantum.file.read_text()
-    quantum.file.write_text(kept.replace("age_key_type: pq", "age_key_type: x25519"))
+    quantum.file.write_text(replaced(kept, "age_key_type: pq", "age_key_type: x25519"))
     try:
         answer = quantum.up(check=False)
     finally:

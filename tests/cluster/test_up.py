@@ -16,6 +16,7 @@ from sopslab.layout import ARTIFACT_ADDRESS
 from sopslab.settings import FLUX, INSTRUCTOR
 from tests.cluster.isolation.hostile import Traffic, pod
 from tests.cluster.lab import Lab, run, wait_until
+from tests.texts import replaced
 
 FLUX_SYSTEM = "flux/clusters/lab/flux-system"
 
@@ -130,7 +131,7 @@ def test_a_pushed_secret_arrives_and_the_receiver_hurries_it(lab: Lab, tmp_path:
     )
     kustomization = clone / "flux/secrets/develop/kustomization.yaml"
     kustomization.write_text(
-        kustomization.read_text().replace("# - backend-secrets.yaml", "- backend-secrets.yaml")
+        replaced(kustomization.read_text(), "# - backend-secrets.yaml", "- backend-secrets.yaml")
     )
     lab.run("git", "add", "flux/secrets/develop", cwd=clone)
     lab.run("git", "commit", "--quiet", "--message", "Add backend-secrets", cwd=clone)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster.lab import Lab, wait_until
 from tests.cluster.learner import FILE, KUSTOMIZATION, SECRET, Learner
+from tests.texts import replaced
 
 FLUX = ("-n", "flux-system")
 ALL = [
@@ -158,7 +159,7 @@ def _misnamed_key(learner: Learner) -> None:
 
 def _not_wired(learner: Learner) -> None:
     path = learner.work / KUSTOMIZATION
-    path.write_text(path.read_text().replace(f"- {SECRET}.yaml", f"# - {SECRET}.yaml"))
+    path.write_text(replaced(path.read_text(), f"- {SECRET}.yaml", f"# - {SECRET}.yaml"))
 
 
 def _wrong_recipient(learner: Learner) -> None:
@@ -187,7 +188,7 @@ def _edited(learner: Learner) -> None:
 
 def _moved(learner: Learner) -> None:
     path = learner.work / FILE
-    path.write_text(path.read_text().replace("namespace: develop", "namespace: default"))
+    path.write_text(replaced(path.read_text(), "namespace: develop", "namespace: default"))
 
 
 def _other_rule(learner: Learner) -> None:
@@ -261,7 +262,7 @@ def _no_hook(learner: Learner) -> None:
 
 def _no_hook_id(learner: Learner) -> None:
     path = learner.work / ".pre-commit-config.yaml"
-    path.write_text(path.read_text().replace("id: no-secrets", "id: some-secrets"))
+    path.write_text(replaced(path.read_text(), "id: no-secrets", "id: some-secrets"))
 
 
 MISTAKES: dict[str, tuple[Callable[[Learner], None], str, str, str]] = {

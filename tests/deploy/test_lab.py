@@ -34,6 +34,7 @@ from tests.machines import (
     nodes,
     rules,
 )
+from tests.texts import replaced
 
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
@@ -259,7 +260,7 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
 # What must stop a run: the answer, the operation that refuses, and a part of what is run then.
 STOPS: dict[str, tuple[Drift, str, str]] = {
     "a-foreign-cluster": (
-        lambda f, s: {f.cluster: nodes(s).replace(network_name(s.lab) + '": {}', 'kind": {}')},
+        lambda f, s: {f.cluster: replaced(nodes(s), network_name(s.lab) + '": {}', 'kind": {}')},
         "Network | Begin the kind cluster lab",
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
@@ -366,8 +367,8 @@ def test_what_is_not_ours_is_not_taken_down(finished: Finished, lab_data: Data) 
     settings, answers = finished
     facts = Facts(settings)
     name = network_name(settings.lab)
-    answers[facts.cluster] = nodes(settings).replace(f'"{name}": {{}}', '"kind": {}')
-    answers[facts.server] = container(settings).replace(name, "bridge")
+    answers[facts.cluster] = replaced(nodes(settings), f'"{name}": {{}}', '"kind": {}')
+    answers[facts.server] = replaced(container(settings), name, "bridge")
     answers[facts.network] = json.dumps([{"Labels": {"sops-lab.root": "/other"}}])
     answers[facts.rules] = rules(load_settings(lab_data(lab="other")))
     assert Run(TEARDOWN, lab_data(), answers).changed == []

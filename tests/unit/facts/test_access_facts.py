@@ -14,6 +14,7 @@ from sopslab.operations import access
 from sopslab.settings import Settings
 from tests.fake import Applied, local_fact
 from tests.signing import SigningCluster
+from tests.texts import replaced
 
 SEATS = ["ada", "bob", "007", "no"]
 
@@ -72,7 +73,7 @@ def of_bob(path: Path) -> None:
 
 
 def elsewhere(path: Path) -> None:
-    path.write_text(path.read_text().replace("127.0.0.1:6443", "127.0.0.1:6444"))
+    path.write_text(replaced(path.read_text(), "127.0.0.1:6443", "127.0.0.1:6444"))
 
 
 def write(text: str) -> Callable[[Path], object]:

@@ -17,6 +17,7 @@ from sopslab.incidents.records import (
     parse_incident,
     render_incident,
 )
+from tests.texts import replaced
 
 EXPOSURE = Exposure(
     repository="learner/lab",
@@ -111,7 +112,7 @@ def test_an_id_names_a_day_and_fits_a_file(identifier: str) -> None:
 
 
 def test_a_value_where_a_name_belongs_is_not_repeated() -> None:
-    text = render_incident(INCIDENT).replace("commit: '" + "1" * 40, "commit: 'hunter2")
+    text = replaced(render_incident(INCIDENT), "commit: '" + "1" * 40, "commit: 'hunter2")
     assert "hunter2" in text
     assert "hunter2" not in problems(text)
 

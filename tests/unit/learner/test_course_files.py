@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sopslab.quiz import QUIZ_FILE, load_quiz
+from tests.texts import replaced
 
 from .conftest import (
     ENCRYPT,
@@ -119,7 +120,7 @@ def test_uncommenting_gives_the_line_of_the_chapter(repository: Repository) -> N
     text = path.read_text()
     assert yaml.safe_load(text)["resources"] == ["lab-canary.yaml"]
 
-    uncommented = text.replace("# - backend-secrets.yaml", "- backend-secrets.yaml")
+    uncommented = replaced(text, "# - backend-secrets.yaml", "- backend-secrets.yaml")
 
     assert "\n  - backend-secrets.yaml\n" in uncommented
     assert yaml.safe_load(uncommented) == {

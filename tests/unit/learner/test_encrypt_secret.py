@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.texts import replaced
+
 from .conftest import ENCRYPT, Repository, real_tool
 
 SECRET = "correct-horse-battery-staple"
@@ -104,7 +106,7 @@ def test_says_what_to_do_next_and_no_value(repository: Repository) -> None:
 
 def test_says_nothing_about_wiring_that_is_done(repository: Repository) -> None:
     wiring = repository.secrets / "kustomization.yaml"
-    wiring.write_text(wiring.read_text().replace("# - backend", "- backend"))
+    wiring.write_text(replaced(wiring.read_text(), "# - backend", "- backend"))
 
     result = repository.run(*CREATE, *literal("password", SECRET))
 
@@ -399,7 +401,7 @@ def test_a_wrong_sops_yaml_leaves_nothing_behind(
     repository: Repository, old: str, new: str, said: str
 ) -> None:
     config = repository.root / ".sops.yaml"
-    config.write_text(config.read_text().replace(old, new))
+    config.write_text(replaced(config.read_text(), old, new))
     before = repository.snapshot()
 
     result = repository.run(*CREATE, *literal("k", SECRET))
@@ -427,7 +429,7 @@ def test_kustomization_yaml_is_never_encrypted(repository: Repository) -> None:
 def test_a_result_that_one_s_own_key_cannot_open_is_refused(repository: Repository) -> None:
     config = repository.root / ".sops.yaml"
     config.write_text(
-        config.read_text().replace(repository.learner.public, repository.instructor.public)
+        replaced(config.read_text(), repository.learner.public, repository.instructor.public)
     )
     before = repository.snapshot()
 
@@ -686,7 +688,7 @@ def test_working_on_a_secret_needs_file_key_and_integrity(
     assert "needs your key" in keyless.stderr
 
     path = repository.root / TARGET
-    path.write_text(path.read_text().replace("namespace: develop", "namespace: other"))
+    path.write_text(replaced(path.read_text(), "namespace: develop", "namespace: other"))
     edited = repository.run(*CREATE, *option, stdin=SECRET)
     assert edited.returncode == 1
     assert "changed by hand" in edited.stderr

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from sopslab.layout import PROJECT
+from tests.texts import replaced
 
 from .conftest import ENCRYPT, SETUP, Key, Repository, commands, inline
 
@@ -163,7 +164,7 @@ def test_a_check_finds_a_stranger_in_sops_yaml(
 ) -> None:
     path = seat.root / ".sops.yaml"
     stranger = other_key("stranger")
-    path.write_text(path.read_text().replace(seat.learner.public, stranger.public))
+    path.write_text(replaced(path.read_text(), seat.learner.public, stranger.public))
 
     result = seat.run(SETUP, "--check")
 
@@ -178,7 +179,7 @@ def test_a_check_finds_files_that_are_not_for_the_lab_s_readers(
 ) -> None:
     path = seat.root / ".sops.yaml"
     right = path.read_text()
-    path.write_text(right.replace(seat.learner.public, other_key("stranger").public))
+    path.write_text(replaced(right, seat.learner.public, other_key("stranger").public))
     assert seat.run(ENCRYPT, "develop", "astray", stdin="key=made-up\n").returncode == 0
     path.write_text(right)
     (seat.secrets / "plain.yaml").write_text("kind: Secret\n")

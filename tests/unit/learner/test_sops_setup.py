@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.texts import replaced
+
 from .conftest import SETUP, Key, Repository, real_tool
 
 STAND_IN = """#!{python}
@@ -189,7 +191,7 @@ def test_a_post_quantum_key_works_as_well(repository: Repository, cluster: Clust
     subprocess.run([real_tool("age-keygen"), "-pq", "-o", path], check=True, capture_output=True)
     public = repository.tool("age-keygen", "-y", str(path)).decode().strip()
     config = repository.root / ".sops.yaml"
-    config.write_text(config.read_text().replace(repository.learner.public, public))
+    config.write_text(replaced(config.read_text(), repository.learner.public, public))
 
     result = repository.run(SETUP, "--create-secret", SOPS_AGE_KEY_FILE=str(path))
 
@@ -377,7 +379,7 @@ def test_a_change_of_keys_runs_with_both_in_between(
     assert early.returncode == 1
     assert "do not belong together" in early.stderr
 
-    config.write_text(config.read_text().replace(repository.learner.public, new.public))
+    config.write_text(replaced(config.read_text(), repository.learner.public, new.public))
     late = repository.run(SETUP, "--create-secret")
     assert late.returncode == 0, late.stderr
     assert repository.learner.public in late.stdout

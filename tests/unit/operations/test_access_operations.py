@@ -18,6 +18,7 @@ import yaml
 from sopslab.facts.access import SeatAccess, SeatIssues
 from sopslab.operations import access, git, seats
 from sopslab.settings import Seat, Settings
+from tests import texts
 from tests.fake import Applied, local_fact
 from tests.signing import SigningCluster
 
@@ -210,7 +211,7 @@ def test_what_failed_before_keeps_its_own_reason(
 def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
     settings: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(access, "_ISSUE", access._ISSUE.replace("+ 30))", "+ 2))"))
+    monkeypatch.setattr(access, "_ISSUE", texts.replaced(access._ISSUE, "+ 30))", "+ 2))"))
     cluster.tell(how, "bob")
     assert issue(settings).changed
     sentence = failures(settings)["bob"]
@@ -367,7 +368,7 @@ def admit(settings: Settings, folder: Path) -> None:
 
 
 def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
-    monkeypatch.setattr(access, "_PROVE", access._PROVE.replace("+ 60))", "+ 1))"))
+    monkeypatch.setattr(access, "_PROVE", texts.replaced(access._PROVE, "+ 60))", "+ 1))"))
     return Applied(access.proven, settings=settings, seats=IDS)
 
 

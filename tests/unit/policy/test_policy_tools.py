@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.policy import callers
+from tests.texts import replaced
 
 SECRET = (
     "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n"
@@ -123,7 +124,7 @@ def test_mistakes_with_sops_are_refused(lab: Lab) -> None:
 def test_edits_of_encrypted_files_are_refused(lab: Lab) -> None:
     path = lab.encrypt("a.yaml", SECRET, REGEX)
     encrypted = path.read_text()
-    path.write_text(encrypted.replace("stringData:\n", "stringData:\n    added: hunter2\n"))
+    path.write_text(replaced(encrypted, "stringData:\n", "stringData:\n    added: hunter2\n"))
     assert rules_of(path) == {"secret-plaintext"}
     head, _, tail = encrypted.partition("    mac: ")
     path.write_text(head + tail.partition("\n")[2])

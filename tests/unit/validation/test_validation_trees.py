@@ -23,6 +23,7 @@ from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
 from tasks.flux import platform_files
 from tasks.learners import learner_variables
+from tests.texts import replaced
 
 
 def run(*command: str, cwd: Path, stdin: str = "") -> str:
@@ -77,7 +78,7 @@ def test_flow_of_the_chapter(repository: Path, schema_dir: Path) -> None:
     encrypt(repository, "backend-secrets")
     (found,) = validate(read_tree(repository), lambda: schema_dir).findings
     assert (found.rule, found.fix) == ("not-listed", "uncomment `- backend-secrets.yaml`")
-    lists.write_text(lists.read_text().replace("# - backend", "- backend"))
+    lists.write_text(replaced(lists.read_text(), "# - backend", "- backend"))
     report = validate(read_tree(repository), lambda: schema_dir)
     assert (report.findings, report.undecided, report.checked) == ([], [], 2)
 
@@ -114,7 +115,7 @@ def test_mistake_in_the_platform_is_found(
     path = platform / "flux/clusters/lab/learners/develop.yaml"
     text = path.read_text()
     assert written in text
-    path.write_text(text.replace(written, instead))
+    path.write_text(replaced(text, written, instead))
     report = validate(read_tree(platform), lambda: schema_dir)
     assert rule in {finding.rule for finding in report.findings}
     assert {name for name, _, _ in shown(report.findings)} == {

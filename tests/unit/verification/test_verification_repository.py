@@ -41,6 +41,7 @@ from sopslab.verification.judgement.repository import (
 from sopslab.verification.observation import keys, programs, repository
 from sopslab.verification.observation.programs import Answer
 from sopslab.verification.results import Status, Undecided, Verdict
+from tests.texts import replaced
 
 GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})
 PATH = "flux/secrets/develop/backend-secrets.yaml"
@@ -327,7 +328,7 @@ def test_an_edited_file_fails_by_its_mac_whatever_the_user_has_set(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = desk.encrypt(_manifest(a="one"))
-    edited = text.replace("name: backend", "annotations: {x: y}\n    name: backend")
+    edited = replaced(text, "name: backend", "annotations: {x: y}\n    name: backend")
     assert edited != text
     (desk.work / PATH).write_text(edited)
     monkeypatch.setenv("SOPS_AGE_KEY", "nonsense")
@@ -381,7 +382,7 @@ def test_no_value_is_in_anything_that_is_said(
 ) -> None:
     text = desk.encrypt(_manifest(**values))
     if break_it:
-        (desk.work / PATH).write_text(text.replace("kind: Secret", "kind: secret"))
+        (desk.work / PATH).write_text(replaced(text, "kind: Secret", "kind: secret"))
     file = desk.look()
     verdict = judge_encrypted(file, desk.chapter)
     said = f"{file!r}{verdict!r}"
@@ -485,8 +486,11 @@ def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
     given_text = (TEMPLATES / "learner" / config.name).read_text()
     for text, missing in (
         (given_text, []),
-        (given_text.replace("entry: sopslab validate", "entry: true"), ["flux-kustomize-validate"]),
-        (given_text.replace("id: no-secrets", "id: other"), ["no-secrets"]),
+        (
+            replaced(given_text, "entry: sopslab validate", "entry: true"),
+            ["flux-kustomize-validate"],
+        ),
+        (replaced(given_text, "id: no-secrets", "id: other"), ["no-secrets"]),
     ):
         config.write_text(text)
         assert repository.look_at_hooks(desk.lab, desk.work).missing == tuple(missing)
@@ -568,7 +572,7 @@ def test_the_keys_of_many_files_are_asked_for_at_once(
 def test_the_rule_that_matches_is_what_sops_would_take(desk: Desk) -> None:
     assert keys.look_at_rule(desk.work, PATH) == Rule(True, frozenset({desk.own}))
     config = desk.work / ".sops.yaml"
-    config.write_text(config.read_text().replace("develop", "production"))
+    config.write_text(replaced(config.read_text(), "develop", "production"))
     assert keys.look_at_rule(desk.work, PATH) == Rule(True, None)
     config.write_text("{")
     with pytest.raises(Undecided):
