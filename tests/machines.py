@@ -25,6 +25,7 @@ from sopslab.facts.kind import KindCluster
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.seats import Enrolled
+from sopslab.facts.suspension import SuspendedObjects
 from sopslab.facts.tree import AnyFolder, TreeDigest
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, next_key, node_name
@@ -220,6 +221,7 @@ class Facts:
             {"username": f"{credentials}/username", "password": f"{credentials}/password"},
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
+        self.suspended = fact_text(SuspendedObjects, settings=s)
         self.canary = fact_text(Canary, settings=s, arguments=list(canary))
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
@@ -272,6 +274,7 @@ def complete(settings: Settings) -> Answers:
         facts.sync: "compared",
         facts.credentials: "same",
         facts.token: "same",
+        facts.suspended: "",
         facts.canary: "proven",
         facts.data: "there",
         facts.leftovers: "",

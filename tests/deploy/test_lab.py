@@ -85,8 +85,9 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Check the ports",
         "Host | Sweep up after a killed run",
         "Host | Check the machine",
-        # Nothing was stopped, and a fake cluster is not coming up.
+        # Nothing was stopped or suspended, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
+        "Canary | Resume what was suspended",
     }
     assert {name for name in run.unchanged if not name.startswith("Artifacts | ")} == idle
     order = [name.split(" | ")[1] for name in run.changed]
