@@ -182,3 +182,21 @@ class Applied:
         self.changed = meta.did_change()
         self.stdout = meta.stdout
         self.stderr = meta.stderr
+
+
+class _Looking:
+    """This machine as an operation asks it; what the operation would run is not run."""
+
+    @staticmethod
+    def get_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        return local_fact(fact, **arguments)
+
+    @staticmethod
+    def noop(reason: str) -> None:
+        """Nothing is done anyway."""
+
+
+def would_run(operation: Callable[..., Any], **arguments: Any) -> list[StringCommand]:
+    """Return the commands that an operation would run on this machine as it is now."""
+    with ctx_host.use(_Looking()):
+        return list(operation._inner(**arguments))  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from sopslab.settings import Settings
 from tests.fake import Applied
 from tests.repositories import git, learner, overtake, was_overtaken
 
-TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", "refs/heads/main:"
+TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", ":refs/heads/main"
 
 
 @pytest.fixture

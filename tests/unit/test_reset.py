@@ -18,7 +18,7 @@ from sopslab.facts.reset import Copy, Deliveries, EnvironmentStates, Repositorie
 from sopslab.operations import reset
 from sopslab.settings import Settings
 from tests.conftest import find_tool
-from tests.fake import Applied, local_fact
+from tests.fake import Applied, local_fact, would_run
 from tests.repositories import git, learner, make_identity
 
 SAVED = "saved/20270301T090000Z"
@@ -138,6 +138,20 @@ def test_many_go_back_at_once(classroom: Class) -> None:
         assert refs["heads/main"] == refs["lab/start"]
         assert refs[f"heads/{SAVED}"] == head
     assert not list(Path(classroom.settings.lab_dir).glob(".new*"))
+
+
+def test_one_command_puts_back_however_many_there_are(classroom: Class) -> None:
+    for seat in ("ada", "bob"):
+        classroom.commit(seat, "one")
+    for environments in ([classroom.seats["ada"]], list(classroom.seats.values())):
+        commands = would_run(
+            reset.repositories,
+            settings=classroom.settings,
+            environments=environments,
+            checkpoint="start",
+            saved=SAVED,
+        )
+        assert len(commands) == 1
 
 
 def test_nothing_is_kept_where_nothing_is_lost(classroom: Class) -> None:

@@ -21,8 +21,16 @@ from sopslab.rotation.record import Rotation, parse_rotation
 from sopslab.rotation.sealed import splice
 from sopslab.settings import Settings
 from tests.conftest import find_tool
-from tests.fake import Applied
-from tests.repositories import git, learner, make_identity, public_key
+from tests.fake import Applied, would_run
+from tests.repositories import (
+    git,
+    learner,
+    make_identity,
+    overtake,
+    public_key,
+    was_overtaken,
+)
+from tests.texts import replaced
 
 FOLDER = "flux/secrets/develop"
 SECRET = f"{FOLDER}/backend-secrets.yaml"
@@ -244,7 +252,7 @@ def test_the_splice_opens_what_only_got_another_reader(world: Callable[..., Worl
     clone, path = found.clone("learner"), SECRET
     old_file, old = found.show("learner", path), public_key(found.keys / "learner.agekey")
     other = make_identity(found.folder / "other.agekey")
-    (clone / ".sops.yaml").write_text((clone / ".sops.yaml").read_text().replace(old, other))
+    (clone / ".sops.yaml").write_text(replaced((clone / ".sops.yaml").read_text(), old, other))
     subprocess.run(
         [find_tool("sops"), "updatekeys", "--yes", path], cwd=clone, check=True,
         capture_output=True, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
@@ -269,7 +277,7 @@ def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., Wor
     old = found.record.retiring["learner"]
     new = public_key(found.keys / "learner.agekey")
     (archived,) = (found.keys / "archive").glob("*.agekey")
-    (clone / ".sops.yaml").write_text((clone / ".sops.yaml").read_text().replace(old, new))
+    (clone / ".sops.yaml").write_text(replaced((clone / ".sops.yaml").read_text(), old, new))
     for path in (SECRET, OTHER, CANARY_PATH):
         subprocess.run(
             [find_tool("sops"), "updatekeys", "--yes", path], cwd=clone, check=True,
@@ -420,6 +428,49 @@ def test_what_no_file_holds_is_named(world: Callable[..., World]) -> None:
     assert "it holds no encrypted backend-secrets/NOTHING" in found.failures()["learner"]
 
 
+def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.reencrypt()
+    found.apply(rotation.retired)
+    sops = Path(found.settings.bin_dir) / "sops"
+    real = sops.readlink()
+    sops.unlink()
+    # It opens nothing, and neither would it open what the old key still opens.
+    sops.write_text("#!/bin/sh\nexit 1\n")
+    sops.chmod(0o755)
+    found.apply(proof.proven)
+    assert "sops ended with 1 instead of " in found.failures()["learner"]
+    (Path(found.settings.class_dir) / "failed/learner").unlink()
+    sops.unlink()
+    sops.symlink_to(real)
+    found.apply(proof.proven)
+    assert found.failures() == {}
+
+
+def test_a_rotation_takes_no_more_commands_for_a_class_than_for_one(
+    world: Callable[..., World],
+) -> None:
+    found = world("cluster-key", "ada", "bob", "eve")
+    found.take_inventory()
+    steps: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (rotation.followed, {}),
+        (reencryption.reencrypted, {"given": {}}),
+        (rotation.retired, {}),
+        (proof.proven, {}),
+        (rotation.concluded, {"given": []}),
+    ]
+    for operation, more in steps:
+        one, all_of_them = (
+            len(would_run(operation, settings=found.settings, environments=environments, **more))
+            for environments in (found.environments[:1], found.environments)
+        )
+        assert 0 < one == all_of_them, operation
+        assert not found.apply(operation, **more).failed
+    assert set(found.record.proven) == {"ada", "bob", "eve"}
+
+
 # Whatever comes between
 
 
@@ -452,13 +503,33 @@ def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World])
     git(clone, "pull", "--quiet", "--rebase")
     found_rules = (clone / ".sops.yaml").read_text()
     old, new = found.record.retiring["learner"], public_key(found.keys / "next/learner.agekey")
-    (clone / ".sops.yaml").write_text(found_rules.replace(new, old))
+    (clone / ".sops.yaml").write_text(replaced(found_rules, new, old))
     found.encrypt("learner", f"{FOLDER}/late.yaml")
     found.commit("learner", "Late")
     assert found.reencrypt().changed
     assert old not in found.show("learner", f"{FOLDER}/late.yaml")
     assert old not in found.show("learner", ".sops.yaml")
     assert not found.reencrypt().changed
+
+
+def test_a_commit_that_comes_while_files_are_replaced_is_not_passed_over(
+    world: Callable[..., World],
+) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    tools = Path(found.settings.bin_dir)
+    (found.clone("learner") / "notes").write_text("mine\n")
+    git(found.clone("learner"), "add", "--all")
+    git(found.clone("learner"), "commit", "--quiet", "-m", "Meanwhile")
+    late = git(found.clone("learner"), "rev-parse", "HEAD")
+    overtake(tools, "update-ref --stdin", found.bare("learner"), found.clone("learner"))
+    found.reencrypt()
+    assert was_overtaken(tools)
+    assert found.refs("learner")["heads/main"] == late
+    subprocess.run(["rm", "-rf", f"{found.settings.class_dir}/failed"], check=True)
+    assert not found.reencrypt().failed
+    assert git(found.bare("learner"), "rev-parse", "main^") == late
 
 
 def test_an_identity_that_main_still_needs_stays(world: Callable[..., World]) -> None:
