@@ -29,3 +29,5 @@ CLASSROOM_DIR = "flux/clusters/lab/classroom/"
 TENANT_BASE = "flux/tenants/base"
 # NetworkPolicy is enforced by this where the node's own network does not do it.
 ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
+# Processes and threads that a pod may have; the largest of our own has some twenty.
+POD_PIDS_LIMIT = 256

@@ -35,6 +35,9 @@ def begin_cluster(settings: Settings) -> None:
             files=render_tree(TEMPLATES / "kubeadm", {}),
         )
         kind.node(name="Start a node that was stopped", settings=settings)
+        # Before anybody is given access to a cluster that is there already.
+        kind.strangers(name="Shut strangers out of the cluster", settings=settings)
+        kind.processes(name="Limit the processes of a pod", settings=settings)
         kind.begun(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,

@@ -21,7 +21,7 @@ from sopslab.facts.git import (
     WorkingCopyOrigin,
 )
 from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine
-from sopslab.facts.kind import KindCluster
+from sopslab.facts.kind import KindCluster, PodPidsLimit, Strangers
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.seats import Enrolled
@@ -184,6 +184,8 @@ class Facts:
         self.network = fact_text(Network, target=network_name(s.lab))
         self.rules = fact_text(FirewallRules)
         self.cluster = fact_text(KindCluster, settings=s)
+        self.strangers = fact_text(Strangers, settings=s)
+        self.processes = fact_text(PodPidsLimit, settings=s)
         self.patches = fact_text(TreeDigest, path=s.kubeadm_patches)
         self.users = fact_text(GitUsers, settings=s)
         self.moved = fact_text(MovedLogins, settings=s)
@@ -242,6 +244,8 @@ def complete(settings: Settings) -> Answers:
         facts.network: network(settings),
         facts.rules: rules(settings),
         facts.cluster: nodes(settings),
+        facts.strangers: "",
+        facts.processes: "256",
         facts.patches: digest(render_tree(TEMPLATES / "kubeadm", {})),
         facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
         facts.moved: "",

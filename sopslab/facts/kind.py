@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
-from sopslab.command import script
+from sopslab.command import lab_script, script
 from sopslab.facts.parsing import parsing
-from sopslab.naming import network_name
+from sopslab.naming import network_name, node_name
 from sopslab.settings import Settings
 
 # A run that was killed may have left `kind create` running: wait until it lets go of the lock, so
@@ -28,6 +28,27 @@ docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$1" 2>/dev/null \\
     | xargs -r docker container inspect --format "{\\"id\\":{{json .Id}},$status,$networks,$ports}"
 [ ! -s "$2/node-id" ] || printf '{"recorded":"%s"}\\n' "$(cat "$2/node-id")"
 sed -n 's/^ *server: \\([^" ]*\\)$/{"server":"\\1"}/p' "$2/kubeconfig" 2>/dev/null || true
+"""
+
+# kubeadm's bootstrap tokens, and the bindings of those who have no credentials of the cluster or
+# such a token: a JSON object a line, without these subjects. Health and version are public.
+STRANGERS = """
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" --request-timeout 20s "$@"; }
+bootstrap_tokens() {
+    kube get secrets --namespace kube-system --output name \\
+        --field-selector type=bootstrap.kubernetes.io/token
+}
+strangers_bindings() {
+    bindings=$(kube get clusterrolebindings,rolebindings --all-namespaces --output json) || return 1
+    printf '%s' "$bindings" | jq --compact-output '
+        def stranger:
+            (.kind == "User" and (.name | test("^system:(anonymous$|bootstrap:)")))
+            or (.kind == "Group" and (.name | test("^system:(unauthenticated$|bootstrappers)")));
+        .items[]
+        | select(any(.subjects[]?; stranger) and .roleRef.name != "system:public-info-viewer")
+        | {apiVersion, kind, metadata: {name: .metadata.name, namespace: .metadata.namespace},
+           roleRef, subjects: [.subjects[] | select(stranger | not)]}'
+}
 """
 
 
@@ -93,3 +114,58 @@ def _stray(node: dict[str, Any], servers: list[str]) -> str:
     if not wanted or servers == wanted:
         return ""
     return "led elsewhere" if servers else "was missing"
+
+
+class Strangers(FactBase[list[str]]):
+    """
+    Returns the objects of a lab's cluster that let in somebody without credentials of the cluster,
+    or that a node would join it with, each as its kind and name; nothing of a cluster that does not
+    answer.
+
+    .. code:: python
+
+        ["Secret bootstrap-token-abcdef", "ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"]
+    """
+
+    default = list
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return lab_script(
+            settings,
+            STRANGERS
+            + """
+            [ -s "$KUBECONFIG" ] || exit 0
+            { bootstrap_tokens | sed 's,^secret/,Secret ,' || true; } 2>/dev/null &
+            strangers_bindings 2>/dev/null \\
+                | jq --raw-output '"\\(.kind) \\(.metadata.name)"' || true
+            wait
+            """,
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[str]:
+        return sorted(output)
+
+
+class PodPidsLimit(FactBase[int | None]):
+    """
+    Returns how many processes the kubelet of a lab's node lets a pod have; 0 for any number, and
+    None without a node that runs.
+    """
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return script(
+            """
+            set -- "$1" 's/^podPidsLimit: *\\([0-9]*\\)$/\\1/p' /var/lib/kubelet/config.yaml
+            limit=$(timeout 20 docker exec "$1" sed -n "$2" "$3" 2>/dev/null) || exit 0
+            echo "${limit:-0}"
+            """,
+            node_name(settings.lab),
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> int | None:
+        return int(output[0])

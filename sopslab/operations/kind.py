@@ -7,17 +7,40 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sopslab.command import Commands, lab_script, refusal
+from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.host import Machine
-from sopslab.facts.kind import KindCluster
-from sopslab.journal import note
+from sopslab.facts.kind import STRANGERS, KindCluster, PodPidsLimit, Strangers
+from sopslab.journal import named, note
+from sopslab.layout import POD_PIDS_LIMIT
 from sopslab.naming import network_name, node_name
 from sopslab.render import render_tree
 from sopslab.settings import Settings
 
-# The kubeconfig and the node's id appear together and last: where they are, `kind create` finished.
-_CREATE = """
+# Works below the folder $1. What it could not look at is an error, and not nothing.
+_SHUT_OUT = (
+    STRANGERS
+    + """
+shut_out() {
+    strangers_bindings >"$1/bindings" &
+    tokens=$(bootstrap_tokens) && wait $! || return 1
+    jq --compact-output 'select(.subjects == [])' "$1/bindings" >"$1/strangers"
+    jq --compact-output 'select(.subjects != [])' "$1/bindings" >"$1/others"
+    for token in $tokens; do
+        kube delete --namespace kube-system "$token" --ignore-not-found >/dev/null || return 1
+    done
+    [ ! -s "$1/strangers" ] \\
+        || kube delete --filename "$1/strangers" --ignore-not-found >/dev/null || return 1
+    [ ! -s "$1/others" ] || kube replace --filename "$1/others" >/dev/null
+}
+"""
+)
+
+# The kubeconfig and the node's id appear together and last: where they are, the cluster was made
+# to its end, and strangers are shut out.
+_CREATE = (
+    _SHUT_OUT
+    + """
 cluster=$1 image=$2 directory=$3
 umask 077
 exec 9>"$directory/.cluster.lock"
@@ -38,10 +61,15 @@ create() {
         return 1
     fi
     docker container inspect --format '{{.Id}}' "$cluster-control-plane" >"$new/node-id"
+    if ! (export KUBECONFIG="$new/kubeconfig" && shut_out "$new"); then
+        echo "the new cluster $cluster could not be closed to strangers: run this again" >&2
+        return 1
+    fi
     mv "$new/kubeconfig" "$new/node-id" "$directory/"
 }
 export KIND_EXPERIMENTAL_DOCKER_NETWORK="$4"
 """
+)
 _IN_FOREGROUND = _CREATE + "create\n"
 # The lock passes on to what this shell leaves behind: whoever looks at the cluster waits.
 _IN_BACKGROUND = (
@@ -88,6 +116,25 @@ until kubectl --context "$LAB_CONTEXT" get --raw /readyz --request-timeout 3s >/
     fi
     sleep 0.3
 done
+"""
+
+_CLOSE = (
+    _SHUT_OUT
+    + """
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
+shut_out "$new"
+"""
+)
+
+# Pods that run keep what they have; the kubelet sets the limit when it starts one.
+_LIMIT_PIDS = """
+timeout 60 docker exec "$1" sh -euc '
+    grep -v "^podPidsLimit:" "$1" >"$1.new"
+    echo "podPidsLimit: $2" >>"$1.new"
+    mv "$1.new" "$1"
+    systemctl restart kubelet
+' sops-lab /var/lib/kubelet/config.yaml "$2"
 """
 
 
@@ -157,6 +204,7 @@ def _create(settings: Settings, image: str, template: str, text: str) -> StringC
         "cgroup": machine.cgroup,
         "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),
         "patches": settings.kubeadm_patches,
+        "pod_pids_limit": POD_PIDS_LIMIT,
         "restricted": machine.restricted,
     }
     config = render_tree(Path(template), variables)["config.yaml"].content.decode()
@@ -196,3 +244,40 @@ def node(settings: Settings) -> Commands:
     if state.status != "running":
         note(f"the node container was {state.status}")
         yield lab_script(settings, _START, node_name(settings.lab))
+
+
+@operation()
+def strangers(settings: Settings) -> Commands:
+    """
+    Have nothing in a lab's cluster that lets in somebody without credentials of it: no bootstrap
+    token, and no right of those who have one or are anonymous. A cluster is made that way; one that
+    an older version made is brought there.
+
+    + settings: the lab's settings
+    """
+    found = host.get_fact(Strangers, settings=settings)
+    if not found:
+        host.noop("strangers are shut out of the cluster")
+        return
+    note(f"taken out: {named(found)}")
+    if any(item.startswith("Secret ") for item in found):
+        note(
+            "a bootstrap token was valid: if others could reach the API server, make the cluster"
+            " anew with `sopslab down` and `sopslab up`, as they may hold a certificate of the node"
+        )
+    yield lab_script(settings, _CLOSE)
+
+
+@operation()
+def processes(settings: Settings) -> Commands:
+    """
+    Have the kubelet of a lab's node limit the processes of each pod that it starts.
+
+    + settings: the lab's settings
+    """
+    limit = host.get_fact(PodPidsLimit, settings=settings)
+    if limit is None or limit == POD_PIDS_LIMIT:
+        host.noop("the processes of a pod are limited")
+        return
+    note(f"the limit was {limit}" if limit else "there was no limit")
+    yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))

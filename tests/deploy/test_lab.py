@@ -88,6 +88,8 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         # Nothing was stopped or suspended, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
         "Canary | Resume what was suspended",
+        "Network | Shut strangers out of the cluster",
+        "Network | Limit the processes of a pod",
     }
     assert {name for name in run.unchanged if not name.startswith("Artifacts | ")} == idle
     order = [name.split(" | ")[1] for name in run.changed]
@@ -194,6 +196,18 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     "a-paused-node": (
         lambda f, s: {f.cluster: nodes(s, "paused")},
         {"Network | Start a node that was stopped": ["the node container was paused"]},
+    ),
+    "a-right-of-strangers": (
+        lambda f, s: {f.strangers: "ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"},
+        {
+            "Network | Shut strangers out of the cluster": [
+                "taken out: ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"
+            ]
+        },
+    ),
+    "pods-without-a-limit-of-processes": (
+        lambda f, s: {f.processes: "0"},
+        {"Network | Limit the processes of a pod": ["there was no limit"]},
     ),
     "a-half-made-cluster": (
         lambda f, s: {f.cluster: nodes(s, recorded="n0")},
