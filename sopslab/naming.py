@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import unicodedata
 
 # RFC 1123 label, as Kubernetes asks of namespaces
@@ -12,8 +13,11 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _RESERVED = {"default", "flux-system"}
 
 # With this, the longest name that is made of a seat's id ends far below the 63 characters of a
-# label, and its user below the 64 of a certificate's common name, however often it is issued.
+# label, and its user at the 64 of a certificate's common name.
 SEAT_LENGTH = 40
+# What a generation of access looks like, and one that no certificate has.
+GENERATION = re.compile(r"[0-9a-f]{14}")
+NO_GENERATION = "none"
 _SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 # Users of the Git server, its repository `platform`, and the file of a seat's overlay that
 # kustomize would read as its own.
@@ -68,13 +72,22 @@ def next_key(key: str) -> str:
     return f"next/{key}"
 
 
-def seat_user(seat: str, issue: int) -> str:
+def seat_user(seat: str, generation: str) -> str:
     """Return the user that a seat's client certificate names.
 
     A certificate cannot be revoked in Kubernetes: access that is issued anew goes to another user,
     and nothing is bound to the old one any more.
     """
-    return f"sops-lab:{seat}:{issue}"
+    return f"sops-lab:{seat}:{generation}"
+
+
+def new_generation() -> str:
+    """Return a generation of access that no certificate has had.
+
+    It is random: a counter would begin again where its file is lost, or where somebody gets the id
+    of a learner who left, and old certificates would be valid again.
+    """
+    return secrets.token_hex(7)
 
 
 def check_seat(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
-from sopslab.operations import flux, seats, suspension
+from sopslab.operations import access, flux, seats, suspension
 from sopslab.settings import Settings
 from tasks.roster import enrolment_of, known_environments
 
@@ -43,4 +43,5 @@ def prove_class(settings: Settings) -> None:
         seats.canaries(
             name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
         )
+        access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.reported(name="Report the seats", settings=settings, seats=ids)

@@ -23,7 +23,7 @@ from sopslab.layout import (
     RECEIVER_PORT,
     TENANT_BASE,
 )
-from sopslab.naming import seat_user
+from sopslab.naming import NO_GENERATION, seat_user
 from sopslab.operations import access, flux, kubernetes
 from sopslab.operations import seats as seat_operations
 from sopslab.render import Renderer, render_tree
@@ -35,6 +35,12 @@ from tasks.roster import enrolled
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
     seats = enrolled(settings)
+    if seats:
+        access.generations(
+            name=f"Name the users of {len(seats)} seats",
+            settings=settings,
+            seats=[seat.id for seat in seats],
+        )
     if seats and _cluster_is_up(settings):
         # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
         # Certificates, too: while Flux is at work, they take longer, and so does Flux.
@@ -138,16 +144,16 @@ def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
     return laid_out | {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
 
 
-def overlays(settings: Settings, seats: Sequence[Seat], issues: Mapping[str, int]) -> Tree:
+def overlays(settings: Settings, seats: Sequence[Seat], generations: Mapping[str, str]) -> Tree:
     """Return what the platform repository has for each seat.
 
     + seats: the learners of a class
-    + issues: how often the access of a seat was issued, where that is more than once
+    + generations: that of each seat's access; a seat without one is bound to a user nobody is
     """
     tenants = Renderer(PLATFORM / "tenants")
     laid_out = {}
     for seat in seats:
-        user = seat_user(seat.id, issues.get(seat.id, 1))
+        user = seat_user(seat.id, generations.get(seat.id, NO_GENERATION))
         given = {"seat": seat.id, "user": user, "git_url": settings.git_base_cluster_url}
         overlay = tenants.render(given)["overlay.yaml"]
         laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay

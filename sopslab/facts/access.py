@@ -3,7 +3,6 @@ stay in their files and in pipes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pyinfra.api import FactBase, StringCommand
@@ -11,7 +10,7 @@ from typing_extensions import override
 
 from sopslab.command import lab_script, script
 from sopslab.facts.parsing import parsing
-from sopslab.naming import network_name, seat_user
+from sopslab.naming import GENERATION, network_name, seat_user
 from sopslab.settings import Settings
 
 # The group of every learner's certificate.
@@ -21,8 +20,6 @@ CURRENT = "current"
 MISSING = "missing"
 
 _KINDS = {"missing", "open", "certificate", "kubeconfig"}
-# Anything else in the file `issue` is no number of ours, and 0 is one that no certificate has.
-_ISSUE = re.compile(r"[1-9][0-9]{0,17}")
 
 # What a seat's kubeconfig says, from the lab's own and from the seat's certificate and key. JSON is
 # YAML, and a seat may be called `no` or `007`.
@@ -54,23 +51,32 @@ with_kubeconfigs() {
 }
 """
 
-# One line a certificate: seat, number of the issue, end, whether the key fits, and the subject.
+# Prints the generation of the seat in the folder $1, or `-` where it cannot be read.
+_GENERATION_OF = """
+generation_of() {
+    generation=-
+    if [ -e "$1/generation" ]; then read -r generation <"$1/generation" || true; fi
+    case $generation in '' | *[!0-9a-f]*) generation=- ;; esac
+    echo "$generation"
+}
+"""
+
+# One line a certificate: seat, its generation, end, whether the key fits, and the subject.
 # OpenSSL reads them all at once, certificates and keys in turn; `openssl x509` would take 20 ms for
 # each. Where something is damaged that does not come out even, and each seat is looked at alone.
-_CERTIFICATES = """
+_CERTIFICATES = (
+    _GENERATION_OF
+    + """
 describe() {
     {
         for seat; do
             shift
             set -- "$@" "$seat/client.crt" "$seat/client.key"
-            number=0
-            if [ -e "$seat/issue" ]; then read -r number <"$seat/issue" || true; else number=1; fi
-            case $number in '' | *[!0-9]*) number=0 ;; esac
-            echo "seat $seat $number"
+            echo "seat $seat $(generation_of "$seat")"
         done
         cat "$@" 2>/dev/null | openssl storeutl -noout -text /dev/stdin 2>/dev/null || true
     } | awk '
-        $1 == "seat" && NF == 3 { seat[++seats] = $2; number[seats] = $3; next }
+        $1 == "seat" && NF == 3 { seat[++seats] = $2; generation[seats] = $3; next }
         /^[0-9]+: Certificate$/ { if (certificates++ != keys) odd = 1 }
         /^[0-9]+: Pkey$/ { if (++keys != certificates) odd = 1 }
         /^ *Not After *:/ {
@@ -94,7 +100,7 @@ describe() {
         END {
             if (seats > 1 && (odd || certificates != seats || keys != seats)) exit 1
             for (i = 1; i <= seats; i++)
-                print "certificate", seat[i], number[i], end[i] ? end[i] : "-",
+                print "certificate", seat[i], generation[i], end[i] ? end[i] : "-",
                     private[i] && private[i] == public[i] ? "fits" : "differs", subject[i]
         }'
 }
@@ -106,6 +112,7 @@ certificates() {
     fi
 }
 """
+)
 
 _ACCESS = (
     KUBECONFIGS
@@ -147,14 +154,14 @@ def _state(seat: str, said: Mapping[str, str], soon: str) -> str:
     """Return how one seat's access stands, from what the script said of it by kind."""
     if "missing" in said:
         return MISSING
-    number, end, key, subject = [*said.get("certificate", "").split(" ", 3), *[""] * 4][:4]
+    generation, end, key, subject = [*said.get("certificate", "").split(" ", 3), *[""] * 4][:4]
     kubeconfig = said.get("kubeconfig")
     faults = {
         "others could read it": "open" in said,
-        "the number of its issue cannot be read": not _ISSUE.fullmatch(number),
+        "its generation cannot be read": not GENERATION.fullmatch(generation),
         "its certificate cannot be read": not end.isdecimal(),
-        "its certificate is of another issue": set(subject.split(", "))
-        != {f"CN={seat_user(seat, int(number or 0))}", f"O={LEARNERS}"},
+        "its certificate is of another generation": set(subject.split(", "))
+        != {f"CN={seat_user(seat, generation)}", f"O={LEARNERS}"},
         "its certificate ends in less than 3 days": end <= soon,
         "its key does not fit its certificate": key != "fits",
         "there is no cluster that it leads to": kubeconfig == "nowhere",
@@ -192,15 +199,14 @@ class SeatAccess(FactBase[dict[str, str]]):
         return {seat: _state(seat, kinds, soon) for seat, kinds in said.items()}
 
 
-class SeatIssues(FactBase[dict[str, int]]):
+class SeatGenerations(FactBase[dict[str, str]]):
     """
-    Returns the number of each seat's present access, for every seat that has one: 1 at first, one
-    more each time it is issued anew. Who is not named has 1. Where the number cannot be read it is
-    0, a user whom no certificate names.
+    Returns the generation of each seat's access, which its user is named after. A seat that is not
+    named has none, or one that cannot be read.
 
     .. code:: python
 
-        {"ada": 1, "bob": 3}
+        {"ada": "5f0c9a31e27b44", "bob": "e91d07b6c3a852"}
     """
 
     default = dict
@@ -208,22 +214,49 @@ class SeatIssues(FactBase[dict[str, int]]):
     @override
     def command(self, settings: Settings) -> StringCommand:
         return script(
-            """
+            _GENERATION_OF
+            + """
             cd "$1/seats" 2>/dev/null || exit 0
-            for seat in *; do
-                [ -e "$seat/issue" ] || continue
-                number=
-                read -r number <"$seat/issue" || true
-                printf '%s %s\\n' "$seat" "$number"
-            done
+            for seat in *; do echo "$seat $(generation_of "$seat")"; done
             """,
             settings.class_dir,
         )
 
     @override
-    def process(self, output: list[str]) -> dict[str, int]:
+    def process(self, output: list[str]) -> dict[str, str]:
         pairs = (line.partition(" ") for line in output)
-        return {seat: int(number) if _ISSUE.fullmatch(number) else 0 for seat, _, number in pairs}
+        return {seat: found for seat, _, found in pairs if GENERATION.fullmatch(found)}
+
+
+# One line a seat: its id, and the users that the cluster lets into its namespace.
+BOUND_USERS = """
+bound_users() {
+    timeout 20 kubectl --context "$LAB_CONTEXT" --request-timeout 10s get rolebindings \\
+        --all-namespaces --selector sops-lab/seat --field-selector metadata.name=learner --output \\
+        'jsonpath={range .items[*]}{.metadata.namespace} {.subjects[*].name}{"\\n"}{end}' \\
+        2>/dev/null | sed 's/-develop / /'
+}
+"""
+
+
+class BoundUsers(FactBase[dict[str, str]]):
+    """
+    Returns whom the cluster lets into the namespace of each seat; nobody where it does not answer.
+
+    .. code:: python
+
+        {"ada": "sops-lab:ada:5f0c9a31e27b44"}
+    """
+
+    default = dict
+
+    @override
+    def command(self, settings: Settings) -> StringCommand:
+        return lab_script(settings, BOUND_USERS + '[ ! -s "$KUBECONFIG" ] || bound_users || true')
+
+    @override
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {seat: users for seat, _, users in (line.partition(" ") for line in output)}
 
 
 class RetiredAccess(FactBase[list[str]]):

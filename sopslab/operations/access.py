@@ -10,21 +10,22 @@ from pyinfra.api import operation
 
 from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.access import (
+    BOUND_USERS,
     CURRENT,
     KUBECONFIGS,
     LEARNERS,
     MISSING,
+    BoundUsers,
     RetiredAccess,
     SeatAccess,
-    SeatIssues,
+    SeatGenerations,
 )
 from sopslab.facts.git import READS
 from sopslab.facts.seats import Enrolled
 from sopslab.journal import named, note
-from sopslab.naming import network_name, seat_user
+from sopslab.naming import network_name, new_generation, seat_user
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
-from sopslab.operations.seats import failing
 from sopslab.settings import Settings
 
 # Arguments are pairs of a seat and its user. What is at work for a seat lies in a folder of its
@@ -127,30 +128,44 @@ with_kubeconfigs "$(lab_cluster)" "$name" '
     | kubeconfig($seat)[] | "\\($seat)\\t\\(.)"' */client.crt */client.key | spread kubeconfig
 for request in */*:*; do
     seat=${request%/*}
-    echo "${request##*:}" >"$seat/issue"
     # The kubeconfig comes last: it is what counts.
-    mv -f "$seat/issue" "$seat/client.key" "$seat/client.crt" "$seat/kubeconfig" \\
+    mv -f "$seat/client.key" "$seat/client.crt" "$seat/kubeconfig" \\
         "$class/seats/$seat/" 2>../said \\
         || fail "$seat" "its access could not be written: $(tail -n 1 ../said)"
 done
 """
 )
 
-# What was valid is kept beside until it is proven worthless. Its number goes up first: whatever
-# happens then, the next run gives the seat another user.
+# Pairs of a seat and its new generation. What an older version left there was counted, and counts
+# nothing any more.
+_GENERATIONS = """
+class=$1
+shift
+umask 077
+mkdir -p "$class/failed"
+while [ $# -gt 0 ]; do
+    folder=$class/seats/$1
+    if ! why=$({ mkdir -p "$folder" && echo "$2" >"$folder/generation.new" \\
+            && mv -T "$folder/generation.new" "$folder/generation" \\
+            && rm -f "$folder/issue"; } 2>&1); then
+        [ -e "$class/failed/$1" ] \\
+            || echo "its generation could not be written: $why" >"$class/failed/$1"
+    fi
+    shift 2
+done
+"""
+
+# Pairs of a seat and its new generation, and after them the accounts. What was valid is kept beside
+# until it is proven worthless. The generation changes first: whatever happens then, the next run
+# gives the seat another user.
 _REPLACE = """
 class=$1 git=$2
 shift 2
 umask 077
-for seat; do
-    folder=$class/seats/$seat number=1
-    if [ -e "$folder/issue" ]; then read -r number <"$folder/issue" || true; fi
-    case $number in
-    # Lost count: the time is a number that no issue had.
-    '' | 0* | *[!0-9]*) number=$(date +%s) ;;
-    esac
-    old=$class/retired/$seat/$number
-    rm -rf "$old" "$class/.new.$seat"
+while [ $# -gt 0 ]; do
+    seat=$1 generation=$2 folder=$class/seats/$1
+    shift 2
+    rm -rf "$class/.new.$seat"
     mkdir -p "$class/.new.$seat" "$class/retired/$seat" "$folder"
     if [ -s "$folder/kubeconfig" ] && [ -s "$folder/client.crt" ] \\
             && grep -qF "$(base64 -w 0 "$folder/client.crt")" "$folder/kubeconfig"; then
@@ -159,9 +174,9 @@ for seat; do
     if [ -s "$git/credentials/$seat/git-credentials" ]; then
         cp "$git/credentials/$seat/git-credentials" "$class/.new.$seat/"
     fi
-    mv "$class/.new.$seat" "$old"
-    echo $((number + 1)) >"$class/.new.issue"
-    mv "$class/.new.issue" "$folder/issue"
+    mv -T "$class/.new.$seat" "$class/retired/$seat/before-$generation"
+    echo "$generation" >"$folder/generation.new"
+    mv -T "$folder/generation.new" "$folder/generation"
 done
 set -- "$git"
 """
@@ -220,6 +235,57 @@ exit $status
 """
 )
 
+# Lines of a seat and its user.
+_AWAIT_BOUND = (
+    BOUND_USERS
+    + ASK_FLUX
+    + """
+class=$1
+shift
+# Where no hook tells Flux of the push that names the new users, it looks once a minute.
+ask_flux 20 --namespace flux-system gitrepository/flux-system
+deadline=$(($(date +%s) + 60))
+while :; do
+    found=$(bound_users || true)
+    for line; do
+        shift
+        printf '%s\\n' "$found" | grep -qxF "$line" || set -- "$@" "$line"
+    done
+    [ $# -gt 0 ] || exit 0
+    [ "$(date +%s)" -lt "$deadline" ] || break
+    sleep 0.3
+done
+mkdir -p "$class/failed"
+for line; do
+    seat=${line%% *}
+    [ -e "$class/failed/$seat" ] || echo "after 60 s the cluster still lets in the user of an" \\
+        "earlier access, or nobody: \\`flux get kustomization tenant-$seat\\` says why" \\
+        >"$class/failed/$seat"
+done
+"""
+)
+
+
+@operation()
+def generations(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    Have a generation of access for every seat, which its user is named after: a seat without one
+    gets one that no certificate has had.
+
+    + settings: the lab's settings
+    + seats: their ids
+    """
+    known = host.get_fact(SeatGenerations, settings=settings)
+    missing = [seat for seat in seats if seat not in known]
+    if not missing:
+        host.noop("the access of every seat has a generation")
+        return
+    yield script(_GENERATIONS, settings.class_dir, *_new_generations(missing))
+
+
+def _new_generations(seats: Sequence[str]) -> list[str]:
+    return [part for seat in seats for part in (seat, new_generation())]
+
 
 @operation()
 def issued(settings: Settings, seats: Sequence[str]) -> Commands:
@@ -236,16 +302,9 @@ def issued(settings: Settings, seats: Sequence[str]) -> Commands:
         return
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
-    numbers = host.get_fact(SeatIssues, settings=settings)
-    lost = [seat for seat in wanted if numbers.get(seat) == 0]
-    yield from failing(
-        settings,
-        {
-            seat: f"{settings.seat_dir(seat)}/issue holds no number: `sopslab reissue {seat}`"
-            for seat in lost
-        },
-    )
-    users = {seat: seat_user(seat, numbers.get(seat, 1)) for seat in wanted if seat not in lost}
+    known = host.get_fact(SeatGenerations, settings=settings)
+    # A seat without a generation has said why it has failed.
+    users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
     if users:
         yield lab_script(
             settings,
@@ -256,6 +315,24 @@ def issued(settings: Settings, seats: Sequence[str]) -> Commands:
             LEARNERS,
             *(part for pair in users.items() for part in pair),
         )
+
+
+@operation()
+def bound(settings: Settings, seats: Sequence[str]) -> Commands:
+    """
+    Have the cluster let the present user of each seat into its namespace, and no earlier one.
+
+    + settings: the lab's settings
+    + seats: their ids
+    """
+    known = host.get_fact(SeatGenerations, settings=settings)
+    users = {seat: seat_user(seat, known[seat]) for seat in seats if seat in known}
+    found = host.get_fact(BoundUsers, settings=settings)
+    awaited = [f"{seat} {user}" for seat, user in users.items() if found.get(seat) != user]
+    if not awaited:
+        host.noop("the cluster lets in whom it should")
+        return
+    yield lab_script(settings, _AWAIT_BOUND, settings.class_dir, *awaited)
 
 
 @operation()
@@ -276,13 +353,13 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
         return
     if settings.git_url is not None:
         note(f"the password at {settings.git_url} stays: it is not this lab's")
-        yield script(_REPLACE, settings.class_dir, "", *seats)
+        yield script(_REPLACE, settings.class_dir, "", *_new_generations(seats))
         return
     yield script(
         _REPLACE + WRITE_ACCOUNTS,
         settings.class_dir,
         settings.git_dir,
-        *seats,
+        *_new_generations(seats),
         stdin=new_accounts(settings, seats),
     )
 

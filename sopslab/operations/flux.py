@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from sopslab.archive import Tree, digest, pack
 from sopslab.command import Commands, lab_script, refusal
-from sopslab.facts.access import SeatIssues
+from sopslab.facts.access import SeatGenerations
 from sopslab.facts.age import Identities, IdentityState
 from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.flux import (
@@ -174,7 +174,7 @@ def platform(
     files: Tree,
     tag: str | None,
     node_image: str,
-    overlays: Callable[[Mapping[str, int]], Tree] | None = None,
+    overlays: Callable[[Mapping[str, str]], Tree] | None = None,
 ) -> Commands:
     """
     Have the platform repository, from which the cluster reconciles itself, as it should be.
@@ -183,12 +183,12 @@ def platform(
     + files: what it holds beside the components that `flux install --export` prints
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
-    + overlays: what it holds for the seats, given the numbers of their issues; None without seats
+    + overlays: what it holds for the seats, given their generations; None without seats
     """
     if overlays is not None:
-        # Looked at here and not by the task: `reissue` raises a number in the same run.
-        issues = host.get_fact(SeatIssues, settings=settings)
-        files = {**files, **overlays(issues)}
+        # Looked at here and not by the task: the same run may give a seat another generation.
+        generations = host.get_fact(SeatGenerations, settings=settings)
+        files = {**files, **overlays(generations)}
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
     mark = digest(files)

@@ -73,12 +73,12 @@ def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> 
 
 
 def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
-    def user(issues: dict[str, int]) -> str:
-        files = overlays(settings, settings.seats, issues)
+    def user(generations: dict[str, str]) -> str:
+        files = overlays(settings, settings.seats, generations)
         return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
 
-    assert 'user: "sops-lab:s0:1"' in user({})
-    assert 'user: "sops-lab:s0:2"' in user({"s0": 2})
+    assert 'user: "sops-lab:s0:aa0000000000aa"' in user({"s0": "aa0000000000aa"})
+    assert 'user: "sops-lab:s0:none"' in user({}), "nobody's, and never one that was valid once"
 
 
 def test_a_seat_has_names_of_its_own_and_the_learner_alone_those_of_the_chapter(

@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from sopslab.environment import at_seat
 from sopslab.errors import Exit, InputError
 from sopslab.layout import PROJECT
-from sopslab.naming import check_seat, propose_seat, seat_system_namespace, seat_user
+from sopslab.naming import (
+    check_seat,
+    new_generation,
+    propose_seat,
+    seat_system_namespace,
+    seat_user,
+)
 from sopslab.roster import read_roster
 from sopslab.settings import Seat
 from tests.work import calls_during
@@ -372,7 +378,7 @@ def test_the_longest_id_leaves_room_for_all_names() -> None:
     seat = check_seat("a" * 40)
     assert len(seat_system_namespace(seat)) <= 63
     # The common name of a certificate has 64 characters.
-    assert len(seat_user(seat, 10**13)) <= 64
+    assert len(seat_user(seat, new_generation())) <= 64
 
 
 @pytest.mark.parametrize(
@@ -585,7 +591,7 @@ def assert_a_class(rows: Sequence[Row]) -> None:
         names = [("namespace", name.casefold()) for name in namespaces]
         names.append(("repository", environment.repository.casefold()))
         names.append(("key", environment.key.casefold()))
-        names.append(("user", seat_user(seat.id, 1).casefold()))
+        names.append(("user", seat_user(seat.id, "0" * 14).casefold()))
         assert len(taken | {*names}) == len(taken) + len(names)
         taken |= {*names}
         assert all(LABEL.fullmatch(name) for name in (*namespaces, f"tenant-{seat.id}"))

@@ -16,6 +16,7 @@ from sopslab.naming import seat_namespace, seat_system_namespace, seat_user
 from sopslab.render import render_tree
 
 SEAT = "ada"
+GENERATION = "5f0c9a31e27b44"
 GIT_URL = "http://lab-git:8080"
 LABEL = "sops-lab/seat"
 DEVELOP, SYSTEM = seat_namespace(SEAT), seat_system_namespace(SEAT)
@@ -48,7 +49,7 @@ WRITE = {"create", "update", "patch", "delete"}
 def overlay(folder: Path, seat: str) -> dict[str, Any]:
     """Return the Kustomization that the platform repository gets for a seat."""
     shutil.copy(PLATFORM / "tenants" / "overlay.yaml.j2", folder)
-    values = {"git_url": GIT_URL, "seat": seat, "user": seat_user(seat, 1)}
+    values = {"git_url": GIT_URL, "seat": seat, "user": seat_user(seat, GENERATION)}
     (document,) = yaml.safe_load_all(render_tree(folder, values)["overlay.yaml"].content)
     return dict(document)
 
@@ -135,7 +136,12 @@ def test_the_overlay_gives_what_the_base_asks_for(tmp_path: Path) -> None:
     asked = set(re.findall(r"\$\{([^}]*)\}", base_text({})))
 
     assert asked == set(given)
-    assert given == {"git_url": GIT_URL, "quote": '"', "seat": SEAT, "user": f"sops-lab:{SEAT}:1"}
+    assert given == {
+        "git_url": GIT_URL,
+        "quote": '"',
+        "seat": SEAT,
+        "user": f"sops-lab:{SEAT}:{GENERATION}",
+    }
     assert "$" not in base_text(given)
 
 
@@ -180,7 +186,7 @@ def test_rights_are_bound_in_the_learners_namespace_only(tmp_path: Path) -> None
             {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "User",
-                "name": seat_user(SEAT, 1),
+                "name": seat_user(SEAT, GENERATION),
             }
         ],
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.access import RetiredAccess, SeatAccess, SeatIssues
+from sopslab.facts.access import RetiredAccess, SeatAccess, SeatGenerations
 from sopslab.operations import access
 from sopslab.settings import Settings
 from tests.fake import Applied, local_fact
@@ -37,6 +37,7 @@ def cluster(settings: Settings, kept: Path) -> SigningCluster:
         shutil.copytree(kept, settings.root)
         return SigningCluster(settings)
     found = SigningCluster(settings)
+    assert Applied(access.generations, settings=settings, seats=SEATS).changed
     assert Applied(access.issued, settings=settings, seats=SEATS).changed
     shutil.copytree(settings.root, kept)
     return found
@@ -88,9 +89,9 @@ EDITED = "it is not what was written"
 ELSEWHERE = "it leads to another cluster"
 OPEN = "others could read it"
 UNREADABLE = "its certificate cannot be read"
-OTHER_ISSUE = "its certificate is of another issue"
+OTHER_GENERATION = "its certificate is of another generation"
 OTHER_KEY = "its key does not fit its certificate"
-NO_NUMBER = "the number of its issue cannot be read"
+NO_GENERATION = "its generation cannot be read"
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "no-kubeconfig": ("kubeconfig", Path.unlink, None),
@@ -104,12 +105,15 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "key-640": ("client.key", mode(0o640), OPEN),
     "no-certificate": ("client.crt", Path.unlink, UNREADABLE),
     "half-a-certificate": ("client.crt", truncate, UNREADABLE),
-    "another-certificate": ("client.crt", of_bob, OTHER_ISSUE),
+    "another-certificate": ("client.crt", of_bob, OTHER_GENERATION),
     "no-key": ("client.key", Path.unlink, OTHER_KEY),
     "another-key": ("client.key", of_bob, OTHER_KEY),
-    "next-issue": ("issue", write("2\n"), OTHER_ISSUE),
-    "no-number": ("issue", write("one\n"), NO_NUMBER),
-    "empty-number": ("issue", write(""), NO_NUMBER),
+    "next-generation": ("generation", write("c0ffee00c0ffee\n"), OTHER_GENERATION),
+    "another-generation": ("generation", of_bob, OTHER_GENERATION),
+    "no-generation": ("generation", Path.unlink, NO_GENERATION),
+    "empty-generation": ("generation", write(""), NO_GENERATION),
+    "a-count": ("generation", write("1\n"), NO_GENERATION),
+    "words-for-a-generation": ("generation", write("the first\n"), NO_GENERATION),
 }
 
 
@@ -136,11 +140,6 @@ def test_two_damaged_seats_do_not_make_up_for_each_other(
     assert (found["007"], found["no"]) == ("current", "current")
 
 
-def test_no_number_at_all_is_the_first_issue(settings: Settings, cluster: SigningCluster) -> None:
-    (Path(settings.seat_dir("ada")) / "issue").unlink()
-    assert states(settings, SEATS)["ada"] == "current"
-
-
 def test_a_cluster_made_anew_makes_all_access_stale(
     settings: Settings, cluster: SigningCluster
 ) -> None:
@@ -158,23 +157,24 @@ def test_without_a_cluster_all_access_is_stale(settings: Settings, cluster: Sign
 @pytest.mark.parametrize(("days", "state"), [("4", "current"), ("2", "stale")])
 def test_a_certificate_that_soon_ends_is_stale(settings: Settings, days: str, state: str) -> None:
     SigningCluster(settings).tell("days", days)
+    assert Applied(access.generations, settings=settings, seats=["ada"]).changed
     assert Applied(access.issued, settings=settings, seats=["ada"]).changed
     found = states(settings, ["ada"])["ada"]
     assert found.partition(": ")[0] == state
     assert state == "current" or "ends in less than 3 days" in found
 
 
-def test_the_numbers_of_the_issues_are_read(settings: Settings) -> None:
-    assert local_fact(SeatIssues, settings=settings) == {}
-    written = {"ada": "1\n", "bob": "12", "eve": "", "joe": "two\n", "kim": "-3\n", "leo": "07\n"}
-    for seat, number in written.items():
+def test_generations_are_read_and_counts_are_none(settings: Settings) -> None:
+    assert local_fact(SeatGenerations, settings=settings) == {}
+    one, two = "5f0c9a31e27b44", "20261128121300"
+    written = {"ada": f"{one}\n", "bob": two, "eve": "", "joe": "two\n", "kim": "12\n",
+               "leo": f"{one}0\n", "zoe": f"{one.upper()}\n"}  # fmt: skip
+    for seat, generation in written.items():
         folder = Path(settings.seat_dir(seat))
         folder.mkdir(parents=True)
-        (folder / "issue").write_text(number)
+        (folder / "generation").write_text(generation)
     Path(settings.seat_dir("new")).mkdir()
-    assert local_fact(SeatIssues, settings=settings) == {
-        "ada": 1, "bob": 12, "eve": 0, "joe": 0, "kim": 0, "leo": 0,
-    }  # fmt: skip
+    assert local_fact(SeatGenerations, settings=settings) == {"ada": one, "bob": two}
 
 
 def test_what_was_replaced_and_not_proven_is_found(settings: Settings) -> None:
@@ -184,7 +184,8 @@ def test_what_was_replaced_and_not_proven_is_found(settings: Settings) -> None:
 
 
 SOON = "soon 20261127120000"
-GOOD = "certificate ada 2 20261224120000 fits O=sops-lab:learners, CN=sops-lab:ada:2"
+ONE, TWO = "1" * 14, "2" * 14
+GOOD = f"certificate ada {TWO} 20261224120000 fits O=sops-lab:learners, CN=sops-lab:ada:{TWO}"
 
 
 @pytest.mark.parametrize(
@@ -192,10 +193,16 @@ GOOD = "certificate ada 2 20261224120000 fits O=sops-lab:learners, CN=sops-lab:a
     [
         (["missing ada"], "missing"),
         ([SOON, GOOD, "kubeconfig ada same"], "current"),
-        ([SOON, GOOD.replace("O=", "O = "), "kubeconfig ada same"], "of another issue"),
-        ([SOON, GOOD.replace("learners", "masters"), "kubeconfig ada same"], "of another issue"),
-        ([SOON, GOOD.replace("ada:2", "ada:1"), "kubeconfig ada same"], "of another issue"),
-        ([SOON, f"{GOOD}, OU=x", "kubeconfig ada same"], "of another issue"),
+        ([SOON, GOOD.replace("O=", "O = "), "kubeconfig ada same"], "of another generation"),
+        (
+            [SOON, GOOD.replace("learners", "masters"), "kubeconfig ada same"],
+            "of another generation",
+        ),
+        (
+            [SOON, GOOD.replace(f"ada:{TWO}", f"ada:{ONE}"), "kubeconfig ada same"],
+            "of another generation",
+        ),
+        ([SOON, f"{GOOD}, OU=x", "kubeconfig ada same"], "of another generation"),
         ([SOON, GOOD.replace("1224", "1127"), "kubeconfig ada same"], "less than 3 days"),
         ([SOON, GOOD.replace("fits", "differs"), "kubeconfig ada same"], "key does not fit"),
         ([SOON, GOOD, "kubeconfig ada differs"], "not what was written"),
@@ -203,7 +210,8 @@ GOOD = "certificate ada 2 20261224120000 fits O=sops-lab:learners, CN=sops-lab:a
         ([SOON, GOOD, "kubeconfig ada nowhere"], "no cluster"),
         ([SOON, "open ada", GOOD, "kubeconfig ada same"], "others could read it"),
         # Neither openssl nor jq is there.
-        ([SOON, "certificate ada 1 - differs "], "certificate cannot be read"),
+        ([SOON, f"certificate ada {ONE} - differs "], "certificate cannot be read"),
+        ([SOON, GOOD.replace(TWO, "1"), "kubeconfig ada same"], "generation cannot be read"),
         ([SOON, GOOD], "not what was written"),
     ],
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import bcrypt
 import pytest
 import yaml
 
-from sopslab.facts.access import SeatAccess, SeatIssues
+from sopslab.facts.access import SeatAccess, SeatGenerations
 from sopslab.operations import access, git, seats
 from sopslab.settings import Seat, Settings
 from tests import texts
@@ -58,7 +59,17 @@ def openssl(*arguments: str, stdin: bytes) -> str:
     ).stdout.decode()
 
 
+def name(settings: Settings, *ids: str) -> Applied:
+    return Applied(access.generations, settings=settings, seats=list(ids or IDS))
+
+
+def generations(settings: Settings) -> dict[str, str]:
+    found: dict[str, str] = local_fact(SeatGenerations, settings=settings)
+    return found
+
+
 def issue(settings: Settings, *ids: str) -> Applied:
+    name(settings, *ids)
     return Applied(access.issued, settings=settings, seats=list(ids or IDS))
 
 
@@ -72,7 +83,7 @@ def test_a_kubeconfig_is_complete_and_its_owners_alone(
     finally:
         os.umask(before)
     assert failures(settings) == {}
-    wanted = {"client.crt", "client.key", "issue", "kubeconfig"}
+    wanted = {"client.crt", "client.key", "generation", "kubeconfig"}
     for seat in IDS:
         folder = Path(settings.seat_dir(seat))
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -94,7 +105,8 @@ def test_a_kubeconfig_is_complete_and_its_owners_alone(
         key = base64.b64decode(user["user"]["client-key-data"])
         assert key == (folder / "client.key").read_bytes()
         subject = openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=certificate)
-        assert subject == f"subject=CN=sops-lab:{seat}:1,O=sops-lab:learners\n"
+        user = f"sops-lab:{seat}:{generations(settings)[seat]}"
+        assert subject == f"subject=CN={user},O=sops-lab:learners\n"
         public = openssl("x509", "-noout", "-pubkey", stdin=certificate)
         assert public == openssl("pkey", "-pubout", stdin=key)
         assert "prime256v1" in openssl("pkey", "-text", "-noout", stdin=key)
@@ -107,7 +119,7 @@ def test_a_request_asks_for_what_a_client_needs_and_no_request_stays(
     cluster.tell("keeps")
     assert issue(settings, "ada").changed
     (request,) = cluster.requests
-    assert re.fullmatch(r"sops-lab-ada-1-[0-9]+", request["metadata"]["name"])
+    assert re.fullmatch(r"sops-lab-ada-[0-9a-f]{14}-[0-9]+", request["metadata"]["name"])
     assert request["metadata"]["labels"]["sops-lab/seat"] == "ada"
     assert request["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client"
     assert request["spec"]["usages"] == ["client auth"]
@@ -166,7 +178,7 @@ def full_folder(settings: Settings, cluster: SigningCluster) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Settings, SigningCluster], None], str]] = {
-    "no-folder": (broken_folder, "its key could not be made: mkdir: "),
+    "no-folder": (broken_folder, "its generation could not be written: mkdir: "),
     "a-folder-in-its-place": (full_folder, "its access could not be written: mv: "),
     "refused": (
         lambda settings, cluster: cluster.tell("refuses", "bob"),
@@ -255,18 +267,21 @@ def replace(settings: Settings, *ids: str) -> Applied:
 def test_replaced_access_has_another_password_and_another_user(
     classroom: Settings, cluster: SigningCluster
 ) -> None:
-    made = files(Path(classroom.lab_dir))
+    made, before = files(Path(classroom.lab_dir)), generations(classroom)
     assert replace(classroom, "bob").changed
-    assert local_fact(SeatIssues, settings=classroom) == {"ada": 1, "bob": 2, "007": 1}
+    after_it = generations(classroom)
+    assert {seat for seat in IDS if after_it[seat] != before[seat]} == {"bob"}
     states = local_fact(SeatAccess, settings=classroom, seats=IDS)
     assert states == {
-        "ada": "current", "bob": "stale: its certificate is of another issue", "007": "current",
-    }  # fmt: skip
+        "ada": "current",
+        "bob": "stale: its certificate is of another generation",
+        "007": "current",
+    }
     assert issue(classroom).changed
     after = files(Path(classroom.lab_dir))
     changed = {name for name in made if made[name] != after[name]}
     assert changed == {
-        "class/seats/bob/client.crt", "class/seats/bob/client.key", "class/seats/bob/issue",
+        "class/seats/bob/client.crt", "class/seats/bob/client.key", "class/seats/bob/generation",
         "class/seats/bob/kubeconfig", "git/credentials/bob/git-credentials",
         "git/credentials/bob/password", "git/htpasswd",
     }  # fmt: skip
@@ -275,7 +290,9 @@ def test_replaced_access_has_another_password_and_another_user(
     old = made["git/credentials/bob/password"]
     assert not bcrypt.checkpw(old, hashes(classroom)["bob"].encode())
     certificate = after["class/seats/bob/client.crt"]
-    assert "CN = sops-lab:bob:2" in openssl("x509", "-noout", "-subject", stdin=certificate)
+    assert f"CN = sops-lab:bob:{after_it['bob']}" in openssl(
+        "x509", "-noout", "-subject", stdin=certificate
+    )
 
 
 def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: Settings) -> None:
@@ -285,29 +302,47 @@ def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: 
         "git-credentials": (credentials / "bob" / "git-credentials").read_bytes(),
     }
     replace(classroom, "bob")
-    folder = Path(classroom.class_dir) / "retired" / "bob" / "1"
+    first = generations(classroom)["bob"]
+    folder = Path(classroom.class_dir) / "retired" / "bob" / f"before-{first}"
     assert files(folder) == old
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     # A second time, as after a run that was killed: what the first one kept is still looked at.
     replace(classroom, "bob")
     assert files(folder) == old
-    assert (folder.parent / "2" / "git-credentials").exists()
-    assert local_fact(SeatIssues, settings=classroom)["bob"] == 3
+    second = generations(classroom)["bob"]
+    assert second != first
+    assert (folder.parent / f"before-{second}" / "git-credentials").exists()
 
 
-@pytest.mark.parametrize("content", ["", "two\n", "08\n", None])
-def test_a_number_that_was_lost_becomes_one_that_no_issue_had(
-    classroom: Settings, content: str | None
+@pytest.mark.parametrize("content", ["", "two\n", "1\n", None])
+def test_what_was_lost_never_comes_back(
+    classroom: Settings, cluster: SigningCluster, content: str | None
 ) -> None:
-    number = Path(classroom.seat_dir("bob")) / "issue"
-    number.unlink() if content is None else number.write_text(content)
-    assert replace(classroom, "bob").changed
-    found = local_fact(SeatIssues, settings=classroom)["bob"]
-    # Without a file it was the first.
-    assert found == 2 if content is None else found > 1_700_000_000
-    assert issue(classroom, "bob").changed
-    assert local_fact(SeatAccess, settings=classroom, seats=["bob"]) == {"bob": "current"}
+    had, folder = generations(classroom), Path(classroom.seat_dir("bob"))
+    path = folder / "generation"
+    shutil.rmtree(folder) if content is None else path.write_text(content)
+    assert issue(classroom).changed
+    assert generations(classroom)["bob"] not in {*had.values(), "1", ""}
+    assert {seat: found for seat, found in generations(classroom).items() if seat != "bob"} == {
+        seat: found for seat, found in had.items() if seat != "bob"
+    }
+    states = dict.fromkeys(IDS, "current")
+    assert local_fact(SeatAccess, settings=classroom, seats=IDS) == states
+    assert not name(classroom).changed
+
+
+def test_access_that_an_older_version_counted_is_issued_anew(
+    classroom: Settings, cluster: SigningCluster
+) -> None:
+    folder = Path(classroom.seat_dir("bob"))
+    (folder / "generation").rename(folder / "issue")
+    (folder / "issue").write_text("1\n")
+    old = (folder / "client.crt").read_bytes()
+    assert issue(classroom).changed
+    assert not (folder / "issue").exists()
+    assert (folder / "client.crt").read_bytes() != old
+    assert local_fact(SeatAccess, settings=classroom, seats=IDS) == dict.fromkeys(IDS, "current")
 
 
 def test_a_password_is_in_no_output_and_no_argument(
@@ -326,8 +361,7 @@ def test_on_another_git_server_only_the_certificate_is_replaced(
     made = files(Path(classroom.git_dir))
     assert replace(elsewhere, "ada").changed
     assert files(Path(classroom.git_dir)) == made
-    assert local_fact(SeatIssues, settings=classroom)["ada"] == 2
-    kept = Path(classroom.class_dir) / "retired" / "ada" / "1"
+    (kept,) = (Path(classroom.class_dir) / "retired" / "ada").iterdir()
     assert [path.name for path in kept.iterdir()] == ["kubeconfig"]
 
 
@@ -357,9 +391,17 @@ def replaced(classroom: Settings, cluster: SigningCluster) -> Settings:
     stand_in = Path(classroom.bin_dir) / "git"
     stand_in.write_text(_GIT)
     stand_in.chmod(0o755)
-    cluster.tell("bound", "sops-lab:bob:2")
+    cluster.tell("bound", f"sops-lab:bob:{generations(classroom)['bob']}")
     admit(classroom, Path(classroom.git_dir) / "credentials" / "bob")
     return classroom
+
+
+def user_of(folder: Path) -> str:
+    """Return the user of the certificate in the kubeconfig of a folder."""
+    said = yaml.safe_load((folder / "kubeconfig").read_text())
+    data = base64.b64decode(said["users"][0]["user"]["client-certificate-data"])
+    return re.findall("CN=([^,\n]*)", openssl(
+        "x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=data))[0]  # fmt: skip
 
 
 def admit(settings: Settings, folder: Path) -> None:
@@ -386,22 +428,27 @@ def test_what_is_proven_worthless_is_not_kept(
 @pytest.mark.parametrize(
     ("bound", "password", "sentence"),
     [
-        ((1, 2), "new", "the old certificate still opens bob-develop"),
-        ((3,), "new", "the new certificate does not open bob-develop: Error from server"),
-        ((2,), "old", "the old password still opens bob/lab"),
-        ((2,), "another", "the new password does not open bob/lab: fatal: Authentication failed"),
+        (("old", "new"), "new", "the old certificate still opens bob-develop"),
+        ((), "new", "the new certificate does not open bob-develop: Error from server"),
+        (("new",), "old", "the old password still opens bob/lab"),
+        (
+            ("new",),
+            "another",
+            "the new password does not open bob/lab: fatal: Authentication failed",
+        ),
     ],
 )
 def test_what_is_not_proven_is_said_and_kept(
     replaced: Settings,
     cluster: SigningCluster,
     monkeypatch: pytest.MonkeyPatch,
-    bound: tuple[int, ...],
+    bound: tuple[str, ...],
     password: str,
     sentence: str,
 ) -> None:
-    kept = Path(replaced.class_dir) / "retired" / "bob" / "1"
-    cluster.tell("bound", *(f"sops-lab:bob:{number}" for number in bound))
+    (kept,) = (Path(replaced.class_dir) / "retired" / "bob").iterdir()
+    users = {"old": user_of(kept), "new": user_of(Path(replaced.seat_dir("bob")))}
+    cluster.tell("bound", *(users[which] for which in bound))
     if password != "new":
         ada = Path(replaced.git_dir) / "credentials" / "ada"
         admit(replaced, kept if password == "old" else ada)
@@ -426,4 +473,4 @@ def test_who_failed_is_not_waited_for(
     cluster.tell("bound")
     (Path(replaced.class_dir) / "failed" / "bob").write_text("the cluster refused it\n")
     assert not prove(replaced, monkeypatch).failed
-    assert (Path(replaced.class_dir) / "retired" / "bob" / "1").exists()
+    assert any((Path(replaced.class_dir) / "retired" / "bob").iterdir())

@@ -13,7 +13,8 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     notes: what it says of itself in the journal
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
-`sopslab.archive` makes of `files`, and `MARK` for the label of a server made of these arguments.
+`sopslab.archive` makes of `files`, `MARK` for the label of a server made of these arguments, and
+`GENERATION` for a new generation of access.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from sopslab.command import refusal
 from sopslab.environment import at_seat, solo
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
-from sopslab.operations import git
+from sopslab.operations import access, git
 from sopslab.render import RenderedFile
 from sopslab.settings import Learner, Settings
 from tests.fake import arguments_of, text_of
@@ -83,6 +84,7 @@ WITHOUT_CASES = {
     "seats.enrolled",
     "seats.pruned",
 }
+GENERATION = "c0ffee00c0ffee"
 KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
 
 
@@ -141,6 +143,7 @@ def fill(text: str, settings: Settings) -> str:
     files = tree({"flux/a.yaml": "a: 1"})
     mark = server_label(settings) if "MARK" in text else ""
     values = {"ROOT": settings.root, "TEMPLATES": str(TEMPLATES), "MARK": mark}
+    values["GENERATION"] = GENERATION
     values |= {"DIGEST": digest(files), "PACKED": pack(files).split()[0]}
     for word, value in values.items():
         text = re.sub(rf"\b{word}\b", value, text)
@@ -187,7 +190,8 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_case(path: Path, lab: Callable[..., Settings]) -> None:
+def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "new_generation", lambda: GENERATION)
     settings = lab(**(yaml.safe_load(path.read_text()).get("settings") or {}))
     case = yaml.safe_load(fill(path.read_text(), settings))
     assert set(case) <= KEYS
