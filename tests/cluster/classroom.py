@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,25 @@ class Classroom:
         """Return what makes git log in as the learner, and as nobody else."""
         file = Path(self.lab.settings.git_dir) / "credentials" / seat / "git-credentials"
         return ["-c", "credential.helper=", "-c", f"credential.helper=store --file='{file}'"]
+
+    def logs_in(self, seat: str, login: Path) -> bool:
+        """Return whether the Git server lets a login, kept in a file, read the repository."""
+        with tempfile.TemporaryDirectory() as folder:
+            # git takes a login that was refused out of the file.
+            copy = shutil.copy(login, folder)
+            done = run(
+                ["git", "-c", "credential.helper=", "-c",
+                 f"credential.helper=store --file='{copy}'", "ls-remote", self.url(seat),
+                 "refs/heads/main"],
+                env={**self.lab.environment, "GIT_TERMINAL_PROMPT": "0"}, check=False,
+            )  # fmt: skip
+        assert done.returncode == 0 or "Authentication failed" in done.stderr
+        return done.returncode == 0
+
+    def pods_with(self, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+        """List pods as whoever has this kubeconfig does, in the namespace that it names."""
+        environment = {**self.lab.environment, "KUBECONFIG": str(kubeconfig)}
+        return run(["kubectl", "get", "pods"], env=environment, check=False)
 
     def clone(self, seat: str, folder: Path) -> Path:
         """Return a clone of the learner's repository below `folder`, with the learner's login."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import shutil
 import stat
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,8 @@ import yaml
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.lab import run
 
-ACCESS = {"client.crt", "client.key", "issue", "kubeconfig"}
+ACCESS = {"client.crt", "client.key", "generation", "kubeconfig"}
 
 
 def access(classroom: Classroom, seat: str) -> dict[str, bytes]:
@@ -25,26 +22,6 @@ def access(classroom: Classroom, seat: str) -> dict[str, bytes]:
     credentials = Path(classroom.lab.settings.git_dir) / "credentials" / seat
     found = {name: (folder / name).read_bytes() for name in ACCESS}
     return {**found, **{path.name: path.read_bytes() for path in credentials.iterdir()}}
-
-
-def logs_in(classroom: Classroom, seat: str, login: Path) -> bool:
-    """Return whether the Git server lets a login, kept in a file, read the learner's repository."""
-    with tempfile.TemporaryDirectory() as folder:
-        # git takes a login that was refused out of the file.
-        copy = shutil.copy(login, folder)
-        done = run(
-            ["git", "-c", "credential.helper=", "-c", f"credential.helper=store --file='{copy}'",
-             "ls-remote", classroom.url(seat), "refs/heads/main"],
-            env={**classroom.lab.environment, "GIT_TERMINAL_PROMPT": "0"}, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0 or "Authentication failed" in done.stderr
-    return done.returncode == 0
-
-
-def pods_with(classroom: Classroom, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
-    """List pods as whoever has this kubeconfig does, in the namespace that it names."""
-    environment = {**classroom.lab.environment, "KUBECONFIG": str(kubeconfig)}
-    return run(["kubectl", "get", "pods"], env=environment, check=False)
 
 
 def requests(classroom: Classroom) -> list[str]:
@@ -103,7 +80,8 @@ def test_a_kubeconfig_that_got_lost_is_written_again(classroom: Classroom) -> No
     classroom.kubectl_as("bob", "get", "pods")
     after = {seat: access(classroom, seat) for seat in SEATS}
     assert {seat for seat in SEATS if after[seat] != before[seat]} == {"bob"}
-    assert after["bob"]["issue"] == before["bob"]["issue"], "nothing was said to be worthless"
+    same = after["bob"]["generation"] == before["bob"]["generation"]
+    assert same, "nothing was said to be worthless"
 
 
 @pytest.fixture
@@ -119,28 +97,27 @@ def old(classroom: Classroom, tmp_path: Path) -> Path:
 def test_reissued_access_works_and_what_was_there_before_is_refused(
     classroom: Classroom, old: Path
 ) -> None:
-    assert logs_in(classroom, "bob", old / "git-credentials")
-    assert pods_with(classroom, old / "kubeconfig").returncode == 0
+    assert classroom.logs_in("bob", old / "git-credentials")
+    assert classroom.pods_with(old / "kubeconfig").returncode == 0
     before = {seat: access(classroom, seat) for seat in SEATS}
     recipient, head = classroom.lab.recipient("bob"), classroom.head("bob")
     done = classroom.lab.sopslab("reissue", "bob")
     assert "bob has new access" in done.stdout
     # At once, and not some time later: the command has waited for it.
-    refused = pods_with(classroom, old / "kubeconfig")
+    refused = classroom.pods_with(old / "kubeconfig")
     assert refused.returncode != 0 and "(Forbidden)" in refused.stderr
-    assert not logs_in(classroom, "bob", old / "git-credentials")
+    assert not classroom.logs_in("bob", old / "git-credentials")
     classroom.kubectl_as("bob", "get", "pods")
     credentials = Path(classroom.lab.settings.git_dir) / "credentials"
-    assert logs_in(classroom, "bob", credentials / "bob" / "git-credentials")
+    assert classroom.logs_in("bob", credentials / "bob" / "git-credentials")
     after = {seat: access(classroom, seat) for seat in SEATS}
     assert {name for name in after["bob"] if after["bob"][name] != before["bob"][name]} == {
         *ACCESS, "password", "git-credentials",
     }  # fmt: skip
-    assert int(after["bob"]["issue"]) == int(before["bob"]["issue"]) + 1
     for seat in ("ada", "eve"):
         assert after[seat] == before[seat]
         classroom.kubectl_as(seat, "get", "pods")
-        assert logs_in(classroom, seat, credentials / seat / "git-credentials")
+        assert classroom.logs_in(seat, credentials / seat / "git-credentials")
     assert (classroom.lab.recipient("bob"), classroom.head("bob")) == (recipient, head)
     password = before["bob"]["password"].decode()
     assert password not in done.stdout + done.stderr
@@ -151,6 +128,25 @@ def test_reissued_access_works_and_what_was_there_before_is_refused(
     assert {seat: access(classroom, seat) for seat in SEATS} == after
 
 
+def test_access_that_was_removed_is_made_anew_and_what_was_there_opens_nothing(
+    classroom: Classroom, old: Path
+) -> None:
+    """The repair that the documentation names, by somebody who lost all that is known of bob."""
+    before = access(classroom, "ada")
+    for path in (Path(classroom.lab.settings.seat_dir("bob")),
+                 Path(classroom.lab.settings.git_dir) / "credentials" / "bob"):  # fmt: skip
+        shutil.rmtree(path)
+    classroom.up()
+    refused = classroom.pods_with(old / "kubeconfig")
+    assert refused.returncode != 0 and "(Forbidden)" in refused.stderr
+    assert not classroom.logs_in("bob", old / "git-credentials")
+    classroom.kubectl_as("bob", "get", "pods")
+    new = Path(classroom.lab.settings.git_dir) / "credentials" / "bob" / "git-credentials"
+    assert classroom.logs_in("bob", new)
+    assert access(classroom, "ada") == before
+    assert classroom.lab.changes(classroom.up()) == []
+
+
 def test_the_old_certificate_opens_nothing_even_where_it_is_used_with_the_new_address(
     classroom: Classroom, old: Path
 ) -> None:
@@ -159,9 +155,9 @@ def test_the_old_certificate_opens_nothing_even_where_it_is_used_with_the_new_ad
     former = yaml.safe_load((old / "kubeconfig").read_text())
     mixed = old / "mixed"
     mixed.write_text(yaml.safe_dump({**said, "users": former["users"]}))
-    assert "(Forbidden)" in pods_with(classroom, mixed).stderr
+    assert "(Forbidden)" in classroom.pods_with(mixed).stderr
     mixed.write_text(yaml.safe_dump({**former, "users": said["users"]}))
-    assert pods_with(classroom, mixed).returncode == 0, "only the certificate makes the difference"
+    assert classroom.pods_with(mixed).returncode == 0, "only the certificate makes the difference"
 
 
 def test_a_seat_that_does_not_exist_is_refused_before_anything_is_touched(

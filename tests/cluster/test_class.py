@@ -99,6 +99,15 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
     assert not key.exists()
     assert "zoe" not in classroom.lab.kubectl("get", "namespaces")
     assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+    # Somebody else of that name gets nothing that opens what is theirs to whoever left.
+    (left,) = aside.glob("zoe-*/access/kubeconfig")
+    (login,) = aside.glob("zoe-*/credentials/git-credentials")
+    classroom.up(ids=(*SEATS, "zoe"))
+    assert "(Forbidden)" in classroom.pods_with(left).stderr
+    assert not classroom.logs_in("zoe", login)
+    classroom.kubectl_as("zoe", "get", "pods")
+    classroom.up("--prune")
     shutil.rmtree(aside)
 
 

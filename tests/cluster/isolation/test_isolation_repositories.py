@@ -53,14 +53,14 @@ KINDS: dict[str, dict[str, Any]] = {
             "kind": "ClusterRole",
             "name": "cluster-admin",
         },
-        subjects=[{"kind": "User", "name": "sops-lab:ada:1"}],
+        subjects=[{"kind": "Group", "name": "sops-lab:learners"}],
     ),
     "RoleBinding": manifest(
         "RoleBinding",
         "x",
         "rbac.authorization.k8s.io/v1",
         roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
-        subjects=[{"kind": "User", "name": "sops-lab:ada:1"}],
+        subjects=[{"kind": "Group", "name": "sops-lab:learners"}],
     ),
     "Namespace": manifest("Namespace", "x"),
     "CustomResourceDefinition": manifest(
