@@ -279,5 +279,9 @@ def processes(settings: Settings) -> Commands:
     if limit is None or limit == POD_PIDS_LIMIT:
         host.noop("the processes of a pod are limited")
         return
+    state = host.get_fact(KindCluster, settings=settings)
+    if state.owner != "lab" or not state.complete:
+        host.noop("the node is not this lab's, or not made to its end")
+        return
     note(f"the limit was {limit}" if limit else "there was no limit")
     yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
