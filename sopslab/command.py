@@ -75,6 +75,9 @@ def lab_script(
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
+        # What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/nonexistent",
     }
     if settings.git_authority is not None:
         environment["GIT_SSL_CAINFO"] = settings.git_authority

@@ -84,6 +84,7 @@ def git_environment() -> dict[str, str]:
         # Looking must not write: `git status` would refresh the index.
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/nonexistent",
         "LC_ALL": "C",
     }
 
