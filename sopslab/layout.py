@@ -31,3 +31,10 @@ TENANT_BASE = "flux/tenants/base"
 ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
 # Processes and threads that a pod may have; the largest of our own has some twenty.
 POD_PIDS_LIMIT = 256
+
+
+def git_server_sources() -> list[Path]:
+    """Return the modules of ours that run inside the Git server's container."""
+    package = PROJECT / "sopslab"
+    modules = (sorted((package / folder).rglob("*.py")) for folder in ("gitserver", "policy"))
+    return [package / "__init__.py", *(module for some in modules for module in some)]

@@ -27,6 +27,9 @@ from sopslab.naming import check_label, check_seat, git_server_name
 
 # The port of the embedded Git server inside its container.
 GIT_SERVER_PORT = 8080
+# Who the Git server is where root runs the lab, user and group: a number that nobody else has, for
+# neither distributions nor systemd give it away.
+GIT_SERVER_USER = 60941
 
 # The lab's own users of the Git server, beside the learner.
 INSTRUCTOR = "instructor"

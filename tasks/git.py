@@ -7,12 +7,19 @@ from pyinfra.api import deploy
 from sopslab.archive import Tree
 from sopslab.catalog import load_catalog
 from sopslab.environment import at_seat
-from sopslab.layout import FLUX_NAMESPACE, PROJECT, RECEIVER, RECEIVER_PORT, TEMPLATES
+from sopslab.layout import (
+    FLUX_NAMESPACE,
+    PROJECT,
+    RECEIVER,
+    RECEIVER_PORT,
+    TEMPLATES,
+    git_server_sources,
+)
 from sopslab.naming import node_name
 from sopslab.operations import git, tls
 from sopslab.operations.tree import tree
 from sopslab.render import RenderedFile, render_tree
-from sopslab.settings import FLUX, GIT_SERVER_PORT, INSTRUCTOR, Settings
+from sopslab.settings import FLUX, INSTRUCTOR, Settings
 from tasks.roster import enrolled
 
 
@@ -45,6 +52,7 @@ def provide_git(settings: Settings) -> None:
         tls.authority(name="Make a certificate authority", settings=settings)
         tls.certificate(name="Certify the Git server", settings=settings)
     configuration = server_configuration(settings)
+    programs = server_programs()
     tree(
         name="Write the server's configuration",
         path=f"{settings.git_dir}/etc",
@@ -53,13 +61,13 @@ def provide_git(settings: Settings) -> None:
     tree(
         name="Deliver the policy of the pre-receive hook",
         path=f"{settings.git_dir}/policy",
-        files=policy_package(),
+        files=programs,
     )
     git.server(
         name=f"Serve at {settings.git_base_url}",
         settings=settings,
         image=load_catalog(settings.catalog).git_tag,
-        configuration=configuration,
+        configuration={**configuration, **programs},
     )
 
 
@@ -68,8 +76,6 @@ def server_configuration(settings: Settings) -> Tree:
     return render_tree(
         TEMPLATES / "git",
         {
-            "port": GIT_SERVER_PORT,
-            "tls": settings.networked,
             "instructor": INSTRUCTOR,
             "flux": FLUX,
             "learner": settings.learner.id,
@@ -81,11 +87,9 @@ def server_configuration(settings: Settings) -> Tree:
     )
 
 
-def policy_package() -> Tree:
-    """Return the policy as the Git server's Python runs it: that package, nothing else of ours."""
-    package = PROJECT / "sopslab"
-    sources = [package / "__init__.py", *sorted((package / "policy").rglob("*.py"))]
+def server_programs() -> Tree:
+    """Return the server and the policy as its Python runs them: those packages, nothing else."""
     return {
         str(source.relative_to(PROJECT)): RenderedFile(source.read_bytes(), executable=False)
-        for source in sources
+        for source in git_server_sources()
     }

@@ -33,7 +33,7 @@ from sopslab.operations.docker import CLIENT, ENGINE
 from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
 from tasks.flux import platform_files
-from tasks.git import policy_package, server_configuration
+from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS
 from tasks.learners import learner_variables
 from tests.fake import Answers, fact_text
@@ -251,7 +251,7 @@ def complete(settings: Settings) -> Answers:
         facts.moved: "",
         facts.repositories: f"platform\n{settings.learner_repository}",
         facts.configuration: digest(server_configuration(settings)),
-        facts.policy: digest(policy_package()),
+        facts.policy: digest(server_programs()),
         facts.server: container(settings),
         facts.node: container(settings),
         facts.enrolled: "",

@@ -39,7 +39,7 @@ from sopslab.layout import CANARY_PATH
 from sopslab.naming import git_server_name, network_name
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.render import RenderedFile, Renderer, render_tree
-from sopslab.settings import GIT_SERVER_PORT, INSTRUCTOR, Settings
+from sopslab.settings import GIT_SERVER_PORT, GIT_SERVER_USER, INSTRUCTOR, Settings
 
 CONFIG_LABEL = "sops-lab.config"
 
@@ -50,7 +50,8 @@ mkdir -p "$1/credentials"
 cd "$1"
 shift
 touch htpasswd
-made=$(mktemp -d .new.XXXXXX)
+# Here, for the server sees nothing of this folder.
+made=$(mktemp -d credentials/.new.XXXXXX)
 trap 'rm -rf "$made"' EXIT
 while IFS='\t' read -r user username password credential hash; do
     [ -n "$user" ] || continue
@@ -64,6 +65,8 @@ done
 if [ $# -gt 0 ]; then
     awk -F: 'NR == FNR { made[$1]; print; next } !($1 in made)' "$made/htpasswd" htpasswd \\
         >htpasswd.new
+    # The Git server's group, which the folder hands on, reads it.
+    chmod 640 htpasswd.new
     # Whoever has no password yet, or none any more, is given one by the next run.
     rm -rf "$@"
     mv htpasswd.new htpasswd
@@ -77,14 +80,39 @@ if [ ! -s receiver/token ]; then
 fi
 """
 
-_SERVE = """
-name=$1 network=$2 image=$3 data=$4 publish=$5 label=$6 authority=${7:-}
+# Whoever runs the lab, the server is that user, too; but for root, it is $7. What it reads has its
+# group. A repository is written by it and by the host's own git, and each can change what the other
+# wrote: core.sharedRepository, in folders that hand on their group. It can write nothing else, and
+# the passwords themselves are not there. No server runs until all of that is so.
+SERVE = """
+name=$1 network=$2 image=$3 data=$4 publish=$5 label=$6 unprivileged=$7 authority=${8:-}
 docker rm -fv "$name" >/dev/null 2>&1 || true
+user=$(id -u):$(id -g)
+[ "$(id -u)" -ne 0 ] || user=$unprivileged:$unprivileged
+cd "$data"
+mkdir -p credentials receiver recipients repositories tls
+chgrp "${user#*:}" . htpasswd
+chmod 2750 .
+chmod 640 htpasswd
+chgrp -R "${user#*:}" receiver tls
+chmod -R u=rwX,g=rX,o= receiver tls
+chgrp -R --no-dereference "${user#*:}" repositories
+chmod -R g=u,o= repositories
+find repositories -type d -exec chmod g+s {} +
+find repositories -maxdepth 1 -type d ! -name '*.git' -exec chmod g-w {} +
+find repositories -maxdepth 3 -path '*.git/config' -exec grep -iL sharedRepository {} + \\
+    | while IFS= read -r config; do git config --file "$config" core.sharedRepository group; done
+processors=$(($(nproc) / 2))
 docker run --detach --name "$name" --network "$network" --restart unless-stopped \\
-    --label "$label" --publish "$publish" --user "$(id -u):$(id -g)" \\
-    --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges \\
-    --memory 512m --pids-limit 256 --log-opt max-size=1m --volume "$data:/srv/git" \\
-    --entrypoint /usr/sbin/lighttpd "$image" -D -f /srv/git/etc/lighttpd.conf >/dev/null
+    --label "$label" --publish "$publish" --user "$user" \\
+    --read-only --tmpfs /tmp:mode=1777,size=192m --cap-drop ALL --security-opt no-new-privileges \\
+    --memory 768m --cpus "$((processors > 0 ? processors : 1))" --pids-limit 512 \\
+    --log-opt max-size=1m --volume "$data:/srv/git:ro" \\
+    --volume "$data/repositories:/srv/git/repositories" \\
+    --tmpfs /srv/git/credentials:ro,size=4k,mode=0 \\
+    --env PYTHONPATH=/srv/git/policy --env PYTHONPYCACHEPREFIX=/tmp/bytecode \\
+    --entrypoint /usr/bin/python3 "$image" -m sopslab.gitserver /srv/git "${publish##*:}" \\
+    ${authority:+/srv/git/tls/server.pem} >/dev/null
 deadline=$(($(date +%s) + 20))
 until curl --silent --noproxy '*' ${authority:+--cacert "$authority"} --output /dev/null \\
         "http${authority:+s}://${publish%:*}/"; do
@@ -353,9 +381,11 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
         """
         cd "$1"
         shift
+        # The server writes there, and so does git on the host.
+        umask 007
         new=$(mktemp -d .new.XXXXXX)
         trap 'rm -rf "$new"' EXIT
-        git -c init.defaultBranch=main init --quiet --bare --template= "$new/empty"
+        git -c init.defaultBranch=main init --quiet --bare --shared=group --template= "$new/empty"
         folders=$(cd "$new/empty" && find . -mindepth 1 -type d)
         config=$(cat "$new/empty/config") head=$(cat "$new/empty/HEAD")
         # One process for all folders of all repositories: a class has hundreds.
@@ -387,7 +417,8 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     container = git_server_name(settings.lab)
     publish = f"{settings.git_bind}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
-    wanted = [image, publish, files, machine.uid, settings.git_dir]
+    way = hashlib.sha256(SERVE.encode()).hexdigest()
+    wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
         # It reads its certificate when it starts.
         wanted.append(host.get_fact(Tls, settings=settings).certificate)
@@ -405,13 +436,14 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     if found and not found["State"]["Running"]:
         note("the Git server was stopped")
     yield script(
-        _SERVE,
+        SERVE,
         container,
         network_name(settings.lab),
         image,
         settings.git_dir,
         publish,
         f"{CONFIG_LABEL}={mark}",
+        str(GIT_SERVER_USER),
         *_authority(settings),
     )
 

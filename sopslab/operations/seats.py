@@ -147,6 +147,7 @@ for seat; do
     put_aside "$keys/$seat.pub" "$aside/$seat.pub"
     put_aside "$keys/$seat.agekey" "$aside/$seat.agekey"
     grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
+    chmod 640 "$git/htpasswd.new"
     mv "$git/htpasswd.new" "$git/htpasswd"
 done
 if ! kube wait --for=delete "$@" --timeout 90s >/dev/null 2>&1; then

@@ -9,7 +9,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
 from sopslab.settings import Settings
 from sopslab.verification.judgement.machine import GitServer, Part
 from sopslab.verification.observation.programs import ask, git_environment
@@ -68,9 +68,7 @@ def _hook(file: Path) -> Part:
 
 
 def _policy(delivered: Path) -> Part:
-    package = PROJECT / "sopslab"
-    ours = [package / "__init__.py", *sorted((package / "policy").rglob("*.py"))]
-    parts = {_compare(delivered / file.relative_to(PROJECT), file) for file in ours}
+    parts = {_compare(delivered / file.relative_to(PROJECT), file) for file in git_server_sources()}
     if parts == {Part.SAME}:
         return Part.SAME
     return Part.MISSING if parts == {Part.MISSING} else Part.OTHER

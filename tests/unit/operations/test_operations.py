@@ -132,7 +132,7 @@ def server_label(
         (command,) = git.server._inner(
             settings=settings,
             image=image,
-            configuration=tree(files or {"lighttpd.conf": "x"}),
+            configuration=tree(files or {"gate": "x"}),
         )
     (label,) = (one for one in arguments_of(command) if one.startswith(git.CONFIG_LABEL))
     return label.partition("=")[2]

@@ -1,0 +1,66 @@
+"""Who may log in: the passwords' hashes in a file of htpasswd's format, made by the lab."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ctypes
+import hashlib
+import hmac
+from pathlib import Path
+
+
+class Accounts:
+    """The users of a file, which is read again when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: tuple[int, int, int] | None = None
+        self._hashes: dict[str, str] = {}
+        # A hash costs milliseconds, and git asks three times for a push.
+        self._right: dict[str, bytes] = {}
+
+    def user(self, header: str) -> str | None:
+        """Return whom the value of an `Authorization` header names, if the password is right."""
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            user, _, password = base64.b64decode(given.strip(), validate=True).partition(b":")
+            name = user.decode("ascii")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        self._read()
+        hashed = self._hashes.get(name)
+        if hashed is None or b"\0" in password:
+            return None
+        digest = hashlib.sha256(hashed.encode() + b"\0" + password).digest()
+        if hmac.compare_digest(self._right.get(name, b""), digest):
+            return name
+        if not hmac.compare_digest(_crypt(password, hashed.encode()), hashed.encode()):
+            return None
+        self._right[name] = digest
+        return name
+
+    def _read(self) -> None:
+        try:
+            about = self._file.stat()
+            seen = (about.st_ino, about.st_mtime_ns, about.st_size)
+            if seen == self._seen:
+                return
+            lines = self._file.read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
+            lines, seen = [], (0, 0, 0)
+        pairs = (line.partition(":") for line in lines)
+        self._hashes = {name: hashed for name, _, hashed in pairs if hashed.startswith("$2")}
+        self._right, self._seen = {}, seen
+
+
+def _crypt(password: bytes, hashed: bytes) -> bytes:
+    # Python's own module for it is gone with 3.13.
+    return _libcrypt(password, hashed) or b""
+
+
+_libcrypt = ctypes.CDLL("libcrypt.so.1").crypt
+_libcrypt.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+_libcrypt.restype = ctypes.c_char_p

@@ -1,0 +1,189 @@
+"""One CGI program for one request: fed as the client sends, ended with all its children."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from sopslab.gitserver.protocol import (
+    Refused,
+    Request,
+    answer_head,
+    body,
+    parse_cgi,
+    push_error,
+)
+
+MAX_PUSH = 32 * 1024 * 1024
+"""Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
+MAX_QUESTION = 2 * 1024 * 1024
+"""Bytes of any other request's body: what a client has and wants."""
+PUSH_SECONDS = 90.0
+FETCH_SECONDS = 120.0
+_IDLE_SECONDS = 15.0
+_GRACE_SECONDS = 2.0
+
+_T = TypeVar("_T")
+
+
+class Gone(Exception):
+    """The client left before it had its answer."""
+
+
+def environment(root: Path, request: Request, user: str, peer: str) -> dict[str, str]:
+    """Return what the gate, git http-backend and the hooks get to know."""
+    protocol = request.headers.get("git-protocol", "")
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/tmp",
+        "PYTHONPATH": str(root / "policy"),
+        "PYTHONPYCACHEPREFIX": "/tmp/bytecode",
+        "GIT_PROJECT_ROOT": str(root / "repositories"),
+        "GIT_HTTP_EXPORT_ALL": "",
+        "GIT_CONFIG_SYSTEM": str(root / "etc" / "gitconfig"),
+        # What is pushed is looked at as Flux sees it, and Flux knows neither.
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/nonexistent",
+        "GIT_PROTOCOL": protocol if re.fullmatch(r"[a-z0-9=:]{0,64}", protocol) else "",
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.query,
+        "CONTENT_TYPE": request.headers.get("content-type", ""),
+        "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""),
+        "REMOTE_USER": user,
+        "REMOTE_ADDR": peer,
+    }
+
+
+class Backend:
+    """A program that answers one request."""
+
+    def __init__(
+        self,
+        request: Request,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._request, self._reader, self._writer = request, reader, writer
+        self._seconds = PUSH_SECONDS if request.is_push else FETCH_SECONDS
+        self._begun = False
+
+    async def run(self, program: str, environment: Mapping[str, str]) -> None:
+        """Answer the request within the time that it has.
+
+        Raises Refused where nothing has been answered yet, Gone where the client has left. Nothing
+        of the program's process group lives on.
+        """
+        process = await asyncio.create_subprocess_exec(
+            program,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        answer = asyncio.create_task(self._answer(process))
+        feed = asyncio.create_task(self._feed(process))
+        try:
+            await asyncio.wait(
+                {answer, feed}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer.done():
+                answer.result()
+            elif feed.done():
+                feed.result()
+            else:
+                raise Refused("503 Service Unavailable", self._too_long())
+        except Refused as error:
+            await _cancel(answer)
+            if not self._begun:
+                raise
+            # There is no other way to tell than to break off, but for a push.
+            if self._request.is_push:
+                await self._say(str(error))
+        finally:
+            await _cancel(answer, feed)
+            await _end(process)
+
+    def _too_long(self) -> str:
+        return f"refused: this took longer than the {self._seconds:.0f} s that a request has"
+
+    async def _feed(self, process: asyncio.subprocess.Process) -> None:
+        """Hand on the body; then wait until the client leaves."""
+        stdin = process.stdin
+        assert stdin is not None
+        most = MAX_PUSH if self._request.is_push else MAX_QUESTION
+        pieces = body(self._reader, self._request, most)
+        listens = True
+        try:
+            while (piece := await _in_time(anext(pieces, None))) is not None:
+                if not listens:
+                    continue
+                try:
+                    stdin.write(piece)
+                    await stdin.drain()
+                except (BrokenPipeError, ConnectionResetError):
+                    # It has its answer already; the client gets it when it has sent everything.
+                    listens = False
+            stdin.close()
+            await self._reader.read(1)
+        except (EOFError, ConnectionError):
+            pass
+        raise Gone
+
+    async def _answer(self, process: asyncio.subprocess.Process) -> None:
+        stdout = process.stdout
+        assert stdout is not None
+        try:
+            head = await stdout.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            raise Refused(
+                "502 Bad Gateway", "the Git server has no answer: ask your instructor"
+            ) from None
+        status, headers = parse_cgi(head)
+        self._writer.write(answer_head(status, {**headers, "Transfer-Encoding": "chunked"}))
+        self._begun = True
+        while piece := await stdout.read(64 * 1024):
+            await self._chunk(piece)
+        await self._chunk(b"")
+
+    async def _chunk(self, piece: bytes) -> None:
+        self._writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await _in_time(self._writer.drain())
+
+    async def _say(self, sentence: str) -> None:
+        with suppress(OSError, Gone):
+            await self._chunk(push_error(sentence))
+            await self._chunk(b"")
+
+
+async def _in_time(waiting: Awaitable[_T]) -> _T:
+    """Return what is awaited. Raises Gone where the client moves nothing for too long."""
+    try:
+        async with asyncio.timeout(_IDLE_SECONDS):
+            return await waiting
+    except TimeoutError:
+        raise Gone from None
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End what is left of a program and of its children."""
+    with suppress(ProcessLookupError):
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE_SECONDS):
+                    await process.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

@@ -1,0 +1,241 @@
+"""What a push may bring, and what a repository may hold, whatever is in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.policy.sources import SourceError
+
+MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
+MAX_UPDATES, MAX_REFS = 100, 500
+MAX_REPOSITORY = 64 * 1024 * 1024
+MAX_OBJECTS = 20_000
+MAX_BLOB, MAX_FOLDER, MAX_MESSAGE = MAX_TREE, 4 * 1024 * 1024, 64 * 1024
+_MIB = 1024 * 1024
+_PUSHABLE = ("refs/heads/", "refs/tags/")
+# A commit made at this moment may be no ref's yet, on the host or in another push.
+_PRUNE = "--prune=10.minutes.ago"
+
+
+@dataclass(frozen=True)
+class Update:
+    """One change of a ref that a push asks for."""
+
+    old: str
+    new: str
+    ref: str
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the ref is to be gone."""
+        return not self.new.strip("0")
+
+    @property
+    def creates(self) -> bool:
+        """Whether there is no such ref yet."""
+        return not self.old.strip("0")
+
+
+def updates(text: str) -> list[Update]:
+    """Return what a pre-receive hook is told. Raises SourceError for lines of another form."""
+    lines = [line.split(" ", 2) for line in text.split("\n") if line]
+    if any(len(line) != 3 for line in lines):
+        raise SourceError("the pre-receive hook was not given a list of refs")
+    return [Update(*line) for line in lines]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A bare repository and, while a push is looked at, the objects that it brings."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    @property
+    def quarantine(self) -> str | None:
+        """Where the objects of the push are until it is accepted; None where it brings none."""
+        return self.environment.get("GIT_QUARANTINE_PATH")
+
+    @contextmanager
+    def lines(self, *arguments: str, alone: bool = False) -> Iterator[Iterator[str]]:
+        """Yield what git prints, line by line; it ends with the block, however much would come.
+
+        Raises SourceError where git fails before its end was reached.
+
+        + alone: with the objects of the push, and no others
+        """
+        environment = {**self.environment, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        if alone:
+            environment.pop("GIT_ALTERNATE_OBJECT_DIRECTORIES", None)
+            environment["GIT_OBJECT_DIRECTORY"] = str(self.quarantine)
+        process = subprocess.Popen(
+            ["git", "-C", str(self.folder), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+            errors="surrogateescape",
+        )
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout.readline, "")
+            if process.poll() is None and not process.stdout.read(1):
+                process.wait()
+            if process.returncode:
+                raise SourceError(f"git {arguments[0]} failed with exit code {process.returncode}")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def problem(repository: Repository, asked: Sequence[Update]) -> str | None:
+    """Return the first limit that a push goes beyond, as a sentence; None if there is none.
+
+    Raises SourceError where git cannot be asked.
+    """
+    return (
+        wrong_refs(asked)
+        or too_many_refs(repository, asked)
+        or (too_much_brought(repository) if repository.quarantine else None)
+        or (too_large(repository) if repository.quarantine else None)
+        or too_large_trees(repository, asked)
+    )
+
+
+def wrong_refs(asked: Sequence[Update]) -> str | None:
+    """Return what is wrong with what is to be pushed to, by name and number."""
+    if len(asked) > MAX_UPDATES:
+        return (
+            f"refused: {len(asked)} branches and tags in one push, and {MAX_UPDATES} are the limit."
+            " Push fewer at a time"
+        )
+    if any(not update.ref.startswith(_PUSHABLE) for update in asked):
+        return "refused: only branches (refs/heads/…) and tags (refs/tags/…) can be pushed here"
+    return None
+
+
+def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None:
+    """Return whether the repository would have too many refs."""
+    more = sum(update.creates for update in asked) - sum(update.deletes for update in asked)
+    if more <= 0:
+        return None
+    with repository.lines(
+        "for-each-ref", f"--count={MAX_REFS + 1}", "--format=x", "refs/heads", "refs/tags"
+    ) as listed:
+        there = sum(1 for _ in listed)
+    if there + more <= MAX_REFS:
+        return None
+    return (
+        f"refused: the repository would have more than {MAX_REFS} branches and tags. Delete those"
+        " that you do not need (`git push origin --delete NAME`), then push again"
+    )
+
+
+def too_much_brought(repository: Repository) -> str | None:
+    """Return whether one of the new objects, or their number, is beyond what a lab needs."""
+    most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
+    what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
+    with repository.lines(
+        "cat-file", "--batch-all-objects", "--unordered",
+        "--batch-check=%(objecttype) %(objectsize)", alone=True,
+    ) as listed:  # fmt: skip
+        for number, line in enumerate(listed, start=1):
+            kind, size = line.split()
+            if int(size) > most.get(kind, 0):
+                return f"refused: {what.get(kind, kind)} of more than {_size(most.get(kind, 0))}"
+            if number > MAX_OBJECTS:
+                return f"refused: more than {MAX_OBJECTS} new files, folders and commits in a push"
+    return None
+
+
+def too_large(repository: Repository) -> str | None:
+    """Return whether the repository would be too large; what no ref holds is cleared first."""
+    objects = repository.folder / "objects"
+    if folder_size(objects) <= MAX_REPOSITORY:
+        return None
+    # Asked to push again, for what was pushed may lean on what is cleared here.
+    clear(repository)
+    size = folder_size(objects)
+    if size <= MAX_REPOSITORY:
+        return "the repository was full. What no branch holds was cleared: push again"
+    return (
+        f"refused: the repository would take {_size(size)}, and {_size(MAX_REPOSITORY)} is the"
+        " limit. Delete branches and tags that you do not need, and push again ten minutes later:"
+        " what none holds is cleared then. If main itself is too large, ask your instructor for"
+        " `sopslab reset`"
+    )
+
+
+def clear(repository: Repository) -> None:
+    """Pack the repository, without what no ref has held for ten minutes."""
+    kept = {
+        name: value
+        for name, value in repository.environment.items()
+        if name not in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        and name != "GIT_QUARANTINE_PATH"
+    }
+    subprocess.run(
+        ["git", "-C", str(repository.folder), "gc", "--quiet", _PRUNE],
+        env=kept, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of a folder's files, of those that are there while it is walked."""
+    total = 0
+    pending = [str(folder)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def too_large_trees(repository: Repository, asked: Iterable[Update]) -> str | None:
+    """Return whether what a ref leads to is more than Flux should unpack.
+
+    Flux unpacks whatever is there, for everybody in one container. A tree can be small on the wire
+    and endless when it is listed, of folders without a file, too.
+    """
+    for new in dict.fromkeys(update.new for update in asked if not update.deletes):
+        try:
+            with repository.lines("ls-tree", "-r", "-t", "--long", new) as listed:
+                too_large = _is_too_large(listed)
+        except SourceError:
+            return f"refused: {new} leads to no files: push commits, and tags of commits"
+        if too_large:
+            return (
+                f"refused: more than {MAX_FILES} files, or more than {_size(MAX_TREE)} in all: a"
+                " lab needs neither"
+            )
+    return None
+
+
+def _is_too_large(listed: Iterable[str]) -> bool:
+    files = folders = size = 0
+    for line in listed:
+        length = line.split(maxsplit=4)[3]
+        if line.startswith("040000"):
+            folders += 1
+        else:
+            files += 1
+            size += 0 if length == "-" else int(length)
+        if files > MAX_FILES or folders > MAX_FOLDERS or size > MAX_TREE:
+            return True
+    return False
+
+
+def _size(size: int) -> str:
+    return f"{size / _MIB:.0f} MiB" if size >= _MIB else f"{size // 1024} KiB"

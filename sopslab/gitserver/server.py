@@ -1,0 +1,191 @@
+"""The server: who asks is known and counted before a byte of a request's body is read.
+
+What a client sends goes on to git as it arrives and is kept nowhere; a client that sends faster
+than git reads has to wait, and so has a learner with more requests than a learner needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.gitserver.accounts import Accounts
+from sopslab.gitserver.backend import Backend, Gone, environment
+from sopslab.gitserver.protocol import (
+    MAX_HEAD,
+    Refused,
+    Request,
+    answer_head,
+    parse,
+    push_error,
+)
+from sopslab.gitserver.slots import Busy, Slots
+
+_HEAD_SECONDS = 10.0
+# A hundred pushes at once take so long one after the other.
+_WAIT_SECONDS = 60.0
+# A client sees its answer when it has sent everything: so much is read, and thrown away.
+_LINGER_BYTES, _LINGER_SECONDS = 64 * 1024 * 1024, 5.0
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="sops-lab", charset="UTF-8"'}
+_TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-cache"}
+_PUSHED = {"Content-Type": "application/x-git-receive-pack-result", "Cache-Control": "no-cache"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much goes on at once, of everybody together and of each user."""
+
+    connections: int = 512
+    strangers: int = 128
+    """Connections of one address that have not logged in yet."""
+    questions: int = 16
+    pushes: int = 4
+    of_a_user: int = 4
+    waiting: int = 32
+    """Requests of one user, with those that wait."""
+
+
+class Server:
+    """The Git server of one lab, whose data is below `root`."""
+
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+        self._root = root
+        self._limits = limits or Limits()
+        self._accounts = Accounts(root / "htpasswd")
+        self._connections = 0
+        self._strangers: Counter[str] = Counter()
+        many = self._limits.connections
+        self._users = Slots(self._limits.of_a_user, self._limits.waiting, _WAIT_SECONDS)
+        # Two pushes to one repository would only look at the same things at the same time.
+        self._repositories = Slots(1, many, _WAIT_SECONDS)
+        self._pushes = Slots(self._limits.pushes, many, _WAIT_SECONDS)
+        self._questions = Slots(self._limits.questions, many, _WAIT_SECONDS)
+
+    async def serve(self, port: int, certificate: Path | None) -> None:
+        """Listen for ever, with TLS where there is a certificate."""
+        context: ssl.SSLContext | None = None
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.load_cert_chain(certificate)
+        asyncio.get_running_loop().set_exception_handler(_log)
+        server = await self.listen(port, context)
+        await server.serve_forever()
+
+    async def listen(
+        self, port: int, context: ssl.SSLContext | None = None, address: str | None = None
+    ) -> asyncio.Server:
+        """Return a server that listens on that port, and on the address or on all."""
+        handshake = {} if context is None else {"ssl_handshake_timeout": _HEAD_SECONDS}
+        return await asyncio.start_server(
+            self._connection, address, port, ssl=context, limit=MAX_HEAD, backlog=512, **handshake
+        )
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = str((writer.get_extra_info("peername") or ("?",))[0])
+        self._connections += 1
+        try:
+            if self._connections <= self._limits.connections:
+                await self._request(reader, writer, peer)
+        except (Gone, EOFError, ConnectionError, TimeoutError):
+            pass
+        except Exception as error:
+            # What is wrong is ours, and must not end the others' connections.
+            print(f"error: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        finally:
+            self._connections -= 1
+            writer.transport.abort()
+
+    async def _request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str
+    ) -> None:
+        request: Request | None = None
+        try:
+            request, user = await self._who(reader, peer)
+            if "100-continue" in request.headers.get("expect", "").lower():
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            async with AsyncExitStack() as places:
+                try:
+                    await self._have_place(places, request, user)
+                except Busy:
+                    raise Refused(
+                        "503 Service Unavailable",
+                        "refused: too many requests at once, so this one had no turn within"
+                        f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
+                    ) from None
+                await Backend(request, reader, writer).run(
+                    str(self._root / "etc" / "gate"),
+                    environment(self._root, request, user, peer),
+                )
+        except Refused as refused:
+            _refuse(writer, refused, is_push=request is not None and request.is_push)
+        await _leave(reader, writer)
+
+    async def _who(self, reader: asyncio.StreamReader, peer: str) -> tuple[Request, str]:
+        """Return a request and who makes it. Raises Refused."""
+        self._strangers[peer] += 1
+        try:
+            if self._strangers[peer] > self._limits.strangers:
+                raise Refused("503 Service Unavailable", "too many connections from this address")
+            try:
+                async with asyncio.timeout(_HEAD_SECONDS):
+                    head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.LimitOverrunError:
+                raise Refused("431 Request Header Fields Too Large", "too long a head") from None
+            request = parse(head)
+            user = self._accounts.user(request.headers.get("authorization", ""))
+            if user is None:
+                raise Refused("401 Unauthorized", "log in with the account that you were given")
+            return request, user
+        finally:
+            self._strangers[peer] -= 1
+            if not self._strangers[peer]:
+                del self._strangers[peer]
+
+    async def _have_place(self, places: AsyncExitStack, request: Request, user: str) -> None:
+        """Wait for a turn. Raises Busy."""
+        await places.enter_async_context(self._users.hold(user))
+        if request.is_push:
+            # First the repository's own: whoever pushes ten times holds one place of all.
+            await places.enter_async_context(self._repositories.hold(request.path))
+            await places.enter_async_context(self._pushes.hold(""))
+        else:
+            await places.enter_async_context(self._questions.hold(""))
+
+
+def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Say in a line what asyncio would in a traceback; whoever hangs up is not worth one."""
+    error = context.get("exception")
+    if not isinstance(error, ConnectionError):
+        print(f"error: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
+
+
+def _refuse(writer: asyncio.StreamWriter, refused: Refused, *, is_push: bool) -> None:
+    sentence = str(refused)
+    if is_push and re.match("503|413", refused.status):
+        # git shows a learner nothing of an answer that is not of its own protocol.
+        writer.write(answer_head("200 OK", _PUSHED) + push_error(sentence))
+        return
+    headers = {**_TEXT, **(_CHALLENGE if refused.status.startswith("401") else {})}
+    content = f"{sentence}\n".encode()
+    writer.write(
+        answer_head(refused.status, {**headers, "Content-Length": str(len(content))}) + content
+    )
+
+
+async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End a connection so that the client sees its whole answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            await writer.drain()
+            if writer.can_write_eof():
+                writer.write_eof()
+            left = _LINGER_BYTES
+            while left > 0 and (piece := await reader.read(64 * 1024)):
+                left -= len(piece)

@@ -1,0 +1,51 @@
+"""How much goes on at once: by name, and in all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+class Busy(Exception):
+    """There was no place in time."""
+
+
+@dataclass
+class _Queue:
+    places: asyncio.Semaphore
+    holders: int = field(default=0)
+
+
+class Slots:
+    """At most `at_once` holders of a name, and `most` of it with those who wait, first come first.
+
+    `seconds` is how long anybody waits.
+    """
+
+    def __init__(self, at_once: int, most: int, seconds: float) -> None:
+        self._at_once, self._most, self._seconds = at_once, most, seconds
+        self._queues: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        """Have a place while the block runs. Raises Busy."""
+        queue = self._queues.setdefault(name, _Queue(asyncio.Semaphore(self._at_once)))
+        if queue.holders >= self._most:
+            raise Busy
+        queue.holders += 1
+        try:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await queue.places.acquire()
+            except TimeoutError:
+                raise Busy from None
+            try:
+                yield
+            finally:
+                queue.places.release()
+        finally:
+            queue.holders -= 1
+            if not queue.holders:
+                self._queues.pop(name, None)

@@ -1,0 +1,119 @@
+"""A Git server on loopback, in this process, and clients that need not behave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+
+from sopslab.gitserver.server import Limits, Server
+
+PASSWORD = "a-password-that-guards-nothing"
+USERS = ("ada", "bob")
+FETCH = "/ada/lab.git/git-upload-pack"
+PUSH = "/ada/lab.git/git-receive-pack"
+
+
+def write_accounts(root: Path, *users: str) -> None:
+    """Give users that password."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
+    (root / "htpasswd").write_text("".join(f"{user}:{hashed}\n" for user in users))
+
+
+def write_gate(root: Path, text: str) -> None:
+    """Have a shell script answer what the gate answers in a lab."""
+    gate = root / "etc" / "gate"
+    gate.parent.mkdir(parents=True, exist_ok=True)
+    gate.write_text(f"#!/bin/sh\n{text}\n")
+    gate.chmod(0o755)
+
+
+@contextmanager
+def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
+    """Serve what is below `root` and yield the port."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(Server(root, limits).listen(0, address="127.0.0.1"))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        server.close()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+@dataclass
+class Client:
+    """A connection to the server, as a user or as nobody."""
+
+    port: int
+    user: str | None = "ada"
+    password: str = PASSWORD
+
+    def __post_init__(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def begin(self, method: str, target: str, *headers: str) -> Client:
+        """Send what comes before a body."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: lab", *headers]
+        if self.user is not None:
+            login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+            lines.append(f"Authorization: Basic {login}")
+        self.send("\r\n".join([*lines, "", ""]).encode())
+        return self
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+
+    def sends_at_most(self, size: int, seconds: float) -> int:
+        """Return how many of so many bytes the server takes within that time."""
+        self.socket.settimeout(0.2)
+        deadline, sent, piece = time.monotonic() + seconds, 0, b"x" * 65536
+        while sent < size and time.monotonic() < deadline:
+            try:
+                sent += self.socket.send(piece)
+            except TimeoutError:
+                continue
+        self.socket.settimeout(20)
+        return sent
+
+    def answer(self) -> str:
+        """Return all that the server says until it ends the connection."""
+        parts = []
+        while part := self.socket.recv(65536):
+            parts.append(part)
+        return b"".join(parts).decode("latin-1")
+
+    def status(self) -> int:
+        """Return the status of the answer."""
+        return int(self.answer().split(" ", 2)[1])
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Return whether a condition holds within that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

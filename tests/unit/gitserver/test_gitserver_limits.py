@@ -1,0 +1,178 @@
+"""What a push may bring and a repository may hold, asked of real repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sopslab.gitserver import limits
+from sopslab.gitserver.limits import Repository, Update, problem
+
+ZERO, ONE = "0" * 40, "1" * 40
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"], "HOME": "/nonexistent",
+    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b",
+    "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
+}  # fmt: skip
+
+
+class Bare:
+    """A repository, and pushes that are being looked at: their objects lie apart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.incoming = folder / "objects" / "tmp_objdir-incoming-x"
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", str(folder))
+
+    def git(self, *arguments: str, given: str = "", push: bool = False) -> str:
+        environment = self.environment if push else ENVIRONMENT
+        return subprocess.run(
+            ["git", *arguments], cwd=self.folder.parent if arguments[0] == "init" else self.folder,
+            env=environment, input=given, check=True, capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What git gives to a hook while the objects of a push are not yet accepted."""
+        self.incoming.mkdir(exist_ok=True)
+        return {
+            **ENVIRONMENT,
+            "GIT_DIR": str(self.folder),
+            "GIT_QUARANTINE_PATH": str(self.incoming),
+            "GIT_OBJECT_DIRECTORY": str(self.incoming),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.folder / "objects"),
+        }
+
+    def commit(self, text: str, message: str = "m", *, push: bool = True) -> str:
+        """Make a commit of one file, in what is pushed or in the repository."""
+        blob = self.git("hash-object", "-w", "--stdin", given=text, push=push)
+        tree = self.git("mktree", given=f"100644 blob {blob}\tfile\n", push=push)
+        return self.git("commit-tree", tree, "-F", "-", given=message, push=push)
+
+    def refusal(self, *asked: Update, brings: bool = True) -> str | None:
+        environment = self.environment if brings else {**ENVIRONMENT, "GIT_DIR": str(self.folder)}
+        return problem(Repository(self.folder, environment), asked)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Bare:
+    return Bare(tmp_path / "lab.git")
+
+
+def branch(new: str, name: str = "main", old: str = ZERO) -> Update:
+    return Update(old, new, f"refs/heads/{name}")
+
+
+def test_an_ordinary_push_is_within_all_limits(bare: Bare) -> None:
+    assert bare.refusal(branch(bare.commit("a"))) is None
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        f"refs/replace/{ONE}", "refs/notes/commits", "refs/lab/start", "refs/heads", "refs/stash",
+        "refs/headsx/a", "HEAD", "refs/remotes/origin/main", "refs/meta/config",
+    ],
+)  # fmt: skip
+def test_only_branches_and_tags_are_pushed(bare: Bare, ref: str) -> None:
+    new = bare.commit("a")
+    said = bare.refusal(branch(new), Update(ZERO, new, ref))
+    assert said is not None and "only branches (refs/heads/…) and tags" in said
+    assert bare.refusal(Update(ONE, ZERO, ref), brings=False) == said
+
+
+def test_refs_are_counted_as_they_would_be_after_the_push(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_REFS", 3)
+    monkeypatch.setattr(limits, "MAX_UPDATES", 5)
+    new = bare.commit("a", push=False)
+    for name in ("a", "b", "c"):
+        bare.git("update-ref", f"refs/heads/{name}", new)
+    said = bare.refusal(branch(new, "d"))
+    assert said is not None and "more than 3 branches and tags" in said
+    assert "git push origin --delete" in said
+    assert bare.refusal(branch(new, "a", old=new)) is None
+    assert bare.refusal(branch(new, "d"), branch(ZERO, "a", old=new)) is None
+    said = bare.refusal(*(branch(new, str(number)) for number in range(6)))
+    assert said is not None and "6 branches and tags in one push, and 5 are the limit" in said
+
+
+def test_a_message_and_a_tag_have_a_size(bare: Bare) -> None:
+    said = bare.refusal(branch(bare.commit("a", "m" * 70_000)))
+    assert said == "refused: a commit's message of more than 64 KiB"
+
+
+def test_a_tag_of_a_tag_is_looked_at_as_well(bare: Bare) -> None:
+    tag = bare.commit("a")
+    for size in (70_000, 1):
+        kind = bare.git("cat-file", "-t", tag, push=True)
+        text = f"object {tag}\ntype {kind}\ntag t\ntagger a <a@b> 1 +0000\n\n{'m' * size}\n"
+        tag = bare.git("mktag", given=text, push=True)
+    said = bare.refusal(Update(ZERO, tag, "refs/tags/t"))
+    assert said == "refused: a tag of more than 64 KiB"
+
+
+def test_the_objects_of_a_push_are_counted_and_measured(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = bare.commit("a" * 5000)
+    monkeypatch.setattr(limits, "MAX_BLOB", 4096)
+    assert bare.refusal(branch(new)) == "refused: a file of more than 4 KiB"
+    monkeypatch.setattr(limits, "MAX_BLOB", 8192)
+    monkeypatch.setattr(limits, "MAX_OBJECTS", 2)
+    assert (
+        bare.refusal(branch(new)) == "refused: more than 2 new files, folders and commits in a push"
+    )
+
+
+@pytest.mark.parametrize("kind", ["blob", "tag"])
+def test_what_leads_to_no_files_is_refused(bare: Bare, kind: str) -> None:
+    target = bare.git("hash-object", "-w", "--stdin", given="a", push=True)
+    if kind == "tag":
+        text = f"object {target}\ntype blob\ntag t\ntagger a <a@b> 1 +0000\n\nm\n"
+        target = bare.git("mktag", given=text, push=True)
+    said = bare.refusal(Update(ZERO, target, "refs/tags/t"))
+    assert said is not None and "leads to no files" in said
+
+
+def test_a_repository_has_a_size(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_REPOSITORY", 2 * 1024 * 1024)
+    kept = bare.commit(os.urandom(1024 * 1024).hex(), push=False)
+    bare.git("update-ref", "refs/heads/main", kept)
+    new = bare.commit(os.urandom(1024 * 1024).hex())
+    said = bare.refusal(branch(new, old=kept))
+    assert said is not None
+    assert "the repository would take" in said and "2 MiB is the limit" in said
+    assert "`sopslab reset`" in said
+    # What brings nothing is always taken: it is how a repository gets smaller.
+    assert bare.refusal(branch(ZERO, "a", old=kept), brings=False) is None
+
+
+def test_what_no_branch_holds_is_cleared_when_a_repository_is_full(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_REPOSITORY", 2 * 1024 * 1024)
+    lost = bare.commit(os.urandom(1024 * 1024).hex(), push=False)
+    for file in (bare.folder / "objects").rglob("*"):
+        os.utime(file, (1, 1))
+    new = bare.commit(os.urandom(1024 * 1024).hex())
+    assert "push again" in (bare.refusal(branch(new)) or "")
+    assert bare.refusal(branch(new)) is None
+    with pytest.raises(subprocess.CalledProcessError):
+        bare.git("cat-file", "-e", lost)
+
+
+def test_what_a_ref_replaces_does_not_count(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_FILES", 3)
+    lines = "".join(
+        f"100644 blob {bare.git('hash-object', '-w', '--stdin', given=str(number))}\t{number}\n"
+        for number in range(5)
+    )
+    many = bare.git("commit-tree", bare.git("mktree", given=lines), "-m", "many")
+    bare.git("update-ref", f"refs/replace/{many}", bare.commit("a", push=False))
+    said = bare.refusal(branch(many))
+    assert said is not None and "more than 3 files" in said

@@ -1,0 +1,99 @@
+"""What of HTTP the Git server reads, and what it refuses to guess."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sopslab.gitserver.protocol import Refused, Request, body, parse, push_error
+
+
+def request(*lines: str) -> Request:
+    return parse("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+
+def test_a_request_is_its_line_and_its_headers() -> None:
+    found = request("GET /ada/lab.git/info/refs?service=git-upload-pack HTTP/1.1", "Host: a",
+                    "Git-Protocol:  version=2 ")  # fmt: skip
+    assert found.path == "/ada/lab.git/info/refs"
+    assert found.query == "service=git-upload-pack"
+    assert found.headers == {"host": "a", "git-protocol": "version=2"}
+    assert not found.is_push
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["GET /"], 400),
+        (["GET  / HTTP/1.1"], 400),
+        (["GET http://elsewhere/ HTTP/1.1"], 400),
+        (["GET /\x00 HTTP/1.1"], 400),
+        (["GET / HTTP/1.0"], 505),
+        (["DELETE / HTTP/1.1"], 405),
+        (["GET / HTTP/1.1", " folded: a"], 400),
+        (["GET / HTTP/1.1", "A : b"], 400),
+        (["GET / HTTP/1.1", "A: b\nC: d"], 400),
+        (["POST / HTTP/1.1", "Content-Length: 1", "Content-Length: 2"], 400),
+        (["POST / HTTP/1.1", "Content-Length: +1"], 400),
+        (["POST / HTTP/1.1", "Content-Length: 1", "Transfer-Encoding: chunked"], 400),
+        (["POST / HTTP/1.1", "Transfer-Encoding: gzip, chunked"], 501),
+        (["GET / HTTP/1.1", "Authorization: Basic a", "Authorization: Basic b"], 400),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(lines: list[str], status: int) -> None:
+    with pytest.raises(Refused) as refused:
+        request(*lines)
+    assert refused.value.status.startswith(str(status))
+
+
+def read(data: bytes, most: int = 100, header: str = "Transfer-Encoding: chunked") -> bytes:
+    async def pieces() -> bytes:
+        reader = asyncio.StreamReader()
+        reader.feed_data(data)
+        reader.feed_eof()
+        return b"".join([piece async for piece in body(reader, posted, most)])
+
+    posted = request("POST / HTTP/1.1", header)
+    return asyncio.run(pieces())
+
+
+def test_chunks_are_put_together() -> None:
+    assert read(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: a\r\n\r\n") == b"abcde"
+
+
+def test_a_body_is_as_long_as_it_says() -> None:
+    assert read(b"abcde", header="Content-Length: 3") == b"abc"
+    assert read(b"abcde", header="Content-Length: 0") == b""
+
+
+@pytest.mark.parametrize("data", [b"3\r\nab", b"3\r\nabc\r\n", b"3\r\n"])
+def test_a_body_that_ends_early_is_no_body(data: bytes) -> None:
+    with pytest.raises(EOFError):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"-1\r\n", b"0x1\r\na\r\n", b"\r\n", b"1\r\nab\r\n", b"fffffffff\r\n"]
+)
+def test_chunks_that_are_not_well_formed_are_refused(data: bytes) -> None:
+    with pytest.raises(Refused):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "header"),
+    [
+        (b"65\r\n" + b"a" * 101, "Transfer-Encoding: chunked"),
+        (b"40\r\n" + b"a" * 64 + b"\r\n40\r\n", "Transfer-Encoding: chunked"),
+        (b"", "Content-Length: 101"),
+    ],
+)
+def test_a_body_that_is_too_long_is_refused_before_it_is_read(data: bytes, header: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(data, header=header)
+    assert refused.value.status.startswith("413")
+
+
+def test_an_error_is_a_packet_of_gits() -> None:
+    assert push_error("no") == b"0008\3no\n"

@@ -1,0 +1,218 @@
+"""The Git server under clients that do not behave: limits, deadlines, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from gitserver_material import (
+    FETCH,
+    PASSWORD,
+    PUSH,
+    Client,
+    eventually,
+    serving,
+    write_accounts,
+    write_gate,
+)
+
+from sopslab.gitserver import backend, server
+from sopslab.gitserver.server import Limits
+
+HELLO = r"printf 'Content-Type: text/plain\r\n\r\nhello %s' $REMOTE_USER"
+DISCARD = f"cat >/dev/null; {HELLO}"
+LENGTH = "Content-Length: 5"
+MIB = 1024 * 1024
+
+
+def test_who_has_a_password_is_answered(root: Path) -> None:
+    write_gate(root, DISCARD)
+    with serving(root) as port:
+        assert "hello ada" in Client(port).begin("GET", FETCH).answer()
+        client = Client(port).begin("POST", FETCH, LENGTH)
+        client.send(b"hello")
+        assert "hello ada" in client.answer()
+
+
+@pytest.mark.parametrize(("user", "password"), [(None, ""), ("ada", "wrong"), ("eve", "wrong")])
+def test_nobody_else_gets_as_far_as_the_gate(root: Path, user: str | None, password: str) -> None:
+    write_gate(root, f"touch {root}/reached; {HELLO}")
+    with serving(root) as port:
+        said = Client(port, user, password).begin("GET", FETCH).answer()
+    assert said.startswith("HTTP/1.1 401 ")
+    assert "WWW-Authenticate: Basic" in said
+    assert not (root / "reached").exists()
+
+
+def test_a_password_counts_as_soon_as_it_is_there_and_no_longer(root: Path) -> None:
+    write_gate(root, HELLO)
+    with serving(root) as port:
+        assert Client(port, "ada").begin("GET", FETCH).status() == 200
+        assert Client(port, "cyd").begin("GET", FETCH).status() == 401
+        write_accounts(root, "cyd")
+        assert Client(port, "ada").begin("GET", FETCH).status() == 401
+        assert Client(port, "cyd").begin("GET", FETCH).status() == 200
+
+
+def test_what_the_gate_refuses_is_refused_whatever_is_still_sent(root: Path) -> None:
+    write_gate(root, r"printf 'Status: 403 Forbidden\r\n\r\nno'")
+    with serving(root) as port:
+        client = Client(port).begin("POST", PUSH, f"Content-Length: {2 * MIB}")
+        client.send(b"x" * 2 * MIB)
+        assert client.status() == 403
+
+
+@pytest.mark.parametrize("header", ["Transfer-Encoding: chunked", f"Content-Length: {16 * MIB}"])
+def test_nothing_is_kept_of_what_git_has_not_read(root: Path, header: str) -> None:
+    write_gate(root, "sleep 30")
+    with serving(root) as port:
+        client = Client(port).begin("POST", PUSH, header)
+        if "chunked" in header:
+            client.send(b"1000000\r\n")
+        # What the kernel and two buffers hold; all of it would be taken where it is kept.
+        assert client.sends_at_most(16 * MIB, 1) < 8 * MIB
+        client.close()
+
+
+def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
+    write_gate(root, f"[ $REQUEST_METHOD = GET ] || sleep 30; {HELLO}")
+    with serving(root) as port:
+        uploads = [
+            Client(port).begin("POST", PUSH, f"Content-Length: {16 * MIB}") for _ in range(10)
+        ]
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert Client(port, "bob").begin("GET", FETCH).status() == 200
+        assert time.monotonic() - started < 1
+        for upload in uploads:
+            upload.close()
+
+
+def test_one_push_at_a_time_is_looked_at_for_a_repository(root: Path) -> None:
+    write_gate(root, f"echo $$ >>{root}/begun; cat >/dev/null; sleep 0.2; {HELLO}")
+    with serving(root) as port:
+        pushes = [Client(port).begin("POST", PUSH, LENGTH) for _ in range(3)]
+        assert eventually((root / "begun").exists)
+        time.sleep(0.1)
+        assert len((root / "begun").read_text().split()) == 1
+        for push in pushes:
+            push.send(b"hello")
+        assert [push.status() for push in pushes] == [200, 200, 200]
+
+
+def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_WAIT_SECONDS", 0.3)
+    write_gate(root, "sleep 30")
+    with serving(root) as port:
+        first = Client(port).begin("POST", PUSH, LENGTH)
+        time.sleep(0.2)
+        second = Client(port).begin("POST", PUSH, LENGTH)
+        second.send(b"hello")
+        said = second.answer()
+        assert "\3refused: too many requests at once" in said
+        first.close()
+
+
+def test_no_user_has_more_requests_than_the_limit(root: Path) -> None:
+    write_gate(root, "sleep 30")
+    limits = Limits(of_a_user=2, waiting=3)
+    with serving(root, limits) as port:
+        clients = [Client(port).begin("GET", FETCH) for _ in range(3)]
+        time.sleep(0.3)
+        assert Client(port).begin("GET", FETCH).status() == 503
+        for client in clients:
+            client.close()
+
+
+def test_a_request_ends_with_its_children_when_its_time_is_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "PUSH_SECONDS", 0.5)
+    write_gate(
+        root, rf"printf 'Content-Type: a/b\r\n\r\n'; sleep 61 & echo $! $$ >{root}/pids; wait"
+    )
+    with serving(root) as port:
+        said = Client(port).begin("POST", PUSH, LENGTH).answer()
+        assert "\3refused: this took longer than" in said
+        assert said.endswith("0\r\n\r\n")
+        assert eventually(lambda: not any(alive(pid) for pid in pids(root)))
+
+
+def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> None:
+    # It ignores what is asked politely.
+    write_gate(root, f"trap '' TERM; cat >/dev/null; sleep 61 & echo $! $$ >{root}/pids; wait")
+    with serving(root) as port:
+        client = Client(port).begin("POST", PUSH, LENGTH)
+        client.send(b"hello")
+        assert eventually(lambda: len(pids(root)) == 2)
+        client.close()
+        assert eventually(lambda: not any(alive(pid) for pid in pids(root)))
+
+
+def pids(root: Path) -> list[int]:
+    file = root / "pids"
+    return [int(word) for word in file.read_text().split()] if file.exists() else []
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_who_says_nothing_is_hung_up_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(backend, "_IDLE_SECONDS", 0.3)
+    write_gate(root, DISCARD)
+    with serving(root) as port:
+        silent = Client(port)
+        silent.send(b"GET / HTTP/1.1\r\n")
+        slow = Client(port).begin("POST", PUSH, LENGTH)
+        slow.send(b"he")
+        assert (silent.answer(), slow.answer()) == ("", "")
+
+
+def test_strangers_do_not_take_all_connections(root: Path) -> None:
+    write_gate(root, HELLO)
+    with serving(root, Limits(strangers=5)) as port:
+        idle = [Client(port) for _ in range(5)]
+        time.sleep(0.2)
+        assert Client(port).begin("GET", FETCH).status() == 503
+        idle.pop().close()
+        assert eventually(lambda: Client(port).begin("GET", FETCH).status() == 200)
+
+
+def test_a_head_without_an_end_is_refused(root: Path) -> None:
+    write_gate(root, HELLO)
+    with serving(root) as port:
+        assert Client(port).begin("GET", FETCH, f"X: {'a' * 40_000}").status() == 431
+
+
+def test_git_clones_and_pushes_more_than_it_has_a_length_for(root: Path) -> None:
+    bare = root / "repositories/ada/lab.git"
+    git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+    (root / "etc").mkdir()
+    (root / "etc/gitconfig").write_text("[safe]\n\tdirectory = *\n")
+    write_gate(root, f"exec {git('--exec-path').strip()}/git-http-backend")
+    with serving(root) as port:
+        url = f"http://ada:{PASSWORD}@127.0.0.1:{port}/ada/lab.git"
+        clone = root / "clone"
+        git("clone", "--quiet", url, str(clone))
+        (clone / "noise").write_bytes(os.urandom(3 * MIB))
+        git("-C", str(clone), "add", ".")
+        git("-C", str(clone), "commit", "--quiet", "--message", "a")
+        git("-C", str(clone), "push", "--quiet", "origin", "HEAD:main")
+        git("clone", "--quiet", url, str(root / "again"))
+    assert (root / "again/noise").read_bytes() == (clone / "noise").read_bytes()
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-c", "user.name=ada", "-c", "user.email=ada@example.org", *arguments],
+        check=True, capture_output=True, text=True, timeout=60,
+    ).stdout  # fmt: skip
