@@ -93,7 +93,7 @@ class Server:
         try:
             if self._connections <= self._limits.connections:
                 await self._request(reader, writer, peer)
-        except (Gone, EOFError, ConnectionError, TimeoutError):
+        except (Gone, EOFError, OSError):
             pass
         except Exception as error:
             # What is wrong is ours, and must not end the others' connections.

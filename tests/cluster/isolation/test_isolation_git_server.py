@@ -1,0 +1,166 @@
+"""The Git server under a learner who sends more than it should take; and what it can reach."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.classroom import Classroom
+from tests.cluster.isolation.hostile import IN_TIME, Hostile
+from tests.cluster.lab import run, wait_until
+
+UPLOADS = 10
+SIZE = 32 * 1024 * 1024
+
+
+def container(classroom: Classroom) -> dict[str, Any]:
+    """Return what Docker says of the Git server."""
+    (found,) = json.loads(run(["docker", "inspect", classroom.lab.git_server]).stdout)
+    return dict(found)
+
+
+@contextmanager
+def uploads(learner: Hostile, chunked: bool) -> Iterator[list[int]]:
+    """Push ten times at once, the first of them without an end; yield what the others have sent."""
+    settings = learner.lab.settings
+    password = (Path(settings.account_dir(learner.seat)) / "password").read_text()
+    login = base64.b64encode(f"{learner.seat}:{password}".encode()).decode()
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {SIZE}"
+    head = (
+        f"POST /{learner.seat}/lab.git/git-receive-pack HTTP/1.1\r\nHost: lab\r\n{length}\r\n"
+        f"Authorization: Basic {login}\r\nContent-Type: application/x-git-receive-pack-request"
+        "\r\n\r\n"
+    ).encode()
+    if chunked:
+        head += f"{SIZE:x}\r\n".encode()
+    address = (settings.git_bind, settings.git_port)
+    sent = [0] * UPLOADS
+    connections = [socket.create_connection(address, timeout=30) for _ in range(UPLOADS)]
+
+    def upload(number: int) -> None:
+        piece = b"x" * 65536
+        try:
+            connections[number].sendall(head)
+            while sent[number] < SIZE - len(piece):
+                sent[number] += connections[number].send(piece)
+        except OSError:
+            return
+
+    # git waits for the rest of a number.
+    connections[0].sendall(head + b"0")
+    time.sleep(0.5)
+    others = range(1, UPLOADS)
+    threads = [threading.Thread(target=upload, args=(one,), daemon=True) for one in others]
+    for thread in threads:
+        thread.start()
+    try:
+        yield sent
+    finally:
+        for connection in connections:
+            connection.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def listing(learner: Hostile) -> float:
+    """Return the seconds that `git ls-remote` takes."""
+    started = time.monotonic()
+    run(["git", "ls-remote", "--quiet", "origin"], cwd=learner.work)
+    return time.monotonic() - started
+
+
+def test_uploads_of_one_learner_hold_nobody_up(ada: Hostile, bob: Hostile) -> None:
+    before = container(ada.classroom)["State"]
+    # A second, unless this machine needs as much for it when nobody does anything.
+    allowed = max(1.0, 2 * listing(bob))
+    for chunked in (True, False):
+        with uploads(ada, chunked) as sent:
+            time.sleep(1)
+            assert max(listing(bob) for _ in range(3)) <= allowed
+            assert sum(sent) < UPLOADS * SIZE / 2, "the server takes in what nobody reads"
+            assert bob.delivers(IN_TIME) < IN_TIME
+    state = container(ada.classroom)["State"]
+    assert (state["StartedAt"], state["OOMKilled"]) == (before["StartedAt"], False)
+    wait_until(
+        lambda: "http-backend" not in run(["docker", "top", ada.lab.git_server]).stdout,
+        "something is left of those pushes",
+        10,
+    )
+
+
+def test_the_server_can_write_nothing_but_repositories(bob: Hostile) -> None:
+    found = container(bob.classroom)["HostConfig"]
+    assert found["NanoCpus"] > 0
+    script = """
+        id -u
+        find / -xdev -writable ! -type l ! -path /tmp 2>/dev/null
+        find /srv/git -path '/srv/git/repositories/*' -prune -o -writable -print
+        find /srv/git/repositories -maxdepth 1 -writable ! -name '*.git'
+        cat /srv/git/credentials/*/password
+    """
+    said = run(["docker", "exec", bob.lab.git_server, "sh", "-c", script], check=False).stdout
+    assert int(said) != 0, said
+    # What root writes on the host, a push adds to, and the other way round.
+    bare = bob.classroom.bare("bob")
+    tree = run(["git", "write-tree"], cwd=bob.work).stdout.strip()
+    made = run(
+        ["git", "-c", "user.name=i", "-c", "user.email=i@example.org", "commit-tree", "-m", "host",
+         "-p", "refs/heads/main", tree], cwd=bare,
+    ).stdout.strip()  # fmt: skip
+    run(["git", "update-ref", "refs/heads/main", made], cwd=bare)
+    run(["git", "pull", "--quiet", "--rebase"], cwd=bob.work)
+    assert bob.delivers(IN_TIME) < IN_TIME
+
+
+def test_only_branches_and_tags_can_be_pushed_and_not_any_number(ada: Hostile) -> None:
+    bare = ada.classroom.bare("ada")
+    before = run(["git", "for-each-ref"], cwd=bare).stdout
+    for ref in (f"refs/replace/{ada.head}", "refs/notes/commits", "refs/lab/wired", "refs/x"):
+        pushed = run(["git", "push", "origin", f"HEAD:{ref}"], cwd=ada.work, check=False)
+        assert pushed.returncode != 0 and "only branches" in pushed.stderr, pushed.stderr
+    many = [f"HEAD:refs/tags/{number}" for number in range(101)]
+    pushed = run(["git", "push", "origin", *many], cwd=ada.work, check=False)
+    assert pushed.returncode != 0 and "100 are the limit" in pushed.stderr, pushed.stderr
+    assert run(["git", "for-each-ref"], cwd=bare).stdout == before
+
+
+def test_a_repository_that_is_full_takes_nothing_but_deletions(ada: Hostile) -> None:
+    run(["git", "push", "--quiet", "origin", "HEAD:refs/heads/topic"], cwd=ada.work)
+    filling = ada.classroom.bare("ada") / "objects/pack/filling"
+    try:
+        with filling.open("wb") as file:
+            file.truncate(65 * 1024 * 1024)
+        pushed = ada.push(check=False)
+        assert pushed.returncode != 0
+        assert "64 MiB is the limit" in pushed.stderr, pushed.stderr
+        run(["git", "push", "--quiet", "origin", "--delete", "topic"], cwd=ada.work)
+    finally:
+        filling.unlink()
+    ada.push()
+
+
+def test_a_checkpoint_is_made_of_what_was_pushed_whatever_replaces_it(ada: Hostile) -> None:
+    bare = ada.classroom.bare("ada")
+    start = run(["git", "rev-parse", "refs/lab/start"], cwd=bare).stdout.strip()
+    rules = run(["git", "show", f"{start}:.sops.yaml"], cwd=bare).stdout
+    (ada.work / ".sops.yaml").write_text("creation_rules: []\n")
+    run(["git", "commit", "--quiet", "--no-verify", "--all", "--message", "a"], cwd=ada.work)
+    run(["git", "fetch", "--quiet", str(ada.work), "HEAD"], cwd=bare)
+    known = run(["git", "for-each-ref", "--format=%(refname)", "refs/lab"], cwd=bare).stdout.split()
+    try:
+        run(["git", "replace", start, "FETCH_HEAD"], cwd=bare)
+        for name in set(known) - {"refs/lab/start"}:
+            run(["git", "update-ref", "-d", name], cwd=bare)
+        ada.lab.sopslab("reset", "ada", "--to", "encrypted")
+        environment = {"GIT_NO_REPLACE_OBJECTS": "1", "PATH": "/usr/bin:/bin"}
+        made = run(["git", "show", "refs/lab/encrypted:.sops.yaml"], cwd=bare, env=environment)
+        assert made.stdout == rules
+    finally:
+        run(["git", "replace", "--delete", start], cwd=bare, check=False)
