@@ -183,6 +183,8 @@ async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """End a connection so that the client sees its whole answer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
+            # It waits until all of it is on its way, for what is not would be lost.
+            writer.transport.set_write_buffer_limits(0)
             await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
