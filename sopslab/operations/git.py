@@ -74,8 +74,9 @@ if [ $# -gt 0 ]; then
 fi
 # What the server's hook signs its calls with; Flux gets the same.
 if [ ! -s receiver/token ]; then
-    mkdir -p receiver
+    mkdir -p -m 750 receiver
     head -c 32 /dev/urandom | base64 | tr -d '\n' >receiver/token.new
+    chmod 640 receiver/token.new
     mv receiver/token.new receiver/token
 fi
 """
@@ -397,6 +398,7 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
         for repository; do
             echo "$config" >"repositories/$repository.git/config"
             echo "$head" >"repositories/$repository.git/HEAD"
+            case $repository in */*) chmod g-w "repositories/${repository%/*}" ;; esac
         done
         """,
         settings.git_dir,

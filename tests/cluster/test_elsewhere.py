@@ -65,12 +65,13 @@ def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
         top / "kubeconfig",
         *(top / "keys").glob("*.agekey"),
         *(top / "git" / "credentials").glob("*/*"),
-        top / "git" / "htpasswd",
-        top / "git" / "receiver" / "token",
         *(top / "log").iterdir(),
     ]
     modes = {str(path): stat.S_IMODE(path.stat().st_mode) for path in private}
     assert [path for path, mode in modes.items() if mode != 0o600] == []
+    # What the Git server reads, it reads by its group.
+    for path in (top / "git" / "htpasswd", top / "git" / "receiver" / "token"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
     for folder in (top, top / "keys", top / "log", top / "git" / "credentials"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 

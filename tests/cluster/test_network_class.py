@@ -156,7 +156,8 @@ def test_keys_are_their_owners_alone(networked: Classroom) -> None:
     for path, mode in (
         (Path(settings.tls_dir) / "ca.key", 0o600),
         (Path(settings.tls_dir) / "ca.crt", 0o644),
-        (Path(settings.git_dir) / "tls" / "server.pem", 0o600),
+        # The Git server reads it by its group.
+        (Path(settings.git_dir) / "tls" / "server.pem", 0o640),
     ):
         assert stat.S_IMODE(path.stat().st_mode) == mode, path
     assert not list(Path(settings.git_dir).rglob("ca.key"))

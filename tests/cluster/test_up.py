@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import stat
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from sopslab.layout import ARTIFACT_ADDRESS
-from sopslab.settings import FLUX, INSTRUCTOR
+from sopslab.settings import FLUX, GIT_SERVER_USER, INSTRUCTOR
 from tests.cluster.isolation.hostile import Traffic, pod
 from tests.cluster.lab import Lab, run, wait_until
 from tests.texts import replaced
@@ -163,12 +164,15 @@ def test_what_is_private_is_readable_by_its_owner_only(lab: Lab) -> None:
         top / "kubeconfig",
         *(top / "keys").glob("*.agekey"),
         *(top / "git" / "credentials").glob("*/*"),
-        top / "git" / "receiver" / "token",
         *(top / "log").iterdir(),
     ]
     assert len(private) > 12
     modes = {str(path): stat.S_IMODE(path.lstat().st_mode) for path in private}
     assert [path for path, mode in modes.items() if mode != 0o600] == []
+    # What the Git server reads, it reads by its group.
+    for path in (top / "git" / "htpasswd", top / "git" / "receiver" / "token"):
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o640, path
+        assert path.lstat().st_gid == (os.getgid() or GIT_SERVER_USER), path
     for folder in (top, top / "keys", top / "log", top / "git" / "credentials"):
         assert stat.S_IMODE(folder.lstat().st_mode) == 0o700, folder
 
