@@ -7,11 +7,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sopslab.policy import documents, keys, manifests, passwords, placeholders, sops, templates
+from sopslab.policy import (
+    documents,
+    keys,
+    manifests,
+    passwords,
+    placeholders,
+    regex,
+    sops,
+    templates,
+)
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.files import Path
 from sopslab.policy.findings import GITLEAKS_PREFIX, Finding, Hit, Report, Undecidable, key_path
-from sopslab.policy.recipients import Rules, Trusted
+from sopslab.policy.recipients import CONFIG, Rules, Trusted, config_problems
 from sopslab.policy.scanner import Gitleaks, Leak, ScannerError
 from sopslab.policy.secrets import Place, is_secret
 from sopslab.policy.sources import MAX_BLOB, SUBMODULE, SYMLINK, Blob, Source, SourceError
@@ -163,6 +172,8 @@ class File:
             if isinstance(document, Mapping | Sequence):
                 yield from manifests.check(document, self.place)
             yield from self._belongs(document)
+            if self.kind.name == CONFIG:
+                yield from config_problems(document)
 
     def _belongs(self, document: Node) -> Iterator[Hit]:
         """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""
@@ -187,6 +198,11 @@ def check(source: Source, trusted: Trusted, gitleaks: str = "") -> Report:
 
     Whatever keeps a file from being judged ends in ``Report.undecided``, never in silence.
     """
+    with regex.budget():
+        return _checked(source, trusted, gitleaks)
+
+
+def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
     report = Report()
     scanner: Gitleaks | None = None
     fed: list[_Fed] = []

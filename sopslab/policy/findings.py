@@ -31,6 +31,7 @@ FIXES: dict[str, str] = {
     "sops-missing-recipient": "run sops updatekeys on the file",
     "sops-mixed-recipients": "use post-quantum recipients only, or none",
     "sops-wrong-regex": "encrypt with --encrypted-regex '^(data|stringData)$'",
+    "sops-bad-pattern": "write a regular expression that Go understands (RE2), as sops does",
     "sops-no-rule": "add a creation rule for this path to .sops.yaml",
     "generator-literal": "keep the value in an encrypted Secret, not in a generator literal",
     "generator-plaintext-source": "encrypt the source file with sops",

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sopslab.policy import documents, sops
+from sopslab.policy import documents, regex, sops
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.findings import Hit, Undecidable
 
@@ -105,7 +105,8 @@ class Rules:
         if config is not None and not in_secrets_tree and not self._is_top(folder):
             config = None
         if config is not None:
-            by_rule = _first_match(config, posixpath.relpath(path, folder or "."))
+            rule = creation_rule(config, posixpath.relpath(path, folder or "."))
+            by_rule = None if rule is None else frozenset(_named(rule))
         allowed = self._trusted.allowed or by_rule
         required = self._trusted.required
         if by_rule:
@@ -125,16 +126,34 @@ class Rules:
         return self._configs[path]
 
 
-def _first_match(config: Node, relative: str) -> frozenset[str] | None:
-    rules = documents.get(config, "creation_rules")
-    for rule in rules.value if isinstance(rules, Sequence) else ():
+def creation_rule(config: Node | None, relative: str) -> Node | None:
+    """Return the first creation rule for a path relative to the .sops.yaml, None without one.
+
+    Raises Undecidable if a rule before it cannot be understood.
+    """
+    for rule in _creation_rules(config):
         pattern = documents.text_of(documents.get(rule, "path_regex"))
         try:
-            if re.search(pattern, relative):
-                return frozenset(_named(rule))
-        except re.error:
-            raise Undecidable(f"cannot be judged: a path_regex of {CONFIG} is not valid") from None
+            if regex.search(pattern, relative):
+                return rule
+        except regex.PatternError as error:
+            text = f"cannot be judged: a path_regex of {CONFIG} {error}"
+            raise Undecidable(text) from None
     return None
+
+
+def _creation_rules(config: Node | None) -> list[Node]:
+    rules = documents.get(config, "creation_rules")
+    return list(rules.value) if isinstance(rules, Sequence) else []
+
+
+def config_problems(config: Node) -> Iterator[Hit]:
+    """Yield what sops could not use in the text of a .sops.yaml, for whatever path."""
+    for rule in _creation_rules(config):
+        for name, node, value in documents.entries(rule):
+            if name.endswith("_regex"):
+                line = documents.line_of(node)
+                yield from sops.pattern_problem(line, name, documents.text_of(value))
 
 
 def _named(rule: Node) -> Iterator[str]:

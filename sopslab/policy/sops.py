@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sopslab.policy import documents
+from sopslab.policy import documents, regex
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.findings import Hit, Undecidable
 
@@ -83,18 +83,19 @@ class Metadata:
     def selects(self, path: tuple[str, ...]) -> bool:
         """True if sops would have encrypted a value at *path* (sops.go, shouldBeEncrypted).
 
-        False too where that cannot be told: comment rules, and expressions Python cannot read.
+        True where an expression cannot be judged, so that plain text is found; False for comment
+        rules.
         """
         options = self.options
         try:
             if self.regex is not None:
-                return any(re.search(self.regex, key) for key in path)
+                return any(regex.search(self.regex, key) for key in path)
             if "encrypted_suffix" in options:
                 return any(key.endswith(options["encrypted_suffix"]) for key in path)
             if "unencrypted_regex" in options:
-                return not any(re.search(options["unencrypted_regex"], key) for key in path)
-        except re.error:
-            return False
+                return not any(regex.search(options["unencrypted_regex"], key) for key in path)
+        except regex.PatternError:
+            return True
         if options.keys() & {"encrypted_comment_regex", "unencrypted_comment_regex"}:
             return False
         suffix = options.get("unencrypted_suffix")
@@ -111,6 +112,9 @@ class Metadata:
             yield Hit(self.line, "sops-no-mac", "the sops block has no valid mac")
         if not self.recipients:
             yield Hit(self.line, "sops-no-recipients", "the sops block names no recipient")
+        for name, pattern in self.options.items():
+            if name.endswith("_regex"):
+                yield from pattern_problem(self.line, name, pattern)
         age = [name for name in self.recipients if name.startswith("age1")]
         quantum = [name for name in age if kind_of(name) == "pq"]
         if quantum and len(quantum) < len(age):
@@ -119,6 +123,14 @@ class Metadata:
                 "sops-mixed-recipients",
                 "post-quantum and classic age recipients are mixed, so the file is only classic",
             )
+
+
+def pattern_problem(line: int, name: str, pattern: str) -> Iterator[Hit]:
+    """Yield why sops cannot use the regular expression under *name*."""
+    try:
+        regex.check(pattern)
+    except regex.PatternError as error:
+        yield Hit(line, "sops-bad-pattern", f"{name} {error}")
 
 
 def kind_of(recipient: str) -> str:

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from sopslab.doctor.seen import Manifest, Repository
 from sopslab.environment import Environment, bare_repository
 from sopslab.policy import documents, sops
 from sopslab.policy.findings import Report, Undecidable, key_path
-from sopslab.policy.recipients import CONFIG
+from sopslab.policy.recipients import CONFIG, creation_rule
 from sopslab.policy.sources import Repository as Git
 from sopslab.policy.sources import SourceError
 from sopslab.settings import INSTRUCTOR, Settings
@@ -160,8 +158,8 @@ def _rule(files: Mapping[str, bytes], path: str) -> tuple[Rule, str]:
 def _encrypted_regex(config: bytes, path: str) -> str | None:
     """Return the encrypted_regex of the rule for a path, None without a rule that has one."""
     try:
-        rules = yaml.safe_load(config.decode("utf-8", "replace"))["creation_rules"]
-        rule = next(one for one in rules if re.search(one.get("path_regex", ""), path))
-        return str(rule["encrypted_regex"])
-    except (yaml.YAMLError, re.error, StopIteration, TypeError, KeyError, AttributeError):
+        parsed = documents.parse(config.decode("utf-8-sig", "replace"))
+        rule = creation_rule(parsed.documents[0], path) if parsed.documents else None
+    except Undecidable:
         return None
+    return documents.text_of(documents.get(rule, "encrypted_regex")) or None
