@@ -16,8 +16,7 @@ from sopslab.layout import FLUX_NAMESPACE
 from sopslab.naming import next_key, seat_system_namespace
 from sopslab.operations.seats import failing
 from sopslab.operations.tree import tree
-from sopslab.policy.recipients import short
-from sopslab.policy.sops import kind_of
+from sopslab.policy.sops import kind_of, short
 from sopslab.render import RenderedFile
 from sopslab.settings import INSTRUCTOR, AgeKeyType, Settings
 

@@ -20,7 +20,7 @@ from sopslab.policy import (
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.files import Path
 from sopslab.policy.findings import GITLEAKS_PREFIX, Finding, Hit, Report, Undecidable, key_path
-from sopslab.policy.recipients import CONFIG, Rules, Trusted, config_problems
+from sopslab.policy.recipients import CONFIG, Rules, Trusted
 from sopslab.policy.scanner import Gitleaks, Leak, ScannerError
 from sopslab.policy.secrets import Place, is_secret
 from sopslab.policy.sources import MAX_BLOB, SUBMODULE, SYMLINK, Blob, Source, SourceError
@@ -77,6 +77,7 @@ class File:
 
     def __init__(self, blob: Blob, rules: Rules, source: Source) -> None:
         self.blob = blob
+        self._rules = rules
         self.kind = Path(blob.path)
         self.text = decode(blob.data)
         self.place = Place(
@@ -173,7 +174,7 @@ class File:
                 yield from manifests.check(document, self.place)
             yield from self._belongs(document)
             if self.kind.name == CONFIG:
-                yield from config_problems(document)
+                yield from self._rules.problems(document)
 
     def _belongs(self, document: Node) -> Iterator[Hit]:
         """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""

@@ -31,6 +31,8 @@ FIXES: dict[str, str] = {
     "sops-missing-recipient": "run sops updatekeys on the file",
     "sops-mixed-recipients": "use post-quantum recipients only, or none",
     "sops-wrong-regex": "encrypt with --encrypted-regex '^(data|stringData)$'",
+    "sops-unopenable": "encrypt the file again with sops; as it is, it cannot be decrypted",
+    "sops-foreign-recipient": "encrypt for age keys only: what opens files here asks no service",
     "sops-bad-pattern": "write a regular expression that Go understands (RE2), as sops does",
     "sops-no-rule": "add a creation rule for this path to .sops.yaml",
     "generator-literal": "keep the value in an encrypted Secret, not in a generator literal",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from sopslab.policy import documents, regex, sops
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.findings import Hit, Undecidable
+from sopslab.policy.sops import short
 
 CONFIG = ".sops.yaml"
 _RULE_KEYS = {
@@ -29,6 +29,7 @@ _RULE_KEYS = {
     "hc_vault": "",
     "hckms": "{key_id}",
 }
+_FOREIGN = _RULE_KEYS.keys() - {"age"}
 Environment = typing.Mapping[str, str]
 Read = Callable[[str], "bytes | None"]
 """Returns the file at a path of the same tree, None if there is none."""
@@ -40,6 +41,11 @@ class Trusted:
 
     required: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+
+    @property
+    def age_only(self) -> bool:
+        """True where the caller's own keys are all of age: no other kind can be meant there."""
+        return bool(self.required) and all(name.startswith("age1") for name in self.required)
 
     @classmethod
     def from_environment(cls, environment: Environment = os.environ) -> Trusted:
@@ -59,26 +65,26 @@ class Expected:
     required: frozenset[str]
     allowed: frozenset[str] | None
     no_rule: bool = False
+    age_only: bool = False
 
     def problems(self, found: sops.Metadata) -> Iterator[Hit]:
         """Yield where the recipients in *found* differ. Recipients are public: they are named."""
         if self.no_rule:
             yield Hit(found.line, "sops-no-rule", f"no creation rule of {CONFIG} matches this path")
+        for kind in sorted(found.foreign if self.age_only else ()):
+            text = f"has a recipient of the kind {short(kind)}, and only age keys are taken"
+            yield Hit(found.line, "sops-foreign-recipient", text)
         if not found.recipients:
             return
         if self.allowed is not None:
             for name in sorted(found.recipients - self.allowed):
                 text = f"encrypted for {short(name)}, which is not an allowed recipient"
                 yield Hit(found.line, "sops-wrong-recipient", text)
-        for name in sorted(self.required - found.recipients):
+        for name in sorted(self.required - found.openers):
             text = f"not encrypted for {short(name)}, which must be able to read it"
+            if name in found.recipients:
+                text = f"{short(name)} cannot open it alone, but must be able to"
             yield Hit(found.line, "sops-missing-recipient", text)
-
-
-def short(name: str) -> str:
-    """Return a recipient as a sentence can name it: those of post-quantum keys fill a page."""
-    printable = re.sub(r"[^A-Za-z0-9:/._-]", "?", name)
-    return printable if len(printable) <= 64 else printable[:24] + "…" + printable[-8:]
 
 
 class Rules:
@@ -111,7 +117,21 @@ class Rules:
         required = self._trusted.required
         if by_rule:
             required |= by_rule & self._trusted.allowed if self._trusted.allowed else by_rule
-        return Expected(required, allowed, config is not None and by_rule is None)
+        no_rule = config is not None and by_rule is None
+        return Expected(required, allowed, no_rule, self._trusted.age_only)
+
+    def problems(self, config: Node) -> Iterator[Hit]:
+        """Yield what is wrong with the text of a .sops.yaml, for whatever path."""
+        for rule in _creation_rules(config):
+            for name, node, value in documents.entries(rule):
+                if name.endswith("_regex"):
+                    line = documents.line_of(node)
+                    yield from sops.pattern_problem(line, name, documents.text_of(value))
+        for part in documents.walk(config) if self._trusted.age_only else ():
+            for name, node, value in documents.entries(part):
+                if name.casefold() in _FOREIGN and not _is_empty(value):
+                    text = f"names recipients of the kind {short(name)}: only age keys are taken"
+                    yield Hit(documents.line_of(node), "sops-foreign-recipient", text)
 
     def _config(self, path: str) -> Node | None:
         if path not in self._configs:
@@ -147,13 +167,8 @@ def _creation_rules(config: Node | None) -> list[Node]:
     return list(rules.value) if isinstance(rules, Sequence) else []
 
 
-def config_problems(config: Node) -> Iterator[Hit]:
-    """Yield what sops could not use in the text of a .sops.yaml, for whatever path."""
-    for rule in _creation_rules(config):
-        for name, node, value in documents.entries(rule):
-            if name.endswith("_regex"):
-                line = documents.line_of(node)
-                yield from sops.pattern_problem(line, name, documents.text_of(value))
+def _is_empty(node: Node) -> bool:
+    return not (node.value if isinstance(node, Mapping | Sequence) else documents.text_of(node))
 
 
 def _named(rule: Node) -> Iterator[str]:

@@ -10,9 +10,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sopslab.policy import documents, regex
+from sopslab.policy import age, documents, regex
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.findings import Hit, Undecidable
 
@@ -27,7 +27,9 @@ VALUE = re.compile(
 )
 LOOKS_ENCRYPTED = re.compile(r"\s*ENC\s*\[", re.IGNORECASE)
 
-_IV_BYTES, _TAG_BYTES = 32, 16
+_IV_BYTES, _TAG_BYTES, _MAC_BYTES = 32, 16, 128
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)")
+_VERSION = re.compile(r"\d+\.\d+\.\d+\S*")
 _LISTS = {
     "age": "{recipient}",
     "pgp": "{fp}",
@@ -39,31 +41,39 @@ _LISTS = {
 }
 """The kinds of recipients, and how one is written in a creation rule of .sops.yaml."""
 _FLAT_ID = re.compile(
-    r"(?:key_groups__list_\d+__map_)?(age|pgp|kms|gcp_kms|azure_kv|hc_vault|hckms)"
+    r"(?:key_groups__list_(\d+)__map_)?(age|pgp|kms|gcp_kms|azure_kv|hc_vault|hckms)"
     r"__list_(\d+)__map_(\w+)"
 )
+_FLAT_LIST = re.compile(r"(?:key_groups__list_\d+__map_)?([a-z_]+?)__list_\d+")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([^=\s#;\[][^=]*?)\s*=\s*(.*?)\s*")
 
 
 def is_encrypted(value: str) -> bool:
     """True for exactly what sops writes for a value: its form, and the sizes of iv and tag."""
     match = VALUE.fullmatch(value)
-    if match is None:
-        return False
-    data, iv, tag = (_decoded(match.group(part)) for part in (1, 2, 3))
-    return (
-        bool(data)
-        and iv is not None
-        and tag is not None
-        and (len(iv) == _IV_BYTES and len(tag) == _TAG_BYTES)
-    )
+    return match is not None and _sizes(match) is not None
 
 
-def _decoded(text: str) -> bytes | None:
+def _sizes(match: re.Match[str]) -> int | None:
+    """Return how long the value in *match* is, in bytes; None where iv or tag cannot be right."""
     try:
-        return base64.b64decode(text, validate=True)
+        data, iv, tag = (base64.b64decode(match[part], validate=True) for part in (1, 2, 3))
     except (binascii.Error, ValueError):
         return None
+    sound = bool(data) and len(iv) == _IV_BYTES and len(tag) == _TAG_BYTES
+    return len(data) if sound else None
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Whom the data key of a file, or a share of it, was wrapped for, and what came of that."""
+
+    kind: str
+    name: str
+    enc: str
+
+
+Group = tuple[Recipient, ...]
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,42 @@ class Metadata:
     """The ``sops`` block of a file."""
 
     line: int
-    mac: str
-    recipients: frozenset[str]
-    options: dict[str, str]
+    fields: dict[str, str]
+    groups: tuple[Group, ...]
+    """Those that sops goes by: of several, as many have to be opened as the threshold says."""
+    foreign: frozenset[str] = field(default=frozenset())
+    """The kinds of recipients, wherever they stand, that are not age's own."""
+
+    @property
+    def mac(self) -> str:
+        """The message authentication code, empty without one."""
+        return self.fields.get("mac", "")
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What tells which values are encrypted."""
+        return {
+            name: text for name, text in self.fields.items() if name.endswith(("_regex", "_suffix"))
+        }
+
+    @property
+    def recipients(self) -> frozenset[str]:
+        """All for whom there is a wrapped key."""
+        return frozenset(one.name for group in self.groups for one in group)
+
+    @property
+    def openers(self) -> frozenset[str]:
+        """Those who can open the file alone."""
+        held = [{one.name for one in group} for group in self.groups]
+        needed = 1 if len(held) == 1 else self._threshold or len(held)
+        return frozenset(
+            name for name in self.recipients if sum(name in group for group in held) >= needed
+        )
+
+    @property
+    def _threshold(self) -> int:
+        text = self.fields.get("shamir_threshold", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
     @property
     def regex(self) -> str | None:
@@ -103,8 +146,9 @@ class Metadata:
 
     @property
     def has_mac(self) -> bool:
-        """True if the mac has the form of an encrypted value; Flux looks for nothing more."""
-        return is_encrypted(re.sub(r"\s+", "", self.mac))
+        """True if the mac has the form of an encrypted SHA-512; Flux looks for even less."""
+        match = VALUE.fullmatch(re.sub(r"\s+", "", self.mac))
+        return match is not None and match[4] == "str" and _sizes(match) == _MAC_BYTES
 
     def problems(self) -> Iterator[Hit]:
         """Yield what makes the metadata useless, whatever the recipients should be."""
@@ -112,6 +156,8 @@ class Metadata:
             yield Hit(self.line, "sops-no-mac", "the sops block has no valid mac")
         if not self.recipients:
             yield Hit(self.line, "sops-no-recipients", "the sops block names no recipient")
+        for text in self._unopenable():
+            yield Hit(self.line, "sops-unopenable", text)
         for name, pattern in self.options.items():
             if name.endswith("_regex"):
                 yield from pattern_problem(self.line, name, pattern)
@@ -124,6 +170,20 @@ class Metadata:
                 "post-quantum and classic age recipients are mixed, so the file is only classic",
             )
 
+    def _unopenable(self) -> Iterator[str]:
+        """Yield why nobody can open the file, or one of its recipients cannot."""
+        if not _TIME.fullmatch(self.fields.get("lastmodified", "")):
+            yield "the sops block has no valid lastmodified"
+        if not _VERSION.fullmatch(self.fields.get("version", "")):
+            yield "the sops block has no valid version"
+        threshold = self.fields.get("shamir_threshold", "")
+        if threshold not in ("", "0") and not 0 < self._threshold <= max(len(self.groups), 1):
+            yield "the sops block asks for more groups of recipients than there are"
+        shared = len(self.groups) > 1
+        for one in (one for group in self.groups for one in group if one.kind == "age"):
+            if not age.wraps_data_key(one.name, one.enc, shared=shared):
+                yield f"what is wrapped for {short(one.name)} is no data key"
+
 
 def pattern_problem(line: int, name: str, pattern: str) -> Iterator[Hit]:
     """Yield why sops cannot use the regular expression under *name*."""
@@ -131,6 +191,12 @@ def pattern_problem(line: int, name: str, pattern: str) -> Iterator[Hit]:
         regex.check(pattern)
     except regex.PatternError as error:
         yield Hit(line, "sops-bad-pattern", f"{name} {error}")
+
+
+def short(name: str) -> str:
+    """Return a recipient as a sentence can name it: those of post-quantum keys fill a page."""
+    printable = re.sub(r"[^A-Za-z0-9:/._-]", "?", name)
+    return printable if len(printable) <= 64 else printable[:24] + "…" + printable[-8:]
 
 
 def kind_of(recipient: str) -> str:
@@ -143,40 +209,60 @@ def metadata(document: Node) -> Metadata | None:
     for key, key_node, block in documents.entries(document):
         if key == "sops" and isinstance(block, Mapping):
             fields = {name: documents.text_of(value) for name, _, value in documents.entries(block)}
-            return Metadata(
-                documents.line_of(key_node),
-                fields.get("mac", ""),
-                frozenset(_recipients(block)),
-                _options(fields),
-            )
+            line = documents.line_of(key_node)
+            return _metadata(line, fields, list(_groups(block)), _lists(block))
     return None
 
 
-def _options(fields: dict[str, str]) -> dict[str, str]:
-    return {name: text for name, text in fields.items() if name.endswith(("_regex", "_suffix"))}
+def _metadata(line: int, fields: dict[str, str], groups: list[Group], kinds: set[str]) -> Metadata:
+    """Return the metadata; the first of *groups* is what stands outside of any group.
+
+    + kinds: what there are lists of, in whatever place
+    """
+    used = groups[:1] if groups[0] else groups[1:]
+    foreign = {kind for kind in kinds if kind.casefold() != "age"}
+    named = {one.name for group in groups for one in group if one.kind == "age"}
+    if not all(age.is_native(name) for name in named):
+        foreign.add("an age plugin or SSH")
+    return Metadata(line, fields, tuple(group for group in used if group), frozenset(foreign))
 
 
-def _recipients(block: Node) -> Iterator[str]:
+def _groups(block: Node) -> Iterator[Group]:
+    """Yield the recipients outside of any group, then those of each."""
+    yield tuple(_recipients(block))
+    groups = documents.get(block, "key_groups")
+    for group in groups.value if isinstance(groups, Sequence) else ():
+        yield tuple(_recipients(group))
+
+
+def _lists(block: Node) -> set[str]:
+    """Return the names of the lists with something in them, those in groups, too."""
+    found: set[str] = set()
+    for name, _, value in documents.entries(block):
+        if name.casefold() == "key_groups":
+            for group in documents.children(value):
+                found |= _lists(group)
+        elif isinstance(value, Sequence) and value.value:
+            found.add(name)
+    return found
+
+
+def _recipients(block: Node) -> Iterator[Recipient]:
     for kind in _LISTS:
         members = documents.get(block, kind)
         for member in members.value if isinstance(members, Sequence) else ():
             parts = {key: documents.text_of(value) for key, _, value in documents.entries(member)}
-            name = _recipient(kind, parts)
-            if name:
-                yield name
-    groups = documents.get(block, "key_groups")
-    for group in groups.value if isinstance(groups, Sequence) else ():
-        yield from _recipients(group)
+            yield from _recipient(kind, parts)
 
 
-def _recipient(kind: str, parts: dict[str, str]) -> str:
-    """Return the name of a recipient, empty without its wrapped data key: it would open nothing."""
-    if not parts.get("enc"):
-        return ""
+def _recipient(kind: str, parts: dict[str, str]) -> Iterator[Recipient]:
+    """Yield a recipient, unless its wrapped data key is missing: it would open nothing."""
     try:
-        return normal_recipient(_LISTS[kind].format(**parts))
+        name = normal_recipient(_LISTS[kind].format(**parts))
     except KeyError:
-        return ""
+        return
+    if name and parts.get("enc"):
+        yield Recipient(kind, name, parts["enc"])
 
 
 def normal_recipient(name: str) -> str:
@@ -188,20 +274,26 @@ def normal_recipient(name: str) -> str:
 def flat_metadata(text: str) -> Metadata | None:
     """Return the metadata of a dotenv or INI file, None if it has none."""
     found: dict[str, str] = {}
-    groups: dict[tuple[str, str], dict[str, str]] = {}
+    entries: dict[tuple[int, str, int], dict[str, str]] = {}
+    kinds: set[str] = set()
     first = 0
     for number, key, value in _flat_lines(text):
         if key.startswith("sops_"):
             first = first or number
             name = key.removeprefix("sops_")
             found[name] = value
+            kinds.update(_FLAT_LIST.findall(name)[:1])
             match = _FLAT_ID.fullmatch(name)
             if match:
-                groups.setdefault((match[1], name[: match.start(3)]), {})[match[3]] = value
+                group = int(match[1][:4]) + 1 if match[1] else 0
+                entry = entries.setdefault((group, match[2], int(match[3][:4])), {})
+                entry[match[4]] = value.replace("\\n", "\n")
     if not first:
         return None
-    recipients = frozenset(_recipient(kind, parts) for (kind, _), parts in groups.items()) - {""}
-    return Metadata(first, found.get("mac", ""), recipients, _options(found))
+    groups: dict[int, list[Recipient]] = {0: []}
+    for (number, kind, _), parts in sorted(entries.items()):
+        groups.setdefault(number, []).extend(_recipient(kind, parts))
+    return _metadata(first, found, [tuple(group) for group in groups.values()], kinds)
 
 
 def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:

@@ -8,8 +8,8 @@ import yaml
 
 from sopslab.doctor.results import Cause, Evidence, cause
 from sopslab.doctor.seen import Manifest, Repository, Seen, known
-from sopslab.policy.recipients import CONFIG, short
-from sopslab.policy.sops import AGREED_REGEX
+from sopslab.policy.recipients import CONFIG
+from sopslab.policy.sops import AGREED_REGEX, short
 from sopslab.verification.judgement.cluster import listed
 from sopslab.verification.judgement.repository import Opened
 

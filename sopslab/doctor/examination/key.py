@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sopslab.doctor.results import Cause, Evidence, cause
 from sopslab.doctor.seen import Seen, known
 from sopslab.layout import KEY_SECRET
-from sopslab.policy.recipients import short
+from sopslab.policy.sops import short
 from sopslab.verification.chapter import UP
 from sopslab.verification.judgement.cluster import Entry, listed
 from sopslab.verification.results import Undecided

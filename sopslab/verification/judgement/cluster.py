@@ -13,7 +13,8 @@ from sopslab.layout import (
     KEY_SECRET,
     KUSTOMIZATION,
 )
-from sopslab.policy.recipients import CONFIG, short
+from sopslab.policy.recipients import CONFIG
+from sopslab.policy.sops import short
 from sopslab.verification.chapter import UP, Chapter
 from sopslab.verification.results import Verdict, failed, passed
 

@@ -32,9 +32,10 @@ def b64(data: str | bytes) -> str:
     return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
-def encrypted_value(kind: str = "str") -> str:
-    """Return a value in the form that sops writes."""
-    data, iv, tag = (b64(_RANDOM.randbytes(size)) for size in (_RANDOM.randint(1, 60), 32, 16))
+def encrypted_value(kind: str = "str", size: int = 0) -> str:
+    """Return a value in the form that sops writes, of *size* bytes."""
+    sizes = (size or _RANDOM.randint(1, 60), 32, 16)
+    data, iv, tag = (b64(_RANDOM.randbytes(length)) for length in sizes)
     return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
 
 
@@ -53,24 +54,46 @@ RECIPIENT_PQ = "age1pq1" + pick(_BECH32, 1950)
 _PGP = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 
-def _armor(kind: str = "AGE ENCRYPTED FILE") -> list[str]:
-    body = b64(_RANDOM.randbytes(200))
+def mac() -> str:
+    """Return an encrypted SHA-512 in hexadecimal digits."""
+    return encrypted_value(size=128)
+
+
+def wrapped_key(recipient: str, size: int = 32) -> bytes:
+    """Return what age makes of a data key of *size* bytes."""
+    quantum = recipient.startswith("age1pq1")
+    kind, length = ("mlkem768x25519", 1120) if quantum else ("X25519", 32)
+    argument, body, check = (
+        b64(_RANDOM.randbytes(count)).rstrip("=") for count in (length, 32, 32)
+    )
+    header = f"age-encryption.org/v1\n-> {kind} {argument}\n{body}\n--- {check}\n"
+    return header.encode() + _RANDOM.randbytes(16 + size + 16)
+
+
+def _armor(kind: str, content: bytes = b"") -> list[str]:
+    body = b64(content or _RANDOM.randbytes(200))
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return [f"{DASHES}BEGIN {kind}{DASHES}", *lines, f"{DASHES}END {kind}{DASHES}"]
 
 
-def _entry(key: str, value: str, kind: str = "AGE ENCRYPTED FILE", indent: str = "    ") -> str:
-    lines = "".join(f"{indent}    {line}\n" for line in _armor(kind))
+def age_armor(recipient: str, size: int = 32) -> list[str]:
+    """Return the lines of a data key of *size* bytes, wrapped for *recipient*."""
+    return _armor("AGE ENCRYPTED FILE", wrapped_key(recipient, size))
+
+
+def _entry(key: str, value: str, kind: str = "", indent: str = "    ", size: int = 32) -> str:
+    armor = _armor(kind) if kind else age_armor(value, size)
+    lines = "".join(f"{indent}    {line}\n" for line in armor)
     return f"{indent}- {key}: {value}\n{indent}  enc: |\n{lines}"
 
 
-def sops_block(*recipients: str, options: str = "", mac: bool = True, more: str = "") -> str:
+def sops_block(*recipients: str, options: str = "", with_mac: bool = True, more: str = "") -> str:
     """Return a ``sops`` block in YAML for age recipients, with *more* kinds of recipients."""
     age = "    age:\n" + "".join(_entry("recipient", name) for name in recipients)
     block = "sops:\n" + (age if recipients else "    age: []\n") + more
     block += '    lastmodified: "2026-11-24T10:00:00Z"\n'
-    if mac:
-        block += f"    mac: {encrypted_value()}\n"
+    if with_mac:
+        block += f"    mac: {mac()}\n"
     return block + f"    {options or AGREED}\n    version: 3.13.3"
 
 
@@ -83,19 +106,19 @@ def _encrypted_item() -> str:
 
 
 def _sops_json() -> str:
-    enc = "\\n".join(_armor())
+    enc = "\\n".join(age_armor(RECIPIENT))
     return (
         f'{{"age":[{{"recipient":"{RECIPIENT}","enc":"{enc}"}}],'
-        f'"lastmodified":"2026-11-24T10:00:00Z","mac":"{encrypted_value()}","version":"3.13.3"}}'
+        f'"lastmodified":"2026-11-24T10:00:00Z","mac":"{mac()}","version":"3.13.3"}}'
     )
 
 
 def _sops_flat(prefix: str, sign: str) -> str:
     fields = {
-        "age__list_0__map_enc": "\\n".join(_armor()),
+        "age__list_0__map_enc": "\\n".join(age_armor(RECIPIENT)),
         "age__list_0__map_recipient": RECIPIENT,
         "lastmodified": "2026-11-24T10:00:00Z",
-        "mac": encrypted_value(),
+        "mac": mac(),
         "unencrypted_suffix": "_unencrypted",
         "version": "3.13.3",
     }
@@ -153,7 +176,7 @@ _TOKENS = {
     "sops_all": lambda: sops_block(RECIPIENT, options="unencrypted_suffix: _unencrypted"),
     "sops_typo": lambda: sops_block(RECIPIENT, options="encrypted_regex: ^(data|stringdata)$"),
     "sops_data_only": lambda: sops_block(RECIPIENT, options="encrypted_regex: ^data$"),
-    "sops_no_mac": lambda: sops_block(RECIPIENT, mac=False),
+    "sops_no_mac": lambda: sops_block(RECIPIENT, with_mac=False),
     "sops_no_recipients": sops_block,
     "sops_mixed": lambda: sops_block(RECIPIENT, RECIPIENT_PQ),
     "sops_pq": lambda: sops_block(RECIPIENT_PQ),
@@ -163,7 +186,7 @@ _TOKENS = {
     ),
     "sops_groups": lambda: sops_block(
         more="    key_groups:\n    - age:\n"
-        + _entry("recipient", RECIPIENT, indent="      ")
+        + _entry("recipient", RECIPIENT, indent="      ", size=33)
         + "    - pgp:\n"
         + _entry("fp", _PGP, "PGP MESSAGE", indent="      ")
         + "    shamir_threshold: 2\n"
@@ -206,7 +229,17 @@ _TOKENS = {
     "jwt": lambda: ".".join(
         (b64('{"alg":"HS256","typ":"JWT"}'), b64('{"sub":"1","name":"ann"}'), pick(_ALNUM, 43))
     ),
-    "sealed": lambda: "Ag" + pick(_ALNUM, 300) + "==",
+    "sealed": lambda: b64((512).to_bytes(2, "big") + _RANDOM.randbytes(560)),
+    "sops_made_up": lambda: re.sub(
+        r"enc: \|\n(?: +.*\n)+?(?=    [a-z])", "enc: anything\n", sops_block(RECIPIENT)
+    ),
+    "sops_threshold": lambda: sops_block(RECIPIENT, more="    shamir_threshold: 2\n"),
+    "sops_no_time": lambda: sops_block(RECIPIENT).replace("2026-11-24T", "yesterday, "),
+    "sops_short_mac": lambda: re.sub(
+        r"mac: .*", f"mac: {encrypted_value(size=64)}", sops_block(RECIPIENT)
+    ),
+    "sops_other_key": lambda: sops_block(RECIPIENT_PQ).replace(RECIPIENT_PQ, RECIPIENT),
+    "sops_bad_pattern": lambda: sops_block(RECIPIENT, options="unencrypted_regex: ^(?!data)"),
     "sum_b64": lambda: b64(_RANDOM.randbytes(32)),
     "sha256": lambda: pick("0123456789abcdef", 64),
     "sha1": lambda: pick("0123456789abcdef", 40),

@@ -26,6 +26,7 @@ EXPECTED = {
         "password",
         "sops-no-mac",
         "sops-no-recipients",
+        "sops-unopenable",
     },
     "encrypted-partly": {"secret-plaintext"},
     "encrypted-regex-typo": {"secret-plaintext", "sops-wrong-regex"},
@@ -55,6 +56,8 @@ EXPECTED = {
     "docker-": {"registry-credential"},
     "dotenv": {"dotenv-values"},
     "symlink": {"not-a-regular-file"},
+    "unopenable-": {"sops-unopenable", "sops-no-mac"},
+    "bad-pattern": {"sops-bad-pattern", "secret-plaintext"},
 }
 Judged = dict[str, list[Finding]]
 

@@ -1,0 +1,58 @@
+"""What age writes when sops wraps a data key for a recipient, as far as it shows without a key.
+
+Sources: the specification of age (C2SP, age.md), FiloSottile/age armor, and the sizes that sops
+uses: a data key of 32 bytes, or a share of it, which is one byte longer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+_ARMOR = re.compile(
+    r"-----BEGIN AGE ENCRYPTED FILE-----\n([A-Za-z0-9+/=\n]+)\n-----END AGE ENCRYPTED FILE-----"
+)
+_VERSION = b"age-encryption.org/v1\n-> "
+_HEADER = re.compile(
+    re.escape(_VERSION) + rb"(\S+) ([A-Za-z0-9+/]+)\n[A-Za-z0-9+/]{43}\n"
+    rb"--- [A-Za-z0-9+/]{43}\n"
+)
+_CHAR = "[02-9ac-hj-np-z]"
+_X25519 = re.compile(rf"age1{_CHAR}{{58}}")
+_QUANTUM = re.compile(rf"age1pq1{_CHAR}{{1900,2000}}")
+_ARGUMENTS = {b"X25519": 43, b"mlkem768x25519": 1494}
+"""How many characters of base64 a stanza's argument has: 32 and 1,120 bytes."""
+_NONCE, _TAG = 16, 16
+_DATA_KEY = 32
+
+
+def is_native(recipient: str) -> bool:
+    """Return whether *recipient* is a key of age's own: no plugin, no SSH key."""
+    return kind_of(recipient) is not None
+
+
+def kind_of(recipient: str) -> bytes | None:
+    """Return the stanza's type for a recipient of age's own, None for any other."""
+    if _X25519.fullmatch(recipient):
+        return b"X25519"
+    return b"mlkem768x25519" if _QUANTUM.fullmatch(recipient) else None
+
+
+def wraps_data_key(recipient: str, text: str, *, shared: bool) -> bool:
+    """Return whether *text* has the form of a data key that age encrypted for *recipient*.
+
+    + shared: whether it is split among several groups of recipients
+    """
+    armor = _ARMOR.fullmatch(text.replace("\r\n", "\n").strip())
+    try:
+        data = base64.b64decode(armor[1].replace("\n", ""), validate=True) if armor else b""
+    except binascii.Error:
+        return False
+    kind = kind_of(recipient)
+    if kind is None:
+        return data.startswith(_VERSION)
+    header = _HEADER.match(data)
+    if header is None or header[1] != kind or len(header[2]) != _ARGUMENTS[kind]:
+        return False
+    return len(data) - header.end() == _NONCE + _DATA_KEY + shared + _TAG
