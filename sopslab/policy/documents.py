@@ -7,6 +7,8 @@ expand to is counted, not expanded.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +33,12 @@ Scalar = yaml.nodes.ScalarNode
 STRING = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"
 MERGE = "tag:yaml.org,2002:merge"
+_BINARY = "tag:yaml.org,2002:binary"
+_NULLS = ("", "~", "null", "Null", "NULL")
+_PLAIN_TAGS = tuple(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +204,7 @@ def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
         if key.tag == MERGE or (isinstance(key, Scalar) and key.value == "<<"):
             merged.extend(value.value if isinstance(value, Sequence) else [value])
         else:
-            own.append((key.value if isinstance(key, Scalar) else "", key, value))
+            own.append((_text(key) if isinstance(key, Scalar) else "", key, value))
     for other in merged:
         taken = {key for key, _, _ in own}
         own.extend(entry for entry in entries(other) if entry[0] not in taken)
@@ -218,13 +226,32 @@ def fields(node: Node | None) -> dict[str, Node]:
 def text_of(node: Node | None) -> str:
     """Return the text of a scalar that is not null, else the empty string."""
     if isinstance(node, Scalar) and not is_null(node):
-        return str(node.value)
+        return _text(node)
     return ""
 
 
+def _text(node: Scalar) -> str:
+    """Return what Go's YAML makes of a scalar: of binary data the text that it encodes."""
+    text = str(node.value)
+    if node.tag != _BINARY:
+        return text
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return text
+
+
 def is_null(node: Node) -> bool:
-    """True for null in any of its spellings."""
-    return isinstance(node, Scalar) and node.tag == NULL
+    """True for null in any of its spellings; a tag alone makes no null of a text."""
+    return isinstance(node, Scalar) and node.tag == NULL and node.value in _NULLS
+
+
+def tagged(root: Node) -> Iterator[Node]:
+    """Yield every node under *root* whose tag is not one that its form has by itself."""
+    for node in walk(root):
+        odd_null = node.tag == NULL and not is_null(node)
+        if node.tag not in _PLAIN_TAGS or odd_null:
+            yield node
 
 
 def duplicate_keys(root: Node) -> Iterator[tuple[str, int]]:

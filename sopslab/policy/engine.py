@@ -18,12 +18,20 @@ from sopslab.policy import (
     templates,
 )
 from sopslab.policy.documents import Mapping, Node, Sequence
-from sopslab.policy.files import Path
+from sopslab.policy.files import Path, is_for_flux
 from sopslab.policy.findings import GITLEAKS_PREFIX, Finding, Hit, Report, Undecidable, key_path
 from sopslab.policy.recipients import CONFIG, Rules, Trusted
 from sopslab.policy.scanner import Gitleaks, Leak, ScannerError
 from sopslab.policy.secrets import Place, is_secret
-from sopslab.policy.sources import MAX_BLOB, SUBMODULE, SYMLINK, Blob, Source, SourceError
+from sopslab.policy.sources import (
+    MAX_BLOB,
+    SUBMODULE,
+    SYMLINK,
+    TEXT,
+    Blob,
+    Source,
+    SourceError,
+)
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -31,6 +39,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ENCODED_MARKS = tuple(mark for mark, _ in _BOMS)
+_CONTROLS = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _TRIGGERS = ("ecret", "auths", "users", "client-key-data", '"sops"', "sops:")
 _MANIFEST_START = re.compile(
     r"(?:[ \t]*(?:(?:#|---|%YAML).*)?\r?\n)*[ \t]*"
@@ -54,6 +64,17 @@ def decode(data: bytes) -> str:
                 return data.decode(encoding, "replace")
         return ""
     return data.decode("utf-8-sig", "replace")
+
+
+def _is_text(data: bytes, text: str) -> bool:
+    """True if nothing is lost in *text*, the decoded *data*, and it holds no control characters."""
+    if data.startswith(_ENCODED_MARKS) or b"\0" in data[:4096]:
+        return bool(text) and "\ufffd" not in text
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROLS.search(text)
 
 
 @dataclass(frozen=True)
@@ -85,20 +106,28 @@ class File:
             self.kind.in_secrets_tree,
             lambda: rules.expected(blob.path, self.kind.in_secrets_tree),
             lambda path: source.read(blob.commit, path),
+            for_flux=self.kind.in_secrets_tree or is_for_flux(blob.path, source.is_top),
         )
+        self._is_lock = self.kind.is_lock and not self.place.for_flux
 
     def hits(self) -> Iterator[Hit]:
         """Yield everything but what gitleaks finds. Raises Undecidable."""
+        if self.blob.mode == TEXT:
+            yield from keys.scan(self.blob.data)
+            return
         if self.blob.mode in (SYMLINK, SUBMODULE):
-            if self.kind.in_secrets_tree:
-                yield Hit(1, "not-a-regular-file", "a link where secrets are kept")
+            if self.place.for_flux:
+                yield Hit(1, "not-a-regular-file", "a link below flux/")
+            yield from keys.scan(self.blob.data)
             return
         if len(self.blob.data) > MAX_BLOB:
             raise Undecidable("is larger than 64 MiB")
         yield from keys.scan(self.blob.data, self.kind.is_docs)
-        if self.kind.in_secrets_tree and len(self.blob.data) > documents.MAX_TEXT:
+        if self.place.for_flux and len(self.blob.data) > documents.MAX_TEXT:
             yield Hit(1, "too-large", "larger than 5 MiB")
             return
+        if self.place.for_flux and not _is_text(self.blob.data, self.text):
+            yield Hit(1, "not-looked-into", "no text, where Flux reads")
         yield from self.kind.forbidden(self.blob.data, self.text)
         if self._is_flat():
             yield from self._flat()
@@ -106,7 +135,9 @@ class File:
             yield from self._structured()
         else:
             yield from self._free_text()
-        if not self.kind.is_docs and not self.kind.is_source and not self.kind.is_lock:
+        if self.place.for_flux:
+            yield from self._for_flux()
+        if not self.kind.is_docs and not self.kind.is_source and not self._is_lock:
             yield from passwords.in_text(self.text)
 
     def _is_flat(self) -> bool:
@@ -116,7 +147,7 @@ class File:
 
     def _is_structured(self) -> bool:
         if self.kind.is_structured:
-            return not self.kind.is_lock
+            return not self._is_lock
         if self.kind.is_source or len(self.text) > documents.MAX_TEXT:
             return False
         return any(word in self.text for word in _TRIGGERS) and bool(
@@ -145,7 +176,7 @@ class File:
     def _free_text(self) -> Iterator[Hit]:
         if self.kind.is_source and not self.kind.is_test_code:
             yield from passwords.in_source(self.text)
-        if self.kind.is_docs or self.kind.is_source or self.kind.is_lock:
+        if self.kind.is_docs or self.kind.is_source or self._is_lock:
             return
         yield from passwords.in_lines(self.text)
         yield from templates.plaintext_secrets(self.text)
@@ -176,6 +207,17 @@ class File:
             if self.kind.name == CONFIG:
                 yield from self._rules.problems(document)
 
+    def _for_flux(self) -> Iterator[Hit]:
+        """Yield what kustomize would find: it reads any file that is named, whatever its name."""
+        parsed = documents.parse(self.text)
+        for document in parsed.documents:
+            for node in documents.tagged(document):
+                yield Hit(documents.line_of(node), "yaml-tag", "a value with a tag of YAML")
+            if isinstance(document, Mapping | Sequence) and not self._is_structured():
+                yield from manifests.check(document, self.place)
+        if parsed.error_line and not self.kind.is_prose:
+            yield from templates.plaintext_secrets(self.text)
+
     def _belongs(self, document: Node) -> Iterator[Hit]:
         """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""
         if not self.kind.in_secrets_tree or self.kind.may_be_plain or documents.is_null(document):
@@ -191,7 +233,7 @@ class File:
     @property
     def for_gitleaks(self) -> str:
         """The text that gitleaks has to see; lock files are full of hashes."""
-        return "" if self.kind.is_lock or self.blob.mode == SYMLINK else self.text
+        return "" if self._is_lock or self.blob.mode == SYMLINK else self.text
 
 
 def check(source: Source, trusted: Trusted, gitleaks: str = "") -> Report:
@@ -215,7 +257,7 @@ def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
         report.undecided.append(str(error))
     try:
         for blob in source.blobs():
-            report.checked += 1
+            report.checked += blob.mode != TEXT
             if blob.commit not in rules:
                 rules[blob.commit] = _rules(source, blob.commit, trusted)
             file = File(blob, rules[blob.commit], source)
@@ -235,9 +277,8 @@ def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
             if scanner is not None and file.for_gitleaks:
                 scanner.feed(file.for_gitleaks)
                 known = {hit.line for hit in hits}
-                fed.append(
-                    _Fed(blob.path, blob.commit, file.kind.is_docs, known, file.place.sealed)
-                )
+                prose = file.kind.is_docs or blob.mode == TEXT
+                fed.append(_Fed(blob.path, blob.commit, prose, known, file.place.sealed))
         for leak in scanner.finish() if scanner is not None else ():
             fed_file = fed[leak.text]
             if fed_file.accepts(leak):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sopslab.policy import keys, placeholders, sops
 from sopslab.policy.findings import Hit
@@ -34,6 +34,8 @@ _LOCKS = re.compile(
     r"pnpm-lock\.yaml|poetry\.lock|pipfile\.lock|uv\.lock|cargo\.lock|composer\.lock|gemfile\.lock|"
     r"flake\.lock|chart\.lock|requirements[\w.-]*\.txt)$"
 )
+_FLUX = "flux"
+_PROSE = re.compile(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc)$")
 _SECRETS_TREE = re.compile(r"(?:^|/)flux/secrets(?:/|$)")
 _FREE_IN_TREE = re.compile(
     r"(?:^|/)(?:\.git(?:keep|ignore|attributes)|\.keep|\.sops\.yaml|\.sourceignore|\.editorconfig|"
@@ -84,6 +86,14 @@ _NETRC_LINE = re.compile(
 )
 
 
+def is_for_flux(path: str, is_top: Callable[[str], bool]) -> bool:
+    """Return whether *path* is ``flux`` at the top of a repository, or below it."""
+    parts = path.split("/")
+    return any(
+        part == _FLUX and is_top("/".join(parts[:index])) for index, part in enumerate(parts)
+    )
+
+
 class Path:
     """What is known about a file from its path alone."""
 
@@ -93,6 +103,7 @@ class Path:
         bare = _BACKUP.sub("", lowered)
         self.is_structured = bool(_STRUCTURED.search(bare))
         self.is_docs = bool(_DOCS.search(lowered)) and not self.is_structured
+        self.is_prose = bool(_PROSE.search(lowered))
         self.is_source = bool(_SOURCE.search(bare))
         self.is_test_code = self.is_source and bool(_TEST_CODE.search(lowered))
         self.is_lock = bool(_LOCKS.search(lowered))

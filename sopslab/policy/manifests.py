@@ -8,9 +8,18 @@ registry credentials; other files that sops encrypted.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 
-from sopslab.policy import documents, passwords, placeholders, secrets, sops, templates
+from sopslab.policy import (
+    documents,
+    passwords,
+    patches,
+    placeholders,
+    secrets,
+    sops,
+    templates,
+)
 from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
 from sopslab.policy.findings import Hit, Undecidable, key_path
 from sopslab.policy.secrets import Place
@@ -46,8 +55,13 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
             if "encryptedData" in found:
                 # What a SealedSecret holds is encrypted, but looks like a token.
                 sealed = documents.leaves(found["encryptedData"])
-                place.sealed.update(documents.line_of(leaf) for _, leaf in sealed)
+                place.sealed.update(
+                    documents.line_of(leaf)
+                    for _, leaf in sealed
+                    if placeholders.is_sealed(documents.text_of(leaf))
+                )
             yield from _generators(found, place)
+            yield from patches.check(found, place)
             yield from _kubeconfig(found)
             yield from _registry(found)
             yield from _patch(found)
@@ -93,22 +107,28 @@ def _items(node: Node | None) -> list[Node]:
 
 
 def _generators(found: dict[str, Node], place: Place) -> Iterator[Hit]:
-    generators = _items(found.get("secretGenerator"))
+    # kustomize passes over the case of a field's name.
+    folded = {key.casefold(): node for key, node in found.items()}
+    generators = _items(folded.get("secretgenerator"))
     if documents.text_of(found.get("kind")) == "SecretGenerator":
         generators.append(Mapping("", [(Scalar("", key), node) for key, node in found.items()]))
     for generator in generators:
-        for literal in _items(documents.get(generator, "literals")):
+        fields = {key.casefold(): node for key, _, node in documents.entries(generator)}
+        for literal in _items(fields.get("literals")):
             key, _, value = documents.text_of(literal).partition("=")
             value = value.strip("\"'")
-            if value and not sops.is_encrypted(value) and not placeholders.is_template(value):
+            if value and not sops.is_encrypted(value) and not _is_replaced(value, place):
                 text = f"the literal {key_path(key)} of a secretGenerator is in plain text"
                 yield Hit(documents.line_of(literal), "generator-literal", text)
-        sources = _items(documents.get(generator, "files")) + _items(
-            documents.get(generator, "envs")
-        )
-        single = documents.get(generator, "env")
-        for source in [*sources, *([single] if single else [])]:
+        sources = [*_items(fields.get("files")), *_items(fields.get("envs"))]
+        for source in [*sources, *([fields["env"]] if "env" in fields else [])]:
             yield from _generator_source(source, place)
+
+
+def _is_replaced(value: str, place: Place) -> bool:
+    """True for a template, which something fills in before kustomize sees it: not so in Flux."""
+    bare = re.search(r"\$[A-Za-z_]", value)
+    return not place.for_flux and bare is None and placeholders.is_template(value)
 
 
 def _generator_source(source: Node, place: Place) -> Iterator[Hit]:

@@ -76,7 +76,6 @@ _REFERENCES = frozenset(
         "remoteref",
         "remoterefs",
         "secretstoreref",
-        "encrypteddata",
         "fieldref",
         "tokenrequest",
         "properties",

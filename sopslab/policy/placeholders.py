@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 from collections import Counter
@@ -84,6 +86,16 @@ def is_template(value: str) -> bool:
     """True if nothing but templates and the punctuation between them is left of *value*."""
     rest = _TEMPLATE.sub("", value)
     return rest != value and not re.search(r"\w", rest)
+
+
+def is_sealed(value: str) -> bool:
+    """True for what kubeseal writes: an RSA-wrapped key, after its length, and what it encrypts."""
+    try:
+        data = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    length = int.from_bytes(data[:2], "big")
+    return length in (256, 384, 512, 1024) and len(data) > 2 + length + 16
 
 
 def is_placeholder(value: str) -> bool:

@@ -33,6 +33,8 @@ class Place:
     read: Read
     sealed: set[int] = field(default_factory=set)
     """Lines with ciphertext of another form, which gitleaks takes for a token."""
+    for_flux: bool = False
+    """Whether Flux may read it: then nothing replaces what looks like a template."""
 
 
 def is_secret(fields: dict[str, Node]) -> bool:
@@ -83,7 +85,7 @@ def _leaf(path: tuple[str, ...], leaf: Node, place: Place) -> Iterator[Hit]:
         yield Hit(line, "secret-lookalike", f"{name} looks encrypted but is not what sops writes")
     elif _is_encrypted_content(text):
         place.sealed.add(line)
-    elif place.in_secrets_tree or not placeholders.is_template(text):
+    elif place.in_secrets_tree or place.for_flux or not placeholders.is_template(text):
         yield Hit(line, "secret-plaintext", f"{name} is in plain text")
 
 

@@ -8,20 +8,26 @@ commit counts, since what a later commit removes stays in history.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import stat
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 SYMLINK, SUBMODULE = "120000", "160000"
+TEXT = "text"
+"""What is no file: the message of a commit or tag, or names."""
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+"""The names under which kustomize looks for a kustomization."""
 _REGULAR = "100644"
 MAX_BLOB = 64 * 1024 * 1024
 """No more than this, and a byte, is read of a file on disk."""
 _ZERO = re.compile(r"0+")
+_WORD = re.compile(rb"[^\s\"'=,\[\]{}/]+")
 
 
 class SourceError(Exception):
@@ -138,6 +144,29 @@ class Repository:
             process.wait()
             writer.join()
 
+    def texts(self, oids: Iterable[bytes]) -> Iterator[Blob]:
+        """Yield commits and tags as Git keeps them: their names, dates and messages."""
+        entries: list[_Entry] = []
+        for oid in map(bytes.decode, oids):
+            entries.append(_Entry("(what the commit or tag says)", TEXT, oid, oid))
+        yield from self.blobs(entries)
+
+    def kustomizations(self, tree: bytes, changed: Mapping[str, str]) -> Iterator[Blob]:
+        """Yield the kustomizations of a tree that name a file which changed after they did.
+
+        *tree* is what ``git ls-tree -r -z`` or ``git ls-files -s -z`` lists; *changed* has the
+        commit of each changed path.
+        """
+        entries = [
+            entry
+            for entry in _listed(tree)
+            if posixpath.basename(entry.path) in NAMES and entry.mode != SUBMODULE
+        ]
+        names = {os.fsencode(posixpath.basename(path)) for path in changed}
+        for blob in self.blobs(entries):
+            if not names.isdisjoint(_WORD.findall(blob.data)):
+                yield blob
+
     def read(self, revision: str, path: str) -> bytes | None:
         """Return the blob at *path* in *revision* (empty: the index), None if there is none."""
         if path.startswith(("/", "../")) or path == "..":
@@ -155,6 +184,15 @@ class Repository:
             self._lookup.kill()
             self._lookup.wait()
             self._lookup = None
+
+
+def _listed(tree: bytes) -> Iterator[_Entry]:
+    """Yield the entries of ``git ls-tree -r -z`` or ``git ls-files -s -z``."""
+    for line in filter(None, tree.split(b"\0")):
+        about, _, path = line.partition(b"\t")
+        oid = re.search(rb"\b[0-9a-f]{40,64}\b", about)
+        assert oid is not None
+        yield _Entry(os.fsdecode(path), about[:6].decode("ascii"), oid[0].decode("ascii"), "")
 
 
 def _write_all(process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -179,7 +217,7 @@ def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
         if len(parts) == 3 and re.fullmatch(rb"[0-9a-f]{40,64}", parts[0]):
             data = process.stdout.read(int(parts[2]))
             process.stdout.read(1)
-            return data if parts[1] == b"blob" else None
+            return None if parts[1] == b"tree" else data
         header = process.stdout.readline()
     if not header:
         raise SourceError("git cat-file ended early")
@@ -208,8 +246,13 @@ class Staged:
 
     def blobs(self) -> Iterator[Blob]:
         """Yield every staged file that differs from HEAD."""
-        options = (*_RAW, "--no-ext-diff", "--ignore-submodules=all")
-        yield from self._git.blobs(list(_entries(self._git.run("diff", "--cached", *options))))
+        options = (*_RAW, "--no-ext-diff", "--ignore-submodules=dirty")
+        entries = list(_entries(self._git.run("diff", "--cached", *options)))
+        yield from self._git.blobs(entries)
+        changed = {entry.path: "" for entry in entries}
+        for blob in self._git.kustomizations(self._git.run("ls-files", "-s", "-z"), changed):
+            if blob.path not in changed:
+                yield blob
 
     def read(self, commit: str, path: str) -> bytes | None:
         """Return *path* as it is in the index."""
@@ -223,9 +266,18 @@ class Staged:
 class Commits:
     """Every file version that a set of commits introduced, also of the commits between."""
 
-    def __init__(self, folder: str, *revisions: str) -> None:
+    def __init__(
+        self, folder: str, tips: Sequence[str], *without: str, refs: Sequence[str]
+    ) -> None:
+        """
+        + tips: the revisions that the commits lead to
+        + without: revisions whose commits are left out
+        + refs: the names of refs to judge
+        """
         self._git = Repository(folder)
-        self._revisions = revisions
+        self._tips = tuple(tips)
+        self._revisions = (*tips, *without)
+        self._refs = tuple(refs)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield each pair of content and path once, with the oldest commit that has it."""
@@ -247,6 +299,30 @@ class Commits:
             if re.fullmatch(r"[0-9a-f]{40,64}", oid) and oid not in known:
                 unique[(oid, path)] = _Entry(path or f"object {oid}", _REGULAR, oid, "")
         yield from self._git.blobs(list(unique.values()))
+        yield from self._completed(unique.values())
+        yield from self._said(commits, sorted({path for _, path in unique}))
+
+    def _completed(self, entries: Iterable[_Entry]) -> Iterator[Blob]:
+        """Yield kustomizations again at the tips where what they name came later than they did."""
+        changed = {entry.path: entry.commit for entry in entries}
+        tips = self._git.run("rev-list", "--no-walk", *self._tips).split()
+        for tip in map(bytes.decode, tips if changed else ()):
+            tree = self._git.run("ls-tree", "-r", "-z", "--full-tree", tip)
+            for blob in self._git.kustomizations(tree, changed):
+                if changed.get(blob.path) != tip:
+                    yield replace(blob, commit=tip)
+
+    def _said(self, commits: bytes, paths: Iterable[str]) -> Iterator[Blob]:
+        """Yield what is text but in no file: commits, tags, the names of refs and files."""
+        yield from self._git.texts(commits.split())
+        tags = self._git.run(
+            *("rev-list", "--objects", "--filter=object:type=tag", "--filter-provided-objects"),
+            *self._revisions,
+        )
+        yield from self._git.texts(line.split()[0] for line in tags.splitlines())
+        names = "\n".join([*self._refs, *paths])
+        if names:
+            yield Blob("(the names of refs and files)", TEXT, os.fsencode(names))
 
     def read(self, commit: str, path: str) -> bytes | None:
         """Return *path* as it is in *commit*."""
@@ -262,7 +338,8 @@ def history(folder: str) -> Commits:
     shallow = Repository(folder).run("rev-parse", "--is-shallow-repository")
     if shallow.strip() == b"true":
         raise SourceError("the repository is a shallow clone, so its history cannot be checked")
-    return Commits(folder, "--all")
+    names = Repository(folder).run("for-each-ref", "--format=%(refname)")
+    return Commits(folder, ["--all"], refs=os.fsdecode(names).splitlines())
 
 
 def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
@@ -271,13 +348,15 @@ def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
     Raises SourceError for lines of another form.
     """
     new: list[str] = []
+    refs: list[str] = []
     for line in lines:
         parts = line.split(" ", 2)
         if len(parts) != 3 or not re.fullmatch(r"[0-9a-f]{40,64}", parts[1]):
             raise SourceError("the pre-receive hook was not given a list of refs")
         if not _ZERO.fullmatch(parts[1]):
             new.append(parts[1])
-    return Commits(folder, *new, "--not", "--all") if new else None
+            refs.append(parts[2])
+    return Commits(folder, new, "--not", "--all", refs=refs) if new else None
 
 
 class Tree:
