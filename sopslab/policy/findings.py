@@ -43,6 +43,7 @@ FIXES: dict[str, str] = {
     "not-a-regular-file": "commit the file itself, not a link to it",
     "not-looked-into": "keep it outside of flux/: what cannot be read as text cannot be checked",
     "yaml-tag": "write the value without a tag: sops, kustomize and Kubernetes need none",
+    "built-plaintext": "encrypt the value in the file that it comes from",
     "secret-copied": "keep the value in an encrypted Secret; what kustomize puts there is plain",
     "too-large": "split the file; Flux decrypts no file over 5 MiB",
     "key-age": _ROTATE,
