@@ -8,7 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.command import lab_script
-from sopslab.facts.git import GIT_LOGIN, credentials_file
+from sopslab.facts.git import AGE_ONLY, GIT_LOGIN, credentials_file
 from sopslab.layout import CANARY_PATH
 from sopslab.settings import INSTRUCTOR, Settings
 
@@ -90,6 +90,7 @@ def _first(pairs: list[tuple[str, str, str]], wanted: str) -> str | None:
 # What the fact and the operation both look at. Values exist in pipes and as hashes only.
 CANARY_LIBRARY = (
     GIT_LOGIN
+    + AGE_ONLY
     + """
 namespace=$1 path=$2 key=$3 source=$4 kustomization=$5 url=$6 observed=$7
 git_login "$8"
@@ -108,8 +109,9 @@ expected_hash() {
         in_head "$(dirname "$path")/kustomization.yaml" | sed 's/ *#.*//' \\
             | grep -qF "$(basename "$path")" || return 0
     fi
-    value=$(in_head "$path" | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$key" \\
-        sops decrypt --input-type yaml --output-type yaml \\
+    value=$(in_head "$path" | age_only \\
+        | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$key" timeout 30 \\
+            sops decrypt --input-type yaml --output-type yaml \\
             --extract '["stringData"]["value"]' /dev/stdin 2>/dev/null) || value=
     if [ -n "$value" ]; then printf '%s' "$value" | sha256sum; else echo undecryptable; fi
 }

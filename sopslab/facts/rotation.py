@@ -12,6 +12,7 @@ from typing_extensions import override
 from sopslab.command import lab_script, script
 from sopslab.environment import Environment, bare_repository
 from sopslab.errors import InputError
+from sopslab.facts.git import AGE_ONLY
 from sopslab.facts.parsing import parsing
 from sopslab.facts.reset import subjects
 from sopslab.rotation.plan import TRAILER, Version
@@ -253,10 +254,12 @@ class Delivered:
 
 # The Secrets of the cluster and of the repositories meet in one pipe, and only the answer leaves.
 # A Secret that is in no kustomization is not in the cluster, which is nobody's fault.
-LIVE_VALUES = """
+LIVE_VALUES = (
+    AGE_ONLY
+    + """
 opened() {
-    git --git-dir "$2" show "refs/heads/main:$5" 2>/dev/null \\
-        | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$3" sops decrypt \\
+    git --git-dir "$2" show "refs/heads/main:$5" 2>/dev/null | age_only \\
+        | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$3" timeout 30 sops decrypt \\
             --input-type yaml --output-type json /dev/stdin 2>/dev/null \\
         | jq --compact-output --arg id "$1" --arg path "$5" --arg place "$4/$6" \\
             '{id: $id, path: $path, place: $place, file: .}' || true
@@ -280,6 +283,7 @@ live_values() {
             elif $found == $wanted then "same" else "differs" end)"'
 }
 """
+)
 
 
 def live_arguments(

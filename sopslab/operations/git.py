@@ -20,6 +20,7 @@ from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.age import Identities, Identity
 from sopslab.facts.docker import Container
 from sopslab.facts.git import (
+    AGE_ONLY,
     GIT_LOGIN,
     AccountDigest,
     BareRepositories,
@@ -128,12 +129,19 @@ done
 
 # What nobody may read comes on standard input and leaves encrypted, by the rule for the path $1 in
 # the `.sops.yaml` of this folder; the value exists in pipes only, and no setting of a user counts.
-ENCRYPT = """
+ENCRYPT = (
+    AGE_ONLY
+    + """
 encrypt_as() {
-    env -i PATH="$PATH" HOME=/nonexistent sops encrypt --filename-override "$1" \\
+    if ! age_only <.sops.yaml >/dev/null; then
+        echo ".sops.yaml names recipients of another kind than age: take them out" >&2
+        return 1
+    fi
+    env -i PATH="$PATH" HOME=/nonexistent timeout 30 sops encrypt --filename-override "$1" \\
         --input-type yaml --output-type yaml /dev/stdin
 }
 """
+)
 
 # A Secret of the name $1 for the namespace $2, with one value that nobody has seen: it is random,
 # and exists in pipes only. It is encrypted by the rule for the path $3.

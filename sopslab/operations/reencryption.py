@@ -44,6 +44,7 @@ from sopslab.rotation.plan import (
     FilePlan,
     Version,
     VersionPlan,
+    asks_elsewhere,
     is_noted,
     plan_version,
     remains,
@@ -70,12 +71,16 @@ export GIT_INDEX_FILE="$new/index"
 tab=$(printf '\\t')
 keep() { git -c core.fsync=all --git-dir "$repository" "$@"; }
 fail() { echo "$1" >&2; return 1; }
-# Of what sops says, its last line has the reason.
-ask_sops() {
+# By a rule of ours: what a learner's says may have sops ask services elsewhere.
+own_sops() {
     identity=$1
     shift
-    env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$identity" sops "$@" \\
-        >"$new/said" 2>&1 || fail "$path: $(grep . "$new/said" | tail -n 1)"
+    env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$identity" \\
+        timeout 30 sops --config "$new/config" "$@"
+}
+# Of what sops says, its last line has the reason.
+ask_sops() {
+    own_sops "$@" >"$new/said" 2>&1 || fail "$path: $(grep . "$new/said" | tail -n 1)"
 }
 begin() {
     rm -rf "$new/blobs" "$new/updates"
@@ -85,33 +90,29 @@ version() {
     rm -rf "$new/tree" "$new/index"
     mkdir "$new/tree"
     bare read-tree "$1"
-    bare show "$1:.sops.yaml" >"$new/tree/.sops.yaml" 2>/dev/null || rm "$new/tree/.sops.yaml"
 }
 stage() {
     mode=$(bare ls-tree "$version" -- "$1" | cut -c 1-6)
     bare update-index --add --cacheinfo "$mode,$2,$1"
 }
 rules() {
-    sed "s/$old/$recipient/g" "$new/tree/.sops.yaml" >"$new/rules"
-    mv "$new/rules" "$new/tree/.sops.yaml"
-    stage .sops.yaml "$(keep hash-object -w --stdin <"$new/tree/.sops.yaml")"
+    bare show "$version:.sops.yaml" | sed "s/$old/$recipient/g" >"$new/rules"
+    stage .sops.yaml "$(keep hash-object -w --stdin <"$new/rules")"
 }
 unseal() {
     mkdir -p "$(dirname "$new/tree/$path")"
     bare cat-file blob "$1" >"$new/tree/$path"
     cd "$new/tree"
+    printf '{"creation_rules": [{"age": "%s"}]}\\n' "$2" >"$new/config"
     [ "$old" = - ] || ask_sops "$opener" updatekeys --yes "$path"
     ask_sops "$opener" rotate --in-place "$path"
 }
 put_value() {
-    printf '%s' "$2" | env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$opener" \\
-        sops set --value-stdin "$new/tree/$path" "$1" >/dev/null 2>&1 \\
+    printf '%s' "$2" \\
+        | own_sops "$opener" set --value-stdin "$new/tree/$path" "$1" >/dev/null 2>&1 \\
         || fail "$path: a value could not be replaced"
 }
-opens() {
-    env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$1" \\
-        sops decrypt "$new/tree/$path" >/dev/null 2>&1
-}
+opens() { own_sops "$1" decrypt "$new/tree/$path" >/dev/null 2>&1; }
 seal() {
     opens "$opener" || fail "$path: what became of it cannot be opened by $(basename "$opener")"
     opens "$proof" || fail "$path: the new key does not open what became of it"
@@ -183,7 +184,7 @@ while IFS="$tab" read -r word a b c d e f g; do
     repository) try begin ;;
     version) version=$a; try version "$a" ;;
     rules) try rules ;;
-    file) path=$b; try unseal "$c" ;;
+    file) path=$b; try unseal "$c" "$d" ;;
     value) try put_value "$a" "$b" ;;
     sealed) try seal "$a" ;;
     again) path=$b; try again "$a" ;;
@@ -255,6 +256,10 @@ def reencrypted(
             if commit is not None and (learner, commit) in versions
         }
         if all(plan.empty for plan in plans.values()):
+            continue
+        elsewhere = next(filter(None, map(asks_elsewhere, plans.values())), None)
+        if elsewhere is not None:
+            problems[learner] = elsewhere
             continue
         order = _Order(settings, one, change, given)
         orders += order.lines(plans, main=state.main, start=state.target)
@@ -385,6 +390,12 @@ class _Order:
         )
         return [head, *steps, "publish"]
 
+    def _recipients(self, file: FilePlan) -> list[str]:
+        """Return whom a file is to be encrypted to: those that it was, with the successor."""
+        old, new = self._change.old, self._change.new
+        named = [new or one if one == old else one for one in file.recipients]
+        return list(dict.fromkeys(named))
+
     def _version(self, plan: VersionPlan, *, begun: bool) -> Iterator[str]:
         yield line("version", plan.commit)
         if plan.rules:
@@ -395,7 +406,8 @@ class _Order:
                 yield line("again", str(known), file.path)
                 continue
             number = self._sealed[file.path, file.blob] = len(self._sealed)
-            yield line("file", str(number), file.path, file.blob)
+            wanted = ",".join(self._recipients(file))
+            yield line("file", str(number), file.path, file.blob, wanted)
             for leaf, value in self._values(file):
                 encoded = base64.b64encode(value.encode()).decode()
                 text = encoded if leaf.section == "data" else value

@@ -223,7 +223,7 @@ def _metadata(line: int, fields: dict[str, str], groups: list[Group], kinds: set
     foreign = {kind for kind in kinds if kind.casefold() != "age"}
     named = {one.name for group in groups for one in group if one.kind == "age"}
     if not all(age.is_native(name) for name in named):
-        foreign.add("an age plugin or SSH")
+        foreign.add("plugin-or-ssh")
     return Metadata(line, fields, tuple(group for group in used if group), frozenset(foreign))
 
 
@@ -332,6 +332,27 @@ def plaintext_leaves(
                 text = documents.text_of(leaf)
                 if text and not is_encrypted(text) and found.selects((key, *path)):
                     yield (key, *path), leaf
+
+
+def foreign_kinds(text: str) -> frozenset[str]:
+    """Return the kinds of recipients in a file, but for age's own: sops asks others about them.
+
+    All that sops might take for metadata counts, and what cannot be read has the kind `unknown`.
+    """
+    flat = flat_metadata(text)
+    found = set(flat.foreign if flat is not None else ())
+    try:
+        parsed = documents.parse(text)
+    except Undecidable:
+        return frozenset({"unknown"})
+    if parsed.error_line:
+        return frozenset(found or (() if flat is not None else ("unknown",)))
+    for document in parsed.documents:
+        for name, node, block in documents.entries(document):
+            if name.casefold() == "sops" and isinstance(block, Mapping):
+                line = documents.line_of(node)
+                found |= _metadata(line, {}, list(_groups(block)), _lists(block)).foreign
+    return frozenset(found)
 
 
 def is_encrypted_file(text: str) -> bool:

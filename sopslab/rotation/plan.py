@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from sopslab.policy import sops
 from sopslab.rotation.record import Rotation
 from sopslab.rotation.sealed import Leaf, Sealed, read_sealed
 
@@ -46,6 +47,8 @@ class FilePlan:
     + fresh: the values that are made up
     + given: those that a human gave
     + human: those that only a human can make, and has not
+    + recipients: all whom it is encrypted to now
+    + foreign: kinds of recipients for which sops would ask a service
     """
 
     path: str
@@ -54,6 +57,8 @@ class FilePlan:
     fresh: tuple[Leaf, ...] = ()
     given: tuple[Leaf, ...] = ()
     human: tuple[Leaf, ...] = ()
+    recipients: tuple[str, ...] = ()
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,9 @@ def plan_version(
         else:
             wanted = _named(found, given)
         if opened or wanted:
-            files.append(_file_plan(path, version.files[path], found, wanted, given))
+            blob = version.files[path]
+            plan = _file_plan(path, blob, found, wanted, given)
+            files.append(replace(plan, foreign=sops.foreign_kinds(version.texts[blob])))
     rules = old is not None and old in version.rules
     return VersionPlan(version.commit, tuple(files), rules)
 
@@ -120,7 +127,19 @@ def _file_plan(
         fresh=others if found.free else (),
         given=tuple(by_hand),
         human=() if found.free else others,
+        recipients=tuple(sorted(found.recipients)),
     )
+
+
+def asks_elsewhere(plan: VersionPlan) -> str | None:
+    """Return in a sentence why sops must not be given what a plan changes, None if it may be."""
+    for file in plan.files:
+        if file.foreign:
+            return (
+                f"{file.path} has a recipient of another kind than age"
+                f" ({', '.join(sorted(file.foreign))}), whom sops would ask: encrypt it again first"
+            )
+    return None
 
 
 def unknown_values(version: Version, named: Sequence[str]) -> list[str]:

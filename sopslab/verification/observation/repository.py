@@ -23,7 +23,7 @@ import yaml
 from sopslab.errors import LabError
 from sopslab.incidents.platform import read_incidents
 from sopslab.layout import TEMPLATES
-from sopslab.policy import callers, documents
+from sopslab.policy import callers, documents, sops
 from sopslab.policy.findings import Report, key_path
 from sopslab.settings import Settings
 from sopslab.verification.chapter import UP, Chapter
@@ -146,6 +146,9 @@ def open_manifest(settings: Settings, key: str, file: SecretFile, data: bytes) -
 
     + key: the identity of the store to open it with
     """
+    # Whom sops would have to ask elsewhere, it is not to ask from here.
+    if sops.foreign_kinds(data.decode("utf-8-sig", "replace")):
+        return replace(file, opened=Opened.NO)
     answer = ask(
         [
             str(Path(settings.bin_dir) / "sops"), "decrypt",
