@@ -39,13 +39,14 @@ ARCHES: tuple[Arch, ...] = ("amd64", "arm64")
 FIRST_USE = "first-use"
 
 _RECIPES = Path(__file__).resolve().parent.parent / "artifacts" / "recipes"
-# Every recipe is read behind lib.sh, and some behind a library that decides with them.
-_LIBRARIES = {
-    "module.sh": ("go.sh",),
-    "folder.sh": ("go.sh",),
-    "flux-manifests.sh": ("go.sh",),
-    "git-image.sh": ("docker.sh",),
-    "node-image.sh": ("docker.sh",),
+# Every recipe is read behind lib.sh, and some behind libraries that decide with them.
+_PARTS = {
+    "module.sh": ("go.sh", "module.sh"),
+    "edited-module.sh": ("go.sh", "edits.sh", "module.sh"),
+    "folder.sh": ("go.sh", "folder.sh"),
+    "flux-manifests.sh": ("go.sh", "flux-manifests.sh"),
+    "git-image.sh": ("docker.sh", "git-image.sh"),
+    "node-image.sh": ("docker.sh", "node-image.sh"),
 }
 
 # These reach paths, URLs and `-ldflags`; what they may not contain cannot be misread there.
@@ -55,6 +56,7 @@ Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~-]*$", max_len
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)]
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/~-]*$", max_length=200)]
 Template = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:={}@-]*$", max_length=300)]
+Line = Annotated[str, Field(pattern=r"^\S[^\n]*$", max_length=200)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pinned = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|first-use)$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -97,12 +99,23 @@ class Embed(_Part):
     source: Name = Field(alias="from")
 
 
+class Edit(_Part):
+    """A text in somebody else's module, there exactly once, and what it becomes before the build."""
+
+    module: Package
+    package: Package
+    file: RelativePath
+    text: Line
+    becomes: Line
+
+
 class Build(_Part):
     """Programs of one of our Go modules."""
 
     tags: tuple[Program, ...] = ()
     stamps: tuple[Template, ...] = ()
     embed: Embed | None = None
+    edits: tuple[Edit, ...] = ()
     fills: dict[Name, dict[Program, Package]]
 
 
@@ -383,8 +396,7 @@ class Catalog(_Part):
 
     def _method(self, name: str) -> str:
         """Return what of a recipe decides its result: lib.sh only locks, checks and moves."""
-        parts = (*_LIBRARIES.get(name, ()), name)
-        return "\n".join(self.recipes[part] for part in parts)
+        return "\n".join(self.recipes[part] for part in _PARTS.get(name, (name,)))
 
     @cached_property
     def node_tag(self) -> str:
@@ -495,6 +507,7 @@ class Catalog(_Part):
             "tags": ",".join(build.tags),
             "ldflags": " ".join(stamps),
             "programs": build.fills,
+            "edits": [edit.model_dump() for edit in build.edits],
             "embed": None,
         }
         embedded: Entry | None = None
@@ -504,24 +517,27 @@ class Catalog(_Part):
                 **build.embed.model_dump(exclude={"source"}),
                 "from": f"{embedded.key}/manifests",
             }
+        recipe = "edited-module.sh" if build.edits else "module.sh"
         entries = []
         for filled, programs in build.fills.items():
             embeds = embedded is not None and plan["embed"]["entry"] == filled
             details = [plan["tags"], plan["ldflags"], programs, plan["embed"] if embeds else None]
+            if build.edits:
+                details.append(plan["edits"])
             entries.append(
                 self._entry(
                     filled,
                     self.version(filled, source),
                     source,
                     arch,
-                    "module.sh",
+                    recipe,
                     details,
                     [f"bin/{program}" for program in programs],
                     [name],
                     [embedded.recipe] if embedded is not None and embeds else [],
                 )
             )
-        return Work("module.sh", plan, tuple(entries), (name,))
+        return Work(recipe, plan, tuple(entries), (name,))
 
     def _folder(self, name: str, source: Source, arch: Arch) -> Work:
         folder = self.folders[name]

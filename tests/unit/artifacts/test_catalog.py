@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,49 @@ def test_a_changed_script_changes_what_it_makes(catalog: Catalog) -> None:
         "git-rootfs", "netfilter-rootfs", "node-rootfs",
     }  # fmt: skip
     assert other.node_tag != catalog.node_tag
+
+
+def test_another_edit_builds_that_module_again_and_no_other(
+    write: Write, data: dict[str, Any]
+) -> None:
+    before = load_catalog(write(data)).entries("modules", "amd64")
+    data["builds"]["toolkit"]["edits"][0]["becomes"] += " // other"
+    after = load_catalog(write(data)).entries("modules", "amd64")
+    differing = {name for name in before if before[name].recipe != after[name].recipe}
+    assert differing == set(data["builds"]["toolkit"]["fills"])
+
+
+@pytest.mark.parametrize(
+    ("content", "becomes"),
+    [
+        ("a\n\tget(x)\nb\n", "a\n\tno(y)\nb\n"),
+        ("a\n\tgot(x)\nb\n", None),
+        ("get(x)\nget(x)\n", None),
+        (None, None),
+    ],
+    ids=["once", "absent", "twice", "no-file"],
+)
+def test_a_text_is_replaced_where_it_is_exactly_once_or_nothing_is_built(
+    content: str | None, becomes: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "edited" / "loader.go"
+    file.parent.mkdir()
+    if content is not None:
+        file.write_text(content)
+    library = (ARTIFACTS / "recipes" / "lib.sh").read_text()
+    edits = (ARTIFACTS / "recipes" / "edits.sh").read_text()
+
+    done = subprocess.run(
+        ["bash", "-s", "--", tmp_path, "{}"],
+        input=f"{library}\nWORK=$1\n{edits}\nreplace_text '{file}' 'get(x)' 'no(y)'\n",
+        text=True,
+        capture_output=True,
+    )
+
+    if becomes is not None:
+        assert (done.returncode, file.read_text()) == (0, becomes), done.stderr
+    else:
+        assert done.returncode == 1 and "has to be replaced" in done.stderr
 
 
 def test_an_image_gets_another_tag_with_other_content_only(
