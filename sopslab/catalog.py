@@ -100,7 +100,7 @@ class Embed(_Part):
 
 
 class Edit(_Part):
-    """A text in somebody else's module, there exactly once, and what it becomes before the build."""
+    """A text that a module has exactly once, and what it becomes before the build."""
 
     module: Package
     package: Package

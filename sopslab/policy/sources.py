@@ -34,6 +34,10 @@ class SourceError(Exception):
     """The files cannot be had, so nothing can be decided; the text is a sentence."""
 
 
+class TooMuch(SourceError):
+    """There is more to look at than may be looked at."""
+
+
 @dataclass(frozen=True)
 class Blob:
     """One file of one commit (empty for the index and for trees)."""
@@ -95,7 +99,7 @@ class Repository:
     def tree(self, commit: str, *paths: str, most: tuple[int, int]) -> Iterator[Blob]:
         """Yield the files at or below *paths* in *commit*.
 
-        Raises SourceError, and reads none, where they are more than ``most``: files, and bytes.
+        Raises TooMuch, and reads none, where they are more than ``most``: files, and bytes.
         """
         listed = self.run("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *paths)
         entries: list[_Entry] = []
@@ -106,7 +110,7 @@ class Repository:
             entries.append(_Entry(os.fsdecode(path), mode, oid, commit))
             size += 0 if length == "-" else int(length)
         if len(entries) > most[0] or size > most[1]:
-            raise SourceError(f"more than {most[0]} files or {most[1]} bytes to look at")
+            raise TooMuch(f"more than {most[0]} files or {most[1]} bytes to look at")
         yield from self.blobs(entries)
 
     def _batch(self) -> subprocess.Popen[bytes]:
@@ -357,6 +361,16 @@ def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
             new.append(parts[1])
             refs.append(parts[2])
     return Commits(folder, new, "--not", "--all", refs=refs) if new else None
+
+
+def differ(repository: Repository, old: str, new: str, path: str) -> bool:
+    """Return whether two commits have something else at *path*; zeros stand for no commit.
+
+    Raises SourceError.
+    """
+    if _ZERO.fullmatch(old) or _ZERO.fullmatch(new):
+        return not _ZERO.fullmatch(new)
+    return bool(repository.run("diff-tree", "--name-only", old, new, "--", path))
 
 
 class Tree:

@@ -1,0 +1,185 @@
+"""Build what is pushed as Flux would, in a sandbox, before Flux does it for everybody.
+
+``build`` is asked by the Git server's pre-receive hook. The builder is the command ``flux`` itself,
+without a cluster; what it may use is bounded by ``confine``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.policy import kustomizations, sandbox
+from sopslab.policy.findings import Finding, Hit
+from sopslab.policy.sources import SUBMODULE, SYMLINK, Blob, Repository, SourceError, TooMuch
+
+TOP = "flux"
+"""The folder of which Flux is given everything."""
+ROOT = "flux/secrets/develop"
+"""The folder that Flux builds."""
+
+_MAX_FILES = 5000
+_SLOTS = 4
+"""Builds at a time, of all repositories; each takes a processor."""
+_PATIENCE_S = 15.0
+_STALE_S = 120.0
+_FOLDER = "sopslab-build-"
+_NAME = "secrets-develop"
+_KUSTOMIZATION = f"""\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {_NAME}
+  namespace: lab
+spec:
+  interval: 1m0s
+  path: ./{ROOT}
+  prune: true
+  sourceRef:
+    kind: GitRepository
+    name: lab
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What Flux would apply: a stream of YAML documents, values in plain text as they are there.
+
+    What is encrypted is masked. `text` is empty where Flux has nothing to build.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Flux could not build it either, and would say so at once: a mistake, which harms nobody."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What must not reach Flux."""
+
+    findings: tuple[Finding, ...]
+
+
+Result = Built | Broken | Refused
+
+
+def build(repository: Repository, commit: str) -> Result:
+    """Return what becomes of *commit* when Flux builds it.
+
+    Raises SourceError if that cannot be found out: without git, or without flux.
+    """
+    most = (_MAX_FILES, kustomizations.MAX_BYTES)
+    try:
+        blobs = list(repository.tree(commit, TOP, most=most))
+    except TooMuch:
+        message = f"more than {most[0]} files or {most[1] // 1024} KiB below {TOP}/"
+        return _refused("kustomize-too-much", message, commit, TOP)
+    problems = [*_odd(blobs, commit)]
+    tree = {blob.path: blob.data for blob in blobs}
+    problems += [] if problems else kustomizations.check(tree, ROOT, commit)
+    if problems:
+        return Refused(tuple(problems))
+    if not any(path.startswith(f"{ROOT}/") for path in tree):
+        return Broken()
+    with _folder() as folder, _slot():
+        _write(folder, tree)
+        outcome = sandbox.run(_command(folder), folder)
+    if outcome.refusal:
+        return _refused("kustomize-build", outcome.refusal, commit, ROOT)
+    return Built(outcome.output) if outcome.code == 0 else Broken()
+
+
+def _refused(rule: str, message: str, commit: str, path: str) -> Refused:
+    return Refused((Hit(1, rule, message).at(path, commit),))
+
+
+def _odd(blobs: list[Blob], commit: str) -> Iterator[Finding]:
+    """Yield what is no file, and what no file system could have as Git has it."""
+    for blob in blobs:
+        if blob.mode in (SYMLINK, SUBMODULE):
+            yield Hit(1, "not-a-regular-file", "a link below flux/").at(blob.path, commit)
+        elif any(part in ("", ".", "..") for part in blob.path.split("/")):
+            yield Hit(1, "not-a-regular-file", "a path that leads elsewhere").at(TOP, commit)
+
+
+def _write(folder: Path, tree: Mapping[str, bytes]) -> None:
+    """Lay out a tree. Raises SourceError for what a file system does not take."""
+    try:
+        for path, data in tree.items():
+            file = folder / "tree" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("xb") as stream:
+                stream.write(data)
+        (folder / "kustomization.yaml").write_text(_KUSTOMIZATION)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a name that no file can have"
+        raise SourceError(f"what is pushed cannot be laid out: {reason}") from None
+
+
+def _command(folder: Path) -> list[str]:
+    program = os.environ.get("SOPSLAB_FLUX") or shutil.which("flux")
+    if not program:
+        raise SourceError("flux is not installed, so what is pushed cannot be built")
+    return [
+        *(os.path.realpath(program), "build", "kustomization", _NAME, "--namespace=lab"),
+        *("--dry-run", f"--path={folder}/tree/{ROOT}"),
+        f"--kustomization-file={folder}/kustomization.yaml",
+    ]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a private folder; those of hooks that were killed are removed."""
+    places = Path(tempfile.gettempdir())
+    for left in places.glob(f"{_FOLDER}*"):
+        try:
+            stale = time.time() - left.lstat().st_mtime > _STALE_S
+        except OSError:
+            continue
+        if stale:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _slot() -> Iterator[None]:
+    """Wait until fewer builds than there are slots are under way. Raises SourceError in the end."""
+    deadline = time.monotonic() + _PATIENCE_S
+    files = []
+    try:
+        for number in range(_SLOTS):
+            path = Path(tempfile.gettempdir()) / f".sopslab-slot-{os.getuid()}-{number}"
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            files.append(os.open(path, flags, 0o600))
+        while not any(map(_taken, files)):
+            if time.monotonic() > deadline:
+                raise SourceError("too much is being pushed right now: push again in a minute")
+            time.sleep(0.02)
+        yield
+    except OSError as error:
+        raise SourceError(f"a build could not be begun: {error.strerror}") from None
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

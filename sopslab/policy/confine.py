@@ -1,0 +1,99 @@
+"""Replace this process by a program that can use little and reach nothing: no network above all.
+
+``python confine.py SECONDS BYTES PROGRAM [ARGUMENT…]``: SECONDS of processor time, BYTES of memory
+of its own. A program that opens a socket is killed by SIGSYS, one that takes too long by SIGKILL,
+and all of them with the process that started them. Works without a right of any kind, also in a
+container whose capabilities are dropped. The standard library only; it is run as a file, so that
+it starts in the time that Python takes without site and paths.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import signal
+import struct
+import sys
+from pathlib import Path
+
+_PDEATHSIG, _SECCOMP, _NO_NEW_PRIVILEGES = 1, 22, 38
+_MODE_FILTER = 2
+# The instructions of a BPF program, and its answers.
+_LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _KILL = 0x7FFF0000, 0x80000000
+_NUMBER, _ARCHITECTURE = 0, 4  # where the kernel's record of a system call has them
+_X32 = 0x40000000
+_IO_URING_SETUP = 425
+# The kernel's name of an architecture, and its numbers of socket, ptrace and process_vm_readv.
+_ARCHITECTURES = {
+    "x86_64": (0xC000003E, (41, 101, 310)),
+    "aarch64": (0xC00000B7, (198, 117, 270)),
+}
+
+
+def seccomp_filter(machine: str) -> bytes:
+    """Return the BPF program that kills whatever asks for a socket. Raises KeyError elsewhere."""
+    architecture, calls = _ARCHITECTURES[machine]
+    denied = (*calls, _IO_URING_SETUP)
+    kill = len(denied) + 5
+    program = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_IF_EQUAL, 0, kill - 2, architecture),
+        (_LOAD, 0, 0, _NUMBER),
+        (_IF_AT_LEAST, kill - 4, 0, _X32),
+        *((_IF_EQUAL, kill - 5 - index, 0, number) for index, number in enumerate(denied)),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _KILL),
+    ]
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def confine(seconds: int, size: int) -> None:
+    """Confine this process, and what it becomes. Raises OSError where the kernel refuses."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = seccomp_filter(platform.machine())
+    text = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog: the number of instructions, and where they are.
+    program = ctypes.create_string_buffer(
+        struct.pack("@HP", len(code) // 8, ctypes.addressof(text)), struct.calcsize("@HP")
+    )
+    # The first limit of time is told by a signal of its own, the second one ends what ignores that.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    for limit, value in (
+        (resource.RLIMIT_DATA, size),
+        (resource.RLIMIT_FSIZE, size),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    # Whoever runs out of memory in this container: it is this process that goes.
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    for option, value in (
+        (_PDEATHSIG, signal.SIGKILL),
+        (_NO_NEW_PRIVILEGES, 1),
+    ):
+        _prctl(libc, option, value, 0)
+    _prctl(libc, _SECCOMP, _MODE_FILTER, ctypes.addressof(program))
+
+
+def _prctl(libc: ctypes.CDLL, option: int, value: int, pointer: int) -> None:
+    words = map(ctypes.c_ulong, (value, pointer, 0, 0))
+    if libc.prctl(ctypes.c_int(option), *words):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def main(arguments: list[str]) -> None:
+    """Confine this process and become the program."""
+    seconds, size, *command = arguments
+    parent = os.getppid()
+    confine(int(seconds), int(size))
+    if os.getppid() != parent:
+        # Whoever started it ended before its end could be this one's.
+        sys.exit(1)
+    os.execve(command[0], command, dict(os.environ))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,133 @@
+"""Run a program that works on what a stranger wrote: bounded, and without network.
+
+What the kernel bounds is in ``confine``, which the program is started through. Here are the bounds
+of time and of what it prints, and what its end means.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.policy import confine
+from sopslab.policy.sources import SourceError
+
+WALL_S, CPU_S = 5.0, 2
+"""A program is ended after so many seconds, and after so many of processor time."""
+MEMORY = 256 * 1024 * 1024
+"""Bytes of its own that it may have."""
+MAX_OUTPUT = 2 * 1024 * 1024
+"""Bytes that it may print."""
+
+# From here on it is no ordinary one, and gives way to those that are.
+_ORDINARY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended, what it printed, and which bound it met, if any: the end of a sentence."""
+
+    code: int
+    output: str = ""
+    refusal: str = ""
+
+
+def run(command: Sequence[str], folder: Path) -> Outcome:
+    """Run a program in *folder*, its home, and return how it ended.
+
+    Raises SourceError if it cannot be started.
+    """
+    wrapper = [sys.executable, "-I", "-S", confine.__file__, str(CPU_S), str(MEMORY)]
+    # No PATH, so that nothing is found to be run; and a collector that keeps below the limit.
+    limit = MEMORY * 3 // 4
+    environment = {"HOME": str(folder), "TMPDIR": str(folder), "GOMAXPROCS": "2"}
+    environment |= {"GOMEMLIMIT": str(limit), "PATH": "/nonexistent", "NO_COLOR": "1"}
+    try:
+        process = subprocess.Popen(
+            [*wrapper, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SourceError(f"a build cannot be started: {error.strerror}") from None
+    try:
+        output, errors, ended = _read(process)
+    finally:
+        _kill(process)
+    return _judge(process.returncode, output, errors, ended)
+
+
+def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
+    """Return what a program prints, and whether it ended in time and within the bound."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    started = time.monotonic()
+    texts: dict[object, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    ordinary = True
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map():
+            spent = time.monotonic() - started
+            if spent > WALL_S or any(len(text) > MAX_OUTPUT for text in texts.values()):
+                return bytes(texts[process.stdout]), bytes(texts[process.stderr]), False
+            if ordinary and spent > _ORDINARY_S:
+                ordinary = False
+                _give_way(process)
+            for key, _ in selector.select(0.1):
+                data = os.read(key.fd, 1 << 16)
+                texts[key.fileobj] += data
+                if not data:
+                    selector.unregister(key.fileobj)
+        try:
+            process.wait(max(0.0, started + WALL_S - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return bytes(texts[process.stdout]), bytes(texts[process.stderr]), False
+    return bytes(texts[process.stdout]), bytes(texts[process.stderr]), True
+
+
+def _give_way(process: subprocess.Popen[bytes]) -> None:
+    # It may have ended meanwhile.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, process.pid, 10)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program with all that it started."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def _judge(code: int, output: bytes, errors: bytes, ended: bool) -> Outcome:
+    if len(output) > MAX_OUTPUT:
+        return Outcome(code, refusal=f"comes to more than {MAX_OUTPUT // 1024} KiB when built")
+    if code == -signal.SIGSYS:
+        return Outcome(code, refusal="needs the network to be built")
+    if not ended:
+        return Outcome(code, refusal=f"is not built within {WALL_S:.0f} s")
+    if code == -signal.SIGXCPU:
+        return Outcome(code, refusal=f"needs more than {CPU_S} s of a processor to be built")
+    if b"out of memory" in errors or b"cannot allocate memory" in errors:
+        return Outcome(code, refusal=f"needs more than {MEMORY >> 20} MiB to be built")
+    if code == -signal.SIGKILL:
+        return Outcome(code, refusal="needs more than the Git server has to be built")
+    if code not in (0, 1):
+        return Outcome(code, refusal="brings down the program that builds it")
+    return Outcome(code, output.decode("utf-8", "replace"))
