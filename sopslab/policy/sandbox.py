@@ -33,7 +33,7 @@ _ORDINARY_S = 0.5
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended, what it printed, and which bound it met, if any: the end of a sentence."""
+    """How a program ended, what it printed, and which bound it met: the end of a sentence."""
 
     code: int
     output: str = ""
