@@ -103,7 +103,6 @@ class Edit(_Part):
     """A text that a module has exactly once, and what it becomes before the build."""
 
     module: Package
-    package: Package
     file: RelativePath
     text: Line
     becomes: Line

@@ -23,6 +23,8 @@ RECEIVER = "lab"
 RECEIVER_PORT = 30829
 # In the part of kind's Service range that is never handed out by itself.
 ARTIFACT_ADDRESS = "10.96.0.80"
+# Where the API server of a kind node listens.
+API_PORT = 6443
 
 # In the platform repository: what a class has once, and what every seat has.
 CLASSROOM_DIR = "flux/clusters/lab/classroom/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 from pyinfra import host
 from pyinfra.api import deploy
@@ -12,6 +13,7 @@ from sopslab.archive import Tree, digest
 from sopslab.catalog import load_catalog
 from sopslab.facts.kind import KindCluster
 from sopslab.layout import (
+    API_PORT,
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
     ENVIRONMENT,
@@ -24,11 +26,14 @@ from sopslab.layout import (
     TENANT_BASE,
 )
 from sopslab.naming import NO_GENERATION, seat_user
-from sopslab.operations import access, flux, kubernetes
+from sopslab.operations import access, builds, flux, kubernetes
 from sopslab.operations import seats as seat_operations
 from sopslab.render import Renderer, render_tree
 from sopslab.settings import Seat, Settings
 from tasks.roster import enrolled
+
+# Of a URL that names none.
+_PORTS = {"http": 80, "https": 443}
 
 
 @deploy("Platform")
@@ -58,6 +63,7 @@ def provide_platform(settings: Settings) -> None:
 @deploy("Flux")
 def bootstrap_flux(settings: Settings) -> None:
     """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
+    builds.unblocked(name="Have no build hold up the others", settings=settings)
     kubernetes.manifests(
         name="Apply the controllers",
         settings=settings,
@@ -122,11 +128,14 @@ def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
 
     + seats: the learners of a class
     """
+    ours = settings.cluster_provider == "kind"
     files = render_tree(
         PLATFORM / "clusters",
         {
-            "artifact_address": ARTIFACT_ADDRESS if settings.cluster_provider == "kind" else None,
+            "api_port": API_PORT if ours else None,
+            "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
+            "git_port": _port(settings.git_base_cluster_url),
             "git_url": settings.git_base_cluster_url,
             "kustomization": KUSTOMIZATION,
             "lab": settings.lab,
@@ -139,9 +148,17 @@ def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
         },
     )
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
+    if not ours:
+        # At which port another cluster's API server answers is not known.
+        del laid_out["flux/clusters/lab/flux-system/network.yaml"]
     if not seats:
         return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
     return laid_out | {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or _PORTS[parts.scheme]
 
 
 def overlays(settings: Settings, seats: Sequence[Seat], generations: Mapping[str, str]) -> Tree:

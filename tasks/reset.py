@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pyinfra.api import deploy
 
 from sopslab.environment import Environment
-from sopslab.operations import age, drill, git, kubernetes, lab, reset, seats
+from sopslab.operations import age, builds, drill, git, kubernetes, lab, reset, seats
 from sopslab.settings import Settings
 from tasks.canary import await_canary
 from tasks.flux import give_flux, give_seats_keys
@@ -56,6 +56,7 @@ def end_drills(settings: Settings, environments: list[Environment]) -> None:
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
     environments = chosen(settings)
+    builds.unblocked(name="Have no build hold up the others", settings=settings)
     reset.cleared(
         name="Clear what Flux did not apply", settings=settings, environments=environments
     )

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Build from modules with texts of ours in place of theirs. Read behind go.sh and in front of module.sh.
-# PLAN: edits [{module, package, file, text, becomes}].
+# PLAN: edits [{module, file, text, becomes}].
 
 # go_module NAME: what go.sh's does, and then the edits.
 go_module() {
@@ -13,7 +13,9 @@ go_module() {
 		dir=$WORK/edited/$module
 		if [ ! -d "$dir" ]; then
 			mkdir -p "$(dirname "$dir")"
-			cp -r --no-preserve=mode,ownership "$(module_dir "$(jq --raw-output .package <<<"$edit")")" "$dir"
+			# What is required indirectly only has no package that could be asked for.
+			go mod download "$module" || die "the Go module $module could not be had"
+			cp -r --no-preserve=mode,ownership "$(go list -m -f '{{.Dir}}' "$module")" "$dir"
 			go mod edit -replace "$module=$dir"
 		fi
 		replace_text "$dir/$(jq --raw-output .file <<<"$edit")" \

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from datetime import UTC, datetime
 from typing import Any
 
 from sopslab.board.seen import InCluster, Live
@@ -16,7 +17,7 @@ from sopslab.environment import Environment
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET, UP
-from sopslab.verification.judgement.cluster import Object
+from sopslab.verification.judgement.cluster import HELD_S, Object, build_of, condition
 from sopslab.verification.observation.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.verification.observation.programs import ask, kubectl
 from sopslab.verification.results import Undecided
@@ -64,6 +65,7 @@ class Everywhere:
             self._objects[kind, namespace, str(metadata["name"])] = one
             if (kind, namespace) == ("Kustomization", FLUX_NAMESPACE):
                 self._tenants[metadata["labels"][SEAT]] = one
+        self._holder = holder(list(self._objects.values()), datetime.now(UTC))
         self._keys = {key["metadata"]["namespace"]: key.get("data") or {} for key in _items(keys)}
         self._secrets = dict(map(_without_values, secrets.splitlines()))
         public.learn(file for data in self._keys.values() for file in key_files(data).values())
@@ -83,7 +85,19 @@ class Everywhere:
             self._objects.get(("Kustomization", system, environment.kustomization)),
             look_at_cluster_key(self._keys.get(system), self._public),
             self._secrets.get(environment.namespace),
+            self._holder,
         )
+
+
+def holder(objects: Sequence[Object], now: datetime) -> str:
+    """Return the seat of the oldest build that is no ordinary one any more, empty without one."""
+    held = []
+    for one in objects:
+        told = condition(one, "Reconciling")
+        build = build_of(str(told.get("message", "")), str(told.get("lastTransitionTime", "")))
+        if one["kind"] == "Kustomization" and build is not None and build.age(now) > HELD_S:
+            held.append((build.since, str(one["metadata"]["labels"][SEAT])))
+    return min(held)[1] if held else ""
 
 
 def _named(secret: str) -> tuple[str, str, str]:

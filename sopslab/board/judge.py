@@ -129,10 +129,29 @@ def _source(seen: Seen, chapter: SeatChapter) -> Verdict:
 
 
 def _applied(seen: Seen, chapter: SeatChapter) -> Verdict:
-    found = _asked(seen).kustomization
+    found, holder = _asked(seen).kustomization, _asked(seen).holder
     if found is not None and (suspended := cluster.judge_suspended(found, "kustomization")):
         return suspended
+    if holder == _id(seen):
+        return failed(
+            "the build of main does not end, and everybody waits for it.", f"sopslab reset {holder}"
+        )
+    if holder and found is not None and _is_building(found):
+        return failed(
+            f"Flux is held up by the build of {holder}, which does not end.",
+            f"sopslab reset {holder}",
+        )
     return delivery.judge_applied(found, _head(seen), chapter)
+
+
+def _id(seen: Seen) -> str:
+    return seen.environment.learner.id
+
+
+def _is_building(found: Object) -> bool:
+    told = condition(found, "Reconciling")
+    since = str(told.get("lastTransitionTime", ""))
+    return cluster.build_of(str(told.get("message", "")), since) is not None
 
 
 def _secret(seen: Seen, chapter: SeatChapter) -> Verdict:
@@ -200,7 +219,7 @@ def _wrote_something_else(seen: Seen) -> bool:
 def _is_refused(seen: Seen) -> bool:
     """Return whether Flux does not, or cannot, apply; else only the file is not in what it did."""
     found = _asked(seen).kustomization
-    if found is None or found["spec"].get("suspend"):
+    if found is None or found["spec"].get("suspend") or _asked(seen).holder == _id(seen):
         return True
     return condition(found, "Ready").get("status") == "False"
 

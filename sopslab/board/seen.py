@@ -53,7 +53,8 @@ class Live:
 class InCluster:
     """What the cluster has of a seat.
 
-    `namespaces` are phases by name; `tenant` is the platform's Kustomization that applies the seat.
+    `namespaces` are phases by name; `tenant` is the platform's Kustomization that applies the seat;
+    `holder` is the seat whose build all others wait for, empty if none does not end.
     """
 
     namespaces: Mapping[str, str]
@@ -62,6 +63,7 @@ class InCluster:
     kustomization: Object | None
     key: ClusterKey
     live: Live | None
+    holder: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ ROOT = "flux/secrets/develop"
 _MAX_FILES = 5000
 _SLOTS = 4
 """Builds at a time, of all repositories; each takes a processor."""
-_PATIENCE_S = 15.0
+_PATIENCE_S = 10.0
 _STALE_S = 120.0
 _FOLDER = "sopslab-build-"
 _NAME = "secrets-develop"
@@ -78,6 +78,8 @@ def build(repository: Repository, commit: str) -> Result:
 
     Raises SourceError if that cannot be found out: without git, or without flux.
     """
+    if not repository.run("ls-tree", "-d", "--full-tree", commit, "--", ROOT):
+        return Broken()
     most = (_MAX_FILES, kustomizations.MAX_BYTES)
     try:
         blobs = list(repository.tree(commit, TOP, most=most))
@@ -89,8 +91,6 @@ def build(repository: Repository, commit: str) -> Result:
     problems += [] if problems else kustomizations.check(tree, ROOT, commit)
     if problems:
         return Refused(tuple(problems))
-    if not any(path.startswith(f"{ROOT}/") for path in tree):
-        return Broken()
     with _folder() as folder, _slot():
         _write(folder, tree)
         outcome = sandbox.run(_command(folder), folder)

@@ -20,8 +20,8 @@ from pathlib import Path
 from sopslab.policy import confine
 from sopslab.policy.sources import SourceError
 
-WALL_S, CPU_S = 5.0, 2
-"""A program is ended after so many seconds, and after so many of processor time."""
+CPU_S, WALL_S = 2, 15.0
+"""A program is ended after so many seconds of a processor, and after so many of waiting for one."""
 MEMORY = 256 * 1024 * 1024
 """Bytes of its own that it may have."""
 MAX_OUTPUT = 2 * 1024 * 1024
@@ -48,8 +48,9 @@ def run(command: Sequence[str], folder: Path) -> Outcome:
     wrapper = [sys.executable, "-I", "-S", confine.__file__, str(CPU_S), str(MEMORY)]
     # No PATH, so that nothing is found to be run; and a collector that keeps below the limit.
     limit = MEMORY * 3 // 4
-    environment = {"HOME": str(folder), "TMPDIR": str(folder), "GOMAXPROCS": "2"}
-    environment |= {"GOMEMLIMIT": str(limit), "PATH": "/nonexistent", "NO_COLOR": "1"}
+    environment = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/nonexistent"}
+    # An ordinary build is done before garbage is worth collecting: half of its time.
+    environment |= {"GOGC": "off", "GOMEMLIMIT": str(limit), "GOMAXPROCS": "1"}
     try:
         process = subprocess.Popen(
             [*wrapper, *command],
@@ -116,7 +117,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _judge(code: int, output: bytes, errors: bytes, ended: bool) -> Outcome:
-    if len(output) > MAX_OUTPUT:
+    if max(len(output), len(errors)) > MAX_OUTPUT:
         return Outcome(code, refusal=f"comes to more than {MAX_OUTPUT // 1024} KiB when built")
     if code == -signal.SIGSYS:
         return Outcome(code, refusal="needs the network to be built")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -20,13 +22,14 @@ from sopslab.verification.results import Verdict, failed, passed
 
 # As flux/clusters/lab/flux-system/kustomization.yaml.j2 sets them.
 LOCKDOWN: Mapping[str, Sequence[str]] = {
-    "source-controller": (),
+    "source-controller": ("--metrics-addr=0",),
     "kustomize-controller": (
         "--no-cross-namespace-refs=true",
         "--no-remote-bases=true",
         "--default-service-account=default",
+        "--metrics-addr=0",
     ),
-    "notification-controller": ("--no-cross-namespace-refs=true",),
+    "notification-controller": ("--no-cross-namespace-refs=true", "--metrics-addr=0"),
 }
 
 Object = Mapping[str, Any]
@@ -176,6 +179,33 @@ def condition(found: Object, kind: str) -> Mapping[str, Any]:
     """Return the condition of that type, empty if nothing was reported."""
     conditions = (found.get("status") or {}).get("conditions") or []
     return next((one for one in conditions if one.get("type") == kind), {})
+
+
+# What Flux says while a build waits for its turn, or has it: there is one at a time for everybody.
+_BUILDING = re.compile(r"Building manifests for revision \S+@sha1:([0-9a-f]{40,64}) ")
+HELD_S = 10
+"""A build that takes longer is no ordinary one, and those that wait for it are told so."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build that has not ended: of which commit, and since when."""
+
+    commit: str
+    since: datetime
+
+    def age(self, now: datetime) -> float:
+        """Return for how many seconds it has not ended."""
+        return (now - self.since).total_seconds()
+
+
+def build_of(message: str, since: str) -> Build | None:
+    """Return the build that a condition `Reconciling` with this message and time tells of."""
+    found = _BUILDING.match(message)
+    if found is None:
+        return None
+    begun = datetime.strptime(since, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return Build(found[1], begun)
 
 
 @dataclass(frozen=True)

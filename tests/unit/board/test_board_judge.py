@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import board_material as material
 import pytest
@@ -25,6 +26,7 @@ from board_material import (
     with_tree,
 )
 
+from sopslab.board.cluster import holder
 from sopslab.board.judge import judge
 from sopslab.board.seen import Repository, Seen
 from sopslab.board.steps import STEPS, Progress
@@ -375,3 +377,43 @@ def test_a_source_that_is_read_at_the_moment_is_no_failure() -> None:
     busy["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
 
     assert not judge(ADA, with_cluster(source=busy)).stuck
+
+
+BEGUN = "2026-11-28T10:00:00Z"
+
+
+def _building(found: dict[str, object], since: str = BEGUN) -> dict[str, object]:
+    message = f"Building manifests for revision main@sha1:{OLD} with a timeout of 1m0s"
+    told = {"type": "Reconciling", "message": message, "lastTransitionTime": since}
+    ready = {"type": "Ready", "status": "Unknown", "message": "Reconciliation in progress"}
+    return _at(found, conditions=[told, ready], lastAppliedRevision=OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("whose", "found"),
+    [("ada", "everybody waits for it"), ("bob", "held up by the build of bob")],
+)
+def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) -> None:
+    row = judge(ADA, with_cluster(kustomization=_building(KUSTOMIZATION), holder=whose))
+
+    applied = next(step for step in row.steps if step.id == "applied")
+    assert found in applied.found
+    assert applied.fix == f"sopslab reset {whose}"
+    assert applied.stuck is (whose == "ada")
+
+
+def test_who_does_not_wait_for_it_is_told_nothing() -> None:
+    assert judge(ADA, with_cluster(holder="bob")).done
+
+
+def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:
+    now = datetime(2026, 11, 28, 10, 1, tzinfo=UTC)
+
+    def seat(name: str, since: str) -> dict[str, object]:
+        found = _building(KUSTOMIZATION, since)
+        return {**found, "metadata": {"name": "x", "labels": {"sops-lab/seat": name}}}
+
+    late, first = seat("bob", "2026-11-28T10:00:05Z"), seat("ada", BEGUN)
+    assert holder([late, first, seat("eve", "2026-11-28T10:00:55Z")], now) == "ada"
+    assert holder([seat("eve", "2026-11-28T10:00:55Z")], now) == ""
+    assert holder([{**KUSTOMIZATION, "metadata": {"labels": {"sops-lab/seat": "ada"}}}], now) == ""

@@ -1,0 +1,57 @@
+"""Operations on the builds of Flux, of which there is one at a time for everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.command import Commands, lab_script
+from sopslab.facts.builds import Builds
+from sopslab.journal import note
+from sopslab.settings import Settings
+
+# Builds take milliseconds, and those of a class that wait for one another a few seconds.
+_NOTICED_S, _PATIENCE_S = 3, 20
+
+# Waits until the build $2 in $1, begun at $3, ends or has been at it for $4 seconds more. One that
+# does not end is ended with its controller, which comes back without the lease of the one before.
+_UNBLOCK = """
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" --namespace "$@"; }
+begun() { kube "$1" get kustomization "$2" --output "jsonpath=$field"; }
+field='{.status.conditions[?(@.type=="Reconciling")].lastTransitionTime}'
+for _ in $(seq "$4"); do [ "$(begun "$1" "$2")" = "$3" ] || exit 0; sleep 1; done
+[ -z "$5" ] || kube "$1" patch kustomization "$2" --type merge --patch "$5" >/dev/null
+kube flux-system delete pod --selector app=kustomize-controller --grace-period 1 >/dev/null
+kube flux-system delete lease kustomize-controller-leader-election --ignore-not-found >/dev/null
+kube flux-system rollout status deployment/kustomize-controller --timeout 55s >/dev/null
+"""
+_SUSPEND = '{"spec":{"suspend":true}}'
+
+
+@operation()
+def unblocked(settings: Settings) -> Commands:
+    """
+    Have no build go on that holds up all others. If Flux would begin the same one again, because
+    the repository still has that commit, its Kustomization is suspended until it is reset.
+
+    + settings: the lab's settings
+    """
+    now = datetime.now(UTC)
+    builds = host.get_fact(Builds, settings=settings)
+    slow = [one for one in builds if one.build.age(now) >= _NOTICED_S]
+    if not slow:
+        host.noop("no build holds up the others")
+        return
+    first = slow[0]
+    note(f"the build of {first.namespace}/{first.name} has not ended")
+    yield lab_script(
+        settings,
+        _UNBLOCK,
+        first.namespace,
+        first.name,
+        f"{first.build.since:%Y-%m-%dT%H:%M:%SZ}",
+        str(max(0, round(_PATIENCE_S - first.build.age(now)))),
+        _SUSPEND if first.current else "",
+    )
