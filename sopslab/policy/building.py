@@ -96,7 +96,13 @@ def build(repository: Repository, commit: str) -> Result:
         outcome = sandbox.run(_command(folder), folder)
     if outcome.refusal:
         return _refused("kustomize-build", outcome.refusal, commit, ROOT)
-    return Built(outcome.output) if outcome.code == 0 else Broken()
+    if outcome.code == 0:
+        return Built(outcome.output)
+    if kustomizations.encrypted_sources(tree):
+        # With the key it may be another build, which nobody has seen end.
+        message = "cannot be built, as far as that can be told of encrypted files"
+        return _refused("kustomize-build", message, commit, ROOT)
+    return Broken()
 
 
 def _refused(rule: str, message: str, commit: str, path: str) -> Refused:

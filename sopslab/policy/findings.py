@@ -49,7 +49,7 @@ FIXES: dict[str, str] = {
     "kustomize-remote": "commit the file or base to this repository and name it by its path",
     "kustomize-plugin": "use the other fields of kustomize, such as patches and replacements",
     "kustomize-too-much": "take out of flux/ what the lab does not need",
-    "kustomize-build": "make what is below flux/ smaller and simpler, then push again",
+    "kustomize-build": "build it with `flux build`, correct or simplify it, then push again",
     "source-ignore": "remove the file; Flux has to see what is checked here",
     "key-age": _ROTATE,
     "key-private": _ROTATE,

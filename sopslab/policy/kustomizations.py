@@ -37,6 +37,9 @@ _VALUES = frozenset(
 )
 # A plugin's configuration is itself a result of a build, which can put any address together.
 _PLUGINS = frozenset(("generators", "transformers", "validators"))
+# Fields that name objects, which Flux decrypts when the build is done.
+_OBJECTS = frozenset(("resources", "bases", "components"))
+_ENCRYPTED = b"ENC[AES256_GCM"
 _PLAIN_TAGS = tuple(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
@@ -45,10 +48,11 @@ _PLAIN_TAGS = tuple(
 
 @dataclass(frozen=True)
 class _Text:
-    """A string of a kustomization that may name something, and its line."""
+    """A string of a kustomization that may name something, with its line and its field."""
 
     text: str
     line: int
+    field: str
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -89,6 +93,22 @@ def check(tree: Mapping[str, bytes], root: str, commit: str) -> list[Finding]:
     too_much = None if found else _too_much(tree, named, root)
     if too_much is not None:
         found.append(too_much.at(root, commit))
+    return sorted(set(found))
+
+
+def encrypted_sources(tree: Mapping[str, bytes]) -> list[str]:
+    """Return the encrypted files that are read by a build itself: Flux decrypts them before it.
+
+    What comes of such a build can be told only where the key is. *tree* is one that `check` passes.
+    """
+    found = set()
+    for path in tree:
+        folder, name = posixpath.split(path)
+        for text in _read(tree[path])[0] if name in NAMES else ():
+            for named in text.paths if text.field not in _OBJECTS else ():
+                target = posixpath.normpath(posixpath.join(folder, named))
+                if _ENCRYPTED in tree.get(target, b""):
+                    found.add(target)
     return sorted(found)
 
 
@@ -111,9 +131,11 @@ def _read(data: bytes) -> tuple[list[_Text], list[Hit]]:
             if node.tag not in _PLAIN_TAGS:
                 raise Undecidable(f"has a tag at line {documents.line_of(node)}")
         for key, at, value in documents.entries(document):
-            if key.lower() in _PLUGINS and documents.children(value):
+            field = key.lower()
+            if field in _PLUGINS and documents.children(value):
                 hits.append(Hit(documents.line_of(at), "kustomize-plugin", "runs plugins"))
-        texts += _texts(document)
+            if field not in _VALUES:
+                texts += _texts(value, field)
     for found in texts:
         if any(map(is_remote, found.paths)):
             message = "names a file or a base that is not in the repository"
@@ -121,7 +143,7 @@ def _read(data: bytes) -> tuple[list[_Text], list[Hit]]:
     return texts, hits
 
 
-def _texts(root: Node) -> Iterator[_Text]:
+def _texts(root: Node, field: str) -> Iterator[_Text]:
     """Yield the strings under *root* that may name something, each node once."""
     seen: set[int] = set()
     stack = [root]
@@ -132,7 +154,7 @@ def _texts(root: Node) -> Iterator[_Text]:
         seen.add(id(node))
         if isinstance(node, Scalar):
             if "\n" not in node.value.strip():
-                yield _Text(node.value.strip(), documents.line_of(node))
+                yield _Text(node.value.strip(), documents.line_of(node), field)
         elif isinstance(node, documents.Sequence):
             stack.extend(node.value)
         else:

@@ -53,7 +53,9 @@ def _write(repository: Path, count: int) -> None:
 
 
 def _median(hook: str, repository: Path, stdin: str) -> float:
-    environment = {**os.environ, "SOPSLAB_GITLEAKS": f"{local_settings().bin_dir}/gitleaks"}
+    tools = local_settings().bin_dir
+    programs = {"SOPSLAB_GITLEAKS": f"{tools}/gitleaks", "SOPSLAB_FLUX": f"{tools}/flux"}
+    environment = {**os.environ, **programs}
     taken = []
     for _ in range(RUNS):
         started = time.monotonic()

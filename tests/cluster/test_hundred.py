@@ -20,7 +20,7 @@ BY_KEY, BY_PUSH = IDS[3:44:10], IDS[53:94:10]
 DAMAGE = (b"", b"AGE-SECRET-KEY-1DAMAGED\n", b"\0" * 189, b"# a comment\n", b"plain text\n")
 MANIFESTS = (
     "resources: [nowhere.yaml]\n",
-    "resources: [https://example.org/base]\n",
+    "resources: [lab-canary.yaml]\nconfigMapGenerator: [{name: a, files: [nowhere]}]\n",
     "resources: [../../../..]\n",
     "resources: [lab-canary.yaml]\npatches: [{path: nowhere.yaml}]\n",
     "resources: [lab-canary.yaml]\ncomponents: [nowhere]\n",

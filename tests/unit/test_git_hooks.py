@@ -94,6 +94,7 @@ class Server:
                 "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
                 "PYTHONPATH": str(PROJECT),
                 "SOPSLAB_GITLEAKS": find_tool("gitleaks"),
+                "SOPSLAB_FLUX": find_tool("flux"),
             },
             input=given,
             check=check,

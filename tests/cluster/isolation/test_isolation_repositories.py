@@ -144,14 +144,6 @@ def _identities(learner: Hostile) -> list[str]:
     return sorted(text.splitlines())
 
 
-def _remote(ada: Hostile) -> None:
-    ada.refer_to("https://raw.githubusercontent.com/fluxcd/flux2/main/README.md")
-
-
-def _remote_repository(ada: Hostile) -> None:
-    ada.refer_to("https://github.com/fluxcd/flux2//manifests/rbac?ref=main")
-
-
 def _symlink_to_root(ada: Hostile) -> None:
     (ada.work / APPS).mkdir(parents=True)
     (ada.work / APPS / "host").symlink_to("/")
@@ -207,8 +199,6 @@ def _many_files(ada: Hostile) -> None:
 
 
 BUILDS: dict[str, Callable[[Hostile], None]] = {
-    "remote-file": _remote,
-    "remote-repository": _remote_repository,
     "symlink-to-root": _symlink_to_root,
     "above-the-repository": _above_the_repository,
     "absolute-path": _absolute,

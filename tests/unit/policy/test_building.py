@@ -98,6 +98,19 @@ def test_a_mistake_that_flux_names_at_once_is_the_learners(
     assert isinstance(built(repository, tree), Broken)
 
 
+def test_a_build_that_could_be_another_one_with_the_key_is_no_mere_mistake(
+    repository: Path,
+) -> None:
+    tree = {
+        FILE: "resources: [a.yaml, no.yaml]\npatches: [{path: patch.yaml}]\n",
+        f"{ROOT}/a.yaml": OBJECT,
+        f"{ROOT}/patch.yaml": "a: ENC[AES256_GCM,data:AA==]\n",
+    }
+    assert refusal(built(repository, tree)) == (ROOT, "kustomize-build")
+    tree[FILE] = "resources: [a.yaml, no.yaml, patch.yaml]\n"
+    assert isinstance(built(repository, tree), Broken)
+
+
 def test_what_asks_for_the_network_is_refused_also_by_the_builder(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

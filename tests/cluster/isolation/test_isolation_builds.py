@@ -1,0 +1,229 @@
+"""What a learner's kustomization has its builder do: reach somewhere, or never come to an end.
+
+Flux builds for everybody in one process. The Git server's hook is the first line, and what is
+pushed past it, as only the instructor can, meets the second one.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sopslab.layout import ARTIFACT_ADDRESS
+from tests.cluster.isolation.hostile import SECRETS, Hostile, Traffic, manifest
+from tests.cluster.lab import Lab, run, wait_until
+
+# What a push of another learner's may take while somebody tries: seconds.
+IN_TIME = 3.0
+CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fetched}\ndata: {a: b}\n"
+FILE = "kustomization.yaml"
+
+
+@dataclass
+class Server:
+    """A server on this machine that answers everybody from the lab's network, and who asked it."""
+
+    url: str
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def listening(lab: Lab) -> Iterator[Server]:
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    gateway = run(
+        ["docker", "network", "inspect", lab.network, "--format", template]
+    ).stdout.strip()
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONFIG_MAP)))
+            self.end_headers()
+            self.wfile.write(CONFIG_MAP)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer((gateway, 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Server(f"http://{gateway}:{server.server_port}", asked)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def write(learner: Hostile, path: str, text: str) -> None:
+    file = learner.work / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def refused(learner: Hostile) -> str:
+    """Push, which must be refused; return what the Git server says. The clone is put back."""
+    head = learner.head
+    done = learner.push(check=False)
+    assert done.returncode != 0, "this was taken"
+    run(["git", "reset", "--quiet", "--hard", head], cwd=learner.work)
+    return done.stderr
+
+
+def controller(traffic: Traffic, lab: Lab, name: str) -> str:
+    """Return a process of a controller of Flux, whose network is the controller's."""
+    pod = lab.kubectl(
+        "-n", "flux-system", "get", "pods", "-l", f"app={name}", "--field-selector",
+        "status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}",
+    )  # fmt: skip
+    return traffic.process("flux-system", pod)
+
+
+def test_what_names_a_place_elsewhere_is_not_taken(ada: Hostile, bob: Hostile) -> None:
+    with listening(ada.lab) as server:
+        fields = (
+            f"resources: [{server.url}/resource]",
+            f"components: [{server.url}/component]",
+            f"patches: [{{path: {server.url}/patch}}]",
+            f"configMapGenerator: [{{name: a, files: ['a={server.url}/file']}}]",
+            f"secretGenerator: [{{name: a, envs: [{server.url}/env]}}]",
+            f"openapi: {{path: {server.url}/openapi}}",
+            f"crds: [{server.url}/crd]",
+            f"configurations: [{server.url}/configuration]",
+            f"replacements: [{{path: {server.url}/replacement}}]",
+            "resources: ['https://github.com/fluxcd/flux2//manifests/rbac?ref=main']",
+            f"resources: ['http://{ARTIFACT_ADDRESS}/gitrepository/lab-bob-sys/lab/latest.tar.gz']",
+            "resources: ['http://localhost:8080/debug/pprof/trace?seconds=300']",
+        )
+        paths = [f"flux/{number}/{FILE}" for number in range(len(fields))]
+        for path, text in zip(paths, fields, strict=True):
+            write(ada, path, f"{text}\n")
+        write(ada, f"flux/plugin/{FILE}", "transformers: [a.yaml]\n")
+
+        said = refused(ada)
+
+        assert [path for path in paths if f"{path}:" not in said] == []
+        assert said.count("[kustomize-remote]") == len(fields), said
+        assert f"flux/plugin/{FILE}:1: runs plugins [kustomize-plugin]" in said
+        assert bob.delivers(IN_TIME) < IN_TIME
+        assert server.asked == []
+
+
+def test_past_the_hook_nothing_is_fetched_either(ada: Hostile) -> None:
+    with listening(ada.lab) as server:
+        assert Traffic(ada.lab).reaches(f"{server.url}/there")
+        server.asked.clear()
+        write(ada, f"{SECRETS}/{FILE}", f"resources: [lab-canary.yaml, {server.url}/a]\n")
+        run(["git", "commit", "--quiet", "--no-verify", "-am", "Try"], cwd=ada.work)
+
+        ada.smuggle()
+
+        assert ada.failure()
+        assert server.asked == []
+    assert not ada.lab.kubectl(
+        "-n", ada.namespace, "get", "configmap", "fetched", "--ignore-not-found"
+    )
+
+
+def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> None:
+    lab, traffic = ada.lab, Traffic(ada.lab)
+    template = f'{{{{(index .NetworkSettings.Networks "{lab.network}").IPAddress}}}}'
+    node, git = (
+        run(["docker", "inspect", "--format", template, name]).stdout.strip()
+        for name in (lab.node, lab.git_server)
+    )
+    scheme = "https" if lab.settings.networked else "http"
+    with listening(lab) as server:
+        places = {
+            "API server": "https://10.96.0.1/",
+            "artifacts": f"http://{ARTIFACT_ADDRESS}/",
+            "Git": f"{scheme}://{git}:8080/",
+            "kubelet": f"https://{node}:10250/",
+            "etcd": f"https://{node}:2379/",
+            "this machine": server.url,
+        }
+        assert {name for name, url in places.items() if not traffic.reaches(url)} == set()
+        reached = {
+            name: {place for place, url in places.items() if traffic.reaches(url, process)}
+            for name in ("kustomize-controller", "source-controller", "notification-controller")
+            for process in [controller(traffic, lab, name)]
+        }
+        metrics = [
+            name
+            for name in reached
+            if traffic.reaches("http://127.0.0.1:8080/debug/pprof/", controller(traffic, lab, name))
+        ]
+    assert reached == {
+        "kustomize-controller": {"API server", "artifacts"},
+        "source-controller": {"API server", "Git"},
+        "notification-controller": {"API server"},
+    }
+    assert metrics == []
+
+
+def overlays(learner: Hostile, depth: int) -> None:
+    """Write kustomizations of which each names two of the next."""
+    for level in range(depth):
+        names = f"resources: [../{level + 1}a, ../{level + 1}b]\nnamePrefix: "
+        for side in "ab":
+            write(learner, f"flux/{level}{side}/{FILE}", f"{names}{side}\n")
+    for side in "ab":
+        text = json.dumps(manifest("ConfigMap", side, data={"a": "b"}))
+        write(learner, f"flux/{depth}{side}/{FILE}", "resources: [a.yaml]\n")
+        write(learner, f"flux/{depth}{side}/a.yaml", text)
+    write(learner, f"{SECRETS}/{FILE}", "resources: [lab-canary.yaml, ../../0a, ../../0b]\n")
+
+
+def test_what_would_be_built_for_long_is_not_taken(
+    ada: Hostile, eve: Hostile, bob: Hostile
+) -> None:
+    overlays(ada, 15)
+    large = json.dumps(manifest("ConfigMap", "a", data={"a": "x" * 64}))
+    write(eve, f"{SECRETS}/large.yaml", "\n---\n".join([large] * 9000))
+    write(eve, f"{SECRETS}/{FILE}", "resources: [lab-canary.yaml, large.yaml]\n")
+    said: dict[str, str] = {}
+    pushes = [
+        threading.Thread(target=lambda who=who: said.update({who.seat: refused(who)}))
+        for who in (ada, eve)
+    ]
+    started = time.monotonic()
+    for push in pushes:
+        push.start()
+
+    beside = bob.delivers(IN_TIME)
+
+    for push in pushes:
+        push.join()
+    assert beside < IN_TIME
+    assert time.monotonic() - started < 30
+    assert "kustomize-too-much" in said["ada"], said
+    assert "kustomize-" in said["eve"], said
+
+
+def test_a_build_that_does_not_end_is_named_and_a_reset_gets_out_of_it(
+    ada: Hostile, bob: Hostile
+) -> None:
+    overlays(ada, 17)
+    run(["git", "add", "--all"], cwd=ada.work)
+    run(["git", "commit", "--quiet", "--no-verify", "--message", "Try"], cwd=ada.work)
+    ada.smuggle()
+
+    def named() -> bool:
+        rows = json.loads(ada.lab.sopslab("status", "--json", check=False).stdout)["seats"]
+        return "everybody waits for it" in json.dumps(next(r for r in rows if r["seat"] == "ada"))
+
+    wait_until(named, "status does not name the build", 40)
+
+    started = time.monotonic()
+    done = ada.lab.sopslab("reset", "ada", "--json", check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - started < 90
+    assert bob.delivers(IN_TIME) < IN_TIME
