@@ -27,7 +27,7 @@ MEMORY = 256 * 1024 * 1024
 MAX_OUTPUT = 2 * 1024 * 1024
 """Bytes that it may print."""
 
-# From here on it is no ordinary one, and gives way to those that are.
+# After so many seconds of a processor it is no ordinary one, and gives way to those that are.
 _ORDINARY_S = 0.5
 
 
@@ -84,7 +84,7 @@ def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
             spent = time.monotonic() - started
             if spent > WALL_S or any(len(text) > MAX_OUTPUT for text in texts.values()):
                 return bytes(texts[process.stdout]), bytes(texts[process.stderr]), False
-            if ordinary and spent > _ORDINARY_S:
+            if ordinary and _used(process) > _ORDINARY_S:
                 ordinary = False
                 _give_way(process)
             for key, _ in selector.select(0.1):
@@ -97,6 +97,15 @@ def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
         except subprocess.TimeoutExpired:
             return bytes(texts[process.stdout]), bytes(texts[process.stderr]), False
     return bytes(texts[process.stdout]), bytes(texts[process.stderr]), True
+
+
+def _used(process: subprocess.Popen[bytes]) -> float:
+    """Return the seconds of a processor that a program has had; none once it has ended."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _give_way(process: subprocess.Popen[bytes]) -> None:
