@@ -216,7 +216,7 @@ def test_a_build_that_does_not_end_is_named_and_a_reset_gets_out_of_it(
     ada.smuggle()
 
     def named() -> bool:
-        rows = json.loads(ada.lab.sopslab("status", "--json", check=False).stdout)["seats"]
+        rows = json.loads(ada.lab.sopslab("status", "--json", check=False).stdout)["class"]
         return "everybody waits for it" in json.dumps(next(r for r in rows if r["seat"] == "ada"))
 
     wait_until(named, "status does not name the build", 40)
