@@ -40,7 +40,17 @@ POLICIES = {
     "sops-lab-pods",
     "sops-lab-secrets",
     "sops-lab-services",
+    "sops-lab-sizes",
     "sops-lab-sources",
+    "sops-lab-templates",
+}
+# What controllers make of what somebody may make; nobody may make it by hand.
+MADE_OF = {
+    "deployments": "replicasets.apps",
+    "statefulsets": "controllerrevisions.apps",
+    "cronjobs": "jobs.batch",
+    "jobs": "pods",
+    "services": "endpointslices.discovery.k8s.io endpoints",
 }
 READ = {"get", "list", "watch"}
 WRITE = {"create", "update", "patch", "delete"}
