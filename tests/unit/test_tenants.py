@@ -244,6 +244,29 @@ def test_the_quota_bounds_what_can_be_made_and_forbids_what_must_not(tmp_path: P
     assert all(isinstance(value, str) for value in hard.values())
 
 
+def counted(hard: dict[str, str]) -> set[str]:
+    """Return the resources of which a quota counts every object, finished ones included."""
+    return {name.removeprefix("count/") for name in hard if name.startswith("count/")} | (
+        {"persistentvolumeclaims", "services"} & set(hard)
+    )
+
+
+@pytest.mark.parametrize("name", ["sops-lab-learner", "sops-lab-reconciler"])
+def test_whatever_can_be_made_is_counted_and_what_is_made_of_it(tmp_path: Path, name: str) -> None:
+    hard = named(seat_objects(tmp_path, SEAT), "ResourceQuota", "seat")["spec"]["hard"]
+    makeable = {
+        f"{resource}.{group}".rstrip(".")
+        for rule in named(classroom(), "ClusterRole", name)["rules"]
+        if {"create", "update", "patch"} & set(rule["verbs"])
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if "/" not in resource
+    }
+    made = {one for resource in makeable for one in MADE_OF.get(resource.split(".")[0], "").split()}
+
+    assert makeable | made <= counted(hard)
+
+
 def test_the_delivery_is_bounded_and_has_the_reconcilers_rights(tmp_path: Path) -> None:
     objects = seat_objects(tmp_path, SEAT)
     spec = named(objects, "Kustomization", "secrets-develop")["spec"]
