@@ -17,10 +17,11 @@ from sopslab.facts.reset import CHECKPOINTS, repository_arguments
 from sopslab.facts.seats import SeatFailures
 from sopslab.incidents.records import incident_path
 from sopslab.journal import note
-from sopslab.operations.git import ENCRYPT
+from sopslab.operations.git import COMMIT_AS, ENCRYPT
 from sopslab.operations.incidents import documents
 from sopslab.operations.reset import PUT_COPY_BACK
 from sopslab.operations.seats import ATTEMPT
+from sopslab.operations.trees import COMMIT_FILES, NO_LINKS
 from sopslab.settings import Settings
 
 # What a colleague would have done in a hurry, in that order; only the server's guard is passed by.
@@ -29,6 +30,9 @@ from sopslab.settings import Settings
 _STAGE = (
     CHECKPOINTS
     + ENCRYPT
+    + COMMIT_AS
+    + NO_LINKS
+    + COMMIT_FILES
     + """
 repository=$5 folder=$6 namespace=$7 public=$8
 shift 8
@@ -40,26 +44,18 @@ trap 'rm -rf "$new"' EXIT
 base64 -d | tar -xz --no-same-permissions -C "$new"
 refresh
 main=$(at refs/heads/main) || { echo 'the repository has no branch main' >&2; exit 1; }
-copy() {
-    git -C "$new/$clone" -c core.hooksPath=/dev/null -c user.name='Robin Junior' \\
-        -c user.email=robin@example.org "$@"
-}
-git clone --quiet --no-hardlinks --branch main "$repository" "$new/$clone"
-cd "$new/$clone"
+begun=$(start) || { echo 'nothing tells which commit the repository began with' >&2; exit 1; }
 listed=$(dirname "$file")/kustomization.yaml
-if [ -e "$file" ]; then
+no_links "$main" "$file" "$listed"
+if bare cat-file -e "$main:$file" 2>/dev/null; then
     echo "main has a $file of its own: \\`sopslab reset\\` takes it away" >&2
     exit 1
 fi
-list() {
-    awk -v line="  - $secret.yaml" '
-        { print } /^resources:[ \\t]*$/ && !done { print line; done = 1 } END { exit !done }' \\
-        "$listed" >"$new/listed" || {
-        echo "$listed on main has no list of resources: \\`sopslab reset\\` brings it back" >&2
-        exit 1
-    }
-    cat "$new/listed" >"$listed"
-    rm "$new/listed"
+bare cat-file blob "$main:$listed" 2>/dev/null | awk -v line="  - $secret.yaml" '
+    { print } /^resources:[ \\t]*$/ && !done { print line; done = 1 } END { exit !done }' \\
+    >"$new/listed" || {
+    echo "$listed on main has no list of resources: \\`sopslab reset\\` brings it back" >&2
+    exit 1
 }
 value=pay_$(head -c 24 /dev/urandom | od -An -v -t x1 | tr -d ' \\n')
 manifest() {
@@ -67,25 +63,26 @@ manifest() {
         "$secret" "$namespace"
     printf 'stringData:\\n  %s: %s\\n' "$key" "$value"
 }
-manifest >"$file"
-list
-copy add --all
-copy commit --quiet --message 'Give the payment API its key, so that the deploy works again'
-leak=$(copy rev-parse HEAD)
-copy revert --no-edit HEAD >/dev/null
-manifest | encrypt_as "$file" >"$new/sealed"
-mv "$new/sealed" "$file"
-list
-copy add --all
-copy commit --quiet --message 'Encrypt the key of the payment API'
-fixed=$(copy rev-parse HEAD)
-(umask 022 && bare fetch --quiet --no-write-fetch-head "$new/$clone" main)
-# Kim cloned while the value lay there for all to see.
-copy checkout --quiet --force -B main "$leak"
-copy update-ref refs/remotes/origin/main "$leak"
-copy config remote.origin.url "$public"
-copy reflog expire --expire=now --all
-copy gc --quiet --prune=now
+# Encrypted by the rules that the lab made, not by those that are on main.
+bare cat-file blob "$begun:.sops.yaml" >"$new/.sops.yaml"
+manifest | (cd "$new" && encrypt_as "$file") >"$new/sealed"
+commit_as 'Robin Junior' robin@example.org
+hurry='Give the payment API its key, so that the deploy works again'
+# The Git server reads what is made here.
+leak=$(umask 022
+    manifest | commit_files "$main" "$hurry" "$listed" "$new/listed" "$file" /dev/stdin)
+reverted=$(umask 022
+    bare commit-tree -p "$leak" -m "Revert \\"$hurry\\"" -m "This reverts commit $leak." \\
+        "$main^{tree}")
+fixed=$(umask 022
+    commit_files "$reverted" 'Encrypt the key of the payment API' \\
+        "$listed" "$new/listed" "$file" "$new/sealed")
+rm -f "$new/listed" "$new/sealed" "$new/.sops.yaml" "$new/index"
+# Kim cloned while the value lay there for all to see; without a work tree, for the same reason.
+git -c init.defaultBranch=main init --quiet --bare --template= "$new/$clone"
+bare -c core.hooksPath=/dev/null push --quiet "$new/$clone" \\
+    "$leak:refs/heads/main" "$leak:refs/remotes/origin/main"
+git --git-dir "$new/$clone" config remote.origin.url "$public"
 {
     echo 'run 4711: deploy develop, after a push of Robin Junior'
     echo '$ scripts/deploy.sh develop'
@@ -97,7 +94,6 @@ copy gc --quiet --prune=now
 digest=$(printf %s "$value" | sha256sum | cut -c 1-64)
 printf '{"before": "%s", "leak": "%s", "fixed": "%s", "digest": "%s"}\\n' \\
     "$main" "$leak" "$fixed" "$digest" >"$new/$note"
-cd /
 rm -rf "$folder"
 mv -T "$new" "$folder"
 if [ -n "$url" ]; then

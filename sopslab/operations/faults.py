@@ -19,8 +19,9 @@ from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT
 from sopslab.operations import kubernetes, seats
 from sopslab.operations.flux import ASK_FLUX, decryption_key, login_entries
-from sopslab.operations.git import COMMIT_AS, COMMIT_FILES, NEW_SECRET
+from sopslab.operations.git import COMMIT_AS, NEW_SECRET
 from sopslab.operations.reset import reconciled
+from sopslab.operations.trees import COMMIT_FILES, NO_LINKS
 from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET
 
@@ -51,6 +52,7 @@ _COMMIT_FAULTS = (
     CHECKPOINTS
     + NEW_SECRET
     + COMMIT_AS
+    + NO_LINKS
     + COMMIT_FILES
     + _RECORD
     + """
@@ -64,7 +66,10 @@ trap 'rm -rf "$new"' EXIT
 commit_as 'A teammate' teammate@example.org
 manifest=flux/secrets/$environment/$secret.yaml
 list=flux/secrets/$environment/kustomization.yaml
-on_main() { bare show "refs/heads/main:$1"; }
+typo='s/(data|stringData)/(dta|stringData)/'
+# What is encrypted here is so by the rules that the lab made, not by those that are on main.
+rules() { bare cat-file blob "$(start):.sops.yaml"; }
+on_main() { bare cat-file blob "refs/heads/main:$1"; }
 differs() {
     ! on_main "$1" | cmp -s - "$2" || { echo "$1 on main has nothing to break" >&2; return 1; }
 }
@@ -95,12 +100,13 @@ mistake() {
         commit_files "$main" 'Fix the token' "$manifest" "$new/file"
         ;;
     encrypted-regex-typo)
-        on_main .sops.yaml | sed 's/(data|stringData)/(dta|stringData)/' >"$new/.sops.yaml"
-        differs .sops.yaml "$new/.sops.yaml"
+        on_main .sops.yaml | sed "$typo" >"$new/rules"
+        differs .sops.yaml "$new/rules"
+        rules | sed "$typo" >"$new/.sops.yaml"
         # What is left in plain text is the value that was made up a moment ago.
         (cd "$new" && new_secret "$secret" "$namespace" "$manifest") >"$new/file"
         commit_files "$main" 'Correct the rules and renew the token' \\
-            .sops.yaml "$new/.sops.yaml" "$manifest" "$new/file"
+            .sops.yaml "$new/rules" "$manifest" "$new/file"
         ;;
     esac
 }
@@ -109,6 +115,7 @@ for entry in $(cat); do
     fault=${entry%%:*} commit=${entry#*:}
     refresh
     main=$(at refs/heads/main)
+    no_links "$main" "$list" "$manifest" .sops.yaml
     if [ -z "$commit" ] || { ! is_on_main "$commit" && [ "$(at "$commit^" || true)" != "$main" ]; }
     then
         commit=$(mistake "$fault")

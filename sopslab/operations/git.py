@@ -166,25 +166,6 @@ commit_as() {
 }
 """
 
-# Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file
-# that is there now; `bare` is git in the repository, and $new a folder of the script's own.
-COMMIT_FILES = """
-commit_files() {
-    parent=$1 message=$2
-    shift 2
-    GIT_INDEX_FILE=$new/index
-    export GIT_INDEX_FILE
-    rm -f "$GIT_INDEX_FILE"
-    bare read-tree "$parent"
-    while [ $# -gt 0 ]; do
-        blob=$(bare hash-object -w --stdin <"$2")
-        bare update-index --add --cacheinfo "100644,$blob,$1"
-        shift 2
-    done
-    bare commit-tree -p "$parent" -m "$message" "$(bare write-tree)"
-}
-"""
-
 # Prints a canary whose value is standard input; $1 is where it goes, $2 its namespace.
 _CANARY = (
     ENCRYPT

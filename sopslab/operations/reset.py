@@ -32,8 +32,9 @@ from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT
 from sopslab.operations.flux import ASK_FLUX
-from sopslab.operations.git import COMMIT_AS, COMMIT_FILES, NEW_SECRET
+from sopslab.operations.git import COMMIT_AS, NEW_SECRET
 from sopslab.operations.seats import ATTEMPT, failing
+from sopslab.operations.trees import COMMIT_FILES
 from sopslab.settings import Settings
 from sopslab.verification.chapter import SECRET
 

@@ -1,0 +1,161 @@
+"""Links in a learner's tree: nothing that runs with the instructor's rights follows one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_faults import IN_GIT, KUBECTL, follow, inject, undo
+from test_reset import FOLDER, KUSTOMIZATION, Class, learner
+
+from sopslab.drill.leak import PATH, leak_dir
+from sopslab.environment import at_seat
+from sopslab.operations import drill
+from sopslab.settings import Settings
+from tasks.drill import drill_text
+from tests.fake import Applied
+
+LIST = f"{FOLDER}/kustomization.yaml"
+# Where something is read or written for a learner, and what lies on the way.
+ON_THE_WAY = ["flux", "flux/secrets", FOLDER, LIST]
+LINKS = [*ON_THE_WAY, PATH, ".sops.yaml", "lab.md", "src/app.py", ".gitattributes"]
+
+
+@pytest.fixture
+def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+    """Return a seat whose learner has done the exercise."""
+    folder = tools("sops", "age", "age-keygen")
+    (folder / "kubectl").write_text(KUBECTL)
+    (folder / "kubectl").chmod(0o755)
+    made = Class(lab(), tmp_path / "learners", {})
+    made.folder.mkdir()
+    made.add(at_seat(learner("ada")))
+    assert made.reset("ada", to="done").changed
+    follow(made, "ada")
+    return made
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder of the instructor's, in which whatever is written through a link would succeed."""
+    folder = tmp_path / "outside"
+    for part in ("", "flux/secrets/develop", "secrets/develop", "develop", "src"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part / "kustomization.yaml").write_text(KUSTOMIZATION)
+    return folder
+
+
+def seen(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with its content, and every other thing."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in folder.rglob("*")
+    }
+
+
+def link(classroom: Class, path: str, outside: Path) -> str:
+    """Have a learner's main hold a link at `path` to where the rest of the path exists, too."""
+    place = classroom.clone("ada") / path
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    target = outside / path if path.count("/") > 2 else outside
+    place.symlink_to(outside / "kustomization.yaml" if path == LIST else target)
+    return classroom.commit("ada", f"Link {path}")
+
+
+def stage(classroom: Class) -> Applied:
+    environment = classroom.seats["ada"]
+    return Applied(
+        drill.staged,
+        settings=classroom.settings,
+        environment=environment,
+        text=drill_text(classroom.settings, environment),
+    )
+
+
+@pytest.mark.parametrize("path", LINKS)
+def test_a_drill_writes_through_no_link(classroom: Class, outside: Path, path: str) -> None:
+    before, main = seen(outside), link(classroom, path, outside)
+
+    done = stage(classroom)
+
+    assert seen(outside) == before
+    if path in (*ON_THE_WAY, PATH):
+        assert done.failed
+        assert f"{path} on main is no file or folder but leads elsewhere" in done.stderr
+        assert classroom.refs("ada")["heads/main"] == main
+    else:
+        assert not done.failed, done.stderr
+    assert not [
+        one
+        for one in Path(leak_dir(classroom.settings, "ada")).parent.rglob("*")
+        if one.is_symlink()
+    ]
+
+
+@pytest.mark.parametrize("path", [*ON_THE_WAY, ".sops.yaml", "lab.md"])
+def test_a_fault_and_its_undoing_write_through_no_link(
+    classroom: Class, outside: Path, path: str
+) -> None:
+    before = seen(outside)
+    for fault in ("not-wired", "wrong-recipient"):
+        assert not inject(classroom, fault).failed
+        follow(classroom, "ada")
+    link(classroom, path, outside)
+    assert not undo(classroom).failed
+    (Path(classroom.settings.lab_dir) / "faults" / "ada").unlink()
+    follow(classroom, "ada")
+    link(classroom, path, outside)
+    for fault in IN_GIT:
+        inject(classroom, fault)
+    assert seen(outside) == before
+
+
+def test_a_reset_to_every_checkpoint_writes_through_no_link(
+    classroom: Class, outside: Path
+) -> None:
+    before = seen(outside)
+    for number, path in enumerate(LINKS):
+        link(classroom, path, outside)
+        for checkpoint in ("start", "encrypted", "wired", "done"):
+            assert not classroom.reset("ada", to=checkpoint, saved=f"saved/{number}").failed
+            assert not classroom.failures()
+        follow(classroom, "ada")
+    assert seen(outside) == before
+
+
+def test_an_attribute_of_a_learner_runs_no_program(
+    classroom: Class, outside: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Filters, merge and diff drivers of the instructor's own git are not the learner's to call."""
+    ran = tmp_path / "ran"
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text(
+        "".join(
+            f'[{section} "lab"]\n\t{key} = "touch {ran}; cat"\n'
+            for section, key in (
+                ("filter", "clean"),
+                ("filter", "smudge"),
+                ("diff", "textconv"),
+                ("diff", "command"),
+                ("merge", "driver"),
+            )
+        )
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    work = classroom.clone("ada")
+    (work / ".gitattributes").write_text("* filter=lab diff=lab merge=lab\n")
+    classroom.commit("ada", "Have attributes")
+    assert not inject(classroom, "not-wired").failed
+    assert not undo(classroom).failed
+    assert not classroom.reset("ada").failed
+    follow(classroom, "ada")
+    (work / ".gitattributes").write_text("* filter=lab diff=lab merge=lab\n")
+    classroom.commit("ada", "Have attributes")
+    assert not stage(classroom).failed
+    assert not ran.exists()
