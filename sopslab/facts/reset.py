@@ -274,14 +274,28 @@ findings() {
           ($tenants + $owns | keys[] | select(startswith("\\($s.namespace)_"))
             | select($live[.] == null)
             | finding($s; "missing"; .)),
-          ($in[$s.namespace] // [] | .[] | key as $key
-            | select($going or ($tenants[$key] | not))
+          # What controllers make of what Flux applied belongs there, too. That an object says so is
+          # not enough, for a learner may write it: a maker of that kind has to be there.
+          ($in[$s.namespace] // []
+            | (map({(.metadata.uid // ""): .}) | add // {}) as $uids
+            | def maker: {ReplicaSet: ["Deployment"], Pod: ["ReplicaSet", "StatefulSet", "Job"],
+                    ControllerRevision: ["StatefulSet"], Job: ["CronJob"],
+                    EndpointSlice: ["Service"], Endpoints: ["Service"]}[.kind] as $kinds
+                | if .kind == "Endpoints"
+                    then $live["\\(.metadata.namespace)_\\(.metadata.name)__Service"]
+                    else .metadata.ownerReferences[]? | select(.controller) | $uids[.uid // ""] end
+                | select(.kind as $kind | $kinds | index([$kind]));
+              def applied: key as $key | $tenants[$key]
+                or ($owns[$key] and .metadata.deletionTimestamp == null and (disowned | not));
+              def belongs: applied or any(maker; belongs);
+              .[]
+            | select($going or (belongs | not))
             | select($going or ([named] | inside(["ServiceAccount/default",
                 "ConfigMap/kube-root-ca.crt"]) | not))
-            | select($going or .metadata.deletionTimestamp != null or ($owns[$key] | not)
-                or disowned)
-            | finding($s; "stray"; {going: $going, apiVersion, kind, metadata: (.metadata
-                | {name, namespace, finalizers, deletionTimestamp, ownerReferences})} | tojson))'
+            | finding($s; "stray"; {$going, made: any(maker; true), apiVersion, kind,
+                metadata: (.metadata
+                    | {name, namespace, finalizers, deletionTimestamp, ownerReferences})}
+                | tojson))'
 }
 """
 
@@ -365,8 +379,8 @@ def _state(findings: _Findings) -> EnvironmentState:
         absent=findings.of("absent"),
         missing=tuple(_in_words(key) for key in findings.of("missing")),
         suspended=tuple(_named(json.loads(one)) for one in findings.of("suspended")),
-        # What belongs to another object goes with it.
-        strays=tuple(_named(one) for one in strays if not one["metadata"]["ownerReferences"]),
+        # What a controller has made goes with what it was made of.
+        strays=tuple(_named(one) for one in strays if not one["made"]),
         untended=bool(findings.of("untended")),
     )
 

@@ -16,7 +16,6 @@ from sopslab.facts.drill import Drills
 from sopslab.facts.reset import (
     CHECKPOINTS,
     DELIVERIES,
-    ENVIRONMENTS,
     Copy,
     CopyState,
     Deliveries,
@@ -31,6 +30,7 @@ from sopslab.facts.reset import (
 from sopslab.facts.seats import SeatCanaries, SeatFailures
 from sopslab.journal import note
 from sopslab.layout import ENVIRONMENT
+from sopslab.operations.clearing import CLEARING
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import COMMIT_AS, NEW_SECRET
 from sopslab.operations.seats import ATTEMPT, failing
@@ -181,53 +181,20 @@ request() {
 """
 )
 
-# A finalizer is struck out only where something is being deleted and waits for nobody who would
-# come: controllers that are there have answered by then.
 _CLEAR = (
-    ENVIRONMENTS
+    CLEARING
     + REQUEST
     + """
 class=$2
 new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 kinds=$(kinds)
-# Lists of what is to be resumed, deleted or freed now, each after the word for it.
-work() {
-    jq --raw-input --raw-output --slurp '
-        def list($word): if . == [] then empty
-            else "\\($word)\\t\\({apiVersion: "v1", kind: "List", items: map(del(.going))})" end;
-        [split("\\n")[] | split("\\t")] as $found
-        | def of($kind): [$found[] | select(.[1] == $kind) | .[2] | fromjson];
-        of("stray") as $strays
-        | (of("suspended") | list("resume")),
-          (of("doomed") | list("delete")),
-          # Owners first: they would make anew what they own.
-          ($strays | map(select(.kind != "Pod" and .metadata.deletionTimestamp == null))
-            | sort_by(.metadata.ownerReferences != null) | list("delete")),
-          ($strays | map(select(.kind == "Pod" and .metadata.finalizers == null)) | list("kill")),
-          ($strays | map(select(.metadata.deletionTimestamp != null and .metadata.finalizers != null
-            and (.going or (.metadata.deletionTimestamp | fromdateiso8601) < now - 1)))
-            | list("free"))' "$1"
-}
 findings "$kinds" >"$new/found"
 deadline=$(($(date +%s) + 40))
 while :; do
     grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
     [ "$(date +%s)" -lt "$deadline" ] || break
-    work "$new/found" | while IFS='\t' read -r word list; do
-        case $word in
-        resume) set -- patch --type merge --patch '{"spec": {"suspend": null}}' ;;
-        delete) set -- delete --ignore-not-found --wait=false ;;
-        kill) set -- delete --ignore-not-found --wait=false --grace-period=0 --force ;;
-        free) set -- patch --type merge --patch '{"metadata": {"finalizers": null}}' ;;
-        esac
-        printf '%s' "$list" | kube "$@" --filename - >/dev/null 2>&1 || true
-    done
-    # Who deletes a namespace comes back after eight seconds, or after five if it was changed.
-    going=$(awk -F '\\t' '$2 == "going" { print "namespace/" $3 }' "$new/found")
-    # shellcheck disable=SC2086
-    [ -z "$going" ] || kube annotate --overwrite $going "sops-lab/reset=$(date +%s)" \\
-        >/dev/null 2>&1 || true
+    clear_away "$new/found"
     sleep 0.3
     findings "$kinds" >"$new/found"
 done

@@ -11,6 +11,8 @@ from pyinfra.api import operation
 
 from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.enrolment import Enrolment
+from sopslab.environment import at_seat
+from sopslab.facts.reset import subjects
 from sopslab.facts.seats import (
     SEAT_CANARIES,
     SEAT_SECRETS,
@@ -22,6 +24,7 @@ from sopslab.facts.seats import (
     seat_secrets_arguments,
 )
 from sopslab.journal import named, note
+from sopslab.operations.clearing import CLEARING
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.settings import Seat, Settings
 
@@ -125,10 +128,13 @@ done
 
 
 # Flux removes what it applied; keys, Git data and access are put aside, for they exist only once.
-_PRUNE = """
-class=$1 keys=$2 git=$3
-shift 3
-kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
+_PRUNE = (
+    CLEARING
+    + """
+class=$2 keys=$3 git=$4
+shift 4
+new=$(mktemp -d "$class/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
 put_aside() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
 now=$(date +%s)
 for seat; do
@@ -150,14 +156,21 @@ for seat; do
     chmod 640 "$git/htpasswd.new"
     mv "$git/htpasswd.new" "$git/htpasswd"
 done
-if ! kube wait --for=delete "$@" --timeout 90s >/dev/null 2>&1; then
-    echo "Flux did not remove the namespaces $* within 90 s: look at" \\
-        '`kubectl get kustomizations --all-namespaces`' >&2
-    exit 1
-fi
+deadline=$(($(date +%s) + 90))
+until kube wait --for=delete "$@" --timeout 10s >/dev/null 2>&1; do
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+        echo "Flux did not remove the namespaces $* within 90 s: look at" \\
+            '`kubectl get kustomizations --all-namespaces`' >&2
+        exit 1
+    fi
+    # What was left in them may wait for somebody who never comes.
+    findings "$(kinds)" | grep -E '"going":true|\t(going|doomed)\t' >"$new/found" || true
+    clear_away "$new/found"
+done
 cat >"$class/roster.json.new"
 mv "$class/roster.json.new" "$class/roster.json"
 """
+)
 
 
 @operation()
@@ -264,16 +277,17 @@ def pruned(settings: Settings, enrolment: Enrolment) -> Commands:
     + enrolment: who has a seat, and who goes
     """
     recorded = host.get_fact(Enrolled, settings=settings)
-    leaving = [seat.id for seat in recorded if seat.id in enrolment.pruned]
+    leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]
     if not leaving:
         host.noop("nobody is pruned")
         return
     yield lab_script(
         settings,
         _PRUNE,
+        subjects(leaving),
         settings.class_dir,
         settings.keys_dir,
         settings.git_dir,
-        *leaving,
+        *(one.learner.id for one in leaving),
         stdin=_roster(enrolment.seats),
     )

@@ -92,6 +92,12 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
 
     key = Path(classroom.lab.settings.keys_dir) / "zoe.agekey"
     identity = key.read_bytes()
+    # What nobody would ever let go does not hold who leaves.
+    held = {"name": "held", "finalizers": ["example.org/nobody"]}
+    classroom.lab.run(
+        "kubectl", "-n", "zoe-develop", "create", "-f", "-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}),
+    )  # fmt: skip
     classroom.up("--prune")
     aside = Path(classroom.lab.settings.class_dir) / "pruned"
     (kept,) = aside.glob("zoe-*/zoe.agekey")

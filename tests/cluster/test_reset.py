@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
@@ -169,6 +170,25 @@ def stuck_object(classroom: Classroom, folder: Path) -> None:
     kubectl(classroom, "--namespace", "ada-develop", "delete", "configmap", "going", "--wait=false")
 
 
+def orphaned(classroom: Classroom, folder: Path) -> None:
+    """A pod whose ReplicaSet is gone, and that does not go after it, as before there was a rule."""
+    owner = {
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "controller": True,
+        "uid": "00000000-0000-0000-0000-000000000000",
+    }  # fmt: skip
+    spec = yaml.safe_load(DEPLOYMENT)["spec"]["template"]["spec"]
+    held = {"finalizers": ["example.org/nobody"]}
+    pods = [
+        {"apiVersion": "v1", "kind": "Pod", "spec": spec,
+         "metadata": {"name": "orphan", "ownerReferences": [owner], **held}},
+        {"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata": {"name": "held", **held}},
+    ]  # fmt: skip
+    kubectl(
+        classroom, "--namespace", "ada-develop", "create", "--filename", "-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": pods}),
+    )  # fmt: skip
+
+
 def terminating(classroom: Classroom, folder: Path) -> None:
     stuck(classroom, "stuck")
     kubectl(classroom, "delete", "namespace", "ada-develop", "--wait=false")
@@ -253,6 +273,7 @@ STATES: tuple[Break, ...] = (
     broken_content,
     suspended,
     stuck_object,
+    orphaned,
     terminating,
     terminating_system,
     gone,

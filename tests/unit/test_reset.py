@@ -568,6 +568,12 @@ def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
     assert not state.untended
 
 
+def made_by(kind: str, uid: str, **more: Any) -> dict[str, Any]:
+    """Return the metadata of what a controller has made of an object, or pretends to."""
+    owner = {"kind": kind, "name": "whoever", "uid": uid, "controller": True}
+    return {"ownerReferences": [owner], **more}
+
+
 def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
     cluster: Callable[..., Settings],
 ) -> None:
@@ -575,8 +581,10 @@ def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
         *SEAT,
         thing("ConfigMap", "ada-develop/mine"),
         thing("ConfigMap", "ada-develop/marked", **MARKED),
-        thing("Deployment", "ada-develop/web", "apps/v1"),
-        thing("Pod", "ada-develop/web-1", ownerReferences=[{"kind": "ReplicaSet", "name": "web"}]),
+        thing("Deployment", "ada-develop/web", "apps/v1", uid="1"),
+        thing("ReplicaSet", "ada-develop/web-1", "apps/v1", uid="2", **made_by("Deployment", "1")),
+        # It goes with the Deployment, and is not told beside it.
+        thing("Pod", "ada-develop/web-1-a", **made_by("ReplicaSet", "2")),
         thing("ConfigMap", "bob-develop/theirs"),
         thing("ConfigMap", "lab-ada-sys/not-hers"),
         thing("Role", "ada-develop/learner", "rbac.authorization.k8s.io/v1"),
@@ -584,6 +592,57 @@ def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
     state = states(settings, "ada")["ada"]
     expected = {"ConfigMap/mine", "ConfigMap/marked", "Deployment/web", "Role/learner"}
     assert set(state.strays) == expected and len(state.strays) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        # The owner is gone, of no kind that makes pods, the pod itself, or said to own only.
+        made_by("ReplicaSet", "gone"),
+        made_by("Secret", "canary"),
+        made_by("Pod", "orphan"),
+        {"ownerReferences": [{"kind": "ReplicaSet", "name": "whoever", "uid": "x"}]},
+        {},
+    ],
+)
+def test_an_orphan_is_a_stray_whoever_it_says_it_belongs_to(
+    cluster: Callable[..., Settings], owner: dict[str, Any]
+) -> None:
+    seat = [one for one in SEAT if one["metadata"]["name"] != "lab-canary"]
+    canary = thing("Secret", "ada-develop/lab-canary", uid="canary")
+    held: dict[str, Any] = {
+        "uid": "orphan",
+        "finalizers": ["example.org/nobody"],
+        "deletionTimestamp": "2027-03-01T09:00:00Z",
+    }
+    settings = cluster(*seat, canary, thing("Pod", "ada-develop/orphan", **held, **owner))
+
+    assert states(settings, "ada")["ada"].strays == ("Pod/orphan",)
+
+
+def test_what_controllers_make_of_what_flux_applied_is_no_stray(
+    cluster: Callable[..., Settings],
+) -> None:
+    applied = kustomization(
+        "lab-ada-sys/secrets-develop",
+        "ada-develop_lab-canary__Secret",
+        "ada-develop_web_apps_Deployment",
+        "ada-develop_web__Service",
+    )
+    others = [one for one in SEAT if one["metadata"]["name"] != "secrets-develop"]
+    slice_ = made_by("Service", "3")
+    settings = cluster(
+        *others,
+        applied,
+        thing("Deployment", "ada-develop/web", "apps/v1", uid="1"),
+        thing("ReplicaSet", "ada-develop/web-1", "apps/v1", uid="2", **made_by("Deployment", "1")),
+        thing("Pod", "ada-develop/web-1-a", **made_by("ReplicaSet", "2")),
+        thing("Service", "ada-develop/web", uid="3"),
+        thing("EndpointSlice", "ada-develop/web-x", "discovery.k8s.io/v1", **slice_),
+        thing("Endpoints", "ada-develop/web"),
+        thing("Endpoints", "ada-develop/other"),
+    )
+    assert states(settings, "ada")["ada"].strays == ("Endpoints/other",)
 
 
 def test_what_flux_was_told_to_leave_alone_is_a_stray(cluster: Callable[..., Settings]) -> None:
