@@ -11,6 +11,7 @@ from tests.cluster.isolation.hostile import (
     FORBIDDEN,
     PAUSE,
     Hostile,
+    Manifest,
     deployment,
     manifest,
     pod,
@@ -108,6 +109,75 @@ def test_no_pod_leaves_its_container(ada: Hostile, name: str) -> None:
     attack, reason = PODS[name]
 
     assert reason in ada.not_created(attack)
+    assert not ada.owns("pods")
+
+
+def templates(metadata: dict[str, Any], **spec: Any) -> list[Manifest]:
+    """Return one object of each kind that makes pods, with such a template."""
+    labels = {"labels": {"app": "x"}}
+    template = {"metadata": {**labels, **metadata}, "spec": pod("x", **spec)["spec"]}
+    selector = {"selector": {"matchLabels": {"app": "x"}}, "template": template}
+    once = {"template": {**template, "spec": {**template["spec"], "restartPolicy": "Never"}}}
+    nightly = {"schedule": "0 3 * * *", "jobTemplate": {"spec": once}}
+    return [
+        manifest("Deployment", "x", "apps/v1", spec=selector),
+        manifest("StatefulSet", "x", "apps/v1", spec={**selector, "serviceName": "x"}),
+        manifest("Job", "x", "batch/v1", spec=once),
+        manifest("CronJob", "x", "batch/v1", spec=nightly),
+    ]
+
+
+NEVER = {"finalizers": ["example.org/never"]}
+TEMPLATES = [
+    (NEVER, {}, "a template must not have metadata.finalizers"),
+    ({"finalizers": ["batch.kubernetes.io/job-tracking"]}, {}, "must not have metadata.finalizers"),
+    ({}, {"nodeName": "x"}, "spec.nodeName of a template"),
+    ({}, {"priorityClassName": "system-node-critical"}, "spec.priorityClassName of a template"),
+    ({}, {"tolerations": [{"operator": "Exists"}]}, "spec.tolerations of a template"),
+    ({}, {"terminationGracePeriodSeconds": 86400}, "spec.terminationGracePeriodSeconds of a"),
+]
+
+
+@pytest.mark.parametrize(("metadata", "spec", "reason"), TEMPLATES)
+def test_no_template_makes_what_could_not_be_made_by_hand(
+    ada: Hostile, metadata: dict[str, Any], spec: dict[str, Any], reason: str
+) -> None:
+    attacks = templates(metadata, **spec)
+
+    said = ada.not_created(*attacks)
+
+    assert said.count(reason) == len(attacks), said
+
+
+def test_no_job_or_claim_of_a_template_is_held(ada: Hostile) -> None:
+    _, stateful, _, nightly = templates({})
+    nightly["spec"]["jobTemplate"]["metadata"] = NEVER
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    stateful["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "x", **NEVER}, "spec": claim}]
+
+    assert ada.not_created(stateful, nightly).count("must not have metadata.finalizers") == 2
+
+
+def test_a_controller_that_had_such_a_template_before_makes_nothing_of_it(ada: Hostile) -> None:
+    (attack, *_) = templates(NEVER)
+    policy = "validatingadmissionpolicybinding/sops-lab-templates"
+    before = ada.lab.kubectl("get", policy, "-o", "json")
+    ada.lab.kubectl("delete", policy)
+    try:
+        wait_until(
+            lambda: ada.create(attack, check=False).returncode == 0, "the policy is away", 30
+        )
+
+        def refused() -> bool:
+            text = ada.kubectl("get", "events", "-o", "jsonpath={.items[*].message}").stdout
+            return "metadata.finalizers would keep this namespace" in text
+
+        wait_until(refused, "nobody said that the pods of the Deployment are refused", 30)
+    finally:
+        found = json.loads(before)
+        found["metadata"] = {key: found["metadata"][key] for key in ("name", "labels")}
+        ada.lab.run("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager",
+                    "kustomize-controller", "-f", "-", stdin=json.dumps(found))  # fmt: skip
     assert not ada.owns("pods")
 
 
