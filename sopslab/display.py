@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from sopslab.runner import step_of
+from sopslab.terminal import Console
 
 
 class Display:

@@ -8,19 +8,18 @@ holds plain text is not looked at either: the Git server's hook has seen every p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from sopslab.board.seen import InCluster, Seen, Tree
 from sopslab.board.steps import STEPS, Progress, Row, SeatChapter, Step, chapter_at
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.policy.findings import Finding
+from sopslab.policy.printing import in_one_line
 from sopslab.policy.recipients import CONFIG
 from sopslab.settings import Seat
 from sopslab.verification.chapter import UP
 from sopslab.verification.judgement import cluster, delivery, repository
 from sopslab.verification.judgement.cluster import Object, condition
-from sopslab.verification.report import printable
 from sopslab.verification.results import Status, Undecided, Verdict, failed, passed, undecided
 
 _PROGRESS = {Status.OK: Progress.YES, Status.FAILED: Progress.NO}
@@ -46,7 +45,7 @@ def _step(name: str, seen: Seen, chapter: SeatChapter) -> Step:
 
 def _line(text: str) -> str:
     """Return a text that may name a learner's file as one line that no terminal obeys."""
-    return re.sub(r"[\t\r\n]", "?", printable(text))
+    return in_one_line(text)
 
 
 def _access(seen: Seen, _chapter: SeatChapter) -> Verdict:

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.board.steps import STEPS, Progress, Row, Step
+from sopslab.policy.printing import printable
 from sopslab.settings import Seat
-from sopslab.verification.report import printable
 
 # What makes a spreadsheet take a cell for a formula, its full-width forms included.
 _FORMULA = "=+-@|%\t\r\n＝＋－＠"
@@ -90,7 +90,7 @@ def table(rows: Sequence[Row], width: int) -> Table:
         shown.add_row(
             *(Text(printable(value(row.seat) or ""), style) for value in named.values()),
             *map(_mark, row.steps),
-            Text(row.next, style),
+            Text(printable(row.next), style),
         )
     return shown
 

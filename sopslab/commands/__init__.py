@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from sopslab.display import Display
@@ -17,6 +16,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.inputs import LOCAL, local_settings
 from sopslab.runner import Result, run
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
@@ -36,10 +36,10 @@ def settings_or_exit(
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     """End a command that changed nothing with its problems: on standard error, or as JSON."""
     if as_json:
-        click.echo(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
+        echo_json(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
     else:
         for problem in problems:
-            click.echo(problem, err=True)
+            echo(problem, err=True)
     sys.exit(code)
 
 
@@ -60,12 +60,12 @@ def deploy_or_exit(
     try:
         if as_json:
             result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
-            click.echo(json.dumps(result.as_dict(), indent=2))
+            echo_json(json.dumps(result.as_dict(), indent=2))
             sys.exit(result.code)
         with Display(console) as display:
             result = run(deploy, data, log_dir, display.follow, inventory, stdin)
     except LabError as error:
-        click.echo(str(error), err=True)
+        echo(str(error), err=True)
         sys.exit(error.code)
     if result.code is not Exit.OK:
         for problem in result.problems:
@@ -107,6 +107,6 @@ def foretell_or_exit(
 def show_plan(plan: Mapping[str, Sequence[str]], nothing: str) -> None:
     """Print what would be done for each learner, and `nothing` where that is nothing."""
     for name, sentences in plan.items():
-        click.echo(name)
+        echo(name)
         for sentence in sentences or [nothing]:
-            click.echo(f"  {sentence}")
+            echo(f"  {sentence}")

@@ -6,13 +6,13 @@ import json
 import secrets
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments, read_enrolled
 from sopslab.errors import InputError, LabError
 from sopslab.faults.catalog import FAULTS, injectable
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 
 _SEEDS = 10**6
 
@@ -57,7 +57,7 @@ def break_(
         }
     else:
         data["faults"] = json.dumps(scenarios)
-    console = Console(highlight=False)
+    console = Console()
     result = deploy_or_exit("deploys/break.py", settings, data, as_json, console)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
     console.print(
@@ -117,9 +117,9 @@ def _show_list(as_json: bool) -> None:
             }
             for fault in FAULTS
         ]
-        click.echo(json.dumps(listed, indent=2))
+        echo_json(json.dumps(listed, indent=2))
         return
     for fault in FAULTS:
         alone = "" if fault in injectable(seat=True, in_class=True) else " (not in a class)"
-        click.echo(f"{fault.id}{alone}: {fault.title}")
-        click.echo(f"  {fault.teaches}")
+        echo(f"{fault.id}{alone}: {fault.title}")
+        echo(f"  {fault.teaches}")

@@ -14,6 +14,7 @@ from sopslab import lock
 from sopslab.commands import end, json_option, settings_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings
+from sopslab.terminal import echo, echo_json
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def cards(ids: tuple[str, ...], as_json: bool) -> None:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     if as_json:
-        click.echo(json.dumps(_as_dict(settings, made), indent=2))
+        echo_json(json.dumps(_as_dict(settings, made), indent=2))
     else:
         _say(settings, made)
     sys.exit(Exit.FAILED if made.problems else Exit.OK)
@@ -112,13 +113,13 @@ def _say(settings: Settings, made: _Made) -> None:
     authority = Path(settings.tls_dir) / "ca.crt"
     first, *others = made.seats
     more = ", …" if others else ""
-    click.echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
-    click.echo(f"  a page each      {first}.html, {first}.pdf{more}")
-    click.echo(f"  the whole class  all.pdf, with {made.pages} of {made.enrolled} learners")
-    click.echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
+    echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
+    echo(f"  a page each      {first}.html, {first}.pdf{more}")
+    echo(f"  the whole class  all.pdf, with {made.pages} of {made.enrolled} learners")
+    echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
     if authority.exists():
-        click.echo(f"                   {authority}, the same for everybody")
-    click.echo("These files hold passwords: print them where nobody else collects the paper, give")
-    click.echo("each learner their own only, and remove the folder when the class is over.")
+        echo(f"                   {authority}, the same for everybody")
+    echo("These files hold passwords: print them where nobody else collects the paper, give")
+    echo("each learner their own only, and remove the folder when the class is over.")
     for problem in made.problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.terminal import Console
 
 
 @click.command()
@@ -27,6 +27,6 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
             abort=True,
         )
     data = {"purge": True} if purge else {}
-    console = Console(highlight=False)
+    console = Console()
     result = deploy_or_exit("deploys/teardown.py", settings, data, as_json, console)
     console.print(f"The lab {settings.lab} is down ({result.changed} changes)")

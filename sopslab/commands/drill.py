@@ -6,7 +6,6 @@ import json
 import sys
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
@@ -16,6 +15,7 @@ from sopslab.enrolled import named_environments
 from sopslab.environment import Environment
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo_json
 from sopslab.verification import report
 from sopslab.verification.observation.programs import keep_to_the_lab
 from sopslab.verification.results import Result, Status, exit_code
@@ -42,7 +42,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.learner.id
-    console = Console(highlight=False)
+    console = Console()
     deploy_or_exit(
         "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
     )
@@ -65,7 +65,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     """
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).learner.id
-    console = Console(highlight=False)
+    console = Console()
     deploy_or_exit(
         "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
     )
@@ -93,9 +93,9 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
         end(error.code, str(error).splitlines(), as_json=as_json)
     results, remains = score.steps, score.exposed
     if as_json:
-        click.echo(json.dumps(_as_plain(learner, results, remains), indent=2))
+        echo_json(json.dumps(_as_plain(learner, results, remains), indent=2))
     else:
-        console = Console(highlight=False)
+        console = Console()
         for result in results:
             console.print(report.as_text(result), soft_wrap=True)
         done = sum(result.status is Status.OK for result in results)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sopslab.commands import settings_or_exit
+from sopslab.terminal import echo
 
 
 @click.command()
@@ -25,6 +26,6 @@ def env() -> None:
         "SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{settings.learner.id}.agekey",
         "PRE_COMMIT_HOME": f"{settings.lab_dir}/pre-commit",
     }
-    click.echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(str(own))}:"$PATH"')
+    echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(str(own))}:"$PATH"')
     for key, value in values.items():
-        click.echo(f"export {key}={shlex.quote(value)}")
+        echo(f"export {key}={shlex.quote(value)}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.terminal import Console
 
 
 @click.command()
@@ -17,6 +17,6 @@ def fill(as_json: bool) -> None:
     network. It may be interrupted, and goes on where it was.
     """
     settings = settings_or_exit(as_json=as_json)
-    console = Console(highlight=False)
+    console = Console()
     result = deploy_or_exit("deploys/fill.py", settings, {}, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

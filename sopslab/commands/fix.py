@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments
 from sopslab.errors import LabError
+from sopslab.terminal import Console
 
 
 @click.command()
@@ -28,7 +28,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
         environments = named_environments(settings, ids) if ids else []
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    console = Console(highlight=False)
+    console = Console()
     data = {"subjects": json.dumps([one.learner.id for one in environments])}
     result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
     console.print(

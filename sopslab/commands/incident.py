@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments, read_environments
@@ -29,6 +28,7 @@ from sopslab.incidents.records import (
 )
 from sopslab.incidents.values import gather
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 from sopslab.verification.observation.programs import keep_to_the_lab
 from sopslab.verification.results import Undecided
 
@@ -60,14 +60,14 @@ def incident(context: click.Context, as_json: bool) -> None:
     known = _read(settings, as_json)
     if as_json:
         listed = [as_plain(one) for one in known.values()]
-        click.echo(json.dumps({"ok": True, "incidents": listed}, indent=2))
+        echo_json(json.dumps({"ok": True, "incidents": listed}, indent=2))
         return
     if not known:
-        click.echo("no incident is on record")
+        echo("no incident is on record")
     for one in known.values():
         whom = ", ".join(one.subjects) or "everybody"
         state = "open" if one.closed is None else f"closed {one.closed}"
-        click.echo(f"{one.id}  {one.cause}  {whom}  {_counted(one)}  {state}")
+        echo(f"{one.id}  {one.cause}  {whom}  {_counted(one)}  {state}")
 
 
 @incident.command("open")
@@ -128,11 +128,11 @@ def open_(
         record, remains=_joined(opened.remains, (*remaining(record.exposures), *remains))
     )
     _put(settings, record, as_json)
-    click.echo(f"the incident {record.id} is open, with {_counted(record)}")
+    echo(f"the incident {record.id} is open, with {_counted(record)}")
     for one in record.exposures:
         named = ", ".join(one.keys) or "a value"
-        click.echo(f"  {one.path} in commit {one.commit[:12]}: {named} [{one.rule}]")
-    click.echo(f"Next: sopslab incident close {record.id}, which says what is still to be done")
+        echo(f"  {one.path} in commit {one.commit[:12]}: {named} [{one.rule}]")
+    echo(f"Next: sopslab incident close {record.id}, which says what is still to be done")
 
 
 @incident.command()
@@ -173,7 +173,7 @@ def note(
     )
     record = replace(before, upstream=listed, remains=_joined(before.remains, remains))
     _put(settings, record, as_json)
-    click.echo(f"the incident {record.id} says so")
+    echo(f"the incident {record.id} says so")
 
 
 @incident.command()
@@ -183,9 +183,10 @@ def show(identifier: str, as_json: bool) -> None:
     """Show the record INCIDENT."""
     settings = settings_or_exit(as_json=as_json)
     found = _one(settings, identifier, as_json)
-    click.echo(
-        json.dumps(as_plain(found), indent=2) if as_json else render_incident(found), nl=as_json
-    )
+    if as_json:
+        echo_json(json.dumps(as_plain(found), indent=2))
+    else:
+        echo(render_incident(found), nl=False)
 
 
 @incident.command()
@@ -212,12 +213,10 @@ def close(identifier: str, as_json: bool) -> None:
         end(Exit.FAILED, left, as_json=as_json)
     _put(settings, replace(found, closed=found.closed or today()), as_json)
     for one in evidence.unknown:
-        click.echo(
-            f"the value in {one.path} could not be compared: that it is replaced is your word"
-        )
-    click.echo(f"the incident {found.id} is closed; exposed for ever:")
+        echo(f"the value in {one.path} could not be compared: that it is replaced is your word")
+    echo(f"the incident {found.id} is closed; exposed for ever:")
     for sentence in found.remains or ("nothing that is known of",):
-        click.echo(f"  {sentence}")
+        echo(f"  {sentence}")
 
 
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
@@ -243,7 +242,7 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
-    deploy_or_exit("deploys/record.py", settings, data, as_json, Console(highlight=False))
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
 
 
 def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:

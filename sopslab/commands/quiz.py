@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
 
 from sopslab.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz
+from sopslab.terminal import Console
 
 __all__ = ["quiz"]
 
@@ -37,7 +37,7 @@ def quiz(numbers: tuple[int, ...]) -> None:
             param_hint="--only",
         )
     chosen = sorted(set(numbers)) or range(1, len(questions) + 1)
-    console = Console(highlight=False)
+    console = Console()
     right = asked = 0
     for number in chosen:
         correct = _ask(console, number, questions[number - 1])
@@ -46,16 +46,16 @@ def quiz(numbers: tuple[int, ...]) -> None:
         asked += 1
         right += correct
     if asked < len(chosen):
-        console.print(f"\nStopped after {asked} of {len(chosen)} questions.", markup=False)
-    console.print(f"\nYou had {right} of {asked} right.", style="bold", markup=False)
+        console.print(f"\nStopped after {asked} of {len(chosen)} questions.")
+    console.print(f"\nYou had {right} of {asked} right.", style="bold")
 
 
 def _ask(console: Console, number: int, question: Question) -> bool | None:
     """Ask one question; None if there was no more input."""
-    console.print(f"\n{number}. {question.question}", style="bold", markup=False)
+    console.print(f"\n{number}. {question.question}", style="bold")
     for letter, text in question.choices.items():
-        console.print(f"   {letter}) {text}", markup=False)
-    console.print("> ", end="", markup=False)
+        console.print(f"   {letter}) {text}")
+    console.print("> ", end="")
     line = sys.stdin.readline()
     if not line:
         return None
@@ -65,9 +65,9 @@ def _ask(console: Console, number: int, question: Question) -> bool | None:
     if question.choices:
         solution = f"{solution}) {question.choices[solution]}"
     if correct:
-        console.print("✓ Right.", style="green", markup=False)
+        console.print("✓ Right.", style="green")
     else:
         verdict = "✗ Not quite." if given else "The answer:"
-        console.print(f"{verdict} {solution}", style="red" if given else "", markup=False)
-    console.print(question.why, markup=False)
+        console.print(f"{verdict} {solution}", style="red" if given else "")
+    console.print(question.why)
     return correct

@@ -6,7 +6,6 @@ import json
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +27,7 @@ from sopslab.incidents.registry import (
 )
 from sopslab.inputfile import read_text
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 from sopslab.verification.observation.programs import keep_to_the_lab
 
 _STYLES = {
@@ -57,13 +57,13 @@ def registry(context: click.Context, everything: bool, as_json: bool) -> None:
     shown = [one for one in found if everything or one.is_due]
     if as_json:
         listed = [_as_plain(one) for one in shown]
-        click.echo(json.dumps({"ok": True, "credentials": listed}, indent=2))
+        echo_json(json.dumps({"ok": True, "credentials": listed}, indent=2))
         return
     if not shown:
-        click.echo(f"none of {len(found)} credentials is due within 14 days")
+        echo(f"none of {len(found)} credentials is due within 14 days")
         return
     width = None if sys.stdout.isatty() else _WIDTH
-    Console(highlight=False, width=width).print(_table(shown))
+    Console(width=width).print(_table(shown))
 
 
 @registry.command()
@@ -80,7 +80,7 @@ def plan(ids: tuple[str, ...]) -> None:
         end(error.code, str(error).splitlines(), as_json=False)
     found, incidents = _entries_or_exit(settings, as_json=False)
     for environment in environments:
-        click.echo(render_plan(environment, found, incidents), nl=False)
+        echo(render_plan(environment, found, incidents), nl=False)
 
 
 @registry.command()
@@ -97,7 +97,7 @@ def record(file: str, as_json: bool) -> None:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
-    deploy_or_exit("deploys/record.py", settings, data, as_json, Console(highlight=False))
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings
+from sopslab.terminal import Console
 
 
 @click.command()
@@ -28,7 +28,7 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
         _refuse_unknown(settings)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
-    console = Console(highlight=False)
+    console = Console()
     data = {"subjects": json.dumps(subjects)}
     deploy_or_exit("deploys/reissue.py", settings, data, as_json, console)
     for seat in subjects:

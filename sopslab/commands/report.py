@@ -11,6 +11,7 @@ import click
 from sopslab.commands import end, json_option, settings_or_exit
 from sopslab.errors import LabError
 from sopslab.reporting.report import make_report
+from sopslab.terminal import echo, echo_json
 
 
 @click.command()
@@ -39,8 +40,8 @@ def report(output: Path | None, as_json: bool) -> None:
             "ok": True, "report": str(made.path), "redacted": made.redacted,
             "missing": list(made.missing),
         }  # fmt: skip
-        click.echo(json.dumps(answer, indent=2))
+        echo_json(json.dumps(answer, indent=2))
         return
-    click.echo(f"{made.path}: {made.redacted} places are redacted")
+    echo(f"{made.path}: {made.redacted} places are redacted")
     for sentence in made.missing:
-        click.echo(f"  not in it: {sentence}")
+        echo(f"  not in it: {sentence}")

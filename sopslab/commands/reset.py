@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 
 from sopslab.commands import (
     deploy_or_exit,
@@ -19,6 +18,7 @@ from sopslab.commands import (
 from sopslab.enrolled import read_enrolled, strangers
 from sopslab.errors import InputError, LabError
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo_json
 
 CHECKPOINTS = {
     "start": "as the lab began",
@@ -67,7 +67,7 @@ def reset(
     if dry_run:
         plan = foretell_or_exit("deploys/reset_plan.py", settings, data, subjects, as_json)
         if as_json:
-            click.echo(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+            echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
         else:
             show_plan(plan, "nothing to do")
         return
@@ -76,7 +76,7 @@ def reset(
             f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
             abort=True,
         )
-    console = Console(highlight=False)
+    console = Console()
     result = deploy_or_exit("deploys/reset.py", settings, data, as_json, console)
     console.print(
         f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import click
-from rich.console import Console
 
 from sopslab.commands import (
     deploy_or_exit,
@@ -27,6 +26,7 @@ from sopslab.rotation.given import render_values
 from sopslab.rotation.phases import MEANING, PHASES
 from sopslab.rotation.record import Rotation, parse_rotation
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def rotate(
             " What it was stays in the archive and in Git's history. Go on?",
             abort=True,
         )
-    console = Console(highlight=False)
+    console = Console()
     result = deploy_or_exit(
         "deploys/rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
     )
@@ -269,9 +269,9 @@ def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:
         told = {"incident": asked.incident, "phases": phases, "plan": plan}
-        click.echo(json.dumps({"ok": True, "changed": 0, **told}, indent=2))
+        echo_json(json.dumps({"ok": True, "changed": 0, **told}, indent=2))
         return
-    click.echo(f"{asked.cause}, incident {asked.incident}")
+    echo(f"{asked.cause}, incident {asked.incident}")
     for phase, meaning in phases.items():
-        click.echo(f"  {phase}: {meaning}")
+        echo(f"  {phase}: {meaning}")
     show_plan(plan, "no file changes")

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -26,6 +26,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION
 from sopslab.naming import git_server_name, node_name
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 from sopslab.verification.observation.programs import kubectl
 
 _PATIENCE = 10  # seconds for each question
@@ -63,7 +64,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
     access, key or source. How far a learner is makes no difference.
     """
-    console = Console(highlight=False)
+    console = Console()
     if as_json + as_csv + watch > 1:
         raise click.UsageError("--json, --csv and --watch exclude each other")
     if watch and not console.is_terminal:
@@ -76,7 +77,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
                 _watch(look, console)
             found = look()
     except LabError as error:
-        click.echo(str(error), err=True)
+        echo(str(error), err=True)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
@@ -84,9 +85,9 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
         answer: dict[str, object] = {"lab": settings.lab, "up": found.up, "parts": found.parts}
         if found.rows:
             answer["class"] = show.as_dicts(found.rows)
-        click.echo(json.dumps(answer, indent=2))
+        echo_json(json.dumps(answer, indent=2))
     elif as_csv:
-        click.echo(show.as_csv(found.rows), nl=False)
+        echo(show.as_csv(found.rows), nl=False)
     else:
         _print(found, console)
     sys.exit(Exit.OK if found.up else Exit.FAILED)

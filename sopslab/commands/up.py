@@ -6,7 +6,6 @@ import os
 import sys
 
 import click
-from rich.console import Console
 
 from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
@@ -16,6 +15,7 @@ from sopslab.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
 from sopslab.layout import CANARY_PATH
 from sopslab.runner import Result
 from sopslab.settings import Settings
+from sopslab.terminal import Console
 
 
 @click.command()
@@ -69,14 +69,14 @@ def up(
     if key_from is not None:
         data["key_from"] = key_from
     settings = settings_or_exit(data, as_json=as_json, inventory=known)
-    console = Console(highlight=False)
+    console = Console()
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
-            console.print(sentence, soft_wrap=True, markup=False)
+            console.print(sentence, soft_wrap=True)
     result = deploy_or_exit("deploy.py", settings, data, as_json, console, known)
     _say_what_is_up(console, settings, result)
     if enrolment.seats:

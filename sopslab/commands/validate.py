@@ -11,6 +11,7 @@ import click
 from sopslab.errors import LabError
 from sopslab.inputs import find_tools, local_settings
 from sopslab.policy.findings import Report
+from sopslab.terminal import echo, echo_json
 from sopslab.validation import report
 from sopslab.validation.engine import validate as judge
 from sopslab.validation.schema_store import schema_dir
@@ -40,5 +41,8 @@ def validate(path: Path | None, as_json: bool) -> None:
         answer = judge(tree, lambda: schema_dir(local_settings()))
     except LabError as error:
         answer = Report(undecided=[str(error)])
-    click.echo(report.as_json(answer) if as_json else report.as_text(answer))
+    if as_json:
+        echo_json(report.as_json(answer))
+    else:
+        echo(report.as_text(answer))
     sys.exit(answer.exit_code)

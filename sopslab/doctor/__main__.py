@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rich.console import Console
-
 from sopslab.doctor import report
 from sopslab.doctor.diagnose import diagnose
 from sopslab.doctor.observe import observe
 from sopslab.enrolled import named_environments
 from sopslab.errors import Exit, LabError
 from sopslab.inputs import local_settings
+from sopslab.terminal import Console, echo, echo_json
 from sopslab.verification.observation.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = local_settings({"subjects": asked})
         (environment,) = named_environments(settings, settings.subjects)
     except LabError as error:
-        print(error, file=sys.stderr)
+        echo(error, err=True)
         return Exit.INPUT
     keep_to_the_lab(settings)
     try:
@@ -41,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     if given.as_json:
-        print(report.as_json(diagnosis, environment.learner.id))
+        echo_json(report.as_json(diagnosis, environment.learner.id))
     else:
-        console = Console(highlight=False)
+        console = Console()
         for text in report.as_text(diagnosis):
             console.print(text, soft_wrap=True)
     return diagnosis.exit_code

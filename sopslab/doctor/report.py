@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from sopslab.doctor.results import Cause, Diagnosis
-from sopslab.verification.report import printable
+from sopslab.policy.printing import printable
 
 
 def as_json(diagnosis: Diagnosis, learner: str) -> str:

@@ -17,7 +17,7 @@ from sopslab.incidents.records import Exposure, Incident
 from sopslab.policy import documents
 from sopslab.policy.engine import decode
 from sopslab.policy.findings import SHOWN_KEY, Finding, Undecidable
-from sopslab.verification.report import printable
+from sopslab.policy.printing import printable
 
 Read = Callable[[str, str], bytes | None]
 """Returns a file as it is in a commit, None if it is not there."""

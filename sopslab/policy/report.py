@@ -1,4 +1,4 @@
-"""How a report is shown: a line per finding, or JSON. Control characters in names are replaced."""
+"""How a report is shown: a line per finding, or JSON. Control characters in names are escaped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from sopslab.policy.findings import Finding, Report
+from sopslab.policy.printing import in_one_line
 
 
 def as_json(report: Report) -> str:
@@ -23,7 +24,7 @@ def as_json(report: Report) -> str:
 def as_text(report: Report) -> str:
     """Return the report for people: each finding with what to do, then the sum."""
     lines = [_line(finding) for finding in report.findings]
-    lines += [f"could not decide: {_printable(reason)}" for reason in report.undecided]
+    lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
     if report.undecided:
         lines.append("no-secrets: not everything could be checked, so nothing is let through")
@@ -37,11 +38,7 @@ def as_text(report: Report) -> str:
 
 
 def _line(finding: Finding) -> str:
-    where = f"{_printable(finding.path)}:{finding.line}"
+    where = f"{in_one_line(finding.path)}:{finding.line}"
     if finding.commit:
         where += f" (commit {finding.commit[:12]})"
     return f"{where}: {finding.message} [{finding.rule}]\n    fix: {finding.fix}"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from sopslab.policy.findings import Finding, Report
+from sopslab.policy.printing import in_one_line
 
 __all__ = ["as_json", "as_text"]
 
@@ -20,7 +21,7 @@ def as_json(report: Report) -> str:
 def as_text(report: Report) -> str:
     """Return the report for people: each finding with what to change, then the sum."""
     lines = [_line(finding) for finding in report.findings]
-    lines += [f"could not decide: {_printable(reason)}" for reason in report.undecided]
+    lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
     if report.undecided:
         lines.append("flux-kustomize-validate: not everything could be checked")
@@ -35,10 +36,6 @@ def as_text(report: Report) -> str:
 
 
 def _line(finding: Finding) -> str:
-    place = f"{_printable(finding.path)}:{finding.line}"
-    message = f"{_printable(finding.message)} [{finding.rule}]"
-    return f"{place}: {message}\n    fix: {_printable(finding.fix)}"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    place = f"{in_one_line(finding.path)}:{finding.line}"
+    message = f"{in_one_line(finding.message)} [{finding.rule}]"
+    return f"{place}: {message}\n    fix: {in_one_line(finding.fix)}"

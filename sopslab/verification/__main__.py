@@ -9,14 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from sopslab.drill.observe import score_staged
 from sopslab.environment import solo
 from sopslab.errors import Exit, LabError
 from sopslab.inputs import local_settings
 from sopslab.naming import check_label
 from sopslab.settings import Settings
+from sopslab.terminal import Console, echo, echo_json
 from sopslab.verification import checks, report
 from sopslab.verification.observation.programs import keep_to_the_lab
 from sopslab.verification.observer import Observer
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = local_settings()
         check_label(given.secret)
     except (LabError, ValueError) as error:
-        print(error, file=sys.stderr)
+        echo(error, err=True)
         return Exit.INPUT
     keep_to_the_lab(settings)
     began = datetime.now(UTC).isoformat(timespec="seconds")
@@ -47,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             given.junit.write_text(report.as_junit(results, began), encoding="utf-8")
         except OSError as error:
-            print(f"{given.junit} cannot be written: {error.strerror}", file=sys.stderr)
+            echo(f"{given.junit} cannot be written: {error.strerror}", err=True)
             return Exit.INPUT
     return exit_code(results)
 
 
 def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
-    console = Console(highlight=False)
+    console = Console()
     listed = checks.checks(embedded_server=settings.git_url is None)
 
     def tell(result: Result) -> None:
@@ -69,11 +68,11 @@ def verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> li
         tell(step)
     results += steps
     if as_json:
-        print(report.as_json(results, None if work is None else str(work), exposed))
+        echo_json(report.as_json(results, None if work is None else str(work), exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)
     for sentence in exposed:
-        console.print(f"Exposed for ever: {sentence}", soft_wrap=True, markup=False)
+        console.print(f"Exposed for ever: {sentence}", soft_wrap=True)
     return results
 
 

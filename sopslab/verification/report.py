@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from rich.text import Text
 
+from sopslab.policy.printing import printable
 from sopslab.verification.results import Result, Status, exit_code
 
 SUITE = "sopslab.verify"
@@ -20,8 +20,6 @@ _MARKS = {
     Status.UNKNOWN: ("?", "yellow"),
 }
 _WIDTH = 10
-# What XML 1.0 cannot hold, and what would move the cursor of a terminal.
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()) -> str:
@@ -117,8 +115,3 @@ def as_junit(results: Sequence[Result], timestamp: str) -> str:
                 ElementTree.SubElement(case, "system-out").text = found
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def printable(text: str) -> str:
-    """Return a text without characters that a terminal obeys or XML cannot hold."""
-    return _CONTROL.sub("?", text)

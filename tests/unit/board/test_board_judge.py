@@ -369,7 +369,7 @@ def test_what_is_broken_is_told_before_what_comes_next() -> None:
 def test_what_a_terminal_would_obey_is_not_passed_on() -> None:
     seen = with_tree(others=Report([Finding("flux/secrets/\x1b[2J\n.yaml", 1, "x", "m", "")]))
 
-    assert judge(ADA, seen).next == "flux/secrets/?[2J?.yaml, line 1: m. [x]"
+    assert judge(ADA, seen).next == "flux/secrets/\\x1b[2J\\n.yaml, line 1: m. [x]"
 
 
 def test_a_source_that_is_read_at_the_moment_is_no_failure() -> None:

@@ -55,7 +55,7 @@ def test_a_key_that_looks_like_a_value_is_not_named() -> None:
 def test_what_no_commit_leads_to_and_what_cannot_be_read_names_nothing() -> None:
     assert exposed(finding(commit="")) == ()
     assert exposed(finding(), data=None)[0].keys == ()
-    assert exposed(finding(path="a\x1b[31m.yaml"))[0].path == "a?[31m.yaml"
+    assert exposed(finding(path="a\x1b[31m.yaml"))[0].path == "a\\x1b[31m.yaml"
 
 
 def test_values_are_known_by_their_hashes_as_written_and_decoded() -> None:

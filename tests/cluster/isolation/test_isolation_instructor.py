@@ -1,0 +1,117 @@
+"""What a learner's repository does to the instructor: to files, and to the terminal."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.isolation.hostile import SECRETS, Hostile
+from tests.cluster.lab import run
+
+# A title for the window, a cleared screen, a line written over, the other direction.
+OBEYED = "\x1b]0;owned\x07\x1b[2J\rfine\u202e"
+LIST = f"{SECRETS}/kustomization.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(ada: Hostile) -> Iterator[None]:
+    yield
+    for verb in (["drill", "end", "ada"], ["reset", "ada"]):
+        ada.lab.sopslab(*verb, check=False)
+    for name in run(
+        ["git", "for-each-ref", "--format=%(refname)", "refs/heads/saved"],
+        cwd=ada.classroom.bare("ada"),
+    ).stdout.split():
+        run(["git", "update-ref", "-d", name], cwd=ada.classroom.bare("ada"))
+
+
+def obeyed(text: str) -> list[str]:
+    """Return the characters of a text that a terminal obeys or nobody sees."""
+    return [
+        char for char in text if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cf"}
+    ]
+
+
+def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_path: Path) -> None:
+    (ada.work / SECRETS / f"{OBEYED}.yaml").write_text(f"kind: {OBEYED}\n")
+    ada.refer_to(f"{OBEYED}.yaml")
+    run(["git", "add", "--all"], cwd=ada.work)
+    run(["git", "-c", f"user.name={OBEYED}", "commit", "-qnm", f"Try {OBEYED}"], cwd=ada.work)
+    ada.smuggle()
+    assert "owned" in ada.failure()
+    ada.kubectl("delete", "secret", "lab-canary")
+    ada.kubectl("create", "configmap", "mine")
+    ada.kubectl("annotate", "configmap", "mine", f"example.org/x={OBEYED}")
+
+    said = {}
+    for verb in (
+        "up",
+        "status",
+        "status --csv",
+        "status --json",
+        "doctor ada",
+        "break wrong-recipient ada",
+        "drill leak ada",
+        "drill status ada",
+        "registry",
+        "incident open leaked-api-key ada",
+        "incident",
+        "rotate cluster-key ada --dry-run",
+        f"policy history {ada.classroom.bare('ada')}",
+        "reset ada --dry-run",
+        "reset ada",
+        "fix ada",
+        f"report --output {tmp_path}/report.tar.gz",
+    ):
+        done = ada.lab.sopslab(*verb.split(), check=False)
+        said[verb] = done.stdout + done.stderr
+
+    assert {verb: found for verb, text in said.items() if (found := obeyed(text))} == {}
+    # The attack got as far as that.
+    assert "owned" in said["up"], said["up"]
+
+
+def test_no_verb_follows_a_link_of_a_learner(ada: Hostile, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    for folder in ("secrets/develop", "develop"):
+        (outside / folder).mkdir(parents=True)
+        shutil.copy(ada.work / LIST, outside / folder)
+        shutil.copy(ada.work / SECRETS / "lab-canary.yaml", outside / folder)
+    shutil.copy(ada.work / LIST, outside)
+    before = {path: path.is_file() and path.read_bytes() for path in outside.rglob("*")}
+
+    for path, target in (
+        ("flux", outside),
+        (SECRETS, outside / "develop"),
+        (LIST, outside / "kustomization.yaml"),
+    ):
+        ada.lab.sopslab("reset", "ada", "--to", "done")
+        run(["git", "fetch", "-q"], cwd=ada.work)
+        run(["git", "reset", "-q", "--hard", "origin/main"], cwd=ada.work)
+        run(["git", "rm", "-rq", path], cwd=ada.work)
+        (ada.work / path).parent.mkdir(parents=True, exist_ok=True)
+        (ada.work / path).symlink_to(target)
+        run(["git", "add", "--all"], cwd=ada.work)
+        run(["git", "commit", "-qnm", "Link"], cwd=ada.work)
+        ada.smuggle()
+        said = ada.lab.sopslab("drill", "leak", "ada", check=False)
+        assert said.returncode != 0 and f"{path} on main is no file or folder" in (
+            said.stdout + said.stderr
+        )
+        for verb in (
+            "status",
+            "doctor ada",
+            "break not-wired ada",
+            "rotate cluster-key ada --dry-run",
+        ):
+            ada.lab.sopslab(*verb.split(), check=False)
+        ada.lab.sopslab("fix", "ada", check=False)
+
+    ada.lab.sopslab("reset", "ada", "--to", "encrypted")
+    ada.lab.sopslab("report", "--output", str(tmp_path / "report.tar.gz"), check=False)
+    after = {path: path.is_file() and path.read_bytes() for path in outside.rglob("*")}
+    assert after == before
