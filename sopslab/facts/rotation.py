@@ -158,7 +158,7 @@ class _Read:
 
     def take(self, word: str, first: str, more: str, rest: str) -> None:
         match word:
-            case "file" if first != "-" and more.isprintable():
+            case "file" if first != "-" and more.isprintable() and ".." not in more.split("/"):
                 self.files[more] = first
             case "file":
                 self.odd = True
