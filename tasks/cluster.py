@@ -26,6 +26,7 @@ def begin_cluster(settings: Settings) -> None:
         host.firewall(
             name="Keep the network's traffic on this machine",
             bridge=bridge_name(settings.lab),
+            published=settings.git_bind if settings.networked else None,
             allowed=settings.git_url and settings.git_base_cluster_url,
         )
     if settings.cluster_provider == "kind":

@@ -20,7 +20,7 @@ from sopslab.facts.git import (
     WorkingCopy,
     WorkingCopyOrigin,
 )
-from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine
+from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
 from sopslab.facts.kind import KindCluster, PodPidsLimit, Strangers
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
@@ -39,6 +39,11 @@ from tasks.learners import learner_variables
 from tests.fake import Answers, fact_text
 from tests.texts import replaced
 
+NAME_SERVERS = """= options
+= /etc/docker/daemon.json
+= /etc/resolv.conf
+nameserver 192.0.2.53
+= /run/systemd/resolve/resolv.conf"""
 # The part by which the one command that looks at the store is recognised.
 STORE = "…find store -mindepth 2"
 MACHINE = """uid=0
@@ -70,6 +75,7 @@ def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = 
         {
             fact_text(Machine, root=settings.root, commands=[]): text,
             fact_text(IsRoot): "0",
+            fact_text(NameServers): NAME_SERVERS,
         }
         | {
             fact_text(Machine, root="/", commands=commands): asked_for(commands)
@@ -155,10 +161,12 @@ def network(settings: Settings) -> str:
 def rules(settings: Settings) -> str:
     bridge = bridge_name(settings.lab)
     return f"""-N DOCKER-USER
--A DOCKER-USER -i {bridge} -p udp -m udp --dport 53 -j RETURN
--A DOCKER-USER -i {bridge} -p tcp -m tcp --dport 53 -j RETURN
+-A DOCKER-USER -d 192.0.2.53/32 -i {bridge} -p udp -m udp --dport 53 -j RETURN
+-A DOCKER-USER -d 192.0.2.53/32 -i {bridge} -p tcp -m tcp --dport 53 -j RETURN
 -A DOCKER-USER -i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
--A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable"""
+-A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable
+-A DOCKER-USER -o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A DOCKER-USER ! -i {bridge} -o {bridge} -j REJECT --reject-with icmp-port-unreachable"""
 
 
 class Facts:

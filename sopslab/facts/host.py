@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +14,9 @@ from typing_extensions import override
 
 from sopslab.command import script
 from sopslab.facts.parsing import parsing
+
+# Where systemd-resolved listens: Docker reads what is asked from there instead.
+_STUB = "127.0.0.53"
 
 _MACHINE = """
 root=$1; shift
@@ -183,6 +189,76 @@ class Addresses(FactBase[list[str]]):
     @override
     def process(self, output: list[str]) -> list[str]:
         return output
+
+
+class NameServers(FactBase[list[str]]):
+    """
+    Returns the IPv4 addresses of the name servers that Docker's resolver asks over the network:
+    those that the engine is told, else those of this machine. What listens on loopback is asked
+    from the machine itself, so it is none of them.
+
+    .. code:: python
+
+        ["192.0.2.53"]
+    """
+
+    default = list
+
+    @override
+    def command(self) -> StringCommand:
+        return script(
+            """
+            echo '= options'
+            pid=$(cat /var/run/docker.pid 2>/dev/null) || pid=
+            if [ -n "$pid" ]; then tr '\\0' '\\n' <"/proc/$pid/cmdline" 2>/dev/null || true; fi
+            for file in /etc/docker/daemon.json /etc/resolv.conf \\
+                /run/systemd/resolve/resolv.conf; do
+                echo "= $file"
+                # The last line may have no end.
+                cat "$file" 2>/dev/null && echo || true
+            done
+            """
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> list[str]:
+        parts: dict[str, list[str]] = {}
+        part = ""
+        for line in output:
+            if line.startswith("= "):
+                part = line[2:]
+                parts[part] = []
+            else:
+                parts[part].append(line)
+        servers = [
+            *_options(parts["options"]),
+            *json.loads("\n".join(parts["/etc/docker/daemon.json"]) or "{}").get("dns", []),
+        ]
+        if not servers:
+            servers = _name_servers(parts["/etc/resolv.conf"])
+            if servers == [_STUB]:
+                servers = _name_servers(parts["/run/systemd/resolve/resolv.conf"])
+        found = [ipaddress.ip_address(server) for server in servers if "%" not in server]
+        return [
+            str(server)
+            for server in dict.fromkeys(found)
+            if isinstance(server, ipaddress.IPv4Address) and not server.is_loopback
+        ]
+
+
+def _options(words: list[str]) -> list[str]:
+    """Return what the option --dns of a command line says, however it is spelled."""
+    return [
+        after if word == "--dns" else word.removeprefix("--dns=")
+        for word, after in itertools.zip_longest(words, words[1:], fillvalue="")
+        if word.split("=")[0] == "--dns"
+    ]
+
+
+def _name_servers(lines: list[str]) -> list[str]:
+    words = [line.split() for line in lines]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
 
 
 class RecordedValue(FactBase[str | None]):

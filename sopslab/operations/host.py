@@ -10,7 +10,15 @@ from pyinfra.api import operation
 
 from sopslab.command import Commands, refusal, script
 from sopslab.facts.docker import Container, LabNetworks
-from sopslab.facts.host import Addresses, FirewallRules, IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.host import (
+    Addresses,
+    FirewallRules,
+    IsRoot,
+    Listeners,
+    Machine,
+    NameServers,
+    RecordedValue,
+)
 from sopslab.journal import note
 from sopslab.naming import node_name
 from sopslab.preflight import find_problems, find_taken_ports
@@ -111,48 +119,70 @@ def sysctl_restored(key: str, record: str, owner: str) -> Commands:
 
 
 @operation()
-def firewall(bridge: str, allowed: str | None = None, present: bool = True) -> Commands:
+def firewall(
+    bridge: str, published: str | None = None, allowed: str | None = None, present: bool = True
+) -> Commands:
     """
-    Keep what comes from a Docker bridge on this machine.
+    Keep what comes from a Docker bridge on this machine, and others on the network away from it.
 
     While kube-proxy has no rule yet, packets to Service addresses would follow the default route
-    out of the machine. Port 53 returns first: Docker's resolver asks its upstream from inside the
-    container's network namespace, and where that is rejected every outside name hangs for 20 s.
-    Answers to whoever asked from outside return as well.
+    out of the machine. Docker's resolver asks its upstream from inside the container's network
+    namespace, and where that is rejected every outside name hangs for 20 s: so its name servers,
+    and no other host's port 53, can be asked.
+
+    Docker before 28 hands on what a neighbour sends to a port published on 127.0.0.1, or to a
+    container's own address: only what asked for a port at `published` gets to the bridge.
 
     + bridge: the interface of the lab's network
+    + published: the address of this machine where others may connect to the lab, if any
     + allowed: the URL of the one server outside that may be reached
     + present: whether the rules should exist
     """
     sudo = not host.get_fact(IsRoot)
     rules = host.get_fact(FirewallRules, _sudo=sudo)
-    ours = [rule for rule in rules if f" -i {bridge} " in rule]
-    wanted = [
-        f"-i {bridge} -p udp -m udp --dport 53 -j RETURN",
-        f"-i {bridge} -p tcp -m tcp --dport 53 -j RETURN",
-        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
-        *_exceptions(bridge, allowed),
-        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
-    ]
-    if ours == ([f"-A DOCKER-USER {rule}" for rule in wanted] if present else []):
+    ours = [rule for rule in rules if rule.startswith("-A ") and f" {bridge} " in rule]
+    wanted = _firewall_rules(bridge, published, allowed) if present else []
+    if ours == [f"-A DOCKER-USER {rule}" for rule in wanted]:
         host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
         return
+    # One transaction: at no moment is a rule missing that was there before and will be after.
     yield script(
         """
         PATH="$PATH:/usr/sbin:/sbin" bridge=$1
         shift
-        # Rules are in iptables' own words, one argument a word.
-        # shellcheck disable=SC2086
-        iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\(.* -i $bridge .*\\)/\\1/p" \
-            | while IFS= read -r rule; do iptables -w 10 -D $rule; done
-        # shellcheck disable=SC2086
-        for rule; do iptables -w 10 -I DOCKER-USER $rule; done
+        {
+            echo '*filter'
+            iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\(.* $bridge .*\\)/-D \\1/p"
+            for rule; do echo "-I DOCKER-USER $rule"; done
+            echo COMMIT
+        } | iptables-restore -w 10 --noflush
         """,
         bridge,
         # Each is put at the head, so the last comes first.
-        *(reversed(wanted) if present else ()),
+        *reversed(wanted),
         sudo=sudo,
     )
+
+
+def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> list[str]:
+    """Return the rules of a bridge in their order, in the words of `iptables -S`."""
+    return [
+        *(
+            f"-d {server}/32 -i {bridge} -p {protocol} -m {protocol} --dport 53 -j RETURN"
+            for server in host.get_fact(NameServers)
+            for protocol in ("udp", "tcp")
+        ),
+        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        *_exceptions(bridge, allowed),
+        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
+        f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        *(
+            [f"-o {bridge} -m conntrack --ctstate DNAT --ctorigdst {published} -j RETURN"]
+            if published
+            else []
+        ),
+        f"! -i {bridge} -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
+    ]
 
 
 def _exceptions(bridge: str, allowed: str | None) -> list[str]:

@@ -300,9 +300,9 @@ def test_a_removed_git_server(lab: Lab) -> None:
 
 def test_a_removed_firewall_rule(lab: Lab) -> None:
     before = lab.rules()
-    (reject,) = [rule for rule in before if "REJECT" in rule]
-    run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
-    assert lab.rules() != before
+    for reject in [rule for rule in before if "REJECT" in rule]:
+        run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
+    assert len(lab.rules()) == len(before) - 2
     assert_repairs(lab, ("Keep the network's traffic on this machine", ""))
     assert lab.rules() == before
     assert all(bridge_name(lab.name) in rule for rule in before)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from sopslab.catalog import load_catalog
+from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, run, wait_until
 
 # A network of our own stands for the world outside (RFC 5737, TEST-NET-3).
@@ -57,6 +59,22 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait(timeout=10)
         ip("link", "delete", OUTER, check=False)
         ip("netns", "delete", SPACE, check=False)
+
+
+@contextmanager
+def answering(port: int) -> Iterator[None]:
+    """Have somebody outside who answers every datagram and every connection on a port."""
+    command = [sys.executable, "-m", "tests.cluster.answering", THERE, str(port)]
+    server = subprocess.Popen(
+        as_root("ip", "netns", "exec", SPACE, "env", f"PYTHONPATH={PROJECT}", *command),
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
 
 
 def ask(*prefix: str) -> subprocess.CompletedProcess[str]:
@@ -123,7 +141,7 @@ def test_a_pod_does_not(lab: Lab, outside: str) -> None:
 
 @pytest.mark.restores
 def test_without_the_rule_the_node_would_reach_it(lab: Lab, outside: str) -> None:
-    (reject,) = [rule for rule in lab.rules() if "REJECT" in rule]
+    (reject,) = [rule for rule in lab.rules() if "! -o" in rule]
     run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
     try:
         assert "outside" in ask("docker", "exec", lab.node).stdout
@@ -141,6 +159,23 @@ def test_a_service_address_without_endpoints_does_not_leave_the_machine(
         check=False,
     )
     assert done.returncode == 7, done.stderr
+
+
+@pytest.mark.restores
+def test_port_53_is_open_to_name_servers_alone(lab: Lab, outside: str) -> None:
+    """TCP and UDP: who asks gets a word back, from somebody outside who is no name server."""
+    node = ["docker", "exec", lab.node, "bash", "-c"]
+    udp = f"exec 3<>/dev/udp/{THERE}/53 && echo 1 >&3 && timeout 2 head --bytes=1 <&3"
+    tcp = f"timeout 2 head --bytes=1 </dev/tcp/{THERE}/53"
+    with answering(53):
+        (reject,) = [rule for rule in lab.rules() if "! -o" in rule]
+        refused = [run([*node, text], check=False).stdout for text in (udp, tcp)]
+        run(as_root("iptables", "-w", "10", "-D", *reject.split()[1:]))
+        try:
+            answered = [run([*node, text], check=False).stdout for text in (udp, tcp)]
+        finally:
+            lab.up()
+    assert (refused, answered) == (["", ""], ["!", "!"])
 
 
 @pytest.mark.restores

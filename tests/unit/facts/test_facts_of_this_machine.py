@@ -23,7 +23,7 @@ from sopslab.facts.git import (
     WorkingCopy,
     WorkingCopyOrigin,
 )
-from sopslab.facts.host import IsRoot, Listeners, Machine, RecordedValue
+from sopslab.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
 from sopslab.facts.lab import LabData
 from sopslab.operations import git as operations_git
 from sopslab.settings import Settings
@@ -110,6 +110,35 @@ def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
     assert local_fact(RecordedValue, path=str(tmp_path / "limit")) == "128"
     assert local_fact(RecordedValue, path=str(tmp_path / "empty")) is None
     assert local_fact(RecordedValue, path=str(tmp_path / "absent")) is None
+
+
+def test_the_name_servers_of_this_machine_are_read() -> None:
+    servers = local_fact(NameServers)
+    assert not [server for server in servers if server.startswith("127.") or ":" in server]
+
+
+@pytest.mark.parametrize(
+    ("options", "daemon", "resolv", "upstream", "expected"),
+    [
+        ([], "", ["nameserver 192.0.2.53"], [], ["192.0.2.53"]),
+        ([], "{}", ["# nameserver 192.0.2.1", "search example.org", "nameserver"], [], []),
+        ([], "", ["nameserver 127.0.0.53"], ["nameserver 192.0.2.53"], ["192.0.2.53"]),
+        ([], "", ["nameserver 127.0.0.53"], [], []),
+        ([], "", ["nameserver 127.0.0.1", "nameserver 192.0.2.53"], [], ["192.0.2.53"]),
+        ([], "", ["nameserver fe80::1%eth0", "nameserver 2001:db8::53"], [], []),
+        ([], '{"dns": ["192.0.2.7", "192.0.2.7"]}', ["nameserver 192.0.2.53"], [], ["192.0.2.7"]),
+        (["--dns", "192.0.2.8", "--dns=192.0.2.9"], "", [], [], ["192.0.2.8", "192.0.2.9"]),
+        (["--dns-search=example.org"], "", ["nameserver 192.0.2.53"], [], ["192.0.2.53"]),
+    ],
+)  # fmt: skip
+def test_name_servers_are_those_that_docker_asks_over_the_network(
+    options: list[str], daemon: str, resolv: list[str], upstream: list[str], expected: list[str]
+) -> None:
+    said = [
+        "= options", "dockerd", *options, "= /etc/docker/daemon.json", daemon,
+        "= /etc/resolv.conf", *resolv, "= /run/systemd/resolve/resolv.conf", *upstream,
+    ]  # fmt: skip
+    assert NameServers().process(said) == expected
 
 
 def test_a_lab_is_there_when_its_folder_is(lab: Callable[..., Settings]) -> None:
