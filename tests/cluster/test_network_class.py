@@ -5,17 +5,33 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
+import ssl
 import stat
+import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from sopslab.layout import RECEIVER_PORT
+from sopslab.settings import GIT_SERVER_PORT
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.cluster.neighbour import (
+    LOOPBACK,
+    Neighbour,
+    address_of,
+    gateway_of,
+    listening_ports,
+    neighbourhood,
+)
+from tests.cluster.raw_http import SEAT, requests, smuggled, statuses
+from tests.cluster.scan import scan
 from tests.cluster.test_rotate import rotate
-
-SEAT = "ada"
 
 
 def address_of_this_machine() -> str:
@@ -26,7 +42,20 @@ def address_of_this_machine() -> str:
 
 
 @pytest.fixture(scope="module")
-def networked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+def neighbour() -> Iterator[Neighbour]:
+    """Another machine on the same network."""
+    with neighbourhood() as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def before(neighbour: Neighbour) -> set[int]:
+    """What that machine reaches where there is no lab: this machine's own."""
+    return set(neighbour.scan(address_of_this_machine()))
+
+
+@pytest.fixture(scope="module")
+def networked(tmp_path_factory: pytest.TempPathFactory, before: set[int]) -> Iterator[Classroom]:
     """A class of one at an address of this machine that is not loopback's."""
     folder = tmp_path_factory.mktemp("net")
     lab = Lab(lab_name("net"), folder, {"git_bind": address_of_this_machine()})
@@ -109,15 +138,184 @@ def test_nothing_answers_in_plain_http(networked: Classroom) -> None:
     assert answer in {"000", "400"}, "nobody is asked for a password without TLS"
 
 
-@pytest.mark.parametrize(("option", "works"), [("--tls-max", False), ("--tlsv1.2", True)])
-def test_old_versions_of_tls_are_refused(option: str, works: bool, networked: Classroom) -> None:
+@pytest.fixture(scope="module")
+def ports(networked: Classroom) -> dict[str, int]:
+    """The ports that learners are told: of the Git server and of the API server."""
+    server = networked.lab.kubectl(
+        "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"
+    )
+    return {"git": networked.lab.settings.git_port, "api": int(server.rpartition(":")[2])}
+
+
+def old_tls() -> ssl.SSLContext:
+    """Return a client that speaks nothing but what was before TLS 1.2, and really does so."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _only_old(context)
+    return context
+
+
+def _only_old(context: ssl.SSLContext) -> None:
+    # Debian's level would refuse it before a server is asked.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+
+def spoken(address: str, port: int, context: ssl.SSLContext) -> str | None:
+    """Return the version of TLS that client and server agree on, None if on none."""
+    with socket.create_connection((address, port), timeout=10) as connection:
+        try:
+            with context.wrap_socket(connection) as secure:
+                return secure.version()
+        except (ssl.SSLError, ConnectionResetError):
+            return None
+
+
+@contextmanager
+def old_server(certificate: Path) -> Iterator[int]:
+    """Listen on loopback with a certificate, in old versions of TLS only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    _only_old(context)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_shake_hands, args=(listening, context), daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(timeout=10)
+
+
+def _shake_hands(listening: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listening.accept()
+    with connection, context.wrap_socket(connection, server_side=True):
+        pass
+
+
+def test_old_versions_of_tls_are_refused(networked: Classroom, ports: dict[str, int]) -> None:
     settings = networked.lab.settings
-    old = [option, "1.1"] if option == "--tls-max" else [option]
-    done = run(
-        ["curl", "--silent", "--noproxy", "*", "--output", "/dev/null", *old, "--cacert",
-         str(settings.git_authority), f"{settings.git_base_url}/"], check=False,
+    # A server that has them is spoken to, so the client is not what refuses.
+    with old_server(Path(settings.git_dir) / "tls" / "server.pem") as port:
+        assert spoken("127.0.0.1", port, old_tls()) == "TLSv1.1"
+
+    new = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    new.check_hostname, new.verify_mode = False, ssl.CERT_NONE
+    for name, port in ports.items():
+        assert spoken(settings.git_bind, port, old_tls()) is None, name
+        assert spoken(settings.git_bind, port, new) == "TLSv1.3", name
+        new.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert spoken(settings.git_bind, port, new) == "TLSv1.2", name
+        new.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+
+def test_a_neighbour_finds_the_git_server_and_the_api_server_and_nothing_else(
+    networked: Classroom, ports: dict[str, int], neighbour: Neighbour, before: set[int]
+) -> None:
+    lab = networked.lab
+    found = set(neighbour.scan(lab.settings.git_bind))
+    assert found - before == set(ports.values())
+
+    for container, inside in (
+        (lab.node, [*listening_ports(lab), RECEIVER_PORT]),
+        (lab.git_server, [GIT_SERVER_PORT]),
+    ):
+        address = address_of(container, lab.network)
+        # All of them are there, or nothing would be proven.
+        assert set(scan(address, inside)) == set(inside)
+        assert neighbour.scan(address, inside) == [], container
+    assert neighbour.scan(LOOPBACK, ports.values()) == []
+
+
+def test_a_learner_connects_from_there(
+    networked: Classroom, ports: dict[str, int], neighbour: Neighbour
+) -> None:
+    address, authority = networked.lab.settings.git_bind, networked.lab.settings.git_authority
+    login = (Path(networked.lab.settings.account_dir(SEAT)) / "git-credentials").read_text()
+    # On standard input and in no argument: what curl reads as its configuration.
+    asked = neighbour.run(
+        "curl", "--silent", "--noproxy", "*", "--cacert", str(authority), "--config", "-",
+        f"{networked.url(SEAT)}/info/refs?service=git-upload-pack",
+        stdin=f"user = {json.dumps(_user_of(login))}\n",
     )  # fmt: skip
-    assert (done.returncode == 0) is works
+    assert "refs/heads/main" in asked.stdout
+    assert neighbour.status(f"https://{address}:{ports['api']}/livez") == 200
+
+
+IMPERSONATED = ("Impersonate-User: admin", "Impersonate-Group: system:masters")
+FRONT_PROXY = ("X-Remote-User: admin", "X-Remote-Group: system:masters")
+BEARERS = ("Authorization: Bearer abcdef.0123456789abcdef", "Authorization: Bearer null")
+
+
+def test_no_header_makes_somebody_of_a_stranger(
+    networked: Classroom, ports: dict[str, int], neighbour: Neighbour
+) -> None:
+    base = f"https://{networked.lab.settings.git_bind}:{ports['api']}"
+    secrets = f"{base}/api/v1/namespaces/flux-system/secrets"
+    for headers in (IMPERSONATED, FRONT_PROXY, *((bearer,) for bearer in BEARERS)):
+        options = [word for header in headers for word in ("--header", header)]
+        assert neighbour.status(secrets, *options) in {401, 403}, headers
+
+
+def _user_of(credentials: str) -> str:
+    """Return `user:password` of a line of git's credential store."""
+    parts = urlsplit(credentials.splitlines()[0])
+    return f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+
+
+def test_without_a_password_the_git_server_answers_nothing(networked: Classroom) -> None:
+    settings = networked.lab.settings
+    for request in requests():
+        told = statuses(settings, request, login=None)
+        assert told and set(told) <= {400, 401, 405, 501}, (request, told)
+    for request in smuggled():
+        told = statuses(settings, request, login=None, patience=0.5)
+        assert told and set(told) <= {400, 401, 501}, (request, told)
+
+
+def test_with_a_password_the_git_server_answers_for_the_own_repository_alone(
+    networked: Classroom,
+) -> None:
+    settings = networked.lab.settings
+    login = _user_of((Path(settings.account_dir(SEAT)) / "git-credentials").read_text())
+    own, *others = requests()
+    assert statuses(settings, own, login) == [200]
+    for request in others:
+        told = statuses(settings, request, login)
+        assert told and set(told) <= {400, 401, 403, 404, 405, 501}, (request, told)
+    for request in smuggled():
+        told = statuses(settings, request, login, patience=0.5)
+        assert told and set(told) <= {400, 501}, (request, told)
+    password = login.partition(":")[2]
+    for user in ("instructor", f"{SEAT}\0", ""):
+        assert statuses(settings, own, f"{user}:{password}") in ([400], [401]), user
+
+
+def test_no_header_of_a_push_is_a_setting_of_a_program(
+    networked: Classroom, tmp_path: Path
+) -> None:
+    """`Proxy:` would be HTTP_PROXY, through which the hook would tell Flux what was pushed."""
+    gateway = gateway_of(networked.lab.network)
+    authority = str(networked.lab.settings.git_authority)
+    clone = tmp_path / "clone"
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), authority=authority)
+    who = ["-C", str(clone), "-c", f"user.name={SEAT}", "-c", f"user.email={SEAT}@example.org"]
+    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", authority=authority)
+    with socket.create_server((gateway, 0)) as proxy:
+        url = f"http://{gateway}:{proxy.getsockname()[1]}"
+        # The container reaches that address, or nothing would be proven.
+        words = ["docker", "exec", networked.lab.git_server, "curl", "--silent", "--max-time", "1"]
+        assert run([*words, url], check=False).returncode == 28
+        proxy.accept()[0].close()
+
+        headers = [
+            f"http.extraHeader={name}: {url}" for name in ("Proxy", "Http-Proxy", "All-Proxy")
+        ]
+        options = [word for header in headers for word in ("-c", header)]
+        _git(networked, *who, *options, "push", "--quiet", authority=authority)
+        proxy.settimeout(2)
+        with pytest.raises(TimeoutError):
+            proxy.accept()
 
 
 def test_flux_reads_over_tls_and_has_decrypted(networked: Classroom) -> None:

@@ -1,0 +1,105 @@
+"""A machine on the same network: a network namespace that this machine forwards for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sopslab.layout import PROJECT
+from tests.cluster.lab import PREFIX, Lab, as_root, run
+
+SPACE, OUTER, INNER = f"sops-lab-near-{PREFIX}", f"sl-n0-{PREFIX}"[:15], f"sl-n1-{PREFIX}"[:15]
+# RFC 5737, TEST-NET-2.
+HERE, THERE = "198.51.100.1", "198.51.100.2"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Somebody who sends to this machine what this machine may hand on."""
+
+    def run(
+        self, *argv: str, check: bool = True, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command there."""
+        return run(
+            as_root("ip", "netns", "exec", SPACE, "env", f"PYTHONPATH={PROJECT}", *argv),
+            check=check,
+            stdin=stdin,
+        )
+
+    def scan(self, address: str, ports: Iterable[int] = ()) -> list[int]:
+        """Return which ports of an address accept a connection from there; of all, if none is
+        given."""
+        words = [str(port) for port in ports]
+        done = self.run(sys.executable, "-m", "tests.cluster.scan", address, *words)
+        found: list[int] = json.loads(done.stdout)
+        return found
+
+    def status(self, url: str, *options: str) -> int:
+        """Return the status with which a URL is answered there, 0 without an answer."""
+        done = self.run(
+            "curl", "--silent", "--insecure", "--path-as-is", "--noproxy", "*", "--max-time", "5",
+            "--output", "/dev/null", "--write-out", "%{http_code}", *options, url, check=False,
+        )  # fmt: skip
+        return int(done.stdout or 0)
+
+
+@contextmanager
+def neighbourhood() -> Iterator[Neighbour]:
+    """Put somebody beside this machine who takes it for the way to everything, to 127.0.0.1 too."""
+
+    def ip(*arguments: str, check: bool = True) -> None:
+        run(as_root("ip", *arguments), check=check)
+
+    def forget() -> None:
+        ip("link", "delete", OUTER, check=False)
+        ip("netns", "delete", SPACE, check=False)
+
+    forget()
+    ip("netns", "add", SPACE)
+    try:
+        ip("link", "add", OUTER, "type", "veth", "peer", "name", INNER, "netns", SPACE)
+        ip("address", "add", f"{HERE}/30", "dev", OUTER)
+        ip("link", "set", OUTER, "up")
+        ip("-n", SPACE, "address", "add", f"{THERE}/30", "dev", INNER)
+        ip("-n", SPACE, "link", "set", INNER, "up")
+        ip("-n", SPACE, "route", "add", "default", "via", HERE)
+        # Its own loopback is down, so that what it sends to 127.0.0.1 goes out.
+        ip("-n", SPACE, "route", "add", LOOPBACK, "via", HERE, "dev", INNER)
+        there = Neighbour()
+        for name in ("all", INNER):
+            there.run("sysctl", "-q", "-w", f"net.ipv4.conf.{name}.route_localnet=1")
+        yield there
+    finally:
+        forget()
+
+
+def address_of(container: str, network: str) -> str:
+    """Return the address of a container on a Docker network."""
+    template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    return run(["docker", "inspect", "--format", template, container]).stdout.strip()
+
+
+def gateway_of(network: str) -> str:
+    """Return this machine's address on a Docker network."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    return run(["docker", "network", "inspect", "--format", template, network]).stdout.strip()
+
+
+def published_ports(container: str) -> set[int]:
+    """Return the ports of this machine at which Docker publishes one of a container's."""
+    text = "{{json .NetworkSettings.Ports}}"
+    ports = json.loads(run(["docker", "inspect", "--format", text, container]).stdout)
+    return {int(one["HostPort"]) for bindings in ports.values() for one in bindings or []}
+
+
+def listening_ports(lab: Lab) -> list[int]:
+    """Return the ports on which programs of the node listen, and not for the node alone."""
+    listing = run(["docker", "exec", lab.node, "ss", "--no-header", "-tln"]).stdout
+    ends = [line.split()[3].rpartition(":") for line in listing.splitlines()]
+    return sorted({int(port) for address, _, port in ends if not address.startswith("127.")})
