@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -278,6 +278,21 @@ def _applied(learner: Hostile, head: str) -> bool:
     )
 
 
+# Every URL is asked for over and over, for some seconds. curl: 7 refused or unreachable, 28 no
+# answer in time; nsenter: 1 no such network.
+_FIRST_WORDS = """
+known=$(ls /run/netns); echo ready
+until new=$(ls /run/netns | grep -vxF "$known"); do sleep 0.01; done
+ask() {
+    for _ in {1..16}; do
+        nsenter --net="/run/netns/$new" curl -sk -o /dev/null --connect-timeout 0.3 -m 1 "$1"
+        case $? in 1 | 7 | 28) sleep 0.05 ;; *) echo "$1"; return ;; esac
+    done
+}
+for url; do ask "$url" & done; wait
+"""
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Real connections: from the network of a pod, or of the node where no pod is named."""
@@ -320,6 +335,19 @@ class Traffic:
             "nsenter", "--target", process, "--net", "bash", "-c", script, check=False
         )
         return int(done.stdout.strip() or 0) > len(query)
+
+    def first_words(self, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
+        """Return which URLs are reached from the network of the next pod, by what is sent from the
+        moment on that the network is there; `start` makes the pod."""
+        probe = subprocess.Popen(
+            ["docker", "exec", self.lab.node, "bash", "-c", _FIRST_WORDS, "probe", *urls],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert probe.stdout is not None and probe.stdout.readline() == "ready\n"
+        start()
+        said, _ = probe.communicate(timeout=90)
+        assert probe.returncode == 0
+        return set(said.splitlines())
 
     def _node(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run(["docker", "exec", self.lab.node, *argv], check=check)

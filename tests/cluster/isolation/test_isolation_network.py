@@ -12,7 +12,7 @@ from typing import Any
 from sopslab.layout import ARTIFACT_ADDRESS, RECEIVER_PORT
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, Traffic, manifest, pod
-from tests.cluster.lab import run
+from tests.cluster.neighbour import address_of, gateway_of
 
 SERVER = "server"
 COREFILE = ".:5353 {\n  health :8080\n  whoami\n}\n"
@@ -61,18 +61,9 @@ def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile)
     for learner, name in ((ada, SERVER), (bob, SERVER), (ada, "attacker")):
         learner.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
     attacker = traffic.process(ada.namespace, "attacker")
-    node = _address(lab.node, lab.network)
-    git = _address(lab.git_server, lab.network)
-    gateway = run(
-        [
-            "docker",
-            "network",
-            "inspect",
-            lab.network,
-            "--format",
-            "{{(index .IPAM.Config 0).Gateway}}",
-        ]
-    ).stdout.strip()
+    node = address_of(lab.node, lab.network)
+    git = address_of(lab.git_server, lab.network)
+    gateway = gateway_of(lab.network)
 
     with _listener(gateway) as port:
         refused = {
@@ -101,6 +92,32 @@ def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile)
         reached = {name for name, url in refused.items() if traffic.reaches(url, attacker)}
         assert reached == set()
         assert not traffic.reaches("http://169.254.169.254/", attacker), "node metadata"
+
+
+def test_a_new_pod_is_not_heard_before_its_policies_are_there(ada: Hostile) -> None:
+    lab, traffic = ada.lab, Traffic(ada.lab)
+    image = lab.kubectl(
+        "-n", "kube-system", "get", "deployment", "coredns",
+        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
+    )  # fmt: skip
+    ada.create(*_server(image))
+    ada.kubectl("wait", "--for=condition=Ready", f"pod/{SERVER}", "--timeout=60s")
+    node = address_of(lab.node, lab.network)
+    own = f"http://{_pod_ip(ada)}:8080/health"
+    gateway = gateway_of(lab.network)
+    with _listener(gateway) as port:
+        closed = [
+            f"http://{_controller_ip(ada, 'source-controller')}:9090/",
+            f"https://{node}:10250/",
+            f"https://{node}:6443/",
+            f"http://{address_of(lab.git_server, lab.network)}:8080/",
+            f"http://{gateway}:{port}/",
+        ]
+        # All of them are there, or nothing would be proven.
+        assert [url for url in closed if not traffic.reaches(url)] == []
+        reached = traffic.first_words([own, *closed], lambda: ada.create(pod("fresh")))
+
+    assert reached == {own}
 
 
 def test_a_pod_from_elsewhere_does_not_reach_a_seat(ada: Hostile, classroom: Classroom) -> None:
@@ -157,11 +174,6 @@ def test_the_account_of_a_pod_may_do_nothing(ada: Hostile) -> None:
         assert answer.stdout.strip() == "no", (verb, resource)
     done = ada.lab.run(*kubectl, "get", "secrets", check=False)
     assert done.returncode != 0 and FORBIDDEN.search(done.stderr)
-
-
-def _address(container: str, network: str) -> str:
-    template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
-    return run(["docker", "inspect", "--format", template, container]).stdout.strip()
 
 
 def _pod_ip(learner: Hostile) -> str:

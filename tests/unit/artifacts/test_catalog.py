@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import shutil
@@ -131,9 +132,22 @@ def test_a_node_whose_network_enforces_no_policy_brings_along_who_does(catalog: 
 def test_the_image_of_kube_router_is_the_one_that_its_manifest_names(catalog: Catalog) -> None:
     documents = list(yaml.safe_load_all(KUBE_ROUTER.read_text()))
     (daemon_set,) = [part for part in documents if part["kind"] == "DaemonSet"]
-    (container,) = daemon_set["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == _preload(catalog, "modules")["kube-router"]["image"]
-    assert container["imagePullPolicy"] == "IfNotPresent"
+    pod = daemon_set["spec"]["template"]["spec"]
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["image"] == _preload(catalog, "modules")["kube-router"]["image"]
+        assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_new_pods_are_those_with_an_address_of_the_static_network(catalog: Catalog) -> None:
+    documents = yaml.safe_load_all(KUBE_ROUTER.read_text())
+    (rules,) = [part["data"]["new-pods.nft"] for part in documents if part["kind"] == "ConfigMap"]
+    named = {ipaddress.ip_network(word) for word in re.findall(r"[\d.]+/\d+", rules)}
+    order = json.loads(catalog.image("node", "modules", "amd64").order())
+    network = json.loads(order["network"])
+    (ranges,) = network["plugins"][0]["ipam"]["ranges"]
+    subnets = {ipaddress.ip_network(one["subnet"]) for one in ranges}
+    assert len(named) == 1
+    assert all(subnet.subnet_of(wide) for subnet in subnets for wide in named)
 
 
 def test_kube_router_says_its_version(catalog: Catalog) -> None:
