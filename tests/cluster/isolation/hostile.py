@@ -224,6 +224,18 @@ def canary(learner: Hostile) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
+def restarts(lab: Lab) -> dict[str, list[tuple[int, str]]]:
+    """Return how often each controller was started again, and why the last time."""
+    pods = json.loads(lab.kubectl("-n", "flux-system", "get", "pods", "-o", "json"))["items"]
+    return {
+        pod["metadata"]["name"]: [
+            (container["restartCount"], json.dumps(container["lastState"]))
+            for container in pod["status"]["containerStatuses"]
+        ]
+        for pod in pods
+    }
+
+
 def _kustomization(resources: Sequence[str]) -> str:
     text: str = yaml.safe_dump(
         {
@@ -248,7 +260,7 @@ def as_before(*learners: Hostile) -> Iterator[None]:
         yield
     finally:
         for learner in learners:
-            _clear(learner, heads[learner.seat])
+            clear(learner, heads[learner.seat])
         for learner in learners:
             head = heads[learner.seat]
             wait_until(
@@ -258,13 +270,17 @@ def as_before(*learners: Hostile) -> Iterator[None]:
             )
 
 
-def _clear(learner: Hostile, head: str) -> None:
+def clear(learner: Hostile, head: str) -> None:
+    """Delete what a learner made, and put the repository back to a commit; wait for neither."""
     learner.lab.kubectl(
         "-n", learner.namespace, "delete", "--all", "--wait=false", "--grace-period=1",
         "deployments,statefulsets,jobs,cronjobs,replicasets,pods,services,configmaps",
     )  # fmt: skip
+    bare = learner.classroom.bare(learner.seat)
+    listed = run(["git", "for-each-ref", "--format=delete %(refname)", "refs/heads"], cwd=bare)
+    others = [line for line in listed.stdout.splitlines() if line != "delete refs/heads/main"]
+    run(["git", "update-ref", "--stdin"], cwd=bare, stdin="".join(f"{line}\n" for line in others))
     if learner.classroom.head(learner.seat) != head:
-        bare = learner.classroom.bare(learner.seat)
         run(["git", "update-ref", "refs/heads/main", head], cwd=bare)
         learner.reconcile()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +16,9 @@ from tests.cluster.isolation.hostile import (
     deployment,
     manifest,
     pod,
+    restarts,
 )
-from tests.cluster.lab import Lab, wait_until
+from tests.cluster.lab import wait_until
 
 KINDS: dict[str, dict[str, Any]] = {
     "Kustomization": manifest(
@@ -208,18 +208,6 @@ BUILDS: dict[str, Callable[[Hostile], None]] = {
     "zip-bomb": _zip_bomb,
     "50000-files": _many_files,
 }
-
-
-def restarts(lab: Lab) -> dict[str, list[tuple[int, str]]]:
-    """Return how often each controller was started again, and why the last time."""
-    pods = json.loads(lab.kubectl("-n", "flux-system", "get", "pods", "-o", "json"))["items"]
-    return {
-        pod["metadata"]["name"]: [
-            (container["restartCount"], json.dumps(container["lastState"]))
-            for container in pod["status"]["containerStatuses"]
-        ]
-        for pod in pods
-    }
 
 
 @pytest.mark.parametrize("name", BUILDS)

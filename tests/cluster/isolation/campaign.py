@@ -1,0 +1,242 @@
+"""What a hostile learner does to hold up the others. An attack is a function that takes the learner
+and is over within seconds, whether or not anything of it is let through; `ATTACKS` names them all.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import re
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.cluster.isolation.hostile import APPS, PAUSE, SECRETS, Hostile, deployment, manifest
+from tests.cluster.lab import run
+
+# How long an attack goes on that could go on for ever; what a client is given at most: seconds.
+LONG, MOST = 4.0, 30.0
+MIB, LAYERS = 1024 * 1024, 15
+FIELDS = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+
+
+def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
+    """Push files, and have the kustomization of the environment name some. It may be refused."""
+    for path, text in files.items():
+        file = learner.work / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    if resources:
+        learner.refer_to(*resources)
+    run(["git", "add", "--all"], cwd=learner.work)
+    run(["git", "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "x"], cwd=learner.work)
+    _git(learner, "push", "--quiet", "--force")
+
+
+def _git(learner: Hostile, *arguments: str) -> None:
+    # A client that has no patience: what the server goes on with is the server's affair.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["git", *arguments], cwd=learner.work, capture_output=True, timeout=MOST, check=False,
+        )  # fmt: skip
+
+
+def _many_pushes(learner: Hostile) -> None:
+    for _ in range(8):
+        push(learner, {"notes.md": str(time.time_ns())})
+
+
+def _many_resets(learner: Hostile) -> None:
+    for _ in range(4):
+        push(learner, {"notes.md": str(time.time_ns())})
+        _git(learner, "push", "--quiet", "--force", "origin", "HEAD:reset")
+
+
+def _many_clones(learner: Hostile) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        for _ in range(30):
+            pool.submit(_git, learner, "ls-remote", "origin")
+
+
+def _many_branches(learner: Hostile) -> None:
+    names = [f"HEAD:refs/heads/b{number}" for number in range(1000)]
+    _git(learner, "push", "--quiet", "origin", *names)
+
+
+def _remote_resource(learner: Hostile) -> None:
+    """A file that is a URL: the profiler of the controller that fetches it, for five minutes."""
+    push(learner, {}, "http://localhost:8080/debug/pprof/trace?seconds=300")
+
+
+def _remote_elsewhere(learner: Hostile) -> None:
+    """The same where a name of a file is none of `resources`, at somebody who never answers."""
+    text = FIELDS.replace("resources:", "components:") + "- http://10.255.255.1/x?seconds=300\n"
+    push(learner, {f"{APPS}/kustomization.yaml": text}, "../../apps")
+
+
+def _doubling_overlays(learner: Hostile) -> None:
+    """Layers of which each names two of the next: 65,000 builds out of thirty small files."""
+    files = {}
+    for layer in range(LAYERS):
+        below = "".join(f"- ../l{layer + 1}{half}\n" for half in "ab" if layer + 1 < LAYERS)
+        for half in "ab":
+            text = FIELDS + below if below else FIELDS.replace("resources:", "resources: []")
+            files[f"flux/l{layer}{half}/kustomization.yaml"] = f"{text}namePrefix: {half}\n"
+    push(learner, files, "../../l0a", "../../l0b")
+
+
+def _circle(learner: Hostile) -> None:
+    push(learner, {f"{APPS}/kustomization.yaml": FIELDS + "- ../secrets/develop\n"}, "../../apps")
+
+
+def _aliases(learner: Hostile) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\n"
+    push(learner, {f"{SECRETS}/bomb.yaml": head + "\n".join(lines) + "\n"}, "bomb.yaml")
+
+
+def _large_manifest(learner: Hostile) -> None:
+    """19 MB of YAML had kustomize-controller killed for its memory."""
+    lines = "".join(f"  k{number:07}: {'v' * 40}\n" for number in range(350_000))
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\ndata:\n"
+    push(learner, {f"{SECRETS}/large.yaml": head + lines}, "large.yaml")
+
+
+def _many_manifests(learner: Hostile) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%s}\n"
+    files = {f"{SECRETS}/c{number}.yaml": text % number for number in range(2000)}
+    push(learner, files, *(Path(path).name for path in files))
+
+
+def _slow_expression(learner: Hostile) -> None:
+    """Expressions over which an engine that goes back on its steps never comes to an end."""
+    rules = learner.work / ".sops.yaml"
+    slow = "(.*a)*(.*a)*(a+)+!$"
+    text = re.sub(r"(path|encrypted)_regex: .*", rf"\1_regex: '{slow}'", rules.read_text())
+    secret = manifest("Secret", "x", stringData={"a" * 40: "x"})
+    push(learner, {".sops.yaml": text, f"{SECRETS}/{'a' * 60}.yaml": json.dumps(secret)})
+
+
+def _never_ready(learner: Hostile) -> None:
+    never = {"readinessProbe": {"httpGet": {"port": 1}, "periodSeconds": 1}}
+    learner.bring(deployment("never", 1, never))
+    push(learner, {})
+
+
+def _many_uploads(learner: Hostile) -> None:
+    """Ten bodies of no declared length at once, which a server spools before it reads them."""
+    with ThreadPoolExecutor(10) as pool:
+        for _ in range(10):
+            pool.submit(_upload, learner, 60)
+
+
+def _upload(learner: Hostile, size: int) -> None:
+    def body() -> Iterator[bytes]:
+        until = time.monotonic() + 2 * LONG
+        for _ in range(size):
+            if time.monotonic() > until:
+                return
+            yield bytes(MIB)
+
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection = _connection(learner)
+        connection.request(
+            "POST", f"/{learner.seat}/lab.git/git-receive-pack", body(),
+            {
+                **_authorization(learner),
+                "Content-Type": "application/x-git-receive-pack-request",
+                "Transfer-Encoding": "chunked",
+            },
+            encode_chunked=True,
+        )  # fmt: skip
+        connection.getresponse().read()
+
+
+def _idle_connections(learner: Hostile) -> None:
+    """Two hundred connections over which a request begins and does not end."""
+    opened = []
+    with contextlib.suppress(OSError):
+        for _ in range(200):
+            connection = _connection(learner)
+            connection.connect()
+            connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
+            opened.append(connection)
+    time.sleep(LONG)
+    for connection in opened:
+        connection.close()
+
+
+def _connection(learner: Hostile) -> http.client.HTTPConnection:
+    url = urlsplit(learner.lab.settings.git_base_url)
+    authority = learner.lab.settings.git_authority
+    if authority is None:
+        return http.client.HTTPConnection(str(url.hostname), url.port, timeout=2 * LONG)
+    context = ssl.create_default_context(cafile=authority)
+    return http.client.HTTPSConnection(
+        str(url.hostname), url.port, timeout=2 * LONG, context=context
+    )
+
+
+def _authorization(learner: Hostile) -> dict[str, str]:
+    account = Path(learner.lab.settings.account_dir(learner.seat))
+    login = f"{learner.seat}:{(account / 'password').read_text()}"
+    return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+
+
+def _api_requests(learner: Hostile) -> None:
+    """Lists and watches as fast as eight clients can ask for them."""
+
+    def ask() -> None:
+        until = time.monotonic() + LONG
+        while time.monotonic() < until:
+            learner.kubectl("get", "secrets,pods,configmaps,events", "-o", "json", check=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(ask)
+
+
+def _api_objects(learner: Hostile) -> None:
+    """As many large objects as the quota has room for, made and deleted and made."""
+    large = {"x": "x" * 900_000}
+    for _ in range(2):
+        objects = [manifest("ConfigMap", f"large{number}", data=large) for number in range(10)]
+        learner.create(*objects, check=False)
+        learner.kubectl("delete", "configmaps", "--all", "--wait=false", check=False)
+
+
+def _pods(learner: Hostile) -> None:
+    """Pods that end at once and are started again, as many as the quota has room for."""
+    main = {"command": ["/nothing"], "image": PAUSE}
+    learner.create(*(deployment(f"d{number}", 10, main) for number in range(4)), check=False)
+    time.sleep(LONG)
+    learner.kubectl("delete", "deployments", "--all", "--wait=false", check=False)
+
+
+ATTACKS: dict[str, Callable[[Hostile], None]] = {
+    "many-pushes": _many_pushes,
+    "many-resets": _many_resets,
+    "many-clones": _many_clones,
+    "many-branches": _many_branches,
+    "remote-resource": _remote_resource,
+    "remote-component": _remote_elsewhere,
+    "doubling-overlays": _doubling_overlays,
+    "circle": _circle,
+    "aliases": _aliases,
+    "large-manifest": _large_manifest,
+    "many-manifests": _many_manifests,
+    "slow-expression": _slow_expression,
+    "never-ready": _never_ready,
+    "many-uploads": _many_uploads,
+    "idle-connections": _idle_connections,
+    "api-requests": _api_requests,
+    "api-objects": _api_objects,
+    "pods": _pods,
+}
