@@ -302,7 +302,7 @@ def _obstacle(
         return "the identity that follows is not there"
     main = versions[learner, state.main]
     if main.odd:
-        return "an encrypted file has a name with control characters or ".." in it: rename it first"
+        return "an encrypted file has a name with control characters or '..' in it: rename it first"
     unknown = unknown_values(main, rotation.exposed)
     return f"it holds no encrypted {', '.join(unknown)}" if unknown else None
 
