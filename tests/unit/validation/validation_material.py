@@ -7,12 +7,20 @@ import base64
 from sopslab.policy.findings import Finding
 
 
-def cipher(kind: str = "str", seed: str = "x") -> str:
-    """Return what has the form of a value that sops encrypted."""
-    data, iv, tag = (
-        base64.b64encode(part).decode() for part in (seed.encode() * 9, b"i" * 32, b"t" * 16)
-    )
+def cipher(kind: str = "str", seed: str = "x", size: int = 9) -> str:
+    """Return what has the form of a value that sops encrypted, of *size* bytes."""
+    parts = ((seed.encode() * size)[:size], b"i" * 32, b"t" * 16)
+    data, iv, tag = (base64.b64encode(part).decode() for part in parts)
     return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
+
+
+def wrapped() -> str:
+    """Return what has the form of a data key that age encrypted, on one line of YAML."""
+    header = f"age-encryption.org/v1\n-> X25519 {'a' * 43}\n{'b' * 43}\n--- {'c' * 43}\n"
+    body = base64.b64encode(header.encode() + b"k" * 64).decode()
+    dashes = "-" * 5
+    name = "AGE ENCRYPTED FILE"
+    return f'"{dashes}BEGIN {name}{dashes}\\n{body}\\n{dashes}END {name}{dashes}\\n"'
 
 
 def encrypted(
@@ -30,9 +38,9 @@ stringData:
 sops:
   age:
     - recipient: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
-      enc: wrapped
+      enc: {wrapped()}
   lastmodified: "2026-01-01T00:00:00Z"
-  mac: {cipher("str", name)}
+  mac: {cipher("str", name, 128)}
   encrypted_regex: ^(data|stringData)$
   version: 3.13.3
 """
