@@ -162,7 +162,8 @@ def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> 
         ]
     assert reached == {
         "kustomize-controller": {"API server", "artifacts"},
-        "source-controller": {"API server", "Git"},
+        # Of the artifacts, it is the one who serves them.
+        "source-controller": {"API server", "artifacts", "Git"},
         "notification-controller": {"API server"},
     }
     assert metrics == []
