@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sopslab.policy import kustomizations, sandbox
+from sopslab.policy import built, kustomizations, sandbox
 from sopslab.policy.findings import Finding, Hit
 from sopslab.policy.sources import SUBMODULE, SYMLINK, Blob, Repository, SourceError, TooMuch
 
@@ -52,7 +52,7 @@ spec:
 class Built:
     """What Flux would apply: a stream of YAML documents, values in plain text as they are there.
 
-    What is encrypted is masked. `text` is empty where Flux has nothing to build.
+    What is encrypted is marked (``built``). `text` is empty where Flux has nothing to build.
     """
 
     text: str
@@ -119,13 +119,16 @@ def _odd(blobs: list[Blob], commit: str) -> Iterator[Finding]:
 
 
 def _write(folder: Path, tree: Mapping[str, bytes]) -> None:
-    """Lay out a tree. Raises SourceError for what a file system does not take."""
+    """Lay out a tree, with marks in place of what is encrypted.
+
+    Raises SourceError for what a file system does not take.
+    """
     try:
         for path, data in tree.items():
             file = folder / "tree" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("xb") as stream:
-                stream.write(data)
+                stream.write(built.marked(data))
         (folder / "kustomization.yaml").write_text(_KUSTOMIZATION)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a name that no file can have"

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from sopslab.policy import building, engine, report, sources
-from sopslab.policy.findings import Report
+from sopslab.policy import building, built, engine, report, sources
+from sopslab.policy.findings import Report, Undecidable
 from sopslab.policy.recipients import Trusted
 
 _BRANCH = "refs/heads/main"
@@ -62,8 +62,12 @@ def _delivery(lines: Iterable[str], folder: str) -> Report:
                 match building.build(repository, new):
                     case building.Refused(findings):
                         report.findings += findings
+                    case building.Built(text):
+                        report.findings += built.check(text, building.ROOT, new)
     except sources.SourceError as error:
         report.undecided.append(str(error))
+    except Undecidable as error:
+        report.undecided.append(f"{building.ROOT} {error}")
     return report
 
 
