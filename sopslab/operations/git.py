@@ -209,8 +209,8 @@ timeout 60 git push --quiet "$url.git" HEAD:refs/heads/main
 # The same for a class, straight into the bare repositories, which are this machine's own: a hundred
 # pushes would take a minute. A few seats at a time; $5 is the script for one.
 _SEEDS = """
-git=$1 class=$2 canary=$3 ref=$4 one=$5
-shift 5
+git=$1 class=$2 canary=$3 ref=$4 one=$5 keys=$6
+shift 6
 umask 022
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
@@ -219,7 +219,7 @@ mkdir -p "$class/failed"
 # Where that fails, the seat says so.
 (umask 077; cd "$class/seats"; mkdir -p "$@") || true
 printf '%s\\n' "$@" | xargs -P "$(nproc)" -I '{}' \\
-    sh -euc "$one" sops-lab "$git" "$class" "$canary" "$new" '{}' "$ref" || true
+    sh -euc "$one" sops-lab "$git" "$class" "$canary" "$new" '{}' "$ref" "$keys" || true
 """
 
 # What the commit is called until it is main, and the start.
@@ -229,15 +229,24 @@ _NEW = "refs/lab/new"
 _SEED_SEAT = (
     _CANARY
     + """
-git=$1 class=$2 canary=$3 new=$4 seat=$5 ref=$6
+git=$1 class=$2 canary=$3 new=$4 seat=$5 ref=$6 keys=$7
 [ ! -e "$class/failed/$seat" ] || exit 0
 cd "$new/$seat"
 trap '[ $? -eq 0 ] || echo "its repository could not be filled" >"$class/failed/$seat"' EXIT
-value=$(head -c 24 /dev/urandom | base64)
+export GIT_DIR="$git/repositories/$seat/lab.git"
+begun=$(git rev-parse --verify --quiet "refs/lab/start:$canary" || true)
+if [ -n "$begun" ]; then
+    # The repository is the learner's and stays; only the hash of its canary was lost.
+    value=$(git cat-file blob "$begun" | env -i PATH="$PATH" HOME=/nonexistent \\
+        SOPS_AGE_KEY_FILE="$keys/$seat.agekey" sops decrypt --input-type yaml \\
+        --extract '["stringData"]["value"]' /dev/stdin)
+else
+    value=$(head -c 24 /dev/urandom | base64)
+fi
 hash=$(printf %s "$value" | sha256sum)
 (umask 077; echo "${hash%% *}" >"$class/seats/$seat/canary.new")
 mv "$class/seats/$seat/canary.new" "$class/seats/$seat/canary"
-export GIT_DIR="$git/repositories/$seat/lab.git"
+[ -z "$begun" ] || exit 0
 {
     cat beginning
     printf 'M 100644 inline %s\\ndata <<END OF THE CANARY\\n' "$canary"
@@ -513,6 +522,7 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
         CANARY_PATH,
         _NEW,
         _SEED_SEAT,
+        settings.keys_dir,
         *ready,
         stdin=pack(files),
     )

@@ -18,7 +18,7 @@ import pytest
 
 from sopslab.layout import POD_PIDS_LIMIT
 from tests.cluster.classroom import Classroom
-from tests.cluster.isolation.hostile import IN_TIME, Hostile, Manifest, manifest, pod
+from tests.cluster.isolation.hostile import IN_TIME, Hostile, Manifest, Traffic, manifest, pod
 from tests.cluster.lab import Lab, run, wait_until
 
 # The token of every cluster that kind makes (sigs.k8s.io/kind, pkg/cluster/internal/kubeadm).
@@ -247,13 +247,15 @@ def _cgroup(lab: Lab, name: str, uid: str) -> int:
 
 def test_a_fork_bomb_ends_at_its_own_pod(ada: Hostile, bob: Hostile) -> None:
     lab = ada.lab
-    image = lab.kubectl(
-        "-n", "kube-system", "get", "daemonset", "kube-router",
-        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
-    )  # fmt: skip
-    bomb = pod("bomb", image, {"command": ["bash", "-c", "bomb() { bomb | bomb & }; bomb; wait"]})
-    bomb["spec"]["restartPolicy"] = "Never"
-    uid = ada.create(bomb, output="jsonpath={.metadata.uid}").stdout
+    uid = ada.create(pod("bomb"), output="jsonpath={.metadata.uid}").stdout
+    ada.kubectl("wait", "--for=condition=Ready", "pod/bomb", "--timeout=60s")
+    # No image of the cluster has a shell: the node's goes off among the processes of the pod.
+    process = Traffic(lab).process(ada.namespace, "bomb")
+    run(["docker", "exec", "--detach", lab.node, "bash", "-c",
+         'group=$(sed -n "s/^[0-9]*:pids://p; s/^0:://p" "/proc/$0/cgroup" | head -n 1);'
+         ' for root in /sys/fs/cgroup/pids /sys/fs/cgroup; do'
+         ' echo $$ 2>/dev/null >"$root$group/cgroup.procs" && break; done;'
+         ' (while :; do sleep 60 & done) 2>/dev/null; sleep 60', process])  # fmt: skip
     wait_until(
         lambda: _cgroup(lab, "pids.current", uid) > POD_PIDS_LIMIT - 60, "the bomb goes off", 60
     )
