@@ -12,34 +12,28 @@ from sopslab.facts.parsing import parsing
 from sopslab.settings import Settings
 from sopslab.verification.judgement.cluster import Build, build_of
 
-# Of sources what they read last; of Kustomizations what they are at, and since when.
+# What Kustomizations are at, and since when.
 _TEMPLATE = (
-    "{{range .items}}{{$o := .}}{{$m := .metadata}}"
-    '{{if eq .kind "GitRepository"}}{{printf "source\\t%s\\t%s\\t" $m.namespace $m.name}}'
-    '{{with .status.artifact}}{{.revision}}{{end}}{{"\\n"}}{{else}}{{range .status.conditions}}'
+    "{{range .items}}{{$o := .}}{{$m := .metadata}}{{range .status.conditions}}"
     '{{if eq .type "Reconciling"}}'
-    '{{printf "build\\t%s\\t%s\\t%s\\t" $m.namespace $m.name $o.spec.sourceRef.name}}'
-    '{{printf "%s\\t%s\\n" .lastTransitionTime .message}}{{end}}{{end}}{{end}}{{end}}'
+    '{{printf "%s\\t%s\\t%s\\t" $m.namespace $m.name $o.spec.sourceRef.name}}'
+    '{{printf "%s\\t%s\\n" .lastTransitionTime .message}}{{end}}{{end}}{{end}}'
 )
 _LOOK = """
 [ -s "$KUBECONFIG" ] || exit 0
 timeout 20 kubectl --context "$LAB_CONTEXT" get --all-namespaces --output "go-template=$1" \\
-    gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io \\
-    2>/dev/null || true
+    kustomizations.kustomize.toolkit.fluxcd.io 2>/dev/null || true
 """
 
 
 @dataclass(frozen=True)
 class Building:
-    """A Kustomization whose build has not ended.
-
-    `current` says that its source still has that commit, so that a new build would be the same.
-    """
+    """A Kustomization whose build has not ended, and the GitRepository that it is built from."""
 
     namespace: str
     name: str
+    source: str
     build: Build
-    current: bool
 
 
 class Builds(FactBase[list[Building]]):
@@ -56,16 +50,10 @@ class Builds(FactBase[list[Building]]):
     @override
     @parsing
     def process(self, output: list[str]) -> list[Building]:
-        sources: dict[tuple[str, str], str] = {}
         builds = []
-        rows = [line.split("\t") for line in output]
-        for row in rows:
-            if row[0] == "source" and len(row) == 4:
-                sources[row[1], row[2]] = row[3].rpartition(":")[2]
-        for row in rows:
-            build = build_of(row[-1], row[-2]) if row[0] == "build" and len(row) == 6 else None
+        for row in (line.split("\t") for line in output):
+            build = build_of(row[-1], row[-2]) if len(row) == 5 else None
             if build is not None:
-                _, namespace, name, source, *_ = row
-                current = sources.get((namespace, source)) == build.commit
-                builds.append(Building(namespace, name, build, current))
+                namespace, name, source, *_ = row
+                builds.append(Building(namespace, name, source, build))
         return sorted(builds, key=lambda one: (one.build.since, one.namespace))

@@ -17,24 +17,35 @@ _NOTICED_S, _PATIENCE_S = 3, 20
 
 # Waits until the build $2 in $1, begun at $3, ends or has been at it for $4 seconds more. One that
 # does not end is ended with its controller, which comes back without the lease of the one before.
+# It would begin with the same one again, unless the source $5 has another commit than $6 by then.
 _UNBLOCK = """
 kube() { timeout 60 kubectl --context "$LAB_CONTEXT" --namespace "$@"; }
 begun() { kube "$1" get kustomization "$2" --output "jsonpath=$field"; }
 field='{.status.conditions[?(@.type=="Reconciling")].lastTransitionTime}'
 for _ in $(seq "$4"); do [ "$(begun "$1" "$2")" = "$3" ] || exit 0; sleep 1; done
-[ -z "$5" ] || kube "$1" patch kustomization "$2" --type merge --patch "$5" >/dev/null
+asked=$(date -Ins)
+kube "$1" annotate gitrepository "$5" --overwrite --field-manager flux \\
+    "reconcile.fluxcd.io/requestedAt=$asked" >/dev/null
+for _ in $(seq 20); do
+    source=$(kube "$1" get gitrepository "$5" --output \\
+        'jsonpath={.status.lastHandledReconcileAt} {.status.artifact.revision}')
+    [ "${source% *}" != "$asked" ] || break
+    sleep 1
+done
+[ "${source##*:}" != "$6" ] || kube "$1" patch kustomization "$2" --field-manager flux \\
+    --type merge --patch "$7" >/dev/null
 kube flux-system delete pod --selector app=kustomize-controller --grace-period 1 >/dev/null
 kube flux-system delete lease kustomize-controller-leader-election --ignore-not-found >/dev/null
 kube flux-system rollout status deployment/kustomize-controller --timeout 55s >/dev/null
 """
-_SUSPEND = '{"spec":{"suspend":true}}'
+_SUSPEND = '{"metadata":{"annotations":{"sops-lab/suspended-by":"build"}},"spec":{"suspend":true}}'
 
 
 @operation()
 def unblocked(settings: Settings) -> Commands:
     """
     Have no build go on that holds up all others. If Flux would begin the same one again, because
-    the repository still has that commit, its Kustomization is suspended until it is reset.
+    the repository still has that commit, its Kustomization is suspended until a reset.
 
     + settings: the lab's settings
     """
@@ -53,5 +64,7 @@ def unblocked(settings: Settings) -> Commands:
         first.name,
         f"{first.build.since:%Y-%m-%dT%H:%M:%SZ}",
         str(max(0, round(_PATIENCE_S - first.build.age(now)))),
-        _SUSPEND if first.current else "",
+        first.source,
+        first.build.commit,
+        _SUSPEND,
     )

@@ -33,7 +33,8 @@ work() {
 clear_away() {
     work "$1" | while IFS='\t' read -r word list; do
         case $word in
-        resume) set -- patch --type merge --patch '{"spec": {"suspend": null}}' ;;
+        resume) set -- patch --type merge --patch '{"metadata": {"annotations": {
+            "sops-lab/suspended-by": null}}, "spec": {"suspend": null}}' ;;
         delete) set -- delete --ignore-not-found --wait=false ;;
         kill) set -- delete --ignore-not-found --wait=false --grace-period=0 --force ;;
         free) set -- patch --type merge --patch '{"metadata": {"finalizers": null}}' ;;

@@ -50,6 +50,8 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
     def excuse(one: Suspended) -> str | None:
         """Return which verb has suspended it, and which one undoes that."""
         learner = own[one.namespace, one.name].learner.id
+        if one.by == "build":
+            return f"{one} is suspended as its build did not end: `sopslab reset {learner}`"
         if one.by:
             return (
                 f"{one} is suspended by a rotation that did not end: run `sopslab {one.by}` again"
