@@ -9,6 +9,7 @@ from sopslab.archive import digest
 from sopslab.catalog import load_catalog
 from sopslab.environment import solo
 from sopslab.facts.age import Identities, Identity
+from sopslab.facts.builds import Builds
 from sopslab.facts.docker import CNI_LABEL, Container, DockerEngine, ImageLabels, Network
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.facts.git import (
@@ -232,6 +233,7 @@ class Facts:
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = fact_text(SuspendedObjects, settings=s)
+        self.builds = fact_text(Builds, settings=s)
         self.canary = fact_text(Canary, settings=s, arguments=list(canary))
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
@@ -287,6 +289,7 @@ def complete(settings: Settings) -> Answers:
         facts.credentials: "same",
         facts.token: "same",
         facts.suspended: "",
+        facts.builds: "",
         facts.canary: "proven",
         facts.data: "there",
         facts.leftovers: "",

@@ -8,6 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.command import lab_script
+from sopslab.facts.parsing import parsing
 from sopslab.settings import Settings
 
 _LOOK = """
@@ -54,5 +55,6 @@ class SuspendedObjects(FactBase[list[Suspended]]):
         return lab_script(settings, _LOOK, _LINES)
 
     @override
+    @parsing
     def process(self, output: list[str]) -> list[Suspended]:
         return [Suspended(*line.split()) for line in output if line.strip()]

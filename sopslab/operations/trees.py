@@ -6,7 +6,7 @@ from __future__ import annotations
 # Fails with a sentence if one of the paths $2, … in the commit $1 is a link or a submodule, or
 # leads through one. What is not there is neither. `bare` is git in the repository.
 NO_LINKS = """
-no_links() {
+no_links() (
     commit=$1
     shift
     for path; do
@@ -22,13 +22,13 @@ no_links() {
             esac
         done
     done
-}
+)
 """
 
 # Prints a commit on top of $1 with the message $2 and, after them, pairs of a path and the file
 # that is there now; `bare` is git in the repository, and $new a folder of the script's own.
 COMMIT_FILES = """
-commit_files() {
+commit_files() (
     parent=$1 message=$2
     shift 2
     GIT_INDEX_FILE=$new/index
@@ -41,5 +41,5 @@ commit_files() {
         shift 2
     done
     bare commit-tree -p "$parent" -m "$message" "$(bare write-tree)"
-}
+)
 """

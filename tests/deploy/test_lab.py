@@ -88,6 +88,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         # Nothing was stopped or suspended, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
         "Canary | Resume what was suspended",
+        "Flux | Have no build hold up the others",
         "Network | Shut strangers out of the cluster",
         "Network | Limit the processes of a pod",
     }

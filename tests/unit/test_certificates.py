@@ -4,7 +4,6 @@ renewed in time, refused where they are damaged, and worth nothing for anybody e
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import ssl
 import subprocess
@@ -18,7 +17,6 @@ from sopslab.cards.card import fingerprint
 from sopslab.facts.tls import SOON, Tls, TlsState, server_file
 from sopslab.operations import tls
 from sopslab.settings import Settings
-from tasks.git import server_configuration
 from tests.fake import Applied, local_fact
 
 ADDRESS = "192.0.2.10"
@@ -148,18 +146,6 @@ def handshake(settings: Settings, authority: Path, name: str) -> str | None:
 @pytest.mark.parametrize("name", [ADDRESS, "127.0.0.1", "localhost", "lab-git"])
 def test_who_trusts_the_authority_can_connect(name: str, made: Settings) -> None:
     assert handshake(made, folder(made) / "ca.crt", name) is None
-
-
-def test_the_git_server_is_told_to_speak_no_older_tls(
-    settings: Settings, lab: Callable[..., Settings]
-) -> None:
-    def oldest(settings: Settings) -> list[str]:
-        text = server_configuration(settings)["lighttpd.conf"].content.decode()
-        return re.findall(r'^ssl\.openssl\.ssl-conf-cmd = .*"MinProtocol" => "([^"]+)"', text, re.M)
-
-    (floor,) = oldest(settings)
-    assert floor in ("TLSv1.2", "TLSv1.3")
-    assert oldest(lab()) == []
 
 
 @pytest.mark.parametrize("name", ["192.0.2.11", "git.example", "lab-git.example"])

@@ -51,6 +51,7 @@ class Repo:
         return {
             "PATH": os.environ["PATH"],
             "SOPSLAB_GITLEAKS": os.environ["SOPSLAB_GITLEAKS"],
+            "SOPSLAB_FLUX": find_tool("flux"),
             "HOME": str(self.folder),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_AUTHOR_NAME": "a",

@@ -244,6 +244,7 @@ _TOKENS = {
     "sha256": lambda: pick("0123456789abcdef", 64),
     "sha1": lambda: pick("0123456789abcdef", 40),
     "png": lambda: b64(b"\x89PNG\r\n\x1a\n" + _RANDOM.randbytes(600)),
+    "copied_to": lambda: "/data/note",
     "helm_if": lambda: "{{- if .Values.enabled }}",
     "helm_value": lambda: "{{ .Values.password | b64enc | quote }}",
     "helm_end": lambda: "{{- end }}",
