@@ -35,9 +35,11 @@ def tests(title: str, *arguments: str) -> Check:
     return title, python("pytest", "-q", f"--junitxml={record}", *arguments)
 
 
-def side_by_side(title: str, *arguments: str) -> Check:
-    """Return the check that runs pytest in several processes, each of which takes whole files."""
-    return tests(title, "--numprocesses", WORKERS, "--dist", "loadfile", *arguments)
+def side_by_side(title: str, whole: str, *arguments: str) -> Check:
+    """Return the check that runs pytest in several processes, of which each takes a whole `file`,
+    or a whole `group` of tests of one lab.
+    """
+    return tests(title, "--numprocesses", WORKERS, "--dist", f"load{whole}", *arguments)
 
 
 def provide(packages: dict[str, str]) -> None:
@@ -66,13 +68,13 @@ STYLE: list[Check] = [
 ]
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [("tools", [str(BIN / "sopslab"), "fill"])]
-QUICK: list[Check] = [side_by_side("unit tests and deploys", "tests/unit", "tests/deploy")]
+QUICK: list[Check] = [side_by_side("unit tests and deploys", "file", "tests/unit", "tests/deploy")]
 REAL: list[Check] = [
     tests("artifacts", "tests/artifacts"),
-    side_by_side("cluster", "-m", "not soak and not exclusive", "tests/cluster"),
+    side_by_side("cluster", "group", "-m", "not soak and not exclusive", "tests/cluster"),
     tests("cluster alone", "-m", "exclusive and not soak", "tests/cluster"),
 ]
-SOAK: list[Check] = [side_by_side("soak", "-m", "soak", "tests/cluster")]
+SOAK: list[Check] = [side_by_side("soak", "group", "-m", "soak", "tests/cluster")]
 
 SETS = {
     "quick": STYLE + TOOLS + QUICK,
@@ -99,7 +101,7 @@ def main() -> int:
     provide(PACKAGES)
     shutil.rmtree(durations.FOLDER, ignore_errors=True)
     environment = {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
         "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}",
         # Beside the checkout, which stays as it is; hundreds of our own processes are started.
         "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode"),

@@ -35,6 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have all tests of one lab in one worker: a lab that is idle costs a seventh of a machine."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        module = item.nodeid.partition("::")[0]
+        group = next((name for name in ("classroom", "lab") if name in names), module)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _alone() -> Iterator[None]:
     """Only one run with the same prefix at a time: labs, networks and rules have fixed names."""

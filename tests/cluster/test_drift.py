@@ -13,13 +13,15 @@ import pytest
 
 from sopslab.errors import Exit
 from sopslab.naming import bridge_name
-from tests.cluster.lab import Lab, as_root, run, wait_until
+from tests.cluster.lab import Lab, as_root, mostly_soak, run, wait_until
 
 # Each test runs the `up` that repairs; what it left undone would be a change too many in the next.
 pytestmark = pytest.mark.restores
 
 # What a repair says: a part of the operation's name, and a part of its explanation.
 Repair = tuple[str, str]
+
+DELETED = (("crd", "kustomizations.kustomize.toolkit.fluxcd.io"), ("namespace", "flux-system"))
 
 KEY: Repair = ("Give the cluster the key sops-age", "")
 CONTROLLERS = "Apply the controllers"
@@ -173,9 +175,7 @@ def test_flux_half_installed(lab: Lab) -> None:
     assert lab.flux_applied(lab.head())
 
 
-@pytest.mark.parametrize(
-    "deleted", [("crd", "kustomizations.kustomize.toolkit.fluxcd.io"), ("namespace", "flux-system")]
-)
+@pytest.mark.parametrize("deleted", mostly_soak(DELETED, DELETED[0]))
 def test_what_waits_for_a_controller_that_is_gone_itself(
     lab: Lab, tmp_path: Path, deleted: tuple[str, str]
 ) -> None:

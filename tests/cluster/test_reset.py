@@ -15,7 +15,7 @@ import yaml
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.lab import SOPSLAB, run, wait_until
+from tests.cluster.lab import SOPSLAB, mostly_soak, run, wait_until
 from tests.cluster.watching import CommandLines, descendants
 
 OTHERS = ("bob", "eve")
@@ -285,7 +285,11 @@ STATES: tuple[Break, ...] = (
 )
 
 
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+@pytest.mark.parametrize(
+    "state",
+    mostly_soak(STATES, broken_content, orphaned, terminating, gone, never_ready),
+    ids=lambda state: state.__name__,
+)
 def test_a_seat_comes_back_from_whatever_state_it_is_in(
     classroom: Classroom,
     tmp_path: Path,
@@ -334,7 +338,7 @@ def test_a_reset_in_front_of_a_push_that_never_gets_ready_is_quick(
     assert answer["seconds"] < 45
 
 
-@pytest.mark.parametrize("checkpoint", ["encrypted", "wired", "done"])
+@pytest.mark.parametrize("checkpoint", mostly_soak(("encrypted", "wired", "done"), "wired"))
 def test_a_checkpoint_is_reached_and_left_again(classroom: Classroom, checkpoint: str) -> None:
     start = refs_of(classroom, "ada")["refs/lab/start"]
     with CommandLines() as seen:

@@ -16,7 +16,7 @@ import pytest
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import SECRETS, Hostile, as_before, clear, restarts
-from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.lab import Lab, mostly_soak, run, wait_until
 
 # What a delivery may take while others attack: seconds, and as a multiple of what it takes without.
 PROMISED, SLOWER = 3.0, 3.0
@@ -82,7 +82,7 @@ def delivery(learner: Hostile) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", mostly_soak(ATTACKS, "circle", "many-uploads", "large-manifest"))
 def test_what_another_learner_pushes_is_delivered_meanwhile(campaign: Campaign, name: str) -> None:
     lab, eve = campaign.eve.lab, campaign.eve
     heads = {learner.seat: learner.classroom.head(learner.seat) for learner in campaign.attackers}
