@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sopslab.layout import ARTIFACT_ADDRESS
-from tests.cluster.isolation.hostile import SECRETS, Hostile, Traffic, manifest
+from tests.cluster.isolation.hostile import IN_TIME, SECRETS, Hostile, Traffic, manifest
 from tests.cluster.lab import Lab, run, wait_until
 
-# What a push of another learner's may take while somebody tries: seconds.
-IN_TIME = 3.0
+# What a push of another learner's may take while somebody tries: seconds, and as a multiple of what
+# it takes on this machine otherwise.
+PROMISED, SLOWER = 3.0, 3.0
 CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fetched}\ndata: {a: b}\n"
 FILE = "kustomization.yaml"
 
@@ -77,6 +78,11 @@ def refused(learner: Hostile) -> str:
     return done.stderr
 
 
+def allowed(learner: Hostile) -> float:
+    """Return the seconds that a delivery may take while somebody attacks."""
+    return max(PROMISED, SLOWER * learner.delivers(IN_TIME))
+
+
 def controller(traffic: Traffic, lab: Lab, name: str) -> str:
     """Return a process of a controller of Flux, whose network is the controller's."""
     pod = lab.kubectl(
@@ -111,7 +117,7 @@ def test_what_names_a_place_elsewhere_is_not_taken(ada: Hostile, bob: Hostile) -
 
         assert [path for path in paths if f"{path}:" not in said] == []
         assert said.count("[kustomize-remote]") == len(fields), said
-        assert f"flux/plugin/{FILE}:1: runs plugins [kustomize-plugin]" in said
+        assert "runs plugins [kustomize-plugin]" in said and f"flux/plugin/{FILE}:1 " in said
         assert bob.delivers(IN_TIME) < IN_TIME
         assert server.asked == []
 
@@ -185,6 +191,7 @@ def overlays(learner: Hostile, depth: int) -> None:
 def test_what_would_be_built_for_long_is_not_taken(
     ada: Hostile, eve: Hostile, bob: Hostile
 ) -> None:
+    limit = allowed(bob)
     overlays(ada, 15)
     large = json.dumps(manifest("ConfigMap", "a", data={"a": "x" * 64}))
     write(eve, f"{SECRETS}/large.yaml", "\n---\n".join([large] * 9000))
@@ -202,7 +209,7 @@ def test_what_would_be_built_for_long_is_not_taken(
 
     for push in pushes:
         push.join()
-    assert beside < IN_TIME
+    assert beside < limit
     assert time.monotonic() - started < 30
     assert "kustomize-too-much" in said["ada"], said
     assert "kustomize-" in said["eve"], said
