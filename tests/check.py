@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from sopslab.inputs import local_settings
@@ -19,27 +21,33 @@ from tests import durations
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-WORKERS = "2"
+_PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 
-Check = tuple[str, list[str]]
+# A title, and commands that run side by side, each with what it adds to the environment.
+Check = tuple[str, list[tuple[list[str], dict[str, str]]]]
 
 
-def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of this environment."""
-    return [sys.executable, "-m", module, *arguments]
+def python(title: str, module: str, *arguments: str) -> Check:
+    """Return the check that runs a module of this environment."""
+    return title, [([sys.executable, "-m", module, *arguments], {})]
 
 
 def tests(title: str, *arguments: str) -> Check:
     """Return the check that runs pytest, which leaves its durations behind under the title."""
     record = durations.FOLDER / f"{title.replace(' ', '-')}.xml"
-    return title, python("pytest", "-q", f"--junitxml={record}", *arguments)
+    return python(title, "pytest", "-q", f"--junitxml={record}", *arguments)
 
 
-def side_by_side(title: str, whole: str, *arguments: str) -> Check:
-    """Return the check that runs pytest in several processes, of which each takes a whole `file`,
-    or a whole `group` of tests of one lab.
+def labs(title: str, marks: str) -> Check:
+    """Return the check that runs the tests on labs with these marks, those on the class by
+    themselves: two are at work at a time, since an idle lab costs a seventh of two cores.
     """
-    return tests(title, "--numprocesses", WORKERS, "--dist", f"load{whole}", *arguments)
+    halves = (("class", f"in_class and {marks}"), ("others", f"not in_class and {marks}"))
+    commands = []
+    for half, expression in halves:
+        ((command, _),) = tests(f"{title} {half}", "-m", expression, "tests/cluster")[1]
+        commands.append((command, {"SOPSLAB_TEST_PREFIX": f"{_PREFIX}-{half}"}))
+    return title, commands
 
 
 def provide(packages: dict[str, str]) -> None:
@@ -62,19 +70,21 @@ def provide(packages: dict[str, str]) -> None:
 # Command and the Debian package that has it.
 PACKAGES = {"ip": "iproute2", "openssl": "openssl", "shellcheck": "shellcheck"}
 STYLE: list[Check] = [
-    ("style", python("ruff", "check", "--quiet", ".")),
-    ("format", python("ruff", "format", "--quiet", "--check", ".")),
-    ("types", python("mypy")),
+    python("style", "ruff", "check", "--quiet", "."),
+    python("format", "ruff", "format", "--quiet", "--check", "."),
+    python("types", "mypy"),
 ]
 # Real tools take part in the unit tests, so the store comes first.
-TOOLS: list[Check] = [("tools", [str(BIN / "sopslab"), "fill"])]
-QUICK: list[Check] = [side_by_side("unit tests and deploys", "file", "tests/unit", "tests/deploy")]
+TOOLS: list[Check] = [python("tools", "sopslab", "fill")]
+QUICK: list[Check] = [
+    tests("unit", "--numprocesses=2", "--dist=loadfile", "tests/unit", "tests/deploy")
+]
 REAL: list[Check] = [
     tests("artifacts", "tests/artifacts"),
-    side_by_side("cluster", "group", "-m", "not soak and not exclusive", "tests/cluster"),
+    labs("cluster", "not soak and not exclusive"),
     tests("cluster alone", "-m", "exclusive and not soak", "tests/cluster"),
 ]
-SOAK: list[Check] = [side_by_side("soak", "group", "-m", "soak", "tests/cluster")]
+SOAK: list[Check] = [labs("soak", "soak")]
 
 SETS = {
     "quick": STYLE + TOOLS + QUICK,
@@ -93,6 +103,31 @@ def report() -> None:
         print(f"{seconds:7.1f} s  {runs:4} × sopslab {verb}")
 
 
+def run(check: Check, environment: dict[str, str]) -> int:
+    """Run the commands of a check side by side and return the first exit code that is not 0.
+
+    The words of the first are shown at once, those of the others when it has ended.
+    """
+    title, commands = check
+    print(f"── {title}", flush=True)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands[1:]]
+        processes = [
+            subprocess.Popen(
+                command, cwd=PROJECT, env=environment | more, stdout=output, stderr=output
+            )
+            for (command, more), output in zip(commands, [None, *outputs], strict=True)
+        ]
+        codes = [process.wait() for process in processes]
+        for output in outputs:
+            output.seek(0)
+            sys.stdout.buffer.write(output.read())
+    code = next(filter(None, codes), 0)
+    print(f"── {title}: exit {code}, {time.monotonic() - started:.0f} s", flush=True)
+    return code
+
+
 def main() -> int:
     """Run the checks of a set and return 0 if all passed; the first that fails ends the run."""
     if len(sys.argv) != 2 or sys.argv[1] not in SETS:
@@ -106,15 +141,7 @@ def main() -> int:
         # Beside the checkout, which stays as it is; hundreds of our own processes are started.
         "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode"),
     }
-    failed = False
-    for title, command in SETS[sys.argv[1]]:
-        print(f"── {title}", flush=True)
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=PROJECT, env=environment, check=False)
-        print(f"── {title}: exit {done.returncode}, {time.monotonic() - started:.0f} s", flush=True)
-        if done.returncode != 0:
-            failed = True
-            break
+    failed = any(run(check, environment) != 0 for check in SETS[sys.argv[1]])
     report()
     return int(failed)
 

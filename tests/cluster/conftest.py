@@ -30,24 +30,18 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
         "soak: a long tail, run by `make soak`; something near it is in `make test`",
+        "in_class: works on the class that is up; told by its fixtures",
         "exclusive: looks at or changes what all labs of the machine share",
     ):
         config.addinivalue_line("markers", marker)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have all tests of one lab in one worker: a lab that is idle costs a seventh of a machine.
-
-    The group is told in the way of pytest-xdist, whose own mark does not reach its workers with
-    this pytest: behind the id of the test.
-    """
-    if not hasattr(config, "workerinput"):
-        return
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what works on the class: `make test` runs that in one process, the rest in another."""
     for item in items:
-        names = getattr(item, "fixturenames", ())
-        module = item.nodeid.partition("::")[0]
-        group = next((name for name in ("classroom", "lab") if name in names), module)
-        item._nodeid = f"{item.nodeid}@{group}"
+        if "classroom" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.in_class)
 
 
 @pytest.fixture(scope="session", autouse=True)

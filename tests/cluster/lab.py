@@ -29,13 +29,8 @@ from tests.durations import note_verb
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")
 # Names of our own variables; a test must not inherit what the developer's shell has set.
 _OURS = ("SOPSLAB_LAB", "SOPSLAB_FILE", "SOPS_", "KUBECONFIG")
-# What the names of these labs begin with. With another, a second run works beside this one; and so
-# do the workers of one run, each with labs of its own.
-PREFIX = "-".join(
-    filter(
-        None, (os.environ.get("SOPSLAB_TEST_PREFIX", "lab"), os.environ.get("PYTEST_XDIST_WORKER"))
-    )
-)
+# What the names of these labs begin with. With another, a second run works beside this one.
+PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 
 
 def lab_name(purpose: str) -> str:
