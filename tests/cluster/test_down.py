@@ -15,6 +15,8 @@ from tests.cluster.interruption import Run
 from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 
 FOREIGN = lab_name("foreign")
+# The kernel allows 15 characters.
+INTERFACE = "sl-foreign"
 
 
 def remains(lab: Lab) -> list[str]:
@@ -52,7 +54,7 @@ def all_volumes() -> set[str]:
 def foreigners(lab: Lab) -> Iterator[None]:
     """A kind cluster's container, a network and a firewall rule of somebody else."""
     image = load_catalog(lab.settings.catalog).git_tag
-    rule = ["DOCKER-USER", "-i", FOREIGN, "-j", "RETURN"]
+    rule = ["DOCKER-USER", "-i", INTERFACE, "-j", "RETURN"]
     run(["docker", "network", "create", FOREIGN])
     run(
         [
@@ -78,7 +80,7 @@ def foreign_state() -> list[str]:
         *(
             line
             for line in run(as_root("iptables", "-w", "10", "-S", "DOCKER-USER")).stdout.split("\n")
-            if f"-i {FOREIGN} " in line
+            if f"-i {INTERFACE} " in line
         ),
     ]
 
