@@ -191,8 +191,9 @@ def wait_for_flux(lab: Lab) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.soak
 @pytest.mark.restores
-@pytest.mark.parametrize("seed", mostly_soak((1, 2), 1))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_an_exam_is_drawn_by_its_seed_and_tells_nothing(lab: Lab, done: Lab, seed: int) -> None:
     drawn = draw(seed, 2, injectable(seat=False, in_class=False))
     shown = done.sopslab("break", "--random", "--seed", str(seed), "--count", "2")
@@ -219,10 +220,9 @@ def test_an_exercise_that_goes_on_is_no_fault(lab: Lab, done: Lab, checkpoint: s
         act(done, "reset", "--to", "done")
 
 
+@pytest.mark.soak
 @pytest.mark.restores
-@pytest.mark.parametrize(
-    "fault", mostly_soak(("edited-ciphertext", "wrong-recipient"), "wrong-recipient")
-)
+@pytest.mark.parametrize("fault", ["edited-ciphertext", "wrong-recipient"])
 def test_what_the_learner_has_repaired_stays_and_leaves_no_trace_of_the_fault(
     lab: Lab, done: Lab, tmp_path: Path, fault: str
 ) -> None:
@@ -271,6 +271,7 @@ def test_up_leaves_what_a_fault_has_suspended_and_says_what_undoes_it(lab: Lab, 
     assert act(done, "up")["remarks"] == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seconds", [0.7])
 def test_a_run_that_is_killed_is_gone_on_with(
     lab: Lab, done: Lab, tmp_path: Path, seconds: float

@@ -14,7 +14,7 @@ from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from sopslab.drill.score import STEPS
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import kill_in
-from tests.cluster.lab import Lab, mostly_soak, run, wait_until
+from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.watching import CommandLines
 
 WORDS = "leaked-api-key"
@@ -199,7 +199,8 @@ def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...])
     assert again["changed"] == 0, lab.changes(again)
 
 
-@pytest.mark.parametrize("seconds", mostly_soak((0.1, 0.6), 0.6))
+@pytest.mark.soak
+@pytest.mark.parametrize("seconds", [0.1, 0.6])
 def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
     lab: Lab, tmp_path: Path, seconds: float
 ) -> None:

@@ -21,8 +21,9 @@ from tests.cluster.watching import descendants, normal_state
 MOMENTS = {"Begin the kind cluster": [(0.5, True), (3.0, True), (6.0, True), (3.0, False)]}
 
 
+@pytest.mark.soak
 @pytest.mark.restores
-@pytest.mark.parametrize("stride", [16, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("stride", [16, 1])
 def test_killed_at_every_so_many_operations_it_ends_as_if_it_never_was(
     lab: Lab, tmp_path: Path, stride: int
 ) -> None:

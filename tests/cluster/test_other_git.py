@@ -16,6 +16,8 @@ from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_network_class import address_of_this_machine
 from tests.cluster.test_rotate import assert_whole, rotate
 
+pytestmark = pytest.mark.soak
+
 CONFIGURATION = """
 server.modules = ( "mod_auth", "mod_authn_file", "mod_setenv", "mod_alias", "mod_cgi" )
 server.document-root = "/srv/git"

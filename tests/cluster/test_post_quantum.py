@@ -15,6 +15,8 @@ from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
 from tests.texts import replaced
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def quantum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

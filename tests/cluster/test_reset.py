@@ -287,7 +287,7 @@ STATES: tuple[Break, ...] = (
 
 @pytest.mark.parametrize(
     "state",
-    mostly_soak(STATES, broken_content, orphaned, terminating, gone, never_ready),
+    mostly_soak(STATES, orphaned, terminating, gone),
     ids=lambda state: state.__name__,
 )
 def test_a_seat_comes_back_from_whatever_state_it_is_in(

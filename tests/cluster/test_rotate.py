@@ -182,7 +182,8 @@ def test_a_key_that_leaked_is_replaced_without_a_moment_of_not_ready(rotated: La
     assert_whole(rotated)
 
 
-@pytest.mark.parametrize("stride", [12, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("stride", [12, 1])
 def test_a_rotation_killed_at_every_so_many_operations_completes(
     rotated: Lab, tmp_path: Path, stride: int
 ) -> None:

@@ -68,7 +68,8 @@ def is_test(test: str) -> bool:
 
 def soaks(node: ast.AST) -> bool:
     return any(
-        isinstance(part, ast.Attribute) and ast.unparse(part) == "pytest.mark.soak"
+        (isinstance(part, ast.Attribute) and ast.unparse(part) == "pytest.mark.soak")
+        or (isinstance(part, ast.Name) and part.id == "mostly_soak")
         for part in ast.walk(node)
     )
 
@@ -110,5 +111,5 @@ def test_marks_are_told_apart() -> None:
         "soak"
     }
     assert sets("cluster/test_drift.py::test_a_paused_node") == {"test"}
-    killed = "test_killed_at_every_so_many_operations_it_ends_as_if_it_never_was"
-    assert sets(f"cluster/test_kill.py::{killed}") == {"test", "soak"}
+    state = "test_a_seat_comes_back_from_whatever_state_it_is_in"
+    assert sets(f"cluster/test_reset.py::{state}") == {"test", "soak"}

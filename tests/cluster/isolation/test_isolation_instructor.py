@@ -36,7 +36,32 @@ def obeyed(text: str) -> list[str]:
     ]
 
 
-def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_path: Path) -> None:
+# What shows Flux's words, a name in Git and a plan; and every verb that speaks of a seat.
+USUAL = ("up", "status", "doctor ada", "reset ada --dry-run")
+VERBS = (
+    *USUAL,
+    "status --csv",
+    "status --json",
+    "break wrong-recipient ada",
+    "drill leak ada",
+    "drill status ada",
+    "registry",
+    "incident open leaked-api-key ada",
+    "incident",
+    "rotate cluster-key ada --dry-run",
+    "policy history {bare}",
+    "reset ada",
+    "fix ada",
+    "report --output {report}",
+)
+
+
+@pytest.mark.parametrize(
+    "verbs", [USUAL, pytest.param(VERBS, marks=pytest.mark.soak)], ids=["usual", "every"]
+)
+def test_no_verb_shows_the_instructor_what_a_terminal_obeys(
+    ada: Hostile, tmp_path: Path, verbs: tuple[str, ...]
+) -> None:
     (ada.work / SECRETS / f"{OBEYED}.yaml").write_text(f"kind: {OBEYED}\n")
     ada.refer_to(f"{OBEYED}.yaml")
     run(["git", "add", "--all"], cwd=ada.work)
@@ -48,26 +73,9 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     ada.kubectl("annotate", "configmap", "mine", f"example.org/x={OBEYED}")
 
     said = {}
-    for verb in (
-        "up",
-        "status",
-        "status --csv",
-        "status --json",
-        "doctor ada",
-        "break wrong-recipient ada",
-        "drill leak ada",
-        "drill status ada",
-        "registry",
-        "incident open leaked-api-key ada",
-        "incident",
-        "rotate cluster-key ada --dry-run",
-        f"policy history {ada.classroom.bare('ada')}",
-        "reset ada --dry-run",
-        "reset ada",
-        "fix ada",
-        f"report --output {tmp_path}/report.tar.gz",
-    ):
-        done = ada.lab.sopslab(*verb.split(), check=False)
+    places = {"bare": ada.classroom.bare("ada"), "report": tmp_path / "report.tar.gz"}
+    for verb in verbs:
+        done = ada.lab.sopslab(*verb.format(**places).split(), check=False)
         said[verb] = done.stdout + done.stderr
 
     assert {verb: found for verb, text in said.items() if (found := obeyed(text))} == {}
@@ -75,6 +83,7 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     assert "owned" in said["up"], said["up"]
 
 
+@pytest.mark.soak
 def test_no_verb_follows_a_link_of_a_learner(ada: Hostile, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     for folder in ("secrets/develop", "develop"):

@@ -18,7 +18,7 @@ from tests.cluster.isolation.hostile import (
     pod,
     restarts,
 )
-from tests.cluster.lab import wait_until
+from tests.cluster.lab import mostly_soak, wait_until
 
 KINDS: dict[str, dict[str, Any]] = {
     "Kustomization": manifest(
@@ -116,7 +116,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", mostly_soak(KINDS, "Kustomization", "GitRepository", "Namespace", "ClusterRoleBinding")
+)
 def test_a_repository_brings_nothing_that_is_not_the_learners(ada: Hostile, kind: str) -> None:
     before = _identities(ada)
 
@@ -210,7 +212,7 @@ BUILDS: dict[str, Callable[[Hostile], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize("name", mostly_soak(BUILDS, "symlink-to-root", "zip-bomb"))
 def test_a_harmful_repository_fails_alone(ada: Hostile, bob: Hostile, name: str) -> None:
     before = restarts(ada.lab)
     BUILDS[name](ada)
