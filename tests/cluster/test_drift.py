@@ -94,6 +94,7 @@ def set_arguments(lab: Lab, controller: str, arguments: list[str]) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.soak
 def test_a_deleted_decryption_key(lab: Lab) -> None:
     lab.kubectl("-n", "flux-system", "delete", "secret", "sops-age")
     assert_repairs(lab, KEY)
@@ -148,6 +149,7 @@ def test_a_lockdown_flag_that_was_taken_off(lab: Lab) -> None:
         assert arguments_of(lab, "kustomize-controller") == before
 
 
+@pytest.mark.soak
 def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
     before = arguments_of(lab, "kustomize-controller")
 
@@ -281,6 +283,7 @@ def test_a_stopped_node(lab: Lab, tmp_path: Path) -> None:
     assert live == expected
 
 
+@pytest.mark.soak
 def test_a_paused_node(lab: Lab) -> None:
     before, _ = state_of(lab.node)
     run(["docker", "pause", lab.node])
@@ -288,12 +291,14 @@ def test_a_paused_node(lab: Lab) -> None:
     assert state_of(lab.node) == (before, "running")
 
 
+@pytest.mark.soak
 def test_a_stopped_git_server(lab: Lab) -> None:
     run(["docker", "stop", "--time", "2", lab.git_server])
     assert_repairs(lab, (f"Serve at {lab.settings.git_base_url}", "was stopped"))
     assert state_of(lab.git_server)[1] == "running"
 
 
+@pytest.mark.soak
 def test_a_removed_git_server(lab: Lab) -> None:
     head = lab.head()
     run(["docker", "rm", "--force", "--volumes", lab.git_server])
@@ -319,6 +324,7 @@ def test_a_deleted_kubeconfig(lab: Lab) -> None:
     assert lab.kubectl("get", "nodes", "--output=name").strip() == f"node/{lab.node}"
 
 
+@pytest.mark.soak
 def test_a_kubeconfig_that_leads_to_a_wrong_port(lab: Lab) -> None:
     node = state_of(lab.node)
     before = Path(lab.settings.lab_kubeconfig).read_text()
@@ -330,6 +336,7 @@ def test_a_kubeconfig_that_leads_to_a_wrong_port(lab: Lab) -> None:
     assert Path(lab.settings.lab_kubeconfig).read_text() == before
 
 
+@pytest.mark.soak
 def test_a_deleted_working_copy(lab: Lab) -> None:
     work = Path(lab.settings.work_dir)
     shutil.rmtree(work)
@@ -337,6 +344,7 @@ def test_a_deleted_working_copy(lab: Lab) -> None:
     assert run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip() == lab.head()
 
 
+@pytest.mark.soak
 def test_a_deleted_commit_hook(lab: Lab) -> None:
     hook = Path(lab.settings.work_dir) / ".git/hooks/pre-commit"
     before = hook.read_text()

@@ -141,7 +141,13 @@ def with_bom(content: bytes) -> bytes:
 @pytest.mark.restores
 @pytest.mark.parametrize(
     "damage",
-    [one_character, lambda content: content[:-20], lambda content: b"", with_bom],
+    [
+        one_character,
+        *(
+            pytest.param(damage, marks=pytest.mark.soak)
+            for damage in (lambda content: content[:-20], lambda content: b"", with_bom)
+        ),
+    ],
     ids=["one character", "truncated", "empty", "byte order mark"],
 )
 def test_a_corrupted_key_is_refused_and_neither_it_nor_the_cluster_is_touched(

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cluster.lab import Lab, wait_until
+from tests.cluster.lab import Lab, mostly_soak, wait_until
 from tests.cluster.learner import FILE, KUSTOMIZATION, SECRET, Learner
 from tests.texts import replaced
 
@@ -307,7 +307,11 @@ def repaired(done: Learner) -> Iterator[None]:
 @pytest.mark.restores
 @pytest.mark.usefixtures("repaired")
 @pytest.mark.parametrize(
-    "mistake", [name for name, (make, *_) in MISTAKES.items() if make in IN_CLUSTER]
+    "mistake",
+    mostly_soak(
+        [name for name, (make, *_) in MISTAKES.items() if make in IN_CLUSTER],
+        *("another key in the cluster", "suspended", "another value in the cluster"),
+    ),
 )
 def test_a_mistake_in_the_cluster_is_named_with_what_to_do(mistake: str, done: Learner) -> None:
     assert_named(mistake, done)
@@ -320,7 +324,10 @@ def test_a_lockdown_flag_taken_off_is_named_with_what_to_do(done: Learner) -> No
 @pytest.mark.restores
 @pytest.mark.parametrize(
     "mistake",
-    [name for name, (make, *_) in MISTAKES.items() if make not in (*IN_CLUSTER, _unlocked)],
+    mostly_soak(
+        [name for name, (make, *_) in MISTAKES.items() if make not in (*IN_CLUSTER, _unlocked)],
+        *("not wired", "for a stranger", "not pushed", "a hook taken out"),
+    ),
 )
 def test_a_mistake_in_the_clone_is_named_with_what_to_do(mistake: str, done: Learner) -> None:
     assert_named(mistake, done)
