@@ -93,8 +93,7 @@ def holder(objects: Sequence[Object], now: datetime) -> str:
     """Return the seat of the oldest build that is no ordinary one any more, empty without one."""
     held = []
     for one in objects:
-        told = condition(one, "Reconciling")
-        build = build_of(str(told.get("message", "")), str(told.get("lastTransitionTime", "")))
+        build = build_of(condition(one, "Reconciling"))
         if one["kind"] == "Kustomization" and build is not None and build.age(now) > HELD_S:
             held.append((build.since, str(one["metadata"]["labels"][SEAT])))
     return min(held)[1] if held else ""

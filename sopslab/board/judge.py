@@ -148,9 +148,7 @@ def _id(seen: Seen) -> str:
 
 
 def _is_building(found: Object) -> bool:
-    told = condition(found, "Reconciling")
-    since = str(told.get("lastTransitionTime", ""))
-    return cluster.build_of(str(told.get("message", "")), since) is not None
+    return cluster.build_of(condition(found, "Reconciling")) is not None
 
 
 def _secret(seen: Seen, chapter: SeatChapter) -> Verdict:

@@ -17,7 +17,7 @@ _TEMPLATE = (
     "{{range .items}}{{$o := .}}{{$m := .metadata}}{{range .status.conditions}}"
     '{{if eq .type "Reconciling"}}'
     '{{printf "%s\\t%s\\t%s\\t" $m.namespace $m.name $o.spec.sourceRef.name}}'
-    '{{printf "%s\\t%s\\n" .lastTransitionTime .message}}{{end}}{{end}}{{end}}'
+    '{{printf "%s\\t%s\\t%s\\n" .reason .lastTransitionTime .message}}{{end}}{{end}}{{end}}'
 )
 _LOOK = """
 [ -s "$KUBECONFIG" ] || exit 0
@@ -52,8 +52,10 @@ class Builds(FactBase[list[Building]]):
     def process(self, output: list[str]) -> list[Building]:
         builds = []
         for row in (line.split("\t") for line in output):
-            build = build_of(row[-1], row[-2]) if len(row) == 5 else None
+            if len(row) != 6:
+                continue
+            namespace, name, source, reason, since, message = row
+            build = build_of({"reason": reason, "lastTransitionTime": since, "message": message})
             if build is not None:
-                namespace, name, source, *_ = row
                 builds.append(Building(namespace, name, source, build))
         return sorted(builds, key=lambda one: (one.build.since, one.namespace))

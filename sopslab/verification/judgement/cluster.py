@@ -199,11 +199,15 @@ class Build:
         return (now - self.since).total_seconds()
 
 
-def build_of(message: str, since: str) -> Build | None:
-    """Return the build that a condition `Reconciling` with this message and time tells of."""
-    found = _BUILDING.match(message)
-    if found is None:
+def build_of(told: Mapping[str, Any]) -> Build | None:
+    """Return the build that a condition `Reconciling` tells of, None if none is under way.
+
+    A build that failed leaves its message there, with the reason `ProgressingWithRetry`.
+    """
+    found = _BUILDING.match(str(told.get("message", "")))
+    if found is None or told.get("reason") != "Progressing":
         return None
+    since = str(told["lastTransitionTime"])
     begun = datetime.strptime(since, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return Build(found[1], begun)
 

@@ -382,9 +382,16 @@ def test_a_source_that_is_read_at_the_moment_is_no_failure() -> None:
 BEGUN = "2026-11-28T10:00:00Z"
 
 
-def _building(found: dict[str, object], since: str = BEGUN) -> dict[str, object]:
+def _building(
+    found: dict[str, object], since: str = BEGUN, reason: str = "Progressing"
+) -> dict[str, object]:
     message = f"Building manifests for revision main@sha1:{OLD} with a timeout of 1m0s"
-    told = {"type": "Reconciling", "message": message, "lastTransitionTime": since}
+    told = {
+        "type": "Reconciling",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": since,
+    }
     ready = {"type": "Ready", "status": "Unknown", "message": "Reconciliation in progress"}
     return _at(found, conditions=[told, ready], lastAppliedRevision=OUTSIDE)
 
@@ -409,11 +416,12 @@ def test_who_does_not_wait_for_it_is_told_nothing() -> None:
 def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:
     now = datetime(2026, 11, 28, 10, 1, tzinfo=UTC)
 
-    def seat(name: str, since: str) -> dict[str, object]:
-        found = _building(KUSTOMIZATION, since)
+    def seat(name: str, since: str, reason: str = "Progressing") -> dict[str, object]:
+        found = _building(KUSTOMIZATION, since, reason)
         return {**found, "metadata": {"name": "x", "labels": {"sops-lab/seat": name}}}
 
     late, first = seat("bob", "2026-11-28T10:00:05Z"), seat("ada", BEGUN)
     assert holder([late, first, seat("eve", "2026-11-28T10:00:55Z")], now) == "ada"
     assert holder([seat("eve", "2026-11-28T10:00:55Z")], now) == ""
+    assert holder([seat("ada", BEGUN, "ProgressingWithRetry")], now) == ""
     assert holder([{**KUSTOMIZATION, "metadata": {"labels": {"sops-lab/seat": "ada"}}}], now) == ""
