@@ -81,10 +81,12 @@ QUICK: list[Check] = [
 ]
 REAL: list[Check] = [
     tests("artifacts", "tests/artifacts"),
-    labs("cluster", "not soak and not exclusive"),
-    tests("cluster alone", "-m", "exclusive and not soak", "tests/cluster"),
+    labs("cluster", "not soak"),
 ]
-SOAK: list[Check] = [labs("soak", "soak")]
+SOAK: list[Check] = [
+    labs("soak", "soak and not exclusive"),
+    tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
+]
 
 SETS = {
     "quick": STYLE + TOOLS + QUICK,

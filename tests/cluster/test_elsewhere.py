@@ -14,7 +14,7 @@ from tasks.host import LIMITS
 from tests.cluster.lab import Lab, as_root, lab_name, run
 
 # A limit of the machine's is lowered, which any other lab would raise again.
-pytestmark = pytest.mark.exclusive
+pytestmark = [pytest.mark.exclusive, pytest.mark.soak]
 
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 NEEDED = LIMITS["fs.inotify.max_user_watches"]

@@ -13,6 +13,8 @@ from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
+pytestmark = pytest.mark.soak
+
 CLUSTER = "lab-hand-made"
 CONTEXT = f"kind-{CLUSTER}"
 

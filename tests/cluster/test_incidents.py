@@ -14,7 +14,7 @@ from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from sopslab.drill.score import STEPS
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import kill_in
-from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.lab import Lab, mostly_soak, run, wait_until
 from tests.cluster.watching import CommandLines
 
 WORDS = "leaked-api-key"
@@ -160,6 +160,7 @@ def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: D
     assert drill.value not in run(["git", "log", "--patch", "--all"], cwd=platform).stdout
 
 
+@pytest.mark.soak
 def test_what_is_in_plain_text_again_is_refused_on_top_of_a_leak(drill: Drill) -> None:
     drill.pull()
     leak = json.loads((drill.folder / STATE).read_text())["leak"]
@@ -172,6 +173,7 @@ def test_what_is_in_plain_text_again_is_refused_on_top_of_a_leak(drill: Drill) -
     assert PATH in done.stderr and drill.value not in done.stderr
 
 
+@pytest.mark.soak
 def test_a_merge_on_top_of_a_leak_goes_through(drill: Drill) -> None:
     (drill.work / "mine.md").write_text("written before the pull\n")
     drill.git("add", "mine.md")
@@ -181,7 +183,7 @@ def test_a_merge_on_top_of_a_leak_goes_through(drill: Drill) -> None:
     drill.git("push", "--quiet", "origin", "HEAD:main")
 
 
-@pytest.mark.parametrize("end", [("drill", "end"), ("reset",)])
+@pytest.mark.parametrize("end", mostly_soak((("drill", "end"), ("reset",)), ("drill", "end")))
 def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...]) -> None:
     drill, before = Drill(lab), lab.head()
     drill.sopslab("drill", "leak")

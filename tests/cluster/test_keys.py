@@ -81,6 +81,7 @@ def test_a_wrong_key_in_the_cluster_stops_the_run_until_it_is_said_which_is_righ
     assert key_file(lab).read_bytes() == content
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_wrong_key_in_the_store_is_replaced_by_the_clusters_and_archived(
     lab: Lab, kept_keys: Path
@@ -117,6 +118,7 @@ def test_a_deleted_key_is_recovered_from_the_cluster_only_when_asked(
     assert stat.S_IMODE(key_file(lab).stat().st_mode) == 0o600
 
 
+@pytest.mark.soak
 def test_a_key_that_is_gone_everywhere_is_not_made_anew(lab: Lab, kept_keys: Path) -> None:
     right = lab.recipient()
     key_file(lab).unlink()
@@ -163,6 +165,7 @@ def test_a_corrupted_key_is_refused_and_neither_it_nor_the_cluster_is_touched(
     assert key_file(lab).read_bytes() == damaged and version(lab) == before
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_two_identities_in_a_key_file_are_refused(lab: Lab, kept_keys: Path) -> None:
     key_file(lab).write_text(key_file(lab).read_text() + new_identity(lab)[0])

@@ -82,7 +82,11 @@ def recipients(lab: Lab) -> dict[str, str]:
 
 @pytest.mark.restores
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, Exit.INTERRUPTED),
+        pytest.param(signal.SIGTERM, Exit.TERMINATED, marks=pytest.mark.soak),
+    ],
 )
 def test_a_signal_stops_the_run_and_leaves_no_process(
     lab: Lab, number: signal.Signals, code: Exit

@@ -220,6 +220,7 @@ def test_a_rotation_killed_at_every_so_many_operations_completes(
     assert_whole(rotated)
 
 
+@pytest.mark.soak
 def test_the_instructors_key_and_passwords_are_replaced(rotated: Lab) -> None:
     old = rotated.recipient("instructor")
     account = Path(rotated.settings.account_dir("learner"))
@@ -236,6 +237,7 @@ def test_the_instructors_key_and_passwords_are_replaced(rotated: Lab) -> None:
     assert_whole(rotated)
 
 
+@pytest.mark.soak
 def test_a_reset_after_a_rotation_goes_back_to_what_the_new_key_opens(rotated: Lab) -> None:
     rotated.sopslab("reset", "--json")
     assert rotated.changes(rotated.up()) == []
@@ -243,6 +245,7 @@ def test_a_reset_after_a_rotation_goes_back_to_what_the_new_key_opens(rotated: L
     assert_whole(rotated)
 
 
+@pytest.mark.soak
 def test_a_dry_run_changes_nothing(rotated: Lab) -> None:
     head, keys = rotated.head(), sorted(Path(rotated.settings.keys_dir).rglob("*"))
     told = json.loads(rotated.sopslab("rotate", "learner-key", "--dry-run", "--json").stdout)
