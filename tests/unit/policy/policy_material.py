@@ -245,6 +245,8 @@ _TOKENS = {
     "sha1": lambda: pick("0123456789abcdef", 40),
     "png": lambda: b64(b"\x89PNG\r\n\x1a\n" + _RANDOM.randbytes(600)),
     "copied_to": lambda: "/data/note",
+    "pointer_to_data": lambda: "/data",
+    "field_of_data": lambda: "data.note",
     "helm_if": lambda: "{{- if .Values.enabled }}",
     "helm_value": lambda: "{{ .Values.password | b64enc | quote }}",
     "helm_end": lambda: "{{- end }}",
