@@ -66,10 +66,10 @@ def smuggled() -> list[bytes]:
 
 
 def statuses(
-    settings: Settings, request: bytes, login: str | None, patience: float = 10
+    settings: Settings, request: bytes, login: str | None, patience: float = 0.3
 ) -> list[int]:
     """Send a request, with a login or without, and return the status of every answer to it, until
-    the server hangs up or says nothing for `patience` seconds."""
+    the server hangs up or has said nothing for `patience` seconds after an answer."""
     context = ssl.create_default_context(cafile=settings.git_authority)
     if login is not None:
         first, _, rest = request.partition(b"\r\n")
@@ -83,8 +83,8 @@ def statuses(
         context.wrap_socket(plain, server_hostname=settings.git_bind) as secure,
     ):
         secure.sendall(request)
-        secure.settimeout(patience)
         with contextlib.suppress(TimeoutError, ConnectionResetError):
             while block := secure.recv(65536):
                 answer += block
+                secure.settimeout(patience)
     return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
