@@ -385,6 +385,8 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
         new=$(mktemp -d .new.XXXXXX)
         trap 'rm -rf "$new"' EXIT
         git -c init.defaultBranch=main init --quiet --bare --shared=group --template= "$new/empty"
+        # What is shared takes no push by force, says git; it is the learner's own.
+        git config --file "$new/empty/config" --unset receive.denyNonFastforwards
         folders=$(cd "$new/empty" && find . -mindepth 1 -type d)
         config=$(cat "$new/empty/config") head=$(cat "$new/empty/HEAD")
         # One process for all folders of all repositories: a class has hundreds.
