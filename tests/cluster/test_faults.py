@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_of_a_lab_that_is_well_nothing_is_said(lab: Lab, done: Lab) -> None:
     assert shown.stderr == ""
 
 
+@contextmanager
+def leaving_no_trace(done: Lab, before: dict[str, str]) -> Iterator[None]:
+    """Assert that what is broken and fixed meanwhile is as before, and that no key was shown."""
+    refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
+    with CommandLines() as seen:
+        yield
+    assert not [line for line in seen.lines if IDENTITY.search(line)]
+    assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs
+    assert verified(done) == before
+    answer = done.up()
+    assert answer["changed"] == 0, done.changes(answer)
+    assert not (Path(done.settings.lab_dir) / "faults" / "learner").exists()
+
+
 def test_every_fault_is_in_a_set() -> None:
     assert sorted(fault for faults in SETS for fault in faults) == sorted(BY_ID)
     assert [clash(faults) for faults in SETS] == [None] * len(SETS)
@@ -120,8 +135,7 @@ def test_every_fault_is_in_a_set() -> None:
 def test_faults_are_injected_named_and_undone(
     lab: Lab, done: Lab, tmp_path: Path, before: dict[str, str], faults: tuple[str, ...]
 ) -> None:
-    refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
-    with CommandLines() as seen:
+    with leaving_no_trace(done, before):
         # All by one run: `sopslab break` takes one at a time.
         with Run(
             done, tmp_path / "output", "deploys/break.py", {"faults": json.dumps(faults)}
@@ -134,12 +148,6 @@ def test_faults_are_injected_named_and_undone(
         assert sorted(diagnosed(done)) == sorted(faults), message(done)
         act(done, "fix")
         assert diagnosed(done) == []
-    assert not [line for line in seen.lines if IDENTITY.search(line)]
-    assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs
-    assert verified(done) == before
-    answer = done.up()
-    assert answer["changed"] == 0, done.changes(answer)
-    assert not (Path(done.settings.lab_dir) / "faults" / "learner").exists()
 
 
 @pytest.mark.soak
@@ -148,18 +156,11 @@ def test_faults_are_injected_named_and_undone(
 def test_a_fault_is_injected_named_and_undone(
     lab: Lab, done: Lab, before: dict[str, str], fault: str
 ) -> None:
-    refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
-    with CommandLines() as seen:
+    with leaving_no_trace(done, before):
         act(done, "break", fault)
         assert diagnosed(done) == [fault]
         act(done, "fix")
         assert diagnosed(done) == []
-    assert not [line for line in seen.lines if IDENTITY.search(line)]
-    assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs
-    assert verified(done) == before
-    answer = done.up()
-    assert answer["changed"] == 0, done.changes(answer)
-    assert not (Path(done.settings.lab_dir) / "faults" / "learner").exists()
 
 
 @pytest.mark.soak
