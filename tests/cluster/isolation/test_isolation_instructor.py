@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Iterator
@@ -36,12 +37,13 @@ def obeyed(text: str) -> list[str]:
     ]
 
 
-# What shows Flux's words, a name in Git and a plan; and every verb that speaks of a seat.
-USUAL = ("up", "status", "doctor ada", "reset ada --dry-run")
+# Every verb that speaks of a seat.
 VERBS = (
-    *USUAL,
+    "up",
+    "status",
     "status --csv",
     "status --json",
+    "doctor ada",
     "break wrong-recipient ada",
     "drill leak ada",
     "drill status ada",
@@ -50,20 +52,19 @@ VERBS = (
     "incident",
     "rotate cluster-key ada --dry-run",
     "policy history {bare}",
+    "reset ada --dry-run",
     "reset ada",
     "fix ada",
     "report --output {report}",
 )
 
 
-@pytest.mark.parametrize(
-    "verbs", [USUAL, pytest.param(VERBS, marks=pytest.mark.soak)], ids=["usual", "every"]
-)
-def test_no_verb_shows_the_instructor_what_a_terminal_obeys(
-    ada: Hostile, tmp_path: Path, verbs: tuple[str, ...]
-) -> None:
-    (ada.work / SECRETS / f"{OBEYED}.yaml").write_text(f"kind: {OBEYED}\n")
-    ada.refer_to(f"{OBEYED}.yaml")
+@pytest.mark.soak
+def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_path: Path) -> None:
+    # Escaped as YAML has it: kustomize names in its own words what it does not find.
+    (ada.work / LIST).write_text(
+        f"resources:\n- lab-canary.yaml\n- {json.dumps(f'{OBEYED}.yaml')}\n"
+    )
     run(["git", "add", "--all"], cwd=ada.work)
     run(["git", "-c", f"user.name={OBEYED}", "commit", "-qnm", f"Try {OBEYED}"], cwd=ada.work)
     ada.smuggle()
@@ -74,7 +75,7 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(
 
     said = {}
     places = {"bare": ada.classroom.bare("ada"), "report": tmp_path / "report.tar.gz"}
-    for verb in verbs:
+    for verb in VERBS:
         done = ada.lab.sopslab(*verb.format(**places).split(), check=False)
         said[verb] = done.stdout + done.stderr
 
