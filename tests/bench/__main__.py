@@ -21,7 +21,6 @@ from typing import Any
 
 from sopslab.catalog import load_catalog
 from sopslab.layout import NAMESPACE, PROJECT
-from tasks.git import server_configuration
 from tests.bench.classroom import measure_class
 from tests.bench.policy import measure_policy
 from tests.cluster.lab import Lab, free_port, lab_name, run
@@ -29,6 +28,7 @@ from tests.cluster.lab import Lab, free_port, lab_name, run
 PAIRS = 3
 PUSHES = 20
 BY_HAND = Path(__file__).with_name("by_hand.sh")
+SERVER = Path(__file__).with_name("lighttpd.conf")
 HAND = "lab-by-hand"
 
 
@@ -101,13 +101,6 @@ def by_hand(lab: Lab, folder: Path) -> None:
         ],
     }
     (folder / "kind.yaml").write_text(json.dumps(config))
-    for path, file in server_configuration(lab.settings).items():
-        if "hooks" in path:
-            continue
-        target = folder / "server" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.content)
-        target.chmod(0o755 if file.executable else 0o644)
     environment = {
         **lab.base_environment,
         "PATH": f"{lab.settings.bin_dir}:{lab.base_environment['PATH']}",
@@ -115,7 +108,7 @@ def by_hand(lab: Lab, folder: Path) -> None:
     run(
         [
             str(BY_HAND), HAND, str(folder), catalog.node_tag, catalog.git_tag,
-            str(free_port()), str(folder / "kind.yaml"), str(folder / "server"),
+            str(free_port()), str(folder / "kind.yaml"), str(SERVER),
         ],
         env=environment,
     )  # fmt: skip

@@ -16,13 +16,13 @@ iptables -w 10 -I DOCKER-USER -i "$name" -p udp --dport 53 -j RETURN
 kind create cluster --quiet --name "$name" --image "$node_image" --config "$kind_config" --wait 120s
 
 mkdir -p "$folder/git/repositories/learner"
-cp -r "$server_config" "$folder/git/etc"
+cp "$server_config" "$folder/git/lighttpd.conf"
 git -c init.defaultBranch=main init --quiet --bare "$folder/git/repositories/learner/lab.git"
 password=$(head -c 24 /dev/urandom | base64 | tr -d '+/')
 printf 'learner:%s\n' "$(openssl passwd -apr1 -stdin <<<"$password")" >"$folder/git/htpasswd"
 docker run --detach --name "$name-git" --network "$name" --publish "127.0.0.1:$port:8080" \
 	--user "$(id -u):$(id -g)" --volume "$folder/git:/srv/git" --entrypoint /usr/sbin/lighttpd \
-	"$git_image" -D -f /srv/git/etc/lighttpd.conf >/dev/null
+	"$git_image" -D -f /srv/git/lighttpd.conf >/dev/null
 until curl --silent --output /dev/null "http://127.0.0.1:$port/"; do sleep 0.1; done
 
 age-keygen -o "$folder/age.agekey" 2>/dev/null
