@@ -89,7 +89,7 @@ def up(
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:
     console.print(
         f"""
-[bold]The lab {settings.lab} is up[/] ({result.changed} changes, {result.seconds:.1f} s)
+The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
 
   cluster       {settings.lab_context}, kubeconfig {settings.lab_kubeconfig}
   repository    {settings.git_base_url}/{settings.learner_repository}.git

@@ -21,6 +21,8 @@ from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import run, wait_until
 from tests.texts import replaced
 
+pytestmark = pytest.mark.soak
+
 VALUE = "correct-horse-battery"
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
 LISTED = "flux/secrets/develop/kustomization.yaml"

@@ -17,6 +17,8 @@ from tests.cluster.interruption import kill_in
 from tests.cluster.lab import Lab, mostly_soak, run, wait_until
 from tests.cluster.watching import CommandLines
 
+pytestmark = pytest.mark.soak
+
 WORDS = "leaked-api-key"
 
 

@@ -20,6 +20,8 @@ from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
 KEYS_ONLY = """from sopslab.session import begin
 from tasks.keys import provide_keys
 
+pytestmark = pytest.mark.soak
+
 provide_keys(begin())
 """
 

@@ -33,6 +33,8 @@ from tests.cluster.raw_http import SEAT, requests, smuggled, statuses
 from tests.cluster.scan import scan
 from tests.cluster.test_rotate import rotate
 
+pytestmark = pytest.mark.soak
+
 
 def address_of_this_machine() -> str:
     """Return an IPv4 address that is not loopback's: Docker's own bridge, or any other."""

@@ -15,7 +15,7 @@ import pytest
 from tests.cluster.lab import Lab
 from tests.cluster.learner import Learner
 
-pytestmark = pytest.mark.restores
+pytestmark = [pytest.mark.restores, pytest.mark.soak]
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -18,6 +18,8 @@ from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import SECRETS, Hostile, as_before, clear, restarts
 from tests.cluster.lab import Lab, mostly_soak, run, wait_until
 
+pytestmark = pytest.mark.soak
+
 # What a delivery may take while others attack: seconds, and as a multiple of what it takes without.
 PROMISED, SLOWER = 3.0, 3.0
 # Where the test gives up, and how often she pushes at most during an attack.
