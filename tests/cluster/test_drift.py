@@ -171,6 +171,7 @@ def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
         assert arguments_of(lab, "kustomize-controller") == before
 
 
+@pytest.mark.soak
 def test_flux_half_installed(lab: Lab) -> None:
     kind = "kustomizations.kustomize.toolkit.fluxcd.io"
     # Objects of a suspended Kustomization are not taken away with it.
@@ -202,6 +203,7 @@ def test_what_waits_for_a_controller_that_is_gone_itself(
     assert live == expected
 
 
+@pytest.mark.soak
 def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
     lab.kubectl("delete", "namespace", "develop", "--timeout=60s")
     assert_repairs(lab, (SYNC, "develop"), CANARY)
@@ -274,6 +276,7 @@ def test_another_canary_while_flux_is_suspended_and_its_line_is_written_differen
         lab.up()
 
 
+@pytest.mark.soak
 def test_a_stopped_node(lab: Lab, tmp_path: Path) -> None:
     before, _ = state_of(lab.node)
     run(["docker", "stop", "--time", "5", lab.node])
@@ -306,6 +309,7 @@ def test_a_removed_git_server(lab: Lab) -> None:
     assert lab.head() == head
 
 
+@pytest.mark.soak
 def test_a_removed_firewall_rule(lab: Lab) -> None:
     before = lab.rules()
     for reject in [rule for rule in before if "REJECT" in rule]:

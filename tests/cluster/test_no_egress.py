@@ -139,6 +139,7 @@ def test_a_pod_does_not(lab: Lab, outside: str) -> None:
     assert_rejected(*prefix)
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_without_the_rule_the_node_would_reach_it(lab: Lab, outside: str) -> None:
     (reject,) = [rule for rule in lab.rules() if "! -o" in rule]

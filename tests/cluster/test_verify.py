@@ -317,6 +317,7 @@ def test_a_mistake_in_the_cluster_is_named_with_what_to_do(mistake: str, done: L
     assert_named(mistake, done)
 
 
+@pytest.mark.soak
 def test_a_lockdown_flag_taken_off_is_named_with_what_to_do(done: Learner) -> None:
     assert_named("a lockdown flag taken off", done)
 
@@ -366,6 +367,7 @@ def test_plain_text_stays_in_the_history_after_a_revert(done: Learner) -> None:
     assert "rotation-plan.md" in history["found"]
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_git_server_that_is_down_is_not_taken_for_success(done: Learner) -> None:
     lab = done.lab

@@ -110,6 +110,6 @@ def test_marks_are_told_apart() -> None:
     assert sets("cluster/test_hundred.py::test_ninety_are_finished_and_the_ten_are_named") == {
         "soak"
     }
-    assert sets("cluster/test_drift.py::test_a_stopped_node") == {"test"}
+    assert sets("cluster/test_drift.py::test_a_deleted_kubeconfig") == {"test"}
     state = "test_a_seat_comes_back_from_whatever_state_it_is_in"
     assert sets(f"cluster/test_reset.py::{state}") == {"test", "soak"}
