@@ -77,7 +77,7 @@ def lab_script(
         "GIT_TERMINAL_PROMPT": "0",
         # What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": "/nonexistent",
+        "GIT_GRAFT_FILE": "/dev/null/none",
     }
     if settings.git_authority is not None:
         environment["GIT_SSL_CAINFO"] = settings.git_authority

@@ -49,7 +49,7 @@ def environment(root: Path, request: Request, user: str, peer: str) -> dict[str,
         "GIT_CONFIG_SYSTEM": str(root / "etc" / "gitconfig"),
         # What is pushed is looked at as Flux sees it, and Flux knows neither.
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": "/nonexistent",
+        "GIT_GRAFT_FILE": "/dev/null/none",
         "GIT_PROTOCOL": protocol if re.fullmatch(r"[a-z0-9=:]{0,64}", protocol) else "",
         "REQUEST_METHOD": request.method,
         "PATH_INFO": request.path,

@@ -68,6 +68,8 @@ def lab_environment(settings: Settings) -> dict[str, str]:
     return {
         "PATH": f"{settings.bin_dir}{os.pathsep}{os.defpath}",
         "HOME": "/nonexistent",
+        # kubectl would make a folder for its cache even there, as root.
+        "KUBECACHEDIR": settings.kube_cache,
         "LC_ALL": "C",
     }
 
@@ -84,7 +86,7 @@ def git_environment() -> dict[str, str]:
         # Looking must not write: `git status` would refresh the index.
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": "/nonexistent",
+        "GIT_GRAFT_FILE": "/dev/null/none",
         "LC_ALL": "C",
     }
 
