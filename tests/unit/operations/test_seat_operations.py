@@ -30,6 +30,11 @@ case "$*" in
 *" get secrets "*) cat "$here/live" 2>/dev/null || echo '{"items": []}' ;;
 esac
 """
+# A clock by which two minutes pass between one look and the next.
+CLOCK = """#!/bin/sh
+passed=$(cat "$0.passed" 2>/dev/null || echo 0)
+echo $((passed + 120)) | tee "$0.passed"
+"""
 
 
 @pytest.fixture
@@ -75,6 +80,9 @@ def prune(settings: Settings, operation: Callable[..., Any]) -> Applied:
 def test_whoever_is_pruned_is_on_record_until_nothing_of_them_is_left(settings: Settings) -> None:
     held = Path(settings.bin_dir, "held")
     held.touch()
+    clock = Path(settings.bin_dir, "date")
+    clock.write_text(CLOCK)
+    clock.chmod(0o755)
     assert prune(settings, seats.enrolled).changed
     assert recorded(settings) == {"ada", "ada-2", "bob"}
     assert prune(settings, seats.pruned).failed
