@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
+from tests.cluster.isolation.campaign import ATTACKS, allowed, delivery, wire
+from tests.cluster.isolation.hostile import Hostile, restarts
 from tests.cluster.lab import Lab, lab_name, run
 
 pytestmark = pytest.mark.soak
@@ -17,6 +20,8 @@ pytestmark = pytest.mark.soak
 IDS = tuple(f"seat-{number:03d}" for number in range(100))
 # By their keys, before anything is made of them, and by what they push.
 BY_KEY, BY_PUSH = IDS[3:44:10], IDS[53:94:10]
+# Who attacks at once, and who works beside them.
+ATTACKERS, WORKER = IDS[:3] + IDS[70:73] + IDS[80:83] + IDS[99:], IDS[98]
 DAMAGE = (b"", b"AGE-SECRET-KEY-1DAMAGED\n", b"\0" * 189, b"# a comment\n", b"plain text\n")
 MANIFESTS = (
     "resources: [nowhere.yaml]\n",
@@ -79,3 +84,23 @@ def test_once_they_are_mended_all_are_ready_and_nothing_is_left_to_do(hundred: C
     hundred.lab.sopslab("reset", *BY_PUSH, "--json", check=False)
     assert hundred.up(ids=IDS)["code"] == Exit.OK
     assert hundred.up(ids=IDS)["changed"] == 0
+
+
+@pytest.mark.parametrize("name", ["doubling-overlays", "remote-resource", "large-manifest"])
+def test_ten_at_once_hold_up_nobody(hundred: Classroom, tmp_path: Path, name: str) -> None:
+    *attackers, worker = (Hostile(hundred, seat, tmp_path) for seat in (*ATTACKERS, WORKER))
+    wire(worker)
+    usual = sorted(delivery(worker) for _ in range(3))[1]
+    before = restarts(hundred.lab)
+    for attacker in attackers:
+        assert attacker.work.is_dir()
+    with ThreadPoolExecutor(len(attackers)) as pool:
+        attacks = [pool.submit(ATTACKS[name], attacker) for attacker in attackers]
+        took = [delivery(worker)]
+        while not all(attack.done() for attack in attacks):
+            took.append(delivery(worker))
+        for attack in attacks:
+            attack.result()
+    took.append(delivery(worker))
+    assert max(took) <= allowed(usual), f"{took}, without an attack {usual:.1f} s"
+    assert restarts(hundred.lab) == before, "something was killed"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from sopslab.facts.git import AGE_ONLY
 from sopslab.operations.git import ENCRYPT
 from sopslab.policy import sops
 from tests.conftest import find_tool
+from tests.listening import listening
 from tests.repositories import make_identity, public_key
 
 FILE = """a: ENC[AES256_GCM,data:pgpk,iv:kms=,tag:pgp=,type:str]
@@ -60,24 +59,8 @@ def test_a_file_with_age_recipients_is_passed_on_as_it_is() -> None:
 
 @pytest.fixture
 def vault() -> Iterator[tuple[str, list[str]]]:
-    """A server that answers, its address, and who connected."""
-    calls: list[str] = []
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def answer() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
-                calls.append(connection.recv(1000).decode("latin-1"))
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-
-    threading.Thread(target=answer, daemon=True).start()
-    yield f"http://127.0.0.1:{server.getsockname()[1]}", calls
-    server.shutdown(socket.SHUT_RDWR)
-    server.close()
+    with listening() as service:
+        yield service
 
 
 def test_nothing_connects_where_the_rules_name_a_vault(

@@ -1,5 +1,7 @@
-"""What a hostile learner does to hold up the others. An attack is a function that takes the learner
-and is over within seconds, whether or not anything of it is let through; `ATTACKS` names them all.
+"""What a hostile learner does to hold up the others, and how long those wait.
+
+An attack is a function that takes the learner and is over within seconds, whether or not anything
+of it is let through; `ATTACKS` names them all.
 """
 
 from __future__ import annotations
@@ -18,12 +20,53 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.cluster.isolation.hostile import APPS, PAUSE, SECRETS, Hostile, deployment, manifest
-from tests.cluster.lab import run
+from tests.cluster.lab import run, wait_until
 
 # How long an attack goes on that could go on for ever; what a client is given at most: seconds.
 LONG, MOST = 4.0, 30.0
 MIB, LAYERS = 1024 * 1024, 15
+# What a delivery may take while others attack: seconds, and as a multiple of what it takes without.
+PROMISED, SLOWER = 3.0, 3.0
+# Where it is given up: seconds.
+PATIENCE = 20.0
+NAME = "probe"
 FIELDS = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+
+
+def allowed(usual: float) -> float:
+    """Return the seconds that a delivery may take, given what it takes without an attack."""
+    return max(PROMISED, SLOWER * usual)
+
+
+def wire(learner: Hostile) -> None:
+    """Have the kustomization name the Secret."""
+    learner.refer_to(f"{NAME}.yaml")
+
+
+def delivery(learner: Hostile) -> float:
+    """Push a new value, encrypted, and return the seconds until the live Secret has it."""
+    value = str(time.time_ns())
+    file = f"{SECRETS}/{NAME}.yaml"
+    plain = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
+             "stringData": {"value": value}}  # fmt: skip
+    encrypted = learner.lab.run(
+        "sops", "encrypt", "--filename-override", file, "--input-type", "json",
+        "--output-type", "yaml", "/dev/stdin", cwd=learner.work, stdin=json.dumps(plain),
+    ).stdout  # fmt: skip
+    (learner.work / file).write_text(encrypted)
+    expected = base64.b64encode(value.encode()).decode()
+    started = time.monotonic()
+    learner.push()
+
+    def arrived() -> bool:
+        live = learner.lab.kubectl(
+            "-n", learner.namespace, "get", "secret", NAME, "-o", "jsonpath={.data.value}",
+            check=False,
+        )  # fmt: skip
+        return live == expected
+
+    wait_until(arrived, f"{learner.seat}'s push was not applied", PATIENCE)
+    return time.monotonic() - started
 
 
 def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:

@@ -3,9 +3,6 @@ has to be in her Secret as soon as ever."""
 
 from __future__ import annotations
 
-import base64
-import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,17 +11,14 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cluster.classroom import Classroom
-from tests.cluster.isolation.campaign import ATTACKS
-from tests.cluster.isolation.hostile import SECRETS, Hostile, as_before, clear, restarts
-from tests.cluster.lab import Lab, mostly_soak, run, wait_until
+from tests.cluster.isolation.campaign import ATTACKS, allowed, delivery, wire
+from tests.cluster.isolation.hostile import Hostile, as_before, clear, restarts
+from tests.cluster.lab import Lab, mostly_soak, run
 
 pytestmark = pytest.mark.soak
 
-# What a delivery may take while others attack: seconds, and as a multiple of what it takes without.
-PROMISED, SLOWER = 3.0, 3.0
-# Where the test gives up, and how often she pushes at most during an attack.
-PATIENCE, PUSHES = 20.0, 4
-NAME = "probe"
+# How often she pushes at most during an attack.
+PUSHES = 4
 
 
 @dataclass
@@ -38,7 +32,7 @@ class Campaign:
     @property
     def allowed(self) -> float:
         """The seconds that a delivery may take."""
-        return max(PROMISED, SLOWER * self.usual)
+        return allowed(self.usual)
 
 
 @pytest.fixture(scope="module")
@@ -51,37 +45,6 @@ def campaign(classroom: Classroom, tmp_path_factory: pytest.TempPathFactory) -> 
         wire(eve)
         usual = sorted(delivery(eve) for _ in range(3))[1]
         yield Campaign((ada, bob), eve, usual)
-
-
-def wire(learner: Hostile) -> None:
-    """Have the kustomization name the Secret."""
-    learner.refer_to(f"{NAME}.yaml")
-
-
-def delivery(learner: Hostile) -> float:
-    """Push a new value, encrypted, and return the seconds until the live Secret has it."""
-    value = str(time.time_ns())
-    file = f"{SECRETS}/{NAME}.yaml"
-    plain = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
-             "stringData": {"value": value}}  # fmt: skip
-    encrypted = learner.lab.run(
-        "sops", "encrypt", "--filename-override", file, "--input-type", "json",
-        "--output-type", "yaml", "/dev/stdin", cwd=learner.work, stdin=json.dumps(plain),
-    ).stdout  # fmt: skip
-    (learner.work / file).write_text(encrypted)
-    expected = base64.b64encode(value.encode()).decode()
-    started = time.monotonic()
-    learner.push()
-
-    def arrived() -> bool:
-        live = learner.lab.kubectl(
-            "-n", learner.namespace, "get", "secret", NAME, "-o", "jsonpath={.data.value}",
-            check=False,
-        )  # fmt: skip
-        return live == expected
-
-    wait_until(arrived, f"{learner.seat}'s push was not applied", PATIENCE)
-    return time.monotonic() - started
 
 
 @pytest.mark.parametrize("name", mostly_soak(ATTACKS, "many-uploads", "large-manifest"))
