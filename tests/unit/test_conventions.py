@@ -12,13 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
 from pyinfra.api.arguments import all_global_arguments
 
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
 
 SOURCES = sorted([*(PROJECT / "sopslab").rglob("*.py"), *(PROJECT / "tasks").rglob("*.py")])
+TREES = {str(path.relative_to(PROJECT)): ast.parse(path.read_text()) for path in SOURCES}
 GLOBAL_ARGUMENTS = {name for name, _type in all_global_arguments()} | {"name"}
 
 
@@ -38,28 +38,31 @@ def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
 OPERATIONS = dict(operations())
 
 
-def test_every_operation_is_looked_at() -> None:
-    assert len(OPERATIONS) >= 30
+def signature(name: str) -> inspect.Signature:
+    """Return the signature of an operation."""
+    return inspect.signature(OPERATIONS[name])
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_no_parameter_shadows_a_global_argument(name: str) -> None:
-    assert not set(inspect.signature(OPERATIONS[name]).parameters) & GLOBAL_ARGUMENTS
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_docstring_of_an_operation_explains_each_parameter(name: str) -> None:
+def unexplained(name: str) -> list[str]:
+    """Return what an operation's docstring says and its signature does not, or the reverse."""
     documented = re.findall(r"^\s*\+ (\w+): \S", inspect.getdoc(OPERATIONS[name]) or "", re.M)
-    assert documented == list(inspect.signature(OPERATIONS[name]).parameters)
+    parameters = list(signature(name).parameters)
+    return [] if documented == parameters else [*documented, "/", *parameters]
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_annotates_what_it_takes_and_returns(name: str) -> None:
-    signature = inspect.signature(OPERATIONS[name])
-    assert signature.return_annotation != signature.empty
-    assert all(
-        parameter.annotation != parameter.empty for parameter in signature.parameters.values()
-    )
+def unannotated(name: str) -> list[str]:
+    """Return the parameters of an operation that have no type, and "return" if that has none."""
+    types = {one.name: one.annotation for one in signature(name).parameters.values()}
+    types["return"] = signature(name).return_annotation
+    return [one for one, annotation in types.items() if annotation is inspect.Parameter.empty]
+
+
+def test_operations_are_written_as_those_of_pyinfra() -> None:
+    assert len(OPERATIONS) >= 30
+    shadows = {name: set(signature(name).parameters) & GLOBAL_ARGUMENTS for name in OPERATIONS}
+    assert {name: found for name, found in shadows.items() if found} == {}
+    assert {name: found for name in OPERATIONS if (found := unexplained(name))} == {}
+    assert {name: found for name in OPERATIONS if (found := unannotated(name))} == {}
 
 
 def narrows(node: ast.Assert) -> bool:
@@ -70,12 +73,14 @@ def narrows(node: ast.Assert) -> bool:
     return False
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_no_code_relies_on_assert(path: Path) -> None:
+def test_no_code_relies_on_assert() -> None:
     asserts = [
-        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+        f"{path}:{node.lineno}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert) and not narrows(node)
     ]
-    assert not [node.lineno for node in asserts if not narrows(node)]
+    assert asserts == []
 
 
 # The policy and the hooks run where nothing but Python is, and answer a learner.
@@ -85,21 +90,23 @@ MAY_PRINT = {
     "sopslab/gitserver/receive.py",
     "sopslab/gitserver/server.py",
 }
+PRINTS = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
+PRINTERS = {"rich.console.Console", "rich.print", "click.echo", "click.secho"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_nothing_reaches_a_terminal_but_by_the_one_way_that_escapes(path: Path) -> None:
-    if str(path.relative_to(PROJECT)) in MAY_PRINT:
-        return
-    used = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if is_name(node)}
-    brought = {
-        f"{node.module}.{name.name}"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom)
-        for name in node.names
-    }
-    assert not used & {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
-    assert not brought & {"rich.console.Console", "rich.print", "click.echo", "click.secho"}
+def test_nothing_reaches_a_terminal_but_by_the_one_way_that_escapes() -> None:
+    found = {}
+    for path, tree in TREES.items():
+        used = {ast.unparse(node) for node in ast.walk(tree) if is_name(node)}
+        brought = {
+            f"{node.module}.{name.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        }
+        if path not in MAY_PRINT and (prints := used & PRINTS | brought & PRINTERS):
+            found[path] = prints
+    assert found == {}
 
 
 def is_name(node: ast.AST) -> bool:
@@ -113,7 +120,7 @@ def shell_texts() -> Iterator[tuple[str, str]]:
         if path.parts[-2] not in {"facts", "operations"}:
             continue
         namespace = vars(module_of(path))
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[str(path.relative_to(PROJECT))]):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             position = {"script": 0, "lab_script": 1}.get(node.func.id)
@@ -139,11 +146,8 @@ def constant(node: ast.expr, namespace: dict[str, Any]) -> str | None:
 SHELL = dict(shell_texts())
 
 
-def test_every_shell_script_is_looked_at() -> None:
-    assert len(SHELL) >= 50
-
-
 def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
+    assert len(SHELL) >= 50
     files = []
     for name, text in SHELL.items():
         file = tmp_path / f"{name}.sh"
@@ -169,9 +173,8 @@ def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("name", SHELL)
-def test_no_shell_script_reads_an_argument_as_code(name: str) -> None:
-    assert not re.search(r"\beval\b", SHELL[name])
+def test_no_shell_script_reads_an_argument_as_code() -> None:
+    assert [name for name, text in SHELL.items() if re.search(r"\beval\b", text)] == []
 
 
 def tracked_files() -> list[Path]:
