@@ -16,6 +16,8 @@ from sopslab.settings import Settings
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
+# Deadlines are by a clock that nobody sets: seconds since this machine was started.
+_SECONDS = "seconds() { cut -d. -f1 /proc/uptime; }\n"
 # Loopback is past every proxy by itself, and another address of this machine has to be.
 _PAST_PROXIES = """
 NO_PROXY=${NO_PROXY:-${no_proxy:-}},$LAB_ADDRESS
@@ -33,12 +35,16 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
+    What it waits for is given up by `seconds`, which counts on when the date is changed.
+
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
     + environment: variables for it
     + stdin: what it reads; pyinfra ends it with a newline
     + sudo: run it as root
     """
+    if "$(seconds)" in text:
+        text = _SECONDS + text
     bits: list[object] = []
     if environment:
         bits += ["env", *(QuoteString(f"{key}={value}") for key, value in environment.items())]

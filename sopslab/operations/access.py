@@ -89,8 +89,8 @@ open() {
     jq --exit-status "$definitions_of_requests"'
         any(.items[]; (.status.certificate or reason) | not)' ../answers.json >/dev/null
 }
-deadline=$(($(date +%s) + 30))
-while open && [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
+deadline=$(($(seconds) + 30))
+while open && [ "$(seconds)" -lt "$deadline" ]; do sleep 0.2; done
 if [ ! -s ../answers.json ]; then
     tail -n 3 ../said >&2
     echo "the cluster did not show the certificates within 30 s; its own words are above" >&2
@@ -218,11 +218,11 @@ proven() {
     why="the new password does not open $1/lab"
     [ -z "$git" ] || reads "$git/credentials/$1/git-credentials" "$1/lab"
 }
-deadline=$(($(date +%s) + 60)) status=0
+deadline=$(($(seconds) + 60)) status=0
 for seat; do
     [ ! -e "$class/failed/$seat" ] || continue
     until proven "$seat"; do
-        if [ "$(date +%s)" -ge "$deadline" ]; then
+        if [ "$(seconds)" -ge "$deadline" ]; then
             echo "$seat: after 60 s $why: $(tail -n 1 "$new/said")" >&2
             status=1
             continue 2
@@ -244,7 +244,7 @@ class=$1
 shift
 # Where no hook tells Flux of the push that names the new users, it looks once a minute.
 ask_flux 20 --namespace flux-system gitrepository/flux-system
-deadline=$(($(date +%s) + 60))
+deadline=$(($(seconds) + 60))
 while :; do
     found=$(bound_users || true)
     for line; do
@@ -252,7 +252,7 @@ while :; do
         printf '%s\\n' "$found" | grep -qxF "$line" || set -- "$@" "$line"
     done
     [ $# -gt 0 ] || exit 0
-    [ "$(date +%s)" -lt "$deadline" ] || break
+    [ "$(seconds)" -lt "$deadline" ] || break
     sleep 0.3
 done
 mkdir -p "$class/failed"

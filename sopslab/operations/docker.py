@@ -107,9 +107,9 @@ def engine() -> Commands:
             # A group of its own, so that no signal meant for the run reaches it.
             setsid dockerd </dev/null >/var/log/dockerd.log 2>&1 &
         fi
-        deadline=$(($(date +%s) + 30))
+        deadline=$(($(seconds) + 30))
         until timeout 5 docker version >/dev/null 2>&1; do
-            if [ "$(date +%s)" -ge "$deadline" ]; then
+            if [ "$(seconds)" -ge "$deadline" ]; then
                 echo 'Docker is unavailable: it did not answer within 30 s after it was started;' \\
                     'see /var/log/dockerd.log or `journalctl -u docker`' >&2
                 exit 1

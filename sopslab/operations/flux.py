@@ -142,9 +142,9 @@ fi
 kubectl --context "$LAB_CONTEXT" --namespace flux-system wait --timeout 60s \\
     "--for=jsonpath={.status.lastAppliedRevision}=main@sha1:$head" \\
     "kustomization/$kustomization" >/dev/null 2>&1 || diagnose
-deadline=$(($(date +%s) + 30))
+deadline=$(($(seconds) + 30))
 until [ -z "$expected" ] || [ "$(live_hash)" = "$expected" ]; do
-    [ "$(date +%s)" -lt "$deadline" ] || diagnose
+    [ "$(seconds)" -lt "$deadline" ] || diagnose
     sleep 0.3
 done
 """

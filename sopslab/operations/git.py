@@ -115,10 +115,10 @@ docker run --detach --name "$name" --network "$network" --restart unless-stopped
     --env PYTHONPATH=/srv/git/policy --env PYTHONPYCACHEPREFIX=/tmp/bytecode \\
     --entrypoint /usr/bin/python3 "$image" -m sopslab.gitserver /srv/git "${publish##*:}" \\
     ${authority:+/srv/git/tls/server.pem} >/dev/null
-deadline=$(($(date +%s) + 20))
+deadline=$(($(seconds) + 20))
 until curl --silent --noproxy '*' ${authority:+--cacert "$authority"} --output /dev/null \\
         "http${authority:+s}://${publish%:*}/"; do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
+    if [ "$(seconds)" -ge "$deadline" ]; then
         docker logs --tail 5 "$name" >&2
         echo "the Git server did not answer at ${publish%:*} within 20 s" >&2
         exit 1

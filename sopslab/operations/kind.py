@@ -106,9 +106,9 @@ case $(docker container inspect --format '{{.State.Status}}' "$node") in
 paused) docker unpause "$node" >/dev/null ;;
 *) docker start "$node" >/dev/null ;;
 esac
-deadline=$(($(date +%s) + 120))
+deadline=$(($(seconds) + 120))
 until kubectl --context "$LAB_CONTEXT" get --raw /readyz --request-timeout 3s >/dev/null 2>&1; do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
+    if [ "$(seconds)" -ge "$deadline" ]; then
         echo "the API server of $node did not answer within 120 s after the start;" \\
             "look at: docker logs $node;" \\
             'or make the cluster anew: "sopslab down", "sopslab up"; keys and Git data stay' >&2

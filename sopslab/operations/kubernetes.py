@@ -41,9 +41,9 @@ let_go() {
 }
 # Returns when `$1 $2` names nothing any more; who holds what is left, `$4` says.
 await_end() {
-    deadline=$(($(date +%s) + 60))
+    deadline=$(($(seconds) + 60))
     while ending=$("$1" "$2" | head -n 1) && [ -n "$ending" ]; do
-        if [ "$(date +%s)" -ge "$deadline" ]; then
+        if [ "$(seconds)" -ge "$deadline" ]; then
             echo "the $3 $ending is being deleted, and after 60 s it is not gone:" \\
                 "$("$4" "$ending"). Whoever put a finalizer there has to let go, or you take it" \\
                 "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
@@ -55,14 +55,14 @@ await_end() {
 }
 await_end ending_namespaces "$1" namespace held
 await_end ending_kinds "$1" kind left
-deadline=$(($(date +%s) + 120))
+deadline=$(($(seconds) + 120))
 # Server-side apply goes by the schema in any case. To be told to be strict, kubectl would first
 # fetch the whole API.
 until kube apply --server-side --validate=warn --force-conflicts --field-manager sops-lab \\
         --filename "$1" >/dev/null 2>"$1.errors"; do
     # A kind that was defined a moment ago is served a moment later.
     if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
-            || [ "$(date +%s)" -ge "$deadline" ]; then
+            || [ "$(seconds)" -ge "$deadline" ]; then
         tail -n 5 "$1.errors" >&2
         rm -f "$1.errors"
         exit 1

@@ -39,10 +39,10 @@ shift
 """
     + LIVE_VALUES
     + """
-deadline=$(($(date +%s) + 30))
+deadline=$(($(seconds) + 30))
 while :; do
     open=$(live_values "$@" | grep "$(printf '\\tdiffers$')" || true)
-    [ -n "$open" ] && [ "$(date +%s)" -lt "$deadline" ] || break
+    [ -n "$open" ] && [ "$(seconds)" -lt "$deadline" ] || break
     sleep 0.5
 done
 [ -z "$open" ] || mkdir -p "$class/failed"
@@ -110,8 +110,8 @@ def settled(settings: Settings, environments: Sequence[Environment]) -> Commands
         settings,
         SETTLING
         + """
-        deadline=$(($(date +%s) + 20))
-        while [ -n "$(settling)" ] && [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
+        deadline=$(($(seconds) + 20))
+        while [ -n "$(settling)" ] && [ "$(seconds)" -lt "$deadline" ]; do sleep 0.2; done
         """,
         subjects(concerned),
     )

@@ -190,10 +190,10 @@ new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 kinds=$(kinds)
 findings "$kinds" >"$new/found"
-deadline=$(($(date +%s) + 40))
+deadline=$(($(seconds) + 40))
 while :; do
     grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
-    [ "$(date +%s)" -lt "$deadline" ] || break
+    [ "$(seconds)" -lt "$deadline" ] || break
     clear_away "$new/found"
     sleep 0.3
     findings "$kinds" >"$new/found"
@@ -235,12 +235,12 @@ trap 'rm -rf "$new"' EXIT
 wanted=$(heads "$@")
 # Whoever seems to have all and is here nevertheless, has not the right Secrets.
 deliveries | sed 's/\tarrived\t$/\tarrived\town/' | cut -f 1,3 | request
-deadline=$(($(date +%s) + 60)) asked=$(date +%s) began=$(date +%s)
+deadline=$(($(seconds) + 60)) asked=$(seconds) began=$(seconds)
 # Looking at many costs what Flux needs.
 pause=$(printf '%s' "$subjects" | jq 'if length > 5 then 1 else 0.3 end')
 while :; do
     open=$(deliveries | grep -v '\tarrived\t' || true)
-    now=$(date +%s)
+    now=$(seconds)
     [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
     # What failed for a reason that is gone is not left until Flux tries again by itself. What is
     # about to apply what was read would be interrupted by being asked for it, and say so.

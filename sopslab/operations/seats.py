@@ -93,7 +93,7 @@ for seat; do
     [ -e "$class/failed/$seat" ] || set -- "$@" "$seat"
 done
 [ $# -gt 0 ] || exit 0
-deadline=$(($(date +%s) + 180)) quiet=$(date +%s) before='' nudged=0
+deadline=$(($(seconds) + 180)) quiet=$(seconds) before='' nudged=0
 # Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
 sleep "$(echo "$# $(nproc)" | awk '{ print 0.4 * $1 / $2 }')"
 while :; do
@@ -102,7 +102,7 @@ while :; do
     [ -n "$open" ] || break
     # shellcheck disable=SC2046
     set -- $(printf '%s\\n' "$open" | cut -d' ' -f1)
-    now=$(date +%s)
+    now=$(seconds)
     # Which seats, and how they are: what Flux says of one may have another name in it each time.
     after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
@@ -131,8 +131,8 @@ done
 _PRUNE = (
     CLEARING
     + """
-class=$2 keys=$3 git=$4
-shift 4
+class=$2 keys=$3 git=$4 patience=$5
+shift 5
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 put_aside() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
@@ -156,10 +156,10 @@ for seat; do
     chmod 640 "$git/htpasswd.new"
     mv "$git/htpasswd.new" "$git/htpasswd"
 done
-deadline=$(($(date +%s) + 90))
+deadline=$(($(seconds) + patience))
 until kube wait --for=delete "$@" --timeout 10s >/dev/null 2>&1; do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-        echo "Flux did not remove the namespaces $* within 90 s: look at" \\
+    if [ "$(seconds)" -ge "$deadline" ]; then
+        echo "Flux did not remove the namespaces $* within $patience s: look at" \\
             '`kubectl get kustomizations --all-namespaces`' >&2
         exit 1
     fi
@@ -268,13 +268,14 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def pruned(settings: Settings, enrolment: Enrolment) -> Commands:
+def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
     """
     Have nothing of the seats that are pruned in the cluster or on the Git server. Their keys, their
     Git data and their access are put aside in `class/pruned`.
 
     + settings: the lab's settings
     + enrolment: who has a seat, and who goes
+    + patience: how long Flux may take to remove it: seconds
     """
     recorded = host.get_fact(Enrolled, settings=settings)
     leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]
@@ -288,6 +289,7 @@ def pruned(settings: Settings, enrolment: Enrolment) -> Commands:
         settings.class_dir,
         settings.keys_dir,
         settings.git_dir,
+        str(patience),
         *(one.learner.id for one in leaving),
         stdin=_roster(enrolment.seats),
     )

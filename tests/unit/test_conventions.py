@@ -177,6 +177,11 @@ def test_no_shell_script_reads_an_argument_as_code() -> None:
     assert [name for name, text in SHELL.items() if re.search(r"\beval\b", text)] == []
 
 
+def test_no_shell_script_counts_on_the_date() -> None:
+    # A date changes by hand, and at the first answer of a time server.
+    assert [name for name, text in SHELL.items() if re.search(r"deadline=.*\bdate\b", text)] == []
+
+
 def tracked_files() -> list[Path]:
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
