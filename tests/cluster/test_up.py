@@ -180,10 +180,10 @@ def test_what_is_private_is_readable_by_its_owner_only(lab: Lab) -> None:
 @pytest.mark.restores
 def test_the_users_own_kubeconfigs_are_left_alone(lab: Lab) -> None:
     files: dict[Path, bytes] = lab.birth["kubeconfigs"]
-    assert len(files) == 2
+    assert {path.name for path in files} == {"config", "config.lock", "production"}
     for path, content in files.items():
         assert path.read_bytes() == content
-        assert not path.with_name(path.name + ".lock").exists()
+    assert not list(lab.folder.rglob("production.lock"))
 
 
 def secrets_of(lab: Lab) -> dict[str, bytes]:

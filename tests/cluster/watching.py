@@ -36,12 +36,17 @@ contexts: [{{name: production, context: {{cluster: production, user: admin}}}}]
 
 
 def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
-    """Write a ~/.kube/config and a file for KUBECONFIG of another cluster; return their content."""
+    """Write a ~/.kube/config and a file for KUBECONFIG of another cluster; return their content.
+
+    The first one is locked, as a client that was killed leaves it.
+    """
     default, named = home / ".kube" / "config", home / "production"
     default.parent.mkdir(parents=True)
     default.write_text(_FOREIGN.format(more="insecure-skip-tls-verify: true"))
     named.write_text(_FOREIGN.format(more="tls-server-name: production"))
-    return {path: path.read_bytes() for path in (default, named)}
+    lock = default.with_name("config.lock")
+    lock.touch()
+    return {path: path.read_bytes() for path in (default, named, lock)}
 
 
 class CommandLines:
