@@ -253,21 +253,18 @@ def test_another_canary_while_flux_is_suspended_and_its_line_is_written_differen
         ("kustomization", "secrets-develop"),
     ):
         lab.kubectl(
-            "-n",
-            "flux-system",
-            "patch",
-            kind,
-            name,
-            "--type=merge",
-            "-p",
-            '{"spec":{"suspend":true}}',
-        )
+            "-n", "flux-system", "patch", kind, name, "--type=merge",
+            "-p", '{"spec":{"suspend":true}}',
+        )  # fmt: skip
     lab.kubectl(
         "-n", "develop", "patch", "secret", "lab-canary", "--type=merge",
         "-p", '{"stringData": {"value": "another"}}',
     )  # fmt: skip
     try:
-        assert_repairs(lab, ("Resume what was suspended", "secrets-develop was suspended"), CANARY)
+        resumed, *others = lab.changes(lab.up())
+        assert "Resume what was suspended" in resumed and "secrets-develop was suspended" in resumed
+        # Flux may have put it right before it is looked at.
+        assert all(CANARY[0] in change for change in others)
         shutil.rmtree(clone)
         expected, live = lab.canary_digests(tmp_path)
         assert live == expected

@@ -20,8 +20,6 @@ from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
 KEYS_ONLY = """from sopslab.session import begin
 from tasks.keys import provide_keys
 
-pytestmark = pytest.mark.soak
-
 provide_keys(begin())
 """
 

@@ -138,13 +138,14 @@ def dead_docker() -> Iterator[dict[str, str]]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize(("who", "seconds"), [("nobody", 10), ("silent", 30)])
+@pytest.mark.parametrize("who", ["nobody", "silent"])
 def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
-    other: Lab, dead_docker: dict[str, str], who: str, seconds: float
+    other: Lab, dead_docker: dict[str, str], who: str
 ) -> None:
     started = time.monotonic()
     answer = other.up(check=False, DOCKER_HOST=dead_docker[who])
-    assert time.monotonic() - started < seconds
+    # Docker's own client would wait for ever where nobody answers what was sent.
+    assert time.monotonic() - started < 90
     assert answer["code"] == Exit.HOST and answer["changed"] == 0
     assert "Docker is unavailable" in answer["problems"][0]
     assert "start that engine" in answer["problems"][0]
