@@ -223,7 +223,8 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
     if stopped:
         return ["stopped; the next `sopslab up` goes on from here"]
     if story.problems:
-        return story.problems
+        # A script may fail at the same place more than once.
+        return list(dict.fromkeys(story.problems))
     broken = story.failed or story.current
     if returncode != 0 or broken:
         words = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]

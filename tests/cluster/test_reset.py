@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import yaml
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import SOPSLAB, mostly_soak, run, wait_until
-from tests.cluster.watching import CommandLines, descendants
+from tests.cluster.watching import CommandLines
 
 OTHERS = ("bob", "eve")
 SECRETS = "flux/secrets/develop"
@@ -520,25 +521,26 @@ def test_a_reset_beside_an_up_is_refused_and_changes_nothing(
 ) -> None:
     classroom.push(classroom.clone("ada", tmp_path))
     head = classroom.head("ada")
-    # While somebody else holds this lock, an `up` waits in the middle of its work.
-    with (Path(classroom.lab.settings.lab_dir) / ".cluster.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        at_work = subprocess.Popen(
-            [SOPSLAB, "up"], env=classroom.lab.base_environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+    lock = Path(classroom.lab.settings.lab_dir) / "lock"
+    before = lock.read_text()
+    at_work = subprocess.Popen(
+        [SOPSLAB, "up"], env=classroom.lab.base_environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: lock.read_text() not in ("", before), "the run holds the lock")
+        holder = int(lock.read_text())
+        os.kill(holder, signal.SIGSTOP)
         try:
-            wait_until(
-                lambda: any("flock" in line for line in descendants(at_work.pid).values()),
-                "the run waits for the lock",
-            )
-            assert reset(classroom, "ada", check=False)["code"] == Exit.LOCKED
-            assert classroom.head("ada") == head
-            fcntl.flock(file, fcntl.LOCK_UN)
-            assert at_work.wait(timeout=300) == Exit.OK
+            answer = reset(classroom, "ada", check=False)
         finally:
-            at_work.kill()
-            at_work.wait()
+            os.kill(holder, signal.SIGCONT)
+        assert answer["code"] == Exit.LOCKED and str(holder) in answer["problems"][0]
+        assert classroom.head("ada") == head
+        assert at_work.wait(timeout=300) == Exit.OK
+    finally:
+        at_work.kill()
+        at_work.wait()
     reset(classroom, "ada")
     assert classroom.head("ada") == refs_of(classroom, "ada")["refs/lab/start"]
 

@@ -1,0 +1,346 @@
+"""Whatever happens to a class, and in whatever order: an `up` mends it, and nothing is lost.
+
+`SOPSLAB_CAMPAIGN_SEED` replays a campaign; the seed is printed when it begins.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from sopslab.errors import Exit
+from sopslab.inputs import CLASSROOM
+from sopslab.naming import seat_namespace, seat_system_namespace
+from tests.cluster.classroom import SEATS, Classroom, write_roster
+from tests.cluster.isolation.campaign import ATTACKS
+from tests.cluster.isolation.hostile import Hostile
+from tests.cluster.lab import SOPSLAB, Lab, lab_name, run
+
+pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+
+SEED = int(os.environ.get("SOPSLAB_CAMPAIGN_SEED") or random.SystemRandom().getrandbits(32))
+# How long new acts are begun, and how many of them before the class is put in order: seconds.
+LONGEST, TOGETHER = 1800.0, 3
+GUEST = "dan"
+IDENTITY = re.compile(rb"AGE-SECRET-KEY-1[A-Z0-9]+")
+KUSTOMIZATION = "flux/secrets/develop/kustomization.yaml"
+# What of a seat nobody else's action may touch.
+KINDS = "secrets,configmaps,resourcequotas,networkpolicies,rolebindings,serviceaccounts"
+# How a cluster is changed by hand: a namespace or "" for the seat's two, and what kubectl is told.
+DRIFT = {
+    "key": ("{system}", "delete secret sops-age"),
+    "canary": ("{own}", "delete secret lab-canary"),
+    "suspended": ("{system}", "patch kustomization secrets-develop --type=merge"
+                              " --patch={{\"spec\":{{\"suspend\":true}}}}"),
+    "source": ("{system}", "delete gitrepository lab"),
+    "quota": ("{own}", "delete resourcequota --all"),
+    "namespace": ("", "delete namespace {own} --wait=false"),
+    "controller": ("flux-system", "scale deployment kustomize-controller --replicas=0"),
+    "policy": ("", "delete validatingadmissionpolicies --all"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    """A class of this module's own."""
+    lab = Lab(lab_name("campaign"), tmp_path_factory.mktemp("campaign"), {})
+    lab.remove()
+    found = Classroom(lab)
+    try:
+        found.up()
+        yield found
+    finally:
+        lab.remove()
+
+
+def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> None:
+    print(f"SOPSLAB_CAMPAIGN_SEED={SEED}")
+    until = time.monotonic() + LONGEST
+
+    @seed(SEED)
+    class ThisCampaign(Campaign):
+        def __init__(self) -> None:
+            super().__init__(classroom, until)
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        ThisCampaign,
+        settings=settings(
+            max_examples=1,
+            stateful_step_count=80,
+            deadline=None,
+            database=None,
+            # A campaign is not made smaller: it would be run again and again.
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+class Campaign(RuleBasedStateMachine):
+    """What may happen to a class, and what has to hold after each of it."""
+
+    def __init__(self, classroom: Classroom, until: float) -> None:
+        super().__init__()
+        self.classroom, self.until = classroom, until
+        self.lab = classroom.lab
+        self.ids = SEATS
+        # Whose main may hold what Flux does not build.
+        self.spoiled: set[str] = set()
+        self.open = 0
+        self.identities: set[bytes] = set()
+        self.commits: set[str] = set()
+        self.remember()
+
+    # What happens.
+
+    def running(self) -> bool:
+        return self.open < TOGETHER and time.monotonic() < self.until
+
+    @precondition(running)
+    @rule()
+    def up(self) -> None:
+        self.act("up", *self.class_up())
+
+    @precondition(running)
+    @rule(seconds=st.floats(0.2, 12), group=st.booleans())
+    def killed(self, seconds: float, group: bool) -> None:
+        with self.watched():
+            process = subprocess.Popen(
+                [SOPSLAB, "up", "--json", *self.class_up()],
+                env=self.lab.base_environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            try:
+                said, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                if group:
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
+                said, _ = process.communicate()
+        self.check_said("killed", said)
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS), to=st.sampled_from(["start", "encrypted", "wired", "done"]))
+    def reset(self, seat: str, to: str) -> None:
+        if self.act("reset", seat, "--to", to, of=seat) == Exit.OK:
+            self.spoiled.discard(seat)
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS))
+    def rotate(self, seat: str) -> None:
+        self.act("rotate", "cluster-key", seat, "--yes", of=seat)
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS), number=st.integers(0, 1000))
+    def broken(self, seat: str, number: int) -> None:
+        self.act("break", "--random", "--seed", str(number), seat, of=seat)
+
+    @precondition(running)
+    @rule()
+    def fixed(self) -> None:
+        self.act("fix")
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS))
+    def reissued(self, seat: str) -> None:
+        self.act("reissue", seat, of=seat)
+
+    @precondition(running)
+    @rule()
+    def guest_comes_or_goes(self) -> None:
+        self.ids = SEATS if GUEST in self.ids else (*SEATS, GUEST)
+        self.act("up", *self.class_up(), "--prune")
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS), good=st.booleans())
+    def pushed(self, seat: str, good: bool) -> None:
+        def push(learner: Hostile) -> None:
+            if not good:
+                self.spoiled.add(seat)
+                (learner.work / KUSTOMIZATION).write_text("resources: [nowhere.yaml]\n")
+            (learner.work / "notes.md").write_text(str(time.time_ns()))
+            learner.push(check=False)
+
+        self.learn(seat, push)
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS), name=st.sampled_from(sorted(ATTACKS)))
+    def attacked(self, seat: str, name: str) -> None:
+        self.spoiled.add(seat)
+        self.learn(seat, ATTACKS[name])
+
+    @precondition(running)
+    @rule(seat=st.sampled_from(SEATS), what=st.sampled_from(sorted(DRIFT)))
+    def drifted(self, seat: str, what: str) -> None:
+        namespace, command = DRIFT[what]
+        names = {"own": seat_namespace(seat), "system": seat_system_namespace(seat)}
+        where = ["--namespace", namespace.format(**names)] if namespace else []
+        self.lab.kubectl(
+            "--request-timeout=10s", *where, *command.format(**names).split(), check=False
+        )
+        self.open += 1
+
+    @precondition(running)
+    @rule(which=st.sampled_from(["node", "git_server"]), how=st.sampled_from(["stop", "pause"]))
+    def stopped(self, which: str, how: str) -> None:
+        run(["docker", how, getattr(self.lab, which)], check=False)
+        self.open += 1
+
+    @precondition(running)
+    @rule()
+    def down(self) -> None:
+        self.act("down")
+
+    @rule()
+    def put_in_order(self) -> None:
+        self.settle()
+
+    def teardown(self) -> None:
+        self.settle()
+
+    # How it is looked at.
+
+    def class_up(self) -> tuple[str, ...]:
+        roster = write_roster(self.lab.folder / "roster.yaml", self.ids)
+        return (CLASSROOM, "--roster", str(roster))
+
+    def act(self, verb: str, *arguments: str, of: str = "") -> int:
+        """Run a verb; `of` is whom alone it may concern. Return its exit code."""
+        with self.watched(of):
+            done = self.lab.sopslab(verb, *arguments, check=False)
+        self.check_said(f"{verb} {arguments}", (done.stdout + done.stderr).encode())
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode
+
+    def learn(self, seat: str, action: Callable[[Hostile], None]) -> None:
+        """Let a learner do something in a fresh clone, if the Git server lets them have one."""
+        folder = self.lab.folder / f"{seat}-{time.time_ns()}"
+        folder.mkdir()
+        learner = Hostile(self.classroom, seat, folder)
+        try:
+            assert learner.work.is_dir()
+        except AssertionError:
+            return
+        with self.watched(seat):
+            action(learner)
+
+    def watched(self, of: str = "") -> Watched:
+        """Compare what must not change while a block runs."""
+        self.open += 1
+        return Watched(self, of)
+
+    def remember(self) -> None:
+        """Check that every identity and commit there ever was is still there, and note the new."""
+        top = Path(self.lab.settings.lab_dir)
+        found = {
+            identity
+            for path in top.rglob("*")
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < 100_000
+            for identity in IDENTITY.findall(path.read_bytes())
+        }
+        assert self.identities <= found, "an identity is lost"
+        self.identities = found
+        kept: set[str] = set()
+        for bare in top.rglob("lab.git"):
+            listed = run(["git", "-C", str(bare), "rev-list", "--all"], check=False)
+            kept |= set(listed.stdout.split())
+        assert self.commits <= kept, "a commit is lost"
+        for seat in self.ids:
+            head = run(
+                ["git", "-C", str(self.classroom.bare(seat)), "rev-parse", "-q", "--verify",
+                 "refs/heads/main"], check=False,
+            ).stdout.strip()  # fmt: skip
+            self.commits |= {head} if head else set()
+
+    def versions(self, seats: set[str]) -> dict[str, str] | None:
+        """Return the version of each object of these seats; None where nobody answers."""
+        found = {}
+        for seat in seats:
+            listed = self.lab.kubectl(
+                "--request-timeout=5s", "-n", seat_namespace(seat), "get", KINDS, "-o", "json",
+                check=False,
+            )  # fmt: skip
+            if not listed:
+                return None
+            for item in json.loads(listed)["items"]:
+                about = item["metadata"]
+                found[f"{seat}/{item['kind']}/{about['name']}"] = about["resourceVersion"]
+        return found
+
+    def check_said(self, what: str, said: bytes) -> None:
+        """Check that no identity, password or value is in what was printed."""
+        top = Path(self.lab.settings.git_dir)
+        secrets = self.identities | {
+            path.read_bytes().strip() for path in top.glob("credentials/*/password")
+        }
+        listed = self.lab.kubectl(
+            "--request-timeout=5s", "get", "secrets", "-A", "-o", "json",
+            "--field-selector=metadata.name=lab-canary", check=False,
+        )  # fmt: skip
+        for item in json.loads(listed)["items"] if listed else ():
+            secrets |= {base64.b64decode(value) for value in item.get("data", {}).values()}
+        assert not [secret for secret in secrets if secret and secret in said], f"{what} shows one"
+        self.remember()
+
+    def settle(self) -> None:
+        """Put the class in order, and check that it is."""
+        if not self.open:
+            return
+        self.open = 0
+        self.lab.sopslab("fix", check=False)
+        answer = self.classroom.up("--prune", ids=self.ids, check=False)
+        if answer["code"] == Exit.PARTIAL and self.spoiled:
+            self.lab.sopslab("reset", *sorted(self.spoiled))
+            answer = self.classroom.up(ids=self.ids, check=False)
+        self.spoiled = set()
+        assert answer["code"] == Exit.OK, answer["problems"]
+        again = self.classroom.up(ids=self.ids)
+        assert self.lab.changes(again) == []
+        self.remember()
+        for seat in self.ids:
+            self.agree(seat)
+
+    def agree(self, seat: str) -> None:
+        """Check that `verify` and `doctor` do not contradict each other."""
+        folder = self.lab.folder / f"agree-{time.time_ns()}"
+        folder.mkdir()
+        clone = self.classroom.clone(seat, folder)
+        doctor = self.lab.sopslab("doctor", seat, "--json", check=False)
+        verify = run(
+            [SOPSLAB, "verify", "--json", "--wait", "20"],
+            env=self.lab.environment, cwd=clone, check=False,
+        )  # fmt: skip
+        assert (doctor.returncode, verify.returncode) in {(0, 0), (0, 1), (1, 1)}, (
+            doctor.stdout + verify.stdout
+        )
+
+
+class Watched:
+    """Whoever is not concerned by a block has the same objects afterwards."""
+
+    def __init__(self, campaign: Campaign, of: str) -> None:
+        self._campaign = campaign
+        self._others = set(SEATS) - {of} if of else set()
+
+    def __enter__(self) -> None:
+        self._before = self._campaign.versions(self._others)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        after = self._campaign.versions(self._others)
+        if kind is None and self._before is not None and after is not None:
+            assert after == self._before, "somebody else's objects changed"
+        self._campaign.remember()
