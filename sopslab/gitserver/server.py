@@ -10,7 +10,6 @@ import asyncio
 import re
 import ssl
 import sys
-from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from sopslab.gitserver.protocol import (
     push_error,
 )
 from sopslab.gitserver.slots import Busy, Slots
+from sopslab.gitserver.strangers import Strangers
 
 _HEAD_SECONDS = 10.0
 # A hundred pushes at once take so long one after the other.
@@ -43,7 +43,7 @@ class Limits:
 
     connections: int = 512
     strangers: int = 128
-    """Connections of one address that have not logged in yet."""
+    """Connections of one address on which no request of a user is at work."""
     questions: int = 16
     pushes: int = 4
     of_a_user: int = 4
@@ -59,7 +59,7 @@ class Server:
         self._limits = limits or Limits()
         self._accounts = Accounts(root / "htpasswd")
         self._connections = 0
-        self._strangers: Counter[str] = Counter()
+        self._strangers = Strangers(self._limits.strangers)
         many = self._limits.connections
         self._users = Slots(self._limits.of_a_user, self._limits.waiting, _WAIT_SECONDS)
         # Two pushes to one repository would only look at the same things at the same time.
@@ -91,7 +91,7 @@ class Server:
         peer = str((writer.get_extra_info("peername") or ("?",))[0])
         self._connections += 1
         try:
-            if self._connections <= self._limits.connections:
+            if self._connections <= self._limits.connections or self._strangers.make_room():
                 await self._request(reader, writer, peer)
         except (Gone, EOFError, OSError):
             pass
@@ -107,7 +107,8 @@ class Server:
     ) -> None:
         request: Request | None = None
         try:
-            request, user = await self._who(reader, peer)
+            with self._strangers.hold(peer, writer.transport):
+                request, user = await self._who(reader)
             if "100-continue" in request.headers.get("expect", "").lower():
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             async with AsyncExitStack() as places:
@@ -125,28 +126,21 @@ class Server:
                 )
         except Refused as refused:
             _refuse(writer, refused, is_push=request is not None and request.is_push)
-        await _leave(reader, writer)
+        with self._strangers.hold(peer, writer.transport):
+            await _leave(reader, writer)
 
-    async def _who(self, reader: asyncio.StreamReader, peer: str) -> tuple[Request, str]:
+    async def _who(self, reader: asyncio.StreamReader) -> tuple[Request, str]:
         """Return a request and who makes it. Raises Refused."""
-        self._strangers[peer] += 1
         try:
-            if self._strangers[peer] > self._limits.strangers:
-                raise Refused("503 Service Unavailable", "too many connections from this address")
-            try:
-                async with asyncio.timeout(_HEAD_SECONDS):
-                    head = await reader.readuntil(b"\r\n\r\n")
-            except asyncio.LimitOverrunError:
-                raise Refused("431 Request Header Fields Too Large", "too long a head") from None
-            request = parse(head)
-            user = self._accounts.user(request.headers.get("authorization", ""))
-            if user is None:
-                raise Refused("401 Unauthorized", "log in with the account that you were given")
-            return request, user
-        finally:
-            self._strangers[peer] -= 1
-            if not self._strangers[peer]:
-                del self._strangers[peer]
+            async with asyncio.timeout(_HEAD_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            raise Refused("431 Request Header Fields Too Large", "too long a head") from None
+        request = parse(head)
+        user = self._accounts.user(request.headers.get("authorization", ""))
+        if user is None:
+            raise Refused("401 Unauthorized", "log in with the account that you were given")
+        return request, user
 
     async def _have_place(self, places: AsyncExitStack, request: Request, user: str) -> None:
         """Wait for a turn. Raises Busy."""

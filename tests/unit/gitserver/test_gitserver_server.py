@@ -177,14 +177,27 @@ def test_who_says_nothing_is_hung_up_on(root: Path, monkeypatch: pytest.MonkeyPa
         assert (silent.answer(), slow.answer()) == ("", "")
 
 
-def test_strangers_do_not_take_all_connections(root: Path) -> None:
+@pytest.mark.parametrize("limits", [Limits(strangers=5), Limits(connections=5)])
+def test_silent_connections_keep_nobody_out(root: Path, limits: Limits) -> None:
     write_gate(root, HELLO)
-    with serving(root, Limits(strangers=5)) as port:
-        idle = [Client(port) for _ in range(5)]
-        time.sleep(0.2)
-        assert Client(port).begin("GET", FETCH).status() == 503
-        idle.pop().close()
-        assert eventually(lambda: Client(port).begin("GET", FETCH).status() == 200)
+    with serving(root, limits) as port:
+        silent = [Client(port) for _ in range(20)]
+        assert [Client(port).begin("GET", FETCH).status() for _ in range(10)] == [200] * 10
+        assert silent[0].answer() == ""
+        for client in silent:
+            client.close()
+
+
+def test_requests_that_are_at_work_lose_their_connection_to_nobody(root: Path) -> None:
+    write_gate(root, DISCARD)
+    with serving(root, Limits(strangers=5, connections=8)) as port:
+        at_work = [Client(port, user).begin("POST", PUSH, LENGTH) for user in ("ada", "bob")]
+        silent = [Client(port) for _ in range(20)]
+        for client in at_work:
+            client.send(b"hello")
+        assert [client.status() for client in at_work] == [200, 200]
+        for client in silent:
+            client.close()
 
 
 def test_a_head_without_an_end_is_refused(root: Path) -> None:

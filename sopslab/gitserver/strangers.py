@@ -1,0 +1,48 @@
+"""Connections that are nobody's yet, or nobody's any more: of too many, the oldest one goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Strangers:
+    """The connections on which no request of a user is at work, by the address they come from.
+
+    All learners on one machine have the same address. Were a new connection refused for the silent
+    ones, one of them could keep the others out; so it is the one that was silent longest that goes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[str, dict[asyncio.WriteTransport, None]] = {}
+
+    @contextmanager
+    def hold(self, address: str, connection: asyncio.WriteTransport) -> Iterator[None]:
+        """Count a connection among those of its address, of which it may push the oldest out."""
+        known = self._known.setdefault(address, {})
+        known[connection] = None
+        if len(known) > self._most:
+            self._end_oldest(address)
+        try:
+            yield
+        finally:
+            known.pop(connection, None)
+            if not known and self._known.get(address) is known:
+                del self._known[address]
+
+    def make_room(self) -> bool:
+        """End the oldest connection of the address with most of them; say whether there was any."""
+        if not self._known:
+            return False
+        self._end_oldest(max(self._known, key=lambda address: len(self._known[address])))
+        return True
+
+    def _end_oldest(self, address: str) -> None:
+        known = self._known[address]
+        oldest = next(iter(known))
+        del known[oldest]
+        if not known:
+            del self._known[address]
+        oldest.abort()
