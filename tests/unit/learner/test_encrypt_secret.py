@@ -95,6 +95,89 @@ def test_each_recipient_can_open_it(repository: Repository, key: str) -> None:
     assert repository.value("backend-secrets", "password") == SECRET.encode()
 
 
+# What linters of other people ask for, and sops' own default, which is four.
+INDENTS = (1, 2, 3, 4, 8)
+
+
+def indented(repository: Repository, blanks: int) -> None:
+    with (repository.root / ".sops.yaml").open("a") as config:
+        config.write(f"stores:\n  yaml:\n    indent: {blanks}\n")
+
+
+@pytest.mark.parametrize("blanks", INDENTS)
+def test_sops_may_be_told_how_far_to_indent(repository: Repository, blanks: int) -> None:
+    indented(repository, blanks)
+    create(repository, first="one", second="two")
+    repository.environment["SOPS_AGE_KEY_FILE"] = str(repository.learner.path)
+
+    rotated = repository.run(*CREATE, "--rotate-value", "second", stdin="three")
+
+    assert rotated.returncode == 0, rotated.stderr
+    assert repository.value("backend-secrets", "first") == b"one"
+    assert repository.value("backend-secrets", "second") == b"three"
+
+
+def test_a_file_made_before_the_indent_was_set_can_be_worked_on(repository: Repository) -> None:
+    create(repository, first="one")
+    indented(repository, 2)
+    repository.environment["SOPS_AGE_KEY_FILE"] = str(repository.learner.path)
+
+    rotated = repository.run(*CREATE, "--rotate-value", "first", stdin="two")
+
+    assert rotated.returncode == 0, rotated.stderr
+    assert repository.value("backend-secrets", "first") == b"two"
+
+
+@pytest.mark.parametrize("blanks", INDENTS)
+def test_what_is_left_plain_is_found_however_far_it_is_indented(
+    repository: Repository, blanks: int
+) -> None:
+    indented(repository, blanks)
+    config = repository.root / ".sops.yaml"
+    config.write_text(replaced(config.read_text(), "^(data|stringData)$", "^(stringData)$"))
+
+    result = repository.run(*CREATE, *literal("key", SECRET))
+
+    assert result.returncode == 1
+    assert "a value under data is not encrypted" in result.stderr
+    assert SECRET not in result.stderr
+    assert not (repository.root / TARGET).exists()
+
+
+@pytest.mark.parametrize("setting", ["true", "input", "false"])
+def test_a_clone_runs_whatever_git_does_to_the_ends_of_lines(
+    repository: Repository, tmp_path: Path, setting: str
+) -> None:
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "Begin"),
+        ("-c", f"core.autocrlf={setting}", "-c", "core.eol=crlf", "clone", "--quiet", ".", "clone"),
+    ):
+        repository.tool("git", *command)
+    clone = repository.root / "clone"
+
+    assert [
+        str(path)
+        for path in clone.rglob("*")
+        if path.is_file() and ".git" not in path.parts and b"\r" in path.read_bytes()
+    ] == []
+    assert os.access(clone / ENCRYPT, os.X_OK)
+    done = subprocess.run([clone / ENCRYPT, "--help"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_list_with_the_ends_of_lines_of_windows_is_understood(repository: Repository) -> None:
+    wiring = repository.secrets / "kustomization.yaml"
+    text = replaced(wiring.read_text(), "  # - backend-secrets.yaml", "  - backend-secrets.yaml")
+    wiring.write_bytes(text.replace("\n", "\r\n").encode())
+
+    result = repository.run(*CREATE, *literal("key", "value"))
+
+    assert result.returncode == 0, result.stderr
+    assert "kustomization.yaml" not in result.stdout
+
+
 def test_says_what_to_do_next_and_no_value(repository: Repository) -> None:
     result = repository.run(*CREATE, *literal("password", SECRET))
 
