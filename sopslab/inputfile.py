@@ -13,6 +13,14 @@ from sopslab.errors import InputError
 
 _MAX_BYTES = 1024 * 1024
 _MAX_NODES = 20_000
+# How files begin that are no text in UTF-8, and what they are.
+_NO_TEXT = {
+    b"PK\x03\x04": "is a spreadsheet or another archive, whatever it is called: save it as text",
+    b"\xd0\xcf\x11\xe0": "is a spreadsheet, whatever it is called: save it as text",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+    b"%PDF-": "is a PDF: save it as text",
+}
 
 _Read = TypeVar("_Read")
 
@@ -76,6 +84,9 @@ def read_text(path: str, kind: str) -> str:
         raise InputError([f"{path}: cannot be read: {error.strerror}"]) from None
     if len(content) > _MAX_BYTES:
         raise InputError([f"{path}: is larger than 1 MiB, which no {kind} is"])
+    for start, what in _NO_TEXT.items():
+        if content.startswith(start):
+            raise InputError([f"{path}: {what}"])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

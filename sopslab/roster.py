@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +25,29 @@ _MAX_LEARNERS = 1000
 _MAX_LINE = 200
 _NEEDED = ("id", "name")
 _KNOWN = (*_NEEDED, "email", "group")
+_HEADER = "a roster needs the columns id and name, and may have email and group"
+# What other programs call these, in small letters: what is to be renamed is told.
+_CALLED = {
+    "name": {"full name", "student name", "display name", "student", "roster name", "nom complet",
+             "vollständiger name"},
+    "email": {"email address", "e-mail address", "e-mail", "mail", "e-mail-adresse",
+              "adresse de courriel", "dirección de correo", "primary email"},
+    "group": {"groups", "section", "team", "gruppe", "gruppen", "groupes", "grupos"},
+    "id": {"username", "user name", "user", "login", "login id", "github_username",
+           "benutzername", "kennung", "anmeldename"},
+}  # fmt: skip
+_PARTS_OF_NAMES = {
+    *("first name", "firstname", "first_name", "given name", "vorname", "prénom", "nombre"),
+    *("last name", "lastname", "last_name", "surname", "family name", "nachname", "apellido(s)"),
+}
+# Files that are called as tables are, and are none that is read here.
+_SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"})
+_BY_TABS = (
+    "is a table with tabs between its columns: save it as CSV, with commas or semicolons, or write"
+    " it as YAML"
+)
+# With this first line programs tell Excel what stands between the columns.
+_SEPARATOR = re.compile(r"\"?sep=(?P<sign>[^\"]?)\"?[,;\t ]*", re.IGNORECASE)
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 _TAG = "tag:yaml.org,2002:"
@@ -92,15 +116,21 @@ def read_roster(path: str) -> list[dict[str, str | None]]:
     The file is CSV if it is called so, and YAML otherwise. Raises InputError with every problem,
     each naming file, line, value and fix.
     """
+    ending = Path(path).suffix.lower()
+    if ending in _SPREADSHEETS:
+        raise InputError([f"{path}: is a spreadsheet: save it as CSV, or write it as YAML"])
+    if ending in {".tsv", ".tab"}:
+        raise InputError([f"{path}: {_BY_TABS}"])
     text = read_text(path, "roster")
     findings = _Findings(path)
-    read = _csv_entries if path.lower().endswith(".csv") else _yaml_entries
+    read = _csv_entries if ending == ".csv" else _yaml_entries
     rows = _rows(read(text, findings), findings)
     findings.refuse_if_any()
     return rows
 
 
 def _yaml_entries(text: str, findings: _Findings) -> list[_Entry]:
+    _refuse_table(text, findings)
     root = compose_yaml(findings.path, text)
     if isinstance(root, yaml.MappingNode):
         root = _learners(root, findings)
@@ -112,6 +142,25 @@ def _yaml_entries(text: str, findings: _Findings) -> list[_Entry]:
     findings.add(0, "a list of learners is needed; `learners: []` is a class without any")
     findings.refuse_if_any()
     return []
+
+
+def _refuse_table(text: str, findings: _Findings) -> None:
+    """Refuse a table that is called as if it were YAML, of which YAML would say anything."""
+    line, first = _first_line(text)
+    cells = {cell.strip(" \"'").casefold() for cell in re.split(r"[,;\t]", first)}
+    if {"id", "name"} <= cells or _SEPARATOR.fullmatch(first):
+        findings.add(
+            line,
+            "is a table, and the file is not called so: give it a name that ends in .csv, or write"
+            " it as YAML",
+        )
+        findings.refuse_if_any()
+
+
+def _first_line(text: str) -> tuple[int, str]:
+    """Return the number and the text of the first line that is not empty."""
+    lines = enumerate(text.splitlines(), 1)
+    return next(((number, line) for number, line in lines if line.strip()), (1, ""))
 
 
 def _learners(root: yaml.MappingNode, findings: _Findings) -> yaml.Node | None:
@@ -177,10 +226,11 @@ def _line(node: yaml.Node) -> int:
 
 
 def _csv_entries(text: str, findings: _Findings) -> list[_Entry]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    number, first = _first_line(text)
+    named = _SEPARATOR.fullmatch(first)
     reader = csv.reader(
         io.StringIO(text, newline=""),
-        delimiter=";" if ";" in first else ",",
+        delimiter=_delimiter(number, first, named["sign"] if named else None, findings),
         skipinitialspace=True,
         strict=True,
     )
@@ -190,10 +240,10 @@ def _csv_entries(text: str, findings: _Findings) -> list[_Entry]:
     try:
         for record in reader:
             values = [value.strip(" ") for value in record]
-            if not any(values):
+            if not any(values) or (named and line == number):
                 pass
             elif not header:
-                header = values
+                header = _header(values)
                 _check_header(line, header, findings)
             else:
                 entries.append(_csv_entry(line, header, values, findings))
@@ -206,7 +256,39 @@ def _csv_entries(text: str, findings: _Findings) -> list[_Entry]:
     return [entry for entry in entries if entry]
 
 
+def _delimiter(line: int, first: str, named: str | None, findings: _Findings) -> str:
+    """Return what stands between the columns, or refuse what no reader here would split by it.
+
+    + first: the first line, and `named` the sign that it names, if it is such a line
+    """
+    if named is not None and named not in set(",;\t"):
+        findings.add(
+            line,
+            f"names {_shown(named)} as what separates the columns: save the file with commas or"
+            " semicolons, and without this line",
+        )
+    elif named == "\t" or (named is None and "\t" in first and not set(",;") & set(first)):
+        findings.add(line, _BY_TABS)
+    elif named is None and re.match(r"learners:|- |---", first):
+        findings.add(line, "is YAML, and the file is called .csv: give it a name ending in .yaml")
+    findings.refuse_if_any()
+    return named or (";" if ";" in first else ",")
+
+
+def _header(values: list[str]) -> list[str]:
+    """Return the names of the columns, of which spreadsheets begin some with a capital letter."""
+    return [value.casefold() if value.casefold() in _KNOWN else value for value in values]
+
+
 def _check_header(line: int, header: list[str], findings: _Findings) -> None:
+    named = [name for name in header if name]
+    unknown = [name for name in dict.fromkeys(named) if name not in _KNOWN]
+    if len(unknown) > 1 and not set(_NEEDED) <= set(named):
+        listing = ", ".join(_shown(name[:20]) for name in unknown[:5])
+        listing += ", …" if len(unknown) > 5 else ""
+        findings.add(line, f"{listing} are no columns of a roster: {_HEADER}{_renaming(named)}")
+        findings.refuse_if_any()
+    header = named
     for name in dict.fromkeys(header):
         if name not in _KNOWN:
             findings.add(line, _unknown("column", name))
@@ -219,18 +301,46 @@ def _check_header(line: int, header: list[str], findings: _Findings) -> None:
     findings.refuse_if_any()
 
 
+def _renaming(header: Sequence[str]) -> str:
+    """Return what makes the columns of another program's export those of a roster."""
+    steps = []
+    parts = [name for name in header if name.casefold() in _PARTS_OF_NAMES]
+    if len(parts) > 1 and "name" not in header:
+        steps.append(f"put {' and '.join(map(_shown, parts[:2]))} together into name")
+    for known, others in _CALLED.items():
+        found = next((name for name in header if name.casefold() in others), None)
+        if found and known not in header and not (known == "name" and parts):
+            # An id becomes a name in the cluster, and other programs allow more.
+            shape = " in small letters" if known == "id" else ""
+            steps.append(f"call {_shown(found)} {known}{shape}")
+    if "id" not in header and not any("id in small" in step for step in steps):
+        steps.append("add id, a short name such as `ada`")
+    steps.append("take the others out")
+    return f"; {', '.join(steps[:-1])}, and {steps[-1]}" if steps[:-1] else f"; {steps[-1]}"
+
+
 def _csv_entry(
     line: int, header: list[str], values: list[str], findings: _Findings
 ) -> _Entry | None:
-    if len(values) != len(header):
+    # Empty columns that pad the header or a row say nothing.
+    needed = max(number for number, name in enumerate(header, 1) if name)
+    given = max((number for number, value in enumerate(values, 1) if value), default=0)
+    if len(values) < needed or given > len(header):
         findings.add(
             line,
-            f"has {len(values)} values, and the header has {len(header)}: put a value that holds"
+            f"has {len(values)} values, and the header has {needed}: put a value that holds"
             " the separator in quotes",
         )
         return None
-    pairs = zip(header, values, strict=True)
-    return _Entry(line, {key: _Value(line, value) for key, value in pairs if value})
+    pairs = list(zip(header, values, strict=False))
+    nameless = next((value for key, value in pairs if value and not key), None)
+    if nameless is not None:
+        findings.add(
+            line,
+            f"{_shown(nameless)} is in a column without a name: name the column in the header, or"
+            " take it out",
+        )
+    return _Entry(line, {key: _Value(line, value) for key, value in pairs if value and key})
 
 
 def _rows(entries: Sequence[_Entry], findings: _Findings) -> list[dict[str, str | None]]:

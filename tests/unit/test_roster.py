@@ -109,6 +109,19 @@ CSV = {
     "quotes": '"id","name"\n"ada","Ada Lovelace"\n',
     "blanks": "id, name, email\nada , Ada Lovelace , \n",
     "empty-rows": "\nid,name\n\nada,Ada Lovelace\n,\n\n",
+    "empty-columns": "id;name;email;;\r\nada;Ada Lovelace;;;\r\n;;;;\r\n",
+    "empty-column-between": "id,,name\nada,,Ada Lovelace\n",
+    "empty-column-first": ";id;name\n;ada;Ada Lovelace\n",
+    "empty-columns-of-the-header": "id,name,,,\nada,Ada Lovelace\n",
+    "empty-columns-of-rows": "id,name\nada,Ada Lovelace,,,\n",
+    "empty-columns-with-blanks": "id, name, , \nada, Ada Lovelace, , \n",
+    "capital-letters": "Id,NAME,Email\nada,Ada Lovelace,\n",
+    "separator-semicolon": "sep=;\r\nid;name\r\nada;Ada Lovelace\r\n",
+    "separator-comma": "sep=,\nid,name\nada,Ada Lovelace\n",
+    "separator-in-quotes": '"sep=;"\nid;name\nada;Ada Lovelace\n',
+    "separator-in-capitals-padded": "SEP=;;;\nid;name;;\nada;Ada Lovelace;;\n",
+    "separator-after-a-byte-order-mark": "\ufeffsep=;\r\nid;name\r\nada;Ada Lovelace\r\n",
+    "separator-and-empty-line": "sep=;\n\nid;name\nada;Ada Lovelace\n",
 }
 
 
@@ -213,8 +226,19 @@ BROKEN_CSV = {
     "other-column": ("id,name,mail\n", ":1: 'mail': there is no such column; known are id, name,"),
     "column-twice": ("id,name,id\n", ":1: the column id is there twice: keep one"),
     "no-id": ("name\nAda\n", ":1: the column id is missing: the header is id,name,email,group"),
-    "no-header": ("ada,Ada\n", ":1: 'ada': there is no such column"),
-    "tabs": ("id\tname\n", ":1: 'id\\tname': there is no such column"),
+    "no-header": ("ada,Ada\n", ":1: 'ada', 'Ada' are no columns of a roster: a roster needs the"),
+    "tabs": ("id\tname\n", ":1: is a table with tabs between its columns: save it as CSV"),
+    "separator-tab": ("sep=\t\nid\tname\n", ":1: is a table with tabs between its columns"),
+    "separator-other": ("sep=|\nid|name\n", ":1: names '|' as what separates the columns"),
+    "separator-none": ("sep=\nid,name\n", ":1: names '' as what separates the columns"),
+    "separator-of-others": ("sep=;\nid,name\nada,A\n", ":2: 'id,name': there is no such column"),
+    "yaml": ("learners:\n  - id: ada\n", ":1: is YAML, and the file is called .csv"),
+    "yaml-list": ("- {id: ada, name: Ada}\n", ":1: is YAML, and the file is called .csv"),
+    "nameless": ("id,,name\nada,x,Ada\n", ":2: 'x' is in a column without a name"),
+    "nameless-at-the-end": ("id,name,\nada,Ada,x\n", ":2: 'x' is in a column without a name"),
+    "capital-letters-twice": ("id,name,ID\n", ":1: the column id is there twice: keep one"),
+    "too-many-and-empty": ("id,name\nada,L,Ada,,\n", ":2: has 5 values, and the header has 2"),
+    "too-few-padded": ("id,name,email,,\nada,Ada\n", ":2: has 2 values, and the header has 3"),
     "too-many": ("id,name\n\nada,Lovelace, Ada\n", ":3: has 3 values, and the header has 2: put"),
     "too-few": ("id,name\nada\n", ":2: has 1 values, and the header has 2"),
     "no-name": ("id,name\nada,\n", ":2: name is missing"),
@@ -226,6 +250,69 @@ BROKEN_CSV = {
 def test_csv_that_is_no_roster_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
     content, expected = BROKEN_CSV[case]
     assert problems_of(tmp_path, content, "class.csv")[0].startswith(expected)
+
+
+# The headers of exports, and what makes a roster of them.
+EXPORTS = {
+    "Moodle": (
+        "First name,Last name,ID number,Email address,Groups",
+        ["put 'First name' and 'Last name' together into name", "call 'Email address' email",
+         "call 'Groups' group", "add id, a short name such as `ada`"],
+    ),
+    "Moodle in German": (
+        "Vorname;Nachname;E-Mail-Adresse;Gruppen",
+        ["put 'Vorname' and 'Nachname' together", "call 'E-Mail-Adresse' email", "add id"],
+    ),
+    "Moodle with user names": (
+        '"Username","First name","Surname","Email address"',
+        ["call 'Username' id in small letters", "put 'First name' and 'Surname' together"],
+    ),
+    "GitHub Classroom": (
+        '"identifier","github_username","github_id","name"',
+        ["'identifier', 'github_username', 'github_id' are no", "call 'github_username' id"],
+    ),
+    "Canvas": ("Student,ID,SIS User ID,SIS Login ID,Section", ["call 'Student' name"]),
+    "Blackboard": (
+        "Last Name,First Name,Username,Student ID,Last Access,Availability",
+        ["call 'Username' id in small letters", "put 'Last Name' and 'First Name' together"],
+    ),
+    "Google Classroom": ("First Name,Last Name,Email Address", ["call 'Email Address' email"]),
+    "an answer to a form": ("Timestamp,What is your name?", ["take the others out"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", EXPORTS)
+def test_of_an_export_it_is_told_in_one_sentence_how_it_becomes_a_roster(
+    program: str, tmp_path: Path
+) -> None:
+    header, wanted = EXPORTS[program]
+    (problem,) = problems_of(tmp_path, f"\ufeff{header}\n1,2,3,4,5,6\n", "class.csv")
+    assert problem.startswith(":1: ")
+    assert "a roster needs the columns id and name, and may have email and group" in problem
+    assert [part for part in wanted if part not in problem] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("CLASS.TSV", "id\tname\nada\tAda\n", "tabs between its columns: save it as CSV"),
+        ("class.tab", "id\tname\n", "or write it as YAML"),
+        ("class.xlsx", "PK", "is a spreadsheet: save it as CSV, or write it as YAML"),
+        ("Class.ODS", "", "is a spreadsheet: save it as CSV"),
+        ("class.csv", b"PK\x03\x04\x14", "is a spreadsheet or another archive"),
+        ("class.csv", b"\xd0\xcf\x11\xe0\xa1", "is a spreadsheet, whatever it is called"),
+        ("class.csv", "id,name\n".encode("utf-16"), "is UTF-16: save it as UTF-8"),
+        ("class.txt", "id,name\nada,Ada\n", "is a table, and the file is not called so"),
+        ("class", '"id";"name"\n', "give it a name that ends in .csv"),
+        ("class.yaml", "Name,ID\nada,Ada\n", "is a table, and the file is not called so"),
+        ("class.yaml", "sep=;\nid;name\n", "is a table, and the file is not called so"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_for_what_it_is(
+    name: str, content: str | bytes, expected: str, tmp_path: Path
+) -> None:
+    (problem,) = problems_of(tmp_path, content, name)
+    assert expected in problem
 
 
 def test_under_a_wrong_header_nothing_else_is_told(tmp_path: Path) -> None:
