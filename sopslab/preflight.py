@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from sopslab.facts.docker import EngineTraits
 from sopslab.facts.host import MachineState
+from sopslab.settings import Settings
 
 _GIB = 1024 * 1024  # in KiB
 _CPUS = 2
@@ -36,6 +39,61 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
         small.append(f"{_gib(machine.disk_kib)} disk free, {_gib(disk)} needed")
     if small and not force:
         problems.append(f"the machine is too small ({'; '.join(small)}); `--force` goes on anyway")
+    return problems
+
+
+# What a snap may read: what is not hidden in a home, and media.
+_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
+# With these, a node of kind chooses another snapshotter than the one its images were unpacked for.
+_OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
+
+
+def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
+    """Return a sentence for each thing that keeps a lab from working with this Docker.
+
+    + engine: what it is like
+    + settings: the lab's settings
+    """
+    if engine.podman:
+        return [
+            "`docker` is Podman's here, and the lab needs Docker itself: take podman-docker out or"
+            " unset DOCKER_HOST, then install Docker; nothing was changed"
+        ]
+    problems = []
+    if "name=rootless" in engine.security:
+        problems.append(
+            "this Docker is rootless, so rules of this machine's firewall do not keep its traffic"
+            " here: use the Docker of the system (`docker context use default`)"
+        )
+    elif "Docker Desktop" in engine.system:
+        problems.append(
+            "this is Docker Desktop, whose traffic rules of this machine's firewall do not keep"
+            " here: install Docker in this system itself (`docker context use default`)"
+        )
+    if "name=userns" in engine.security:
+        problems.append(
+            "this Docker maps users (`userns-remap`), and a node has to be privileged: take"
+            " `userns-remap` out of /etc/docker/daemon.json and start Docker anew"
+        )
+    if (
+        engine.driver in _OTHER_SNAPSHOTTERS
+        and settings.cluster_provider == "kind"
+        and settings.artifact_source != "upstream"
+    ):
+        problems.append(
+            f"Docker's storage driver is {engine.driver}, with which a node does not find the"
+            " images that are built into it: use overlay2, or set `artifact_source: upstream`"
+        )
+    if engine.snap and not _SEEN_BY_SNAPS.match(settings.root):
+        problems.append(
+            f"this Docker is a snap, which cannot read {settings.root}: set SOPSLAB_ROOT to a"
+            " folder of your home that is not hidden, or install Docker from Debian's package"
+        )
+    if engine.proxies:
+        problems.append(
+            f"{engine.proxies} has proxies, which Docker would put into every container and image"
+            " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
+        )
     return problems
 
 

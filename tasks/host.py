@@ -42,9 +42,11 @@ def check_host(settings: Settings) -> None:
 def prepare_host(settings: Settings) -> None:
     """Check the machine with numbers, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)
+    docker.suitable(name="Check Docker", settings=settings)
     host.packages(name="Install what is missing", commands=COMMANDS)
     docker.installed(name="Install Docker")
     docker.engine(name="Start Docker")
+    docker.running(name="Check Docker as it runs", settings=settings)
     docker.runtime(
         name="Let containers be privileged",
         wrapper=(PROJECT / "artifacts" / "host" / "oci-runtime.sh").read_text(),

@@ -10,7 +10,14 @@ from sopslab.catalog import load_catalog
 from sopslab.environment import solo
 from sopslab.facts.age import Identities, Identity
 from sopslab.facts.builds import Builds
-from sopslab.facts.docker import CNI_LABEL, Container, DockerEngine, ImageLabels, Network
+from sopslab.facts.docker import (
+    CNI_LABEL,
+    Container,
+    DockerEngine,
+    DockerTraits,
+    ImageLabels,
+    Network,
+)
 from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.facts.git import (
     BareRepositories,
@@ -190,6 +197,7 @@ class Facts:
 
         self.listeners = fact_text(Listeners, ports=[s.git_port])
         self.engine = fact_text(DockerEngine)
+        self.traits = fact_text(DockerTraits)
         self.network = fact_text(Network, target=network_name(s.lab))
         self.rules = fact_text(FirewallRules)
         self.cluster = fact_text(KindCluster, settings=s)
@@ -250,6 +258,7 @@ def complete(settings: Settings) -> Answers:
     answers |= {
         facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
         facts.engine: "answers 28.5.1 runc",
+        facts.traits: "driver=overlay2\nfolder=/var/lib/docker\nsecurity=name=seccomp",
         STORE: filled_store(settings),
         facts.network: network(settings),
         facts.rules: rules(settings),

@@ -63,6 +63,67 @@ class DockerEngine(FactBase[EngineState]):
         raise FactProcessError(f"docker info was not understood: {output}")
 
 
+_TRAITS = """
+path=$(command -v docker) || exit 0
+client=$(readlink -f "$path")
+case "$path $client" in /snap/* | */snap) echo snap=1 ;; esac
+config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
+# Of this file nothing is printed: it may hold passwords.
+if grep -qE '"(https?|ftp|all)Proxy"[[:space:]]*:[[:space:]]*"[^"]' "$config" 2>/dev/null; then
+    echo "proxies=$config"
+fi
+format='driver={{.Driver}}
+system={{.OperatingSystem}}
+folder={{.DockerRootDir}}
+security={{range .SecurityOptions}}{{.}} {{end}}'
+timeout -k 1 8 docker info --format "$format" 2>/dev/null && exit 0
+# Podman, which podman-docker calls docker, knows no such fields.
+case "${client##*/} $(timeout -k 1 8 docker --version 2>&1)" in *[Pp]odman*) echo podman=1 ;; esac
+"""
+
+
+@dataclass(frozen=True)
+class EngineTraits:
+    """What an engine is like: empty texts where there is none, or none that tells.
+
+    `driver` is its storage driver, `security` its security options, `snap` whether it sees files
+    as a snap does; `proxies` is the client's file that has proxies for every container.
+    """
+
+    podman: bool = False
+    snap: bool = False
+    proxies: str = ""
+    driver: str = ""
+    system: str = ""
+    security: str = ""
+
+
+class DockerTraits(FactBase[EngineTraits]):
+    """
+    Returns what the Docker client and its engine are like, as `EngineTraits`, within 20 seconds.
+    """
+
+    default = EngineTraits
+
+    @override
+    def command(self) -> StringCommand:
+        return script(_TRAITS)
+
+    @override
+    def process(self, output: list[str]) -> EngineTraits:
+        values = {key: value for key, _, value in (line.partition("=") for line in output)}
+        folder = values.get("folder", "")
+        return EngineTraits(
+            # The second is how an engine of Podman's shows that the real client talks to.
+            podman="podman" in values or folder.endswith("/containers/storage"),
+            snap="snap" in values or folder.startswith("/var/snap/"),
+            proxies=values.get("proxies", ""),
+            driver=values.get("driver", ""),
+            system=values.get("system", ""),
+            security=values.get("security", ""),
+        )
+
+
 class _Inspect(FactBase[dict[str, Any] | None]):
     """Base of the facts that look at one object of the engine."""
 

@@ -6,6 +6,8 @@ kept until an operation is about to change something. `source` comes first and a
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -291,4 +293,15 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
 
 def _run(settings: Settings, catalog: Catalog, recipe: str, order: str) -> StringCommand:
     """Return the command that runs a recipe: bash reads it from standard input."""
-    return script('exec bash -s -- "$1" "$2"', settings.root, order, stdin=catalog.script(recipe))
+    return script(
+        'PATH=${3:+$3:}$PATH; export PATH; exec bash -s -- "$1" "$2"',
+        settings.root,
+        order,
+        _folder_with_pip(),
+        stdin=catalog.script(recipe),
+    )
+
+
+def _folder_with_pip() -> str:
+    """Return the folder of the Python that runs this, which has pip where a bare Debian has not."""
+    return str(Path(sys.executable).parent) if importlib.util.find_spec("pip") else ""

@@ -6,10 +6,12 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.command import Commands, refusal, script
-from sopslab.facts.docker import Container, DockerEngine, Network
-from sopslab.facts.host import IsRoot, Machine
+from sopslab.facts.docker import Container, DockerEngine, DockerTraits, Network
+from sopslab.facts.host import FirewallRules, IsRoot, Machine
 from sopslab.journal import note
 from sopslab.operations.host import packages
+from sopslab.preflight import find_engine_problems
+from sopslab.settings import Settings
 
 # Command and the Debian package that has it.
 CLIENT = {"docker": "docker.io"}
@@ -59,6 +61,58 @@ def runtime(wrapper: str) -> Commands:
         stdin=wrapper,
         sudo=machine.uid != 0,
     )
+
+
+# The hosts whose engine has told in this run what it is like.
+_told: set[str] = set()
+
+
+@operation()
+def suitable(settings: Settings) -> Commands:
+    """
+    Refuse an engine that a lab cannot work with, before anything is installed or built.
+
+    + settings: the lab's settings
+    """
+    _told.discard(host.name)
+    problems = _unsuitable(settings)
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("nothing speaks against this Docker")
+
+
+@operation()
+def running(settings: Settings) -> Commands:
+    """
+    Refuse an engine that was started just now and that a lab cannot work with, and one that keeps
+    no chain for rules of the user: its traffic could not be kept on this machine.
+
+    + settings: the lab's settings
+    """
+    problems = [] if host.name in _told else _unsuitable(settings)
+    with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
+    if (
+        with_firewall
+        and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
+        and host.get_fact(DockerEngine).answers
+    ):
+        problems.append(
+            "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
+            ' this machine: take `"iptables": false` and `"firewall-backend": "nftables"` out of'
+            " /etc/docker/daemon.json and start Docker anew"
+        )
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("a lab can work with this Docker")
+
+
+def _unsuitable(settings: Settings) -> list[str]:
+    traits = host.get_fact(DockerTraits)
+    if traits.driver:
+        _told.add(host.name)
+    return find_engine_problems(traits, settings)
 
 
 @operation()

@@ -85,6 +85,9 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Check the ports",
         "Host | Sweep up after a killed run",
         "Host | Check the machine",
+        # There is no Docker, and a fake one is not started.
+        "Host | Check Docker",
+        "Host | Check Docker as it runs",
         # Nothing was stopped or suspended, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
         "Canary | Resume what was suspended",
@@ -298,6 +301,16 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         lambda f, s: {f.network: json.dumps([{"Labels": {"sops-lab.root": "/other"}}])},
         "Network | Create the network sops-lab-lab",
         "belongs to another lab (/other)",
+    ),
+    "docker-unsuitable": (
+        lambda f, s: {f.traits: "podman=1"},
+        "Host | Check Docker",
+        "the lab needs Docker itself",
+    ),
+    "docker-without-its-chain": (
+        lambda f, s: {f.rules: ""},
+        "Host | Check Docker as it runs",
+        "keeps no chain DOCKER-USER",
     ),
     "docker-forbidden": (
         lambda f, s: {f.engine: "forbidden"},

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sopslab.facts.docker import DockerTraits, EngineTraits
 from sopslab.facts.host import MachineState
-from sopslab.preflight import find_problems, find_taken_ports
+from sopslab.preflight import find_engine_problems, find_problems, find_taken_ports
+from sopslab.settings import Settings
+from tests.fake import local_fact
 
 GIB = 1024 * 1024  # in KiB
 LARGE = MachineState(
@@ -96,3 +103,103 @@ def test_a_machine_with_every_capability_is_not_restricted() -> None:
     assert not LARGE.restricted
     assert replace(LARGE, bounding=LARGE.bounding & ~(1 << 24)).restricted
     assert replace(LARGE, bounding=0xA80425FB).restricted
+
+
+# What each kind of engine says, and a part of the sentence that refuses it; None lets it pass.
+HOME = "/home/ada/.local/share/sops-lab"
+HIDDEN_OF_ROOT = "/".join(("/root", ".lab"))
+ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
+    "debian": (EngineTraits(driver="overlay2", security="name=seccomp,profile=default"), {}, None),
+    "containerd-store": (EngineTraits(driver="overlayfs", system="Ubuntu 24.04"), {}, None),
+    "btrfs": (EngineTraits(driver="btrfs"), {}, None),
+    "absent": (EngineTraits(), {}, None),
+    "podman": (EngineTraits(podman=True), {}, "Podman's here, and the lab needs Docker itself"),
+    "rootless": (EngineTraits(security="name=rootless name=cgroupns"), {}, "is rootless"),
+    "desktop": (EngineTraits(system="Docker Desktop"), {}, "this is Docker Desktop"),
+    "userns": (EngineTraits(security="name=userns"), {}, "take `userns-remap` out"),
+    "zfs": (EngineTraits(driver="zfs"), {"artifact_source": "auto"}, "storage driver is zfs"),
+    "zfs-modules": (EngineTraits(driver="zfs"), {"artifact_source": "modules"}, "use overlay2"),
+    "zfs-upstream": (EngineTraits(driver="zfs"), {"artifact_source": "upstream"}, None),
+    "fuse": (EngineTraits(driver="fuse-overlayfs"), {}, "storage driver is fuse-overlayfs"),
+    "snap": (EngineTraits(snap=True), {"root": HOME}, f"a snap, which cannot read {HOME}"),
+    "snap-tmp": (EngineTraits(snap=True), {"root": "/tmp/lab"}, "set SOPSLAB_ROOT to a folder"),
+    "snap-srv": (EngineTraits(snap=True), {"root": "/srv/lab"}, "which cannot read /srv/lab"),
+    "snap-root": (EngineTraits(snap=True), {"root": HIDDEN_OF_ROOT}, "a snap, which cannot read"),
+    "snap-seen": (EngineTraits(snap=True), {"root": "/home/ada/lab/.x"}, None),
+    "snap-seen-by-root": (EngineTraits(snap=True), {"root": "/root/lab"}, None),
+    "proxies": (EngineTraits(proxies="/x/config.json"), {}, "config.json has proxies"),
+}
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_an_engine_that_a_lab_cannot_work_with_is_refused_in_a_sentence(
+    kind: str, lab: Callable[..., Settings]
+) -> None:
+    engine, changes, expected = ENGINES[kind]
+    found = find_engine_problems(engine, lab(**changes))
+    if expected is None:
+        assert found == []
+    else:
+        (sentence,) = found
+        assert expected in sentence
+        assert "\n" not in sentence
+
+
+def test_all_that_speaks_against_an_engine_is_told_at_once(lab: Callable[..., Settings]) -> None:
+    engine = EngineTraits(driver="zfs", security="name=userns", proxies="/x/config.json")
+    assert len(find_engine_problems(engine, lab())) == 3
+
+
+# Programs that are called docker, and what is told of them.
+INFO = "driver=overlay2\nsystem=Debian\nfolder=/var/lib/docker\nsecurity=name=seccomp "
+SNAP = INFO.replace("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
+PODMAN = INFO.replace("/var/lib/docker", "/var/lib/containers/storage")
+CLIENTS = {
+    "docker": ("Docker version 28.2.2", INFO, "", EngineTraits()),
+    "podman-docker": ("podman version 4.3.1", "", "", EngineTraits(podman=True)),
+    "podman-docker-quiet": ("Emulate Docker CLI using podman", "", "", EngineTraits(podman=True)),
+    "socket-of-podman": ("Docker version 28.2.2", PODMAN, "", EngineTraits(podman=True)),
+    "stopped": ("Docker version 28.2.2", "", "", EngineTraits()),
+    "snap": ("Docker version 28.2.2", SNAP, "", EngineTraits(snap=True)),
+    "proxies": (
+        "Docker version 28.2.2", INFO,
+        '{"proxies": {"default": {"httpProxy": "http://ada:hunter-2@proxy.corp:3128"}}}',
+        EngineTraits(proxies="CONFIG"),
+    ),
+    "proxies-of-one-engine": (
+        "Docker version 28.2.2", INFO,
+        '{"proxies": {"tcp://x": {\n"httpsProxy" : "http://proxy.corp"}}}',
+        EngineTraits(proxies="CONFIG"),
+    ),
+    "no-proxies": (
+        "Docker version 28.2.2", INFO,
+        '{"auths": {"x": {"auth": "aHVudGVyLTI="}}, "proxies": {"default": {"httpProxy": ""}}}',
+        EngineTraits(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_what_an_engine_is_like_is_read_off_its_client(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, info, config, expected = CLIENTS[kind]
+    docker = tmp_path / "docker"
+    docker.write_text(
+        f"""#!/bin/sh
+case $1 in
+--version) echo '{version}' ;;
+info) [ -n '{info}' ] && printf '%s\\n' '{info}' ;;
+esac
+"""
+    )
+    docker.chmod(0o755)
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    found = local_fact(DockerTraits)
+    assert found.podman == expected.podman
+    assert found.snap == expected.snap
+    assert found.proxies == expected.proxies.replace("CONFIG", str(tmp_path / "config.json"))
+    assert found.driver == ("overlay2" if info else "")
+    assert "hunter" not in str(found)

@@ -37,7 +37,7 @@ from sopslab.command import refusal
 from sopslab.environment import at_seat, solo
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
-from sopslab.operations import access, git
+from sopslab.operations import access, docker, git
 from sopslab.render import RenderedFile
 from sopslab.settings import Learner, Settings
 from tests.fake import arguments_of, text_of
@@ -90,6 +90,8 @@ KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"
 
 class RecordedHost:
     """A host whose facts are recorded outputs; one that was not recorded is a mistake."""
+
+    name = "recorded"
 
     def __init__(self, outputs: Mapping[str, list[str]]) -> None:
         self._outputs = outputs
@@ -195,6 +197,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     settings = lab(**(yaml.safe_load(path.read_text()).get("settings") or {}))
     case = yaml.safe_load(fill(path.read_text(), settings))
     assert set(case) <= KEYS
+    monkeypatch.setattr(docker, "_told", set())
     journal.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
