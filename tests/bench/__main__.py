@@ -2,7 +2,8 @@
 
     python -m tests.bench
 
-Every figure is taken in this one run, so that the machine's mood is in both sides of a ratio.
+Every figure is taken in this one run, so that the machine's mood is in both sides of a ratio; with
+each comes the range that was seen. `python -m tests.bench.figures` puts them into README.md.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sopslab.catalog import load_catalog
-from sopslab.layout import NAMESPACE, PROJECT
+from sopslab.layout import NAMESPACE
+from tests.bench import figures
 from tests.bench.classroom import measure_class
+from tests.bench.figures import spread
 from tests.bench.policy import measure_policy
+from tests.bench.processor import Spent, measured
 from tests.cluster.lab import Lab, free_port, lab_name, run
 
 PAIRS = 3
+SECOND_RUNS = 3
 PUSHES = 20
 BY_HAND = Path(__file__).with_name("by_hand.sh")
 SERVER = Path(__file__).with_name("lighttpd.conf")
@@ -40,7 +45,7 @@ def main() -> int:
         lab = Lab(lab_name("bench"), Path(folder) / "lab", {})
         try:
             report["up_vs_by_hand"], report["steps"] = measure_up(lab, Path(folder))
-            report["second_up"] = measure_second(lab)
+            report["second_up"] = measure_second(lab, report["up_vs_by_hand"]["up"]["median"])
             report["push_to_secret"] = measure_push(lab, Path(folder))
             report["memory_mib"] = measure_memory(lab)
             report["doctor"] = measure_doctor(lab)
@@ -48,37 +53,45 @@ def main() -> int:
             lab.remove()
         report["class"] = measure_class(Path(folder) / "class")
     report["policy"] = measure_policy()
-    target = PROJECT / "build" / "bench.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(report, indent=2) + "\n")
+    figures.REPORT.parent.mkdir(exist_ok=True)
+    figures.REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    print("\n".join(figures.lines(report)))
     print(json.dumps(report, indent=2))
     return 0
 
 
 def measure_up(lab: Lab, folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     """Return the ratio of `sopslab up` to the stock commands, in pairs, and the steps' seconds."""
-    ups, hands, steps = [], [], []
+    pairs: list[tuple[Spent, Spent]] = []
+    answers: list[dict[str, Any]] = []
     for number in range(PAIRS):
         remove_by_hand()
-        seconds = timed(lambda number=number: by_hand(lab, folder / f"hand-{number}"))
+        hand = measured(
+            lambda number=number: by_hand(lab, folder / f"hand-{number}"),  # type: ignore[misc]
+            [f"{HAND}-control-plane", f"{HAND}-git"],
+        )
         remove_by_hand()
-        hands.append(seconds)
         lab.remove()
-        started = time.monotonic()
-        answer = lab.up()
-        ups.append(time.monotonic() - started)
-        steps.append({step["name"]: step["seconds"] for step in answer["steps"]})
-        print(f"pair {number + 1}: up {ups[-1]:.1f} s, by hand {hands[-1]:.1f} s", flush=True)
-    ratios = [up / hand for up, hand in zip(ups, hands, strict=True)]
+        up = measured(lambda: answers.append(lab.up()), [lab.node, lab.git_server])
+        pairs.append((up, hand))
+        print(f"pair {number + 1}: up {up}, by hand {hand}", flush=True)
+    steps = [{step["name"]: step["seconds"] for step in answer["steps"]} for answer in answers]
     return (
-        {
-            "median": round(statistics.median(ratios), 3),
-            "ratios": [round(ratio, 3) for ratio in ratios],
-            "up_seconds": [round(value, 1) for value in ups],
-            "by_hand_seconds": [round(value, 1) for value in hands],
-        },
+        compared(pairs),
         {name: round(statistics.median(s[name] for s in steps), 2) for name in steps[0]},
     )
+
+
+def compared(pairs: Sequence[tuple[Spent, Spent]]) -> dict[str, Any]:
+    """Return what pairs of `up` and the stock commands took, and the ratios of each pair."""
+    return {
+        "processor_ratio": spread([up.processor / hand.processor for up, hand in pairs], 3),
+        "ratio": spread([up.seconds / hand.seconds for up, hand in pairs], 3),
+        "up_processor": spread([up.processor for up, _ in pairs]),
+        "by_hand_processor": spread([hand.processor for _, hand in pairs]),
+        "up": spread([up.seconds for up, _ in pairs]),
+        "by_hand": spread([hand.seconds for _, hand in pairs]),
+    }
 
 
 def by_hand(lab: Lab, folder: Path) -> None:
@@ -125,11 +138,20 @@ def remove_by_hand() -> None:
             run(["iptables", "-w", "10", "-D", *rule.split()[1:]])
 
 
-def measure_second(lab: Lab) -> dict[str, Any]:
-    """Return seconds and changes of a run on a lab that is up."""
-    started = time.monotonic()
-    answer = lab.up()
-    return {"seconds": round(time.monotonic() - started, 2), "changed": answer["changed"]}
+def measure_second(lab: Lab, first: float) -> dict[str, Any]:
+    """Return what runs on a lab that is up take, and how much they change.
+
+    + first: the seconds of a first run
+    """
+    answers: list[dict[str, Any]] = []
+    # What the cluster does by itself meanwhile is not the run's.
+    taken = [measured(lambda: answers.append(lab.up()), []) for _ in range(SECOND_RUNS)]
+    return {
+        "processor": spread([one.processor for one in taken], 2),
+        "ratio": spread([one.seconds / first for one in taken], 3),
+        "seconds": spread([one.seconds for one in taken], 2),
+        "changed": sum(answer["changed"] for answer in answers),
+    }
 
 
 def measure_doctor(lab: Lab) -> dict[str, float]:
@@ -165,6 +187,7 @@ def measure_push(lab: Lab, folder: Path) -> dict[str, Any]:
         "pushes": PUSHES,
         "median": round(statistics.median(taken), 2),
         "p95": round(statistics.quantiles(taken, n=20, method="inclusive")[18], 2),
+        "min": round(taken[0], 2),
         "max": round(taken[-1], 2),
     }
 
