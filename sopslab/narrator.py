@@ -10,6 +10,7 @@ from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
 from sopslab.journal import take_notes, write
+from sopslab.verification.causes import said
 
 
 class Narrator(BaseStateCallback):
@@ -64,7 +65,7 @@ class Narrator(BaseStateCallback):
                 "failed": any(meta.did_error() for meta in metas),
                 "seconds": round(seconds, 3),
                 "notes": take_notes(),
-                "errors": [line for meta in metas for line in meta.stderr_lines][-20:],
+                "errors": [said(line) for meta in metas for line in meta.stderr_lines][-20:],
             }
         )
 

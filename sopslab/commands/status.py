@@ -23,10 +23,12 @@ from sopslab.board.steps import Row
 from sopslab.commands import settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, LabError
-from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION
+from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
 from sopslab.naming import git_server_name, node_name
 from sopslab.settings import Settings
 from sopslab.terminal import Console, echo, echo_json
+from sopslab.verification.causes import meaning
+from sopslab.verification.judgement.cluster import Object, condition
 from sopslab.verification.observation.programs import kubectl
 
 _PATIENCE = 10  # seconds for each question
@@ -180,15 +182,25 @@ def _flux(settings: Settings, kind: str, name: str) -> Part:
     if not answer:
         return {"name": kind, "up": False, "state": "not there", "where": where}
     found = json.loads(answer)
-    ready = next(
-        (c for c in found.get("status", {}).get("conditions", []) if c["type"] == "Ready"), None
-    )
+    ready = condition(found, "Ready")
     current = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
-    up = ready is not None and ready["status"] == "True" and current
-    state = ready["message"] if ready else "nothing reported yet"
+    up = ready.get("status") == "True" and current
+    state = meaning(found["kind"], ready, name, NAMESPACE)
+    if up:
+        state = f"ready, at {_revision(found)}"
+    elif state == "ready":
+        state = "its present form has not been looked at yet"
     if found["spec"].get("suspend"):
         up, state = False, "suspended"
     return {"name": kind, "up": up, "state": state, "where": where}
+
+
+def _revision(found: Object) -> str:
+    """Return what Flux has read or applied: a branch and a commit."""
+    status = found["status"]
+    read = (status.get("artifact") or {}).get("revision")
+    branch, _, commit = str(read or status.get("lastAppliedRevision") or "").partition("@")
+    return f"{commit.partition(':')[2][:7] or 'no commit'} of {branch or 'no branch'}"
 
 
 def _ask(command: list[str]) -> str:

@@ -15,6 +15,7 @@ from sopslab.environment import Environment, bare_repository
 from sopslab.facts.git import GIT_LOGIN, credentials_file
 from sopslab.facts.parsing import parsing
 from sopslab.settings import INSTRUCTOR, Settings
+from sopslab.verification.causes import TELLING
 
 # Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
 # copy of the branches there, and the one place where checkpoints are kept.
@@ -400,6 +401,7 @@ def _in_words(key: str) -> str:
 # being asked for. $wanted holds the commit of each learner's main.
 DELIVERIES = (
     ENVIRONMENTS
+    + TELLING
     + """
 secret=$2
 heads() {
@@ -415,20 +417,21 @@ look_at() {
 }
 deliveries() {
     look_at | jq --null-input --raw-output --argjson subjects "$subjects" --arg heads "$wanted" \\
-        --arg secret "$secret" '
+        --arg secret "$secret" "$telling"'
         def ready: [.status.conditions[]? | select(.type == "Ready")][0] // {};
         def answered: .status.lastHandledReconcileAt as $handled
             | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
-        def words: . // "nothing was reported" | gsub("\\\\s+"; " ");
         # What is at it needs no asking.
-        def problem($what; $name):
+        def problem($what; $name; $arrives):
             if . == null then {$what, said: "\\($name) is not there"}
             elif .metadata.deletionTimestamp then {$what, said: "\\($name) is being deleted"}
             elif .spec.suspend == true then {$what, said: "\\($name) is suspended"}
             elif .status.observedGeneration != .metadata.generation or (answered | not)
                 or ready.status == "Unknown" then {said: "\\($name) is being looked at"}
             elif ready.status != "True"
-                then {$what, said: "\\($name) is not ready: \\(ready.message | words)"}
+                then (.kind as $kind | .metadata.name as $called
+                    | ready | meaning($kind; $called; $arrives)
+                    | {$what, said: "\\($name) is not ready: \\(.)"})
             else empty end;
         def named: "\\(.kind) \\(.metadata.namespace // "")/\\(.metadata.name)";
         ($heads | split("\\n") | map(split(" ") | select(length == 2) | {(.[0]): .[1]}) | add // {})
@@ -439,7 +442,8 @@ deliveries() {
         | $live["GitRepository \\($s.system)/\\($s.source)"] as $source
         | $live["Kustomization \\($s.system)/\\($s.kustomization)"] as $own
         | [(if $s.tenant != "flux-system"
-                then $live["Kustomization flux-system/\\($s.tenant)"] | problem("tenant"; $s.tenant)
+                then $live["Kustomization flux-system/\\($s.tenant)"]
+                    | problem("tenant"; $s.tenant; $s.namespace)
                 else empty end),
             ($s.namespace, $s.system | . as $name | $live["Namespace /\\($name)"]
                 | if . == null
@@ -447,13 +451,13 @@ deliveries() {
                   elif .metadata.deletionTimestamp
                     then {said: "the namespace \\($name) is being deleted"}
                   else empty end)] as $before
-        | [first(($source | problem("source"; "the GitRepository \\($s.source)")),
+        | [first(($source | problem("source"; "the GitRepository \\($s.source)"; "")),
             (if $source.status.artifact.revision != $revision
                 then {what: "source", said: "Flux has not read \\($want[$s.id][0:7]) yet"}
                 else empty end))] as $reading
         # What is read anew is applied without being asked for.
         | (if $reading == [] then "own" else null end) as $self
-        | [first(($own | problem($self; $s.kustomization)),
+        | [first(($own | problem($self; $s.kustomization; $s.namespace)),
                 (if $own.status.lastAppliedRevision != $revision
                     then {what: (if $self then "late" else null end),
                         said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
@@ -461,7 +465,7 @@ deliveries() {
                 (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
                     then {what: $self, said: "the Secret \\($secret) is not in \\($s.namespace)"}
                     else empty end)),
-            ($live["Receiver \\($s.system)/lab"] | problem("receiver"; "the Receiver lab"))]
+            ($live["Receiver \\($s.system)/lab"] | problem("receiver"; "the Receiver lab"; ""))]
             as $after
         | $before + $reading + $after
         | [$s.id, (.[0].said // "arrived"), (map(.what // empty) | unique | join(" "))]

@@ -10,6 +10,7 @@ from sopslab.enrolled import parse_enrolled
 from sopslab.facts.parsing import parsing
 from sopslab.layout import CANARY_PATH
 from sopslab.settings import Seat, Settings
+from sopslab.verification.causes import TELLING
 
 
 class Enrolled(FactBase[tuple[Seat, ...]]):
@@ -202,10 +203,13 @@ class SecretsDrift(FactBase[dict[str, str]]):
         return drift
 
 
-# One line a seat: `proven`, `waiting …` while Flux has not come to a result, `failing …` with its
-# words. A canary that the learner changed proves nothing; Flux has applied the commit then. Only
-# whose commit was applied is looked at in the repository and in the namespace: that is what costs.
-SEAT_CANARIES = """
+# One line a seat: `proven`, `waiting …` while Flux has not come to a result, `failing …` with what
+# its words mean. A canary that the learner changed proves nothing; Flux has applied the commit
+# then. Only whose commit was applied is looked at in the repository and in the namespace: that is
+# what costs.
+SEAT_CANARIES = (
+    TELLING
+    + """
 git=$1 class=$2 path=$3
 shift 3
 kube() { timeout 30 kubectl --context "$LAB_CONTEXT" "$@" 2>/dev/null; }
@@ -238,14 +242,16 @@ live() {
 canaries() {
     [ -s "$KUBECONFIG" ] || return 0
     told=$(kube get kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
-        --selector sops-lab/seat --output json | jq --raw-output '.items[] | .status as $status
+        --selector sops-lab/seat --output json | jq --raw-output "$telling"'
+        .items[] | .status as $status | .metadata.name as $called
+        | (.metadata.labels["sops-lab/seat"] + "-develop") as $arrives
         | [$status.conditions[]? | select(.type == "Ready")][0] as $ready
         | (if .metadata.namespace == "flux-system" then "tenant" else "flux" end) as $kind
         | "\\($kind) \\(.metadata.labels["sops-lab/seat"]) \\(
             $status.lastAppliedRevision // "-") \\(
             if .spec.suspend then "False it is suspended"
-            else "\\($ready.status // "Unknown") \\($ready.message // "nothing was reported yet"
-                | gsub("\\\\s+"; " "))" end)"')
+            else "\\($ready.status // "Unknown") \\(
+                $ready | meaning("Kustomization"; $called; $arrives))" end)"')
     applied=$(printf '%s\\n' "$told" | among "$@" | awk '$1 == "flux" && $3 != "-" { print $2 }')
     {
         printf '%s\\n' "$told"
@@ -271,6 +277,7 @@ canaries() {
         }'
 }
 """
+)
 
 
 def seat_canaries_arguments(settings: Settings, seats: list[str]) -> tuple[str, ...]:

@@ -27,11 +27,13 @@ from sopslab.naming import network_name, new_generation, seat_user
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
 from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING
 
 # Arguments are pairs of a seat and its user. What is at work for a seat lies in a folder of its
 # own, and the request is a file named after the user; a seat that fails loses its folder.
 _ISSUE = (
     KUBECONFIGS
+    + TELLING
     + """
 class=$1 name=$2 lab=$3 group=$4
 shift 4
@@ -74,13 +76,12 @@ kube create --validate=warn --filename ../requests.json --output name 2>../refus
     | tee ../created | xargs -r -n 5 -P 4 timeout 60 kubectl --context "$LAB_CONTEXT" \\
         certificate approve >/dev/null 2>../unapproved || true
 if [ ! -s ../created ]; then
-    tail -n 3 ../refused >&2
-    echo "the cluster took none of the requests for certificates; its own words are above" >&2
+    echo "the cluster took none of the requests for certificates: $(refused <../refused)" >&2
     exit 1
 fi
 definitions_of_requests='
     def reason: [.status.conditions[]? | select(.type == "Failed" or .type == "Denied")
-        | "\\(.type): \\(.message)"][0];
+        | .type][0];
     def seat: .metadata.labels["sops-lab/seat"];
 '
 open() {
@@ -92,8 +93,7 @@ open() {
 deadline=$(($(seconds) + 30))
 while open && [ "$(seconds)" -lt "$deadline" ]; do sleep 0.2; done
 if [ ! -s ../answers.json ]; then
-    tail -n 3 ../said >&2
-    echo "the cluster did not show the certificates within 30 s; its own words are above" >&2
+    echo "the cluster did not show the certificates within 30 s: $(refused <../said)" >&2
     exit 1
 fi
 # Those of a killed run go, too; the cluster would keep them for hours.
@@ -114,7 +114,9 @@ why() {
         else "its certificate was not signed" + if reason then ": \\(reason)" else
             " within 30 s: kube-controller-manager does that once the request is approved" end
         end' ../answers.json
-    grep -hF "$2-$mark" ../refused ../unapproved | head -n 1
+    if grep -hF "$2-$mark" ../refused ../unapproved >../why; then
+        echo "($(refused <../why))"
+    fi
 }
 for request; do
     seat=${request%/*}

@@ -26,6 +26,7 @@ from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY
 from sopslab.naming import next_key
 from sopslab.operations.kubernetes import secret
 from sopslab.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.verification.causes import TELLING
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
@@ -100,10 +101,13 @@ ask_flux() {
 # Where the canary gets lost is looked for along its way, and the first broken link is named.
 _AWAIT_CANARY = """
 fail() { echo "the canary did not arrive: $1" >&2; exit 1; }
-condition() {
-    kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null | jq -r '
-        [.status.conditions[]? | select(.type == "Ready")][0] // {}
-        | "\\(.status // "Unknown") \\(.message // "nothing was reported yet")"'
+look='`sopslab doctor` looks closer'
+state() {
+    kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null \\
+        | jq -r --arg namespace "$namespace" "$telling"'
+            .kind as $kind | .metadata.name as $called
+            | [.status.conditions[]? | select(.type == "Ready")][0]
+            | meaning($kind; $called; $namespace)'
 }
 diagnose() {
     [ -n "$head" ] || fail "the Git server does not answer at $url.git"
@@ -111,22 +115,18 @@ diagnose() {
     for controller in source-controller kustomize-controller; do
         ready=$(kube --namespace flux-system get deployment "$controller" \\
             --output 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
-        [ "${ready:-0}" -ge 1 ] || fail "$controller is not ready; its last words:
-$(kube --namespace flux-system logs "deployment/$controller" --tail 5 2>&1 || true)"
+        [ "${ready:-0}" -ge 1 ] || fail "$controller is not ready:\\
+ \\`kubectl --namespace flux-system logs deployment/$controller\\` has its last words"
     done
-    case $(condition gitrepository "$source") in
-    True*) ;;
-    *) fail "Flux cannot read the repository: $(condition gitrepository "$source")" ;;
-    esac
+    found=$(state gitrepository "$source")
+    [ "$found" = ready ] \\
+        || fail "Flux cannot read the repository: ${found:-its source is not there}; $look"
     [ -n "$(kube --namespace flux-system get secret sops-age --ignore-not-found --output name)" ] \\
         || fail "the decryption key sops-age is missing in flux-system"
-    case $(condition kustomization "$kustomization") in
-    True*)
-        [ "$expected" != undecryptable ] || fail "the store's key cannot decrypt $path"
-        fail "$kustomization is Ready, but lab-canary holds another value than the repository"
-        ;;
-    *) fail "$kustomization is not ready: $(condition kustomization "$kustomization")" ;;
-    esac
+    found=$(state kustomization "$kustomization")
+    [ "$found" = ready ] || fail "$kustomization is not ready: ${found:-it is not there}; $look"
+    [ "$expected" != undecryptable ] || fail "the store's key cannot decrypt $path"
+    fail "$kustomization is Ready, but lab-canary holds another value than the repository"
 }
 head=$(head_commit)
 [ -n "$head" ] || diagnose
@@ -286,7 +286,7 @@ def canary(settings: Settings, source: str, kustomization: str, namespace: str) 
     if host.get_fact(Canary, settings=settings, arguments=list(arguments)):
         host.noop("the canary is in the cluster, and it is the repository's")
         return
-    yield lab_script(settings, CANARY_LIBRARY + ASK_FLUX + _AWAIT_CANARY, *arguments)
+    yield lab_script(settings, CANARY_LIBRARY + TELLING + ASK_FLUX + _AWAIT_CANARY, *arguments)
 
 
 @operation()

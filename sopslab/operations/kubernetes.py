@@ -12,16 +12,21 @@ from sopslab.facts.kubernetes import ENDING, KubeconfigMatches, ManifestDrift, S
 from sopslab.facts.tree import AnyFolder
 from sopslab.journal import note
 from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING
 
 _APPLY = (
     ENDING
+    + TELLING
     + """
 kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
-# What the API server says of a namespace that is being deleted: what is left, and who holds it.
+# What is left in a namespace that is being deleted, and the finalizers that hold it: of what the
+# API server says, no more than such names and numbers.
 held() {
-    kube get namespace "$1" --output \\
-        'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\\n"}{end}' \\
-        | grep -i -E 'remaining|finalizer' | paste -sd ' '
+    kube get namespace "$1" --output json | jq --raw-output '
+        [.status.conditions[]? | select(.status == "True") | .message
+            | match("[A-Za-z0-9.:/-]+ (in|has) [0-9]+ resource instances?"; "g").string
+            | sub(" has "; " in ")] | join(", ")
+        | if . == "" then "the API server does not tell what holds it" else "held by \\(.)" end'
 }
 left() { kube get "$1" --all-namespaces --output name | paste -sd ' '; }
 # Flux's objects that are being deleted wait for a controller that may be gone itself. As `flux
@@ -63,7 +68,8 @@ until kube apply --server-side --validate=warn --force-conflicts --field-manager
     # A kind that was defined a moment ago is served a moment later.
     if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
             || [ "$(seconds)" -ge "$deadline" ]; then
-        tail -n 5 "$1.errors" >&2
+        echo "the cluster refused what the lab is made of: $(refused <"$1.errors");" \\
+            "\\`kubectl apply --server-side --dry-run=server --filename $1\\` has its own words" >&2
         rm -f "$1.errors"
         exit 1
     fi

@@ -31,6 +31,7 @@ from sopslab.operations.seats import failing
 from sopslab.rotation.plan import faults
 from sopslab.rotation.sealed import splice
 from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING
 
 _DELIVER = (
     """
@@ -54,7 +55,9 @@ done
 
 
 # Triples of a learner, a namespace and a workload.
-_RESTART = """
+_RESTART = (
+    TELLING
+    + """
 class=$1 incident=$2
 shift 2
 patch=$(jq --null-input --compact-output --arg incident "$incident" \\
@@ -63,11 +66,13 @@ while [ $# -gt 0 ]; do
     if ! said=$(timeout 60 kubectl --context "$LAB_CONTEXT" --namespace "$2" patch "$3" \\
             --field-manager sops-lab --type merge --patch "$patch" 2>&1); then
         mkdir -p "$class/failed"
+        said=$(printf '%s' "$said" | refused)
         printf '%s could not be restarted: %s\\n' "$3" "$said" >"$class/failed/$1"
     fi
     shift 3
 done
 """
+)
 
 
 # Lines of a learner, what is tried, an identity, the exit code of sops that is right, and a file.

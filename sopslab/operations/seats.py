@@ -27,6 +27,7 @@ from sopslab.journal import named, note
 from sopslab.operations.clearing import CLEARING
 from sopslab.operations.flux import ASK_FLUX
 from sopslab.settings import Seat, Settings
+from sopslab.verification.causes import TELLING
 
 # Pairs of a seat and a sentence.
 _FAIL = """
@@ -57,18 +58,20 @@ attempt() {
 """
 
 # One apply for all of them; what the API server refuses is one seat's failure.
-_APPLY = """
+_APPLY = (
+    TELLING
+    + """
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 manifest "$@" | timeout 120 kubectl --context "$LAB_CONTEXT" apply --server-side --validate=warn \\
     --force-conflicts --field-manager sops-lab --filename - >/dev/null 2>"$new/errors" || true
 mkdir -p "$class/failed"
 for seat; do
-    refused=$(grep -E "(^|[^a-z0-9-])lab-$seat-sys" "$new/errors" | head -n 1)
-    [ -n "$refused" ] || continue
-    printf 'the cluster refused its key: %s\\n' "$refused" >"$class/failed/$seat"
+    grep -E "(^|[^a-z0-9-])lab-$seat-sys" "$new/errors" >"$new/refused" || continue
+    printf 'the cluster refused its key: %s\\n' "$(refused <"$new/refused")" >"$class/failed/$seat"
 done
 """
+)
 
 _CONFLICT = """
 class=$1 keys=$2

@@ -1,14 +1,17 @@
-"""What Flux says when something goes wrong, what that means, and what helps.
+"""What Flux and the API server say when something goes wrong, what that means, and what helps.
 
 The texts are those of Flux 2.9 (kustomize-controller 1.9, source-controller 1.9). A message is
-recognised, never repeated: an API server that refuses an object quotes what it refuses.
+recognised, never repeated: an API server that refuses an object quotes what it refuses. This table
+speaks for every verb: `meaning` where Python has the message, `TELLING` where a script has it.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 from sopslab.verification.chapter import UP, Chapter
@@ -18,7 +21,8 @@ from sopslab.verification.chapter import UP, Chapter
 class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
-    In what it means, `{namespace}` stands for the learner's.
+    In what it means, `{namespace}` stands for the learner's, and `{kustomization}` for what has
+    the message.
     """
 
     id: str
@@ -28,7 +32,7 @@ class Cause:
 
     def meaning(self, chapter: Chapter) -> str:
         """Return what it means for a learner."""
-        return self.text.format(namespace=chapter.namespace)
+        return self.text.format(namespace=chapter.namespace, kustomization=KUSTOMIZATION)
 
 
 def _up(_chapter: Chapter) -> str:
@@ -86,13 +90,13 @@ APPLYING = (
     Cause(
         "decryption-off-or-no-mac",
         r"is SOPS encrypted, configuring decryption is required",
-        f"the file lost its MAC, or the Kustomization {KUSTOMIZATION} its spec.decryption",
+        "the file lost its MAC, or the Kustomization {kustomization} its spec.decryption",
         lambda chapter: chapter.encrypt_again,
     ),
     Cause(
         "decryption-off",
         r"\.sops: field not declared in schema",
-        f"the Kustomization {KUSTOMIZATION} has no spec.decryption",
+        "the Kustomization {kustomization} has no spec.decryption",
         _up,
     ),
     Cause(
@@ -110,7 +114,7 @@ APPLYING = (
     Cause(
         "path-missing",
         r"kustomization path not found|stat .*no such file or directory",
-        f"the folder that the Kustomization {KUSTOMIZATION} names is not in the repository",
+        "the folder that the Kustomization {kustomization} names is not in the repository",
         _validate,
     ),
     Cause(
@@ -158,7 +162,7 @@ APPLYING = (
     Cause(
         "cross-namespace",
         r"can't access|cross-namespace",
-        f"the Kustomization {KUSTOMIZATION} refers to another namespace, which is locked down",
+        "the Kustomization {kustomization} refers to another namespace, which is locked down",
         _up,
     ),
     Cause(
@@ -216,6 +220,177 @@ READING = (
 )
 
 
+# What notification-controller says of a Receiver.
+ANSWERING = (
+    Cause(
+        "token-missing",
+        r"(?i)unable to read token|secrets? \S+ not found|no 'token' key",
+        "the Secret with the token that it shares with the Git server is not there",
+        _up,
+    ),
+)
+
+# What the API server answers whoever applies something, and kubectl where nothing answers.
+SERVING = (
+    Cause(
+        "api-silent",
+        r"(?i)connection refused|unable to connect to the server|no route to host|i/o timeout"
+        r"|deadline exceeded|connection reset|TLS handshake|server misbehaving|no such host"
+        r"|EOF|server is currently unable|too many requests",
+        "the API server does not answer",
+        _up,
+    ),
+    Cause(
+        "api-unauthorized",
+        r"(?i)unauthorized|must be logged in|x509: ",
+        "the API server does not accept the lab's certificate",
+        _up,
+    ),
+    Cause(
+        "namespace-terminating",
+        r"(?i)being terminated|NamespaceTerminating",
+        "the namespace is being deleted",
+        _up,
+    ),
+    Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it", _up),
+    Cause(
+        "refused-by-admission",
+        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
+        r"|failed calling webhook",
+        "an admission policy of the cluster refuses it",
+        _up,
+    ),
+    Cause(
+        "forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster", _up
+    ),
+    Cause(
+        "object-missing",
+        r"(?i)not ?found|no matches for kind|doesn't have a resource type",
+        "what it belongs to is not there",
+        _up,
+    ),
+    Cause(
+        "conflict",
+        r"(?i)conflict|already exists|has been modified",
+        "somebody else has changed it at the same moment",
+        _up,
+    ),
+    Cause(
+        "too-large",
+        r"(?i)too large|too long|exceeds? the maximum|request entity",
+        "it is larger than the API server takes",
+        _up,
+    ),
+    Cause(
+        "invalid",
+        r"(?i)invalid|field not declared|failed to create typed|unknown field|error validating"
+        r"|error parsing|cannot unmarshal|immutable|BadRequest",
+        "the API server refuses it as invalid",
+        _up,
+    ),
+    Cause(
+        "api-broken",
+        r"(?i)internal error|InternalError|etcdserver|no space left",
+        "the API server has an error of its own",
+        _up,
+    ),
+)
+
+_TABLES = {
+    "GitRepository": READING,
+    "Kustomization": APPLYING,
+    "Receiver": ANSWERING,
+    "API": SERVING,
+}
+_UNKNOWN = "the reason is not one that is known here"
+_SILENT = "nothing was reported yet"
+# Reasons are words of Flux's own source.
+_REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
+
+
 def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
     """Return what a message of Flux means, None for one that is not known."""
     return next((cause for cause in causes if re.search(cause.pattern, message)), None)
+
+
+def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
+    """Return in words of ours what the condition Ready of an object says.
+
+    + kind: `GitRepository`, `Kustomization` or `Receiver`
+    + ready: the condition, empty where nothing was reported
+    + name: the object's name
+    + namespace: where what it applies arrives
+    """
+    match ready.get("status"):
+        case "True":
+            return "ready"
+        case "False":
+            return _of_failure(kind, ready, name, namespace)
+        case "Unknown":
+            return "Flux is at work on it"
+    return _SILENT
+
+
+def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
+    cause = cause_of(str(ready.get("message") or ""), _TABLES[kind])
+    if cause is not None:
+        return cause.text.format(namespace=namespace, kustomization=name)
+    reason = str(ready.get("reason") or "")
+    return f"{_UNKNOWN} ({reason})" if _REASON.fullmatch(reason) else _UNKNOWN
+
+
+# How kubectl, flux and the API server begin what they say; git and kind begin otherwise.
+_FOREIGN = re.compile(
+    r"^\s*(Error from server|Error when |error (validating|parsing|when) "
+    r"|error: (error |unable to (recognize|decode)|You must be logged in|the server |no matches)"
+    r"|Unable to connect to the server|The connection to the server"
+    r'|The \S+ ".*" is invalid|The request is invalid|[EWIF]\d{4} \d\d:\d\d:|✗ )'
+    r"|Invalid value: |admission webhook|(is|are) invalid: |is forbidden: "
+)
+
+
+def said(line: str) -> str:
+    """Return a line of a script's errors as it may be shown.
+
+    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is.
+    """
+    if not _FOREIGN.search(line):
+        return line
+    cause = cause_of(line, SERVING)
+    return f"the cluster refused something: {cause.text if cause else _UNKNOWN}"
+
+
+def _as_jq(text: str) -> str:
+    """Return a literal of jq that can stand between the single quotes of a shell."""
+    return json.dumps(text, ensure_ascii=True).replace("'", "\\u0027")
+
+
+def _table(kind: str, causes: tuple[Cause, ...]) -> str:
+    pairs = ",\n".join(f"[{_as_jq(one.pattern)}, {_as_jq(one.text)}]" for one in causes)
+    return f"{_as_jq(kind)}: [\n{pairs}]"
+
+
+# The same for scripts: $telling holds definitions for jq, of which `meaning($kind; $name;
+# $namespace)` tells what a condition says; `refused` tells what the API server has said on stdin.
+TELLING = (
+    "telling='\ndef causes: {\n"
+    + ",\n".join(_table(kind, causes) for kind, causes in _TABLES.items())
+    + f"""}};
+def recognised($kind; $name; $namespace): . as $said
+    | first(causes[$kind][] | select(.[0] as $pattern | $said | test($pattern)) | .[1]
+        | gsub("\\\\{{kustomization\\\\}}"; $name) | gsub("\\\\{{namespace\\\\}}"; $namespace));
+def meaning($kind; $name; $namespace):
+    if . == null or .status == null then {_as_jq(_SILENT)}
+    elif .status == "True" then "ready"
+    elif .status == "Unknown" then "Flux is at work on it"
+    else first((.message // "" | recognised($kind; $name; $namespace)),
+        {_as_jq(_UNKNOWN)} + (.reason // "" | if test("^{_REASON.pattern}$")
+            then " (\\(.))" else "" end))
+    end;
+'
+refused() {{
+    jq --raw-input --slurp --raw-output "$telling"'
+        first(recognised("API"; ""; ""), {_as_jq(_UNKNOWN)})'
+}}
+"""
+)

@@ -735,7 +735,14 @@ def delivery(**changes: dict[str, Any]) -> list[dict[str, Any]]:
     return objects
 
 
-BROKEN = [{"type": "Ready", "status": "False", "message": "no  luck\nat all"}]
+BROKEN = [{"type": "Ready", "status": "False", "reason": "BuildFailed", "message": "no luck"}]
+SECRETIVE = [
+    {
+        "type": "Ready",
+        "status": "False",
+        "message": 'Secret "x" is invalid: data[k]: Invalid value: "hunter-2"',
+    }
+]
 
 
 @pytest.mark.parametrize(
@@ -745,7 +752,14 @@ BROKEN = [{"type": "Ready", "status": "False", "message": "no  luck\nat all"}]
         ({"own": {"status": {"lastAppliedRevision": "x"}}}, "Flux has not applied 4f1c000 yet"),
         ({"source": {"status": {"artifact": None}}}, "Flux has not read 4f1c000 yet"),
         ({"own": {"spec": {"suspend": True}}}, "secrets-develop is suspended"),
-        ({"tenant": {"status": {"conditions": BROKEN}}}, "tenant-ada is not ready: no luck at all"),
+        (
+            {"tenant": {"status": {"conditions": BROKEN}}},
+            "tenant-ada is not ready: the reason is not one that is known here (BuildFailed)",
+        ),
+        (
+            {"own": {"status": {"conditions": SECRETIVE}}},
+            "secrets-develop is not ready: the API server refuses an object as invalid",
+        ),
         ({"source": None}, "the GitRepository lab is not there"),
         ({"receiver": {"status": {"conditions": []}}}, "the Receiver lab is not ready: nothing"),
         ({"own": {"status": {"observedGeneration": 2}}}, "secrets-develop is being looked at"),
@@ -767,6 +781,7 @@ def test_what_flux_has_not_done_yet_is_told(
         Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret=""
     )
     assert found["ada"].startswith(said)
+    assert "hunter-2" not in found["ada"]
     missing = local_fact(
         Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret="backend"
     )

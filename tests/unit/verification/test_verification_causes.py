@@ -1,0 +1,300 @@
+"""No message of another program is shown: one table says what it means, in Python and in jq."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.commands.status import _flux
+from sopslab.environment import at_seat
+from sopslab.facts.reset import Deliveries
+from sopslab.facts.seats import SeatCanaries
+from sopslab.layout import PROJECT
+from sopslab.operations import flux, kubernetes, seats
+from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING, meaning, said
+from tests.fake import Applied, local_fact
+from tests.repositories import git, learner
+
+# What a message may quote, and nothing may show.
+MARK = "hunter-2-in-the-clear"
+TIME = "2026-11-28T10:00:00Z"
+MESSAGES = {
+    "Kustomization": [
+        'cannot get sops data key: secrets "sops-age" not found',
+        "failed to import 'age.agekey' into age identities",
+        "Input string <redacted> does not match sops' data format",
+        'Secret/develop/x is invalid: data[password]: Invalid value: "x"',
+        "Secret/develop/x dry-run failed: illegal base64 data at input byte 3",
+        'accumulating resources: accumulation err="no such file"',
+        'secrets "x" is forbidden: exceeded quota: seat, requested: secrets=1',
+        'configmaps "x" is forbidden: User "y" cannot patch',
+        'namespaces "elsewhere" not found',
+        "kustomization path not found: stat /tmp/x: no such file or directory",
+        "can't access 'GitRepository/x/y', cross-namespace references have been blocked",
+        "something that was never seen before",
+        "",
+    ],
+    "GitRepository": [
+        "failed to checkout: authentication required",
+        'couldn\'t find remote ref "refs/heads/main"',
+        "unable to clone: dial tcp: connection refused",
+        "something that was never seen before",
+    ],
+    "Receiver": ["unable to read token from secret 'lab-ada-sys/receiver'", "never seen before"],
+}
+CASES = [(kind, message) for kind, messages in MESSAGES.items() for message in messages]
+
+
+def ready(message: str, status: str = "False", **more: str) -> dict[str, str]:
+    return {"type": "Ready", "status": status, "message": f"{message} {MARK}", **more}
+
+
+def by_jq(kind: str, found: Mapping[str, Any] | None) -> str:
+    text = TELLING + """jq --raw-output --arg kind "$1" "$telling"'meaning($kind; "k"; "ns")'"""
+    done = subprocess.run(
+        ["sh", "-euc", text, "sh", kind],
+        input=json.dumps(found), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize(("kind", "message"), CASES)
+def test_scripts_and_python_say_the_same_and_quote_nothing(kind: str, message: str) -> None:
+    found = ready(message, reason="BuildFailed")
+    told = meaning(kind, found, "k", "ns")
+    assert by_jq(kind, found) == told
+    assert MARK not in told
+    assert ("(BuildFailed)" in told) == ("never seen" in message or not message)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        ready("fine", "True"),
+        ready("Building manifests", "Unknown"),
+        ready("never seen before", reason=MARK),
+        {"type": "Ready", "status": "False"},
+        {"type": "Ready", "status": "False", "message": None, "reason": None},
+    ],
+)
+def test_what_has_no_cause_is_told_alike(found: dict[str, Any]) -> None:
+    told = meaning("Kustomization", found, "k", "ns")
+    assert by_jq("Kustomization", found) == told
+    assert MARK not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        (f'Error from server (Invalid): Secret "x": Invalid value: "{MARK}"', "as invalid"),
+        (f'The Secret "{MARK}" is invalid: data[k]: Invalid value: "x"', "as invalid"),
+        (f'error: error validating "STDIN": error validating data: {MARK}', "as invalid"),
+        (f'Error from server (Forbidden): secrets "{MARK}" is forbidden: exceeded quota', "quota"),
+        (f'admission webhook "x" denied the request: {MARK}', "admission policy"),
+        (f"Unable to connect to the server: dial tcp {MARK}", "does not answer"),
+        (f"Error from server (NotFound): namespaces {MARK} not found", "is not there"),
+        (f"Error from server (Conflict): {MARK} has been modified", "at the same moment"),
+        (f"Error from server (InternalError): {MARK}", "an error of its own"),
+        (f"E1128 10:00:00.123 1 memcache.go:265] {MARK}", "not one that is known"),
+        (f"Error from server (Teapot): {MARK}", "not one that is known"),
+    ],
+)
+def test_what_kubectl_says_is_told_by_what_it_means(line: str, meant: str) -> None:
+    assert meant in said(line)
+    assert MARK not in said(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "the Git server did not answer at http://127.0.0.1:8418 within 20 s",
+        "2 of 3 seats are not ready:",
+        "error: failed to push some refs to 'http://127.0.0.1'",
+        "ERROR: failed to create cluster: could not find a log line",
+        "the key in the store (age1x) and the key in the cluster (age1y) differ",
+        "",
+    ],
+)
+def test_other_lines_stay_as_they_are(line: str) -> None:
+    assert said(line) == line
+
+
+# --- each verb, fed with an object whose condition quotes something --------------------------
+
+KUBECTL = """#!/usr/bin/env python3
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+asked = sys.argv[1:]
+objects = json.load(open(os.path.join(here, "objects.json")))["items"]
+if "apply" in asked or "logs" in asked or "replace" in asked:
+    sys.exit('The Secret "x" is invalid: MARK')
+if "/readyz" in asked:
+    print("ok")
+elif "deployment" in asked:
+    print(1)
+elif "namespaces" in asked or "wait" in asked or "diff" in asked:
+    sys.exit(2)
+elif "secret" in asked:
+    print("secret/sops-age")
+else:
+    kinds = {"gitrepository": "GitRepository", "kustomization": "Kustomization"}
+    kind = next((kinds[word] for word in asked if word in kinds), None)
+    if kind is None:
+        print(json.dumps({"kind": "List", "items": objects}))
+    elif "jsonpath={.status.lastAppliedRevision}" not in asked:
+        print(json.dumps(next(one for one in objects if one["kind"] == kind)))
+"""
+
+
+def thing(kind: str, namespace: str, called: str, message: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "metadata": {
+            "namespace": namespace, "name": called, "generation": 1,
+            "labels": {"sops-lab/seat": "ada"},
+        },
+        "spec": {},
+        "status": {"observedGeneration": 1, "conditions": [ready(message, reason="Failed")]},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def broken(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable[[str], Settings]:
+    """Return a lab and a seat where Flux says of everything what it should not have quoted."""
+
+    def make(message: str) -> Settings:
+        settings = lab()
+        folder = tools("age-keygen")
+        kubectl = folder / "kubectl"
+        kubectl.write_text(KUBECTL.replace("MARK", MARK))
+        kubectl.chmod(0o755)
+        objects = [
+            thing("GitRepository", "lab-ada-sys", "lab", "fine"),
+            thing("Kustomization", "lab-ada-sys", "secrets-develop", message),
+            thing("Kustomization", "flux-system", "tenant-ada", message),
+            thing("Receiver", "lab-ada-sys", "lab", message),
+            {"kind": "Namespace", "metadata": {"name": "ada-develop"}},
+            {"kind": "Namespace", "metadata": {"name": "lab-ada-sys"}},
+        ]
+        (folder / "objects.json").write_text(json.dumps({"items": objects}))
+        for path in (settings.lab_kubeconfig, f"{settings.class_dir}/x"):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
+        for bare in ("repositories/ada/lab.git", "repositories/learner/lab.git"):
+            repository = Path(settings.git_dir) / bare
+            repository.mkdir(parents=True)
+            git(repository, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare")
+        return settings
+
+    return make
+
+
+SENTENCES = ["never seen before", "dry-run failed: Invalid value", 'secrets "sops-age" not found']
+
+
+def _reset(settings: Settings) -> str:
+    environments = [at_seat(learner("ada"))]
+    return str(local_fact(Deliveries, settings=settings, environments=environments, secret=""))
+
+
+def _up(settings: Settings) -> str:
+    return str(local_fact(SeatCanaries, settings=settings, seats=["ada"]))
+
+
+def _canary(settings: Settings) -> str:
+    where = {"source": "lab", "kustomization": "secrets-develop", "namespace": "develop"}
+    done = Applied(flux.canary, settings=settings, **where)
+    assert done.failed
+    return str(done.stderr)
+
+
+def _manifests(settings: Settings) -> str:
+    path = Path(settings.root, "manifests.yaml")
+    path.write_text("{}\n")
+    done = Applied(kubernetes.manifests, settings=settings, path=str(path))
+    assert done.failed
+    return str(done.stderr)
+
+
+def _seat_secrets(settings: Settings) -> str:
+    for name in ("class", "git/receiver"):
+        Path(settings.lab_dir, name).mkdir(parents=True, exist_ok=True)
+    Applied(seats.secrets, settings=settings, seats=["ada"])
+    failed = Path(settings.class_dir, "failed")
+    return "".join(path.read_text() for path in failed.glob("*")) or "nothing"
+
+
+def _status(settings: Settings) -> str:
+    return str(_flux(settings, "kustomization", "secrets-develop"))
+
+
+VERBS = {
+    "reset": _reset,
+    "up of a class": _up,
+    "up": _canary,
+    "up, manifests": _manifests,
+    "up, keys": _seat_secrets,
+    "status": _status,
+}
+
+
+@pytest.mark.parametrize("message", SENTENCES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_shows_what_a_condition_quotes(
+    broken: Callable[[str], Settings], verb: str, message: str
+) -> None:
+    told = VERBS[verb](broken(message))
+    assert MARK not in told
+    assert told
+
+
+# --- and no other place reads messages -------------------------------------------------------
+
+# Where a message is read, and why nothing of it gets out.
+READERS = {
+    "sopslab/verification/causes.py": "the table",
+    "sopslab/verification/judgement/delivery.py": "asks the table",
+    "sopslab/verification/judgement/cluster.py": "a commit's id is read from it",
+    "sopslab/doctor/examination/reports.py": "asks the table",
+    "sopslab/doctor/examination/platform.py": "asks the table",
+    "sopslab/facts/builds.py": "a commit's id is read from it",
+    "sopslab/operations/kubernetes.py": "names and numbers are matched in it",
+}
+# Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
+READ = re.compile(r"\.message\b|^message$")
+# Modules whose `message` is one of our own: findings, and JUnit.
+OUR_OWN = (
+    *("sopslab/policy/", "sopslab/validation/", "sopslab/verification/report.py"),
+    "sopslab/gitserver/",
+)
+
+
+def read_messages(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and READ.search(node.value)
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def test_only_those_that_ask_the_table_read_messages() -> None:
+    paths = {str(path.relative_to(PROJECT)): path for path in (PROJECT / "sopslab").rglob("*.py")}
+    found = {name for name, path in paths.items() if read_messages(path)}
+    assert {name for name in found if not name.startswith(OUR_OWN)} == READERS.keys()
+
+
+def test_no_script_hands_on_what_kubectl_or_flux_has_said() -> None:
+    """What controllers have logged, and what is `above`, would be shown as it is."""
+    for path in (PROJECT / "sopslab").rglob("*.py"):
+        if path.parent.name in {"facts", "operations"}:
+            text = path.read_text()
+            assert not re.search(r"\$\(kube[^)]*logs", text), path
+            assert "its own words are above" not in text or path.stem == "kind", path
