@@ -10,9 +10,9 @@ import click
 
 from sopslab.errors import LabError
 from sopslab.inputs import find_tools, local_settings
-from sopslab.policy.findings import Report
 from sopslab.terminal import echo, echo_json
 from sopslab.validation import report
+from sopslab.validation.engine import Answer
 from sopslab.validation.engine import validate as judge
 from sopslab.validation.schema_store import schema_dir
 from sopslab.validation.tree import read_tree, work_tree_around
@@ -34,13 +34,13 @@ def validate(path: Path | None, as_json: bool) -> None:
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """
-    find_tools("kubectl", "kubeconform")
+    find_tools("flux", "kubeconform")
     try:
         root = work_tree_around(Path.cwd()) if path is None else path
         tree = read_tree(root, committing=bool(os.environ.get(_COMMITTING)))
         answer = judge(tree, lambda: schema_dir(local_settings()))
     except LabError as error:
-        answer = Report(undecided=[str(error)])
+        answer = Answer(undecided=[str(error)])
     if as_json:
         echo_json(report.as_json(answer))
     else:

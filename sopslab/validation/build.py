@@ -1,51 +1,62 @@
-"""Build an overlay as kustomize-controller does, with the kustomize that is part of kubectl.
+"""Build what Flux would, with Flux's own builder: `flux build kustomization --dry-run`.
 
-The controller loads files from anywhere in the repository (fluxcd/pkg, kustomize_generator.go:
-LoadRestrictionsNone on a file system that ends at the top), without plugins, Helm and remote bases.
-What leaves the repository has to be found before: kubectl itself would follow it.
+It is given what a Flux Kustomization says about the build: patches, components, variables. It reads
+no file outside of the folder that it is started in, and asks no cluster. Variables that come from
+elsewhere are looked up before (`variables`).
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sopslab.errors import LabError
-from sopslab.policy.documents import Mapping
+from sopslab.policy import documents
+from sopslab.validation import confined
+from sopslab.validation.marks import Marks
 from sopslab.validation.objects import plain
-from sopslab.validation.overlays import Overlay
+from sopslab.validation.roots import Root
 
 __all__ = ["Built", "Manifest", "build"]
 
 Manifest = dict[str, Any]
 
-_PATIENCE = 60  # seconds for one build
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_EMPTY = "kustomization.yaml is empty"
+_NAME = "sopslab-validate"
+_OWNER = "kustomize.toolkit.fluxcd.io"
+_KEPT = (
+    *("targetNamespace", "namePrefix", "nameSuffix", "patches", "patchesStrategicMerge"),
+    *("patchesJson6902", "components", "ignoreMissingComponents", "images", "commonMetadata"),
+    "buildMetadata",
+)
+"""What of a Flux Kustomization takes part in a build; variables come from `variables`."""
+_MAX_TRIES = 50
+"""Builds of one overlay: each may find one more variable that is missing."""
 
-# kustomize repeats what it could not use, values included. So only these messages are shown, as
-# far as they name files, fields and objects.
-_NAME = r"[A-Za-z0-9./_\[\]~|-]{1,200}"
+# Flux and kustomize repeat what they could not use, values included. So only these messages are
+# shown, as far as they name files, fields and objects.
+_WORD = r"[A-Za-z0-9./_\[\]~|-]{1,200}"
+_MISSING = re.compile(r'variable not set \(strict mode\): "(\w{1,100})"')
+_INVALID = re.compile(r"'([A-Za-z0-9._-]{1,100})' var name is invalid")
+_SUBSTITUTING = re.compile(rf"var substitution failed for '({_WORD})'")
 _MESSAGES = (
-    (re.compile(rf"may not add resource with an already registered id: ({_NAME})"),
+    (re.compile(rf"may not add resource with an already registered id: ({_WORD})"),
      "duplicate-object", "two objects have the same id: {0}"),
     (re.compile(r"cycle detected"),
      "build-failed", "kustomizations include each other in a circle"),
-    (re.compile(rf'unknown field "({_NAME})"'),
+    (re.compile(rf'unknown field "({_WORD})"'),
      "build-failed", "the kustomization has a field that kustomize does not know: {0}"),
-    (re.compile(rf"cannot unmarshal (\w+) into Go struct field ({_NAME}) of type ({_NAME})"),
+    (re.compile(rf"cannot unmarshal (\w+) into Go struct field ({_WORD}) of type ({_WORD})"),
      "build-failed", "{1} is of the wrong type: {0} instead of {2}"),
-    (re.compile(rf"no resource matches strategic merge patch \"?({_NAME})"),
+    (re.compile(rf"no resource matches strategic merge patch \"?({_WORD})"),
      "build-failed", "a patch is for an object that is not there: {0}"),
-    (re.compile(rf"no matches for Id ({_NAME}); failed to find unique target for patch"),
+    (re.compile(rf"no matches for Id ({_WORD}); failed to find unique target for patch"),
      "build-failed", "a patch is for an object that is not there: {0}"),
     (re.compile(r"unable to parse SM or JSON patch"),
      "build-failed", "a patch is neither a strategic merge patch nor a JSON patch"),
@@ -59,65 +70,134 @@ _MESSAGES = (
      "not-an-object", "a document has no kind"),
     (re.compile(r"trouble configuring builtin (\w+)"),
      "build-failed", "{0} cannot be used as it is written"),
+    (re.compile(rf"failed to decode Kubernetes YAML from ({_WORD}): "),
+     "not-an-object", "{0} is no Kubernetes object, and nothing says what to apply instead"),
+    (re.compile(r"kustomization.yaml is empty"),
+     "build-failed", "a kustomization that is included is empty"),
+    (re.compile(rf"component path '({_WORD})' must be local"),
+     "remote-base", "the component {0} is outside of the repository"),
+    (re.compile(rf"unable to find one of [^:]*in directory '({_WORD})'"),
+     "build-failed", "the folder {0} has no kustomization.yaml"),
+    (re.compile(rf"(?:evalsymlink failure|lstat|open|stat)[^\n]*?({_WORD})'?[^\n/]*no such file"),
+     "build-failed", "{0} is not there for Flux"),
+    (re.compile(r"illegal base64 data"),
+     "build-failed", "a value under data of a Secret is not base64"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Built:
-    """What came of an overlay: objects, or a rule and a message."""
+class Missing:
+    """A variable that Flux would not find, or whose name it refuses, and the object's name."""
 
-    overlay: Overlay
+    variable: str
+    object: str
+    is_invalid: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of a root: objects with marks in them, or a rule and a message."""
+
+    root: Root
     objects: tuple[Manifest, ...] = ()
     rule: str = ""
     message: str = ""
+    missing: tuple[Missing, ...] = field(default=())
+    is_marked: bool = True
+    """False where the objects are as they are written, since nothing could be built."""
 
 
-def build(overlay: Overlay, root: Path, kubectl: str) -> Built:
-    """Build an overlay. Raises LabError if kubectl cannot be run."""
-    if overlay.file is not None:
-        return _run(overlay, root / overlay.folder, kubectl)
-    with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as folder:
-        there = Path(folder).resolve()
-        listed = [
-            os.path.relpath(root.resolve() / reference.target, there)
-            for reference in overlay.references
-        ]
-        (there / "kustomization.yaml").write_text(yaml.safe_dump({"resources": listed}))
-        return _run(overlay, there, kubectl)
+def build(root: Root, variables: Mapping[str, str], folder: Path, marks: Marks, flux: str) -> Built:
+    """Build a root in the folder where its files are laid out.
+
+    + variables: what is substituted after the build
+
+    Raises LabError if flux cannot be run.
+    """
+    known = dict(variables)
+    missing: list[Missing] = []
+    for _ in range(_MAX_TRIES):
+        ran = _run(root, known, folder, marks, flux)
+        if ran.refusal:
+            return Built(
+                root, rule="build-failed", message=f"a build {ran.refusal}", missing=(*missing,)
+            )
+        if ran.code == 0:
+            return Built(root, tuple(_load(ran.output)), missing=(*missing,))
+        found = _missing(ran.errors)
+        if found is None or found in missing:
+            break
+        missing.append(found)
+        if found.is_invalid:
+            known.pop(found.variable, None)
+        else:
+            known[found.variable] = marks.variable(found.variable)
+    rule, message = _failed(root, ran.errors.replace(f"{folder}/", ""))
+    return Built(root, rule=rule, message=message, missing=(*missing,))
 
 
-def _run(overlay: Overlay, folder: Path, kubectl: str) -> Built:
-    command = [kubectl, "kustomize", str(folder), "--load-restrictor=LoadRestrictionsNone"]
-    # There is no git to fetch a base with, and no kubeconfig to read.
-    environment = {"PATH": os.devnull, "HOME": os.devnull, "KUBECONFIG": os.devnull}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, env=environment, timeout=_PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        message = f"kustomize did not finish within {_PATIENCE} s"
-        return Built(overlay, rule="build-failed", message=message)
-    except OSError as error:
-        raise LabError(f"kubectl cannot be run: {error.strerror}") from None
-    if done.returncode == 0:
-        return Built(overlay, tuple(_load(done.stdout.decode("utf-8", "replace"))))
-    return _failed(overlay, done.stderr.decode("utf-8", "replace"))
+def _run(
+    root: Root, variables: Mapping[str, str], folder: Path, marks: Marks, flux: str
+) -> confined.Ran:
+    spec: dict[str, Any] = {key: root.spec[key] for key in _KEPT if root.spec.get(key) is not None}
+    if isinstance(root.spec.get("postBuild"), dict):
+        strategy = root.spec["postBuild"].get("substituteStrategy")
+        spec["postBuild"] = {"substitute": dict(variables)}
+        spec["postBuild"] |= {"substituteStrategy": strategy} if strategy else {}
+    manifest = {
+        "apiVersion": f"{_OWNER}/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": _NAME, "namespace": _NAME},
+        "spec": spec,
+    }
+    with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as own:
+        file = Path(own).resolve() / "kustomization.json"
+        file.write_bytes(marks.marked(json.dumps(manifest).encode(), root.place))
+        options = ("--dry-run", "--strict-substitute", "--in-memory-build")
+        command = [flux, "build", "kustomization", _NAME, f"--namespace={_NAME}", *options]
+        places = [f"--path={folder / root.overlay.folder}", f"--kustomization-file={file}"]
+        return confined.run([*command, *places], folder)
 
 
-def _failed(overlay: Overlay, answer: str) -> Built:
-    # Flux gives an empty kustomization some metadata, so that it builds to nothing.
-    if _EMPTY in answer:
-        return Built(overlay)
+def _missing(answer: str) -> Missing | None:
+    """Return the variable that a build failed for, None if it failed for another reason."""
+    where = _SUBSTITUTING.search(answer)
+    if where is None:
+        return None
+    for pattern, is_invalid in ((_MISSING, False), (_INVALID, True)):
+        match = pattern.search(answer)
+        if match:
+            return Missing(match[1], where[1], is_invalid)
+    return None
+
+
+def _failed(root: Root, answer: str) -> tuple[str, str]:
+    """Return the rule and the message for what flux said."""
+    where = _SUBSTITUTING.search(answer)
+    if where is not None:
+        text = f"an expression ${{…}} in {where[1]} cannot be substituted, or not in YAML"
+        return "substitution", text
     for pattern, rule, message in _MESSAGES:
         match = pattern.search(answer)
         if match:
-            return Built(overlay, rule=rule, message=message.format(*match.groups()))
-    message = f"kustomize cannot build it; kubectl kustomize {overlay.folder} says why"
-    return Built(overlay, rule="build-failed", message=message)
+            return rule, message.format(*match.groups())
+    return (
+        "build-failed",
+        f"it cannot be built; kubectl kustomize {root.overlay.folder} may say why",
+    )
 
 
 def _load(text: str) -> Iterator[Manifest]:
-    """Yield the objects of a stream of YAML documents."""
+    """Yield the objects of a stream of YAML documents, without the labels of their owner."""
     for node in yaml.compose_all(text, Loader=_Loader):
-        if isinstance(node, Mapping):
-            yield plain(node)
+        if isinstance(node, documents.Mapping):
+            manifest = plain(node)
+            metadata = manifest.get("metadata")
+            labels = metadata.get("labels") if isinstance(metadata, dict) else None
+            if isinstance(labels, dict):
+                for key in (f"{_OWNER}/name", f"{_OWNER}/namespace"):
+                    if labels.get(key) == _NAME:
+                        del labels[key]
+                if not labels:
+                    del metadata["labels"]
+            yield manifest

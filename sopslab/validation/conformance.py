@@ -32,6 +32,9 @@ _VALUE = re.compile(r"^'.*' (does not match pattern|is not valid)", re.DOTALL)
 _KEYS = re.compile(r"'([^']*)'")
 _UNKNOWN = "additional propert"
 _SUBSTITUTED = re.compile(r"\$\{[^}]*\}")
+# What the YAML reader of kubeconform wants escaped. Of other characters beyond the first plane it
+# does not understand the escapes.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,19 @@ def check(
         return []
     with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as folder:
         for index, manifest in enumerate(objects):
-            (Path(folder) / f"{index}.json").write_text(json.dumps(manifest))
+            (Path(folder) / f"{index}.json").write_bytes(_json(manifest))
         answer = _ask(Path(folder), folders, kubeconform)
     return sorted(_problems(answer, objects), key=lambda problem: (problem.index, problem.keys))
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    text = json.dumps(manifest, ensure_ascii=False)
+    return _ESCAPED.sub(_escape, text).encode("utf-8")
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return "\\ufffd" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}"
 
 
 def _ask(folder: Path, folders: Sequence[Path], kubeconform: str) -> list[dict[str, Any]]:
@@ -174,6 +187,12 @@ def has_schema(manifest: Mapping[str, Any], folders: Sequence[Path]) -> bool:
     """True if one of the folders has a schema for an object."""
     name = schemas.schema_file(str(manifest.get("apiVersion")), str(manifest.get("kind")))
     return any((folder / name).is_file() for folder in folders)
+
+
+def has_group(api_version: str, folder: Path) -> bool:
+    """True if a folder has schemas of a group, or would have them: one of Kubernetes' own."""
+    group = api_version.rpartition("/")[0]
+    return "." not in group or (folder / group).is_dir()
 
 
 def versions_of(kind: str, folders: Sequence[Path]) -> list[str]:

@@ -1,32 +1,56 @@
-"""The run: read a tree, look at its wiring, build its overlays, and check what came of them."""
+"""The run: read a tree, look at its wiring, build what Flux would, and check what came of it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sopslab.errors import LabError
 from sopslab.policy import documents
 from sopslab.policy.findings import Finding, Report, Undecidable
-from sopslab.validation import conformance, reconciliation, schema_store, schemas, secrets, wiring
+from sopslab.validation import (
+    artifact,
+    ciphertext,
+    conformance,
+    environments,
+    layout,
+    reconciliation,
+    schema_store,
+    schemas,
+    secret_keys,
+    secrets,
+    wiring,
+)
 from sopslab.validation.build import Built, Manifest, build
 from sopslab.validation.findings import BLOCKING, finding
+from sopslab.validation.marks import Marks
 from sopslab.validation.objects import Object, Reader, group_of
-from sopslab.validation.overlays import Overlay, Overlays
-from sopslab.validation.reconciliation import Reconciled
+from sopslab.validation.overlays import Overlays
+from sopslab.validation.roots import Root, parts_of
 from sopslab.validation.tree import Tree
+from sopslab.validation.variables import Variables, may_be_patched
 
-__all__ = ["validate"]
+__all__ = ["Answer", "validate"]
 
 # With these, what is written may be less than a whole object.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
 _CRD_GROUP, _CRD_KIND = "apiextensions.k8s.io", "CustomResourceDefinition"
+_MAX_ROOTS = 1000
+_ASK = 'eval "$(sopslab env)"'
+
+
+@dataclass
+class Answer(Report):
+    """The report about a tree, with what could not be checked and need not be."""
+
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,7 @@ class _Made:
     """An object of a build, and where it is written, as far as that can be told."""
 
     manifest: Manifest
-    overlay: Overlay
+    root: Root
     written: Object | None
 
     @property
@@ -48,134 +72,389 @@ class _Made:
     def place(self, keys: Sequence[str] = ()) -> tuple[str, int]:
         """Return the path and line to name."""
         if self.written is None:
-            return self.overlay.place, 1
+            return self.root.overlay.place, 1
         return self.written.path, self.written.line_at(*keys)
 
 
-def validate(tree: Tree, schema_dir: Callable[[], Path]) -> Report:
+def validate(tree: Tree, schema_dir: Callable[[], Path]) -> Answer:
     """Judge a tree.
 
     + schema_dir: returns the folder with the schemas, or raises LabError
 
     Whatever keeps something from being judged ends in `Report.undecided`, never in silence.
     """
-    report = Report()
+    answer = Answer()
     try:
-        _judge(Reader(tree), schema_dir, report)
+        _Run(tree, schema_dir, answer).judge()
     except RecursionError:
-        report.undecided.append("a file is nested too deeply")
-    return report
+        answer.undecided.append("a file is nested too deeply")
+    return answer
 
 
-def _judge(reader: Reader, schema_dir: Callable[[], Path], report: Report) -> None:
-    reconciled = reconciliation.find(reader)
-    overlays = Overlays(reader, reconciliation.applied_paths(reconciled))
-    found = set(_static(overlays, reader, report))
-    blocked = {one.path for one in found if one.rule in BLOCKING}
-    made: list[_Made] = []
-    try:
-        for built in _build_all(overlays, reader, blocked):
-            if built.rule:
-                found.add(finding(built.overlay.place, 1, built.rule, built.message))
-            made += _located(built, overlays, reader)
-            found.update(_transformed(built, overlays, reader))
-        found.update(_conform(made, schema_dir))
-    except LabError as error:
-        report.undecided.append(str(error))
-    found.update(_reconciled(reconciled, made, overlays, reader))
-    report.checked = len(made)
-    report.findings = sorted(found)
+class _Run:
+    def __init__(self, tree: Tree, schema_dir: Callable[[], Path], answer: Answer) -> None:
+        self._schema_dir, self._answer = schema_dir, answer
+        self._flux = shutil.which("flux")
+        self._all = Reader(tree)
+        self._artifacts: dict[str, frozenset[str]] = {}
+        self._marks = Marks()
+        self._specs: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+        """The specs of each written Flux Kustomization, as those that apply it make of them."""
 
-
-def _static(overlays: Overlays, reader: Reader, report: Report) -> Iterator[Finding]:
-    """Yield what can be told from the files alone."""
-    written = [overlay.file for overlay in overlays.by_folder.values() if overlay.file]
-    for path in sorted({*overlays.scope, *written}):
-        file = reader.file(path)
-        yield from wiring.check_file(file)
-        yield from secrets.check_environment(file)
+    def judge(self) -> None:
+        """Fill the answer."""
+        self._reconciled = reconciliation.find(self._all)
         try:
-            yield from secrets.check_encryption(file, reader)
-        except Undecidable as error:
-            report.undecided.append(f"{path} {error}")
-        if file.too_much:
-            report.undecided.append(f"{path} {file.too_much}")
-    for overlay in overlays.by_folder.values():
-        yield from wiring.check(overlay, overlays, reader)
-        yield from wiring.check_objects(overlay, reader)
+            self._reader = self._handed()
+        except LabError as error:
+            self._answer.undecided.append(str(error))
+            self._reader, self._flux = self._all, None
+        self._overlays = Overlays(self._reader, reconciliation.applied_paths(self._reconciled))
+        self._variables = Variables(self._reader, self._marks)
+        self._namespaces = environments.namespaces(self._reader, self._reconciled)
+        found = set(self._static())
+        made: list[_Made] = []
+        try:
+            for built in self._build_all({one.path for one in found if one.rule in BLOCKING}):
+                found.update(self._told(built))
+                made += self._made(built)
+            for one in made:
+                found.update(_keys(one))
+            found.update(self._conform(made))
+        except LabError as error:
+            if str(error) not in self._answer.undecided:
+                self._answer.undecided.append(str(error))
+        found.update(self._of_flux())
+        self._answer.checked = len(made)
+        self._answer.findings = sorted(found)
+
+    def _handed(self) -> Reader:
+        """Return a reader of what the sources hand to Flux. Raises LabError."""
+        if self._flux is None:
+            raise LabError(f"flux is not on the PATH, so nothing can be built: {_ASK}")
+        tree = self._all.tree
+        own = {one.ignore for one in self._reconciled if one.is_here}
+        for ignore in sorted(own or {""}):
+            self._artifacts[ignore] = artifact.files_of(tree, ignore, self._flux)
+        handed = frozenset().union(*self._artifacts.values())
+        if handed == tree.files:
+            return self._all
+        here = {one.written.path for one in self._reconciled}
+        self._reconciled = [
+            one for one in self._reconciled if one.written.path in handed or here.isdisjoint(handed)
+        ]
+        return Reader(replace(tree, files=handed, left_out=tree.files - handed))
+
+    def _static(self) -> Iterator[Finding]:
+        """Yield what can be told from the files alone."""
+        overlays, reader = self._overlays, self._reader
+        written = [overlay.file for overlay in overlays.by_folder.values() if overlay.file]
+        for path in sorted({*overlays.scope, *written}):
+            if path in reader.tree.filtered:
+                continue
+            file = reader.file(path)
+            yield from wiring.check_file(file)
+            yield from secrets.check_environment(file, self._namespaces)
+            try:
+                yield from secrets.check_encryption(file, reader)
+            except Undecidable as error:
+                self._answer.undecided.append(f"{path} {error}")
+            if file.too_much:
+                self._answer.undecided.append(f"{path} {file.too_much}")
+        for overlay in overlays.by_folder.values():
+            yield from wiring.check(overlay, overlays, reader)
+            yield from wiring.check_objects(overlay, reader)
+        yield from self._left_out()
+
+    def _left_out(self) -> Iterator[Finding]:
+        """Yield what is in the artifact of another source only."""
+        if len(self._artifacts) < 2:
+            return
+        for one in self._reconciled:
+            overlay = self._overlays.by_folder.get(one.path) if one.is_here else None
+            if overlay is None:
+                continue
+            for part in parts_of(Root(overlay, one.written, _spec(one.written)), self._overlays):
+                for reference in part.references:
+                    handed = self._artifacts[one.ignore]
+                    if reference.target in self._reader.tree.files - handed:
+                        text = f"{reference.target} is not in the artifact of {one.written.name}"
+                        place = part.place, reference.line
+                        yield finding(
+                            *place, "not-in-artifact", f"{text}: its source leaves it out"
+                        )
+
+    def _build_all(self, blocked: set[str]) -> Iterator[Built]:
+        """Build every root, those that apply others first."""
+        if self._flux is None:
+            return
+        waiting = self._first_roots()
+        with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as folder:
+            builder = _Builder(self, Path(folder).resolve(), blocked, self._flux)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                count, done = 0, set[tuple[str, int]]()
+                while waiting:
+                    wave, waiting = self._ready(waiting, done)
+                    count += len(wave)
+                    if count > _MAX_ROOTS:
+                        raise LabError(f"there are more than {_MAX_ROOTS} overlays to build")
+                    builder.lay_out(wave)
+                    for built in pool.map(builder.build, wave):
+                        self._note_specs(built)
+                        yield built
+
+    def _first_roots(self) -> list[Root]:
+        """Return all that is built, Flux Kustomizations as they are written."""
+        roots = []
+        applied = set()
+        for one in self._reconciled:
+            overlay = self._overlays.by_folder.get(one.path) if one.is_here else None
+            if overlay is not None:
+                applied.add(overlay.folder)
+                roots.append(Root(overlay, one.written, _spec(one.written), one.ignore))
+        default = "" if "" in self._artifacts else min(self._artifacts, default="")
+        others = [one for one in self._overlays.roots if one.folder not in applied]
+        return [*(Root(one, ignore=default) for one in others), *roots]
+
+    def _ready(
+        self, waiting: list[Root], done: set[tuple[str, int]]
+    ) -> tuple[list[Root], list[Root]]:
+        """Return what can be built now, in all forms that others give it, and what has to wait."""
+        applies = {path: index for index, root in enumerate(waiting) for path in self.files(root)}
+        ready, later = [], []
+        for index, root in enumerate(waiting):
+            parent = applies.get(root.written.path) if root.written is not None else None
+            if parent is not None and parent != index and waiting[parent].written != root.written:
+                later.append(root)
+            else:
+                ready.append(root)
+        if not ready:
+            ready, later = later, []
+        wave = []
+        for root in ready:
+            specs = self._specs.get(_id(root.written), []) if root.written is not None else []
+            wave += [replace(root, spec=spec) for spec in specs] or [root]
+        return wave, later
+
+    def _note_specs(self, built: Built) -> None:
+        """Keep what a build makes of the Flux Kustomizations that it applies."""
+        for one in self._located(built):
+            if one.written is None or group_of(one.api_version) != reconciliation.GROUP:
+                continue
+            spec = json.loads(self._marks.restored(json.dumps(one.manifest.get("spec"))))
+            known = self._specs.setdefault(_id(one.written), [])
+            if isinstance(spec, dict) and spec not in known and len(known) < 10:
+                known.append(spec)
+
+    def files(self, root: Root) -> list[str]:
+        """Return the files that a root is built from, kustomizations left out."""
+        return sorted(
+            {path for part in parts_of(root, self._overlays) for path in self._overlays.files(part)}
+        )
+
+    def _told(self, built: Built) -> Iterator[Finding]:
+        """Yield what a build tells by itself, and what becomes of encrypted values in it."""
+        root = built.root
+        if built.rule:
+            yield finding(root.overlay.place, 1, built.rule, built.message)
+        files = self.files(root)
+        post = root.spec.get("postBuild")
+        patches = [
+            self._reader.file(one.file).text
+            for one in self._overlays.by_folder.values()
+            if one.file
+        ]
+        patches += [str(one.written.manifest.get("spec")) for one in self._reconciled]
+        elsewhere = isinstance(post, dict) and post.get("substituteFrom")
+        for one in built.missing:
+            if one.is_invalid:
+                text = (
+                    f"{one.variable!r} cannot be the name of a variable, so Flux substitutes none"
+                )
+                line = root.written.line_at("spec", "postBuild") if root.written is not None else 1
+                yield finding(root.place, line, "substitution", text)
+            elif not (elsewhere and may_be_patched(one.variable, patches)):
+                place = self._named(one.variable, files) or (root.overlay.place, 1)
+                text = f"the variable {one.variable} is not set"
+                yield finding(*place, "substitution", text)
+        if not built.is_marked:
+            return
+        parts = parts_of(root, self._overlays)
+        before = ciphertext.decrypted_before(parts)
+        for made in self._located(built):
+            path, line = made.place(("metadata", "name"))
+            for rule, message in ciphertext.problems(
+                made.manifest, before, root.decrypts, self._marks, self._reader
+            ):
+                text = f"{made.kind}: {message}"
+                if rule == "decryption-missing" and root.written is not None:
+                    path, line = root.written.path, root.written.line_at("spec")
+                    text = "its path holds encrypted files, and decryption is not set"
+                yield finding(path, line, rule, text)
+        originals: dict[str, list[tuple[Object, Any]]] = {}
+        for written in self._written(root):
+            if written.is_encrypted:
+                said = (written, written.manifest)
+                originals.setdefault(written.text("sops", "mac"), []).append(said)
+        objects = [one.manifest for one in self._made(built)]
+        yield from secrets.check_transformed(objects, originals, parts)
+
+    def _named(self, variable: str, files: Iterable[str]) -> tuple[str, int] | None:
+        """Return the first place where a variable is used."""
+        for path in files:
+            lines = (self._reader.tree.read(path) or b"").splitlines()
+            for number, line in enumerate(lines, 1):
+                if b"${" + variable.encode() in line:
+                    return path, number
+        return None
+
+    def _written(self, root: Root) -> Iterator[Object]:
+        """Yield the objects in the resources of a root and of what it includes."""
+        listed = {
+            reference.target
+            for part in parts_of(root, self._overlays)
+            for reference in part.references
+            if reference.field in ("resources", "bases")
+            and reference.target in self._reader.tree.files
+        }
+        return self._reader.objects(sorted(listed))
+
+    def _located(self, built: Built) -> Iterator[_Made]:
+        """Yield the objects of a build with the documents they come from."""
+        by_name: dict[tuple[str, str], list[Object]] = {}
+        for written in self._written(built.root):
+            by_name.setdefault((written.kind, written.name), []).append(written)
+        for manifest in built.objects:
+            metadata = manifest.get("metadata")
+            metadata = metadata if isinstance(metadata, dict) else {}
+            found = by_name.get((str(manifest.get("kind")), str(metadata.get("name"))), [])
+            namespace = str(metadata.get("namespace") or "")
+            exact = [one for one in found if one.namespace == namespace]
+            yield _Made(manifest, built.root, next(iter([*exact, *found]), None))
+
+    def _made(self, built: Built) -> Iterator[_Made]:
+        """Yield the objects of a build, with what stands behind their marks."""
+        for one in self._located(built):
+            yield replace(one, manifest=_restored(one.manifest, self._marks))
+
+    def as_written(self, root: Root) -> tuple[Manifest, ...]:
+        """Return the objects of what cannot be built, if they are whole."""
+        parts = parts_of(root, self._overlays)
+        if any(part.has(field) for part in parts for field in _COMPLETING):
+            return ()
+        return tuple(one.manifest for one in self._written(root) if one.is_typed)
+
+    def _of_flux(self) -> Iterator[Finding]:
+        patched = any(_patches_decryption(one.written) for one in self._reconciled)
+        for one in self._reconciled:
+            for spec in self._specs.get(_id(one.written)) or [_spec(one.written)]:
+                overlay = (
+                    self._overlays.by_folder.get(one.path) if one.is_here is not False else None
+                )
+                encrypted = False
+                if overlay is not None:
+                    files = self.files(Root(overlay, one.written, spec))
+                    encrypted = any(map(reconciliation.is_encrypted, self._reader.objects(files)))
+                yield from reconciliation.check(
+                    one, spec, self._overlays, self._reader, self._namespaces, encrypted, patched
+                )
+
+    def _conform(self, made: Sequence[_Made]) -> Iterator[Finding]:
+        """Yield what the schemas say: of the lab, and of definitions in the tree itself."""
+        if not made:
+            return
+        kubeconform = shutil.which("kubeconform")
+        if kubeconform is None:
+            raise LabError(f"kubeconform is not on the PATH, so no schema is checked: {_ASK}")
+        with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as own:
+            pinned = self._schema_dir()
+            folders = [pinned, Path(own)]
+            crds = [
+                one.manifest
+                for one in made
+                if one.kind == _CRD_KIND and group_of(one.api_version) == _CRD_GROUP
+            ]
+            schema_store.write(schemas.from_crds(crds), Path(own))
+            known: list[_Made] = []
+            foreign: dict[str, int] = {}
+            for one in made:
+                if conformance.has_schema(one.manifest, folders):
+                    known.append(one)
+                elif conformance.has_group(one.api_version, pinned):
+                    yield _unknown(one, conformance.versions_of(one.kind, folders))
+                else:
+                    name = f"{one.kind} ({group_of(one.api_version)})"
+                    foreign[name] = foreign.get(name, 0) + 1
+            self._note(foreign)
+            objects = [conformance.prepared(one.manifest) for one in known]
+            for problem in conformance.check(objects, folders, kubeconform):
+                one = known[problem.index]
+                path, line = one.place(problem.place)
+                where = ".".join(problem.keys) or "the object"
+                yield finding(path, line, "schema", f"{one.kind}: {where}: {problem.message}")
+
+    def _note(self, foreign: Mapping[str, int]) -> None:
+        if foreign:
+            count = sum(foreign.values())
+            kinds = ", ".join(f"{count} {name}" for name, count in sorted(foreign.items()))
+            objects = f"{count} object{'' if count == 1 else 's'}"
+            text = f"{objects} of kinds without a schema here, not checked against one: {kinds}"
+            self._answer.notes.append(text)
 
 
-def _build_all(overlays: Overlays, reader: Reader, blocked: set[str]) -> Iterator[Built]:
-    """Build every root. What is known not to build is taken as it is written, if that is whole."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        raise LabError('kubectl is not on the PATH, so nothing can be built: eval "$(sopslab env)"')
+class _Builder:
+    """Builds roots in folders where their files are laid out, one for each artifact."""
 
-    def one(overlay: Overlay) -> Built:
-        parts = overlays.closure(overlay)
-        places = {*(part.place for part in parts), *overlays.files(overlay)}
-        built = Built(overlay)
-        if not places & blocked:
-            built = build(overlay, reader.tree.root, kubectl)
+    def __init__(self, run: _Run, folder: Path, blocked: set[str], flux: str) -> None:
+        self._run, self._folder, self._blocked, self._flux = run, folder, blocked, flux
+        self._folders: dict[str, Path] = {}
+
+    def lay_out(self, roots: Iterable[Root]) -> None:
+        """Write the files that some roots are built from. Raises LabError."""
+        run = self._run
+        for root in roots:
+            if root.ignore in self._folders:
+                continue
+            folder = self._folder / str(len(self._folders))
+            folder.mkdir()
+            tree, overlays = run._reader.tree, run._overlays
+            paths = sorted(run._artifacts.get(root.ignore, tree.files) & tree.files)
+            before = ciphertext.decrypted_before(list(overlays.by_folder.values()))
+            layout.write(tree, paths, before, run._marks, folder)
+            self._folders[root.ignore] = folder
+
+    def build(self, root: Root) -> Built:
+        """Build a root; what is known not to build is taken as it is written, if that is whole."""
+        run = self._run
+        parts = parts_of(root, run._overlays)
+        files = run.files(root)
+        places = {root.place, *(part.place for part in parts), *files}
+        built = Built(root)
+        if not places & self._blocked:
+            values = run._variables.of(root, files)
+            built = build(root, values, self._folders[root.ignore], run._marks, self._flux)
             if not built.rule:
                 return built
-        if any(part.has(field) for part in parts for field in _COMPLETING):
-            return built
-        objects = tuple(
-            written.manifest for written in _written(overlay, overlays, reader) if written.is_typed
-        )
-        return Built(overlay, objects, built.rule, built.message)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(one, overlays.roots)
+        return replace(built, objects=run.as_written(root), is_marked=False)
 
 
-def _written(overlay: Overlay, overlays: Overlays, reader: Reader) -> Iterator[Object]:
-    """Yield the objects in the resources of an overlay and of what it includes."""
-    listed = {
-        reference.target
-        for part in overlays.closure(overlay)
-        for reference in part.references
-        if reference.field in ("resources", "bases") and reference.target in reader.tree.files
-    }
-    return reader.objects(sorted(listed))
+def _id(written: Object | None) -> tuple[str, int]:
+    return (written.path, written.line) if written is not None else ("", 0)
 
 
-def _located(built: Built, overlays: Overlays, reader: Reader) -> Iterator[_Made]:
-    """Yield the objects of a build with the documents they come from."""
-    by_name: dict[tuple[str, str], list[Object]] = {}
-    for written in _written(built.overlay, overlays, reader):
-        by_name.setdefault((written.kind, written.name), []).append(written)
-    for manifest in built.objects:
-        metadata = manifest.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
-        found = by_name.get((str(manifest.get("kind")), str(metadata.get("name"))), [])
-        namespace = str(metadata.get("namespace") or "")
-        exact = [one for one in found if one.namespace == namespace]
-        yield _Made(manifest, built.overlay, next(iter([*exact, *found]), None))
+def _spec(written: Object) -> Mapping[str, Any]:
+    spec = written.manifest.get("spec")
+    return spec if isinstance(spec, dict) else {}
 
 
-def _transformed(built: Built, overlays: Overlays, reader: Reader) -> Iterator[Finding]:
-    originals: dict[str, tuple[Object, Any]] = {}
-    for written in _written(built.overlay, overlays, reader):
-        if written.is_encrypted:
-            originals[written.text("sops", "mac")] = (written, written.manifest)
-    parts = overlays.closure(built.overlay)
-    yield from secrets.check_transformed(built.objects, originals, parts)
-
-
-def _reconciled(
-    reconciled: Sequence[Reconciled], made: Sequence[_Made], overlays: Overlays, reader: Reader
-) -> Iterator[Finding]:
-    patched = any(_patches_decryption(one.written) for one in reconciled)
-    built = {
-        (one.written.path, one.written.line): one.manifest
-        for one in made
-        if one.written is not None and group_of(one.api_version) == reconciliation.GROUP
-    }
-    for one in reconciled:
-        manifest = built.get((one.written.path, one.written.line))
-        yield from reconciliation.check(one, manifest, overlays, reader, patched)
+def _restored(value: Any, marks: Marks) -> Any:
+    if isinstance(value, str):
+        return marks.restored(value)
+    if isinstance(value, dict):
+        return {key: _restored(inner, marks) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_restored(inner, marks) for inner in value]
+    return value
 
 
 def _patches_decryption(written: Object) -> bool:
@@ -185,35 +464,10 @@ def _patches_decryption(written: Object) -> bool:
     return any("decryption" in str(leaf.value) for _, leaf in documents.leaves(patches))
 
 
-def _conform(made: Sequence[_Made], schema_dir: Callable[[], Path]) -> Iterator[Finding]:
-    """Yield what the schemas say: of the lab, and of definitions in the tree itself."""
-    if not made:
-        return
-    kubeconform = shutil.which("kubeconform")
-    if kubeconform is None:
-        raise LabError(
-            'kubeconform is not on the PATH, so no schema is checked: eval "$(sopslab env)"'
-        )
-    with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as own:
-        folders = [schema_dir(), Path(own)]
-        crds = [
-            one.manifest
-            for one in made
-            if one.kind == _CRD_KIND and group_of(one.api_version) == _CRD_GROUP
-        ]
-        schema_store.write(schemas.from_crds(crds), Path(own))
-        known: list[_Made] = []
-        for one in made:
-            if conformance.has_schema(one.manifest, folders):
-                known.append(one)
-            else:
-                yield _unknown(one, conformance.versions_of(one.kind, folders))
-        objects = [conformance.prepared(one.manifest) for one in known]
-        for problem in conformance.check(objects, folders, kubeconform):
-            one = known[problem.index]
-            path, line = one.place(problem.place)
-            where = ".".join(problem.keys) or "the object"
-            yield finding(path, line, "schema", f"{one.kind}: {where}: {problem.message}")
+def _keys(one: _Made) -> Iterator[Finding]:
+    for keys, message in secret_keys.problems(one.manifest):
+        path, line = one.place(keys)
+        yield finding(path, line, "secret-keys", message)
 
 
 def _unknown(one: _Made, versions: Sequence[str]) -> Finding:

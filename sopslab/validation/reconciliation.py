@@ -17,15 +17,17 @@ from typing import Any
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.policy.findings import Finding
 from sopslab.validation.findings import finding
+from sopslab.validation.kustomizations import is_remote
 from sopslab.validation.objects import Object, Reader, group_of
 from sopslab.validation.overlays import Overlays, environment_of
-from sopslab.validation.tree import is_yaml
+from sopslab.validation.tree import Tree, is_below, is_yaml
 
 __all__ = ["GROUP", "Reconciled", "applied_paths", "check", "find"]
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 _SOURCES = "source.toolkit.fluxcd.io"
 _PROVIDER = "sops"
+_DECRYPT = "kustomize.toolkit.fluxcd.io/decrypt"
 _DEPTH = re.compile(r"^(?:[a-z+]+://[^/]+/|[^/@]+@[^/:]+:)", re.IGNORECASE)
 
 
@@ -35,6 +37,13 @@ class Reconciled:
 
     written: Object
     is_here: bool | None
+    source: Object | None = None
+    """Its GitRepository, if that is in the tree."""
+
+    @property
+    def ignore(self) -> str:
+        """What its source leaves out of the artifact."""
+        return self.source.text("spec", "ignore") if self.source is not None else ""
 
     @property
     def path(self) -> str:
@@ -57,24 +66,33 @@ def find(reader: Reader) -> list[Reconciled]:
                 found.append(one)
             elif group == _SOURCES and one.kind == "GitRepository":
                 repositories.append(one)
-    return [Reconciled(one, _is_here(one, repositories, reader.tree.remotes)) for one in found]
+    sources = [_source(one, repositories) for one in found]
+    return [
+        Reconciled(one, _is_here(one, source, reader.tree.remotes), source)
+        for one, source in zip(found, sources, strict=True)
+    ]
 
 
-def _is_here(
-    written: Object, repositories: Sequence[Object], remotes: Sequence[str]
-) -> bool | None:
+def _source(written: Object, repositories: Sequence[Object]) -> Object | None:
+    name = written.text("spec", "sourceRef", "name")
+    namespace = written.text("spec", "sourceRef", "namespace") or written.namespace
+    found = [
+        one
+        for one in repositories
+        if one.name == name and (not namespace or one.namespace in ("", namespace))
+    ]
+    # Of several clusters, the one that lies closest.
+    return max(found, key=lambda one: _shared(one.path, written.path), default=None)
+
+
+def _shared(one: str, other: str) -> int:
+    return len(posixpath.commonprefix((one, other)))
+
+
+def _is_here(written: Object, source: Object | None, remotes: Sequence[str]) -> bool | None:
     if written.text("spec", "sourceRef", "kind") != "GitRepository":
         return False
     name = written.text("spec", "sourceRef", "name")
-    namespace = written.text("spec", "sourceRef", "namespace") or written.namespace
-    source = next(
-        (
-            one
-            for one in repositories
-            if one.name == name and (not namespace or one.namespace in ("", namespace))
-        ),
-        None,
-    )
     own = {_url_path(remote) for remote in remotes}
     if source is not None and _url_path(source.text("spec", "url")) in own:
         return True
@@ -95,14 +113,18 @@ def applied_paths(reconciled: Sequence[Reconciled]) -> Iterator[str]:
 
 def check(
     reconciled: Reconciled,
-    built: Mapping[str, Any] | None,
+    spec: Mapping[str, Any],
     overlays: Overlays,
     reader: Reader,
+    namespaces: Mapping[str, str | None],
+    encrypted: bool,
     patched: bool,
 ) -> Iterator[Finding]:
     """Yield what is wrong with a Flux Kustomization.
 
-    + built: what kustomize made of it, if it is part of an overlay
+    + spec: its spec, as whoever applies it makes of it
+    + namespaces: the namespace of each environment
+    + encrypted: whether what it applies is to be decrypted
     + patched: whether some Flux Kustomization gives decryption to others by a patch
     """
     written, path = reconciled.written, reconciled.path
@@ -117,45 +139,62 @@ def check(
     )
     if looked_up and path not in tree.folders:
         what = "is a file" if path in tree.files else "does not exist in this repository"
+        if any(is_below(one, path) for one in tree.left_out):
+            what = "is in no artifact: the source leaves it out"
         text = f"the folder {path} of spec.path {what}"
         yield finding(written.path, written.line_at("spec", "path"), "flux-path-missing", text)
-    encrypted = _is_encrypted(path, overlays, reader) if reconciled.is_here is not False else False
-    if environment_of(f"{path}/") or encrypted:
-        spec = built.get("spec") if built else None
-        yield from _decryption(reconciled, spec if isinstance(spec, dict) else None, patched)
+    elif looked_up:
+        yield from _components(reconciled, spec, overlays, tree)
+    is_environment = namespaces.get(environment_of(f"{path}/")) is not None
+    if is_environment or encrypted:
+        yield from _decryption(written, spec, is_environment, patched)
 
 
-def _is_encrypted(path: str, overlays: Overlays, reader: Reader) -> bool:
-    overlay = overlays.by_folder.get(path)
-    files = overlays.files(overlay) if overlay else []
-    return any(one.is_encrypted for one in reader.objects(list(filter(is_yaml, files))))
+def _components(
+    reconciled: Reconciled, spec: Mapping[str, Any], overlays: Overlays, tree: Tree
+) -> Iterator[Finding]:
+    listed = spec.get("components")
+    for index, text in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(text, str) or is_remote(text):
+            continue
+        folder = posixpath.normpath(posixpath.join(reconciled.path, text))
+        overlay = overlays.by_folder.get(folder)
+        if overlay is not None and overlay.file is not None:
+            continue
+        if folder not in tree.folders and spec.get("ignoreMissingComponents") is True:
+            continue
+        what = "has no kustomization.yaml" if folder in tree.folders else "does not exist"
+        line = reconciled.written.line_at("spec", "components", str(index))
+        text = f"the component {folder} {what}"
+        yield finding(reconciled.written.path, line, "flux-component-missing", text)
+
+
+def is_encrypted(one: Object) -> bool:
+    """True if an object is for Flux to decrypt, and not for the controller of its own kind."""
+    group = group_of(one.api_version)
+    own = "." not in group or group.endswith((".k8s.io", ".fluxcd.io"))
+    disabled = one.text("metadata", "annotations", _DECRYPT).lower() == "disabled"
+    return one.is_encrypted and own and not disabled
 
 
 def _decryption(
-    reconciled: Reconciled, spec: Mapping[str, Any] | None, patched: bool
+    written: Object, spec: Mapping[str, Any], is_environment: bool, patched: bool
 ) -> Iterator[Finding]:
-    written = reconciled.written
-    keys = ("provider", "secretRef")
-    line = written.line_at("spec", "decryption", *keys[:1])
-    if spec is not None:
-        decryption = spec.get("decryption") or {}
-        provider = str(decryption.get("provider") or "")
-        name = str((decryption.get("secretRef") or {}).get("name") or "")
-    else:
-        provider = written.text("spec", "decryption", "provider")
-        name = written.text("spec", "decryption", "secretRef", "name")
-        decryption = provider or name
-    if not decryption:
+    decryption = spec.get("decryption")
+    if not isinstance(decryption, dict) or not decryption:
         if not patched:
             text = "its path holds encrypted files, and decryption is not set"
             line = written.line_at("spec")
             yield finding(written.path, line, "decryption-missing", text)
         return
-    if provider != _PROVIDER:
+    if decryption.get("provider") != _PROVIDER:
         text = "the decryption provider is not sops"
+        line = written.line_at("spec", "decryption", "provider")
         yield finding(written.path, line, "decryption-provider", text)
+    reference = decryption.get("secretRef")
+    name = str((reference.get("name") if isinstance(reference, dict) else "") or "")
     # Elsewhere a key may have another name; the environments have the lab's.
-    if environment_of(f"{reconciled.path}/") and name != KEY_SECRET:
+    if is_environment and name != KEY_SECRET:
         line = written.line_at("spec", "decryption", "secretRef", "name")
         text = f"the key is taken from the Secret {name!r}" if name else "no key is named"
         yield finding(written.path, line, "decryption-secret", f"{text}; the lab's is {KEY_SECRET}")

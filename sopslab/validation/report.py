@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 
-from sopslab.policy.findings import Finding, Report
+from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
+from sopslab.validation.engine import Answer
 
 __all__ = ["as_json", "as_text"]
 
 
-def as_json(report: Report) -> str:
-    """Return the report as one JSON object with findings, undecided and checked."""
+def as_json(report: Answer) -> str:
+    """Return the report as one JSON object with findings, undecided, notes and checked."""
     parts = ("path", "line", "rule", "message", "fix")
     found = [{part: getattr(finding, part) for part in parts} for finding in report.findings]
-    answer = {"findings": found, "undecided": report.undecided, "checked": report.checked}
+    answer = {"findings": found, "undecided": report.undecided}
+    answer |= {"notes": report.notes, "checked": report.checked}
     return json.dumps(answer, indent=2)
 
 
-def as_text(report: Report) -> str:
+def as_text(report: Answer) -> str:
     """Return the report for people: each finding with what to change, then the sum."""
     lines = [_line(finding) for finding in report.findings]
+    lines += [f"note: {in_one_line(note)}" for note in report.notes]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
     if report.undecided:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sopslab.layout import ENVIRONMENT, NAMESPACE
 from sopslab.policy import files, findings, manifests
 from sopslab.policy.findings import Finding
 from sopslab.policy.recipients import Expected
@@ -47,12 +46,15 @@ def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
                 yield finding(file.path, hit.line, hit.rule, hit.message, fix)
 
 
-def check_environment(file: File) -> Iterator[Finding]:
-    """Yield what does not belong to the environment that a file lies in."""
+def check_environment(file: File, namespaces: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Yield what does not belong to the environment that a file lies in.
+
+    + namespaces: that of each environment, None for what is none (`environments`)
+    """
     environment = environment_of(file.path)
-    if not environment:
+    wanted = namespaces.get(environment)
+    if wanted is None:
         return
-    wanted = NAMESPACE if environment == ENVIRONMENT else environment
     for one in file.objects:
         if one.api_version != "v1":
             continue
@@ -73,13 +75,14 @@ def check_environment(file: File) -> Iterator[Finding]:
 
 def check_transformed(
     objects: Sequence[Mapping[str, Any]],
-    originals: Mapping[str, tuple[Object, Any]],
+    originals: Mapping[str, Sequence[tuple[Object, Any]]],
     parts: Sequence[Overlay],
 ) -> Iterator[Finding]:
     """Yield encrypted objects that kustomize changed.
 
     + objects: what was built
-    + originals: the mac of each encrypted object to where it is written, and what it says there
+    + originals: each mac to where it is written, and what it says there; the documents of a file
+      that are encrypted together have the same
     + parts: the overlays that the build consists of
     """
     for built in objects:
@@ -87,9 +90,10 @@ def check_transformed(
         mac = metadata.get("mac") if isinstance(metadata, dict) else None
         if not isinstance(mac, str) or mac not in originals:
             continue
-        written, said = originals[mac]
-        same = {**built, "sops": None} == {**said, "sops": None}
-        if same or written.text("sops", "mac_only_encrypted") == "true":
+        if any({**built, "sops": None} == {**said, "sops": None} for _, said in originals[mac]):
+            continue
+        written, said = min(originals[mac], key=lambda one: _name(one[1]) != _name(built))
+        if written.text("sops", "mac_only_encrypted") == "true":
             continue
         place, line, field = _transformer(parts, built, said)
         text = f"{field} changes the encrypted {written.kind} {written.name} of {written.path}: "
@@ -108,6 +112,12 @@ def _transformer(
             if part.has(field):
                 return part.place, part.line_of(field), field
     return parts[0].place, 1, "the kustomization"
+
+
+def _name(manifest: Any) -> tuple[Any, Any]:
+    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return (manifest.get("kind") if isinstance(manifest, dict) else None), name
 
 
 def _namespace(manifest: Any) -> Any:

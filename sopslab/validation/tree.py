@@ -1,8 +1,10 @@
-"""The files of a repository as Flux would get them.
+"""The files of a repository as Git hands them to Flux.
 
 source-controller packs regular files only, so what lies behind a symbolic link never reaches the
-cluster (fluxcd/pkg, artifact/storage/archive.go), and leaves out the files of Git, of CI systems
-and .sops.yaml (fluxcd/pkg, sourceignore). What Git ignores is not in the repository at all.
+cluster (fluxcd/pkg, artifact/storage/archive.go). What Git ignores is not in the repository at all,
+and what Git keeps in another form than the work tree has it (filters such as those of git-lfs and
+git-crypt, encodings, sparse checkouts) reaches Flux in that form: it clones without any of them.
+Which files are left out of what Git has is told by `artifact`.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import os
 import posixpath
 import stat
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,11 +22,10 @@ from sopslab.errors import Exit, LabError
 
 __all__ = ["Tree", "read_tree", "work_tree_around"]
 
-_LEFT_OUT = {
-    *(".goreleaser.yml", ".sops.yaml", ".flux.yaml", ".travis.yml", ".gitlab-ci.yml"),
-    *("appveyor.yml", ".drone.yml", "cloudbuild.yaml", "codeship-services.yml"),
-    "codeship-steps.yml",
-}
+_SYMLINK, _SUBMODULE = "120000", "160000"
+# With these a work tree has something else than Git.
+_ATTRIBUTES = ("filter", "working-tree-encoding", "ident")
+_MAX_BLOB = 5 * 1024 * 1024
 _PATIENCE = 30  # seconds for a question to Git
 
 
@@ -39,6 +40,15 @@ class Tree:
     """What lies there, but would not be part of the commit that is being made."""
     remotes: tuple[str, ...] = ()
     """Where the repository is kept, if Git knows."""
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+    """The content of files of which the work tree may have something else than Git."""
+    filtered: frozenset[str] = frozenset()
+    """What Git has, or will have, in another form than it lies there."""
+    submodules: frozenset[str] = frozenset()
+    is_git: bool = False
+    """True for the top of a work tree."""
+    left_out: frozenset[str] = frozenset()
+    """What Git has, but no source hands to Flux."""
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -79,6 +89,8 @@ class Tree:
 
         Raises LabError if it cannot be read.
         """
+        if path in self.kept:
+            return self.kept[path] if path in self.files else None
         try:
             return (self.root / path).read_bytes() if path in self.files else None
         except OSError as error:
@@ -92,7 +104,7 @@ def is_below(path: str, folder: str) -> bool:
 
 def is_yaml(path: str) -> bool:
     """True for the files that Flux takes for manifests when nothing lists them."""
-    return path.endswith((".yaml", ".yml")) and posixpath.basename(path) not in _LEFT_OUT
+    return path.endswith((".yaml", ".yml"))
 
 
 def work_tree_around(folder: Path) -> Path:
@@ -115,19 +127,46 @@ def read_tree(root: Path, committing: bool = False) -> Tree:
     """
     if not root.is_dir():
         raise LabError(f"{root} is not a folder: name the top of a repository", Exit.INPUT)
-    remotes: tuple[str, ...] = ()
-    untracked: frozenset[str] = frozenset()
     try:
         if (root / ".git").exists():
-            tracked = _listed(root, "--cached")
-            others = _listed(root, "--others", "--exclude-standard")
-            names = tracked if committing else tracked | others
-            untracked = frozenset(others) if committing else untracked
-            remotes = _remotes(root)
-        else:
-            names = set(_walk(root))
+            return _from_git(root, committing)
+        return _from_disk(root, _walk(root))
     except _GitError as error:
         raise LabError(str(error), Exit.INPUT) from None
+
+
+def _from_git(root: Path, committing: bool) -> Tree:
+    index = _index(root)
+    others = _listed(root, "--others", "--exclude-standard")
+    if committing:
+        # `git add --intent-to-add` only: not part of the commit.
+        intended = _names(_git(root, "diff-files", "--diff-filter=A", "--name-only", "-z"))
+        index = {path: entry for path, entry in index.items() if path not in intended}
+        others |= intended
+    pinned = {path for path, entry in index.items() if entry.is_pinned}
+    names = {*index} if committing else {*index, *others}
+    disk = _from_disk(root, names)
+    links = {path for path, entry in index.items() if entry.mode == _SYMLINK}
+    submodules = {path for path, entry in index.items() if entry.mode == _SUBMODULE}
+    files = (disk.files | pinned) - links - submodules
+    special = files & _special(root, files)
+    changed = _names(_git(root, "diff-files", "--name-only", "-z")) - pinned
+    wanted = {path: index[path].oid for path in (special | pinned) & index.keys() - changed}
+    kept = _blobs(root, {path: oid for path, oid in wanted.items() if path in files})
+    return Tree(
+        root,
+        frozenset(files),
+        disk.links | links,
+        frozenset(others) if committing else frozenset(),
+        _remotes(root),
+        kept,
+        frozenset(path for path in special if kept.get(path) != _content(root / path)),
+        frozenset(submodules),
+        is_git=True,
+    )
+
+
+def _from_disk(root: Path, names: Iterable[str]) -> Tree:
     files, links = set(), set()
     for name in names:
         try:
@@ -138,30 +177,92 @@ def read_tree(root: Path, committing: bool = False) -> Tree:
             links.add(name)
         elif stat.S_ISREG(mode):
             files.add(name)
-    return Tree(root, frozenset(files), frozenset(links), untracked, remotes)
+    return Tree(root, frozenset(files), frozenset(links))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 class _GitError(Exception):
     pass
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
+    return os.fsdecode(_raw(folder, *arguments, stdin=stdin))
+
+
+def _raw(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    # The repository's own configuration must not have a program started.
+    command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
+            command, input=stdin, capture_output=True, timeout=_PATIENCE, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _GitError(f"git cannot be asked: {error}") from None
     if done.returncode:
         raise _GitError(f"git {arguments[0]} failed with exit code {done.returncode} in {folder}")
-    return os.fsdecode(done.stdout)
+    return done.stdout
+
+
+def _names(text: str) -> set[str]:
+    return {name for name in text.split("\0") if name}
 
 
 def _listed(root: Path, *options: str) -> set[str]:
-    return {name for name in _git(root, "ls-files", "-z", *options).split("\0") if name}
+    return _names(_git(root, "ls-files", "-z", *options))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    mode: str
+    oid: str
+    is_pinned: bool
+    """True where Git takes nothing from the work tree: a sparse checkout, for example."""
+
+
+def _index(root: Path) -> dict[str, _Entry]:
+    """Return what Git has of each path, as it would be committed."""
+    found = {}
+    for line in _names(_git(root, "ls-files", "-z", "-v", "--stage")):
+        about, _, path = line.partition("\t")
+        tag, mode, oid, _ = about.split()
+        found[path] = _Entry(mode, oid, tag in ("S", "s", "h"))
+    return found
+
+
+def _special(root: Path, paths: Iterable[str]) -> set[str]:
+    """Return the paths that Git keeps in another form than a work tree has them."""
+    asked = "".join(f"{path}\0" for path in paths)
+    if not asked:
+        return set()
+    answer = _git(root, "check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=os.fsencode(asked))
+    parts = answer.split("\0")
+    values = zip(parts[0::3], parts[2::3], strict=False)
+    return {path for path, value in values if value not in ("unspecified", "unset")}
+
+
+def _blobs(root: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the content of blobs by path; of what is too large to be read, nothing."""
+    asked = "".join(f"{oid}\n" for oid in wanted.values()).encode()
+    sizes = _git(root, "cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
+    small = {
+        path: oid
+        for (path, oid), line in zip(wanted.items(), sizes, strict=True)
+        if line.split()[-1].isdigit() and int(line.split()[-1]) <= _MAX_BLOB
+    }
+    found = dict.fromkeys(wanted, b"")
+    asked = "".join(f"{oid}\n" for oid in small.values()).encode()
+    answer = _raw(root, "cat-file", "--batch", stdin=asked) if asked else b""
+    for path in small:
+        head, _, answer = answer.partition(b"\n")
+        size = int(head.split()[-1])
+        found[path], answer = answer[:size], answer[size + 1 :]
+    return found
 
 
 def _remotes(root: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sopslab.validation.findings import finding
 from sopslab.validation.kustomizations import FILE_NAMES, LISTS, Reference, is_remote
 from sopslab.validation.objects import File, Object, Reader, group_of
 from sopslab.validation.overlays import Overlay, Overlays, environment_of
-from sopslab.validation.tree import is_below, is_yaml
+from sopslab.validation.tree import Tree, is_below, is_yaml
 
 __all__ = ["check", "check_file", "check_objects"]
 
@@ -22,6 +22,25 @@ _VERSIONS = {
     "Component": "kustomize.config.k8s.io/v1alpha1",
 }
 _UNREADABLE = ("kustomization-invalid", "kustomization-encrypted")
+# What kustomize knows (api/types). Flux drops other fields of the kustomization that it is pointed
+# to, without a word.
+_FIELDS = frozenset(
+    (
+        *("apiVersion", "kind", "metadata", "openapi", "namePrefix", "nameSuffix", "namespace"),
+        *("commonLabels", "labels", "commonAnnotations", "patchesStrategicMerge", "patches"),
+        *("patchesJson6902", "images", "imageTags", "replacements", "replicas", "vars", "bases"),
+        *("sortOptions", "resources", "components", "crds", "configMapGenerator", "generators"),
+        *("secretGenerator", "helmGlobals", "helmCharts", "helmChartInflationGenerator"),
+        *("generatorOptions", "configurations", "transformers", "validators", "buildMetadata"),
+    )
+)
+_GENERATOR = ("name", "namespace", "behavior", "literals", "files", "envs", "env", "options")
+_INNER_FIELDS = {
+    "patches": ("path", "patch", "target", "options"),
+    "images": ("name", "newName", "newTag", "tagSuffix", "digest"),
+    "configMapGenerator": _GENERATOR,
+    "secretGenerator": (*_GENERATOR, "type"),
+}
 _HELM = ("helmCharts", "helmChartInflationGenerator", "helmGlobals")
 
 
@@ -89,10 +108,23 @@ def _form(overlay: Overlay, file: File) -> Iterator[Finding]:
         fix = f"write apiVersion: {_VERSIONS[kind]}" if kind == "Component" else ""
         line = found.line_at("apiVersion")
         yield finding(file.path, line, "kustomization-version", text, fix)
+    for field, line in _unknown_fields(found.node):
+        text = f"the kustomization has a field that kustomize does not know: {_shown(field)}"
+        yield finding(file.path, line, "kustomization-field", text)
     for field in _HELM:
         if documents.get(found.node, field) is not None:
             text = f"{field} needs Helm inside of kustomize"
             yield finding(file.path, overlay.line_of(field), "helm-chart", text)
+
+
+def _unknown_fields(node: documents.Node) -> Iterator[tuple[str, int]]:
+    for key, key_node, value in documents.entries(node):
+        if key not in _FIELDS and not key.startswith("x-"):
+            yield key, documents.line_of(key_node)
+        for item in documents.children(value) if key in _INNER_FIELDS else ():
+            for inner, inner_node, _ in documents.entries(item):
+                if inner not in _INNER_FIELDS[key]:
+                    yield f"{key}.{inner}", documents.line_of(inner_node)
 
 
 def _reference(
@@ -114,7 +146,21 @@ def _reference(
         text = f"{shown} leads through the symbolic link {_shown(link)}"
         yield finding(overlay.place, reference.line, "symlink", text)
         return
+    if target in tree.filtered:
+        text = (
+            f"{shown} is kept by Git in another form (an attribute such as filter): Flux gets that"
+        )
+        yield finding(overlay.place, reference.line, "git-filtered", text)
+        return
     if target in tree.files:
+        return
+    if _is_left_out(target, tree):
+        text = f"{shown} is in no artifact: the source leaves it out"
+        yield finding(overlay.place, reference.line, "not-in-artifact", text)
+        return
+    if any(is_below(target, one) for one in tree.submodules):
+        text = f"{shown} is in a submodule, which Flux does not fetch unless its source is told to"
+        yield finding(overlay.place, reference.line, "submodule", text)
         return
     if target in tree.folders:
         if not reference.may_be_folder:
@@ -130,7 +176,17 @@ def _reference(
         fix = f"git add {_shown(target)}"
         yield finding(overlay.place, reference.line, "not-added", text, fix)
         return
-    yield finding(overlay.place, reference.line, "listed-missing", f"{shown} does not exist")
+    text = f"{shown} does not exist"
+    if tree.is_git and (tree.root / target).exists():
+        text = f"{shown} is ignored by Git, so Flux never gets it"
+    yield finding(overlay.place, reference.line, "listed-missing", text)
+
+
+def _is_left_out(target: str, tree: Tree) -> bool:
+    """True for a file that no artifact has, and for a folder of which none has a file."""
+    if target in tree.folders:
+        return False
+    return any(is_below(path, target) for path in tree.left_out)
 
 
 def _not_listed(overlay: Overlay, overlays: Overlays, reader: Reader) -> Iterator[Finding]:
@@ -193,6 +249,11 @@ def check_objects(overlay: Overlay, reader: Reader) -> Iterator[Finding]:
                 yield finding(one.path, one.line, "object-encrypted", text)
                 continue
             missing = _missing(one)
+            if missing and one.is_encrypted and not (one.api_version or one.kind or one.name):
+                text = "a document holds nothing but what sops added: the file ended with `---`"
+                fix = "take the last `---` out, and encrypt the file again"
+                yield finding(one.path, one.line, "not-an-object", text, fix)
+                continue
             if missing:
                 text = f"a document has no {missing}"
                 yield finding(one.path, one.line, "not-an-object", text)

@@ -140,7 +140,7 @@ def test_deleted_file_is_missing(write: Write) -> None:
     assert read_tree(root).files == {f"{ENV}/kustomization.yaml"}
 
 
-@pytest.mark.parametrize("tool", ["kubectl", "kubeconform"])
+@pytest.mark.parametrize("tool", ["flux", "kubeconform"])
 def test_missing_tool_is_not_decided(
     tool: str, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,7 @@ FOUND: dict[str, tuple[dict[str, str], list[tuple[str, int, str]]]] = {
     ),
     "kustomization-unknown-field": (
         {**GOOD, LISTS: GOOD[LISTS] + "resource: []\n"},
-        [(LISTS, 1, "build-failed")],
+        [(LISTS, 5, "kustomization-field")],
     ),
     "yaml-invalid": (
         {**GOOD, LISTS: "resources:\n  - backend-secrets.yaml\n  oops\n- [\n"},

@@ -1,0 +1,104 @@
+"""The variables that Flux substitutes after a build: those of the files, and those from elsewhere.
+
+`flux build` without a cluster takes none from ConfigMaps and Secrets. So what the tree has of them
+is looked up here. What cannot be known keeps its `${name}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sopslab.validation.marks import Marks
+from sopslab.validation.objects import Object, Reader
+from sopslab.validation.roots import Root
+from sopslab.validation.tree import is_yaml
+
+__all__ = ["Variables"]
+
+_NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)")
+_SECTIONS = {"ConfigMap": ("data",), "Secret": ("data", "stringData")}
+
+
+class Variables:
+    """What a tree has of the variables of its Flux Kustomizations."""
+
+    def __init__(self, reader: Reader, marks: Marks) -> None:
+        self._reader, self._marks = reader, marks
+        self._found: dict[str, list[Object]] = {}
+
+    def of(self, root: Root, files: Iterable[str]) -> dict[str, str]:
+        """Return name to value for a root; a value that cannot be known is a mark.
+
+        + files: what the root is built from
+        """
+        post = root.spec.get("postBuild")
+        post = post if isinstance(post, dict) else {}
+        values: dict[str, str] = {}
+        sources = post.get("substituteFrom")
+        complete = True
+        for source in sources if isinstance(sources, list) else ():
+            found = self._source(root, source)
+            if found is None:
+                complete = False
+            else:
+                values |= found
+        if not complete:
+            for name in self._named(files):
+                values.setdefault(name, self._marks.variable(name))
+        own = post.get("substitute")
+        values |= {
+            str(key): value if isinstance(value, str) else ""
+            for key, value in (own.items() if isinstance(own, dict) else ())
+        }
+        return values
+
+    def _source(self, root: Root, source: Any) -> dict[str, str] | None:
+        """Return the variables of a ConfigMap or Secret, None if it is not all in the tree."""
+        kind, name = (
+            (source.get(key) if isinstance(source, dict) else None) for key in ("kind", "name")
+        )
+        if kind not in _SECTIONS or not isinstance(name, str) or not name:
+            return None
+        namespace = root.written.namespace if root.written is not None else ""
+        found = [
+            one
+            for one in self._objects(name)
+            if one.kind == kind and one.namespace in ("", namespace)
+        ]
+        values: dict[str, str] = {}
+        for one in found:
+            manifest = one.manifest
+            for section in _SECTIONS[kind]:
+                content = manifest.get(section)
+                for key, value in content.items() if isinstance(content, dict) else ():
+                    known = value if kind == "ConfigMap" and isinstance(value, str) else None
+                    if known is None or values.get(key, known) != known:
+                        known = self._marks.variable(key)
+                    values[key] = known
+        return values if found else None
+
+    def _objects(self, name: str) -> list[Object]:
+        """Return all objects of a name, parts of them in patches included."""
+        if name not in self._found:
+            tree = self._reader.tree
+            self._found[name] = [
+                one
+                for path in sorted(filter(is_yaml, tree.files))
+                if name.encode() in (tree.read(path) or b"")
+                for one in self._reader.file(path).objects
+                if one.name == name
+            ]
+        return self._found[name]
+
+    def _named(self, files: Iterable[str]) -> Iterator[str]:
+        for path in files:
+            for match in _NAMED.finditer(self._reader.tree.read(path) or b""):
+                yield match[1].decode("ascii")
+
+
+def may_be_patched(name: str, texts: Iterable[Mapping[str, Any] | str]) -> bool:
+    """True if a patch may add a variable: it names the key, beyond using it."""
+    word = re.compile(rf"/data/{re.escape(name)}\b|(?<![\w${{]){re.escape(name)}\s*:")
+    return any(word.search(str(text)) for text in texts)
