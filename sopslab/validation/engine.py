@@ -430,12 +430,20 @@ class _Builder:
         files = run.files(root)
         places = {root.place, *(part.place for part in parts), *files}
         built = Built(root)
-        if not places & self._blocked:
+        if not places & self._blocked and self._has_components(root):
             values = run._variables.of(root, files)
             built = build(root, values, self._folders[root.ignore], run._marks, self._flux)
             if not built.rule:
                 return built
         return replace(built, objects=run.as_written(root), is_marked=False)
+
+    def _has_components(self, root: Root) -> bool:
+        """False where a component is missing, which is told without a build."""
+        overlays = self._run._overlays
+        missing = [one for one in root.components if one not in overlays.with_file]
+        if root.spec.get("ignoreMissingComponents") is True:
+            missing = [one for one in missing if one in self._run._reader.tree.folders]
+        return not missing
 
 
 def _id(written: Object | None) -> tuple[str, int]:

@@ -108,6 +108,11 @@ class Overlays:
             folder, None, None, tuple(Reference("resources", text, 1, folder) for text in made)
         )
 
+    @cached_property
+    def with_file(self) -> frozenset[str]:
+        """The folders that have a kustomization of their own."""
+        return frozenset(folder for folder, one in self.by_folder.items() if one.file is not None)
+
     def included(self, overlay: Overlay) -> Iterator[Overlay]:
         """Yield the overlays that one refers to."""
         for reference in overlay.references:

@@ -26,6 +26,7 @@ __all__ = ["GROUP", "Reconciled", "applied_paths", "check", "find"]
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 _SOURCES = "source.toolkit.fluxcd.io"
+_USUAL_BRANCHES = ("main", "master")
 _PROVIDER = "sops"
 _DECRYPT = "kustomize.toolkit.fluxcd.io/decrypt"
 _DEPTH = re.compile(r"^(?:[a-z+]+://[^/]+/|[^/@]+@[^/:]+:)", re.IGNORECASE)
@@ -68,7 +69,7 @@ def find(reader: Reader) -> list[Reconciled]:
                 repositories.append(one)
     sources = [_source(one, repositories) for one in found]
     return [
-        Reconciled(one, _is_here(one, source, reader.tree.remotes), source)
+        Reconciled(one, _is_here(one, source, reader.tree.remotes, reader.tree.branches), source)
         for one, source in zip(found, sources, strict=True)
     ]
 
@@ -89,15 +90,19 @@ def _shared(one: str, other: str) -> int:
     return len(posixpath.commonprefix((one, other)))
 
 
-def _is_here(written: Object, source: Object | None, remotes: Sequence[str]) -> bool | None:
+def _is_here(
+    written: Object, source: Object | None, remotes: Sequence[str], branches: Sequence[str]
+) -> bool | None:
     if written.text("spec", "sourceRef", "kind") != "GitRepository":
         return False
     name = written.text("spec", "sourceRef", "name")
     own = {_url_path(remote) for remote in remotes}
-    if source is not None and _url_path(source.text("spec", "url")) in own:
-        return True
     if name == FLUX_NAMESPACE:
         return True
+    if source is not None and _url_path(source.text("spec", "url")) in own:
+        # Another branch of this repository has another tree.
+        branch = source.text("spec", "ref", "branch")
+        return not branch or branch in (*_USUAL_BRANCHES, *branches)
     return None if source is None else False
 
 
@@ -155,16 +160,19 @@ def _components(
 ) -> Iterator[Finding]:
     listed = spec.get("components")
     for index, text in enumerate(listed if isinstance(listed, list) else ()):
-        if not isinstance(text, str) or is_remote(text):
+        if not isinstance(text, str):
+            continue
+        line = reconciled.written.line_at("spec", "components", str(index))
+        if is_remote(text):
+            text = "a component is outside of the repository"
+            yield finding(reconciled.written.path, line, "remote-base", text)
             continue
         folder = posixpath.normpath(posixpath.join(reconciled.path, text))
-        overlay = overlays.by_folder.get(folder)
-        if overlay is not None and overlay.file is not None:
+        if folder in overlays.with_file:
             continue
         if folder not in tree.folders and spec.get("ignoreMissingComponents") is True:
             continue
         what = "has no kustomization.yaml" if folder in tree.folders else "does not exist"
-        line = reconciled.written.line_at("spec", "components", str(index))
         text = f"the component {folder} {what}"
         yield finding(reconciled.written.path, line, "flux-component-missing", text)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +41,8 @@ class Tree:
     """What lies there, but would not be part of the commit that is being made."""
     remotes: tuple[str, ...] = ()
     """Where the repository is kept, if Git knows."""
+    branches: tuple[str, ...] = ()
+    """The branch that is checked out, and the one that others get by default."""
     kept: Mapping[str, bytes] = field(default_factory=dict)
     """The content of files of which the work tree may have something else than Git."""
     filtered: frozenset[str] = frozenset()
@@ -159,6 +162,7 @@ def _from_git(root: Path, committing: bool) -> Tree:
         disk.links | links,
         frozenset(others) if committing else frozenset(),
         _remotes(root),
+        _branches(root),
         kept,
         frozenset(path for path in special if kept.get(path) != _content(root / path)),
         frozenset(submodules),
@@ -271,6 +275,17 @@ def _remotes(root: Path) -> tuple[str, ...]:
     except _GitError:
         return ()  # there are none
     return tuple(line.partition(" ")[2] for line in lines)
+
+
+def _branches(root: Path) -> tuple[str, ...]:
+    found = []
+    for name in ("HEAD", "refs/remotes/origin/HEAD"):
+        try:
+            found.append(_git(root, "symbolic-ref", name).strip())
+        except _GitError:
+            continue  # a commit is checked out, or there is no such remote
+    prefix = re.compile(r"refs/(?:heads|remotes/origin)/")
+    return tuple(prefix.sub("", name) for name in found)
 
 
 def _walk(root: Path) -> Iterator[str]:

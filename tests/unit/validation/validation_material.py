@@ -14,19 +14,23 @@ def cipher(kind: str = "str", seed: str = "x", size: int = 9) -> str:
     return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
 
 
-def wrapped() -> str:
+def wrapped(seed: str = "k") -> str:
     """Return what has the form of a data key that age encrypted, on one line of YAML."""
     header = f"age-encryption.org/v1\n-> X25519 {'a' * 43}\n{'b' * 43}\n--- {'c' * 43}\n"
-    body = base64.b64encode(header.encode() + b"k" * 64).decode()
+    body = base64.b64encode(header.encode() + seed.encode() * 64).decode()
     dashes = "-" * 5
     name = "AGE ENCRYPTED FILE"
     return f'"{dashes}BEGIN {name}{dashes}\\n{body}\\n{dashes}END {name}{dashes}\\n"'
 
 
 def encrypted(
-    name: str = "backend-secrets", namespace: str = "develop", kind: str = "str", spare: str = ""
+    name: str = "backend-secrets",
+    namespace: str = "develop",
+    kind: str = "str",
+    spare: str = "",
+    key: str = "k",
 ) -> str:
-    """Return a Secret as sops leaves it; `spare` goes into its metadata."""
+    """Return a Secret as sops leaves it; `spare` goes into its metadata, `key` tells data keys."""
     where = f"\n  namespace: {namespace}" if namespace else ""
     return f"""\
 apiVersion: v1
@@ -38,12 +42,40 @@ stringData:
 sops:
   age:
     - recipient: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
-      enc: {wrapped()}
+      enc: {wrapped(key)}
   lastmodified: "2026-01-01T00:00:00Z"
   mac: {cipher("str", name, 128)}
   encrypted_regex: ^(data|stringData)$
   version: 3.13.3
 """
+
+
+def flux(
+    path: str, more: str = "", name: str = "app", decryption: bool = False, source: str = ""
+) -> str:
+    """Return a Flux Kustomization; `more` is the rest of its spec, two spaces deep."""
+    key = "  decryption:\n    provider: sops\n    secretRef:\n      name: sops-age\n"
+    return f"""\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {name}
+  namespace: flux-system
+spec:
+  interval: 1m
+  prune: true
+  path: ./{path}
+  sourceRef:
+    kind: GitRepository
+    name: {source or "flux-system"}
+{key if decryption else ""}{more}"""
+
+
+def config(name: str = "settings", more: str = "", namespace: str = "") -> str:
+    """Return a ConfigMap with one key; `more` is the rest of its data, two spaces deep."""
+    where = f"\n  namespace: {namespace}" if namespace else ""
+    head = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}{where}\n"
+    return f"{head}data:\n  colour: blue\n{more}"
 
 
 def listing(*resources: str, more: str = "") -> str:
