@@ -297,7 +297,7 @@ class _Run:
                 said = (written, written.manifest)
                 originals.setdefault(written.text("sops", "mac"), []).append(said)
         objects = [one.manifest for one in self._made(built)]
-        yield from secrets.check_transformed(objects, originals, parts)
+        yield from secrets.check_transformed(objects, originals, parts, root.spec)
 
     def _named(self, variable: str, files: Iterable[str]) -> tuple[str, int] | None:
         """Return the first place where a variable is used."""

@@ -25,6 +25,7 @@ _TRANSFORMERS = (
     *("patchesJson6902", "replacements", "transformers", "labels", "commonLabels"),
     *("commonAnnotations", "generatorOptions", "components"),
 )
+_OWN = ("finalizers", "ownerReferences", "generateName")
 _AGAIN = (
     "make the Secret again, since an encrypted file must not be edited by hand: "
     "scripts/sops-encrypt-secret.sh {} {} --force"
@@ -77,20 +78,32 @@ def check_transformed(
     objects: Sequence[Mapping[str, Any]],
     originals: Mapping[str, Sequence[tuple[Object, Any]]],
     parts: Sequence[Overlay],
+    spec: Mapping[str, Any],
 ) -> Iterator[Finding]:
-    """Yield encrypted objects that kustomize changed.
+    """Yield encrypted objects that a kustomization changed.
+
+    What the Flux Kustomization itself changes is its author's business: Flux looks at no mac.
 
     + objects: what was built
     + originals: each mac to where it is written, and what it says there; the documents of a file
       that are encrypted together have the same
     + parts: the overlays that the build consists of
+    + spec: that of the Flux Kustomization
     """
+    own = [*_OWN, *(() if spec.get("targetNamespace") else ("namespace",))]
+    own += [] if spec.get("namePrefix") or spec.get("nameSuffix") else ["name"]
+    own += [] if spec.get("commonMetadata") else ["labels", "annotations"]
+    if spec.get("patches") and not any(
+        part.has(field) for part in parts for field in _TRANSFORMERS
+    ):
+        return
     for built in objects:
         metadata = built.get("sops")
         mac = metadata.get("mac") if isinstance(metadata, dict) else None
         if not isinstance(mac, str) or mac not in originals:
             continue
-        if any({**built, "sops": None} == {**said, "sops": None} for _, said in originals[mac]):
+        wanted = _compared(built, own)
+        if any(wanted == _compared(said, own) for _, said in originals[mac]):
             continue
         written, said = min(originals[mac], key=lambda one: _name(one[1]) != _name(built))
         if written.text("sops", "mac_only_encrypted") == "true":
@@ -112,6 +125,15 @@ def _transformer(
             if part.has(field):
                 return part.place, part.line_of(field), field
     return parts[0].place, 1, "the kustomization"
+
+
+def _compared(manifest: Any, fields: Sequence[str]) -> dict[str, Any]:
+    """Return an object without its sops block, and of its metadata only some fields."""
+    whole = dict(manifest) if isinstance(manifest, dict) else {}
+    metadata = whole.get("metadata")
+    if isinstance(metadata, dict):
+        whole["metadata"] = {key: metadata.get(key) or None for key in fields}
+    return {**whole, "sops": None}
 
 
 def _name(manifest: Any) -> tuple[Any, Any]:

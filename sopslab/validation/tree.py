@@ -14,7 +14,7 @@ import posixpath
 import re
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -152,8 +152,12 @@ def _from_git(root: Path, committing: bool) -> Tree:
     links = {path for path, entry in index.items() if entry.mode == _SYMLINK}
     submodules = {path for path, entry in index.items() if entry.mode == _SUBMODULE}
     files = (disk.files | pinned) - links - submodules
-    special = files & _special(root, files)
-    changed = _names(_git(root, "diff-files", "--name-only", "-z")) - pinned
+    special, filters = _special(root, files)
+    # To be sure, Git would ask the filters, which are programs of the repository's configuration.
+    off = [f"filter.{name}.{key}=" for name in filters for key in ("clean", "process")]
+    off += [f"filter.{name}.required=false" for name in filters]
+    options = [part for one in sorted(off) for part in ("-c", one)]
+    changed = _names(_git(root, *options, "diff-files", "--name-only", "-z")) - pinned
     wanted = {path: index[path].oid for path in (special | pinned) & index.keys() - changed}
     kept = _blobs(root, {path: oid for path, oid in wanted.items() if path in files})
     return Tree(
@@ -209,8 +213,14 @@ def _raw(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _GitError(f"git cannot be asked: {error}") from None
     if done.returncode:
-        raise _GitError(f"git {arguments[0]} failed with exit code {done.returncode} in {folder}")
+        raise _GitError(
+            f"git {_verb(arguments)} failed with exit code {done.returncode} in {folder}"
+        )
     return done.stdout
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    return next(one for one in arguments if one != "-c" and "=" not in one)
 
 
 def _names(text: str) -> set[str]:
@@ -239,15 +249,20 @@ def _index(root: Path) -> dict[str, _Entry]:
     return found
 
 
-def _special(root: Path, paths: Iterable[str]) -> set[str]:
-    """Return the paths that Git keeps in another form than a work tree has them."""
+def _special(root: Path, paths: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return what Git keeps in another form than a work tree has it, and the filters."""
     asked = "".join(f"{path}\0" for path in paths)
     if not asked:
-        return set()
+        return set(), set()
     answer = _git(root, "check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=os.fsencode(asked))
     parts = answer.split("\0")
-    values = zip(parts[0::3], parts[2::3], strict=False)
-    return {path for path, value in values if value not in ("unspecified", "unset")}
+    found = [
+        (path, attribute, value)
+        for path, attribute, value in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
+        if value not in ("unspecified", "unset")
+    ]
+    filters = {value for _, attribute, value in found if attribute == "filter"}
+    return {path for path, _, _ in found}, filters
 
 
 def _blobs(root: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
