@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from test_validation_flux import FOUND as OF_FLUX
 from validation_material import cipher, encrypted, listing, shown
 
 from sopslab.policy.findings import Report
@@ -466,9 +467,10 @@ def test_good_tree_passes(case: str, judge: Judge) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    found = {rule for _, expected in FOUND.values() for _, _, rule in expected}
+    cases = (*FOUND.values(), *OF_FLUX.values())
+    found = {rule for _, expected in cases for _, _, rule in expected}
     # These need a symbolic link or an index.
-    assert FIXES.keys() - found == {"symlink", "not-added"}
+    assert FIXES.keys() - found == {"symlink", "not-added", "git-filtered", "submodule"}
 
 
 def test_commented_out_line_is_to_be_uncommented(judge: Judge) -> None:
