@@ -192,6 +192,8 @@ def _load(text: str) -> Iterator[Manifest]:
     for node in yaml.compose_all(text, Loader=_Loader):
         if isinstance(node, documents.Mapping):
             manifest = plain(node)
+            if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
+                _as_text(manifest)
             metadata = manifest.get("metadata")
             labels = metadata.get("labels") if isinstance(metadata, dict) else None
             if isinstance(labels, dict):
@@ -201,3 +203,12 @@ def _load(text: str) -> Iterator[Manifest]:
                 if not labels:
                     del metadata["labels"]
             yield manifest
+
+
+def _as_text(secret: Manifest) -> None:
+    """Make texts of the values of a Secret: what hides them in flux takes their quotes off."""
+    for section in ("data", "stringData"):
+        content = secret.get(section)
+        if isinstance(content, dict):
+            numbers = {k: v for k, v in content.items() if isinstance(v, (bool, int, float))}
+            content.update({key: str(value) for key, value in numbers.items()})

@@ -491,6 +491,11 @@ def test_kinds_without_a_schema_are_a_note(judge: Judge) -> None:
     assert note.endswith("not checked against one: 2 Cup (example.org)")
 
 
+def test_number_in_quotes_stays_a_text(judge: Judge) -> None:
+    report = judge(listed(f'{PLAIN}stringData:\n  port: "5432"\n'))
+    assert {one.rule for one in report.findings} == {"secret-plaintext"}
+
+
 def test_value_of_a_variable_is_not_shown(judge: Judge) -> None:
     post = "  postBuild:\n    substitute:\n      place: 'hunter2: [a'\n"
     report = judge({K: flux("apps", post), **listed(config(more="  a: ${place}\n"))})
