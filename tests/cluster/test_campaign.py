@@ -99,24 +99,37 @@ class Campaign(RuleBasedStateMachine):
         self.ids = SEATS
         # Whose main may hold what Flux does not build.
         self.spoiled: set[str] = set()
-        self.open = 0
+        self.open, self.disordered = 0, False
         self.identities: set[bytes] = set()
         self.commits: set[str] = set()
         self.remember()
 
     # What happens.
 
-    def running(self) -> bool:
-        return self.open < TOGETHER and time.monotonic() < self.until
+    def few(self) -> bool:
+        return self.open < TOGETHER
 
-    @precondition(running)
+    def begin(self, *what: object) -> bool:
+        """Say what happens now, and whether it may: what is drawn goes on when time is over."""
+        self.open += 1
+        if time.monotonic() > self.until:
+            return False
+        print(*what, flush=True)
+        self.disordered = True
+        return True
+
+    @precondition(few)
     @rule()
     def up(self) -> None:
+        if not self.begin("up"):
+            return
         self.act("up", *self.class_up())
 
-    @precondition(running)
+    @precondition(few)
     @rule(seconds=st.floats(0.2, 12), group=st.booleans())
     def killed(self, seconds: float, group: bool) -> None:
+        if not self.begin("killed", seconds, group):
+            return
         with self.watched():
             process = subprocess.Popen(
                 [SOPSLAB, "up", "--json", *self.class_up()],
@@ -133,41 +146,56 @@ class Campaign(RuleBasedStateMachine):
                 said, _ = process.communicate()
         self.check_said("killed", said)
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS), to=st.sampled_from(["start", "encrypted", "wired", "done"]))
     def reset(self, seat: str, to: str) -> None:
+        if not self.begin("reset", seat, to):
+            return
         if self.act("reset", seat, "--to", to, of=seat) == Exit.OK:
             self.spoiled.discard(seat)
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS))
     def rotate(self, seat: str) -> None:
+        if not self.begin("rotate", seat):
+            return
         self.act("rotate", "cluster-key", seat, "--yes", of=seat)
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS), number=st.integers(0, 1000))
     def broken(self, seat: str, number: int) -> None:
+        if not self.begin("break", seat, number):
+            return
         self.act("break", "--random", "--seed", str(number), seat, of=seat)
 
-    @precondition(running)
+    @precondition(few)
     @rule()
     def fixed(self) -> None:
+        if not self.begin("fix"):
+            return
         self.act("fix")
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS))
     def reissued(self, seat: str) -> None:
+        if not self.begin("reissue", seat):
+            return
         self.act("reissue", seat, of=seat)
 
-    @precondition(running)
+    @precondition(few)
     @rule()
     def guest_comes_or_goes(self) -> None:
+        if not self.begin("guest"):
+            return
         self.ids = SEATS if GUEST in self.ids else (*SEATS, GUEST)
         self.act("up", *self.class_up(), "--prune")
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS), good=st.booleans())
     def pushed(self, seat: str, good: bool) -> None:
+        if not self.begin("push", seat, good):
+            return
+
         def push(learner: Hostile) -> None:
             if not good:
                 self.spoiled.add(seat)
@@ -177,32 +205,38 @@ class Campaign(RuleBasedStateMachine):
 
         self.learn(seat, push)
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS), name=st.sampled_from(sorted(ATTACKS)))
     def attacked(self, seat: str, name: str) -> None:
+        if not self.begin("attack", seat, name):
+            return
         self.spoiled.add(seat)
         self.learn(seat, ATTACKS[name])
 
-    @precondition(running)
+    @precondition(few)
     @rule(seat=st.sampled_from(SEATS), what=st.sampled_from(sorted(DRIFT)))
     def drifted(self, seat: str, what: str) -> None:
+        if not self.begin("drift", seat, what):
+            return
         namespace, command = DRIFT[what]
         names = {"own": seat_namespace(seat), "system": seat_system_namespace(seat)}
         where = ["--namespace", namespace.format(**names)] if namespace else []
         self.lab.kubectl(
             "--request-timeout=10s", *where, *command.format(**names).split(), check=False
         )
-        self.open += 1
 
-    @precondition(running)
+    @precondition(few)
     @rule(which=st.sampled_from(["node", "git_server"]), how=st.sampled_from(["stop", "pause"]))
     def stopped(self, which: str, how: str) -> None:
+        if not self.begin("docker", how, which):
+            return
         run(["docker", how, getattr(self.lab, which)], check=False)
-        self.open += 1
 
-    @precondition(running)
+    @precondition(few)
     @rule()
     def down(self) -> None:
+        if not self.begin("down"):
+            return
         self.act("down")
 
     @rule()
@@ -240,7 +274,6 @@ class Campaign(RuleBasedStateMachine):
 
     def watched(self, of: str = "") -> Watched:
         """Compare what must not change while a block runs."""
-        self.open += 1
         return Watched(self, of)
 
     def remember(self) -> None:
@@ -298,9 +331,11 @@ class Campaign(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Put the class in order, and check that it is."""
-        if not self.open:
-            return
         self.open = 0
+        if not self.disordered:
+            return
+        self.disordered = False
+        print("settle", flush=True)
         self.lab.sopslab("fix", check=False)
         answer = self.classroom.up("--prune", ids=self.ids, check=False)
         if answer["code"] == Exit.PARTIAL and self.spoiled:

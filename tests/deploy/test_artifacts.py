@@ -108,7 +108,7 @@ class Run:
         """Yield what recipes were told."""
         for command in self.commands:
             if "exec bash -s" in command:
-                yield json.loads(command[command.index("{") : command.rindex("}") + 1])
+                yield json.loads(command[command.index('{"') : command.rindex("}") + 1])
 
     def looks(self) -> int:
         return sum(LOOK in command for command in self.commands)

@@ -90,7 +90,7 @@ def test_a_file_that_is_not_utf_8_is_refused_with_its_line(tmp_path: Path) -> No
 def test_utf_16_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "lab.yaml"
     path.write_text(KEY, encoding="utf-16")
-    assert problem_of(path) == f"{path}:1: is not UTF-8: save it as UTF-8"
+    assert problem_of(path) == f"{path}: is UTF-16: save it as UTF-8"
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:

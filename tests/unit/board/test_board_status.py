@@ -31,6 +31,7 @@ case "$*" in
 esac
 """
 _READY = {
+    "kind": "Kustomization",
     "metadata": {"generation": 1},
     "spec": {},
     "status": {

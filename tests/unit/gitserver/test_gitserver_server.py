@@ -189,9 +189,11 @@ def test_silent_connections_keep_nobody_out(root: Path, limits: Limits) -> None:
 
 
 def test_requests_that_are_at_work_lose_their_connection_to_nobody(root: Path) -> None:
-    write_gate(root, DISCARD)
+    write_gate(root, f"touch {root}/$REMOTE_USER; {DISCARD}")
     with serving(root, Limits(strangers=5, connections=8)) as port:
-        at_work = [Client(port, user).begin("POST", PUSH, LENGTH) for user in ("ada", "bob")]
+        asked = (("ada", PUSH), ("bob", FETCH))
+        at_work = [Client(port, user).begin("POST", path, LENGTH) for user, path in asked]
+        assert eventually(lambda: (root / "ada").exists() and (root / "bob").exists())
         silent = [Client(port) for _ in range(20)]
         for client in at_work:
             client.send(b"hello")
