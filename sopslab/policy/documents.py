@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,9 @@ def parse(text: str) -> Parsed:
     except RecursionError:
         raise Undecidable("is nested too deeply") from None
     except yaml.YAMLError as error:
+        again = _as_go_reads(text, error)
+        if again is not None:
+            return again
         if "nest" in str(getattr(error, "problem", "")):
             raise Undecidable("is nested too deeply") from None
         mark = getattr(error, "problem_mark", None)
@@ -83,6 +87,84 @@ def parse(text: str) -> Parsed:
     if "*" in text:
         for document in documents:
             _refuse_bombs(document)
+    return Parsed(tuple(documents), error_line)
+
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_APOSTROPHE = re.compile(r"(\\\\)|\\'")
+
+
+def _as_go_reads(text: str, error: yaml.YAMLError) -> Parsed | None:
+    """Read *text* where go-yaml takes what libyaml does not; None where *error* is another one.
+
+    An anchor's name may be used again, and means the latest from there on; a double-quoted string
+    may hold an escaped apostrophe.
+    """
+    if "duplicate anchor" in str(getattr(error, "context", "")):
+        return _composed(text)
+    if "unknown escape" in str(getattr(error, "problem", "")):
+        plain = _QUOTED.sub(
+            lambda quoted: _APOSTROPHE.sub(lambda found: found[1] or "'", quoted[0]), text
+        )
+        return parse(plain) if plain != text else None
+    return None
+
+
+class _Events:
+    """The events of a text, each anchor with a name of its own, aliases with that of the latest."""
+
+    def __init__(self, text: str) -> None:
+        self._loader = _Loader(text)
+        self._latest: dict[str, str] = {}
+        self._last: Any = None
+
+    def peek(self) -> Any:
+        event = self._loader.peek_event()
+        if event is not self._last:
+            self._last, anchor = event, getattr(event, "anchor", None)
+            if isinstance(event, yaml.events.DocumentStartEvent):
+                self._latest = {}
+            elif isinstance(event, yaml.events.AliasEvent):
+                event.anchor = self._latest.get(anchor or "", anchor)
+            elif anchor is not None:
+                event.anchor = self._latest[anchor] = f"{anchor} {event.start_mark.index}"
+        return event
+
+    def check(self, *kinds: type[Any]) -> bool:
+        event = self.peek()
+        return event is not None and (not kinds or isinstance(event, kinds))
+
+    def get(self) -> Any:
+        self.peek()
+        return self._loader.get_event()
+
+
+class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
+    """PyYAML's composer in Python, over such events."""
+
+    def __init__(self, text: str) -> None:
+        yaml.composer.Composer.__init__(self)
+        yaml.resolver.Resolver.__init__(self)
+        events = _Events(text)
+        self.peek_event, self.check_event, self.get_event = events.peek, events.check, events.get
+
+
+def _composed(text: str) -> Parsed:
+    documents: list[Node] = []
+    error_line = 0
+    try:
+        composer = _Composer(text)
+        while composer.check_node():
+            node = composer.get_node()
+            if node is not None:
+                documents.append(node)
+    except RecursionError:
+        raise Undecidable("is nested too deeply") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        error_line = int(mark.line) + 1 if mark else 1
+    for document in documents:
+        _refuse_bombs(document)
     return Parsed(tuple(documents), error_line)
 
 

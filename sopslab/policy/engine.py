@@ -6,13 +6,16 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from sopslab.policy import (
     documents,
     keys,
     manifests,
+    obligations,
     passwords,
     placeholders,
+    published,
     regex,
     sops,
     templates,
@@ -50,6 +53,13 @@ _MANIFEST_START = re.compile(
 _KUSTOMIZATION = re.compile(r"kustomization(?:\.ya?ml)?")
 
 
+_MAYBE_SECRET = (
+    re.compile(r"apiVersion|\\[xuU]"),
+    re.compile(r"\bkind\b|\\[xuU]"),
+    re.compile(r"secret|stringdata|\\[xuU]", re.IGNORECASE),
+)
+
+
 def decode(data: bytes) -> str:
     """Return the text of *data*, empty if it is binary."""
     for mark, encoding in _BOMS:
@@ -77,6 +87,29 @@ def _is_text(data: bytes, text: str) -> bool:
     return not _CONTROLS.search(text)
 
 
+def _hollow(line: int) -> Hit:
+    return Hit(line, "sops-nothing-encrypted", "has a sops block, and not one value is encrypted")
+
+
+def _hollow_parts(parsed: documents.Parsed) -> Iterator[Hit]:
+    """Yield where one run of sops encrypted nothing: a run has one mac, in each document of it.
+
+    In a Secret, or a List of them, each value is judged: it needs no such finding.
+    """
+    runs: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
+    for document in parsed.documents:
+        found = sops.metadata(document)
+        if found is not None and (found.mac or found.recipients):
+            runs.setdefault(found.mac, []).extend(sops.values(document))
+            kind = documents.text_of(documents.get(document, "kind"))
+            if not is_secret(documents.fields(document)) and kind not in ("List", "SecretList"):
+                lines.setdefault(found.mac, found.line)
+    for mac, line in lines.items():
+        if sops.is_hollow(runs[mac]):
+            yield _hollow(line)
+
+
 @dataclass(frozen=True)
 class _Fed:
     """What is kept of a file until gitleaks has answered."""
@@ -86,11 +119,21 @@ class _Fed:
     is_docs: bool
     known: set[int]
     sealed: set[int]
+    text: str
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text, as gitleaks counts them."""
+        return self.text.split("\n")
 
     def accepts(self, leak: Leak) -> bool:
         """True if *leak* counts: not where we know better, and in prose only by a token's form."""
         unsure = leak.is_generic and (self.is_docs or leak.line in self.known)
-        return not unsure and leak.line not in self.sealed
+        return not unsure and leak.line not in self.sealed and not published.holds(self.line(leak))
+
+    def line(self, leak: Leak) -> str:
+        """The text of the line that *leak* is in."""
+        return self.lines[leak.line - 1] if leak.line <= len(self.lines) else ""
 
 
 class File:
@@ -160,27 +203,83 @@ class File:
         if found is not None:
             yield from found.problems()
             yield from self.place.expected().problems(found)
-            for line, key, _ in sops.flat_plaintext(self.text, found):
+            if sops.is_hollow(sops.flat_values(self.text)):
+                yield _hollow(found.line)
+            # Among the secrets a file does not say itself what of it may be plain.
+            options = None if self.kind.in_secrets_tree else found
+            for line, key, _ in sops.flat_plaintext(self.text, options):
                 message = f"{key_path(key)} is in plain text in an encrypted file"
                 yield Hit(line, "secret-plaintext", message)
+            yield from passwords.in_lines(self.text)
         elif self.kind.is_real_dotenv and not self.kind.is_example:
             for line, key, value in sops.flat_plaintext(self.text):
                 if not placeholders.is_placeholder(value):
                     yield Hit(line, "dotenv-values", f"{key_path(key)} has a value")
         else:
-            yield from passwords.in_lines(self.text)
+            yield from passwords.in_lines(self.text, in_shell=self.kind.is_dotenv)
             yield from self._must_be_encrypted()
+            yield from self._promised()
         # A line that looks like metadata must not hide a manifest.
         yield from templates.plaintext_secrets(self.text)
+
+    def _promised(self, parsed: documents.Parsed | None = None) -> Iterator[Hit]:
+        """Yield what should be encrypted by the file's name or by the creation rule for it."""
+        if self.kind.is_example or not self.text.strip() or self.kind.in_secrets_tree:
+            return
+        promised = self.kind.is_promised
+        expected = None
+        if promised or obligations.may_be_ruled(self.blob.path):
+            expected = self.place.expected()
+        ruled = expected is not None and expected.pattern is not None
+        if expected is not None and ruled and not promised:
+            ruled = obligations.by_rule(self.blob.path, expected.pattern or "")
+        if not promised and not ruled:
+            return
+        message = "in plain text, where a file is encrypted by its name or by the creation rules"
+        if parsed is None:
+            if not sops.is_encrypted_file(self.text) and not placeholders.has_marks(self.text):
+                yield Hit(1, "not-encrypted", message)
+            return
+        if parsed.error_line and not placeholders.has_marks(self.text):
+            yield Hit(parsed.error_line, "unreadable", "not valid YAML or JSON")
+        for document in parsed.documents:
+            is_object = obligations.is_named(document)
+            if sops.metadata(document) is not None or (is_object and not promised):
+                continue
+            selects = expected.selects if expected is not None and ruled else None
+            if promised and not is_object:
+                selects = None
+            line = obligations.plain_line(document, selects)
+            if line and not is_secret(documents.fields(document)):
+                yield Hit(line, "not-encrypted", message)
+
+    def harmless(self) -> set[int]:
+        """Return the lines in which what looks random to gitleaks is an expression, or a sum."""
+        if self.kind.is_expressions:
+            return set(passwords.expression_lines(self.text))
+        return set(passwords.sum_lines(self.text)) if self.kind.is_sums else set()
 
     def _free_text(self) -> Iterator[Hit]:
         if self.kind.is_source and not self.kind.is_test_code:
             yield from passwords.in_source(self.text)
+        if self.kind.is_docs and self.kind.is_promised:
+            yield from self._promised()
         if self.kind.is_docs or self.kind.is_source or self._is_lock:
             return
-        yield from passwords.in_lines(self.text)
+        if self.kind.is_expressions:
+            yield from passwords.in_expressions(self.text)
+        else:
+            sums = self.harmless() if self.kind.is_sums else set[int]()
+            for hit in passwords.in_lines(self.text, in_shell=self._in_shell):
+                if hit.line not in sums:
+                    yield hit
         yield from templates.plaintext_secrets(self.text)
         yield from self._must_be_encrypted()
+        yield from self._promised()
+
+    @property
+    def _in_shell(self) -> bool:
+        return self.kind.is_shell or self.text.startswith("#!")
 
     def _must_be_encrypted(self) -> Iterator[Hit]:
         if self.kind.in_secrets_tree and not self.kind.may_be_plain and self.blob.data.strip():
@@ -194,9 +293,10 @@ class File:
         yield from templates.commented_secrets(self.text)
         parsed = documents.parse(self.text)
         if parsed.error_line:
-            if self.kind.in_secrets_tree:
+            found = list(templates.plaintext_secrets(self.text))
+            if self.kind.in_secrets_tree or (not found and self._may_hide_a_secret()):
                 yield Hit(parsed.error_line, "unreadable", "not valid YAML or JSON")
-            yield from templates.plaintext_secrets(self.text)
+            yield from found
             if not self.kind.is_docs:
                 yield from passwords.in_lines(self.text)
         for document in parsed.documents:
@@ -206,6 +306,16 @@ class File:
             yield from self._belongs(document)
             if self.kind.name == CONFIG:
                 yield from self._rules.problems(document)
+        yield from _hollow_parts(parsed)
+        yield from self._promised(parsed)
+        if not parsed.error_line and "#" in self.text:
+            yield from passwords.in_comments(self.text)
+
+    def _may_hide_a_secret(self) -> bool:
+        """True for text that is no template, and might be a Secret to a more lenient reader."""
+        if self.kind.is_docs or self._is_lock or placeholders.has_marks(self.text):
+            return False
+        return all(word.search(self.text) for word in _MAYBE_SECRET)
 
     def _for_flux(self) -> Iterator[Hit]:
         """Yield what kustomize would find: it reads any file that is named, whatever its name."""
@@ -222,9 +332,7 @@ class File:
         """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""
         if not self.kind.in_secrets_tree or self.kind.may_be_plain or documents.is_null(document):
             return
-        found = documents.get(document, "kind"), documents.get(document, "apiVersion")
-        named = all(documents.text_of(node) for node in found)
-        if not named and not _KUSTOMIZATION.fullmatch(self.kind.name):
+        if not obligations.is_named(document) and not _KUSTOMIZATION.fullmatch(self.kind.name):
             block = sops.metadata(document)
             if block is None and not is_secret(documents.fields(document)):
                 line = documents.line_of(document)
@@ -276,9 +384,10 @@ def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
             found.update(hit.at(blob.path, blob.commit) for hit in _distinct(hits))
             if scanner is not None and file.for_gitleaks:
                 scanner.feed(file.for_gitleaks)
-                known = {hit.line for hit in hits}
+                known = {hit.line for hit in hits} | file.place.names | file.harmless()
                 prose = file.kind.is_docs or blob.mode == TEXT
-                fed.append(_Fed(blob.path, blob.commit, prose, known, file.place.sealed))
+                sealed, text = file.place.sealed, file.for_gitleaks
+                fed.append(_Fed(blob.path, blob.commit, prose, known, sealed, text))
         for leak in scanner.finish() if scanner is not None else ():
             fed_file = fed[leak.text]
             if fed_file.accepts(leak):

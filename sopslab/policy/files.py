@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 
-from sopslab.policy import keys, placeholders, sops
+from sopslab.policy import credentials, keys, obligations, placeholders, sops
 from sopslab.policy.findings import Hit
 from sopslab.policy.lines import Lines
 
@@ -34,6 +34,20 @@ _LOCKS = re.compile(
     r"pnpm-lock\.yaml|poetry\.lock|pipfile\.lock|uv\.lock|cargo\.lock|composer\.lock|gemfile\.lock|"
     r"flake\.lock|chart\.lock|requirements[\w.-]*\.txt)$"
 )
+_SUMS = re.compile(
+    r"\.lock(?:file|b)?$|[.-]lock\.(?:json|hcl|ya?ml|toml)$|(?:^|/)(?:package\.resolved|"
+    r"verification-metadata\.xml|[\w.-]*checksums?(?:\.\w+)?|[\w.-]*sha\d+sums?(?:\.\w+)?|"
+    r"\.pre-commit-config\.yaml|\.terraform\.lock\.hcl|vendir\.lock\.yml|deno\.json|"
+    r"[\w.-]+\.(?:sum|sums|sha\d+))$"
+)
+_EXPRESSIONS = re.compile(
+    r"\.(?:tf|tfvars|hcl|tofu|nomad|jsonnet|libsonnet|bicep|bicepparam|cel|nix|dhall|star|bzl|k|pkl|"
+    r"gradle|groovy|kts)$|(?:^|/)(?:jenkinsfile|tiltfile|build\.bazel)$"
+)
+_SHELL = re.compile(
+    r"\.(?:sh|bash|zsh|ksh|fish|mk|command)$|(?:^|/)(?:makefile|dockerfile|containerfile|justfile|"
+    r"\.(?:bash|zsh|profile)[\w.]*|\.envrc)$|(?:^|/)dockerfile[^/]*$"
+)
 _FLUX = "flux"
 _PROSE = re.compile(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc)$")
 _SECRETS_TREE = re.compile(r"(?:^|/)flux/secrets(?:/|$)")
@@ -42,7 +56,9 @@ _FREE_IN_TREE = re.compile(
     r"license|[^/]+\.(?:md|rst|adoc|pub|pub\.asc|pub\.gpg|crt|cert))$"
 )
 _SSH_KEY = re.compile(r"(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:[-_.][^/]*)?$")
-_KEY_STORE = re.compile(r"\.(?:pfx|p12|pkcs12|jks|jceks|bks|keystore|kdbx?|ppk|p8|pkcs8|agepkey)$")
+_KEY_STORE = re.compile(
+    r"\.(?:pfx|p12|pkcs12|jks|jceks|bks|keystore|kdbx?|ppk|p8|pkcs8|agepkey)$|(?:^|/)key[34]\.db$"
+)
 _AGE_KEY = re.compile(r"\.agekey$|(?:^|/)(?:age[-_.]?)?keys?\.age$")
 _OPENPGP = re.compile(r"\.(?:gpg|pgp|key|kbx)$")
 _STATE = re.compile(r"\.tfstate(?:\.[^/]*)?$")
@@ -110,6 +126,10 @@ class Path:
         self.is_dotenv = bool(_DOTENV.search(lowered))
         self.is_real_dotenv = bool(_REAL_DOTENV.search(lowered))
         self.is_example = bool(_EXAMPLE.search(self.name))
+        self.is_sums = bool(_SUMS.search(lowered))
+        self.is_expressions = bool(_EXPRESSIONS.search(bare))
+        self.is_shell = bool(_SHELL.search(bare))
+        self.is_promised = obligations.by_name(bare)
         self.in_secrets_tree = bool(_SECRETS_TREE.search(path))
         self.may_be_plain = bool(_FREE_IN_TREE.search(lowered))
         self._lowered, self._bare = lowered, bare
@@ -139,9 +159,16 @@ class Path:
             yield Hit(1, "terraform-state", "a Terraform state file")
         elif _OPENPGP.search(self._bare) and keys.is_secret_keyring(data):
             yield Hit(1, "key-private", "an OpenPGP secret key")
+        found = set[int]()
         for names, content, what in _CREDENTIALS:
             if names.search(self._bare):
-                yield from _values(content, text, what)
+                for hit in _values(content, text, what):
+                    found.add(hit.line)
+                    yield hit
+        if not self.is_test_code:
+            for hit in credentials.scan(self._bare, text, is_example=self.is_example):
+                if hit.line not in found:
+                    yield hit
 
 
 def _values(pattern: re.Pattern[str], text: str, what: str) -> Iterator[Hit]:

@@ -25,6 +25,7 @@ FIXES: dict[str, str] = {
     "secret-lookalike": "encrypt the value again with sops; it is not what sops writes",
     "secret-unencrypted-suffix": "rename the key: sops leaves keys with this suffix in plain text",
     "secret-field-encrypted": "encrypt with --encrypted-regex '^(data|stringData)$'",
+    "sops-nothing-encrypted": "correct the regex or suffix in .sops.yaml, then encrypt again",
     "sops-no-mac": "encrypt the file again with sops; Flux takes a file without mac as plain",
     "sops-no-recipients": "encrypt the file again with sops, for the recipients in .sops.yaml",
     "sops-wrong-recipient": "run sops updatekeys and sops rotate on the file",
@@ -61,6 +62,7 @@ FIXES: dict[str, str] = {
     "terraform-state": "keep the state in a remote backend; it holds every value in plain text",
     "password": _ROTATE,
     "url-password": _ROTATE,
+    "url-token": _ROTATE,
     "authorization-header": _ROTATE,
     "password-hash": _ROTATE,
 }

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sopslab.policy import (
+    ciphertext,
     documents,
+    obligations,
     passwords,
     patches,
     placeholders,
@@ -50,6 +52,8 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
             found = documents.fields(node)
             if secrets.is_secret(found) or any(node is item for item in held):
                 yield from secrets.check(node, document, place)
+            else:
+                yield from _strays(found, document, place)
             if documents.text_of(found.get("kind")).lower() == "secretlist":
                 held.extend(_items(found.get("items")))
             if "encryptedData" in found:
@@ -66,7 +70,11 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
             yield from _registry(found)
             yield from _patch(found)
             yield from _web_key(found)
-        elif isinstance(node, Scalar) and depth < MAX_EMBEDDED:
+        elif isinstance(node, Scalar):
+            if ciphertext.is_foreign(str(node.value)):
+                place.sealed.add(documents.line_of(node))
+            if depth >= MAX_EMBEDDED:
+                continue
             yield from _embedded(node, place, depth)
 
 
@@ -82,10 +90,20 @@ def _whole(document: Node, place: Place) -> Iterator[Hit]:
             yield from found.problems()
             yield from place.expected().problems(found)
             yield from _left_out(document, found, place)
-            for path, leaf in sops.plaintext_leaves(document, found):
+            for path, leaf in sops.plaintext_leaves(document, found, _demanded(document, place)):
                 text = f"{key_path(*path)} is in plain text in an encrypted file"
                 yield Hit(documents.line_of(leaf), "secret-plaintext", text)
-    yield from passwords.in_document(document)
+    yield from passwords.in_document(document, place.names)
+
+
+def _demanded(document: Node, place: Place) -> Callable[[tuple[str, ...]], bool]:
+    """Return what has to be encrypted whatever the file itself says, in no Kubernetes object.
+
+    Among the secrets that is everything, elsewhere what the creation rule for it says.
+    """
+    if obligations.is_named(document):
+        return lambda _: False
+    return (lambda _: True) if place.in_secrets_tree else place.expected().selects
 
 
 def _left_out(document: Node, found: sops.Metadata, place: Place) -> Iterator[Hit]:
@@ -100,6 +118,40 @@ def _left_out(document: Node, found: sops.Metadata, place: Place) -> Iterator[Hi
                 if place.in_secrets_tree or key.lower() in secrets.SECTIONS or is_password:
                     name = f"{key_path(*path)} is left in plain text by sops"
                     yield Hit(documents.line_of(leaf), "secret-unencrypted-suffix", name)
+
+
+_SCHEMA = frozenset(("type", "description", "additionalProperties", "properties", "$ref"))
+_OTHER_SECRET = re.compile(r"(?:Cluster|Global|Shared|Sops|Replicated)Secret")
+
+
+def _strays(found: dict[str, Node], document: Node, place: Place) -> Iterator[Hit]:
+    """Yield values of Secrets that something else is to make: charts, operators.
+
+    `stringData` is a name that nothing but a Secret has; `data` counts beside the kind of one.
+    """
+    block = sops.metadata(document)
+    suffix = block.options.get("unencrypted_suffix", "") if block is not None else ""
+    for name, content in found.items():
+        if name.casefold() == "stringdata" and not _is_schema(content):
+            yield from _values(content, place, name, suffix)
+    if _OTHER_SECRET.fullmatch(documents.text_of(found.get("kind"))) and "data" in found:
+        yield from _values(found["data"], place, "data")
+    for template in _items(found.get("secretTemplates")):
+        for name, _, content in documents.entries(template):
+            if name == "data":
+                yield from _values(content, place, name)
+
+
+def _is_schema(content: Node) -> bool:
+    fields = documents.fields(content)
+    return bool(fields) and fields.keys() <= _SCHEMA
+
+
+def _values(content: Node, place: Place, section: str, suffix: str = "") -> Iterator[Hit]:
+    for path, leaf in documents.leaves(content) if isinstance(content, Mapping) else ():
+        # What a suffix leaves out in a file of sops has a finding of its own.
+        if not (suffix and any(part.endswith(suffix) for part in path)):
+            yield from secrets.leaf((section, *path), leaf, place)
 
 
 def _items(node: Node | None) -> list[Node]:

@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
-from sopslab.policy import documents, placeholders, sops
+from sopslab.policy import ciphertext, documents, placeholders, published, sops
 from sopslab.policy.documents import Mapping, Node, Scalar
 from sopslab.policy.findings import Hit, key_path
 from sopslab.policy.lines import Lines
 
+
+class _Later:
+    """An expression that is compiled when it is first asked for: a commit hook starts often."""
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._pattern, self._flags = pattern, flags
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        """The expression, ready to be matched."""
+        return re.compile(self._pattern, self._flags)
+
+
 _PASSWORD_KEY = re.compile(
-    r"(?:^|_)(?:password|passwd|passphrase|passwort|pwd|pass|db_?pass|mysql_?pwd)$"
+    r"(?:^|_)(?:password|passwd|pass_?phrase|passwort|pwd|pass|db_?pass|mysql_?pwd)$"
 )
 _TOKEN_KEY = re.compile(
     r"(?:^|_)(?:(?:secret|api|access|auth|private|signing|encryption|master|account|shared|storage|"
@@ -27,6 +41,12 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LINE = re.compile(
     r"""^[ \t]*(?:export[ ]+|set[ ]+|ENV[ ]+|ARG[ ]+|-[ ]+)?["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*
     (?:=>|:=|[=:])[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
+    re.MULTILINE | re.VERBOSE,
+)
+_COMMENTED = re.compile(
+    r"""(?:^[ \t]*|[ \t])(?:\#+|//+|;+|--|<!--)[ \t]*(?:-[ ]+|export[ ]+)?
+    ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*
+    (?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
     re.MULTILINE | re.VERBOSE,
 )
 _PART = re.compile(
@@ -41,8 +61,40 @@ _AUTHORIZATION = re.compile(
     re.IGNORECASE,
 )
 _HASH = re.compile(
-    r"^[\w.@-]{1,64}:(?:\$(?:apr1|2[aby]|1|5|6|y|argon2\w*)\$|\{SHA\})[A-Za-z0-9./$+=,]{20,}",
+    r"(?:^|[\s\"'=,;\[])[\w.@-]{1,64}:"
+    r"(?:\${1,2}(?:apr1|2[abxy]|1|5|6|y|argon2\w*)\$|\{S?SHA\d*\})[A-Za-z0-9./$+=,]{20,}",
     re.MULTILINE,
+)
+# Compose files double each dollar sign.
+_D = r"\${1,2}"
+_BARE_HASH = _Later(
+    rf"(?<![\w$])(?:{_D}2[abxy]{_D}\d\d{_D}[./A-Za-z0-9]{{53}}"
+    rf"|{_D}[56]{_D}(?:rounds=\d+{_D})?[./A-Za-z0-9]{{1,16}}{_D}[./A-Za-z0-9]{{43,86}}"
+    rf"|{_D}(?:apr1|1){_D}[./A-Za-z0-9]{{1,8}}{_D}[./A-Za-z0-9]{{22}}"
+    rf"|{_D}(?:y|gy|7){_D}[./A-Za-z0-9]+{_D}[./A-Za-z0-9]{{1,86}}{_D}[./A-Za-z0-9]{{43}}"
+    rf"|{_D}argon2(?:id|i|d){_D}v=\d+{_D}m=\d+,t=\d+,p=\d+{_D}[A-Za-z0-9+/]{{8,}}{_D}[A-Za-z0-9+/]{{20,}}"
+    rf"|{_D}pbkdf2(?:-sha\d+)?{_D}\d+{_D}[./A-Za-z0-9]{{8,}}{_D}[./A-Za-z0-9]{{20,}}"
+    rf"|pbkdf2_sha\d+{_D}\d+{_D}[A-Za-z0-9]{{6,}}{_D}[A-Za-z0-9+/=]{{40,}}"
+    r"|SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]{16,}\$[A-Za-z0-9+/=]{40,}:[A-Za-z0-9+/=]{40,}"
+    r"|\{(?:S?SHA\d*|CRYPT|PBKDF2[\w-]*)\}[A-Za-z0-9+/=.$]{28,})(?![\w./])"
+)
+_HOOK = _Later(
+    r"https?://(?:[\w.-]*\bdiscord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{10,}/([\w-]{30,})"
+    r"|hooks\.slack\.com/(?:services|workflows|triggers)/([\w/-]{30,})"
+    r"|[\w.-]+\.webhook\.office\.com/webhookb?2?/([\w@/-]{60,})"
+    r"|hooks\.zapier\.com/hooks/catch/(\d+/[\w]{5,})"
+    r"|maker\.ifttt\.com/trigger/[\w-]+/(?:json/)?with/key/([\w-]{15,})"
+    r"|(?:hc-ping|healthchecks|nosnch)[\w.-]*\.?(?:com|io|in)/(?:ping/)?([0-9a-f-]{10,})"
+    r"|api\.telegram\.org/bot(\d{6,}:[\w-]{30,})"
+    r"|[\w.-]+(?::\d+)?/hooks/([a-z0-9]{26}|[\w]{15,}/[\w]{20,})"
+    r"|[\w.-]+(?::\d+)?/api/webhook/([0-9a-f]{32,}|[\w-]{30,})"
+    r"|[\w.-]+(?::\d+)?/webhooks?/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,}))",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(
+    r"https?://[^\s\"'<>]{3,300}?[?&](?:token|access_token|api_?key|auth|sig|secret|key|password|"
+    r"X-Amz-Signature)=([\w%+/=.~-]{16,})",
+    re.IGNORECASE,
 )
 _LITERAL = re.compile(
     r"--(?:from-literal|set(?:-string)?)[=\s][ \t]*[\"']?([\w.-]{1,80})="
@@ -59,6 +111,24 @@ _ARGUMENT = re.compile(r"--?([A-Za-z][\w.-]*)[=\s](\S+)")
 _NAME_LIKE = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)+")
 _OBJECT_NAME = re.compile(
     r"(?:secret|token|key|password|passwd|credential|auth|config|cert|tls)s?(?:$|[-.])", re.I
+)
+_NAMING = frozenset(
+    {
+        "name",
+        "key",
+        "namespace",
+        "optional",
+        "kind",
+        "apiversion",
+        "group",
+        "property",
+        "version",
+        "remotekey",
+        "conversionstrategy",
+        "decodingstrategy",
+        "metadatapolicy",
+        "matchlabels",
+    }
 )
 _URL_WORDS = frozenset(
     {"pass", "password", "passwd", "pwd", "secret", "token", "user", "x-oauth-basic", "pw", "git"}
@@ -86,26 +156,63 @@ _REFERENCES = frozenset(
 )
 
 
+def _snake(key: str) -> str:
+    return _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
+
+
 def _kind(key: str) -> str:
     """Return "password", "token" or nothing for a key in any spelling."""
-    snake = _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
+    snake = _snake(key)
     if _PASSWORD_KEY.search(snake):
         return "password"
+    if "existing_" in snake:
+        # The name of a Secret, or of a key in it.
+        return ""
     return "token" if _TOKEN_KEY.search(snake) else ""
 
 
-def is_real(key: str, value: str) -> bool:
-    """True if *value* under *key* is a password or token that could be in use."""
+_PHRASE_KEY = re.compile(r"(?:^|_)(?:pass_?phrase|phrase|mnemonic|seed(?:_phrase)?)$")
+_PROSE = re.compile(
+    r"\b(?:a|an|the|is|are|be|your|you|my|our|to|for|of|and|or|in|on|at|with|by|from|must|should|"
+    r"can|not|no|new|old|this|that|if|enter|please|set|use|used|see|same|as|user|name|login|reset|"
+    r"forgot|change|confirm|invalid|required|least|character|characters|generate|generated|"
+    r"\w*(?:pass|pwd|mot|geheim|contras|secret|token|key)\w*)\b|[(){}<>:?]|\.\s|\.$|://",
+    re.IGNORECASE,
+)
+
+
+_ODD = re.compile(r"\d{2}|[A-Za-z]\d|\d[A-Za-z]|\w[!#$%&*+=@^~]")
+
+
+def _is_passphrase(key: str, value: str) -> bool:
+    """True for words with blanks between that are no sentence about a password."""
+    words = value.split(" ")
+    if not 2 <= len(words) <= 24 or "" in words or _PROSE.search(value):
+        return False
+    if not all(word.isascii() and word.isprintable() for word in words):
+        return False
+    if any(_ODD.search(word) for word in words):
+        return len(value) >= 10
+    plain = all(re.fullmatch(r"[a-z]{3,12}", word) for word in words)
+    is_phrase = bool(_PHRASE_KEY.search(_snake(key)))
+    return plain and len(words) >= (3 if is_phrase else 4)
+
+
+def is_real(key: str, value: str, *, in_shell: bool = False) -> bool:
+    """True if *value* under *key* is a password or token that could be in use.
+
+    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    """
     kind = _kind(key)
-    if not kind or not 6 <= len(value) <= 512 or re.search(r"\s", value):
+    if not kind or not 6 <= len(value) <= 512:
         return False
-    if placeholders.is_placeholder(value) or sops.LOOKS_ENCRYPTED.match(value):
+    if placeholders.is_placeholder(value, in_shell=in_shell) or sops.LOOKS_ENCRYPTED.match(value):
         return False
-    if (
-        value.lower() == key.lower()
-        or "://" in value
-        or value.startswith(("$", "arn:", "projects/"))
-    ):
+    if ciphertext.is_foreign(value) or published.holds(value) or _BARE_HASH.compiled.search(value):
+        return False
+    if re.search(r"\s", value):
+        return kind == "password" and _is_passphrase(key, value)
+    if value.lower() == key.lower() or "://" in value or value.startswith(("arn:", "projects/")):
         return False
     varied = bool(re.search(r"[0-9]", value)) + bool(re.search(r"[a-z]", value))
     varied += bool(re.search(r"[A-Z]", value)) + bool(re.search(r"[^A-Za-z0-9]", value))
@@ -127,8 +234,40 @@ def _is_object_name(value: str) -> bool:
     return bool(_OBJECT_NAME.search(value)) or not re.search(r"\d", value)
 
 
-def in_document(root: Node) -> Iterator[Hit]:
-    """Yield the passwords in a YAML or JSON document that is no Secret."""
+def _is_reference(key: str, value: Node) -> bool:
+    """True for a mapping under the name of a reference that has nothing but its fields."""
+    if key.lower() in ("remoteref", "secretkeyref", "configmapkeyref", "secretref"):
+        return {name.lower() for name, _, _ in documents.entries(value)} <= _NAMING
+    return False
+
+
+def _is_named(key: str, path: tuple[str, ...], value: Node, beside: frozenset[str]) -> bool:
+    """True if *value* names keys and objects: a reference, or what an ExternalSecret maps."""
+    lowered = key.lower()
+    if lowered == "secretkey":
+        # Of an ExternalSecret, or of the match of a PushSecret.
+        return bool(beside & {"remoteref", "sourceref"}) or path[-1:] == ("match",)
+    if not lowered.endswith(("ref", "refs", "selector")):
+        return False
+    parts = value.value if isinstance(value, documents.Sequence) else [value]
+    return all(
+        isinstance(part, Mapping)
+        and {name.lower() for name, _, _ in documents.entries(part)} <= _NAMING
+        for part in parts
+    )
+
+
+def _names(node: Node) -> Iterator[int]:
+    for _, leaf in documents.leaves(node):
+        yield documents.line_of(leaf)
+
+
+def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
+    """Yield the passwords in a YAML or JSON document that is no Secret.
+
+    + names: gets the lines that only name something
+    """
+    named: set[int] = set() if names is None else names
     seen: set[int] = set()
     stack: list[tuple[tuple[str, ...], Node]] = [((), root)]
     while stack:
@@ -139,10 +278,19 @@ def in_document(root: Node) -> Iterator[Hit]:
         if isinstance(node, Mapping):
             pairs = documents.entries(node)
             yield from _environment_entry(path, pairs)
+            beside = frozenset(key.lower() for key, _, _ in pairs)
+            if {"name", "key"} <= beside <= _NAMING:
+                named.update(_names(node))
             for key, _, value in pairs:
-                if key.lower() in _REFERENCES:
+                if key.lower() in _REFERENCES or _is_named(key, path, value, beside):
+                    if _is_named(key, path, value, beside) or _is_reference(key, value):
+                        named.update(_names(value))
                     continue
-                if isinstance(value, Scalar) and is_real(key, documents.text_of(value)):
+                if isinstance(value, Scalar) and placeholders.is_reference_tag(value.tag):
+                    continue
+                if isinstance(value, Scalar) and ciphertext.is_secure(key, str(value.value)):
+                    named.update(_names(value))
+                elif isinstance(value, Scalar) and is_real(key, documents.text_of(value)):
                     yield _hit(documents.line_of(value), *path, key)
                 else:
                     stack.append(((*path, key), value))
@@ -185,13 +333,46 @@ def _hit(line: int, *path: str) -> Hit:
     return Hit(line, "password", f"{key_path(*path)} is in plain text")
 
 
-def in_lines(text: str) -> Iterator[Hit]:
-    """Yield the passwords in ``key = value`` or ``key: value`` lines of *text*."""
+def in_comments(text: str) -> Iterator[Hit]:
+    """Yield the passwords in comments of the form ``# key: value``: they are in Git all the same.
+
+    Charts show defaults there, so a value has to be more varied than elsewhere.
+    """
+    lines = Lines(text)
+    for match in _COMMENTED.finditer(text):
+        value = _value(match)
+        if is_real(match[1], value) and (_kind(match[1]) == "token" or _classes(value) >= 3):
+            yield _hit(lines.at(match.start(1)), match[1])
+
+
+def _classes(value: str) -> int:
+    forms = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]")
+    return sum(bool(re.search(form, value)) for form in forms)
+
+
+def _value(match: re.Match[str]) -> str:
+    return next((group for group in match.groups()[1:] if group is not None), "")
+
+
+def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:
+    """Yield the passwords in ``key = value`` or ``key: value`` lines of *text*.
+
+    + quoted: whether only what stands in quotes is a value
+    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    """
     lines = Lines(text)
     for match in _LINE.finditer(text):
-        value = next((group for group in match.groups()[1:] if group is not None), "")
-        if is_real(match[1], value):
+        if not _kind(match[1]) or (quoted and match[4] is not None):
+            continue
+        expands = in_shell and match[3] is None
+        found = is_real(match[1], _value(match), in_shell=expands)
+        if not found and match[4] is not None and not in_shell:
+            rest = text[match.start(4) : text.find("\n", match.start(4)) % (len(text) + 1)]
+            rest = re.split(r"\s[#;]", rest, maxsplit=1)[0].strip()
+            found = " " in rest and is_real(match[1], rest)
+        if found:
             yield _hit(lines.at(match.start(1)), match[1])
+    yield from in_comments(text)
     if "--" in text:
         for match in _LITERAL.finditer(text):
             value = match[2] or match[3] or match[4] or ""
@@ -202,6 +383,52 @@ def in_lines(text: str) -> Iterator[Hit]:
         for match in pattern.finditer(text) if mark in text else ():
             if is_real(match[1], match[2]):
                 yield _hit(lines.at(match.start(1)), match[1])
+
+
+_TEXT_BLOCK = re.compile(
+    r"<<[-~]?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n(?P<heredoc>.*?)\n[ \t]*(?P=end)\b"
+    r"|\|\|\|-?\n(?P<jsonnet>.*?)\|\|\||\'\'\'(?P<bicep>.*?)\'\'\'",
+    re.DOTALL,
+)
+_EXPRESSION = re.compile(r"[:=][ \t]*(?![\"'`=\s])")
+_QUOTED = re.compile(r"[:=(,\[][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
+_SUM = re.compile(
+    r"\b(?:sha(?:1|224|256|384|512)|h1|zh|md5|blake3|sri)[-:=][A-Za-z0-9+/=]{20,}"
+    r"|(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9A-F]{64}"
+    r"|[0-9A-F]{40})(?![0-9A-Za-z])"
+)
+
+
+def in_expressions(text: str) -> Iterator[Hit]:
+    """Yield the passwords in a language of expressions, such as HCL or Jsonnet.
+
+    A text stands in quotes there, or in a block of text; anything else is an expression.
+    """
+    yield from in_lines(text, quoted=True)
+    lines = Lines(text)
+    for block in _TEXT_BLOCK.finditer(text):
+        name = next(name for name in ("heredoc", "jsonnet", "bicep") if block[name] is not None)
+        first = lines.at(block.start(name)) - 1
+        for hit in in_lines(block[name]):
+            yield Hit(first + hit.line, hit.rule, hit.message)
+
+
+def expression_lines(text: str) -> Iterator[int]:
+    """Yield the lines of such a language that assign an expression and hold no text in quotes."""
+    inside = set[int]()
+    lines = Lines(text)
+    for block in _TEXT_BLOCK.finditer(text):
+        inside |= set(range(lines.at(block.start()), lines.at(block.end()) + 1))
+    for number, line in enumerate(text.split("\n"), 1):
+        if number not in inside and _EXPRESSION.search(line) and not _QUOTED.search(line):
+            yield number
+
+
+def sum_lines(text: str) -> Iterator[int]:
+    """Yield the lines with a checksum, which is public and looks random."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if _SUM.search(line):
+            yield number
 
 
 def in_source(text: str) -> Iterator[Hit]:
@@ -226,13 +453,31 @@ def in_text(text: str) -> Iterator[Hit]:
             if not placeholders.is_placeholder(match[1]):
                 message = "an authorization header with its credential"
                 yield Hit(lines.at(match.start()), "authorization-header", message)
-    if ":$" in text or ":{SHA}" in text:
-        for match in _HASH.finditer(text):
-            yield Hit(lines.at(match.start()), "password-hash", "a password hash")
+    if "$" in text or "SHA" in text or "{CRYPT}" in text:
+        found = {lines.at(match.end() - 1) for match in _HASH.finditer(text)}
+        found |= {lines.at(match.start()) for match in _BARE_HASH.compiled.finditer(text)}
+        for line in sorted(found):
+            yield Hit(line, "password-hash", "a password hash")
+    if "://" in text and any(word in text for word in ("hook", "/bot", "hc-ping", "nosnch")):
+        for match in _HOOK.compiled.finditer(text):
+            token = next((group for group in match.groups() if group), "")
+            if not _stands_for_token(token, match[0]):
+                message = "a URL that lets anybody post there"
+                yield Hit(lines.at(match.start()), "url-token", message)
+    if "://" in text and "=" in text:
+        for match in _QUERY.finditer(text):
+            if not _stands_for_token(match[1], match[0]) and placeholders.entropy(match[1]) >= 3.2:
+                yield Hit(lines.at(match.start()), "url-token", "a URL with a token")
+
+
+def _stands_for_token(token: str, url: str) -> bool:
+    if placeholders.is_placeholder(token) or "example" in url.lower():
+        return True
+    return not re.search(r"\d", token) or len(set(token)) < 8
 
 
 def _stands_for_password(word: str, url: str) -> bool:
     lowered = word.lower()
     if lowered in _URL_WORDS or placeholders.is_placeholder(word) or "example" in url.lower():
         return True
-    return word.startswith(("$", "%", ":", "(")) or lowered.isdigit()
+    return placeholders.is_template(word) or word.startswith(("%", ":", "(")) or lowered.isdigit()

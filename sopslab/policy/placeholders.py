@@ -9,10 +9,48 @@ import re
 from collections import Counter
 
 # Each is bounded and stops at its own opening: what never closes must not cost quadratic time.
+# Marks that an author chooses hold an expression: a name, and what may follow it.
+_EXPRESSION = r"[ \t]{0,9}[A-Za-z_.$][\w.$\[\]'|(): ,?!=~+/\"-]{0,300}"
+MARKED = (
+    rf"#\{{{_EXPRESSION}\}}#|<%[=~-]?{_EXPRESSION}%>|\[\[{_EXPRESSION}\]\]|\(\({_EXPRESSION}\)\)"
+    rf"|<<{_EXPRESSION}>>|@@[A-Za-z_][\w.]{{1,80}}@@|#\{{[A-Za-z_][\w.:/ -]{{0,80}}\}}"
+    rf"|%\{{[A-Za-z_][\w.: -]{{0,80}}\}}|%%[A-Za-z_]\w{{1,80}}%%|@\{{[\w.]{{1,80}}\}}"
+    rf"|\{{\${_EXPRESSION}\}}|\[%{_EXPRESSION}%\]|#\[\[{_EXPRESSION}\]\]#"
+)
 _TEMPLATE = re.compile(
-    r"\{\{[^{}]{0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|\$\$?[A-Za-z_]\w*|%\([\w.]{1,80}\)s"
+    r"\{\{[^{}]{0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
     r"|%[A-Z_]{2,80}%|\{%[^%]{0,500}%\}|__[A-Z0-9_]{1,80}__|@[A-Z_]{2,80}@|!Ref\b.*"
-    r"|\bENC\[[^\[\]]{0,9000}\]"
+    rf"|\bENC\[[^\[\]]{{0,9000}}\]|{MARKED}"
+)
+# A variable by its spelling: `$DB_PASS`, `$db_pass2`, `$dbPass`, but not what `Pl$um77w` holds.
+VARIABLE = (
+    r"(?<![A-Za-z0-9$])\$\$?(?:[A-Z_][A-Z0-9_]*|[a-z_]+[0-9]{0,2}|[a-z]+(?:[A-Z][a-z]+)+)(?![\w$])"
+)
+_VARIABLE = re.compile(VARIABLE)
+_CAPITALS = re.compile(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
+_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*]")
+_MARKS = re.compile(r"\{\{|\{%|#\{|#%|#\||<%|\[\[|\(\(|<<\s*[A-Za-z_.]+\s*>>|@@|%%|\$\{\{")
+_TAG = re.compile(
+    r"!(?:secret|env|env_var|include\w*|ref|sub|getatt|importvalue|vault|var|file|lambda|input|"
+    r"reference|if|join|findinmap|select|transform)",
+    re.IGNORECASE,
+)
+_CALL = re.compile(
+    r"[A-Za-z_]+(?:\.[A-Za-z_]+)*\((?:[\w.,\s\"'/\[\]-]|\([\w.,\s\"'/-]*\))*\)[\w.\[\]\"']*|"
+    r"@[A-Za-z]+(?:\.[A-Za-z]+)+\([^()\s]{1,300}\)"
+)
+_CHAIN = re.compile(
+    r"(?:request|response|object|oldobject|variables|params|status|spec|metadata|resource|body|"
+    r"headers|context|inputs|outputs|steps|values|each|path|dependency|random_\w+|tls_\w+|std)"
+    r"(?:\.[A-Za-z_]\w*|\[[^\[\]]{1,60}\])+\{?",
+    re.IGNORECASE,
+)
+_ENTITY = re.compile(r"&[A-Za-z]\w*;|\$__\w+\{[^{}]{1,300}\}")
+_STORE = re.compile(r"(?:op|ref\+\w+|vault|awssm|gcpsm|bws|doppler)://[\w ./#:%+?=&-]{3,300}")
+_STORED = re.compile(
+    r"(?:file|env|vault|secretref|keyring|keyvault|awssm|gcpsm|azurekv|doppler|bws|k8s|configmap|"
+    r"fromenv|secret(?=:[\w-]+/)):/{0,3}[\w.~$-][\w./~${}-]*(?:[#:?|][\w./-]+){0,3}",
+    re.IGNORECASE,
 )
 _REFERENCE = re.compile(
     r"(?:var|local|data|module|env|secrets|vars|os|process|config|settings|self|this|args?|"
@@ -84,8 +122,13 @@ _WORDS = frozenset(
 
 def is_template(value: str) -> bool:
     """True if nothing but templates and the punctuation between them is left of *value*."""
-    rest = _TEMPLATE.sub("", value)
+    rest = _VARIABLE.sub("", _TEMPLATE.sub("", value))
     return rest != value and not re.search(r"\w", rest)
+
+
+def is_stored(value: str) -> bool:
+    """True for the address of a value in a store of secrets, which some tool fetches."""
+    return _STORE.fullmatch(value.strip()) is not None
 
 
 def is_sealed(value: str) -> bool:
@@ -98,12 +141,29 @@ def is_sealed(value: str) -> bool:
     return length in (256, 384, 512, 1024) and len(data) > 2 + length + 16
 
 
-def is_placeholder(value: str) -> bool:
-    """True if *value* obviously stands for a value that somebody has to fill in."""
+def has_marks(text: str) -> bool:
+    """True if a template engine is to read *text* before YAML does, as far as it shows."""
+    return _MARKS.search(text) is not None
+
+
+def is_reference_tag(tag: str) -> bool:
+    """True for a tag of YAML that makes a name of what follows, such as ``!secret``."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def is_placeholder(value: str, *, in_shell: bool = False) -> bool:
+    """True if *value* obviously stands for a value that somebody has to fill in.
+
+    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    """
     bare = value.strip().strip("\"'`")
     if len(set(bare)) <= 2 or bare.lower() in _WORDS:
         return True
     if _TEMPLATE.search(bare) or _REFERENCE.fullmatch(bare) or _ANGLE.search(bare):
+        return True
+    if is_template(bare) or _CAPITALS.search(bare) or (in_shell and _SHELL.search(bare)):
+        return True
+    if any(form.fullmatch(bare) for form in (_TAG, _CALL, _CHAIN, _STORED, _ENTITY)):
         return True
     return bool(_FILLER.search(bare))
 

@@ -66,6 +66,14 @@ class Expected:
     allowed: frozenset[str] | None
     no_rule: bool = False
     age_only: bool = False
+    pattern: str | None = None
+    """The path_regex of the creation rule that covers the file, None without one."""
+    options: dict[str, str] | None = None
+    """What that rule has encrypted: `encrypted_regex` and the like."""
+
+    def selects(self, path: tuple[str, ...]) -> bool:
+        """Return whether the creation rule would have a value at *path* encrypted."""
+        return self.options is not None and sops.selects(self.options, path)
 
     def problems(self, found: sops.Metadata) -> Iterator[Hit]:
         """Yield where the recipients in *found* differ. Recipients are public: they are named."""
@@ -107,18 +115,25 @@ class Rules:
             if config is not None or folder in ("", "/"):
                 break
             folder = posixpath.dirname(folder)
-        by_rule = None
+        by_rule = pattern = options = None
         if config is not None and not in_secrets_tree and not self._is_top(folder):
+            config = None
+        if config is not None and not _creation_rules(config):
+            # sops takes such a file as if it were not there.
             config = None
         if config is not None:
             rule = creation_rule(config, posixpath.relpath(path, folder or "."))
-            by_rule = None if rule is None else frozenset(_named(rule))
-        allowed = self._trusted.allowed or by_rule
+            if rule is not None:
+                by_rule = frozenset(_named(rule))
+                pattern = documents.text_of(documents.get(rule, "path_regex"))
+                options = _options(rule)
+        # A rule that names nobody leaves it to the environment and the command line.
+        allowed = self._trusted.allowed or by_rule or None
         required = self._trusted.required
         if by_rule:
             required |= by_rule & self._trusted.allowed if self._trusted.allowed else by_rule
         no_rule = config is not None and by_rule is None
-        return Expected(required, allowed, no_rule, self._trusted.age_only)
+        return Expected(required, allowed, no_rule, self._trusted.age_only, pattern, options)
 
     def problems(self, config: Node) -> Iterator[Hit]:
         """Yield what is wrong with the text of a .sops.yaml, for whatever path."""
@@ -167,6 +182,15 @@ def _creation_rules(config: Node | None) -> list[Node]:
     return list(rules.value) if isinstance(rules, Sequence) else []
 
 
+def _options(rule: Node) -> dict[str, str]:
+    found = {
+        key: documents.text_of(value)
+        for key, _, value in documents.entries(rule)
+        if key != "path_regex" and key.endswith(("_regex", "_suffix"))
+    }
+    return found or {"unencrypted_suffix": "_unencrypted"}
+
+
 def _is_empty(node: Node) -> bool:
     return not (node.value if isinstance(node, Mapping | Sequence) else documents.text_of(node))
 
@@ -184,6 +208,7 @@ def _named(rule: Node) -> Iterator[str]:
             for single in name.split(","):
                 if single.strip():
                     yield sops.normal_recipient(single.partition("+")[0])
-    groups = documents.get(rule, "key_groups")
-    for group in groups.value if isinstance(groups, Sequence) else ():
-        yield from _named(group)
+    for nested in ("key_groups", "merge"):
+        groups = documents.get(rule, nested)
+        for group in groups.value if isinstance(groups, Sequence) else ():
+            yield from _named(group)

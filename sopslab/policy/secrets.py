@@ -33,6 +33,8 @@ class Place:
     read: Read
     sealed: set[int] = field(default_factory=set)
     """Lines with ciphertext of another form, which gitleaks takes for a token."""
+    names: set[int] = field(default_factory=set)
+    """Lines that name something and hold no value, whatever their entropy."""
     for_flux: bool = False
     """Whether Flux may read it: then nothing replaces what looks like a template."""
 
@@ -55,15 +57,15 @@ def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
             continue
         if not isinstance(content, Mapping):
             filled = filled or bool(documents.text_of(content))
-            yield from _leaf((section,), content, place)
+            yield from leaf((section,), content, place)
             continue
         for key, entry_node, value in documents.entries(content):
-            for path, leaf in documents.leaves(value):
-                filled = filled or bool(documents.text_of(leaf))
-                hits = list(_leaf((section, key, *path), leaf, place))
+            for path, scalar in documents.leaves(value):
+                filled = filled or bool(documents.text_of(scalar))
+                hits = list(leaf((section, key, *path), scalar, place))
                 if hits and any(part.endswith(suffix) for part in (key, *path)):
                     text = f"{key_path(section, key)} is left in plain text by sops"
-                    hits = [Hit(documents.line_of(leaf), "secret-unencrypted-suffix", text)]
+                    hits = [Hit(documents.line_of(scalar), "secret-unencrypted-suffix", text)]
                 yield from hits
             if not _DATA_KEY.fullmatch(key):
                 # {password:value} is a key without a value: the text is in the key.
@@ -74,18 +76,23 @@ def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
         yield from _metadata(secret, found, place)
 
 
-def _leaf(path: tuple[str, ...], leaf: Node, place: Place) -> Iterator[Hit]:
-    text = documents.text_of(leaf)
+def leaf(path: tuple[str, ...], value: Node, place: Place) -> Iterator[Hit]:
+    """Yield what is wrong with one value of a Secret, at *path*."""
+    text = documents.text_of(value)
     if not text or sops.is_encrypted(text):
         return
-    line, name = documents.line_of(leaf), key_path(*path)
+    line, name = documents.line_of(value), key_path(*path)
     if text.strip() in sops.MASKS:
         yield Hit(line, "secret-mask", f"{name} is the mask of flux build, not a value")
     elif sops.LOOKS_ENCRYPTED.match(text):
         yield Hit(line, "secret-lookalike", f"{name} looks encrypted but is not what sops writes")
     elif _is_encrypted_content(text):
         place.sealed.add(line)
-    elif place.in_secrets_tree or place.for_flux or not placeholders.is_template(text):
+    elif (
+        place.in_secrets_tree
+        or place.for_flux
+        or not (placeholders.is_template(text) or placeholders.is_stored(text))
+    ):
         yield Hit(line, "secret-plaintext", f"{name} is in plain text")
 
 

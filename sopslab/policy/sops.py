@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as TypingMapping
 from dataclasses import dataclass, field
 
 from sopslab.policy import age, documents, regex
@@ -129,20 +130,7 @@ class Metadata:
         True where an expression cannot be judged, so that plain text is found; False for comment
         rules.
         """
-        options = self.options
-        try:
-            if self.regex is not None:
-                return any(regex.search(self.regex, key) for key in path)
-            if "encrypted_suffix" in options:
-                return any(key.endswith(options["encrypted_suffix"]) for key in path)
-            if "unencrypted_regex" in options:
-                return not any(regex.search(options["unencrypted_regex"], key) for key in path)
-        except regex.PatternError:
-            return True
-        if options.keys() & {"encrypted_comment_regex", "unencrypted_comment_regex"}:
-            return False
-        suffix = options.get("unencrypted_suffix")
-        return not (suffix and any(key.endswith(suffix) for key in path))
+        return selects(self.options, path)
 
     @property
     def has_mac(self) -> bool:
@@ -183,6 +171,26 @@ class Metadata:
         for one in (one for group in self.groups for one in group if one.kind == "age"):
             if not age.wraps_data_key(one.name, one.enc, shared=shared):
                 yield f"what is wrapped for {short(one.name)} is no data key"
+
+
+def selects(options: TypingMapping[str, str], path: tuple[str, ...]) -> bool:
+    """Return whether sops encrypts a value at *path* with the *options* of a file or of a rule.
+
+    True where an expression cannot be judged, so that plain text is found; False for comment rules.
+    """
+    try:
+        if "encrypted_regex" in options:
+            return any(regex.search(options["encrypted_regex"], key) for key in path)
+        if "encrypted_suffix" in options:
+            return any(key.endswith(options["encrypted_suffix"]) for key in path)
+        if "unencrypted_regex" in options:
+            return not any(regex.search(options["unencrypted_regex"], key) for key in path)
+    except regex.PatternError:
+        return True
+    if options.keys() & {"encrypted_comment_regex", "unencrypted_comment_regex"}:
+        return False
+    suffix = options.get("unencrypted_suffix")
+    return not (suffix and any(key.endswith(suffix) for key in path))
 
 
 def pattern_problem(line: int, name: str, pattern: str) -> Iterator[Hit]:
@@ -296,6 +304,13 @@ def flat_metadata(text: str) -> Metadata | None:
     return _metadata(first, found, [tuple(group) for group in groups.values()], kinds)
 
 
+def flat_values(text: str) -> Iterator[str]:
+    """Yield the values of a dotenv or INI file but for sops' own."""
+    for _, key, value in _flat_lines(text):
+        if not key.startswith("sops_"):
+            yield value.strip("\"'")
+
+
 def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield (line, key, value); keys of the INI section [sops] get dotenv's prefix."""
     prefix = ""
@@ -322,16 +337,46 @@ def flat_plaintext(text: str, found: Metadata | None = None) -> Iterator[tuple[i
             yield number, key, bare
 
 
+def is_hollow(values: Iterable[str]) -> bool:
+    """True if there are values, and not one of them is ciphertext: then sops encrypted nothing."""
+    filled = [value for value in values if value]
+    return bool(filled) and not any(map(is_encrypted, filled))
+
+
+_OBJECT = frozenset(("apiVersion", "kind", "metadata", "type"))
+
+
+def values(document: Node) -> Iterator[str]:
+    """Yield the texts of all leaves of a document but those of its sops block.
+
+    What tells an object of Kubernetes from another is no value, in it and in those that it holds.
+    """
+    is_object = documents.get(document, "kind") is not None
+    for key, _, value in documents.entries(document):
+        if key != "sops":
+            for path, leaf in documents.leaves(value):
+                if not (is_object and _OBJECT.intersection((key, *path))):
+                    yield documents.text_of(leaf)
+
+
 def plaintext_leaves(
-    document: Node, found: Metadata
+    document: Node,
+    found: Metadata,
+    demanded: Callable[[tuple[str, ...]], bool] = lambda _: False,
 ) -> Iterator[tuple[tuple[str, ...], documents.Scalar]]:
-    """Yield (path, scalar) of every leaf that *found* selects and that is not encrypted."""
+    """Yield (path, scalar) of every leaf that is not encrypted, and should be.
+
+    + found: the metadata, whose options select what is encrypted
+    + demanded: what has to be encrypted beyond that
+    """
     for key, _, value in documents.entries(document):
         if key != "sops":
             for path, leaf in documents.leaves(value):
                 text = documents.text_of(leaf)
-                if text and not is_encrypted(text) and found.selects((key, *path)):
-                    yield (key, *path), leaf
+                if text and not is_encrypted(text):
+                    whole = (key, *path)
+                    if found.selects(whole) or demanded(whole):
+                        yield whole, leaf
 
 
 def foreign_kinds(text: str) -> frozenset[str]:
@@ -362,6 +407,8 @@ def is_encrypted_file(text: str) -> bool:
     """
     flat = flat_metadata(text)
     if flat is not None:
+        if is_hollow(flat_values(text)):
+            return False
         return _is_sound(flat) and next(flat_plaintext(text, flat), None) is None
     if '"sops"' not in text and "sops:" not in text:
         return False
@@ -375,7 +422,7 @@ def is_encrypted_file(text: str) -> bool:
         found = metadata(document)
         if found is None or not _is_sound(found) or next(plaintext_leaves(document, found), None):
             return False
-    return True
+    return not is_hollow(value for document in parsed.documents for value in values(document))
 
 
 def _is_sound(found: Metadata) -> bool:

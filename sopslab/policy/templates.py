@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sopslab.policy import sops
+from sopslab.policy import placeholders, sops
 from sopslab.policy.findings import Hit, key_path
 from sopslab.policy.lines import Lines
 
@@ -27,7 +27,10 @@ _FLOW = re.compile(r"""["']?\b(data|stringData)["']?\s*:\s*\{([^{}]*)""", re.IGN
 _PAIR = re.compile(r"""["']?([\w./-]{1,253})["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\n]*)""")
 _ENTRY = re.compile(r"""^\s*["']?([\w./-]{1,253})["']?\s*:(?:\s+(.*))?$""")
 _SCALAR_HEADER = re.compile(r"[|>][-+\d]*\s*(?:#.*)?")
-_ACTION = re.compile(r"\{\{[^{}]{0,500}\}\}|\$\{[^{}]{0,300}\}|\$\(?[A-Za-z_]\w*\)?|<[^<>]{1,80}>")
+_ACTION = re.compile(
+    rf"\{{\{{[^{{}}]{{0,500}}\}}\}}|\$\{{[^{{}}]{{0,300}}\}}|\$\([A-Za-z_]\w*\)|<[^<>]{{1,80}}>"
+    rf"|{placeholders.MARKED}|{placeholders.VARIABLE}"
+)
 
 
 def plaintext_secrets(text: str) -> Iterator[Hit]:

@@ -1,0 +1,79 @@
+"""Files that have to be encrypted, by what their name or a creation rule says.
+
+A name with `.sops.` in it promises ciphertext. A creation rule says for whom, and covers more than
+it means (`.*\\.yaml`), so it counts where it speaks of secrets or names the very file, and only for
+what is no Kubernetes object: those are judged by their kind.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+
+from sopslab.policy import documents, placeholders, sops
+from sopslab.policy.documents import Node
+
+_NAMED = re.compile(
+    r"(?:^|/)[^/]+\.(?:sops|enc|encrypted)\."
+    r"(?:ya?ml|json|env|ini|toml|txt|conf|cfg|properties|tfvars|csv|xml|pem|key)$"
+    r"|(?:^|/)[^/]+\.sops$"
+)
+_DATA = re.compile(r"\.(?:ya?ml|json|env|ini|toml|txt|conf|cfg|properties|tfvars|key)$")
+_SPEAKS = re.compile(r"sops|secret|encrypt|\benc\b|creds|credential|private|vault", re.IGNORECASE)
+_NEVER = re.compile(
+    r"(?:^|/)(?:kustomization\.ya?ml|kustomization|chart\.ya?ml|package\.json|renovate\.json5?|"
+    r"[^/]*\.schema\.json|\.[^/]*)$"
+)
+_OBJECT = ("apiVersion", "kind", "metadata", "type")
+
+
+def by_name(path: str) -> bool:
+    """Return whether a file's name, in lower case, says that it is encrypted."""
+    name = posixpath.basename(path)
+    return not name.startswith(".sops.") and _NAMED.search(path) is not None
+
+
+def may_be_ruled(path: str) -> bool:
+    """Return whether a creation rule could speak of the file at *path* at all."""
+    lowered = path.lower()
+    return bool(_DATA.search(lowered)) and not _NEVER.search(lowered)
+
+
+def by_rule(path: str, pattern: str) -> bool:
+    """Return whether a creation rule with *pattern*, which covers *path*, means this very file."""
+    if not may_be_ruled(path):
+        return False
+    literal = pattern.replace("\\", "")
+    return bool(_SPEAKS.search(literal)) or posixpath.basename(path) in literal
+
+
+def plain_line(document: Node, selects: Callable[[tuple[str, ...]], bool] | None) -> int:
+    """Return the line of the first value in plain text, 0 without one.
+
+    Templates hold no value, and what has ciphertext in it was encrypted, in part or whole.
+
+    + selects: what a creation rule would encrypt, None where that is not known
+    """
+    first = 0
+    if documents.get(document, "creation_rules") is not None:
+        # A configuration of sops, under another name.
+        return 0
+    is_object = is_named(document)
+    for key, _, value in documents.entries(document):
+        if is_object and key in _OBJECT:
+            continue
+        for path, leaf in documents.leaves(value):
+            text = documents.text_of(leaf)
+            if sops.is_encrypted(text):
+                return 0
+            skip = not text or placeholders.is_template(text)
+            if not first and not skip and (selects is None or selects((key, *path))):
+                first = documents.line_of(leaf)
+    return first
+
+
+def is_named(document: Node) -> bool:
+    """Return whether *document* is a Kubernetes object: it has a kind and a version."""
+    found = documents.get(document, "kind"), documents.get(document, "apiVersion")
+    return all(documents.text_of(node) for node in found)

@@ -1,0 +1,333 @@
+"""Kinds of files that the policy once answered wrongly, each with further inputs of its kind.
+
+A case is a path and a text, in which ``{{ token }}`` marks are filled in (policy_material); all are
+judged in one run, each below a folder of its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import policy_material
+import pytest
+
+from sopslab.policy import callers
+
+R = policy_material.RECIPIENT
+PW = "Quince77" + "lantern"
+ODD = "Pl$um77" + "word"
+BCRYPT = "$2y" + "$05$" + policy_material.pick(policy_material._ALNUM, 53)
+PGP = policy_material.b64(
+    b"\xc1\xc0\x4c\x03"
+    + bytes(policy_material._RANDOM.randbytes(8))
+    + b"\x01"
+    + policy_material._RANDOM.randbytes(400)
+)
+NARROW = policy_material.sops_block(R)
+ALL = policy_material.sops_block(R, options="unencrypted_suffix: _unencrypted")
+COMMENTS = policy_material.sops_block(R, options="encrypted_comment_regex: x")
+NOISE = policy_material.b64(b"0\x82" + policy_material._RANDOM.randbytes(300))
+RULE = f"creation_rules:\n- path_regex: \\.sops\\.ya?ml$\n  age: {R}\n"
+FLAT = policy_material._sops_flat("sops_", "=")
+ES = "kind: ExternalSecret\napiVersion: external-secrets.io/v1\nspec:\n  data:\n"
+Files = dict[str, str]
+
+
+def one(path: str, text: str) -> Files:
+    return {path: text}
+
+
+BLOCK: dict[str, Files] = {
+    # A sops block over plain text.
+    "hollow-values": one("a.yaml", f"pepper: marmalade\n{NARROW}\n"),
+    "hollow-helm-release": one(
+        "a.yaml",
+        f"apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec: {{a: b}}\n{NARROW}\n",
+    ),
+    "hollow-json": one("a.json", '{"data": "plum orchard", "sops": {{ sops_json }}}'),
+    "hollow-dotenv": one(
+        "a.env",
+        "PHRASE=marmalade\n"
+        + FLAT.replace("unencrypted_suffix=_unencrypted", "encrypted_regex=^(data|stringData)$"),
+    ),
+    "hollow-comment-regex": one(
+        "a.yaml",
+        f"pepper: marmalade\n{COMMENTS}\n",
+    ),
+    "hollow-two-runs": one(
+        "a.yaml",
+        f"a: {{{{ enc }}}}\n{ALL}\n---\npepper: marmalade\n{policy_material.sops_block(R)}\n",
+    ),
+    "left-out-by-the-file-not-by-the-rule": {
+        ".sops.yaml": RULE,
+        "a.sops.yaml": "data: {{ enc }}\nphrase: marmalade\n" + NARROW + "\n",
+    },
+    "values-among-the-secrets": one(
+        "flux/secrets/develop/values.yaml", "data: {{ enc }}\npepper: marmalade\n{{ sops }}\n"
+    ),
+    "password-left-in-dotenv": one(
+        "a.env",
+        f"A={{{{ enc }}}}\nDB_PASSWORD={PW}\n"
+        + FLAT.replace("unencrypted_suffix=_unencrypted", "encrypted_regex=^A$"),
+    ),
+    # YAML that Go reads.
+    "anchor-twice-with-secret": one(
+        "a.yaml", "kind: Secret\nmetadata: {name: &a x, namespace: &a y}\nstringData: {k: plain}\n"
+    ),
+    "apostrophe-escaped": one("a.yaml", f'note: "it\\\'s"\ndb_password: {PW}\n'),
+    "anchor-twice-in-list": one(
+        "a.yaml", f"- &a {{x: 1}}\n- &a {{x: 2}}\n- *a\n- {{db_password: {PW}}}\n"
+    ),
+    "unreadable-might-be-a-secret": one(
+        "a.yaml", 'apiVersion: v1\nkind: "S\\u0065cret"\nx: [\nstringData: {}\n'
+    ),
+    # What counts as a value.
+    "dollar-inside": one("a.yaml", f"password: {ODD}\n"),
+    "dollar-inside-ini": one("a.ini", f"[db]\npassword = {ODD}\n"),
+    "dollar-twice": one("a.yaml", "password: Pa$$wo" + "rd19\n"),
+    "dollar-in-url": one("a.conf", "url = postgres://app:Tr0ub$" + "dor9x@db.internal/x\n"),
+    "passphrase": one("a.yaml", "passphrase: correct horse battery " + "staple\n"),
+    "passphrase-with-digits": one("a.ini", "password = Quince lantern " + "77\n"),
+    "passphrase-quoted": one("a.toml", 'password = "plum orchard lantern ' + '7733"\n'),
+    "comment": one("a.yaml", f"a: b\n# DB_PASSWORD: {PW}\n"),
+    "comment-behind": one("a.yaml", f"a: b  # password: {PW}\n"),
+    "comment-ini": one("a.ini", f"; password = {PW}\n"),
+    "comment-slashes": one("a.conf", f"// password: {PW}\n"),
+    "comment-dotenv": one("a.env.example", f"#DB_PASSWORD={PW}\n"),
+    "hash-in-list": one("a.yaml", f"users:\n- 'ada:{BCRYPT}'\n"),
+    "hash-in-label": one("a.yaml", f'labels: ["users=ada:{BCRYPT.replace("$", "$$")}"]\n'),
+    "hash-alone": one("a.yaml", f"admin: '{BCRYPT}'\n"),
+    "hash-in-toml": one("a.toml", f'users = ["ada:{BCRYPT}"]\n'),
+    "discord": one(
+        "a.yaml", "to: https://discord.com/api/" + "webhooks/119284719284719284/{{ token }}a1B2\n"
+    ),
+    "url-token": one(
+        "a.yaml",
+        "to: https://chat.example.org.invalid/v1?token={{ token }}\n".replace(
+            "example.org.", "corp."
+        ),
+    ),
+    # stringData without a kind.
+    "app-template": one(
+        "a.yaml",
+        "kind: HelmRelease\napiVersion: v2\nspec: {values: {secrets: {db: {stringData: "
+        "{PHRASE: marmalade}}}}}\n",
+    ),
+    "sops-secret-data": one(
+        "a.yaml", "kind: SopsSecret\napiVersion: x/v1\nspec: {secretTemplates: [{data: {a: b}}]}\n"
+    ),
+    "cluster-secret": one("a.yaml", "kind: ClusterSecret\napiVersion: x/v1\ndata: {a: cGx1bQ==}\n"),
+    # What has to be encrypted.
+    "named-sops": one("talos/env.sops.yaml", "wifi: lantern\n"),
+    "named-sops-json": one("a.sops.json", '{"wifi": "lantern"}'),
+    "named-sops-dotenv": one("a.sops.env", "WIFI=lantern\n"),
+    "named-sops-text": one("recovery.sops.txt", "plum orchard\n"),
+    "named-enc": one("values.enc.yaml", "wifi: lantern\n"),
+    "named-sops-second-document": one("a.sops.yaml", f"a: {{{{ enc }}}}\n{ALL}\n---\nb: plain\n"),
+    "ruled-by-name": {
+        ".sops.yaml": f"creation_rules:\n- path_regex: ^talos/talsecret\\.yaml$\n  age: {R}\n",
+        "talos/talsecret.yaml": "wifi: lantern\n",
+    },
+    "ruled-by-folder": {
+        ".sops.yaml": f"creation_rules:\n- path_regex: secrets/.*\n  age: {R}\n",
+        "secrets/app.yaml": "wifi: lantern\n",
+    },
+    # Expressions hold no value, texts in them do.
+    "hcl-text": one("main.tf", f'db_password = "{PW}"\n'),
+    "hcl-heredoc": one("main.tf", f"x = <<EOT\nDB_PASSWORD={PW}\nEOT\n"),
+    "jsonnet-text": one("a.jsonnet", f"{{ \n  db_password: '{PW}',\n}}\n"),
+    "bicep-text": one("a.bicep", f"param password = '{PW}'\n".replace("param ", "")),
+    # Lock files, other marks and other ciphertext are no hiding places.
+    "lock-with-password": one("a.lock", f"db_password: {PW}\n"),
+    "marks-with-text": one("a.yaml.j2", "kind: Secret\nstringData: {a: '#{ 7 plum }# x'}\n"),
+    "pgp-lookalike": one(
+        "a.json", '{"password": "wcFMA' + policy_material.b64("plain text " * 30) + '"}'
+    ),
+    # Files of credentials.
+    "git-store": one(".git-credentials", "https://user@example.com:password!#@498@github.com\n"),
+    "pgpass": one(".pgpass", "localhost:5432:db:root:password\n"),
+    "my-cnf": one(".my.cnf", "[client]\npassword=secret\n"),
+    "filezilla": one("sitemanager.xml", '<Pass encoding="base64">cGFzcw==</Pass>\n'),
+    "msmtprc": one(".msmtprc", "account x\npassword   password\n"),
+    "esmtprc": one(".esmtprc", 'password "password"\n'),
+    "ide-servers": one(".idea/WebServers.xml", '<fileTransfer password="dff9dfdf"/>\n'),
+    "dbeaver": one("dbeaver-data-sources.xml", '<connection password="password"/>\n'),
+    "vscode-sftp": one(".vscode/sftp.json", '{"password": "password"}\n'),
+    "rails": one("config/master.key", "{{ sha1 }}"[:0] + "3ebf21f8e5d1ab86b27a720842c3bb56\n"),
+    "wordpress": one("wp-config.php", "define( 'DB_PASSWORD', 'admin' );\n"),
+    "joomla": one("configuration.php", "public $password = 'plum7';\n"),
+    "mediawiki": one("LocalSettings.php", '$wgDBpassword = "plum7";\n'),
+    "django": one("x/settings.py", "SECRET_KEY = 'zh!=!gq(w^_t[sBR29954x)HI+$ehwss'\n"),
+    "wireguard": one("wg0.conf", f"PrivateKey = {policy_material.b64(bytes(range(32)))}\n"),
+    "chap": one("chap-secrets", 'ada * "plum7" *\n'),
+    "vault-pass": one(".vault_pass", "plum orchard\n"),
+}
+PASS: dict[str, Files] = {
+    "encrypted-with-plain-parts": one("a.yaml", "host: db\ndata: {{ enc }}\n{{ sops }}\n"),
+    "encrypted-beside-an-object": one(
+        "a.yaml",
+        "kind: Secret\napiVersion: v1\ndata:\n  a: {{ enc }}\n"
+        + NARROW
+        + "\n---\nkind: HelmRelease\napiVersion: v2\nspec: {a: b}\n"
+        + NARROW
+        + "\n",
+    ),
+    "encrypted-empty-values": one("a.yaml", f"a: ''\nb: null\n{ALL}\n"),
+    "anchor-twice": one("a.yaml", "- {name: &n A_USER, key: *n}\n- {name: &n A_ZONE, key: *n}\n"),
+    "apostrophe": one("a.yaml", 'note: "it\\\'s"\n'),
+    "tags-of-others": one(
+        "a.yaml",
+        "wifi:\n  password: !secret wifi_password\n  token: !env_var API_TOKEN_VALUE_1\n"
+        "x: !include other_secrets.yaml\n",
+    ),
+    "external-secret": one(
+        "a.yaml",
+        ES + "  - secretKey: github_app_private_key\n    remoteRef: {key: a, property: b}\n"
+        "  - {secretKey: POSTGRES_SUPER_PASSWORD1, remoteRef: {key: a}}\n",
+    ),
+    "push-secret": one(
+        "a.yaml",
+        "kind: PushSecret\nspec:\n  data:\n  - match:\n      secretKey: api_private_key1\n"
+        "      remoteRef: {remoteKey: a_private_key1}\n",
+    ),
+    "selector": one(
+        "a.yaml",
+        "apiTokenSecretRef: {name: cf, key: cloudflare_api_token_9x}\n"
+        "user: {name: a, key: ED25519_PRIVATE_KEY_HEX}\n",
+    ),
+    "existing-secret": one("a.yaml", "existingSecretKey: postgres-super-password-key1\n"),
+    "stores": one(
+        "a.yaml",
+        "password: op://vault1/db/password\na:\n  password: file:/run/secrets/db1\nb:\n"
+        "  token: vault:secret/data/app#token1\nc: {password: '$__file{/etc/pw1}'}\n",
+    ),
+    "secret-from-a-store": one(
+        "a.yaml", "kind: Secret\nstringData: {token: op://Automation/1password connect/token}\n"
+    ),
+    "hcl": one(
+        "main.tf",
+        "db_password = sensitive(var.db_password)\nprivateKey = tls_private_key.a.key_pem\n"
+        'token = "${data.vault_secret.app.token1}"\n'
+        "admin_password = random_password.admin.result\n",
+    ),
+    "jsonnet": one(
+        "a.libsonnet", "{\n  password: std.extVar('db_password'),\n  token: $.config.token1,\n}\n"
+    ),
+    "bicep": one("a.bicep", "administratorLoginPassword: adminPassword1\n"),
+    "cel": one("a.yaml", "token: request.auth.claims.token1\nsecret: object.spec.secret_name1\n"),
+    "call": one("a.conf", "password = getenv('DB_PASSWORD1')\n"),
+    "variables": one(
+        "a.sh", '#!/bin/sh\nDB_PASSWORD=pre$fix9xK\nTOKEN=$API_TOKEN_1\npassword="$db_pass1"\n'
+    ),
+    "variable-alone": one("a.yaml", "password: $DB_PASSWORD1\na:\n  password: '$(DB_PASSWORD1)'\n"),
+    "prose": one(
+        "a.yaml",
+        "password: Enter your password 12\na:\n  password: at least 8 characters long\n"
+        "b: {password: Mot de passe oublie}\n",
+    ),
+    "comment-default": one(
+        "a.yaml", "a: b\n# adminPassword: strongpassword\n# password: changeme\n"
+    ),
+    "discord-filler": one(
+        "a.yaml",
+        "to: https://discord.com/api/webhooks/123456789012345678/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+    ),
+    "hash-of-nothing": one("a.yaml", "image: a@sha256:{{ sha256 }}\n"),
+    "crd": one(
+        "a.yaml",
+        "kind: CustomResourceDefinition\nspec: {properties: {stringData: {type: object, "
+        "description: x, additionalProperties: {type: string}}}}\n",
+    ),
+    "string-data-template": one(
+        "a.yaml", "values: {stringData: {A: '${DB_PASSWORD}', B: '{{ x }}'}}\n"
+    ),
+    "named-sops-encrypted": {".sops.yaml": RULE, "a.sops.yaml": f"a: {{{{ enc }}}}\n{ALL}\n"},
+    "named-sops-template": one("a.sops.yaml.j2", "wifi: '#{ wifi.phrase }#'\n"),
+    "named-sops-example": one("a.sops.yaml.example", "wifi: lantern\n"),
+    "ruled-kustomization": {
+        ".sops.yaml": f"creation_rules:\n- path_regex: secrets/.*\n  age: {R}\n",
+        "secrets/kustomization.yaml": "resources: [a.yaml]\n",
+        "secrets/README.md": "prose\n",
+    },
+    "ruled-by-everything": {
+        ".sops.yaml": f"creation_rules:\n- path_regex: .*\\.ya?ml$\n  age: {R}\n",
+        "values.yaml": "replicas: 3\n",
+    },
+    "ruled-narrowly": {
+        ".sops.yaml": "creation_rules:\n- path_regex: secrets/.*\n"
+        f"  encrypted_regex: ^(data|stringData)$\n  age: {R}\n",
+        "secrets/app.yaml": "replicas: three\n",
+    },
+    "rule-that-names-nobody": {
+        ".sops.yaml": "creation_rules:\n- path_regex: .*\n  encrypted_regex: ^(data|stringData)$\n",
+        "a.yaml": "kind: Secret\ndata:\n  a: {{ enc }}\n{{ sops }}\n",
+    },
+    "no-rules-at-all": {
+        ".sops.yaml": "stores: {yaml: {indent: 2}}\n",
+        "a.yaml": "kind: Secret\ndata:\n  a: {{ enc }}\n{{ sops }}\n",
+    },
+    "merged-groups": {
+        ".sops.yaml": "creation_rules:\n- key_groups:\n  - merge:\n"
+        f"    - age: [{R}]\n    - merge: []\n",
+        "a.yaml": "kind: Secret\ndata:\n  a: {{ enc }}\n{{ sops }}\n",
+    },
+    "jinja-marks": one(
+        "a.yaml.j2",
+        "kind: Secret\nstringData:\n  a: '#{ dns.token }#'\n  b: '<%= db.pass %>'\n"
+        "  c: '[[ .Token ]]'\n  d: '((db-password))'\n  e: '@@DB_PASSWORD@@'\n",
+    ),
+    "locks": {
+        "deno.lock": '{"https://x/auth-token.ts": "{{ sha256 }}"}\n',
+        ".terraform.lock.hcl": 'hashes = [\n  "zh:{{ sha256 }}",\n]\n',
+        "gradle.lockfile": "auth-token:1.0={{ sha1 }}\n",
+    },
+    "renovate": one("renovate.json", f'{{"encrypted": {{"password": "{PGP}"}}}}\n'),
+    "eyaml": one(
+        "a.yaml",
+        f"db_password: ENC[PKCS7,{NOISE}]\n",
+    ),
+    "travis": one(
+        ".travis.yml",
+        f"env: {{secure: {policy_material.b64(policy_material._RANDOM.randbytes(512))}}}\n",
+    ),
+    "transit": one(
+        "a.yaml", f"token: vault:v1:{policy_material.b64(policy_material._RANDOM.randbytes(60))}\n"
+    ),
+    "wp-config-template": one("wp-config.php", "define('DB_PASSWORD', getenv('DB_PASSWORD'));\n"),
+    "wp-config-sample": one("wp-config-sample.php", "define('DB_PASSWORD', 'password_here');\n"),
+    "pgpass-template": one(".pgpass", "localhost:5432:db:root:${PGPASSWORD}\n"),
+    "django-env": one("settings.py", "SECRET_KEY = os.environ['SECRET_KEY']\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> dict[str, list[str]]:
+    """The findings of each case, by its kind and name."""
+    root = tmp_path_factory.mktemp("kinds")
+    for kind, cases in (("block", BLOCK), ("pass", PASS)):
+        for name, files in cases.items():
+            folder = root / kind / name
+            (folder / ".git").mkdir(parents=True)
+            (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+            for path, text in files.items():
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(policy_material.render(text))
+    answer = callers.check([str(p) for p in sorted(root.glob("*/*"))])
+    assert answer.undecided == []
+    found: dict[str, list[str]] = defaultdict(list)
+    for finding in answer.findings:
+        parts = Path(finding.path).relative_to(root).parts
+        found["/".join(parts[:2])].append(f"{parts[-1]}:{finding.line} {finding.rule}")
+    return found
+
+
+@pytest.mark.parametrize("name", BLOCK)
+def test_is_blocked(name: str, judged: dict[str, list[str]]) -> None:
+    assert judged.get(f"block/{name}")
+
+
+@pytest.mark.parametrize("name", PASS)
+def test_passes(name: str, judged: dict[str, list[str]]) -> None:
+    assert judged.get(f"pass/{name}", []) == []
