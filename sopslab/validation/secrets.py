@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sopslab.policy import files, findings, manifests, sops
-from sopslab.policy.documents import Node
-from sopslab.policy.findings import Finding, Hit
+from sopslab.policy import files, findings, manifests
+from sopslab.policy.findings import Finding
 from sopslab.policy.recipients import Expected
 from sopslab.policy.secrets import Place
 from sopslab.validation.findings import finding
@@ -27,7 +26,6 @@ _TRANSFORMERS = (
     *("commonAnnotations", "generatorOptions", "components"),
 )
 _OWN = ("finalizers", "ownerReferences", "generateName")
-_ARMOR = "BEGIN AGE ENCRYPTED FILE"
 _AGAIN = (
     "make the Secret again, since an encrypted file must not be edited by hand: "
     "scripts/sops-encrypt-secret.sh {} {} --force"
@@ -44,24 +42,9 @@ def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
     )
     for document in file.documents:
         for hit in manifests.check(document, place):
-            if hit.rule.startswith(_RULES) and not _needs_a_key(hit, document):
+            if hit.rule.startswith(_RULES):
                 fix = findings.FIXES[hit.rule]
                 yield finding(file.path, hit.line, hit.rule, hit.message, fix)
-
-
-def _needs_a_key(hit: Hit, document: Node) -> bool:
-    """True if only whoever opens the file can tell: Flux looks at no mac, but that there is one.
-
-    The policy, which is stricter, has its own hook.
-    """
-    metadata = sops.metadata(document)
-    if metadata is None or not sops.is_encrypted(metadata.mac):
-        return False
-    if hit.rule == "sops-no-mac":
-        return True
-    wrapped = [one.enc for group in metadata.groups for one in group if one.kind == "age"]
-    is_armored = all(_ARMOR in one for one in wrapped)
-    return hit.rule == "sops-unopenable" and "wrapped" in hit.message and is_armored
 
 
 def check_environment(file: File, namespaces: Mapping[str, str | None]) -> Iterator[Finding]:
