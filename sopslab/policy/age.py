@@ -39,15 +39,22 @@ def kind_of(recipient: str) -> bytes | None:
     return b"mlkem768x25519" if _QUANTUM.fullmatch(recipient) else None
 
 
+def unarmored(text: str) -> bytes | None:
+    """Return what age's armor in *text* holds, None where it is none."""
+    armor = _ARMOR.fullmatch(text.replace("\r\n", "\n").strip())
+    try:
+        return base64.b64decode(armor[1].replace("\n", ""), validate=True) if armor else None
+    except binascii.Error:
+        return None
+
+
 def wraps_data_key(recipient: str, text: str, *, shared: bool) -> bool:
     """Return whether *text* has the form of a data key that age encrypted for *recipient*.
 
     + shared: whether it is split among several groups of recipients
     """
-    armor = _ARMOR.fullmatch(text.replace("\r\n", "\n").strip())
-    try:
-        data = base64.b64decode(armor[1].replace("\n", ""), validate=True) if armor else b""
-    except binascii.Error:
+    data = unarmored(text)
+    if data is None:
         return False
     kind = kind_of(recipient)
     if kind is None:

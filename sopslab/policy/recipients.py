@@ -82,6 +82,8 @@ class Expected:
         for kind in sorted(found.foreign if self.age_only else ()):
             text = f"has a recipient of the kind {short(kind)}, and only age keys are taken"
             yield Hit(found.line, "sops-foreign-recipient", text)
+        if self.age_only:
+            yield from found.made_up()
         if not found.recipients:
             return
         if self.allowed is not None:

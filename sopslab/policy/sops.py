@@ -132,15 +132,9 @@ class Metadata:
         """
         return selects(self.options, path)
 
-    @property
-    def has_mac(self) -> bool:
-        """True if the mac has the form of an encrypted SHA-512; Flux looks for even less."""
-        match = VALUE.fullmatch(re.sub(r"\s+", "", self.mac))
-        return match is not None and match[4] == "str" and _sizes(match) == _MAC_BYTES
-
     def problems(self) -> Iterator[Hit]:
         """Yield what makes the metadata useless, whatever the recipients should be."""
-        if not self.has_mac:
+        if self._mac_bytes is None:
             yield Hit(self.line, "sops-no-mac", "the sops block has no valid mac")
         if not self.recipients:
             yield Hit(self.line, "sops-no-recipients", "the sops block names no recipient")
@@ -167,10 +161,33 @@ class Metadata:
         threshold = self.fields.get("shamir_threshold", "")
         if threshold not in ("", "0") and not 0 < self._threshold <= max(len(self.groups), 1):
             yield "the sops block asks for more groups of recipients than there are"
-        shared = len(self.groups) > 1
-        for one in (one for group in self.groups for one in group if one.kind == "age"):
-            if not age.wraps_data_key(one.name, one.enc, shared=shared):
+        for one in self._by_age:
+            if age.unarmored(one.enc) is None:
                 yield f"what is wrapped for {short(one.name)} is no data key"
+
+    def made_up(self) -> Iterator[Hit]:
+        """Yield what sops did not write, as far as it shows without a key.
+
+        Only who demands that a file can be opened asks: in examples such values stand for others.
+        """
+        if self._mac_bytes not in (None, _MAC_BYTES):
+            yield Hit(self.line, "sops-no-mac", "the mac in the sops block is no SHA-512")
+        shared = len(self.groups) > 1
+        for one in self._by_age:
+            known = age.unarmored(one.enc) is not None
+            if known and not age.wraps_data_key(one.name, one.enc, shared=shared):
+                text = f"what is wrapped for {short(one.name)} is no data key"
+                yield Hit(self.line, "sops-unopenable", text)
+
+    @property
+    def _mac_bytes(self) -> int | None:
+        """How long the mac is; None where it has not the form of an encrypted text."""
+        match = VALUE.fullmatch(re.sub(r"\s+", "", self.mac))
+        return _sizes(match) if match is not None and match[4] == "str" else None
+
+    @property
+    def _by_age(self) -> list[Recipient]:
+        return [one for group in self.groups for one in group if one.kind == "age"]
 
 
 def selects(options: TypingMapping[str, str], path: tuple[str, ...]) -> bool:

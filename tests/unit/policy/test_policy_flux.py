@@ -199,6 +199,21 @@ def test_a_class_takes_age_keys_only(repo: Repo, rules: str, text: str, expected
     assert bool(found) == bool(expected)
 
 
+@pytest.mark.parametrize(
+    ("made_up", "rule"), [("sops_other_key", "sops-unopenable"), ("sops_short_mac", "sops-no-mac")]
+)
+def test_a_class_takes_no_file_whose_ciphertext_is_made_up(
+    repo: Repo, made_up: str, rule: str
+) -> None:
+    block = policy_material.render(f"{{{{ {made_up} }}}}")
+    value = f'"{policy_material.encrypted_value()}"'
+    repo.commit(f"{FOLDER}/a.yaml", f"{SECRET.replace('hunter2', value)}{block}\n")
+    commit = repo.git("rev-parse", "HEAD").stdout.strip()
+    assert rule in judged(repo, commit, SOPSLAB_REQUIRED_RECIPIENTS=OURS)
+    # In an example it stands for what somebody would encrypt.
+    assert rule not in judged(repo, commit)
+
+
 def test_who_needs_others_to_open_a_file_is_no_reader_of_it(repo: Repo) -> None:
     groups = policy_material.render("{{ sops_groups }}")
     value = f'"{policy_material.encrypted_value()}"'
