@@ -16,7 +16,7 @@ from sopslab.policy.findings import Hit
 from sopslab.policy.lines import Lines
 
 _FILLED = re.compile(
-    r"<[^<>]+>|\{\{|^\*+$|^\[[^\[\]]+\]$|your|change[-_ ]?(?:me|it|this)|replace|_here$"
+    r"<[^<>]{1,80}>|\{\{|^\*+$|^\[[^\[\]]+\]$|your|change[-_ ]?(?:me|it|this)|replace|_here$"
     r"|unique phrase|placehold|redact|^x{3,}$"
     r"|^\.{3}|todo|^$|example[-_ ]?pass(?:word)?$",
     re.IGNORECASE,
@@ -49,7 +49,7 @@ _PASS = (r"pass(?:word|wd|phrase)?", r"[\w.]*_pass(?:word|wd)?", r"[\w.]*passwor
 _TABLE: tuple[tuple[str, str, str], ...] = (
     (
         r"\.?git-?credentials(?:-store)?|credentials\.store|credential-cache",
-        r"://[^\s:/]*:([^\s]+)@[^\s@]+",
+        r"://[^\s:/]{0,256}:([^\s]{1,512})@[^\s@]",
         "a Git password",
     ),
     (
@@ -84,7 +84,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     (r"sasl_?passwd", r"^[^#\s]\S*[ \t]+[^\s:]+:(\S+)$", "a password for a mail relay"),
     (
         r"(?:chap|pap)-secrets",
-        r"^[^#\n]*?\S+[ \t]+\S+[ \t]+\"?([^\s\"]+)",
+        r"^[ \t]*(?:\"[^\"\n]*\"|[^#\s\"]\S*)[ \t]+(?:\"[^\"\n]*\"|\S+)[ \t]+\"?([^\s\"]+)",
         "a password of a dial-in",
     ),
     (r"ipsec\.secrets", r":\s*(?:PSK|XAUTH|EAP|NTLM)\s+\"?([^\"\s]+)", "a secret of a VPN"),
@@ -139,19 +139,19 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     (
         r"configuration\.php|config(?:\.inc)?\.php|localsettings\.php|settings(?:\.local|\.inc)?\.php|"
         r"database\.php|db\.php|parameters\.php|app_local\.php|local\.php|env\.php|config_local\.php",
-        r"(?:\$\w*(?:passw(?:or)?d|passwd|dbpass|secret|blowfish_secret)\b\w*(?:\[[^\]]*\])*"
-        r"|\$\w+(?:\[[^\]]*\])*\[[\"'](?:\w*passw(?:or)?d|blowfish_secret)[\"']\]"
+        r"(?:\$\w*(?:passw(?:or)?d|passwd|dbpass|secret|blowfish_secret)\b\w*(?:\[[^\]\n]{0,80}\]){0,8}"
+        r"|\$\w+(?:\[[^\]\n]{0,80}\]){0,8}\[[\"'](?:\w*passw(?:or)?d|blowfish_secret)[\"']\]"
         r"|[\"'](?:\w*passw(?:or)?d|db_pass)[\"'])\s*=>?\s*[\"']([^\"'\n]{3,})[\"']",
         "a password in a framework's configuration",
     ),
     (
         r"settings(?:[_.]\w+)?\.py|settings/\w+\.py|local_settings\.py|config\.py",
-        r"(?:^\s*SECRET_KEY\s*=|^\s*[\"']PASSWORD[\"']\s*:)\s*[\"']([^\"'\n]{4,})[\"']",
+        r"(?:^[ \t]*SECRET_KEY\s*=|^[ \t]*[\"']PASSWORD[\"']\s*:)\s*[\"']([^\"'\n]{4,})[\"']",
         "a key or password of Django or Flask",
     ),
     (
         r"database\.ya?ml|parameters\.ya?ml|mongoid\.ya?ml|secrets\.ya?ml",
-        r"^\s*(?:password|database_password|mailer_password|secret_key_base|secret)\s*:\s*"
+        r"^[ \t]*(?:password|database_password|mailer_password|secret_key_base|secret)\s*:\s*"
         r"[\"']?([^\s\"'#<%&*!{$|>][^\s\"'#]*)",
         "a password in a framework's configuration",
     ),
@@ -163,7 +163,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"\.?(?:hub|config/hub|gh/hosts\.yml|hosts\.yml)",
-        r"^\s*oauth_token:\s*(\S+)",
+        r"^[ \t]*oauth_token:\s*(\S+)",
         "a token for GitHub",
     ),
     (
@@ -173,7 +173,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"\.?cargo/credentials(?:\.toml)?|\.?cargo/config(?:\.toml)?",
-        r"^\s*token\s*=\s*\"([^\"]+)\"",
+        r"^[ \t]*token\s*=\s*\"([^\"]+)\"",
         "a token for a package index",
     ),
     (
@@ -207,12 +207,12 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"wpa_supplicant(?:-\w+)?\.conf|[^/]+\.nmconnection",
-        r"^\s*(?:psk|password|wep-key\d)\s*=\s*\"?([^\"\s]+)",
+        r"^[ \t]*(?:psk|password|wep-key\d)\s*=\s*\"?([^\"\s]+)",
         "a password of a network",
     ),
     (
         r"wg\d*\.conf|wireguard\.conf|wg-[\w-]+\.conf",
-        r"^\s*(?:PrivateKey|PresharedKey)\s*=\s*([A-Za-z0-9+/]{43}=)",
+        r"^[ \t]*(?:PrivateKey|PresharedKey)\s*=\s*([A-Za-z0-9+/]{43}=)",
         "a key of WireGuard",
     ),
     (r"[^/]+\.rdp", r"password 51:b:([0-9A-Fa-f]{8,})", "a password of a remote desktop"),

@@ -62,24 +62,13 @@ def parse(text: str) -> Parsed:
     """
     if len(text) > MAX_TEXT:
         raise Undecidable("is larger than 5 MiB")
-    documents: list[Node] = []
-    error_line = 0
-    try:
-        for document in yaml.compose_all(text, Loader=_Loader):
-            documents.append(document)
-    except RecursionError:
+    documents, error = _compose(text)
+    if error is not None:
+        documents, error = _as_go_reads(text, documents, error)
+    if "nest" in str(getattr(error, "problem", "")):
         raise Undecidable("is nested too deeply") from None
-    except yaml.YAMLError as error:
-        again = _as_go_reads(text, error)
-        if again is not None:
-            return again
-        if "nest" in str(getattr(error, "problem", "")):
-            raise Undecidable("is nested too deeply") from None
-        mark = getattr(error, "problem_mark", None)
-        error_line = int(mark.line) + 1 if mark else 1
-    except ValueError:
-        # Lone surrogates, as they come from JSON escapes, cannot be handed to libyaml.
-        error_line = 1
+    mark = getattr(error, "problem_mark", None)
+    error_line = 0 if error is None else int(mark.line) + 1 if mark else 1
     if error_line and text.lstrip()[:1] in ("{", "["):
         from_json = _parse_json(text)
         if from_json:
@@ -90,24 +79,56 @@ def parse(text: str) -> Parsed:
     return Parsed(tuple(documents), error_line)
 
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_MAX_REREAD = 16 * 1024 * 1024
+"""Characters that are read again, in sum, to take from a text what only Go takes."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _APOSTROPHE = re.compile(r"(\\\\)|\\'")
 
 
-def _as_go_reads(text: str, error: yaml.YAMLError) -> Parsed | None:
-    """Read *text* where go-yaml takes what libyaml does not; None where *error* is another one.
+def _compose(text: str, repeats: bool = False) -> tuple[list[Node], Exception | None]:
+    """Return the documents of *text*, and the error at which reading stopped."""
+    documents: list[Node] = []
+    try:
+        if repeats:
+            composer = _Composer(text)
+            while composer.check_node():
+                node = composer.get_node()
+                if node is not None:
+                    documents.append(node)
+        else:
+            documents.extend(yaml.compose_all(text, Loader=_Loader))
+    except RecursionError:
+        raise Undecidable("is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        # Lone surrogates, as they come from JSON escapes, cannot be handed to libyaml.
+        return documents, error
+    return documents, None
+
+
+def _as_go_reads(
+    text: str, documents: list[Node], error: Exception | None
+) -> tuple[list[Node], Exception | None]:
+    """Read *text* again where go-yaml takes what libyaml does not, until another *error* is met.
 
     An anchor's name may be used again, and means the latest from there on; a double-quoted string
-    may hold an escaped apostrophe.
+    may hold an escaped apostrophe. Only what libyaml itself took for such a string is changed.
     """
-    if "duplicate anchor" in str(getattr(error, "context", "")):
-        return _composed(text)
-    if "unknown escape" in str(getattr(error, "problem", "")):
-        plain = _QUOTED.sub(
-            lambda quoted: _APOSTROPHE.sub(lambda found: found[1] or "'", quoted[0]), text
-        )
-        return parse(plain) if plain != text else None
-    return None
+    left, repeats = _MAX_REREAD, False
+    while left > 0 and isinstance(error, yaml.MarkedYAMLError):
+        if "duplicate anchor" in str(error.context):
+            repeats = True
+        elif "unknown escape" in str(error.problem):
+            start = int(error.context_mark.index) if error.context_mark else 0
+            quoted = _QUOTED.match(text, start)
+            plain = _APOSTROPHE.sub(lambda found: found[1] or "'", quoted[0]) if quoted else ""
+            if quoted is None or plain == quoted[0]:
+                break
+            text = text[:start] + plain + text[quoted.end() :]
+        else:
+            break
+        left -= len(text)
+        documents, error = _compose(text, repeats)
+    return documents, error
 
 
 class _Events:
@@ -147,25 +168,6 @@ class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
         yaml.resolver.Resolver.__init__(self)
         events = _Events(text)
         self.peek_event, self.check_event, self.get_event = events.peek, events.check, events.get
-
-
-def _composed(text: str) -> Parsed:
-    documents: list[Node] = []
-    error_line = 0
-    try:
-        composer = _Composer(text)
-        while composer.check_node():
-            node = composer.get_node()
-            if node is not None:
-                documents.append(node)
-    except RecursionError:
-        raise Undecidable("is nested too deeply") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        error_line = int(mark.line) + 1 if mark else 1
-    for document in documents:
-        _refuse_bombs(document)
-    return Parsed(tuple(documents), error_line)
 
 
 def _parse_json(text: str) -> list[Node]:

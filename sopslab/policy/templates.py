@@ -50,7 +50,10 @@ def commented_secrets(text: str) -> Iterator[Hit]:
     """Yield the values of a Secret that is commented out: it is in the file all the same."""
     if not _COMMENTED_KIND.search(text):
         return
-    lines = [_COMMENT.sub("", line) if _COMMENT.match(line) else "" for line in text.splitlines()]
+    lines = [
+        _COMMENT.sub("", line, count=1) if _COMMENT.match(line) else ""
+        for line in text.splitlines()
+    ]
     for hit in plaintext_secrets("\n".join(lines)):
         yield Hit(hit.line, hit.rule, f"{hit.message}, in a comment")
 
