@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Set
 
 _B64 = r"[A-Za-z0-9+/]"
 _FORMS = re.compile(
     rf"ENC\[(?:PKCS7|GPG|KMS|GKMS),\s*(?P<eyaml>{_B64}[A-Za-z0-9+/=\s]{{60,}})\]"
-    rf"|EJ\[1:{_B64}{{43}}=:{_B64}{{32}}:{_B64}{{22,}}={{0,2}}\]"
+    rf"|EJ\[1:{_B64}{{43}}=:{_B64}{{32}}:(?P<ejson>{_B64}{{22,}}={{0,2}})\]"
     rf"|vault:v\d{{1,4}}:(?P<transit>{_B64}{{38,}}={{0,2}})"
     rf"|v1:{_B64}{{16}}:(?P<pulumi>{_B64}{{22,}}={{0,2}})"
     rf"|k8s:enc:\w+:v\d:.{{20,}}"
@@ -33,6 +34,7 @@ _CANDIDATE = re.compile(
     r"(?<![A-Za-z0-9+/])(?:(?:wc[BFD]MA|wV4D|hQ[EIG]MA|hF4D|AQICAH)[A-Za-z0-9+/]{100,}={0,2})"
     r"|ENC\[(?:PKCS7|GPG|KMS|GKMS),[^\]\n]{60,}\]|EJ\[1:[^\]\s]{90,}\]"
 )
+_WORD = re.compile(r"[^\s\"']{40,}")
 
 
 def is_foreign(value: str) -> bool:
@@ -62,9 +64,15 @@ def is_secure(key: str, value: str) -> bool:
     return _is_random(data) and (len(data) in _RSA_BYTES or (len(data) > 15 and not len(data) % 16))
 
 
-def without(text: str) -> str:
-    """Return *text* with such values taken out, for a scanner that would take them for tokens."""
-    return _CANDIDATE.sub(lambda found: "ENC" if is_foreign(found[0]) else found[0], text)
+def without(text: str, known: Set[str] = frozenset()) -> str:
+    """Return *text* with such values taken out, for a scanner that would take them for tokens.
+
+    + known: values that are ciphertext by where they stand
+    """
+    text = _CANDIDATE.sub(lambda found: "ENC" if is_foreign(found[0]) else found[0], text)
+    if not known:
+        return text
+    return _WORD.sub(lambda found: "ENC" if found[0].rstrip(",}]") in known else found[0], text)
 
 
 def _is_message(text: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sopslab.policy import (
+    ciphertext,
     documents,
     keys,
     manifests,
@@ -118,7 +119,6 @@ class _Fed:
     commit: str
     is_docs: bool
     known: set[int]
-    sealed: set[int]
     text: str
 
     @cached_property
@@ -129,7 +129,7 @@ class _Fed:
     def accepts(self, leak: Leak) -> bool:
         """True if *leak* counts: not where we know better, and in prose only by a token's form."""
         unsure = leak.is_generic and (self.is_docs or leak.line in self.known)
-        return not unsure and leak.line not in self.sealed and not published.holds(self.line(leak))
+        return not unsure and not published.holds(self.line(leak))
 
     def line(self, leak: Leak) -> str:
         """The text of the line that *leak* is in."""
@@ -254,10 +254,10 @@ class File:
                 yield Hit(line, "not-encrypted", message)
 
     def harmless(self) -> set[int]:
-        """Return the lines in which what looks random to gitleaks is an expression, or a sum."""
-        if self.kind.is_expressions:
-            return set(passwords.expression_lines(self.text))
-        return set(passwords.sum_lines(self.text)) if self.kind.is_sums else set()
+        """Return the lines in which what looks random to gitleaks is an expression."""
+        if not self.kind.is_expressions:
+            return set()
+        return set(passwords.expression_lines(self.text, is_nix=self.kind.is_nix))
 
     def _free_text(self) -> Iterator[Hit]:
         if self.kind.is_source and not self.kind.is_test_code:
@@ -267,12 +267,10 @@ class File:
         if self.kind.is_docs or self.kind.is_source or self._is_lock:
             return
         if self.kind.is_expressions:
-            yield from passwords.in_expressions(self.text)
+            yield from passwords.in_expressions(self.text, is_nix=self.kind.is_nix)
         else:
-            sums = self.harmless() if self.kind.is_sums else set[int]()
-            for hit in passwords.in_lines(self.text, in_shell=self._in_shell):
-                if hit.line not in sums:
-                    yield hit
+            text = passwords.without_sums(self.text) if self.kind.is_sums else self.text
+            yield from passwords.in_lines(text, in_shell=self._in_shell)
         yield from templates.plaintext_secrets(self.text)
         yield from self._must_be_encrypted()
         yield from self._promised()
@@ -294,7 +292,8 @@ class File:
         parsed = documents.parse(self.text)
         if parsed.error_line:
             found = list(templates.plaintext_secrets(self.text))
-            if self.kind.in_secrets_tree or (not found and self._may_hide_a_secret()):
+            unsure = self.place.for_flux or not found
+            if self.kind.in_secrets_tree or (unsure and self._may_hide_a_secret()):
                 yield Hit(parsed.error_line, "unreadable", "not valid YAML or JSON")
             yield from found
             if not self.kind.is_docs:
@@ -313,7 +312,10 @@ class File:
 
     def _may_hide_a_secret(self) -> bool:
         """True for text that is no template, and might be a Secret to a more lenient reader."""
-        if self.kind.is_docs or self._is_lock or placeholders.has_marks(self.text):
+        if self.kind.is_docs or self._is_lock:
+            return False
+        # Flux fills in no marks, and its reader may be the more lenient one.
+        if not self.place.for_flux and placeholders.has_marks(self.text):
             return False
         return all(word.search(self.text) for word in _MAYBE_SECRET)
 
@@ -341,7 +343,9 @@ class File:
     @property
     def for_gitleaks(self) -> str:
         """The text that gitleaks has to see; lock files are full of hashes."""
-        return "" if self._is_lock or self.blob.mode == SYMLINK else self.text
+        if self._is_lock or self.blob.mode == SYMLINK:
+            return ""
+        return passwords.without_sums(self.text) if self.kind.is_sums else self.text
 
 
 def check(source: Source, trusted: Trusted, gitleaks: str = "") -> Report:
@@ -383,11 +387,10 @@ def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
                 report.undecided.append(f"{blob.path} cannot be judged: {type(error).__name__}")
             found.update(hit.at(blob.path, blob.commit) for hit in _distinct(hits))
             if scanner is not None and file.for_gitleaks:
-                scanner.feed(file.for_gitleaks)
+                scanner.feed(ciphertext.without(file.for_gitleaks, file.place.sealed))
                 known = {hit.line for hit in hits} | file.place.names | file.harmless()
                 prose = file.kind.is_docs or blob.mode == TEXT
-                sealed, text = file.place.sealed, file.for_gitleaks
-                fed.append(_Fed(blob.path, blob.commit, prose, known, sealed, text))
+                fed.append(_Fed(blob.path, blob.commit, prose, known, file.for_gitleaks))
         for leak in scanner.finish() if scanner is not None else ():
             fed_file = fed[leak.text]
             if fed_file.accepts(leak):

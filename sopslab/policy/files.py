@@ -128,6 +128,7 @@ class Path:
         self.is_example = bool(_EXAMPLE.search(self.name))
         self.is_sums = bool(_SUMS.search(lowered))
         self.is_expressions = bool(_EXPRESSIONS.search(bare))
+        self.is_nix = bare.endswith(".nix")
         self.is_shell = bool(_SHELL.search(bare))
         self.is_promised = obligations.by_name(bare)
         self.in_secrets_tree = bool(_SECRETS_TREE.search(path))

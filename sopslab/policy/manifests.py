@@ -60,7 +60,7 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
                 # What a SealedSecret holds is encrypted, but looks like a token.
                 sealed = documents.leaves(found["encryptedData"])
                 place.sealed.update(
-                    documents.line_of(leaf)
+                    documents.text_of(leaf).strip()
                     for _, leaf in sealed
                     if placeholders.is_sealed(documents.text_of(leaf))
                 )
@@ -68,11 +68,11 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
             yield from patches.check(found, place)
             yield from _kubeconfig(found)
             yield from _registry(found)
-            yield from _patch(found)
+            yield from _patch(found, place)
             yield from _web_key(found)
         elif isinstance(node, Scalar):
             if ciphertext.is_foreign(str(node.value)):
-                place.sealed.add(documents.line_of(node))
+                place.sealed.add(str(node.value).strip())
             if depth >= MAX_EMBEDDED:
                 continue
             yield from _embedded(node, place, depth)
@@ -232,13 +232,14 @@ def _is_harmless(text: str) -> bool:
     return sops.is_encrypted(text) or placeholders.is_placeholder(text)
 
 
-def _patch(found: dict[str, Node]) -> Iterator[Hit]:
+def _patch(found: dict[str, Node], place: Place) -> Iterator[Hit]:
     """Yield a JSON patch (RFC 6902) that puts a plain value into a Secret."""
     path, value = documents.text_of(found.get("path")), found.get("value")
     if "op" in found and value is not None and path.startswith("/stringData"):
         for below, leaf in documents.leaves(value):
             text = documents.text_of(leaf)
-            if text and not sops.is_encrypted(text) and not placeholders.is_template(text):
+            replaced = placeholders.is_template(text) and not place.for_flux
+            if text and not sops.is_encrypted(text) and not replaced:
                 name = key_path(*path.strip("/").split("/"), *below)
                 yield Hit(documents.line_of(leaf), "secret-plaintext", f"{name} is in plain text")
 

@@ -257,9 +257,28 @@ def _is_named(key: str, path: tuple[str, ...], value: Node, beside: frozenset[st
     )
 
 
+def _only_names(root: Node, nodes: set[int]) -> set[int]:
+    """Return the lines of the values with an id in *nodes* that hold no other long one."""
+    others: set[int] = set()
+    named: set[int] = set()
+    for node in documents.walk(root):
+        if isinstance(node, Mapping | documents.Sequence):
+            values = node.value if isinstance(node, documents.Sequence) else _values_of(node)
+            for leaf in values:
+                if isinstance(leaf, Scalar) and id(leaf) in nodes:
+                    named.add(documents.line_of(leaf))
+                elif isinstance(leaf, Scalar) and len(leaf.value) >= 10:
+                    others.add(documents.line_of(leaf))
+    return named - others
+
+
+def _values_of(node: Mapping) -> list[Node]:
+    return [value for _, value in node.value]
+
+
 def _names(node: Node) -> Iterator[int]:
     for _, leaf in documents.leaves(node):
-        yield documents.line_of(leaf)
+        yield id(leaf)
 
 
 def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
@@ -267,7 +286,7 @@ def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
 
     + names: gets the lines that only name something
     """
-    named: set[int] = set() if names is None else names
+    nodes: set[int] = set()
     seen: set[int] = set()
     stack: list[tuple[tuple[str, ...], Node]] = [((), root)]
     while stack:
@@ -280,16 +299,16 @@ def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
             yield from _environment_entry(path, pairs)
             beside = frozenset(key.lower() for key, _, _ in pairs)
             if {"name", "key"} <= beside <= _NAMING:
-                named.update(_names(node))
+                nodes.update(_names(node))
             for key, _, value in pairs:
                 if key.lower() in _REFERENCES or _is_named(key, path, value, beside):
                     if _is_named(key, path, value, beside) or _is_reference(key, value):
-                        named.update(_names(value))
+                        nodes.update(_names(value))
                     continue
                 if isinstance(value, Scalar) and placeholders.is_reference_tag(value.tag):
                     continue
                 if isinstance(value, Scalar) and ciphertext.is_secure(key, str(value.value)):
-                    named.update(_names(value))
+                    nodes.update(_names(value))
                 elif isinstance(value, Scalar) and is_real(key, documents.text_of(value)):
                     yield _hit(documents.line_of(value), *path, key)
                 else:
@@ -300,6 +319,8 @@ def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
             stack.extend(
                 ((*path, str(index)), item) for index, item in enumerate(documents.children(node))
             )
+    if names is not None and nodes:
+        names |= _only_names(root, nodes)
 
 
 def _in_scalar(path: tuple[str, ...], node: Scalar) -> Iterator[Hit]:
@@ -385,50 +406,69 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
                 yield _hit(lines.at(match.start(1)), match[1])
 
 
-_TEXT_BLOCK = re.compile(
-    r"<<[-~]?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n(?P<heredoc>.*?)\n[ \t]*(?P=end)\b"
-    r"|\|\|\|-?\n(?P<jsonnet>.*?)\|\|\||\'\'\'(?P<bicep>.*?)\'\'\'",
-    re.DOTALL,
-)
+_HEREDOC = re.compile(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
+_BLOCK_MARKS = ("|||", "'''", '"""')
+"""What opens a block of text over several lines, and closes it: Jsonnet, Bicep, Groovy."""
+_NIX_MARKS = ("''",)
+"""The same in Nix; elsewhere that is an empty text."""
 _EXPRESSION = re.compile(r"[:=][ \t]*(?![\"'`=\s])")
-_QUOTED = re.compile(r"[:=(,\[][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
+_QUOTED = re.compile(r"[:=(,\[?+|][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
+# A digest has one of a few lengths, which no token of a known form has.
 _SUM = re.compile(
-    r"\b(?:sha(?:1|224|256|384|512)|h1|zh|md5|blake3|sri)[-:=][A-Za-z0-9+/=]{20,}"
+    r"\b(?:sha(?:1|224|256|384|512)|h1|zh|md5|blake3|sri)[-:=](?:[A-Za-z0-9+/]{22}=="
+    r"|[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{64}|[A-Za-z0-9+/]{86}=="
+    r"|[0-9a-fA-F]{32}(?:[0-9a-fA-F]{8})?)(?![A-Za-z0-9+/=])"
     r"|(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9A-F]{64}"
     r"|[0-9A-F]{40})(?![0-9A-Za-z])"
 )
 
 
-def in_expressions(text: str) -> Iterator[Hit]:
+def _text_blocks(text: str, is_nix: bool) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield (first line, last line, lines) of the blocks of text, those of its ends included."""
+    first, mark, block = 0, "", list[str]()
+    marks = _NIX_MARKS if is_nix else _BLOCK_MARKS
+    for number, line in enumerate(text.split("\n"), 1):
+        if first:
+            block.append(line)
+            bare = line.strip()
+            closes = mark in line if mark in marks else bare.startswith(mark)
+            if closes:
+                yield first, number, block
+                first = 0
+            continue
+        heredoc = _HEREDOC.search(line) if "<<" in line else None
+        odd = next((m for m in marks if line.count(m) % 2), "")
+        if heredoc or odd:
+            first, mark = number, heredoc[1] if heredoc else odd
+            block = ["" if heredoc else line.rpartition(odd)[2]]
+    if first:
+        yield first, first + len(block) - 1, block
+
+
+def in_expressions(text: str, *, is_nix: bool = False) -> Iterator[Hit]:
     """Yield the passwords in a language of expressions, such as HCL or Jsonnet.
 
     A text stands in quotes there, or in a block of text; anything else is an expression.
     """
     yield from in_lines(text, quoted=True)
-    lines = Lines(text)
-    for block in _TEXT_BLOCK.finditer(text):
-        name = next(name for name in ("heredoc", "jsonnet", "bicep") if block[name] is not None)
-        first = lines.at(block.start(name)) - 1
-        for hit in in_lines(block[name]):
-            yield Hit(first + hit.line, hit.rule, hit.message)
+    for first, _, block in _text_blocks(text, is_nix):
+        for hit in in_lines("\n".join(block)):
+            yield Hit(first - 1 + hit.line, hit.rule, hit.message)
 
 
-def expression_lines(text: str) -> Iterator[int]:
+def expression_lines(text: str, *, is_nix: bool = False) -> Iterator[int]:
     """Yield the lines of such a language that assign an expression and hold no text in quotes."""
     inside = set[int]()
-    lines = Lines(text)
-    for block in _TEXT_BLOCK.finditer(text):
-        inside |= set(range(lines.at(block.start()), lines.at(block.end()) + 1))
+    for first, last, _ in _text_blocks(text, is_nix):
+        inside |= set(range(first, last + 1))
     for number, line in enumerate(text.split("\n"), 1):
         if number not in inside and _EXPRESSION.search(line) and not _QUOTED.search(line):
             yield number
 
 
-def sum_lines(text: str) -> Iterator[int]:
-    """Yield the lines with a checksum, which is public and looks random."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if _SUM.search(line):
-            yield number
+def without_sums(text: str) -> str:
+    """Return *text* without its checksums, which are public and look random."""
+    return _SUM.sub("SUM", text)
 
 
 def in_source(text: str) -> Iterator[Hit]:

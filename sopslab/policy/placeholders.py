@@ -46,7 +46,10 @@ _CHAIN = re.compile(
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&[A-Za-z]\w*;|\$__\w+\{[^{}]{1,300}\}")
-_STORE = re.compile(r"(?:op|ref\+\w+|vault|awssm|gcpsm|bws|doppler)://[\w ./#:%+?=&-]{3,300}")
+_STORE = re.compile(
+    r"op://[\w .-]{1,100}(?:/[\w .?=&-]{1,100}){2,4}"
+    r"|(?:ref\+\w+|vault|awssm|gcpsm|bws|doppler)://[\w ./#:%+?=&-]{3,300}"
+)
 _STORED = re.compile(
     r"(?:file|env|vault|secretref|keyring|keyvault|awssm|gcpsm|azurekv|doppler|bws|k8s|configmap|"
     r"fromenv|secret(?=:[\w-]+/)):/{0,3}[\w.~$-][\w./~${}-]*(?:[#:?|][\w./-]+){0,3}",

@@ -31,8 +31,8 @@ class Place:
     in_secrets_tree: bool
     expected: Callable[[], Expected]
     read: Read
-    sealed: set[int] = field(default_factory=set)
-    """Lines with ciphertext of another form, which gitleaks takes for a token."""
+    sealed: set[str] = field(default_factory=set)
+    """Ciphertext of another form, which gitleaks takes for a token."""
     names: set[int] = field(default_factory=set)
     """Lines that name something and hold no value, whatever their entropy."""
     for_flux: bool = False
@@ -87,7 +87,7 @@ def leaf(path: tuple[str, ...], value: Node, place: Place) -> Iterator[Hit]:
     elif sops.LOOKS_ENCRYPTED.match(text):
         yield Hit(line, "secret-lookalike", f"{name} looks encrypted but is not what sops writes")
     elif _is_encrypted_content(text):
-        place.sealed.add(line)
+        place.sealed.add(text.strip())
     elif (
         place.in_secrets_tree
         or place.for_flux

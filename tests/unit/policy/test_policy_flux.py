@@ -52,6 +52,52 @@ def test_a_manifest_is_one_whatever_it_is_called(repo: Repo, path: str) -> None:
     assert "secret-plaintext" in judged(repo)
 
 
+HEAD = "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n"
+TWICE = HEAD.replace("{name: x}", "{name: &a x, namespace: &a y}")
+ESCAPED = TWICE.replace("y}", "y, annotations: {z: \"it\\'s\", y: 'it\\', x: \"\\'\"}}")
+STAND_INS = (
+    "op://a/b/hunter2",
+    "file:hunter2",
+    "vault:secret/hunter2",
+    "password(hunter2)",
+    "request.hunter2",
+    "!secret hunter2",
+    "((hunter2))",
+    "#{hunter2}#",
+    '{{ "hunter2" }}',
+    "$HUNTER2",
+)
+FORMS = {
+    "block.yaml": HEAD + "stringData:\n  k: 'VALUE'\n",
+    "crlf.yaml": (HEAD + "stringData:\n  k: 'VALUE'\n").replace("\n", "\r\n"),
+    "second.yaml": "a: 1\n---\n" + HEAD + "stringData: {k: 'VALUE'}\n",
+    "list.yaml": "apiVersion: v1\nkind: List\nitems:\n- "
+    + HEAD.replace("\n", "\n  ")
+    + "stringData: {k: 'VALUE'}\n",
+    "twice.yaml": TWICE + "stringData: {k: 'VALUE'}\n",
+    "escaped.yaml": ESCAPED + "stringData:\n  k: 'VALUE'\n",
+    "broken.yaml": HEAD + "stringData:\n  k: 'VALUE'\nx: \"\\z\"\n",
+    "operation.yaml": "- {op: add, path: /stringData/k, value: 'VALUE'}\n",
+    "literal/kustomization.yaml": "secretGenerator: [{name: a, literals: ['k=VALUE']}]\n",
+    "patch/kustomization.yaml": "patches:\n- target: {kind: Secret}\n"
+    "  patch: |-\n    - {op: add, path: /stringData/k, value: 'VALUE'}\n",
+}
+
+
+def test_nothing_stands_for_a_value_where_flux_reads(repo: Repo) -> None:
+    """Flux fetches nothing, calls nothing and fills nothing in: it applies what is written."""
+    paths = set[str]()
+    for number, value in enumerate(STAND_INS):
+        for name, text in FORMS.items():
+            path = f"flux/apps/{number}/{name}"
+            paths.add(path)
+            repo.write(path, "").write_bytes(text.replace("VALUE", value).encode())
+    repo.git("add", "--all")
+    answer = json.loads(repo.policy("pre-commit", "--json").stdout)
+    assert answer["undecided"] == []
+    assert paths - {finding["path"] for finding in answer["findings"]} == set()
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

@@ -27,6 +27,8 @@ PGP = policy_material.b64(
 NARROW = policy_material.sops_block(R)
 ALL = policy_material.sops_block(R, options="unencrypted_suffix: _unencrypted")
 COMMENTS = policy_material.sops_block(R, options="encrypted_comment_regex: x")
+TRANSIT = policy_material.b64(policy_material._RANDOM.randbytes(60))
+TOKEN = "ghp_" + policy_material.pick(policy_material._ALNUM, 36)
 NOISE = policy_material.b64(b"0\x82" + policy_material._RANDOM.randbytes(300))
 RULE = f"creation_rules:\n- path_regex: \\.sops\\.ya?ml$\n  age: {R}\n"
 FLAT = policy_material._sops_flat("sops_", "=")
@@ -140,6 +142,19 @@ BLOCK: dict[str, Files] = {
     "bicep-text": one("a.bicep", f"param password = '{PW}'\n".replace("param ", "")),
     # Lock files, other marks and other ciphertext are no hiding places.
     "lock-with-password": one("a.lock", f"db_password: {PW}\n"),
+    "lock-with-password-beside-a-sum": one("a.lock", f"db_password: {PW} # {{{{ sha1 }}}}\n"),
+    "groovy-text": one("Jenkinsfile", f'sh """\n  export DB_PASSWORD={PW}\n"""\n'),
+    "nix-text": one("a.nix", f"x = ''\n  DB_PASSWORD={PW}\n'';\n"),
+    "token-beside-ciphertext": one("a.json", f'{{"a": "vault:v1:{TRANSIT}", "note": "{TOKEN}"}}\n'),
+    "token-beside-names": one(
+        "a.json",
+        '{"r": {"secretKeyRef": {"name": "a", "key": "b"}}, "stripe_api_keys": "{{ token }}"}\n',
+    ),
+    "store-without-a-field": one("a.yaml", "kind: Secret\nstringData: {k: op://plum-orchard}\n"),
+    "escaped-apostrophe-elsewhere": one(
+        "a.yaml",
+        "# \"\na: \\'\nkind: Secret\nstringData:\n  k: marmalade\nz: x'\nnote: \"it\\'s\"\n",
+    ),
     "marks-with-text": one("a.yaml.j2", "kind: Secret\nstringData: {a: '#{ 7 plum }# x'}\n"),
     "pgp-lookalike": one(
         "a.json", '{"password": "wcFMA' + policy_material.b64("plain text " * 30) + '"}'
@@ -214,7 +229,7 @@ PASS: dict[str, Files] = {
     "jsonnet": one(
         "a.libsonnet", "{\n  password: std.extVar('db_password'),\n  token: $.config.token1,\n}\n"
     ),
-    "bicep": one("a.bicep", "administratorLoginPassword: adminPassword1\n"),
+    "bicep": one("a.bicep", "param x string = ''\nadministratorLoginPassword: adminPassword1\n"),
     "cel": one("a.yaml", "token: request.auth.claims.token1\nsecret: object.spec.secret_name1\n"),
     "call": one("a.conf", "password = getenv('DB_PASSWORD1')\n"),
     "variables": one(

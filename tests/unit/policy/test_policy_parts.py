@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import policy_material
 import pytest
 
-from sopslab.policy import documents, engine, keys, passwords, placeholders, sops, templates
+from sopslab.policy import (
+    credentials,
+    documents,
+    engine,
+    keys,
+    passwords,
+    placeholders,
+    sops,
+    templates,
+)
 from sopslab.policy.documents import Mapping
 from sopslab.policy.recipients import Rules, Trusted
 
@@ -218,3 +228,35 @@ def test_trusted_recipients_beat_the_config() -> None:
 def test_trusted_recipients_come_from_the_environment() -> None:
     environment = {"SOPSLAB_REQUIRED_RECIPIENTS": f"{A}, {B},", "SOPSLAB_ALLOWED_RECIPIENTS": ""}
     assert Trusted.from_environment(environment) == Trusted(frozenset({A, B}), frozenset())
+
+
+def test_only_what_is_quoted_is_read_as_go_reads_it() -> None:
+    """A quotation mark in a comment must not shift what counts as a quoted text."""
+    text = "# \"\na: \\'\nkind: Secret\nz: x'\nname: &a \"it\\'s\"\nother: &a y\n"
+    parsed = documents.parse(text)
+    assert parsed.error_line == 0
+    fields = documents.fields(parsed.documents[0])
+    assert documents.text_of(fields["kind"]) == "Secret"
+    assert documents.text_of(fields["name"]) == "it's"
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        (".git-credentials", "://a:"),
+        ("chap-secrets", "a"),
+        ("configuration.php", "$a["),
+        ("settings.py", "\n"),
+        ("wpa_supplicant.conf", "\n"),
+    ],
+)
+def test_a_file_of_credentials_takes_no_quadratic_time(path: str, part: str) -> None:
+    start = time.process_time()
+    assert list(credentials.scan(path, part * (100_000 // len(part)), is_example=False)) == []
+    assert time.process_time() - start < 1
+
+
+def test_blocks_of_text_without_an_end_take_no_quadratic_time() -> None:
+    start = time.process_time()
+    list(passwords.in_expressions("<<a\n" * 25_000))
+    assert time.process_time() - start < 1
