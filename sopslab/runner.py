@@ -20,6 +20,7 @@ from sopslab import journal
 from sopslab.errors import Exit, LabError
 from sopslab.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.layout import PROJECT
+from sopslab.verification.causes import said
 
 _KEPT_LOGS = 20
 _PR_SET_PDEATHSIG = 1
@@ -228,7 +229,10 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
     broken = story.failed or story.current
     if returncode != 0 or broken:
         words = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [f"{broken or 'the run'} failed; the last words in the log are:", *words[-5:]]
+        return [
+            f"{broken or 'the run'} failed; the last words in the log are:",
+            *map(said, words[-5:]),
+        ]
     return []
 
 

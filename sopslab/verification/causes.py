@@ -341,7 +341,7 @@ def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) 
 
 # How kubectl, flux and the API server begin what they say; git and kind begin otherwise.
 _FOREIGN = re.compile(
-    r"^\s*(Error from server|Error when |error (validating|parsing|when) "
+    r"(?P<reason>^|: )\s*(Error from server|Error when |error (validating|parsing|when) "
     r"|error: (error |unable to (recognize|decode)|You must be logged in|the server |no matches)"
     r"|Unable to connect to the server|The connection to the server"
     r'|The \S+ ".*" is invalid|The request is invalid|[EWIF]\d{4} \d\d:\d\d:|✗ )'
@@ -352,12 +352,15 @@ _FOREIGN = re.compile(
 def said(line: str) -> str:
     """Return a line of a script's errors as it may be shown.
 
-    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is.
+    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is, and so
+    does a reason of ours that stands in front of theirs.
     """
-    if not _FOREIGN.search(line):
+    found = _FOREIGN.search(line)
+    if found is None:
         return line
+    ours = line[: found.end("reason")] if found["reason"] else ""
     cause = cause_of(line, SERVING)
-    return f"the cluster refused something: {cause.text if cause else _UNKNOWN}"
+    return f"{ours}the cluster refused something: {cause.text if cause else _UNKNOWN}"
 
 
 def _as_jq(text: str) -> str:

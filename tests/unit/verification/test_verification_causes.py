@@ -109,8 +109,15 @@ def test_what_has_no_cause_is_told_alike(found: dict[str, Any]) -> None:
     ],
 )
 def test_what_kubectl_says_is_told_by_what_it_means(line: str, meant: str) -> None:
-    assert meant in said(line)
-    assert MARK not in said(line)
+    for reason in ("", "its repository could not be put back: "):
+        told = said(reason + line)
+        assert meant in told
+        assert MARK not in told
+
+
+def test_a_reason_of_ours_stays_in_front_of_what_they_said() -> None:
+    told = said(f"its namespace stays: Error from server (InternalError): {MARK}")
+    assert told.startswith("its namespace stays: the cluster refused")
 
 
 @pytest.mark.parametrize(
