@@ -352,8 +352,8 @@ _FOREIGN = re.compile(
 def said(line: str) -> str:
     """Return a line of a script's errors as it may be shown.
 
-    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is, and so
-    does a reason of ours that stands in front of theirs.
+    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is, as
+    does a reason of ours in front of theirs.
     """
     found = _FOREIGN.search(line)
     if found is None:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sopslab.journal import DESCRIPTOR
 from sopslab.layout import PROJECT
-from tests.cluster.lab import Lab
+from tests.cluster.lab import SOPSLAB, Lab, wait_until
 
 _LONGEST = 180  # seconds that no run of a test exceeds
 
@@ -108,3 +110,41 @@ def kill_in(
         assert started is not None, attempt.output.read_text()[-3000:]
         if not attempt.ends_within(seconds):
             attempt.kill(group=True)
+
+
+class HeldUp:
+    """An `up` that stands still: its holder of the lab's lock, and what it answers once it is let
+    go on.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], holder: int) -> None:
+        self._process, self.holder = process, holder
+        self.answer: dict[str, Any] = {}
+
+    def finish(self) -> None:
+        """Wait for its end, and keep its object with the exit code as `code`."""
+        said, _ = self._process.communicate(timeout=_LONGEST)
+        self.answer = {**json.loads(said), "code": self._process.returncode}
+
+
+@contextmanager
+def held_up(lab: Lab, *arguments: str) -> Iterator[HeldUp]:
+    """Stop an `up` when it has begun to work, for as long as the block runs; then let it end."""
+    lock = Path(lab.settings.lab_dir) / "lock"
+    before = lock.read_text()
+    process = subprocess.Popen(
+        [SOPSLAB, "up", "--json", *arguments],
+        env=lab.base_environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: lock.read_text() not in ("", before), "the run holds the lab's lock")
+        run = HeldUp(process, int(lock.read_text()))
+        os.kill(run.holder, signal.SIGSTOP)
+        try:
+            yield run
+        finally:
+            os.kill(run.holder, signal.SIGCONT)
+        run.finish()
+    finally:
+        process.kill()
+        process.wait()

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from sopslab.errors import Exit
-from tests.cluster.classroom import SEATS, Classroom
+from sopslab.inputs import CLASSROOM
+from tests.cluster.classroom import SEATS, Classroom, write_roster
+from tests.cluster.interruption import held_up
 from tests.cluster.lab import run, wait_until
 
 # Whose status Flux itself touches at every interval, without anything having changed.
@@ -131,6 +133,18 @@ def test_who_fails_is_named_and_stops_nobody(classroom: Classroom, broken: tuple
     assert "sops-age" in classroom.lab.kubectl(
         "--namespace", "lab-ada-sys", "get", "secrets", "--output", "name"
     )
+
+
+def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    roster = write_roster(tmp_path / "changing.yaml", SEATS)
+    with held_up(classroom.lab, CLASSROOM, "--roster", str(roster), "--prune") as first:
+        write_roster(roster, ("dan",))
+    assert (first.answer["code"], first.answer["changed"]) == (Exit.OK, 0)
+    known = classroom.lab.kubectl("get", "namespaces", "--output", "name").split()
+    assert {f"namespace/{seat}-develop" for seat in SEATS} <= set(known)
+    assert "namespace/dan-develop" not in known
 
 
 @pytest.mark.parametrize("what", ["namespace/ada-develop", "namespace/lab-ada-sys"])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +13,8 @@ import pytest
 
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from tests.cluster.lab import SOPSLAB, Lab, free_port, lab_name, run, wait_until
+from tests.cluster.interruption import held_up
+from tests.cluster.lab import Lab, free_port, lab_name, run
 
 
 def traces(lab: Lab) -> list[str]:
@@ -155,28 +153,13 @@ def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
 
 @pytest.mark.restores
 def test_of_two_runs_at_once_one_ends_and_names_the_other(lab: Lab) -> None:
-    lock = Path(lab.settings.lab_dir) / "lock"
-    before = lock.read_text()
-    first = subprocess.Popen(
-        [SOPSLAB, "up", "--json"], env=lab.base_environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        wait_until(lambda: lock.read_text().strip() not in ("", before.strip()), "a run holds it")
-        holder = int(lock.read_text())
-        os.kill(holder, signal.SIGSTOP)
-        try:
-            second = lab.up(check=False)
-        finally:
-            os.kill(holder, signal.SIGCONT)
-        answer, _ = first.communicate(timeout=120)
-    finally:
-        first.kill()
-        first.wait()
+    with held_up(lab) as first:
+        second = lab.up(check=False)
     assert second["code"] == Exit.LOCKED
     assert second["problems"] == [
-        f"this lab is being worked on by process {holder}: wait for it to finish"
+        f"this lab is being worked on by process {first.holder}: wait for it to finish"
     ]
-    assert first.returncode == 0 and json.loads(answer)["changed"] == 0
+    assert (first.answer["code"], first.answer["changed"]) == (Exit.OK, 0)
 
 
 BAD_FILES = {

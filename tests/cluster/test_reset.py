@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +13,8 @@ import yaml
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.lab import SOPSLAB, mostly_soak, run, wait_until
+from tests.cluster.interruption import held_up
+from tests.cluster.lab import mostly_soak, run, wait_until
 from tests.cluster.watching import CommandLines
 
 OTHERS = ("bob", "eve")
@@ -521,26 +519,11 @@ def test_a_reset_beside_an_up_is_refused_and_changes_nothing(
 ) -> None:
     classroom.push(classroom.clone("ada", tmp_path))
     head = classroom.head("ada")
-    lock = Path(classroom.lab.settings.lab_dir) / "lock"
-    before = lock.read_text()
-    at_work = subprocess.Popen(
-        [SOPSLAB, "up"], env=classroom.lab.base_environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_until(lambda: lock.read_text() not in ("", before), "the run holds the lock")
-        holder = int(lock.read_text())
-        os.kill(holder, signal.SIGSTOP)
-        try:
-            answer = reset(classroom, "ada", check=False)
-        finally:
-            os.kill(holder, signal.SIGCONT)
-        assert answer["code"] == Exit.LOCKED and str(holder) in answer["problems"][0]
-        assert classroom.head("ada") == head
-        assert at_work.wait(timeout=300) == Exit.OK
-    finally:
-        at_work.kill()
-        at_work.wait()
+    with held_up(classroom.lab) as run_beside:
+        answer = reset(classroom, "ada", check=False)
+    assert answer["code"] == Exit.LOCKED and str(run_beside.holder) in answer["problems"][0]
+    assert classroom.head("ada") == head
+    assert run_beside.answer["code"] == Exit.OK
     reset(classroom, "ada")
     assert classroom.head("ada") == refs_of(classroom, "ada")["refs/lab/start"]
 
