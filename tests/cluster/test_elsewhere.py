@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,10 +39,7 @@ def elsewhere(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     """
     folder = tmp_path_factory.mktemp("elsewhere")
     plain = Path(lab.settings.root)
-    root = folder / "Wurzel für 李雷 & Söhne"
-    root.mkdir()
-    for name in ("store", "bin", "source"):
-        run(["cp", "-al", str(plain / name), str(root / name)])
+    root = another_root(plain, folder / "Wurzel für 李雷 & Söhne")
     elsewhere = Lab(lab_name("elsewhere"), folder, {}, root=str(root))
     elsewhere.remove()
     try:
@@ -49,6 +47,14 @@ def elsewhere(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         yield elsewhere
     finally:
         elsewhere.remove()
+
+
+def another_root(plain: Path, root: Path) -> Path:
+    """Make a root with the same tools, by hard links, and return it."""
+    root.mkdir(parents=True)
+    for name in ("store", "bin", "source"):
+        run(["cp", "-al", str(plain / name), str(root / name)])
+    return root
 
 
 def test_it_comes_up_without_a_home_under_an_open_umask(elsewhere: Lab, tmp_path: Path) -> None:
@@ -74,6 +80,33 @@ def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
     for folder in (top, top / "keys", top / "log", top / "git" / "credentials"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+def test_a_lab_moves_with_its_keys_and_its_repositories(elsewhere: Lab, tmp_path: Path) -> None:
+    clone = elsewhere.learner(tmp_path)
+    (clone / "notes.md").write_text("mine\n")
+    elsewhere.run("git", "add", "notes.md", cwd=clone)
+    elsewhere.run("git", "commit", "--quiet", "--message", "Add notes", cwd=clone)
+    elsewhere.run("git", "push", "--quiet", cwd=clone)
+    shutil.rmtree(clone)
+    head, recipient = elsewhere.head(), elsewhere.recipient()
+    elsewhere.sopslab("down")
+
+    root = another_root(elsewhere.birth["plain"], tmp_path / "root")
+    moved = Lab(elsewhere.name, tmp_path / "moved", {}, root=str(root))
+    try:
+        for name in ("keys", "git"):
+            target = Path(moved.settings.lab_dir) / name
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            run(["cp", "-a", f"{elsewhere.settings.lab_dir}/{name}", str(target)])
+        moved.up()
+        assert (moved.head(), moved.recipient()) == (head, recipient)
+        expected, live = moved.canary_digests(tmp_path)
+        assert live == expected
+        assert moved.up()["changed"] == 0
+    finally:
+        moved.remove()
+        elsewhere.up()
 
 
 def test_a_tool_of_the_wrong_version_in_the_store_is_replaced(elsewhere: Lab) -> None:
