@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 
 from tests.cluster.isolation.hostile import SECRETS, Hostile
 from tests.cluster.lab import run
-from tests.listening import listening
 
 # A title for the window, a cleared screen, a line written over, the other direction.
 OBEYED = "\x1b]0;owned\x07\x1b[2J\rfine\u202e"
@@ -127,35 +125,3 @@ def test_no_verb_follows_a_link_of_a_learner(ada: Hostile, tmp_path: Path) -> No
     ada.lab.sopslab("report", "--output", str(tmp_path / "report.tar.gz"), check=False)
     after = {path: path.is_file() and path.read_bytes() for path in outside.rglob("*")}
     assert after == before
-
-
-@pytest.mark.soak
-def test_no_rotation_asks_a_service_that_a_learner_names(ada: Hostile, bob: Hostile) -> None:
-    rules, canary = ada.work / ".sops.yaml", ada.work / SECRETS / "lab-canary.yaml"
-    public = Path(bob.lab.settings.keys_dir, "bob.pub")
-    old = public.read_text()
-    with listening() as (address, calls):
-        vault = f"hc_vault_transit_uri: {address}/v1/transit/keys/k"
-        rules.write_text(re.sub(r"^( *)age:", rf"\1{vault}\n\1age:", rules.read_text(), flags=re.M))
-        assert vault in rules.read_text()
-        key = {
-            "vault_address": address,
-            "engine_path": "transit",
-            "key_name": "k",
-            "created_at": "2026-01-01T00:00:00Z",
-            "enc": "vault:v1:AAAA",
-        }
-        text = canary.read_text()
-        canary.write_text(text.replace("sops:\n", f"sops:\n    hc_vault: [{json.dumps(key)}]\n"))
-        assert address in canary.read_text()
-        run(["git", "commit", "-qanm", "Name a vault"], cwd=ada.work)
-        ada.smuggle()
-        for cause in ("cluster-key ada bob", "value-exposed ada --exposed lab-canary"):
-            ada.lab.sopslab("rotate", *cause.split(), "--yes", check=False)
-        ada.lab.sopslab("doctor", "ada", check=False)
-        assert calls == []
-    # Nobody else was held up, and ada gets out of it.
-    assert public.read_text() != old
-    ada.lab.sopslab("reset", "ada", "--to", "encrypted")
-    ada.lab.sopslab("rotate", "cluster-key", "ada", "--yes")
-    assert ada.lab.changes(ada.lab.up()) == []
