@@ -220,6 +220,18 @@ class Lab:
         shutil.copy(work / ".git" / "hooks" / "pre-commit", hook)
         return target
 
+    def push_notes(self, folder: Path) -> str:
+        """Commit and push a file as the learner does, from a clone that is gone afterwards; return
+        the commit.
+        """
+        clone = self.learner(folder)
+        (clone / "notes.md").write_text("mine\n")
+        self.run("git", "add", "notes.md", cwd=clone)
+        self.run("git", "commit", "--quiet", "--message", "Take notes", cwd=clone)
+        self.run("git", "push", "--quiet", cwd=clone)
+        shutil.rmtree(clone)
+        return self.head()
+
     def head(self) -> str:
         """Return the commit of the learner's branch main on the Git server."""
         return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).stdout.strip()

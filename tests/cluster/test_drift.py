@@ -173,17 +173,11 @@ def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
 
 @pytest.mark.soak
 def test_a_controller_that_is_killed_while_it_applies(lab: Lab, tmp_path: Path) -> None:
-    clone = lab.learner(tmp_path)
-    (clone / "notes.md").write_text("more\n")
-    lab.run("git", "add", "notes.md", cwd=clone)
-    lab.run("git", "commit", "--quiet", "--message", "Add a note", cwd=clone)
-    lab.run("git", "push", "--quiet", cwd=clone)
-    pushed = lab.head()
+    pushed = lab.push_notes(tmp_path)
     # For as long as it would take without: whenever it is at work, it is killed then.
     for _ in range(3):
         run(["docker", "exec", lab.node, "pkill", "-9", "-f", "kustomize-controller"])
     wait_until(lambda: lab.flux_applied(pushed), "Flux applies what was pushed", 120)
-    shutil.rmtree(clone)
     expected, live = lab.canary_digests(tmp_path)
     assert live == expected
     wait_until(lambda: lab.up()["changed"] == 0, "nothing is left to do", 60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,13 +82,7 @@ def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
 
 
 def test_a_lab_moves_with_its_keys_and_its_repositories(elsewhere: Lab, tmp_path: Path) -> None:
-    clone = elsewhere.learner(tmp_path)
-    (clone / "notes.md").write_text("mine\n")
-    elsewhere.run("git", "add", "notes.md", cwd=clone)
-    elsewhere.run("git", "commit", "--quiet", "--message", "Add notes", cwd=clone)
-    elsewhere.run("git", "push", "--quiet", cwd=clone)
-    shutil.rmtree(clone)
-    head, recipient = elsewhere.head(), elsewhere.recipient()
+    head, recipient = elsewhere.push_notes(tmp_path), elsewhere.recipient()
     elsewhere.sopslab("down")
 
     root = another_root(elsewhere.birth["plain"], tmp_path / "root")

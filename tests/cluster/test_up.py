@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -334,12 +333,7 @@ def test_the_node_and_the_server_listen_on_loopback_only(lab: Lab) -> None:
 
 
 def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) -> None:
-    clone = lab.learner(tmp_path)
-    (clone / "notes.md").write_text("mine\n")
-    lab.run("git", "add", "notes.md", cwd=clone)
-    lab.run("git", "commit", "--quiet", "--message", "Take notes", cwd=clone)
-    lab.run("git", "push", "--quiet", cwd=clone)
-    head = lab.head()
+    head = lab.push_notes(tmp_path)
     wait_until(lambda: lab.flux_applied(head), "Flux applies the learner's commit", seconds=60)
     work = Path(lab.settings.work_dir)
     (work / "draft.md").write_text("not committed\n")
@@ -347,7 +341,6 @@ def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) ->
     assert (answer["changed"], lab.changes(answer)) == (0, [])
     assert lab.head() == head
     assert (work / "draft.md").read_text() == "not committed\n"
-    shutil.rmtree(clone)
 
 
 def test_the_learner_puts_the_repository_back_by_a_push(lab: Lab, tmp_path: Path) -> None:
