@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.layout import KUSTOMIZATION
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import PREFIX, Lab, lab_name
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
@@ -79,6 +80,19 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
         yield classroom
     finally:
         lab.remove()
+
+
+@pytest.fixture
+def put_back(lab: Lab) -> Iterator[None]:
+    """Put the learner's repository back afterwards, and have Flux follow it."""
+    head = lab.head()
+    yield
+    lab.reset_repository(head)
+    lab.run(
+        "flux", "-n", "flux-system", "reconcile", "kustomization", KUSTOMIZATION, "--with-source",
+        "--timeout", "60s",
+    )  # fmt: skip
+    assert lab.flux_applied(head)
 
 
 def watch_birth(lab: Lab) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sopslab.catalog import load_catalog
 from sopslab.naming import bridge_name
 from tests.cluster.interruption import Run
-from tests.cluster.lab import Lab, as_root, lab_name, mostly_soak, run, wait_until
+from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 
 FOREIGN = lab_name("foreign")
 # The kernel allows 15 characters.
@@ -85,6 +85,7 @@ def foreign_state() -> list[str]:
     ]
 
 
+@pytest.mark.restores
 def test_down_leaves_nothing_and_up_brings_the_same_lab_back(
     lab: Lab, foreigners: None, tmp_path: Path
 ) -> None:
@@ -129,9 +130,8 @@ def test_down_where_there_never_was_a_lab(tmp_path: Path) -> None:
     assert not Path(nothing.settings.root).exists()
 
 
-@pytest.mark.parametrize(
-    "group", mostly_soak((True, False), True), ids=["with its children", "alone"]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("group", [True, False], ids=["with its children", "alone"])
 def test_down_on_a_lab_whose_run_was_killed_while_kind_worked(tmp_path: Path, group: bool) -> None:
     half = Lab(lab_name("half"), tmp_path / "half", {})
     half.remove()

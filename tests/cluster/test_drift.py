@@ -13,7 +13,7 @@ import pytest
 
 from sopslab.errors import Exit
 from sopslab.naming import bridge_name
-from tests.cluster.lab import Lab, as_root, mostly_soak, run, wait_until
+from tests.cluster.lab import Lab, as_root, run, wait_until
 
 # Each test runs the `up` that repairs; what it left undone would be a change too many in the next.
 pytestmark = pytest.mark.restores
@@ -113,7 +113,10 @@ def test_a_deleted_decryption_key(lab: Lab) -> None:
             *("age.agekey", "empty", "its entry age.agekey holds no valid age identity"),
             marks=pytest.mark.soak,
         ),
-        ("age.agekey", "one character", "its entry age.agekey holds no valid age identity"),
+        pytest.param(
+            *("age.agekey", "one character", "its entry age.agekey holds no valid age identity"),
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanation: str) -> None:
@@ -193,7 +196,8 @@ def test_flux_half_installed(lab: Lab) -> None:
     assert lab.flux_applied(lab.head())
 
 
-@pytest.mark.parametrize("deleted", mostly_soak(DELETED, DELETED[0]))
+@pytest.mark.soak
+@pytest.mark.parametrize("deleted", DELETED)
 def test_what_waits_for_a_controller_that_is_gone_itself(
     lab: Lab, tmp_path: Path, deleted: tuple[str, str]
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_key_that_is_a_symbolic_link_is_refused(lab: Lab, kept_keys: Path) -> 
         elsewhere.unlink()
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_cluster_deleted_by_hand_comes_back_with_the_same_keys(lab: Lab, tmp_path: Path) -> None:
     recipients = [lab.recipient(), lab.recipient("instructor")]

@@ -14,18 +14,7 @@ import pytest
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.interruption import held_up
-from tests.cluster.lab import Lab, free_port, lab_name, run
-
-
-def traces(lab: Lab) -> list[str]:
-    """Return what of a lab is in Docker or in the firewall."""
-    found = lab.rules()
-    for kind in ("container", "network", "volume"):
-        names = "{{.Names}}" if kind == "container" else "{{.Name}}"
-        more = ["--all"] if kind == "container" else []
-        listing = run(["docker", kind, "ls", *more, "--format", names]).stdout.split()
-        found += [f"{kind} {name}" for name in listing if lab.name in name]
-    return found
+from tests.cluster.lab import Lab, free_port, lab_name, mostly_soak, run
 
 
 @pytest.fixture
@@ -69,7 +58,7 @@ def test_a_foreign_cluster_of_the_same_name_is_left_alone(
     assert not Path(other.settings.lab_kubeconfig).exists()
     other.sopslab("down")
     assert inspect() == before
-    assert traces(other) == [f"container {foreign_container}"]
+    assert other.traces() == [f"container {foreign_container}"]
 
 
 def test_a_foreign_network_of_the_same_name_is_left_alone(other: Lab) -> None:
@@ -84,7 +73,7 @@ def test_a_foreign_network_of_the_same_name_is_left_alone(other: Lab) -> None:
         text = "{{.Id}}"
         found = run(["docker", "network", "inspect", "--format", text, other.network])
         assert found.stdout.strip() == identity
-        assert traces(other) == [f"network {other.network}"]
+        assert other.traces() == [f"network {other.network}"]
     finally:
         run(["docker", "network", "rm", other.network])
 
@@ -96,7 +85,7 @@ def test_a_taken_port_is_named_with_its_holder_before_anything_is_made(other: La
         answer = other.up(check=False)
     assert answer["code"] == Exit.HOST and answer["changed"] == 0
     assert f"port {other.settings.git_port} is taken by another program" in answer["problems"][0]
-    assert traces(other) == []
+    assert other.traces() == []
 
 
 @pytest.mark.restores
@@ -108,7 +97,7 @@ def test_a_port_that_another_lab_serves_on_is_named_with_that_container(
         answer = second.up(check=False)
         assert answer["code"] == Exit.HOST and answer["changed"] == 0
         assert f"is taken by {lab.git_server}" in answer["problems"][0]
-        assert traces(second) == []
+        assert second.traces() == []
     finally:
         second.remove()
 
@@ -136,7 +125,7 @@ def dead_docker() -> Iterator[dict[str, str]]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("who", ["nobody", "silent"])
+@pytest.mark.parametrize("who", mostly_soak(("nobody", "silent"), "nobody"))
 def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
     other: Lab, dead_docker: dict[str, str], who: str
 ) -> None:
@@ -147,7 +136,7 @@ def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
     assert answer["code"] == Exit.HOST and answer["changed"] == 0
     assert "Docker is unavailable" in answer["problems"][0]
     assert "start that engine" in answer["problems"][0]
-    assert traces(other) == []
+    assert other.traces() == []
     assert not Path(other.settings.keys_dir).exists()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sopslab.operations.kubernetes import SERVED_API
 from sopslab.validation.schema_store import make
 from tests.cluster.lab import Lab, run
@@ -20,6 +22,7 @@ data: {greeting: hello}
 """
 
 
+@pytest.mark.restores
 def test_schemas_made_from_the_served_api_accept_good_objects_and_no_others(
     lab: Lab, tmp_path: Path
 ) -> None:

@@ -123,6 +123,8 @@ def test_flux_may_read_but_not_push(lab: Lab, tmp_path: Path) -> None:
         assert "intruder" not in git(lab, "ls-remote", url)
 
 
+@pytest.mark.restores
+@pytest.mark.usefixtures("put_back")
 def test_a_pushed_secret_arrives_and_the_receiver_hurries_it(lab: Lab, tmp_path: Path) -> None:
     clone = lab.learner(tmp_path)
     script = "scripts/sops-encrypt-secret.sh"
@@ -332,6 +334,8 @@ def test_the_node_and_the_server_listen_on_loopback_only(lab: Lab) -> None:
         assert addresses == {"127.0.0.1"}
 
 
+@pytest.mark.restores
+@pytest.mark.usefixtures("put_back")
 def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) -> None:
     head = lab.push_notes(tmp_path)
     wait_until(lambda: lab.flux_applied(head), "Flux applies the learner's commit", seconds=60)
@@ -343,6 +347,8 @@ def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) ->
     assert (work / "draft.md").read_text() == "not committed\n"
 
 
+@pytest.mark.restores
+@pytest.mark.usefixtures("put_back")
 def test_the_learner_puts_the_repository_back_by_a_push(lab: Lab, tmp_path: Path) -> None:
     start = run(["git", "rev-parse", "refs/lab/start"], cwd=lab.bare).stdout.strip()
     clone = lab.learner(tmp_path)

@@ -76,6 +76,8 @@ def test_from_elsewhere_the_labs_own_working_copy_is_looked_at(
     assert answer.first["next"].startswith(f"cd {work} && scripts/sops-encrypt-secret.sh")
 
 
+@pytest.mark.restores
+@pytest.mark.usefixtures("put_back")
 def test_each_step_of_the_chapter_moves_the_first_failure(learner: Learner) -> None:
     for step, expected in (
         (learner.encrypt, "wired"),

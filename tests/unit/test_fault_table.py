@@ -111,5 +111,5 @@ def test_marks_are_told_apart() -> None:
         "soak"
     }
     assert sets("cluster/test_drift.py::test_a_deleted_kubeconfig") == {"test"}
-    state = "test_a_seat_comes_back_from_whatever_state_it_is_in"
+    state = "test_seats_come_back_from_whatever_state_they_are_in"
     assert sets(f"cluster/test_reset.py::{state}") == {"test", "soak"}
