@@ -285,9 +285,9 @@ class Settings(_Part):
         return f"{self.lab_dir}/kubeconfig"
 
     @property
-    def kubeadm_patches(self) -> str:
-        """What kubeadm changes of the objects that it creates; the node mounts it."""
-        return f"{self.lab_dir}/kubeadm"
+    def node_dir(self) -> str:
+        """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
+        return f"{self.lab_dir}/node"
 
     @property
     def served_api(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sopslab.catalog import load_catalog
-from sopslab.layout import TEMPLATES
+from sopslab.layout import SYSTEM_WEIGHT, TEMPLATES
 from sopslab.naming import bridge_name, network_name
 from sopslab.operations import docker, host, kind, kubernetes
 from sopslab.operations.tree import tree
@@ -31,14 +31,14 @@ def begin_cluster(settings: Settings) -> None:
         )
     if settings.cluster_provider == "kind":
         tree(
-            name="Write kubeadm's patches",
-            path=settings.kubeadm_patches,
-            files=render_tree(TEMPLATES / "kubeadm", {}),
+            name="Write what the node reads",
+            path=settings.node_dir,
+            files=render_tree(TEMPLATES / "node", {"weight": SYSTEM_WEIGHT}),
         )
         kind.node(name="Start a node that was stopped", settings=settings)
         # Before anybody is given access to a cluster that is there already.
         kind.strangers(name="Shut strangers out of the cluster", settings=settings)
-        kind.processes(name="Limit the processes of a pod", settings=settings)
+        kind.limits(name="Limit what pods take from the node", settings=settings)
         kind.begun(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,

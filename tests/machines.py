@@ -29,13 +29,13 @@ from sopslab.facts.git import (
     WorkingCopyOrigin,
 )
 from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
-from sopslab.facts.kind import KindCluster, PodPidsLimit, Strangers
+from sopslab.facts.kind import KindCluster, NodeLimits, Strangers
 from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.seats import Enrolled
 from sopslab.facts.suspension import SuspendedObjects
 from sopslab.facts.tree import AnyFolder, TreeDigest
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, TEMPLATES
+from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_WEIGHT, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, next_key, node_name
 from sopslab.operations.docker import CLIENT, ENGINE
 from sopslab.render import RenderedFile, render_tree
@@ -202,8 +202,8 @@ class Facts:
         self.rules = fact_text(FirewallRules)
         self.cluster = fact_text(KindCluster, settings=s)
         self.strangers = fact_text(Strangers, settings=s)
-        self.processes = fact_text(PodPidsLimit, settings=s)
-        self.patches = fact_text(TreeDigest, path=s.kubeadm_patches)
+        self.limits = fact_text(NodeLimits, settings=s)
+        self.patches = fact_text(TreeDigest, path=s.node_dir)
         self.users = fact_text(GitUsers, settings=s)
         self.moved = fact_text(MovedLogins, settings=s)
         self.repositories = fact_text(
@@ -264,8 +264,8 @@ def complete(settings: Settings) -> Answers:
         facts.rules: rules(settings),
         facts.cluster: nodes(settings),
         facts.strangers: "",
-        facts.processes: "256",
-        facts.patches: digest(render_tree(TEMPLATES / "kubeadm", {})),
+        facts.limits: f"pids {POD_PIDS_LIMIT}\nweight {SYSTEM_WEIGHT}",
+        facts.patches: digest(render_tree(TEMPLATES / "node", {"weight": SYSTEM_WEIGHT})),
         facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
         facts.moved: "",
         facts.repositories: f"platform\n{settings.learner_repository}",

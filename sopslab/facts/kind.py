@@ -14,6 +14,9 @@ from sopslab.facts.parsing import parsing
 from sopslab.naming import network_name, node_name
 from sopslab.settings import Settings
 
+# Of a slice of which nothing is said (systemd.resource-control(5)).
+_WEIGHT = 100
+
 # A run that was killed may have left `kind create` running: wait until it lets go of the lock, so
 # that the cluster is looked at when it is either there or not.
 _CLUSTER = """
@@ -148,24 +151,40 @@ class Strangers(FactBase[list[str]]):
         return sorted(output)
 
 
-class PodPidsLimit(FactBase[int | None]):
+@dataclass(frozen=True)
+class Limits:
+    """What a node lets pods have: processes each, 0 for any number; the weight with which they are
+    started where processors are scarce (systemd.resource-control(5), CPUWeight), 100 by default.
     """
-    Returns how many processes the kubelet of a lab's node lets a pod have; 0 for any number, and
-    None without a node that runs.
+
+    pids: int
+    weight: int
+
+
+class NodeLimits(FactBase[Limits | None]):
+    """
+    Returns the limits of a lab's node, and None without a node that runs.
     """
 
     @override
     def command(self, settings: Settings) -> StringCommand:
         return script(
             """
-            set -- "$1" 's/^podPidsLimit: *\\([0-9]*\\)$/\\1/p' /var/lib/kubelet/config.yaml
-            limit=$(timeout 20 docker exec "$1" sed -n "$2" "$3" 2>/dev/null) || exit 0
-            echo "${limit:-0}"
+            timeout 20 docker exec "$1" sh -euc '
+                sed -n "s/^podPidsLimit: *\\([0-9]*\\)$/pids \\1/p" /var/lib/kubelet/config.yaml
+                systemctl show --property CPUWeight system.slice | sed -n "s/^CPUWeight=/weight /p"
+            ' 2>/dev/null || true
             """,
             node_name(settings.lab),
         )
 
     @override
     @parsing
-    def process(self, output: list[str]) -> int | None:
-        return int(output[0])
+    def process(self, output: list[str]) -> Limits | None:
+        found = dict(line.split(" ", 1) for line in output)
+        weight = found.get("weight")
+        if weight is None:
+            return None
+        return Limits(
+            pids=int(found.get("pids", 0)), weight=int(weight) if weight.isdigit() else _WEIGHT
+        )

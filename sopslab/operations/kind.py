@@ -10,9 +10,9 @@ from pyinfra.api import StringCommand, operation
 from sopslab.command import Commands, lab_script, refusal, script
 from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.host import Machine
-from sopslab.facts.kind import STRANGERS, KindCluster, PodPidsLimit, Strangers
+from sopslab.facts.kind import STRANGERS, KindCluster, Limits, NodeLimits, Strangers
 from sopslab.journal import named, note
-from sopslab.layout import POD_PIDS_LIMIT
+from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_WEIGHT
 from sopslab.naming import network_name, node_name
 from sopslab.render import render_tree
 from sopslab.settings import Settings
@@ -137,6 +137,10 @@ timeout 60 docker exec "$1" sh -euc '
 ' sops-lab /var/lib/kubelet/config.yaml "$2"
 """
 
+_SET_WEIGHT = (
+    'timeout 60 docker exec "$1" systemctl set-property system.slice "CPUWeight=$2" >/dev/null'
+)
+
 
 @operation()
 def begun(settings: Settings, image: str, template: str) -> Commands:
@@ -203,7 +207,7 @@ def _create(settings: Settings, image: str, template: str, text: str) -> StringC
         "api_port": settings.api_port,
         "cgroup": machine.cgroup,
         "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),
-        "patches": settings.kubeadm_patches,
+        "node_dir": settings.node_dir,
         "pod_pids_limit": POD_PIDS_LIMIT,
         "restricted": machine.restricted,
     }
@@ -269,19 +273,24 @@ def strangers(settings: Settings) -> Commands:
 
 
 @operation()
-def processes(settings: Settings) -> Commands:
+def limits(settings: Settings) -> Commands:
     """
-    Have the kubelet of a lab's node limit the processes of each pod that it starts.
+    Have the node of a lab limit the processes of each pod that it starts, and start pods with less
+    of a busy processor than the API server and Flux get.
 
     + settings: the lab's settings
     """
-    limit = host.get_fact(PodPidsLimit, settings=settings)
-    if limit is None or limit == POD_PIDS_LIMIT:
-        host.noop("the processes of a pod are limited")
+    found = host.get_fact(NodeLimits, settings=settings)
+    if found in (None, Limits(pids=POD_PIDS_LIMIT, weight=SYSTEM_WEIGHT)):
+        host.noop("what pods take from the node is limited")
         return
     state = host.get_fact(KindCluster, settings=settings)
     if state.owner != "lab" or not state.complete:
         host.noop("the node is not this lab's, or not made to its end")
         return
-    note(f"the limit was {limit}" if limit else "there was no limit")
-    yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
+    if found.pids != POD_PIDS_LIMIT:
+        note(f"a pod might have {found.pids or 'any number of'} processes")
+        yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
+    if found.weight != SYSTEM_WEIGHT:
+        note("starting pods took as much of a processor as the API server and Flux")
+        yield script(_SET_WEIGHT, node_name(settings.lab), str(SYSTEM_WEIGHT))

@@ -93,7 +93,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Canary | Resume what was suspended",
         "Flux | Have no build hold up the others",
         "Network | Shut strangers out of the cluster",
-        "Network | Limit the processes of a pod",
+        "Network | Limit what pods take from the node",
     }
     assert {name for name in run.unchanged if not name.startswith("Artifacts | ")} == idle
     order = [name.split(" | ")[1] for name in run.changed]
@@ -208,9 +208,14 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
             ]
         },
     ),
-    "pods-without-a-limit-of-processes": (
-        lambda f, s: {f.processes: "0"},
-        {"Network | Limit the processes of a pod": ["there was no limit"]},
+    "pods-without-limits": (
+        lambda f, s: {f.limits: "weight 100"},
+        {
+            "Network | Limit what pods take from the node": [
+                "a pod might have any number of processes",
+                "starting pods took as much of a processor as the API server and Flux",
+            ]
+        },
     ),
     "a-half-made-cluster": (
         lambda f, s: {f.cluster: nodes(s, recorded="n0")},

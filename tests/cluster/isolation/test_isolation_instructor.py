@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.isolation.hostile import SECRETS, Hostile
+from tests.cluster.isolation.hostile import SECRETS, Hostile, manifest
 from tests.cluster.lab import run
 
 # A title for the window, a cleared screen, a line written over, the other direction.
@@ -65,6 +65,9 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     (ada.work / LIST).write_text(
         f"resources:\n- lab-canary.yaml\n- {json.dumps(f'{OBEYED}.yaml')}\n"
     )
+    # What the policy has to name: a Secret in plain text.
+    plain = manifest("Secret", "plain", stringData={"value": "of no use to anybody"})
+    (ada.work / SECRETS / f"plain{OBEYED}.yaml").write_text(json.dumps(plain))
     run(["git", "add", "--all"], cwd=ada.work)
     run(["git", "-c", f"user.name={OBEYED}", "commit", "-qnm", f"Try {OBEYED}"], cwd=ada.work)
     ada.smuggle()
@@ -81,7 +84,8 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
 
     assert {verb: found for verb, text in said.items() if (found := obeyed(text))} == {}
     # The attack got as far as that.
-    assert "owned" in said["up"], said["up"]
+    history = said["policy history {bare}"]
+    assert "owned" in history, history
 
 
 @pytest.mark.soak
