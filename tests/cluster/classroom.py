@@ -33,11 +33,15 @@ class Classroom:
     lab: Lab
 
     def up(
-        self, *arguments: str, ids: tuple[str, ...] = SEATS, check: bool = True
+        self,
+        *arguments: str,
+        ids: tuple[str, ...] = SEATS,
+        check: bool = True,
+        **more: str | None,
     ) -> dict[str, Any]:
-        """Run `sopslab up` for these learners and return its object."""
+        """Run `sopslab up` for these learners and return its object; `more` are variables."""
         roster = write_roster(self.lab.folder / "roster.yaml", ids)
-        return self.lab.up(CLASSROOM, "--roster", str(roster), *arguments, check=check)
+        return self.lab.up(CLASSROOM, "--roster", str(roster), *arguments, check=check, **more)
 
     def kubeconfig(self, seat: str) -> Path:
         """Return the file that the learner was given."""

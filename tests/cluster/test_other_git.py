@@ -2,76 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import bcrypt
 import pytest
 
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
-from tests.cluster.lab import Lab, free_port, lab_name, run, wait_until
+from tests.cluster.git_elsewhere import PASSWORD, USER, git_server
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
-from tests.cluster.test_network_class import address_of_this_machine
 from tests.cluster.test_rotate import assert_whole, rotate
 
 pytestmark = pytest.mark.soak
-
-CONFIGURATION = """
-server.modules = ( "mod_auth", "mod_authn_file", "mod_setenv", "mod_alias", "mod_cgi" )
-server.document-root = "/srv/git"
-server.port = 8080
-server.errorlog = "/dev/stderr"
-server.upload-dirs = ( "/tmp" )
-server.stream-request-body = 0
-auth.backend = "htpasswd"
-auth.backend.htpasswd.userfile = "/srv/git/htpasswd"
-auth.require = ( "" => ( "method" => "basic", "realm" => "other", "require" => "valid-user" ) )
-alias.url = ( "/" => "/usr/lib/git-core/git-http-backend/" )
-cgi.assign = ( "" => "" )
-setenv.set-environment = ( "GIT_PROJECT_ROOT" => "/srv/git", "GIT_HTTP_EXPORT_ALL" => "" )
-"""
-USER, PASSWORD = "class", "a password: of / theirs"
-SERVER = "lab-other-git-server"
 
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("other-git")
-    data = folder / "server"
-    for name in ("learner/lab.git", "platform.git"):
-        run(["git", "-c", "init.defaultBranch=main", "init", "-q", "--bare", str(data / name)])
-    (data / "lighttpd.conf").write_text(CONFIGURATION)
-    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=5)).decode()
-    (data / "htpasswd").write_text(f"{USER}:{hashed}\n")
-    port, address = free_port(), address_of_this_machine()
-    lab = Lab(
-        lab_name("foreign"),
-        folder / "lab",
-        {
-            "git_url": f"http://{address}:{port}",
-            "git_username": USER,
-            "git_password": PASSWORD,
-        },
-    )
-    lab.file.chmod(0o600)
-    lab.remove()
-    run(["docker", "rm", "--force", SERVER], check=False)
-    run(
-        [
-            "docker", "run", "--detach", "--name", SERVER, "--publish", f"{address}:{port}:8080",
-            "--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{data}:/srv/git",
-            "--entrypoint", "/usr/sbin/lighttpd", load_catalog(lab.settings.catalog).git_tag,
-            "-D", "-f", "/srv/git/lighttpd.conf",
-        ]
-    )  # fmt: skip
-    try:
-        lab.up()
-        yield lab
-    finally:
+    image = load_catalog(Lab(lab_name("foreign"), folder, {}).settings.catalog).git_tag
+    with git_server(folder / "server", image) as url:
+        data = {"git_url": url, "git_username": USER, "git_password": PASSWORD}
+        lab = Lab(lab_name("foreign"), folder / "lab", data)
+        lab.file.chmod(0o600)
         lab.remove()
-        run(["docker", "rm", "--force", SERVER])
+        try:
+            lab.up()
+            yield lab
+        finally:
+            lab.remove()
 
 
 def main(lab: Lab) -> str:

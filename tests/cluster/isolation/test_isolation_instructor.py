@@ -24,7 +24,7 @@ def _as_it_was(ada: Hostile) -> Iterator[None]:
     for verb in (["drill", "end", "ada"], ["reset", "ada"]):
         ada.lab.sopslab(*verb, check=False)
     for name in run(
-        ["git", "for-each-ref", "--format=%(refname)", "refs/heads/saved"],
+        ["git", "for-each-ref", "--format=%(refname)", "refs/heads/saved", "refs/heads/beside"],
         cwd=ada.classroom.bare("ada"),
     ).stdout.split():
         run(["git", "update-ref", "-d", name], cwd=ada.classroom.bare("ada"))
@@ -65,13 +65,16 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     (ada.work / LIST).write_text(
         f"resources:\n- lab-canary.yaml\n- {json.dumps(f'{OBEYED}.yaml')}\n"
     )
-    # What the policy has to name: a Secret in plain text.
-    plain = manifest("Secret", "plain", stringData={"value": "of no use to anybody"})
-    (ada.work / SECRETS / f"plain{OBEYED}.yaml").write_text(json.dumps(plain))
     run(["git", "add", "--all"], cwd=ada.work)
     run(["git", "-c", f"user.name={OBEYED}", "commit", "-qnm", f"Try {OBEYED}"], cwd=ada.work)
     ada.smuggle()
     assert "owned" in ada.failure()
+    # What the policy has to name, on a branch of its own: Flux takes no such names of files.
+    plain = manifest("Secret", "plain", stringData={"value": "of no use to anybody"})
+    (ada.work / SECRETS / f"plain{OBEYED}.yaml").write_text(json.dumps(plain))
+    run(["git", "add", "--all"], cwd=ada.work)
+    run(["git", "commit", "-qnm", "Put a Secret beside it"], cwd=ada.work)
+    run(["git", "push", "-q", str(ada.classroom.bare("ada")), "HEAD:beside"], cwd=ada.work)
     ada.kubectl("delete", "secret", "lab-canary")
     ada.kubectl("create", "configmap", "mine")
     ada.kubectl("annotate", "configmap", "mine", f"example.org/x={OBEYED}")

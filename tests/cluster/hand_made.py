@@ -1,0 +1,55 @@
+"""A cluster that somebody made by hand with stock kind, as the provider `existing` finds it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sopslab.catalog import load_catalog
+from tests.cluster.lab import Lab, run
+
+CLUSTER = "lab-hand-made"
+CONTEXT = f"kind-{CLUSTER}"
+
+
+def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
+    image = load_catalog(lab.settings.catalog).node_tag
+    text = "{{json .Config.Labels}}"
+    labels = json.loads(run(["docker", "image", "inspect", "--format", text, image]).stdout)
+    # What this machine needs at all: no second network plugin, either version of cgroup, and no
+    # capability that a container in a container does not have.
+    config = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"disableDefaultCNI": labels["sops-lab.cni"] == "static"},
+        "kubeadmConfigPatches": ["kind: KubeletConfiguration\nfailCgroupV1: false\n"],
+        "containerdConfigPatches": [
+            '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+        ],
+    }
+    (folder / "kind.yaml").write_text(json.dumps(config))
+    run(["docker", "network", "create", CLUSTER])
+    run(
+        [
+            f"{lab.settings.bin_dir}/kind", "create", "cluster", "--quiet", "--name", CLUSTER,
+            "--image", image, "--config", str(folder / "kind.yaml"),
+            "--kubeconfig", str(kubeconfig), "--wait", "120s",
+        ],
+        env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
+    )  # fmt: skip
+
+
+def remove_cluster() -> None:
+    run(["docker", "rm", "--force", "--volumes", f"{CLUSTER}-control-plane"], check=False)
+    run(["docker", "network", "rm", CLUSTER], check=False)
+
+
+def identities(kubectl: list[str], lab: Lab) -> str:
+    """Return what tells a cluster from another, and its node from another."""
+    text = "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}"
+    return run([*kubectl, "get", "nodes,namespaces", "--output", text], env=lab.environment).stdout
+
+
+def users_kubectl(lab: Lab) -> list[str]:
+    """Return the words before every call of kubectl on the cluster by the user's own kubeconfig."""
+    return ["kubectl", "--kubeconfig", str(lab.data["kubeconfig"]), "--context", CONTEXT]

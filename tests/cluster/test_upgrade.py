@@ -1,0 +1,73 @@
+"""A lab that an older version made is brought up to date by `up`, and loses nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.layout import PROJECT, SYSTEM_WEIGHT
+from tests.cluster.classroom import SEATS, Classroom
+from tests.cluster.lab import Lab, lab_name, run, wait_until
+
+pytestmark = pytest.mark.soak
+
+# Before nodes were told how much of a busy processor it takes to start pods. No version has been
+# released yet; with the first one, this is its tag.
+OLDER = "fd1b062715b6b554857dffad47cf0b088c2aa9ab"
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product as it was, to be found before the present one."""
+    folder = tmp_path_factory.mktemp("older")
+    packed = subprocess.run(
+        ["git", "archive", OLDER], cwd=PROJECT, capture_output=True, check=False
+    )
+    assert packed.returncode == 0, "this needs the history: `git fetch --unshallow`"
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aged(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    """A class that the older product made."""
+    classroom = Classroom(Lab(lab_name("aged"), tmp_path_factory.mktemp("aged"), {}))
+    classroom.lab.remove()
+    try:
+        classroom.up(PYTHONPATH=str(older))
+        assert weight(classroom.lab) != str(SYSTEM_WEIGHT), "this was the present version"
+        yield classroom
+    finally:
+        classroom.lab.remove()
+
+
+def weight(lab: Lab) -> str:
+    """Return the weight with which the node starts pods."""
+    show = ("systemctl", "show", "--value", "--property", "CPUWeight", "system.slice")
+    return run(["docker", "exec", lab.node, *show]).stdout.strip()
+
+
+def test_an_up_of_the_present_version_keeps_what_is_the_learners(
+    aged: Classroom, tmp_path: Path
+) -> None:
+    lab = aged.lab
+    ids = (*SEATS, lab.settings.learner.id)
+    keys = {name: lab.recipient(name) for name in (*ids, "instructor")}
+    pushed = lab.push_notes(tmp_path)
+    aged.push(aged.clone("ada", tmp_path))
+    heads = {seat: aged.head(seat) for seat in SEATS}
+
+    aged.up()
+
+    assert {name: lab.recipient(name) for name in keys} == keys
+    assert lab.head() == pushed
+    assert {seat: aged.head(seat) for seat in SEATS} == heads
+    expected, live = lab.canary_digests(tmp_path)
+    assert live == expected
+    for seat in SEATS:
+        aged.kubectl_as(seat, "get", "pods")
+    assert weight(lab) == str(SYSTEM_WEIGHT)
+    wait_until(lambda: aged.up()["changed"] == 0, "nothing is left to do", 120)
