@@ -63,14 +63,15 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 class Lab:
     """A lab under test. `folder` is the test's own; the lab's name and file are in it.
 
-    `root` is given to its commands as SOPSLAB_ROOT. `birth` is what was seen while the lab was made
-    from nothing, if somebody looked.
+    `root` is given to its commands as SOPSLAB_ROOT; `within` is what each of them is run by.
+    `birth` is what was seen while the lab was made from nothing, if somebody looked.
     """
 
     name: str
     folder: Path
     data: dict[str, Any]
     root: str | None = None
+    within: Sequence[str] = ()
     birth: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class Lab:
         env = {key: value for key, value in changed.items() if value is not None}
         started = time.monotonic()
         try:
-            return run([SOPSLAB, *arguments], env=env, check=check, umask=umask)
+            return run([*self.within, SOPSLAB, *arguments], env=env, check=check, umask=umask)
         finally:
             note_verb(arguments[0], time.monotonic() - started)
 
@@ -139,7 +140,8 @@ class Lab:
         self, *argv: str, cwd: Path | None = None, check: bool = True, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a stock command as a learner would, after `eval "$(sopslab env)"`."""
-        return run(argv, env=self.environment, cwd=cwd, check=check, stdin=stdin)
+        command = [*self.within, *argv]
+        return run(command, env=self.environment, cwd=cwd, check=check, stdin=stdin)
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         """Return what the stock kubectl prints on this lab."""
@@ -210,7 +212,8 @@ class Lab:
         target = folder / "clone"
         helper = run(["git", "config", "credential.helper"], cwd=work).stdout.strip()
         url = f"{self.settings.git_base_url}/{self.settings.learner_repository}.git"
-        run(["git", "-c", f"credential.helper={helper}", "clone", "--quiet", url, str(target)])
+        clone = ["git", "-c", f"credential.helper={helper}", "clone", "--quiet", url, str(target)]
+        run([*self.within, *clone])
         for key in ("credential.helper", "user.name", "user.email"):
             run(
                 ["git", "config", key, run(["git", "config", key], cwd=work).stdout.strip()],
