@@ -15,8 +15,9 @@ MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
 MAX_UPDATES, MAX_REFS = 100, 500
 MAX_REPOSITORY = 64 * 1024 * 1024
 MAX_OBJECTS = 20_000
-MAX_BLOB, MAX_FOLDER, MAX_MESSAGE = MAX_TREE, 4 * 1024 * 1024, 64 * 1024
 _MIB = 1024 * 1024
+# Small on the wire does not mean small to look at: a megabyte takes a third of a second.
+MAX_BLOB, MAX_FOLDER, MAX_MESSAGE, MAX_BROUGHT = 5 * _MIB, 4 * _MIB, 64 * 1024, 8 * _MIB
 _PUSHABLE = ("refs/heads/", "refs/tags/")
 # A commit made at this moment may be no ref's yet, on the host or in another push.
 _PRUNE = "--prune=10.minutes.ago"
@@ -138,17 +139,21 @@ def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None
 
 
 def too_much_brought(repository: Repository) -> str | None:
-    """Return whether one of the new objects, or their number, is beyond what a lab needs."""
+    """Return whether one of the new objects, or all of them, are beyond what a lab needs."""
     most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
     what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
     with repository.lines(
         "cat-file", "--batch-all-objects", "--unordered",
         "--batch-check=%(objecttype) %(objectsize)", alone=True,
     ) as listed:  # fmt: skip
+        brought = 0
         for number, line in enumerate(listed, start=1):
             kind, size = line.split()
             if int(size) > most.get(kind, 0):
                 return f"refused: {what.get(kind, kind)} of more than {_size(most.get(kind, 0))}"
+            brought += int(size)
+            if brought > MAX_BROUGHT:
+                return f"refused: more than {_size(MAX_BROUGHT)} in a push. Push less at a time"
             if number > MAX_OBJECTS:
                 return f"refused: more than {MAX_OBJECTS} new files, folders and commits in a push"
     return None

@@ -123,6 +123,9 @@ def test_the_objects_of_a_push_are_counted_and_measured(
     monkeypatch.setattr(limits, "MAX_BLOB", 4096)
     assert bare.refusal(branch(new)) == "refused: a file of more than 4 KiB"
     monkeypatch.setattr(limits, "MAX_BLOB", 8192)
+    monkeypatch.setattr(limits, "MAX_BROUGHT", 5000)
+    assert bare.refusal(branch(new)) == ("refused: more than 4 KiB in a push. Push less at a time")
+    monkeypatch.setattr(limits, "MAX_BROUGHT", 8192)
     monkeypatch.setattr(limits, "MAX_OBJECTS", 2)
     assert (
         bare.refusal(branch(new)) == "refused: more than 2 new files, folders and commits in a push"

@@ -67,3 +67,27 @@ def test_what_is_judged_in_time_counts(code: str, expected: int) -> None:
     )  # fmt: skip
     assert done.returncode == expected
     assert "Traceback" not in done.stderr
+
+
+SLOW = """
+import os, subprocess, sys, time
+import sopslab.gitserver.receive as r
+r.SHORT = 0.2
+def work():
+    child = subprocess.Popen(["setsid", "sleep", "61"])
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if [os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, child.pid)] == [r.WAY, r.WAY]:
+            return 0
+        time.sleep(0.05)
+    return 1
+sys.exit(r.supervised(work, 25))
+"""
+
+
+def test_a_push_that_takes_long_makes_way_for_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
