@@ -94,7 +94,8 @@ def _git(learner: Hostile, *arguments: str) -> None:
     # A client that has no patience: what the server goes on with is the server's affair.
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(
-            [*ELSEWHERE, "git", *arguments], cwd=learner.work, capture_output=True, timeout=MOST, check=False,
+            [*ELSEWHERE, "git", *arguments], cwd=learner.work, capture_output=True, timeout=MOST,
+            check=False,
         )  # fmt: skip
 
 
