@@ -14,6 +14,8 @@ import pytest
 from cel_expr_python import cel
 from test_tenants import GIT_URL, classroom, named, seat_objects
 
+from tests.refused_objects import KUSTOMIZATIONS, sources
+
 DEVELOP, SYSTEM = "ada-develop", "lab-ada-sys"
 LEARNER = "sops-lab:ada:1"
 RECONCILER = f"system:serviceaccount:{SYSTEM}:reconciler"
@@ -122,38 +124,7 @@ def test_what_a_seat_is_made_of_is_let_in(
     assert refused("sources", source, namespace=SYSTEM, resource="gitrepositories") == []
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"serviceAccountName": None}, "spec.serviceAccountName"),
-        ({"serviceAccountName": "kustomize-controller"}, "spec.serviceAccountName"),
-        ({"targetNamespace": None}, "spec.targetNamespace"),
-        ({"targetNamespace": "bob-develop"}, "spec.targetNamespace"),
-        ({"targetNamespace": SYSTEM}, "spec.targetNamespace"),
-        ({"decryption": None}, "spec.decryption"),
-        ({"decryption": {"provider": "sops"}}, "spec.decryption"),
-        (
-            {
-                "decryption": {
-                    "provider": "sops", "secretRef": {"name": "sops-age"},
-                    "serviceAccountName": "default",
-                }
-            },
-            "spec.decryption",
-        ),
-        ({"sourceRef": {"kind": "Bucket", "name": "lab"}}, "spec.sourceRef"),
-        (
-            {"sourceRef": {"kind": "GitRepository", "name": "lab", "namespace": "lab-bob-sys"}},
-            "spec.sourceRef",
-        ),
-        ({"kubeConfig": {"secretRef": {"name": "x"}}}, "spec.kubeConfig"),
-        ({"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "sops-age"}]}}, "postBuild"),
-        ({"interval": "29s"}, "spec.interval"),
-        ({"retryInterval": "4s"}, "spec.retryInterval"),
-        ({"timeout": "5m1s"}, "spec.timeout"),
-        ({"timeout": None}, "spec.timeout"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("change", "reason"), KUSTOMIZATIONS)
 def test_a_kustomization_that_would_do_more_is_refused(
     kustomization: dict[str, Any], change: dict[str, Any], reason: str
 ) -> None:
@@ -173,11 +144,7 @@ def test_a_kustomization_beside_the_learners_objects_is_refused(
 @pytest.mark.parametrize(
     ("change", "resource", "namespace"),
     [
-        ({"url": f"{GIT_URL}/bob/lab.git"}, "gitrepositories", SYSTEM),
-        ({"url": f"{GIT_URL}/ada/lab.git/../../bob/lab.git"}, "gitrepositories", SYSTEM),
-        ({"url": "http://example.org/ada/lab.git"}, "gitrepositories", SYSTEM),
-        ({"include": [{"repository": {"name": "x"}}]}, "gitrepositories", SYSTEM),
-        ({"proxySecretRef": {"name": "x"}}, "gitrepositories", SYSTEM),
+        *((change, "gitrepositories", SYSTEM) for change in sources(GIT_URL)),
         ({}, "gitrepositories", DEVELOP),
         ({}, "buckets", SYSTEM),
     ],

@@ -1,0 +1,42 @@
+"""The API server itself judges a seat's objects for Flux, whoever sends them: by a dry run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cluster.isolation.hostile import Hostile
+from tests.refused_objects import KUSTOMIZATIONS, sources
+
+# Whoever writes them in a lab: with all rights, and in the name of what a learner pushed.
+CONTROLLER = "--as=system:serviceaccount:flux-system:kustomize-controller"
+
+
+def said_of(learner: Hostile, kind: str, name: str, spec: dict[str, Any]) -> str:
+    """Return what the API server says of a change by Flux; empty where it would be taken."""
+    done = learner.lab.run(
+        "kubectl", CONTROLLER, "-n", learner.system, "patch", kind, name, "--type=merge",
+        "--dry-run=server", f"--patch={json.dumps({'spec': spec})}", check=False,
+    )  # fmt: skip
+    return done.stderr if done.returncode else ""
+
+
+def test_a_kustomization_that_would_do_more_is_refused(ada: Hostile) -> None:
+    assert not said_of(ada, "kustomization", "secrets-develop", {"interval": "3m0s"})
+    answers = [
+        (spec, field, said_of(ada, "kustomization", "secrets-develop", spec))
+        for spec, field in KUSTOMIZATIONS
+    ]
+    # Defaults of the definition, or its own rules, come before the policy for some.
+    assert [
+        (spec, said)
+        for spec, field, said in answers
+        if not ("sops-lab-kustomizations" in said and field in said)
+    ] == []
+
+
+def test_a_source_that_leads_elsewhere_is_refused(ada: Hostile) -> None:
+    assert not said_of(ada, "gitrepository", "lab", {"interval": "3m0s"})
+    changes = sources(ada.lab.settings.git_base_cluster_url)
+    answers = [(spec, said_of(ada, "gitrepository", "lab", spec)) for spec in changes]
+    assert [(spec, said) for spec, said in answers if "sops-lab-sources" not in said] == []
