@@ -64,6 +64,7 @@ def test_access_is_its_owners_alone_and_no_request_is_left(classroom: Classroom,
     assert requests(classroom) == []
 
 
+@pytest.mark.soak
 def test_another_up_leaves_all_access_as_it_is(classroom: Classroom) -> None:
     before = {seat: access(classroom, seat) for seat in SEATS}
     answer = classroom.up()
@@ -71,6 +72,7 @@ def test_another_up_leaves_all_access_as_it_is(classroom: Classroom) -> None:
     assert {seat: access(classroom, seat) for seat in SEATS} == before
 
 
+@pytest.mark.soak
 def test_a_kubeconfig_that_got_lost_is_written_again(classroom: Classroom) -> None:
     before = {seat: access(classroom, seat) for seat in SEATS}
     classroom.kubeconfig("bob").unlink()
@@ -128,6 +130,7 @@ def test_reissued_access_works_and_what_was_there_before_is_refused(
     assert {seat: access(classroom, seat) for seat in SEATS} == after
 
 
+@pytest.mark.soak
 def test_access_that_was_removed_is_made_anew_and_what_was_there_opens_nothing(
     classroom: Classroom, old: Path
 ) -> None:

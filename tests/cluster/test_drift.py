@@ -142,6 +142,7 @@ def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanati
     assert list(found["data"]) == ["age.agekey"]
 
 
+@pytest.mark.soak
 def test_a_lockdown_flag_that_was_taken_off(lab: Lab) -> None:
     flag = "--no-remote-bases=true"
     before = arguments_of(lab, "kustomize-controller")

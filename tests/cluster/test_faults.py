@@ -254,6 +254,7 @@ def test_what_the_learner_has_repaired_stays_and_leaves_no_trace_of_the_fault(
     assert verified(done)["history"] == "ok"
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_up_repairs_what_is_the_platforms_and_fix_has_the_rest(
     lab: Lab, done: Lab, tmp_path: Path

@@ -102,6 +102,7 @@ def test_a_wrong_key_in_the_store_is_replaced_by_the_clusters_and_archived(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_deleted_key_is_recovered_from_the_cluster_only_when_asked(
     lab: Lab, kept_keys: Path

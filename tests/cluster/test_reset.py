@@ -308,7 +308,7 @@ STATES: tuple[tuple[Break, Break], ...] = (
 
 @pytest.mark.parametrize(
     "states",
-    mostly_soak(STATES, *STATES[:2]),
+    mostly_soak(STATES, STATES[0]),
     ids=lambda states: "+".join(state.__name__ for state in states),
 )
 def test_seats_come_back_from_whatever_state_they_are_in(
@@ -362,7 +362,8 @@ def test_a_reset_in_front_of_a_push_that_never_gets_ready_is_quick(
     assert answer["seconds"] < 45
 
 
-@pytest.mark.parametrize("checkpoint", mostly_soak(("encrypted", "wired", "done"), "encrypted"))
+@pytest.mark.soak
+@pytest.mark.parametrize("checkpoint", ["encrypted", "wired", "done"])
 def test_a_checkpoint_is_reached_and_left_again(classroom: Classroom, checkpoint: str) -> None:
     start = refs_of(classroom, "ada")["refs/lab/start"]
     with CommandLines() as seen:
@@ -483,6 +484,7 @@ def test_nobody_but_its_learner_resets_a_repository(classroom: Classroom, tmp_pa
     assert pushed.returncode != 0
 
 
+@pytest.mark.soak
 def test_the_labs_own_learner_is_reset_beside_the_class(classroom: Classroom) -> None:
     before = {seat: objects_of(classroom, seat) for seat in SEATS}
     work = Path(classroom.lab.settings.work_dir)

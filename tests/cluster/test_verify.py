@@ -386,6 +386,7 @@ def test_a_git_server_that_is_down_is_not_taken_for_success(done: Learner) -> No
     assert answer.by_id["server"]["next"] == "sopslab up"
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_stopped_node_is_named_in_bounded_time(done: Learner) -> None:
     lab = done.lab

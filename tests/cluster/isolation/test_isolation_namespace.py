@@ -28,6 +28,7 @@ def test_a_learner_deletes_no_namespace(ada: Hostile, namespace: str) -> None:
     assert "Active" in ada.lab.kubectl("get", "namespace", namespace)
 
 
+@pytest.mark.soak
 def test_a_namespace_that_the_instructor_deletes_is_missed_and_restored(eve: Hostile) -> None:
     expected = canary(eve)
     eve.lab.kubectl("delete", "namespace", eve.namespace)
