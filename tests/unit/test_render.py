@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.render import RenderedFile, RenderError, render_tree
+from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.render import SUFFIX, RenderedFile, RenderError, render_tree
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -111,3 +112,14 @@ def test_a_template_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RenderError, match="is not UTF-8"):
         render_tree(tmp_path, {})
+
+
+def test_what_is_a_template_is_called_one() -> None:
+    """What has no such name is taken as it is, marks and all."""
+    taken = [
+        path
+        for top in (TEMPLATES, PROJECT / "flux")
+        for path in top.rglob("*")
+        if path.is_file() and path.suffix != SUFFIX and "#{ " in path.read_text()
+    ]
+    assert taken == []
