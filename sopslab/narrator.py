@@ -24,7 +24,7 @@ class Narrator(BaseStateCallback):
     def operation_start(state: State, op_hash: str) -> None:
         if not Narrator._planned:
             Narrator._planned = True
-            keys = state.get_op_order()  # type: ignore[no-untyped-call]
+            keys = state.get_op_order()
             order = [_name(state, key) for key in keys]
             write({"event": "plan", "operations": order})
         take_notes()

@@ -52,12 +52,12 @@ def begin() -> Settings:
     Raises pyinfra's DeployError, before anything is touched, for what LabError says in words.
     """
     try:
-        settings = load_settings(host.data.dict())  # type: ignore[no-untyped-call]
+        settings = load_settings(host.data.dict())
     except LabError as error:
         journal.refuse(error)
         raise DeployError(str(error)) from None
     if not _lab_dirs:
-        state.add_callback_handler(_Guard())  # type: ignore[no-untyped-call]
-        state.add_callback_handler(Narrator())  # type: ignore[no-untyped-call]
+        state.add_callback_handler(_Guard())
+        state.add_callback_handler(Narrator())
     _lab_dirs.add(settings.lab_dir)
     return settings

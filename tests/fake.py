@@ -23,6 +23,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.context import ctx_host, ctx_state
+from typing_extensions import override
 
 from sopslab import journal, narrator, session
 from sopslab.layout import PROJECT
@@ -74,6 +75,7 @@ class Answers(dict[str, str]):
     def __bool__(self) -> bool:
         return True
 
+    @override
     def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
         """Answer the last command; the connector asks for all answers and takes the first."""
         command = self.commands[-1]
@@ -127,6 +129,7 @@ class Run:
         state.set_stage(StateStage.Connect)
         connect_all(state)
         host = inventory.get_host("@fake/seat")
+        assert isinstance(host.connector, FakeConnector)
         answers.commands = self.commands = host.connector.executed_commands
         state.set_stage(StateStage.Prepare)
         with ctx_state.use(state), ctx_host.use(host):
@@ -178,8 +181,8 @@ class Applied:
         # Without a host left pyinfra raises: what went wrong is in the operation's meta.
         with contextlib.suppress(PyinfraError):
             run_ops(state)
-        self.failed = meta.did_error()
-        self.changed = meta.did_change()
+        self.failed: bool = meta.did_error()
+        self.changed: bool = meta.did_change()
         self.stdout = meta.stdout
         self.stderr = meta.stderr
 

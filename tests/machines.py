@@ -102,7 +102,7 @@ def bare(settings: Settings) -> Answers:
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
     learner = settings.learner.id
-    effects = {
+    effects: dict[tuple[str, ...], dict[str, str]] = {
         ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
             fact_text(
                 Identity, settings=settings, key=key
@@ -123,7 +123,7 @@ def filled_store(settings: Settings) -> str:
     stat, total = "755 5 1.0 1.0 7", "5" * 64
     lines = ["arch\tx86_64", "source:modules"]
     for role in ("git", "node"):
-        image = catalog.image(role, "modules", "amd64")  # type: ignore[arg-type]
+        image = catalog.image(role, "modules", "amd64")
         labels = {"sops-lab.recipe": image.recipe}
         lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
     for entry in catalog.entries("modules", "amd64").values():
@@ -151,7 +151,7 @@ def container(settings: Settings, mark: str = "", *, running: bool = True) -> st
 
 
 def nodes(settings: Settings, status: str = "running", recorded: str = "n1") -> str:
-    networks = {network_name(settings.lab): {}}
+    networks: dict[str, dict[str, str]] = {network_name(settings.lab): {}}
     return "\n".join(
         json.dumps(line)
         for line in (

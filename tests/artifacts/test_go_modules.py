@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from conftest import Lab
+
+from tests.artifacts.conftest import Lab
 
 CATALOG = Path(__file__).resolve().parents[2] / "artifacts" / "catalog.yaml"
 CLOSED = {"releases": "http://127.0.0.1:9", "kubernetes": "http://127.0.0.1:9", "images": None}

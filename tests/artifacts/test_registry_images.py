@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Lab, Registry, docker
+
+from tests.artifacts.conftest import Lab, Registry, docker
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lab, Mirror
+
+from tests.artifacts.conftest import Lab, Mirror
 
 
 def program(says: str) -> bytes:

@@ -41,7 +41,9 @@ class Classroom:
     ) -> dict[str, Any]:
         """Run `sopslab up` for these learners and return its object; `more` are variables."""
         roster = write_roster(self.lab.folder / "roster.yaml", ids)
-        return self.lab.up(CLASSROOM, "--roster", str(roster), *arguments, check=check, **more)
+        return self.lab.up(
+            CLASSROOM, "--roster", str(roster), *arguments, check=check, umask=-1, **more
+        )
 
     def kubeconfig(self, seat: str) -> Path:
         """Return the file that the learner was given."""

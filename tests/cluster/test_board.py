@@ -52,7 +52,7 @@ def _await(classroom: Classroom, seat: str, **wanted: str) -> dict[str, Any]:
     def reached() -> bool:
         row.clear()
         row.update(_status(classroom)[1][seat])
-        return wanted.items() <= row["steps"].items()
+        return all(row["steps"].get(step) == state for step, state in wanted.items())
 
     try:
         wait_until(reached, f"{seat} comes to {wanted}", 90)

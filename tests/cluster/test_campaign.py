@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from typing_extensions import override
 
 from sopslab.errors import Exit
 from sopslab.inputs import CLASSROOM
@@ -75,7 +76,7 @@ def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> Non
         def __init__(self) -> None:
             super().__init__(classroom, until)
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         ThisCampaign,
         settings=settings(
             max_examples=1,
@@ -96,7 +97,7 @@ class Campaign(RuleBasedStateMachine):
         super().__init__()
         self.classroom, self.until = classroom, until
         self.lab = classroom.lab
-        self.ids = SEATS
+        self.ids: tuple[str, ...] = SEATS
         # Whose main may hold what Flux does not build.
         self.spoiled: set[str] = set()
         self.open, self.disordered = 0, False
@@ -243,6 +244,7 @@ class Campaign(RuleBasedStateMachine):
     def put_in_order(self) -> None:
         self.settle()
 
+    @override
     def teardown(self) -> None:
         self.settle()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_deleted_namespaces_of_seats_are_restored(classroom: Classroom) -> None:
     classroom.lab.kubectl("delete", "namespaces", "ada-develop", "lab-bob-sys", "--timeout", "90s")
     assert classroom.up()["code"] == Exit.OK
     for seat in ("ada", "bob"):
-        wait_until(lambda seat=seat: canary_arrived(classroom, seat), "the canary is back", 60)
+        wait_until(partial(canary_arrived, classroom, seat), "the canary is back", 60)
 
 
 def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,18 +59,15 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
                 f"--patch={{\"spec\": {{\"suspend\": {value}}}}}",
             )  # fmt: skip
 
+    def silent(*question: str) -> bool:
+        return not lab.kubectl(*question)
+
     suspend("true")
     # What Flux is in the middle of, it goes on with.
     at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
     for name in kustomizations:
-        wait_until(
-            lambda name=name: (
-                not lab.kubectl(
-                    "-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}"
-                )
-            ),
-            f"Flux is done with {name}",
-        )
+        ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
+        wait_until(partial(silent, *ask), f"Flux is done with {name}")
     yield
     suspend("false")
 

@@ -34,7 +34,7 @@ def obstructed(path: Path) -> Iterator[None]:
 
 def code_of(lab: Lab, **more: str) -> Exit:
     """Return the exit code of an `up` that fails, and says why."""
-    answer = lab.up(check=False, **more)
+    answer = lab.up(check=False, umask=-1, **more)
     assert answer["problems"]
     assert len(answer["problems"]) == len(set(answer["problems"]))
     return Exit(answer["code"])

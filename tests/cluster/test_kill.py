@@ -106,12 +106,12 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
             started = descendants(process.pid)
             assert any("pyinfra" in line for line in started.values())
             process.send_signal(number)
-            answer, _ = process.communicate(timeout=20)
+            said, _ = process.communicate(timeout=20)
         finally:
             process.kill()
             process.wait()
     assert process.returncode == code
-    assert "the next `sopslab up` goes on from here" in answer
+    assert "the next `sopslab up` goes on from here" in said
     wait_until(
         lambda: not any(Path(f"/proc/{pid}").exists() for pid in started),
         "every process of the run is gone",

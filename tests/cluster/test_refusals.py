@@ -151,7 +151,7 @@ def test_of_two_runs_at_once_one_ends_and_names_the_other(lab: Lab) -> None:
     assert (first.answer["code"], first.answer["changed"]) == (Exit.OK, 0)
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "tab": ("lab: lab-bad\n\troot: /tmp/x\n", ["lab.yaml:2:"]),
     "duplicate key": ("lab: lab-bad\nlab: lab-worse\n", ["lab.yaml:2:", "twice"]),
     "alias bomb": ("lab: &a lab-bad\nroot: *a\n", ["lab.yaml:2:", "aliases"]),

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -201,7 +202,7 @@ class Readiness:
     def _judge(self, found: dict[str, Any]) -> None:
         self.samples += 1
         conditions = found.get("status", {}).get("conditions", [])
-        ready = next((one for one in conditions if one["type"] == "Ready"), {})
+        ready: Mapping[str, Any] = next((one for one in conditions if one["type"] == "Ready"), {})
         if ready.get("status") == "Unknown" and ready.get("reason") == "Progressing":
             self.at_work += 1
         elif ready.get("status") != "True":

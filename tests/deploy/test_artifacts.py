@@ -15,6 +15,7 @@ from pyinfra.api.deploy import add_deploy
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
+from pyinfra.connectors.fake import FakeConnector
 
 from sopslab.catalog import Catalog, Source, load_catalog
 from sopslab.settings import Settings, load_settings
@@ -55,7 +56,7 @@ def store(
     """Say what a machine with a filled store says, but for what is missing or was touched."""
     lines = ["arch\tx86_64", ""]
     for role in ("git", "node") if images else ():
-        image = catalog.image(role, source, "amd64")  # type: ignore[arg-type]
+        image = catalog.image(role, source, "amd64")
         labels = {"sops-lab.recipe": image.recipe}
         lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
     if chosen:
@@ -94,6 +95,7 @@ class Run:
         except PyinfraError:
             self.failed = True
         host = inventory.get_host("@fake/seat")
+        assert isinstance(host.connector, FakeConnector)
         self.commands: list[str] = host.connector.executed_commands
         self.changed = [
             name.removeprefix("Artifacts | ")

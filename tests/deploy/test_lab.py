@@ -128,7 +128,7 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
     (login,) = [one for one in run.commands if "--from-file=username=" in one]
     assert f"--from-file=ca.crt={settings.git_authority}" in login
     (served,) = [command for command in run.commands if "sopslab.gitserver" in command]
-    assert settings.git_authority in served
+    assert settings.git_authority and settings.git_authority in served
     assert "PRIVATE KEY" not in "".join(run.commands)
 
 

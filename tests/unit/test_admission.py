@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from cel_expr_python import cel
-from test_tenants import GIT_URL, classroom, named, seat_objects
 
 from tests.refused_objects import KUSTOMIZATIONS, sources
+from tests.unit.test_tenants import GIT_URL, classroom, named, seat_objects
 
 DEVELOP, SYSTEM = "ada-develop", "lab-ada-sys"
 LEARNER = "sops-lab:ada:1"

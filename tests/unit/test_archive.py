@@ -90,7 +90,7 @@ def test_the_text_does_not_depend_on_when_it_was_packed() -> None:
 
 def test_git_imports_what_it_would_have_added(tmp_path: Path) -> None:
     def git(*arguments: str, given: bytes = b"") -> str:
-        command = ["git", "-C", tmp_path / "tree", *arguments]
+        command = ["git", "-C", str(tmp_path / "tree"), *arguments]
         return subprocess.run(command, input=given, check=True, capture_output=True).stdout.decode()
 
     unpack(tmp_path / "tree", pack(ODD))

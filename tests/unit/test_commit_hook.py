@@ -10,9 +10,10 @@ import pytest
 
 from sopslab.environment import solo
 from sopslab.inputs import local_settings
+from sopslab.layout import TEMPLATES
 from sopslab.render import render_tree
 from sopslab.settings import Settings
-from tasks.learners import TEMPLATES, commit_hook, learner_variables
+from tasks.learners import commit_hook, learner_variables
 from tests.repositories import make_identity
 
 FOLDER = "flux/secrets/develop"

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_reset import FOLDER, Class, git, learner
 
 from sopslab.environment import at_seat, solo
 from sopslab.facts.faults import ExerciseOnMain, Injections
@@ -19,6 +18,8 @@ from sopslab.operations import faults
 from sopslab.settings import Settings
 from sopslab.verification.judgement.cluster import LOCKDOWN
 from tests.fake import Applied, local_fact
+from tests.repositories import git, learner
+from tests.unit.test_reset import FOLDER, Class
 
 IN_GIT = [fault.id for fault in FAULTS if fault.scope is Scope.LEARNER]
 TYPO = "encrypted-regex-typo"

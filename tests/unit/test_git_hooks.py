@@ -15,12 +15,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from sopslab.layout import PROJECT, RECEIVER_PORT
 from sopslab.naming import node_name
 from sopslab.settings import Settings
 from tasks.git import server_configuration
 from tests.conftest import find_tool
+from tests.unit.policy import policy_material
 
 TOKEN = "a-token-that-guards-nothing"
 SAVED = re.compile(r"saved/[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
@@ -47,6 +49,7 @@ class Receiver:
                 self.send_response(200)
                 self.end_headers()
 
+            @override
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
@@ -359,11 +362,6 @@ def test_who_must_be_able_to_decrypt_depends_on_whose_repository_it_is(
 ) -> None:
     server = guarded
     encrypted = (PROJECT / "tests/data/policy/pass/encrypted-age.yaml").read_text()
-    sys.path.insert(0, str(PROJECT / "tests/unit/policy"))
-    try:
-        import policy_material
-    finally:
-        sys.path.pop(0)
     (server.folder / "recipients").mkdir()
     (server.folder / "recipients" / "bob").write_text(f"{policy_material.recipient()}\n")
     bare = server.repository(f"{owner}/lab.git")

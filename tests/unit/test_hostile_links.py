@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_faults import IN_GIT, KUBECTL, follow, inject, undo
-from test_reset import FOLDER, KUSTOMIZATION, Class, learner
 
 from sopslab.drill.leak import PATH, leak_dir
 from sopslab.environment import at_seat
@@ -16,6 +14,9 @@ from sopslab.operations import drill
 from sopslab.settings import Settings
 from tasks.drill import drill_text
 from tests.fake import Applied
+from tests.repositories import learner
+from tests.unit.test_faults import IN_GIT, KUBECTL, follow, inject, undo
+from tests.unit.test_reset import FOLDER, KUSTOMIZATION, Class
 
 LIST = f"{FOLDER}/kustomization.yaml"
 # Where something is read or written for a learner, and what lies on the way.

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_reset import SAVED, Class
 
 from sopslab.environment import at_seat, solo
 from sopslab.operations import faults
 from sopslab.settings import Settings
 from tests.fake import Applied
 from tests.repositories import git, learner, overtake, was_overtaken
+from tests.unit.test_reset import SAVED, Class
 
 TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", ":refs/heads/main"
 

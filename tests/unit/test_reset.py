@@ -549,7 +549,7 @@ SEAT = [
     thing("ServiceAccount", "ada-develop/default"),
     thing("ConfigMap", "ada-develop/kube-root-ca.crt"),
 ]
-MARKED = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant-ada"}}
+MARKED: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant-ada"}}
 
 
 def states(settings: Settings, *seats: str) -> Any:
@@ -647,7 +647,7 @@ def test_what_controllers_make_of_what_flux_applied_is_no_stray(
 
 def test_what_flux_was_told_to_leave_alone_is_a_stray(cluster: Callable[..., Settings]) -> None:
     others = [one for one in SEAT if one["metadata"]["name"] != "lab-canary"]
-    apart = {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}
+    apart: dict[str, Any] = {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}
     canary = thing("Secret", "ada-develop/lab-canary", **apart)
     assert states(cluster(*others, canary), "ada")["ada"].strays == ("Secret/lab-canary",)
     going = thing("Secret", "ada-develop/lab-canary", deletionTimestamp="2027-03-01T09:00:00Z")
@@ -714,7 +714,7 @@ def delivered(kind: str, place: str, api: str, **changes: Any) -> dict[str, Any]
 def delivery(**changes: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a seat whose Flux has done everything, with changes to its objects, or without one."""
     revision = f"main@sha1:{HEAD}"
-    kinds = {
+    kinds: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "tenant": ("Kustomization", "flux-system/tenant-ada", "kustomize.toolkit.fluxcd.io/v1", {}),
         "source": (
             "GitRepository", "lab-ada-sys/lab", "source.toolkit.fluxcd.io/v1",

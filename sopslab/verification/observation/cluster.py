@@ -51,7 +51,7 @@ class Connection:
             # The API server of kind listens on loopback.
             configuration.proxy = None
         try:
-            load_kube_config(  # type: ignore[no-untyped-call]
+            load_kube_config(
                 config_file=settings.lab_kubeconfig,
                 context=settings.lab_context,
                 client_configuration=configuration,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from kubernetes import client, config
@@ -254,7 +255,11 @@ def _api_requests(learner: Hostile) -> None:
     """
     kubeconfig = str(learner.classroom.kubeconfig(learner.seat))
     api = client.CoreV1Api(config.new_client_from_config(kubeconfig))
-    lists = (api.list_namespaced_secret, api.list_namespaced_pod, api.list_namespaced_config_map)
+    lists: tuple[Callable[..., Any], ...] = (
+        api.list_namespaced_secret,
+        api.list_namespaced_pod,
+        api.list_namespaced_config_map,
+    )
 
     def ask() -> None:
         until = time.monotonic() + LONG

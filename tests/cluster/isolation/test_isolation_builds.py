@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from sopslab.layout import ARTIFACT_ADDRESS
 from tests.cluster.isolation.hostile import IN_TIME, SECRETS, Hostile, Traffic, manifest
 from tests.cluster.lab import Lab, run, wait_until
@@ -49,6 +51,7 @@ def listening(lab: Lab) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(CONFIG_MAP)
 
+        @override
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_pods_end_at_the_quota(ada: Hostile) -> None:
 
 def test_finished_pods_are_counted(ada: Hostile) -> None:
     # No node is called so, and nobody but the instructor says what becomes of them.
-    nowhere = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
+    nowhere: dict[str, Any] = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
     for batch in range(4):
         wait_until(lambda: used(ada, "pods") == "0", "finished pods are no longer among `pods`", 30)
         names = [f"p{batch}-{number}" for number in range(5)]

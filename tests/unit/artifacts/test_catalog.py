@@ -72,7 +72,7 @@ def test_every_source_delivers_the_same_tools(catalog: Catalog, source: Any, arc
 @pytest.mark.parametrize("arch", ARCHES)
 def test_images_can_be_resolved(catalog: Catalog, source: Any, arch: Any) -> None:
     for role in ("git", "node"):
-        order = json.loads(catalog.image(role, source, arch).order())  # type: ignore[arg-type]
+        order = json.loads(catalog.image(role, source, arch).order())
         assert order["labels"]["sops-lab.source"] == source
         assert re.fullmatch(rf"sops-lab/{role}:[0-9a-f]{{12}}", order["image"])
 
@@ -141,11 +141,11 @@ def test_the_image_of_kube_router_is_the_one_that_its_manifest_names(catalog: Ca
 def test_new_pods_are_those_with_an_address_of_the_static_network(catalog: Catalog) -> None:
     documents = yaml.safe_load_all(KUBE_ROUTER.read_text())
     (rules,) = [part["data"]["new-pods.nft"] for part in documents if part["kind"] == "ConfigMap"]
-    named = {ipaddress.ip_network(word) for word in re.findall(r"[\d.]+/\d+", rules)}
+    named = {ipaddress.IPv4Network(word) for word in re.findall(r"[\d.]+/\d+", rules)}
     order = json.loads(catalog.image("node", "modules", "amd64").order())
     network = json.loads(order["network"])
     (ranges,) = network["plugins"][0]["ipam"]["ranges"]
-    subnets = {ipaddress.ip_network(one["subnet"]) for one in ranges}
+    subnets = {ipaddress.IPv4Network(one["subnet"]) for one in ranges}
     assert len(named) == 1
     assert all(subnet.subnet_of(wide) for subnet in subnets for wide in named)
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from board_material import flux_object
-
 from sopslab.environment import at_seat
 from sopslab.settings import INSTRUCTOR, Seat, Settings
+from tests.unit.board.board_material import flux_object
 
 _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
 # Answers by what it is asked, as a cluster would, and writes down nothing.

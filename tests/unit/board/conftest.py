@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from class_material import Class, make_class
 
 from sopslab.settings import Settings
+from tests.unit.board.class_material import Class, make_class
 
 
 @pytest.fixture

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import board_material as material
 import pytest
-from board_material import (
+
+from sopslab.board.cluster import holder
+from sopslab.board.judge import judge
+from sopslab.board.seen import Repository, Seen
+from sopslab.board.steps import STEPS, Progress
+from sopslab.policy.findings import Finding, Report
+from sopslab.verification import checks
+from sopslab.verification.judgement.cluster import ClusterKey, Entry, Identity, Rule
+from sopslab.verification.judgement.repository import SecretFile
+from tests.unit.board import board_material as material
+from tests.unit.board.board_material import (
     ADA,
     CLUSTER,
     DONE,
@@ -25,15 +34,6 @@ from board_material import (
     with_repository,
     with_tree,
 )
-
-from sopslab.board.cluster import holder
-from sopslab.board.judge import judge
-from sopslab.board.seen import Repository, Seen
-from sopslab.board.steps import STEPS, Progress
-from sopslab.policy.findings import Finding, Report
-from sopslab.verification import checks
-from sopslab.verification.judgement.cluster import ClusterKey, Entry, Identity, Rule
-from sopslab.verification.judgement.repository import SecretFile
 
 PATH = "flux/secrets/develop/backend-secrets.yaml"
 OLD = "b" * 40

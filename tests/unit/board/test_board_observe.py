@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from class_material import Class
 
 from sopslab.board import show
 from sopslab.board.observe import Board
 from sopslab.board.steps import Progress, Row
+from tests.unit.board.class_material import Class
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
 PLAIN = (

@@ -7,7 +7,6 @@ import io
 from dataclasses import replace
 
 import pytest
-from board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.console import Console
 from sopslab.board import show
 from sopslab.board.judge import judge
 from sopslab.board.steps import STEPS, Progress, Row, Step
+from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
 
 STUCK_SEAT = with_cluster(kustomization=suspended(KUSTOMIZATION))
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from class_material import Class
 from click.testing import CliRunner, Result
 
 from sopslab.cli import main
+from tests.unit.board.class_material import Class
 
 # The lab around the class: everything that is asked about it is up.
 _LAB = """#!/bin/sh

@@ -9,25 +9,6 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from doctor_material import (
-    FAULTS,
-    LATER,
-    OWN,
-    STRANGER,
-    UNLISTED,
-    Change,
-    both,
-    edited,
-    healthy,
-    key,
-    main,
-    manifest,
-    not_applied,
-    not_read,
-    objects,
-    on_main,
-    spec,
-)
 
 from sopslab.doctor import report
 from sopslab.doctor.diagnose import diagnose
@@ -46,6 +27,25 @@ from sopslab.verification.judgement.cluster import (
 )
 from sopslab.verification.judgement.repository import Opened
 from sopslab.verification.results import Undecided
+from tests.unit.doctor.doctor_material import (
+    FAULTS,
+    LATER,
+    OWN,
+    STRANGER,
+    UNLISTED,
+    Change,
+    both,
+    edited,
+    healthy,
+    key,
+    main,
+    manifest,
+    not_applied,
+    not_read,
+    objects,
+    on_main,
+    spec,
+)
 
 MIXES = [pair for pair in permutations(FAULTS, 2) if clash(pair) is None]
 

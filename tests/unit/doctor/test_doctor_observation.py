@@ -136,9 +136,12 @@ def test_what_is_well_is_seen_so(made: Lab) -> None:
     assert found.files == {"lab-canary.yaml", "backend-secrets.yaml", "kustomization.yaml"}
     assert set(found.manifests) == {"lab-canary.yaml", "backend-secrets.yaml"}
     assert found.once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
-    assert (found.rule.recipients, found.regex) == ({made.recipient}, "^(data|stringData)$")
+    assert (found.rule.recipients, found.regex) == (
+        frozenset({made.recipient}),
+        "^(data|stringData)$",
+    )
     for one in found.manifests.values():
-        assert (one.recipients, one.plain) == ({made.recipient}, ())
+        assert (one.recipients, one.plain) == (frozenset({made.recipient}), ())
         assert (one.regex, one.file.opened) == ("^(data|stringData)$", Opened.YES)
         assert set(one.file.digests) == {"A", "B"} and one.file.namespace == "develop"
 
@@ -157,7 +160,7 @@ def test_a_stranger_s_file_is_seen_by_its_recipients(made: Lab) -> None:
     made.encrypt("backend-secrets")
     made.push()
     one = made.look().manifests["backend-secrets.yaml"]
-    assert (one.recipients, one.file.opened) == ({stranger}, Opened.KEY)
+    assert (one.recipients, one.file.opened) == (frozenset({stranger}), Opened.KEY)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_a_slip_in_the_regex_leaves_values_that_are_seen_by_their_keys(made: Lab
     one = found.manifests["backend-secrets.yaml"]
     assert found.regex == one.regex == "^(data|stringDta)$"
     assert one.plain == ("stringData.A", "stringData.B")
-    assert one.recipients == {made.recipient}
+    assert one.recipients == frozenset({made.recipient})
 
 
 def test_a_secret_without_encryption_has_no_recipients(made: Lab) -> None:

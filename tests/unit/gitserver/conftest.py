@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gitserver_material import USERS, write_accounts
+
+from tests.unit.gitserver.gitserver_material import USERS, write_accounts
 
 
 @pytest.fixture

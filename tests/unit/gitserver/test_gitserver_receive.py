@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from gitserver_material import eventually
 
 from sopslab.layout import PROJECT
+from tests.unit.gitserver.gitserver_material import eventually
 
 # What is judged starts a process in a session of its own and comes to no end.
 HANGS = """

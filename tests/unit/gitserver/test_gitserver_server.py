@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from gitserver_material import (
+
+from sopslab.gitserver import backend, server
+from sopslab.gitserver.server import Limits
+from tests.unit.gitserver.gitserver_material import (
     FETCH,
     PASSWORD,
     PUSH,
@@ -18,9 +21,6 @@ from gitserver_material import (
     write_accounts,
     write_gate,
 )
-
-from sopslab.gitserver import backend, server
-from sopslab.gitserver.server import Limits
 
 HELLO = r"printf 'Content-Type: text/plain\r\n\r\nhello %s' $REMOTE_USER"
 DISCARD = f"cat >/dev/null; {HELLO}"

@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -230,7 +231,7 @@ def test_the_key_file_may_be_named_relative_to_where_one_is(repository: Reposito
 
 
 def test_ignores_the_sops_variables_of_the_user(repository: Repository) -> None:
-    hostile = {
+    hostile: dict[str, Any] = {
         "SOPS_CONFIG": "/nonexistent/.sops.yaml",
         "SOPS_AGE_RECIPIENTS": "age1nobody",
         "SOPS_AGE_KEY": "not a key",
@@ -607,7 +608,8 @@ def record_every_command(repository: Repository) -> Path:
 
 def test_no_value_in_arguments_environment_or_files(repository: Repository) -> None:
     record = record_every_command(repository)
-    exported = dict.fromkeys(("value", "text", "encoded", "line", "shown", "before"), "exported")
+    names = ("value", "text", "encoded", "line", "shown", "before")
+    exported: dict[str, Any] = dict.fromkeys(names, "exported")
 
     made = repository.run(*CREATE, stdin=f"k={SECRET}\n", **exported)
     renewed = repository.run(*CREATE, "--rotate-value", "k", stdin=f"{SECRET}-2", **exported)

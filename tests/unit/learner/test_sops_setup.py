@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_creates_the_secret_that_flux_expects(repository: Repository, cluster: C
 def test_the_key_reaches_neither_arguments_nor_environment_nor_disk(
     repository: Repository, cluster: Cluster, tmp_path: Path
 ) -> None:
-    exported = {"identity": "exported", "answer": "exported"}
+    exported: dict[str, Any] = {"identity": "exported", "answer": "exported"}
 
     for option in ("--create-secret", "--check", "--create-secret"):
         result = repository.run(SETUP, option, **exported)

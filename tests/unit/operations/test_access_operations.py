@@ -401,8 +401,8 @@ def user_of(folder: Path) -> str:
     """Return the user of the certificate in the kubeconfig of a folder."""
     said = yaml.safe_load((folder / "kubeconfig").read_text())
     data = base64.b64decode(said["users"][0]["user"]["client-certificate-data"])
-    return re.findall("CN=([^,\n]*)", openssl(
-        "x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=data))[0]  # fmt: skip
+    subject = openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=data)
+    return str(re.findall("CN=([^,\n]*)", subject)[0])
 
 
 def admit(settings: Settings, folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_what_cannot_be_looked_at_is_no_cluster_without_strangers(
 ) -> None:
     """A cluster that is being made must not be taken for closed when it did not answer."""
     (cluster / half).unlink()
-    monkeypatch.setattr(kind.Strangers, "process", lambda self, output: ["Secret x"])
+    monkeypatch.setattr(Strangers, "process", lambda self, output: ["Secret x"])
     assert Applied(kind.strangers, settings=settings).failed
     assert not (cluster / "deleted").exists()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def _dotenv_in_base64() -> str:
     return b64(f"A={encrypted_value()}\n{_sops_flat('sops_', '=')}\n")
 
 
-_TOKENS = {
+_TOKENS: Mapping[str, Callable[[], str]] = {
     "short": lambda: SHORT,
     "short_b64": lambda: b64(SHORT),
     "password": lambda: PASSWORD,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from sopslab.policy import building
+from sopslab.policy import building, kustomizations, sandbox
 from sopslab.policy.building import Broken, Built, Refused, build
 from sopslab.policy.sources import Repository, SourceError
 from tests.conftest import find_tool
@@ -27,7 +28,7 @@ def tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOPSLAB_FLUX", find_tool("flux"))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    monkeypatch.setattr(building.tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def built(folder: Path, tree: dict[str, str]) -> building.Result:
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "a")
     result = build(Repository(str(folder)), git(folder, "rev-parse", "HEAD"))
-    left = [path.name for path in Path(building.tempfile.gettempdir()).glob("sopslab*")]
+    left = [path.name for path in Path(tempfile.gettempdir()).glob("sopslab*")]
     assert left == []
     return result
 
@@ -114,7 +115,7 @@ def test_a_build_that_could_be_another_one_with_the_key_is_no_mere_mistake(
 def test_what_asks_for_the_network_is_refused_also_by_the_builder(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building.kustomizations, "check", lambda *_: [])
+    monkeypatch.setattr(kustomizations, "check", lambda *_: [])
     result = built(repository, {FILE: "resources: ['http://127.0.0.1:9/a.yaml']\n"})
     # A builder of ours opens no socket for it, the released one is killed when it does.
     assert isinstance(result, Broken) or refusal(result) == (ROOT, "kustomize-build")
@@ -123,8 +124,8 @@ def test_what_asks_for_the_network_is_refused_also_by_the_builder(
 def test_what_takes_too_long_is_refused_also_by_the_builder(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building.kustomizations, "check", lambda *_: [])
-    monkeypatch.setattr(building.sandbox, "CPU_S", 1)
+    monkeypatch.setattr(kustomizations, "check", lambda *_: [])
+    monkeypatch.setattr(sandbox, "CPU_S", 1)
     tree = {FILE: "resources: [../../0a, ../../0b]\n"}
     for level in range(14):
         names = f"resources: [../{level + 1}a, ../{level + 1}b]\nnamePrefix: "
@@ -142,9 +143,7 @@ def test_a_link_is_not_followed(repository: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_too_large_is_not_read(repository: Path) -> None:
-    result = built(
-        repository, {FILE: "", "flux/large": "#" * building.kustomizations.MAX_BYTES + "#"}
-    )
+    result = built(repository, {FILE: "", "flux/large": "#" * kustomizations.MAX_BYTES + "#"})
     assert refusal(result) == ("flux", "kustomize-too-much")
 
 
@@ -158,7 +157,7 @@ def test_without_flux_nothing_can_be_said(
 
 
 def test_folders_of_hooks_that_were_killed_are_removed(repository: Path) -> None:
-    left = Path(building.tempfile.gettempdir()) / "sopslab-build-left"
+    left = Path(tempfile.gettempdir()) / "sopslab-build-left"
     left.mkdir()
     os.utime(left, (1, 1))
     built(repository, {FILE: ""})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from sopslab.policy import kustomizations
@@ -12,7 +14,7 @@ FILE = f"{ROOT}/kustomization.yaml"
 URL = "http://localhost:8080/debug/pprof/trace?seconds=300"
 
 
-def rules(tree: dict[str, str | bytes]) -> list[tuple[str, str]]:
+def rules(tree: Mapping[str, str | bytes]) -> list[tuple[str, str]]:
     """Return what is found: paths and rules."""
     content = {
         path: text.encode() if isinstance(text, str) else text for path, text in tree.items()

@@ -7,11 +7,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import policy_material
 import pytest
 
 from sopslab.policy import built
 from sopslab.policy.findings import Undecidable
+from tests.unit.policy import policy_material
 
 ENCODED = base64.b64encode(b"hunter2").decode()
 NAME = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n"

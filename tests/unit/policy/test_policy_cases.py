@@ -10,11 +10,11 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-import policy_material
 import pytest
 
 from sopslab.policy import callers, report
-from sopslab.policy.findings import FIXES, GITLEAKS_PREFIX, Finding
+from sopslab.policy.findings import FIXES, GITLEAKS_PREFIX, Finding, Report
+from tests.unit.policy import policy_material
 
 DATA = Path(__file__).parents[2] / "data" / "policy"
 BLOCK = sorted(path.name for path in (DATA / "block").iterdir())
@@ -128,7 +128,7 @@ def test_line_is_that_of_the_value(judged: Judged) -> None:
 
 
 def test_no_value_is_shown(judged: Judged) -> None:
-    answer = report.Report([finding for found in judged.values() for finding in found])
+    answer = Report([finding for found in judged.values() for finding in found])
     shown = report.as_text(answer) + report.as_json(answer)
     for value in (policy_material.SHORT, policy_material.b64(policy_material.SHORT), "4711"):
         assert value not in shown
@@ -153,7 +153,7 @@ def test_the_repository_itself_passes(gitleaks: str) -> None:
 
 
 def test_json_has_path_line_rule_message_fix(judged: Judged) -> None:
-    answer = report.Report(judged["block/secret-stringdata.yaml"], [], 1)
+    answer = Report(judged["block/secret-stringdata.yaml"], [], 1)
     loaded = json.loads(report.as_json(answer))
     assert loaded["checked"] == 1
     assert loaded["undecided"] == []

@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import policy_material
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import Repo
 
 from sopslab.commands.policy import policy
 from sopslab.policy import __main__, callers
+from tests.unit.policy import policy_material
+from tests.unit.policy.conftest import Repo
 
 SECRET = "apiVersion: v1\nkind: Secret\nstringData:\n  password: hunter2\n"
 

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import policy_material
 import pytest
-from conftest import Repo
+
+from tests.unit.policy import policy_material
+from tests.unit.policy.conftest import Repo
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {note: hunter2}\n"
 GENERATOR = "secretGenerator:\n- name: a\n  files: [note.txt]\n"

@@ -6,9 +6,10 @@ import json
 import subprocess
 from typing import Any
 
-import policy_material
 import pytest
-from conftest import Repo
+
+from tests.unit.policy import policy_material
+from tests.unit.policy.conftest import Repo
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  password: hunter2\n"
 CLEAN = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: b\n"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-import policy_material
 import pytest
 
 from sopslab.policy import callers
+from tests.unit.policy import policy_material
 
 R = policy_material.RECIPIENT
 PW = "Quince77" + "lantern"

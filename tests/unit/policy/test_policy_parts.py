@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import time
 
-import policy_material
 import pytest
 
 from sopslab.policy import (
@@ -20,6 +19,7 @@ from sopslab.policy import (
 )
 from sopslab.policy.documents import Mapping
 from sopslab.policy.recipients import Rules, Trusted
+from tests.unit.policy import policy_material
 
 TOKEN = "Zx81Qm2L" + "p0Vb7Nc4"
 A, B, C = (policy_material.recipient() for _ in range(3))
@@ -212,17 +212,17 @@ def test_first_matching_rule_of_the_nearest_config_counts() -> None:
         ),
     }
     found = rules(files)
-    assert found.expected("flux/secrets/prod/a.yaml", True).allowed == {A}
+    assert found.expected("flux/secrets/prod/a.yaml", True).allowed == frozenset({A})
     assert found.expected("flux/secrets/develop/a.yaml", True).required == {A, B}
     assert found.expected("flux/x.yaml", True).no_rule
-    assert found.expected("a.yaml", False).allowed == {C}
+    assert found.expected("a.yaml", False).allowed == frozenset({C})
     assert found.expected("flux/secrets/a.yaml", False).allowed is None
 
 
 def test_trusted_recipients_beat_the_config() -> None:
     files = {".sops.yaml": f"creation_rules: [{{age: '{A},{B}'}}]"}
     expected = rules(files, Trusted(frozenset({A}), frozenset({A, C}))).expected("a.yaml", False)
-    assert (expected.required, expected.allowed) == ({A}, {A, C})
+    assert (expected.required, expected.allowed) == (frozenset({A}), frozenset({A, C}))
 
 
 def test_trusted_recipients_come_from_the_environment() -> None:

@@ -11,7 +11,6 @@ import json
 import time
 from typing import Any
 
-import policy_material
 import pytest
 import yaml
 from hypothesis import assume, example, given, settings
@@ -21,6 +20,7 @@ from sopslab.policy import documents, engine, placeholders, sops
 from sopslab.policy.findings import Hit, Undecidable
 from sopslab.policy.recipients import Rules, Trusted
 from sopslab.policy.sources import Blob, Tree
+from tests.unit.policy import policy_material
 
 NO_FILES = Tree([])
 SOPS = yaml.safe_load(policy_material.sops_block(policy_material.RECIPIENT))["sops"]

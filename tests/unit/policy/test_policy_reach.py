@@ -20,9 +20,9 @@ def rules(
 ) -> dict[str, set[str]]:
     """Return the rules of the findings in a folder of these files, by path."""
     for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     code = __main__.main(["check", "--json", str(folder)])
     told = json.loads(capsys.readouterr().out)
     assert VALUE not in json.dumps(told)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from validation_material import encrypted, listing
 
 from sopslab.commands import validate as command
 from sopslab.errors import LabError
 from sopslab.validation.tree import read_tree
+from tests.unit.validation.validation_material import encrypted, listing
 
 Write = Callable[[Mapping[str, str]], Path]
 Run = Callable[..., Result]
@@ -144,7 +145,7 @@ def test_deleted_file_is_missing(write: Write) -> None:
 def test_missing_tool_is_not_decided(
     tool: str, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = command.judge.__globals__["shutil"].which
+    look = shutil.which
     monkeypatch.setattr(
         "sopslab.validation.engine.shutil.which", lambda name: None if name == tool else look(name)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
-from validation_material import encrypted, flux, listing
 
 from sopslab.policy.findings import Report
+from tests.unit.validation.validation_material import encrypted, flux, listing
 
 Judge = Callable[[Mapping[str, str]], Report]
 

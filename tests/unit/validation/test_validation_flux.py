@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from validation_material import cipher, config, encrypted, flux, listing, shown, wrapped
 
 from sopslab.policy.findings import Report
+from tests.unit.validation.validation_material import (
+    cipher,
+    config,
+    encrypted,
+    flux,
+    listing,
+    shown,
+    wrapped,
+)
 
 Judge = Callable[[Mapping[str, str]], Report]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from validation_material import config, flux, listing, shown
 
 from sopslab.policy.findings import Report
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
+from tests.unit.validation.validation_material import config, flux, listing, shown
 
 Write = Callable[[Mapping[str, str]], Path]
 Check = Callable[..., Report]

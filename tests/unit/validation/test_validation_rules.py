@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from test_validation_flux import FOUND as OF_FLUX
-from validation_material import cipher, encrypted, listing, shown
 
 from sopslab.policy.findings import Report
 from sopslab.validation.engine import validate
 from sopslab.validation.findings import FIXES
 from sopslab.validation.tree import read_tree
+from tests.unit.validation.test_validation_flux import FOUND as OF_FLUX
+from tests.unit.validation.validation_material import cipher, encrypted, listing, shown
 
 Judge = Callable[[Mapping[str, str]], Report]
 Write = Callable[[Mapping[str, str]], Path]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from validation_material import cipher, encrypted
 
 from sopslab.errors import LabError
 from sopslab.inputs import local_settings
 from sopslab.validation import schema_store
 from sopslab.validation.conformance import check, has_schema, prepared, versions_of
 from sopslab.validation.schemas import from_crds, from_openapi, schema_file
+from tests.unit.validation.validation_material import cipher, encrypted
 
 Manifest = dict[str, Any]
 

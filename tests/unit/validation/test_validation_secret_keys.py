@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from validation_material import cipher
 
 from sopslab.validation.secret_keys import problems
+from tests.unit.validation.validation_material import cipher
 
 TYPES = "kubernetes.io/"
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from validation_material import shown
 
 from sopslab.environment import solo
 from sopslab.inputs import local_settings
@@ -24,6 +23,7 @@ from sopslab.validation.tree import read_tree
 from tasks.flux import platform_files
 from tasks.learners import learner_variables
 from tests.texts import replaced
+from tests.unit.validation.validation_material import shown
 
 
 def run(*command: str, cwd: Path, stdin: str = "") -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verification_material import HEAD
 
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.cluster import Flux
+from tests.unit.verification.verification_material import HEAD
 
 
 @pytest.fixture

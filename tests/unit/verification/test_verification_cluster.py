@@ -186,7 +186,8 @@ def test_what_is_wrong_with_flux_is_named(
 def test_kinds_that_are_unknown_are_an_incomplete_flux(
     kind: str, flux: Callable[..., Flux], chapter: Chapter
 ) -> None:
-    verdict = judge_flux(replace(flux(), **{kind: None}), chapter)
+    unknown: dict[str, Any] = {kind: None}
+    verdict = judge_flux(replace(flux(), **unknown), chapter)
 
     assert verdict.status is Status.FAILED
     assert "does not know all of its kinds" in verdict.found

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verification_material import HEAD
 
 from sopslab.verification.chapter import Chapter
 from sopslab.verification.judgement.delivery import (
@@ -19,6 +18,7 @@ from sopslab.verification.judgement.delivery import (
     judge_source,
 )
 from sopslab.verification.results import Status
+from tests.unit.verification.verification_material import HEAD
 
 OLD = "0" * 40
 OWNER = {
