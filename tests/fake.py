@@ -26,6 +26,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from sopslab import journal, narrator, session
 from sopslab.layout import PROJECT
+from sopslab.verification.causes import OURS
 
 
 def text_of(command: StringCommand) -> str:
@@ -181,7 +182,7 @@ class Applied:
         self.failed = meta.did_error()
         self.changed = meta.did_change()
         self.stdout = meta.stdout
-        self.stderr = meta.stderr
+        self.stderr = meta.stderr.replace(f"{OURS}: ", "")
 
 
 class _Looking:
