@@ -271,7 +271,7 @@ class File:
         else:
             text = passwords.without_sums(self.text) if self.kind.is_sums else self.text
             yield from passwords.in_lines(text, in_shell=self._in_shell)
-        yield from templates.plaintext_secrets(self.text)
+        yield from templates.plaintext_secrets(self.text, in_shell=self._in_shell)
         yield from self._must_be_encrypted()
         yield from self._promised()
 

@@ -28,7 +28,12 @@ VARIABLE = (
 )
 _VARIABLE = re.compile(VARIABLE)
 _CAPITALS = re.compile(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
-_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*]")
+_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*(]|^`")
+# Of a connection: `{{ uri }}?sslmode=require`.
+_PARAMETERS = re.compile(
+    r"(?<=\})(?:[?&](?:sslmode|ssl|tls|charset|timezone|parseTime|encrypt|schema)=[A-Za-z0-9-]{1,16})+$"
+)
+_DEEPEST = 4
 _MARKS = re.compile(r"\{\{|\{%|#\{|#%|#\||<%|\[\[|\(\(|<<\s*[A-Za-z_.]+\s*>>|@@|%%|\$\{\{")
 _TAG = re.compile(
     r"!(?:secret|env|env_var|include\w*|ref|sub|getatt|importvalue|vault|var|file|lambda|input|"
@@ -125,8 +130,15 @@ _WORDS = frozenset(
 
 def is_template(value: str) -> bool:
     """True if nothing but templates and the punctuation between them is left of *value*."""
-    rest = _VARIABLE.sub("", _TEMPLATE.sub("", value))
-    return rest != value and not re.search(r"\w", rest)
+    rest = _PARAMETERS.sub("", value)
+    before = None
+    # An expression may hold another one.
+    for _ in range(_DEEPEST):
+        before, rest = rest, _TEMPLATE.sub("", rest)
+        if rest == before:
+            break
+    rest = _VARIABLE.sub("", rest)
+    return rest != _PARAMETERS.sub("", value) and not re.search(r"\w", rest)
 
 
 def is_stored(value: str) -> bool:
@@ -159,12 +171,14 @@ def is_placeholder(value: str, *, in_shell: bool = False) -> bool:
 
     + in_shell: whether a shell reads it, which puts variables in wherever they stand
     """
+    if in_shell and _SHELL.search(value.strip()):
+        return True
     bare = value.strip().strip("\"'`")
     if len(set(bare)) <= 2 or bare.lower() in _WORDS:
         return True
     if _TEMPLATE.search(bare) or _REFERENCE.fullmatch(bare) or _ANGLE.search(bare):
         return True
-    if is_template(bare) or _CAPITALS.search(bare) or (in_shell and _SHELL.search(bare)):
+    if is_template(bare) or _CAPITALS.search(bare):
         return True
     if any(form.fullmatch(bare) for form in (_TAG, _CALL, _CHAIN, _STORED, _ENTITY)):
         return True

@@ -2,7 +2,8 @@
 
 Kept as the first half of their SHA-256, so that no scanner finds them here. Sources: jwt.io; the
 account keys of Azurite and of Azure's emulator of Cosmos DB; AWS's and Stripe's documentation; the
-test keys of reCAPTCHA, hCaptcha and Turnstile.
+test keys of reCAPTCHA, hCaptcha and Turnstile; the htpasswd lines of Loki's chart and of Traefik's
+documentation.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ _KNOWN = frozenset(
         "1009e412c0716d2890fc446369dcc7e5",
         "1a5d44a2dca19669d72edf4c4f1c27c4",
         "1e3e58656012d861e23deae64f177673",
+        "25c5a34bec77765f1aaedde1bcf9c2a7",
         "2cafc0970149a84f3b9e62eaf169f36f",
         "2f3227eccce10b918c6655a32787803e",
+        "46c4fccfdf6f335b4867d6e02d9585aa",
         "5895b89c8fb33402a5bfc23aad5aaf86",
         "78314b11be2e581549ac1c4f616563fa",
         "7f75367e7881255134e1375e723d1dea",
         "841b4f5b0b34e19ada74f47a88831efb",
+        "a456a921c6e3075e1365c6d31cd789f0",
         "a69c47e0e9deeb992e6a22cd3b056385",
         "b1471f544ceeea31333bde7e1ecbaad6",
         "c6ea27c534f993d31f0aef882e3d200e",
         "c794fa6d20c64efb9adf980ae93af472",
+        "ca81ecb3ff58160e0608ae7ac31d3b94",
         "da816f9f2c16e6c5390e7636cadc40c4",
         "e21b597ba6b9cafa59d9ebc4d65c0385",
         "eaa6a9190faf5587f487fe5170e377fa",

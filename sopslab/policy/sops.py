@@ -156,7 +156,8 @@ class Metadata:
         """Yield why nobody can open the file, or one of its recipients cannot."""
         if not _TIME.fullmatch(self.fields.get("lastmodified", "")):
             yield "the sops block has no valid lastmodified"
-        if not _VERSION.fullmatch(self.fields.get("version", "")):
+        # sops 1 wrote none, and what it wrote can still be opened.
+        if self.fields.get("version") and not _VERSION.fullmatch(self.fields["version"]):
             yield "the sops block has no valid version"
         threshold = self.fields.get("shamir_threshold", "")
         if threshold not in ("", "0") and not 0 < self._threshold <= max(len(self.groups), 1):

@@ -6,6 +6,7 @@ judged in one run, each below a folder of its own.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -40,7 +41,32 @@ def one(path: str, text: str) -> Files:
     return {path: text}
 
 
+APR = "$apr" + "1$"
+OLD = re.sub(r"\n +version: .*", "", ALL)
 BLOCK: dict[str, Files] = {
+    # Beside what only looks like it.
+    "hash-that-nobody-published": one(
+        "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
+    ),
+    "old-sops-without-mac": one(
+        "a.yaml", "data: {{ enc }}\n" + re.sub(r"\n +mac: .*", "", OLD) + "\n"
+    ),
+    "sops-of-no-version": one(
+        "a.yaml", "data: {{ enc }}\n" + ALL.replace("version: 3", "version: three") + "\n"
+    ),
+    "password-after-a-substitution": one("a.sh", f'user=$(id -un)\nDB_PASSWORD="{PW}"\n'),
+    "literal-of-a-secret": one(
+        "a.sh",
+        f"kubectl create configmap a --from-literal=color=blue\n"
+        f"kubectl create secret generic a --from-literal=userKey={PW}\n",
+    ),
+    "password-as-a-parameter": one(
+        "a.yaml", 'kind: Secret\nstringData:\n  uri: \'{{ "{{ base }}" }}?password=' + PW + "'\n"
+    ),
+    "real-value-in-a-script": one(
+        "a.sh", f"cat <<EOF\nkind: Secret\nstringData:\n  key: {PW}\nEOF\n"
+    ),
+    "generated-password": one("a.yaml", f"generated_password: {PW}\n"),
     # A sops block over plain text.
     "hollow-values": one("a.yaml", f"pepper: marmalade\n{NARROW}\n"),
     "hollow-helm-release": one(
@@ -179,6 +205,35 @@ BLOCK: dict[str, Files] = {
     "vault-pass": one(".vault_pass", "plum orchard\n"),
 }
 PASS: dict[str, Files] = {
+    # Good files of Flux, sops and public repositories.
+    "published-hashes": one(
+        "values.yaml",
+        f"#   auth: |\n#     foo:{APR}OFG3Xybp$" + "ckL0FHDAkoXYIlH9" + f".cysT0\n"
+        f"#     someoneelse:{APR}DMZX2Z4q$" + "6SbQIfyuLQd.xmo/" + "P0m2c.\n",
+    ),
+    "sops-1-had-no-version": one("a.yaml", "data: {{ enc }}\n" + OLD + "\n"),
+    "output-of-a-command": one(
+        "a.sh",
+        "password=$(docker exec ${NAME} grep 'Password:' /etc/x | sed \"s/Password: //g\")\n"
+        "token=`docker exec a printenv ROOT_TOKEN12`\n",
+    ),
+    "how-to-generate": one(
+        "Taskfile.yaml", "tasks:\n  a:\n    cmds: [\"op item --generate-password='64,letters'\"]\n"
+    ),
+    "who-and-where": one(
+        "a.sh",
+        "kubectl create secret generic a \\\n  --from-literal=userID=csi-rbd-node \\\n"
+        '  --from-literal=adminID=csi-cephfs-node --from-literal=userKey="$KEY"\n'
+        "kubectl create configmap a --from-literal=color=blue\n",
+    ),
+    "expression-in-an-expression": one(
+        "policy.yaml",
+        "kind: ClusterPolicy\napiVersion: kyverno.io/v1\nspec:\n  stringData:\n    uri: "
+        "\"{{ base64_decode('{{ request.object.data.uri }}') }}?sslmode=require\"\n",
+    ),
+    "example-in-the-usage-of-a-script": one(
+        "a.sh", 'cat <<EOF\nkind: Secret\nstringData:\n  example-key: "example-value"\nEOF\n'
+    ),
     "encrypted-with-plain-parts": one("a.yaml", "host: db\ndata: {{ enc }}\n{{ sops }}\n"),
     "encrypted-beside-an-object": one(
         "a.yaml",
