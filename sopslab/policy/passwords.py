@@ -49,7 +49,7 @@ _LINE = re.compile(
 )
 _COMMENTED = re.compile(
     r"""(?:^[ \t]*|[ \t])(?:\#+|//+|;+|--|<!--)[ \t]*(?:-[ ]+|export[ ]+)?
-    ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*
+    ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*(?:&[\w-]+[ \t]+)?
     (?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -368,8 +368,18 @@ def in_comments(text: str) -> Iterator[Hit]:
     lines = Lines(text)
     for match in _COMMENTED.finditer(text):
         value = _value(match)
+        if _is_only_named(match, text):
+            continue
         if is_real(match[1], value) and (_kind(match[1]) == "token" or _classes(value) >= 3):
             yield _hit(lines.at(match.start(1)), match[1])
+
+
+def _is_only_named(match: re.Match[str], text: str) -> bool:
+    """True for an alias of YAML, and for the key that an ExternalSecret is to write."""
+    bare = match[4] or ""
+    if bare.startswith("*"):
+        return f"&{bare[1:]}" in text
+    return match[1].lower() == "secretkey" and bool(_KEY_NAME.fullmatch(_value(match)))
 
 
 def _classes(value: str) -> int:
@@ -381,6 +391,12 @@ def _value(match: re.Match[str]) -> str:
     return next((group for group in match.groups()[1:] if group is not None), "")
 
 
+# An expression with quotes of its own ends a text too soon: `"${data["password"]}"`.
+_CUT = re.compile(r"\$\{[^{}]*$")
+# What holds further keys is looked into where they stand.
+_OPENS = re.compile(r"[{\[](?=[\"'{\[])")
+
+
 def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:
     """Yield the passwords in ``key = value`` or ``key: value`` lines of *text*.
 
@@ -390,6 +406,8 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
     lines = Lines(text)
     for match in _LINE.finditer(text):
         if not _kind(match[1]) or (quoted and match[4] is not None):
+            continue
+        if _CUT.search(match[2] or "") if quoted else _OPENS.match(match[4] or ""):
             continue
         expands = in_shell and match[3] is None
         found = is_real(match[1], _value(match), in_shell=expands)
@@ -429,6 +447,7 @@ def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
     return not is_config and not _WHO_OR_WHERE.search(_snake(literal[1]))
 
 
+_KEY_NAME = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*\d{0,2}")
 _HEREDOC = re.compile(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
 _BLOCK_MARKS = ("|||", "'''", '"""')
 """What opens a block of text over several lines, and closes it: Jsonnet, Bicep, Groovy."""

@@ -3,7 +3,7 @@
 Kept as the first half of their SHA-256, so that no scanner finds them here. Sources: jwt.io; the
 account keys of Azurite and of Azure's emulator of Cosmos DB; AWS's and Stripe's documentation; the
 test keys of reCAPTCHA, hCaptcha and Turnstile; the htpasswd lines of Loki's chart and of Traefik's
-documentation.
+documentation; what the configurations of Authelia and coturn begin with.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _KNOWN = frozenset(
         "0fff9ee671b05ea25f58ed9584635fad",
         "1009e412c0716d2890fc446369dcc7e5",
         "1a5d44a2dca19669d72edf4c4f1c27c4",
+        "1afca544ad2d0275c83341167ccf680a",
         "1e3e58656012d861e23deae64f177673",
         "25c5a34bec77765f1aaedde1bcf9c2a7",
         "2cafc0970149a84f3b9e62eaf169f36f",
@@ -35,9 +36,11 @@ _KNOWN = frozenset(
         "ca81ecb3ff58160e0608ae7ac31d3b94",
         "da816f9f2c16e6c5390e7636cadc40c4",
         "e21b597ba6b9cafa59d9ebc4d65c0385",
+        "e2957460900a9c2108c677cdae45457a",
         "eaa6a9190faf5587f487fe5170e377fa",
         "eb543dc490df6d053d360d3b66b575d1",
         "ed967197261c16a9ed0205f8a5099d81",
+        "f0a4c9ffdab3d5afa1d8b8ee2bcbb7b1",
         "f2d6ca16515033e5dce14eba840b979d",
         "f5e95c9954635b65acab57e6d5ea663e",
         "fb8f35129df87662c650ada12fd614f1",

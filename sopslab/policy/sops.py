@@ -297,6 +297,10 @@ def normal_recipient(name: str) -> str:
     return bare.upper() if re.fullmatch(r"[0-9A-Fa-f]{16,40}", bare) else bare
 
 
+# Of a section `[sops]` that sops wrote there is one at least: others have one about sops.
+_WRITTEN = {"mac", "lastmodified", "version"}
+
+
 def flat_metadata(text: str) -> Metadata | None:
     """Return the metadata of a dotenv or INI file, None if it has none."""
     found: dict[str, str] = {}
@@ -314,7 +318,7 @@ def flat_metadata(text: str) -> Metadata | None:
                 group = int(match[1][:4]) + 1 if match[1] else 0
                 entry = entries.setdefault((group, match[2], int(match[3][:4])), {})
                 entry[match[4]] = value.replace("\\n", "\n")
-    if not first:
+    if not first or not (entries or found.keys() & _WRITTEN):
         return None
     groups: dict[int, list[Recipient]] = {0: []}
     for (number, kind, _), parts in sorted(entries.items()):

@@ -37,10 +37,13 @@ _ACTION = re.compile(
 )
 
 
-def plaintext_secrets(text: str, *, in_shell: bool = False) -> Iterator[Hit]:
+def plaintext_secrets(
+    text: str, *, in_shell: bool = False, for_flux: bool = False
+) -> Iterator[Hit]:
     """Yield every value in plain text under data or stringData of something of kind Secret.
 
     + in_shell: whether a script holds it: its usage shows examples, which are applied nowhere
+    + for_flux: whether Flux may read it, which fetches nothing from a store of secrets
     """
     start, line = 0, 0
     for separator in [*_SEPARATOR.finditer(text), None]:
@@ -48,7 +51,10 @@ def plaintext_secrets(text: str, *, in_shell: bool = False) -> Iterator[Hit]:
         part = text[start:end]
         if _KIND.search(part):
             for hit in _part(part):
-                if in_shell and _is_example(part, hit.line):
+                value = _value_in(part, hit.line)
+                if in_shell and _EXAMPLE.fullmatch(value):
+                    continue
+                if not for_flux and placeholders.is_stored(value):
                     continue
                 yield Hit(hit.line + line, hit.rule, hit.message)
         line += part.count("\n")
@@ -67,9 +73,8 @@ def commented_secrets(text: str) -> Iterator[Hit]:
         yield Hit(hit.line, hit.rule, f"{hit.message}, in a comment")
 
 
-def _is_example(text: str, line: int) -> bool:
-    value = text.split("\n")[line - 1].partition(":")[2].strip().strip("\"'")
-    return _EXAMPLE.fullmatch(value) is not None
+def _value_in(text: str, line: int) -> str:
+    return text.split("\n")[line - 1].partition(":")[2].strip().strip("\"'")
 
 
 def _part(text: str) -> Iterator[Hit]:
