@@ -8,7 +8,6 @@ documentation; what the configurations of Authelia and coturn begin with.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_.-]{20,300}")
@@ -51,5 +50,9 @@ _KNOWN = frozenset(
 def holds(line: str) -> bool:
     """Return whether *line* has such a value, and no other that could be meant."""
     tokens = [token.strip(".=-") for token in _TOKEN.findall(line)]
+    if not tokens:
+        return False
+    import hashlib
+
     known = [hashlib.sha256(token.encode()).hexdigest()[:32] in _KNOWN for token in tokens]
     return bool(known) and all(known)

@@ -415,9 +415,16 @@ RUNNING = (
         _up,
     ),
     Cause(
+        "locked",
+        r"(?i)\.lock'?: file exists|another git process",
+        "the repository is locked: another git is at work in it, or one that was killed left its"
+        " .lock file there",
+        _up,
+    ),
+    Cause(
         "overtaken",
-        r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref|\.lock'?: file exists"
-        r"|another git process|is at [0-9a-f]{7,} but expected",
+        r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref"
+        r"|is at [0-9a-f]{7,} but expected",
         "somebody else has changed the repository at the same moment",
         _up,
     ),
