@@ -153,7 +153,7 @@ while [ $# -gt 0 ]; do
             && mv -T "$folder/generation.new" "$folder/generation" \\
             && rm -f "$folder/issue"; } 2>&1); then
         [ -e "$class/failed/$1" ] \\
-            || echo "its generation could not be written: $(printf '%s' "$why" | told)" \\
+            || echo "its generation could not be written: $(printf '%s' "$why" | told -)" \\
                 >"$class/failed/$1"
     fi
     shift 2

@@ -30,7 +30,7 @@ LOOKS_ENCRYPTED = re.compile(r"\s*ENC\s*\[", re.IGNORECASE)
 
 _IV_BYTES, _TAG_BYTES, _MAC_BYTES = 32, 16, 128
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)")
-_VERSION = re.compile(r"\d+\.\d+\.\d+\S*")
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+\S*)?")
 _LISTS = {
     "age": "{recipient}",
     "pgp": "{fp}",
@@ -156,7 +156,7 @@ class Metadata:
         """Yield why nobody can open the file, or one of its recipients cannot."""
         if not _TIME.fullmatch(self.fields.get("lastmodified", "")):
             yield "the sops block has no valid lastmodified"
-        # sops 1 wrote none, and what it wrote can still be opened.
+        # sops opens what has none, too.
         if self.fields.get("version") and not _VERSION.fullmatch(self.fields["version"]):
             yield "the sops block has no valid version"
         threshold = self.fields.get("shamir_threshold", "")

@@ -225,7 +225,10 @@ PASS: dict[str, Files] = {
         f"#   auth: |\n#     foo:{APR}OFG3Xybp$" + "ckL0FHDAkoXYIlH9" + f".cysT0\n"
         f"#     someoneelse:{APR}DMZX2Z4q$" + "6SbQIfyuLQd.xmo/" + "P0m2c.\n",
     ),
-    "sops-1-had-no-version": one("a.yaml", "data: {{ enc }}\n" + OLD + "\n"),
+    "sops-1": one(
+        "a.yaml", "data: {{ enc }}\n" + re.sub(r"version: .*", "version: '1.13'", ALL) + "\n"
+    ),
+    "no-version": one("a.yaml", "data: {{ enc }}\n" + OLD + "\n"),
     "output-of-a-command": one(
         "a.sh",
         "password=$(docker exec ${NAME} grep 'Password:' /etc/x | sed \"s/Password: //g\")\n"
