@@ -394,7 +394,7 @@ def _value(match: re.Match[str]) -> str:
 # An expression with quotes of its own ends a text too soon: `"${data["password"]}"`.
 _CUT = re.compile(r"\$\{[^{}]*$")
 # What holds further keys is looked into where they stand.
-_OPENS = re.compile(r"[{\[](?=[\"'{\[])")
+_OPENS = re.compile(r"\{(?=[\"'])")
 
 
 def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:

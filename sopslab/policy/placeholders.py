@@ -72,7 +72,7 @@ _ANGLE = re.compile(r"<[^<>]{1,80}>|\[[^\[\]]{1,60}\]|\{[\w .-]{1,60}\}")
 _FILLER = re.compile(
     r"(?:x{3,}|\*{3,}|\.{3,}|…|redact|chang[e_-]*(?:me|it|this)|replace|example|placehold|dummy|"
     r"\b(?:your|my|some|the)[-_ ]|insert|todo|fixme|fake|sample|mock|-?here$|to[-_]be|omitted|"
-    r"overwrit|overrid|by[-_]env\b|from[-_]env\b|^user(?:name)?@|"
+    r"overwrit|overrid|by[-_]env\b|from[-_]env\b|^username@|"
     r"snip|masked|hidden|secretref|not[-_ ]?(?:a|real)|^test[-_]|^none$)",
     re.IGNORECASE,
 )

@@ -66,6 +66,7 @@ BLOCK: dict[str, Files] = {
     "real-value-in-a-script": one(
         "a.sh", f"cat <<EOF\nkind: Secret\nstringData:\n  key: {PW}\nEOF\n"
     ),
+    "user-at-digits": one("a.yaml", "db_password: user@" + "90210x\n"),
     "toml-beside-sops": one(
         "a.toml", f"[sops]\nmac = 'x'\nlastmodified = 'y'\n[a]\npassword = '{PW}'\n"
     ),
