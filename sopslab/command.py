@@ -7,17 +7,22 @@ only: arguments are visible in `ps`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 
 from pyinfra.api import QuoteString, StringCommand
 
 from sopslab.settings import Settings
+from sopslab.verification.causes import OURS
 
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
 # Deadlines are by a clock that nobody sets: seconds since this machine was started.
 _SECONDS = "seconds() { cut -d. -f1 /proc/uptime; }\n"
+# Of what a script says on standard error, people get to see its own sentences: these.
+_SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
+"""
 # Loopback is past every proxy by itself, and another address of this machine has to be.
 _PAST_PROXIES = """
 NO_PROXY=${NO_PROXY:-${no_proxy:-}},$LAB_ADDRESS
@@ -35,7 +40,8 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
-    What it waits for is given up by `seconds`, which counts on when the date is changed.
+    What it waits for is given up by `seconds`, which counts on when the date is changed. What a
+    person is to see of a failure it tells with `say`; other words are in the log only.
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
@@ -45,6 +51,8 @@ def script(
     """
     if "$(seconds)" in text:
         text = _SECONDS + text
+    if re.search(r"\bsay ", text):
+        text = _SAY + text
     bits: list[object] = []
     if environment:
         bits += ["env", *(QuoteString(f"{key}={value}") for key, value in environment.items())]
@@ -99,4 +107,4 @@ def refusal(sentence: str) -> StringCommand:
     An operation yields it where the state of the host forbids going on: raising in an operation
     would end the run of every host, with a traceback.
     """
-    return script('printf "%s\\n" "$1" >&2; exit 1', sentence)
+    return script('say "$1"; exit 1', sentence)

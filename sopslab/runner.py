@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,10 +21,14 @@ from sopslab import journal
 from sopslab.errors import Exit, LabError
 from sopslab.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.layout import PROJECT
-from sopslab.verification.causes import said
+from sopslab.verification.causes import OURS, of_programs
 
 _KEPT_LOGS = 20
 _PR_SET_PDEATHSIG = 1
+_SHOWN = re.compile(r"\x1b\[[0-9;]*m|^\s*\[\S+\]\s+")
+_OWN = re.compile(rf"{OURS}: (.*)")
+# The last line of a traceback.
+_ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|$)")
 
 
 @dataclass
@@ -228,12 +233,22 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
         return list(dict.fromkeys(story.problems))
     broken = story.failed or story.current
     if returncode != 0 or broken:
-        words = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [
-            f"{broken or 'the run'} failed; the last words in the log are:",
-            *map(said, words[-5:]),
-        ]
+        words = log.read_text(encoding="utf-8").splitlines()
+        return [f"{broken or 'the run'} failed: {sentence}" for sentence in _last(words)]
     return []
+
+
+def _last(words: list[str]) -> list[str]:
+    """Return what the end of a log means: sentences of ours in it, or the cause."""
+    # pyinfra puts the host's name, and colours, in front of what a host has said.
+    ends = [_SHOWN.sub("", line) for line in words if line.strip()][-20:]
+    own = [found[1] for line in ends if (found := _OWN.search(line))]
+    if own:
+        return own
+    error = next((found[1] for line in reversed(ends) if (found := _ERROR.match(line))), None)
+    if error is not None:
+        return [f"an error in the program itself ({error}); its words are in the log"]
+    return [of_programs(ends)]
 
 
 def _note(result: Result) -> None:

@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from sopslab import journal, narrator, session
 from sopslab.layout import PROJECT
+from sopslab.verification.causes import OURS
 
 
 def text_of(command: StringCommand) -> str:
@@ -184,7 +185,7 @@ class Applied:
         self.failed: bool = meta.did_error()
         self.changed: bool = meta.did_change()
         self.stdout = meta.stdout
-        self.stderr = meta.stderr
+        self.stderr = meta.stderr.replace(f"{OURS}: ", "")
 
 
 class _Looking:

@@ -22,7 +22,7 @@ _WEIGHT = 100
 _CLUSTER = """
 if [ -d "$2" ]; then
     exec 9>"$2/.cluster.lock"
-    flock --wait 300 9 || { echo 'another run has worked on the cluster for 300 s' >&2; exit 1; }
+    flock --wait 300 9 || { say 'another run has worked on the cluster for 300 s'; exit 1; }
 fi
 printf '{"network":"%s"}\\n' "$3"
 status='"status":{{json .State.Status}}' networks='"networks":{{json .NetworkSettings.Networks}}'

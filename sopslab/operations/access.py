@@ -54,7 +54,7 @@ while [ $# -gt 0 ]; do
     { [ -d "$class/seats/$1" ] || mkdir -p "$class/seats/$1"; } 2>../said \\
         && openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \\
             -keyout "$1/client.key" -out "$1/$2" -subj "/O=$group/CN=$2" 2>../said \\
-        || fail "$1" "its key could not be made: $(tail -n 1 ../said)"
+        || fail "$1" "its key could not be made: $(told ../said)"
     shift 2
 done
 set -- */*:*
@@ -76,7 +76,7 @@ kube create --validate=warn --filename ../requests.json --output name 2>../refus
     | tee ../created | xargs -r -n 5 -P 4 timeout 60 kubectl --context "$LAB_CONTEXT" \\
         certificate approve >/dev/null 2>../unapproved || true
 if [ ! -s ../created ]; then
-    echo "the cluster took none of the requests for certificates: $(refused <../refused)" >&2
+    say "the cluster took none of the requests for certificates: $(refused <../refused)"
     exit 1
 fi
 definitions_of_requests='
@@ -93,7 +93,7 @@ open() {
 deadline=$(($(seconds) + 30))
 while open && [ "$(seconds)" -lt "$deadline" ]; do sleep 0.2; done
 if [ ! -s ../answers.json ]; then
-    echo "the cluster did not show the certificates within 30 s: $(refused <../said)" >&2
+    say "the cluster did not show the certificates within 30 s: $(refused <../said)"
     exit 1
 fi
 # Those of a killed run go, too; the cluster would keep them for hours.
@@ -133,14 +133,16 @@ for request in */*:*; do
     # The kubeconfig comes last: it is what counts.
     mv -f "$seat/client.key" "$seat/client.crt" "$seat/kubeconfig" \\
         "$class/seats/$seat/" 2>../said \\
-        || fail "$seat" "its access could not be written: $(tail -n 1 ../said)"
+        || fail "$seat" "its access could not be written: $(told ../said)"
 done
 """
 )
 
 # Pairs of a seat and its new generation. What an older version left there was counted, and counts
 # nothing any more.
-_GENERATIONS = """
+_GENERATIONS = (
+    TELLING
+    + """
 class=$1
 shift
 umask 077
@@ -151,11 +153,13 @@ while [ $# -gt 0 ]; do
             && mv -T "$folder/generation.new" "$folder/generation" \\
             && rm -f "$folder/issue"; } 2>&1); then
         [ -e "$class/failed/$1" ] \\
-            || echo "its generation could not be written: $why" >"$class/failed/$1"
+            || echo "its generation could not be written: $(printf '%s' "$why" | told -)" \\
+                >"$class/failed/$1"
     fi
     shift 2
 done
 """
+)
 
 # Pairs of a seat and its new generation, and after them the accounts. What was valid is kept beside
 # until it is proven worthless. The generation changes first: whatever happens then, the next run
@@ -186,6 +190,7 @@ set -- "$git"
 _PROVE = (
     READS
     + ASK_FLUX
+    + TELLING
     + """
 class=$1 git=$2 base=$3
 shift 3
@@ -225,7 +230,9 @@ for seat; do
     [ ! -e "$class/failed/$seat" ] || continue
     until proven "$seat"; do
         if [ "$(seconds)" -ge "$deadline" ]; then
-            echo "$seat: after 60 s $why: $(tail -n 1 "$new/said")" >&2
+            theirs=
+            [ ! -s "$new/said" ] || theirs=": $(told "$new/said")"
+            say "$seat: after 60 s $why$theirs"
             status=1
             continue 2
         fi

@@ -19,8 +19,11 @@ from sopslab.operations.tree import tree
 from sopslab.policy.sops import kind_of, short
 from sopslab.render import RenderedFile
 from sopslab.settings import INSTRUCTOR, AgeKeyType, Settings
+from sopslab.verification.causes import TELLING
 
-_GENERATE = """
+_GENERATE = (
+    TELLING
+    + """
 umask 077
 kind=$1
 shift
@@ -33,8 +36,8 @@ for key; do
     name=${key##*/}
     # shellcheck disable=SC2086
     said=$(age-keygen $kind -o "$new/$name.agekey" 2>&1) || {
-        said=$(printf '%s' "$said" | sed -n 's/^age-keygen: error: //p')
-        echo "the identity $key.agekey could not be made: $said" >&2
+        printf '%s\\n' "$said" >"$new/said"
+        say "the identity $key.agekey could not be made: $(told "$new/said")"
         exit 1
     }
     echo "${said##*: }" >"$new/$name.pub"
@@ -43,6 +46,7 @@ done
 ln "$new"/*.agekey "$folder/"
 mv "$new"/*.pub "$folder/"
 """
+)
 
 # What makes age-keygen make an identity of each kind.
 _KINDS: Mapping[AgeKeyType, str] = {"x25519": "", "pq": "-pq"}

@@ -46,8 +46,8 @@ def runtime(wrapper: str) -> Commands:
         [ -s "$config" ] || echo '{}' >"$config"
         other=$(jq -r --arg name "$runtime" '."default-runtime" // $name' "$config")
         if [ "$other" != "$runtime" ]; then
-            echo "$config names the default runtime $other, and kind needs $runtime here:" \\
-                "remove that line" >&2
+            say "$config names the default runtime $other, and kind needs $runtime here:" \\
+                "remove that line"
             exit 1
         fi
         jq --arg name "$runtime" --arg path "$path" \\
@@ -164,8 +164,8 @@ def engine() -> Commands:
         deadline=$(($(seconds) + 30))
         until timeout 5 docker version >/dev/null 2>&1; do
             if [ "$(seconds)" -ge "$deadline" ]; then
-                echo 'Docker is unavailable: it did not answer within 30 s after it was started;' \\
-                    'see /var/log/dockerd.log or `journalctl -u docker`' >&2
+                say 'Docker is unavailable: it did not answer within 30 s after it was started;' \\
+                    'see /var/log/dockerd.log or `journalctl -u docker`'
                 exit 1
             fi
             sleep 0.2

@@ -43,18 +43,18 @@ new=$(mktemp -d "$(dirname "$folder")/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 base64 -d | tar -xz --no-same-permissions -C "$new"
 refresh
-main=$(at refs/heads/main) || { echo 'the repository has no branch main' >&2; exit 1; }
-begun=$(start) || { echo 'nothing tells which commit the repository began with' >&2; exit 1; }
+main=$(at refs/heads/main) || { say 'the repository has no branch main'; exit 1; }
+begun=$(start) || { say 'nothing tells which commit the repository began with'; exit 1; }
 listed=$(dirname "$file")/kustomization.yaml
 no_links "$main" "$file" "$listed"
 if bare cat-file -e "$main:$file" 2>/dev/null; then
-    echo "main has a $file of its own: \\`sopslab reset\\` takes it away" >&2
+    say "main has a $file of its own: \\`sopslab reset\\` takes it away"
     exit 1
 fi
 bare cat-file blob "$main:$listed" 2>/dev/null | awk -v line="  - $secret.yaml" '
     { print } /^resources:[ \\t]*$/ && !done { print line; done = 1 } END { exit !done }' \\
     >"$new/listed" || {
-    echo "$listed on main has no list of resources: \\`sopslab reset\\` brings it back" >&2
+    say "$listed on main has no list of resources: \\`sopslab reset\\` brings it back"
     exit 1
 }
 value=pay_$(head -c 24 /dev/urandom | od -An -v -t x1 | tr -d ' \\n')

@@ -71,7 +71,7 @@ typo='s/(data|stringData)/(dta|stringData)/'
 rules() { bare cat-file blob "$(start):.sops.yaml"; }
 on_main() { bare cat-file blob "refs/heads/main:$1"; }
 differs() {
-    ! on_main "$1" | cmp -s - "$2" || { echo "$1 on main has nothing to break" >&2; return 1; }
+    ! on_main "$1" | cmp -s - "$2" || { say "$1 on main has nothing to break"; return 1; }
 }
 mistake() {
     case $1 in
@@ -212,7 +212,7 @@ system=$1 kustomization=$2 source=$3
 shift 3
 kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
 if ! kube get --raw /readyz --request-timeout 10s >/dev/null 2>&1; then
-    echo 'the cluster does not answer: `sopslab status` tells more' >&2
+    say 'the cluster does not answer: `sopslab status` tells more'
     exit 1
 fi
 edit() {

@@ -34,14 +34,14 @@ COMPONENTS = ("source-controller", "kustomize-controller", "notification-control
 # there on that is the working directory, and $new/copy.
 CLONE_PLATFORM = (
     GIT_LOGIN
+    + TELLING
     + """
 clone_platform() {
     umask 022
     new=$(mktemp -d "$(dirname "$2")/.new.XXXXXX")
     trap 'rm -rf "$new"' EXIT
     if ! timeout 60 git clone --quiet "$1.git" "$new/copy" 2>"$new/errors"; then
-        tail -n 3 "$new/errors" >&2
-        echo "the platform repository could not be cloned from $1.git" >&2
+        say "the platform repository could not be cloned from $1.git: $(told "$new/errors")"
         exit 1
     fi
     cd "$new/copy"
@@ -100,7 +100,7 @@ ask_flux() {
 
 # Where the canary gets lost is looked for along its way, and the first broken link is named.
 _AWAIT_CANARY = """
-fail() { echo "the canary did not arrive: $1" >&2; exit 1; }
+fail() { say "the canary did not arrive: $1"; exit 1; }
 look='`sopslab doctor` looks closer'
 state() {
     kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null \\

@@ -41,6 +41,7 @@ from sopslab.naming import git_server_name, network_name
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.render import RenderedFile, Renderer, render_tree
 from sopslab.settings import GIT_SERVER_PORT, GIT_SERVER_USER, INSTRUCTOR, Settings
+from sopslab.verification.causes import for_bash
 
 CONFIG_LABEL = "sops-lab.config"
 
@@ -122,7 +123,7 @@ until curl --silent --noproxy '*' ${authority:+--cacert "$authority"} --output /
         "http${authority:+s}://${publish%:*}/"; do
     if [ "$(seconds)" -ge "$deadline" ]; then
         docker logs --tail 5 "$name" >&2
-        echo "the Git server did not answer at ${publish%:*} within 20 s" >&2
+        say "the Git server did not answer at ${publish%:*} within 20 s"
         exit 1
     fi
     sleep 0.1
@@ -136,7 +137,7 @@ ENCRYPT = (
     + """
 encrypt_as() {
     if ! age_only <.sops.yaml >/dev/null; then
-        echo ".sops.yaml names recipients of another kind than age: take them out" >&2
+        say ".sops.yaml names recipients of another kind than age: take them out"
         return 1
     fi
     env -i PATH="$PATH" HOME=/nonexistent timeout 30 sops encrypt --filename-override "$1" \\
@@ -487,7 +488,11 @@ def seed(
         settings.lab_dir,
         credentials_file(settings, INSTRUCTOR),
         *([] if settings.git_url else [f"{settings.git_dir}/repositories/{repository}.git"]),
-        stdin=pack(render_tree(Path(template), {**variables, "recipients": recipients})),
+        stdin=pack(
+            render_tree(
+                Path(template), {**variables, "recipients": recipients, "causes": for_bash()}
+            )
+        ),
     )
 
 
@@ -510,10 +515,11 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
     files: dict[str, RenderedFile] = {}
     ready = [seat for seat in missing if states and states[seat].recipient is not None]
     renderer = Renderer(Path(template))
+    causes = for_bash()
     for seat in ready:
         recipients = {"learner": states[seat].recipient, "instructor": instructor}
         given = variables[seat]
-        rendered = renderer.render({**given, "recipients": recipients})
+        rendered = renderer.render({**given, "recipients": recipients, "causes": causes})
         learner = given["learner"]
         commit = beginning(rendered, _NEW, learner["name"], learner["email"], "Begin the lab")
         files[f"{seat}/beginning"] = RenderedFile(commit, executable=False)

@@ -16,6 +16,7 @@ from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_WEIGHT
 from sopslab.naming import network_name, node_name
 from sopslab.render import render_tree
 from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING
 
 # Works below the folder $1. What it could not look at is an error, and not nothing.
 _SHUT_OUT = (
@@ -40,6 +41,7 @@ shut_out() {
 # to its end, and strangers are shut out.
 _CREATE = (
     _SHUT_OUT
+    + TELLING
     + """
 cluster=$1 image=$2 directory=$3
 umask 077
@@ -56,13 +58,12 @@ create() {
     rm -f "$directory/kubeconfig" "$directory/node-id"
     if ! timeout 300 kind create cluster --name "$cluster" --image "$image" --quiet \\
             --config "$new/config.yaml" --kubeconfig "$new/kubeconfig" 2>"$new/errors"; then
-        tail -n 15 "$new/errors" >&2
-        echo "kind could not create the cluster $cluster; its own words are above" >&2
+        say "kind could not create the cluster $cluster: $(told "$new/errors")"
         return 1
     fi
     docker container inspect --format '{{.Id}}' "$cluster-control-plane" >"$new/node-id"
     if ! (export KUBECONFIG="$new/kubeconfig" && shut_out "$new"); then
-        echo "the new cluster $cluster could not be closed to strangers: run this again" >&2
+        say "the new cluster $cluster could not be closed to strangers: run this again"
         return 1
     fi
     mv "$new/kubeconfig" "$new/node-id" "$directory/"
@@ -109,9 +110,9 @@ esac
 deadline=$(($(seconds) + 120))
 until kubectl --context "$LAB_CONTEXT" get --raw /readyz --request-timeout 3s >/dev/null 2>&1; do
     if [ "$(seconds)" -ge "$deadline" ]; then
-        echo "the API server of $node did not answer within 120 s after the start;" \\
+        say "the API server of $node did not answer within 120 s after the start;" \\
             "look at: docker logs $node;" \\
-            'or make the cluster anew: "sopslab down", "sopslab up"; keys and Git data stay' >&2
+            'or make the cluster anew: "sopslab down", "sopslab up"; keys and Git data stay'
         exit 1
     fi
     sleep 0.3

@@ -49,9 +49,9 @@ await_end() {
     deadline=$(($(seconds) + 60))
     while ending=$("$1" "$2" | head -n 1) && [ -n "$ending" ]; do
         if [ "$(seconds)" -ge "$deadline" ]; then
-            echo "the $3 $ending is being deleted, and after 60 s it is not gone:" \\
+            say "the $3 $ending is being deleted, and after 60 s it is not gone:" \\
                 "$("$4" "$ending"). Whoever put a finalizer there has to let go, or you take it" \\
-                "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew" >&2
+                "out by hand; \\`sopslab down\\` and \\`sopslab up\\` make the cluster anew"
             exit 1
         fi
         let_go
@@ -68,8 +68,8 @@ until kube apply --server-side --validate=warn --force-conflicts --field-manager
     # A kind that was defined a moment ago is served a moment later.
     if ! grep -qE 'no matches for kind|NotFound|not found' "$1.errors" \\
             || [ "$(seconds)" -ge "$deadline" ]; then
-        echo "the cluster refused what the lab is made of: $(refused <"$1.errors");" \\
-            "\\`kubectl apply --server-side --dry-run=server --filename $1\\` has its own words" >&2
+        say "the cluster refused what the lab is made of: $(refused <"$1.errors");" \\
+            "\\`kubectl apply --server-side --dry-run=server --filename $1\\` has its own words"
         rm -f "$1.errors"
         exit 1
     fi
@@ -100,20 +100,20 @@ umask 077
 new=$(mktemp "$(dirname "$KUBECONFIG")/.new.XXXXXX")
 trap 'rm -f "$new"' EXIT
 kubectl --kubeconfig "$1" --context "$LAB_CONTEXT" config view --minify --flatten --raw >"$new" || {
-    echo "there is no context $LAB_CONTEXT in $1: \\`kubectl config get-contexts\\` lists them" >&2
+    say "there is no context $LAB_CONTEXT in $1: \\`kubectl config get-contexts\\` lists them"
     exit 1
 }
 if ! owner=$(timeout 20 kubectl --kubeconfig "$new" --context "$LAB_CONTEXT" --request-timeout 10s \
         get namespace flux-system --ignore-not-found \
         --output 'jsonpath={.metadata.name} {.metadata.labels.sops-lab}'); then
-    echo "the cluster of the context $LAB_CONTEXT does not answer within 10 s" >&2
+    say "the cluster of the context $LAB_CONTEXT does not answer within 10 s"
     exit 1
 fi
 case $owner in
 '' | "flux-system $2") ;;
 *)
-    echo "the cluster of the context $LAB_CONTEXT has a Flux that this lab did not install;" \
-        "it is left alone" >&2
+    say "the cluster of the context $LAB_CONTEXT has a Flux that this lab did not install;" \
+        "it is left alone"
     exit 1
     ;;
 esac

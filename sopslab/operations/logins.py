@@ -15,6 +15,7 @@ from sopslab.incidents.records import Cause
 from sopslab.operations.git import WRITE_ACCOUNTS, new_accounts
 from sopslab.operations.rotating import unfinished
 from sopslab.settings import FLUX, Settings
+from sopslab.verification.causes import TELLING
 
 # What leaked is kept until it is proven to be worth nothing.
 _KEEP = """
@@ -32,6 +33,7 @@ set -- "$git"
 # Triples of a learner, a user and a repository that the user may read.
 _TRY = (
     READS
+    + TELLING
     + """
 class=$1 leaked=$2 git=$3 base=$4
 shift 4
@@ -43,9 +45,9 @@ why() {
     if reads "$leaked/$user" "$repository"; then
         echo "the password that leaked still opens $repository"
     elif ! grep -q 'Authentication failed' "$new/said"; then
-        echo "the password that leaked was not refused: $(tail -n 1 "$new/said")"
+        echo "the password that leaked was not refused: $(told "$new/said")"
     elif ! reads "$git/credentials/$user/git-credentials" "$repository"; then
-        echo "the new password does not open $repository: $(tail -n 1 "$new/said")"
+        echo "the new password does not open $repository: $(told "$new/said")"
     fi
 }
 while [ $# -gt 0 ]; do

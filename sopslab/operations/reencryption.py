@@ -70,7 +70,7 @@ commit_as sops-lab sops-lab@localhost
 export GIT_INDEX_FILE="$new/index"
 tab=$(printf '\\t')
 keep() { git -c core.fsync=all --git-dir "$repository" "$@"; }
-fail() { echo "$1" >&2; return 1; }
+fail() { say "$1"; return 1; }
 # By a rule of ours: what a learner's says may have sops ask services elsewhere.
 own_sops() {
     identity=$1
@@ -78,9 +78,8 @@ own_sops() {
     env -i PATH="$PATH" HOME=/nonexistent SOPS_AGE_KEY_FILE="$identity" \\
         timeout 30 sops --config "$new/config" "$@"
 }
-# Of what sops says, its last line has the reason.
 ask_sops() {
-    own_sops "$@" >"$new/said" 2>&1 || fail "$path: $(grep . "$new/said" | tail -n 1)"
+    own_sops "$@" >"$new/said" 2>&1 || fail "$path: sops $2 failed: $(told "$new/said")"
 }
 begin() {
     rm -rf "$new/blobs" "$new/updates"

@@ -73,7 +73,7 @@ made() {
         bare show "$before:$folder/kustomization.yaml" \\
             | sed "s/^\\\\( *\\\\)# - $secret\\\\.yaml\\$/\\\\1- $secret.yaml/" >"$new/file"
         if ! grep -q "^ *- $secret\\\\.yaml\\$" "$new/file"; then
-            echo "$folder/kustomization.yaml has no line that lists $secret.yaml" >&2
+            say "$folder/kustomization.yaml has no line that lists $secret.yaml"
             return 1
         fi
         commit_files "$before" "List $secret in the kustomization" \\

@@ -41,8 +41,10 @@ done
 """
 
 # Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
-# the first thing that the command said; the others go on. How it ended is left in $status.
-ATTEMPT = """
+# what the command said first, told; the others go on. How it ended is left in $status.
+ATTEMPT = (
+    TELLING
+    + """
 attempt() {
     reason=$1
     shift
@@ -53,9 +55,10 @@ attempt() {
     set -e
     [ $status -ne 0 ] || return 0
     mkdir -p "$class/failed"
-    printf '%s: %s\\n' "$reason" "$(grep . "$new/errors" | head -n 1)" >"$class/failed/$id"
+    printf '%s: %s\\n' "$reason" "$(told "$new/errors")" >"$class/failed/$id"
 }
 """
+)
 
 # One apply for all of them; what the API server refuses is one seat's failure.
 _APPLY = (
@@ -162,8 +165,8 @@ done
 deadline=$(($(seconds) + patience))
 until kube wait --for=delete "$@" --timeout 10s >/dev/null 2>&1; do
     if [ "$(seconds)" -ge "$deadline" ]; then
-        echo "Flux did not remove the namespaces $* within $patience s: look at" \\
-            '`kubectl get kustomizations --all-namespaces`' >&2
+        say "Flux did not remove the namespaces $* within $patience s: look at" \\
+            '`kubectl get kustomizations --all-namespaces`'
         exit 1
     fi
     # What was left in them may wait for somebody who never comes.

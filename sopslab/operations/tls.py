@@ -10,6 +10,7 @@ from sopslab.facts.tls import Tls, server_file
 from sopslab.journal import note
 from sopslab.naming import git_server_name
 from sopslab.settings import Settings
+from sopslab.verification.causes import TELLING
 
 # Ten years; whoever trusts it has a copy, so it is not renewed.
 _AUTHORITY_DAYS = "3650"
@@ -17,7 +18,9 @@ _AUTHORITY_DAYS = "3650"
 _SERVER_DAYS = "397"
 
 # Key and certificate appear together, by a rename that fails where there is anything already.
-_MAKE_AUTHORITY = """
+_MAKE_AUTHORITY = (
+    TELLING
+    + """
 folder=$1 days=$2
 umask 077
 export OPENSSL_CONF=/dev/null
@@ -31,12 +34,13 @@ mkdir -m 755 "$new/tls"
         && openssl req -new -x509 -config "$new/config" -key "$new/tls/ca.key" -sha256 \\
             -days "$days" -out "$new/tls/ca.crt"
 } 2>"$new/said" || {
-    echo "the certificate authority could not be made: $(tail -n 1 "$new/said")" >&2
+    say "the certificate authority could not be made: $(told "$new/said")"
     exit 1
 }
 chmod 644 "$new/tls/ca.crt"
 mv -T "$new/tls" "$folder"
 """
+)
 
 # The whole of what it may sign: this lab's Git server, by its own names and by any IPv4 address,
 # for the machine's may change. Nothing of it is worth anything for a name of somebody else's.
@@ -55,7 +59,9 @@ nameConstraints = critical, permitted;DNS:localhost, permitted;DNS:{server}, \
 permitted;IP:0.0.0.0/0.0.0.0
 """
 
-_MAKE_CERTIFICATE = """
+_MAKE_CERTIFICATE = (
+    TELLING
+    + """
 ca=$1 file=$2 days=$3
 umask 077
 export OPENSSL_CONF=/dev/null
@@ -71,12 +77,13 @@ cat >"$new/config"
             -set_serial "0x$(openssl rand -hex 16)" -days "$days" -extfile "$new/config" \\
             -extensions extensions -out "$new/certificate"
 } 2>"$new/said" || {
-    echo "the Git server's certificate could not be made: $(tail -n 1 "$new/said")" >&2
+    say "the Git server's certificate could not be made: $(told "$new/said")"
     exit 1
 }
 cat "$new/key" "$new/certificate" >"$new/server.pem"
 mv -T "$new/server.pem" "$file"
 """
+)
 
 _CERTIFICATE = """
 [req]

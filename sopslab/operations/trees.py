@@ -15,8 +15,8 @@ no_links() (
             way=${way:+$way/}${rest%%/*} rest=${rest#*/}
             case $(bare ls-tree --full-tree "$commit" -- "$way") in
             120000* | 160000*)
-                echo "$way on main is no file or folder but leads elsewhere: \\`sopslab reset\\`" \\
-                    "takes it away" >&2
+                say "$way on main is no file or folder but leads elsewhere: \\`sopslab reset\\`" \\
+                    "takes it away"
                 return 1
                 ;;
             esac

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
-from sopslab.policy import building, built, engine, report, sources
-from sopslab.policy.findings import Report, Undecidable
+from sopslab.policy import engine, report, sources
+from sopslab.policy.findings import Report
 from sopslab.policy.recipients import Trusted
-
-_BRANCH = "refs/heads/main"
-"""The branch that Flux reads."""
 
 
 def check(paths: Iterable[str]) -> Report:
@@ -34,41 +30,9 @@ def pre_commit(folder: str = ".") -> Report:
 
 def pre_receive(lines: Iterable[str], folder: str = ".") -> Report:
     """Judge what a push adds; *lines* are those that Git gives to a pre-receive hook."""
-    lines = list(lines)
-    try:
-        commits = sources.pushed(lines, folder)
-    except sources.SourceError as error:
-        return Report(undecided=[str(error)])
-    if commits is None:
-        return Report()
-    # Side by side: a push waits for the longer of the two.
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        delivery = executor.submit(_delivery, lines, folder)
-        answer = engine.check(commits, Trusted.from_environment())
-    delivered = delivery.result()
-    answer.findings = sorted({*answer.findings, *delivered.findings})
-    answer.undecided += delivered.undecided
-    return answer
+    from sopslab.policy import pushes
 
-
-def _delivery(lines: Iterable[str], folder: str) -> Report:
-    """Judge what Flux would make of main, if that is pushed."""
-    repository = sources.Repository(folder)
-    report = Report()
-    try:
-        for line in lines:
-            old, new, ref = line.split(" ", 2)
-            if ref == _BRANCH and sources.differ(repository, old, new, building.TOP):
-                match building.build(repository, new):
-                    case building.Refused(findings):
-                        report.findings += findings
-                    case building.Built(text):
-                        report.findings += built.check(text, building.ROOT, new)
-    except sources.SourceError as error:
-        report.undecided.append(str(error))
-    except Undecidable as error:
-        report.undecided.append(f"{building.ROOT} {error}")
-    return report
+    return pushes.judge(lines, folder)
 
 
 def show(answer: Report, as_json: bool) -> int:

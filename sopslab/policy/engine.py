@@ -111,6 +111,18 @@ def _hollow_parts(parsed: documents.Parsed) -> Iterator[Hit]:
             yield _hollow(line)
 
 
+# Where a value is, in a store or in a Secret: words, and no number that could be random.
+_KEY_LINE = re.compile(
+    r"[\s-]*[\"']?(?:\w*Key|key|property)[\"']?\s*:\s*([\"']?)"
+    r"(?:[a-z]+(?:[_-][a-z]+)*(?:/[a-z]+(?:[_-][a-z]+)*)+|[A-Z]+\d{0,5}(?:_[A-Z]+){1,9}"
+    r"|[a-z]+\d{0,4}(?:_[a-z]+){1,9})\1\s*(?:#.*)?"
+)
+
+
+def _names_a_key(line: str) -> bool:
+    return _KEY_LINE.fullmatch(line) is not None
+
+
 @dataclass(frozen=True)
 class _Fed:
     """What is kept of a file until gitleaks has answered."""
@@ -128,8 +140,9 @@ class _Fed:
 
     def accepts(self, leak: Leak) -> bool:
         """True if *leak* counts: not where we know better, and in prose only by a token's form."""
-        unsure = leak.is_generic and (self.is_docs or leak.line in self.known)
-        return not unsure and not published.holds(self.line(leak))
+        line = self.line(leak)
+        unsure = leak.is_generic and (self.is_docs or leak.line in self.known or _names_a_key(line))
+        return not unsure and not published.holds(line)
 
     def line(self, leak: Leak) -> str:
         """The text of the line that *leak* is in."""
@@ -220,7 +233,7 @@ class File:
             yield from self._must_be_encrypted()
             yield from self._promised()
         # A line that looks like metadata must not hide a manifest.
-        yield from templates.plaintext_secrets(self.text)
+        yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
 
     def _promised(self, parsed: documents.Parsed | None = None) -> Iterator[Hit]:
         """Yield what should be encrypted by the file's name or by the creation rule for it."""
@@ -271,7 +284,9 @@ class File:
         else:
             text = passwords.without_sums(self.text) if self.kind.is_sums else self.text
             yield from passwords.in_lines(text, in_shell=self._in_shell)
-        yield from templates.plaintext_secrets(self.text)
+        yield from templates.plaintext_secrets(
+            self.text, in_shell=self._in_shell, for_flux=self.place.for_flux
+        )
         yield from self._must_be_encrypted()
         yield from self._promised()
 
@@ -286,12 +301,12 @@ class File:
     def _structured(self) -> Iterator[Hit]:
         """Yield the findings of YAML and JSON files."""
         if len(self.text) > documents.MAX_TEXT:
-            yield from templates.plaintext_secrets(self.text)
+            yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
             return
         yield from templates.commented_secrets(self.text)
         parsed = documents.parse(self.text)
         if parsed.error_line:
-            found = list(templates.plaintext_secrets(self.text))
+            found = list(templates.plaintext_secrets(self.text, for_flux=self.place.for_flux))
             unsure = self.place.for_flux or not found
             if self.kind.in_secrets_tree or (unsure and self._may_hide_a_secret()):
                 yield Hit(parsed.error_line, "unreadable", "not valid YAML or JSON")
@@ -328,7 +343,7 @@ class File:
             if isinstance(document, Mapping | Sequence) and not self._is_structured():
                 yield from manifests.check(document, self.place)
         if parsed.error_line and not self.kind.is_prose:
-            yield from templates.plaintext_secrets(self.text)
+            yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
 
     def _belongs(self, document: Node) -> Iterator[Hit]:
         """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""

@@ -90,9 +90,7 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...] = (
         "a password for a package index",
     ),
     (
-        re.compile(
-            r"(?:^|/)\.?(?:pgpass|my\.cnf|s3cfg|boto|vault-token|fetchmailrc|esmtprc|msmtprc)$"
-        ),
+        re.compile(r"(?:^|/)\.?(?:pgpass|vault-token)$"),
         re.compile(r"(?::|=|\b|^)[ \t]*([^\s:=]{6,})[ \t]*$", re.MULTILINE),
         "a stored credential",
     ),

@@ -37,6 +37,10 @@ _TOKEN_KEY = re.compile(
     r"(?:access_?)?(?:key|token|secret|pass)|client_?secret|token|secret|bearer|credentials?|"
     r"private_?key(?:_data)?|secret_?key_?base|dsn)$"
 )
+# Whether there is one, and how one is made: `--generate-password=64,letters`.
+_SAYS_HOW = re.compile(
+    r"(?:generate|requires?|has|show|hide|forgot|enable|disable|allow|validate)_"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LINE = re.compile(
     r"""^[ \t]*(?:export[ ]+|set[ ]+|ENV[ ]+|ARG[ ]+|-[ ]+)?["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*
@@ -45,7 +49,7 @@ _LINE = re.compile(
 )
 _COMMENTED = re.compile(
     r"""(?:^[ \t]*|[ \t])(?:\#+|//+|;+|--|<!--)[ \t]*(?:-[ ]+|export[ ]+)?
-    ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*
+    ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*(?:&[\w-]+[ \t]+)?
     (?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -163,6 +167,8 @@ def _snake(key: str) -> str:
 def _kind(key: str) -> str:
     """Return "password", "token" or nothing for a key in any spelling."""
     snake = _snake(key)
+    if _SAYS_HOW.match(snake):
+        return ""
     if _PASSWORD_KEY.search(snake):
         return "password"
     if "existing_" in snake:
@@ -362,8 +368,18 @@ def in_comments(text: str) -> Iterator[Hit]:
     lines = Lines(text)
     for match in _COMMENTED.finditer(text):
         value = _value(match)
+        if _is_only_named(match, text):
+            continue
         if is_real(match[1], value) and (_kind(match[1]) == "token" or _classes(value) >= 3):
             yield _hit(lines.at(match.start(1)), match[1])
+
+
+def _is_only_named(match: re.Match[str], text: str) -> bool:
+    """True for an alias of YAML, and for the key that an ExternalSecret is to write."""
+    bare = match[4] or ""
+    if bare.startswith("*"):
+        return f"&{bare[1:]}" in text
+    return match[1].lower() == "secretkey" and bool(_KEY_NAME.fullmatch(_value(match)))
 
 
 def _classes(value: str) -> int:
@@ -375,6 +391,12 @@ def _value(match: re.Match[str]) -> str:
     return next((group for group in match.groups()[1:] if group is not None), "")
 
 
+# An expression with quotes of its own ends a text too soon: `"${data["password"]}"`.
+_CUT = re.compile(r"\$\{[^{}]*$")
+# What holds further keys is looked into where they stand.
+_OPENS = re.compile(r"\{(?=[\"'])")
+
+
 def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:
     """Yield the passwords in ``key = value`` or ``key: value`` lines of *text*.
 
@@ -384,6 +406,8 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
     lines = Lines(text)
     for match in _LINE.finditer(text):
         if not _kind(match[1]) or (quoted and match[4] is not None):
+            continue
+        if _CUT.search(match[2] or "") if quoted else _OPENS.match(match[4] or ""):
             continue
         expands = in_shell and match[3] is None
         found = is_real(match[1], _value(match), in_shell=expands)
@@ -397,7 +421,7 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
     if "--" in text:
         for match in _LITERAL.finditer(text):
             value = match[2] or match[3] or match[4] or ""
-            is_literal = match[0].startswith("--from-literal") and len(value) >= 4
+            is_literal = _is_of_a_secret(text, match) and len(value) >= 4
             if is_real(match[1], value) or (is_literal and not placeholders.is_placeholder(value)):
                 yield _hit(lines.at(match.start(1)), match[1])
     for pattern, mark in ((_OPTION, "--"), (_ELEMENT, "</"), (_ADD, "<add")):
@@ -406,6 +430,24 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
                 yield _hit(lines.at(match.start(1)), match[1])
 
 
+# What a Secret holds beside the secret itself: who logs in, and where.
+_WHO_OR_WHERE = re.compile(
+    r"(?:^|_)(?:user|admin|client|tenant|account|project|login)_?(?:id|name)$"
+    r"|^(?:user|login|host|hostname|port|region|bucket|database|db_?name|email|namespace)$"
+)
+_KINDS_MADE = re.compile(r"\b(configmap|cm|secret)\b")
+
+
+def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
+    """True for a literal that `kubectl create` puts into a Secret, and that is a secret."""
+    if not literal[0].startswith("--from-literal"):
+        return False
+    made = _KINDS_MADE.findall(text, max(0, literal.start() - 500), literal.start())
+    is_config = bool(made) and made[-1] != "secret"
+    return not is_config and not _WHO_OR_WHERE.search(_snake(literal[1]))
+
+
+_KEY_NAME = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*\d{0,2}")
 _HEREDOC = re.compile(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
 _BLOCK_MARKS = ("|||", "'''", '"""')
 """What opens a block of text over several lines, and closes it: Jsonnet, Bicep, Groovy."""
@@ -496,8 +538,10 @@ def in_text(text: str) -> Iterator[Hit]:
     if "$" in text or "SHA" in text or "{CRYPT}" in text:
         found = {lines.at(match.end() - 1) for match in _HASH.finditer(text)}
         found |= {lines.at(match.start()) for match in _BARE_HASH.compiled.finditer(text)}
+        shown = text.split("\n") if found else []
         for line in sorted(found):
-            yield Hit(line, "password-hash", "a password hash")
+            if not published.holds(shown[line - 1]):
+                yield Hit(line, "password-hash", "a password hash")
     if "://" in text and any(word in text for word in ("hook", "/bot", "hc-ping", "nosnch")):
         for match in _HOOK.compiled.finditer(text):
             token = next((group for group in match.groups() if group), "")

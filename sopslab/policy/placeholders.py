@@ -18,7 +18,7 @@ MARKED = (
     rf"|\{{\${_EXPRESSION}\}}|\[%{_EXPRESSION}%\]|#\[\[{_EXPRESSION}\]\]#"
 )
 _TEMPLATE = re.compile(
-    r"\{\{[^{}]{0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
+    r"\{\{(?:[^{}]|\{[^{}]{0,60}\}){0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
     r"|%[A-Z_]{2,80}%|\{%[^%]{0,500}%\}|__[A-Z0-9_]{1,80}__|@[A-Z_]{2,80}@|!Ref\b.*"
     rf"|\bENC\[[^\[\]]{{0,9000}}\]|{MARKED}"
 )
@@ -28,7 +28,15 @@ VARIABLE = (
 )
 _VARIABLE = re.compile(VARIABLE)
 _CAPITALS = re.compile(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
-_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*]")
+_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*(]|^`")
+# Of a connection: `{{ uri }}?sslmode=require`.
+_PARAMETERS = re.compile(
+    r"(?<=\})(?:[?&](?:sslmode|ssl|tls|charset|timezone|parseTime|encrypt|schema)=[A-Za-z0-9-]{1,16})+$"
+)
+_DEEPEST = 4
+_NAMED = re.compile(
+    r"(?=.*(?:SECRET|KEY|TOKEN|PASS|PWD|CREDENTIAL|ENCRYPTION))[A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,9}"
+)
 _MARKS = re.compile(r"\{\{|\{%|#\{|#%|#\||<%|\[\[|\(\(|<<\s*[A-Za-z_.]+\s*>>|@@|%%|\$\{\{")
 _TAG = re.compile(
     r"!(?:secret|env|env_var|include\w*|ref|sub|getatt|importvalue|vault|var|file|lambda|input|"
@@ -64,6 +72,7 @@ _ANGLE = re.compile(r"<[^<>]{1,80}>|\[[^\[\]]{1,60}\]|\{[\w .-]{1,60}\}")
 _FILLER = re.compile(
     r"(?:x{3,}|\*{3,}|\.{3,}|…|redact|chang[e_-]*(?:me|it|this)|replace|example|placehold|dummy|"
     r"\b(?:your|my|some|the)[-_ ]|insert|todo|fixme|fake|sample|mock|-?here$|to[-_]be|omitted|"
+    r"overwrit|overrid|by[-_]env\b|from[-_]env\b|^username@|"
     r"snip|masked|hidden|secretref|not[-_ ]?(?:a|real)|^test[-_]|^none$)",
     re.IGNORECASE,
 )
@@ -125,13 +134,25 @@ _WORDS = frozenset(
 
 def is_template(value: str) -> bool:
     """True if nothing but templates and the punctuation between them is left of *value*."""
-    rest = _VARIABLE.sub("", _TEMPLATE.sub("", value))
-    return rest != value and not re.search(r"\w", rest)
+    rest = _PARAMETERS.sub("", value)
+    before = None
+    # An expression may hold another one.
+    for _ in range(_DEEPEST):
+        before, rest = rest, _TEMPLATE.sub("", rest)
+        if rest == before:
+            break
+    rest = _VARIABLE.sub("", rest)
+    return rest != _PARAMETERS.sub("", value) and not re.search(r"\w", rest)
 
 
 def is_stored(value: str) -> bool:
     """True for the address of a value in a store of secrets, which some tool fetches."""
-    return _STORE.fullmatch(value.strip()) is not None
+    return _STORE.fullmatch(_TEMPLATE.sub("x", value.strip())) is not None
+
+
+def is_variable_name(value: str) -> bool:
+    """True for the name of a variable, or of a key, that says of itself that it holds a secret."""
+    return _NAMED.fullmatch(value) is not None and sum(map(str.isdigit, value)) <= 3
 
 
 def is_sealed(value: str) -> bool:
@@ -159,12 +180,16 @@ def is_placeholder(value: str, *, in_shell: bool = False) -> bool:
 
     + in_shell: whether a shell reads it, which puts variables in wherever they stand
     """
+    if in_shell and _SHELL.search(value.strip()):
+        return True
     bare = value.strip().strip("\"'`")
+    if bare.startswith("$(") or is_variable_name(bare):
+        return True
     if len(set(bare)) <= 2 or bare.lower() in _WORDS:
         return True
     if _TEMPLATE.search(bare) or _REFERENCE.fullmatch(bare) or _ANGLE.search(bare):
         return True
-    if is_template(bare) or _CAPITALS.search(bare) or (in_shell and _SHELL.search(bare)):
+    if is_template(bare) or _CAPITALS.search(bare):
         return True
     if any(form.fullmatch(bare) for form in (_TAG, _CALL, _CHAIN, _STORED, _ENTITY)):
         return True

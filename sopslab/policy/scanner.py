@@ -40,6 +40,12 @@ regexes = [
 ]
 
 [[allowlists]]
+description = "a login without a password"
+targetRules = ["curl-auth-user"]
+regexTarget = "line"
+regexes = ['''(?:-u|--user)[ =]*["']?[\w.-]+:["']?(?:\s|$)''']
+
+[[allowlists]]
 description = "tokens of documentation"
 regexes = ['''(?:1234567890|0123456789).*(?:1234567890|0123456789)''', '''(?i)x{6}''']
 """

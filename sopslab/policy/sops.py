@@ -30,7 +30,7 @@ LOOKS_ENCRYPTED = re.compile(r"\s*ENC\s*\[", re.IGNORECASE)
 
 _IV_BYTES, _TAG_BYTES, _MAC_BYTES = 32, 16, 128
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)")
-_VERSION = re.compile(r"\d+\.\d+\.\d+\S*")
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+\S*)?")
 _LISTS = {
     "age": "{recipient}",
     "pgp": "{fp}",
@@ -156,7 +156,8 @@ class Metadata:
         """Yield why nobody can open the file, or one of its recipients cannot."""
         if not _TIME.fullmatch(self.fields.get("lastmodified", "")):
             yield "the sops block has no valid lastmodified"
-        if not _VERSION.fullmatch(self.fields.get("version", "")):
+        # sops opens what has none, too.
+        if self.fields.get("version") and not _VERSION.fullmatch(self.fields["version"]):
             yield "the sops block has no valid version"
         threshold = self.fields.get("shamir_threshold", "")
         if threshold not in ("", "0") and not 0 < self._threshold <= max(len(self.groups), 1):
@@ -296,6 +297,10 @@ def normal_recipient(name: str) -> str:
     return bare.upper() if re.fullmatch(r"[0-9A-Fa-f]{16,40}", bare) else bare
 
 
+# Of a section `[sops]` that sops wrote there is one at least: others have one about sops.
+_WRITTEN = {"mac", "lastmodified", "version"}
+
+
 def flat_metadata(text: str) -> Metadata | None:
     """Return the metadata of a dotenv or INI file, None if it has none."""
     found: dict[str, str] = {}
@@ -313,7 +318,7 @@ def flat_metadata(text: str) -> Metadata | None:
                 group = int(match[1][:4]) + 1 if match[1] else 0
                 entry = entries.setdefault((group, match[2], int(match[3][:4])), {})
                 entry[match[4]] = value.replace("\\n", "\n")
-    if not first:
+    if not first or not (entries or found.keys() & _WRITTEN):
         return None
     groups: dict[int, list[Recipient]] = {0: []}
     for (number, kind, _), parts in sorted(entries.items()):

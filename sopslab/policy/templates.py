@@ -27,20 +27,35 @@ _FLOW = re.compile(r"""["']?\b(data|stringData)["']?\s*:\s*\{([^{}]*)""", re.IGN
 _PAIR = re.compile(r"""["']?([\w./-]{1,253})["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\n]*)""")
 _ENTRY = re.compile(r"""^\s*["']?([\w./-]{1,253})["']?\s*:(?:\s+(.*))?$""")
 _SCALAR_HEADER = re.compile(r"[|>][-+\d]*\s*(?:#.*)?")
+_EXAMPLE = re.compile(
+    r"(?:your|example|sample|placeholder|dummy)(?:[-_ ](?:[a-z]{1,12}[-_ ]){0,3}[a-z]{1,12})?",
+    re.IGNORECASE,
+)
 _ACTION = re.compile(
     rf"\{{\{{[^{{}}]{{0,500}}\}}\}}|\$\{{[^{{}}]{{0,300}}\}}|\$\([A-Za-z_]\w*\)|<[^<>]{{1,80}}>"
     rf"|{placeholders.MARKED}|{placeholders.VARIABLE}"
 )
 
 
-def plaintext_secrets(text: str) -> Iterator[Hit]:
-    """Yield every value in plain text under data or stringData of something of kind Secret."""
+def plaintext_secrets(
+    text: str, *, in_shell: bool = False, for_flux: bool = False
+) -> Iterator[Hit]:
+    """Yield every value in plain text under data or stringData of something of kind Secret.
+
+    + in_shell: whether a script holds it: its usage shows examples, which are applied nowhere
+    + for_flux: whether Flux may read it, which fetches nothing from a store of secrets
+    """
     start, line = 0, 0
     for separator in [*_SEPARATOR.finditer(text), None]:
         end = separator.start() if separator else len(text)
         part = text[start:end]
         if _KIND.search(part):
             for hit in _part(part):
+                value = _value_in(part, hit.line)
+                if in_shell and _EXAMPLE.fullmatch(value):
+                    continue
+                if not for_flux and placeholders.is_stored(value):
+                    continue
                 yield Hit(hit.line + line, hit.rule, hit.message)
         line += part.count("\n")
         start = end
@@ -56,6 +71,10 @@ def commented_secrets(text: str) -> Iterator[Hit]:
     ]
     for hit in plaintext_secrets("\n".join(lines)):
         yield Hit(hit.line, hit.rule, f"{hit.message}, in a comment")
+
+
+def _value_in(text: str, line: int) -> str:
+    return text.split("\n")[line - 1].partition(":")[2].strip().strip("\"'")
 
 
 def _part(text: str) -> Iterator[Hit]:

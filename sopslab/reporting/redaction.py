@@ -24,6 +24,12 @@ _PATTERNS = (
     re.compile(rb"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
     re.compile(rb"(?<=://)[^\s/@\"'<>]*:[^\s/@\"'<>]*(?=@)"),
     re.compile(rb"(?i)(?<=authorization: )\S+ \S+"),
+    # What the API server, and readers of YAML and JSON, quote of what they refuse.
+    re.compile(
+        rb"(?<=(?:Invalid|plicate) value: )(?:(\\*)\".*?(?<!\\)\1\"|[^\"\\\n]*?(?=: |$))", re.M
+    ),
+    re.compile(rb"(?<=cannot unmarshal )!!\w+ `[^`\n]*`"),
+    re.compile(rb"(?<=byte of \.\.\.\|).*"),
     re.compile(rb"-{5}BEGIN [A-Z0-9 ]*PRIVATE KEY-{5}.*?(?:-{5}END [A-Z0-9 ]*-{5}|\Z)", re.DOTALL),
 )
 

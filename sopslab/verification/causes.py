@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -296,14 +297,209 @@ SERVING = (
     ),
 )
 
+# What the programs say that run on the lab's machine: git, docker, kind, sops, age, openssl, and
+# the shell with its tools.
+RUNNING = (
+    Cause(
+        "disk-full",
+        r"(?i)no space left on device|disk quota exceeded",
+        "the disk is full",
+        lambda _chapter: "df -h",
+    ),
+    Cause("disk-read-only", r"(?i)read-only file ?system", "the disk is read-only", _up),
+    Cause(
+        "too-many-files", r"(?i)too many open files|inotify", "too many files are open at once", _up
+    ),
+    Cause(
+        "memory",
+        r"(?i)cannot allocate memory|out of memory|signal: killed|^killed$",
+        "the machine has no memory left",
+        _up,
+    ),
+    Cause(
+        "docker-silent",
+        r"(?i)cannot connect to the docker daemon|docker daemon running|error during connect"
+        r"|docker\.sock: connect: (connection refused|no such file)",
+        "Docker does not answer",
+        _up,
+    ),
+    Cause(
+        "docker-forbidden",
+        r"(?i)permission denied.*docker|docker.*permission denied",
+        "this account may not use Docker",
+        _up,
+    ),
+    Cause(
+        "port-taken",
+        r"(?i)port is already allocated|address already in use|failed to bind",
+        "a port that it needs is taken by something else",
+        _up,
+    ),
+    Cause(
+        "network-taken",
+        r"(?i)pool overlaps|address pools? .*(subnet|exhausted)|non-overlapping ipv4|address pool",
+        "Docker has no range of addresses left for its network",
+        _up,
+    ),
+    Cause(
+        "image-missing",
+        r"(?i)no such image|manifest unknown|pull access denied|unable to find image",
+        "a container image is not there",
+        _up,
+    ),
+    Cause(
+        "container-missing",
+        r"(?i)no such (container|network)|container \S+ is not running",
+        "a container that it needs does not run",
+        _up,
+    ),
+    Cause(
+        "node-silent",
+        r"(?i)failed to (init node|create cluster|join node|start)|could not find a log line"
+        r"|failed to remove control plane taint|kubeadm",
+        "the node did not start",
+        _up,
+    ),
+    Cause(
+        "key-unfit",
+        r"(?i)did not match any of the recipients|0 successful groups|sops data key"
+        r"|getting data key|failed to load age identities|did not find keys in",
+        "no key that it has opens the file",
+        _up,
+    ),
+    Cause(
+        "value-changed",
+        r"(?i)mac mismatch|message authentication failed|data integrity|decrypting tree",
+        "the file was changed after it was encrypted",
+        _up,
+    ),
+    Cause(
+        "no-rule",
+        r"(?i)no matching creation rules|config file not found|no creation rules",
+        "no creation rule says whom to encrypt for",
+        _up,
+    ),
+    Cause(
+        "rules-unreadable",
+        r"(?i)error (loading|reading|unmarshal\w*) config|sops\.yaml.*(yaml: |unmarshal|cannot)"
+        r"|could not unmarshal config|invalid rules",
+        ".sops.yaml cannot be read",
+        _up,
+    ),
+    Cause(
+        "recipient-damaged",
+        r"(?i)(bech32|malformed|unknown|invalid) recipient|failed to parse.{0,30}recipient"
+        r"|as bech32-encoded",
+        "a recipient is not a public key that age knows",
+        _up,
+    ),
+    Cause("not-encrypted", r"(?i)sops metadata not found", "the file is not encrypted", _up),
+    Cause(
+        "key-damaged",
+        r"(?i)malformed secret|age-secret-key|parse.{0,30}identit|identit.{0,30}pars"
+        r"|no identities found|unknown identity type|^age-keygen: error: ",
+        "the age key cannot be read, or not written",
+        _up,
+    ),
+    Cause(
+        "login-refused",
+        r"(?i)authentication failed|could not read (username|password)|invalid credentials"
+        r"|returned error: 40[13]|http 40[13]",
+        "the Git server refuses the login",
+        _up,
+    ),
+    Cause(
+        "push-refused",
+        r"(?i)remote rejected|pre-receive hook declined|hook declined",
+        "the Git server refused the push",
+        _up,
+    ),
+    Cause(
+        "locked",
+        r"(?i)\.lock'?: file exists|another git process",
+        "the repository is locked: another git is at work in it, or one that was killed left its"
+        " .lock file there",
+        _up,
+    ),
+    Cause(
+        "overtaken",
+        r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref"
+        r"|is at [0-9a-f]{7,} but expected",
+        "somebody else has changed the repository at the same moment",
+        _up,
+    ),
+    Cause(
+        "repository-damaged",
+        r"(?i)bad object|corrupt|not a valid object|invalid object"
+        r"|unable to read (tree|sha1|[0-9a-f])|missing (blob|tree|commit)|loose object|bad tree"
+        r"|hash mismatch",
+        "the repository is damaged",
+        _up,
+    ),
+    Cause(
+        "certificate",
+        r"(?i)certificate (verify|verification|problem|has expired|signed by)|x509|ssl certificate"
+        r"|unable to get local issuer",
+        "the server's certificate is not one that is trusted",
+        _up,
+    ),
+    Cause(
+        "server-silent",
+        r"(?i)could not resolve|failed to connect|couldn't connect|connection refused"
+        r"|connection (reset|timed out)|no route to host|network is unreachable|i/o timeout"
+        r"|unexpected disconnect|early eof|remote end hung up|returned error: 5\d\d",
+        "the server does not answer",
+        _up,
+    ),
+    Cause(
+        "repository-missing",
+        r"(?i)repository '?.*'? not found|does not appear to be a git repository"
+        r"|not a git repository|returned error: 404",
+        "the repository is not there",
+        _up,
+    ),
+    Cause(
+        "revision-missing",
+        r"(?i)unknown revision|bad revision|not a valid ref|couldn't find remote ref"
+        r"|needed a single revision|path '.*' (does not exist|exists on disk)|invalid reference",
+        "the repository has not the branch or file that is looked for",
+        _up,
+    ),
+    Cause(
+        "program-missing",
+        r"(?i)executable file not found|: not found$|command not found",
+        "a program is not installed, or not on the PATH",
+        _up,
+    ),
+    Cause(
+        "no-right",
+        r"(?i)permission denied|operation not permitted|dubious ownership",
+        "this account may not do that",
+        _up,
+    ),
+    Cause("exists", r"(?i)file exists|already exists", "there is something in its place", _up),
+    Cause(
+        "file-missing",
+        r"(?i)no such file or directory|not a directory",
+        "a file that it needs is not there",
+        _up,
+    ),
+    Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long", _up),
+)
+
 _TABLES = {
     "GitRepository": READING,
     "Kustomization": APPLYING,
     "Receiver": ANSWERING,
     "API": SERVING,
+    "Program": RUNNING,
 }
+# What begins a line of a script's errors that is a sentence of ours; then come a colon and it.
+OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
+_WORDLESS = "it ended without a word"
+_LOGGED = "its words are in the log"
 # Reasons are words of Flux's own source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
@@ -349,6 +545,10 @@ _FOREIGN = re.compile(
 )
 
 
+# The same in what a script has kept of several programs.
+_CLUSTER = r"Error from server|Unable to connect to the server|The connection to the server"
+
+
 def said(line: str) -> str:
     """Return a line of a script's errors as it may be shown.
 
@@ -363,6 +563,43 @@ def said(line: str) -> str:
     return f"{ours}the cluster refused something: {cause.text if cause else _UNKNOWN}"
 
 
+def told(lines: Sequence[str]) -> list[str]:
+    """Return what of a script's errors may be shown: its own sentences, and no other words.
+
+    Where it has none, a sentence says what the words mean; without words, there is nothing.
+    """
+    own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
+    if own or not any(map(str.strip, lines)):
+        return [said(line) for line in own]
+    return [f"a command failed: {of_programs(lines)}"]
+
+
+def of_programs(lines: Sequence[str]) -> str:
+    """Return what it means that programs on the lab's machine said these lines."""
+    if any(map(_FOREIGN.search, lines)):
+        cause = cause_of("\n".join(lines), SERVING)
+        return cause.text if cause else _UNKNOWN
+    cause = cause_of("\n".join(lines), RUNNING)
+    return cause.text if cause else f"{_UNKNOWN}; {_LOGGED}"
+
+
+def for_bash() -> dict[str, list[tuple[str, str]]]:
+    """Return the tables that a learner's scripts have: pairs of a pattern and what it means.
+
+    Both are quoted for a shell; the patterns are extended ones, matched in either case.
+    """
+    return {
+        kind: [(shlex.quote(_extended(one.pattern)), shlex.quote(one.text)) for one in causes]
+        for kind, causes in (("API", SERVING), ("Program", RUNNING))
+    }
+
+
+def _extended(pattern: str) -> str:
+    for ours, theirs in (("(?i)", ""), (r"\S", "[^[:space:]]"), (r"\d", "[0-9]"), (r"\w", "[a-z]")):
+        pattern = pattern.replace(ours, theirs)
+    return pattern
+
+
 def _as_jq(text: str) -> str:
     """Return a literal of jq that can stand between the single quotes of a shell."""
     return json.dumps(text, ensure_ascii=True).replace("'", "\\u0027")
@@ -375,6 +612,7 @@ def _table(kind: str, causes: tuple[Cause, ...]) -> str:
 
 # The same for scripts: $telling holds definitions for jq, of which `meaning($kind; $name;
 # $namespace)` tells what a condition says; `refused` tells what the API server has said on stdin.
+# `told [FILE]` tells what any program has said; where no cause fits, the words are in the log.
 TELLING = (
     "telling='\ndef causes: {\n"
     + ",\n".join(_table(kind, causes) for kind, causes in _TABLES.items())
@@ -394,6 +632,16 @@ def meaning($kind; $name; $namespace):
 refused() {{
     jq --raw-input --slurp --raw-output "$telling"'
         first(recognised("API"; ""; ""), {_as_jq(_UNKNOWN)})'
+}}
+told() {{
+    words=$(cat "$@")
+    means=$(printf '%s' "$words" | jq --raw-input --slurp --raw-output "$telling"'
+        first((split("\\n")[] | select(startswith("{OURS}: ")) | .[{len(OURS) + 2}:]),
+            (select(test("^\\\\s*$")) | {_as_jq(_WORDLESS)}),
+            (select(test({_as_jq(_CLUSTER)})) | recognised("API"; ""; ""), {_as_jq(_UNKNOWN)}),
+            recognised("Program"; ""; ""), {_as_jq(f"{_UNKNOWN}; {_LOGGED}")})')
+    case $means in *'{_LOGGED}') printf '%s\\n' "$words" >&2 ;; esac
+    printf '%s\\n' "$means"
 }}
 """
 )

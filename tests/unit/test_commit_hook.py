@@ -13,6 +13,7 @@ from sopslab.inputs import local_settings
 from sopslab.layout import TEMPLATES
 from sopslab.render import render_tree
 from sopslab.settings import Settings
+from sopslab.verification.causes import for_bash
 from tasks.learners import commit_hook, learner_variables
 from tests.repositories import make_identity
 
@@ -35,7 +36,10 @@ def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
         name: make_identity(Path(settings.keys_dir) / f"{name}.agekey")
         for name in ("learner", "instructor")
     }
-    variables = learner_variables(settings, solo(settings)) | {"recipients": recipients}
+    variables = learner_variables(settings, solo(settings)) | {
+        "recipients": recipients,
+        "causes": for_bash(),
+    }
     work = tmp_path / "work"
     for name, file in render_tree(TEMPLATES / "learner", variables).items():
         path = work / name

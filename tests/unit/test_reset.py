@@ -262,8 +262,8 @@ def test_one_that_cannot_be_put_back_does_not_stop_the_others(classroom: Class) 
     assert set(failures) == {"ada", "bob", "carol", "dan"}
     assert "is gone: `sopslab up`" in failures["ada"]
     assert "which commit the repository began with" in failures["bob"]
-    assert "main.lock" in failures["carol"]
-    assert "no matching creation rules" in failures["dan"]
+    assert "the repository is locked" in failures["carol"]
+    assert "no creation rule says whom to encrypt for" in failures["dan"]
     assert "lab/encrypted" not in classroom.refs("dan")
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.render import render_tree
+from sopslab.verification.causes import for_bash
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 TOOLS = os.environ.get("SOPSLAB_TOOLS", "")
@@ -146,6 +147,7 @@ def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
         "recipients": {"learner": learner, "instructor": instructor},
         "repository_url": "http://git.lab.invalid/learner/lab.git",
         "plan": None,
+        "causes": for_bash(),
         "age_key_type": "x25519",
         "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
         "quiz": template_variable(load_quiz(QUIZ_FILE)),

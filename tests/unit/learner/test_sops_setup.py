@@ -46,7 +46,9 @@ elif arguments[0] == "get" and arguments[1:3] == ["secret", "sops-age"]:
 elif arguments[0] == "apply" and "--server-side" in arguments and "--filename=-" in arguments:
     text = sys.stdin.read()
     if (state / "forbidden").exists():
-        sys.exit("Error from server (Forbidden): secrets is forbidden\\n" + text)
+        sys.exit("Error from server (Forbidden): secrets is forbidden: " + text)
+    if (state / "odd").exists():
+        sys.exit("Error from server (Teapot): " + text.splitlines()[-1])
     secret.write_text(text)
     print("secret/sops-age serverside-applied")
 else:
@@ -309,9 +311,10 @@ def test_no_key_file_is_explained(
 @pytest.mark.parametrize(
     ("switch", "code", "said"),
     [
-        ("down", 3, "the cluster does not answer: Unable to connect"),
+        ("down", 3, "the cluster cannot be asked: the API server does not answer"),
         ("no-flux", 3, "no namespace flux-system"),
-        ("forbidden", 1, "the cluster refused the secret: Error from server (Forbidden)"),
+        ("odd", 1, "the cluster refused the secret: the reason is not one that is known here"),
+        ("forbidden", 1, "the cluster refused the secret: the lab may not do that in this cluster"),
     ],
 )
 def test_an_unwilling_cluster_is_explained(

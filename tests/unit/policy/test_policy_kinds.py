@@ -6,6 +6,7 @@ judged in one run, each below a folder of its own.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -40,7 +41,47 @@ def one(path: str, text: str) -> Files:
     return {path: text}
 
 
+APR = "$apr" + "1$"
+OLD = re.sub(r"\n +version: .*", "", ALL)
 BLOCK: dict[str, Files] = {
+    # Beside what only looks like it.
+    "hash-that-nobody-published": one(
+        "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
+    ),
+    "old-sops-without-mac": one(
+        "a.yaml", "data: {{ enc }}\n" + re.sub(r"\n +mac: .*", "", OLD) + "\n"
+    ),
+    "sops-of-no-version": one(
+        "a.yaml", "data: {{ enc }}\n" + ALL.replace("version: 3", "version: three") + "\n"
+    ),
+    "password-after-a-substitution": one("a.sh", f'user=$(id -un)\nDB_PASSWORD="{PW}"\n'),
+    "literal-of-a-secret": one(
+        "a.sh",
+        f"kubectl create configmap a --from-literal=color=blue\n"
+        f"kubectl create secret generic a --from-literal=userKey={PW}\n",
+    ),
+    "password-as-a-parameter": one(
+        "a.yaml", 'kind: Secret\nstringData:\n  uri: \'{{ "{{ base }}" }}?password=' + PW + "'\n"
+    ),
+    "real-value-in-a-script": one(
+        "a.sh", f"cat <<EOF\nkind: Secret\nstringData:\n  key: {PW}\nEOF\n"
+    ),
+    "user-at-digits": one("a.yaml", "db_password: user@" + "90210x\n"),
+    "toml-beside-sops": one(
+        "a.toml", f"[sops]\nmac = 'x'\nlastmodified = 'y'\n[a]\npassword = '{PW}'\n"
+    ),
+    "capitals-that-name-nothing": one("a.yaml", "client_secret: QX7RT_" + "9KLM2_ZP4WV8_NB3\n"),
+    "substituted-in-part": one(
+        "a.tf", f'password = "{PW}${{data.x["y"]}}"\napi_password = "{ODD}"\n'
+    ),
+    "alias-without-an-anchor": one("a.yaml", f"# db_password: *{PW}\n"),
+    "address-of-a-store-below-flux": {
+        "flux/a.yaml": "kind: Secret\nstringData:\n  k: op://vault/{{ .A }}/field\n",
+    },
+    "password-of-a-mail-client": one("msmtprc", f"host smtp.example.net\npassword {PW}\n"),
+    "password-of-a-database": one("my.cnf", f"[client]\nuser=a\npassword={PW}\n"),
+    "keys-of-a-store": one("x/.s3cfg", f"[default]\nsecret_key = {PW}\n"),
+    "generated-password": one("a.yaml", f"generated_password: {PW}\n"),
     # A sops block over plain text.
     "hollow-values": one("a.yaml", f"pepper: marmalade\n{NARROW}\n"),
     "hollow-helm-release": one(
@@ -179,6 +220,94 @@ BLOCK: dict[str, Files] = {
     "vault-pass": one(".vault_pass", "plum orchard\n"),
 }
 PASS: dict[str, Files] = {
+    # Good files of Flux, sops and public repositories.
+    "published-hashes": one(
+        "values.yaml",
+        f"#   auth: |\n#     foo:{APR}OFG3Xybp$" + "ckL0FHDAkoXYIlH9" + f".cysT0\n"
+        f"#     someoneelse:{APR}DMZX2Z4q$" + "6SbQIfyuLQd.xmo/" + "P0m2c.\n",
+    ),
+    "sops-1": one(
+        "a.yaml", "data: {{ enc }}\n" + re.sub(r"version: .*", "version: '1.13'", ALL) + "\n"
+    ),
+    "no-version": one("a.yaml", "data: {{ enc }}\n" + OLD + "\n"),
+    "output-of-a-command": one(
+        "a.sh",
+        "password=$(docker exec ${NAME} grep 'Password:' /etc/x | sed \"s/Password: //g\")\n"
+        "token=`docker exec a printenv ROOT_TOKEN12`\n",
+    ),
+    "how-to-generate": one(
+        "Taskfile.yaml", "tasks:\n  a:\n    cmds: [\"op item --generate-password='64,letters'\"]\n"
+    ),
+    "who-and-where": one(
+        "a.sh",
+        "kubectl create secret generic a \\\n  --from-literal=userID=csi-rbd-node \\\n"
+        '  --from-literal=adminID=csi-cephfs-node --from-literal=userKey="$KEY"\n'
+        "kubectl create configmap a --from-literal=color=blue\n",
+    ),
+    "expression-in-an-expression": one(
+        "policy.yaml",
+        "kind: ClusterPolicy\napiVersion: kyverno.io/v1\nspec:\n  stringData:\n    uri: "
+        "\"{{ base64_decode('{{ request.object.data.uri }}') }}?sslmode=require\"\n",
+    ),
+    "toml-about-sops": one(
+        "a.toml", "[sops]\ndescription = 'of sops'\n[[sops.rules]]\npattern = 'sops -d'\n"
+    ),
+    "names-of-variables": one(
+        "a.yaml",
+        "clientSecret: OAUTH_OIDC_CLIENT_SECRET\nKANIDM_CLIENT_SECRET_KEY: OAUTH2_"
+        "CLIENT_SECRET\n"
+        "password: HOMEB0X_PASSWORD\naccesskeyEncryptionKey: SEMAPHORE_"
+        "ACCESS_KEY_ENCRYPTION\n",
+    ),
+    "external-secret-in-comments": one(
+        "a.yaml", f"{ES}# - secretKey: calibre_username\n# - secretKey: grafana_password\n"
+    ),
+    "aliases-in-comments": one(
+        "a.yaml", '# PG_PASS: &dbPass "{{{{ .GENERIC_PASSWORD1 }}}}"\n# A_PASS: *dbPass\na: b\n'
+    ),
+    "quotes-in-an-expression": one(
+        "a.tf", 'api_key = "${data.sops_file.servarr-secrets.data["sonarr_api_key"]}"\n'
+    ),
+    "mapping-in-a-template": one(
+        "a.yaml",
+        ES + '  - a: |\n      "password": {"type": "bcrypt", "key": "{{ index . "aHash" }}"},\n',
+    ),
+    "command-in-a-taskfile": one(
+        "Taskfile.yaml",
+        "tasks:\n  a: |\n    RESTIC_PASSWORD=$(sops decrypt x | yq .a.RESTIC_PASSWORD1) restic\n",
+    ),
+    "paths-in-a-store": one(
+        "a.yaml",
+        ES + "  - extract:\n      ke"
+        "y: infra/kubernetes/main/observability/"
+        "grafana #x\n"
+        "  - secretKeyRef: {name: a}\n  - valuesKe"
+        "y: S3_BUCKET_REGION\n"
+        "  - ke"
+        "y: rfc2136_"
+        "tsig_secret\n",
+    ),
+    "addresses-in-a-store": one(
+        "a.yaml.tpl",
+        "kind: Secret\nstringData:\n  a: op://vault/1password-{{ .CLUSTER }}/TOKEN\n"
+        "  {{ if x }}\n  b: op://vault/52okh3ubjhdu5cgeqfvvldsj2u/credential\n",
+    ),
+    "braces-in-an-expression": one(
+        "policy.yaml",
+        "kind: ClusterPolicy\nspec:\n  stringData:\n    a: \"{{ random('[0-9a-f]{128}') }}\"\n",
+    ),
+    "mail-client-without-a-password": one(
+        "msmtprc.j2", "defaults\nauth off\nhost smtp-relay.example.net\nfrom a@example.net\n"
+    ),
+    "login-without-a-password": one("Taskfile.yaml", 'a: curl -T - -u "root:" sftp://host/x\n'),
+    "what-documentation-shows": one(
+        "a.yaml",
+        "encryption_key: a_very_important_secret\n# secret_key: 1234567890" + "abcdefghifjkl\n"
+        "postgresPass: overwritten-by-env\n# token: username@pam!Token ID\n",
+    ),
+    "example-in-the-usage-of-a-script": one(
+        "a.sh", 'cat <<EOF\nkind: Secret\nstringData:\n  example-key: "example-value"\nEOF\n'
+    ),
     "encrypted-with-plain-parts": one("a.yaml", "host: db\ndata: {{ enc }}\n{{ sops }}\n"),
     "encrypted-beside-an-object": one(
         "a.yaml",

@@ -101,3 +101,18 @@ def test_what_the_policy_calls_a_key_is_noticed_in_the_end() -> None:
     key = b"AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
     assert holds_key_material(base64.b64encode(key + b"\n"))
     assert not holds_key_material(b"[redacted: it]")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'data: Invalid value: "MARK": must be base64',
+        r'{"error":"data: Invalid value: \"MARK\": must be base64"}',
+        r'Invalid value: "a\"MARK": too odd',
+        "spec: Invalid value: MARK: is not a number",
+        "yaml: unmarshal errors: cannot unmarshal !!str `MARK` into map",
+        'error found in #10 byte of ...|MARK"}|..., bigger context ...|{"a":"MARK"}|...',
+    ],
+)
+def test_what_a_reader_quotes_of_what_it_refuses_is_taken_out(line: str) -> None:
+    assert b"MARK" not in Redactor([]).redact(line.encode()).text

@@ -20,6 +20,7 @@ from sopslab.render import RenderedFile, render_tree
 from sopslab.settings import Settings
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
+from sopslab.verification.causes import for_bash
 from tasks.flux import platform_files
 from tasks.learners import learner_variables
 from tests.texts import replaced
@@ -53,6 +54,7 @@ def repository(
     variables = {
         **learner_variables(settings, solo(settings)),
         "recipients": {"learner": public, "instructor": public},
+        "causes": for_bash(),
     }
     root = tmp_path / "work"
     write(root, render_tree(TEMPLATES / "learner", variables))

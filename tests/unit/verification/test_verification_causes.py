@@ -19,7 +19,19 @@ from sopslab.facts.seats import SeatCanaries
 from sopslab.layout import PROJECT
 from sopslab.operations import flux, kubernetes, seats
 from sopslab.settings import Settings
-from sopslab.verification.causes import TELLING, meaning, said
+from sopslab.verification.causes import (
+    OURS,
+    RUNNING,
+    SERVING,
+    TELLING,
+    Cause,
+    cause_of,
+    for_bash,
+    meaning,
+    of_programs,
+    said,
+    told,
+)
 from tests.fake import Applied, local_fact
 from tests.repositories import git, learner
 
@@ -133,6 +145,109 @@ def test_a_reason_of_ours_stays_in_front_of_what_they_said() -> None:
 )
 def test_other_lines_stay_as_they_are(line: str) -> None:
     assert said(line) == line
+
+
+# --- what programs on the lab's machine say --------------------------------------------------
+
+PROGRAMS = [
+    (f"fatal: cannot write {MARK}: No space left on device", "the disk is full"),
+    (f"error: failed to push some refs to '{MARK}'\n ! [remote rejected] main", "refused the push"),
+    (f"remote: {MARK}\nfatal: Authentication failed for 'http://x/'", "refuses the login"),
+    (f"fatal: unable to access '{MARK}': Could not resolve host: x", "does not answer"),
+    (f"fatal: cannot lock ref 'refs/heads/{MARK}'", "at the same moment"),
+    (f"error: object file {MARK} is empty\nfatal: loose object is corrupt", "is damaged"),
+    (f"fatal: path '{MARK}' does not exist in 'main'", "branch or file"),
+    (f"ERROR: failed to create cluster: {MARK}\nCommand Output: docker", "node did not start"),
+    (f"ERROR: failed to create cluster: could not find a log line {MARK}", "did not start"),
+    ("docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "Docker does"),
+    (f"Bind for 127.0.0.1:8418 failed: port is already allocated {MARK}", "is taken"),
+    (f"Error response from daemon: No such container: {MARK}", "does not run"),
+    (f"Failed to get the data key: {MARK}\n0 successful groups required", "opens the file"),
+    (f"MAC mismatch. File has {MARK}, computed x", "was changed"),
+    (f"error loading config: no matching creation rules found {MARK}", "creation rule"),
+    (f'age-keygen: error: failed to open output file "{MARK}": Permission denied', "age key"),
+    (f"mv: cannot move '{MARK}' to 'x': Permission denied", "this account may not"),
+    (f"sops-lab: 7: {MARK}: not found", "not installed"),
+    (f"cp: cannot stat '{MARK}': No such file or directory", "is not there"),
+    (f"never seen before: {MARK}", "its words are in the log"),
+    (f"Error from server (Forbidden): secrets {MARK} is forbidden", "may not do that"),
+    (f"Error from server (Teapot): {MARK}", "not one that is known here"),
+]
+
+
+def by_shell(function: str, text: str) -> tuple[str, str]:
+    done = subprocess.run(
+        ["sh", "-euc", f"{TELLING}\n{function}"],
+        input=text, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip(), done.stderr
+
+
+@pytest.mark.parametrize(("words", "meant"), PROGRAMS)
+def test_what_programs_say_is_told_by_what_it_means(words: str, meant: str) -> None:
+    (shown,) = told(words.splitlines())
+    assert meant in shown
+    assert MARK not in shown
+    by_script, logged = by_shell("told", words)
+    assert by_script == of_programs(words.splitlines())
+    # What nobody could tell is for the log, unless it may quote a value.
+    assert (words.strip() in logged) is ("in the log" in meant)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ([f"fatal: {MARK}", f"{OURS}: ada: the clone failed", MARK], ["ada: the clone failed"]),
+        ([f"{OURS}: one", f"{OURS}: two"], ["one", "two"]),
+        ([f"  {OURS}: {MARK}"], ["a command failed: the reason is not one that is known here;"]),
+        ([], []),
+        (["", "  "], []),
+    ],
+)
+def test_only_sentences_of_ours_are_shown(lines: list[str], shown: list[str]) -> None:
+    seen = told(lines)
+    assert len(seen) == len(shown)
+    assert all(one.startswith(start) for one, start in zip(seen, shown, strict=True))
+    assert MARK not in "".join(seen)
+
+
+def test_a_script_passes_on_what_another_of_ours_has_said() -> None:
+    assert by_shell("told", f"fatal: {MARK}\n{OURS}: no branch main\n") == ("no branch main", "")
+    assert by_shell("told", "")[0] == "it ended without a word"
+
+
+@pytest.mark.parametrize(("kind", "causes"), [("API", SERVING), ("Program", RUNNING)])
+def test_bash_recognises_what_python_does(kind: str, causes: tuple[Cause, ...]) -> None:
+    for words, _ in PROGRAMS:
+        for line in words.splitlines():
+            by_python = cause_of(line, causes)
+            tests = "; ".join(
+                f"pattern={pattern}; [[ $1 =~ $pattern ]] && printf %s {text} && exit"
+                for pattern, text in for_bash()[kind]
+            )
+            done = subprocess.run(
+                ["bash", "-c", f"shopt -s nocasematch; {tests}; exit 0", "bash", line],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert done.stdout == (by_python.text if by_python else "")
+            assert done.stderr == ""
+
+
+STDERR = re.compile(r">&2")
+# What tells the words of others on purpose, to the log: nobody is shown a line without the mark.
+LOGGING = {"sopslab/command.py", "sopslab/verification/causes.py", "sopslab/operations/git.py"}
+
+
+def test_every_script_tells_its_own_sentences_as_its_own() -> None:
+    """A bare `echo … >&2` would be taken for the words of somebody else, and not be shown."""
+    found = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "sopslab").rglob("*.py")
+        if STDERR.search(path.read_text())
+    }
+    assert found == LOGGING
+    for name in found:
+        assert not re.search(r"echo [^|\n]*>&2", (PROJECT / name).read_text())
 
 
 # --- each verb, fed with an object whose condition quotes something --------------------------
@@ -304,4 +419,5 @@ def test_no_script_hands_on_what_kubectl_or_flux_has_said() -> None:
         if path.parent.name in {"facts", "operations"}:
             text = path.read_text()
             assert not re.search(r"\$\(kube[^)]*logs", text), path
-            assert "its own words are above" not in text or path.stem == "kind", path
+            assert "its own words are above" not in text, path
+            assert not re.search(r"\b(tail|head|sed|grep) [^|\n]*(said|errors)\"? *\)", text), path
