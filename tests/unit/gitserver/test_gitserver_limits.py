@@ -10,6 +10,7 @@ import pytest
 
 from sopslab.gitserver import limits
 from sopslab.gitserver.limits import Repository, Update, problem
+from sopslab.layout import PROJECT
 
 ZERO, ONE = "0" * 40, "1" * 40
 ENVIRONMENT = {
@@ -176,3 +177,23 @@ def test_what_a_ref_replaces_does_not_count(bare: Bare, monkeypatch: pytest.Monk
     bare.git("update-ref", f"refs/replace/{many}", bare.commit("a", push=False))
     said = bare.refusal(branch(many))
     assert said is not None and "more than 3 files" in said
+
+
+@pytest.mark.parametrize(("mebibytes", "accepted"), [(1, True), (17, False)])
+def test_git_itself_refuses_a_pack_of_more_than_16_mebibytes(
+    bare: Bare, tmp_path: Path, mebibytes: int, accepted: bool
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(mebibytes * 1024 * 1024))
+    local = Bare(tmp_path / "local.git")
+    blob = local.git("hash-object", "-w", str(file))
+    tree = local.git("mktree", given=f"100644 blob {blob}\tfile\n")
+    commit = local.git("commit-tree", tree, "-m", "m")
+    pushed = subprocess.run(
+        ["git", "push", "--quiet", str(bare.folder), f"{commit}:refs/heads/main"],
+        cwd=local.folder, capture_output=True, text=True, check=False,
+        env={**ENVIRONMENT, "GIT_CONFIG_SYSTEM": str(PROJECT / "templates/git/gitconfig")},
+    )  # fmt: skip
+    assert (pushed.returncode == 0) == accepted, pushed.stderr
+    assert ("exceeds maximum allowed size" in pushed.stderr) != accepted
+    assert bare.git("for-each-ref", "--format=%(objectname)") == (commit if accepted else "")
