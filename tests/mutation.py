@@ -113,17 +113,30 @@ PARTS: dict[str, Part] = {
     **{
         f"policy.{name}": _policy(name)
         for name in (
-            "age", "ciphertext", "credentials", "documents", "findings", "keys", "manifests",
-            "obligations", "passwords", "patches", "placeholders", "recipients", "scanner",
-            "secrets", "sops", "templates",
+            "age",
+            "ciphertext",
+            "credentials",
+            "documents",
+            "findings",
+            "keys",
+            "obligations",
+            "passwords",
+            "patches",
+            "placeholders",
+            "recipients",
+            "scanner",
+            "secrets",
+            "sops",
+            "templates",
         )
     },
     "policy.engine": _policy("engine", f"{_POLICY}reach.py"),
+    "policy.manifests": _policy("manifests", f"{_POLICY}reach.py"),
     "policy.kustomizations": _policy(
         "kustomizations", "tests/unit/policy/test_kustomizations.py", f"{_POLICY}flux.py"
     ),
     "policy.regex": Part("sopslab/policy/regex.py", (f"{_POLICY}regex.py", f"{_POLICY}parts.py")),
-}  # fmt: skip
+}
 """What runs in another process, the hook of the server and what asks git, mutmut does not see."""
 
 
