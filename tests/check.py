@@ -87,11 +87,13 @@ SOAK: list[Check] = [
     labs("soak", "soak and not exclusive"),
     tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
 ]
+# All of them would be hours: as many of each part as say whether nine of ten are noticed.
+MUTANTS: list[Check] = [python("mutants", "tests.mutation", "--most=40")]
 
 SETS = {
     "quick": STYLE + TOOLS + QUICK,
     "all": STYLE + TOOLS + QUICK + REAL,
-    "soak": TOOLS + SOAK,
+    "soak": TOOLS + MUTANTS + SOAK,
 }
 
 

@@ -51,6 +51,14 @@ class Limits:
     """Requests of one user, with those that wait."""
 
 
+def tls_context(certificate: Path) -> ssl.SSLContext:
+    """Return what a client is spoken to with: TLS 1.2 or newer, and the server's certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate)
+    return context
+
+
 class Server:
     """The Git server of one lab, whose data is below `root`."""
 
@@ -69,11 +77,7 @@ class Server:
 
     async def serve(self, port: int, certificate: Path | None) -> None:
         """Listen for ever, with TLS where there is a certificate."""
-        context: ssl.SSLContext | None = None
-        if certificate is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.load_cert_chain(certificate)
+        context = None if certificate is None else tls_context(certificate)
         asyncio.get_running_loop().set_exception_handler(_log)
         server = await self.listen(port, context)
         await server.serve_forever()

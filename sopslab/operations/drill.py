@@ -120,18 +120,22 @@ end_drill() {
     before=$(jq --exit-status --raw-output .before "$folder/$note") || return 0
     leak=$(jq --exit-status --raw-output .leak "$folder/$note") || return 0
     at "$leak" >/dev/null && at "$before" >/dev/null || return 0
-    bare for-each-ref --format='%(refname)' --contains "$leak" refs/heads refs/tags >"$new/refs"
+    bare for-each-ref --format='%(objectname) %(refname)' --contains "$leak" \\
+        refs/heads refs/tags >"$new/refs"
     [ -s "$new/refs" ] || return 0
     mkdir -p "$kept"
     # shellcheck disable=SC2046
-    bare bundle create --quiet "$new/bundle" $(cat "$new/refs") "^$before"
+    bare bundle create --quiet "$new/bundle" $(cut -d ' ' -f 2 "$new/refs") "^$before"
     mv "$new/bundle" "$kept/$id-$(date -u +%Y%m%dT%H%M%SZ).bundle"
+    # What somebody pushes now is in no bundle: it stays, and so does the rest.
     if [ -n "$url" ]; then
         # shellcheck disable=SC2046
-        timeout 60 git --git-dir "$repository" push --quiet --force --atomic "$url.git" \\
-            $(sed "s,^refs/heads/main\\$,$before:&,; t; s,^,:," "$new/refs")
+        timeout 60 git --git-dir "$repository" push --quiet --atomic \\
+            $(sed 's,^\\([^ ]*\\) \\(.*\\),--force-with-lease=\\2:\\1,' "$new/refs") "$url.git" \\
+            $(sed "s,^[^ ]* \\(refs/heads/main\\)\\$,$before:\\1,; t; s,^[^ ]* ,:," "$new/refs")
     fi
-    sed "s,^refs/heads/main\\$,update & $before,; t; s,^,delete ," "$new/refs" \\
+    sed "s,^\\([^ ]*\\) \\(refs/heads/main\\)\\$,update \\2 $before \\1,; t
+        s,^\\([^ ]*\\) \\(.*\\),delete \\2 \\1," "$new/refs" \\
         | bare update-ref --stdin
 }
 while [ $# -gt 0 ]; do
@@ -158,14 +162,14 @@ copy_of_leak "$1" "$leak" || exit 0
 """
     + PUT_COPY_BACK
     + """
-copy for-each-ref --format='%(refname)' --contains "$leak" refs/heads >"$new/refs"
+copy for-each-ref --format='%(objectname) %(refname)' --contains "$leak" refs/heads >"$new/refs"
 [ -s "$new/refs" ] || exit 0
 umask 077
 mkdir -p "$kept"
 # shellcheck disable=SC2046
-copy bundle create --quiet "$new/bundle" $(cat "$new/refs") "^$before"
+copy bundle create --quiet "$new/bundle" $(cut -d ' ' -f 2 "$new/refs") "^$before"
 mv "$new/bundle" "$kept/working-copy-$(date -u +%Y%m%dT%H%M%SZ).bundle"
-sed 's,^,delete ,' "$new/refs" | copy update-ref --stdin
+sed 's,^\\([^ ]*\\) \\(.*\\),delete \\2 \\1,' "$new/refs" | copy update-ref --stdin
 """
 )
 

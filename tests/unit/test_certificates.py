@@ -15,6 +15,7 @@ import pytest
 
 from sopslab.cards.card import fingerprint
 from sopslab.facts.tls import SOON, Tls, TlsState, server_file
+from sopslab.gitserver.server import tls_context
 from sopslab.operations import tls
 from sopslab.settings import Settings
 from tests.fake import Applied, local_fact
@@ -141,6 +142,38 @@ def handshake(settings: Settings, authority: Path, name: str) -> str | None:
                 return error.verify_message
     assert client.version() in {"TLSv1.2", "TLSv1.3"}
     return None
+
+
+def agreed(asking: ssl.SSLContext, serving: ssl.SSLContext) -> bool:
+    """Return whether a client and a server find a version of TLS that both speak."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(to_client, to_server, server_hostname="localhost")
+    peer = serving.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (client, peer):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return False
+    return client.version() is not None
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize("version", [name for name in ssl.TLSVersion if name >= 0x0301])
+def test_the_git_server_speaks_nothing_older_than_tls_1_2(
+    version: ssl.TLSVersion, made: Settings
+) -> None:
+    asking = ssl.create_default_context(cafile=str(folder(made) / "ca.crt"))
+    asking.minimum_version = asking.maximum_version = version
+    serving = tls_context(Path(server(made)))
+    # OpenSSL's own level would refuse, too, and it is the distribution's.
+    for context in (asking, serving):
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    assert agreed(asking, serving) == (version >= ssl.TLSVersion.TLSv1_2)
+    serving.minimum_version = ssl.TLSVersion.TLSv1
+    assert agreed(asking, serving)
 
 
 @pytest.mark.parametrize("name", [ADDRESS, "127.0.0.1", "localhost", "lab-git"])

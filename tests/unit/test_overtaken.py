@@ -50,50 +50,60 @@ def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Clas
     assert late in refs.values()
 
 
-def test_nor_does_it_on_another_git_server(
-    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path
-) -> None:
-    tools("sops", "age", "age-keygen")
+@pytest.fixture
+def elsewhere(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+    """A learner alone, who has pushed to a Git server that is not the lab's."""
+    folder = tools("sops", "age", "age-keygen")
+    (folder / "kubectl").write_text("#!/bin/sh\n")
+    (folder / "kubectl").chmod(0o755)
     settings = lab(
         git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
     )
     made = Class(settings, tmp_path / "learners", {})
     made.folder.mkdir()
     made.add(solo(settings))
-    made.commit("learner", "one")
-    late = made.commit("learner", "two", push=False)
     observed = Path(settings.lab_dir) / "observed.git"
     git(tmp_path, "init", "--quiet", "--bare", str(observed))
     here = f"file://{Path(settings.git_dir) / 'repositories'}/"
     git(observed, "config", f"url.{here}.insteadOf", "http://git.example/course/")
-    overtake(Path(settings.bin_dir), PUSH, made.bare("learner"), made.clone("learner"))
-    made.reset("learner")
-    assert was_overtaken(Path(settings.bin_dir))
-    assert set(made.failures()) == {"learner"}
-    assert made.refs("learner")["heads/main"] == late
+    return made
 
 
+def test_nor_does_it_on_another_git_server(elsewhere: Class) -> None:
+    elsewhere.commit("learner", "one")
+    late = elsewhere.commit("learner", "two", push=False)
+    overtake(tools_of(elsewhere), PUSH, elsewhere.bare("learner"), elsewhere.clone("learner"))
+    elsewhere.reset("learner")
+    assert was_overtaken(tools_of(elsewhere))
+    assert set(elsewhere.failures()) == {"learner"}
+    assert elsewhere.refs("learner")["heads/main"] == late
+
+
+@pytest.mark.parametrize(
+    ("place", "learner", "moment"), [("classroom", "ada", UPDATE), ("elsewhere", "learner", PUSH)]
+)
 @pytest.mark.parametrize("operation", ["inject", "undo"])
 def test_a_fault_does_not_pass_over_a_commit_that_came_meanwhile(
-    classroom: Class, operation: str
+    request: pytest.FixtureRequest, place: str, learner: str, moment: str, operation: str
 ) -> None:
-    ada = classroom.seats["ada"]
-    assert classroom.reset("ada", to="done").changed
+    made: Class = request.getfixturevalue(place)
+    ada = made.seats[learner]
+    assert made.reset(learner, to="done").changed
 
     def inject() -> Applied:
         return Applied(
-            faults.injected, settings=classroom.settings, environment=ada, faults=["not-wired"]
+            faults.injected, settings=made.settings, environment=ada, faults=["not-wired"]
         )
 
     def undo() -> Applied:
-        return Applied(faults.undone, settings=classroom.settings, environments=[ada])
+        return Applied(faults.undone, settings=made.settings, environments=[ada])
 
     if operation == "undo":
         assert inject().changed
-    git(classroom.clone("ada"), "fetch", "--quiet")
-    git(classroom.clone("ada"), "reset", "--quiet", "--hard", "origin/main")
-    late = classroom.commit("ada", "mine", push=False)
-    overtake(tools_of(classroom), UPDATE, classroom.bare("ada"), classroom.clone("ada"))
+    git(made.clone(learner), "fetch", "--quiet")
+    git(made.clone(learner), "reset", "--quiet", "--hard", "origin/main")
+    late = made.commit(learner, "mine", push=False)
+    overtake(tools_of(made), moment, made.bare(learner), made.clone(learner))
     {"inject": inject, "undo": undo}[operation]()
-    assert was_overtaken(tools_of(classroom))
-    assert classroom.refs("ada")["heads/main"] == late
+    assert was_overtaken(tools_of(made))
+    assert made.refs(learner)["heads/main"] == late

@@ -445,7 +445,7 @@ BAD_IDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", BAD_IDS, ids=ascii)
+@pytest.mark.parametrize("value", BAD_IDS)
 def test_an_id_that_gives_no_good_names_is_refused_with_such_a_name(
     value: str, tmp_path: Path
 ) -> None:
@@ -562,7 +562,7 @@ UNSEEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("sign", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("sign", UNSEEN)
 @pytest.mark.parametrize("key", ["name", "group"])
 def test_what_is_not_seen_is_refused_by_its_number(key: str, sign: str, tmp_path: Path) -> None:
     given = {"id": "ada", "name": "Ada", key: yaml_text(f"Ada{sign}Lovelace")}

@@ -184,8 +184,8 @@ def world(
     """Return a world of the given seats, or of a lab's one learner, and one cause."""
     tools("sops", "age", "age-keygen")
 
-    def made(cause: str, *seats: str) -> World:
-        settings = lab(cause=cause, incident=INCIDENT)
+    def made(cause: str, *seats: str, **changes: str) -> World:
+        settings = lab(cause=cause, incident=INCIDENT, **changes)
         found = World(settings, tmp_path / "learners", [])
         found.folder.mkdir()
         own = make_identity(found.keys / "instructor.agekey")
@@ -512,10 +512,23 @@ def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World])
     assert not found.reencrypt().changed
 
 
+ELSEWHERE = {
+    "git_url": "http://git.example/course", "git_username": "ada", "git_password": "not-a-secret",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moment", "elsewhere"), [("update-ref --stdin", {}), (":refs/heads/main", ELSEWHERE)]
+)
 def test_a_commit_that_comes_while_files_are_replaced_is_not_passed_over(
-    world: Callable[..., World],
+    world: Callable[..., World], moment: str, elsewhere: dict[str, str]
 ) -> None:
-    found = world("learner-key")
+    found = world("learner-key", **elsewhere)
+    if elsewhere:
+        observed = Path(found.settings.lab_dir) / "observed.git"
+        git(found.folder, "init", "--quiet", "--bare", str(observed))
+        here = f"file://{found.bare('learner').parent.parent}/"
+        git(observed, "config", f"url.{here}.insteadOf", f"{elsewhere['git_url']}/")
     found.take_inventory()
     found.apply(rotation.followed)
     tools = Path(found.settings.bin_dir)
@@ -523,7 +536,7 @@ def test_a_commit_that_comes_while_files_are_replaced_is_not_passed_over(
     git(found.clone("learner"), "add", "--all")
     git(found.clone("learner"), "commit", "--quiet", "-m", "Meanwhile")
     late = git(found.clone("learner"), "rev-parse", "HEAD")
-    overtake(tools, "update-ref --stdin", found.bare("learner"), found.clone("learner"))
+    overtake(tools, moment, found.bare("learner"), found.clone("learner"))
     found.reencrypt()
     assert was_overtaken(tools)
     assert found.refs("learner")["heads/main"] == late

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from sopslab.environment import at_seat
 from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
 from sopslab.rotation.phases import MEANING, PHASES, Phase
 from sopslab.rotation.plan import (
@@ -23,10 +25,17 @@ from sopslab.rotation.plan import (
     rotated_files,
     unknown_values,
 )
-from sopslab.rotation.record import Rotation, incident_of, parse_rotation, render_rotation
+from sopslab.rotation.record import (
+    Rotation,
+    begin_rotation,
+    incident_of,
+    parse_rotation,
+    render_rotation,
+)
 from sopslab.rotation.sealed import Leaf, read_sealed, splice
 from sopslab.settings import Settings
 from tests.conftest import find_tool
+from tests.repositories import learner
 
 TODAY = date(2026, 11, 25)
 MOMENT = "2026-11-25T21:00:00+00:00"
@@ -145,6 +154,17 @@ def test_there_is_no_splice_without_that_reader(past: str) -> None:
 
 
 # What is remembered
+
+
+def test_a_rotation_begins_with_what_is_asked_for(lab: Callable[..., Settings]) -> None:
+    settings = lab(cause="learner-key", incident="2026-11-25-test")
+    people = [at_seat(learner("ada")), at_seat(learner("bob"))]
+    earliest = datetime.now(UTC).date()
+    begun = begin_rotation(settings, people, ["backend/A"])
+    assert earliest <= begun.opened <= datetime.now(UTC).date()
+    assert begun == Rotation(
+        "2026-11-25-test", Cause.LEARNER_KEY, begun.opened, ("ada", "bob"), ("backend/A",)
+    )
 
 
 def test_a_rotation_is_remembered_as_it_is() -> None:

@@ -22,7 +22,7 @@ from sopslab.settings import Settings
 from tasks.drill import drill_text
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git
+from tests.repositories import git, overtake, was_overtaken
 
 LISTED = "flux/secrets/develop/kustomization.yaml"
 KUSTOMIZATION = "kind: Kustomization\nresources:\n  - lab-canary.yaml\n"
@@ -231,17 +231,24 @@ def test_an_end_that_was_killed_halfway_is_completed(alone: Alone) -> None:
     assert not alone.folder.exists()
 
 
-def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
-    lab: Callable[..., Settings], alone: Alone
-) -> None:
+@pytest.fixture
+def elsewhere(lab: Callable[..., Settings], alone: Alone) -> Alone:
+    """The same learner with the same repository, on a Git server that is not the lab's."""
     settings = lab(
         git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
     )
-    elsewhere, observed = Alone(settings, alone.environment), Path(settings.lab_dir, "observed.git")
+    observed = Path(settings.lab_dir, "observed.git")
     git(alone.bare.parent, "clone", "--quiet", "--mirror", str(alone.bare), str(observed))
     git(observed, "config", "--unset", "remote.origin.mirror")
     here = f"file://{alone.bare.parent.parent}/"
     git(observed, "config", f"url.{here}.insteadOf", "http://git.example/course/")
+    return Alone(settings, alone.environment)
+
+
+def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
+    alone: Alone, elsewhere: Alone
+) -> None:
+    settings, observed = elsewhere.settings, Path(elsewhere.settings.lab_dir, "observed.git")
     before = alone.main()
 
     assert elsewhere.stage().changed
@@ -253,6 +260,32 @@ def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
     assert alone.main() == before
     assert git(alone.bare, "for-each-ref", "--format=%(refname)", "refs/heads") == "refs/heads/main"
     assert alone.findings(alone.bare) == alone.findings(observed) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "moment"), [("alone", "update-ref"), ("elsewhere", ":refs/heads/main")]
+)
+@pytest.mark.parametrize("verb", ["stage", "end"])
+def test_a_commit_that_came_meanwhile_is_not_passed_over(
+    request: pytest.FixtureRequest, place: str, moment: str, verb: str
+) -> None:
+    made: Alone = request.getfixturevalue(place)
+    if verb == "end":
+        assert made.stage().changed
+        git(made.work, "pull", "--quiet", "--rebase", "origin", "main")
+    late = made.commit("late.md", "mine\n", push=False)
+    tools = Path(made.settings.bin_dir)
+    overtake(tools, moment, made.bare, made.work)
+    {"stage": made.stage, "end": made.end}[verb]()
+    assert was_overtaken(tools)
+    assert made.main() == late
+    # The next run builds upon it, or keeps it.
+    assert {"stage": made.stage, "end": made.end}[verb]().changed
+    if verb == "stage":
+        assert git(made.bare, "merge-base", "--is-ancestor", late, "main") == ""
+    else:
+        kept = sorted(Path(made.settings.lab_dir, "drills", "kept").iterdir())
+        assert any(late in git(made.bare, "bundle", "list-heads", str(path)) for path in kept)
 
 
 def test_a_working_copy_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:

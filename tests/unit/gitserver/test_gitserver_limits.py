@@ -10,6 +10,8 @@ import pytest
 
 from sopslab.gitserver import limits
 from sopslab.gitserver.limits import Repository, Update, problem
+from sopslab.layout import PROJECT
+from sopslab.policy.sources import SourceError
 
 ZERO, ONE = "0" * 40, "1" * 40
 ENVIRONMENT = {
@@ -64,6 +66,18 @@ def bare(tmp_path: Path) -> Bare:
 
 def branch(new: str, name: str = "main", old: str = ZERO) -> Update:
     return Update(old, new, f"refs/heads/{name}")
+
+
+def test_the_lines_that_git_gives_to_a_hook_are_read_as_they_are() -> None:
+    given = f"{ZERO} {ONE} refs/heads/a\n{ONE} {ZERO} refs/tags/b c\n"
+    made, gone = limits.updates(given)
+    assert made == Update(ZERO, ONE, "refs/heads/a")
+    assert (made.creates, made.deletes) == (True, False)
+    assert gone == Update(ONE, ZERO, "refs/tags/b c")
+    assert (gone.creates, gone.deletes) == (False, True)
+    assert limits.updates("") == []
+    with pytest.raises(SourceError):
+        limits.updates(f"{given}{ZERO} {ONE}\n")
 
 
 def test_an_ordinary_push_is_within_all_limits(bare: Bare) -> None:
@@ -159,6 +173,9 @@ def test_what_no_branch_holds_is_cleared_when_a_repository_is_full(
     bare: Bare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_REPOSITORY", 2 * 1024 * 1024)
+    # Git tells its hook where the objects of the push are; what clears must not go by it.
+    for name, value in bare.environment.items():
+        monkeypatch.setenv(name, value)
     lost = bare.commit(os.urandom(1024 * 1024).hex(), push=False)
     for file in (bare.folder / "objects").rglob("*"):
         os.utime(file, (1, 1))
@@ -179,3 +196,23 @@ def test_what_a_ref_replaces_does_not_count(bare: Bare, monkeypatch: pytest.Monk
     bare.git("update-ref", f"refs/replace/{many}", bare.commit("a", push=False))
     said = bare.refusal(branch(many))
     assert said is not None and "more than 3 files" in said
+
+
+@pytest.mark.parametrize(("mebibytes", "accepted"), [(1, True), (17, False)])
+def test_git_itself_refuses_a_pack_of_more_than_16_mebibytes(
+    bare: Bare, tmp_path: Path, mebibytes: int, accepted: bool
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(mebibytes * 1024 * 1024))
+    local = Bare(tmp_path / "local.git")
+    blob = local.git("hash-object", "-w", str(file))
+    tree = local.git("mktree", given=f"100644 blob {blob}\tfile\n")
+    commit = local.git("commit-tree", tree, "-m", "m")
+    pushed = subprocess.run(
+        ["git", "push", "--quiet", str(bare.folder), f"{commit}:refs/heads/main"],
+        cwd=local.folder, capture_output=True, text=True, check=False,
+        env={**ENVIRONMENT, "GIT_CONFIG_SYSTEM": str(PROJECT / "templates/git/gitconfig")},
+    )  # fmt: skip
+    assert (pushed.returncode == 0) == accepted, pushed.stderr
+    assert ("exceeds maximum allowed size" in pushed.stderr) != accepted
+    assert bare.git("for-each-ref", "--format=%(objectname)") == (commit if accepted else "")

@@ -77,6 +77,19 @@ def test_nothing_is_kept_of_what_git_has_not_read(root: Path, header: str) -> No
         client.close()
 
 
+@pytest.mark.parametrize(("target", "most"), [(PUSH, 32 * MIB), (FETCH, 2 * MIB)])
+def test_more_than_a_request_may_bring_is_refused_before_it_is_read(
+    root: Path, target: str, most: int
+) -> None:
+    write_gate(root, DISCARD)
+    with serving(root) as port:
+        too_much = Client(port).begin("POST", target, f"Content-Length: {most + 1}").answer()
+        allowed = Client(port).begin("POST", target, f"Content-Length: {most}")
+        assert allowed.sends_at_most(MIB, 5) == MIB
+        allowed.close()
+    assert f"more than {most // MIB} MiB in a request" in too_much
+
+
 def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
     write_gate(root, f"[ $REQUEST_METHOD = GET ] || sleep 30; {HELLO}")
     with serving(root) as port:

@@ -204,6 +204,18 @@ def test_server_trusts_its_own_recipients_more_than_the_push(repo: Repo) -> None
     }
 
 
+def test_what_a_ref_replaces_is_judged_as_it_is(repo: Repo) -> None:
+    commit = repo.commit("a.yaml", SECRET)
+    repo.write("b.yaml", CLEAN)
+    harmless = repo.git("hash-object", "-w", "b.yaml").stdout.strip()
+    repo.git("replace", f"{commit}:a.yaml", harmless)
+    assert repo.git("show", f"{commit}:a.yaml").stdout == CLEAN
+    assert findings(repo.policy("history", "--json")) == [("a.yaml", "secret-plaintext")]
+    repo.git("update-ref", "-d", "refs/heads/main")
+    pushed = repo.policy("pre-receive", "--json", stdin=f"{ZERO} {commit} refs/heads/main\n")
+    assert findings(pushed) == [("a.yaml", "secret-plaintext")]
+
+
 def test_pre_receive_without_a_list_of_refs_cannot_decide(repo: Repo) -> None:
     done = repo.policy("pre-receive", stdin="rubbish\n")
     assert done.returncode == 2

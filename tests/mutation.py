@@ -1,0 +1,345 @@
+"""Mutation testing: whatever is changed in what guards the secrets, a test has to notice.
+
+python -m tests.mutation [--most NUMBER] [--seed NUMBER] [--workers NUMBER] [PART ...]
+
+mutmut changes one thing at a time in the functions of a part and runs those tests of the part that
+reach the function. With `--most`, so many mutants of each part are drawn by the seed, which is
+printed. A run that was interrupted goes on where it was, unless something in the project has
+changed since.
+
+Exit code 1 means that less than 90 % were killed: in one part, or, where mutants were drawn, in all
+parts together. Left out of account are changes of nothing but the wording of a sentence, and the
+mutants in tests/data/mutants.yaml, which survive for the reason given there; one that is killed
+after all, or that is no mutant any more, is an error, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+WORK = PROJECT / "build" / "mutation"
+ACCEPTED = PROJECT / "tests" / "data" / "mutants.yaml"
+LEAST = 90
+"""Per cent that have to be killed."""
+_SURVIVED = (0, 5, 33)
+"""mutmut's codes of a mutant that no test noticed, or that no test reaches."""
+_STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A source file, and the tests that have to notice: fast ones, which run it in-process."""
+
+    source: str
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+
+_POLICY = "tests/unit/policy/test_policy_"
+_ROSTER = "tests/unit/test_roster.py"
+_ENROLMENT = "tests/unit/test_enrolment.py"
+_ROTATION = "tests/unit/test_rotation_plan.py"
+
+
+def _policy(name: str, *more: str) -> Part:
+    """Return a part of the policy; the cases look at all of it."""
+    return Part(
+        f"sopslab/policy/{name}.py",
+        (*(f"{_POLICY}{file}.py" for file in ("cases", "kinds", "parts")), *more),
+        # What takes seconds, and looks at nothing that the others do not look at.
+        (
+            f"{_POLICY}cases.py::test_the_repository_itself_passes",
+            f"{_POLICY}parts.py::test_a_file_of_credentials_takes_no_quadratic_time",
+        ),
+    )
+
+
+def _people(source: str, *tests: str) -> Part:
+    return Part(
+        source,
+        tests,
+        # Seconds each: how the work grows, and whatever hypothesis thinks of.
+        (
+            f"{_ROSTER}::test_whatever_is",
+            f"{_ROSTER}::test_whatever_bytes",
+            f"{_ROSTER}::test_the_work_for",
+            f"{_ROSTER}::test_a_file_that_is_no_roster_is_refused_with_its_line[deep]",
+            f"{_ROSTER}::test_a_file_that_is_no_roster_is_refused_with_its_line[many-values]",
+            f"{_ROSTER}::test_a_proposal_is_ascii_and_the_same_every_time",
+            f"{_ROSTER}::test_accepted_ids_never_meet_in_a_final_name",
+            f"{_ROSTER}::test_a_thousand_namesakes",
+            f"{_ROSTER}::test_more_than_a_thousand",
+            f"{_ENROLMENT}::test_everybody_is_accounted_for_once",
+            f"{_ENROLMENT}::test_a_second_run_with_what_was_recorded_changes_nothing",
+        ),
+    )
+
+
+def _rotation(name: str) -> Part:
+    # Its one test that starts processes says nothing of the functions in this one.
+    return Part(
+        f"sopslab/rotation/{name}.py", (_ROTATION,), (f"{_ROTATION}::test_the_record_passes",)
+    )
+
+
+def _server(name: str, *tests: str) -> Part:
+    folder = "tests/unit/gitserver/test_gitserver_"
+    return Part(f"sopslab/gitserver/{name}.py", tuple(f"{folder}{test}.py" for test in tests))
+
+
+PARTS: dict[str, Part] = {
+    "naming": _people("sopslab/naming.py", _ROSTER, "tests/unit/test_settings.py"),
+    "roster": _people("sopslab/roster.py", _ROSTER),
+    "enrolment": _people("sopslab/enrolment.py", _ENROLMENT),
+    **{f"rotation.{name}": _rotation(name) for name in ("plan", "record", "sealed")},
+    "gitserver.accounts": _server("accounts", "server"),
+    "gitserver.limits": _server("limits", "limits"),
+    "gitserver.protocol": _server("protocol", "requests", "server"),
+    **{
+        f"policy.{name}": _policy(name)
+        for name in (
+            "age",
+            "ciphertext",
+            "credentials",
+            "documents",
+            "findings",
+            "keys",
+            "obligations",
+            "passwords",
+            "patches",
+            "placeholders",
+            "recipients",
+            "scanner",
+            "secrets",
+            "sops",
+            "templates",
+        )
+    },
+    "policy.engine": _policy("engine", f"{_POLICY}reach.py"),
+    "policy.manifests": _policy("manifests", f"{_POLICY}reach.py"),
+    "policy.kustomizations": _policy(
+        "kustomizations", "tests/unit/policy/test_kustomizations.py", f"{_POLICY}flux.py"
+    ),
+    "policy.regex": Part("sopslab/policy/regex.py", (f"{_POLICY}regex.py", f"{_POLICY}parts.py")),
+}
+"""What runs in another process, the hook of the server and what asks git, mutmut does not see."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of a function: the lines that differ, before and after."""
+
+    name: str
+    function: str
+    before: str
+    after: str
+
+    @property
+    def rewords(self) -> bool:
+        """Whether nothing but sentences differ, each of which stays one."""
+        return _unworded(self.before) == _unworded(self.after)
+
+
+def _unworded(code: str) -> str:
+    return _STRING.sub(lambda found: '""' if " " in found[0] else found[0], code)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the mutants of a part that count."""
+
+    part: str
+    survivors: Sequence[Mutant]
+    tested: int
+    whole: bool
+    """Whether these were all that there are."""
+    wrongly_accepted: Sequence[str]
+
+    @property
+    def killed(self) -> int:
+        return self.tested - len(self.survivors)
+
+
+def fingerprint() -> str:
+    """Return a hash of all that results depend on: every file of the project."""
+    digest = hashlib.sha256()
+    for entry in _entries():
+        for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(f"{file.relative_to(PROJECT)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _entries() -> list[Path]:
+    return [
+        path
+        for path in sorted(PROJECT.iterdir())
+        if not path.name.startswith(".") and path.name != "build" and path.suffix != ".egg-info"
+    ]
+
+
+def prepare(name: str, version: str) -> Path:
+    """Return the folder where mutmut works on a part: empty, unless it is of this version."""
+    folder, part = WORK / name, PARTS[name]
+    mark = folder / "version"
+    if mark.is_file() and mark.read_text() == version:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in _entries():
+        (folder / path.name).symlink_to(path)
+    lists = {
+        "source_paths": ["sopslab"],
+        "only_mutate": [part.source],
+        "also_copy": [path.name for path in _entries() if path.name != "sopslab"],
+        "pytest_add_cli_args": ["-pno:xdist", "-pno:cacheprovider"]
+        + [f"--deselect={test}" for test in part.without],
+        "pytest_add_cli_args_test_selection": list(part.tests),
+    }
+    lines = [f"{key} =\n" + "".join(f"    {value}\n" for value in lists[key]) for key in lists]
+    (folder / "setup.cfg").write_text("[mutmut]\n" + "".join(lines))
+    mark.write_text(version)
+    return folder
+
+
+def mutants(folder: Path, source: str) -> list[Mutant]:
+    """Return all mutants of a source file that mutmut makes, but for those that reword."""
+    with contextlib.chdir(folder):
+        # It reads its configuration from the working directory, once, and at its import.
+        from mutmut.configuration import reset_config
+        from mutmut.mutation.file_mutation import mutate_file_contents
+        from mutmut.utils.format_utils import get_mutant_name
+
+        reset_config()
+        made = mutate_file_contents(source, (PROJECT / source).read_text())
+        lines = made.code.splitlines()
+
+        def body(name: str) -> list[str]:
+            span = made.line_span_by_function_name[name]
+            text = [line.strip() for line in lines[span.start - 1 : span.end]]
+            return [line.replace(name, "") for line in text if not line.startswith("@_mutmut")]
+
+        found = []
+        for name in made.mutant_names:
+            function = name.rpartition("__mutmut_")[0]
+            before, after = _difference(body(f"{function}__mutmut_orig"), body(name))
+            shown = function.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+            key = get_mutant_name(Path(source), name)
+            found.append(Mutant(key, shown, before, after))
+    return [mutant for mutant in found if not mutant.rewords]
+
+
+def _difference(old: list[str], new: list[str]) -> tuple[str, str]:
+    first, last = 0, 0
+    least = min(len(old), len(new))
+    while first < least and old[first] == new[first]:
+        first += 1
+    while last < least - first and old[-1 - last] == new[-1 - last]:
+        last += 1
+    return " ".join(old[first : len(old) - last]), " ".join(new[first : len(new) - last])
+
+
+def codes(folder: Path, source: str) -> dict[str, int | None]:
+    """Return what mutmut has found out so far, by the names of the mutants."""
+    file = folder / "mutants" / f"{source}.meta"
+    found: dict[str, int | None] = {}
+    if file.is_file():
+        found = json.loads(file.read_text())["exit_code_by_key"]
+    return {name: code for name, code in found.items() if code is not None}
+
+
+def examine(name: str, version: str, most: int | None, seed: int, workers: int) -> Result:
+    """Return what became of the mutants of a part. Raises RuntimeError where mutmut fails."""
+    folder, source = prepare(name, version), PARTS[name].source
+    there = mutants(folder, source)
+    accepted = {
+        (one["in"], one["before"], one["after"])
+        for one in yaml.safe_load(ACCEPTED.read_text()).get(name, [])
+    }
+    known = {(one.function, one.before, one.after) for one in there}
+    wrongly = [f"{' | '.join(one)}: is no mutant" for one in sorted(accepted - known)]
+    drawn = there
+    if most is not None and most < len(there):
+        drawn = random.Random(f"{seed} {name}").sample(there, most)
+    log = folder / "mutmut.log"
+    done = codes(folder, source)
+    if left := [mutant.name for mutant in drawn if mutant.name not in done]:
+        with log.open("w") as output:
+            subprocess.run(
+                [Path(sys.executable).parent / "mutmut", "run", f"--max-children={workers}", *left],
+                cwd=folder, stdout=output, stderr=output, check=False,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            )  # fmt: skip
+        done = codes(folder, source)
+    if any(mutant.name not in done for mutant in drawn):
+        raise RuntimeError(f"{name}: mutmut ended too early; what it said is in {log}")
+    survivors = [mutant for mutant in drawn if done[mutant.name] in _SURVIVED]
+    equivalent = [one for one in drawn if (one.function, one.before, one.after) in accepted]
+    wrongly += [
+        f"{one.function} | {one.before} | {one.after}: is killed"
+        for one in equivalent
+        if one not in survivors
+    ]
+    return Result(
+        name,
+        [one for one in survivors if one not in equivalent],
+        len(drawn) - len(equivalent),
+        len(drawn) == len(there),
+        wrongly,
+    )
+
+
+def enough(results: Sequence[Result]) -> bool:
+    """Return whether enough was killed, and whether all that is accepted did survive."""
+    groups = [[one] for one in results if one.whole]
+    if drawn := [one for one in results if not one.whole]:
+        groups.append(drawn)
+    return not any(one.wrongly_accepted for one in results) and all(
+        100 * sum(one.killed for one in group) >= LEAST * sum(one.tested for one in group)
+        for group in groups
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Test the parts that are named, or all, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parser.add_argument("--most", type=int, help="how many mutants of a part are drawn")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.parts) - set(PARTS)):
+        parser.error(f"no part is called {', '.join(unknown)}: {', '.join(PARTS)}")
+    if given.most is not None:
+        print(f"── seed {given.seed}: the same mutants again with --seed {given.seed}", flush=True)
+    version, results = fingerprint(), []
+    for name in given.parts or PARTS:
+        result = examine(name, version, given.most, given.seed, given.workers)
+        results.append(result)
+        share = 100 * result.killed / max(result.tested, 1)
+        print(f"── {name}: {result.killed} of {result.tested} killed, {share:.1f} %", flush=True)
+        for mutant in result.survivors:
+            print(f"   {mutant.function}\n     - {mutant.before}\n     + {mutant.after}")
+        for line in result.wrongly_accepted:
+            print(f"   accepted in {ACCEPTED.relative_to(PROJECT)}, but {line}", flush=True)
+    return 0 if enough(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
