@@ -467,6 +467,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> dict[str,
     return found
 
 
+def test_the_whole_table(judged: dict[str, list[str]]) -> None:
+    """Each case has a test of its own below; a mutant is tried by the one that judges: this."""
+    assert [name for name in BLOCK if not judged.get(f"block/{name}")] == []
+    assert [name for name in PASS if judged.get(f"pass/{name}")] == []
+
+
 @pytest.mark.parametrize("name", BLOCK)
 def test_is_blocked(name: str, judged: dict[str, list[str]]) -> None:
     assert judged.get(f"block/{name}")
