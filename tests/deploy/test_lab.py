@@ -332,7 +332,7 @@ def test_a_refusal_ends_the_run_before_anything_else_is_touched(
     cause, operation, sentence = STOPS[stop]
     settings, answers = finished
     answers.update(cause(Facts(settings), settings))
-    run = Run(DEPLOY, lab_data(), Answers(answers, failures={">&2; exit 1' sops-lab": "refused"}))
+    run = Run(DEPLOY, lab_data(), Answers(answers, failures={'say "$1"; exit 1': "refused"}))
     assert run.failed
     assert run.changed == []
     assert sentence in run.commands[-1]

@@ -124,10 +124,12 @@ def test_bad_input_is_refused_with_every_problem_and_nothing_is_made(
     assert [path.name for path in root.iterdir()] == ["log"]
 
 
-def test_a_deploy_that_breaks_ends_with_the_last_words_of_the_log(root: Path) -> None:
+def test_a_deploy_that_breaks_names_the_error_and_has_its_words_in_the_log(root: Path) -> None:
     result = run("tests/data/deploys/broken.py", {}, root / "log", lambda _event: None)
     assert result.code is Exit.FAILED
-    assert any("this deploy is broken" in problem for problem in result.problems)
+    (problem,) = result.problems
+    assert "RuntimeError" in problem and "this deploy is broken" not in problem
+    assert "this deploy is broken" in result.log.read_text()
 
 
 @pytest.fixture
