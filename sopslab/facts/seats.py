@@ -272,6 +272,8 @@ canaries() {
             if (current && (expected[$2] == "any" || live[$2] == expected[$2])) how = "proven"
             else if (ready[$2] == "False") how = "failing " said[$2]
             else if (current) how = "failing lab-canary holds another value"
+            else if (ready[$2] == "True" && !($2 in applied))
+                how = "failing the Kustomization secrets-develop is missing"
             else how = "waiting " (said[$2] ? said[$2] : "Flux has not begun")
             print $2, how
         }'

@@ -113,10 +113,14 @@ while :; do
     after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
     [ "$after" = "$before" ] || quiet=$now
     before=$after
-    if [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
-        # What was deleted, or gave up for a while, is begun again now and not at its interval.
+    # What was deleted, or gave up for a while, is begun again now and not at its interval. Flux is
+    # at work on those that wait: asked for them again, it would do all of it twice.
+    stuck=$*
+    [ $((now - quiet)) -ge 15 ] || stuck=$(printf '%s\\n' "$open" | sed -n 's/ failing .*//p')
+    if [ -n "$stuck" ] && [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
         nudged=$now
-        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($(echo "$*" | tr ' ' ,))" \\
+        # shellcheck disable=SC2086
+        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($(echo $stuck | tr ' ' ,))" \\
             gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io
     fi
     # Nothing is on its way any more, and nothing has changed for a while.

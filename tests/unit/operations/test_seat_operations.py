@@ -16,6 +16,7 @@ from sopslab.operations import age, seats
 from sopslab.settings import Seat, Settings
 from tests.fake import Applied, local_fact
 from tests.repositories import make_identity
+from tests.texts import replaced
 
 ADA, ADA_2, BOB = (
     Seat(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -152,3 +153,49 @@ def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: S
     for kind in ("agekey", "pub"):
         (keys / f"next/ada.{kind}").replace(keys / f"ada.{kind}")
     assert demanded()["ada"] == {public["instructor"], public["next/ada"]}
+
+
+# What Flux says of two seats, and who is asked for again.
+ASKED = """#!/bin/sh
+here=$(dirname "$0")
+case " $* " in
+*" annotate "*) echo "$*" >>"$here/asked" ;;
+*" get kustomizations"*) cat "$here/kustomizations" ;;
+esac
+"""
+
+
+def told_by_flux(seat: str, ready: str) -> list[dict[str, Any]]:
+    """Return the Kustomizations of a seat whose tenant is there."""
+    return [
+        {
+            "kind": "Kustomization",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"sops-lab/seat": seat}},
+            "spec": {},
+            "status": {"conditions": [{"type": "Ready", "status": status, "message": "x"}]},
+        }
+        for name, namespace, status in (
+            (f"tenant-{seat}", "flux-system", "True"),
+            ("secrets-develop", f"lab-{seat}-sys", ready),
+        )
+    ]
+
+
+def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = replaced(seats._AWAIT, "-ge 5 ] && [ $((now - nudged)) -ge 5 ]", "-ge 0 ]")
+    monkeypatch.setattr(seats, "_AWAIT", replaced(at_once, "+ 180))", "+ 2))"))
+    folder = Path(settings.bin_dir)
+    (folder / "kubectl").write_text(ASKED)
+    items = [*told_by_flux("ada", "Unknown"), *told_by_flux("bob", "False")]
+    # Of the third one's nothing is there but the tenant: somebody has deleted it.
+    items += told_by_flux("ada-2", "True")[:1]
+    (folder / "kustomizations").write_text(json.dumps({"items": items}))
+
+    Applied(seats.canaries, settings=settings, seats=["ada", "bob", "ada-2"])
+
+    asked = {line for line in (folder / "asked").read_text().splitlines() if line}
+    assert asked and all("sops-lab/seat in (bob,ada-2)" in line for line in asked)
+    failures = {path.name for path in Path(settings.class_dir, "failed").iterdir()}
+    assert failures == {"ada", "bob", "ada-2"}
