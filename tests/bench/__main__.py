@@ -27,6 +27,7 @@ from tests.bench.classroom import measure_class
 from tests.bench.figures import spread
 from tests.bench.policy import measure_policy
 from tests.bench.processor import Spent, measured
+from tests.cluster.hand_made import plain_configuration
 from tests.cluster.lab import Lab, free_port, lab_name, run
 
 PAIRS = 3
@@ -98,22 +99,7 @@ def by_hand(lab: Lab, folder: Path) -> None:
     """Do the work with the stock commands."""
     folder.mkdir()
     catalog = load_catalog(lab.settings.catalog)
-    labels = json.loads(
-        run(
-            ["docker", "image", "inspect", "--format", "{{json .Config.Labels}}", catalog.node_tag]
-        ).stdout
-    )
-    # What this machine needs at all, and nothing of what the lab tunes.
-    config = {
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": {"disableDefaultCNI": labels["sops-lab.cni"] == "static"},
-        "kubeadmConfigPatches": ["kind: KubeletConfiguration\nfailCgroupV1: false\n"],
-        "containerdConfigPatches": [
-            '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
-        ],
-    }
-    (folder / "kind.yaml").write_text(json.dumps(config))
+    (folder / "kind.yaml").write_text(json.dumps(plain_configuration(catalog.node_tag)))
     environment = {
         **lab.base_environment,
         "PATH": f"{lab.settings.bin_dir}:{lab.base_environment['PATH']}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from sopslab.catalog import load_catalog
 from tests.cluster.lab import Lab, run
@@ -12,13 +13,14 @@ CLUSTER = "lab-hand-made"
 CONTEXT = f"kind-{CLUSTER}"
 
 
-def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
-    image = load_catalog(lab.settings.catalog).node_tag
+def plain_configuration(image: str) -> dict[str, Any]:
+    """Return the kind configuration of a cluster with what this machine needs at all, and nothing
+    of what the lab tunes: no second network plugin, either version of cgroup, and no capability
+    that a container in a container does not have.
+    """
     text = "{{json .Config.Labels}}"
     labels = json.loads(run(["docker", "image", "inspect", "--format", text, image]).stdout)
-    # What this machine needs at all: no second network plugin, either version of cgroup, and no
-    # capability that a container in a container does not have.
-    config = {
+    return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"disableDefaultCNI": labels["sops-lab.cni"] == "static"},
@@ -27,7 +29,11 @@ def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
             '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
         ],
     }
-    (folder / "kind.yaml").write_text(json.dumps(config))
+
+
+def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
+    image = load_catalog(lab.settings.catalog).node_tag
+    (folder / "kind.yaml").write_text(json.dumps(plain_configuration(image)))
     run(["docker", "network", "create", CLUSTER])
     run(
         [

@@ -3,6 +3,7 @@ renewed in time, refused where they are damaged, and worth nothing for anybody e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import ssl
@@ -129,35 +130,32 @@ def handshake(settings: Settings, authority: Path, name: str) -> str | None:
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server(settings))
     asking = ssl.create_default_context(cafile=str(authority))
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = asking.wrap_bio(to_client, to_server, server_hostname=name)
-    peer = serving.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(4):
-        for side in (client, peer):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLCertVerificationError as error:
-                return error.verify_message
-    assert client.version() in {"TLSv1.2", "TLSv1.3"}
+    try:
+        version = spoken(asking, serving, name)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    assert version in {"TLSv1.2", "TLSv1.3"}
     return None
 
 
 def agreed(asking: ssl.SSLContext, serving: ssl.SSLContext) -> bool:
     """Return whether a client and a server find a version of TLS that both speak."""
+    try:
+        return spoken(asking, serving, "localhost") is not None
+    except ssl.SSLError:
+        return False
+
+
+def spoken(asking: ssl.SSLContext, serving: ssl.SSLContext, name: str) -> str | None:
+    """Return the version of TLS that a client and a server come to speak. Raises SSLError."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = asking.wrap_bio(to_client, to_server, server_hostname="localhost")
+    client = asking.wrap_bio(to_client, to_server, server_hostname=name)
     peer = serving.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(4):
         for side in (client, peer):
-            try:
+            with contextlib.suppress(ssl.SSLWantReadError):
                 side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLError:
-                return False
-    return client.version() is not None
+    return client.version()
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
