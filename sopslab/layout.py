@@ -33,8 +33,8 @@ TENANT_BASE = "flux/tenants/base"
 ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
 # Processes and threads that a pod may have; the largest of our own has some twenty.
 POD_PIDS_LIMIT = 256
-# The weight of a node's containerd where processors are scarce, of which all pods have 100. Ten
-# pods that were started again and again made a push to its Secret four times as long.
+# The weight of a node's containerd where processors are scarce, of which all pods have 100: ten
+# pods that start again and again take as much of two cores as all that serves a class otherwise.
 SYSTEM_WEIGHT = 10
 
 
