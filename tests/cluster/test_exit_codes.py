@@ -92,7 +92,9 @@ def test_a_value_is_left_that_only_a_human_can_make(lab: Lab, tmp_path: Path) ->
         "--output-type", "yaml", "/dev/stdin", cwd=clone, stdin=json.dumps(manifest),
     ).stdout  # fmt: skip
     (clone / file).write_text(encrypted)
-    run(["git", "add", file], cwd=clone)
+    listed = clone / "flux/secrets/develop/kustomization.yaml"
+    listed.write_text(f"{listed.read_text()}  - tls.yaml\n")
+    run(["git", "add", "flux"], cwd=clone)
     run(["git", "commit", "--quiet", "--message", "Add a certificate"], cwd=clone)
     run(["git", "push", "--quiet"], cwd=clone)
     answer = rotate(lab, "value-exposed", "--exposed", "tls/tls.key", check=False)
