@@ -36,7 +36,7 @@ for key; do
     name=${key##*/}
     # shellcheck disable=SC2086
     said=$(age-keygen $kind -o "$new/$name.agekey" 2>&1) || {
-        say "the identity $key.agekey could not be made: $(printf '%s\\n' "$said" | told)"
+        say "the identity $key.agekey could not be made: $(printf '%s\\n' "$said" | told -)"
         exit 1
     }
     echo "${said##*: }" >"$new/$name.pub"
