@@ -60,25 +60,24 @@ def supervised(work: Callable[[], int], seconds: float) -> int:
     """
     git = os.getppid()
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _stop)
     child = os.fork()
     if not child:
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         _work(work)
     _adopt_orphans()
+
+    def make_way(_number: int, _frame: FrameType | None) -> None:
+        _make_way()
+        signal.signal(signal.SIGALRM, _stop)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds - SHORT, 0.001))
+
+    signal.signal(signal.SIGALRM, make_way)
     signal.setitimer(signal.ITIMER_REAL, min(SHORT, seconds))
     try:
         if os.getppid() != git:
             return 1
-        try:
-            _, status = os.waitpid(child, 0)
-        except _Stopped as stopped:
-            if stopped.number != signal.SIGALRM:
-                raise
-            _make_way()
-            signal.setitimer(signal.ITIMER_REAL, max(seconds - SHORT, 0.001))
-            _, status = os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
         return abs(os.waitstatus_to_exitcode(status))
     except _Stopped as stopped:
         if stopped.number == signal.SIGALRM:

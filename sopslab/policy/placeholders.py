@@ -134,15 +134,14 @@ _WORDS = frozenset(
 
 def is_template(value: str) -> bool:
     """True if nothing but templates and the punctuation between them is left of *value*."""
-    rest = _PARAMETERS.sub("", value)
-    before = None
+    whole = rest = _PARAMETERS.sub("", value)
     # An expression may hold another one.
     for _ in range(_DEEPEST):
         before, rest = rest, _TEMPLATE.sub("", rest)
         if rest == before:
             break
     rest = _VARIABLE.sub("", rest)
-    return rest != _PARAMETERS.sub("", value) and not re.search(r"\w", rest)
+    return rest != whole and not re.search(r"\w", rest)
 
 
 def is_stored(value: str) -> bool:

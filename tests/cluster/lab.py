@@ -197,6 +197,12 @@ class Lab:
         return node_name(self.name)
 
     @property
+    def system_weight(self) -> str:
+        """The weight with which the node starts pods, as its systemd has it."""
+        show = ("systemctl", "show", "--value", "--property", "CPUWeight", "system.slice")
+        return run(["docker", "exec", self.node, *show]).stdout.strip()
+
+    @property
     def network(self) -> str:
         """The Docker network."""
         return network_name(self.name)

@@ -10,7 +10,7 @@ import pytest
 
 from sopslab.layout import PROJECT, SYSTEM_WEIGHT
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.cluster.lab import Lab, lab_name, wait_until
 
 pytestmark = pytest.mark.soak
 
@@ -38,16 +38,10 @@ def aged(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clas
     classroom.lab.remove()
     try:
         classroom.up(PYTHONPATH=str(older))
-        assert weight(classroom.lab) != str(SYSTEM_WEIGHT), "this was the present version"
+        assert classroom.lab.system_weight != str(SYSTEM_WEIGHT), "this was the present version"
         yield classroom
     finally:
         classroom.lab.remove()
-
-
-def weight(lab: Lab) -> str:
-    """Return the weight with which the node starts pods."""
-    show = ("systemctl", "show", "--value", "--property", "CPUWeight", "system.slice")
-    return run(["docker", "exec", lab.node, *show]).stdout.strip()
 
 
 def test_an_up_of_the_present_version_keeps_what_is_the_learners(
@@ -69,5 +63,5 @@ def test_an_up_of_the_present_version_keeps_what_is_the_learners(
     assert live == expected
     for seat in SEATS:
         aged.kubectl_as(seat, "get", "pods")
-    assert weight(lab) == str(SYSTEM_WEIGHT)
+    assert lab.system_weight == str(SYSTEM_WEIGHT)
     wait_until(lambda: aged.up()["changed"] == 0, "nothing is left to do", 120)

@@ -33,14 +33,20 @@ def tools_of(classroom: Class) -> Path:
     return Path(classroom.settings.bin_dir)
 
 
-def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Class) -> None:
-    classroom.commit("ada", "one")
-    late = classroom.commit("ada", "two", push=False)
-    overtake(tools_of(classroom), TRANSACTION, classroom.bare("ada"), classroom.clone("ada"))
-    classroom.reset("ada")
+def reset_meanwhile(classroom: Class, learner: str, moment: str) -> str:
+    """Reset a repository to which a commit comes at that moment; it stays, and is returned."""
+    classroom.commit(learner, "one")
+    late = classroom.commit(learner, "two", push=False)
+    overtake(tools_of(classroom), moment, classroom.bare(learner), classroom.clone(learner))
+    classroom.reset(learner)
     assert was_overtaken(tools_of(classroom))
-    assert set(classroom.failures()) == {"ada"}
-    assert classroom.refs("ada")["heads/main"] == late
+    assert set(classroom.failures()) == {learner}
+    assert classroom.refs(learner)["heads/main"] == late
+    return late
+
+
+def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Class) -> None:
+    late = reset_meanwhile(classroom, "ada", TRANSACTION)
 
     # The next one keeps it.
     (Path(classroom.settings.class_dir) / "failed" / "ada").unlink()
@@ -70,13 +76,7 @@ def elsewhere(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path
 
 
 def test_nor_does_it_on_another_git_server(elsewhere: Class) -> None:
-    elsewhere.commit("learner", "one")
-    late = elsewhere.commit("learner", "two", push=False)
-    overtake(tools_of(elsewhere), PUSH, elsewhere.bare("learner"), elsewhere.clone("learner"))
-    elsewhere.reset("learner")
-    assert was_overtaken(tools_of(elsewhere))
-    assert set(elsewhere.failures()) == {"learner"}
-    assert elsewhere.refs("learner")["heads/main"] == late
+    reset_meanwhile(elsewhere, "learner", PUSH)
 
 
 @pytest.mark.parametrize(
