@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pyinfra import host as machine
 from pyinfra.api import deploy
 
 from sopslab.catalog import load_catalog
-from sopslab.layout import SYSTEM_WEIGHT, TEMPLATES
+from sopslab.facts.host import Machine
+from sopslab.layout import SYSTEM_SHARE, TEMPLATES
 from sopslab.naming import bridge_name, network_name
 from sopslab.operations import docker, host, kind, kubernetes
 from sopslab.operations.tree import tree
@@ -30,10 +32,11 @@ def begin_cluster(settings: Settings) -> None:
             allowed=settings.git_url and settings.git_base_cluster_url,
         )
     if settings.cluster_provider == "kind":
+        cpus = machine.get_fact(Machine, root=settings.root, commands=[]).cpus
         tree(
             name="Write what the node reads",
             path=settings.node_dir,
-            files=render_tree(TEMPLATES / "node", {"weight": SYSTEM_WEIGHT}),
+            files=render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * cpus}),
         )
         kind.node(name="Start a node that was stopped", settings=settings)
         # Before anybody is given access to a cluster that is there already.

@@ -35,7 +35,7 @@ from sopslab.facts.lab import LabData, Leftovers
 from sopslab.facts.seats import Enrolled
 from sopslab.facts.suspension import SuspendedObjects
 from sopslab.facts.tree import AnyFolder, TreeDigest
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_WEIGHT, TEMPLATES
+from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.naming import bridge_name, git_server_name, network_name, next_key, node_name
 from sopslab.operations.docker import CLIENT, ENGINE
 from sopslab.render import RenderedFile, render_tree
@@ -264,8 +264,8 @@ def complete(settings: Settings) -> Answers:
         facts.rules: rules(settings),
         facts.cluster: nodes(settings),
         facts.strangers: "",
-        facts.limits: f"pids {POD_PIDS_LIMIT}\nweight {SYSTEM_WEIGHT}",
-        facts.patches: digest(render_tree(TEMPLATES / "node", {"weight": SYSTEM_WEIGHT})),
+        facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20_000}\ncpus 2",
+        facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),
         facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
         facts.moved: "",
         facts.repositories: f"platform\n{settings.learner_repository}",

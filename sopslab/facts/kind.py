@@ -14,8 +14,8 @@ from sopslab.facts.parsing import parsing
 from sopslab.naming import network_name, node_name
 from sopslab.settings import Settings
 
-# Of a slice of which nothing is said (systemd.resource-control(5)).
-_WEIGHT = 100
+# What systemd says of a slice without a quota.
+_NO_QUOTA = 2**64 - 1
 
 # A run that was killed may have left `kind create` running: wait until it lets go of the lock, so
 # that the cluster is looked at when it is either there or not.
@@ -153,12 +153,12 @@ class Strangers(FactBase[list[str]]):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a node lets pods have: processes each, 0 for any number; the weight with which they are
-    started where processors are scarce (systemd.resource-control(5), CPUWeight), 100 by default.
+    """What a node lets pods have: processes each, 0 for any number; what starts and ends them has a
+    share of all processors, in percent (systemd.resource-control(5), CPUQuota), 0 for no limit.
     """
 
     pids: int
-    weight: int
+    share: int
 
 
 class NodeLimits(FactBase[Limits | None]):
@@ -172,7 +172,10 @@ class NodeLimits(FactBase[Limits | None]):
             """
             timeout 20 docker exec "$1" sh -euc '
                 sed -n "s/^podPidsLimit: *\\([0-9]*\\)$/pids \\1/p" /var/lib/kubelet/config.yaml
-                systemctl show --property CPUWeight system.slice | sed -n "s/^CPUWeight=/weight /p"
+                busctl get-property org.freedesktop.systemd1 \
+                    /org/freedesktop/systemd1/unit/system_2eslice \
+                    org.freedesktop.systemd1.Slice CPUQuotaPerSecUSec | sed "s/^t /quota /"
+                echo "cpus $(nproc)"
             ' 2>/dev/null || true
             """,
             node_name(settings.lab),
@@ -182,9 +185,9 @@ class NodeLimits(FactBase[Limits | None]):
     @parsing
     def process(self, output: list[str]) -> Limits | None:
         found = dict(line.split(" ", 1) for line in output)
-        weight = found.get("weight")
-        if weight is None:
+        if "cpus" not in found:
             return None
+        quota, second = int(found.get("quota", _NO_QUOTA)), 1_000_000 * int(found["cpus"])
         return Limits(
-            pids=int(found.get("pids", 0)), weight=int(weight) if weight.isdigit() else _WEIGHT
+            pids=int(found.get("pids", 0)), share=0 if quota == _NO_QUOTA else 100 * quota // second
         )

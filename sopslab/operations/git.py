@@ -105,12 +105,12 @@ find repositories -type d -exec chmod g+s {} +
 find repositories -maxdepth 1 -type d ! -name '*.git' -exec chmod g-w {} +
 find repositories -maxdepth 3 -path '*.git/config' -exec grep -iL sharedRepository {} + \\
     | while IFS= read -r config; do git config --file "$config" core.sharedRepository group; done
-# Three quarters of what there is, and of a busy machine half of what the node gets.
+# Three quarters of what there is.
 hundredths=$(($(nproc) * 75))
 docker run --detach --name "$name" --network "$network" --restart unless-stopped \\
     --label "$label" --publish "$publish" --user "$user" \\
     --read-only --tmpfs /tmp:mode=1777,size=192m --cap-drop ALL --security-opt no-new-privileges \\
-    --memory 768m --cpus "$((hundredths / 100)).$((hundredths % 100))" --cpu-shares 512 \\
+    --memory 768m --cpus "$((hundredths / 100)).$((hundredths % 100))" \\
     --pids-limit 512 \\
     --log-opt max-size=1m --volume "$data:/srv/git:ro" \\
     --volume "$data/repositories:/srv/git/repositories" \\

@@ -12,7 +12,7 @@ from sopslab.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.facts.host import Machine
 from sopslab.facts.kind import STRANGERS, KindCluster, Limits, NodeLimits, Strangers
 from sopslab.journal import named, note
-from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_WEIGHT
+from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
 from sopslab.naming import network_name, node_name
 from sopslab.render import render_tree
 from sopslab.settings import Settings
@@ -138,9 +138,11 @@ timeout 60 docker exec "$1" sh -euc '
 ' sops-lab /var/lib/kubelet/config.yaml "$2"
 """
 
-_SET_WEIGHT = (
-    'timeout 60 docker exec "$1" systemctl set-property system.slice "CPUWeight=$2" >/dev/null'
-)
+_SET_SHARE = """
+timeout 60 docker exec "$1" sh -euc '
+    systemctl set-property system.slice "CPUQuota=$(($1 * $(nproc)))%"
+' sops-lab "$2" >/dev/null
+"""
 
 
 @operation()
@@ -276,13 +278,13 @@ def strangers(settings: Settings) -> Commands:
 @operation()
 def limits(settings: Settings) -> Commands:
     """
-    Have the node of a lab limit the processes of each pod that it starts, and start pods with less
-    of a busy processor than the API server and Flux get.
+    Have the node of a lab limit the processes of each pod that it starts, and the processors that
+    starting and ending pods takes from the API server and Flux.
 
     + settings: the lab's settings
     """
     found = host.get_fact(NodeLimits, settings=settings)
-    if found in (None, Limits(pids=POD_PIDS_LIMIT, weight=SYSTEM_WEIGHT)):
+    if found in (None, Limits(pids=POD_PIDS_LIMIT, share=SYSTEM_SHARE)):
         host.noop("what pods take from the node is limited")
         return
     state = host.get_fact(KindCluster, settings=settings)
@@ -292,6 +294,6 @@ def limits(settings: Settings) -> Commands:
     if found.pids != POD_PIDS_LIMIT:
         note(f"a pod might have {found.pids or 'any number of'} processes")
         yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
-    if found.weight != SYSTEM_WEIGHT:
-        note("starting pods took as much of a processor as the API server and Flux")
-        yield script(_SET_WEIGHT, node_name(settings.lab), str(SYSTEM_WEIGHT))
+    if found.share != SYSTEM_SHARE:
+        note(f"starting pods might take {found.share or 100} % of all processors")
+        yield script(_SET_SHARE, node_name(settings.lab), str(SYSTEM_SHARE))

@@ -197,10 +197,17 @@ class Lab:
         return node_name(self.name)
 
     @property
-    def system_weight(self) -> str:
-        """The weight with which the node starts pods, as its systemd has it."""
-        show = ("systemctl", "show", "--value", "--property", "CPUWeight", "system.slice")
-        return run(["docker", "exec", self.node, *show]).stdout.strip()
+    def system_share(self) -> float:
+        """Percent of the node's processors that starting pods may take, as its kernel has it."""
+        read = """
+            cd /sys/fs/cgroup
+            cat system.slice/cpu.max 2>/dev/null \\
+                || cat cpu/system.slice/cpu.cfs_quota_us cpu/system.slice/cpu.cfs_period_us
+            nproc
+        """
+        answer = run(["docker", "exec", self.node, "sh", "-c", read]).stdout.split()
+        quota, period, cpus = (-1 if word == "max" else int(word) for word in answer)
+        return 100 * quota / period / cpus
 
     @property
     def network(self) -> str:

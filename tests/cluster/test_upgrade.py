@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.layout import PROJECT, SYSTEM_WEIGHT
+from sopslab.layout import PROJECT, SYSTEM_SHARE
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import Lab, lab_name, wait_until
 
 pytestmark = pytest.mark.soak
 
-# Before nodes were told how much of a busy processor it takes to start pods. No version has been
+# Before nodes were told how much of the processors starting pods may take. No version has been
 # released yet; with the first one, this is its tag.
 OLDER = "fd1b062715b6b554857dffad47cf0b088c2aa9ab"
 
@@ -38,7 +38,7 @@ def aged(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clas
     classroom.lab.remove()
     try:
         classroom.up(PYTHONPATH=str(older))
-        assert classroom.lab.system_weight != str(SYSTEM_WEIGHT), "this was the present version"
+        assert classroom.lab.system_share != SYSTEM_SHARE, "this was the present version"
         yield classroom
     finally:
         classroom.lab.remove()
@@ -63,5 +63,5 @@ def test_an_up_of_the_present_version_keeps_what_is_the_learners(
     assert live == expected
     for seat in SEATS:
         aged.kubectl_as(seat, "get", "pods")
-    assert lab.system_weight == str(SYSTEM_WEIGHT)
+    assert lab.system_share == SYSTEM_SHARE
     wait_until(lambda: aged.up()["changed"] == 0, "nothing is left to do", 120)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_WEIGHT
+from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import IN_TIME, Hostile, Manifest, Traffic, manifest, pod
 from tests.cluster.lab import Lab, run, wait_until
@@ -223,7 +223,7 @@ def test_an_up_takes_out_what_lets_strangers_in(classroom: Classroom) -> None:
     lab.run("kubectl", "create", "-f", "-", stdin=listing)
     run(["docker", "exec", lab.node, "sed", "-i", "/^podPidsLimit/d",
          "/var/lib/kubelet/config.yaml"])  # fmt: skip
-    run(["docker", "exec", lab.node, "systemctl", "set-property", "system.slice", "CPUWeight=100"])
+    run(["docker", "exec", lab.node, "systemctl", "set-property", "system.slice", "CPUQuota="])
     host, port = addresses(lab)[0]
     wait_until(lambda: Stranger(host, port).ask("/api/v1/pods") == 200, "anybody is let in", 10)
     assert Stranger(host, port, PLANTED).ask("/api") == 401, "no token of this kind is taken"
@@ -233,7 +233,7 @@ def test_an_up_takes_out_what_lets_strangers_in(classroom: Classroom) -> None:
         assert part in changes
     assert Stranger(host, port).ask("/api/v1/pods") == 403
     assert_closed(lab)
-    assert lab.system_weight == str(SYSTEM_WEIGHT)
+    assert lab.system_share == SYSTEM_SHARE
 
 
 def _cgroup(lab: Lab, name: str, uid: str) -> int:
