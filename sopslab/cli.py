@@ -11,7 +11,11 @@ from typing_extensions import override
 from sopslab import __version__, commands
 
 # Each in the module of its name; `break` is a word of Python's.
-VERBS = {name.removesuffix("_"): name for _, name, _ in iter_modules(commands.__path__)}
+VERBS = {
+    name.removesuffix("_"): name
+    for _, name, _ in iter_modules(commands.__path__)
+    if not name.startswith("_")
+}
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

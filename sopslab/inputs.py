@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import runpy
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sopslab.errors import LabError
 from sopslab.labfile import read_lab_file
 from sopslab.layout import PROJECT
 from sopslab.roster import read_roster
@@ -53,17 +50,6 @@ def local_settings(
     defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
     data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
     return load_settings({**data, **_DATA[inventory](), **(overrides or {})})
-
-
-def find_tools(*names: str) -> None:
-    """Have programs of the lab's store on this process's PATH, where one of them is not on it.
-
-    Without a lab whose settings are valid, PATH stays as it is: what needs a program says so.
-    """
-    if all(map(shutil.which, names)):
-        return
-    with contextlib.suppress(LabError):
-        os.environ["PATH"] = os.pathsep.join([local_settings().bin_dir, os.environ["PATH"]])
 
 
 def known_inventory(path: str) -> str | None:

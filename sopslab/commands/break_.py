@@ -7,7 +7,7 @@ import secrets
 
 import click
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments, read_enrolled
 from sopslab.errors import InputError, LabError
 from sopslab.faults.catalog import FAULTS, injectable

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from sopslab import lock
-from sopslab.commands import end, json_option, settings_or_exit
+from sopslab.commands._shared import end, json_option, settings_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings
 from sopslab.terminal import echo, echo_json

@@ -8,7 +8,7 @@ import sys
 import click
 from rich.text import Text
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.drill.leak import leak_dir
 from sopslab.drill.observe import score_staged
 from sopslab.enrolled import named_environments

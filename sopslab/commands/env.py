@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sopslab.commands import settings_or_exit
+from sopslab.commands._shared import settings_or_exit
 from sopslab.terminal import echo
 
 

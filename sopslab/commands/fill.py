@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sopslab.commands import deploy_or_exit, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, json_option, settings_or_exit
 from sopslab.terminal import Console
 
 

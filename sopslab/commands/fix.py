@@ -6,7 +6,7 @@ import json
 
 import click
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments
 from sopslab.errors import LabError
 from sopslab.terminal import Console

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 import click
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import named_environments, read_environments
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.incidents.closing import missing, remaining

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from sopslab.inputs import find_tools
 from sopslab.policy import callers
+from sopslab.tools import find_tools
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 

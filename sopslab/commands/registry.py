@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.commands.incident import today
 from sopslab.enrolled import named_environments, read_environments
 from sopslab.errors import LabError

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, LabError
 from sopslab.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sopslab.commands import end, json_option, settings_or_exit
+from sopslab.commands._shared import end, json_option, settings_or_exit
 from sopslab.errors import LabError
 from sopslab.reporting.report import make_report
 from sopslab.terminal import echo, echo_json

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from sopslab.commands import (
+from sopslab.commands._shared import (
     deploy_or_exit,
     end,
     foretell_or_exit,

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from sopslab.commands import (
+from sopslab.commands._shared import (
     deploy_or_exit,
     end,
     foretell_or_exit,

@@ -20,7 +20,7 @@ from rich.text import Text
 from sopslab.board import show
 from sopslab.board.observe import Board
 from sopslab.board.steps import Row
-from sopslab.commands import settings_or_exit
+from sopslab.commands._shared import settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.errors import Exit, LabError
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from sopslab.commands import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.commands._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.enrolled import read_enrolled
 from sopslab.enrolment import enrol, plan
 from sopslab.errors import LabError

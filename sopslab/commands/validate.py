@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from sopslab.errors import LabError
-from sopslab.inputs import find_tools, local_settings
+from sopslab.inputs import local_settings
 from sopslab.terminal import echo, echo_json
+from sopslab.tools import find_tools
 from sopslab.validation import report
 from sopslab.validation.engine import Answer
 from sopslab.validation.engine import validate as judge

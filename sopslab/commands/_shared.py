@@ -1,4 +1,4 @@
-"""The verbs of `sopslab`, one module each, and what they share."""
+"""What the verbs have in common."""
 
 from __future__ import annotations
 
