@@ -38,6 +38,12 @@ def tests(title: str, *arguments: str) -> Check:
     return python(title, "pytest", "-q", f"--junitxml={record}", *arguments)
 
 
+def units(title: str, marks: str) -> Check:
+    """Return the check that runs the tests without Docker that have these marks."""
+    two = ("--numprocesses=2", "--dist=loadfile")
+    return tests(title, *two, "-m", marks, "tests/unit", "tests/deploy")
+
+
 def labs(title: str, marks: str) -> Check:
     """Return the check that runs the tests on labs with these marks, those on the class by
     themselves: two are at work at a time, since an idle lab costs a seventh of two cores.
@@ -76,14 +82,14 @@ STYLE: list[Check] = [
 ]
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [python("tools", "sopslab", "fill")]
-QUICK: list[Check] = [
-    tests("unit", "--numprocesses=2", "--dist=loadfile", "tests/unit", "tests/deploy")
-]
+
+QUICK: list[Check] = [units("unit", "not soak")]
 REAL: list[Check] = [
     tests("artifacts", "tests/artifacts"),
     labs("cluster", "not soak"),
 ]
 SOAK: list[Check] = [
+    units("soak unit", "soak"),
     labs("soak", "soak and not exclusive"),
     tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
 ]

@@ -17,7 +17,10 @@ from sopslab.layout import PROJECT
 from sopslab.settings import Settings, load_settings
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "soak: a long tail, run by `make soak`; something near it is in `make test`"
+    )
     # `nohup`, a shell's `&` and some CI runners have what they start ignore these signals, and all
     # that the tests start would ignore them, too.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -30,7 +30,6 @@ def pytest_runtest_makereport(
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
-        "soak: a long tail, run by `make soak`; something near it is in `make test`",
         "in_class: works on the class that is up; told by its fixtures",
         "exclusive: looks at or changes what all labs of the machine share",
     ):

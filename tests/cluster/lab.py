@@ -11,13 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from sopslab.labfile import read_lab_file
@@ -36,11 +35,6 @@ PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 def lab_name(purpose: str) -> str:
     """Return the name of the lab that is there for a purpose of the tests."""
     return f"{PREFIX}-{purpose}"
-
-
-def mostly_soak(cases: Iterable[Any], *usual: Any) -> list[Any]:
-    """Return parameters of which only `usual` are in `make test`, and the others in `make soak`."""
-    return [case if case in usual else pytest.param(case, marks=pytest.mark.soak) for case in cases]
 
 
 def free_port() -> int:

@@ -15,9 +15,10 @@ from sopslab.errors import Exit
 from sopslab.faults.catalog import BY_ID, clash, draw, injectable
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import Run, kill_in
-from tests.cluster.lab import Lab, mostly_soak, run, wait_until
+from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.test_reset import names_of, objects_of, refs_of
 from tests.cluster.watching import CommandLines
+from tests.marks import mostly_soak
 
 OTHERS = ("bob", "eve")
 LIST = "flux/secrets/develop/kustomization.yaml"

@@ -14,8 +14,9 @@ from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from sopslab.drill.score import STEPS
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import kill_in
-from tests.cluster.lab import Lab, mostly_soak, run, wait_until
+from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.watching import CommandLines
+from tests.marks import mostly_soak
 
 pytestmark = pytest.mark.soak
 

@@ -14,7 +14,8 @@ import pytest
 from sopslab.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.interruption import held_up
-from tests.cluster.lab import Lab, free_port, lab_name, mostly_soak, run
+from tests.cluster.lab import Lab, free_port, lab_name, run
+from tests.marks import mostly_soak
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from sopslab.errors import Exit
 from sopslab.naming import seat_namespace, seat_system_namespace
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.interruption import held_up
-from tests.cluster.lab import mostly_soak, run, wait_until
+from tests.cluster.lab import run, wait_until
 from tests.cluster.watching import CommandLines
+from tests.marks import mostly_soak
 
 BROKEN, BESIDE = ("ada", "bob"), "eve"
 OTHERS = ("bob", "eve")

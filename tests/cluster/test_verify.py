@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cluster.lab import Lab, mostly_soak, wait_until
+from tests.cluster.lab import Lab, wait_until
 from tests.cluster.learner import FILE, KUSTOMIZATION, SECRET, Learner
+from tests.marks import mostly_soak
 from tests.texts import replaced
 
 FLUX = ("-n", "flux-system")

@@ -334,7 +334,13 @@ def blob(server: Server, clone: Path, size: int) -> str:
 
 @pytest.mark.parametrize(
     ("size", "levels", "refused"),
-    [(2, 12, False), (2, 13, True), (2, 60, True), (2 << 20, 3, False), (2 << 20, 5, True)],
+    [
+        (2, 12, False),
+        (2, 13, True),
+        (2, 60, True),
+        pytest.param(2 << 20, 3, False, marks=pytest.mark.soak),
+        (2 << 20, 5, True),
+    ],
 )
 def test_more_than_flux_should_unpack_is_refused_however_small_it_is_to_push(
     guarded: Server, seat: Seat, size: int, levels: int, refused: bool

@@ -22,6 +22,7 @@ from sopslab.rotation.sealed import splice
 from sopslab.settings import Settings
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
+from tests.marks import mostly_soak
 from tests.repositories import (
     git,
     learner,
@@ -568,7 +569,7 @@ def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., Worl
     assert not any(lock.exists() for lock in locks)
 
 
-@pytest.mark.parametrize("moment", range(1, 7))
+@pytest.mark.parametrize("moment", mostly_soak(range(1, 7), 4))
 def test_putting_an_identity_aside_can_be_interrupted_anywhere(
     world: Callable[..., World], moment: int
 ) -> None:
@@ -618,7 +619,7 @@ def fill(folder: Path, room: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("room", [0, 12, 24, 40])
+@pytest.mark.parametrize("room", mostly_soak([0, 12, 24, 40], 12))
 def test_a_full_disk_destroys_nothing(
     small_disk: Path, world: Callable[..., World], room: int
 ) -> None:

@@ -18,7 +18,8 @@ from tests.cluster.isolation.hostile import (
     pod,
     restarts,
 )
-from tests.cluster.lab import mostly_soak, wait_until
+from tests.cluster.lab import wait_until
+from tests.marks import mostly_soak
 
 KINDS: dict[str, dict[str, Any]] = {
     "Kustomization": manifest(

@@ -21,6 +21,7 @@ from sopslab.operations import access, git, seats
 from sopslab.settings import Seat, Settings
 from tests import texts
 from tests.fake import Applied, local_fact
+from tests.marks import mostly_soak
 from tests.signing import SigningCluster
 
 CLASS = tuple(
@@ -191,7 +192,7 @@ FAULTS: dict[str, tuple[Callable[[Settings, SigningCluster], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", mostly_soak(FAULTS, "refused", "denied"))
 def test_a_seat_that_fails_says_why_and_all_others_are_finished(
     fault: str, settings: Settings, cluster: SigningCluster
 ) -> None:
@@ -314,7 +315,7 @@ def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: 
     assert (folder.parent / f"before-{second}" / "git-credentials").exists()
 
 
-@pytest.mark.parametrize("content", ["", "two\n", "1\n", None])
+@pytest.mark.parametrize("content", mostly_soak(["", "two\n", "1\n", None], None))
 def test_what_was_lost_never_comes_back(
     classroom: Settings, cluster: SigningCluster, content: str | None
 ) -> None:
