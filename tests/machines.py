@@ -264,7 +264,7 @@ def complete(settings: Settings) -> Answers:
         facts.rules: rules(settings),
         facts.cluster: nodes(settings),
         facts.strangers: "",
-        facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20_000}\ncpus 2",
+        facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20}ms\ncpus 2",
         facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),
         facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
         facts.moved: "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,8 +15,8 @@ from sopslab.facts.parsing import parsing
 from sopslab.naming import network_name, node_name
 from sopslab.settings import Settings
 
-# What systemd says of a slice without a quota.
-_NO_QUOTA = 2**64 - 1
+# As systemd writes spans of time (systemd.time(7)), in seconds.
+_UNITS = {"min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 # A run that was killed may have left `kind create` running: wait until it lets go of the lock, so
 # that the cluster is looked at when it is either there or not.
@@ -172,9 +173,7 @@ class NodeLimits(FactBase[Limits | None]):
             """
             timeout 20 docker exec "$1" sh -euc '
                 sed -n "s/^podPidsLimit: *\\([0-9]*\\)$/pids \\1/p" /var/lib/kubelet/config.yaml
-                busctl get-property org.freedesktop.systemd1 \
-                    /org/freedesktop/systemd1/unit/system_2eslice \
-                    org.freedesktop.systemd1.Slice CPUQuotaPerSecUSec | sed "s/^t /quota /"
+                systemctl show --property CPUQuotaPerSecUSec system.slice | sed "s/^[^=]*=/quota /"
                 echo "cpus $(nproc)"
             ' 2>/dev/null || true
             """,
@@ -187,7 +186,8 @@ class NodeLimits(FactBase[Limits | None]):
         found = dict(line.split(" ", 1) for line in output)
         if "cpus" not in found:
             return None
-        quota, second = int(found.get("quota", _NO_QUOTA)), 1_000_000 * int(found["cpus"])
-        return Limits(
-            pids=int(found.get("pids", 0)), share=0 if quota == _NO_QUOTA else 100 * quota // second
+        quota = sum(
+            float(number) * _UNITS[unit]
+            for number, unit in re.findall(r"([0-9.]+)(min|s|ms|us)\b", found.get("quota", ""))
         )
+        return Limits(pids=int(found.get("pids", 0)), share=round(100 * quota / int(found["cpus"])))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kubernetes import client, config
@@ -51,8 +51,15 @@ def wire(learner: Hostile) -> None:
     learner.refer_to(f"{NAME}.yaml")
 
 
-def delivery(learner: Hostile) -> float:
-    """Push a new value, encrypted, and return the seconds until the live Secret has it."""
+class Delivery(NamedTuple):
+    """The seconds until a push was in the live Secret, and until the Git server had it."""
+
+    seconds: float
+    taken: float
+
+
+def delivery(learner: Hostile) -> Delivery:
+    """Push a new value, encrypted, and return how long it took until the live Secret had it."""
     value = str(time.time_ns())
     file = f"{SECRETS}/{NAME}.yaml"
     plain = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
@@ -65,6 +72,7 @@ def delivery(learner: Hostile) -> float:
     expected = base64.b64encode(value.encode()).decode()
     started = time.monotonic()
     learner.push()
+    taken = time.monotonic() - started
 
     def arrived() -> bool:
         live = learner.lab.kubectl(
@@ -74,7 +82,7 @@ def delivery(learner: Hostile) -> float:
         return live == expected
 
     wait_until(arrived, f"{learner.seat}'s push was not applied", PATIENCE)
-    return time.monotonic() - started
+    return Delivery(time.monotonic() - started, taken)
 
 
 def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
