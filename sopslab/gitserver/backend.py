@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from sopslab.gitserver.niceness import LONG_BYTES, make_group_way
 from sopslab.gitserver.protocol import (
     Refused,
     Request,
@@ -119,11 +120,14 @@ class Backend:
         assert stdin is not None
         most = MAX_PUSH if self._request.is_push else MAX_QUESTION
         pieces = body(self._reader, self._request, most)
-        listens = True
+        listens, brought = True, 0
         try:
             while (piece := await _in_time(anext(pieces, None))) is not None:
                 if not listens:
                     continue
+                brought += len(piece)
+                if brought - len(piece) < LONG_BYTES <= brought:
+                    make_group_way(process.pid)
                 try:
                     stdin.write(piece)
                     await stdin.drain()

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from sopslab.gitserver.niceness import LONG_SECONDS, make_way
+
 SECONDS = 25.0
 """How long a push is looked at."""
-SHORT, WAY = 1.0, 10
-"""After so many seconds, a push makes way for others: what looks at it is nicer by so much."""
 
 
 def main(root: str) -> int:
@@ -67,13 +67,13 @@ def supervised(work: Callable[[], int], seconds: float) -> int:
         _work(work)
     _adopt_orphans()
 
-    def make_way(_number: int, _frame: FrameType | None) -> None:
-        _make_way()
+    def go_on(_number: int, _frame: FrameType | None) -> None:
+        make_way(_descendants(os.getpid()))
         signal.signal(signal.SIGALRM, _stop)
-        signal.setitimer(signal.ITIMER_REAL, max(seconds - SHORT, 0.001))
+        signal.setitimer(signal.ITIMER_REAL, max(seconds - LONG_SECONDS, 0.001))
 
-    signal.signal(signal.SIGALRM, make_way)
-    signal.setitimer(signal.ITIMER_REAL, min(SHORT, seconds))
+    signal.signal(signal.SIGALRM, go_on)
+    signal.setitimer(signal.ITIMER_REAL, min(LONG_SECONDS, seconds))
     try:
         if os.getppid() != git:
             return 1
@@ -125,15 +125,6 @@ def _adopt_orphans() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(pr_set_child_subreaper, 1)
     libc.prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def _make_way() -> None:
-    """Have every process of this push leave a busy processor to those of shorter ones."""
-    for pid in _descendants(os.getpid()):
-        try:
-            os.setpriority(os.PRIO_PROCESS, pid, WAY)
-        except ProcessLookupError:
-            continue
 
 
 def _end_descendants() -> None:

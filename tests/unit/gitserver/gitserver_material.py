@@ -49,11 +49,13 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         server.close()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left))
+        # Who has left is noticed first: a task that is just starting a process cannot be cancelled
+        # (CPython 3.11 waits for pipes that it never made).
+        for seconds in (0.5, 5):
+            if left := asyncio.all_tasks(loop):
+                loop.run_until_complete(asyncio.wait(left, timeout=seconds))
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
         loop.close()
 
 

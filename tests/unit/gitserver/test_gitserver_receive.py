@@ -72,12 +72,13 @@ def test_what_is_judged_in_time_counts(code: str, expected: int) -> None:
 SLOW = """
 import os, subprocess, sys, time
 import sopslab.gitserver.receive as r
-r.SHORT = 0.2
+from sopslab.gitserver.niceness import WAY
+r.LONG_SECONDS = 0.2
 def work():
     child = subprocess.Popen(["setsid", "sleep", "61"])
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if [os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, child.pid)] == [r.WAY, r.WAY]:
+        if [os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, child.pid)] == [WAY, WAY]:
             return 0
         time.sleep(0.05)
     return 1

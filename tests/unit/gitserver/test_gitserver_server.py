@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.gitserver import backend, server
+from sopslab.gitserver.niceness import LONG_BYTES, WAY
 from sopslab.gitserver.server import Limits
 from tests.unit.gitserver.gitserver_material import (
     FETCH,
@@ -114,6 +115,16 @@ def test_one_push_at_a_time_is_looked_at_for_a_repository(root: Path) -> None:
         for push in pushes:
             push.send(b"hello")
         assert [push.status() for push in pushes] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("size", [LONG_BYTES - 1, LONG_BYTES])
+def test_a_push_that_brings_much_makes_way_for_others(root: Path, size: int) -> None:
+    write_gate(root, r"cat >/dev/null; printf 'Content-Type: text/plain\r\n\r\n'; echo at $(nice).")
+    with serving(root) as port:
+        client = Client(port).begin("POST", PUSH, f"Content-Length: {size}")
+        client.send(b"x" * size)
+        niceness = WAY if size >= LONG_BYTES else os.nice(0)
+        assert f"at {niceness}." in client.answer()
 
 
 def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
