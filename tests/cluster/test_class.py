@@ -149,6 +149,7 @@ def test_who_fails_is_named_and_stops_nobody(classroom: Classroom, broken: tuple
     )
 
 
+@pytest.mark.soak
 def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
     classroom: Classroom, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_deleted_namespaces_of_seats_are_restored(classroom: Classroom) -> None:
         wait_until(partial(canary_arrived, classroom, seat), "the canary is back", 60)
 
 
+@pytest.mark.soak
 def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(
     classroom: Classroom, tmp_path: Path
 ) -> None:

@@ -369,6 +369,7 @@ def test_a_deleted_commit_hook(lab: Lab) -> None:
     assert hook.read_text() == before and hook.stat().st_mode & 0o111
 
 
+@pytest.mark.soak
 def test_several_at_once_are_all_named(lab: Lab) -> None:
     (Path(lab.settings.work_dir) / ".git/hooks/pre-commit").unlink()
     lab.kubectl("-n", "flux-system", "delete", "secret", "sops-age", "receiver-token")

@@ -141,7 +141,7 @@ def test_every_fault_is_in_a_set() -> None:
 
 
 @pytest.mark.restores
-@pytest.mark.parametrize("faults", mostly_soak(SETS, *SETS[:2]), ids="+".join)
+@pytest.mark.parametrize("faults", mostly_soak(SETS, SETS[1]), ids="+".join)
 def test_faults_are_injected_named_and_undone(
     lab: Lab, done: Lab, tmp_path: Path, before: dict[str, str], faults: tuple[str, ...]
 ) -> None:
@@ -315,6 +315,7 @@ def seats(classroom: Classroom) -> Iterator[Classroom]:
 
 
 # One in Git, one in the cluster, and one in what Flux is told; each by itself is tested above.
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "fault", mostly_soak(("wrong-recipient", "missing-key", "wrong-path"), "wrong-path")
 )
@@ -389,6 +390,7 @@ def test_what_all_share_is_not_broken_in_a_class(seats: Classroom) -> None:
         assert "would reach the whole class" in answer["problems"][0]
 
 
+@pytest.mark.soak
 def test_a_class_is_asked_whom_the_doctor_is_to_examine(seats: Classroom) -> None:
     done = seats.lab.sopslab("doctor", check=False)
     assert done.returncode == Exit.INPUT

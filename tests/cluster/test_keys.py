@@ -176,6 +176,7 @@ def test_two_identities_in_a_key_file_are_refused(lab: Lab, kept_keys: Path) -> 
     assert version(lab) == before
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_key_that_others_may_read_is_refused_with_the_command_that_helps(
     lab: Lab, kept_keys: Path

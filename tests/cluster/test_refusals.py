@@ -62,6 +62,7 @@ def test_a_foreign_cluster_of_the_same_name_is_left_alone(
     assert other.traces() == [f"container {foreign_container}"]
 
 
+@pytest.mark.soak
 def test_a_foreign_network_of_the_same_name_is_left_alone(other: Lab) -> None:
     identity = run(
         ["docker", "network", "create", "--label", "sops-lab.root=/elsewhere", other.network]
@@ -89,6 +90,7 @@ def test_a_taken_port_is_named_with_its_holder_before_anything_is_made(other: La
     assert other.traces() == []
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_port_that_another_lab_serves_on_is_named_with_that_container(
     lab: Lab, tmp_path: Path

@@ -543,6 +543,7 @@ def test_two_resets_at_once_do_not_get_mixed_up(classroom: Classroom, tmp_path: 
     reset(classroom, "eve")
 
 
+@pytest.mark.soak
 def test_a_reset_beside_an_up_is_refused_and_changes_nothing(
     classroom: Classroom, tmp_path: Path
 ) -> None:

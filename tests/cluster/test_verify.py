@@ -96,6 +96,7 @@ def test_each_step_of_the_chapter_moves_the_first_failure(learner: Learner) -> N
     assert {check["status"] for check in answer.told["checks"]} == {"ok"}
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_the_text_and_the_junit_file_say_the_same(done: Learner, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"

@@ -130,6 +130,7 @@ def test_a_pod_that_asks_for_the_whole_machine_is_refused(ada: Hostile) -> None:
     assert "maximum" in ada.not_created(greedy)
 
 
+@pytest.mark.soak
 def test_a_repository_ends_at_the_quota_too(ada: Hostile, bob: Hostile) -> None:
     ada.publish(*[manifest("ConfigMap", f"c{number}") for number in range(100)])
 
