@@ -18,6 +18,7 @@ from sopslab.operations import faults
 from sopslab.settings import Settings
 from sopslab.verification.judgement.cluster import LOCKDOWN
 from tests.fake import Applied, local_fact
+from tests.marks import mostly_soak
 from tests.repositories import git, learner
 from tests.unit.test_reset import FOLDER, Class
 
@@ -94,7 +95,7 @@ def listing(classroom: Class, ref: str = "heads/main") -> dict[str, str]:
     return {line.split("\t")[1]: line.split()[2] for line in text.splitlines()}
 
 
-@pytest.mark.parametrize("fault", IN_GIT)
+@pytest.mark.parametrize("fault", mostly_soak(IN_GIT, TYPO))
 def test_a_teammates_commit_is_put_on_main_once_and_taken_off_again(
     classroom: Class, fault: str
 ) -> None:
@@ -166,7 +167,7 @@ def local_recipient(classroom: Class, seat: str) -> str:
     return text.split("age: ")[1].split()[0]
 
 
-@pytest.mark.parametrize("fault", IN_GIT)
+@pytest.mark.parametrize("fault", mostly_soak(IN_GIT, TYPO))
 def test_what_a_learner_has_committed_since_stays(classroom: Class, fault: str) -> None:
     before = listing(classroom)
     assert not inject(classroom, fault).failed
@@ -188,7 +189,7 @@ def test_what_a_learner_has_committed_since_stays(classroom: Class, fault: str) 
     assert classroom.refs("ada")["heads/main"] == head
 
 
-@pytest.mark.parametrize("fault", IN_GIT)
+@pytest.mark.parametrize("fault", mostly_soak(IN_GIT, TYPO))
 def test_what_a_learner_has_repaired_is_repaired(classroom: Class, fault: str) -> None:
     before = classroom.refs("ada")["heads/main"]
     assert not inject(classroom, fault).failed
@@ -222,7 +223,7 @@ def test_two_faults_are_taken_off_together(classroom: Class, order: tuple[str, s
     assert classroom.refs("ada") == before
 
 
-@pytest.mark.parametrize("fault", IN_GIT)
+@pytest.mark.parametrize("fault", mostly_soak(IN_GIT, TYPO))
 def test_a_run_that_was_killed_before_main_moved_goes_on_or_is_undone(
     classroom: Class, fault: str
 ) -> None:

@@ -22,6 +22,7 @@ from sopslab.naming import node_name
 from sopslab.settings import Settings
 from tasks.git import server_configuration
 from tests.conftest import find_tool
+from tests.marks import mostly_soak
 from tests.unit.policy import policy_material
 
 TOKEN = "a-token-that-guards-nothing"
@@ -270,7 +271,9 @@ def test_another_checkpoint_is_reached_once_it_exists(seat: Seat) -> None:
     assert seat.server.at(seat.bare, "main") == wired
 
 
-@pytest.mark.parametrize("checkpoint", ["none", "start/x", "übung", "$(id)", "-d"])
+@pytest.mark.parametrize(
+    "checkpoint", mostly_soak(["none", "start/x", "übung", "$(id)", "-d"], "none", "$(id)")
+)
 def test_what_is_no_checkpoint_changes_nothing(seat: Seat, checkpoint: str) -> None:
     said = seat.push(f"HEAD:refs/heads/reset/{checkpoint}").stderr
     assert "nothing was reset" in said
@@ -294,7 +297,7 @@ def test_a_repository_without_a_start_has_an_ordinary_branch_reset(
     assert server.branches(bare) == {"main": head, "reset": head}
 
 
-@pytest.mark.parametrize("name", ["start", "wired", "mine"])
+@pytest.mark.parametrize("name", mostly_soak(["start", "wired", "mine"], "start"))
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_no_push_makes_changes_or_deletes_a_checkpoint(
     seat: Seat, name: str, force: list[str]
