@@ -52,7 +52,7 @@ ending_namespaces "$1" | sed 's/.*/the namespace & is being deleted/'
 ending_kinds "$1" | sed 's/.*/the kind & is being deleted/'
 status=0
 TMPDIR=$dir KUBECTL_EXTERNAL_DIFF=$dir/differ timeout 60 kubectl --context "$LAB_CONTEXT" diff \\
-    --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\
+    --concurrency 8 --server-side --force-conflicts --field-manager sops-lab --filename "$1" \\
     >"$dir/diff" 2>"$dir/errors" || status=$?
 case $status in
 0) exit 0 ;;
