@@ -35,8 +35,8 @@ ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
 POD_PIDS_LIMIT = 256
 # What a node's containerd, runc and systemd have of all processors, in percent: ten pods that start
 # and end take seven seconds of a processor there, and others' pushes waited for it. A lab is up as
-# fast with 30 % of two cores as without a limit.
-SYSTEM_SHARE = 30
+# fast with 20 % of two cores as without a limit.
+SYSTEM_SHARE = 20
 
 
 def git_server_sources() -> list[Path]:
