@@ -17,6 +17,7 @@ from sopslab.board.steps import chapter_at
 from sopslab.environment import Environment
 from sopslab.policy import engine
 from sopslab.policy.findings import Report
+from sopslab.policy.gitleaks import begin
 from sopslab.policy.recipients import CONFIG, Trusted
 from sopslab.policy.sources import Blob, SourceError
 from sopslab.policy.sources import Repository as Git
@@ -129,7 +130,8 @@ def _judged(heads: Mapping[str, Files], gitleaks: str) -> dict[str, Report]:
     if not heads:
         return {}
     source = _Heads({f"@{seat}": files for seat, files in heads.items()})
-    answer = engine.check(source, Trusted(), gitleaks)
+    with begin(gitleaks) as begun:
+        answer = engine.check(source, Trusted(), begun)
     reports = {f"@{seat}": Report() for seat in heads}
     for finding in answer.findings:
         path = finding.path.removeprefix(f"{finding.commit}/")

@@ -1,42 +1,61 @@
-"""The callers of the policy, each a set of files and who says for whom they must be encrypted."""
+"""The callers of the policy, each a set of files and who says for whom they must be encrypted.
+
+gitleaks begins before the rest is imported: on two processors that takes the time of one of them.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from sopslab.policy import engine, report, sources
-from sopslab.policy.findings import Report
-from sopslab.policy.recipients import Trusted
+from sopslab.policy import gitleaks
+
+if TYPE_CHECKING:
+    from sopslab.policy.findings import Report
 
 
 def check(paths: Iterable[str]) -> Report:
     """Judge files and trees on disk."""
-    return engine.check(sources.Tree(paths), Trusted.from_environment())
+    with gitleaks.begin() as begun:
+        from sopslab.policy import engine, recipients, sources
+
+        trusted = recipients.Trusted.from_environment()
+        return engine.check(sources.Tree(paths), trusted, begun)
 
 
 def history(folder: str = ".") -> Report:
     """Judge every file version in the history of a repository, by the .sops.yaml of its time."""
-    try:
-        return engine.check(sources.history(folder), Trusted())
-    except sources.SourceError as error:
-        return Report(undecided=[str(error)])
+    with gitleaks.begin() as begun:
+        from sopslab.policy import engine, findings, recipients, sources
+
+        try:
+            return engine.check(sources.history(folder), recipients.Trusted(), begun)
+        except sources.SourceError as error:
+            return findings.Report(undecided=[str(error)])
 
 
 def pre_commit(folder: str = ".") -> Report:
     """Judge what is staged in a repository."""
-    return engine.check(sources.Staged(folder), Trusted.from_environment())
+    with gitleaks.begin() as begun:
+        from sopslab.policy import engine, recipients, sources
+
+        trusted = recipients.Trusted.from_environment()
+        return engine.check(sources.Staged(folder), trusted, begun)
 
 
 def pre_receive(lines: Iterable[str], folder: str = ".") -> Report:
     """Judge what a push adds; *lines* are those that Git gives to a pre-receive hook."""
-    from sopslab.policy import pushes
+    with gitleaks.begin() as begun:
+        from sopslab.policy import pushes
 
-    return pushes.judge(lines, folder)
+        return pushes.judge(lines, folder, begun)
 
 
 def show(answer: Report, as_json: bool) -> int:
     """Print *answer* and return its exit code."""
+    from sopslab.policy import report
+
     text = report.as_json(answer) if as_json else report.as_text(answer)
     sys.stdout.write(text + "\n")
     return answer.exit_code

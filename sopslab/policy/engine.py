@@ -24,8 +24,9 @@ from sopslab.policy import (
 from sopslab.policy.documents import Mapping, Node, Sequence
 from sopslab.policy.files import Path, is_for_flux
 from sopslab.policy.findings import GITLEAKS_PREFIX, Finding, Hit, Report, Undecidable, key_path
+from sopslab.policy.gitleaks import Begun, ScannerError
 from sopslab.policy.recipients import CONFIG, Rules, Trusted
-from sopslab.policy.scanner import Gitleaks, Leak, ScannerError
+from sopslab.policy.scanner import Gitleaks, Leak
 from sopslab.policy.secrets import Place, is_secret
 from sopslab.policy.sources import (
     MAX_BLOB,
@@ -363,23 +364,23 @@ class File:
         return passwords.without_sums(self.text) if self.kind.is_sums else self.text
 
 
-def check(source: Source, trusted: Trusted, gitleaks: str = "") -> Report:
-    """Judge every file of *source*, with the *gitleaks* given or else the one that is found.
+def check(source: Source, trusted: Trusted, begun: Begun) -> Report:
+    """Judge every file of *source*, and have the gitleaks that has *begun* look through them.
 
     Whatever keeps a file from being judged ends in ``Report.undecided``, never in silence.
     """
     with regex.budget():
-        return _checked(source, trusted, gitleaks)
+        return _checked(source, trusted, begun)
 
 
-def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
+def _checked(source: Source, trusted: Trusted, begun: Begun) -> Report:
     report = Report()
     scanner: Gitleaks | None = None
     fed: list[_Fed] = []
     rules: dict[str, Rules] = {}
     found: set[Finding] = set()
     try:
-        scanner = Gitleaks(gitleaks)
+        scanner = Gitleaks(begun)
     except ScannerError as error:
         report.undecided.append(str(error))
     try:
@@ -413,9 +414,6 @@ def _checked(source: Source, trusted: Trusted, gitleaks: str) -> Report:
                 found.add(hit.at(fed_file.path, fed_file.commit))
     except (SourceError, ScannerError) as error:
         report.undecided.append(str(error))
-    finally:
-        if scanner is not None:
-            scanner.close()
     report.findings = sorted(found)
     return report
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from sopslab.policy import building, built, engine, sources
+from sopslab.policy import building, built, engine, gitleaks, sources
 from sopslab.policy.findings import Report, Undecidable
 from sopslab.policy.recipients import Trusted
 
@@ -16,7 +16,7 @@ _BRANCH = "refs/heads/main"
 """The branch that Flux reads."""
 
 
-def judge(lines: Iterable[str], folder: str) -> Report:
+def judge(lines: Iterable[str], folder: str, begun: gitleaks.Begun) -> Report:
     """Return what is wrong with a push; *lines* are those that Git gives to a pre-receive hook."""
     lines = list(lines)
     try:
@@ -28,7 +28,7 @@ def judge(lines: Iterable[str], folder: str) -> Report:
     # Side by side: a push waits for the longer of the two.
     with ThreadPoolExecutor(max_workers=1) as executor:
         delivery = executor.submit(_delivery, lines, folder)
-        answer = engine.check(commits, Trusted.from_environment())
+        answer = engine.check(commits, Trusted.from_environment(), begun)
     delivered = delivery.result()
     answer.findings = sorted({*answer.findings, *delivered.findings})
     answer.undecided += delivered.undecided

@@ -8,57 +8,25 @@ repository has no say: configuration, ignore files and ``gitleaks:allow`` commen
 from __future__ import annotations
 
 import json
-import os
 import queue
 import re
-import shutil
 import subprocess
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from sopslab.policy import sops
+from sopslab.policy import gitleaks, sops
+from sopslab.policy.gitleaks import ScannerError
 
-_LEAKS = 42
-"""gitleaks exits with 1 on errors too, so leaks get a code of their own."""
 _TIMEOUT_S = 300
 _BATCH = 1 << 16
 _SEPARATOR = "\n\n#\n\n"
-# Keys are ours to judge (sopslab.policy.keys): with a body, and post-quantum ones too.
-_CONFIG = r"""
-[extend]
-useDefault = true
-disabledRules = ["private-key", "age-secret-key"]
-
-[[allowlists]]
-description = "public keys, and commits and sums under names such as GEN_API_REF_DOCS_VERSION"
-targetRules = ["generic-api-key"]
-regexTarget = "line"
-regexes = [
-    '''(?i)\bpublic[-_ ]?key''',
-    '''(?i)(?:version|commit|rev|revision|sha\d*|sum|digest|hash)\W{1,6}v?[0-9a-f]{40,64}\b''',
-]
-
-[[allowlists]]
-description = "a login without a password"
-targetRules = ["curl-auth-user"]
-regexTarget = "line"
-regexes = ['''(?:-u|--user)[ =]*["']?[\w.-]+:["']?(?:\s|$)''']
-
-[[allowlists]]
-description = "tokens of documentation"
-regexes = ['''(?:1234567890|0123456789).*(?:1234567890|0123456789)''', '''(?i)x{6}''']
-"""
 _ARMOR = re.compile(
     r"-----BEGIN (AGE ENCRYPTED FILE|PGP MESSAGE|PGP PUBLIC KEY BLOCK|PGP SIGNATURE|CERTIFICATE|"
     r"PUBLIC KEY)-----[A-Za-z0-9+/=\s\\]*?-----END \1-----"
 )
 
 _RECIPIENT = re.compile(r"\bage1[a-z0-9]{30,}\b")
-
-
-class ScannerError(Exception):
-    """gitleaks is missing or failed; the text is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -78,29 +46,9 @@ class Leak:
 class Gitleaks:
     """One run of gitleaks: ``feed`` texts, then ``finish``."""
 
-    def __init__(self, program: str = "") -> None:
-        program = program or os.environ.get("SOPSLAB_GITLEAKS") or shutil.which("gitleaks") or ""
-        if not program:
-            raise ScannerError("gitleaks is not installed, so general secrets cannot be looked for")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("GITLEAKS_")}
-        environment["GITLEAKS_CONFIG_TOML"] = _CONFIG
-        command = [
-            *(program, "stdin", "--no-banner", "--log-level=error", "--redact=100"),
-            *("--ignore-gitleaks-allow", f"--gitleaks-ignore-path={os.devnull}"),
-            *(f"--exit-code={_LEAKS}", "--report-format=json", "--report-path=-"),
-        ]
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                # gitleaks looks for an ignore file in its working directory.
-                cwd="/",
-                env=environment,
-            )
-        except OSError as error:
-            raise ScannerError(f"gitleaks cannot be started: {error.strerror}") from None
+    def __init__(self, begun: gitleaks.Begun) -> None:
+        """Raises ScannerError if it could not be begun."""
+        self._process = begun.process()
         # The first bytes decide whether gitleaks takes the stream for text.
         self._pending = ["#", _SEPARATOR]
         self._size = 0
@@ -136,22 +84,16 @@ class Gitleaks:
         try:
             code = self._process.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.close()
+            self._process.kill()
             raise ScannerError(f"gitleaks did not end within {_TIMEOUT_S} s") from None
         for thread in self._threads:
             thread.join()
-        if code not in (0, _LEAKS):
+        if code not in (0, gitleaks.LEAKS):
             raise ScannerError(f"gitleaks failed with exit code {code}")
         try:
             return [self._leak(finding) for finding in json.loads(self._output)]
         except (ValueError, KeyError, TypeError):
             raise ScannerError("gitleaks gave no readable report") from None
-
-    def close(self) -> None:
-        """End gitleaks if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
 
     def _leak(self, finding: dict[str, object]) -> Leak:
         start, end = int(str(finding["StartLine"])), int(str(finding["EndLine"]))
