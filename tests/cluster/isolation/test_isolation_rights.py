@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile
+from tests.marks import mostly_soak
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 _READ = "get list watch"
@@ -162,7 +163,11 @@ def test_a_learner_may_do_exactly_this_in_the_own_namespace(ada: Hostile) -> Non
     assert _matrix(ada, "ada-develop") == OWN
 
 
-@pytest.mark.parametrize("namespace", OTHERS, ids=lambda name: name or "cluster")
+@pytest.mark.parametrize(
+    "namespace",
+    mostly_soak(OTHERS, "bob-develop", "flux-system", ""),
+    ids=lambda name: name or "cluster",
+)
 def test_a_learner_may_do_nothing_elsewhere(ada: Hostile, namespace: str) -> None:
     assert _matrix(ada, namespace) == {}
 
