@@ -206,6 +206,8 @@ BROKEN = {
     "set": ("!!set {learners}", ": a list of learners is needed"),
     "list-with-a-type": ("!!python/tuple []", ": a list of learners is needed"),
     "other-key": ("learners: []\ncourse: gitops\n", ":2: 'course': there is no such key"),
+    "long-key": (f"{'a' * 78}: 1\nlearners: []\n", f":1: '{'a' * 78}': there is no such key"),
+    "longer-key": (f"{'a' * 79}: 1\nlearners: []\n", f":1: '{'a' * 59}…: there is no such key"),
     "key-twice": ("learners: []\nlearners: []\n", ":2: `learners` is there twice"),
     "key-that-is-a-list": ("? [a]\n: b\nlearners: []\n", ":1: '…': there is no such key"),
     "learner-is-text": ("- ada\n", ":1: a learner has keys and values, such as `{id: ada"),

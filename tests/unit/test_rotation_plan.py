@@ -19,6 +19,7 @@ from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
 from sopslab.rotation.phases import MEANING, PHASES, Phase
 from sopslab.rotation.plan import (
     Version,
+    asks_elsewhere,
     faults,
     plan_version,
     remains,
@@ -36,6 +37,7 @@ from sopslab.rotation.sealed import Leaf, read_sealed, splice
 from sopslab.settings import Settings
 from tests.conftest import find_tool
 from tests.repositories import learner
+from tests.texts import replaced
 
 TODAY = date(2026, 11, 25)
 MOMENT = "2026-11-25T21:00:00+00:00"
@@ -104,6 +106,11 @@ def test_an_empty_value_is_no_value() -> None:
     assert found is not None and found.leaves == (Leaf("data", "OTHER"),)
 
 
+def test_values_are_read_from_both_sections_and_before_an_empty_document() -> None:
+    found = read_sealed(replaced(sealed(OLD, KEY=CIPHER), "\ndata:", "\nstringData:") + "---\n")
+    assert found is not None and found.leaves == (Leaf("stringData", "KEY"),)
+
+
 def test_what_is_wrong_afterwards_is_told() -> None:
     good = version(a=sealed(NEW, OTHER))
     assert faults(good, old=OLD, new=NEW) == []
@@ -134,6 +141,17 @@ def test_what_remains_is_said_without_a_value() -> None:
     (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(7)], OLD)
     assert "up to commit cccccccccccc" in sentence and "and 2 more" in sentence
     assert remains("ada/lab", version(), [], OLD) == []
+    (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(5)], OLD)
+    assert "of 0.yaml, 1.yaml, 2.yaml, 3.yaml, 4.yaml, for" in sentence
+
+
+def test_what_sops_would_ask_a_service_for_is_not_given_to_it() -> None:
+    own = "age1" + "q" * 58
+    asking = replaced(sealed(own), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
+    plan = plan_version(rotation(), version(a=sealed(own), b=asking), old=own, given=())
+    assert "flux/b.yaml has a recipient of another kind than age (kms)" in str(asks_elsewhere(plan))
+    good = plan_version(rotation(), version(a=sealed(own)), old=own, given=())
+    assert asks_elsewhere(good) is None
 
 
 # The attack
