@@ -32,6 +32,7 @@ class Engine:
     """A Docker engine whose data is below a folder."""
 
     folder: Path
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -50,14 +51,16 @@ class Engine:
             "--pidfile", str(self.folder / "pid"),
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
-            subprocess.Popen(as_root(*command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                as_root(*command), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         wait_until(lambda: "Server" in self.docker("version", check=False), "the engine answers")
 
     def end(self, how: signal.Signals) -> None:
         """End it by a signal and wait until it is gone."""
-        pid = (self.folder / "pid").read_text()
-        run(as_root("kill", f"-{how.value}", pid))
-        wait_until(lambda: not Path("/proc", pid).exists(), "the engine has ended")
+        assert self.process is not None
+        run(as_root("kill", f"-{how.value}", (self.folder / "pid").read_text()))
+        self.process.wait(60)
 
 
 @pytest.fixture
