@@ -85,11 +85,12 @@ TOOLS: list[Check] = [python("tools", "sopslab", "fill")]
 
 QUICK: list[Check] = [units("unit", "not soak")]
 REAL: list[Check] = [
-    tests("artifacts", "tests/artifacts"),
+    tests("artifacts", "-m", "not soak", "tests/artifacts"),
     labs("cluster", "not soak"),
 ]
 SOAK: list[Check] = [
     units("soak unit", "soak"),
+    tests("soak artifacts", "-m", "soak", "tests/artifacts"),
     labs("soak", "soak and not exclusive"),
     tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
 ]

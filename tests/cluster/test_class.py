@@ -162,6 +162,7 @@ def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
     assert "namespace/dan-develop" not in known
 
 
+@pytest.mark.soak
 def test_deleted_namespaces_of_seats_are_restored(classroom: Classroom) -> None:
     classroom.lab.kubectl("delete", "namespaces", "ada-develop", "lab-bob-sys", "--timeout", "90s")
     assert classroom.up()["code"] == Exit.OK

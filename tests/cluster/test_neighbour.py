@@ -62,6 +62,7 @@ def test_a_neighbour_reaches_no_port_of_the_lab(lab: Lab, neighbour: Neighbour) 
     assert reached(neighbour, lab) == {address: set() for address in there}
 
 
+@pytest.mark.soak
 def test_without_the_rule_a_neighbour_reaches_what_docker_publishes(
     lab: Lab, neighbour: Neighbour
 ) -> None:

@@ -387,6 +387,7 @@ def test_a_checkpoint_is_reached_and_left_again(classroom: Classroom, checkpoint
     assert refs_of(classroom, "ada")["refs/heads/main"] == start
 
 
+@pytest.mark.soak
 def test_a_seat_that_is_done_passes_all_that_is_asked_of_a_learner(classroom: Classroom) -> None:
     reset(classroom, "ada", "--to", "done")
     board = json.loads(classroom.lab.sopslab("status", "--json", check=False).stdout)
@@ -419,6 +420,7 @@ def test_all_go_back_and_one_that_cannot_stops_nobody(classroom: Classroom, tmp_
     assert reset(classroom, "bob")["code"] == Exit.OK
 
 
+@pytest.mark.soak
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     classroom: Classroom, tmp_path: Path
 ) -> None:

@@ -245,6 +245,7 @@ def test_a_workload_that_is_never_ready_holds_nobody_up(ada: Hostile, bob: Hosti
     assert ended <= 120
 
 
+@pytest.mark.soak
 def test_a_push_that_repairs_does_not_wait_for_the_one_that_broke(ada: Hostile) -> None:
     never = {"readinessProbe": {"httpGet": {"port": 1}, "periodSeconds": 1}}
     ada.publish(deployment("never", container=never))
