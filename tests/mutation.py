@@ -107,7 +107,7 @@ PARTS: dict[str, Part] = {
     "roster": _people("sopslab/roster.py", _ROSTER),
     "enrolment": _people("sopslab/enrolment.py", _ENROLMENT),
     **{f"rotation.{name}": _rotation(name) for name in ("plan", "record", "sealed")},
-    "gitserver.accounts": _server("accounts", "server"),
+    "gitserver.accounts": _server("accounts", "accounts", "server"),
     "gitserver.limits": _server("limits", "limits"),
     "gitserver.protocol": _server("protocol", "requests", "server"),
     **{

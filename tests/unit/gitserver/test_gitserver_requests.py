@@ -74,11 +74,20 @@ def test_a_body_that_ends_early_is_no_body(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"-1\r\n", b"0x1\r\na\r\n", b"\r\n", b"1\r\nab\r\n", b"fffffffff\r\n"]
+    "data",
+    [
+        b"-1\r\n",
+        b"0x1\r\na\r\n",
+        b"\r\n",
+        b"1\r\nab\r\n",
+        b"fffffffff\r\n",
+        b"1;" + b"x" * 70_000 + b"\r\na\r\n",
+    ],
 )
 def test_chunks_that_are_not_well_formed_are_refused(data: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as refused:
         read(data)
+    assert refused.value.status == "400 Bad Request"
 
 
 @pytest.mark.parametrize(

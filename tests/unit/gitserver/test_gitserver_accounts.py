@@ -1,0 +1,77 @@
+"""Who may log in, and how often that costs a hash."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from sopslab.gitserver import accounts
+from sopslab.gitserver.accounts import Accounts
+from tests.unit.gitserver.gitserver_material import PASSWORD, write_accounts
+
+
+def header(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The passwords of which a hash was made, in their order."""
+    made, crypt = [], accounts._crypt
+
+    def noted(password: bytes, salt: bytes) -> bytes:
+        made.append(password)
+        return crypt(password, salt)
+
+    monkeypatch.setattr(accounts, "_crypt", noted)
+    return made
+
+
+def test_a_password_is_hashed_once_for_each_user_until_the_file_changes(
+    tmp_path: Path, hashed: list[bytes]
+) -> None:
+    write_accounts(tmp_path, "ada", "bob")
+    known = Accounts(tmp_path / "htpasswd")
+    for _ in range(3):
+        assert known.user(header("ada", PASSWORD)) == "ada"
+    assert len(hashed) == 1
+    assert known.user(header("bob", PASSWORD)) == "bob"
+    assert len(hashed) == 2
+    write_accounts(tmp_path, "ada")
+    os.utime(tmp_path / "htpasswd", (1, 1))
+    assert known.user(header("ada", PASSWORD)) == "ada"
+    assert known.user(header("bob", PASSWORD)) is None
+    assert len(hashed) == 3
+
+
+def test_a_wrong_password_is_never_taken_for_one_that_was_right(
+    tmp_path: Path, hashed: list[bytes]
+) -> None:
+    write_accounts(tmp_path, "ada")
+    known = Accounts(tmp_path / "htpasswd")
+    for _ in range(2):
+        assert known.user(header("ada", PASSWORD)) == "ada"
+        assert known.user(header("ada", "wrong")) is None
+    assert hashed == [PASSWORD.encode(), b"wrong", b"wrong"]
+
+
+def test_a_password_does_not_end_at_a_null(tmp_path: Path) -> None:
+    """As it would in C, where whatever followed the right one would be right, too."""
+    write_accounts(tmp_path, "ada")
+    assert Accounts(tmp_path / "htpasswd").user(header("ada", f"{PASSWORD}\0x")) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "Basic", "Basic ?", "Bearer YWRhOng=", header("\xfc", "x"), header("eve", PASSWORD)],
+)
+def test_what_is_no_login_is_nobody(tmp_path: Path, given: str) -> None:
+    write_accounts(tmp_path, "ada")
+    assert Accounts(tmp_path / "htpasswd").user(given) is None
+
+
+def test_without_a_file_nobody_logs_in(tmp_path: Path) -> None:
+    assert Accounts(tmp_path / "htpasswd").user(header("ada", PASSWORD)) is None
