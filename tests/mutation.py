@@ -116,7 +116,6 @@ PARTS: dict[str, Part] = {
             "credentials",
             "documents",
             "findings",
-            "keys",
             "obligations",
             "passwords",
             "patches",

@@ -1,0 +1,179 @@
+"""Key material is told by its form: its name, the line where it begins, and what is none."""
+
+from __future__ import annotations
+
+import base64
+import random
+import string
+
+import pytest
+
+from sopslab.policy import keys
+from tests.unit.policy.policy_material import age_identity
+
+_RANDOM = random.Random(2)
+_LETTERS = string.ascii_letters + string.digits
+CHARS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def body(size: int, start: str = "MI") -> str:
+    return start + "".join(_RANDOM.choices(_LETTERS, k=size - len(start)))
+
+
+def pem(text: str, kind: str = "PRIVATE KEY", end: bool = True) -> str:
+    return f"-----BEGIN {kind}-----\n{text}\n" + (f"-----END {kind}-----\n" if end else "")
+
+
+def folded(text: str, joint: str = "\n") -> str:
+    return joint.join(text[at : at + 64] for at in range(0, len(text), 64))
+
+
+def found(text: str | bytes, *, is_docs: bool = False) -> list[tuple[int, str, str]]:
+    data = text.encode() if isinstance(text, str) else text
+    return [(hit.line, hit.rule, hit.message) for hit in keys.scan(data, is_docs)]
+
+
+def coded(text: str, times: int = 1) -> str:
+    for _ in range(times):
+        text = base64.b64encode(text.encode()).decode()
+    return text
+
+
+IDENTITY = age_identity()
+AGE = "an age identity (private key)"
+OPENSSH = base64.b64encode(b"openssh-key-v1\0" + _RANDOM.randbytes(400)).decode()
+NAMED = {
+    "age": (IDENTITY, "key-age", AGE),
+    "age-small": (IDENTITY.lower(), "key-age", AGE),
+    "age-post-quantum": (IDENTITY.replace("KEY-1", "KEY-PQ-1"), "key-age", AGE),
+    "age-in-pieces": ('"AGE-SECRET-" +\n  "' + IDENTITY[11:40] + '" + "' + IDENTITY[40:] + '"',
+                      "key-age", AGE),
+    "age-post-quantum-in-pieces": ("AGE-SECRET-KEY-P\n" + "Q-1" + IDENTITY[16:40] + "\n"
+                                   + IDENTITY[40:], "key-age", AGE),
+    "plugin": ("AGE-PLUGIN-YUBIKEY-1" + CHARS[:16].upper(), "key-age", "an age plugin identity"),
+    "pem": (pem(folded(body(800))), "key-private", "a PEM private key"),
+    "pem-rsa": (pem(folded(body(800)), "RSA PRIVATE KEY"), "key-private", "a PEM rsa private key"),
+    "pem-at-its-least": (pem(body(48)), "key-private", "a PEM private key"),
+    "pem-without-end": (pem(body(48), end=False), "key-private", "a PEM private key"),
+    "pgp": (pem(f"Version: 1\nComment: x\n\n{folded(body(800, 'lQ'))}", "PGP PRIVATE KEY BLOCK"),
+            "key-private", "a PEM pgp private key"),
+    "pem-encrypted": (pem(f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\n{folded(body(200, 'x'))}",
+                          "RSA PRIVATE KEY"), "key-private", "a PEM rsa private key"),
+    "pem-in-json": (pem(folded(body(200), "\\n")).replace("\n", "\\n"),
+                    "key-private", "a PEM private key"),
+    "pem-in-json-of-windows": (pem(folded(body(200), "\\r\\n")).replace("\n", "\\r\\n"),
+                               "key-private", "a PEM private key"),
+    "pem-in-code": (pem('" +\n  "'.join(["", body(64), body(64), ""])),
+                    "key-private", "a PEM private key"),
+    "ssh2": (f"---- BEGIN SSH2 PRIVATE KEY ----\n{folded(body(200))}\n---- END x ----",
+             "key-private", "a PEM ssh2 private key"),
+    "openssh": (folded(OPENSSH), "key-private", "an OpenSSH private key"),
+    "putty": ("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
+              "key-private", "a PuTTY private key"),
+    "age-in-base64": (coded(IDENTITY), "key-age", f"{AGE}, encoded"),
+    "age-in-base64-of-lines": (folded(coded("x" * 99 + IDENTITY), "\r\n  "),
+                               "key-age", f"{AGE}, encoded"),
+    "age-in-base64-of-escapes": (folded(coded("x" * 99 + IDENTITY), "\\n"),
+                                 "key-age", f"{AGE}, encoded"),
+    "pem-in-base64": (coded(pem(folded(body(200)))), "key-private", "a PEM private key, encoded"),
+    "age-in-hex": (IDENTITY.encode().hex(), "key-age", f"{AGE}, encoded"),
+    "pem-in-hex": (pem(folded(body(200))).encode().hex(), "key-private",
+                   "a PEM private key, encoded"),
+}  # fmt: skip
+NONE = {
+    "text": "The private key stays at home, and age-keygen makes it.\n" * 9,
+    "filler": "AGE-SECRET-KEY-1" + "Q" * 58,
+    "seven-letters": "AGE-SECRET-KEY-1" + (CHARS[:7].upper() * 9)[:58],
+    "short-age": "AGE-SECRET-KEY-1" + IDENTITY[16:65],
+    "other-letters": "AGE-SECRET-KEY-1" + "B" * 29 + IDENTITY[16:45],
+    "plugin-short": "AGE-PLUGIN-YUBIKEY-1" + CHARS[:15].upper(),
+    "plugin-filler": "AGE-PLUGIN-YUBIKEY-1" + "Q" * 40,
+    "pem-marker": "-----BEGIN PRIVATE KEY-----\n",
+    "pem-short": pem(body(47)),
+    "pem-of-few-letters": pem("MIabcdefghi" * 9),
+    "pem-of-prose": pem("this is where the key would be if there were one in this example here"),
+    "pem-of-short-lines": pem("\n".join(body(15) for _ in range(9))),
+    "pem-of-words": pem("your-key " * 20),
+    "pem-after-its-end": "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n" + body(200),
+    "ssh2-after-its-end": "---- BEGIN SSH2 PRIVATE KEY ----\n---- END x ----\n" + body(200),
+    "public": pem(folded(body(200)), "PUBLIC KEY"),
+    "openssh-short": OPENSSH[:200],
+    "putty-public": "PuTTY-User-Key-File-2: ssh-rsa\nPublic-Lines: 8\n",
+    "encoded-too-often": coded(IDENTITY, 4),
+    "hex-of-nothing": "41" * 80,
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_key_is_named_in_the_line_where_it_begins(name: str) -> None:
+    text, rule, message = NAMED[name]
+    assert found(text) == [(1, rule, message)]
+    assert found(f"first\n\n{text}\nlast") == [(3, rule, message)]
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_only_looks_like_a_key_is_none(name: str) -> None:
+    assert found(NONE[name]) == []
+
+
+def test_eight_different_letters_make_a_key() -> None:
+    assert found("AGE-SECRET-KEY-1" + (CHARS[:8].upper() * 9)[:58])
+    assert found(pem("MIabcdefghij" * 9))
+
+
+def test_several_keys_are_named_each_and_in_their_order() -> None:
+    other = age_identity()
+    text = f"{pem(body(60))}{IDENTITY}\n{other}\n"
+    private = (1, "key-private", "a PEM private key")
+    assert found(text) == [private, (4, "key-age", AGE), (5, "key-age", AGE)]
+
+
+@pytest.mark.parametrize("start", ["MI", "MC", "MF", "MH", "b3BlbnNzaC1rZXk"])
+def test_in_documentation_a_body_begins_like_a_real_one(start: str) -> None:
+    assert found(pem(body(60, start)), is_docs=True)
+
+
+def test_in_documentation_an_invented_body_is_none_unless_it_is_encrypted() -> None:
+    assert found(pem(body(60, "AB")))
+    assert found(pem(body(60, "AB")), is_docs=True) == []
+    assert found(pem("Proc-Type: 4,ENCRYPTED\n\n" + body(60, "AB")), is_docs=True)
+
+
+def test_an_openssh_key_with_its_header_is_named_once() -> None:
+    kind = "OPENSSH PRIVATE KEY"
+    assert found(pem(folded(OPENSSH), kind)) == [(1, "key-private", "a PEM openssh private key")]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x30\x82\x04\xbd\x02\x01\x00\x30\x0d\x06", ("key-private", "a private key in DER form")),
+        (b"\x30\x82\x04\xa4\x02\x01\x00\x02\x82", ("key-private", "a private key in DER form")),
+        (b"\x30\x77\x02\x01\x01\x04\x20", ("key-private", "a private key in DER form")),
+        (b"\x30\x82\x09\x51\x02\x01\x03\x30", ("key-store", "a key store")),
+        (b"\xfe\xed\xfe\xed", ("key-store", "a key store")),
+        (b"\xce\xce\xce\xce", ("key-store", "a key store")),
+        (b"\x03\xd9\xa2\x9a", ("key-store", "a key store")),
+        (b"\x30\x82\x04\xbd\x02\x01\x02\x30\x0d\x06", None),
+        (b"\0\xfe\xed\xfe\xed", None),
+    ],
+)
+def test_a_binary_key_is_told_by_its_head(head: bytes, expected: tuple[str, str] | None) -> None:
+    assert found(head + b"\xa7" * 40) == ([] if expected is None else [(1, *expected)])
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x95\x03\x98\x04", True),
+        (b"\x94\x98\x04", True),
+        (b"\xc5\x98\x04", True),
+        (b"\xc5\xc1\x98\x04", True),
+        (b"\x99\x01\x0d\x04", False),
+        (b"\x95\x03\x98\x09", False),
+        (b"\0\x95\x03\x98\x04", False),
+        (b"", False),
+    ],
+)
+def test_a_secret_keyring_begins_with_a_secret_key(head: bytes, expected: bool) -> None:
+    assert keys.is_secret_keyring(head + bytes(8)) is expected
