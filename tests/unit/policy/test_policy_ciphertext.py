@@ -118,6 +118,18 @@ def test_a_value_under_secure_has_the_size_of_a_cipher(
     assert is_secure(key, b64(data)) is expected
 
 
+def test_a_value_under_secure_may_be_folded() -> None:
+    text = b64(noise(128))
+    assert is_secure("secure", f"{text[:60]}\n  {text[60:]}")
+
+
+@pytest.mark.parametrize(
+    ("byte", "expected"), [(b" ", False), (b"~", False), (b"\x7f", True), (b"\x1f", True)]
+)
+def test_what_is_printed_is_from_the_blank_to_the_tilde(byte: bytes, expected: bool) -> None:
+    assert is_foreign(f"vault:v1:{b64(byte * 30 + bytes([200]) * 10)}") is expected
+
+
 def test_ciphertext_is_taken_out_of_a_text_and_nothing_else() -> None:
     found = CODED["eyaml"](noise)
     assert without(f"a: {found}\nb: {CODED['eyaml'](prose)}\n").startswith("a: ENC\nb: ENC[PKCS7,")
