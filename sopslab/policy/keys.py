@@ -8,7 +8,6 @@ PEM markers alone are no key: source code and documentation are full of them, so
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 
@@ -189,11 +188,9 @@ def _decoded(data: bytes) -> Iterator[tuple[int, bytes]]:
             token = _SEPARATORS.sub(b"", match[0]).rstrip(b"=")
             if any(needle in token for needle in _NEEDLES):
                 token = token.replace(b"-", b"+").replace(b"_", b"/")
+                # One letter beyond groups of four codes no byte.
                 token = token[: len(token) - (len(token) % 4 == 1)]
-                try:
-                    yield match.start(), base64.b64decode(token + b"=" * (-len(token) % 4))
-                except binascii.Error:
-                    continue
+                yield match.start(), base64.b64decode(token + b"=" * (-len(token) % 4))
     if _HEX_NEEDLE.search(data):
         for match in _HEX_TOKEN.finditer(data):
             yield match.start(), bytes.fromhex(match[0].decode("ascii"))
