@@ -59,7 +59,7 @@ _ROTATION = "tests/unit/test_rotation_plan.py"
 
 
 # Parts of the policy that have tests of their own, and what of others is done at import.
-_BY_THEMSELVES = ("age", "ciphertext", "findings", "keys")
+_BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys")
 _AT_IMPORT = {
     "credentials": ("_assigned", "_member", "_attribute", "_element"),
     "keys": ("_needles", "alignments"),
