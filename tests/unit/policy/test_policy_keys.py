@@ -72,7 +72,7 @@ NAMED = {
     "ssh2": (f"---- BEGIN SSH2 PRIVATE KEY ----\n{folded(body(200))}\n---- END x ----",
              "key-private", "a PEM ssh2 private key"),
     "openssh": (folded(OPENSSH), "key-private", "an OpenSSH private key"),
-    "putty": ("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
+    "putty": ("PuTTY-User-" "Key-File-2: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
               "key-private", "a PuTTY private key"),
     "age-in-base64": (coded(IDENTITY), "key-age", f"{AGE}, encoded"),
     "age-in-base64-of-lines": (folded(coded("x" * 99 + IDENTITY), "\r\n  "),
