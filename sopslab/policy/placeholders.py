@@ -17,10 +17,12 @@ MARKED = (
     rf"|%\{{[A-Za-z_][\w.: -]{{0,80}}\}}|%%[A-Za-z_]\w{{1,80}}%%|@\{{[\w.]{{1,80}}\}}"
     rf"|\{{\${_EXPRESSION}\}}|\[%{_EXPRESSION}%\]|#\[\[{_EXPRESSION}\]\]#"
 )
+# What a template engine does, and puts nothing in: the marks of Jinja, and of makejinja.
+STATEMENT = r"\{%[^%]{0,500}%\}|#%[^%]{0,500}%#"
 _TEMPLATE = re.compile(
     r"\{\{(?:[^{}]|\{[^{}]{0,60}\}){0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
-    r"|%[A-Z_]{2,80}%|\{%[^%]{0,500}%\}|__[A-Z0-9_]{1,80}__|@[A-Z_]{2,80}@|!Ref\b.*"
-    rf"|\bENC\[[^\[\]]{{0,9000}}\]|{MARKED}"
+    r"|%[A-Z_]{2,80}%|__[A-Z0-9_]{1,80}__|@[A-Z_]{2,80}@|!Ref\b.*"
+    rf"|\bENC\[[^\[\]]{{0,9000}}\]|{STATEMENT}|{MARKED}"
 )
 # A variable by its spelling: `$DB_PASS`, `$db_pass2`, `$dbPass`, but not what `Pl$um77w` holds.
 VARIABLE = (

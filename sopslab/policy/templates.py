@@ -31,6 +31,7 @@ _EXAMPLE = re.compile(
     r"(?:your|example|sample|placeholder|dummy)(?:[-_ ](?:[a-z]{1,12}[-_ ]){0,3}[a-z]{1,12})?",
     re.IGNORECASE,
 )
+_STATEMENT = re.compile(placeholders.STATEMENT)
 _ACTION = re.compile(
     rf"\{{\{{[^{{}}]{{0,500}}\}}\}}|\$\{{[^{{}}]{{0,300}}\}}|\$\([A-Za-z_]\w*\)|<[^<>]{{1,80}}>"
     rf"|{placeholders.MARKED}|{placeholders.VARIABLE}"
@@ -96,7 +97,11 @@ def _block(lines: list[str], index: int, indent: int, section: str) -> Iterator[
     for number in range(index + 1, len(lines)):
         current = lines[number]
         bare = current.strip()
-        if not bare or bare.startswith("#") or not _ACTION.sub("", bare).strip():
+        if (
+            not bare
+            or bare.startswith("#")
+            or not _ACTION.sub("", _STATEMENT.sub("", bare)).strip()
+        ):
             continue
         depth = len(current) - len(current.lstrip())
         if depth <= indent:
@@ -117,7 +122,7 @@ def _block(lines: list[str], index: int, indent: int, section: str) -> Iterator[
 
 
 def _is_plain(value: str) -> bool:
-    bare = re.sub(r"\s+#.*$", "", value.strip()).strip("\"',")
+    bare = re.sub(r"\s+#.*$", "", _STATEMENT.sub("", value).strip()).strip("\"',")
     if not bare or bare in ("null", "~", "{}", "[]", "|", ">") or sops.is_encrypted(bare):
         return False
     return not _ACTION.search(bare)

@@ -45,6 +45,14 @@ APR = "$apr" + "1$"
 OLD = re.sub(r"\n +version: .*", "", ALL)
 BLOCK: dict[str, Files] = {
     # Beside what only looks like it.
+    "value-between-statements": one(
+        "a.yaml.j2",
+        "kind: Secret\nstringData:\n  a: |\n    #% raw %#\n    quince lantern\n    #% endraw %#\n"
+        "#% if x %#\n",
+    ),
+    "value-behind-a-statement": one(
+        "a.yaml.j2", "kind: Secret\nstringData:\n  a: {% raw %}quince{% endraw %}\n{% if x %}\n"
+    ),
     "hash-that-nobody-published": one(
         "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
     ),
@@ -420,6 +428,12 @@ PASS: dict[str, Files] = {
         "a.yaml.j2",
         "kind: Secret\nstringData:\n  a: '#{ dns.token }#'\n  b: '<%= db.pass %>'\n"
         "  c: '[[ .Token ]]'\n  d: '((db-password))'\n  e: '@@DB_PASSWORD@@'\n",
+    ),
+    "statements-of-a-template": one(
+        "a.sops.yaml.j2",
+        "kind: Secret\nstringData:\n  identity: |\n    #% filter indent(width=4, first=False) %#\n"
+        "    #{ deploy_key() }#\n    #% endfilter %#\n  b: |\n    {% filter indent(4) %}\n"
+        "    {{ b }}\n    {% endfilter %}\n",
     ),
     "locks": {
         "deno.lock": '{"https://x/auth-token.ts": "{{ sha256 }}"}\n',
