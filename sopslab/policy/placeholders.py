@@ -70,7 +70,10 @@ _REFERENCE = re.compile(
     r"ref\+\w+|vault|op|arn|secretsmanager|ssm)(?:\.|:/?/?)\S+|!vault.*|(?:~|\.{1,2})?/[\w./-]+",
     re.IGNORECASE,
 )
-_ANGLE = re.compile(r"<[^<>]{1,80}>|\[[^\[\]]{1,60}\]|\{[\w .-]{1,60}\}")
+_ANGLE = re.compile(
+    r"<[^<>]{1,80}>|\[[^\[\]]{1,60}\]|\{[\w .-]{1,60}\}"
+    r"|\{(?:env|file|secret|vault|var):[\w./~-]{1,80}\}"
+)
 _FILLER = re.compile(
     r"(?:x{3,}|\*{3,}|\.{3,}|…|redact|chang[e_-]*(?:me|it|this)|replace|example|placehold|dummy|"
     r"\b(?:your|my|some|the)[-_ ]|insert|todo|fixme|fake|sample|mock|-?here$|to[-_]be|omitted|"

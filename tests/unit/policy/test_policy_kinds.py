@@ -53,6 +53,7 @@ BLOCK: dict[str, Files] = {
     "value-behind-a-statement": one(
         "a.yaml.j2", "kind: Secret\nstringData:\n  a: {% raw %}quince{% endraw %}\n{% if x %}\n"
     ),
+    "braces-that-name-no-store": one("a.yaml", f"password: '{PW}{{x:y}}'\n"),
     "hash-that-nobody-published": one(
         "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
     ),
@@ -434,6 +435,11 @@ PASS: dict[str, Files] = {
         "kind: Secret\nstringData:\n  identity: |\n    #% filter indent(width=4, first=False) %#\n"
         "    #{ deploy_key() }#\n    #% endfilter %#\n  b: |\n    {% filter indent(4) %}\n"
         "    {{ b }}\n    {% endfilter %}\n",
+    ),
+    "references-in-single-braces": one(
+        "a.yaml",
+        'config: |\n  {\n    "apiKey": "{env:LITELLM_API_KEY}",\n'
+        '    "authToken": "{file:~/.config/token1}"\n  }\n',
     ),
     "locks": {
         "deno.lock": '{"https://x/auth-token.ts": "{{ sha256 }}"}\n',
