@@ -177,6 +177,11 @@ def _kind(key: str) -> str:
     return "token" if _TOKEN_KEY.search(snake) else ""
 
 
+def is_secret_key(key: str) -> bool:
+    """True for a key that names a password or a token, in any spelling."""
+    return bool(_kind(key))
+
+
 _PHRASE_KEY = re.compile(r"(?:^|_)(?:pass_?phrase|phrase|mnemonic|seed(?:_phrase)?)$")
 _PROSE = re.compile(
     r"\b(?:a|an|the|is|are|be|your|you|my|our|to|for|of|and|or|in|on|at|with|by|from|must|should|"

@@ -36,6 +36,17 @@ _PARAMETERS = re.compile(
     r"(?<=\})(?:[?&](?:sslmode|ssl|tls|charset|timezone|parseTime|encrypt|schema)=[A-Za-z0-9-]{1,16})+$"
 )
 _DEEPEST = 4
+_PUT_IN = "\0"
+_ADDRESS = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{0,20}://|(?:s3|rest|sftp|b2|gs|azure|swift|rclone):(?:https?://)?)?"
+    r"\0(?::(?:\d{1,5}|\0))?(?:/(?:[a-z]+(?:[-_.][a-z]+){0,4}|\0))*/?"
+)
+# A name before a template: no digit is in it, as most of what is random has one.
+_FIELD = re.compile(
+    r"(?:^[ \t]*(?:-[ \t]+)?|[{,]\s*)[\"']?[A-Za-z_][A-Za-z_.-]{0,60}[\"']?[ \t]*[:=]"
+    r"(?=\s*[\"']?(?:[{\[]|\$[{(A-Z]|#\{|<%|@|%))",
+    re.MULTILINE,
+)
 _NAMED = re.compile(
     r"(?=.*(?:SECRET|KEY|TOKEN|PASS|PWD|CREDENTIAL|ENCRYPTION))[A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,9}"
 )
@@ -147,6 +158,19 @@ def is_template(value: str) -> bool:
             break
     rest = _VARIABLE.sub("", rest)
     return rest != whole and not re.search(r"\w", rest)
+
+
+def is_address(value: str) -> bool:
+    """True for an address with a template as its host or beginning, and a path in plain words."""
+    return _ADDRESS.fullmatch(_TEMPLATE.sub(_PUT_IN, value.strip())) is not None
+
+
+def is_form(text: str) -> bool:
+    """True for fields of JSON, YAML or a dotenv file in *text* that have only templates in them."""
+    stripped = text.strip()
+    if "\n" not in stripped and not stripped.startswith(("{", "[")):
+        return False
+    return _FIELD.search(stripped) is not None and is_template(_FIELD.sub("", stripped))
 
 
 def is_stored(value: str) -> bool:

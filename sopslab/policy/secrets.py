@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from sopslab.policy import documents, placeholders, sops
+from sopslab.policy import documents, passwords, placeholders, sops
 from sopslab.policy.documents import Mapping, Node
 from sopslab.policy.findings import Hit, key_path
 from sopslab.policy.recipients import Expected, Read
@@ -88,12 +88,17 @@ def leaf(path: tuple[str, ...], value: Node, place: Place) -> Iterator[Hit]:
         yield Hit(line, "secret-lookalike", f"{name} looks encrypted but is not what sops writes")
     elif _is_encrypted_content(text):
         place.sealed.add(text.strip())
-    elif (
-        place.in_secrets_tree
-        or place.for_flux
-        or not (placeholders.is_template(text) or placeholders.is_stored(text))
-    ):
+    elif place.in_secrets_tree or place.for_flux or not _is_filled_in(path[-1], text):
         yield Hit(line, "secret-plaintext", f"{name} is in plain text")
+
+
+def _is_filled_in(key: str, text: str) -> bool:
+    """True for what is to be filled in or fetched, and has nothing of a value of its own."""
+    if placeholders.is_template(text) or placeholders.is_stored(text):
+        return True
+    if placeholders.is_form(text):
+        return True
+    return placeholders.is_address(text) and not passwords.is_secret_key(key)
 
 
 def _is_encrypted_content(text: str) -> bool:

@@ -53,6 +53,24 @@ BLOCK: dict[str, Files] = {
     "value-behind-a-statement": one(
         "a.yaml.j2", "kind: Secret\nstringData:\n  a: {% raw %}quince{% endraw %}\n{% if x %}\n"
     ),
+    "password-behind-a-variable": one(
+        "a.yaml", "kind: Secret\nstringData:\n  DB_PASSWORD: '${USER}/quince'\n"
+    ),
+    "address-with-a-password": one(
+        "a.yaml", "kind: Secret\nstringData:\n  uri: 'postgres://app:quince@${HOST}/app'\n"
+    ),
+    "address-with-a-token": one(
+        "a.yaml", f"kind: Secret\nstringData:\n  hook: 'https://${{HOST}}/hooks/{PW}'\n"
+    ),
+    "address-of-flux-itself": one(
+        "flux/a.yaml", "kind: Secret\nstringData:\n  hook: 's3:${HOST}/restic'\n"
+    ),
+    "form-with-a-value": one(
+        "a.yaml",
+        "kind: Secret\nstringData:\n  a: |\n    {\n"
+        '      "Tag": "${TAG}",\n      "Secret": "quince"\n    }\n',
+    ),
+    "name-before-a-template": one("a.yaml", "kind: Secret\nstringData:\n  a: 'quince: ${HOST}'\n"),
     "braces-that-name-no-store": one("a.yaml", f"password: '{PW}{{x:y}}'\n"),
     "hash-that-nobody-published": one(
         "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
@@ -435,6 +453,17 @@ PASS: dict[str, Files] = {
         "kind: Secret\nstringData:\n  identity: |\n    #% filter indent(width=4, first=False) %#\n"
         "    #{ deploy_key() }#\n    #% endfilter %#\n  b: |\n    {% filter indent(4) %}\n"
         "    {{ b }}\n    {% endfilter %}\n",
+    ),
+    "address-of-variables": one(
+        "a.yaml",
+        "kind: Secret\nstringData:\n  RESTIC_REPOSITORY: '${REPOSITORY}/baikal'\n"
+        "  B: s3:${ENDPOINT}/restic/${APP}\n  C: http://${ENDPOINT}:9000\n",
+    ),
+    "form-of-variables": one(
+        "a.yaml",
+        "kind: Secret\nstringData:\n  credentials.json: |\n    {\n"
+        '      "AccountTag": "${ACCOUNT}",\n      "TunnelSecret": "${SECRET}"\n    }\n'
+        "  rclone: |\n    pass = ${PASS}\n    user = ${USER_NAME}\n",
     ),
     "references-in-single-braces": one(
         "a.yaml",
