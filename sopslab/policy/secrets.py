@@ -21,6 +21,7 @@ from sopslab.policy.recipients import Expected, Read
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]*")
 SECTIONS = ("data", "stringdata")
 """In lower case: a misspelt section still holds the value."""
+_OBJECT = frozenset(("apiVersion", "kind", "metadata", "type", "immutable"))
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
     found = sops.metadata(secret) or sops.metadata(document)
     filled = False
     suffix = (found.options if found else {}).get("unencrypted_suffix") or "_unencrypted"
-    for section, _, content in documents.entries(secret):
-        if section.lower() not in SECTIONS:
-            continue
+    for section, content in _sections(secret):
         if not isinstance(content, Mapping):
             filled = filled or bool(documents.text_of(content))
             yield from leaf((section,), content, place)
@@ -90,6 +89,25 @@ def leaf(path: tuple[str, ...], value: Node, place: Place) -> Iterator[Hit]:
         place.sealed.add(text.strip())
     elif place.in_secrets_tree or place.for_flux or not _is_filled_in(path[-1], text):
         yield Hit(line, "secret-plaintext", f"{name} is in plain text")
+
+
+def _sections(secret: Node) -> Iterator[tuple[str, Node]]:
+    """Yield name and content of what holds values; the data of a rule of Kyverno is an object."""
+    names = documents.fields(secret)
+    for section, _, content in documents.entries(secret):
+        if section.lower() not in SECTIONS:
+            continue
+        inner = documents.fields(content)
+        held = [name for name in inner if name.lower() in SECTIONS]
+        if (
+            "name" in names
+            and "metadata" not in names
+            and any(isinstance(inner[name], Mapping) for name in held)
+            and inner.keys() <= _OBJECT.union(held)
+        ):
+            yield from ((name, inner[name]) for name in held)
+        else:
+            yield section, content
 
 
 def _is_filled_in(key: str, text: str) -> bool:

@@ -71,6 +71,14 @@ BLOCK: dict[str, Files] = {
         '      "Tag": "${TAG}",\n      "Secret": "quince"\n    }\n',
     ),
     "name-before-a-template": one("a.yaml", "kind: Secret\nstringData:\n  a: 'quince: ${HOST}'\n"),
+    "generated-by-a-rule-with-a-value": one(
+        "a.yaml",
+        "kind: ClusterPolicy\nspec:\n  generate:\n    kind: Secret\n    name: a\n    data:\n"
+        "      type: Opaque\n      data: {a: cXVpbmNl}\n",
+    ),
+    "value-beside-sections": one(
+        "a.yaml", "kind: Secret\nname: a\ndata:\n  stringData: {a: '${A}'}\n  phrase: quince\n"
+    ),
     "braces-that-name-no-store": one("a.yaml", f"password: '{PW}{{x:y}}'\n"),
     "hash-that-nobody-published": one(
         "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
@@ -464,6 +472,12 @@ PASS: dict[str, Files] = {
         "kind: Secret\nstringData:\n  credentials.json: |\n    {\n"
         '      "AccountTag": "${ACCOUNT}",\n      "TunnelSecret": "${SECRET}"\n    }\n'
         "  rclone: |\n    pass = ${PASS}\n    user = ${USER_NAME}\n",
+    ),
+    "generated-by-a-rule": one(
+        "a.yaml",
+        "kind: ClusterPolicy\nspec:\n  generate:\n    kind: Secret\n    name: a\n    data:\n"
+        "      metadata: {labels: {a: b}}\n      type: Opaque\n      stringData:\n"
+        "        A: \"{{ random('[0-9a-f]{128}') }}\"\n",
     ),
     "references-in-single-braces": one(
         "a.yaml",
