@@ -37,6 +37,7 @@ _PARAMETERS = re.compile(
 )
 _DEEPEST = 4
 _PUT_IN = "\0"
+_NUMBERED = re.compile(r"(?:^|_)(?:P?[UG]ID|(?:USER|GROUP)_ID|PORT)$", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}://|(?:s3|rest|sftp|b2|gs|azure|swift|rclone):(?:https?://)?)?"
     r"\0(?::(?:\d{1,5}|\0))?(?:/(?:[a-z]+(?:[-_.][a-z]+){0,4}|\0))*/?"
@@ -171,6 +172,11 @@ def is_form(text: str) -> bool:
     if "\n" not in stripped and not stripped.startswith(("{", "[")):
         return False
     return _FIELD.search(stripped) is not None and is_template(_FIELD.sub("", stripped))
+
+
+def is_numbered(key: str, value: str) -> bool:
+    """True for the number of a user, a group or a port under a key that says so."""
+    return _NUMBERED.search(key) is not None and re.fullmatch(r"\d{1,5}", value) is not None
 
 
 def is_stored(value: str) -> bool:

@@ -80,6 +80,7 @@ BLOCK: dict[str, Files] = {
         "a.yaml", "kind: Secret\nname: a\ndata:\n  stringData: {a: '${A}'}\n  phrase: quince\n"
     ),
     "braces-that-name-no-store": one("a.yaml", f"password: '{PW}{{x:y}}'\n"),
+    "number-of-another-key": one(".env", "PIN=10267\n"),
     "hash-that-nobody-published": one(
         "a.yaml", f"# foo:{APR}OFG3Xybp$" + "Q" * 9 + "abcdefghij.12"
     ),
@@ -484,6 +485,7 @@ PASS: dict[str, Files] = {
         'config: |\n  {\n    "apiKey": "{env:LITELLM_API_KEY}",\n'
         '    "authToken": "{file:~/.config/token1}"\n  }\n',
     ),
+    "numbers-of-users-and-ports": one(".env", "UID=1026\nUSER_ID=1026\nDB_PORT=5432\n"),
     "locks": {
         "deno.lock": '{"https://x/auth-token.ts": "{{ sha256 }}"}\n',
         ".terraform.lock.hcl": 'hashes = [\n  "zh:{{ sha256 }}",\n]\n',
