@@ -348,9 +348,8 @@ class _Run:
         patched = any(_patches_decryption(one.written) for one in self._reconciled)
         for one in self._reconciled:
             for spec in self._specs.get(_id(one.written)) or [_spec(one.written)]:
-                overlay = (
-                    self._overlays.by_folder.get(one.path) if one.is_here is not False else None
-                )
+                path = one.path_in(spec)
+                overlay = self._overlays.by_folder.get(path) if one.is_here is not False else None
                 encrypted = False
                 if overlay is not None:
                     files = self.files(Root(overlay, one.written, spec))

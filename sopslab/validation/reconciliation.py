@@ -49,8 +49,16 @@ class Reconciled:
     @property
     def path(self) -> str:
         """Its path relative to the top, as Flux joins it; it begins with `..` if it leads out."""
-        text = self.written.text("spec", "path").lstrip("/") or "."
-        return posixpath.normpath(text)
+        return _joined(self.written.text("spec", "path"))
+
+    def path_in(self, spec: Mapping[str, Any]) -> str:
+        """Return the path that *spec* says, in which variables may be substituted."""
+        said = spec.get("path")
+        return _joined(said) if isinstance(said, str) else self.path
+
+
+def _joined(path: str) -> str:
+    return posixpath.normpath(path.lstrip("/") or ".")
 
 
 def find(reader: Reader) -> list[Reconciled]:
@@ -132,7 +140,7 @@ def check(
     + encrypted: whether what it applies is to be decrypted
     + patched: whether some Flux Kustomization gives decryption to others by a patch
     """
-    written, path = reconciled.written, reconciled.path
+    written, path = reconciled.written, reconciled.path_in(spec)
     if path == ".." or path.startswith("../"):
         text = "spec.path leads out of the repository"
         yield finding(written.path, written.line_at("spec", "path"), "flux-path-escape", text)
@@ -167,7 +175,7 @@ def _components(
             text = "a component is outside of the repository"
             yield finding(reconciled.written.path, line, "remote-base", text)
             continue
-        folder = posixpath.normpath(posixpath.join(reconciled.path, text))
+        folder = posixpath.normpath(posixpath.join(reconciled.path_in(spec), text))
         if folder in overlays.with_file:
             continue
         if folder not in tree.folders and spec.get("ignoreMissingComponents") is True:

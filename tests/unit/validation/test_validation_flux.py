@@ -196,6 +196,14 @@ FOUND: dict[str, tuple[dict[str, str], list[tuple[str, int, str]]]] = {
         },
         [("apps/a.yaml", 7, "schema")],
     ),
+    "path-that-the-parent-completes-wrongly": (
+        {
+            "root.yaml": flux("clusters", "  postBuild:\n    substitute: {stage: none}\n", "root"),
+            K: flux("${stage}"),
+            **listed(config()),
+        },
+        [(K, 9, "flux-path-missing")],
+    ),
     "variable-that-no-parent-hands-on": (
         {
             "clusters/kustomization.yaml": listing("app.yaml"),
@@ -407,6 +415,11 @@ ACCEPTED: dict[str, dict[str, str]] = {
         ),
         "clusters/vars.yaml": config("vars", namespace="flux-system"),
         **listed(USES),
+    },
+    "path-that-the-parent-completes": {
+        "root.yaml": flux("clusters", "  postBuild:\n    substitute: {stage: apps}\n", "root"),
+        K: flux("${stage}"),
+        **listed(config()),
     },
     "variable-that-the-parent-gives": {
         "root.yaml": flux(
