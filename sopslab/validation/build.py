@@ -44,7 +44,8 @@ _MAX_TRIES = 50
 _WORD = r"[A-Za-z0-9./_\[\]~|-]{1,200}"
 _MISSING = re.compile(r'variable not set \(strict mode\): "(\w{1,100})"')
 _INVALID = re.compile(r"'([A-Za-z0-9._-]{1,100})' var name is invalid")
-_SUBSTITUTING = re.compile(rf"var substitution failed for '({_WORD})'")
+# An object may have a variable for its name.
+_SUBSTITUTING = re.compile(r"var substitution failed for '([A-Za-z0-9._${}:=-]{1,200})'")
 _MESSAGES = (
     (re.compile(rf"may not add resource with an already registered id: ({_WORD})"),
      "duplicate-object", "two objects have the same id: {0}"),

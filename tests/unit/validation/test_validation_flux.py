@@ -196,6 +196,10 @@ FOUND: dict[str, tuple[dict[str, str], list[tuple[str, int, str]]]] = {
         },
         [("apps/a.yaml", 7, "schema")],
     ),
+    "variable-of-an-object-named-by-another": (
+        {K: flux("apps", SUBSTITUTE), **listed(USES.replace("name: a", "name: ${place}"))},
+        [("apps/a.yaml", 7, "substitution")],
+    ),
     "path-that-the-parent-completes-wrongly": (
         {
             "root.yaml": flux("clusters", "  postBuild:\n    substitute: {stage: none}\n", "root"),
