@@ -266,6 +266,8 @@ class _Run:
         ]
         patches += [str(one.written.manifest.get("spec")) for one in self._reconciled]
         elsewhere = isinstance(post, dict) and post.get("substituteFrom")
+        # What whoever applies it would add is not known: it is reported as not listed.
+        is_idle = root.written is not None and self._overlays.passes_over(root.written.path)
         for one in built.missing:
             if one.is_invalid:
                 text = (
@@ -273,7 +275,7 @@ class _Run:
                 )
                 line = root.written.line_at("spec", "postBuild") if root.written is not None else 1
                 yield finding(root.place, line, "substitution", text)
-            elif not (elsewhere and may_be_patched(one.variable, patches)):
+            elif not is_idle and not (elsewhere and may_be_patched(one.variable, patches)):
                 place = self._named(one.variable, files) or (root.overlay.place, 1)
                 text = f"the variable {one.variable} is not set"
                 yield finding(*place, "substitution", text)

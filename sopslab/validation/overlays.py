@@ -113,6 +113,16 @@ class Overlays:
         """The folders that have a kustomization of their own."""
         return frozenset(folder for folder, one in self.by_folder.items() if one.file is not None)
 
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return frozenset(
+            reference.target for one in self.by_folder.values() for reference in one.references
+        )
+
+    def passes_over(self, path: str) -> bool:
+        """Return whether a file lies beside a kustomization, and none refers to it."""
+        return posixpath.dirname(path) in self.with_file and path not in self._listed
+
     def included(self, overlay: Overlay) -> Iterator[Overlay]:
         """Yield the overlays that one refers to."""
         for reference in overlay.references:

@@ -208,6 +208,15 @@ FOUND: dict[str, tuple[dict[str, str], list[tuple[str, int, str]]]] = {
         },
         [(K, 9, "flux-path-missing")],
     ),
+    "flux-kustomization-that-is-not-listed": (
+        {
+            "clusters/kustomization.yaml": listing("other.yaml"),
+            "clusters/other.yaml": config("other"),
+            K: flux("apps", SUBSTITUTE),
+            **listed(USES),
+        },
+        [("clusters/kustomization.yaml", 3, "not-listed")],
+    ),
     "variable-that-no-parent-hands-on": (
         {
             "clusters/kustomization.yaml": listing("app.yaml"),
