@@ -17,7 +17,8 @@ from sopslab.validation.tree import is_yaml
 
 __all__ = ["Variables"]
 
-_NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)")
+# Without a default, which Flux takes where nothing else is said.
+_NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)(?!\w|\s*:?[-=])")
 _SECTIONS = {"ConfigMap": ("data",), "Secret": ("data", "stringData")}
 
 

@@ -414,6 +414,10 @@ ACCEPTED: dict[str, dict[str, str]] = {
             "spec:\n  ports:\n    - port: ${PORT}\n"
         ),
     },
+    "variables-from-elsewhere-and-a-default": {
+        K: flux("apps", f"{CONFIG_FROM}    substitute: {{place: '{{b: c}}'}}\n"),
+        **listed(config(more='  a: ${q:="}${place}${q:="}\n')),
+    },
     "variables-that-may-be-missing": {
         K: flux("apps", f"{CONFIG_FROM}        optional: true\n"),
         **listed(USES),
