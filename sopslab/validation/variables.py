@@ -66,7 +66,8 @@ class Variables:
         found = [
             one
             for one in self._objects(name)
-            if one.kind == kind and one.namespace in ("", namespace)
+            # Without one, both get theirs from what lists them.
+            if one.kind == kind and (not namespace or one.namespace in ("", namespace))
         ]
         values: dict[str, str] = {}
         for one in found:

@@ -398,6 +398,12 @@ ACCEPTED: dict[str, dict[str, str]] = {
         "clusters/vars.yaml": VARS,
         **listed(USES),
     },
+    "variable-of-a-config-map-in-an-overridden-namespace": {
+        K: flux("apps", CONFIG_FROM).replace("  namespace: flux-system\n", "", 1),
+        "clusters/vars.yaml": VARS,
+        "others/vars.yaml": config("vars", "  host: a\n"),
+        **listed(USES),
+    },
     "variable-of-a-secret": {
         K: flux("apps", SECRET_FROM, decryption=True),
         "clusters/vars.yaml": encrypted("vars", "flux-system"),
