@@ -209,11 +209,11 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "pods-without-limits": (
-        lambda f, s: {f.limits: "weight 100"},
+        lambda f, s: {f.limits: "quota infinity\ncpus 2"},
         {
             "Network | Limit what pods take from the node": [
                 "a pod might have any number of processes",
-                "starting pods took as much of a processor as the API server and Flux",
+                "starting pods might take 100 % of all processors",
             ]
         },
     ),

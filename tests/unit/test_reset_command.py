@@ -35,7 +35,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
     monkeypatch.setattr("sopslab.commands.reset.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.commands.run", run)
+    monkeypatch.setattr("sopslab.commands._shared.run", run)
     return seen
 
 

@@ -42,7 +42,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
         return record(file, data, "")
 
     monkeypatch.setattr("sopslab.commands.rotate.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.commands.run", run)
+    monkeypatch.setattr("sopslab.commands._shared.run", run)
     return seen
 
 
