@@ -174,8 +174,7 @@ class NodeLimits(FactBase[Limits | None]):
             timeout 20 docker exec "$1" sh -euc '
                 sed -n "s/^podPidsLimit: *\\([0-9]*\\)$/pids \\1/p" /var/lib/kubelet/config.yaml
                 systemctl show --property CPUQuotaPerSecUSec system.slice | sed "s/^[^=]*=/quota /"
-                echo "cpus $(nproc)"
-            ' 2>/dev/null || true
+            ' 2>/dev/null && echo "cpus $(nproc)" || true
             """,
             node_name(settings.lab),
         )

@@ -138,11 +138,10 @@ timeout 60 docker exec "$1" sh -euc '
 ' sops-lab /var/lib/kubelet/config.yaml "$2"
 """
 
-_SET_SHARE = """
-timeout 60 docker exec "$1" sh -euc '
-    systemctl set-property system.slice "CPUQuota=$(($1 * $(nproc)))%"
-' sops-lab "$2" >/dev/null
-"""
+_SET_SHARE = (
+    'timeout 60 docker exec "$1" systemctl set-property system.slice "CPUQuota=$(($2 * $(nproc)))%"'
+    " >/dev/null"
+)
 
 
 @operation()
