@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 LONG_SECONDS, LONG_BYTES = 1.0, 256 * 1024
-"""After so many seconds, or bytes of its body, a push is long. One of the chapter's has 2 KiB."""
+"""After so many seconds, or bytes of its body, a push is long; a lab's repository had 29 kB."""
 WAY = 19
-"""How nice a long push is: ten of them leave nine tenths of a busy processor to a short one."""
+"""How nice a long push is: a short one gets seventy times as much of a processor (sched(7))."""
 
 
 def make_way(processes: Iterable[int]) -> None:
