@@ -227,8 +227,7 @@ class File:
             yield from passwords.in_lines(self.text)
         elif self.kind.is_real_dotenv and not self.kind.is_example:
             for line, key, value in sops.flat_plaintext(self.text):
-                harmless = placeholders.is_numbered(key, value)
-                if not harmless and not placeholders.is_placeholder(value):
+                if not (placeholders.is_numbered(key, value) or placeholders.is_placeholder(value)):
                     yield Hit(line, "dotenv-values", f"{key_path(key)} has a value")
         else:
             yield from passwords.in_lines(self.text, in_shell=self.kind.is_dotenv)

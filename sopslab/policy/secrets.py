@@ -112,11 +112,12 @@ def _sections(secret: Node) -> Iterator[tuple[str, Node]]:
 
 def _is_filled_in(key: str, text: str) -> bool:
     """True for what is to be filled in or fetched, and has nothing of a value of its own."""
-    if placeholders.is_template(text) or placeholders.is_stored(text):
-        return True
-    if placeholders.is_form(text):
-        return True
-    return placeholders.is_address(text) and not passwords.is_secret_key(key)
+    return (
+        placeholders.is_template(text)
+        or placeholders.is_stored(text)
+        or placeholders.is_form(text)
+        or (placeholders.is_address(text) and not passwords.is_secret_key(key))
+    )
 
 
 def _is_encrypted_content(text: str) -> bool:
