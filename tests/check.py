@@ -82,7 +82,6 @@ STYLE: list[Check] = [
 ]
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [python("tools", "sopslab", "fill")]
-
 QUICK: list[Check] = [units("unit", "not soak")]
 REAL: list[Check] = [
     tests("artifacts", "-m", "not soak", "tests/artifacts"),

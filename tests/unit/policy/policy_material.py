@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 _RANDOM = random.Random(20261124)
-_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 DASHES = "-" * 5
 AGE = "AGE-SECRET-" + "KEY-"
@@ -28,6 +28,11 @@ def pick(alphabet: str, count: int) -> str:
     return "".join(_RANDOM.choice(alphabet) for _ in range(count))
 
 
+def noise(count: int) -> bytes:
+    """Return *count* random bytes."""
+    return _RANDOM.randbytes(count)
+
+
 def b64(data: str | bytes) -> str:
     """Return *data* in base64."""
     return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
@@ -36,22 +41,22 @@ def b64(data: str | bytes) -> str:
 def encrypted_value(kind: str = "str", size: int = 0) -> str:
     """Return a value in the form that sops writes, of *size* bytes."""
     sizes = (size or _RANDOM.randint(1, 60), 32, 16)
-    data, iv, tag = (b64(_RANDOM.randbytes(length)) for length in sizes)
+    data, iv, tag = (b64(noise(length)) for length in sizes)
     return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
 
 
 def age_identity(kind: str = "") -> str:
     """Return an age identity, of *kind* ``PQ-`` a post-quantum one."""
-    return AGE + kind + "1" + pick(_BECH32, 58).upper()
+    return AGE + kind + "1" + pick(BECH32, 58).upper()
 
 
 def recipient() -> str:
     """Return an age recipient."""
-    return "age1" + pick(_BECH32, 58)
+    return "age1" + pick(BECH32, 58)
 
 
 RECIPIENT = recipient()
-RECIPIENT_PQ = "age1pq1" + pick(_BECH32, 1950)
+RECIPIENT_PQ = "age1pq1" + pick(BECH32, 1950)
 _PGP = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 
@@ -64,26 +69,25 @@ def wrapped_key(recipient: str, size: int = 32) -> bytes:
     """Return what age makes of a data key of *size* bytes."""
     quantum = recipient.startswith("age1pq1")
     kind, length = ("mlkem768x25519", 1120) if quantum else ("X25519", 32)
-    argument, body, check = (
-        b64(_RANDOM.randbytes(count)).rstrip("=") for count in (length, 32, 32)
-    )
+    argument, body, check = (b64(noise(count)).rstrip("=") for count in (length, 32, 32))
     header = f"age-encryption.org/v1\n-> {kind} {argument}\n{body}\n--- {check}\n"
-    return header.encode() + _RANDOM.randbytes(16 + size + 16)
+    return header.encode() + noise(16 + size + 16)
 
 
-def _armor(kind: str, content: bytes = b"") -> list[str]:
-    body = b64(content or _RANDOM.randbytes(200))
+def armored(kind: str, content: bytes | None = None) -> list[str]:
+    """Return the lines of *content*, or of something made up, in armor of a *kind*."""
+    body = b64(noise(200) if content is None else content)
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return [f"{DASHES}BEGIN {kind}{DASHES}", *lines, f"{DASHES}END {kind}{DASHES}"]
 
 
 def age_armor(recipient: str, size: int = 32) -> list[str]:
     """Return the lines of a data key of *size* bytes, wrapped for *recipient*."""
-    return _armor("AGE ENCRYPTED FILE", wrapped_key(recipient, size))
+    return armored("AGE ENCRYPTED FILE", wrapped_key(recipient, size))
 
 
 def _entry(key: str, value: str, kind: str = "", indent: str = "    ", size: int = 32) -> str:
-    armor = _armor(kind) if kind else age_armor(value, size)
+    armor = armored(kind) if kind else age_armor(value, size)
     lines = "".join(f"{indent}    {line}\n" for line in armor)
     return f"{indent}- {key}: {value}\n{indent}  enc: |\n{lines}"
 
@@ -128,7 +132,7 @@ def _sops_flat(prefix: str, sign: str) -> str:
 
 def _pem_body(kind: str = "") -> str:
     # A PKCS#8 body starts with an ASN.1 sequence, "MI" in base64.
-    body = "MII" + pick(_ALNUM, 400)
+    body = "MII" + pick(ALNUM, 400)
     lines = "\n".join(body[start : start + 64] for start in range(0, len(body), 64))
     return f"PRIVATE KEY{kind}{DASHES}\n{lines}\n{DASHES}END "
 
@@ -139,7 +143,7 @@ def pem(kind: str = "RSA ") -> str:
 
 
 def _certificate(indent: str = "") -> str:
-    return ("\n" + indent).join(_armor("CERTIFICATE"))
+    return ("\n" + indent).join(armored("CERTIFICATE"))
 
 
 def _wrapped(text: str, width: int = 60) -> str:
@@ -206,31 +210,31 @@ _TOKENS: Mapping[str, Callable[[], str]] = {
     "age_b64": lambda: b64(f"# created: today\n{age_identity()}\n"),
     "age_b64_wrapped": lambda: _wrapped(b64(f"# created: today\n{age_identity()}\n")),
     "age_split": _split_identity,
-    "age_plugin": lambda: "AGE-PLUGIN-" + "YUBIKEY-1" + pick(_BECH32, 40).upper(),
+    "age_plugin": lambda: "AGE-PLUGIN-" + "YUBIKEY-1" + pick(BECH32, 40).upper(),
     "recipient": lambda: RECIPIENT,
     "recipient_pq": lambda: RECIPIENT_PQ,
-    "ssh_public": lambda: "AAAAC3NzaC1lZDI1NTE5AAAAI" + pick(_ALNUM, 43),
+    "ssh_public": lambda: "AAAAC3NzaC1lZDI1NTE5AAAAI" + pick(ALNUM, 43),
     "pem_begin": lambda: f"{DASHES}BEGIN ",
     "pem_body": _pem_body,
     "pem_end": lambda: f"PRIVATE KEY{DASHES}",
     "pgp_body": lambda: _pem_body(" BLOCK") + f"PGP PRIVATE KEY BLOCK{DASHES}",
     "pem_escaped": lambda: pem("").replace("\n", "\\n"),
     "pem_b64": lambda: b64(pem()),
-    "openssh_body": lambda: "b3BlbnNzaC1rZXkt" + "djEA" + pick(_ALNUM, 300),
+    "openssh_body": lambda: "b3BlbnNzaC1rZXkt" + "djEA" + pick(ALNUM, 300),
     "putty": lambda: (
         "PuTTY-User-" + "Key-File-3: ssh-ed25519\nPrivate-" + f"Lines: 1\n{b64('x' * 30)}"
     ),
     "certificate": _certificate,
     "certificate4": partial(_certificate, "    "),
     "certificate_b64": lambda: b64(_certificate()),
-    "htpasswd": lambda: "u:$apr" + "1$" + pick(_ALNUM, 8) + "$" + pick(_ALNUM, 22),
-    "token": lambda: pick(_ALNUM, 40),
-    "github": lambda: "gh" + "p_" + pick(_ALNUM, 36),
+    "htpasswd": lambda: "u:$apr" + "1$" + pick(ALNUM, 8) + "$" + pick(ALNUM, 22),
+    "token": lambda: pick(ALNUM, 40),
+    "github": lambda: "gh" + "p_" + pick(ALNUM, 36),
     "aws": lambda: "AKIA" + pick("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16),
     "jwt": lambda: ".".join(
-        (b64('{"alg":"HS256","typ":"JWT"}'), b64('{"sub":"1","name":"ann"}'), pick(_ALNUM, 43))
+        (b64('{"alg":"HS256","typ":"JWT"}'), b64('{"sub":"1","name":"ann"}'), pick(ALNUM, 43))
     ),
-    "sealed": lambda: b64((512).to_bytes(2, "big") + _RANDOM.randbytes(560)),
+    "sealed": lambda: b64((512).to_bytes(2, "big") + noise(560)),
     "sops_made_up": lambda: re.sub(
         r"enc: \|\n(?: +.*\n)+?(?=    [a-z])", "enc: anything\n", sops_block(RECIPIENT)
     ),
@@ -241,10 +245,10 @@ _TOKENS: Mapping[str, Callable[[], str]] = {
     ),
     "sops_other_key": lambda: sops_block(RECIPIENT_PQ).replace(RECIPIENT_PQ, RECIPIENT),
     "sops_bad_pattern": lambda: sops_block(RECIPIENT, options="unencrypted_regex: ^(?!data)"),
-    "sum_b64": lambda: b64(_RANDOM.randbytes(32)),
+    "sum_b64": lambda: b64(noise(32)),
     "sha256": lambda: pick("0123456789abcdef", 64),
     "sha1": lambda: pick("0123456789abcdef", 40),
-    "png": lambda: b64(b"\x89PNG\r\n\x1a\n" + _RANDOM.randbytes(600)),
+    "png": lambda: b64(b"\x89PNG\r\n\x1a\n" + noise(600)),
     "copied_to": lambda: "/data/note",
     "pointer_to_data": lambda: "/data",
     "field_of_data": lambda: "data.note",

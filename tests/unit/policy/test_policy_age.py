@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 
 import pytest
 
 from sopslab.policy.age import is_native, kind_of, unarmored, wraps_data_key
 from tests.conftest import find_tool
+from tests.unit.policy import policy_material
 from tests.unit.policy.policy_material import RECIPIENT, RECIPIENT_PQ
 
 VERSION = b"age-encryption.org/v1\n"
@@ -21,11 +21,8 @@ def written(
     return version + stanza + bytes(body)
 
 
-def armored(data: bytes, width: int = 64) -> str:
-    text = base64.b64encode(data).decode()
-    lines = [text[at : at + width] for at in range(0, len(text), width)]
-    begin, end = "-----BEGIN AGE ENCRYPTED FILE-----", "-----END AGE ENCRYPTED FILE-----"
-    return "\n".join([begin, *lines, end, ""])
+def armored(data: bytes) -> str:
+    return "\n".join([*policy_material.armored("AGE ENCRYPTED FILE", data), ""])
 
 
 @pytest.mark.parametrize(

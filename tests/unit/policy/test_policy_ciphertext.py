@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import random
 
 import pytest
 
 from sopslab.policy.ciphertext import is_foreign, is_secure, without
-from tests.unit.policy.policy_material import b64
+from tests.unit.policy.policy_material import b64, noise
 
-_RANDOM = random.Random(1)
 TEXT = b"the quick brown fox jumps over the lazy dog, and then once more "
-
-
-def noise(size: int) -> bytes:
-    return _RANDOM.randbytes(size)
 
 
 def prose(size: int) -> bytes:

@@ -108,13 +108,13 @@ def test_every_credential_is_named_once_in_its_own_line() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "<password>", "{{ password }}", "****", "[password]", "your-password", "changeme",
+        "<password>", "{{password}}", "****", "[password]", "your-password", "changeme",
         "change-me", "CHANGE_THIS", "replace", "put_it_here", "placeholder", "redacted", "xxx",
         "...", "todo", "example-password", "${PASSWORD}", "ENC[AES256_GCM,data:YQ==]",
     ],
 )  # fmt: skip
 def test_what_stands_in_for_a_password_is_none(value: str) -> None:
-    assert scan(".netrc", f"machine a password {value.replace(' ', '')}\n") == []
+    assert scan(".netrc", f"machine a password {value}\n") == []
 
 
 def test_what_stands_in_is_short_and_a_long_value_is_one() -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import random
-import string
-
 import pytest
 
 from sopslab.policy import keys
-from tests.unit.policy.policy_material import age_identity
-
-_RANDOM = random.Random(2)
-_LETTERS = string.ascii_letters + string.digits
-CHARS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+from tests.unit.policy.policy_material import ALNUM, BECH32, age_identity, b64, noise, pick
 
 
 def body(size: int, start: str = "MI") -> str:
-    return start + "".join(_RANDOM.choices(_LETTERS, k=size - len(start)))
+    return start + pick(ALNUM, size - len(start))
 
 
 def pem(text: str, kind: str = "PRIVATE KEY", end: bool = True) -> str:
@@ -35,13 +27,15 @@ def found(text: str | bytes, *, is_docs: bool = False) -> list[tuple[int, str, s
 
 def coded(text: str, times: int = 1) -> str:
     for _ in range(times):
-        text = base64.b64encode(text.encode()).decode()
+        text = b64(text)
     return text
 
 
 IDENTITY = age_identity()
+# Joined here, and not by the compiler: what it makes of this file holds no key either.
+PUTTY = "-".join(("PuTTY", "User", "Key", "File", "2"))
 AGE = "an age identity (private key)"
-OPENSSH = base64.b64encode(b"openssh-key-v1\0" + _RANDOM.randbytes(400)).decode()
+OPENSSH = b64(b"openssh-key-v1\0" + noise(400))
 NAMED = {
     "age": (IDENTITY, "key-age", AGE),
     "age-small": (IDENTITY.lower(), "key-age", AGE),
@@ -50,7 +44,7 @@ NAMED = {
                       "key-age", AGE),
     "age-post-quantum-in-pieces": ("AGE-SECRET-KEY-P\n" + "Q-1" + IDENTITY[16:40] + "\n"
                                    + IDENTITY[40:], "key-age", AGE),
-    "plugin": ("AGE-PLUGIN-YUBIKEY-1" + CHARS[:16].upper(), "key-age", "an age plugin identity"),
+    "plugin": ("AGE-PLUGIN-YUBIKEY-1" + BECH32[:16].upper(), "key-age", "an age plugin identity"),
     "pem": (pem(folded(body(800))), "key-private", "a PEM private key"),
     "pem-rsa": (pem(folded(body(800)), "RSA PRIVATE KEY"), "key-private", "a PEM rsa private key"),
     "pem-at-its-least": (pem(body(48)), "key-private", "a PEM private key"),
@@ -72,7 +66,7 @@ NAMED = {
     "ssh2": (f"---- BEGIN SSH2 PRIVATE KEY ----\n{folded(body(200))}\n---- END x ----",
              "key-private", "a PEM ssh2 private key"),
     "openssh": (folded(OPENSSH), "key-private", "an OpenSSH private key"),
-    "putty": ("PuTTY-User-" "Key-File-2: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
+    "putty": (f"{PUTTY}: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
               "key-private", "a PuTTY private key"),
     "age-in-base64": (coded(IDENTITY), "key-age", f"{AGE}, encoded"),
     "age-in-base64-of-lines": (folded(coded("x" * 99 + IDENTITY), "\r\n  "),
@@ -87,10 +81,10 @@ NAMED = {
 NONE = {
     "text": "The private key stays at home, and age-keygen makes it.\n" * 9,
     "filler": "AGE-SECRET-KEY-1" + "Q" * 58,
-    "seven-letters": "AGE-SECRET-KEY-1" + (CHARS[:7].upper() * 9)[:58],
+    "seven-letters": "AGE-SECRET-KEY-1" + (BECH32[:7].upper() * 9)[:58],
     "short-age": "AGE-SECRET-KEY-1" + IDENTITY[16:65],
     "other-letters": "AGE-SECRET-KEY-1" + "B" * 29 + IDENTITY[16:45],
-    "plugin-short": "AGE-PLUGIN-YUBIKEY-1" + CHARS[:15].upper(),
+    "plugin-short": "AGE-PLUGIN-YUBIKEY-1" + BECH32[:15].upper(),
     "plugin-filler": "AGE-PLUGIN-YUBIKEY-1" + "Q" * 40,
     "pem-marker": "-----BEGIN PRIVATE KEY-----\n",
     "pem-short": pem(body(47)),
@@ -102,7 +96,7 @@ NONE = {
     "ssh2-after-its-end": "---- BEGIN SSH2 PRIVATE KEY ----\n---- END x ----\n" + body(200),
     "public": pem(folded(body(200)), "PUBLIC KEY"),
     "openssh-short": OPENSSH[:200],
-    "putty-public": "PuTTY-User-Key-File-2: ssh-rsa\nPublic-Lines: 8\n",
+    "putty-public": f"{PUTTY}: ssh-rsa\nPublic-Lines: 8\n",
     "encoded-too-often": coded(IDENTITY, 4),
     "hex-of-nothing": "41" * 80,
 }
@@ -121,7 +115,7 @@ def test_what_only_looks_like_a_key_is_none(name: str) -> None:
 
 
 def test_eight_different_letters_make_a_key() -> None:
-    assert found("AGE-SECRET-KEY-1" + (CHARS[:8].upper() * 9)[:58])
+    assert found("AGE-SECRET-KEY-1" + (BECH32[:8].upper() * 9)[:58])
     assert found(pem("MIabcdefghij" * 9))
 
 

@@ -18,19 +18,16 @@ from tests.unit.policy import policy_material
 R = policy_material.RECIPIENT
 PW = "Quince77" + "lantern"
 ODD = "Pl$um77" + "word"
-BCRYPT = "$2y" + "$05$" + policy_material.pick(policy_material._ALNUM, 53)
+BCRYPT = "$2y" + "$05$" + policy_material.pick(policy_material.ALNUM, 53)
 PGP = policy_material.b64(
-    b"\xc1\xc0\x4c\x03"
-    + bytes(policy_material._RANDOM.randbytes(8))
-    + b"\x01"
-    + policy_material._RANDOM.randbytes(400)
+    b"\xc1\xc0\x4c\x03" + policy_material.noise(8) + b"\x01" + policy_material.noise(400)
 )
 NARROW = policy_material.sops_block(R)
 ALL = policy_material.sops_block(R, options="unencrypted_suffix: _unencrypted")
 COMMENTS = policy_material.sops_block(R, options="encrypted_comment_regex: x")
-TRANSIT = policy_material.b64(policy_material._RANDOM.randbytes(60))
-TOKEN = "ghp_" + policy_material.pick(policy_material._ALNUM, 36)
-NOISE = policy_material.b64(b"0\x82" + policy_material._RANDOM.randbytes(300))
+TRANSIT = policy_material.b64(policy_material.noise(60))
+TOKEN = "ghp_" + policy_material.pick(policy_material.ALNUM, 36)
+NOISE = policy_material.b64(b"0\x82" + policy_material.noise(300))
 RULE = f"creation_rules:\n- path_regex: \\.sops\\.ya?ml$\n  age: {R}\n"
 FLAT = policy_material._sops_flat("sops_", "=")
 ES = "kind: ExternalSecret\napiVersion: external-secrets.io/v1\nspec:\n  data:\n"
@@ -498,11 +495,9 @@ PASS: dict[str, Files] = {
     ),
     "travis": one(
         ".travis.yml",
-        f"env: {{secure: {policy_material.b64(policy_material._RANDOM.randbytes(512))}}}\n",
+        f"env: {{secure: {policy_material.b64(policy_material.noise(512))}}}\n",
     ),
-    "transit": one(
-        "a.yaml", f"token: vault:v1:{policy_material.b64(policy_material._RANDOM.randbytes(60))}\n"
-    ),
+    "transit": one("a.yaml", f"token: vault:v1:{policy_material.b64(policy_material.noise(60))}\n"),
     "wp-config-template": one("wp-config.php", "define('DB_PASSWORD', getenv('DB_PASSWORD'));\n"),
     "wp-config-sample": one("wp-config-sample.php", "define('DB_PASSWORD', 'password_here');\n"),
     "pgpass-template": one(".pgpass", "localhost:5432:db:root:${PGPASSWORD}\n"),
