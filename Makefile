@@ -13,7 +13,7 @@ help: ## List what can be made
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements.txt -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

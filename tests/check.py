@@ -44,14 +44,17 @@ def units(title: str, marks: str) -> Check:
     return tests(title, *two, "-m", marks, "tests/unit", "tests/deploy")
 
 
-def labs(title: str, marks: str) -> Check:
-    """Return the check that runs the tests on labs with these marks, those on the class by
-    themselves: two are at work at a time, since an idle lab costs a seventh of two cores.
+def real(title: str, marks: str) -> Check:
+    """Return the check that runs the tests with Docker that have these marks, those on the class
+    by themselves: two are at work at a time, since an idle lab costs a seventh of two cores.
     """
-    halves = (("class", f"in_class and {marks}"), ("others", f"not in_class and {marks}"))
+    halves = (
+        ("class", f"in_class and {marks}", ["tests/cluster"]),
+        ("others", f"not in_class and {marks}", ["tests/artifacts", "tests/cluster"]),
+    )
     commands = []
-    for half, expression in halves:
-        ((command, _),) = tests(f"{title} {half}", "-m", expression, "tests/cluster")[1]
+    for half, expression, folders in halves:
+        ((command, _),) = tests(f"{title} {half}", "-m", expression, *folders)[1]
         commands.append((command, {"SOPSLAB_TEST_PREFIX": f"{_PREFIX}-{half}"}))
     return title, commands
 
@@ -83,14 +86,10 @@ STYLE: list[Check] = [
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [python("tools", "sopslab", "fill")]
 QUICK: list[Check] = [units("unit", "not soak")]
-REAL: list[Check] = [
-    tests("artifacts", "-m", "not soak", "tests/artifacts"),
-    labs("cluster", "not soak"),
-]
+REAL: list[Check] = [real("real", "not soak")]
 SOAK: list[Check] = [
     units("soak unit", "soak"),
-    tests("soak artifacts", "-m", "soak", "tests/artifacts"),
-    labs("soak", "soak and not exclusive"),
+    real("soak", "soak and not exclusive"),
     tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
 ]
 # All of them would be hours: as many of each part as say whether nine of ten are noticed.

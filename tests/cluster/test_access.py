@@ -150,6 +150,7 @@ def test_access_that_was_removed_is_made_anew_and_what_was_there_opens_nothing(
     assert classroom.lab.changes(classroom.up()) == []
 
 
+@pytest.mark.soak
 def test_the_old_certificate_opens_nothing_even_where_it_is_used_with_the_new_address(
     classroom: Classroom, old: Path
 ) -> None:

@@ -332,6 +332,7 @@ def test_a_removed_firewall_rule(lab: Lab) -> None:
     assert all(bridge_name(lab.name) in rule for rule in before)
 
 
+@pytest.mark.soak
 def test_a_deleted_kubeconfig(lab: Lab) -> None:
     node = state_of(lab.node)
     Path(lab.settings.lab_kubeconfig).unlink()

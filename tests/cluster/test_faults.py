@@ -271,6 +271,7 @@ def test_up_repairs_what_is_the_platforms_and_fix_has_the_rest(
     assert answer["changed"] == 0, done.changes(answer)
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_up_leaves_what_a_fault_has_suspended_and_says_what_undoes_it(lab: Lab, done: Lab) -> None:
     act(done, "break", "suspended-kustomization")

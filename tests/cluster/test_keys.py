@@ -16,6 +16,7 @@ import pytest
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
+from tests.marks import mostly_soak
 
 KEYS_ONLY = """from sopslab.session import begin
 from tasks.keys import provide_keys
@@ -191,6 +192,7 @@ def test_a_key_that_others_may_read_is_refused_with_the_command_that_helps(
     assert stat.S_IMODE(key_file(lab).stat().st_mode) == 0o644
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 def test_a_key_that_is_a_symbolic_link_is_refused(lab: Lab, kept_keys: Path) -> None:
     elsewhere = lab.folder / "elsewhere.agekey"
@@ -242,7 +244,7 @@ def bare(tmp_path: Path) -> Lab:
     return bare
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("umask", mostly_soak((0o000, 0o077), 0o000))
 def test_keys_are_private_under_any_umask(bare: Lab, tmp_path: Path, umask: int) -> None:
     done = make_keys(bare, tmp_path, umask)
     assert done.returncode == 0, done.stderr
@@ -255,6 +257,7 @@ def test_keys_are_private_under_any_umask(bare: Lab, tmp_path: Path, umask: int)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.soak
 def test_a_full_disk_leaves_every_key_as_it_was(bare: Lab, tmp_path: Path) -> None:
     top = Path(bare.settings.lab_dir)
     top.mkdir(parents=True, mode=0o700)

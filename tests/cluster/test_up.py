@@ -347,6 +347,7 @@ def test_what_a_learner_pushed_is_never_overwritten(lab: Lab, tmp_path: Path) ->
     assert (work / "draft.md").read_text() == "not committed\n"
 
 
+@pytest.mark.soak
 @pytest.mark.restores
 @pytest.mark.usefixtures("put_back")
 def test_the_learner_puts_the_repository_back_by_a_push(lab: Lab, tmp_path: Path) -> None:

@@ -111,6 +111,6 @@ def test_marks_are_told_apart() -> None:
     assert sets("cluster/test_hundred.py::test_ninety_are_finished_and_the_ten_are_named") == {
         "soak"
     }
-    assert sets("cluster/test_drift.py::test_a_deleted_kubeconfig") == {"test"}
+    assert sets("cluster/test_no_egress.py::test_port_53_is_open_to_name_servers_alone") == {"test"}
     state = "test_seats_come_back_from_whatever_state_they_are_in"
     assert sets(f"cluster/test_reset.py::{state}") == {"test", "soak"}

@@ -314,6 +314,7 @@ def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., Wor
     assert found.record.proven == ()
 
 
+@pytest.mark.soak
 def test_the_checkpoint_of_a_reset_is_rotated_with_main(world: Callable[..., World]) -> None:
     found = world("learner-key", "ada", "bob")
     git(found.bare("ada"), "update-ref", "refs/lab/encrypted", found.refs("ada")["heads/main"])
@@ -339,6 +340,7 @@ def test_the_checkpoint_of_a_reset_is_rotated_with_main(world: Callable[..., Wor
     assert found.refs("bob")["heads/main"] == found.refs("bob")["lab/start"]
 
 
+@pytest.mark.soak
 def test_values_that_cannot_be_made_up_are_left_to_a_human(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.encrypt("learner", OTHER, kind="kubernetes.io/basic-auth", key="password")
@@ -360,6 +362,7 @@ def test_values_that_cannot_be_made_up_are_left_to_a_human(world: Callable[..., 
     assert not Applied(rotation.complete, settings=found.settings).changed
 
 
+@pytest.mark.soak
 def test_the_instructors_key_stays_until_no_repository_needs_it(
     world: Callable[..., World],
 ) -> None:
@@ -496,6 +499,7 @@ def test_a_rotation_takes_no_more_commands_for_a_class_than_for_one(
 # Whatever comes between
 
 
+@pytest.mark.soak
 def test_a_successor_whose_note_is_missing_takes_the_place_all_the_same(
     world: Callable[..., World],
 ) -> None:

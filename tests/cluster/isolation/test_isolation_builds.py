@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from typing_extensions import override
 
 from sopslab.layout import ARTIFACT_ADDRESS
@@ -218,6 +219,7 @@ def test_what_would_be_built_for_long_is_not_taken(
     assert "kustomize-" in said["eve"], said
 
 
+@pytest.mark.soak
 def test_a_build_that_does_not_end_is_named_and_a_reset_gets_out_of_it(
     ada: Hostile, bob: Hostile
 ) -> None:

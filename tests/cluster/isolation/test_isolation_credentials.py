@@ -247,6 +247,7 @@ def _cgroup(lab: Lab, name: str, uid: str) -> int:
     return int(found) if found.isdecimal() else 0
 
 
+@pytest.mark.soak
 def test_a_fork_bomb_ends_at_its_own_pod(ada: Hostile, bob: Hostile) -> None:
     lab = ada.lab
     uid = ada.create(pod("bomb"), output="jsonpath={.metadata.uid}").stdout

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import IN_TIME, Hostile
 from tests.cluster.lab import run, wait_until
@@ -131,6 +133,7 @@ def test_only_branches_and_tags_can_be_pushed_and_not_any_number(ada: Hostile) -
     assert run(["git", "for-each-ref"], cwd=bare).stdout == before
 
 
+@pytest.mark.soak
 def test_a_repository_that_is_full_takes_nothing_but_deletions(ada: Hostile) -> None:
     run(["git", "push", "--quiet", "origin", "HEAD:refs/heads/topic"], cwd=ada.work)
     filling = ada.classroom.bare("ada") / "objects/pack/filling"
@@ -146,6 +149,7 @@ def test_a_repository_that_is_full_takes_nothing_but_deletions(ada: Hostile) -> 
     ada.push()
 
 
+@pytest.mark.soak
 def test_a_checkpoint_is_made_of_what_was_pushed_whatever_replaces_it(ada: Hostile) -> None:
     bare = ada.classroom.bare("ada")
     start = run(["git", "rev-parse", "refs/lab/start"], cwd=bare).stdout.strip()

@@ -41,6 +41,7 @@ def test_pods_end_at_the_quota(ada: Hostile) -> None:
     assert len(ada.owns("pods")) == 5
 
 
+@pytest.mark.soak
 def test_finished_pods_are_counted(ada: Hostile) -> None:
     # No node is called so, and nobody but the instructor says what becomes of them.
     nowhere: dict[str, Any] = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
@@ -59,6 +60,7 @@ def test_finished_pods_are_counted(ada: Hostile) -> None:
     )
 
 
+@pytest.mark.soak
 def test_everything_that_lies_in_a_seat_is_counted(ada: Hostile) -> None:
     stateful = deployment("stateful")
     stateful["kind"] = "StatefulSet"
@@ -106,6 +108,7 @@ def test_an_object_has_a_weight_that_etcd_can_bear(ada: Hostile, heavy: Manifest
     assert "an object of a seat may have 128 KiB" in ada.not_created(heavy)
 
 
+@pytest.mark.soak
 def test_replicas_end_at_the_quota(ada: Hostile) -> None:
     ada.create(deployment("many", replicas=100))
 

@@ -209,6 +209,7 @@ def test_a_seat_that_fails_says_why_and_all_others_are_finished(
     assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
 
 
+@pytest.mark.soak
 def test_what_failed_before_keeps_its_own_reason(
     settings: Settings, cluster: SigningCluster
 ) -> None:
@@ -220,7 +221,7 @@ def test_what_failed_before_keeps_its_own_reason(
     assert failures(settings) == {"bob": "its key is gone\n"}
 
 
-@pytest.mark.parametrize("how", ["unapproved", "silent"])
+@pytest.mark.parametrize("how", mostly_soak(["unapproved", "silent"], "silent"))
 def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
     settings: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -332,6 +333,7 @@ def test_what_was_lost_never_comes_back(
     assert not name(classroom).changed
 
 
+@pytest.mark.soak
 def test_access_that_an_older_version_counted_is_issued_anew(
     classroom: Settings, cluster: SigningCluster
 ) -> None:
@@ -416,6 +418,7 @@ def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
     return Applied(access.proven, settings=settings, seats=IDS)
 
 
+@pytest.mark.soak
 def test_what_is_proven_worthless_is_not_kept(
     replaced: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,7 +437,9 @@ def test_what_is_proven_worthless_is_not_kept(
         pytest.param(
             (), "new", "the new certificate does not open bob-develop: ", marks=pytest.mark.soak
         ),
-        (("new",), "old", "the old password still opens bob/lab"),
+        pytest.param(
+            ("new",), "old", "the old password still opens bob/lab", marks=pytest.mark.soak
+        ),
         pytest.param(
             ("new",),
             "another",
@@ -472,6 +477,7 @@ def test_a_refusal_for_another_reason_is_no_proof(
     assert "the old certificate was not refused: the server does not answer" in done.stderr
 
 
+@pytest.mark.soak
 def test_who_failed_is_not_waited_for(
     replaced: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
