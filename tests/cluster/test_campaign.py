@@ -69,17 +69,18 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
 
 def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> None:
     print(f"SOPSLAB_CAMPAIGN_SEED={SEED}")
-    until = time.monotonic() + LONGEST
+    # hypothesis begins with the simplest sequence there is, one act again and again.
+    ends = iter([0.0, time.monotonic() + LONGEST])
 
     @seed(SEED)
     class ThisCampaign(Campaign):
         def __init__(self) -> None:
-            super().__init__(classroom, until)
+            super().__init__(classroom, next(ends))
 
     run_state_machine_as_test(
         ThisCampaign,
         settings=settings(
-            max_examples=1,
+            max_examples=2,
             stateful_step_count=80,
             deadline=None,
             database=None,
