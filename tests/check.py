@@ -32,6 +32,11 @@ def python(title: str, module: str, *arguments: str) -> Check:
     return title, [([sys.executable, "-m", module, *arguments], {})]
 
 
+def program(title: str, name: str, *arguments: str) -> Check:
+    """Return the check that runs a program of this environment."""
+    return title, [([str(BIN / name), *arguments], {})]
+
+
 def tests(title: str, *arguments: str) -> Check:
     """Return the check that runs pytest, which leaves its durations behind under the title."""
     record = durations.FOLDER / f"{title.replace(' ', '-')}.xml"
@@ -77,10 +82,13 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "openssl": "openssl", "shellcheck": "shellcheck"}
+PACKAGES = {"ip": "iproute2", "openssl": "openssl"}
+SHELL = ("artifacts", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),
     python("format", "ruff", "format", "--quiet", "--check", "."),
+    program("shell", "shfmt", "--diff", *SHELL),
+    program("spelling", "typos"),
     python("types", "mypy"),
 ]
 # Real tools take part in the unit tests, so the store comes first.

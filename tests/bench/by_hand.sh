@@ -32,8 +32,8 @@ cd "$folder/work"
 mkdir -p flux/secrets/develop
 printf 'resources: [lab-canary.yaml]\n' >flux/secrets/develop/kustomization.yaml
 kubectl create secret generic lab-canary --namespace develop --from-literal=value=canary \
-	--dry-run=client --output yaml \
-	| sops encrypt --age "$recipient" --encrypted-regex '^(data|stringData)$' \
+	--dry-run=client --output yaml |
+	sops encrypt --age "$recipient" --encrypted-regex '^(data|stringData)$' \
 		--input-type yaml --output-type yaml /dev/stdin >flux/secrets/develop/lab-canary.yaml
 git add --all
 git -c user.name=hand -c user.email=hand@localhost commit --quiet --message "Begin the lab"
