@@ -226,6 +226,7 @@ def test_without_gitleaks_nothing_counts_as_encrypted(
     Path(made.settings.bin_dir, "gitleaks").unlink()
     rows = Board(made.settings, executor).rows(made.seats)
 
+    assert len(rows) == 2
     for row in rows:
         progress = {step.id: step.progress for step in row.steps}
         assert progress["encrypted"] is Progress.UNKNOWN

@@ -85,7 +85,7 @@ def test_every_value_is_encrypted(repository: Repository) -> None:
     create(repository, one="1", two="true", three=SECRET)
 
     values = yaml.safe_load((repository.root / TARGET).read_text())["data"].values()
-    assert all(ENCRYPTED.fullmatch(value) for value in values)
+    assert len(values) == 3 and all(ENCRYPTED.fullmatch(value) for value in values)
 
 
 @pytest.mark.parametrize("key", ["instructor", "learner"])
@@ -676,6 +676,7 @@ def test_the_old_data_key_does_not_open_a_rotated_file(repository: Repository) -
 
 def test_rotating_follows_the_recipients_of_sops_yaml(repository: Repository) -> None:
     create(repository, k="1")
+    assert repository.instructor.public in (repository.root / TARGET).read_text()
     config = repository.root / ".sops.yaml"
     config.write_text(
         "".join(

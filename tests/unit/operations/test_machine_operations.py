@@ -192,38 +192,6 @@ def start_engine(
     return carry_out(command, standins, places | dict(instead or {}))
 
 
-def test_a_working_copy_follows_the_git_server_to_the_network_and_back(
-    lab: Callable[..., Settings], standins: Path, tmp_path: Path
-) -> None:
-    here, there = lab(), lab(git_bind="192.0.2.10")
-    copy = Path(here.work_dir)
-    copy.mkdir(parents=True)
-    subprocess.run(["git", "init", "--quiet", copy], check=True)
-
-    def said(key: str) -> str:
-        asked = ["git", "-C", str(copy), "config", "--get-all", key]
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-
-    for settings, known, url in (
-        (there, here, "https://192.0.2.10:8418/learner/lab.git"),
-        (here, there, "http://127.0.0.1:8418/learner/lab.git"),
-    ):
-        (move,) = commands(
-            "git.working_copy", settings, settings={},
-            arguments={"repository": "learner/lab", "hook": ""},
-            facts={
-                "WorkingCopy": ["looked"],
-                "WorkingCopyOrigin": [
-                    f"remote.origin.url {known.git_base_url}/learner/lab.git",
-                    f"http.sslCAInfo {known.git_authority or ''}".strip(),
-                ],
-            },
-        )  # fmt: skip
-        assert carry_out(move, standins).returncode == 0
-        assert said("remote.origin.url") == url
-        assert said("http.sslCAInfo") == (settings.git_authority or "")
-
-
 def test_the_last_lab_of_a_root_takes_the_store_along_and_no_other_does(
     lab: Callable[..., Settings], standins: Path
 ) -> None:

@@ -34,6 +34,7 @@ from sopslab.verification.causes import (
 )
 from tests.fake import Applied, local_fact
 from tests.repositories import git, learner
+from tests.texts import replaced
 
 # What a message may quote, and nothing may show.
 MARK = "hunter-2-in-the-clear"
@@ -297,7 +298,7 @@ def broken(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable
         settings = lab()
         folder = tools("age-keygen")
         kubectl = folder / "kubectl"
-        kubectl.write_text(KUBECTL.replace("MARK", MARK))
+        kubectl.write_text(replaced(KUBECTL, "MARK", MARK))
         kubectl.chmod(0o755)
         objects = [
             thing("GitRepository", "lab-ada-sys", "lab", "fine"),
