@@ -73,6 +73,10 @@ class Answers(dict[str, str]):
         self._effects = dict(effects or {})
         self._failures = dict(failures or {})
 
+    def failing(self, failures: Mapping[str, str]) -> Answers:
+        """Return these answers of a host on which such commands fail as well."""
+        return Answers(dict(super().items()), self._effects, {**self._failures, **failures})
+
     def __bool__(self) -> bool:
         return True
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.cards.card import fingerprint
-from sopslab.facts.tls import SOON, Tls, TlsState, server_file
+from sopslab.facts.tls import Tls, TlsState, server_file
 from sopslab.gitserver.server import tls_context
 from sopslab.operations import tls
 from sopslab.settings import Settings
@@ -217,7 +217,7 @@ def end_soon(made: Settings) -> None:
     begin = request.index("-----BEGIN CERTIFICATE REQUEST")
     signed = openssl(
         "x509", "-req", "-in", "/dev/stdin", "-CA", folder(made) / "ca.crt", "-CAkey",
-        folder(made) / "ca.key", "-set_serial", "9", "-days", str(SOON // 86400 - 1),
+        folder(made) / "ca.key", "-set_serial", "9", "-days", "29",
         "-extfile", write(made, config), "-extensions", "x", stdin=request[begin:],
     )  # fmt: skip
     certificate = signed[signed.index("-----BEGIN CERTIFICATE") :]

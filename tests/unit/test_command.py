@@ -124,7 +124,8 @@ def test_nothing_that_configures_git_for_the_user_reaches_a_lab_script(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".gitconfig").write_text("[user]\n\tname = Mallory\n")
-    done = run(lab_script(odd, "git config --list"), tmp_path)
+    done = run(lab_script(odd, "git config --list && echo listed"), tmp_path)
+    assert "listed" in done.stdout
     assert "Mallory" not in done.stdout
     assert "evil" not in done.stdout
 

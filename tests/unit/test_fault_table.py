@@ -69,7 +69,7 @@ def is_test(test: str) -> bool:
 def soaks(node: ast.AST) -> bool:
     return any(
         (isinstance(part, ast.Attribute) and ast.unparse(part) == "pytest.mark.soak")
-        or (isinstance(part, ast.Name) and part.id == "mostly_soak")
+        or (isinstance(part, ast.Name) and part.id in {"mostly_soak", "partly_soak", "soak"})
         for part in ast.walk(node)
     )
 

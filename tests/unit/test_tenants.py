@@ -134,7 +134,9 @@ def test_a_seat_is_made_of_known_kinds(tmp_path: Path) -> None:
 def test_everything_of_a_seat_is_marked_and_in_its_namespaces(tmp_path: Path, seat: str) -> None:
     own = {seat_namespace(seat), seat_system_namespace(seat)}
 
-    for item in seat_objects(tmp_path, seat):
+    items = seat_objects(tmp_path, seat)
+    assert {"Namespace", "GitRepository", "ResourceQuota"} <= {item["kind"] for item in items}
+    for item in items:
         metadata = item["metadata"]
         assert metadata["labels"][LABEL] == seat, metadata
         is_namespace = item["kind"] == "Namespace"
@@ -178,6 +180,7 @@ def test_the_overlay_applies_one_seat_from_the_base(tmp_path: Path, seat: str) -
 def test_both_namespaces_restrict_their_pods(tmp_path: Path) -> None:
     namespaces = [item for item in seat_objects(tmp_path, SEAT) if item["kind"] == "Namespace"]
 
+    assert len(namespaces) == 2
     for namespace in namespaces:
         labels = namespace["metadata"]["labels"]
         for mode in ("enforce", "audit", "warn"):
@@ -355,6 +358,7 @@ def test_policies_fail_closed_and_deny() -> None:
 def test_policies_look_at_seats_only_and_say_what_is_wrong() -> None:
     policies = [item for item in classroom() if item["kind"] == "ValidatingAdmissionPolicy"]
 
+    assert policies
     for policy in policies:
         constraints = policy["spec"]["matchConstraints"]
         selector = constraints.get("namespaceSelector") or constraints["objectSelector"]

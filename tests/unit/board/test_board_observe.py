@@ -18,6 +18,7 @@ import pytest
 from sopslab.board import show
 from sopslab.board.observe import Board
 from sopslab.board.steps import Progress, Row
+from tests.marks import soak
 from tests.unit.board.class_material import Class
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
@@ -60,16 +61,24 @@ def _open(rows: list[Row]) -> dict[str, tuple[str, str]]:
     return {row.seat.id: (row.open.id, row.open.found) for row in rows if row.open is not None}
 
 
-def test_a_hundred_seats_take_three_processes_each_and_five_for_all(
-    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+@pytest.mark.parametrize(
+    ("seats", "first", "again"), [(12, 36, 14), soak(100, 300, 102)], ids=["a-few", "a-hundred"]
+)
+def test_seats_take_three_processes_each_and_five_for_all(
+    classroom: Callable[..., Class],
+    executor: Executor,
+    started: list[list[str]],
+    seats: int,
+    first: int,
+    again: int,
 ) -> None:
-    made = classroom([f"seat-{number:03}" for number in range(100)])
+    made = classroom([f"seat-{number:03}" for number in range(seats)])
     board = Board(made.settings, executor)
     started.clear()
     rows = board.rows(made.seats)
 
     assert [row.seat.id for row in rows if row.done] == [seat.id for seat in made.seats]
-    assert _programs(started) == {"git": 300, "kubectl": 3, "age-keygen": 1, "gitleaks": 1}
+    assert _programs(started) == {"git": first, "kubectl": 3, "age-keygen": 1, "gitleaks": 1}
 
     started.clear()
     made.push("seat-007", {"README.md": "more"})
@@ -77,7 +86,7 @@ def test_a_hundred_seats_take_three_processes_each_and_five_for_all(
     rows = board.rows(made.seats)
 
     # What did not change is not read again.
-    assert _programs(started) == {"git": 102, "kubectl": 3, "gitleaks": 1}
+    assert _programs(started) == {"git": again, "kubectl": 3, "gitleaks": 1}
     assert [row.seat.id for row in rows if not row.done] == ["seat-007"]
 
 
@@ -226,6 +235,7 @@ def test_without_gitleaks_nothing_counts_as_encrypted(
     Path(made.settings.bin_dir, "gitleaks").unlink()
     rows = Board(made.settings, executor).rows(made.seats)
 
+    assert len(rows) == 2
     for row in rows:
         progress = {step.id: step.progress for step in row.steps}
         assert progress["encrypted"] is Progress.UNKNOWN

@@ -13,6 +13,7 @@ from sopslab.facts.access import RetiredAccess, SeatAccess, SeatGenerations
 from sopslab.operations import access
 from sopslab.settings import Settings
 from tests.fake import Applied, local_fact
+from tests.marks import partly_soak
 from tests.signing import SigningCluster
 from tests.texts import replaced
 
@@ -117,7 +118,14 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+# Each is told as another one is.
+LONG_TAIL = {
+    *("empty-kubeconfig", "truncated", "binary", "another-kubeconfig", "half-a-certificate"),
+    *("another-key", "another-generation", "empty-generation", "words-for-a-generation"),
+}
+
+
+@pytest.mark.parametrize("damage", partly_soak(DAMAGE, LONG_TAIL))
 def test_damage_is_named_and_ascribed_to_nobody_else(
     damage: str, settings: Settings, cluster: SigningCluster
 ) -> None:

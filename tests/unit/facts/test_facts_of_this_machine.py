@@ -309,10 +309,12 @@ def test_a_working_copy_follows_the_server_to_the_network_and_back(
     hook.write_text("#!/bin/sh\n")
     hook.chmod(0o755)
     git(work, "config", "remote.origin.url", "http://127.0.0.1:8418/learner/lab.git")
-    for settings, authority in ((networked, networked.git_authority), (loopback, "")):
+    authority = f"{networked.lab_dir}/tls/ca.crt"
+    for settings, found in (
+        (networked, Origin("https://192.0.2.10:8418/learner/lab.git", authority)),
+        (loopback, Origin("http://127.0.0.1:8418/learner/lab.git", "")),
+    ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
         assert Applied(operations_git.working_copy, **arguments).changed
-        url = f"{settings.git_base_url}/learner/lab.git"
-        found = local_fact(WorkingCopyOrigin, path=str(work))
-        assert found == Origin(url, str(authority))
+        assert local_fact(WorkingCopyOrigin, path=str(work)) == found
         assert not Applied(operations_git.working_copy, **arguments).changed

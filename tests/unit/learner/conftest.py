@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -187,44 +188,80 @@ def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> N
         path.chmod(0o755 if rendered.executable else 0o644)
 
 
+# A space in it, as in the names of many folders of people.
+ROOT = "work tree"
 Variables = Callable[[str, str], Mapping[str, object]]
 
 
 @contextmanager
-def _made(tmp_path: Path, variables: Variables) -> Iterator[Repository]:
-    keys = tmp_path / "keys"
-    keys.mkdir(mode=0o700)
-    home = tmp_path / "home"
-    home.mkdir()
-    learner, instructor = make_key(keys / "learner"), make_key(keys / "instructor")
-    root = tmp_path / "work tree"
-    write_tree(TEMPLATES / "learner", root, variables(learner.public, instructor.public))
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+def _opened(folder: Path, key: str) -> Iterator[Repository]:
+    """Yield what lies in a folder as a repository; its scripts get this key, and some memory."""
+    keys = [folder / "keys" / owner for owner in ("learner", "instructor")]
+    publics = [(folder / f"{one.name}.pub").read_text() for one in keys]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         environment = {
             "PATH": SYSTEM_PATH,
-            "HOME": str(home),
-            "TMPDIR": str(tmp_path),
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder),
             "XDG_RUNTIME_DIR": memory,
-            "SOPS_AGE_KEY_FILE": str(learner.path),
+            "SOPS_AGE_KEY_FILE": key,
         }
-        yield Repository(root, environment, learner, instructor)
+        yield Repository(folder / ROOT, environment, *map(Key, keys, publics))
+
+
+def _make(folder: Path, variables: Variables) -> None:
+    """Make a learner's repository, its keys, and an empty home."""
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700)
+    (folder / "home").mkdir()
+    made = [make_key(keys / owner) for owner in ("learner", "instructor")]
+    for key in made:
+        (folder / f"{key.path.name}.pub").write_text(key.public)
+    write_tree(TEMPLATES / "learner", folder / ROOT, variables(*(key.public for key in made)))
+    subprocess.run(["git", "init", "--quiet", str(folder / ROOT)], check=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    for one in source.iterdir():
+        if one.is_dir():
+            shutil.copytree(one, target / one.name, symlinks=True)
+        else:
+            shutil.copy2(one, target)
+
+
+@pytest.fixture(scope="session")
+def a_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository and its keys, made once; each test has a copy."""
+    folder = tmp_path_factory.mktemp("repository")
+    _make(folder, course_variables)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def a_seat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a learner in a class, with the canary in it."""
+    folder = tmp_path_factory.mktemp("seat")
+    _make(folder, seat_variables)
+    with _opened(folder, "") as made:
+        done = made.run(ENCRYPT, "develop", "lab-canary", stdin="value=made-up\n")
+        assert done.returncode == 0, done.stderr
+        made.stand_ins.rmdir()
+    return folder
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
+def repository(tmp_path: Path, a_repository: Path) -> Iterator[Repository]:
     """A learner's Git repository, its keys, and an otherwise empty home."""
-    with _made(tmp_path, course_variables) as made:
+    _copy(a_repository, tmp_path)
+    with _opened(tmp_path, str(tmp_path / "keys" / "learner")) as made:
         yield made
 
 
 @pytest.fixture
-def seat(tmp_path: Path) -> Iterator[Repository]:
+def seat(tmp_path: Path, a_seat: Path) -> Iterator[Repository]:
     """The same of a learner in a class, who has no private key, with the canary in it."""
-    with _made(tmp_path, seat_variables) as made:
-        made.environment["SOPS_AGE_KEY_FILE"] = ""
-        done = made.run(ENCRYPT, "develop", "lab-canary", stdin="value=made-up\n")
-        assert done.returncode == 0, done.stderr
+    _copy(a_seat, tmp_path)
+    with _opened(tmp_path, "") as made:
         yield made
 
 

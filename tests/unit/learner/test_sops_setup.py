@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.marks import mostly_soak
 from tests.texts import replaced
 
 from .conftest import SETUP, Key, Repository, real_tool
@@ -224,7 +225,9 @@ def _change_one_character(key: bytes) -> bytes:
         (lambda key: b"\xff" * 70000, "too large"),
     ],
 )
-@pytest.mark.parametrize("option", ["--create-secret", "--generate"])
+@pytest.mark.parametrize(
+    "option", mostly_soak(["--create-secret", "--generate"], "--create-secret")
+)
 def test_a_corrupted_key_is_refused_before_the_cluster_is_touched(
     repository: Repository, cluster: Cluster, damage: Damage, said: str, option: str
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import Any
 
 from sopslab.policy.findings import Finding
+from tests.marks import partly_soak
 
 
 def cipher(kind: str = "str", seed: str = "x", size: int = 9) -> str:
@@ -88,3 +91,15 @@ def listing(*resources: str, more: str = "") -> str:
 def shown(findings: list[Finding]) -> list[tuple[str, int, str]]:
     """Return path, line and rule of findings."""
     return [(finding.path, finding.line, finding.rule) for finding in findings]
+
+
+def one_of_each_rule(cases: Mapping[str, tuple[Any, list[Any]]]) -> list[Any]:
+    """Return the names of cases, of which those that show no new rule are in `make soak` only."""
+    seen: set[str] = set()
+    again = set()
+    for name, (_, expected) in cases.items():
+        rules = {rule for _, _, rule in expected}
+        if rules <= seen:
+            again.add(name)
+        seen |= rules
+    return partly_soak(cases, again)

@@ -38,6 +38,7 @@ from sopslab.verification.results import (
     passed,
     undecided,
 )
+from tests.marks import mostly_soak
 
 NO_LAB = cast(Observer, None)
 
@@ -311,14 +312,19 @@ def test_without_a_lab_everything_that_is_missing_is_said(
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("--wait", "-1"),
+    mostly_soak(
+        [
+            ("--wait", "-1"),
+            ("--wait", "soon"),
+            ("--secret", "../escape"),
+            ("--secret", "--json"),
+            ("--junit", "."),
+            ("--junit", "missing/junit.xml"),
+        ],
         ("--wait", "soon"),
         ("--secret", "../escape"),
-        ("--secret", "--json"),
-        ("--junit", "."),
         ("--junit", "missing/junit.xml"),
-    ],
+    ),
 )
 def test_bad_input_ends_with_2_and_a_sentence(
     arguments: tuple[str, ...], command: Callable[..., subprocess.CompletedProcess[str]]

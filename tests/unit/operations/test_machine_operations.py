@@ -1,0 +1,214 @@
+"""Scripts that change a machine, run with tools that stand in: what becomes of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import StringCommand
+
+from sopslab.settings import Settings
+from tests.texts import replaced
+from tests.unit.operations.test_operations import run
+
+# The capabilities of a container that is not privileged.
+FEW = "00000000a80425fb"
+
+
+@pytest.fixture
+def standins(tmp_path: Path) -> Path:
+    """A folder that comes first in $PATH."""
+    folder = tmp_path / "standins"
+    folder.mkdir()
+    return folder
+
+
+def stand_in(folder: Path, *names: str, doing: str = "") -> None:
+    """Have commands that write down how they are called, and then do this."""
+    for name in names:
+        tool = folder / name
+        tool.write_text(f'#!/bin/sh\necho "{name} $*" >>"$(dirname "$0")/calls"\n{doing}\n')
+        tool.chmod(0o755)
+
+
+def calls(folder: Path) -> list[str]:
+    return (folder / "calls").read_text().splitlines()
+
+
+def commands(operation: str, settings: Settings, /, **case: Any) -> list[StringCommand]:
+    """Return what an operation runs on a machine of which these facts are recorded."""
+    _, found = run(case, operation, settings)
+    return found
+
+
+def carry_out(
+    command: StringCommand, standins: Path, instead: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, with other places in it than those of this machine."""
+    text = command.get_raw_value()
+    for place, other in (instead or {}).items():
+        text = replaced(text, place, other)
+    return subprocess.run(
+        ["sh", "-c", text], input=str(command.connector_arguments.get("_stdin", "")),
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{standins}:{os.environ['PATH']}"},
+    )  # fmt: skip
+
+
+def test_packages_are_installed_from_lists_of_today(
+    lab: Callable[..., Settings], standins: Path
+) -> None:
+    stand_in(standins, "apt-get", doing='[ "$DEBIAN_FRONTEND" = noninteractive ]')
+    (install,) = commands(
+        "host.packages", lab(),
+        arguments={"commands": {"jq": "jq", "flock": "util-linux"}},
+        facts={"Machine": {"uid": 0, "missing": ["jq", "flock"]}},
+    )  # fmt: skip
+    assert carry_out(install, standins).returncode == 0
+    update, installed = calls(standins)
+    assert update.split()[1] == "update"
+    assert installed.split()[1] == "install" and installed.split()[-2:] == ["jq", "util-linux"]
+
+
+def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
+) -> None:
+    settings, record = lab(), tmp_path / "records" / "limit"
+    key = "fs.inotify.max_user_watches"
+    place = {f"/proc/sys/{key.replace('.', '/')}": str(tmp_path / "limit")}
+    for found in (100, 200):
+        remember, raise_it = commands(
+            "host.sysctl", settings,
+            arguments={"key": key, "at_least": 300, "record": str(record)},
+            facts={"Machine": {"inotify_watches": found}},
+        )  # fmt: skip
+        carry_out(remember, standins)
+        carry_out(raise_it, standins, place)
+        assert (tmp_path / "limit").read_text() == "300\n"
+    put_back, forget = commands(
+        "host.sysctl_restored", settings,
+        arguments={"key": key, "record": str(record), "owner": settings.root},
+        facts={"RecordedValue": [record.read_text().strip()], "LabNetworks": [], "IsRoot": ["0"]},
+    )  # fmt: skip
+    carry_out(put_back, standins, place)
+    carry_out(forget, standins)
+    assert (tmp_path / "limit").read_text() == "100\n"
+    assert not record.exists()
+
+
+@pytest.fixture
+def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Put our runtime in front, where `daemon.json` is this text and dockerd this process."""
+
+    def configure(before: str | None, pid: int | None = None) -> tuple[int, str, str]:
+        (tmp_path / "docker").mkdir()
+        config = tmp_path / "docker" / "daemon.json"
+        if before is not None:
+            config.write_text(before)
+        if pid is not None:
+            (tmp_path / "docker.pid").write_text(str(pid))
+        (command,) = commands(
+            "docker.runtime", lab(),
+            arguments={"wrapper": "#!/bin/sh # ours"},
+            facts={"Machine": {"uid": 0, "bounding": FEW}, "DockerEngine": ["stopped"]},
+        )  # fmt: skip
+        places = {
+            "/etc/docker": str(tmp_path / "docker"),
+            "/var/run/docker.pid": str(tmp_path / "docker.pid"),
+            "/usr/local/libexec": str(tmp_path / "libexec"),
+        }
+        done = carry_out(command, standins, places)
+        return done.returncode, done.stderr, config.read_text()
+
+    return configure
+
+
+@pytest.mark.parametrize("before", [None, "", '{"log-driver": "local"}'])
+def test_our_runtime_is_the_default_and_other_settings_stay(
+    engine: Callable[..., Any], tmp_path: Path, before: str | None
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as dockerd:
+        code, errors, config = engine(before, dockerd.pid)
+        # dockerd reads its configuration again on SIGHUP, of which a `sleep` dies.
+        assert (code, errors, dockerd.wait(10)) == (0, "", -signal.SIGHUP)
+    wrapper = tmp_path / "libexec" / "sops-lab" / "oci-runtime"
+    assert json.loads(config) == {
+        **json.loads(before or "{}"),
+        "default-runtime": "sops-lab",
+        "runtimes": {"sops-lab": {"path": str(wrapper)}},
+    }
+    assert wrapper.read_text().startswith("#!/bin/sh # ours")
+    assert os.access(wrapper, os.X_OK)
+
+
+def test_another_default_runtime_is_named_and_stays(engine: Callable[..., Any]) -> None:
+    before = '{"default-runtime": "nvidia"}'
+    code, errors, config = engine(before)
+    assert code == 1 and "default runtime nvidia" in errors
+    assert config == before
+
+
+@pytest.mark.parametrize(
+    ("systemd", "started"), [(True, "systemctl start docker"), (False, "dockerd")]
+)
+def test_an_engine_is_started_with_or_without_systemd(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path, systemd: bool, started: str
+) -> None:
+    stand_in(standins, "systemctl", "dockerd", doing='touch "$(dirname "$0")/up"')
+    stand_in(standins, "docker", doing='[ -e "$(dirname "$0")/up" ]')
+    stand_in(standins, "id", "usermod", "setfacl")
+    if systemd:
+        (tmp_path / "systemd").mkdir()
+    done = start_engine(lab(), standins, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert started in [call.strip() for call in calls(standins)]
+    # Whoever runs the lab may use it from now on.
+    assert "usermod -aG docker ada" in calls(standins)
+    assert "setfacl --modify user:ada:rw /var/run/docker.sock" in calls(standins)
+
+
+def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
+) -> None:
+    stand_in(standins, "dockerd", "usermod")
+    stand_in(standins, "docker", doing="exit 1")
+    done = start_engine(lab(), standins, tmp_path, {"+ 30))": "+ 1))"})
+    assert done.returncode == 1 and "Docker is unavailable" in done.stderr
+    assert not any(call.startswith("usermod") for call in calls(standins))
+
+
+def start_engine(
+    settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    facts: dict[str, Any] = {"DockerEngine": ["stopped"], "Machine": {}, "IsRoot": ["0"]}
+    (command,) = commands("docker.engine", settings, facts=facts)
+    places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
+    return carry_out(command, standins, places | dict(instead or {}))
+
+
+def test_the_last_lab_of_a_root_takes_the_store_along_and_no_other_does(
+    lab: Callable[..., Settings], standins: Path
+) -> None:
+    stand_in(standins, "docker", "xargs")
+    settings, other = lab(), lab(lab="other")
+    root = Path(settings.root)
+    for folder in (settings.lab_dir, other.lab_dir, f"{root}/store", f"{root}/cache/modules"):
+        Path(folder).mkdir(parents=True)
+    Path(root, "cache/modules/file").touch()
+    Path(root, "cache/modules").chmod(0o555)
+
+    def purge(one: Settings) -> None:
+        (command,) = commands("lab.purged", one, settings={}, facts={"LabData": ["there"]})
+        assert carry_out(command, standins).returncode == 0
+
+    purge(settings)
+    assert not Path(settings.lab_dir).exists()
+    assert Path(other.lab_dir).exists() and Path(root, "store").exists()
+    purge(other)
+    assert not root.exists()
