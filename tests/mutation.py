@@ -61,7 +61,7 @@ _ROTATION = "tests/unit/test_rotation_plan.py"
 # Parts of the policy that have tests of their own, those that need no others, and what of others
 # is done at import.
 _BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys")
-_ALONE = ("obligations", "patches", "regex")
+_ALONE = ("obligations", "patches", "recipients", "regex")
 _AT_IMPORT = {
     "credentials": ("_assigned", "_member", "_attribute", "_element"),
     "keys": ("_needles", "alignments"),
