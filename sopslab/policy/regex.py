@@ -211,7 +211,6 @@ class _Parser:
         self._text = pattern
         self._at = 0
         self._flags: frozenset[str] = frozenset()
-        self._names: set[str] = set()
         self._depth = 0
 
     def parse(self) -> _Node:
@@ -324,9 +323,8 @@ class _Parser:
     def _name(self) -> None:
         end = self._text.find(">", self._at)
         name = self._text[self._at : end] if end >= 0 else ""
-        if not name or name in self._names or not all(map(_is_word, name)):
+        if not name or not all(map(_is_word, name)):
             raise PatternError("has a group whose name is not valid")
-        self._names.add(name)
         self._at = end + 1
 
     def _flags_open_group(self) -> bool:
