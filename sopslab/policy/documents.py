@@ -200,7 +200,7 @@ class _Lines:
 
     def __init__(self, text: str, position: int) -> None:
         self._text, self._position = text, position
-        self._counted, self._line = 0, 0
+        self._counted, self._line = position, text.count("\n", 0, position)
 
     def _advance(self, key: str) -> None:
         found = self._text.find(json.dumps(key, ensure_ascii=False), self._position)
