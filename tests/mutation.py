@@ -65,6 +65,7 @@ _ALONE: dict[str, tuple[str, ...]] = {
     "documents": (),
     "obligations": (),
     "patches": (),
+    "placeholders": (),
     "recipients": (),
     "regex": ("test_many_costly_searches_end_together",),
 }
