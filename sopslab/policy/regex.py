@@ -135,7 +135,7 @@ def _orbit(char: str) -> tuple[str, ...]:
     for one in (char.lower(), char.upper()):
         if len(one) == 1:
             found |= {one, *(two for two in (one.lower(), one.upper()) if len(two) == 1)}
-    for folded in ("Kk\u212a", "Ss\u017f"):
+    for folded in ("K\u212a", "S\u017f"):
         if found & set(folded):
             found |= set(folded)
     return tuple(found)
