@@ -64,6 +64,7 @@ _BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys")
 _ALONE: dict[str, tuple[str, ...]] = {
     "documents": (),
     "obligations": (),
+    "passwords": (),
     "patches": (),
     "placeholders": (),
     "recipients": (),
@@ -73,6 +74,7 @@ _ALONE: dict[str, tuple[str, ...]] = {
 _AT_IMPORT = {
     "credentials": ("_assigned", "_member", "_attribute", "_element"),
     "keys": ("_needles", "alignments"),
+    "passwords": ("_Later.__init__",),
 }
 
 
