@@ -329,17 +329,16 @@ class _Parser:
 
     def _flags_open_group(self) -> bool:
         """Take flags; return whether a group follows, or else they hold for the rest of this."""
-        on, off, negative, some = set(self._flags), set[str](), False, False
+        on, negative, some = set(self._flags), False, False
         while True:
             char = self._take()
             if char in "imsU":
                 some = True
-                (off if negative else on).add(char)
-                (on if negative else off).discard(char)
+                (on.discard if negative else on.add)(char)
             elif char == "-" and not negative:
                 negative, some = True, False
             elif char in ":)" and (some or not negative):
-                self._flags = frozenset(on - off)
+                self._flags = frozenset(on)
                 return char == ":"
             else:
                 raise PatternError("has a group of a kind that Go does not know")
@@ -437,7 +436,7 @@ class _Parser:
             else:
                 low = ord(self._take())
             high = low
-            if self._peek() == "-" and self._peek(2) not in ("-", "-]"):
+            if self._peek() == "-" and self._peek(2) != "-]":
                 self._take()
                 char = self._take()
                 high = self._code() if char == "\\" else ord(char)
