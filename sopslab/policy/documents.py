@@ -118,12 +118,12 @@ def _as_go_reads(
         if "duplicate anchor" in str(error.context):
             repeats = True
         elif "unknown escape" in str(error.problem):
-            start = int(error.context_mark.index) if error.context_mark else 0
-            quoted = _QUOTED.match(text, start)
+            mark = error.context_mark
+            quoted = _QUOTED.match(text, mark.index) if mark else None
             plain = _APOSTROPHE.sub(lambda found: found[1] or "'", quoted[0]) if quoted else ""
             if quoted is None or plain == quoted[0]:
                 break
-            text = text[:start] + plain + text[quoted.end() :]
+            text = text[: quoted.start()] + plain + text[quoted.end() :]
         else:
             break
         left -= len(text)
@@ -136,7 +136,7 @@ class _Events:
 
     def __init__(self, text: str) -> None:
         self._loader = _Loader(text)
-        self._latest: dict[str, str] = {}
+        self._latest: dict[str, str]
         self._last: Any = None
 
     def peek(self) -> Any:
@@ -146,7 +146,7 @@ class _Events:
             if isinstance(event, yaml.events.DocumentStartEvent):
                 self._latest = {}
             elif isinstance(event, yaml.events.AliasEvent):
-                event.anchor = self._latest.get(anchor or "", anchor)
+                event.anchor = self._latest.get(str(anchor))
             elif anchor is not None:
                 event.anchor = self._latest[anchor] = f"{anchor} {event.start_mark.index}"
         return event
@@ -200,7 +200,7 @@ class _Lines:
 
     def __init__(self, text: str, position: int) -> None:
         self._text, self._position = text, position
-        self._counted, self._line = 0, 0
+        self._counted, self._line = position, text.count("\n", 0, position)
 
     def _advance(self, key: str) -> None:
         found = self._text.find(json.dumps(key, ensure_ascii=False), self._position)
@@ -216,17 +216,16 @@ class _Lines:
             pairs: list[tuple[Node, Node]] = []
             for key, member in value:
                 self._advance(key)
-                here = yaml.Mark("", 0, self._line, 0, None, 0)
-                pairs.append((Scalar(STRING, key, here, here), self.node(member)))
-            return Mapping("tag:yaml.org,2002:map", pairs, mark, mark)
+                pairs.append((self.node(key), self.node(member)))
+            return Mapping("tag:yaml.org,2002:map", pairs, mark)
         if isinstance(value, list):
             items = [self.node(item) for item in value]
-            return Sequence("tag:yaml.org,2002:seq", items, mark, mark)
+            return Sequence("tag:yaml.org,2002:seq", items, mark)
         if value is None:
-            return Scalar(NULL, "", mark, mark)
+            return Scalar(NULL, "", mark)
         if isinstance(value, str):
-            return Scalar(STRING, value, mark, mark)
-        return Scalar("tag:yaml.org,2002:int", json.dumps(value), mark, mark)
+            return Scalar(STRING, value, mark)
+        return Scalar("tag:yaml.org,2002:int", json.dumps(value), mark)
 
 
 def children(node: Node) -> list[Node]:
@@ -264,15 +263,12 @@ def _refuse_bombs(root: Node) -> None:
             continue
         if id(node) in sizes:
             continue
-        if id(node) in open_nodes:
-            raise Undecidable("contains itself through an alias")
         open_nodes.add(id(node))
         stack.append((node, True))
         for child in children(node):
             if id(child) in open_nodes:
                 raise Undecidable("contains itself through an alias")
-            if id(child) not in sizes:
-                stack.append((child, False))
+            stack.append((child, False))
 
 
 def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
@@ -320,7 +316,7 @@ def _text(node: Scalar) -> str:
     if node.tag != _BINARY:
         return text
     try:
-        return base64.b64decode(text).decode("utf-8", "replace")
+        return base64.b64decode(text).decode(errors="replace")
     except (binascii.Error, ValueError):
         return text
 

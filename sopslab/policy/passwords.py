@@ -223,7 +223,7 @@ def is_real(key: str, value: str, *, in_shell: bool = False) -> bool:
         return False
     if re.search(r"\s", value):
         return kind == "password" and _is_passphrase(key, value)
-    if value.lower() == key.lower() or "://" in value or value.startswith(("arn:", "projects/")):
+    if value.lower() == key.lower() or "://" in value or value.startswith("projects/"):
         return False
     varied = bool(re.search(r"[0-9]", value)) + bool(re.search(r"[a-z]", value))
     varied += bool(re.search(r"[A-Z]", value)) + bool(re.search(r"[^A-Za-z0-9]", value))

@@ -94,13 +94,13 @@ def _operation(fields: dict[str, Node], line: int) -> Iterator[Hit]:
     if source and not _is_value(source):
         yield Hit(line, "secret-copied", "a patch copies something into the values of a Secret")
     if "value" in fields:
-        yield from _plain(fields["value"], line, *path.strip("/").split("/"))
+        yield from _plain(fields["value"], line, *path.split("/"))
 
 
 def _plain(value: Node, line: int, *names: str) -> Iterator[Hit]:
     for below, leaf in documents.leaves(value):
         whole = [*names, *below]
-        if not any(names) and not _is_value(below[0] if below else ""):
+        if not any(names) and not (below and _is_value(below[0])):
             continue
         text = documents.text_of(leaf)
         if text and not sops.is_encrypted(text):

@@ -135,7 +135,7 @@ def _orbit(char: str) -> tuple[str, ...]:
     for one in (char.lower(), char.upper()):
         if len(one) == 1:
             found |= {one, *(two for two in (one.lower(), one.upper()) if len(two) == 1)}
-    for folded in ("Kk\u212a", "Ss\u017f"):
+    for folded in ("K\u212a", "S\u017f"):
         if found & set(folded):
             found |= set(folded)
     return tuple(found)
@@ -211,7 +211,6 @@ class _Parser:
         self._text = pattern
         self._at = 0
         self._flags: frozenset[str] = frozenset()
-        self._names: set[str] = set()
         self._depth = 0
 
     def parse(self) -> _Node:
@@ -324,24 +323,22 @@ class _Parser:
     def _name(self) -> None:
         end = self._text.find(">", self._at)
         name = self._text[self._at : end] if end >= 0 else ""
-        if not name or name in self._names or not all(map(_is_word, name)):
+        if not name or not all(map(_is_word, name)):
             raise PatternError("has a group whose name is not valid")
-        self._names.add(name)
         self._at = end + 1
 
     def _flags_open_group(self) -> bool:
         """Take flags; return whether a group follows, or else they hold for the rest of this."""
-        on, off, negative, some = set(self._flags), set[str](), False, False
+        on, negative, some = set(self._flags), False, False
         while True:
             char = self._take()
             if char in "imsU":
                 some = True
-                (off if negative else on).add(char)
-                (on if negative else off).discard(char)
+                (on.discard if negative else on.add)(char)
             elif char == "-" and not negative:
                 negative, some = True, False
             elif char in ":)" and (some or not negative):
-                self._flags = frozenset(on - off)
+                self._flags = frozenset(on)
                 return char == ":"
             else:
                 raise PatternError("has a group of a kind that Go does not know")
@@ -439,7 +436,7 @@ class _Parser:
             else:
                 low = ord(self._take())
             high = low
-            if self._peek() == "-" and self._peek(2) not in ("-", "-]"):
+            if self._peek() == "-" and self._peek(2) != "-]":
                 self._take()
                 char = self._take()
                 high = self._code() if char == "\\" else ord(char)

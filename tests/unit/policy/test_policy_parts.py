@@ -177,6 +177,7 @@ def test_json_that_is_no_yaml_keeps_its_lines() -> None:
     first = parsed.documents[0]
     assert isinstance(first, Mapping)
     assert [documents.line_of(key) for key, _ in first.value] == [2, 3]
+    assert [documents.line_of(one) for one in parsed.documents] == [1, 7]
 
 
 def test_documents_before_an_error_are_kept() -> None:
