@@ -278,6 +278,7 @@ class File:
             yield from passwords.in_source(self.text)
         if self.kind.is_docs and self.kind.is_promised:
             yield from self._promised()
+        yield from self._must_be_encrypted()
         if self.kind.is_docs or self.kind.is_source or self._is_lock:
             return
         if self.kind.is_expressions:
@@ -288,7 +289,6 @@ class File:
         yield from templates.plaintext_secrets(
             self.text, in_shell=self._in_shell, for_flux=self.place.for_flux
         )
-        yield from self._must_be_encrypted()
         yield from self._promised()
 
     @property
@@ -296,7 +296,10 @@ class File:
         return self.kind.is_shell or self.text.startswith("#!")
 
     def _must_be_encrypted(self) -> Iterator[Hit]:
-        if self.kind.in_secrets_tree and not self.kind.may_be_plain and self.blob.data.strip():
+        if not self.kind.in_secrets_tree or self.kind.may_be_plain or not self.blob.data.strip():
+            return
+        # The name of a program's source says nothing of what it holds.
+        if not self.kind.is_source or not sops.is_encrypted_file(self.text):
             yield Hit(1, "not-encrypted", "a file in plain text where secrets are kept")
 
     def _structured(self) -> Iterator[Hit]:
