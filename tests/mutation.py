@@ -59,9 +59,9 @@ _ROTATION = "tests/unit/test_rotation_plan.py"
 
 
 # Parts of the policy that have tests of their own, and what of others is done at import.
-_BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys", "secrets")
-# Those that need no others to notice, which are slower.
-_ALONE = ("secrets",)
+_BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys")
+# Those whose own tests need no slower ones beside them.
+_ALONE = ("engine", "manifests", "scanner", "secrets", "sops", "templates")
 _AT_IMPORT = {
     "credentials": ("_assigned", "_member", "_attribute", "_element"),
     "keys": ("_needles", "alignments"),
@@ -133,8 +133,10 @@ PARTS: dict[str, Part] = {
             "ciphertext",
             "credentials",
             "documents",
+            "engine",
             "findings",
             "keys",
+            "manifests",
             "obligations",
             "passwords",
             "patches",
@@ -146,10 +148,8 @@ PARTS: dict[str, Part] = {
             "templates",
         )
     },
-    "policy.engine": _policy("engine", f"{_POLICY}reach.py"),
-    "policy.manifests": _policy("manifests", f"{_POLICY}reach.py"),
-    "policy.kustomizations": _policy(
-        "kustomizations", "tests/unit/policy/test_kustomizations.py", f"{_POLICY}flux.py"
+    "policy.kustomizations": Part(
+        "sopslab/policy/kustomizations.py", ("tests/unit/policy/test_kustomizations.py",)
     ),
     "policy.regex": Part("sopslab/policy/regex.py", (f"{_POLICY}regex.py", f"{_POLICY}parts.py")),
 }
