@@ -244,9 +244,8 @@ class File:
         expected = None
         if promised or obligations.may_be_ruled(self.blob.path):
             expected = self.place.expected()
-        ruled = expected is not None and expected.pattern is not None
-        if expected is not None and ruled and not promised:
-            ruled = obligations.by_rule(self.blob.path, expected.pattern or "")
+        pattern = expected.pattern if expected is not None else None
+        ruled = pattern is not None and (promised or obligations.by_rule(self.blob.path, pattern))
         if not promised and not ruled:
             return
         message = "in plain text, where a file is encrypted by its name or by the creation rules"
@@ -305,7 +304,7 @@ class File:
     def _structured(self) -> Iterator[Hit]:
         """Yield the findings of YAML and JSON files."""
         if len(self.text) > documents.MAX_TEXT:
-            yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
+            yield from templates.plaintext_secrets(self.text)
             return
         yield from templates.commented_secrets(self.text)
         parsed = documents.parse(self.text)

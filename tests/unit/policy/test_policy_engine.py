@@ -489,6 +489,9 @@ def test_what_cannot_be_read_is_read_as_a_template() -> None:
         ("a.yaml", "kind: Secret\nx: [\n", False),
         ("a.yaml", "x: [\\u0041\n", True),
         ("a.yaml", "{{ a }}\napiVersion: v1\nkind: Secret\nx: [\n", False),
+        ("a.md", "apiVersion: v1\nkind: Secret\nx: [\n", False),
+        ("yarn.lock", "apiVersion: v1\nkind: Secret\nx: [\n", False),
+        ("a.conf", "apiVersion: v1\nkind: Secret\nx: [\n", True),
         (f"{FLUX}/a.yaml", "{{ a }}\napiVersion: v1\nkind: Secret\nx: [\n", True),
         (f"{FLUX}/a.yaml", f"apiVersion: v1\n{BROKEN}", True),
         ("a.yaml", f"apiVersion: v1\n{BROKEN}", False),
@@ -750,5 +753,7 @@ def test_a_password_is_told_of_once() -> None:
         (1, "dotenv-values"),
         (2, "dotenv-values"),
     }
+    answer = checked(blob(".env", f"A={SEALED}\nPASSWORD={PASSWORD}\n{FLAT}"))
+    assert [(one.line, one.rule) for one in answer.findings] == [(2, "secret-plaintext")]
     answer = checked(blob("a.conf", f"password={PASSWORD}\nDB_PASSWORD={PASSWORD}\n"))
     assert [(one.line, one.rule) for one in answer.findings] == [(1, "password"), (2, "password")]
