@@ -522,6 +522,9 @@ def test_flux_reads_without_regard_to_tags() -> None:
     assert hits("a.yaml", "a: !secret b\n") == []
     assert set(hits("flux/a.md", SECRET)) == {VALUE}
     assert hits("flux/a.md", f"a\n{BROKEN}") == []
+    stored = f"apiVersion: v1\n{BROKEN}".replace("hunter2", "op://a/b/c")
+    assert hits("flux/a.md", stored) == [(4, "secret-plaintext", "stringData.note")]
+    assert hits("a.md", stored) == []
     assert hits("flux/a.css", f"a\n{BROKEN}") == [(4, "secret-plaintext", "stringData.note")]
     assert hits("flux/a.css", f"a\n{BROKEN}".replace("hunter2", "op://a/b/c")) == [
         (4, "secret-plaintext", "stringData.note")
@@ -711,6 +714,7 @@ def leaked(one: Blob, line: int, rule: str = "generic-api-key") -> bool:
         # A line that says where a value is.
         (blob("a.conf", "remoteKey: some/path\n"), 1, False, True),
         (blob("a.conf", "key: SOME_NAME\n"), 1, False, True),
+        (blob("a.conf", "note\nkey: SOME_NAME"), 2, False, True),
         (blob("a.conf", "key: Some9Name\n"), 1, True, True),
     ],
 )
