@@ -244,9 +244,8 @@ class File:
         expected = None
         if promised or obligations.may_be_ruled(self.blob.path):
             expected = self.place.expected()
-        ruled = expected is not None and expected.pattern is not None
-        if expected is not None and ruled and not promised:
-            ruled = obligations.by_rule(self.blob.path, expected.pattern or "")
+        pattern = expected.pattern if expected is not None else None
+        ruled = pattern is not None and (promised or obligations.by_rule(self.blob.path, pattern))
         if not promised and not ruled:
             return
         message = "in plain text, where a file is encrypted by its name or by the creation rules"
@@ -278,6 +277,7 @@ class File:
             yield from passwords.in_source(self.text)
         if self.kind.is_docs and self.kind.is_promised:
             yield from self._promised()
+        yield from self._must_be_encrypted()
         if self.kind.is_docs or self.kind.is_source or self._is_lock:
             return
         if self.kind.is_expressions:
@@ -288,7 +288,6 @@ class File:
         yield from templates.plaintext_secrets(
             self.text, in_shell=self._in_shell, for_flux=self.place.for_flux
         )
-        yield from self._must_be_encrypted()
         yield from self._promised()
 
     @property
@@ -296,13 +295,16 @@ class File:
         return self.kind.is_shell or self.text.startswith("#!")
 
     def _must_be_encrypted(self) -> Iterator[Hit]:
-        if self.kind.in_secrets_tree and not self.kind.may_be_plain and self.blob.data.strip():
+        if not self.kind.in_secrets_tree or self.kind.may_be_plain or not self.blob.data.strip():
+            return
+        # The name of a program's source says nothing of what it holds.
+        if not self.kind.is_source or not sops.is_encrypted_file(self.text):
             yield Hit(1, "not-encrypted", "a file in plain text where secrets are kept")
 
     def _structured(self) -> Iterator[Hit]:
         """Yield the findings of YAML and JSON files."""
         if len(self.text) > documents.MAX_TEXT:
-            yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
+            yield from templates.plaintext_secrets(self.text)
             return
         yield from templates.commented_secrets(self.text)
         parsed = documents.parse(self.text)

@@ -179,7 +179,7 @@ def _too_much(
     entered: set[str] = set()
 
     def ways(folder: str) -> Iterator[str]:
-        for found in named.get(folder, ()):
+        for found in named[folder]:
             for path in found.paths:
                 target = posixpath.normpath(posixpath.join(folder, path))
                 if target in tree or (target in folders and target in named):

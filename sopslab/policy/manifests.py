@@ -58,12 +58,10 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
                 held.extend(_items(found.get("items")))
             if "encryptedData" in found:
                 # What a SealedSecret holds is encrypted, but looks like a token.
-                sealed = documents.leaves(found["encryptedData"])
-                place.sealed.update(
-                    documents.text_of(leaf).strip()
-                    for _, leaf in sealed
-                    if placeholders.is_sealed(documents.text_of(leaf))
+                sealed = (
+                    documents.text_of(leaf) for _, leaf in documents.leaves(found["encryptedData"])
                 )
+                place.sealed.update(filter(placeholders.is_sealed, sealed))
             yield from _generators(found, place)
             yield from patches.check(found, place)
             yield from _kubeconfig(found)

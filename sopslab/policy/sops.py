@@ -246,11 +246,15 @@ def _metadata(line: int, fields: dict[str, str], groups: list[Group], kinds: set
     + kinds: what there are lists of, in whatever place
     """
     used = groups[:1] if groups[0] else groups[1:]
+    return Metadata(line, fields, tuple(group for group in used if group), _foreign(groups, kinds))
+
+
+def _foreign(groups: Iterable[Group], kinds: set[str]) -> frozenset[str]:
     foreign = {kind for kind in kinds if kind.casefold() != "age"}
     named = {one.name for group in groups for one in group if one.kind == "age"}
     if not all(age.is_native(name) for name in named):
         foreign.add("plugin-or-ssh")
-    return Metadata(line, fields, tuple(group for group in used if group), frozenset(foreign))
+    return frozenset(foreign)
 
 
 def _groups(block: Node) -> Iterator[Group]:
@@ -415,10 +419,9 @@ def foreign_kinds(text: str) -> frozenset[str]:
     if parsed.error_line:
         return frozenset(found or (() if flat is not None else ("unknown",)))
     for document in parsed.documents:
-        for name, node, block in documents.entries(document):
+        for name, _, block in documents.entries(document):
             if name.casefold() == "sops" and isinstance(block, Mapping):
-                line = documents.line_of(node)
-                found |= _metadata(line, {}, list(_groups(block)), _lists(block)).foreign
+                found |= _foreign(_groups(block), _lists(block))
     return frozenset(found)
 
 

@@ -56,7 +56,7 @@ EXPECTED = {
     "docker-": {"registry-credential"},
     "dotenv": {"dotenv-values"},
     "symlink": {"not-a-regular-file"},
-    "flux-manifest": {"secret-plaintext"},
+    "flux-manifest": {"secret-plaintext", "not-encrypted"},
     "flux-immutable": {"secret-plaintext", "not-encrypted"},
     "flux-tag": {"yaml-tag"},
     "flux-labels": {"secret-copied"},
