@@ -321,6 +321,18 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
     assert seat.server.at(seat.bare, "main") == seat.start
 
 
+def test_what_judges_a_push_is_not_bounded_as_git_is(guarded: Server, tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
+    python.chmod(0o755)
+    judged = subprocess.run(
+        ["sh", "-c", 'ulimit -S -v 262144; exec "$0"', guarded.folder / "etc/hooks/pre-receive"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = f"unlimited -m sopslab.gitserver.receive {guarded.folder}\n"
+    assert (judged.returncode, judged.stdout) == (7, said)
+
+
 def doubled(server: Server, clone: Path, entry: str, levels: int) -> str:
     """Return a tree with `entry` in it 2 to the power of `levels` times; it is small to push."""
     for _ in range(levels):
