@@ -243,7 +243,7 @@ def _with(documents: list[Any], number: int, path: Way, value: str | None) -> st
 
 
 def _dumped(documents: list[Any]) -> str:
-    return yaml.safe_dump_all(documents, sort_keys=False, width=100_000)
+    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, width=100_000)
 
 
 def _shown(value: Any) -> str:

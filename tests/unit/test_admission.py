@@ -198,14 +198,19 @@ def test_and_from_nobody_else_but_the_platform(user: str) -> None:
 # What Flux is told
 
 
-@pytest.fixture
-def kustomization(tmp_path: Any) -> dict[str, Any]:
-    return named(seat_objects(tmp_path, "ada"), "Kustomization", "secrets-develop")
+@pytest.fixture(scope="module")
+def seat(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return seat_objects(tmp_path_factory.mktemp("seat"), "ada")
 
 
 @pytest.fixture
-def source(tmp_path: Any) -> dict[str, Any]:
-    return named(seat_objects(tmp_path, "ada"), "GitRepository", "lab")
+def kustomization(seat: list[dict[str, Any]]) -> dict[str, Any]:
+    return named(seat, "Kustomization", "secrets-develop")
+
+
+@pytest.fixture
+def source(seat: list[dict[str, Any]]) -> dict[str, Any]:
+    return named(seat, "GitRepository", "lab")
 
 
 def test_what_a_seat_is_made_of_is_let_in(
