@@ -3,9 +3,10 @@
 python -m tests.mutation [--most NUMBER] [--seed NUMBER] [--workers NUMBER] [PART ...]
 
 mutmut changes one thing at a time in the functions of a part and runs those tests of the part that
-reach the function. With `--most`, so many mutants of each part are drawn by the seed, which is
-printed. A run that was interrupted goes on where it was, unless something in the project has
-changed since.
+reach the function. What it does not see, since it runs in another process or is no Python, is
+changed as `mutants_of_text` says, and all tests of the part are run. With `--most`, so many mutants
+of each part are drawn by the seed, which is printed. A run that was interrupted goes on where it
+was, unless something in the project has changed since.
 
 Exit code 1 means that less than 90 % were killed: in one part, or, where mutants were drawn, in all
 parts together. Left out of account are changes of nothing but the wording of a sentence, and the
@@ -20,16 +21,20 @@ import contextlib
 import hashlib
 import json
 import os
+import queue
 import random
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from tests.mutants_of_text import Change, difference, of_policies, of_python, of_shell
 
 PROJECT = Path(__file__).resolve().parent.parent
 WORK = PROJECT / "build" / "mutation"
@@ -37,7 +42,9 @@ ACCEPTED = PROJECT / "tests" / "data" / "mutants.yaml"
 LEAST = 90
 """Per cent that have to be killed."""
 _SURVIVED = (0, 5, 33)
-"""mutmut's codes of a mutant that no test noticed, or that no test reaches."""
+"""The codes of a mutant that no test noticed, or that no test reaches."""
+_SECONDS = 600
+"""How long the tests of a part may take with a mutant of a text before it counts as noticed."""
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
@@ -50,6 +57,8 @@ class Part:
     without: tuple[str, ...] = ()
     at_import: tuple[str, ...] = ()
     """Functions whose work is done when the module is imported: mutmut puts a mutant in later."""
+    changes: Callable[[str], list[Change]] | None = None
+    """What makes the mutants of a text, where mutmut does not see what it does."""
 
 
 _POLICY = "tests/unit/policy/test_policy_"
@@ -129,7 +138,52 @@ def _server(name: str, *tests: str) -> Part:
     return Part(f"sopslab/gitserver/{name}.py", tuple(f"{folder}{test}.py" for test in tests))
 
 
+def _in_functions(text: str) -> list[Change]:
+    return of_python(text, lambda text: _made(text)[:2])
+
+
+_HOOKS = "tests/unit/test_git_hooks.py"
+# What the policy's hook is asked for, which takes seconds each.
+_JUDGED = (
+    "test_what_judges_a_push_is_not_bounded_as_git_is",
+    "test_the_policy_looks_at_a_push_to_reset_as_at_any_other",
+    "test_who_must_be_able_to_decrypt_depends_on_whose_repository_it_is",
+    "test_more_than_flux_should_unpack_is_refused_however_small_it_is_to_push",
+    "test_folders_without_end_and_without_a_file_are_refused",
+)
+_ADMISSION = (
+    "tests/unit/test_tenants.py::test_policies_fail_closed_and_deny",
+    "tests/unit/test_tenants.py::test_policies_look_at_seats_only_and_say_what_is_wrong",
+    "tests/unit/test_tenants.py::test_the_mark_of_a_namespace_is_looked_for_before_and_after_a_change",
+    "tests/unit/test_admission.py",
+)
+_CLASSROOM = "flux/clusters/lab/classroom"
+
+
 PARTS: dict[str, Part] = {
+    "gate": Part(
+        "templates/git/gate.j2",
+        ("tests/unit/gitserver/test_gitserver_gate.py",),
+        changes=of_shell,
+    ),
+    "hooks.pre-commit": Part(
+        "templates/hooks/pre-commit.j2", ("tests/unit/test_commit_hook.py",), changes=of_shell
+    ),
+    "hooks.pre-receive": Part(
+        "templates/git/hooks/pre-receive",
+        tuple(f"{_HOOKS}::{test}" for test in _JUDGED[:2]),
+        changes=of_shell,
+    ),
+    "hooks.post-receive": Part(
+        "templates/git/hooks/post-receive.j2",
+        (_HOOKS,),
+        tuple(f"{_HOOKS}::{test}" for test in _JUDGED),
+        changes=_in_functions,
+    ),
+    "admission": Part(f"{_CLASSROOM}/admission.yaml", _ADMISSION, changes=of_policies),
+    "admission.sources": Part(
+        f"{_CLASSROOM}/admission-sources.yaml.j2", _ADMISSION, changes=of_policies
+    ),
     "naming": _people("sopslab/naming.py", _ROSTER, "tests/unit/test_settings.py"),
     "roster": _people("sopslab/roster.py", _ROSTER),
     "enrolment": _people("sopslab/enrolment.py", _ENROLMENT),
@@ -164,7 +218,7 @@ PARTS: dict[str, Part] = {
         "sopslab/policy/kustomizations.py", ("tests/unit/policy/test_kustomizations.py",)
     ),
 }
-"""What runs in another process, the hook of the server and what asks git, mutmut does not see."""
+"""What asks git for itself is not among them: `sopslab/policy/sources.py` above all."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +229,8 @@ class Mutant:
     function: str
     before: str
     after: str
+    text: str | None = None
+    """All of the text with the change, where it is a text's."""
 
     @property
     def rewords(self) -> bool:
@@ -233,13 +289,17 @@ def prepare(name: str, version: str) -> Path:
         (folder / path.name).symlink_to(path)
     lists = {
         "source_paths": ["sopslab"],
-        "only_mutate": [part.source],
+        "only_mutate": [part.source] if part.changes is None else [],
         "also_copy": [path.name for path in _entries() if path.name != "sopslab"],
         "pytest_add_cli_args": ["-pno:xdist", "-pno:cacheprovider"]
         + [f"--deselect={test}" for test in part.without],
         "pytest_add_cli_args_test_selection": list(part.tests),
     }
-    lines = [f"{key} =\n" + "".join(f"    {value}\n" for value in lists[key]) for key in lists]
+    lines = [
+        f"{key} =\n" + "".join(f"    {value}\n" for value in values)
+        for key, values in lists.items()
+        if values
+    ]
     (folder / "setup.cfg").write_text("[mutmut]\n" + "".join(lines))
     mark.write_text(version)
     return folder
@@ -251,42 +311,54 @@ def mutants(folder: Path, source: str, at_import: Sequence[str] = ()) -> list[Mu
     + at_import: functions whose mutants would come too late
     """
     with contextlib.chdir(folder):
-        # It reads its configuration from the working directory, once, and at its import.
-        from mutmut.configuration import reset_config
-        from mutmut.mutation.file_mutation import mutate_file_contents
         from mutmut.utils.format_utils import get_mutant_name
 
-        reset_config()
-        made = mutate_file_contents(source, (PROJECT / source).read_text())
-        lines = made.code.splitlines()
+        code, spans, names = _made((PROJECT / source).read_text())
+    lines = code.splitlines()
 
-        def body(name: str) -> list[str]:
-            span = made.line_span_by_function_name[name]
-            text = [line.strip() for line in lines[span.start - 1 : span.end]]
-            return [line.replace(name, "") for line in text if not line.startswith("@_mutmut")]
+    def body(name: str) -> list[str]:
+        first, last = spans[name]
+        text = [line.strip() for line in lines[first - 1 : last]]
+        return [line.replace(name, "") for line in text if not line.startswith("@_mutmut")]
 
-        found = []
-        for name in made.mutant_names:
-            function = name.rpartition("__mutmut_")[0]
-            before, after = _difference(body(f"{function}__mutmut_orig"), body(name))
-            shown = function.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
-            key = get_mutant_name(Path(source), name)
-            found.append(Mutant(key, shown, before, after))
+    found = []
+    for name in names:
+        function = name.rpartition("__mutmut_")[0]
+        before, after = difference(body(f"{function}__mutmut_orig"), body(name))
+        shown = function.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+        found.append(Mutant(get_mutant_name(Path(source), name), shown, before, after))
     return [one for one in found if not one.rewords and one.function not in at_import]
 
 
-def _difference(old: list[str], new: list[str]) -> tuple[str, str]:
-    first, last = 0, 0
-    least = min(len(old), len(new))
-    while first < least and old[first] == new[first]:
-        first += 1
-    while last < least - first and old[-1 - last] == new[-1 - last]:
-        last += 1
-    return " ".join(old[first : len(old) - last]), " ".join(new[first : len(new) - last])
+def _made(text: str) -> tuple[str, dict[str, tuple[int, int]], Sequence[str]]:
+    """Return a program with all mutants that mutmut makes, where each function is, and their names.
+
+    It reads its configuration from the working directory, once, and at its import.
+    """
+    from mutmut.configuration import reset_config
+    from mutmut.mutation.file_mutation import mutate_file_contents
+
+    reset_config()
+    made = mutate_file_contents("", text)
+    spans = {name: (span.start, span.end) for name, span in made.line_span_by_function_name.items()}
+    return made.code, spans, made.mutant_names
 
 
-def codes(folder: Path, source: str) -> dict[str, int | None]:
-    """Return what mutmut has found out so far, by the names of the mutants."""
+def mutants_of_text(folder: Path, part: Part) -> list[Mutant]:
+    """Return all mutants of a part that is a text, but for those that reword."""
+    assert part.changes is not None
+    with contextlib.chdir(folder):
+        changes = part.changes((PROJECT / part.source).read_text())
+    found = {
+        name: Mutant(name, *change)
+        for change in changes
+        for name in [hashlib.sha256(change.text.encode()).hexdigest()]
+    }
+    return [one for one in found.values() if not one.rewords]
+
+
+def codes(folder: Path, source: str) -> dict[str, int]:
+    """Return what is known so far of the mutants, by their names."""
     file = folder / "mutants" / f"{source}.meta"
     found: dict[str, int | None] = {}
     if file.is_file():
@@ -294,10 +366,78 @@ def codes(folder: Path, source: str) -> dict[str, int | None]:
     return {name: code for name, code in found.items() if code is not None}
 
 
+def _run_mutmut(folder: Path, left: Sequence[Mutant], log: Path, workers: int) -> None:
+    names = [mutant.name for mutant in left]
+    with log.open("w") as output:
+        subprocess.run(
+            [Path(sys.executable).parent / "mutmut", "run", f"--max-children={workers}", *names],
+            cwd=folder, stdout=output, stderr=output, check=False,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+
+
+def _run_tests(folder: Path, part: Part, left: Sequence[Mutant], log: Path, workers: int) -> None:
+    """Run the tests of a part with each mutant of its text, and write down how they end.
+
+    Each worker has a copy of the project to itself. Where the tests fail without a mutant, their
+    words are left behind and nothing is found out.
+    """
+    copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    for number in range(min(workers, len(left))):
+        copies.put(_copied(folder / f"copy-{number}"))
+    meta = folder / "mutants" / f"{part.source}.meta"
+    meta.parent.mkdir(parents=True, exist_ok=True)
+    done = codes(folder, part.source)
+
+    def run(mutant: Mutant | None) -> int:
+        project = copies.get()
+        text = (PROJECT / part.source).read_text() if mutant is None else mutant.text
+        (project / part.source).write_text(text or "")
+        try:
+            return _tested(project, part, log if mutant is None else Path(os.devnull))
+        finally:
+            copies.put(project)
+
+    if run(None) != 0:
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for mutant, code in zip(left, pool.map(run, left), strict=True):
+            done[mutant.name] = code
+            meta.write_text(json.dumps({"exit_code_by_key": done}))
+
+
+def _copied(target: Path) -> Path:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for path in _entries():
+        if path.is_dir():
+            shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, target)
+    return target
+
+
+def _tested(project: Path, part: Part, log: Path) -> int:
+    """Return how the tests of a part end in a copy of the project, at the first that fails."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-pno:xdist", "-pno:cacheprovider"]
+    options = [f"--deselect={test}" for test in part.without]
+    with log.open("w") as output:
+        try:
+            return subprocess.run(
+                [*command, "-mnot soak", *options, *part.tests],
+                cwd=project, stdout=output, stderr=output, check=False, timeout=_SECONDS,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return 1
+
+
 def examine(name: str, version: str, most: int | None, seed: int, workers: int) -> Result:
     """Return what became of the mutants of a part. Raises RuntimeError where mutmut fails."""
-    folder, source = prepare(name, version), PARTS[name].source
-    there = mutants(folder, source, PARTS[name].at_import)
+    folder, part = prepare(name, version), PARTS[name]
+    if part.changes is None:
+        there = mutants(folder, part.source, part.at_import)
+    else:
+        there = mutants_of_text(folder, part)
     accepted = {
         (one["in"], one["before"], one["after"])
         for one in yaml.safe_load(ACCEPTED.read_text()).get(name, [])
@@ -307,18 +447,16 @@ def examine(name: str, version: str, most: int | None, seed: int, workers: int) 
     drawn = there
     if most is not None and most < len(there):
         drawn = random.Random(f"{seed} {name}").sample(there, most)
-    log = folder / "mutmut.log"
-    done = codes(folder, source)
-    if left := [mutant.name for mutant in drawn if mutant.name not in done]:
-        with log.open("w") as output:
-            subprocess.run(
-                [Path(sys.executable).parent / "mutmut", "run", f"--max-children={workers}", *left],
-                cwd=folder, stdout=output, stderr=output, check=False,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            )  # fmt: skip
-        done = codes(folder, source)
+    log = folder / "tests.log"
+    done = codes(folder, part.source)
+    if left := [mutant for mutant in drawn if mutant.name not in done]:
+        if part.changes is None:
+            _run_mutmut(folder, left, log, workers)
+        else:
+            _run_tests(folder, part, left, log, workers)
+        done = codes(folder, part.source)
     if any(mutant.name not in done for mutant in drawn):
-        raise RuntimeError(f"{name}: mutmut ended too early; what it said is in {log}")
+        raise RuntimeError(f"{name}: the tests ended too early; what was said is in {log}")
     survivors = [mutant for mutant in drawn if done[mutant.name] in _SURVIVED]
     equivalent = [one for one in drawn if (one.function, one.before, one.after) in accepted]
     wrongly += [

@@ -106,3 +106,5 @@ def test_what_is_in_order_is_committed(work: Path) -> None:
     (work / LISTING).write_text("resources: [settings.yaml]\n")
     went, said = commit(work)
     assert went, said
+    # What pre-commit keeps is the lab's, and goes with it: nothing of it is in the learner's home.
+    assert not (work.parent / ".cache/pre-commit").exists()

@@ -201,6 +201,7 @@ def test_a_push_to_reset_puts_main_back_and_keeps_what_was_there(seat: Seat) -> 
     assert seat.server.branches(seat.bare) == {"main": seat.start, branch: seat.head}
     assert SAVED.fullmatch(branch)
     assert f"remote: What was on it is kept on the branch {branch}." in said
+    assert "remote: Your clone follows with:" in said
     assert "remote:   git fetch --prune" in said
     assert "remote:   git reset --hard origin/main" in said
     assert tip == seat.head
@@ -230,6 +231,14 @@ def test_commits_that_only_the_reset_itself_brought_are_kept(seat: Seat) -> None
     seat.push("HEAD:reset")
     assert list(seat.kept().values()) == [ahead]
     assert seat.server.at(seat.bare, "main") == seat.start
+
+
+def test_a_push_to_main_at_the_same_time_comes_first(seat: Seat) -> None:
+    # Whoever is writing main holds this.
+    (seat.bare / "refs/heads/main.lock").touch()
+    said = seat.push("HEAD:reset").stderr
+    assert "Somebody else pushed at the same time, so nothing was reset. Push again." in said
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
 
 
 def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
@@ -319,6 +328,18 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
     # What is on the server already has been looked at.
     seat.push("origin/main:refs/heads/reset")
     assert seat.server.at(seat.bare, "main") == seat.start
+
+
+def test_what_judges_a_push_is_not_bounded_as_git_is(guarded: Server, tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
+    python.chmod(0o755)
+    judged = subprocess.run(
+        ["sh", "-c", 'ulimit -S -v 262144; exec "$0"', guarded.folder / "etc/hooks/pre-receive"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = f"unlimited -m sopslab.gitserver.receive {guarded.folder}\n"
+    assert (judged.returncode, judged.stdout) == (7, said)
 
 
 def doubled(server: Server, clone: Path, entry: str, levels: int) -> str:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests import mutation
+from tests.mutants_of_text import of_expression, of_policies, of_python, of_shell
 from tests.mutation import ACCEPTED, PARTS, PROJECT, Mutant, Result, enough
 
 
@@ -16,7 +17,8 @@ def test_a_part_is_made_of_files_that_are_there(name: str) -> None:
     part = PARTS[name]
     assert Path(PROJECT, part.source).is_file()
     for test in part.tests:
-        assert Path(PROJECT, test).is_file()
+        file, _, function = test.partition("::")
+        assert f"def {function}" in Path(PROJECT, file).read_text()
     for test in part.without:
         file, _, function = test.partition("::")
         assert f"def {function.partition('[')[0]}" in Path(PROJECT, file).read_text()
@@ -81,3 +83,128 @@ def test_mutants_of_a_function_are_told_by_the_lines_that_differ(tmp_path: Path)
         (one.function, one.before, one.after) for one in found
     }
     assert len({one.name for one in found}) == len(found)
+
+
+GATE = """#!/bin/sh
+# Who may.
+case $1 in
+#{ instructor }#:* | "$owner":*)
+	exit 1
+	;;
+esac
+[ "$a" = b ] && echo "${name##*/}"
+"""
+
+
+def test_mutants_of_a_script_are_scripts_in_which_one_thing_differs() -> None:
+    last = '[ "$a" = b ] && echo "${name##*/}"'
+    assert [(one.before, one.after) for one in of_shell(GATE)] == [
+        ("case $1 in", ""),
+        ('#{ instructor }#:* | "$owner":*)', ""),
+        ('#{ instructor }#:* | "$owner":*)', '"$owner":*)'),
+        ('#{ instructor }#:* | "$owner":*)', "#{ instructor }#:*)"),
+        ("exit 1", ""),
+        ("exit 1", "exit 0"),
+        (last, ""),
+        (last, last.replace("&&", "||")),
+        (last, last.replace("=", "!=")),
+        (last, last.replace("##", "%")),
+        (last, last.replace("##", "#")),
+    ]
+
+
+def test_a_case_goes_with_all_that_is_in_it() -> None:
+    whole, one = [change.text for change in of_shell(GATE)][:2]
+    assert whole == GATE[: GATE.index("case")] + GATE[GATE.index("[") :]
+    assert one == GATE[: GATE.index("#{")] + GATE[GATE.index("esac") :]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("a && !b", ["a || !b", "a && b"]),
+        ("a || b != c", ["a && b != c", "a || b == c"]),
+        ("a.b == 30", ["a.b != 30", "a.b == 31"]),
+        ("a >= duration('30s')", ["a > duration('30s')", "a >= duration('XX30sXX')"]),
+        ("all.all(x, x <= y)", ["all.all(x, x < y)", "all.exists(x, x <= y)"]),
+        ("a.b.startsWith(c)", ["!a.b.startsWith(c)"]),
+        ("!a.startsWith(c)", ["a.startsWith(c)"]),
+        (
+            "a in ['b', 'c']",
+            ["a in ['XXbXX', 'c']", "a in ['b', 'XXcXX']", "a in ['c']", "a in ['b']"],
+        ),
+    ],
+)
+def test_an_expression_is_changed_in_one_place(expression: str, expected: list[str]) -> None:
+    assert of_expression(expression) == expected
+
+
+POLICY = """
+kind: ValidatingAdmissionPolicy
+metadata: {name: pods}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], resources: [pods], operations: [CREATE, UPDATE]}
+  validations:
+    - {expression: a == b, message: no}
+---
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: pods}
+spec: {policyName: pods, validationActions: [Deny]}
+"""
+
+
+def test_of_a_policy_whatever_is_left_out_has_to_be_noticed() -> None:
+    changes = of_policies(POLICY)
+    assert [(one.where, one.before, one.after) for one in changes] == [
+        ("Policy pods", "all of it", ""),
+        ("Policy pods: failurePolicy", "Fail", ""),
+        (
+            "Policy pods: matchConstraints.resourceRules",
+            "{apiGroups: [''], operations: [CREATE, UPDATE], resources: [pods]}",
+            "",
+        ),
+        ("Policy pods: matchConstraints.resourceRules.operations", "CREATE", ""),
+        ("Policy pods: matchConstraints.resourceRules.operations", "UPDATE", ""),
+        ("Policy pods: validations", "a == b", ""),
+        ("Policy pods: validations.expression", "a == b", "a != b"),
+        ("PolicyBinding pods", "all of it", ""),
+        ("PolicyBinding pods: validationActions", "[Deny]", ""),
+    ]
+    documents = list(yaml.safe_load_all(changes[4].text))
+    assert documents[0]["spec"]["matchConstraints"]["resourceRules"][0]["operations"] == ["CREATE"]
+    assert documents[1] == list(yaml.safe_load_all(POLICY))[1]
+
+
+def test_a_mutant_of_a_program_has_one_of_its_functions_in_another_form() -> None:
+    text = 'X = "#{ x }#"\n\n\ndef f():\n    return 1\n\n\nf()\n'
+    code = "def x_f__mutmut_orig():\n    return 1\n\ndef x_f__mutmut_1():\n    return 2\n"
+    spans = {"x_f__mutmut_orig": (1, 2), "x_f__mutmut_1": (3, 5)}
+    (change,) = of_python(text, lambda _: (code, spans))
+    assert change == ("f", "return 1", "return 2", text.replace("1", "2"))
+
+
+def test_a_mutant_of_a_text_is_killed_by_a_test_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "script").write_text("exit 3\ntrue\n")
+    (project / "test_script.py").write_text(
+        "import subprocess\n\n\ndef test_it():\n"
+        "    assert subprocess.run(['sh', 'script']).returncode == 3\n"
+    )
+    monkeypatch.setattr(mutation, "PROJECT", project)
+    monkeypatch.setattr(mutation, "WORK", tmp_path / "work")
+    part = mutation.Part("script", ("test_script.py",), changes=of_shell)
+    monkeypatch.setitem(PARTS, "script", part)
+    found = mutation.examine("script", "1", None, 0, 2)
+    assert (found.killed, found.tested, found.whole) == (2, 3, True)
+    assert [(one.before, one.after) for one in found.survivors] == [("true", "")]
+    assert (project / "script").read_text() == "exit 3\ntrue\n"
+    # Without a change, they have to pass.
+    (project / "script").write_text("exit 4\n")
+    with pytest.raises(RuntimeError, match="ended too early"):
+        mutation.examine("script", "2", None, 0, 2)

@@ -106,6 +106,30 @@ def test_an_empty_value_is_no_value() -> None:
     assert found is not None and found.leaves == (Leaf("data", "OTHER"),)
 
 
+def test_only_a_secret_by_itself_is_read_as_one() -> None:
+    alone = read_sealed(sealed(OLD))
+    assert alone is not None and (alone.secret, alone.exposed) == ("backend", False)
+    listing = replaced(sealed(OLD), "kind: Secret", "kind: ConfigMap")
+    for text in (sealed(OLD) + "---\n" + sealed(OLD), listing):
+        found = read_sealed(text)
+        assert found is not None and not found.exposed
+        assert not (found.secret or found.leaves)
+        bare = read_sealed(text.replace(f"KEY: {CIPHER}", "KEY: hunter2"))
+        assert bare is not None and bare.exposed
+
+
+def test_a_spliced_file_has_the_values_that_the_present_one_has() -> None:
+    written = {
+        "null": None, "true": True, "Yes": True, "ON": True, "false": False, "12": 12, "-7": -7,
+        "1.5": "1.5", '"12"': "12", "word": "word", "[1, a]": [1, "a"],
+    }  # fmt: skip
+    fields = "".join(f"v{number}: {text}\n" for number, text in enumerate(written))
+    spliced = splice(fields + sealed(NEW), sealed(OLD), OLD)
+    assert spliced is not None
+    found = json.loads(spliced)
+    assert [found[f"v{number}"] for number in range(len(written))] == list(written.values())
+
+
 def test_values_are_read_from_both_sections_and_before_an_empty_document() -> None:
     found = read_sealed(replaced(sealed(OLD, KEY=CIPHER), "\ndata:", "\nstringData:") + "---\n")
     assert found is not None and found.leaves == (Leaf("stringData", "KEY"),)

@@ -12,30 +12,33 @@ from sopslab.settings import FLUX, INSTRUCTOR, Settings
 from tasks.git import server_configuration
 
 READ, WRITE = "git-upload-pack", "git-receive-pack"
-Gate = Callable[[str, str, str], bool]
+Gate = Callable[[str, str, str], str]
+REACHED = "reached 262144\n"
+"""What the backend says: it runs, and may take up so many kibibytes."""
 
 
 @pytest.fixture
 def gate(lab: Callable[..., Settings], tmp_path: Path) -> Gate:
-    """Return whether a user, a path and a query get as far as git http-backend."""
+    """Return what a user, a path and a query are told: REACHED, or why not."""
     backend = tmp_path / "backend"
-    backend.write_text("#!/bin/sh\necho reached\n")
+    backend.write_text("#!/bin/sh\necho reached $(ulimit -S -v)\n")
     backend.chmod(0o755)
     text = server_configuration(lab())["gate"].content.decode()
     script = tmp_path / "gate"
     script.write_text(text.replace("/usr/lib/git-core/git-http-backend", str(backend)))
 
-    def ask(user: str, path: str, query: str = "") -> bool:
+    def ask(user: str, path: str, query: str = "") -> str:
         done = subprocess.run(
             ["sh", str(script)],
             env={"PATH": "/usr/bin:/bin", "REMOTE_USER": user, "PATH_INFO": path,
                  "QUERY_STRING": query},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        if done.stdout != "reached\n":
-            assert done.stdout.startswith("Status: 403 Forbidden\n"), done
-            return False
-        return True
+        if done.stdout == REACHED:
+            return REACHED
+        head, _, sentence = done.stdout.partition("\n\n")
+        assert head == "Status: 403 Forbidden\nContent-Type: text/plain", done
+        return sentence.removesuffix("\n")
 
     return ask
 
@@ -59,35 +62,45 @@ REPOSITORIES = ("/platform.git", "/ada/lab.git")
 @pytest.mark.parametrize("service", [READ, WRITE])
 def test_who_may_do_what(gate: Gate, user: str, repository: str, service: str) -> None:
     may = (user, repository, service) in MAY
-    assert gate(user, f"{repository}/info/refs", f"service={service}") == may
-    assert gate(user, f"{repository}/{service}", "") == may
+    said = REACHED if may else f"{user} may not do this in {repository}"
+    assert gate(user, f"{repository}/info/refs", f"service={service}") == said
+    assert gate(user, f"{repository}/{service}", "") == said
+
+
+NO_REPOSITORY = "there is no such repository"
+ONLY_REPOSITORIES = "there are only repositories here"
+ONLY_SMART = "only the smart protocol of Git is spoken here"
 
 
 @pytest.mark.parametrize(
-    ("path", "query"),
+    ("path", "query", "sentence"),
     [
-        ("/", ""),
-        ("/ada/lab.git", ""),
-        ("/ada/lab.git/HEAD", ""),
-        ("/ada/lab.git/config", ""),
-        ("/ada/lab.git/objects/info/packs", ""),
-        ("/ada/lab.git/info/refs", ""),
-        ("/ada/lab.git/info/refs", "service=git-upload-archive"),
-        ("/ada/lab.git/info/refs", "service=git-upload-pack&service=git-receive-pack"),
-        ("/ada/lab.git/git-upload-archive", ""),
-        ("/ada/lab.git/../../bob/lab.git/git-upload-pack", ""),
-        ("/ada/../bob/lab.git/git-upload-pack", ""),
-        ("/ada%2f..%2fbob/lab.git/git-upload-pack", ""),
-        ("/ada/lab.git/bob/lab.git/git-upload-pack", ""),
-        ("//lab.git/git-upload-pack", ""),
-        ("/./lab.git/git-upload-pack", ""),
-        ("/ADA/lab.git/git-upload-pack", ""),
-        ("/ada/platform.git/git-upload-pack", ""),
-        ("/ada/lab.git//git-upload-pack", ""),
+        ("/", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git/HEAD", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git/config", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git/objects/info/packs", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git/info/refs", "", ONLY_SMART),
+        ("/ada/lab.git/info/refs", "service=git-upload-archive", ONLY_SMART),
+        (
+            "/ada/lab.git/info/refs",
+            "service=git-upload-pack&service=git-receive-pack",
+            ONLY_SMART,
+        ),
+        ("/ada/lab.git/git-upload-archive", "", ONLY_REPOSITORIES),
+        ("/ada/lab.git/../../bob/lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ada/../bob/lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ada%2f..%2fbob/lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ada/lab.git/bob/lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("//lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/./lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ADA/lab.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ada/platform.git/git-upload-pack", "", NO_REPOSITORY),
+        ("/ada/lab.git//git-upload-pack", "", NO_REPOSITORY),
     ],
 )
 @pytest.mark.parametrize("user", ["ada", INSTRUCTOR])
 def test_whatever_is_not_spelled_like_that_is_nowhere(
-    gate: Gate, user: str, path: str, query: str
+    gate: Gate, user: str, path: str, query: str, sentence: str
 ) -> None:
-    assert not gate(user, path, query)
+    assert gate(user, path, query) == sentence

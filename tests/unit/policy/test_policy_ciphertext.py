@@ -45,6 +45,7 @@ CODED = {
     "dotenvx": lambda make: f"encrypted:{b64(bytes([4]) + make(119))}",
 }
 WHOLE = {
+    "kubernetes-at-its-least": "k8s:enc:aescbc:v1:" + "x" * 22,
     "kubernetes": "k8s:enc:aescbc:v1:" + "x" * 24,
     "spring-hex": "{cipher}" + "0123456789abcdef" * 4,
     "jenkins": "{AQAAABAAAA" + b64(noise(30)) + "}",
@@ -57,12 +58,14 @@ WHOLE = {
     "pgp-old-format-short": pgp(b"\x84\x5e"),
     "pgp-new-format": pgp(b"\xc1\x5e"),
     "pgp-new-format-long": pgp(b"\xc1\xc0\x4c"),
+    "pgp-at-its-least": pgp(b"\x85\x01\x0c", size=81),
     "kms": kms(200),
     "kms-at-its-least": kms(101),
 }
 NEITHER = {
     "empty": "",
     "word": "vault:v1:abc",
+    "kubernetes-too-short": "k8s:enc:aescbc:v1:" + "x" * 21,
     "jwe-without-enc": jwe(alg="dir", kid="x" * 30),
     "jwt": jwe(enc="A256GCM", kid="x" * 30),
     "pgp-of-version-four": pgp(b"\x85\x01\x0c", version=4),
@@ -136,3 +139,18 @@ def test_what_is_known_to_be_ciphertext_is_taken_out_as_a_word() -> None:
     assert without(text, {value}) == f"a: [{value}]\nb: 'ENC'\nc: x{value}\n"
     assert without(f"a: {{b: {value}}}\n", {value}) == "a: {b: ENC\n"
     assert without(text) == text
+
+
+def test_seven_of_ten_bytes_that_can_be_printed_are_text() -> None:
+    assert not is_secure("secure", b64(b"a" * 112 + b"\0" * 48))
+    assert is_secure("secure", b64(b"a" * 111 + b"\0" * 49))
+
+
+def test_what_is_no_base64_all_through_is_no_ciphertext() -> None:
+    assert is_secure("secure", b64(noise(256)))
+    assert not is_secure("secure", f"!{b64(noise(256))}")
+
+
+def test_a_known_value_is_taken_out_with_the_brackets_behind_it() -> None:
+    known = "a" * 45 + "X"
+    assert without(f"[{{a: {known}}}]", {known}) == "[{a: ENC"

@@ -124,6 +124,7 @@ def test_what_stands_in_is_short_and_a_long_value_is_one() -> None:
 
 def test_quotes_do_not_hide_what_stands_in() -> None:
     assert scan(".netrc", "machine a password \"todo'\n") == []
+    assert scan(".netrc", "machine a password X****X\n")
 
 
 def test_in_an_example_more_stands_in() -> None:
