@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploy.py
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.artifacts import provide_artifacts
 from tasks.canary import prove_canary, prove_class
 from tasks.cluster import begin_cluster, provide_cluster

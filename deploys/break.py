@@ -4,7 +4,7 @@ pyinfra inventories/local.py deploys/break.py --data 'subjects=["ada"]' \\
     --data 'faults=["wrong-key"]'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.faults import inject_faults
 
 settings = begin()

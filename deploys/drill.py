@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/drill.py --data 'subjects=["ada"]'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.drill import deliver_drill, stage_leak
 from tasks.reset import report_reset
 

@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/fill.py
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.artifacts import provide_artifacts
 from tasks.host import prepare_host
 

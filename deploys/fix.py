@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/fix.py --data 'subjects=["ada"]'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.faults import deliver_again, report_fix, undo_faults
 
 settings = begin()

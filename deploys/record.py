@@ -4,7 +4,7 @@ pyinfra inventories/local.py deploys/record.py \\
     --data 'records={"docs/credentials.yaml": "credentials: []"}'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.incidents import keep_records
 
 settings = begin()

@@ -4,7 +4,7 @@ worth nothing then. Whom it is about says the data `subjects`, a list of ids.
 pyinfra inventories/local.py deploys/reissue.py --data 'subjects=["ada"]'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.flux import provide_platform
 from tasks.reissue import prove_access, replace_access, report_access
 from tasks.roster import enrol_class

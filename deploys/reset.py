@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/reset.py --data 'subjects=["ada"]' --data checkpoint=start
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.reset import prove_solo, report_reset, reset_environments, reset_repositories
 
 settings = begin()

@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/reset_plan.py --data 'subjects=["ada"]' --data checkpoint=start
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.reset import foretell_reset
 
 settings = begin()

@@ -4,7 +4,7 @@ pyinfra inventories/local.py deploys/rotate.py --data cause=learner-key \
     --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
 """
 
-from sopslab.session import begin, given_values
+from sopslab.run.session import begin, given_values
 from tasks.rotate import (
     accept_both,
     conclude,

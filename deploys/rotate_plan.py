@@ -4,7 +4,7 @@ pyinfra inventories/local.py deploys/rotate_plan.py --data cause=learner-key \
     --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.rotate import foretell_rotation
 
 settings = begin()

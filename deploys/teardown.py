@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploys/teardown.py
 """
 
-from sopslab.session import begin
+from sopslab.run.session import begin
 from tasks.down import purge_lab, release_host, remove_cluster, remove_git
 
 settings = begin()

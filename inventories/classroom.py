@@ -3,8 +3,8 @@ default the example in rosters/. `SOPSLAB_FILE` may name a YAML file with settin
 
 from pyinfra.api.exceptions import PyinfraError
 
+from sopslab.config.inputs import class_data
 from sopslab.errors import InputError
-from sopslab.inputs import class_data
 
 try:
     classroom = [("@local", class_data())]

@@ -2,8 +2,8 @@
 
 from pyinfra.api.exceptions import PyinfraError
 
+from sopslab.config.inputs import local_data
 from sopslab.errors import InputError
-from sopslab.inputs import local_data
 
 try:
     local = [("@local", local_data())]

@@ -1,5 +1,5 @@
 """`python -m sopslab` is the command `sopslab`."""
 
-from sopslab.cli import main
+from sopslab.cli.main import main
 
 main(prog_name="sopslab")

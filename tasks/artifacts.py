@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.catalog import Catalog, Source, Thing, load_catalog
-from sopslab.operations import artifact
-from sopslab.settings import Settings
+from sopslab.artifacts.catalog import Catalog, Source, Thing, load_catalog
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import artifact
 
 
 @deploy("Artifacts")

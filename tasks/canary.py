@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
+from sopslab.config.settings import Settings
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
-from sopslab.operations import access, flux, seats, suspension
-from sopslab.settings import Settings
+from sopslab.provision.operations import access, flux, seats, suspension
 from tasks.roster import enrolment_of, known_environments
 
 

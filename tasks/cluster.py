@@ -5,14 +5,14 @@ from __future__ import annotations
 from pyinfra import host as machine
 from pyinfra.api import deploy
 
-from sopslab.catalog import load_catalog
-from sopslab.facts.host import Machine
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.naming import bridge_name, network_name
+from sopslab.config.settings import Settings
+from sopslab.files.render import render_tree
 from sopslab.layout import SYSTEM_SHARE, TEMPLATES
-from sopslab.naming import bridge_name, network_name
-from sopslab.operations import docker, host, kind, kubernetes
-from sopslab.operations.tree import tree
-from sopslab.render import render_tree
-from sopslab.settings import Settings
+from sopslab.provision.facts.host import Machine
+from sopslab.provision.operations import docker, host, kind, kubernetes
+from sopslab.provision.operations.tree import tree
 
 
 @deploy("Network")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.naming import bridge_name, git_server_name, network_name
-from sopslab.operations import docker, flux, host, kind, lab
-from sopslab.settings import Settings
+from sopslab.config.naming import bridge_name, git_server_name, network_name
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import docker, flux, host, kind, lab
 from tasks.host import LIMITS, sysctl_record
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.archive import Tree
-from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
-from sopslab.environment import Environment
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.files.archive import Tree
+from sopslab.files.render import render_tree
+from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
 from sopslab.layout import ENVIRONMENT, TEMPLATES
-from sopslab.operations import drill
-from sopslab.render import render_tree
-from sopslab.settings import Settings
+from sopslab.provision.operations import drill
 from tasks.reset import begin_swept, chosen, deliver, end_drills
 
 

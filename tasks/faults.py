@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pyinfra.api import deploy
 
-from sopslab.environment import Environment
-from sopslab.faults.catalog import draw, injectable
-from sopslab.operations import faults, seats
-from sopslab.settings import Settings
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.course.faults import draw, injectable
+from sopslab.provision.operations import faults, seats
 from tasks.reset import begin_swept, chosen
 from tasks.roster import enrolled, known_environments
 

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from pyinfra import host
 from pyinfra.api import deploy
 
-from sopslab.archive import Tree, digest
-from sopslab.catalog import load_catalog
-from sopslab.facts.kind import KindCluster
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.naming import NO_GENERATION, seat_user
+from sopslab.config.settings import Seat, Settings
+from sopslab.files.archive import Tree, digest
+from sopslab.files.render import Renderer, render_tree
 from sopslab.layout import (
     API_PORT,
     ARTIFACT_ADDRESS,
@@ -25,11 +27,9 @@ from sopslab.layout import (
     RECEIVER_PORT,
     TENANT_BASE,
 )
-from sopslab.naming import NO_GENERATION, seat_user
-from sopslab.operations import access, builds, flux, kubernetes
-from sopslab.operations import seats as seat_operations
-from sopslab.render import Renderer, render_tree
-from sopslab.settings import Seat, Settings
+from sopslab.provision.facts.kind import KindCluster
+from sopslab.provision.operations import access, builds, flux, kubernetes
+from sopslab.provision.operations import seats as seat_operations
 from tasks.roster import enrolled
 
 # Of a URL that names none.

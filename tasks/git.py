@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.archive import Tree
-from sopslab.catalog import load_catalog
-from sopslab.environment import at_seat
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.environment import at_seat
+from sopslab.config.naming import node_name
+from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.files.archive import Tree
+from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (
     FLUX_NAMESPACE,
     PROJECT,
@@ -15,11 +18,8 @@ from sopslab.layout import (
     TEMPLATES,
     git_server_sources,
 )
-from sopslab.naming import node_name
-from sopslab.operations import git, tls
-from sopslab.operations.tree import tree
-from sopslab.render import RenderedFile, render_tree
-from sopslab.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.provision.operations import git, tls
+from sopslab.provision.operations.tree import tree
 from tasks.roster import enrolled
 
 

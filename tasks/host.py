@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
+from sopslab.config.naming import git_server_name, node_name
+from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT
-from sopslab.naming import git_server_name, node_name
-from sopslab.operations import docker, host, lab
-from sopslab.settings import Settings
+from sopslab.provision.operations import docker, host, lab
 
 # Command and the Debian package that has it.
 COMMANDS = {

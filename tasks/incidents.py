@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.operations import incidents
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import incidents
 
 
 @deploy("Platform")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.operations import age
-from sopslab.settings import INSTRUCTOR, Settings
+from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.provision.operations import age
 from tasks.roster import enrolled
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from pyinfra.api import deploy
 
-from sopslab.catalog import load_catalog
-from sopslab.environment import Environment, at_seat, solo
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
+from sopslab.files.render import render_tree
 from sopslab.layout import (
     CANARY_PATH,
     ENVIRONMENT,
@@ -17,11 +20,8 @@ from sopslab.layout import (
     KEY_SECRET,
     TEMPLATES,
 )
-from sopslab.operations import git
-from sopslab.operations.tree import tree
-from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
-from sopslab.render import render_tree
-from sopslab.settings import Settings
+from sopslab.provision.operations import git
+from sopslab.provision.operations.tree import tree
 from tasks.roster import enrolled
 
 VERSIONS = ("sops", "age", "flux")

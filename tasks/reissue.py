@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sopslab.operations import access, seats
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import access, seats
 
 
 @deploy("Access")

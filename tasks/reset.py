@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from pyinfra.api import deploy
 
-from sopslab.environment import Environment
-from sopslab.operations import age, builds, drill, git, kubernetes, lab, reset, seats
-from sopslab.settings import Settings
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import age, builds, drill, git, kubernetes, lab, reset, seats
 from tasks.canary import await_canary
 from tasks.flux import give_flux, give_seats_keys
 from tasks.learners import commit_hook

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
-from sopslab.enrolment import Enrolment, enrol
-from sopslab.environment import Environment, at_seat, solo
-from sopslab.facts.seats import Enrolled
-from sopslab.operations import seats
-from sopslab.settings import Seat, Settings
+from sopslab.config.enrolment import Enrolment, enrol
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Seat, Settings
+from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.operations import seats
 
 
 @deploy("Roster")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from pyinfra.api import deploy
 
+from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
-from sopslab.operations import logins, proof, reencryption, reset, rotation, seats
-from sopslab.rotation.phases import Phase, replaces_keys, touches_files
-from sopslab.settings import Settings
+from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
+from sopslab.provision.operations import logins, proof, reencryption, reset, rotation, seats
 from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
 from tasks.reset import alone, begin_swept, chosen, deliver, unknown

@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from sopslab.inputs import local_settings
+from sopslab.config.inputs import local_settings
 from tests import durations
 
 PROJECT = Path(__file__).resolve().parent.parent

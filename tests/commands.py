@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 
 
 def enrol(settings: Settings, *ids: str) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import PROJECT
-from sopslab.settings import Settings, load_settings
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,9 +25,10 @@ from pyinfra.connectors.fake import FakeConnector
 from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
-from sopslab import journal, narrator, session
+from sopslab.checks.causes import OURS
+from sopslab.files import journal
 from sopslab.layout import PROJECT
-from sopslab.verification.causes import OURS
+from sopslab.run import narrator, session
 
 
 def text_of(command: StringCommand) -> str:

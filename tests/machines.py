@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sopslab.archive import digest
-from sopslab.catalog import load_catalog
-from sopslab.environment import solo
-from sopslab.facts.age import Identities, Identity
-from sopslab.facts.builds import Builds
-from sopslab.facts.docker import (
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.environment import solo
+from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
+from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.files.archive import digest
+from sopslab.files.render import RenderedFile, render_tree
+from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.provision.facts.age import Identities, Identity
+from sopslab.provision.facts.builds import Builds
+from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
     DockerEngine,
@@ -18,8 +22,8 @@ from sopslab.facts.docker import (
     ImageLabels,
     Network,
 )
-from sopslab.facts.flux import Canary, DecryptionKey, canary_arguments
-from sopslab.facts.git import (
+from sopslab.provision.facts.flux import Canary, DecryptionKey, canary_arguments
+from sopslab.provision.facts.git import (
     BareRepositories,
     CommitNote,
     GitUsers,
@@ -28,18 +32,14 @@ from sopslab.facts.git import (
     WorkingCopy,
     WorkingCopyOrigin,
 )
-from sopslab.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
-from sopslab.facts.kind import KindCluster, NodeLimits, Strangers
-from sopslab.facts.kubernetes import ManifestDrift, SecretMatches
-from sopslab.facts.lab import LabData, Leftovers
-from sopslab.facts.seats import Enrolled
-from sopslab.facts.suspension import SuspendedObjects
-from sopslab.facts.tree import AnyFolder, TreeDigest
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
-from sopslab.naming import bridge_name, git_server_name, network_name, next_key, node_name
-from sopslab.operations.docker import CLIENT, ENGINE
-from sopslab.render import RenderedFile, render_tree
-from sopslab.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
+from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
+from sopslab.provision.facts.kubernetes import ManifestDrift, SecretMatches
+from sopslab.provision.facts.lab import LabData, Leftovers
+from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.facts.suspension import SuspendedObjects
+from sopslab.provision.facts.tree import AnyFolder, TreeDigest
+from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.flux import platform_files
 from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS

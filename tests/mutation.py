@@ -129,7 +129,9 @@ def _people(source: str, *tests: str) -> Part:
 def _rotation(name: str) -> Part:
     # Its one test that starts processes says nothing of the functions in this one.
     return Part(
-        f"sopslab/rotation/{name}.py", (_ROTATION,), (f"{_ROTATION}::test_the_record_passes",)
+        f"sopslab/incidents/rotation/{name}.py",
+        (_ROTATION,),
+        (f"{_ROTATION}::test_the_record_passes",),
     )
 
 
@@ -184,9 +186,9 @@ PARTS: dict[str, Part] = {
     "admission.sources": Part(
         f"{_CLASSROOM}/admission-sources.yaml.j2", _ADMISSION, changes=of_policies
     ),
-    "naming": _people("sopslab/naming.py", _ROSTER, "tests/unit/test_settings.py"),
-    "roster": _people("sopslab/roster.py", _ROSTER),
-    "enrolment": _people("sopslab/enrolment.py", _ENROLMENT),
+    "naming": _people("sopslab/config/naming.py", _ROSTER, "tests/unit/test_settings.py"),
+    "roster": _people("sopslab/config/roster.py", _ROSTER),
+    "enrolment": _people("sopslab/config/enrolment.py", _ENROLMENT),
     **{f"rotation.{name}": _rotation(name) for name in ("plan", "record", "sealed")},
     "gitserver.accounts": _server("accounts", "accounts", "server"),
     "gitserver.limits": _server("limits", "limits"),

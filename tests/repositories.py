@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sopslab.settings import Learner
+from sopslab.config.settings import Learner
 from tests.conftest import find_tool
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 
 # What it is told, it finds in files of its folder, a line each: the seats whose requests it
 # `refuses`, `denies`, leaves `unapproved`, or is `silent` about; the users that are `bound` to a

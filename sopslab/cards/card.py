@@ -7,8 +7,8 @@ import hashlib
 import ssl
 from dataclasses import dataclass, field
 
-from sopslab.environment import at_seat
-from sopslab.settings import Seat, Settings
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Seat, Settings
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sopslab.errors import LabError
-from sopslab.privatefile import NEW, write_private
+from sopslab.files.privatefile import NEW, write_private
 
 _DIRECTORY, _FILE = 0o700, 0o600
 _SUFFIXES = (".html", ".pdf")

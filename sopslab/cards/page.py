@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from sopslab.cards import code
 from sopslab.cards.card import Card
+from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
-from sopslab.render import template_environment
 
 # Escaping is on: names come from a roster, and a page is opened in a browser.
 _ENVIRONMENT = template_environment(TEMPLATES / "cards", escaping=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sopslab.cards.card import Access, Card, card_of, fingerprint
-from sopslab.enrolled import read_enrolled
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.settings import Seat, Settings
 from sopslab.errors import InputError, LabError
-from sopslab.settings import Seat, Settings
 
 # The sheet of the whole class lies beside the cards, which are named after their seats.
 ALL = "all"

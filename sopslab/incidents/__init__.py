@@ -1,4 +1,1 @@
-"""What leaked, what was done about it, and what is due: records without a value of any secret.
-
-`records` and `registry` are pure; they say what stands in the platform repository's `docs`.
-"""
+"""What leaked, what of it is still worth something, and how it is replaced."""

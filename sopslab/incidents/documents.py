@@ -8,8 +8,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import override
 
+from sopslab.config.inputfile import load_yaml
 from sopslab.errors import InputError
-from sopslab.inputfile import load_yaml
 
 _Document = TypeVar("_Document")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sopslab.environment import Environment
+from sopslab.config.environment import Environment
+from sopslab.files.render import template_environment
 from sopslab.incidents.records import Incident
 from sopslab.incidents.registry import Entry
 from sopslab.layout import ENVIRONMENT, TEMPLATES
-from sopslab.render import template_environment
 
 _TEMPLATE = "rotation-plan.md.j2"
 

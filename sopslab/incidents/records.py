@@ -16,9 +16,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
+from sopslab.config.settings import Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
-from sopslab.settings import Label, Line, Text
 
 INCIDENTS_DIR = "docs/incidents"
 

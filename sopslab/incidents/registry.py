@@ -1,7 +1,7 @@
 """Which credentials there are, and when each is due to be replaced. Pure: today is given.
 
-What the lab itself knows is derived each time (`sopslab.incidents.derived`); what it cannot know,
-such as the key of a provider, stands in the platform repository as `docs/credentials.yaml`.
+What the lab itself knows is derived each time (`sopslab.lab.incidents.derived`); what it cannot
+know, such as the key of a provider, stands in the platform repository as `docs/credentials.yaml`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from sopslab.config.settings import INSTRUCTOR, Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
 from sopslab.incidents.records import Cause, Day, Exposure, Incident
-from sopslab.settings import INSTRUCTOR, Label, Line, Text
 
 CREDENTIALS_FILE = "docs/credentials.yaml"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
-from sopslab.settings import Settings
 from sopslab.validation import schemas
 
 __all__ = ["make", "schema_dir", "write"]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _DEPLOY = """
 from pyinfra import host
-from sopslab.settings import Settings, load_settings
+from sopslab.config.settings import Settings, load_settings
 from tasks.artifacts import provide_artifacts
 
 provide_artifacts(load_settings({name: host.data.get(name) for name in Settings.model_fields}))

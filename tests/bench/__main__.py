@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import NAMESPACE
 from tests.bench import figures
 from tests.bench.classroom import measure_class

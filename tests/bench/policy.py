@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sopslab.inputs import local_settings
+from sopslab.config.inputs import local_settings
 from tests.cluster.lab import run
 
 RUNS = 5

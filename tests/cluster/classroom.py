@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from sopslab.environment import at_seat
-from sopslab.inputs import CLASSROOM
-from sopslab.settings import Learner
+from sopslab.config.environment import at_seat
+from sopslab.config.inputs import CLASSROOM
+from sopslab.config.settings import Learner
 from tests.cluster.lab import Lab, run
 
 SEATS = ("ada", "bob", "eve")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from tests.cluster.lab import Lab, run
 
 CLUSTER = "lab-hand-made"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sopslab.journal import DESCRIPTOR
+from sopslab.files.journal import DESCRIPTOR
 from sopslab.layout import PROJECT
 from tests.cluster.lab import SOPSLAB, Lab, wait_until
 

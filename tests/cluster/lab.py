@@ -19,10 +19,10 @@ from typing import Any
 
 import yaml
 
-from sopslab.labfile import read_lab_file
+from sopslab.config.labfile import read_lab_file
+from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import CANARY_PATH, KUSTOMIZATION, NAMESPACE, PROJECT
-from sopslab.naming import bridge_name, git_server_name, network_name, node_name
-from sopslab.settings import Settings, load_settings
 from tests.durations import note_verb
 
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 
 SEAT = "ada"
 OWN = f"/{SEAT}/lab.git"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from sopslab.board.cluster import ask_everywhere
-from sopslab.board.steps import STEPS
+from sopslab.checks.board.steps import STEPS
+from sopslab.lab.board.cluster import ask_everywhere
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import run, wait_until
 from tests.texts import replaced

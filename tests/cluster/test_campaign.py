@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from typing_extensions import override
 
+from sopslab.config.inputs import CLASSROOM
+from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.errors import Exit
-from sopslab.inputs import CLASSROOM
-from sopslab.naming import seat_namespace, seat_system_namespace
 from tests.cluster.classroom import SEATS, Classroom, write_roster
 from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import Hostile

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from sopslab.config.inputs import CLASSROOM
 from sopslab.errors import Exit
-from sopslab.inputs import CLASSROOM
 from tests.cluster.classroom import SEATS, Classroom, write_roster
 from tests.cluster.interruption import held_up
 from tests.cluster.lab import run, wait_until

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
-from sopslab.naming import bridge_name
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.naming import bridge_name
 from tests.cluster.interruption import Run
 from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 

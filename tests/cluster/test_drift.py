@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.naming import bridge_name
 from sopslab.errors import Exit
-from sopslab.naming import bridge_name
 from tests.cluster.lab import Lab, as_root, run, wait_until
 
 # Each test runs the `up` that repairs; what it left undone would be a change too many in the next.

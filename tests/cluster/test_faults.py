@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from sopslab.course.faults import BY_ID, clash, draw, injectable
 from sopslab.errors import Exit
-from sopslab.faults.catalog import BY_ID, clash, draw, injectable
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import Run, kill_in
 from tests.cluster.lab import Lab, run, wait_until

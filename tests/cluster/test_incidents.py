@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sopslab.drill.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
-from sopslab.drill.score import STEPS
+from sopslab.checks.drill import STEPS
+from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET, STATE, leak_dir
 from tests.cluster.classroom import Classroom
 from tests.cluster.interruption import kill_in
 from tests.cluster.lab import Lab, run, wait_until

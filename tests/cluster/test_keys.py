@@ -18,7 +18,7 @@ from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
 from tests.marks import mostly_soak
 
-KEYS_ONLY = """from sopslab.session import begin
+KEYS_ONLY = """from sopslab.run.session import begin
 from tasks.keys import provide_keys
 
 provide_keys(begin())

@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from sopslab.config.settings import GIT_SERVER_PORT
 from sopslab.layout import RECEIVER_PORT
-from sopslab.settings import GIT_SERVER_PORT
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.neighbour import (

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, run, wait_until
 

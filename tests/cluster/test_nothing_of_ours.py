@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from tests.cluster.git_elsewhere import PASSWORD, USER, git_server
 from tests.cluster.hand_made import (
     CONTEXT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.git_elsewhere import PASSWORD, USER, git_server
 from tests.cluster.lab import Lab, lab_name, run, wait_until

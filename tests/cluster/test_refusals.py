@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
 from sopslab.errors import Exit
 from tests.cluster.interruption import held_up
 from tests.cluster.lab import Lab, free_port, lab_name, run

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.errors import Exit
-from sopslab.naming import seat_namespace, seat_system_namespace
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.interruption import held_up
 from tests.cluster.lab import run, wait_until

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sopslab.errors import Exit
+from sopslab.incidents.rotation.sealed import splice
 from sopslab.layout import CANARY_PATH, NAMESPACE
-from sopslab.rotation.sealed import splice
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.interruption import Run
 from tests.cluster.lab import SOPSLAB, Lab, lab_name, run, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.operations.kubernetes import SERVED_API
+from sopslab.provision.operations.kubernetes import SERVED_API
 from sopslab.validation.schema_store import make
 from tests.cluster.lab import Lab, run
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sopslab import catalog
+from sopslab.artifacts import catalog
 from tasks import artifacts, cluster, flux, git, learners
 from tests import machines
 

@@ -17,8 +17,8 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.fake import FakeConnector
 
-from sopslab.catalog import Catalog, Source, load_catalog
-from sopslab.settings import Settings, load_settings
+from sopslab.artifacts.catalog import Catalog, Source, load_catalog
+from sopslab.config.settings import Settings, load_settings
 from tasks.artifacts import provide_artifacts
 
 ROOT = Path(__file__).resolve().parents[2]

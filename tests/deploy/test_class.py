@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import at_seat, solo
+from sopslab.config.environment import at_seat, solo
+from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import ENFORCER, PROJECT
-from sopslab.settings import Settings, load_settings
 from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
 from tests.fake import Run

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import solo
-from sopslab.facts.drill import Drills
-from sopslab.facts.incidents import Documents
-from sopslab.facts.seats import Enrolled
+from sopslab.config.environment import solo
+from sopslab.config.settings import load_settings
 from sopslab.layout import PROJECT
-from sopslab.settings import load_settings
+from sopslab.provision.facts.drill import Drills
+from sopslab.provision.facts.incidents import Documents
+from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
 STAGE, END, RECORD = (

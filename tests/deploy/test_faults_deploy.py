@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import at_seat, solo
-from sopslab.facts.faults import ExerciseOnMain, Injections
-from sopslab.facts.seats import Enrolled
-from sopslab.faults.catalog import BY_ID, draw, injectable
+from sopslab.config.environment import at_seat, solo
+from sopslab.config.settings import Learner, Settings, load_settings
+from sopslab.course.faults import BY_ID, draw, injectable
 from sopslab.layout import PROJECT
-from sopslab.settings import Learner, Settings, load_settings
+from sopslab.provision.facts.faults import ExerciseOnMain, Injections
+from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
 BREAK, FIX = PROJECT / "deploys" / "break.py", PROJECT / "deploys" / "fix.py"

@@ -13,13 +13,13 @@ import pytest
 from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
-from sopslab.catalog import load_catalog
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
+from sopslab.config.settings import FLUX, INSTRUCTOR, Settings, load_settings
 from sopslab.errors import Exit
-from sopslab.facts.host import RecordedValue
 from sopslab.layout import PROJECT
-from sopslab.naming import bridge_name, git_server_name, network_name, node_name
-from sopslab.operations import git
-from sopslab.settings import FLUX, INSTRUCTOR, Settings, load_settings
+from sopslab.provision.facts.host import RecordedValue
+from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
 from tests.fake import Answers, Run, fact_text

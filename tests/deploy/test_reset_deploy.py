@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sopslab.facts.seats import Enrolled
+from sopslab.config.settings import load_settings
 from sopslab.layout import PROJECT
-from sopslab.settings import load_settings
+from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
 RESET, PLAN = PROJECT / "deploys" / "reset.py", PROJECT / "deploys" / "reset_plan.py"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sopslab.facts.seats import Enrolled
+from sopslab.config.settings import load_settings
 from sopslab.incidents.records import Cause
 from sopslab.layout import PROJECT
-from sopslab.settings import load_settings
+from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
 ROTATE, PLAN = PROJECT / "deploys" / "rotate.py", PROJECT / "deploys" / "rotate_plan.py"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.git import AGE_ONLY
-from sopslab.operations.git import ENCRYPT
 from sopslab.policy import sops
+from sopslab.provision.facts.git import AGE_ONLY
+from sopslab.provision.operations.git import ENCRYPT
 from tests.conftest import find_tool
 from tests.listening import listening
 from tests.repositories import make_identity, public_key

@@ -8,9 +8,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from sopslab.archive import beginning, digest, pack
-from sopslab.facts.tree import TreeDigest
-from sopslab.render import RenderedFile
+from sopslab.files.archive import beginning, digest, pack
+from sopslab.files.render import RenderedFile
+from sopslab.provision.facts.tree import TreeDigest
 from tests.fake import local_fact
 
 ODD = {

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from sopslab.cards.card import fingerprint
-from sopslab.facts.tls import Tls, TlsState, server_file
+from sopslab.config.settings import Settings
 from sopslab.gitserver.server import tls_context
-from sopslab.operations import tls
-from sopslab.settings import Settings
+from sopslab.provision.facts.tls import Tls, TlsState, server_file
+from sopslab.provision.operations import tls
 from tests.fake import Applied, local_fact
 
 ADDRESS = "192.0.2.10"

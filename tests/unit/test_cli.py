@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab import __version__
-from sopslab.cli import main
+from sopslab.cli.main import main
 
 VERBS = [
     "break",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pyinfra.api import StringCommand
 
-from sopslab.command import lab_script, refusal, script
-from sopslab.settings import Settings
-from sopslab.verification.causes import told
+from sopslab.checks.causes import told
+from sopslab.config.settings import Settings
+from sopslab.provision.command import lab_script, refusal, script
 from tests.fake import arguments_of, text_of
 
 LITERALS = [

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.environment import solo
-from sopslab.inputs import local_settings
+from sopslab.checks.causes import for_bash
+from sopslab.config.environment import solo
+from sopslab.config.inputs import local_settings
+from sopslab.config.settings import Settings
+from sopslab.files.render import render_tree
 from sopslab.layout import TEMPLATES
-from sopslab.render import render_tree
-from sopslab.settings import Settings
-from sopslab.verification.causes import for_bash
 from tasks.learners import commit_hook, learner_variables
 from tests.repositories import make_identity
 

@@ -28,7 +28,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
-    for path in sorted((PROJECT / "sopslab" / "operations").glob("*.py")):
+    for path in sorted((PROJECT / "sopslab" / "provision" / "operations").glob("*.py")):
         for name, value in vars(module_of(path)).items():
             inner = getattr(value, "_inner", None)
             if inner is not None and inner.__module__.endswith(f".{path.stem}"):
@@ -85,7 +85,7 @@ def test_no_code_relies_on_assert() -> None:
 
 # The policy and the hooks run where nothing but Python is, and answer a learner.
 MAY_PRINT = {
-    "sopslab/terminal.py",
+    "sopslab/cli/terminal.py",
     "sopslab/policy/callers.py",
     "sopslab/gitserver/receive.py",
     "sopslab/gitserver/server.py",
@@ -151,7 +151,7 @@ def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
     files = []
     for name, text in SHELL.items():
         file = tmp_path / f"{name}.sh"
-        # `sh -eu`, as `sopslab.command.script` runs it.
+        # `sh -eu`, as `sopslab.provision.command.script` runs it.
         file.write_text(f"set -eu\n{text}")
         files.append(file.name)
     done = subprocess.run(

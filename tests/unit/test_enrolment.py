@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sopslab.enrolment import enrol, plan
-from sopslab.settings import Seat
+from sopslab.config.enrolment import enrol, plan
+from sopslab.config.settings import Seat
 
 
 def seat(id_: str, name: str | None = None, email: str | None = None) -> Seat:

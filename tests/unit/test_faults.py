@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.environment import at_seat, solo
-from sopslab.facts.faults import ExerciseOnMain, Injections
-from sopslab.faults.catalog import BY_ID, FAULTS, Scope, clash, draw, injectable
-from sopslab.faults.record import Injection, parse_record
-from sopslab.operations import faults
-from sopslab.settings import Settings
-from sopslab.verification.judgement.cluster import LOCKDOWN
+from sopslab.checks.verification.cluster import LOCKDOWN
+from sopslab.config.environment import at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.course.fault_record import Injection, parse_record
+from sopslab.course.faults import BY_ID, FAULTS, Scope, clash, draw, injectable
+from sopslab.provision.facts.faults import ExerciseOnMain, Injections
+from sopslab.provision.operations import faults
 from tests.fake import Applied, local_fact
 from tests.marks import mostly_soak
 from tests.repositories import git, learner

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
+from sopslab.course.faults import BY_ID, FAULTS
 from sopslab.errors import Exit
-from sopslab.faults.catalog import BY_ID, FAULTS
-from sopslab.runner import Result as RunResult
-from sopslab.settings import Settings
+from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
 
 Data = dict[str, Any]
@@ -28,8 +28,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         seen.append((file, data))
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
-    monkeypatch.setattr("sopslab.commands.break_.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.commands.fix.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.cli.verbs.break_.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.cli.verbs.fix.deploy_or_exit", deploy)
     return seen
 
 

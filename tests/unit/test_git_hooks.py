@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from sopslab.config.naming import node_name
+from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT, RECEIVER_PORT
-from sopslab.naming import node_name
-from sopslab.settings import Settings
 from tasks.git import server_configuration
 from tests.conftest import find_tool
 from tests.marks import mostly_soak

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.drill.leak import PATH, leak_dir
-from sopslab.environment import at_seat
-from sopslab.operations import drill
-from sopslab.settings import Settings
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Settings
+from sopslab.incidents.leak import PATH, leak_dir
+from sopslab.provision.operations import drill
 from tasks.drill import drill_text
 from tests.fake import Applied
 from tests.marks import mostly_soak

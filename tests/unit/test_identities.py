@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.age import Identities, Identity
-from sopslab.facts.flux import DecryptionKey
-from sopslab.operations import age
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.age import Identities, Identity
+from sopslab.provision.facts.flux import DecryptionKey
+from sopslab.provision.operations import age
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from sopslab.config.inputs import CLASSROOM, local_settings
+from sopslab.config.settings import load_settings
 from sopslab.errors import InputError
-from sopslab.inputs import CLASSROOM, local_settings
 from sopslab.layout import PROJECT
-from sopslab.settings import load_settings
 
 VARIABLES = (
     "SOPSLAB_FILE",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.labfile import read_lab_file
 from sopslab.errors import InputError
-from sopslab.labfile import read_lab_file
 
 KEY = "lab: demo\n"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -130,7 +130,9 @@ def test_a_device_without_an_end_is_refused() -> None:
 def test_a_hostile_file_takes_little_memory_and_time(case: str, tmp_path: Path) -> None:
     path = tmp_path / "lab.yaml"
     path.write_text(BROKEN[case][0])
-    program = "import sys; from sopslab.labfile import read_lab_file; read_lab_file(sys.argv[1])"
+    program = (
+        "import sys; from sopslab.config.labfile import read_lab_file; read_lab_file(sys.argv[1])"
+    )
     half_a_gib = 512 * 1024 * 1024
     done = subprocess.run(
         [sys.executable, "-c", program, path],

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from sopslab.errors import Exit, LabError
-from sopslab.lock import hold
+from sopslab.run.lock import hold
 
 HOLD = """
 import sys
 from pathlib import Path
-from sopslab.lock import hold
+from sopslab.run.lock import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -78,7 +78,7 @@ def test_nine_of_ten_are_enough(results: list[Result], expected: bool) -> None:
 
 def test_mutants_of_a_function_are_told_by_the_lines_that_differ(tmp_path: Path) -> None:
     (tmp_path / "setup.cfg").write_text("[mutmut]\nsource_paths = sopslab\n")
-    found = mutation.mutants(tmp_path, "sopslab/naming.py")
+    found = mutation.mutants(tmp_path, "sopslab/config/naming.py")
     assert ("check_seat", "if len(value) > SEAT_LENGTH:", "if len(value) >= SEAT_LENGTH:") in {
         (one.function, one.before, one.after) for one in found
     }

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.environment import at_seat, solo
-from sopslab.operations import faults
-from sopslab.settings import Settings
+from sopslab.config.environment import at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import faults
 from tests.fake import Applied
 from tests.repositories import git, learner, overtake, was_overtaken
 from tests.unit.test_reset import SAVED, Class

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sopslab.facts.docker import DockerTraits, EngineTraits
-from sopslab.facts.host import MachineState
-from sopslab.preflight import find_engine_problems, find_problems, find_taken_ports
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.docker import DockerTraits, EngineTraits
+from sopslab.provision.facts.host import MachineState
+from sopslab.provision.preflight import find_engine_problems, find_problems, find_taken_ports
 from tests.fake import local_fact
 
 GIB = 1024 * 1024  # in KiB

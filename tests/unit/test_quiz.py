@@ -7,8 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sopslab.commands.quiz import quiz
-from sopslab.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz, template_variable
+from sopslab.cli.verbs.quiz import quiz
+from sopslab.course.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz, template_variable
 
 QUESTIONS = load_quiz(QUIZ_FILE)
 VALID: Mapping[str, object] = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
-from sopslab.settings import Settings
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
 from tests.commands import enrol
 
 Reissue = Callable[..., Result]
@@ -21,7 +21,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Have the deploys recorded instead of run."""
     seen: list[tuple[Any, ...]] = []
     monkeypatch.setattr(
-        "sopslab.commands.reissue.deploy_or_exit", lambda *arguments: seen.append(arguments)
+        "sopslab.cli.verbs.reissue.deploy_or_exit", lambda *arguments: seen.append(arguments)
     )
     return seen
 

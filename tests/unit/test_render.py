@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.files.render import SUFFIX, RenderedFile, RenderError, render_tree
 from sopslab.layout import PROJECT, TEMPLATES
-from sopslab.render import SUFFIX, RenderedFile, RenderError, render_tree
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import Environment, at_seat, solo
-from sopslab.facts.reset import Copy, Deliveries, EnvironmentStates, Repositories
-from sopslab.operations import reset
-from sopslab.settings import Settings
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.reset import Copy, Deliveries, EnvironmentStates, Repositories
+from sopslab.provision.operations import reset
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact, would_run
 from tests.repositories import git, learner, make_identity

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
 from sopslab.errors import Exit
-from sopslab.runner import Result as RunResult
-from sopslab.settings import Settings
+from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
 
 Data = dict[str, Any]
@@ -34,8 +34,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         follow({"event": "end", "notes": ["ada: deleted: ConfigMap/a", "ada: b: c"]})
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
-    monkeypatch.setattr("sopslab.commands.reset.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.commands._shared.run", run)
+    monkeypatch.setattr("sopslab.cli.verbs.reset.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.cli.verbs._shared.run", run)
     return seen
 
 

@@ -16,18 +16,18 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sopslab.environment import at_seat
-from sopslab.errors import Exit, InputError
-from sopslab.layout import PROJECT
-from sopslab.naming import (
+from sopslab.config.environment import at_seat
+from sopslab.config.naming import (
     check_seat,
     new_generation,
     propose_seat,
     seat_system_namespace,
     seat_user,
 )
-from sopslab.roster import read_roster
-from sopslab.settings import Seat
+from sopslab.config.roster import read_roster
+from sopslab.config.settings import Seat
+from sopslab.errors import Exit, InputError
+from sopslab.layout import PROJECT
 from tests.work import calls_during
 
 ADA = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", "group": None}

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.records import Cause
-from sopslab.rotation.record import Rotation, render_rotation
-from sopslab.runner import Result as RunResult
-from sopslab.settings import Settings
+from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
 
 Data = dict[str, Any]
@@ -41,8 +41,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
         follow({"event": "end", "notes": ["learner: flux/a.yaml: another data key"]})
         return record(file, data, "")
 
-    monkeypatch.setattr("sopslab.commands.rotate.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.commands._shared.run", run)
+    monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.cli.verbs._shared.run", run)
     return seen
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sopslab.environment import Environment, at_seat, solo
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.incidents.rotation.record import Rotation, parse_rotation
+from sopslab.incidents.rotation.sealed import splice
 from sopslab.layout import CANARY_PATH
-from sopslab.operations import proof, reencryption, rotation
-from sopslab.rotation.record import Rotation, parse_rotation
-from sopslab.rotation.sealed import splice
-from sopslab.settings import Settings
+from sopslab.provision.operations import proof, reencryption, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.marks import mostly_soak

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import at_seat
-from sopslab.facts.rotation import (
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Settings
+from sopslab.incidents.records import Cause
+from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.provision.facts.rotation import (
     Consumers,
     Delivered,
     LeakedLogins,
@@ -22,10 +25,7 @@ from sopslab.facts.rotation import (
     live_arguments,
     logins_dir,
 )
-from sopslab.incidents.records import Cause
-from sopslab.operations import logins, rotation
-from sopslab.rotation.record import Rotation, render_rotation
-from sopslab.settings import Settings
+from sopslab.provision.operations import logins, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact
 from tests.repositories import git, learner, make_identity

@@ -14,10 +14,11 @@ from typing import Any, get_args
 
 import pytest
 
-from sopslab.environment import at_seat
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
-from sopslab.rotation.phases import MEANING, PHASES, Phase
-from sopslab.rotation.plan import (
+from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase
+from sopslab.incidents.rotation.plan import (
     Version,
     asks_elsewhere,
     faults,
@@ -26,15 +27,14 @@ from sopslab.rotation.plan import (
     rotated_files,
     unknown_values,
 )
-from sopslab.rotation.record import (
+from sopslab.incidents.rotation.record import (
     Rotation,
     begin_rotation,
     incident_of,
     parse_rotation,
     render_rotation,
 )
-from sopslab.rotation.sealed import Leaf, read_sealed, splice
-from sopslab.settings import Settings
+from sopslab.incidents.rotation.sealed import Leaf, read_sealed, splice
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced

@@ -16,13 +16,13 @@ import pytest
 
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
-from sopslab.runner import Result, run
+from sopslab.run.runner import Result, run
 
 STORY = "tests/data/deploys/story.py"
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from sopslab.runner import run
+from sopslab.run.runner import run
 result = run({STORY!r}, {{}}, Path(sys.argv[1]), lambda event: None)
 print(result.problems)
 sys.exit(result.code)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.enrolment import enrol
-from sopslab.environment import at_seat
+from sopslab.config.enrolment import enrol
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import INSTRUCTOR, Settings
 from sopslab.layout import CANARY_PATH, TEMPLATES
-from sopslab.operations import age, git, seats
-from sopslab.settings import INSTRUCTOR, Settings
+from sopslab.provision.operations import age, git, seats
 from tasks.learners import learner_variables
 from tests.conftest import find_tool
 from tests.fake import Applied

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from sopslab.config.labfile import read_lab_file
+from sopslab.config.naming import bridge_name, check_label
+from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit, InputError
-from sopslab.labfile import read_lab_file
-from sopslab.naming import bridge_name, check_label
-from sopslab.settings import Settings, load_settings
 
 DATA = Path(__file__).parents[1] / "data" / "settings"
 INVALID = sorted((DATA / "invalid").glob("*.yaml"))

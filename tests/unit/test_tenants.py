@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config.naming import seat_namespace, seat_system_namespace, seat_user
+from sopslab.files.render import render_tree
 from sopslab.layout import PLATFORM
-from sopslab.naming import seat_namespace, seat_system_namespace, seat_user
-from sopslab.render import render_tree
 
 SEAT = "ada"
 GENERATION = "5f0c9a31e27b44"

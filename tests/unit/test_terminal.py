@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sopslab.display import Display
+from sopslab.cli.display import Display
+from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.policy.printing import in_one_line, printable
-from sopslab.terminal import Console, echo, echo_json
 
 # A title, a cleared screen, a line overwritten, a hyperlink, the clipboard, the other direction, an
 # 8-bit control, an answer that the terminal would type, a bell, and half of a character.

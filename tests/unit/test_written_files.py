@@ -9,11 +9,11 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from sopslab.operations import git, host
-from sopslab.operations.lab import swept as sweep
-from sopslab.operations.tree import tree
-from sopslab.render import RenderedFile
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.files.render import RenderedFile
+from sopslab.provision.operations import git, host
+from sopslab.provision.operations.lab import swept as sweep
+from sopslab.provision.operations.tree import tree
 from tests.fake import Applied
 
 USERS = ("instructor", "flux", "learner")

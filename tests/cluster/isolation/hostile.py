@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sopslab.naming import seat_namespace, seat_system_namespace
+from sopslab.config.naming import seat_namespace, seat_system_namespace
 from tests.cluster.lab import Lab, run, wait_until
 
 if TYPE_CHECKING:

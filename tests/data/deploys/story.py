@@ -9,11 +9,11 @@ import os
 from pyinfra import host
 from pyinfra.api import deploy, operation
 
-from sopslab.command import Commands, refusal, script
-from sopslab.facts.lab import LabData
-from sopslab.journal import note
-from sopslab.session import begin
-from sopslab.settings import Settings
+from sopslab.provision.command import Commands, refusal, script
+from sopslab.provision.facts.lab import LabData
+from sopslab.files.journal import note
+from sopslab.run.session import begin
+from sopslab.config.settings import Settings
 
 WAIT = """
 touch "$1/waiting"

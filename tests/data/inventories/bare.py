@@ -3,7 +3,7 @@
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.fake import FakeConnector
 
-from sopslab.inputs import local_settings
+from sopslab.config.inputs import local_settings
 from tests.machines import bare as bare_machine
 
 # Not as data of the host: there they would be settings that no lab knows.

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sopslab.catalog import ARCHES, SOURCES, Catalog, image_reference, load_catalog
+from sopslab.artifacts.catalog import ARCHES, SOURCES, Catalog, image_reference, load_catalog
 from sopslab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from sopslab.operations import artifact
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.operations import artifact
 
 BARE = "#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n"
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from sopslab.catalog import Entry
-from sopslab.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
+from sopslab.artifacts.catalog import Entry
+from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
 
 SUM = "5" * 64
 STAT = "755 5 1.0"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sopslab.board.seen import InCluster, Live, Repository, Seen, Tree
-from sopslab.environment import at_seat
-from sopslab.settings import Seat
-from sopslab.verification.judgement.cluster import ClusterKey, Identity, Rule
-from sopslab.verification.judgement.repository import Opened, SecretFile
+from sopslab.checks.board.seen import InCluster, Live, Repository, Seen, Tree
+from sopslab.checks.verification.cluster import ClusterKey, Identity, Rule
+from sopslab.checks.verification.repository import Opened, SecretFile
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Seat
 
 ADA = Seat(id="ada", name="Ada", email="ada@example.org", group="a")
 HEAD, START = "a" * 40, "0" * 40

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 from tests.unit.board.class_material import Class, make_class
 
 

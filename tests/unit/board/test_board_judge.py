@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sopslab.board.cluster import holder
-from sopslab.board.judge import judge
-from sopslab.board.seen import Repository, Seen
-from sopslab.board.steps import STEPS, Progress
+from sopslab.checks.board.judge import judge
+from sopslab.checks.board.seen import Repository, Seen
+from sopslab.checks.board.steps import STEPS, Progress
+from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
+from sopslab.checks.verification.repository import SecretFile
+from sopslab.lab import verification as checks
+from sopslab.lab.board.cluster import holder
 from sopslab.policy.findings import Finding, Report
-from sopslab.verification import checks
-from sopslab.verification.judgement.cluster import ClusterKey, Entry, Identity, Rule
-from sopslab.verification.judgement.repository import SecretFile
 from tests.unit.board import board_material as material
 from tests.unit.board.board_material import (
     ADA,

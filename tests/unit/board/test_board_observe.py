@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from sopslab.board import show
-from sopslab.board.observe import Board
-from sopslab.board.steps import Progress, Row
+from sopslab.checks.board.steps import Progress, Row
+from sopslab.cli import board as show
+from sopslab.lab.board.observe import Board
 from tests.marks import soak
 from tests.unit.board.class_material import Class
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sopslab.board import show
-from sopslab.board.judge import judge
-from sopslab.board.steps import STEPS, Progress, Row, Step
+from sopslab.checks.board.judge import judge
+from sopslab.checks.board.steps import STEPS, Progress, Row, Step
+from sopslab.cli import board as show
 from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
 
 STUCK_SEAT = with_cluster(kustomization=suspended(KUSTOMIZATION))

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
+from sopslab.cli.main import main
 from tests.unit.board.class_material import Class
 
 # The lab around the class: everything that is asked about it is up.
@@ -179,7 +179,7 @@ def test_watch_looks_again_until_it_is_interrupted(up: Callable[..., Class]) -> 
     kubeconfig.rename(kubeconfig.with_suffix(".away"))
     terminal, other = pty.openpty()
     environment: dict[str, Any] = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
-    command = "import sys; from sopslab.commands.status import status; status()"
+    command = "import sys; from sopslab.cli.verbs.status import status; status()"
     process = subprocess.Popen(
         [sys.executable, "-c", command, "--watch"],
         stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True,

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cards.card import Access, Card, card_of
-from sopslab.cli import main
-from sopslab.settings import Seat, Settings
+from sopslab.cli.main import main
+from sopslab.config.settings import Seat, Settings
 
 PASSWORD = "Kb0-O1lI_passphrase-of-{}"
 FINGERPRINT = ":".join(["A7"] * 32)

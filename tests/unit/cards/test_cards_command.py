@@ -212,7 +212,7 @@ def test_while_another_run_is_at_work_no_card_is_made(full: Class, cards: Cards)
     lock = full.path("lock")
     holder = subprocess.Popen(
         [sys.executable, "-c",
-         "import sys; from pathlib import Path; from sopslab import lock;"
+         "import sys; from pathlib import Path; from sopslab.run import lock;"
          "lock.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()",
          str(lock)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,

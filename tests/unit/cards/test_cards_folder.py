@@ -11,7 +11,7 @@ import pytest
 
 from sopslab.cards.folder import drop, put
 from sopslab.errors import LabError
-from sopslab.privatefile import NEW
+from sopslab.files.privatefile import NEW
 
 
 @pytest.fixture(autouse=True)

@@ -12,19 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sopslab.doctor.seen import LiveSecret, Login, Manifest, Objects, Repository, Seen
-from sopslab.environment import Environment
-from sopslab.settings import Learner
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.cluster import (
-    Cluster,
-    ClusterKey,
-    Entry,
-    Flux,
-    Identity,
-    Rule,
-)
-from sopslab.verification.judgement.repository import Opened, SecretFile
+from sopslab.checks.doctor.seen import LiveSecret, Login, Manifest, Objects, Repository, Seen
+from sopslab.checks.verification.cluster import Cluster, ClusterKey, Entry, Flux, Identity, Rule
+from sopslab.checks.verification.repository import Opened, SecretFile
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Learner
+from sopslab.course.chapter import Chapter
 
 RECORDED = Path(__file__).parents[1] / "verification" / "recorded"
 HEAD, LATER = "13901ba4ec12dcccb6c795a2db1be5081e4622c3", "a" * 40

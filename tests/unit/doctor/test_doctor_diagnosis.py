@@ -10,23 +10,16 @@ from typing import Any
 
 import pytest
 
-from sopslab.doctor import report
-from sopslab.doctor.diagnose import diagnose
-from sopslab.doctor.results import Cause, Diagnosis
-from sopslab.doctor.seen import LiveSecret, Login, Objects, Repository, Seen
-from sopslab.environment import at_seat
-from sopslab.faults.catalog import BY_ID, clash
-from sopslab.settings import Learner
-from sopslab.verification.judgement.cluster import (
-    Cluster,
-    Entry,
-    Identity,
-    Rule,
-    Trouble,
-    condition,
-)
-from sopslab.verification.judgement.repository import Opened
-from sopslab.verification.results import Undecided
+from sopslab.checks.doctor.diagnose import diagnose
+from sopslab.checks.doctor.results import Cause, Diagnosis
+from sopslab.checks.doctor.seen import LiveSecret, Login, Objects, Repository, Seen
+from sopslab.checks.verification.cluster import Cluster, Entry, Identity, Rule, Trouble, condition
+from sopslab.checks.verification.repository import Opened
+from sopslab.cli import doctor_report as report
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Learner
+from sopslab.course.faults import BY_ID, clash
+from sopslab.model.results import Undecided
 from tests.unit.doctor.doctor_material import (
     FAULTS,
     LATER,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.doctor.observation.repository import look_at_repository
-from sopslab.doctor.seen import Repository
-from sopslab.environment import Environment, bare_repository, solo
-from sopslab.settings import Settings
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.repository import Opened
+from sopslab.checks.doctor.seen import Repository
+from sopslab.checks.verification.repository import Opened
+from sopslab.config.environment import Environment, bare_repository, solo
+from sopslab.config.settings import Settings
+from sopslab.course.chapter import Chapter
+from sopslab.lab.doctor.observation.repository import look_at_repository
 from tests.conftest import find_tool
 
 FOLDER = "flux/secrets/develop"

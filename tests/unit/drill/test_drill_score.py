@@ -7,13 +7,13 @@ from datetime import date
 
 import pytest
 
-from sopslab.drill.leak import CLONE, KEY, LOG, Staged, covering, names_leak
-from sopslab.drill.score import STEPS, Seen, exposed_for_ever, score
-from sopslab.environment import at_seat
+from sopslab.checks.drill import STEPS, Seen, exposed_for_ever, score
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Learner
 from sopslab.incidents.closing import Use
+from sopslab.incidents.leak import CLONE, KEY, LOG, Staged, covering, names_leak
 from sopslab.incidents.records import Cause, Exposure, Incident, Upstream
-from sopslab.settings import Learner
-from sopslab.verification.results import Result, Undecided
+from sopslab.model.results import Result, Undecided
 
 DAY = date(2026, 11, 25)
 ADA = at_seat(Learner(id="ada", name="Ada", email="ada@example.org"))

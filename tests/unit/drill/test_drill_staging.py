@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.drill.leak import CLONE, KEY, LOG, PATH, STATE, leak_dir, read_staged
-from sopslab.environment import Environment, solo
+from sopslab.config.environment import Environment, solo
+from sopslab.config.settings import Settings
+from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, STATE, leak_dir, read_staged
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.operations import drill
-from sopslab.settings import Settings
+from sopslab.provision.operations import drill
 from tasks.drill import drill_text
 from tests.conftest import find_tool
 from tests.fake import Applied

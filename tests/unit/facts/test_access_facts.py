@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.access import RetiredAccess, SeatAccess, SeatGenerations
-from sopslab.operations import access
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.access import RetiredAccess, SeatAccess, SeatGenerations
+from sopslab.provision.operations import access
 from tests.fake import Applied, local_fact
 from tests.marks import partly_soak
 from tests.signing import SigningCluster

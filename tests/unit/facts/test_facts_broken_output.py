@@ -11,16 +11,16 @@ import pytest
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
-import sopslab.facts
+import sopslab.provision.facts
 
 FACTS = sorted(
     {
         fact
-        for info in pkgutil.iter_modules(sopslab.facts.__path__)
-        for fact in vars(importlib.import_module(f"sopslab.facts.{info.name}")).values()
+        for info in pkgutil.iter_modules(sopslab.provision.facts.__path__)
+        for fact in vars(importlib.import_module(f"sopslab.provision.facts.{info.name}")).values()
         if inspect.isclass(fact)
         and issubclass(fact, FactBase)
-        and fact.__module__.startswith("sopslab.facts.")
+        and fact.__module__.startswith("sopslab.provision.facts.")
         and not fact.__name__.startswith("_")
     },
     key=lambda fact: f"{fact.__module__}.{fact.__name__}",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.facts.git import (
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.git import (
     AccountDigest,
     BareRepositories,
     CommitNote,
@@ -23,10 +24,9 @@ from sopslab.facts.git import (
     WorkingCopy,
     WorkingCopyOrigin,
 )
-from sopslab.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
-from sopslab.facts.lab import LabData
-from sopslab.operations import git as operations_git
-from sopslab.settings import Settings
+from sopslab.provision.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
+from sopslab.provision.facts.lab import LabData
+from sopslab.provision.operations import git as operations_git
 from tests.fake import Applied, local_fact
 
 GIT = {

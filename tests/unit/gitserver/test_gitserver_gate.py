@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
 from tasks.git import server_configuration
 
 READ, WRITE = "git-upload-pack", "git-receive-pack"

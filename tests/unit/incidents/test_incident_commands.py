@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli import main
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.closing import Use
 from sopslab.incidents.records import (
@@ -23,9 +24,8 @@ from sopslab.incidents.records import (
     parse_incident,
 )
 from sopslab.incidents.registry import Credential, Rotation
-from sopslab.incidents.values import Evidence
-from sopslab.runner import Result as RunResult
-from sopslab.settings import Settings
+from sopslab.lab.incidents.values import Evidence
+from sopslab.run.runner import Result as RunResult
 
 DAY = date(2026, 11, 25)
 EXPOSURE = Exposure("learner/lab", "1" * 40, "a.yaml", ("API_KEY",), "secret-plaintext")
@@ -63,12 +63,12 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
         return {one.id: one for one in found.incidents}
 
     for module in ("incident", "registry"):
-        monkeypatch.setattr(f"sopslab.commands.{module}.deploy_or_exit", deploy)
-        monkeypatch.setattr(f"sopslab.commands.{module}.read_incidents", known)
-        monkeypatch.setattr(f"sopslab.commands.{module}.today", lambda: DAY)
-        monkeypatch.setattr(f"sopslab.commands.{module}.keep_to_the_lab", lambda _settings: None)
-    monkeypatch.setattr("sopslab.commands.incident.find_exposures", lambda *_: found.found)
-    monkeypatch.setattr("sopslab.commands.incident.gather", lambda *_: found.evidence)
+        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.deploy_or_exit", deploy)
+        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.read_incidents", known)
+        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
+        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.keep_to_the_lab", lambda _settings: None)
+    monkeypatch.setattr("sopslab.cli.verbs.incident.find_exposures", lambda *_: found.found)
+    monkeypatch.setattr("sopslab.cli.verbs.incident.gather", lambda *_: found.evidence)
     return found
 
 
@@ -183,8 +183,8 @@ def credentials(seen: Lab, monkeypatch: pytest.MonkeyPatch) -> list[Credential]:
         Credential("provider", "the provider", Rotation.MONTHLY, DAY, "Ada"),
         Credential("git:learner", "Git password", Rotation.QUARTERLY, DAY, "instructor"),
     ]
-    monkeypatch.setattr("sopslab.commands.registry.read_credentials", lambda _: known[:1])
-    monkeypatch.setattr("sopslab.commands.registry.derived_credentials", lambda *_: known[1:])
+    monkeypatch.setattr("sopslab.cli.verbs.registry.read_credentials", lambda _: known[:1])
+    monkeypatch.setattr("sopslab.cli.verbs.registry.derived_credentials", lambda *_: known[1:])
     return known
 
 

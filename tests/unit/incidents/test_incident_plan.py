@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from sopslab.environment import at_seat
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Seat
 from sopslab.incidents.plan import render_plan
 from sopslab.incidents.records import Cause, Incident, Upstream
 from sopslab.incidents.registry import Credential, Place, Rotation, entries
-from sopslab.settings import Seat
 
 TODAY = date(2026, 11, 25)
 ADA = at_seat(Seat(id="ada", name="Ada", email="ada@example.org"))

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from sopslab.environment import bare_repository, solo
+from sopslab.config.environment import bare_repository, solo
+from sopslab.config.settings import Settings
 from sopslab.errors import InputError
-from sopslab.incidents.derived import derived_credentials
-from sopslab.incidents.history import find_exposures
-from sopslab.incidents.platform import read_credentials, read_incidents
 from sopslab.incidents.records import Cause, Exposure, Incident, incident_path, render_incident
 from sopslab.incidents.registry import CREDENTIALS_FILE
-from sopslab.incidents.values import exposed_digests, uses_in_cluster
+from sopslab.lab.incidents.derived import derived_credentials
+from sopslab.lab.incidents.history import find_exposures
+from sopslab.lab.incidents.platform import read_credentials, read_incidents
+from sopslab.lab.incidents.values import exposed_digests, uses_in_cluster
+from sopslab.lab.observe.repository import look_at_history
 from sopslab.layout import CANARY_PATH
-from sopslab.settings import Settings
-from sopslab.verification.observation.repository import look_at_history
-from sopslab.verification.results import Undecided
+from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 
 INCIDENT = Incident("2026-11-25-leak", Cause.VALUE_EXPOSED, ("learner",), date(2026, 11, 25))

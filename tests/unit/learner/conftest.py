@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.quiz import QUIZ_FILE, load_quiz, template_variable
-from sopslab.render import render_tree
-from sopslab.verification.causes import for_bash
+from sopslab.checks.causes import for_bash
+from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
+from sopslab.files.render import render_tree
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 TOOLS = os.environ.get("SOPSLAB_TOOLS", "")

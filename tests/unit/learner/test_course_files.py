@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sopslab.quiz import QUIZ_FILE, load_quiz
+from sopslab.course.quiz import QUIZ_FILE, load_quiz
 from tests.texts import replaced
 
 from .conftest import (

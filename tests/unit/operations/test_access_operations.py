@@ -16,9 +16,9 @@ import bcrypt
 import pytest
 import yaml
 
-from sopslab.facts.access import SeatAccess, SeatGenerations
-from sopslab.operations import access, git, seats
-from sopslab.settings import Seat, Settings
+from sopslab.config.settings import Seat, Settings
+from sopslab.provision.facts.access import SeatAccess, SeatGenerations
+from sopslab.provision.operations import access, git, seats
 from tests import texts
 from tests.fake import Applied, local_fact
 from tests.marks import mostly_soak

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sopslab.facts.kind import Strangers
-from sopslab.operations import kind
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.kind import Strangers
+from sopslab.provision.operations import kind
 from tests.fake import Applied, local_fact
 
 # It has the objects of its folder, and keeps what it is given to delete and to replace.

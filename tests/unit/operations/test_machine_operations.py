@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from sopslab.settings import Settings
+from sopslab.config.settings import Settings
 from tests.texts import replaced
 from tests.unit.operations.test_operations import run
 

@@ -14,8 +14,8 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     notes: what it says of itself in the journal
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
-`sopslab.archive` makes of `files`, `MARK` for the label of a server made of these arguments, and
-`GENERATION` for a new generation of access.
+`sopslab.files.archive` makes of `files`, `MARK` for the label of a server made of these arguments,
+and `GENERATION` for a new generation of access.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ import yaml
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.context import ctx_host
 
-from sopslab import journal
-from sopslab.archive import Tree, digest, pack
-from sopslab.command import refusal
-from sopslab.environment import at_seat, solo
+from sopslab.config.environment import at_seat, solo
+from sopslab.config.settings import Learner, Settings
+from sopslab.files import journal
+from sopslab.files.archive import Tree, digest, pack
+from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
-from sopslab.operations import access, docker, git
-from sopslab.render import RenderedFile
-from sopslab.settings import Learner, Settings
+from sopslab.provision.command import refusal
+from sopslab.provision.operations import access, docker, git
 from tests.fake import arguments_of, text_of
 
 FOLDER = Path(__file__).parent
@@ -175,7 +175,7 @@ def environments(named: str | list[str], settings: Settings) -> Any:
 
 def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[RecordedHost, list[Any]]:
     module, _, function = name.partition(".")
-    operation = getattr(importlib.import_module(f"sopslab.operations.{module}"), function)
+    operation = getattr(importlib.import_module(f"sopslab.provision.operations.{module}"), function)
     arguments = dict(case.get("arguments") or {})
     for key in {"files", "configuration"} & set(arguments):
         arguments[key] = tree(arguments[key])
@@ -254,8 +254,8 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
 def operations() -> set[str]:
     """Return all operations of the project as `<module>.<operation>`."""
     found = set()
-    for path in (PROJECT / "sopslab" / "operations").glob("*.py"):
-        module = importlib.import_module(f"sopslab.operations.{path.stem}")
+    for path in (PROJECT / "sopslab" / "provision" / "operations").glob("*.py"):
+        module = importlib.import_module(f"sopslab.provision.operations.{path.stem}")
         for name, value in vars(module).items():
             inner = getattr(value, "_inner", None)
             if inner is not None and inner.__module__ == module.__name__:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sopslab.enrolment import enrol
-from sopslab.facts.git import GitUsers
-from sopslab.facts.seats import SecretsDrift
-from sopslab.operations import age, seats
-from sopslab.settings import Seat, Settings
+from sopslab.config.enrolment import enrol
+from sopslab.config.settings import Seat, Settings
+from sopslab.provision.facts.git import GitUsers
+from sopslab.provision.facts.seats import SecretsDrift
+from sopslab.provision.operations import age, seats
 from tests.fake import Applied, local_fact
 from tests.repositories import make_identity
 from tests.texts import replaced

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sopslab.commands.policy import policy
+from sopslab.cli.verbs.policy import policy
 from sopslab.policy import __main__, callers
 from tests.unit.policy import policy_material
 from tests.unit.policy.conftest import Repo

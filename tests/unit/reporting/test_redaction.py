@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sopslab.reporting.redaction import Redactor, Secret, holds_key_material
+from sopslab.lab.support.redaction import Redactor, Secret, holds_key_material
 
 VALUE = 'p/ss+"w0rd" of Zoë'.encode()
 FORMS: dict[str, Callable[[bytes], bytes]] = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.reporting import archive, secrets
-from sopslab.reporting.report import make_report
-from sopslab.settings import Settings
+from sopslab.lab.support import archive, secrets
+from sopslab.lab.support.report import make_report
 
 PEM = b"-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBf0\nAwEHoUQDQgAE\n-----END EC PRIVATE KEY-----\n"
 

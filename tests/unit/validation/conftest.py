@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.catalog import load_catalog
-from sopslab.inputs import local_settings
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.inputs import local_settings
 from sopslab.policy.findings import Report
 from sopslab.validation import schema_store
 from sopslab.validation.engine import validate

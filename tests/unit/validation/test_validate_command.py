@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.commands import validate as command
+from sopslab.cli.verbs import validate as command
 from sopslab.errors import LabError
 from sopslab.validation.tree import read_tree
 from tests.unit.validation.validation_material import encrypted, listing

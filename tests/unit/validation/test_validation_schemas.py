@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config.inputs import local_settings
 from sopslab.errors import LabError
-from sopslab.inputs import local_settings
 from sopslab.validation import schema_store
 from sopslab.validation.conformance import check, has_schema, prepared, versions_of
 from sopslab.validation.schemas import from_crds, from_openapi, schema_file

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.environment import solo
-from sopslab.inputs import local_settings
+from sopslab.checks.causes import for_bash
+from sopslab.config.environment import solo
+from sopslab.config.inputs import local_settings
+from sopslab.config.settings import Settings
+from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (
     ENVIRONMENT,
     TEMPLATES,
 )
-from sopslab.operations.flux import COMPONENTS
-from sopslab.render import RenderedFile, render_tree
-from sopslab.settings import Settings
+from sopslab.provision.operations.flux import COMPONENTS
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
-from sopslab.verification.causes import for_bash
 from tasks.flux import platform_files
 from tasks.learners import learner_variables
 from tests.conftest import find_tool

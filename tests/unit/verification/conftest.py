@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.cluster import Flux
+from sopslab.checks.verification.cluster import Flux
+from sopslab.course.chapter import Chapter
 from tests.unit.verification.verification_material import HEAD
 
 

@@ -12,14 +12,7 @@ from typing import Any
 
 import pytest
 
-from sopslab.commands.status import _flux
-from sopslab.environment import at_seat
-from sopslab.facts.reset import Deliveries
-from sopslab.facts.seats import SeatCanaries
-from sopslab.layout import PROJECT
-from sopslab.operations import flux, kubernetes, seats
-from sopslab.settings import Settings
-from sopslab.verification.causes import (
+from sopslab.checks.causes import (
     OURS,
     RUNNING,
     SERVING,
@@ -32,6 +25,13 @@ from sopslab.verification.causes import (
     said,
     told,
 )
+from sopslab.cli.verbs.status import _flux
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Settings
+from sopslab.layout import PROJECT
+from sopslab.provision.facts.reset import Deliveries
+from sopslab.provision.facts.seats import SeatCanaries
+from sopslab.provision.operations import flux, kubernetes, seats
 from tests.fake import Applied, local_fact
 from tests.marks import soak
 from tests.repositories import git, learner
@@ -237,7 +237,11 @@ def test_bash_recognises_what_python_does(kind: str, causes: tuple[Cause, ...]) 
 
 STDERR = re.compile(r">&2")
 # What tells the words of others on purpose, to the log: nobody is shown a line without the mark.
-LOGGING = {"sopslab/command.py", "sopslab/verification/causes.py", "sopslab/operations/git.py"}
+LOGGING = {
+    "sopslab/provision/command.py",
+    "sopslab/checks/causes.py",
+    "sopslab/provision/operations/git.py",
+}
 
 
 def test_every_script_tells_its_own_sentences_as_its_own() -> None:
@@ -392,19 +396,19 @@ def test_no_verb_shows_what_a_condition_quotes(
 
 # Where a message is read, and why nothing of it gets out.
 READERS = {
-    "sopslab/verification/causes.py": "the table",
-    "sopslab/verification/judgement/delivery.py": "asks the table",
-    "sopslab/verification/judgement/cluster.py": "a commit's id is read from it",
-    "sopslab/doctor/examination/reports.py": "asks the table",
-    "sopslab/doctor/examination/platform.py": "asks the table",
-    "sopslab/facts/builds.py": "a commit's id is read from it",
-    "sopslab/operations/kubernetes.py": "names and numbers are matched in it",
+    "sopslab/checks/causes.py": "the table",
+    "sopslab/checks/verification/delivery.py": "asks the table",
+    "sopslab/checks/verification/cluster.py": "a commit's id is read from it",
+    "sopslab/checks/doctor/examination/reports.py": "asks the table",
+    "sopslab/checks/doctor/examination/platform.py": "asks the table",
+    "sopslab/provision/facts/builds.py": "a commit's id is read from it",
+    "sopslab/provision/operations/kubernetes.py": "names and numbers are matched in it",
 }
 # Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
 READ = re.compile(r"\.message\b|^message$")
 # Modules whose `message` is one of our own: findings, and JUnit.
 OUR_OWN = (
-    *("sopslab/policy/", "sopslab/validation/", "sopslab/verification/report.py"),
+    *("sopslab/policy/", "sopslab/validation/", "sopslab/cli/verification_report.py"),
     "sopslab/gitserver/",
 )
 

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sopslab.settings import Settings
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.cluster import (
+from sopslab.checks.verification.cluster import (
     LOCKDOWN,
     Cluster,
     ClusterKey,
@@ -25,7 +23,9 @@ from sopslab.verification.judgement.cluster import (
     judge_flux,
     judge_key,
 )
-from sopslab.verification.results import Status
+from sopslab.config.settings import Settings
+from sopslab.course.chapter import Chapter
+from sopslab.model.results import Status
 from tasks.flux import platform_files
 
 OWN, INSTRUCTOR, OTHER = "age1own", "age1instructor", "age1other"

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.delivery import (
+from sopslab.checks.verification.delivery import (
     Live,
     Source,
     judge_applied,
     judge_secret,
     judge_source,
 )
-from sopslab.verification.results import Status
+from sopslab.course.chapter import Chapter
+from sopslab.model.results import Status
 from tests.unit.verification.verification_material import HEAD
 
 OLD = "0" * 40

@@ -17,13 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sopslab.incidents.records import Cause, Exposure, Incident
-from sopslab.layout import TEMPLATES
-from sopslab.policy.findings import Finding, Report
-from sopslab.settings import Settings
-from sopslab.verification.chapter import Chapter
-from sopslab.verification.judgement.cluster import ClusterKey, Entry, Rule
-from sopslab.verification.judgement.repository import (
+from sopslab.checks.verification.cluster import ClusterKey, Entry, Rule
+from sopslab.checks.verification.repository import (
     Commit,
     History,
     Hooks,
@@ -38,9 +33,15 @@ from sopslab.verification.judgement.repository import (
     judge_pushed,
     judge_wired,
 )
-from sopslab.verification.observation import keys, programs, repository
-from sopslab.verification.observation.programs import Answer
-from sopslab.verification.results import Status, Undecided, Verdict
+from sopslab.config.settings import Settings
+from sopslab.course.chapter import Chapter
+from sopslab.incidents.records import Cause, Exposure, Incident
+from sopslab.lab import programs
+from sopslab.lab.observe import keys, repository
+from sopslab.lab.programs import Answer
+from sopslab.layout import TEMPLATES
+from sopslab.model.results import Status, Undecided, Verdict
+from sopslab.policy.findings import Finding, Report
 from tests.texts import replaced
 
 GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})

@@ -17,9 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sopslab.verification import checks, report
-from sopslab.verification.checks import Check
-from sopslab.verification.judgement.machine import (
+from sopslab.checks.verification.machine import (
     HOOKS_PATH,
     GitServer,
     Part,
@@ -27,8 +25,11 @@ from sopslab.verification.judgement.machine import (
     judge_server,
     judge_tools,
 )
-from sopslab.verification.observer import Observer
-from sopslab.verification.results import (
+from sopslab.cli import verification_report as report
+from sopslab.lab import verification as checks
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.verification import Check
+from sopslab.model.results import (
     Result,
     Status,
     Undecided,
@@ -275,7 +276,7 @@ def test_a_guarded_git_server_is_well() -> None:
 
 
 COMMAND = (
-    "import sys; sys.argv[0] = 'sopslab'; from sopslab.commands.verify import verify; verify()"
+    "import sys; sys.argv[0] = 'sopslab'; from sopslab.cli.verbs.verify import verify; verify()"
 )
 
 

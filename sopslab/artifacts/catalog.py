@@ -1,0 +1,744 @@
+"""What is pinned, and what follows from it: pure, but for reading the catalog and its folders.
+
+`artifacts/catalog.yaml` names every version. Each thing it lists becomes a `Work`: a recipe (a
+script in `artifacts/recipes`), what that recipe is told, and the `Entry`s of the store it fills.
+An entry's `recipe` is a digest of all that decides its content, so a store entry or an image whose
+recipe differs is outdated, whatever its name says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+)
+
+from sopslab.errors import InputError
+from sopslab.layout import PROJECT
+
+Source = Literal["modules", "upstream"]
+Arch = Literal["amd64", "arm64"]
+Kind = Literal["build", "folder", "manifests", "pull", "release", "rootfs"]
+
+SOURCES: tuple[Source, ...] = ("upstream", "modules")
+ARCHES: tuple[Arch, ...] = ("amd64", "arm64")
+FIRST_USE = "first-use"
+
+_RECIPES = PROJECT / "artifacts" / "recipes"
+# Every recipe is read behind lib.sh, and some behind libraries that decide with them.
+_PARTS = {
+    "module.sh": ("go.sh", "module.sh"),
+    "edited-module.sh": ("go.sh", "edits.sh", "module.sh"),
+    "folder.sh": ("go.sh", "folder.sh"),
+    "flux-manifests.sh": ("go.sh", "flux-manifests.sh"),
+    "git-image.sh": ("docker.sh", "git-image.sh"),
+    "node-image.sh": ("docker.sh", "node-image.sh"),
+}
+
+# These reach paths, URLs and `-ldflags`; what they may not contain cannot be misread there.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+Program = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~-]*$", max_length=60)]
+RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)]
+Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/~-]*$", max_length=200)]
+Template = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:={}@-]*$", max_length=300)]
+Line = Annotated[str, Field(pattern=r"^\S[^\n]*$", max_length=200)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pinned = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|first-use)$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PerSource(_Part):
+    """A version for each source, where they differ."""
+
+    modules: Version
+    upstream: Version
+
+
+# Told apart first, so that a bad version is one problem and not one of each alternative.
+Versions = Annotated[
+    Annotated[Version, Tag("version")] | Annotated[PerSource, Tag("sources")],
+    Discriminator(lambda value: "sources" if isinstance(value, dict | PerSource) else "version"),
+]
+
+
+class Go(_Part):
+    """The Go toolchain for machines whose own is too old or missing."""
+
+    minimum: Version
+    package: Package
+    version: Version
+    sha256: dict[Arch, Sha256]
+
+
+class Embed(_Part):
+    """Files that one program embeds but its module lacks."""
+
+    entry: Name
+    module: Package
+    package: Package
+    into: RelativePath
+    source: Name = Field(alias="from")
+
+
+class Edit(_Part):
+    """A text that a module has exactly once, and what it becomes before the build."""
+
+    module: Package
+    file: RelativePath
+    text: Line
+    becomes: Line
+
+
+class Build(_Part):
+    """Programs of one of our Go modules."""
+
+    tags: tuple[Program, ...] = ()
+    stamps: tuple[Template, ...] = ()
+    embed: Embed | None = None
+    edits: tuple[Edit, ...] = ()
+    fills: dict[Name, dict[Program, Package]]
+
+
+class Folder(_Part):
+    """A folder of a Go module."""
+
+    module: Name
+    package: Package
+    path: RelativePath
+
+
+class ModulePackage(_Part):
+    """A Go package, and the module of ours that requires it."""
+
+    module: Name
+    package: Package
+
+
+class Manifests(_Part):
+    """What the flux command embeds."""
+
+    module: Name
+    package: Package
+    kubectl: Name
+    controllers: dict[Name, ModulePackage]
+
+
+class Release(_Part):
+    """A file of a release page."""
+
+    base: Literal["releases", "kubernetes"]
+    file: Template
+    arch: dict[Arch, Program] = {arch: arch for arch in ARCHES}
+    members: dict[Program, RelativePath | None]
+    sha256: dict[Arch, Pinned]
+
+
+class Pull(_Part):
+    """An image of a registry."""
+
+    image: Template
+    digest: Digest
+
+
+class Rootfs(_Part):
+    """A root file system from Debian packages."""
+
+    sources: tuple[Source, ...]
+    variant: Literal["extract", "minbase"]
+    packages: tuple[Program, ...]
+
+
+class Preload(_Part):
+    """An image that the node image brings along: a program of the store, or an archive in it."""
+
+    image: Template
+    program: RelativePath | None = None
+    archive: Name | None = None
+    path: RelativePath | None = None
+    user: Annotated[str, Field(pattern=r"^\d+(:\d+)?$")] = "0"
+    rootfs: Name | None = None
+    links: dict[RelativePath, RelativePath] = {}
+
+
+class NodeImage(_Part):
+    """What the image of a kind node is assembled from."""
+
+    base: Name
+    cni: Literal["static", "kindnet"]
+    kind_files: Name | None = None
+    programs: dict[RelativePath, RelativePath] = {}
+    network: dict[str, Any] | None = None
+    preload: tuple[Preload, ...] = ()
+
+    @property
+    def needs(self) -> list[str]:
+        """The entries of the store that go into it."""
+        names = {self.base, self.kind_files, *map(_entry_name, self.programs.values())}
+        for image in self.preload:
+            names |= {image.archive, image.rootfs, image.program and _entry_name(image.program)}
+        return sorted(name for name in names if name)
+
+
+class GitImage(_Part):
+    """What the image of the Git server is assembled from."""
+
+    base: Name
+    programs: dict[RelativePath, RelativePath] = {}
+
+    @property
+    def needs(self) -> list[str]:
+        """The entries of the store that go into it."""
+        return sorted({self.base, *map(_entry_name, self.programs.values())})
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One line of the catalog that fills entries of the store."""
+
+    kind: Kind
+    name: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the store has to hold: a folder `<name>-<version>` made by this very recipe."""
+
+    name: str
+    version: str
+    source: Source
+    arch: Arch
+    recipe: str
+    files: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The folder in the store."""
+        return f"{self.name}-{self.version}"
+
+    @property
+    def manifest(self) -> dict[str, str]:
+        """The manifest of that folder, without the sums that filling it adds."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "source": self.source,
+            "arch": self.arch,
+            "recipe": self.recipe,
+        }
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of a recipe."""
+
+    script: str
+    plan: Mapping[str, Any]
+    entries: tuple[Entry, ...]
+    # Folders of artifacts/modules that the recipe needs on the target.
+    modules: tuple[str, ...] = ()
+
+    def only(self, wanted: Sequence[Entry]) -> Work:
+        """Return the work that fills no more than the `wanted` entries."""
+        plan = dict(self.plan)
+        if "programs" in plan:
+            plan["programs"] = {entry.name: plan["programs"][entry.name] for entry in wanted}
+        embed = plan.get("embed")
+        if embed and embed["entry"] not in plan["programs"]:
+            plan["embed"] = None
+        return replace(self, plan=plan, entries=tuple(wanted))
+
+    def order(self) -> str:
+        """Return what the recipe is told, as JSON."""
+        return json.dumps({**self.plan, "entries": [entry.manifest for entry in self.entries]})
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is assembled from the store."""
+
+    reference: str
+    script: str
+    plan: Mapping[str, Any]
+    recipe: str
+
+    def order(self) -> str:
+        """Return what the recipe is told, as JSON."""
+        labels = {**self.plan["labels"], "sops-lab.recipe": self.recipe}
+        return json.dumps({**self.plan, "image": self.reference, "labels": labels})
+
+
+@dataclass(frozen=True)
+class Node:
+    """What the cluster step has to know of the node image."""
+
+    reference: str
+    kubernetes: str
+    cni: Literal["static", "kindnet"]
+
+
+class Catalog(_Part):
+    """The whole catalog, with the texts of the recipes and modules that it names."""
+
+    debian: Name
+    go: Go | None = None
+    versions: dict[Name, Versions]
+    deliver: tuple[Name, ...] = ()
+    builds: dict[Name, Build] = {}
+    folders: dict[Name, Folder] = {}
+    manifests: dict[Name, Manifests] = {}
+    releases: dict[Name, Release] = {}
+    pulls: dict[Name, Pull] = {}
+    rootfs: dict[Name, Rootfs] = {}
+    git_image: GitImage | None = None
+    node_image: dict[Source, NodeImage] = {}
+    # Read from the folders beside the catalog, never from the file itself.
+    modules: dict[str, dict[str, str]] = Field(default={}, exclude=True)
+    recipes: dict[str, str] = Field(default={}, exclude=True)
+    # Computed once: digests over all modules are not free, and every operation asks for them.
+    _entries: dict[tuple[Source, Arch], dict[str, Entry]] = PrivateAttr(default_factory=dict)
+
+    def version(self, name: str, source: Source) -> str:
+        """Return the version that `source` has of an entry."""
+        version = self.versions[name]
+        return getattr(version, source) if isinstance(version, PerSource) else version
+
+    def things(self, source: Source | None = None) -> tuple[Thing, ...]:
+        """Return what there is to fill, by one source or by any, in a possible order."""
+        return tuple(thing for thing in self._things() if source is None or source in thing.sources)
+
+    def _things(self) -> Iterator[Thing]:
+        for name in self.releases:
+            yield Thing("release", name, ("upstream",))
+        for name in self.pulls:
+            yield Thing("pull", name, ("upstream",))
+        for name, build in self.builds.items():
+            if build.embed is not None:
+                yield Thing("manifests", build.embed.source, ("modules",))
+            yield Thing("build", name, ("modules",))
+        for name in self.folders:
+            yield Thing("folder", name, ("modules",))
+        for name, rootfs in self.rootfs.items():
+            yield Thing("rootfs", name, rootfs.sources)
+
+    def work(self, thing: Thing, source: Source, arch: Arch) -> Work:
+        """Return what has to be run for a thing."""
+        match thing.kind:
+            case "build":
+                return self._build(thing.name, source, arch)
+            case "folder":
+                return self._folder(thing.name, source, arch)
+            case "manifests":
+                return self._manifests(thing.name, source, arch)
+            case "release":
+                return self._release(thing.name, source, arch)
+            case "pull":
+                return self._pull(thing.name, source, arch)
+            case "rootfs":
+                return self._rootfs(thing.name, source, arch)
+
+    def entries(self, source: Source, arch: Arch) -> dict[str, Entry]:
+        """Return every entry that a source fills, by name."""
+        known = self._entries.get((source, arch))
+        if known is None:
+            works = [self.work(thing, source, arch) for thing in self.things(source)]
+            known = {entry.name: entry for work in works for entry in work.entries}
+            self._entries[source, arch] = known
+        return known
+
+    def toolchain(self, arch: Arch) -> Work | None:
+        """Return what fetches Go for a machine that has none, if the catalog names one."""
+        if self.go is None:
+            return None
+        plan = {
+            "package": self.go.package,
+            "version": self.go.version,
+            "sha256": self.go.sha256[arch],
+        }
+        entry = self._entry(
+            "go", self.go.version, "modules", arch, "toolchain.sh", plan, ["go.whl"]
+        )
+        return Work("toolchain.sh", plan, (entry,))
+
+    def tools(self, source: Source, arch: Arch) -> dict[str, str]:
+        """Return the links of the tools: name in the bin folder, path in the store."""
+        entries = self.entries(source, arch)
+        return {
+            Path(file).name: f"{entries[name].key}/{file}"
+            for name in self.deliver
+            if name in entries
+            for file in entries[name].files
+        }
+
+    def script(self, name: str) -> str:
+        """Return a recipe as the target's bash reads it."""
+        return f"{self.recipes['lib.sh']}\n{self._method(name)}"
+
+    def _method(self, name: str) -> str:
+        """Return what of a recipe decides its result: lib.sh only locks, checks and moves."""
+        return "\n".join(self.recipes[part] for part in _PARTS.get(name, (name,)))
+
+    @cached_property
+    def node_tag(self) -> str:
+        """The node image's reference: the same for every source, another for other content."""
+        recipes = [self._node(source, arch)[1] for source in self.node_image for arch in ARCHES]
+        return f"sops-lab/node:{_digest(sorted(recipes))[:12]}"
+
+    @cached_property
+    def git_tag(self) -> str:
+        """The Git server image's reference."""
+        recipes = [self._git(source, arch)[1] for source in SOURCES for arch in ARCHES]
+        return f"sops-lab/git:{_digest(sorted(recipes))[:12]}"
+
+    @property
+    def image_tags(self) -> list[str]:
+        """The references of the images that this catalog assembles."""
+        return [
+            *([self.git_tag] if self.git_image is not None else []),
+            *([self.node_tag] if self.node_image else []),
+        ]
+
+    def image(self, role: Literal["git", "node"], source: Source, arch: Arch) -> Image:
+        """Return the image of the Git server or of the node as a source makes it."""
+        if role == "git":
+            return Image(self.git_tag, "git-image.sh", *self._git(source, arch))
+        return Image(self.node_tag, "node-image.sh", *self._node(source, arch))
+
+    def node_facts(self, source: Source) -> Node:
+        """Return what the cluster step has to know of the node image that a source makes."""
+        kubernetes = f"v{self.version('kubernetes', source)}"
+        return Node(self.node_tag, kubernetes, self.node_image[source].cni)
+
+    def _node(self, source: Source, arch: Arch) -> tuple[Mapping[str, Any], str]:
+        spec = self.node_image[source]
+        entries = self.entries(source, arch)
+        kubernetes = f"v{self.version('kubernetes', source)}"
+        plan = {
+            "arch": arch,
+            "base": entries[spec.base].key,
+            "kubernetes": kubernetes,
+            "kind": spec.kind_files and entries[spec.kind_files].key,
+            "programs": _paths(spec.programs, entries),
+            "network": json.dumps(spec.network),
+            "preload": [self._preload(image, source, entries) for image in spec.preload],
+            "labels": {
+                "sops-lab.source": source,
+                "sops-lab.kubernetes": kubernetes,
+                "sops-lab.cni": spec.cni,
+            },
+        }
+        needs = [entries[name].recipe for name in spec.needs]
+        return plan, _digest([self._method("node-image.sh"), plan, needs])
+
+    def _git(self, source: Source, arch: Arch) -> tuple[Mapping[str, Any], str]:
+        if self.git_image is None:
+            raise KeyError("git_image")
+        entries = self.entries(source, arch)
+        plan = {
+            "base": entries[self.git_image.base].key,
+            "programs": _paths(self.git_image.programs, entries),
+            "labels": {"sops-lab.source": source},
+        }
+        needs = [entries[name].recipe for name in self.git_image.needs]
+        return plan, _digest([self._method("git-image.sh"), plan, needs])
+
+    def _preload(
+        self, image: Preload, source: Source, entries: Mapping[str, Entry]
+    ) -> dict[str, Any]:
+        reference = self._fill(image.image, source)
+        if image.archive is not None:
+            return {"image": reference, "archive": entries[image.archive].key}
+        program = image.program or ""
+        return {
+            "image": reference,
+            "program": _path(program, entries),
+            "path": image.path or f"usr/local/bin/{Path(program).name}",
+            "user": image.user,
+            "rootfs": image.rootfs and entries[image.rootfs].key,
+            "links": image.links,
+        }
+
+    def _fill(self, template: str, source: Source, **more: str) -> str:
+        versions = {name: self.version(name, source) for name in self.versions}
+        return template.format_map({**versions, **more})
+
+    def _entry(
+        self,
+        name: str,
+        version: str,
+        source: Source,
+        arch: Arch,
+        script: str,
+        details: Any,
+        files: Sequence[str] = (),
+        modules: Sequence[str] = (),
+        needs: Sequence[str] = (),
+    ) -> Entry:
+        texts = [self.modules[module] for module in modules]
+        inputs = [name, version, source, arch, self._method(script), details, texts, sorted(needs)]
+        return Entry(name, version, source, arch, _digest(inputs), tuple(files))
+
+    def _build(self, name: str, source: Source, arch: Arch) -> Work:
+        build = self.builds[name]
+        stamps = [f"-X {self._fill(stamp, source)}" for stamp in build.stamps]
+        plan: dict[str, Any] = {
+            "module": name,
+            "arch": arch,
+            "tags": ",".join(build.tags),
+            "ldflags": " ".join(stamps),
+            "programs": build.fills,
+            "edits": [edit.model_dump() for edit in build.edits],
+            "embed": None,
+        }
+        embedded: Entry | None = None
+        if build.embed is not None:
+            (embedded,) = self._manifests(build.embed.source, source, arch).entries
+            plan["embed"] = {
+                **build.embed.model_dump(exclude={"source"}),
+                "from": f"{embedded.key}/manifests",
+            }
+        recipe = "edited-module.sh" if build.edits else "module.sh"
+        entries = []
+        for filled, programs in build.fills.items():
+            embeds = embedded is not None and plan["embed"]["entry"] == filled
+            details = [plan["tags"], plan["ldflags"], programs, plan["embed"] if embeds else None]
+            if build.edits:
+                details.append(plan["edits"])
+            entries.append(
+                self._entry(
+                    filled,
+                    self.version(filled, source),
+                    source,
+                    arch,
+                    recipe,
+                    details,
+                    [f"bin/{program}" for program in programs],
+                    [name],
+                    [embedded.recipe] if embedded is not None and embeds else [],
+                )
+            )
+        return Work(recipe, plan, tuple(entries), (name,))
+
+    def _folder(self, name: str, source: Source, arch: Arch) -> Work:
+        folder = self.folders[name]
+        plan = {**folder.model_dump(), "arch": arch}
+        return self._single(name, source, arch, "folder.sh", plan, modules=(folder.module,))
+
+    def _manifests(self, name: str, source: Source, arch: Arch) -> Work:
+        manifests = self.manifests[name]
+        modules = {manifests.module, *(part.module for part in manifests.controllers.values())}
+        kubectl = self.version(manifests.kubectl, source)
+        plan = {
+            **manifests.model_dump(),
+            "arch": arch,
+            "kubectl": f"{manifests.kubectl}-{kubectl}/bin/kubectl",
+        }
+        return self._single(
+            name, source, arch, "flux-manifests.sh", plan, modules=tuple(sorted(modules))
+        )
+
+    def _release(self, name: str, source: Source, arch: Arch) -> Work:
+        release = self.releases[name]
+        pinned = release.sha256[arch]
+        plan = {
+            "base": release.base,
+            "file": self._fill(release.file, source, arch=release.arch[arch]),
+            "sha256": None if pinned == FIRST_USE else pinned,
+            "members": release.members,
+        }
+        files = [f"bin/{program}" for program in release.members]
+        return self._single(name, source, arch, "release.sh", plan, files)
+
+    def _pull(self, name: str, source: Source, arch: Arch) -> Work:
+        pull = self.pulls[name]
+        image = self._fill(pull.image, source)
+        plan = {
+            "image": image.rsplit(":", 1)[0],
+            "digest": pull.digest,
+            "keep_as": f"sops-lab/preload/{image.rsplit('/', 1)[1]}",
+        }
+        return self._single(name, source, arch, "pull.sh", plan, ["image.tar"])
+
+    def _rootfs(self, name: str, source: Source, arch: Arch) -> Work:
+        rootfs = self.rootfs[name]
+        plan = {
+            "codename": self.debian,
+            "variant": rootfs.variant,
+            "packages": sorted(rootfs.packages),
+        }
+        return self._single(name, source, arch, "rootfs.sh", plan, ["rootfs.tar"])
+
+    def _single(
+        self,
+        name: str,
+        source: Source,
+        arch: Arch,
+        script: str,
+        plan: Mapping[str, Any],
+        files: Sequence[str] = (),
+        modules: tuple[str, ...] = (),
+    ) -> Work:
+        version = self.version(name, source)
+        entry = self._entry(name, version, source, arch, script, plan, files, modules)
+        return Work(script, plan, (entry,), modules)
+
+
+# libyaml's loader is the same and ten times as fast; a deploy reads the catalog at several steps.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_catalog(path: str | Path) -> Catalog:
+    """Return the catalog in a file, with the modules beside it.
+
+    Raises InputError with every problem in it.
+    """
+    file = Path(path)
+    try:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError([f"{file}: cannot be read: {error}"]) from None
+    if not isinstance(data, dict):
+        raise InputError([f"{file}: is not a mapping: compare it with artifacts/catalog.yaml"])
+    unknown = sorted({"modules", "recipes"} & data.keys())
+    if unknown:
+        raise InputError([f"{file}: {name}: there is no such part" for name in unknown])
+    try:
+        catalog = Catalog(
+            **data,
+            modules=_module_texts(file.parent / "modules"),
+            recipes={file.name: file.read_text(encoding="utf-8") for file in _RECIPES.glob("*.sh")},
+        )
+    except ValidationError as error:
+        raise InputError([_sentence(file, problem) for problem in error.errors()]) from None
+    problems = list(_problems(catalog))
+    if problems:
+        raise InputError([f"{file}: {problem}" for problem in problems])
+    return catalog
+
+
+def image_reference(image: str, digest: str, mirror: str | None) -> str:
+    """Return what Docker is asked to pull: by digest, from the mirror if there is one."""
+    if mirror is not None:
+        image = f"{mirror}/{image.split('/', 1)[1]}"
+    return f"{image}@{digest}"
+
+
+def _module_texts(folder: Path) -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = {}
+    for file in sorted(folder.glob("*/*")):
+        texts.setdefault(file.parent.name, {})[file.name] = file.read_text(encoding="utf-8")
+    return texts
+
+
+def _problems(catalog: Catalog) -> Iterator[str]:
+    """Yield what the parts say that does not fit together."""
+    named: dict[str, list[str]] = {
+        "builds": [entry for build in catalog.builds.values() for entry in build.fills],
+        "folders": [*catalog.folders],
+        "manifests": [*catalog.manifests],
+        "releases": [*catalog.releases],
+        "pulls": [*catalog.pulls],
+        "rootfs": [*catalog.rootfs],
+    }
+    for part, names in named.items():
+        for name in names:
+            if name not in catalog.versions:
+                yield f"{part}: {name} has no version: add it to versions"
+    known = {name for names in named.values() for name in names}
+    for name in catalog.deliver:
+        if name not in known:
+            yield f"deliver: {name} is filled by nothing"
+    wanted = {*catalog.builds, *(folder.module for folder in catalog.folders.values())}
+    for manifests in catalog.manifests.values():
+        wanted |= {manifests.module, *(part.module for part in manifests.controllers.values())}
+    for module in sorted(wanted - catalog.modules.keys()):
+        yield f"builds: there is no module {module} in modules/"
+    for name, build in catalog.builds.items():
+        if build.embed is not None and build.embed.source not in catalog.manifests:
+            yield f"builds: {name} embeds {build.embed.source}, which is not among manifests"
+    for name, release in catalog.releases.items():
+        for arch in ARCHES:
+            if arch not in release.sha256:
+                yield f"releases: {name} has no sha256 for {arch}: give one, or `{FIRST_USE}`"
+    yield from _template_problems(catalog)
+    yield from _image_problems(catalog)
+
+
+def _template_problems(catalog: Catalog) -> Iterator[str]:
+    templates: list[tuple[str, str]] = []
+    for name, build in catalog.builds.items():
+        templates += [(f"builds: {name}", stamp) for stamp in build.stamps]
+    for name, release in catalog.releases.items():
+        templates.append((f"releases: {name}", release.file))
+    for name, pull in catalog.pulls.items():
+        templates.append((f"pulls: {name}", pull.image))
+    for source, node in catalog.node_image.items():
+        templates += [(f"node_image: {source}", image.image) for image in node.preload]
+    for place, text in templates:
+        for name in re.findall(r"{(.*?)}", text):
+            if name not in catalog.versions and name != "arch":
+                yield f"{place}: {{{name}}} in {text} is not among versions"
+
+
+def _image_problems(catalog: Catalog) -> Iterator[str]:
+    for source in SOURCES:
+        filled = {
+            entry
+            for thing in catalog.things(source)
+            for entry in (
+                catalog.builds[thing.name].fills if thing.kind == "build" else [thing.name]
+            )
+        }
+        node = catalog.node_image.get(source)
+        used = {
+            *(catalog.git_image.needs if catalog.git_image else []),
+            *(node.needs if node else []),
+        }
+        for name in sorted(used - filled):
+            yield f"images: {name} is not filled by source {source}"
+        for image in node.preload if node else ():
+            if (image.program is None) == (image.archive is None):
+                yield f"node_image: {source}: {image.image} needs either program or archive"
+
+
+def _paths(programs: Mapping[str, str], entries: Mapping[str, Entry]) -> dict[str, str]:
+    return {path: _path(program, entries) for path, program in programs.items()}
+
+
+def _entry_name(program: str) -> str:
+    return program.split("/", 1)[0]
+
+
+def _path(program: str, entries: Mapping[str, Entry]) -> str:
+    name, file = program.split("/", 1)
+    return f"{entries[name].key}/bin/{file}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _sentence(file: Path, problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{file}: {place}: {problem['input']!r:.80} is refused: {message}"

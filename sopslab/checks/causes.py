@@ -1,0 +1,647 @@
+"""What Flux and the API server say when something goes wrong, what that means, and what helps.
+
+The texts are those of Flux 2.9 (kustomize-controller 1.9, source-controller 1.9). A message is
+recognised, never repeated: an API server that refuses an object quotes what it refuses. This table
+speaks for every verb: `meaning` where Python has the message, `TELLING` where a script has it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sopslab.course.chapter import UP, Chapter
+from sopslab.layout import KEY_SECRET, KUSTOMIZATION
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One way to fail: its id, how its message is recognised, what it means, and what helps.
+
+    In what it means, `{namespace}` stands for the learner's, and `{kustomization}` for what has
+    the message.
+    """
+
+    id: str
+    pattern: str
+    text: str
+    fix: Callable[[Chapter], str]
+
+    def meaning(self, chapter: Chapter) -> str:
+        """Return what it means for a learner."""
+        return self.text.format(namespace=chapter.namespace, kustomization=KUSTOMIZATION)
+
+
+def _up(_chapter: Chapter) -> str:
+    return UP
+
+
+def _validate(chapter: Chapter) -> str:
+    return chapter.at_work("sopslab validate")
+
+
+# The first that matches counts, so the particular comes before the general.
+APPLYING = (
+    Cause(
+        "key-missing",
+        rf'secrets? "{KEY_SECRET}" not found',
+        f"Flux finds no Secret {KEY_SECRET}",
+        lambda chapter: chapter.setup,
+    ),
+    Cause(
+        "key-damaged",
+        r"failed to parse and add to age identities|malformed secret key|failed to import '",
+        f"the key in {KEY_SECRET} is damaged",
+        lambda chapter: chapter.setup,
+    ),
+    Cause(
+        "key-other",
+        r"did not match any of the recipients|incorrect identity for recipient",
+        f"the key in {KEY_SECRET} is not one of those that the file is encrypted to",
+        lambda chapter: chapter.compare,
+    ),
+    Cause(
+        "key-unnamed",
+        r"failed to load age identities|Did not find keys in locations",
+        f"{KEY_SECRET} has no entry that ends in .agekey, or an empty one",
+        lambda chapter: chapter.setup,
+    ),
+    Cause(
+        "key-unfit",
+        r"cannot get sops data key|Error getting data key|0 successful groups",
+        f"no key in {KEY_SECRET} opens the file",
+        lambda chapter: chapter.compare,
+    ),
+    Cause(
+        "value-plain",
+        r"does not match sops' data format",
+        "the file is marked as encrypted, but a value in it is plain text",
+        lambda chapter: chapter.encrypt_again,
+    ),
+    Cause(
+        "value-changed",
+        r"error decrypting sops tree|cipher: message authentication failed|failed to decrypt",
+        "the file was changed after it was encrypted",
+        lambda chapter: chapter.encrypt_again,
+    ),
+    Cause(
+        "decryption-off-or-no-mac",
+        r"is SOPS encrypted, configuring decryption is required",
+        "the file lost its MAC, or the Kustomization {kustomization} its spec.decryption",
+        lambda chapter: chapter.encrypt_again,
+    ),
+    Cause(
+        "decryption-off",
+        r"\.sops: field not declared in schema",
+        "the Kustomization {kustomization} has no spec.decryption",
+        _up,
+    ),
+    Cause(
+        "too-large",
+        r"exceeding limit",
+        "a file is larger than the 5 MiB that Flux decrypts",
+        _validate,
+    ),
+    Cause(
+        "not-base64",
+        r"illegal base64 data",
+        "a value under data is not base64: it is still encrypted, or the mask of flux build",
+        lambda chapter: chapter.encrypt_again,
+    ),
+    Cause(
+        "path-missing",
+        r"kustomization path not found|stat .*no such file or directory",
+        "the folder that the Kustomization {kustomization} names is not in the repository",
+        _validate,
+    ),
+    Cause(
+        "list-broken",
+        r"accumulating resources|evalsymlink failure|no such file or directory|kustomize build",
+        "kustomization.yaml lists something that is not there or cannot be read",
+        _validate,
+    ),
+    Cause(
+        "yaml-broken",
+        r"MalformedYAML|yaml: |error converting YAML",
+        "a file in the repository is not valid YAML",
+        _validate,
+    ),
+    Cause(
+        "over-quota",
+        r"exceeded quota",
+        "the quota of {namespace} has no room for all that is listed",
+        lambda chapter: f"kubectl -n {chapter.namespace} describe resourcequota",
+    ),
+    Cause(
+        "refused-by-admission",
+        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity",
+        "an admission policy of the cluster refuses an object that is listed",
+        _validate,
+    ),
+    Cause(
+        "forbidden",
+        r"is forbidden|[Ff]orbidden",
+        "an object is not what Flux may apply here: Secrets and ConfigMaps in {namespace}",
+        _validate,
+    ),
+    Cause(
+        "namespace-other",
+        r'namespaces? "[^"]*" not found|namespace not specified',
+        "an object names a namespace other than {namespace}",
+        _validate,
+    ),
+    Cause(
+        "invalid",
+        r"no matches for kind|field not declared|dry-run failed|failed to create typed|Invalid",
+        "the API server refuses an object as invalid",
+        _validate,
+    ),
+    Cause(
+        "cross-namespace",
+        r"can't access|cross-namespace",
+        "the Kustomization {kustomization} refers to another namespace, which is locked down",
+        _up,
+    ),
+    Cause(
+        "source-empty",
+        r"[Ss]ource (artifact )?(is )?not (ready|found)|artifact not found|retrying in",
+        "Flux has nothing to apply yet: the source has no artifact",
+        lambda chapter: chapter.reconcile,
+    ),
+    Cause(
+        "artifact-unreachable",
+        r"failed to (get|fetch|download) artifact|failed to untar|connection refused",
+        "Flux cannot fetch the artifact from the source controller",
+        lambda chapter: chapter.reconcile,
+    ),
+    Cause(
+        "not-ready",
+        r"timeout waiting for|health check failed|context deadline exceeded",
+        "something that was applied did not become ready in time",
+        lambda chapter: chapter.describe,
+    ),
+)
+
+READING = (
+    Cause(
+        "login-refused",
+        r"authentication required|authorization failed|[Uu]nauthorized|\b40[13]\b",
+        "the Git server refuses Flux's credentials",
+        _up,
+    ),
+    Cause(
+        "branch-missing",
+        r"couldn't find remote ref|reference not found|branch '.*' not found",
+        "the branch main is not on the Git server",
+        lambda chapter: chapter.at_work("git push origin HEAD:main"),
+    ),
+    Cause(
+        "repository-empty",
+        r"remote repository is empty|empty git repository",
+        "the repository on the Git server is empty",
+        lambda chapter: chapter.at_work("git push origin HEAD:main"),
+    ),
+    Cause(
+        "repository-missing",
+        r"repository not found|\b404\b",
+        "the Git server does not have the repository",
+        _up,
+    ),
+    Cause(
+        "server-silent",
+        r"connection refused|no such host|no route to host|i/o timeout|deadline exceeded|EOF"
+        r"|server misbehaving|connection reset",
+        "the Git server does not answer Flux",
+        _up,
+    ),
+)
+
+
+# What notification-controller says of a Receiver.
+ANSWERING = (
+    Cause(
+        "token-missing",
+        r"(?i)unable to read token|secrets? \S+ not found|no 'token' key",
+        "the Secret with the token that it shares with the Git server is not there",
+        _up,
+    ),
+)
+
+# What the API server answers whoever applies something, and kubectl where nothing answers.
+SERVING = (
+    Cause(
+        "api-silent",
+        r"(?i)connection refused|unable to connect to the server|no route to host|i/o timeout"
+        r"|deadline exceeded|connection reset|TLS handshake|server misbehaving|no such host"
+        r"|EOF|server is currently unable|too many requests",
+        "the API server does not answer",
+        _up,
+    ),
+    Cause(
+        "api-unauthorized",
+        r"(?i)unauthorized|must be logged in|x509: ",
+        "the API server does not accept the lab's certificate",
+        _up,
+    ),
+    Cause(
+        "namespace-terminating",
+        r"(?i)being terminated|NamespaceTerminating",
+        "the namespace is being deleted",
+        _up,
+    ),
+    Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it", _up),
+    Cause(
+        "refused-by-admission",
+        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
+        r"|failed calling webhook",
+        "an admission policy of the cluster refuses it",
+        _up,
+    ),
+    Cause(
+        "forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster", _up
+    ),
+    Cause(
+        "object-missing",
+        r"(?i)not ?found|no matches for kind|doesn't have a resource type",
+        "what it belongs to is not there",
+        _up,
+    ),
+    Cause(
+        "conflict",
+        r"(?i)conflict|already exists|has been modified",
+        "somebody else has changed it at the same moment",
+        _up,
+    ),
+    Cause(
+        "too-large",
+        r"(?i)too large|too long|exceeds? the maximum|request entity",
+        "it is larger than the API server takes",
+        _up,
+    ),
+    Cause(
+        "invalid",
+        r"(?i)invalid|field not declared|failed to create typed|unknown field|error validating"
+        r"|error parsing|cannot unmarshal|immutable|BadRequest",
+        "the API server refuses it as invalid",
+        _up,
+    ),
+    Cause(
+        "api-broken",
+        r"(?i)internal error|InternalError|etcdserver|no space left",
+        "the API server has an error of its own",
+        _up,
+    ),
+)
+
+# What the programs say that run on the lab's machine: git, docker, kind, sops, age, openssl, and
+# the shell with its tools.
+RUNNING = (
+    Cause(
+        "disk-full",
+        r"(?i)no space left on device|disk quota exceeded",
+        "the disk is full",
+        lambda _chapter: "df -h",
+    ),
+    Cause("disk-read-only", r"(?i)read-only file ?system", "the disk is read-only", _up),
+    Cause(
+        "too-many-files", r"(?i)too many open files|inotify", "too many files are open at once", _up
+    ),
+    Cause(
+        "memory",
+        r"(?i)cannot allocate memory|out of memory|signal: killed|^killed$",
+        "the machine has no memory left",
+        _up,
+    ),
+    Cause(
+        "docker-silent",
+        r"(?i)cannot connect to the docker daemon|docker daemon running|error during connect"
+        r"|docker\.sock: connect: (connection refused|no such file)",
+        "Docker does not answer",
+        _up,
+    ),
+    Cause(
+        "docker-forbidden",
+        r"(?i)permission denied.*docker|docker.*permission denied",
+        "this account may not use Docker",
+        _up,
+    ),
+    Cause(
+        "port-taken",
+        r"(?i)port is already allocated|address already in use|failed to bind",
+        "a port that it needs is taken by something else",
+        _up,
+    ),
+    Cause(
+        "network-taken",
+        r"(?i)pool overlaps|address pools? .*(subnet|exhausted)|non-overlapping ipv4|address pool",
+        "Docker has no range of addresses left for its network",
+        _up,
+    ),
+    Cause(
+        "image-missing",
+        r"(?i)no such image|manifest unknown|pull access denied|unable to find image",
+        "a container image is not there",
+        _up,
+    ),
+    Cause(
+        "container-missing",
+        r"(?i)no such (container|network)|container \S+ is not running",
+        "a container that it needs does not run",
+        _up,
+    ),
+    Cause(
+        "node-silent",
+        r"(?i)failed to (init node|create cluster|join node|start)|could not find a log line"
+        r"|failed to remove control plane taint|kubeadm",
+        "the node did not start",
+        _up,
+    ),
+    Cause(
+        "key-unfit",
+        r"(?i)did not match any of the recipients|0 successful groups|sops data key"
+        r"|getting data key|failed to load age identities|did not find keys in",
+        "no key that it has opens the file",
+        _up,
+    ),
+    Cause(
+        "value-changed",
+        r"(?i)mac mismatch|message authentication failed|data integrity|decrypting tree",
+        "the file was changed after it was encrypted",
+        _up,
+    ),
+    Cause(
+        "no-rule",
+        r"(?i)no matching creation rules|config file not found|no creation rules",
+        "no creation rule says whom to encrypt for",
+        _up,
+    ),
+    Cause(
+        "rules-unreadable",
+        r"(?i)error (loading|reading|unmarshal\w*) config|sops\.yaml.*(yaml: |unmarshal|cannot)"
+        r"|could not unmarshal config|invalid rules",
+        ".sops.yaml cannot be read",
+        _up,
+    ),
+    Cause(
+        "recipient-damaged",
+        r"(?i)(bech32|malformed|unknown|invalid) recipient|failed to parse.{0,30}recipient"
+        r"|as bech32-encoded",
+        "a recipient is not a public key that age knows",
+        _up,
+    ),
+    Cause("not-encrypted", r"(?i)sops metadata not found", "the file is not encrypted", _up),
+    Cause(
+        "key-damaged",
+        r"(?i)malformed secret|age-secret-key|parse.{0,30}identit|identit.{0,30}pars"
+        r"|no identities found|unknown identity type|^age-keygen: error: ",
+        "the age key cannot be read, or not written",
+        _up,
+    ),
+    Cause(
+        "login-refused",
+        r"(?i)authentication failed|could not read (username|password)|invalid credentials"
+        r"|returned error: 40[13]|http 40[13]",
+        "the Git server refuses the login",
+        _up,
+    ),
+    Cause(
+        "push-refused",
+        r"(?i)remote rejected|pre-receive hook declined|hook declined",
+        "the Git server refused the push",
+        _up,
+    ),
+    Cause(
+        "locked",
+        r"(?i)\.lock'?: file exists|another git process",
+        "the repository is locked: another git is at work in it, or one that was killed left its"
+        " .lock file there",
+        _up,
+    ),
+    Cause(
+        "overtaken",
+        r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref"
+        r"|is at [0-9a-f]{7,} but expected",
+        "somebody else has changed the repository at the same moment",
+        _up,
+    ),
+    Cause(
+        "repository-damaged",
+        r"(?i)bad object|corrupt|not a valid object|invalid object"
+        r"|unable to read (tree|sha1|[0-9a-f])|missing (blob|tree|commit)|loose object|bad tree"
+        r"|hash mismatch",
+        "the repository is damaged",
+        _up,
+    ),
+    Cause(
+        "certificate",
+        r"(?i)certificate (verify|verification|problem|has expired|signed by)|x509|ssl certificate"
+        r"|unable to get local issuer",
+        "the server's certificate is not one that is trusted",
+        _up,
+    ),
+    Cause(
+        "server-silent",
+        r"(?i)could not resolve|failed to connect|couldn't connect|connection refused"
+        r"|connection (reset|timed out)|no route to host|network is unreachable|i/o timeout"
+        r"|unexpected disconnect|early eof|remote end hung up|returned error: 5\d\d",
+        "the server does not answer",
+        _up,
+    ),
+    Cause(
+        "repository-missing",
+        r"(?i)repository '?.*'? not found|does not appear to be a git repository"
+        r"|not a git repository|returned error: 404",
+        "the repository is not there",
+        _up,
+    ),
+    Cause(
+        "revision-missing",
+        r"(?i)unknown revision|bad revision|not a valid ref|couldn't find remote ref"
+        r"|needed a single revision|path '.*' (does not exist|exists on disk)|invalid reference",
+        "the repository has not the branch or file that is looked for",
+        _up,
+    ),
+    Cause(
+        "program-missing",
+        r"(?i)executable file not found|: not found$|command not found",
+        "a program is not installed, or not on the PATH",
+        _up,
+    ),
+    Cause(
+        "no-right",
+        r"(?i)permission denied|operation not permitted|dubious ownership",
+        "this account may not do that",
+        _up,
+    ),
+    Cause("exists", r"(?i)file exists|already exists", "there is something in its place", _up),
+    Cause(
+        "file-missing",
+        r"(?i)no such file or directory|not a directory",
+        "a file that it needs is not there",
+        _up,
+    ),
+    Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long", _up),
+)
+
+_TABLES = {
+    "GitRepository": READING,
+    "Kustomization": APPLYING,
+    "Receiver": ANSWERING,
+    "API": SERVING,
+    "Program": RUNNING,
+}
+# What begins a line of a script's errors that is a sentence of ours; then come a colon and it.
+OURS = "sops-lab says"
+_UNKNOWN = "the reason is not one that is known here"
+_SILENT = "nothing was reported yet"
+_WORDLESS = "it ended without a word"
+_LOGGED = "its words are in the log"
+# Reasons are words of Flux's own source.
+_REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
+
+
+def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
+    """Return what a message of Flux means, None for one that is not known."""
+    return next((cause for cause in causes if re.search(cause.pattern, message)), None)
+
+
+def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
+    """Return in words of ours what the condition Ready of an object says.
+
+    + kind: `GitRepository`, `Kustomization` or `Receiver`
+    + ready: the condition, empty where nothing was reported
+    + name: the object's name
+    + namespace: where what it applies arrives
+    """
+    match ready.get("status"):
+        case "True":
+            return "ready"
+        case "False":
+            return _of_failure(kind, ready, name, namespace)
+        case "Unknown":
+            return "Flux is at work on it"
+    return _SILENT
+
+
+def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
+    cause = cause_of(str(ready.get("message") or ""), _TABLES[kind])
+    if cause is not None:
+        return cause.text.format(namespace=namespace, kustomization=name)
+    reason = str(ready.get("reason") or "")
+    return f"{_UNKNOWN} ({reason})" if _REASON.fullmatch(reason) else _UNKNOWN
+
+
+# How kubectl, flux and the API server begin what they say; git and kind begin otherwise.
+_FOREIGN = re.compile(
+    r"(?P<reason>^|: )\s*(Error from server|Error when |error (validating|parsing|when) "
+    r"|error: (error |unable to (recognize|decode)|You must be logged in|the server |no matches)"
+    r"|Unable to connect to the server|The connection to the server"
+    r'|The \S+ ".*" is invalid|The request is invalid|[EWIF]\d{4} \d\d:\d\d:|✗ )'
+    r"|Invalid value: |admission webhook|(is|are) invalid: |is forbidden: "
+)
+
+
+# The same in what a script has kept of several programs.
+_CLUSTER = r"Error from server|Unable to connect to the server|The connection to the server"
+
+
+def said(line: str) -> str:
+    """Return a line of a script's errors as it may be shown.
+
+    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is, as
+    does a reason of ours in front of theirs.
+    """
+    found = _FOREIGN.search(line)
+    if found is None:
+        return line
+    ours = line[: found.end("reason")] if found["reason"] else ""
+    cause = cause_of(line, SERVING)
+    return f"{ours}the cluster refused something: {cause.text if cause else _UNKNOWN}"
+
+
+def told(lines: Sequence[str]) -> list[str]:
+    """Return what of a script's errors may be shown: its own sentences, and no other words.
+
+    Where it has none, a sentence says what the words mean; without words, there is nothing.
+    """
+    own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
+    if own or not any(map(str.strip, lines)):
+        return [said(line) for line in own]
+    return [f"a command failed: {of_programs(lines)}"]
+
+
+def of_programs(lines: Sequence[str]) -> str:
+    """Return what it means that programs on the lab's machine said these lines."""
+    if any(map(_FOREIGN.search, lines)):
+        cause = cause_of("\n".join(lines), SERVING)
+        return cause.text if cause else _UNKNOWN
+    cause = cause_of("\n".join(lines), RUNNING)
+    return cause.text if cause else f"{_UNKNOWN}; {_LOGGED}"
+
+
+def for_bash() -> dict[str, list[tuple[str, str]]]:
+    """Return the tables that a learner's scripts have: pairs of a pattern and what it means.
+
+    Both are quoted for a shell; the patterns are extended ones, matched in either case.
+    """
+    return {
+        kind: [(shlex.quote(_extended(one.pattern)), shlex.quote(one.text)) for one in causes]
+        for kind, causes in (("API", SERVING), ("Program", RUNNING))
+    }
+
+
+def _extended(pattern: str) -> str:
+    for ours, theirs in (("(?i)", ""), (r"\S", "[^[:space:]]"), (r"\d", "[0-9]"), (r"\w", "[a-z]")):
+        pattern = pattern.replace(ours, theirs)
+    return pattern
+
+
+def _as_jq(text: str) -> str:
+    """Return a literal of jq that can stand between the single quotes of a shell."""
+    return json.dumps(text, ensure_ascii=True).replace("'", "\\u0027")
+
+
+def _table(kind: str, causes: tuple[Cause, ...]) -> str:
+    pairs = ",\n".join(f"[{_as_jq(one.pattern)}, {_as_jq(one.text)}]" for one in causes)
+    return f"{_as_jq(kind)}: [\n{pairs}]"
+
+
+# The same for scripts: $telling holds definitions for jq, of which `meaning($kind; $name;
+# $namespace)` tells what a condition says; `refused` tells what the API server has said on stdin.
+# `told [FILE]` tells what any program has said; where no cause fits, the words are in the log.
+TELLING = (
+    "telling='\ndef causes: {\n"
+    + ",\n".join(_table(kind, causes) for kind, causes in _TABLES.items())
+    + f"""}};
+def recognised($kind; $name; $namespace): . as $said
+    | first(causes[$kind][] | select(.[0] as $pattern | $said | test($pattern)) | .[1]
+        | gsub("\\\\{{kustomization\\\\}}"; $name) | gsub("\\\\{{namespace\\\\}}"; $namespace));
+def meaning($kind; $name; $namespace):
+    if . == null or .status == null then {_as_jq(_SILENT)}
+    elif .status == "True" then "ready"
+    elif .status == "Unknown" then "Flux is at work on it"
+    else first((.message // "" | recognised($kind; $name; $namespace)),
+        {_as_jq(_UNKNOWN)} + (.reason // "" | if test("^{_REASON.pattern}$")
+            then " (\\(.))" else "" end))
+    end;
+'
+refused() {{
+    jq --raw-input --slurp --raw-output "$telling"'
+        first(recognised("API"; ""; ""), {_as_jq(_UNKNOWN)})'
+}}
+told() {{
+    words=$(cat "$@")
+    means=$(printf '%s' "$words" | jq --raw-input --slurp --raw-output "$telling"'
+        first((split("\\n")[] | select(startswith("{OURS}: ")) | .[{len(OURS) + 2}:]),
+            (select(test("^\\\\s*$")) | {_as_jq(_WORDLESS)}),
+            (select(test({_as_jq(_CLUSTER)})) | recognised("API"; ""; ""), {_as_jq(_UNKNOWN)}),
+            recognised("Program"; ""; ""), {_as_jq(f"{_UNKNOWN}; {_LOGGED}")})')
+    case $means in *'{_LOGGED}') printf '%s\\n' "$words" >&2 ;; esac
+    printf '%s\\n' "$means"
+}}
+"""
+)

@@ -1,0 +1,1 @@
+"""Why secrets do not arrive."""

@@ -1,0 +1,97 @@
+"""What a person sees while a run goes on: a line for each step, with its time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.live import Live
+from rich.text import Text
+
+from sopslab.cli.terminal import Console
+from sopslab.run.runner import step_of
+
+
+class Display:
+    """Follow a run's journal on a terminal; without one, print a line for each change as it ends.
+
+    Used as a context manager; `follow` takes the events.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._order: list[str] = []
+        self._done = 0
+        self._step: str | None = None
+        self._operation = ""
+        self._started = self._step_started = time.monotonic()
+        self._changes: list[str] = []
+        self._changed = False
+        self._failed = False
+        self._live = Live(console=console, get_renderable=self._current, refresh_per_second=8)
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish_step()
+        self._operation = ""
+        self._live.stop()
+
+    def follow(self, event: dict[str, Any]) -> None:
+        """Take one event of the journal."""
+        match event["event"]:
+            case "plan":
+                self._order = event["operations"]
+            case "start":
+                step, _, self._operation = event["operation"].partition(" | ")
+                self._started = time.monotonic()
+                if step != self._step:
+                    self._finish_step()
+                    self._step = step
+                    self._step_started = self._started
+            case "end":
+                self._done += 1
+                self._failed = event["failed"]
+                if event["changed"]:
+                    label = event["operation"].partition(" | ")[2]
+                    self._tell("; ".join([label, *event["notes"]]), event["seconds"])
+
+    def _tell(self, change: str, seconds: float) -> None:
+        """Keep a change for the end of its step; a log shows it at once, for a build takes long."""
+        self._changed = True
+        if self._console.is_terminal:
+            self._changes.append(change)
+        else:
+            place = f"[{self._done} of {len(self._order)}, {seconds:.1f} s]"
+            self._console.print(Text(f"    {change}  {place}"), soft_wrap=True)
+
+    def _finish_step(self) -> None:
+        if self._step is None:
+            return
+        mark = Text("✗ ", "red") if self._failed else Text("✓ ", "green")
+        seconds = time.monotonic() - self._step_started
+        line = mark + Text(f"{self._step:<10}", "bold") + Text(f"{seconds:7.1f} s", "dim")
+        self._console.print(line + Text("" if self._changed else "   nothing to do", "dim"))
+        for change in self._changes:
+            self._console.print(Text(f"    {change}"))
+        self._step, self._changes, self._changed = None, [], False
+
+    def _current(self) -> Text:
+        if self._step is None or not self._operation:
+            return Text("")
+        steps = list(dict.fromkeys(step_of(operation) for operation in self._order))
+        inside = [name for name in self._order if step_of(name) == self._step]
+        label = f"{self._step} | {self._operation}"
+        position = inside.index(label) + 1 if label in inside else 0
+        number = steps.index(self._step) + 1 if self._step in steps else 0
+        elapsed = int(time.monotonic() - self._started)
+        return Text.assemble(
+            ("… ", "yellow"),
+            (f"{self._step} ", "bold"),
+            (f"[step {number} of {len(steps)}, {position} of {len(inside)}] ", "dim"),
+            self._operation,
+            (f"  {elapsed // 60}:{elapsed % 60:02d}", "dim"),
+        )

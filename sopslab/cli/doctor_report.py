@@ -1,0 +1,49 @@
+"""How a diagnosis is shown: for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from sopslab.checks.doctor.results import Cause, Diagnosis
+from sopslab.policy.printing import printable
+
+
+def as_json(diagnosis: Diagnosis, learner: str) -> str:
+    """Return the diagnosis as one JSON object."""
+    answer = {
+        "ok": diagnosis.exit_code == 0,
+        "environment": learner,
+        "causes": [
+            {
+                "id": one.id,
+                "cause": one.sentence,
+                "evidence": [
+                    {"object": evidence.what, "seen": evidence.seen} for evidence in one.evidence
+                ],
+                "next": one.next_step,
+            }
+            for one in diagnosis.causes
+        ],
+        "undecided": list(diagnosis.undecided),
+    }
+    return json.dumps(answer, indent=2)
+
+
+def as_text(diagnosis: Diagnosis) -> Iterator[Text]:
+    """Yield each cause with its evidence and the next step, then what could not be looked at."""
+    for one in diagnosis.causes:
+        yield _cause(one)
+    for reason in diagnosis.undecided:
+        yield Text.assemble(("?", "yellow"), " ", printable(reason))
+    if diagnosis.exit_code == 0:
+        yield Text("Nothing is wrong. How far the exercise is, `sopslab verify` tells.", "green")
+
+
+def _cause(one: Cause) -> Text:
+    text = Text.assemble(("✗", "red"), f" {one.id}: ", printable(one.sentence))
+    for evidence in one.evidence:
+        text.append(f"\n  {printable(evidence.what)}: {printable(evidence.seen)}", "dim")
+    return text.append("\n  → ").append(printable(one.next_step), "bold")

@@ -1,0 +1,112 @@
+"""What the verbs have in common."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.text import Text
+
+from sopslab.cli.display import Display
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.config.inputs import LOCAL, local_settings
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+from sopslab.run.runner import Result, run
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
+)
+
+
+def settings_or_exit(
+    overrides: Mapping[str, object] | None = None, *, as_json: bool = False, inventory: str = LOCAL
+) -> Settings:
+    """Return the settings of the local lab, or end with every problem in them and exit code 2."""
+    try:
+        return local_settings(overrides, inventory)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+
+
+def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
+    """End a command that changed nothing with its problems: on standard error, or as JSON."""
+    if as_json:
+        echo_json(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
+    else:
+        for problem in problems:
+            echo(problem, err=True)
+    sys.exit(code)
+
+
+def deploy_or_exit(
+    deploy: str,
+    settings: Settings,
+    data: Mapping[str, object],
+    as_json: bool,
+    console: Console,
+    inventory: str = LOCAL,
+    stdin: str = "",
+) -> Result:
+    """Run a deploy under the eyes of the user and return its result.
+
+    Ends with the result's exit code when it failed, and always where JSON was asked for.
+    """
+    log_dir = Path(settings.lab_dir) / "log"
+    try:
+        if as_json:
+            result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
+            echo_json(json.dumps(result.as_dict(), indent=2))
+            sys.exit(result.code)
+        with Display(console) as display:
+            result = run(deploy, data, log_dir, display.follow, inventory, stdin)
+    except LabError as error:
+        echo(str(error), err=True)
+        sys.exit(error.code)
+    if result.code is not Exit.OK:
+        for problem in result.problems:
+            console.print(Text(problem, "red"), soft_wrap=True)
+        console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
+        sys.exit(result.code)
+    return result
+
+
+def foretell_or_exit(
+    deploy: str,
+    settings: Settings,
+    data: Mapping[str, object],
+    subjects: Sequence[str],
+    as_json: bool,
+) -> dict[str, list[str]]:
+    """Run a deploy that only says what another would do; return its sentences for each learner.
+
+    Ends with the result's exit code when it failed.
+    """
+    notes: list[str] = []
+
+    def follow(event: Mapping[str, Any]) -> None:
+        notes.extend(event.get("notes", ()))
+
+    try:
+        result = run(deploy, data, Path(settings.lab_dir) / "log", follow)
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
+    if result.code is not Exit.OK:
+        end(result.code, result.problems, as_json=as_json)
+    plan: dict[str, list[str]] = {name: [] for name in subjects}
+    for sentence in notes:
+        name, _, rest = sentence.partition(": ")
+        plan[name].append(rest)
+    return plan
+
+
+def show_plan(plan: Mapping[str, Sequence[str]], nothing: str) -> None:
+    """Print what would be done for each learner, and `nothing` where that is nothing."""
+    for name, sentences in plan.items():
+        echo(name)
+        for sentence in sentences or [nothing]:
+            echo(f"  {sentence}")

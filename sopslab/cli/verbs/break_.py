@@ -1,0 +1,125 @@
+"""`sopslab break`: break an environment to practise on."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+import click
+
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.config.enrolled import named_environments, read_enrolled
+from sopslab.config.settings import Settings
+from sopslab.course.faults import FAULTS, injectable
+from sopslab.errors import InputError, LabError
+
+_SEEDS = 10**6
+
+
+@click.command("break")
+@click.argument("words", nargs=-1, metavar="[SCENARIO] [ID]")
+@click.option("--list", "listing", is_flag=True, help="Say what there is, and what each teaches.")
+@click.option("--random", "exam", is_flag=True, help="An exam: draw, and do not say what.")
+@click.option("--seed", type=click.IntRange(min=0), help="Draw the same as another time.")
+@click.option("--count", type=click.IntRange(1, 2), help="How many an exam draws; without it, one.")
+@json_option
+def break_(
+    words: tuple[str, ...],
+    listing: bool,
+    exam: bool,
+    seed: int | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """Break the environment of the learner ID, for them to find out what is wrong.
+
+    The exercise has to be done there; `sopslab reset ID --to done` does it. What is broken is
+    broken for real, in the cluster or by a commit of a teammate on the Git server, and `sopslab
+    fix` undoes it. A lab without a class needs no ID. In a class nobody else's environment is
+    touched, so what all share cannot be broken there.
+    """
+    if listing:
+        _show_list(as_json)
+        return
+    scenarios, ids = ((), words) if exam else (words[:1], words[1:])
+    settings = settings_or_exit({"faults": scenarios, "subjects": ids}, as_json=as_json)
+    try:
+        _check_options(scenarios, exam=exam, draws=(seed, count), as_json=as_json)
+        subject = _subject(settings)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    data: dict[str, object] = {"subjects": json.dumps([subject])}
+    if exam:
+        data |= {
+            "exam": secrets.randbelow(_SEEDS) if seed is None else seed,
+            "exam_faults": count or 1,
+        }
+    else:
+        data["faults"] = json.dumps(scenarios)
+    console = Console()
+    result = deploy_or_exit("deploys/break.py", settings, data, as_json, console)
+    what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
+    console.print(
+        f"\n{subject} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {subject}` undoes"
+        " it.",
+        soft_wrap=True,
+    )
+
+
+def _check_options(
+    scenarios: tuple[str, ...], *, exam: bool, draws: tuple[int | None, ...], as_json: bool
+) -> None:
+    """Raise InputError with every problem in how the options go together."""
+    problems = []
+    if not exam and not scenarios:
+        problems.append("name a scenario (`sopslab break --list` has them), or --random")
+    if not exam and any(draw is not None for draw in draws):
+        problems.append("--seed and --count go with --random")
+    if exam and as_json and draws[0] is None:
+        problems.append("--json with --random needs a --seed: nobody would know it otherwise")
+    if problems:
+        raise InputError(problems)
+
+
+def _subject(settings: Settings) -> str:
+    """Return whose environment is meant.
+
+    Raises InputError if that is not one, or if somebody else would be broken, too.
+    """
+    environment, *others = named_environments(settings, settings.subjects)
+    subject = environment.learner.id
+    if others:
+        named = ", ".join(other.learner.id for other in others)
+        raise InputError([f"one at a time: {subject} or {named}"])
+    in_class = bool(read_enrolled(settings))
+    allowed = [fault.id for fault in injectable(seat=environment.is_seat, in_class=in_class)]
+    refused = [fault for fault in settings.faults if fault not in allowed]
+    if refused:
+        raise InputError(
+            [
+                f"{fault} would reach the whole class; for {subject} there are {', '.join(allowed)}"
+                for fault in refused
+            ]
+        )
+    return subject
+
+
+def _show_list(as_json: bool) -> None:
+    if as_json:
+        listed = [
+            {
+                "id": fault.id,
+                "title": fault.title,
+                "teaches": fault.teaches,
+                "changes": fault.part.value,
+                "in_class": fault in injectable(seat=True, in_class=True),
+            }
+            for fault in FAULTS
+        ]
+        echo_json(json.dumps(listed, indent=2))
+        return
+    for fault in FAULTS:
+        alone = "" if fault in injectable(seat=True, in_class=True) else " (not in a class)"
+        echo(f"{fault.id}{alone}: {fault.title}")
+        echo(f"  {fault.teaches}")

@@ -1,0 +1,133 @@
+"""`sopslab drill`: the chapter's incident, staged to be worked through, and scored."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.text import Text
+
+from sopslab.cli import verification_report as report
+from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.config.enrolled import named_environments
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, InputError, LabError
+from sopslab.incidents.leak import leak_dir
+from sopslab.lab.drill import score_staged
+from sopslab.lab.programs import keep_to_the_lab
+from sopslab.model.results import Result, Status, exit_code
+
+_id = click.argument("ids", nargs=-1, metavar="[ID]")
+
+
+@click.group()
+def drill() -> None:
+    """Practise the incident of the chapter: what to do once a value was seen."""
+
+
+@drill.command()
+@_id
+@json_option
+def leak(ids: tuple[str, ...], as_json: bool) -> None:
+    """Stage a leak in the environment of the learner ID; a lab without a class needs no ID.
+
+    A colleague has committed an API key in plain text, reverted that, and encrypted the same key.
+    Main is moved as a push before there was a guard would have moved it, and the key is in the
+    cluster. What the learner is told lies in a folder that this command names. The value is random
+    and shown nowhere by this command. `sopslab drill end` and `sopslab reset` take all of it away.
+    """
+    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    environment = _one(settings, ids, as_json)
+    learner = environment.learner.id
+    console = Console()
+    deploy_or_exit(
+        "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
+    )
+    console.print(
+        f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
+        f"\n  less {leak_dir(settings, learner)}/README.md"
+        f"\n  sopslab drill status{f' {learner}' if ids else ''}",
+        soft_wrap=True,
+    )
+
+
+@drill.command("end")
+@_id
+@json_option
+def end_(ids: tuple[str, ...], as_json: bool) -> None:
+    """End the drill of the learner ID: the environment as it was before.
+
+    Main goes back to where it was, and the incidents of the drill are taken off the record. What
+    was committed on top of the leak is kept in a bundle, outside of every history.
+    """
+    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    learner = _one(settings, ids, as_json).learner.id
+    console = Console()
+    deploy_or_exit(
+        "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
+    )
+    console.print(f"\n{learner} is where the drill began", soft_wrap=True)
+
+
+@drill.command()
+@_id
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(ids: tuple[str, ...], as_json: bool) -> None:
+    """Tell how far the learner ID is with the leak, step by step, and what stays exposed.
+
+    The steps are read from the incidents on record, from main and from the cluster. Values are
+    compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.
+    """
+    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    environment = _one(settings, ids, as_json)
+    learner = environment.learner.id
+    keep_to_the_lab(settings)
+    try:
+        score = score_staged(settings, environment)
+        if score is None:
+            raise InputError([f"no leak is staged for {learner}: `sopslab drill leak` stages one"])
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    results, remains = score.steps, score.exposed
+    if as_json:
+        echo_json(json.dumps(_as_plain(learner, results, remains), indent=2))
+    else:
+        console = Console()
+        for result in results:
+            console.print(report.as_text(result), soft_wrap=True)
+        done = sum(result.status is Status.OK for result in results)
+        console.print(f"{done} of {len(results)} steps are done. Exposed for ever:")
+        for sentence in remains:
+            console.print(Text(f"  {sentence}"), soft_wrap=True)
+    sys.exit(exit_code(results))
+
+
+def _one(settings: Settings, ids: tuple[str, ...], as_json: bool) -> Environment:
+    try:
+        if len(ids) > 1:
+            raise InputError(["a drill is for one learner: name one ID"])
+        (environment,) = named_environments(settings, ids)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    return environment
+
+
+def _as_plain(learner: str, results: list[Result], remains: list[str]) -> dict[str, object]:
+    return {
+        "ok": exit_code(results) == Exit.OK,
+        "drill": "leak",
+        "learner": learner,
+        "steps": [
+            {
+                "id": result.id,
+                "status": result.status.value,
+                "found": result.found,
+                "next": result.next_step,
+            }
+            for result in results
+        ],
+        "remains": remains,
+    }

@@ -1,0 +1,31 @@
+"""`sopslab env`: use the lab from a shell."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from sopslab.cli.terminal import echo
+from sopslab.cli.verbs._shared import settings_or_exit
+
+
+@click.command()
+def env() -> None:
+    """Print what a shell needs to use the lab: eval "$(sopslab env)".
+
+    PATH gets the lab's sops, age, kubectl, flux and kind in front; KUBECONFIG is the lab's own;
+    SOPS_AGE_KEY_FILE is the identity of the environment.
+    """
+    settings = settings_or_exit()
+    own = Path(sys.argv[0]).resolve().parent
+    values = {
+        "KUBECONFIG": settings.lab_kubeconfig,
+        "SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{settings.learner.id}.agekey",
+        "PRE_COMMIT_HOME": f"{settings.lab_dir}/pre-commit",
+    }
+    echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(str(own))}:"$PATH"')
+    for key, value in values.items():
+        echo(f"export {key}={shlex.quote(value)}")

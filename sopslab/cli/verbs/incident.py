@@ -1,0 +1,267 @@
+"""`sopslab incident`: what leaked, on record from its discovery to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import click
+
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.config.enrolled import named_environments, read_environments
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, InputError, LabError
+from sopslab.incidents.closing import missing, remaining
+from sopslab.incidents.exposures import not_covered
+from sopslab.incidents.records import (
+    Cause,
+    Incident,
+    Upstream,
+    as_plain,
+    check_id,
+    incident_path,
+    parse_incident,
+    render_incident,
+)
+from sopslab.lab.incidents.history import find_exposures
+from sopslab.lab.incidents.platform import read_incidents
+from sopslab.lab.incidents.values import gather
+from sopslab.lab.programs import keep_to_the_lab
+from sopslab.model.results import Undecided
+
+_upstream = click.option(
+    "--upstream", multiple=True, metavar="WHAT", help="What has to be revoked elsewhere."
+)
+_remains = click.option(
+    "--remains", multiple=True, metavar="WHERE", help="Where the value stays exposed."
+)
+
+
+def today() -> date:
+    """Return the day in UTC, in which every record counts."""
+    return datetime.now(UTC).date()
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def incident(context: click.Context, as_json: bool) -> None:
+    """List the incidents on record; with a command, open one, add to it, or close it.
+
+    Records lie in the platform repository, in docs/incidents. They name repositories, commits,
+    paths and keys, and never a value.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = settings_or_exit(as_json=as_json)
+    known = _read(settings, as_json)
+    if as_json:
+        listed = [as_plain(one) for one in known.values()]
+        echo_json(json.dumps({"ok": True, "incidents": listed}, indent=2))
+        return
+    if not known:
+        echo("no incident is on record")
+    for one in known.values():
+        whom = ", ".join(one.subjects) or "everybody"
+        state = "open" if one.closed is None else f"closed {one.closed}"
+        echo(f"{one.id}  {one.cause}  {whom}  {_counted(one)}  {state}")
+
+
+@incident.command("open")
+@click.argument("words")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option(
+    "--cause",
+    type=click.Choice([cause.value for cause in Cause]),
+    default=Cause.VALUE_EXPOSED.value,
+    show_default=True,
+    help="What became known.",
+)
+@_upstream
+@_remains
+@json_option
+def open_(
+    words: str,
+    ids: tuple[str, ...],
+    cause: str,
+    upstream: tuple[str, ...],
+    remains: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Open the incident WORDS, such as leaked-api-key, about the learners IDs.
+
+    The whole history of their repositories is searched, and every place with a value in plain text
+    or a key that no other incident has becomes part of the record. Opened again on the same day,
+    the record takes in what is new.
+    """
+    settings = settings_or_exit(as_json=as_json)
+    keep_to_the_lab(settings)
+    day = today()
+    try:
+        identifier = check_id(f"{day}-{words}")
+        environments = [] if _is_everybodys(cause, ids) else named_environments(settings, ids)
+        known = read_incidents(settings)
+        found = [one for each in environments for one in find_exposures(settings, each)]
+    except ValueError as error:
+        end(Exit.INPUT, [f"{words!r:.60} cannot name an incident: {error}"], as_json=as_json)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    except Undecided as reason:
+        end(Exit.FAILED, [_told(reason)], as_json=as_json)
+    before = known.get(identifier)
+    if before is not None and before.closed is not None:
+        end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
+    subjects = tuple(one.learner.id for one in environments)
+    opened = before or Incident(identifier, Cause(cause), subjects, day)
+    others = [one for one in known.values() if one.id != identifier]
+    new = not_covered(found, others) if opened.cause is Cause.VALUE_EXPOSED else ()
+    record = replace(
+        opened,
+        subjects=_joined(opened.subjects, subjects),
+        exposures=tuple(sorted({*opened.exposures, *new})),
+        upstream=_with_upstream(opened.upstream, upstream),
+    )
+    record = replace(
+        record, remains=_joined(opened.remains, (*remaining(record.exposures), *remains))
+    )
+    _put(settings, record, as_json)
+    echo(f"the incident {record.id} is open, with {_counted(record)}")
+    for one in record.exposures:
+        named = ", ".join(one.keys) or "a value"
+        echo(f"  {one.path} in commit {one.commit[:12]}: {named} [{one.rule}]")
+    echo(f"Next: sopslab incident close {record.id}, which says what is still to be done")
+
+
+@incident.command()
+@click.argument("identifier", metavar="INCIDENT")
+@_upstream
+@click.option("--revoked", multiple=True, metavar="WHAT", help="What is revoked now.")
+@_remains
+@json_option
+def note(
+    identifier: str,
+    upstream: tuple[str, ...],
+    revoked: tuple[str, ...],
+    remains: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Add to the record INCIDENT what has to be revoked, what is, or where a value stays exposed.
+
+    Write what is meant, such as "the key at the payment provider", and never a value.
+    """
+    settings = settings_or_exit(as_json=as_json)
+    before = _one(settings, identifier, as_json)
+    listed = _with_upstream(before.upstream, upstream)
+    unknown = [what for what in revoked if what not in [one.what for one in listed]]
+    if unknown:
+        known = "; ".join(one.what for one in listed) or "nothing"
+        end(
+            Exit.INPUT,
+            [
+                f"{what!r:.80} is not on the list of what is to be revoked: {known}"
+                for what in unknown
+            ],
+            as_json=as_json,
+        )
+    day = today()
+    listed = tuple(
+        replace(one, revoked=day) if one.what in revoked and one.revoked is None else one
+        for one in listed
+    )
+    record = replace(before, upstream=listed, remains=_joined(before.remains, remains))
+    _put(settings, record, as_json)
+    echo(f"the incident {record.id} says so")
+
+
+@incident.command()
+@click.argument("identifier", metavar="INCIDENT")
+@json_option
+def show(identifier: str, as_json: bool) -> None:
+    """Show the record INCIDENT."""
+    settings = settings_or_exit(as_json=as_json)
+    found = _one(settings, identifier, as_json)
+    if as_json:
+        echo_json(json.dumps(as_plain(found), indent=2))
+    else:
+        echo(render_incident(found), nl=False)
+
+
+@incident.command()
+@click.argument("identifier", metavar="INCIDENT")
+@json_option
+def close(identifier: str, as_json: bool) -> None:
+    """Close INCIDENT, if everything is done; otherwise say what is not, and change nothing.
+
+    An exposed value must not be in use any more, neither on main nor in the cluster, which is
+    compared by hash; and what has to be revoked elsewhere must be.
+    """
+    settings = settings_or_exit(as_json=as_json)
+    keep_to_the_lab(settings)
+    found = _one(settings, identifier, as_json)
+    try:
+        environments = list(read_environments(settings).values())
+        evidence = gather(settings, environments, found.exposures)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    except Undecided as reason:
+        end(Exit.FAILED, [_told(reason)], as_json=as_json)
+    left = missing(found, evidence.uses)
+    if left:
+        end(Exit.FAILED, left, as_json=as_json)
+    _put(settings, replace(found, closed=found.closed or today()), as_json)
+    for one in evidence.unknown:
+        echo(f"the value in {one.path} could not be compared: that it is replaced is your word")
+    echo(f"the incident {found.id} is closed; exposed for ever:")
+    for sentence in found.remains or ("nothing that is known of",):
+        echo(f"  {sentence}")
+
+
+def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
+    try:
+        return read_incidents(settings)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+
+
+def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
+    known = _read(settings, as_json)
+    if identifier not in known:
+        there = f"on record are {', '.join(known)}" if known else "none is on record"
+        end(Exit.INPUT, [f"there is no incident {identifier!r:.90}: {there}"], as_json=as_json)
+    return known[identifier]
+
+
+def _put(settings: Settings, record: Incident, as_json: bool) -> None:
+    """Have a record in the platform repository, if it can be read from there again."""
+    path, text = incident_path(record.id), render_incident(record)
+    try:
+        parse_incident(path, text)
+    except InputError as error:
+        end(error.code, error.problems, as_json=as_json)
+    data = {"records": json.dumps({path: text})}
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
+
+
+def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:
+    return cause == Cause.INSTRUCTOR_KEY and not ids
+
+
+def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:
+    known = {one.what for one in listed}
+    return (*listed, *(Upstream(what) for what in dict.fromkeys(more) if what not in known))
+
+
+def _joined(listed: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*listed, *more]))
+
+
+def _counted(record: Incident) -> str:
+    number = len(record.exposures)
+    return f"{number} exposure{'s' if number != 1 else ''}"
+
+
+def _told(reason: Undecided) -> str:
+    return f"{reason.found}: {reason.next_step}" if reason.next_step else reason.found

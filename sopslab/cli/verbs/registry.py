@@ -1,0 +1,138 @@
+"""`sopslab registry`: which credentials there are, and which of them are to be replaced."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs.incident import today
+from sopslab.config.enrolled import named_environments, read_environments
+from sopslab.config.inputfile import read_text
+from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.incidents.plan import render_plan
+from sopslab.incidents.records import Incident
+from sopslab.incidents.registry import (
+    CREDENTIALS_FILE,
+    Entry,
+    Urgency,
+    entries,
+    parse_credentials,
+    render_credentials,
+)
+from sopslab.lab.incidents.derived import derived_credentials
+from sopslab.lab.incidents.platform import read_credentials, read_incidents
+from sopslab.lab.programs import keep_to_the_lab
+
+_STYLES = {
+    Urgency.EXPOSED: "red",
+    Urgency.OVERDUE: "red",
+    Urgency.SOON: "yellow",
+    Urgency.LATER: "dim",
+}
+_WIDTH = 160  # columns, where no terminal says how many
+
+
+@click.group(invoke_without_command=True)
+@click.option("--all", "everything", is_flag=True, help="Also what is not due yet.")
+@json_option
+@click.pass_context
+def registry(context: click.Context, everything: bool, as_json: bool) -> None:
+    """List the credentials that are due, the most urgent first.
+
+    Exposed by an open incident: due now. Overdue: older than its rotation class allows (monthly 30
+    days, quarterly 90, yearly 365). Soon: within 14 days. What the lab itself has is found each
+    time; what only you know is put on record with `sopslab registry record FILE`.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = settings_or_exit(as_json=as_json)
+    found, _ = _entries_or_exit(settings, as_json)
+    shown = [one for one in found if everything or one.is_due]
+    if as_json:
+        listed = [_as_plain(one) for one in shown]
+        echo_json(json.dumps({"ok": True, "credentials": listed}, indent=2))
+        return
+    if not shown:
+        echo(f"none of {len(found)} credentials is due within 14 days")
+        return
+    width = None if sys.stdout.isatty() else _WIDTH
+    Console(width=width).print(_table(shown))
+
+
+@registry.command()
+@click.argument("ids", nargs=-1, metavar="[ID]")
+def plan(ids: tuple[str, ...]) -> None:
+    """Print the rotation plan of the learner ID, with what is due and what leaked filled in.
+
+    It is the learner's rotation-plan.md: redirect it there, go on with it, and commit it.
+    """
+    settings = settings_or_exit()
+    try:
+        environments = named_environments(settings, ids)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=False)
+    found, incidents = _entries_or_exit(settings, as_json=False)
+    for environment in environments:
+        echo(render_plan(environment, found, incidents), nl=False)
+
+
+@registry.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@json_option
+def record(file: str, as_json: bool) -> None:
+    """Have FILE on record as the list of credentials that the lab cannot know.
+
+    It lies in the platform repository as docs/credentials.yaml, and holds no value.
+    """
+    settings = settings_or_exit(as_json=as_json)
+    try:
+        text = render_credentials(parse_credentials(file, read_text(file, "registry")))
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    data = {"records": json.dumps({CREDENTIALS_FILE: text})}
+    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
+
+
+def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:
+    keep_to_the_lab(settings)
+    try:
+        environments = list(read_environments(settings).values())
+        known = [*read_credentials(settings), *derived_credentials(settings, environments)]
+        incidents = list(read_incidents(settings).values())
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    return entries(known, incidents, today()), incidents
+
+
+def _as_plain(entry: Entry) -> dict[str, object]:
+    credential = entry.credential
+    return {
+        "id": credential.id,
+        "where": credential.where,
+        "owner": credential.owner,
+        "rotation": credential.rotation.value,
+        "rotated": credential.rotated.isoformat(),
+        "due": entry.due.isoformat(),
+        "urgency": entry.urgency.value,
+        "incident": entry.incident,
+    }
+
+
+def _table(shown: list[Entry]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in ("", "due", "credential", "where", "owner", "incident"):
+        table.add_column(name, overflow="fold")
+    for one in shown:
+        credential = one.credential
+        cells = (credential.id, credential.where, credential.owner, one.incident or "")
+        table.add_row(
+            Text(one.urgency, _STYLES[one.urgency]), one.due.isoformat(), *map(Text, cells)
+        )
+    return table

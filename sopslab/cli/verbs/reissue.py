@@ -1,0 +1,44 @@
+"""`sopslab reissue`: replace the access of learners."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from sopslab.cli.terminal import Console
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@json_option
+def reissue(ids: tuple[str, ...], as_json: bool) -> None:
+    """Replace the access of the learners IDs: password, certificate and kubeconfig.
+
+    What they had is refused from then on, which is tried before this command ends. Key, repository
+    and environment stay as they are, and nobody else's access changes.
+    """
+    subjects = tuple(dict.fromkeys(ids))
+    settings = settings_or_exit({"subjects": subjects}, as_json=as_json)
+    try:
+        _refuse_unknown(settings)
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
+    console = Console()
+    data = {"subjects": json.dumps(subjects)}
+    deploy_or_exit("deploys/reissue.py", settings, data, as_json, console)
+    for seat in subjects:
+        console.print(f"{seat} has new access: {settings.seat_dir(seat)}", soft_wrap=True)
+    console.print(f"`sopslab cards {' '.join(subjects)}` writes what to hand out", soft_wrap=True)
+
+
+def _refuse_unknown(settings: Settings) -> None:
+    known = [seat.id for seat in read_enrolled(settings)]
+    unknown = [seat for seat in settings.subjects if seat not in known]
+    if unknown:
+        has = f"the class has {', '.join(known)}" if known else "the lab has no class"
+        raise LabError(f"there is no seat {', '.join(unknown)}: {has}", Exit.INPUT)

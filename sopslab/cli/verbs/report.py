@@ -1,0 +1,47 @@
+"""`sopslab report`: one file for whoever helps, with no secret in it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
+from sopslab.errors import LabError
+from sopslab.lab.support.report import make_report
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where it goes, instead of sops-lab-<lab>-<time>.tar.gz here.",
+)
+@json_option
+def report(output: Path | None, as_json: bool) -> None:
+    """Collect what somebody needs who helps with this lab, in one file without a secret.
+
+    Logs and times of the last runs, versions, events, Flux's objects and its controllers' logs, and
+    what `status`, `verify` and `doctor` say. Every secret that the lab knows is taken out:
+    identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Look
+    through it before you pass it on: names and addresses, those of learners too, stay in it.
+    """
+    settings = settings_or_exit(as_json=as_json)
+    try:
+        made = make_report(settings, output, datetime.now(UTC))
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
+    if as_json:
+        answer = {
+            "ok": True, "report": str(made.path), "redacted": made.redacted,
+            "missing": list(made.missing),
+        }  # fmt: skip
+        echo_json(json.dumps(answer, indent=2))
+        return
+    echo(f"{made.path}: {made.redacted} places are redacted")
+    for sentence in made.missing:
+        echo(f"  not in it: {sentence}")

@@ -1,0 +1,110 @@
+"""`sopslab reset`: put environments back to day one, or to a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    end,
+    foretell_or_exit,
+    json_option,
+    settings_or_exit,
+    show_plan,
+)
+from sopslab.config.enrolled import read_enrolled, strangers
+from sopslab.config.settings import Settings
+from sopslab.errors import InputError, LabError
+
+CHECKPOINTS = {
+    "start": "as the lab began",
+    "encrypted": "with the Secret of the chapter encrypted",
+    "wired": "with that Secret listed in the kustomization as well",
+    "done": "the same, and the Secret is in the cluster",
+}
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
+@click.option(
+    "--to",
+    "checkpoint",
+    type=click.Choice(list(CHECKPOINTS)),
+    default="start",
+    show_default=True,
+    help="The checkpoint.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before --all.")
+@json_option
+def reset(
+    ids: tuple[str, ...],
+    everybody: bool,
+    checkpoint: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Put the environments of the learners IDs back, from whatever state they are in.
+
+    Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
+    repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
+    nobody else's environment is touched. A lab without a class needs no ID.
+
+    Exit code 4 says that some could not be put back, and which; all others are.
+    """
+    settings = settings_or_exit({"subjects": ids, "checkpoint": checkpoint}, as_json=as_json)
+    try:
+        subjects = _subjects(settings, everybody)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
+    if dry_run:
+        plan = foretell_or_exit("deploys/reset_plan.py", settings, data, subjects, as_json)
+        if as_json:
+            echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+        else:
+            show_plan(plan, "nothing to do")
+        return
+    if everybody and not (yes or as_json):
+        click.confirm(
+            f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
+            abort=True,
+        )
+    console = Console()
+    result = deploy_or_exit("deploys/reset.py", settings, data, as_json, console)
+    console.print(
+        f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
+        f" ({result.changed} changes, {result.seconds:.1f} s)",
+        soft_wrap=True,
+    )
+
+
+def _subjects(settings: Settings, everybody: bool) -> list[str]:
+    """Return the ids that are meant, each once.
+
+    Raises InputError with every problem in what was asked for.
+    """
+    seats = [seat.id for seat in read_enrolled(settings)]
+    asked = list(dict.fromkeys(settings.subjects))
+    if everybody:
+        if asked:
+            raise InputError(["--all goes without IDs"])
+        return seats or [settings.learner.id]
+    if not asked:
+        if seats:
+            raise InputError([f"name whom to reset, or --all: {', '.join(seats)}"])
+        return [settings.learner.id]
+    problems = strangers(asked, [*seats, settings.learner.id])
+    if problems:
+        raise InputError(problems)
+    return asked
+
+
+def _counted(subjects: Sequence[str]) -> str:
+    return subjects[0] if len(subjects) == 1 else f"{len(subjects)} environments"

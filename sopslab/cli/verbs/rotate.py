@@ -1,0 +1,277 @@
+"""`sopslab rotate`: make what leaked worthless, and prove it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import click
+
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    end,
+    foretell_or_exit,
+    json_option,
+    settings_or_exit,
+    show_plan,
+)
+from sopslab.config.enrolled import read_enrolled, strangers
+from sopslab.config.settings import Settings
+from sopslab.errors import InputError, LabError
+from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
+from sopslab.incidents.rotation.given import render_values
+from sopslab.incidents.rotation.phases import MEANING, PHASES
+from sopslab.incidents.rotation.record import Rotation, parse_rotation
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a rotation is told: whom it is about, and which values leaked or are given."""
+
+    cause: Cause
+    incident: str
+    subjects: tuple[str, ...]
+    exposed: tuple[str, ...]
+    given: tuple[str, ...]
+
+    def data(self) -> dict[str, object]:
+        """Return it as data of the deploy."""
+        return {
+            "cause": str(self.cause),
+            "incident": self.incident,
+            "subjects": json.dumps(self.subjects),
+            "exposed": json.dumps(self.exposed),
+            "given": json.dumps(self.given),
+        }
+
+
+@click.command()
+@click.argument("cause", type=click.Choice([str(cause) for cause in Cause]), metavar="CAUSE")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
+@click.option("--incident", metavar="ID", help="The incident it belongs to; or one is opened.")
+@click.option(
+    "--exposed",
+    multiple=True,
+    metavar="NAME[/KEY]",
+    help="A Secret, or one value of it, that leaked; with value-exposed.",
+)
+@click.option(
+    "--value",
+    "given",
+    multiple=True,
+    metavar="NAME/KEY",
+    help="Ask for this value instead of making one up; without a terminal it is read, a line each.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before it begins.")
+@json_option
+def rotate(
+    cause: str,
+    ids: tuple[str, ...],
+    everybody: bool,
+    incident: str | None,
+    exposed: tuple[str, ...],
+    given: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make what leaked worthless, and prove that it opens nothing any more.
+
+    \b
+    CAUSE is what became known to whom it does not concern:
+    value-exposed    values, as in a commit in plain text: new ones, and another data key
+    learner-key      the identity of an environment, from a machine: a new one, and new values
+    cluster-key      the same identity, from sops-age in the cluster: the same
+    instructor-key   the instructor's identity: a new one, and every file and value of everybody
+    git-credential   a password of the Git server: a new one, and another for Flux
+
+    During all of it Flux can decrypt. Run again after whatever stopped it, it goes on where it was.
+    Nothing gets back what was seen: old values stay readable in the history of Git.
+
+    Exit code 4 says that some environments could not be finished, and which; 20 that values are
+    left which only a human can make.
+    """
+    settings = settings_or_exit(
+        {"subjects": ids, "incident": incident, "exposed": exposed, "given": given},
+        as_json=as_json,
+    )
+    try:
+        asked = _asked(settings, Cause(cause), everybody)
+        values = {} if dry_run else _values(asked.given)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    if dry_run:
+        _foretell(settings, asked, as_json)
+        return
+    if not (yes or as_json):
+        click.confirm(
+            f"This replaces what leaked ({cause}) of {', '.join(asked.subjects)}."
+            " What it was stays in the archive and in Git's history. Go on?",
+            abort=True,
+        )
+    console = Console()
+    result = deploy_or_exit(
+        "deploys/rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
+    )
+    console.print(
+        f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
+        f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
+        " repository says what was done, and what stays exposed for ever.\n"
+        "Clones, and a working copy with changes of its own, follow with: git pull --rebase",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
+    """Return what is meant: the rotation that is under way, or a new one.
+
+    Raises InputError with every problem in what was asked for.
+    """
+    seats = [seat.id for seat in read_enrolled(settings)]
+    known = [*seats, settings.learner.id]
+    problems = []
+    subjects = tuple(dict.fromkeys(settings.subjects))
+    if everybody and subjects:
+        problems.append("--all goes without IDs")
+    problems += strangers(subjects, known)
+    if cause is Cause.INSTRUCTOR_KEY:
+        if subjects:
+            problems.append("instructor-key goes without IDs: it opens the files of everybody")
+        subjects = tuple(known)
+    elif everybody:
+        subjects = tuple(seats) or (settings.learner.id,)
+    exposed = tuple(dict.fromkeys((*settings.exposed, *settings.given)))
+    if cause is not Cause.VALUE_EXPOSED:
+        exposed = ()
+        if settings.exposed:
+            problems.append("--exposed goes with value-exposed: a key exposes all that it opens")
+    if cause is Cause.GIT_CREDENTIAL:
+        if settings.given:
+            problems.append("--value goes with values, and git-credential has none")
+        if settings.git_url is not None:
+            problems.append(
+                f"the passwords at {settings.git_url} are not the lab's: replace them there, then"
+                " `sopslab up`"
+            )
+    problems += [f"{name}: NAME/KEY is needed" for name in settings.given if "/" not in name]
+    if problems:
+        raise InputError(problems)
+    return _continued(settings, cause, subjects, exposed, seats)
+
+
+def _continued(
+    settings: Settings,
+    cause: Cause,
+    subjects: tuple[str, ...],
+    exposed: tuple[str, ...],
+    seats: Sequence[str],
+) -> _Asked:
+    """Return the rotation of this cause that is under way, or a new one."""
+    rotations = _rotations(settings)
+    if settings.incident is not None:
+        _check_incident(settings.incident)
+        begun = rotations.get(settings.incident)
+        if begun is not None and begun.cause is not cause:
+            raise InputError([f"{begun.incident} is about {begun.cause}, and not {cause}"])
+    else:
+        begun = next(
+            (
+                one
+                for one in rotations.values()
+                if one.cause is cause
+                and not one.over
+                and set(subjects or one.subjects) <= set(one.subjects)
+                and set(exposed) <= {*one.exposed, *settings.given}
+            ),
+            None,
+        )
+    if begun is not None:
+        return _Asked(cause, begun.incident, begun.subjects, begun.exposed, settings.given)
+    if not subjects:
+        if seats:
+            raise InputError([f"name whose it was, or --all: {', '.join(seats)}"])
+        subjects = (settings.learner.id,)
+    if cause is Cause.VALUE_EXPOSED and not exposed:
+        exposed = _recorded_exposures(settings)
+    if cause is Cause.VALUE_EXPOSED and not exposed:
+        raise InputError(["name what leaked: --exposed NAME[/KEY], or --value NAME/KEY"])
+    if settings.given and len(subjects) > 1:
+        raise InputError(["a value is given to one environment: name its ID"])
+    incident = settings.incident or _free(rotations, cause)
+    return _Asked(cause, incident, subjects, exposed, settings.given)
+
+
+def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
+    """Return the Secrets whose values leaked by the record of the incident, if there is one."""
+    if settings.incident is None:
+        return ()
+    path = Path(settings.platform_dir) / incident_path(settings.incident)
+    try:
+        incident = parse_incident(str(path), path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeError) as error:
+        raise LabError(f"{path} cannot be read: {error}") from None
+    # Where a value leaked, all that the Secret holds counts as seen.
+    return tuple(dict.fromkeys(PurePosixPath(one.path).stem for one in incident.exposures))
+
+
+def _check_incident(incident: str) -> None:
+    try:
+        check_id(incident)
+    except ValueError as error:
+        raise InputError([f"--incident {incident}: {error}"]) from None
+
+
+def _free(rotations: Mapping[str, Rotation], cause: Cause) -> str:
+    begun = f"{datetime.now(UTC).date()}-{cause}"
+    names = [begun, *(f"{begun}-{number}" for number in range(2, len(rotations) + 3))]
+    return next(name for name in names if name not in rotations)
+
+
+def _rotations(settings: Settings) -> dict[str, Rotation]:
+    """Return every rotation that is remembered on this machine."""
+    found = {}
+    for path in sorted(Path(settings.lab_dir, "rotations").glob("*.yaml")):
+        try:
+            rotation = parse_rotation(str(path), path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeError) as error:
+            raise LabError(f"{path} cannot be read: {error}") from None
+        found[rotation.incident] = rotation
+    return found
+
+
+def _values(names: Sequence[str]) -> dict[str, str]:
+    """Return the values that a human gives, from a prompt that shows nothing or a line each."""
+    values = {}
+    for name in names:
+        if sys.stdin.isatty():
+            values[name] = click.prompt(name, hide_input=True, confirmation_prompt=True)
+        else:
+            values[name] = sys.stdin.readline().rstrip("\n")
+    empty = [f"{name}: no value was given" for name, value in values.items() if not value]
+    if empty:
+        raise InputError(empty)
+    return values
+
+
+def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
+    data = {**asked.data(), "given": "[]"}
+    plan = foretell_or_exit("deploys/rotate_plan.py", settings, data, asked.subjects, as_json)
+    phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
+    if as_json:
+        told = {"incident": asked.incident, "phases": phases, "plan": plan}
+        echo_json(json.dumps({"ok": True, "changed": 0, **told}, indent=2))
+        return
+    echo(f"{asked.cause}, incident {asked.incident}")
+    for phase, meaning in phases.items():
+        echo(f"  {phase}: {meaning}")
+    show_plan(plan, "no file changes")

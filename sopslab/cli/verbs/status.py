@@ -1,0 +1,213 @@
+"""`sopslab status`: what is up, and where; and of a class, how far everybody is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
+
+import click
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from sopslab.checks.board.steps import Row
+from sopslab.checks.causes import meaning
+from sopslab.checks.verification.cluster import Object, condition
+from sopslab.cli import board as show
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.verbs._shared import settings_or_exit
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.naming import git_server_name, node_name
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+from sopslab.lab.board.observe import Board
+from sopslab.lab.programs import kubectl
+from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+
+_PATIENCE = 10  # seconds for each question
+_AT_A_TIME = 8  # questions; each of them mostly waits for a process
+_EVERY = 3.0  # seconds between two looks
+_WIDTH = 160  # columns, where no terminal says how many
+
+Part = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look: the parts of the lab, and a row for each learner of a class."""
+
+    parts: list[Part]
+    rows: list[Row]
+
+    @property
+    def up(self) -> bool:
+        """Whether all of the lab is up, and each seat has what the lab owes it."""
+        return all(part["up"] for part in self.parts) and not any(row.broken for row in self.rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
+@click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
+def status(as_json: bool, as_csv: bool, watch: bool) -> None:
+    """Tell what of the lab is up, and where; and of a class, how far each learner is.
+
+    A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
+    and what comes next. They are read on the Git server and in the cluster, so what a learner has
+    not pushed does not show.
+
+    Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
+    access, key or source. How far a learner is makes no difference.
+    """
+    console = Console()
+    if as_json + as_csv + watch > 1:
+        raise click.UsageError("--json, --csv and --watch exclude each other")
+    if watch and not console.is_terminal:
+        raise click.UsageError("--watch needs a terminal")
+    settings = settings_or_exit()
+    try:
+        with ThreadPoolExecutor(_AT_A_TIME) as executor:
+            look = _looks(settings, executor)
+            if watch:
+                _watch(look, console)
+            found = look()
+    except LabError as error:
+        echo(str(error), err=True)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    if as_json:
+        answer: dict[str, object] = {"lab": settings.lab, "up": found.up, "parts": found.parts}
+        if found.rows:
+            answer["class"] = show.as_dicts(found.rows)
+        echo_json(json.dumps(answer, indent=2))
+    elif as_csv:
+        echo(show.as_csv(found.rows), nl=False)
+    else:
+        _print(found, console)
+    sys.exit(Exit.OK if found.up else Exit.FAILED)
+
+
+def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
+    """Return a function that looks; what it has seen once helps it the next time."""
+    board = Board(settings, executor)
+
+    def look() -> Found:
+        parts = [executor.submit(part) for part in _parts(settings)]
+        seats = read_enrolled(settings)
+        rows = board.rows(seats) if seats else []
+        return Found([part.result() for part in parts], rows)
+
+    return look
+
+
+def _watch(look: Callable[[], Found], console: Console) -> NoReturn:
+    with Live(Text("looking …", "dim"), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            found = look()
+            lines: list[RenderableType] = [_one_line(part) for part in found.parts]
+            if found.rows:
+                room = console.height - len(lines) - 3
+                rows = show.fitting(found.rows, console.width, room)
+                lines += [Text(), rows, Text(), show.summary(found.rows)]
+            live.update(Group(*lines), refresh=True)
+            time.sleep(_EVERY)
+
+
+def _print(found: Found, console: Console) -> None:
+    for part in found.parts:
+        console.print(_line(part), soft_wrap=True)
+    if found.rows:
+        if not console.is_terminal:
+            console.width = _WIDTH
+        console.print()
+        console.print(show.table(found.rows, console.width))
+        console.print()
+        for text in show.details(found.rows):
+            console.print(text, soft_wrap=True)
+        console.print(show.summary(found.rows))
+
+
+def _line(part: Part) -> Text:
+    mark = Text("✓ ", "green") if part["up"] else Text("✗ ", "red")
+    return mark + Text(f"{part['name']:<14}{part['where']}: {part['state']}")
+
+
+def _one_line(part: Part) -> Text:
+    line = _line(part)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _parts(settings: Settings) -> list[Callable[[], Part]]:
+    """Return the questions about the parts of the lab, to be asked in any order.
+
+    Each is answered with the part's name, whether it is up, its state in words, and where it is.
+    """
+    questions: list[Callable[[], Part]] = []
+    if settings.cluster_provider == "kind":
+        node = node_name(settings.lab)
+        questions.append(partial(_container, "node", node, settings.lab_context))
+    if settings.git_url is None:
+        server = git_server_name(settings.lab)
+        address = f"{settings.git_base_url}/{settings.learner_repository}.git"
+        questions.append(partial(_container, "git", server, address))
+    for kind, name in (
+        ("kustomization", FLUX_NAMESPACE),
+        ("gitrepository", settings.learner.id),
+        ("kustomization", KUSTOMIZATION),
+    ):
+        questions.append(partial(_flux, settings, kind, name))
+    return questions
+
+
+def _container(name: str, container: str, where: str) -> Part:
+    answer = _ask(["docker", "container", "inspect", "--format", "{{.State.Status}}", container])
+    state = answer or "not there"
+    return {"name": name, "up": state == "running", "state": state, "where": where}
+
+
+def _flux(settings: Settings, kind: str, name: str) -> Part:
+    answer = _ask(
+        kubectl(settings, "--namespace", FLUX_NAMESPACE, "get", kind, name, "--output", "json")
+    )
+    where = f"{kind}/{name} in {FLUX_NAMESPACE}"
+    if not answer:
+        return {"name": kind, "up": False, "state": "not there", "where": where}
+    found = json.loads(answer)
+    ready = condition(found, "Ready")
+    current = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
+    up = ready.get("status") == "True" and current
+    state = meaning(found["kind"], ready, name, NAMESPACE)
+    if up:
+        state = f"ready, at {_revision(found)}"
+    elif state == "ready":
+        state = "its present form has not been looked at yet"
+    if found["spec"].get("suspend"):
+        up, state = False, "suspended"
+    return {"name": kind, "up": up, "state": state, "where": where}
+
+
+def _revision(found: Object) -> str:
+    """Return what Flux has read or applied: a branch and a commit."""
+    status = found["status"]
+    read = (status.get("artifact") or {}).get("revision")
+    branch, _, commit = str(read or status.get("lastAppliedRevision") or "").partition("@")
+    return f"{commit.partition(':')[2][:7] or 'no commit'} of {branch or 'no branch'}"
+
+
+def _ask(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,49 @@
+"""`sopslab validate`: what Flux would make of a repository; the hook flux-kustomize-validate."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.config.inputs import local_settings
+from sopslab.config.tools import find_tools
+from sopslab.errors import LabError
+from sopslab.validation import report
+from sopslab.validation.engine import Answer
+from sopslab.validation.engine import validate as judge
+from sopslab.validation.schema_store import schema_dir
+from sopslab.validation.tree import read_tree, work_tree_around
+
+__all__ = ["validate"]
+
+# Set by pre-commit, which has stashed what is not staged, but not what is not even tracked.
+_COMMITTING = "PRE_COMMIT"
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def validate(path: Path | None, as_json: bool) -> None:
+    """Build every overlay of a repository as Flux would, and check what comes of it.
+
+    PATH is the top of the repository, by default of the Git repository around the current
+    directory. Nothing is fetched, and no value of a Secret is shown.
+
+    Exit code: 0 clean, 1 findings, 2 could not decide.
+    """
+    find_tools("flux", "kubeconform")
+    try:
+        root = work_tree_around(Path.cwd()) if path is None else path
+        tree = read_tree(root, committing=bool(os.environ.get(_COMMITTING)))
+        answer = judge(tree, lambda: schema_dir(local_settings()))
+    except LabError as error:
+        answer = Answer(undecided=[str(error)])
+    if as_json:
+        echo_json(report.as_json(answer))
+    else:
+        echo(report.as_text(answer))
+    sys.exit(answer.exit_code)

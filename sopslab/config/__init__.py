@@ -1,0 +1,1 @@
+"""What a lab is told: settings, roster, names; and who is enrolled."""

@@ -1,0 +1,84 @@
+"""Who has a seat in the class, as the last `up` recorded it on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Seat, Settings
+from sopslab.errors import InputError, LabError
+
+_SEATS = TypeAdapter(tuple[Seat, ...])
+
+
+def parse_enrolled(text: str) -> tuple[Seat, ...]:
+    """Return who is on the record `text`.
+
+    Raises ValueError for what is no JSON, and pydantic's ValidationError, which is one, for JSON
+    that is no record.
+    """
+    # Not `validate_json`: in that mode a damaged file's content would be part of the message.
+    return _SEATS.validate_python(json.loads(text))
+
+
+def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
+    """Return everybody who has a seat; nobody on a lab without a class.
+
+    Raises LabError where the record cannot be read.
+    """
+    path = Path(settings.class_dir) / "roster.json"
+    try:
+        return parse_enrolled(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the list"
+        reason = f"{place}: {first['msg']}"
+    except ValueError:
+        reason = "it is no JSON"
+    raise LabError(
+        f"{path} cannot be read ({reason}): repair it, or remove it and run"
+        " `sopslab up inventories/classroom.py`, which enrols who is on the roster"
+    )
+
+
+def read_environments(settings: Settings) -> dict[str, Environment]:
+    """Return every environment of the lab by its learner's id: those of seats, and the lab's own.
+
+    Raises LabError where the record cannot be read.
+    """
+    environments = {seat.id: at_seat(seat) for seat in read_enrolled(settings)}
+    return {**environments, settings.learner.id: solo(settings)}
+
+
+def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environment]:
+    """Return the environments of these learners, each once; without any, that of a lab's only one.
+
+    Raises LabError, with every name that is none's.
+    """
+    known = read_environments(settings)
+    if not ids and len(known) > 1:
+        raise InputError([f"name whom it is about: {', '.join(known)}"])
+    problems = strangers(dict.fromkeys(ids), known)
+    if problems:
+        raise InputError(problems)
+    return [known[name] for name in dict.fromkeys(ids or known)]
+
+
+def strangers(ids: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for each of the ids that is nobody's.
+
+    + known: the ids of those who have an environment
+    """
+    return [
+        f"there is no environment of {name}: known are {', '.join(known)}"
+        for name in ids
+        if name not in known
+    ]

@@ -1,0 +1,84 @@
+"""Where one learner's secrets go: alone on a lab, by the chapter's names, or at a seat of a class.
+
+Pure. What provisions, checks or resets an environment takes these names and asks nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sopslab.config.naming import seat_namespace, seat_system_namespace
+from sopslab.config.settings import Learner, Settings
+from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+
+# The GitRepository of a seat, in a namespace of the seat's own.
+SEAT_SOURCE = "lab"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The names of one learner's environment.
+
+    `namespace` is where decrypted Secrets arrive, `system` where the source, the Kustomization and
+    the key `sops-age` lie. `repository` is a path on the Git server, without `.git`; `key` names
+    the identity in the lab's key store, and `login` the Secret with which Flux reads Git.
+    """
+
+    learner: Learner
+    namespace: str
+    system: str
+    source: str
+    repository: str
+    login: str
+    kustomization: str = KUSTOMIZATION
+
+    @property
+    def key(self) -> str:
+        """The identity that the cluster decrypts with."""
+        return self.learner.id
+
+    @property
+    def is_seat(self) -> bool:
+        """Whether it is a seat of a class: alone, Flux's own namespace holds its objects."""
+        return self.system != FLUX_NAMESPACE
+
+    @property
+    def tenant(self) -> str:
+        """The Kustomization in flux-system that makes the environment."""
+        return f"tenant-{self.learner.id}" if self.is_seat else FLUX_NAMESPACE
+
+
+def bare_repository(settings: Settings, environment: Environment) -> str:
+    """Return the bare repository of a learner on the lab's machine.
+
+    Where the Git server is not ours, that is a copy of the branches there.
+    """
+    if settings.git_url is not None:
+        return f"{settings.lab_dir}/observed.git"
+    return f"{settings.git_dir}/repositories/{environment.repository}.git"
+
+
+def solo(settings: Settings) -> Environment:
+    """Return the environment `develop` of a lab's one learner."""
+    learner = settings.learner
+    return Environment(
+        learner,
+        NAMESPACE,
+        FLUX_NAMESPACE,
+        learner.id,
+        settings.learner_repository,
+        # The platform is read with it, too.
+        FLUX_NAMESPACE,
+    )
+
+
+def at_seat(learner: Learner) -> Environment:
+    """Return the environment of a learner in a class."""
+    return Environment(
+        learner,
+        seat_namespace(learner.id),
+        seat_system_namespace(learner.id),
+        SEAT_SOURCE,
+        f"{learner.id}/lab",
+        "git-credentials",
+    )

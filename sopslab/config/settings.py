@@ -1,0 +1,434 @@
+"""What a lab is made of: the one place where input is validated, all problems at once.
+
+The values come from pyinfra's data (`group_data/all.py`, an inventory, a lab file, `--data`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from sopslab.config.naming import check_label, check_seat, git_server_name
+from sopslab.course.faults import BY_ID, clash
+from sopslab.errors import InputError
+
+# The port of the embedded Git server inside its container.
+GIT_SERVER_PORT = 8080
+# Who the Git server is where root runs the lab, user and group: a number that nobody else has, for
+# neither distributions nor systemd give it away.
+GIT_SERVER_USER = 60941
+
+# The lab's own users of the Git server, beside the learner.
+INSTRUCTOR = "instructor"
+FLUX = "flux"
+
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
+# A record travels in one argument of a command, which Linux ends at 128 KiB.
+_RECORD_LENGTH = 60_000
+# What survives every shell, YAML and URL that a path or a person's name ends up in.
+_PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
+_REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
+_INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
+_VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
+# A URL's user and password, which no message repeats.
+_USERINFO = re.compile(r"//.*@")
+
+
+def _label(value: str) -> str:
+    return check_label(value)
+
+
+def _not_ours(value: str) -> str:
+    if value in {INSTRUCTOR, FLUX}:
+        raise ValueError("the lab itself has a user of this name")
+    return value
+
+
+def _fault(value: str) -> str:
+    if value not in BY_ID:
+        raise ValueError(f"there is no such fault; known are {', '.join(BY_ID)}")
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not _PLAIN_PATH.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError("an absolute path without quotes, colons, commas, `$` or `..` is needed")
+    if not value.strip("/"):
+        raise ValueError("a directory below `/` is needed")
+    return value.rstrip("/")
+
+
+def _printable(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("one line of printable characters is needed")
+    return value
+
+
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("an address such as ada@example.org is needed")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    # Reading `port` raises ValueError where it is no number.
+    if (
+        parts.port == 0
+        or parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or not value.isascii()
+    ):
+        raise ValueError("an http:// or https:// URL is needed")
+    if parts.username or parts.password:
+        raise ValueError("credentials do not belong into a URL: set git_username and git_password")
+    if parts.query or parts.fragment:
+        raise ValueError("a base URL ends before any `?` or `#`: paths are appended to it")
+    if re.search(r"[\s\"'`$;{}<>|\\]", value):
+        raise ValueError("blanks, quotes, `$`, `;` and braces have to be percent-encoded")
+    return value.rstrip("/")
+
+
+def _registry(value: str) -> str:
+    if not _REGISTRY.fullmatch(value):
+        raise ValueError("a registry such as `mirror.example:5000/path` is needed")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        address = ipaddress.IPv4Address(value)
+    except ValueError:
+        raise ValueError("an IPv4 address such as 127.0.0.1 is needed") from None
+    # A certificate has to say what they connect to, and their kubeconfigs, too.
+    if address.is_unspecified:
+        raise ValueError("name the address that the learners connect to")
+    return value
+
+
+def _incident(value: str) -> str:
+    if not _INCIDENT.fullmatch(value):
+        raise ValueError("a date and a few words are needed, such as 2026-11-25-leaked-api-key")
+    return value
+
+
+def _value_name(value: str) -> str:
+    if not _VALUE_NAME.fullmatch(value):
+        raise ValueError("the name of a Secret is needed, or NAME/KEY for one value of it")
+    return value
+
+
+def _text(value: object) -> object:
+    # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". What was
+    # read is not repeated here: it may be a password.
+    if value is not None and not isinstance(value, str):
+        kind = type(value).__name__
+        raise ValueError(f"text is needed, and this was read as {kind}: put it in quotes")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Label = Annotated[Text, AfterValidator(_label)]
+FaultId = Annotated[Text, AfterValidator(_fault)]
+AbsolutePath = Annotated[Text, AfterValidator(_absolute)]
+Line = Annotated[Text, Field(max_length=200), AfterValidator(_printable)]
+Email = Annotated[Text, AfterValidator(_email)]
+HttpUrl = Annotated[Text, AfterValidator(_http_url)]
+Registry = Annotated[Text, AfterValidator(_registry)]
+Password = Annotated[Text, AfterValidator(_printable)]
+Address = Annotated[Text, AfterValidator(_address)]
+# What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
+AgeKeyType = Literal["x25519", "pq"]
+Incident = Annotated[Text, Field(max_length=80), AfterValidator(_incident)]
+ValueName = Annotated[Text, Field(max_length=330), AfterValidator(_value_name)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Learner(_Part):
+    """Who works in the environment."""
+
+    id: Annotated[Label, AfterValidator(_not_ours)]
+    name: Line
+    email: Email
+
+
+class Seat(Learner):
+    """A learner of a class, as the roster has them."""
+
+    id: Annotated[Text, AfterValidator(check_seat)]
+    group: Line | None = None
+
+
+class Mirrors(_Part):
+    """Where upstream files come from: bases that a mirror may replace."""
+
+    releases: HttpUrl
+    kubernetes: HttpUrl
+    # Image references start with their registry; a mirror is named in its place.
+    images: Registry | None = None
+
+
+class Settings(_Part):
+    """Everything that a lab can be told. Attributes are named like the data of pyinfra."""
+
+    lab: Annotated[Label, Field(max_length=30)]
+    root: AbsolutePath
+    artifact_source: Literal["auto", "modules", "upstream"]
+    mirrors: Mirrors
+    catalog: AbsolutePath
+    cluster_provider: Literal["kind", "existing"]
+    api_port: Port | None
+    kubeconfig: AbsolutePath | None
+    context: Line | None
+    git_bind: Address
+    git_port: Port
+    git_url: HttpUrl | None
+    git_cluster_url: HttpUrl | None
+    git_username: Line | None
+    git_password: Password | None = Field(repr=False)
+    age_key_type: AgeKeyType
+    learner: Learner
+    seats: tuple[Seat, ...]
+    prune: Annotated[bool, Field(strict=True)]
+    subjects: tuple[Label, ...]
+    checkpoint: Literal["start", "encrypted", "wired", "done"]
+    records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
+    faults: tuple[FaultId, ...]
+    exam: Annotated[int, Field(strict=True)] | None
+    exam_faults: Annotated[int, Field(strict=True, ge=1, le=2)]
+    cause: (
+        Literal["value-exposed", "learner-key", "cluster-key", "instructor-key", "git-credential"]
+        | None
+    )
+    incident: Incident | None
+    exposed: tuple[ValueName, ...]
+    given: tuple[ValueName, ...]
+    key_from: Literal["store", "cluster"] | None
+    force: Annotated[bool, Field(strict=True)]
+    purge: Annotated[bool, Field(strict=True)]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        problems = []
+        if self.cluster_provider == "existing" and not (self.kubeconfig and self.context):
+            problems.append("cluster_provider `existing` needs kubeconfig and context")
+        if self.cluster_provider == "kind" and (self.kubeconfig or self.context):
+            problems.append("kubeconfig and context go with cluster_provider `existing`")
+        if self.git_url and not (self.git_username and self.git_password):
+            problems.append("git_url needs git_username and git_password")
+        if self.seats and self.git_url:
+            problems.append(
+                "a class has its repositories on the embedded Git server: leave git_url out"
+            )
+        if self.seats and self.cluster_provider == "existing":
+            problems.append(
+                "a class needs cluster_provider `kind`: only there the lab knows that network"
+                " policies are enforced"
+            )
+        if mixed := clash(self.faults):
+            problems.append(f"faults cannot be mixed so: {mixed}")
+        ids = [seat.id for seat in self.seats]
+        if self.learner.id in ids:
+            problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
+        problems += [
+            f"the seat {seat} is there twice" for seat in sorted(set(ids)) if ids.count(seat) > 1
+        ]
+        if self.networked and self.git_cluster_url:
+            url = urlsplit(self.git_cluster_url)
+            named = [name for _, name in self.git_server_names]
+            if url.scheme != "https" or url.hostname not in named:
+                problems.append(
+                    f"at git_bind {self.git_bind} the Git server has a certificate for"
+                    f" {', '.join(named)}: git_cluster_url has to be https:// and one of these"
+                )
+        if self.git_url is None and self.api_port == self.git_port:
+            problems.append(f"api_port and git_port are both {self.git_port}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def lab_dir(self) -> str:
+        """Where this lab keeps what is its own: keys, Git data, kubeconfig, working copies."""
+        return f"{self.root}/labs/{self.lab}"
+
+    @property
+    def store(self) -> str:
+        """Where artifacts lie, for every lab of this root."""
+        return f"{self.root}/store"
+
+    @property
+    def bin_dir(self) -> str:
+        """The tools of the lab, to put in front of a PATH."""
+        return f"{self.root}/bin"
+
+    @property
+    def lab_kubeconfig(self) -> str:
+        """The kubeconfig of this lab's cluster, never the user's own."""
+        return f"{self.lab_dir}/kubeconfig"
+
+    @property
+    def node_dir(self) -> str:
+        """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
+        return f"{self.lab_dir}/node"
+
+    @property
+    def served_api(self) -> str:
+        """What the cluster says of its own API, where the store has not the sources of it."""
+        return f"{self.lab_dir}/api"
+
+    @property
+    def lab_context(self) -> str:
+        """The context in that kubeconfig."""
+        return self.context or f"kind-{self.lab}"
+
+    @property
+    def keys_dir(self) -> str:
+        """Where the age identities lie."""
+        return f"{self.lab_dir}/keys"
+
+    @property
+    def class_dir(self) -> str:
+        """What the class has beside the lab: who is enrolled, and a folder for each seat."""
+        return f"{self.lab_dir}/class"
+
+    @property
+    def kube_cache(self) -> str:
+        """What kubectl remembers of the cluster's API; it would be in the user's ~/.kube."""
+        return f"{self.lab_dir}/kube-cache"
+
+    def account_dir(self, user: str) -> str:
+        """With what a user logs in to the Git server: username, password, git-credentials."""
+        return f"{self.git_dir}/credentials/{user}"
+
+    def seat_dir(self, seat: str) -> str:
+        """What one seat has: the client certificate, the kubeconfig, the card."""
+        return f"{self.class_dir}/seats/{seat}"
+
+    @property
+    def git_dir(self) -> str:
+        """The data of the embedded Git server, on the host so that it outlives the cluster."""
+        return f"{self.lab_dir}/git"
+
+    @property
+    def networked(self) -> bool:
+        """Whether learners connect over the network, to the embedded Git server at an address that
+        is not loopback's: everything is TLS then."""
+        return self.git_url is None and not ipaddress.IPv4Address(self.git_bind).is_loopback
+
+    @property
+    def api_address(self) -> str:
+        """Where the API server of a cluster of ours is published: learners reach it like Git."""
+        return self.git_bind if self.networked else "127.0.0.1"
+
+    @property
+    def tls_dir(self) -> str:
+        """Where the certificate authority of a lab that is networked lies."""
+        return f"{self.lab_dir}/tls"
+
+    @property
+    def git_authority(self) -> str | None:
+        """The certificate that clients of the embedded Git server trust, where it has TLS."""
+        return f"{self.tls_dir}/ca.crt" if self.networked else None
+
+    @property
+    def git_server_names(self) -> tuple[tuple[str, str], ...]:
+        """What the certificate of the embedded Git server is for, each after its kind."""
+        return (
+            ("IP", self.git_bind),
+            ("IP", "127.0.0.1"),
+            ("DNS", "localhost"),
+            ("DNS", git_server_name(self.lab)),
+        )
+
+    @property
+    def platform_dir(self) -> str:
+        """The working copy of the platform repository."""
+        return f"{self.lab_dir}/platform"
+
+    @property
+    def manifests_dir(self) -> str:
+        """What the cluster is given to start with: the platform repository, built."""
+        return f"{self.lab_dir}/manifests"
+
+    @property
+    def git_base_url(self) -> str:
+        """Where this machine reaches the repositories."""
+        return self.git_url or f"{self._scheme}://{self.git_bind}:{self.git_port}"
+
+    @property
+    def git_base_cluster_url(self) -> str:
+        """Where the cluster reaches them: the embedded server by its container's name."""
+        if self.git_url:
+            return self.git_cluster_url or self.git_url
+        server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
+        return self.git_cluster_url or f"{self._scheme}://{server}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.networked else "http"
+
+    @property
+    def learner_repository(self) -> str:
+        """The path of the learner's repository on the Git server, without `.git`."""
+        return f"{self.learner.id}/lab"
+
+    @property
+    def work_dir(self) -> str:
+        """The learner's working copy."""
+        return f"{self.lab_dir}/work"
+
+
+_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "mirrors": Mirrors}
+
+
+def load_settings(data: Mapping[str, Any]) -> Settings:
+    """Return the settings that `data` spells out.
+
+    Raises InputError with every problem in it, each naming value, place and fix.
+    """
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        raise InputError([_sentence(problem) for problem in error.errors()]) from None
+
+
+def _sentence(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"]) or "the lab"
+    match problem["type"]:
+        case "extra_forbidden":
+            part = _PARTS.get(problem["loc"][0]) if len(problem["loc"]) > 1 else Settings
+            known = ", ".join((part or Settings).model_fields)
+            return f"{place}: there is no such setting; known are {known}"
+        case "missing":
+            return f"{place}: is missing"
+        case "too_long":
+            message = f"at most {problem['ctx']['max_length']} characters are allowed"
+        case _:
+            message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}:{_shown(place, problem['input'])} is refused: {message}"
+
+
+def _shown(place: str, value: object) -> str:
+    # A password is never repeated, and a whole mapping says nothing.
+    if isinstance(value, Mapping) or "password" in place:
+        return ""
+    text = _USERINFO.sub("//…@", repr(value))
+    return f" {text}" if len(text) <= 80 else f" {text[:60]}…"

@@ -1,0 +1,1 @@
+"""The chapter: its exercise, its faults and its questions."""

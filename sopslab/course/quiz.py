@@ -1,0 +1,95 @@
+"""The quiz of the chapter: its questions, and how an answer is graded.
+
+`templates/quiz.yaml` is the one source; the learner's quiz.md, the instructor's answer key and
+`sopslab quiz` are all made from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from sopslab.errors import LabError
+from sopslab.layout import PROJECT
+
+__all__ = ["QUIZ_FILE", "Question", "QuizError", "grade", "load_quiz", "template_variable"]
+
+QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Letter = Annotated[str, StringConstraints(pattern="^[A-F]$")]
+
+
+class QuizError(LabError):
+    """A quiz file that cannot be used, with everything that is wrong with it."""
+
+
+class Question(BaseModel):
+    """One question: with choices its answer is a letter, without them a word or two."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]*$")]
+    question: Text
+    choices: dict[Letter, Text] = Field(default_factory=dict)
+    answer: Text
+    accept: tuple[Text, ...] = ()
+    why: Text
+    mistake: Text
+    look_at: Text
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Question:
+        if self.choices:
+            if len(self.choices) < 2 or list(self.choices) != sorted(self.choices):
+                raise ValueError("choices are two or more, in the order of their letters")
+            if self.answer not in self.choices:
+                raise ValueError(f"the answer {self.answer!r} is not one of the choices")
+            if self.accept:
+                raise ValueError("accept is for questions without choices")
+        return self
+
+
+def load_quiz(path: Path) -> tuple[Question, ...]:
+    """Read a quiz file; all that is wrong with it is reported at once."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        questions = TypeAdapter(tuple[Question, ...]).validate_python(raw)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise QuizError(f"{path}: {error}") from error
+    except ValidationError as error:
+        problems = [
+            f"question {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise QuizError("\n".join([f"{path}:", *problems])) from error
+    repeated = sorted({q.id for q in questions if [p.id for p in questions].count(q.id) > 1})
+    if repeated:
+        raise QuizError(f"{path}: ids used more than once: {', '.join(repeated)}")
+    return questions
+
+
+def grade(question: Question, given: str) -> bool:
+    """Whether an answer is right; case, spaces around it, quotes and a final dot do not count."""
+    plain = _plain(given)
+    return any(plain == _plain(accepted) for accepted in (question.answer, *question.accept))
+
+
+def _plain(text: str) -> str:
+    return text.strip().strip("`'\"() \t").rstrip(".)").casefold()
+
+
+def template_variable(questions: tuple[Question, ...]) -> list[dict[str, object]]:
+    """The questions as the templates use them, under the name `quiz`."""
+    return [question.model_dump() for question in questions]

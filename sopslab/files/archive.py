@@ -1,0 +1,70 @@
+"""Trees of files on their way to a host: one text that a command reads on standard input."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Mapping
+
+from sopslab.files.render import RenderedFile
+
+Tree = Mapping[str, RenderedFile]
+
+
+def pack(tree: Tree) -> str:
+    """Return `tree` as a base64-encoded tar archive, for `base64 -d | tar -x`.
+
+    The same tree gives the same text: times and owners are left out.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for path in sorted(tree):
+            member = tarfile.TarInfo(path)
+            member.size = len(tree[path].content)
+            member.mode = 0o755 if tree[path].executable else 0o644
+            tar.addfile(member, io.BytesIO(tree[path].content))
+    return base64.encodebytes(buffer.getvalue()).decode()
+
+
+def beginning(tree: Tree, ref: str, name: str, email: str, message: str) -> bytes:
+    """Return the first commit of a repository, for `git fast-import`; files may be added behind it.
+
+    The same as `git add` and `git commit`, in one process and one file instead of one for each.
+
+    + tree: what it holds
+    + ref: what it is called
+    + name: who commits, without what git leaves out of a name
+    + email: the address of who commits
+    + message: what the commit says
+    """
+    author = re.sub(r"[<>\n]", "", name)
+    parts = [
+        f"commit {ref}\ncommitter {author} <{email}> now\n".encode(),
+        _data(f"{message}\n".encode()),
+    ]
+    for path in sorted(tree):
+        mode = "100755" if tree[path].executable else "100644"
+        parts += [f"M {mode} inline {path}\n".encode(), _data(tree[path].content)]
+    return b"".join(parts)
+
+
+def _data(content: bytes) -> bytes:
+    return f"data {len(content)}\n".encode() + content + b"\n"
+
+
+def digest(tree: Tree) -> str:
+    """Return the SHA-256 of the files of `tree` and of which of them are executable.
+
+    It is what the fact `TreeDigest` counts on a host.
+    """
+    paths = sorted(tree, key=lambda path: f"./{path}".encode())
+    sums = [f"{hashlib.sha256(tree[path].content).hexdigest()}  ./{path}\n" for path in paths]
+    executable = [f"./{path}\n" for path in paths if tree[path].executable]
+    return hashlib.sha256("".join([*sums, *executable]).encode()).hexdigest()

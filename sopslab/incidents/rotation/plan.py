@@ -1,0 +1,191 @@
+"""Which files of a repository change, and which of their values, as it is there. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sopslab.incidents.rotation.record import Rotation
+from sopslab.incidents.rotation.sealed import Leaf, Sealed, read_sealed
+from sopslab.policy import sops
+
+# In the message of the commit that carries out a rotation.
+TRAILER = "Sops-lab-incident"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A commit of a repository, with the encrypted files in it.
+
+    + files: their paths and blobs
+    + texts: what these blobs hold
+    + rules: the text of its `.sops.yaml`
+    + noted: the incidents that it, or a commit before it, was made for
+    + odd: whether it has an encrypted file of a name that is left alone, with control characters
+    """
+
+    commit: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    rules: str = ""
+    noted: frozenset[str] = frozenset()
+    odd: bool = False
+
+    def sealed(self) -> Iterator[tuple[str, Sealed]]:
+        """Yield each path, and what the file there says of itself."""
+        for path, blob in self.files.items():
+            found = read_sealed(self.texts[blob])
+            if found is not None:
+                yield path, found
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """A file that gets a new data key, and what else becomes of it.
+
+    + fresh: the values that are made up
+    + given: those that a human gave
+    + human: those that only a human can make, and has not
+    + recipients: all whom it is encrypted to now
+    + foreign: kinds of recipients for which sops would ask a service
+    """
+
+    path: str
+    blob: str
+    secret: str
+    fresh: tuple[Leaf, ...] = ()
+    given: tuple[Leaf, ...] = ()
+    human: tuple[Leaf, ...] = ()
+    recipients: tuple[str, ...] = ()
+    foreign: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class VersionPlan:
+    """What of one version changes: files, and whether `.sops.yaml` names another reader."""
+
+    commit: str
+    files: tuple[FilePlan, ...] = ()
+    rules: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changes."""
+        return not self.files and not self.rules
+
+
+def value_name(secret: str, leaf: Leaf) -> str:
+    """Return what a value is called: NAME/KEY."""
+    return f"{secret}/{leaf.key}"
+
+
+def plan_version(
+    rotation: Rotation, version: Version, *, old: str | None, given: Sequence[str]
+) -> VersionPlan:
+    """Return what becomes of a version.
+
+    + old: the reader who goes; None where no key changes
+    + given: the values that a human gives now, as NAME/KEY
+    """
+    files = []
+    for path, found in version.sealed():
+        # Whoever had the key could read all of it.
+        opened = old is not None and old in found.recipients
+        if opened:
+            wanted = found.leaves
+        elif old is None and not is_noted(rotation, version):
+            wanted = _named(found, rotation.exposed)
+        else:
+            wanted = _named(found, given)
+        if opened or wanted:
+            blob = version.files[path]
+            plan = _file_plan(path, blob, found, wanted, given)
+            files.append(replace(plan, foreign=sops.foreign_kinds(version.texts[blob])))
+    rules = old is not None and old in version.rules
+    return VersionPlan(version.commit, tuple(files), rules)
+
+
+def _named(found: Sealed, names: Sequence[str]) -> tuple[Leaf, ...]:
+    """Return the values that are called by their Secret, or by their own name."""
+    return tuple(
+        leaf
+        for leaf in found.leaves
+        if found.secret in names or value_name(found.secret, leaf) in names
+    )
+
+
+def _file_plan(
+    path: str, blob: str, found: Sealed, wanted: Sequence[Leaf], given: Sequence[str]
+) -> FilePlan:
+    by_hand = [leaf for leaf in wanted if value_name(found.secret, leaf) in given]
+    others = tuple(leaf for leaf in wanted if leaf not in by_hand)
+    return FilePlan(
+        path,
+        blob,
+        found.secret,
+        fresh=others if found.free else (),
+        given=tuple(by_hand),
+        human=() if found.free else others,
+        recipients=tuple(sorted(found.recipients)),
+    )
+
+
+def asks_elsewhere(plan: VersionPlan) -> str | None:
+    """Return in a sentence why sops must not be given what a plan changes, None if it may be."""
+    for file in plan.files:
+        if file.foreign:
+            return (
+                f"{file.path} has a recipient of another kind than age"
+                f" ({', '.join(sorted(file.foreign))}), whom sops would ask: encrypt it again first"
+            )
+    return None
+
+
+def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
+    """Return which of `named`, as NAME or NAME/KEY, no file of a version holds."""
+    known = set()
+    for _, found in version.sealed():
+        known.add(found.secret)
+        known |= {value_name(found.secret, leaf) for leaf in found.leaves}
+    return [name for name in named if name not in known]
+
+
+def is_noted(rotation: Rotation, version: Version) -> bool:
+    """Return whether the commit of this rotation is part of a version."""
+    return rotation.incident in version.noted
+
+
+def rotated_files(before: Version, after: Version) -> list[str]:
+    """Return the paths of the files that are in both versions and differ."""
+    return [path for path, blob in after.files.items() if before.files.get(path, blob) != blob]
+
+
+def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
+    """Return in sentences what is wrong with a version once the rotation is made.
+
+    + old: the reader who is gone
+    + new: the reader who came instead
+    """
+    found = []
+    for path, file in version.sealed():
+        if old is not None and old in file.recipients:
+            found.append(f"{path} is still encrypted to the old key")
+        elif new is not None and new not in file.recipients and file.secret:
+            found.append(f"{path} is not encrypted to the new key")
+        if file.exposed:
+            found.append(f"{path} holds a value in plain text")
+    return found
+
+
+def remains(repository: str, before: Version, files: Sequence[str], old: str | None) -> list[str]:
+    """Return in sentences what stays exposed for ever."""
+    if not files:
+        return []
+    whom = "whoever has seen them" if old is None else f"whoever has the key {old[:16]}…"
+    named = ", ".join(posixpath.basename(path) for path in files[:5])
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return [
+        f"{repository}, up to commit {before.commit[:12]}: the old values of {named}{more}, for"
+        f" {whom}"
+    ]

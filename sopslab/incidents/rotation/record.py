@@ -1,0 +1,148 @@
+"""What a rotation has to remember, because nothing that is there any more tells it. Pure.
+
+It holds public keys, commits and names, and no secret. Everything else is looked at anew by each
+run: whoever is killed has not to be believed about what they did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from pydantic import ConfigDict, TypeAdapter
+
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.incidents.closing import missing
+from sopslab.incidents.documents import parse_document, render_document
+from sopslab.incidents.records import Cause, Incident, Upstream
+from sopslab.incidents.rotation.phases import PHASES, Phase
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """One rotation, which belongs to one incident.
+
+    + incident: the incident's id
+    + subjects: the learners whose environments it is about
+    + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
+    + heads: main of each learner's repository when it began
+    + retiring: the public key of each identity of the store that goes
+    + pending: for each learner the values that only a human can make, as `NAME/KEY`
+    + remains: for each learner, in sentences, what stays exposed for ever
+    + proven: the learners for whom it is over
+    + phases: those that are over for all of them, and the time of each
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    incident: str
+    cause: Cause
+    opened: date
+    subjects: tuple[str, ...]
+    exposed: tuple[str, ...] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
+    retiring: Mapping[str, str] = field(default_factory=dict)
+    pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    remains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    proven: tuple[str, ...] = ()
+    phases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is proven for everybody, and no value is left to a human."""
+        return set(self.subjects) <= set(self.proven) and not any(self.pending.values())
+
+    def ended(self, phase: Phase, moment: str) -> Rotation:
+        """Return the rotation with a phase that is over for everybody."""
+        return replace(self, phases={**self.phases, str(phase): moment})
+
+    def with_proof(self, learners: Iterable[str]) -> Rotation:
+        """Return the rotation with learners for whom it is over, too."""
+        proven = {*self.proven, *learners}
+        return replace(self, proven=tuple(one for one in self.subjects if one in proven))
+
+
+_FORM = TypeAdapter(Rotation)
+
+
+def begin_rotation(
+    settings: Settings, environments: Iterable[Environment], exposed: Iterable[str]
+) -> Rotation:
+    """Return the rotation that the settings ask for, of which nothing is done yet.
+
+    + environments: whose
+    + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
+    """
+    return Rotation(
+        settings.incident or "",
+        Cause(settings.cause or ""),
+        datetime.now(UTC).date(),
+        tuple(one.learner.id for one in environments),
+        tuple(exposed),
+    )
+
+
+def parse_rotation(path: str, text: str) -> Rotation:
+    """Return the rotation that the file `path` remembers.
+
+    Raises InputError with every problem.
+    """
+    return parse_document(path, text, _FORM)
+
+
+def render_rotation(rotation: Rotation) -> str:
+    """Return the rotation as YAML; the same rotation gives the same text."""
+    return render_document(rotation, _FORM)
+
+
+def incident_of(rotation: Rotation, recorded: Incident | None, today: date) -> Incident:
+    """Return the incident as it is to be on record now.
+
+    What others wrote there stays. It is closed once the rotation is over and nothing of it is left
+    to do, here or by a human.
+    """
+    incident = recorded or Incident(
+        rotation.incident, rotation.cause, rotation.subjects, rotation.opened
+    )
+    order = [str(phase) for phase in PHASES[rotation.cause]]
+    upstream = _upstream(incident.upstream, rotation, today)
+    told = replace(
+        incident,
+        upstream=upstream,
+        rotation={name: rotation.phases[name] for name in order if name in rotation.phases},
+        remains=tuple(
+            dict.fromkeys(
+                (*incident.remains, *(one for all in rotation.remains.values() for one in all))
+            )
+        ),
+    )
+    if told.closed is None and rotation.over and not missing(told, ()):
+        return replace(told, closed=today)
+    return told
+
+
+def _upstream(known: Iterable[Upstream], rotation: Rotation, today: date) -> tuple[Upstream, ...]:
+    """Return what a human has to revoke, with the values that only a human can replace."""
+    pending = [
+        pending_sentence(learner, value)
+        for learner, values in rotation.pending.items()
+        for value in values
+    ]
+    kept = [
+        replace(one, revoked=today)
+        if one.what.startswith(_PENDING) and one.what not in pending and one.revoked is None
+        else one
+        for one in known
+    ]
+    told = {one.what for one in kept}
+    return (*kept, *(Upstream(what) for what in pending if what not in told))
+
+
+_PENDING = "another value for "
+
+
+def pending_sentence(learner: str, value: str) -> str:
+    """Return what is to be done for a value that only a human can make."""
+    return f"{_PENDING}{value} of {learner}: `sopslab rotate … --value {value}`"

@@ -1,0 +1,1 @@
+"""What is looked at on the lab's machine; nothing is judged here."""

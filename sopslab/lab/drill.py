@@ -1,0 +1,66 @@
+"""What the drill's score is made of, looked at: the records, main, and the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sopslab.checks.drill import Seen, exposed_for_ever, score
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.incidents.closing import Use
+from sopslab.incidents.leak import PATH, SECRET, Staged, covering, read_staged
+from sopslab.lab.incidents.platform import read_incidents
+from sopslab.lab.incidents.values import (
+    live_digests,
+    secrets_on_main,
+    uses_in_cluster,
+    uses_on_main,
+)
+from sopslab.lab.observe.repository import read_manifest
+from sopslab.model.results import Result, Undecided
+from sopslab.policy.findings import Report
+
+
+@dataclass(frozen=True)
+class Score:
+    """How far each step of a drill is, and what stays exposed for ever."""
+
+    steps: list[Result]
+    exposed: list[str]
+
+
+def score_staged(settings: Settings, environment: Environment) -> Score | None:
+    """Return how the drill of an environment stands, None if none is staged there.
+
+    Raises LabError where what is staged, or on record, cannot be read.
+    """
+    staged = read_staged(settings, environment.learner.id)
+    if staged is None:
+        return None
+    seen = look(settings, environment, staged)
+    return Score(score(seen), list(exposed_for_ever(seen)))
+
+
+def look(settings: Settings, environment: Environment, staged: Staged) -> Seen:
+    """Return how a drill stands. Raises LabError where the records cannot be read."""
+    exposed = frozenset({staged.digest})
+    trouble: dict[str, Undecided] = {}
+    main: frozenset[str] | None = None
+    uses: list[Use] = []
+    live: frozenset[str] | None = None
+    live_uses: list[Use] = []
+    try:
+        files = dict(secrets_on_main(settings, environment))
+        if PATH in files:
+            main = frozenset(read_manifest(files[PATH], Report()).keys)
+        uses = list(uses_on_main(settings, environment, exposed))
+    except Undecided as reason:
+        trouble["rotated"] = reason
+    try:
+        found = live_digests(settings, environment.namespace)
+        live = frozenset(found[SECRET]) if SECRET in found else None
+        live_uses = list(uses_in_cluster(settings, environment, exposed))
+    except Undecided as reason:
+        trouble["live"] = reason
+    incident = covering(environment.repository, staged.leak, read_incidents(settings).values())
+    return Seen(environment, staged, incident, main, uses, live, live_uses, trouble)

@@ -1,0 +1,1 @@
+"""What history, repositories and platform say of an incident."""

@@ -1,0 +1,156 @@
+"""Where exposed values are still in use: on main, and in the cluster. They are compared by hash.
+
+What sops decrypts, and what the cluster answers, exists in this process only, and becomes SHA-256
+at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.course.chapter import UP
+from sopslab.incidents.closing import Use
+from sopslab.incidents.exposures import named_values
+from sopslab.incidents.records import Exposure
+from sopslab.lab.incidents.derived import MAIN, MOST, SECRETS
+from sopslab.lab.observe.keys import key_file
+from sopslab.lab.observe.repository import digest_live, digest_manifest
+from sopslab.lab.programs import ask, git_environment, kubectl, lab_environment
+from sopslab.layout import ENVIRONMENT
+from sopslab.model.results import Undecided
+from sopslab.policy import sops
+from sopslab.policy.sources import Repository, SourceError
+
+_ENCRYPTED = b"ENC[AES256_GCM,"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where exposed values are in use, and the exposures whose value nobody can compare."""
+
+    uses: tuple[Use, ...]
+    unknown: tuple[Exposure, ...]
+
+
+def gather(
+    settings: Settings, environments: Sequence[Environment], exposures: Sequence[Exposure]
+) -> Evidence:
+    """Return what becomes of exposed values in the environments that they come from.
+
+    Raises Undecided where something cannot be looked at.
+    """
+    uses: list[Use] = []
+    known = {environment.repository for environment in environments}
+    # Whose environment is gone, nobody can look at any more.
+    unknown = [one for one in exposures if one.repository not in known]
+    for environment in environments:
+        exposed: set[str] = set()
+        for one in exposures:
+            if one.repository != environment.repository:
+                continue
+            found = exposed_digests(settings, environment, one)
+            exposed |= found
+            if not found:
+                unknown.append(one)
+        if exposed:
+            uses += uses_on_main(settings, environment, exposed)
+            uses += uses_in_cluster(settings, environment, exposed)
+    return Evidence(tuple(uses), tuple(unknown))
+
+
+def exposed_digests(
+    settings: Settings, environment: Environment, exposure: Exposure
+) -> frozenset[str]:
+    """Return the hashes of the values that an exposure names, none if they cannot be told."""
+    git = Repository(bare_repository(settings, environment), git_environment())
+    try:
+        data = git.read(exposure.commit, exposure.path)
+    except (SourceError, OSError):
+        data = None
+    finally:
+        git.close()
+    named = [] if data is None else named_values(data)
+    return frozenset(
+        digest for value in named if value.key in exposure.keys for digest in value.digests
+    )
+
+
+def uses_on_main(settings: Settings, environment: Environment, exposed: Set[str]) -> Iterator[Use]:
+    """Yield where main has one of the values, encrypted or not."""
+    for path, data in secrets_on_main(settings, environment):
+        for key, digest in _opened(settings, environment, path, data).items():
+            if digest in exposed:
+                yield Use(
+                    f"{path} on main of {environment.repository}", key, replace_value(path, key)
+                )
+
+
+def secrets_on_main(settings: Settings, environment: Environment) -> list[tuple[str, bytes]]:
+    """Return the encrypted files on main. Raises Undecided where main cannot be read."""
+    git = Repository(bare_repository(settings, environment), git_environment())
+    try:
+        blobs = list(git.tree(MAIN, SECRETS, most=MOST))
+    except SourceError as error:
+        raise Undecided(f"main of {environment.repository} cannot be read: {error}", UP) from None
+    return [(blob.path, blob.data) for blob in blobs if _ENCRYPTED in blob.data]
+
+
+def replace_value(path: str, key: str) -> str:
+    """Return the command with which a learner replaces one value of an encrypted file."""
+    name = Path(path).stem
+    return f"scripts/sops-encrypt-secret.sh {ENVIRONMENT} {name} --rotate-value {key}, then push"
+
+
+def _opened(
+    settings: Settings, environment: Environment, path: str, data: bytes
+) -> Mapping[str, str]:
+    """Return the values of an encrypted Secret by hash, whoever of the lab can open it."""
+    foreign = sops.foreign_kinds(data.decode("utf-8-sig", "replace"))
+    for key in () if foreign else (environment.key, INSTRUCTOR):
+        answer = ask(
+            [
+                str(Path(settings.bin_dir) / "sops"), "decrypt", "--ignore-mac",
+                "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
+            ],
+            {**lab_environment(settings), "SOPS_AGE_KEY_FILE": str(key_file(settings, key))},
+            stdin=data,
+        )  # fmt: skip
+        if answer.code == 0:
+            try:
+                return digest_manifest(json.loads(answer.out))[0]
+            except (ValueError, AttributeError):
+                break
+    raise Undecided(
+        f"{path} on main of {environment.repository} cannot be opened", "sopslab verify"
+    )
+
+
+def uses_in_cluster(
+    settings: Settings, environment: Environment, exposed: Set[str]
+) -> Iterator[Use]:
+    """Yield which Secrets of the environment's namespace have one of the values."""
+    namespace = environment.namespace
+    wait = f"flux --namespace {environment.system} reconcile kustomization"
+    wait += f" {environment.kustomization} --with-source"
+    for name, digests in live_digests(settings, namespace).items():
+        for key, digest in digests.items():
+            if digest in exposed:
+                yield Use(f"the Secret {name} of the namespace {namespace}", key, wait)
+
+
+def live_digests(settings: Settings, namespace: str) -> dict[str, dict[str, str]]:
+    """Return every Secret of a namespace with its values by hash. Raises Undecided."""
+    answer = ask(
+        kubectl(settings, "get", "secrets", "--namespace", namespace, "--output", "json"),
+        {**os.environ, "KUBECACHEDIR": settings.kube_cache},
+    )
+    if answer.code:
+        raise Undecided("the cluster could not be asked", UP)
+    items = json.loads(answer.out)["items"]
+    return {one["metadata"]["name"]: digest_live(one.get("data") or {}) for one in items}

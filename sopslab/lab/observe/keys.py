@@ -1,0 +1,168 @@
+"""Keys: public ones only. An identity goes from its file, or from the cluster, into a pipe."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import shlex
+import stat
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+
+from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
+from sopslab.config.settings import Settings
+from sopslab.lab.programs import ask, lab_environment
+from sopslab.model.results import Undecided
+from sopslab.policy.findings import Undecidable
+from sopslab.policy.recipients import CONFIG, Read, Rules, Trusted
+
+
+def key_file(settings: Settings, key: str) -> Path:
+    """Return where an identity of the lab lies."""
+    return Path(settings.keys_dir) / f"{key}.agekey"
+
+
+class PublicKeys:
+    """The public keys of the identities in key files; what was asked once is not asked again.
+
+    Only hashes of key files are kept.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[bytes, frozenset[str]] = {}
+
+    def __call__(self, identities: bytes) -> frozenset[str]:
+        """Return the public keys of one key file, empty if it is not valid."""
+        digest = _digest(identities)
+        if digest not in self._known:
+            self._known[digest] = frozenset(self._ask(identities) or ())
+        return self._known[digest]
+
+    def learn(self, files: Iterable[bytes]) -> None:
+        """Ask for many key files at once: one process, as long as all of them are valid."""
+        new = [file for file in files if file.strip() and _digest(file) not in self._known]
+        counts = [sum(map(_is_identity, file.splitlines())) for file in new]
+        # age-keygen answers with one line for each identity, in their order.
+        listed = (self._ask(b"\n".join(new)) or []) if new else []
+        if len(listed) != sum(counts):
+            return
+        answers = iter(listed)
+        for file, count in zip(new, counts, strict=True):
+            self._known[_digest(file)] = frozenset(islice(answers, count))
+
+    def _ask(self, identities: bytes) -> list[str] | None:
+        answer = ask(
+            [str(Path(self._settings.bin_dir) / "age-keygen"), "-y"],
+            lab_environment(self._settings),
+            stdin=identities,
+        )
+        return answer.text.split() if answer.code == 0 else None
+
+
+def _is_identity(line: bytes) -> bool:
+    return bool(line.strip()) and not line.startswith(b"#")
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def look_at_identity(settings: Settings, key: str, public: PublicKeys) -> Identity:
+    """Return the public key of an identity of the store, or why there is none."""
+    path = key_file(settings, key)
+    shown = shlex.quote(str(path))
+    try:
+        status = path.lstat()
+    except OSError:
+        return Identity(problem=f"{path} is not there", fix="sopslab up")
+    if stat.S_ISLNK(status.st_mode) or not stat.S_ISREG(status.st_mode):
+        return Identity(problem=f"{path} is a link or no file at all", fix=f"ls -l {shown}")
+    if status.st_uid != os.getuid():
+        return Identity(
+            problem=f"{path} belongs to somebody else", fix=f"sudo chown {os.getuid()} {shown}"
+        )
+    if status.st_mode & 0o077:
+        return Identity(problem=f"{path} can be read by others", fix=f"chmod 600 {shown}")
+    try:
+        found = public(path.read_bytes())
+    except OSError as error:
+        return Identity(problem=f"{path} cannot be read: {error.strerror}", fix=f"ls -l {shown}")
+    if len(found) != 1:
+        return Identity(
+            problem=f"{path} does not hold one valid age identity; restore it from your backup, or"
+            " from the cluster if it is intact there",
+            fix="sopslab up --key-from cluster",
+        )
+    (recipient,) = found
+    try:
+        recorded = path.with_suffix(".pub").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        recorded = recipient
+    if recorded != recipient:
+        return Identity(
+            problem=f"{path} is {recipient}, but it was {recorded} when it was made; restore it"
+            " from your backup, or from the cluster if it is intact there",
+            fix="sopslab up --key-from cluster",
+        )
+    return Identity(recipient)
+
+
+def key_files(data: Mapping[str, str] | None) -> dict[str, bytes]:
+    """Return the entries of `sops-age` as the key files that they are.
+
+    + data: the entries in base64, None without that Secret
+    """
+    files: dict[str, bytes] = {}
+    for name, encoded in (data or {}).items():
+        try:
+            files[name] = base64.b64decode(encoded or "")
+        except binascii.Error:
+            files[name] = b"-"
+    return files
+
+
+def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> ClusterKey:
+    """Return what the entries of `sops-age` hold, in public.
+
+    + data: the entries in base64, None without that Secret
+    """
+    if data is None:
+        return ClusterKey(present=False)
+    entries: dict[str, frozenset[str] | Entry] = {}
+    for name, value in key_files(data).items():
+        found = public(value) if value.strip() else frozenset[str]()
+        entries[name] = found or (Entry.INVALID if value.strip() else Entry.EMPTY)
+    return ClusterKey(present=True, entries=entries)
+
+
+def look_at_rule(work: Path, file: str) -> Rule:
+    """Return for whom the creation rules of a working copy encrypt a file."""
+
+    def read(path: str) -> bytes | None:
+        try:
+            return (work / path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Undecided(f"{path} cannot be read: {error.strerror}") from None
+
+    return find_rule(read, file)
+
+
+def find_rule(read: Read, file: str) -> Rule:
+    """Return for whom the creation rules of a tree encrypt a file.
+
+    + read: returns a file of the tree, None if it is not there
+    """
+    if read(CONFIG) is None:
+        return Rule(there=False)
+    rules = Rules(read, lambda folder: not folder, Trusted())
+    try:
+        expected = rules.expected(file, in_secrets_tree=True)
+    except Undecidable as error:
+        raise Undecided(f"{CONFIG} {error}") from None
+    return Rule(there=True, recipients=None if expected.no_rule else expected.required)

@@ -1,0 +1,81 @@
+"""The embedded Git server: whether it answers, and what guards a push to it."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from sopslab.checks.verification.machine import GitServer, Part
+from sopslab.config.settings import Settings
+from sopslab.lab.programs import ask, git_environment
+from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
+
+_PATIENCE = 5  # seconds
+
+
+def look_at_server(settings: Settings) -> GitServer:
+    """Return how the embedded Git server stands."""
+    data = Path(settings.git_dir)
+    hook = data / "etc" / "hooks" / "pre-receive"
+    return GitServer(
+        settings.git_base_url,
+        answer(settings, f"{settings.git_base_url}/"),
+        _hooks_path(data / "etc" / "gitconfig"),
+        _hook(hook),
+        _policy(data / "policy"),
+    )
+
+
+def answer(settings: Settings, url: str, login: tuple[str, str] | None = None) -> int | None:
+    """Return the HTTP status that a Git server answers, None if it does not answer.
+
+    + login: a user and a password; without them, nobody asks
+    """
+    request = urllib.request.Request(url)
+    if login is not None:
+        told = base64.b64encode(":".join(login).encode()).decode()
+        request.add_header("Authorization", f"Basic {told}")
+    try:
+        trusted = ssl.create_default_context(cafile=settings.git_authority)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
+        )
+        with opener.open(request, timeout=_PATIENCE) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, HTTPException, ValueError):
+        return None
+
+
+def _hooks_path(file: Path) -> str | None:
+    found = ask(
+        ["git", "config", "--file", str(file), "--get", "core.hooksPath"], git_environment()
+    )
+    return found.text if found.code == 0 else None
+
+
+def _hook(file: Path) -> Part:
+    part = _compare(file, TEMPLATES / "git" / "hooks" / "pre-receive")
+    if part is Part.SAME and not file.stat().st_mode & 0o111:
+        return Part.OTHER
+    return part
+
+
+def _policy(delivered: Path) -> Part:
+    parts = {_compare(delivered / file.relative_to(PROJECT), file) for file in git_server_sources()}
+    if parts == {Part.SAME}:
+        return Part.SAME
+    return Part.MISSING if parts == {Part.MISSING} else Part.OTHER
+
+
+def _compare(file: Path, ours: Path) -> Part:
+    try:
+        return Part.SAME if file.read_bytes() == ours.read_bytes() else Part.OTHER
+    except OSError:
+        return Part.MISSING

@@ -1,0 +1,75 @@
+"""The versions of the lab's tools, and of what the learner's shell finds under their names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from concurrent.futures import Executor
+from pathlib import Path
+
+from sopslab.artifacts.catalog import Catalog, Source, load_catalog
+from sopslab.checks.verification.machine import Tool
+from sopslab.config.settings import Settings
+from sopslab.lab.programs import ask, lab_environment
+from sopslab.model.results import Undecided
+
+# Program, entry of the catalog, and how it is asked for its version without a network.
+_PROGRAMS = (
+    ("sops", "sops", ("--version", "--disable-version-check")),
+    ("age", "age", ("--version",)),
+    ("age-keygen", "age", ("--version",)),
+    ("kubectl", "kubectl", ("version", "--client")),
+    ("flux", "flux", ("--version",)),
+    ("kind", "kind", ("--version",)),
+)
+_VERSION = re.compile(rb"\bv?(\d+\.\d+\.\d+[-+.\w]*)")
+
+
+def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
+    """Return the tools of the lab, each with what was found."""
+    catalog = load_catalog(settings.catalog)
+    source = _source(settings, catalog)
+
+    def look(program: tuple[str, str, tuple[str, ...]]) -> Tool:
+        name, entry, arguments = program
+        own = Path(settings.bin_dir) / name
+        in_path = shutil.which(name)
+        first = in_path if in_path is not None and not _is_same(own, Path(in_path)) else None
+        return Tool(
+            name,
+            catalog.version(entry, source),
+            version_of([str(own), *arguments], lab_environment(settings)),
+            in_path is not None,
+            first,
+            version_of([first, *arguments], dict(os.environ)) if first is not None else None,
+        )
+
+    return list(executor.map(look, _PROGRAMS))
+
+
+def _source(settings: Settings, catalog: Catalog) -> Source:
+    """Return what the store was filled from; before that, any will do to say what is missing."""
+    try:
+        found = (Path(settings.root) / "source").read_text(encoding="utf-8").strip()
+    except OSError:
+        found = ""
+    sources = tuple(catalog.node_image)
+    return next((source for source in sources if source == found), sources[0])
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def version_of(argv: list[str], environment: dict[str, str]) -> str | None:
+    """Return the version that a program names, None if it names none."""
+    try:
+        answer = ask(argv, environment, patience=10)
+    except Undecided:
+        return None
+    found = _VERSION.search(answer.out) if answer.code == 0 else None
+    return found[1].decode("ascii", "replace") if found else None

@@ -1,0 +1,105 @@
+"""Every secret that the lab knows: in its own folder, and in the cluster. They stay in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+from sopslab.lab.programs import ask, kubectl, lab_environment
+from sopslab.lab.support.redaction import Secret
+from sopslab.model.results import Undecided
+
+_AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
+_KEY_BODY = re.compile(rb"-BEGIN [A-Z0-9 ]*PRIVATE KEY-+\n(.*?)-+END", re.DOTALL)
+_KUBECONFIG = re.compile(rb"^\s*(?:client-key-data|token|password): *(\S+)$", re.MULTILINE)
+# Files whose whole content is a secret.
+_WHOLE = {"password", "token"}
+# Entries of Secrets that are in plain sight elsewhere, and words that a report needs.
+_NO_SECRETS = {"username", "ca.crt", "tls.crt", "namespace", "known_hosts"}
+# What the bootstrap tokens and certificates of Kubernetes are called.
+_TOKEN_TYPE = "bootstrap.kubernetes.io/token"
+
+
+def on_disk(settings: Settings) -> list[Secret]:
+    """Return the secrets in the lab's folder: keys, passwords, tokens, kubeconfigs.
+
+    Raises LabError where a file that may hold one cannot be read.
+    """
+    places = [
+        settings.keys_dir, f"{settings.git_dir}/credentials", f"{settings.git_dir}/receiver",
+        settings.tls_dir, settings.class_dir, settings.lab_kubeconfig,
+    ]  # fmt: skip
+    found = [
+        Secret(f"from {path.relative_to(settings.lab_dir)}", value)
+        for place in places
+        for path in _files(Path(place))
+        for value in values_in(path.name, _read(path))
+    ]
+    if settings.git_password:
+        found.append(Secret("git_password", settings.git_password.encode()))
+    return found
+
+
+def values_in(name: str, content: bytes) -> list[bytes]:
+    """Return the secret values in a file of this name."""
+    if name in _WHOLE:
+        return [content.strip()]
+    values = _AGE.findall(content) + _KUBECONFIG.findall(content)
+    for body in _KEY_BODY.findall(content):
+        values += [line for line in body.split() if line]
+    for value in _KUBECONFIG.findall(content):
+        try:
+            values += values_in("", base64.b64decode(value, validate=True))
+        except ValueError:
+            continue
+    return values
+
+
+def in_cluster(settings: Settings) -> list[Secret]:
+    """Return the values of every Secret in the cluster. Raises Undecided if it cannot be asked."""
+    answer = ask(
+        kubectl(settings, "get", "secrets", "--all-namespaces", "--output", "json"),
+        lab_environment(settings),
+    )
+    if answer.code:
+        raise Undecided("the cluster does not show its Secrets")
+    return list(values_of(json.loads(answer.out)["items"]))
+
+
+def values_of(secrets: list[dict[str, Any]]) -> Iterator[Secret]:
+    """Yield the values of Secrets, as the API server shows them."""
+    for secret in secrets:
+        named = f"{secret['metadata']['namespace']}/{secret['metadata']['name']}"
+        for entry, coded in (secret.get("data") or {}).items():
+            if entry in _NO_SECRETS:
+                continue
+            if secret.get("type") == _TOKEN_TYPE and entry != "token-secret":
+                continue
+            value = base64.b64decode(coded)
+            yield Secret(f"{entry} of the Secret {named}", value)
+            for part in values_in("", value):
+                yield Secret(f"{entry} of the Secret {named}", part)
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+    elif place.is_dir():
+        yield from (path for path in sorted(place.rglob("*")) if path.is_file())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LabError(
+            f"{path} cannot be read ({error.strerror}), so nobody can say what of a report is"
+            " secret: run this as who made the lab",
+            Exit.FAILED,
+        ) from None

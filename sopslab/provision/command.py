@@ -1,0 +1,110 @@
+"""The one place where commands for a host are put together.
+
+A script is a literal of ours; whatever comes from outside reaches it as a positional argument or on
+its standard input, so nothing of it is ever read as shell code. Secrets travel on standard input
+only: arguments are visible in `ps`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+
+from pyinfra.api import QuoteString, StringCommand
+
+from sopslab.checks.causes import OURS
+from sopslab.config.settings import Settings
+
+# What an operation is: a generator of the commands that bring about what is missing.
+Commands = Generator[StringCommand, None, None]
+
+# Deadlines are by a clock that nobody sets: seconds since this machine was started.
+_SECONDS = "seconds() { cut -d. -f1 /proc/uptime; }\n"
+# Of what a script says on standard error, people get to see its own sentences: these.
+_SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
+"""
+# Loopback is past every proxy by itself, and another address of this machine has to be.
+_PAST_PROXIES = """
+NO_PROXY=${NO_PROXY:-${no_proxy:-}},$LAB_ADDRESS
+no_proxy=$NO_PROXY
+export NO_PROXY no_proxy
+"""
+
+
+def script(
+    text: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    sudo: bool = False,
+) -> StringCommand:
+    """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
+
+    What it waits for is given up by `seconds`, which counts on when the date is changed. What a
+    person is to see of a failure it tells with `say`; other words are in the log only.
+
+    + text: a literal; it runs under `sh -eu`
+    + arguments: the values of `$1`, `$2`, …
+    + environment: variables for it
+    + stdin: what it reads; pyinfra ends it with a newline
+    + sudo: run it as root
+    """
+    if "$(seconds)" in text:
+        text = _SECONDS + text
+    if re.search(r"\bsay ", text):
+        text = _SAY + text
+    bits: list[object] = []
+    if environment:
+        bits += ["env", *(QuoteString(f"{key}={value}") for key, value in environment.items())]
+    bits += ["sh", "-euc", QuoteString(text), "sops-lab"]
+    bits += [QuoteString(argument) for argument in arguments]
+    options: dict[str, object] = {}
+    if stdin is not None:
+        options["_stdin"] = stdin
+    if sudo:
+        options["_sudo"] = True
+    return StringCommand(*bits, **options)  # type: ignore[arg-type]
+
+
+def lab_script(
+    settings: Settings, text: str, *arguments: str, stdin: str | None = None
+) -> StringCommand:
+    """Return a script that sees the lab's tools, kubeconfig and context, and none of the user's.
+
+    The tools are found first in `$PATH`; `$KUBECONFIG` is the lab's own, and every call of
+    kubectl or flux names `--context "$LAB_CONTEXT"`. Where the embedded Git server has TLS, git
+    trusts its authority and no other.
+    """
+    prelude = 'PATH="$1:$PATH"; shift\n'
+    if settings.networked:
+        prelude += _PAST_PROXIES
+    environment = {
+        "KUBECONFIG": settings.lab_kubeconfig,
+        "LAB_CONTEXT": settings.lab_context,
+        # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
+        "KUBECACHEDIR": settings.kube_cache,
+        # Programs in Go that are done in a moment need no garbage collected: a fifth of their time.
+        "GOGC": "400",
+        # Nothing that configures git for the user may change what the lab does.
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        # What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/dev/null/none",
+    }
+    if settings.git_authority is not None:
+        environment["GIT_SSL_CAINFO"] = settings.git_authority
+        environment["LAB_ADDRESS"] = settings.git_bind
+    return script(
+        prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
+    )
+
+
+def refusal(sentence: str) -> StringCommand:
+    """Return the command that ends a step with `sentence` on standard error.
+
+    An operation yields it where the state of the host forbids going on: raising in an operation
+    would end the run of every host, with a traceback.
+    """
+    return script('say "$1"; exit 1', sentence)

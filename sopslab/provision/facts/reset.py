@@ -1,0 +1,516 @@
+"""Facts about how far environments are from a checkpoint, each of them one look for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
+
+from sopslab.checks.causes import TELLING
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.provision.command import lab_script
+from sopslab.provision.facts.git import GIT_LOGIN, credentials_file
+from sopslab.provision.facts.parsing import parsing
+
+# Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
+# copy of the branches there, and the one place where checkpoints are kept.
+CHECKPOINTS = (
+    GIT_LOGIN
+    + """
+url=$1 checkpoint=$2 saved=$3
+git_login "$4"
+bare() { git --git-dir "$repository" "$@"; }
+at() { bare rev-parse --verify --quiet "$1^{commit}"; }
+refresh() {
+    [ -n "$url" ] || return 0
+    [ -d "$repository" ] || git init --quiet --bare "$repository"
+    timeout 20 git --git-dir "$repository" fetch --quiet --prune "$url.git" \\
+        '+refs/heads/*:refs/heads/*'
+}
+# A lab of an older version, or on another Git server, has no such ref; it began with this commit.
+start() {
+    at refs/lab/start && return
+    begun=$(bare log --all --max-parents=0 --format='%H %s' | sed -n 's/ Begin the lab$//p')
+    case $begun in
+    '' | *[!0-9a-f]*) return 1 ;;
+    esac
+    echo "$begun"
+}
+lost() { [ -z "$1" ] && echo 0 || bare rev-list --count "$1" "^$2"; }
+# Where a branch is called `saved`, none can be called `saved/…`.
+free_name() { if at refs/heads/saved >/dev/null; then echo "$1" | tr / -; else echo "$1"; fi; }
+"""
+)
+
+_REPOSITORIES = """
+shift 4
+while [ $# -gt 0 ]; do
+    id=$1 repository=$2
+    shift 2
+    if ! refresh 2>/dev/null; then
+        echo "$id problem the Git server does not answer at $url.git"
+    elif ! bare rev-parse --git-dir >/dev/null 2>&1; then
+        echo "$id problem the repository $repository is gone: \\`sopslab up\\` makes it anew"
+    elif ! start=$(start); then
+        echo "$id problem nothing tells which commit the repository began with"
+    else
+        main=$(at refs/heads/main) || main=
+        target=$start
+        [ "$checkpoint" = start ] || target=$(at "refs/lab/$checkpoint") || target=
+        lost=$(lost "$main" "${target:-$start}")
+        echo "$id main ${main:--} ${target:--} $lost $(free_name "$saved")"
+    fi
+done
+"""
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A learner's repository and a checkpoint.
+
+    `main` and `target` are commits, None where main, or the checkpoint, is not there yet. `lost` is
+    how many commits of main the checkpoint does not hold, `saved` the branch to keep them on.
+    `problem` says why the repository cannot be put back.
+    """
+
+    main: str | None = None
+    target: str | None = None
+    lost: int = 0
+    saved: str = ""
+    problem: str | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether main is at the checkpoint."""
+        return self.problem is None and self.target is not None and self.main == self.target
+
+
+def repository_arguments(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> tuple[str, ...]:
+    """Return the arguments of `CHECKPOINTS`, then pairs of a learner's id and a bare repository."""
+    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    url = f"{settings.git_url}/{environments[0].repository}" if settings.git_url else ""
+    return (
+        url,
+        checkpoint,
+        saved,
+        credentials_file(settings, INSTRUCTOR),
+        *(part for pair in pairs for part in pair),
+    )
+
+
+class Repositories(FactBase[dict[str, RepositoryState]]):
+    """
+    Returns how each learner's repository stands to a checkpoint.
+
+    .. code:: python
+
+        {"ada": RepositoryState("4f1c…", "9b2d…", lost=3, saved="saved/20270301T090000Z")}
+    """
+
+    default = dict
+
+    @override
+    def command(
+        self, settings: Settings, environments: list[Environment], checkpoint: str, saved: str
+    ) -> StringCommand:
+        arguments = repository_arguments(settings, environments, checkpoint, saved)
+        return lab_script(settings, CHECKPOINTS + _REPOSITORIES, *arguments)
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, RepositoryState]:
+        states = {}
+        for line in output:
+            learner, kind, rest = line.split(" ", 2)
+            if kind == "problem":
+                states[learner] = RepositoryState(problem=rest)
+                continue
+            main, target, lost, saved = rest.split(" ")
+            states[learner] = RepositoryState(
+                main=None if main == "-" else main,
+                target=None if target == "-" else target,
+                lost=int(lost),
+                saved=saved,
+            )
+        return states
+
+
+@dataclass(frozen=True)
+class CopyState:
+    """The learner's working copy beside the repository and a checkpoint.
+
+    `unpushed` counts commits that only the copy has, `uncommitted` files; `there` is whether it is
+    a clean main at the checkpoint.
+    """
+
+    unpushed: int = 0
+    uncommitted: int = 0
+    there: bool = False
+    saved: str = ""
+
+
+class Copy(FactBase[CopyState | None]):
+    """
+    Returns how the learner's working copy stands to a checkpoint; None where there is none.
+    """
+
+    @override
+    def command(
+        self, settings: Settings, environment: Environment, checkpoint: str, saved: str
+    ) -> StringCommand:
+        return lab_script(
+            settings,
+            CHECKPOINTS
+            + """
+            repository=$6 work=$7
+            [ -d "$work/.git" ] && start=$(start) || exit 0
+            target=$(at "refs/lab/$checkpoint") || target=$start
+            # What the repository has, the copy need not have fetched to be compared with it.
+            GIT_ALTERNATE_OBJECT_DIRECTORIES=$repository/objects
+            export GIT_ALTERNATE_OBJECT_DIRECTORIES
+            copy() { git --no-optional-locks -C "$work" -c core.fsmonitor=false "$@"; }
+            pushed=$(bare for-each-ref --format='^%(objectname)' refs/heads refs/lab)
+            tips=$(copy rev-parse --verify --quiet HEAD || true
+                copy rev-parse --verify --quiet refs/heads/main || true)
+            # shellcheck disable=SC2086
+            echo "unpushed $([ -z "$tips" ] && echo 0 || copy rev-list --count $tips $pushed)"
+            changed=$(copy status --porcelain --untracked-files=all | wc -l)
+            echo "uncommitted $changed"
+            [ "$changed" -ne 0 ] || [ "$(copy symbolic-ref --quiet HEAD)" != refs/heads/main ] \\
+                || [ "$(copy rev-parse --verify --quiet HEAD)" != "$target" ] || echo there
+            if copy rev-parse --verify --quiet refs/heads/saved >/dev/null; then
+                saved=$(echo "$saved" | tr / -)
+            fi
+            echo "saved $saved"
+            """,
+            *repository_arguments(settings, [environment], checkpoint, saved),
+            settings.work_dir,
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> CopyState | None:
+        values = dict(line.partition(" ")[::2] for line in output)
+        return CopyState(
+            unpushed=int(values["unpushed"]),
+            uncommitted=int(values["uncommitted"]),
+            there="there" in values,
+            saved=values["saved"],
+        )
+
+
+# What lies in the namespaces of environments and does not belong there. Only what tells one object
+# from another is kept of them. Whose an object is, its labels do not prove: a learner sets those.
+# What proves it is Flux's own record, in a namespace where the learner has no right.
+ENVIRONMENTS = """
+subjects=$1
+kube() { timeout 60 kubectl --context "$LAB_CONTEXT" "$@"; }
+answers() { kube get --raw /readyz --request-timeout 10s >/dev/null 2>&1; }
+delivered='namespaces,gitrepositories.source.toolkit.fluxcd.io'
+delivered="$delivered,kustomizations.kustomize.toolkit.fluxcd.io"
+delivered="$delivered,receivers.notification.toolkit.fluxcd.io"
+kinds() {
+    # Events pass by themselves.
+    kube api-resources --namespaced --verbs list,delete --output name 2>/dev/null \\
+        | grep -vxE 'events([.]events[.]k8s[.]io)?' | paste -sd , -
+}
+# Of the kinds $1, and namespaces.
+objects() {
+    # Of one among many, only what is in its own namespace is asked for.
+    if [ "$(printf '%s' "$subjects" | jq length)" -eq 1 ]; then
+        kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
+        kube get "$1" --output json 2>/dev/null \\
+            --namespace "$(printf '%s' "$subjects" | jq --raw-output '.[0].namespace')" || true
+    else
+        kube get "namespaces,$1" --all-namespaces --output json 2>/dev/null || true
+    fi
+}
+findings() {
+    objects "$1" | jq --null-input --raw-output --argjson subjects "$subjects" '
+        def group: .apiVersion | if contains("/") then split("/")[0] else "" end;
+        # As Flux writes it into its inventories.
+        def key: [.metadata.namespace, (.metadata.name | gsub(":"; "__")), group, .kind]
+            | join("_");
+        def inventory: [.status.inventory.entries[]?.id] | map({(.): true}) | add // {};
+        def disowned: .metadata.annotations // {} | keys
+            | any(startswith("kustomize.toolkit.fluxcd.io/"));
+        def finding($subject; $kind; $what): "\\($subject.id)\\t\\($kind)\\t\\($what)";
+        def named: "\\(.kind)/\\(.metadata.name)";
+        ([inputs.items[]? | del(.data, .stringData) | {(key): .}] | add // {}) as $live
+        | ([$live[]] | group_by(.metadata.namespace)
+            | map({(.[0].metadata.namespace // ""): .}) | add // {}) as $in
+        | ($in[""] // [] | map({(.metadata.name): .}) | add // {}) as $namespaces
+        | $subjects[] as $s
+        | "kustomize.toolkit.fluxcd.io_Kustomization" as $kustomization
+        | $live["flux-system_\\($s.tenant)_\\($kustomization)"] as $tenant
+        | $live["\\($s.system)_\\($s.kustomization)_\\($kustomization)"] as $own
+        | ($tenant | inventory) as $tenants
+        | ($own | inventory) as $owns
+        | ($namespaces[$s.namespace].metadata.deletionTimestamp != null) as $going
+        | finding($s; "seen"; ""),
+          (if $tenant == null then finding($s; "untended"; $s.tenant) else empty end),
+          ($s.namespace, $s.system | . as $name
+            | if $namespaces[$name] == null then finding($s; "absent"; $name)
+              elif $namespaces[$name].metadata.deletionTimestamp then finding($s; "going"; $name)
+              else empty end),
+          ($own, $live["\\($s.system)_\\($s.source)_source.toolkit.fluxcd.io_GitRepository"],
+                (if $s.tenant != "flux-system" then $tenant else empty end)
+            | select(.spec.suspend == true)
+            | finding($s; "suspended"; {apiVersion, kind, metadata: (.metadata | {name, namespace})}
+                | tojson)),
+          # The namespace waits for the finalizers of Flux, and longer if it comes to them later.
+          (if $namespaces[$s.system].metadata.deletionTimestamp
+            then $in[$s.system][]? | select(.metadata.finalizers != null)
+              | select(.metadata.deletionTimestamp == null)
+              | finding($s; "doomed"; {apiVersion, kind, metadata: (.metadata | {name, namespace})}
+                | tojson)
+            else empty end),
+          ($tenants + $owns | keys[] | select(startswith("\\($s.namespace)_"))
+            | select($live[.] == null)
+            | finding($s; "missing"; .)),
+          # What controllers make of what Flux applied belongs there, too. That an object says so is
+          # not enough, for a learner may write it: a maker of that kind has to be there.
+          ($in[$s.namespace] // []
+            | (map({(.metadata.uid // ""): .}) | add // {}) as $uids
+            | def maker: {ReplicaSet: ["Deployment"], Pod: ["ReplicaSet", "StatefulSet", "Job"],
+                    ControllerRevision: ["StatefulSet"], Job: ["CronJob"],
+                    EndpointSlice: ["Service"], Endpoints: ["Service"]}[.kind] as $kinds
+                | if .kind == "Endpoints"
+                    then $live["\\(.metadata.namespace)_\\(.metadata.name)__Service"]
+                    else .metadata.ownerReferences[]? | select(.controller) | $uids[.uid // ""] end
+                | select(.kind as $kind | $kinds | index([$kind]));
+              def applied: key as $key | $tenants[$key]
+                or ($owns[$key] and .metadata.deletionTimestamp == null and (disowned | not));
+              def belongs: applied or any(maker; belongs);
+              .[]
+            | select($going or (belongs | not))
+            | select($going or ([named] | inside(["ServiceAccount/default",
+                "ConfigMap/kube-root-ca.crt"]) | not))
+            | finding($s; "stray"; {$going, made: any(maker; true), apiVersion, kind,
+                metadata: (.metadata
+                    | {name, namespace, finalizers, deletionTimestamp, ownerReferences})}
+                | tojson))'
+}
+"""
+
+
+@dataclass(frozen=True)
+class EnvironmentState:
+    """What is in the way in one environment.
+
+    `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
+    Flux has applied and is not there any more; `suspended` what Flux was told to leave alone;
+    `strays` what is in the namespace and Flux has not applied; all in words. `untended` is whether
+    the Kustomization is gone that makes the environment.
+    """
+
+    going: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    untended: bool = False
+
+
+@dataclass
+class _Findings:
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> tuple[str, ...]:
+        return tuple(self.found.get(kind, ()))
+
+
+def subjects(environments: Sequence[Environment]) -> str:
+    """Return the argument of `ENVIRONMENTS`: what the environments are called, in JSON."""
+    return json.dumps(
+        [
+            {
+                "id": one.learner.id,
+                "namespace": one.namespace,
+                "system": one.system,
+                "source": one.source,
+                "kustomization": one.kustomization,
+                "tenant": one.tenant,
+            }
+            for one in environments
+        ]
+    )
+
+
+class EnvironmentStates(FactBase[dict[str, EnvironmentState]]):
+    """
+    Returns what is in the way in each environment; nothing of a cluster that does not answer.
+    """
+
+    default = dict
+
+    @override
+    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
+        return lab_script(
+            settings,
+            ENVIRONMENTS
+            + """
+            [ -s "$KUBECONFIG" ] && answers || exit 0
+            findings "$(kinds)"
+            """,
+            subjects(environments),
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, EnvironmentState]:
+        learners: dict[str, _Findings] = {}
+        for line in output:
+            learner, kind, what = line.split("\t", 2)
+            learners.setdefault(learner, _Findings()).found.setdefault(kind, []).append(what)
+        return {learner: _state(findings) for learner, findings in learners.items()}
+
+
+def _state(findings: _Findings) -> EnvironmentState:
+    strays = [json.loads(stray) for stray in findings.of("stray")]
+    return EnvironmentState(
+        going=findings.of("going"),
+        absent=findings.of("absent"),
+        missing=tuple(_in_words(key) for key in findings.of("missing")),
+        suspended=tuple(_named(json.loads(one)) for one in findings.of("suspended")),
+        # What a controller has made goes with what it was made of.
+        strays=tuple(_named(one) for one in strays if not one["made"]),
+        untended=bool(findings.of("untended")),
+    )
+
+
+def _named(found: Any) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def _in_words(key: str) -> str:
+    _, name, _, kind = key.split("_", 3) if key.count("_") == 3 else (key, key, key, "")
+    return f"{kind}/{name}" if kind else key
+
+
+# Whether Flux has done everything that the repository says and was asked for: one line for each
+# environment, `arrived` or what is not so yet, and which of its objects would have to be asked for
+# that: tenant, source, own and receiver; `late` is own, if what was read is not applied without
+# being asked for. $wanted holds the commit of each learner's main.
+DELIVERIES = (
+    ENVIRONMENTS
+    + TELLING
+    + """
+secret=$2
+heads() {
+    while [ $# -gt 0 ]; do
+        echo "$1 $(git --git-dir "$2" rev-parse --verify --quiet refs/heads/main || echo none)"
+        shift 2
+    done
+}
+look_at() {
+    kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
+    [ -z "$secret" ] || kube get secrets --all-namespaces --output json \\
+        --field-selector "metadata.name=$secret" 2>/dev/null || true
+}
+deliveries() {
+    look_at | jq --null-input --raw-output --argjson subjects "$subjects" --arg heads "$wanted" \\
+        --arg secret "$secret" "$telling"'
+        def ready: [.status.conditions[]? | select(.type == "Ready")][0] // {};
+        def answered: .status.lastHandledReconcileAt as $handled
+            | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
+        # What is at it needs no asking.
+        def problem($what; $name; $arrives):
+            if . == null then {$what, said: "\\($name) is not there"}
+            elif .metadata.deletionTimestamp then {$what, said: "\\($name) is being deleted"}
+            elif .spec.suspend == true then {$what, said: "\\($name) is suspended"}
+            elif .status.observedGeneration != .metadata.generation or (answered | not)
+                or ready.status == "Unknown" then {said: "\\($name) is being looked at"}
+            elif ready.status != "True"
+                then (.kind as $kind | .metadata.name as $called
+                    | ready | meaning($kind; $called; $arrives)
+                    | {$what, said: "\\($name) is not ready: \\(.)"})
+            else empty end;
+        def named: "\\(.kind) \\(.metadata.namespace // "")/\\(.metadata.name)";
+        ($heads | split("\\n") | map(split(" ") | select(length == 2) | {(.[0]): .[1]}) | add // {})
+            as $want
+        | ([inputs.items[]? | del(.data) | {(named): .}] | add // {}) as $live
+        | $subjects[] as $s
+        | "main@sha1:\\($want[$s.id])" as $revision
+        | $live["GitRepository \\($s.system)/\\($s.source)"] as $source
+        | $live["Kustomization \\($s.system)/\\($s.kustomization)"] as $own
+        | [(if $s.tenant != "flux-system"
+                then $live["Kustomization flux-system/\\($s.tenant)"]
+                    | problem("tenant"; $s.tenant; $s.namespace)
+                else empty end),
+            ($s.namespace, $s.system | . as $name | $live["Namespace /\\($name)"]
+                | if . == null
+                    then {what: "tenant", said: "the namespace \\($name) is not there"}
+                  elif .metadata.deletionTimestamp
+                    then {said: "the namespace \\($name) is being deleted"}
+                  else empty end)] as $before
+        | [first(($source | problem("source"; "the GitRepository \\($s.source)"; "")),
+            (if $source.status.artifact.revision != $revision
+                then {what: "source", said: "Flux has not read \\($want[$s.id][0:7]) yet"}
+                else empty end))] as $reading
+        # What is read anew is applied without being asked for.
+        | (if $reading == [] then "own" else null end) as $self
+        | [first(($own | problem($self; $s.kustomization; $s.namespace)),
+                (if $own.status.lastAppliedRevision != $revision
+                    then {what: (if $self then "late" else null end),
+                        said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
+                    else empty end),
+                (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
+                    then {what: $self, said: "the Secret \\($secret) is not in \\($s.namespace)"}
+                    else empty end)),
+            ($live["Receiver \\($s.system)/lab"] | problem("receiver"; "the Receiver lab"; ""))]
+            as $after
+        | $before + $reading + $after
+        | [$s.id, (.[0].said // "arrived"), (map(.what // empty) | unique | join(" "))]
+        | join("\\t")'
+}
+"""
+)
+
+
+def delivery_arguments(
+    settings: Settings, environments: Sequence[Environment], secret: str
+) -> tuple[str, ...]:
+    """Return the arguments of `DELIVERIES`, then pairs of a learner's id and a bare repository.
+
+    + secret: a Secret that has to be live, or nothing
+    """
+    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    return (subjects(environments), secret, *(part for pair in pairs for part in pair))
+
+
+class Deliveries(FactBase[dict[str, str]]):
+    """
+    Returns for each environment `arrived`, or what Flux has not done yet of what it should.
+    """
+
+    default = dict
+
+    @override
+    def command(
+        self, settings: Settings, environments: list[Environment], secret: str
+    ) -> StringCommand:
+        return lab_script(
+            settings,
+            DELIVERIES
+            + """
+            [ -s "$KUBECONFIG" ] && answers || exit 0
+            shift 2
+            wanted=$(heads "$@")
+            deliveries
+            """,
+            *delivery_arguments(settings, environments, secret),
+        )
+
+    @override
+    @parsing
+    def process(self, output: list[str]) -> dict[str, str]:
+        lines = (line.split("\t") for line in output)
+        return {learner: problem for learner, problem, _ in lines}

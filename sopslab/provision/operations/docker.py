@@ -1,0 +1,236 @@
+"""Operations on the Docker engine and the lab's network."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.config.settings import Settings
+from sopslab.files.journal import note
+from sopslab.provision.command import Commands, refusal, script
+from sopslab.provision.facts.docker import Container, DockerEngine, DockerTraits, Network
+from sopslab.provision.facts.host import FirewallRules, IsRoot, Machine
+from sopslab.provision.operations.host import packages
+from sopslab.provision.preflight import find_engine_problems
+
+# Command and the Debian package that has it.
+CLIENT = {"docker": "docker.io"}
+ENGINE = {"dockerd": "docker.io"}
+
+RUNTIME = "sops-lab"
+RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
+OWNER_LABEL = "sops-lab.root"
+
+
+@operation()
+def runtime(wrapper: str) -> Commands:
+    """
+    Put our OCI runtime in front of runc where the machine lacks what `--privileged` asks for.
+
+    + wrapper: the text of the wrapper script
+    """
+    machine = host.get_fact(Machine, root="/", commands=[])
+    if not machine.restricted:
+        host.noop("the machine gives containers every capability")
+        return
+    engine = host.get_fact(DockerEngine)
+    if engine.answers and engine.default_runtime == RUNTIME:
+        host.noop(f"{RUNTIME} is the default runtime")
+        return
+    note("this machine lacks a capability that privileged containers ask for")
+    yield script(
+        """
+        path=$1 runtime=$2 config=/etc/docker/daemon.json
+        mkdir -p "$(dirname "$path")" /etc/docker
+        cat >"$path.new"; chmod 755 "$path.new"; mv "$path.new" "$path"
+        [ -s "$config" ] || echo '{}' >"$config"
+        other=$(jq -r --arg name "$runtime" '."default-runtime" // $name' "$config")
+        if [ "$other" != "$runtime" ]; then
+            say "$config names the default runtime $other, and kind needs $runtime here:" \\
+                "remove that line"
+            exit 1
+        fi
+        jq --arg name "$runtime" --arg path "$path" \\
+            '."default-runtime" = $name | .runtimes[$name].path = $path' "$config" >"$config.new"
+        mv "$config.new" "$config"
+        # Runtimes are among what dockerd reads again on SIGHUP; running containers go on.
+        if [ -s /var/run/docker.pid ]; then kill -HUP "$(cat /var/run/docker.pid)" || true; fi
+        """,
+        RUNTIME_PATH,
+        RUNTIME,
+        stdin=wrapper,
+        sudo=machine.uid != 0,
+    )
+
+
+# The hosts whose engine has told in this run what it is like.
+_told: set[str] = set()
+
+
+@operation()
+def suitable(settings: Settings) -> Commands:
+    """
+    Refuse an engine that a lab cannot work with, before anything is installed or built.
+
+    + settings: the lab's settings
+    """
+    _told.discard(host.name)
+    problems = _unsuitable(settings)
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("nothing speaks against this Docker")
+
+
+@operation()
+def running(settings: Settings) -> Commands:
+    """
+    Refuse an engine that was started just now and that a lab cannot work with, and one that keeps
+    no chain for rules of the user: its traffic could not be kept on this machine.
+
+    + settings: the lab's settings
+    """
+    problems = [] if host.name in _told else _unsuitable(settings)
+    with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
+    if (
+        with_firewall
+        and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
+        and host.get_fact(DockerEngine).answers
+    ):
+        problems.append(
+            "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
+            ' this machine: take `"iptables": false` and `"firewall-backend": "nftables"` out of'
+            " /etc/docker/daemon.json and start Docker anew"
+        )
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("a lab can work with this Docker")
+
+
+def _unsuitable(settings: Settings) -> list[str]:
+    traits = host.get_fact(DockerTraits)
+    if traits.driver:
+        _told.add(host.name)
+    return find_engine_problems(traits, settings)
+
+
+@operation()
+def installed() -> Commands:
+    """
+    Have Docker installed from the distribution. A client says nothing of an engine, and an engine
+    that answers, or is elsewhere, needs no other one on this machine.
+    """
+    found = host.get_fact(DockerEngine)
+    if found.answers:
+        host.noop("the engine answers")
+        return
+    yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
+
+
+@operation()
+def engine() -> Commands:
+    """
+    Have the Docker engine running, started with or without systemd.
+    """
+    found = host.get_fact(DockerEngine)
+    machine = host.get_fact(Machine, root="/", commands=[])
+    if found.answers:
+        host.noop("the engine answers")
+        return
+    match found.reason:
+        case "remote":
+            yield refusal(
+                "Docker is unavailable: nothing answers at DOCKER_HOST; start that engine, or unset"
+                " DOCKER_HOST to use the one of this machine"
+            )
+            return
+        case "forbidden":
+            yield refusal(
+                f"Docker is running, but {machine.user} may not use it: run"
+                f" `sudo usermod -aG docker {machine.user}` and log in again"
+            )
+            return
+    yield script(
+        """
+        user=$1
+        PATH="$PATH:/usr/sbin:/sbin"
+        if [ -d /run/systemd/system ]; then
+            systemctl start docker
+        else
+            # A group of its own, so that no signal meant for the run reaches it.
+            setsid dockerd </dev/null >/var/log/dockerd.log 2>&1 &
+        fi
+        deadline=$(($(seconds) + 30))
+        until timeout 5 docker version >/dev/null 2>&1; do
+            if [ "$(seconds)" -ge "$deadline" ]; then
+                say 'Docker is unavailable: it did not answer within 30 s after it was started;' \\
+                    'see /var/log/dockerd.log or `journalctl -u docker`'
+                exit 1
+            fi
+            sleep 0.2
+        done
+        # The group counts from the next login on, the entry on the socket from now on.
+        if [ "$user" != root ] && ! id -nG "$user" | grep -qw docker; then
+            usermod -aG docker "$user"
+            setfacl --modify "user:$user:rw" /var/run/docker.sock
+        fi
+        """,
+        machine.user,
+        sudo=not host.get_fact(IsRoot),
+    )
+
+
+@operation()
+def network(network: str, bridge: str, owner: str, present: bool = True) -> Commands:
+    """
+    Manage the lab's own Docker network. It exists before any container of the lab: a container on
+    it is ours, and any other is not.
+
+    + network: its name
+    + bridge: the host's interface for it
+    + owner: the root of the lab, its label
+    + present: whether it should exist
+    """
+    found = host.get_fact(Network, target=network)
+    labels = (found or {}).get("Labels") or {}
+    if found is not None and labels.get(OWNER_LABEL) != owner:
+        if not present:
+            host.noop(f"the network {network} is not this lab's")
+            return
+        yield refusal(
+            f"the Docker network {network} belongs to another lab"
+            f" ({labels.get(OWNER_LABEL, 'no owner')}): choose another name for this one"
+        )
+        return
+    if present == (found is not None):
+        host.noop(f"the network {network} is {'there' if present else 'gone'}")
+        return
+    if not present:
+        yield script('docker network rm "$1" >/dev/null', network)
+        return
+    yield script(
+        """
+        docker network create --driver bridge --label "$3=$4" \\
+            --opt "com.docker.network.bridge.name=$2" "$1" >/dev/null
+        """,
+        network,
+        bridge,
+        OWNER_LABEL,
+        owner,
+    )
+
+
+@operation()
+def removed(container: str, network: str) -> Commands:
+    """
+    Have a container of the lab gone. One of that name on another network is not ours, and stays.
+
+    + container: its name
+    + network: the lab's network
+    """
+    found = host.get_fact(Container, target=container)
+    if found is None or network not in found["NetworkSettings"]["Networks"]:
+        host.noop(f"there is no container {container} of this lab")
+        return
+    yield script('docker rm -fv "$1" >/dev/null', container)

@@ -1,0 +1,211 @@
+"""Operations on the machine that carries the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.config.naming import node_name
+from sopslab.config.settings import Settings
+from sopslab.files.journal import note
+from sopslab.provision.command import Commands, refusal, script
+from sopslab.provision.facts.docker import Container, LabNetworks
+from sopslab.provision.facts.host import (
+    Addresses,
+    FirewallRules,
+    IsRoot,
+    Listeners,
+    Machine,
+    NameServers,
+    RecordedValue,
+)
+from sopslab.provision.preflight import find_problems, find_taken_ports
+
+
+@operation()
+def preflight(settings: Settings) -> Commands:
+    """
+    Refuse a machine that is too small, with numbers, before anything is touched.
+
+    + settings: the lab's settings; `force` lets a machine pass that is merely too small
+    """
+    machine = host.get_fact(Machine, root=settings.root, commands=[])
+    running = host.get_fact(Container, target=node_name(settings.lab)) is not None
+    problems = find_problems(machine, running=running, force=settings.force)
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("the machine is large enough")
+
+
+@operation()
+def packages(commands: Mapping[str, str]) -> Commands:
+    """
+    Have commands installed from the distribution.
+
+    + commands: the command that is needed, and the Debian package that has it
+    """
+    machine = host.get_fact(Machine, root="/", commands=list(commands))
+    if not machine.missing:
+        host.noop("every command that is needed is there")
+        return
+    wanted = sorted({commands[command] for command in machine.missing})
+    listing = ", ".join(wanted)
+    if not machine.apt:
+        yield refusal(
+            f"{', '.join(machine.missing)} is missing and this is no Debian: install {listing}"
+        )
+        return
+    if machine.uid != 0 and not machine.sudo:
+        yield refusal(f"{listing} is missing: have root run `apt-get install {listing}`")
+        return
+    note(f"installed {listing}")
+    yield script(
+        """
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        timeout 900 apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+        """,
+        *wanted,
+        sudo=machine.uid != 0,
+    )
+
+
+@operation()
+def sysctl(key: str, at_least: int, record: str) -> Commands:
+    """
+    Raise a kernel limit that is too low, and note what it was so that it can be put back.
+
+    + key: the sysctl, such as `fs.inotify.max_user_instances`
+    + at_least: the value below which it is raised to this value
+    + record: the file that keeps the value of before
+    """
+    path = "/proc/sys/" + key.replace(".", "/")
+    machine = host.get_fact(Machine, root="/", commands=[])
+    found = {
+        "fs.inotify.max_user_instances": machine.inotify_instances,
+        "fs.inotify.max_user_watches": machine.inotify_watches,
+    }[key]
+    if found >= at_least:
+        host.noop(f"{key} is {found}")
+        return
+    note(f"{key} was {found}")
+    yield script('mkdir -p "$(dirname "$1")"; [ -e "$1" ] || echo "$2" >"$1"', record, str(found))
+    yield script('echo "$1" >"$2"', str(at_least), path, sudo=machine.uid != 0)
+
+
+@operation()
+def sysctl_restored(key: str, record: str, owner: str) -> Commands:
+    """
+    Put a kernel limit back to what it was before a lab raised it, once the last lab is gone.
+
+    + key: the sysctl
+    + record: the file that keeps the value of before
+    + owner: the root of the labs
+    """
+    before = host.get_fact(RecordedValue, path=record)
+    if before is None:
+        host.noop(f"{key} was not raised by this lab")
+        return
+    if host.get_fact(LabNetworks, owner=owner):
+        host.noop(f"another lab still needs {key}")
+        return
+    path = "/proc/sys/" + key.replace(".", "/")
+    yield script('echo "$1" >"$2"', before, path, sudo=not host.get_fact(IsRoot))
+    yield script('rm "$1"', record)
+
+
+@operation()
+def firewall(
+    bridge: str, published: str | None = None, allowed: str | None = None, present: bool = True
+) -> Commands:
+    """
+    Keep what comes from a Docker bridge on this machine, and others on the network away from it.
+
+    While kube-proxy has no rule yet, packets to Service addresses would follow the default route
+    out of the machine. Docker's resolver asks its upstream from inside the container's network
+    namespace, and where that is rejected every outside name hangs for 20 s: so its name servers,
+    and no other host's port 53, can be asked.
+
+    Docker before 28 hands on what a neighbour sends to a port published on 127.0.0.1, or to a
+    container's own address: only what asked for a port at `published` gets to the bridge.
+
+    + bridge: the interface of the lab's network
+    + published: the address of this machine where others may connect to the lab, if any
+    + allowed: the URL of the one server outside that may be reached
+    + present: whether the rules should exist
+    """
+    sudo = not host.get_fact(IsRoot)
+    rules = host.get_fact(FirewallRules, _sudo=sudo)
+    ours = [rule for rule in rules if rule.startswith("-A ") and f" {bridge} " in rule]
+    wanted = _firewall_rules(bridge, published, allowed) if present else []
+    if ours == [f"-A DOCKER-USER {rule}" for rule in wanted]:
+        host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
+        return
+    # One transaction: at no moment is a rule missing that was there before and will be after.
+    yield script(
+        """
+        PATH="$PATH:/usr/sbin:/sbin" bridge=$1
+        shift
+        {
+            echo '*filter'
+            iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\(.* $bridge .*\\)/-D \\1/p"
+            for rule; do echo "-I DOCKER-USER $rule"; done
+            echo COMMIT
+        } | iptables-restore -w 10 --noflush
+        """,
+        bridge,
+        # Each is put at the head, so the last comes first.
+        *reversed(wanted),
+        sudo=sudo,
+    )
+
+
+def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> list[str]:
+    """Return the rules of a bridge in their order, in the words of `iptables -S`."""
+    return [
+        *(
+            f"-d {server}/32 -i {bridge} -p {protocol} -m {protocol} --dport 53 -j RETURN"
+            for server in host.get_fact(NameServers)
+            for protocol in ("udp", "tcp")
+        ),
+        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        *_exceptions(bridge, allowed),
+        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
+        f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        *(
+            [f"-o {bridge} -m conntrack --ctstate DNAT --ctorigdst {published} -j RETURN"]
+            if published
+            else []
+        ),
+        f"! -i {bridge} -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
+    ]
+
+
+def _exceptions(bridge: str, allowed: str | None) -> list[str]:
+    if allowed is None:
+        return []
+    url = urlsplit(allowed)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return [
+        f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport {port} -j RETURN"
+        for address in host.get_fact(Addresses, name_of_host=url.hostname or "")
+    ]
+
+
+@operation()
+def ports(ports: Mapping[int, str]) -> Commands:
+    """
+    Refuse a machine where somebody else holds a port that the lab publishes.
+
+    + ports: the ports, and the container of the lab that may hold each
+    """
+    listeners = host.get_fact(Listeners, ports=list(ports))
+    problems = find_taken_ports(listeners, ports)
+    if problems:
+        yield refusal("\n".join(problems))
+        return
+    host.noop("the ports are free")

@@ -1,0 +1,57 @@
+"""Operations on what a lab keeps on the host."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.config.settings import Settings
+from sopslab.provision.command import Commands, script
+from sopslab.provision.facts.lab import LabData, Leftovers
+
+
+@operation()
+def swept(settings: Settings) -> Commands:
+    """
+    Have nothing around that a killed run was writing: what it wrote to is named `.new.*` or `*.new`
+    until it is complete.
+
+    + settings: the lab's settings
+    """
+    leftovers = host.get_fact(Leftovers, settings=settings)
+    if not leftovers:
+        host.noop("no run was killed")
+        return
+    yield script('rm -rf -- "$@"', *leftovers)
+
+
+@operation()
+def purged(settings: Settings) -> Commands:
+    """
+    Have nothing left of a lab: its keys, Git data and working copy, and with the last lab of a root
+    the store, the links, the caches and the images as well.
+
+    + settings: the lab's settings
+    """
+    if not host.get_fact(LabData, settings=settings):
+        host.noop("nothing is left of the lab")
+        return
+    yield script(
+        """
+        root=$1 lab=$2
+        rm -rf "${root:?}/labs/${lab:?}"
+        rmdir "$root/labs" 2>/dev/null || exit 0
+        # Go's module cache is read-only.
+        [ ! -d "$root/cache" ] || chmod -R u+w "$root/cache"
+        rm -rf "$root/store" "${root:?}/bin" "$root/cache" "$root/schemas" "$root/lock.json" \\
+            "$root/source"
+        rmdir "$root/sysctl" 2>/dev/null || true
+        rmdir "$root" 2>/dev/null || true
+        # Docker keeps those that a container uses, of a lab on another root; any other root makes
+        # its images again from its store.
+        docker image ls --filter 'reference=sops-lab/*' --format '{{.Repository}}:{{.Tag}}' \\
+            | xargs -r docker image rm >/dev/null 2>&1 || true
+        """,
+        settings.root,
+        settings.lab,
+    )

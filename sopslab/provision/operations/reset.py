@@ -1,0 +1,553 @@
+"""Operations that put environments back to a checkpoint, from whatever state they are in. Each
+works on all of them, and one that fails says so in a file of its own while the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.settings import Settings
+from sopslab.course.chapter import SECRET
+from sopslab.files.journal import note
+from sopslab.incidents.leak import kept_dir
+from sopslab.layout import ENVIRONMENT
+from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.provision.facts.drill import Drills
+from sopslab.provision.facts.reset import (
+    CHECKPOINTS,
+    DELIVERIES,
+    Copy,
+    CopyState,
+    Deliveries,
+    EnvironmentState,
+    EnvironmentStates,
+    Repositories,
+    RepositoryState,
+    delivery_arguments,
+    repository_arguments,
+    subjects,
+)
+from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
+from sopslab.provision.operations.clearing import CLEARING
+from sopslab.provision.operations.flux import ASK_FLUX
+from sopslab.provision.operations.git import COMMIT_AS, NEW_SECRET
+from sopslab.provision.operations.seats import ATTEMPT, failing
+from sopslab.provision.operations.trees import COMMIT_FILES
+
+State = TypeVar("State")
+
+_UNSEEN = RepositoryState(problem="its repository could not be looked at")
+
+# A checkpoint is made where it is first asked for, on top of the one before, and kept. The value of
+# its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
+_PUT_BACK = (
+    CHECKPOINTS
+    + NEW_SECRET
+    + COMMIT_AS
+    + COMMIT_FILES
+    + ATTEMPT
+    + """
+class=$5 environment=$6 secret=$7
+shift 7
+umask 022
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+commit_as sops-lab sops-lab@localhost
+folder=flux/secrets/$environment
+made() {
+    case $1 in
+    start) start ;;
+    encrypted)
+        before=$(reached start)
+        bare show "$before:.sops.yaml" >"$new/.sops.yaml"
+        (cd "$new" && new_secret "$secret" "$namespace" "$folder/$secret.yaml") >"$new/file"
+        commit_files "$before" "Encrypt $secret for $environment" \\
+            "$folder/$secret.yaml" "$new/file"
+        ;;
+    wired)
+        before=$(reached encrypted)
+        bare show "$before:$folder/kustomization.yaml" \\
+            | sed "s/^\\\\( *\\\\)# - $secret\\\\.yaml\\$/\\\\1- $secret.yaml/" >"$new/file"
+        if ! grep -q "^ *- $secret\\\\.yaml\\$" "$new/file"; then
+            say "$folder/kustomization.yaml has no line that lists $secret.yaml"
+            return 1
+        fi
+        commit_files "$before" "List $secret in the kustomization" \\
+            "$folder/kustomization.yaml" "$new/file"
+        ;;
+    done) reached wired ;;
+    esac
+}
+reached() {
+    at "refs/lab/$1" && return
+    commit=$(made "$1")
+    bare update-ref "refs/lab/$1" "$commit" ''
+    echo "$commit"
+}
+put_back() {
+    refresh
+    target=$(reached "$checkpoint")
+    main=$(at refs/heads/main) || main=
+    [ "$main" != "$target" ] || return 0
+    keep=
+    [ "$(lost "$main" "$target")" -eq 0 ] || keep=$main
+    if [ -n "$url" ]; then
+        [ -z "$keep" ] || timeout 60 git --git-dir "$repository" push --quiet "$url.git" \\
+            "$keep:refs/heads/$saved"
+        timeout 60 git --git-dir "$repository" push --quiet \\
+            --force-with-lease="refs/heads/main:$main" "$url.git" "$target:refs/heads/main"
+    fi
+    # All of it or nothing, and only if nobody has pushed meanwhile.
+    {
+        [ -z "$keep" ] || echo "create refs/heads/$saved $keep"
+        echo "update refs/heads/main $target ${main:-0000000000000000000000000000000000000000}"
+    } | bare update-ref --stdin
+}
+while [ $# -gt 0 ]; do
+    id=$1 repository=$2 saved=$3 namespace=$4
+    shift 4
+    attempt 'its repository could not be put back' put_back
+done
+"""
+)
+
+# What was never pushed may hold a value in plain text: it is kept, and not pushed now.
+PUT_COPY_BACK = (
+    COMMIT_AS
+    + """
+work=$1 repository=$2 saved=$3
+new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+commit_as sops-lab sops-lab@localhost
+copy() { git -C "$work" -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
+copy fetch --quiet --prune "$repository" '+refs/heads/*:refs/remotes/origin/*'
+tips=$(copy rev-parse --verify --quiet HEAD || true
+    copy rev-parse --verify --quiet refs/heads/main || true)
+# The index is the learner's, too: another one takes the files as they are.
+GIT_INDEX_FILE=$new/index
+export GIT_INDEX_FILE
+if [ -n "$tips" ]; then
+    # shellcheck disable=SC2086
+    tips=$(copy merge-base --independent $tips)
+    copy read-tree HEAD 2>/dev/null || copy read-tree --empty
+fi
+copy add --all
+tree=$(copy write-tree)
+unset GIT_INDEX_FILE
+tip=$(printf '%s\\n' "$tips" | head -n 1)
+if [ "$tips" != "$tip" ] || [ "$(copy rev-parse --verify --quiet "$tip^{tree}")" != "$tree" ]; then
+    # shellcheck disable=SC2046
+    tip=$(copy commit-tree -m 'What was not pushed before a reset' \\
+        $(printf '%s\\n' "$tips" | sed '/./s/^/-p /') "$tree")
+fi
+if [ "$(copy rev-list --count "$tip" --not --remotes=origin)" -ne 0 ]; then
+    copy update-ref "refs/heads/$saved" "$tip" ''
+fi
+for begun in rebase cherry-pick revert am; do
+    copy "$begun" --quit >/dev/null 2>&1 || true
+done
+copy checkout --quiet --force -B main refs/remotes/origin/main
+copy config branch.main.remote origin
+copy config branch.main.merge refs/heads/main
+copy clean --quiet -d --force
+"""
+)
+
+# Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
+# which of tenant, source, own and receiver.
+REQUEST = (
+    ASK_FLUX
+    + """
+request() {
+    jq --raw-input --slurp --compact-output --argjson subjects "$subjects" '
+        "kustomize.toolkit.fluxcd.io/v1" as $kustomize
+        | [split("\\n")[] | split("\\t") | select(length == 2) | .[0] as $id
+            | (.[1] | split(" ")[]) as $what
+            | $subjects[] | select(.id == $id)
+            | {tenant: (if .tenant == "flux-system" then null
+                    else [$kustomize, "Kustomization", "flux-system", .tenant] end),
+                source: ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
+                own: [$kustomize, "Kustomization", .system, .kustomization],
+                receiver: ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]}
+            | .[$what] | select(. != null)
+            | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
+        | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
+    [ ! -s "$new/asked" ] || ask_flux 60 --filename "$new/asked"
+}
+"""
+)
+
+_CLEAR = (
+    CLEARING
+    + REQUEST
+    + """
+class=$2
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+kinds=$(kinds)
+findings "$kinds" >"$new/found"
+deadline=$(($(seconds) + 40))
+while :; do
+    grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
+    [ "$(seconds)" -lt "$deadline" ] || break
+    clear_away "$new/found"
+    sleep 0.3
+    findings "$kinds" >"$new/found"
+done
+awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
+    | while IFS='\t' read -r id kind what; do
+        if [ "$kind" = going ]; then
+            what="the namespace $what is still being deleted"
+        else
+            what="$(printf '%s' "$what" | jq -r '"\\(.kind)/\\(.metadata.name)"') would not go"
+        fi
+        mkdir -p "$class/failed"
+        printf 'its namespace could not be cleared: %s\\n' "$what" >"$class/failed/$id"
+    done
+# What is missing now, Flux is to see at once. If it was at work when a namespace went, it waits a
+# minute for that to be there again: an empty one will do.
+jq --raw-input --compact-output --slurp --argjson subjects "$subjects" '
+    ([$subjects[] | select(.tenant != "flux-system") | .id]) as $seats
+    | [split("\\n")[] | split("\\t") | select(.[1] == "absent")
+        | select(.[0] as $id | $seats | index([$id]))
+        | {apiVersion: "v1", kind: "Namespace",
+            metadata: {name: .[2], labels: {"sops-lab/seat": .[0]}}}]
+    | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' "$new/found" >"$new/absent"
+[ ! -s "$new/absent" ] || kube apply --server-side --field-manager sops-lab \\
+    --filename "$new/absent" >/dev/null || true
+awk -F '\\t' '$2 ~ /^(missing|absent)$/ && !told[$1]++ {
+    print $1 "\\ttenant source own receiver" }' "$new/found" | request
+"""
+)
+
+_RECONCILE = (
+    "class=$1; shift\n"
+    + DELIVERIES
+    + REQUEST
+    + """
+shift 2
+new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+wanted=$(heads "$@")
+# Whoever seems to have all and is here nevertheless, has not the right Secrets.
+deliveries | sed 's/\tarrived\t$/\tarrived\town/' | cut -f 1,3 | request
+deadline=$(($(seconds) + 60)) asked=$(seconds) began=$(seconds)
+# Looking at many costs what Flux needs.
+pause=$(printf '%s' "$subjects" | jq 'if length > 5 then 1 else 0.3 end')
+while :; do
+    open=$(deliveries | grep -v '\tarrived\t' || true)
+    now=$(seconds)
+    [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
+    # What failed for a reason that is gone is not left until Flux tries again by itself. What is
+    # about to apply what was read would be interrupted by being asked for it, and say so.
+    if [ $((now - asked)) -ge 2 ]; then
+        asked=$now late=late
+        [ $((now - began)) -lt 10 ] || late=own
+        printf '%s\\n' "$open" | cut -f 1,3 | sed "s/\\tlate/\\t$late/" | request
+    fi
+    sleep "$pause"
+done
+[ -z "$open" ] || mkdir -p "$class/failed"
+printf '%s\\n' "$open" | while IFS='\t' read -r id problem _; do
+    [ -z "$id" ] || printf '%s\\n' "$problem" >"$class/failed/$id"
+done
+"""
+)
+
+
+@operation()
+def begun(settings: Settings, unknown: Sequence[str]) -> Commands:
+    """
+    Begin with no failure of an earlier run, and refuse who has no environment.
+
+    + settings: the lab's settings
+    + unknown: who was named and has none
+    """
+    if unknown:
+        yield refusal(
+            f"there is no environment of {', '.join(unknown)}: `sopslab up` makes those of a roster"
+        )
+        return
+    if not host.get_fact(SeatFailures, settings=settings):
+        host.noop("no earlier run left a failure")
+        return
+    yield script('rm -rf "$1/failed"', settings.class_dir)
+
+
+@operation()
+def repositories(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> Commands:
+    """
+    Have main of every repository at a checkpoint; what is overwritten is kept on a branch.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: `start`, `encrypted`, `wired` or `done`
+    + saved: the branch for what the checkpoint does not hold
+    """
+    states = host.get_fact(
+        Repositories,
+        settings=settings,
+        environments=list(environments),
+        checkpoint=checkpoint,
+        saved=saved,
+    )
+    problems = {one.learner.id: states.get(one.learner.id, _UNSEEN).problem for one in environments}
+    astray = [
+        one
+        for one in environments
+        if problems[one.learner.id] is None and not states[one.learner.id].there
+    ]
+    if not astray and not any(problems.values()):
+        host.noop(f"every repository is at the checkpoint {checkpoint}")
+        return
+    for one in astray:
+        for sentence in repository_plan(states[one.learner.id], checkpoint):
+            note(f"{one.learner.id}: {sentence}")
+    yield from failing(settings, {who: why for who, why in problems.items() if why is not None})
+    if astray:
+        # The first four arguments of the script are those of the fact.
+        given = repository_arguments(settings, astray, checkpoint, saved)[:4]
+        yield lab_script(
+            settings,
+            _PUT_BACK,
+            *given,
+            settings.class_dir,
+            ENVIRONMENT,
+            SECRET,
+            *(
+                part
+                for one in astray
+                for part in (
+                    one.learner.id,
+                    bare_repository(settings, one),
+                    states[one.learner.id].saved,
+                    one.namespace,
+                )
+            ),
+        )
+
+
+def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
+    """Return in sentences what putting a repository back does to it."""
+    if state.problem is not None:
+        return [state.problem]
+    if state.there:
+        return []
+    sentences = [f"main goes to the checkpoint {checkpoint}"]
+    if state.lost:
+        sentences.append(
+            f"{_counted(state.lost, 'commit')} of main kept on the branch {state.saved}"
+        )
+    return sentences
+
+
+@operation()
+def working_copy(
+    settings: Settings, environment: Environment, checkpoint: str, saved: str
+) -> Commands:
+    """
+    Have the learner's working copy on main as the repository has it; what was never pushed is kept
+    on a branch of the copy.
+
+    + settings: the lab's settings
+    + environment: the learner's
+    + checkpoint: where main of the repository is
+    + saved: the branch for what the repository does not have
+    """
+    if environment.learner.id in host.get_fact(SeatFailures, settings=settings):
+        host.noop("the repository was not put back")
+        return
+    state = host.get_fact(
+        Copy, settings=settings, environment=environment, checkpoint=checkpoint, saved=saved
+    )
+    if state is None or state.there:
+        host.noop("the working copy is on main")
+        return
+    for sentence in copy_plan(settings, state):
+        note(f"{environment.learner.id}: {sentence}")
+    yield lab_script(
+        settings,
+        PUT_COPY_BACK,
+        settings.work_dir,
+        bare_repository(settings, environment),
+        state.saved,
+    )
+
+
+def copy_plan(settings: Settings, state: CopyState) -> list[str]:
+    """Return in sentences what putting the working copy back does to it."""
+    if state.there:
+        return []
+    kept = []
+    if state.unpushed:
+        kept.append(_counted(state.unpushed, "commit") + " not pushed")
+    if state.uncommitted:
+        kept.append(_counted(state.uncommitted, "file") + " not committed")
+    sentences = [f"{settings.work_dir} goes to main"]
+    if kept:
+        sentences.append(
+            f"{' and '.join(kept)}, kept on the branch {state.saved} of {settings.work_dir}"
+        )
+    return sentences
+
+
+@operation()
+def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
+    namespace that cannot come to its end.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    left = standing(settings, environments)
+    states = _asked(EnvironmentStates, settings, left)
+    problems = {
+        one.learner.id: problem
+        for one in left
+        if (problem := _hopeless(one, states.get(one.learner.id))) is not None
+    }
+    plans = {
+        one.learner.id: environment_plan(states[one.learner.id])
+        for one in left
+        if one.learner.id not in problems
+    }
+    astray = [one for one in left if plans.get(one.learner.id)]
+    if not astray and not problems:
+        host.noop("the namespaces hold what Flux applied, and nothing else")
+        return
+    for learner, sentences in plans.items():
+        for sentence in sentences:
+            note(f"{learner}: {sentence}")
+    yield from failing(settings, problems)
+    if astray:
+        yield lab_script(settings, _CLEAR, subjects(astray), settings.class_dir)
+
+
+def _asked(
+    fact: type[FactBase[dict[str, State]]],
+    settings: Settings,
+    environments: list[Environment],
+    **more: str,
+) -> dict[str, State]:
+    if not environments:
+        return {}
+    found: dict[str, State] = host.get_fact(
+        fact, settings=settings, environments=environments, **more
+    )
+    return found
+
+
+def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
+    """Return the environments of which nothing has failed in this run."""
+    failures = host.get_fact(SeatFailures, settings=settings)
+    return [one for one in environments if one.learner.id not in failures]
+
+
+def _hopeless(environment: Environment, state: EnvironmentState | None) -> str | None:
+    if state is None:
+        return "the cluster does not answer: `sopslab status` tells more"
+    # Without a class, what makes the environment is applied by a reset itself.
+    if state.untended and environment.is_seat:
+        return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
+    return None
+
+
+def environment_plan(state: EnvironmentState) -> list[str]:
+    """Return in sentences what clearing a namespace does to it."""
+    sentences = [
+        f"the namespace {name}, which is being deleted, is made anew" for name in state.going
+    ]
+    sentences += [f"the namespace {name}, which is gone, is made anew" for name in state.absent]
+    if state.strays:
+        sentences.append(f"deleted: {_listed(state.strays)}")
+    if state.missing and not state.going and not state.absent:
+        sentences.append(f"made anew: {_listed(state.missing)}")
+    if state.suspended:
+        sentences.append(f"resumed: {_listed(state.suspended)}")
+    return sentences
+
+
+def _listed(things: Sequence[str]) -> str:
+    shown = ", ".join(things[:10])
+    return shown if len(things) <= 10 else f"{shown} and {len(things) - 10} more"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
+
+
+@operation()
+def reconciled(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str
+) -> Commands:
+    """
+    Have Flux done with what the repositories say now, and with all it was asked for.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
+    """
+    left = standing(settings, environments)
+    secret = SECRET if checkpoint == "done" else ""
+    states = _asked(Deliveries, settings, left, secret=secret)
+    seats = [one.learner.id for one in left if one.is_seat]
+    canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
+    waiting = [
+        one
+        for one in left
+        if states.get(one.learner.id) != "arrived"
+        or (one.learner.id in seats and canaries.get(one.learner.id) != "proven")
+    ]
+    if not waiting:
+        host.noop("Flux has applied what the repositories hold")
+        return
+    yield lab_script(
+        settings, _RECONCILE, settings.class_dir, *delivery_arguments(settings, waiting, secret)
+    )
+
+
+@operation()
+def foretold(
+    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
+) -> Commands:
+    """
+    Say what a reset would do to each environment, and change nothing.
+
+    + settings: the lab's settings
+    + environments: whose
+    + checkpoint: `start`, `encrypted`, `wired` or `done`
+    + saved: a branch such as the reset would make
+    """
+    asked = list(environments)
+    repositories = _asked(Repositories, settings, asked, checkpoint=checkpoint, saved=saved)
+    states = _asked(EnvironmentStates, settings, asked)
+    secret = SECRET if checkpoint == "done" else ""
+    deliveries = _asked(Deliveries, settings, asked, secret=secret)
+    drills = _asked(Drills, settings, asked)
+    for one in asked:
+        learner = one.learner.id
+        sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
+        if learner in drills:
+            sentences = [f"its drill ends, what is on top of it kept in {kept_dir(settings)}"]
+        elif not one.is_seat:
+            copy = host.get_fact(
+                Copy, settings=settings, environment=one, checkpoint=checkpoint, saved=saved
+            )
+            sentences += [] if copy is None else copy_plan(settings, copy)
+        problem = _hopeless(one, states.get(learner))
+        sentences += [problem] if problem else environment_plan(states[learner])
+        if not sentences and deliveries.get(learner) != "arrived":
+            sentences.append(
+                f"Flux is asked again: {deliveries.get(learner, 'it does not answer')}"
+            )
+        for sentence in sentences:
+            note(f"{learner}: {sentence}")
+    host.noop("nothing is changed by looking")
+    yield from ()

@@ -1,0 +1,177 @@
+"""What the operations of a rotation look at before they decide, and where they remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyinfra import host
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.naming import next_key
+from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.incidents.records import Cause
+from sopslab.incidents.rotation.phases import replaces_keys, touches_files
+from sopslab.incidents.rotation.plan import Version, rotated_files
+from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.incidents.rotation.sealed import Sealed
+from sopslab.provision.command import Commands, script
+from sopslab.provision.facts.age import Identities, IdentityState
+from sopslab.provision.facts.reset import Repositories, RepositoryState
+from sopslab.provision.facts.rotation import Versions, record_file
+from sopslab.provision.operations.reset import standing
+
+_REMEMBER = """
+umask 077
+mkdir -p "$(dirname "$1")"
+cat >"$1.new"
+sync "$1.new"
+mv "$1.new" "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Who goes and who comes in the files of an environment.
+
+    `old` and `new` are public keys, None where no key changes. `opener` is an identity of the store
+    that opens before and after; `holder` is the one that has to open what comes of it. `gone` tells
+    whether the identity that goes has left its place in the store.
+    """
+
+    old: str | None
+    new: str | None
+    opener: str
+    holder: str
+    gone: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an environment: main before and now, and the files that differ."""
+
+    environment: Environment
+    before: Version
+    after: Version
+    change: Change
+
+    def rotated(self) -> list[tuple[str, Sealed]]:
+        """Return the files that have other content now, and what they say of themselves."""
+        changed = rotated_files(self.before, self.after)
+        return [(path, found) for path, found in self.after.sealed() if path in changed]
+
+
+def remember(settings: Settings, rotation: Rotation) -> Commands:
+    yield script(_REMEMBER, record_file(settings), stdin=render_rotation(rotation))
+
+
+def key_of(rotation: Rotation, environment: Environment) -> str:
+    """Return the name of the identity that is replaced, as far as an environment is concerned."""
+    return INSTRUCTOR if rotation.cause is Cause.INSTRUCTOR_KEY else environment.key
+
+
+def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str]:
+    if not replaces_keys(rotation.cause):
+        return []
+    return list(dict.fromkeys(key_of(rotation, one) for one in environments))
+
+
+def identities(settings: Settings, keys: Sequence[str]) -> dict[str, IdentityState]:
+    """Return how identities stand, and those that will follow them."""
+    if not keys:
+        return {}
+    found: dict[str, IdentityState] = host.get_fact(
+        Identities, settings=settings, keys=[*keys, *(next_key(key) for key in keys)]
+    )
+    return found
+
+
+def change_of(
+    rotation: Rotation, environment: Environment, states: Mapping[str, IdentityState]
+) -> Change:
+    if not replaces_keys(rotation.cause):
+        return Change(None, None, environment.key, environment.key)
+    key = key_of(rotation, environment)
+    old = rotation.retiring[key]
+    current = states.get(key, IdentityState()).recipient
+    gone = current != old
+    holder = key if gone else next_key(key)
+    opener = environment.key if key == INSTRUCTOR else INSTRUCTOR
+    return Change(old, states.get(holder, IdentityState()).recipient, opener, holder, gone)
+
+
+def repositories(
+    settings: Settings, environments: Sequence[Environment]
+) -> dict[str, RepositoryState]:
+    """Return where main of each repository is, and the commit that it began with."""
+    if not environments:
+        return {}
+    found: dict[str, RepositoryState] = host.get_fact(
+        Repositories,
+        settings=settings,
+        environments=list(environments),
+        checkpoint="start",
+        saved="",
+    )
+    return found
+
+
+def state_of(found: Mapping[str, RepositoryState], environment: Environment) -> RepositoryState:
+    unseen = RepositoryState(problem="its repository could not be looked at")
+    return found.get(environment.learner.id, unseen)
+
+
+def versions_of(
+    settings: Settings, wanted: Sequence[tuple[Environment, str | None]]
+) -> dict[tuple[str, str], Version]:
+    """Return what is encrypted in commits of repositories, by learner and commit."""
+    pairs = {
+        (bare_repository(settings, one), commit): one.learner.id
+        for one, commit in wanted
+        if commit is not None
+    }
+    if not pairs:
+        return {}
+    found = host.get_fact(Versions, settings=settings, versions=list(pairs))
+    return {(pairs[place], place[1]): version for place, version in found.items() if place in pairs}
+
+
+def unfinished(
+    settings: Settings, rotation: Rotation | None, environments: Sequence[Environment]
+) -> list[Environment]:
+    """Return the environments for which a rotation is not over, and of which nothing failed."""
+    if rotation is None:
+        return []
+    return [
+        one
+        for one in standing(settings, environments)
+        if one.learner.id in rotation.subjects
+        and (one.learner.id not in rotation.proven or rotation.pending.get(one.learner.id))
+    ]
+
+
+def outcomes_of(
+    settings: Settings, rotation: Rotation | None, environments: Sequence[Environment]
+) -> list[Outcome]:
+    concerned = unfinished(settings, rotation, environments)
+    if rotation is None or not concerned or not touches_files(rotation.cause):
+        return []
+    found = repositories(settings, concerned)
+    states = identities(settings, keys_of(rotation, concerned))
+    wanted = [
+        (one, commit)
+        for one in concerned
+        for commit in (rotation.heads.get(one.learner.id), state_of(found, one).main)
+    ]
+    versions = versions_of(settings, wanted)
+    outcomes = []
+    for one in concerned:
+        after = versions.get((one.learner.id, state_of(found, one).main or ""))
+        if after is not None:
+            before = versions.get((one.learner.id, rotation.heads.get(one.learner.id, "")), after)
+            outcomes.append(Outcome(one, before, after, change_of(rotation, one, states)))
+    return outcomes
+
+
+def line(*words: str) -> str:
+    return "\t".join(words)

@@ -1,0 +1,317 @@
+"""Operations on what a rotation remembers, and on the identities that it replaces. An environment
+that fails says so in a file of its own while the others go on.
+
+The order is the point. The cluster can open old and new before anything is pushed, and what is old
+goes when nothing at any main needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.config.environment import Environment
+from sopslab.config.naming import next_key
+from sopslab.config.settings import Settings
+from sopslab.incidents.records import Cause
+from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
+from sopslab.incidents.rotation.plan import faults
+from sopslab.incidents.rotation.record import begin_rotation, incident_of
+from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.provision.facts.age import Identities, IdentityState
+from sopslab.provision.facts.incidents import Incidents
+from sopslab.provision.facts.reset import subjects
+from sopslab.provision.facts.rotation import KUSTOMIZATIONS, Remembered, SuspendedHere
+from sopslab.provision.facts.seats import SeatFailures
+from sopslab.provision.operations import seats
+from sopslab.provision.operations.age import generate, record, unrecorded
+from sopslab.provision.operations.flux import decryption_key
+from sopslab.provision.operations.incidents import recorded
+from sopslab.provision.operations.rotating import (
+    change_of,
+    identities,
+    keys_of,
+    outcomes_of,
+    remember,
+    repositories,
+    unfinished,
+)
+from sopslab.provision.operations.seats import failing
+
+# The old identity has its second name before it loses the first, and there is no moment without an
+# identity of that name. What was recorded of it goes first: without it, `up` records anew.
+_RETIRE = """
+keys=$1
+shift
+umask 077
+mkdir -p "$keys/archive"
+for key; do
+    if [ -e "$keys/next/$key.agekey" ]; then
+        archived=
+        for aside in "$keys/archive/$key"-*.agekey; do
+            [ ! "$aside" -ef "$keys/$key.agekey" ] || archived=yes
+        done
+        [ -n "$archived" ] || ln "$keys/$key.agekey" \\
+            "$keys/archive/$key-$(date +%Y%m%dT%H%M%S).agekey"
+        sync "$keys/archive"
+        rm -f "$keys/$key.pub"
+        mv "$keys/next/$key.agekey" "$keys/$key.agekey"
+    fi
+    [ ! -e "$keys/next/$key.pub" ] || mv "$keys/next/$key.pub" "$keys/$key.pub"
+done
+"""
+
+# Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
+# checks, the second interrupts what the first has begun, and says for a moment: not ready. What is
+# suspended begins nothing; what a human has suspended stays it.
+_SUSPEND = (
+    KUSTOMIZATIONS
+    + """
+edit() { timeout 60 kubectl --context "$LAB_CONTEXT" patch --filename - --field-manager flux \\
+    --type merge --patch "$1" >/dev/null; }
+look_away() {
+    found=$(kustomizations '.spec.suspend | not')
+    [ -z "$found" ] || printf '%s' "$found" | edit \\
+        '{"metadata":{"annotations":{"sops-lab/suspended-by":"rotate"}},"spec":{"suspend":true}}'
+}
+look_again() {
+    found=$(suspended_here)
+    [ -z "$found" ] || printf '%s' "$found" | edit \\
+        '{"metadata":{"annotations":{"sops-lab/suspended-by":null}},"spec":{"suspend":null}}'
+}
+"""
+)
+
+
+@operation()
+def inventoried(
+    settings: Settings, environments: Sequence[Environment], exposed: Sequence[str]
+) -> Commands:
+    """
+    Have on record what goes: the public key of each identity, and where each main was.
+
+    + settings: the lab's settings
+    + environments: whose
+    + exposed: what leaked, as NAME or NAME/KEY, where it was not a key
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    if rotation is not None:
+        host.noop(f"the rotation {rotation.incident} has begun")
+        return
+    rotation = begin_rotation(settings, environments, exposed)
+    if touches_files(rotation.cause):
+        keys = keys_of(rotation, environments)
+        states = host.get_fact(Identities, settings=settings, keys=keys) if keys else {}
+        lost = [key for key in keys if states.get(key, IdentityState()).recipient is None]
+        if lost:
+            yield refusal(
+                f"the identity {', '.join(lost)} of the store cannot be used, so what replaces it"
+                " could not be proven: `sopslab up` says more"
+            )
+            return
+        found = repositories(settings, environments)
+        rotation = replace(
+            rotation,
+            heads={who: state.main for who, state in found.items() if state.main is not None},
+            retiring={key: str(states[key].recipient) for key in keys},
+        )
+    yield from remember(settings, rotation)
+
+
+@operation()
+def followed(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have the identities that will follow those that go, made once, beside them in the store.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    concerned = unfinished(settings, rotation, environments)
+    keys = [] if rotation is None else keys_of(rotation, concerned)
+    states = identities(settings, keys)
+    making = [
+        key
+        for key in keys
+        if rotation is not None
+        and states.get(key, IdentityState()).recipient == rotation.retiring[key]
+        and states.get(next_key(key), IdentityState()).recipient is None
+    ]
+    damaged = {
+        key: state.problem for key in making if (state := states[next_key(key)]).problem is not None
+    }
+    if damaged:
+        yield refusal(
+            "; ".join(
+                f"{settings.keys_dir}/{next_key(key)}.agekey: {why}" for key, why in damaged.items()
+            )
+        )
+        return
+    following = {next_key(key) for key in keys}
+    unnoted = unrecorded({key: state for key, state in states.items() if key in following})
+    if not making and not unnoted:
+        host.noop("whoever goes has a successor, or is gone")
+        return
+    if making:
+        yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
+    if unnoted:
+        yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unnoted))
+
+
+@operation()
+def handed_over(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have the cluster hold the identities that the store has, without a moment in which Flux says
+    that it is not ready.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    given = [
+        command
+        for one in environments
+        if not one.is_seat
+        for command in decryption_key._inner(settings=settings, key=one.key)
+    ]
+    ids = [one.learner.id for one in environments if one.is_seat]
+    given += seats.secrets._inner(settings=settings, seats=ids) if ids else []
+    # A run that was killed in between has left Flux looking away.
+    if not given and not host.get_fact(
+        SuspendedHere, settings=settings, environments=list(environments)
+    ):
+        return
+    yield lab_script(settings, _SUSPEND + "look_away", subjects(environments))
+    yield from given
+    yield lab_script(settings, _SUSPEND + "look_again", subjects(environments))
+
+
+@operation()
+def retired(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have each successor in the place of the identity that goes, which is put aside and never lost.
+    An identity that any main still needs stays.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    outcomes = outcomes_of(settings, rotation, environments)
+    if rotation is None or not outcomes or not replaces_keys(rotation.cause):
+        host.noop("no identity goes")
+        return
+    problems = {
+        one.environment.learner.id: found[0]
+        for one in outcomes
+        if (found := faults(one.after, old=one.change.old, new=one.change.new))
+    }
+    keys = keys_of(rotation, [one.environment for one in outcomes])
+    if rotation.cause is Cause.INSTRUCTOR_KEY:
+        # It opens the files of all: while one of them needs it, it stays.
+        settled = {one.environment.learner.id for one in outcomes} | set(rotation.proven)
+        all_of_them = settled >= set(rotation.subjects) and not problems
+        leaving = keys if all_of_them else []
+    else:
+        leaving = [
+            one.environment.key for one in outcomes if one.environment.learner.id not in problems
+        ]
+    states = identities(settings, keys)
+    leaving = [key for key in leaving if states.get(next_key(key), IdentityState()).recorded]
+    if not leaving and not problems:
+        host.noop("the identities that leaked are put aside")
+        return
+    yield from failing(settings, problems)
+    if leaving:
+        yield script(_RETIRE, settings.keys_dir, *leaving)
+
+
+@operation()
+def ended(settings: Settings, phase: Phase) -> Commands:
+    """
+    Have on record that a phase is over, once it is for everybody.
+
+    + settings: the lab's settings
+    + phase: which
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    if rotation is None or phase in rotation.phases:
+        host.noop("it is on record")
+        return
+    failures = host.get_fact(SeatFailures, settings=settings)
+    if set(rotation.subjects) & set(failures):
+        host.noop("it is not over for everybody")
+        return
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    yield from remember(settings, rotation.ended(phase, moment))
+
+
+@operation()
+def concluded(
+    settings: Settings, environments: Sequence[Environment], given: Sequence[str]
+) -> Commands:
+    """
+    Have on record for whom the rotation is over, and what is left to a human.
+
+    + settings: the lab's settings
+    + environments: whose
+    + given: the names of the values that a human gave to this run
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    concerned = unfinished(settings, rotation, environments)
+    if rotation is None or not concerned:
+        host.noop("it is on record")
+        return
+    states = identities(settings, keys_of(rotation, concerned))
+    learners = [one.learner.id for one in concerned if change_of(rotation, one, states).gone]
+    pending = {
+        learner: tuple(name for name in names if learner not in learners or name not in given)
+        for learner, names in rotation.pending.items()
+    }
+    told = replace(
+        rotation.with_proof(learners),
+        pending={learner: names for learner, names in pending.items() if names},
+    )
+    if told == rotation:
+        host.noop("it is on record")
+        return
+    yield from remember(settings, told)
+
+
+@operation()
+def incident(settings: Settings) -> Commands:
+    """
+    Have the incident on record in the platform repository as far as the rotation is, closed when it
+    is over and nothing is left to a human.
+
+    + settings: the lab's settings
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    if rotation is None:
+        host.noop("no rotation has begun")
+        return
+    known = host.get_fact(Incidents, settings=settings).get(rotation.incident)
+    today = datetime.now(UTC).date()
+    yield from recorded._inner(settings=settings, incident=incident_of(rotation, known, today))
+
+
+@operation()
+def complete(settings: Settings) -> Commands:
+    """
+    End the run with the values that only a human can make, if there are any.
+
+    + settings: the lab's settings
+    """
+    rotation = host.get_fact(Remembered, settings=settings)
+    pending = {} if rotation is None else rotation.pending
+    left = {learner: names for learner, names in pending.items() if names}
+    if not left:
+        host.noop("every value that leaked is replaced")
+        return
+    listing = "\n".join(f"  {who}: {', '.join(names)}" for who, names in sorted(left.items()))
+    yield refusal(
+        "these values have not been replaced, for nobody but their owner can make others; give them"
+        f" with `--incident {settings.incident} --value NAME/KEY`:\n{listing}"
+    )

@@ -1,0 +1,71 @@
+"""The operation that has nothing suspended which Flux should deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.files.journal import note
+from sopslab.provision.command import Commands, lab_script
+from sopslab.provision.facts.faults import Injections
+from sopslab.provision.facts.suspension import Suspended, SuspendedObjects
+
+FAULT = "suspended-kustomization"
+
+_RESUME = """
+while [ $# -gt 0 ]; do
+    timeout 60 kubectl --context "$LAB_CONTEXT" --namespace "$2" patch "$1" "$3" >/dev/null \\
+        --field-manager flux --type merge --patch '{"spec": {"suspend": null}}'
+    shift 3
+done
+"""
+
+
+@operation()
+def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Have no source and no Kustomization of a learner suspended, but for what a fault or a rotation
+    of ours has suspended: whoever did that undoes it.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    own = {
+        (one.system, name): one for one in environments for name in (one.source, one.kustomization)
+    }
+    found = [
+        one
+        for one in host.get_fact(SuspendedObjects, settings=settings)
+        if (one.namespace, one.name) in own
+    ]
+    if not found:
+        host.noop("nothing is suspended")
+        return
+    injections = host.get_fact(Injections, settings=settings, environments=list(environments))
+
+    def excuse(one: Suspended) -> str | None:
+        """Return which verb has suspended it, and which one undoes that."""
+        learner = own[one.namespace, one.name].learner.id
+        if one.by == "build":
+            return f"{one} is suspended as its build did not end: `sopslab reset {learner}`"
+        if one.by:
+            return (
+                f"{one} is suspended by a rotation that did not end: run `sopslab {one.by}` again"
+            )
+        if FAULT in (injections.get(learner) or {}) and one.kind == "Kustomization":
+            return f"{one} is suspended by `sopslab break`: `sopslab fix` resumes it"
+        return None
+
+    for one in found:
+        note(excuse(one) or f"{one} was suspended")
+    wanted = [one for one in found if excuse(one) is None]
+    if not wanted:
+        host.noop("whoever suspended it undoes it")
+        return
+    yield lab_script(
+        settings, _RESUME, *(part for one in wanted for part in (one.kind, one.namespace, one.name))
+    )

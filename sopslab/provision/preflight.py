@@ -1,0 +1,114 @@
+"""What a machine must offer before a lab is worth starting. Pure: numbers in, sentences out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sopslab.config.settings import Settings
+from sopslab.provision.facts.docker import EngineTraits
+from sopslab.provision.facts.host import MachineState
+
+_GIB = 1024 * 1024  # in KiB
+_CPUS = 2
+# One idle cluster with Flux takes 0.7 GiB, and the largest link of a build 2 GiB.
+_MEMORY_KIB = 3 * _GIB
+# Store and images take 3.2 GB; modules and what is compiled of them, 14 GB on the way.
+_DISK_KIB = 4 * _GIB
+_DISK_TO_BUILD_KIB = 20 * _GIB
+
+
+def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:
+    """Return a sentence for each thing that the machine lacks, with the number found and needed.
+
+    + running: whether the lab's cluster is up, and its memory taken already
+    + force: let a machine pass that is merely too small
+    """
+    problems = []
+    if not machine.writable:
+        problems.append("the root of the lab is not writable: choose another with SOPSLAB_ROOT")
+    if machine.machine not in {"x86_64", "aarch64"}:
+        problems.append(f"the machine is {machine.machine}: x86_64 or aarch64 is needed")
+    small = []
+    if machine.cpus < _CPUS:
+        small.append(f"{machine.cpus} CPU found, {_CPUS} needed")
+    if not running and machine.memory_kib < _MEMORY_KIB:
+        small.append(f"{_gib(machine.memory_kib)} memory free, {_gib(_MEMORY_KIB)} needed")
+    disk = _DISK_KIB if machine.store_entries else _DISK_TO_BUILD_KIB
+    if machine.disk_kib < disk:
+        small.append(f"{_gib(machine.disk_kib)} disk free, {_gib(disk)} needed")
+    if small and not force:
+        problems.append(f"the machine is too small ({'; '.join(small)}); `--force` goes on anyway")
+    return problems
+
+
+# What a snap may read: what is not hidden in a home, and media.
+_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
+# With these, a node of kind chooses another snapshotter than the one its images were unpacked for.
+_OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
+
+
+def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
+    """Return a sentence for each thing that keeps a lab from working with this Docker.
+
+    + engine: what it is like
+    + settings: the lab's settings
+    """
+    if engine.podman:
+        return [
+            "`docker` is Podman's here, and the lab needs Docker itself: take podman-docker out or"
+            " unset DOCKER_HOST, then install Docker; nothing was changed"
+        ]
+    problems = []
+    if "name=rootless" in engine.security:
+        problems.append(
+            "this Docker is rootless, so rules of this machine's firewall do not keep its traffic"
+            " here: use the Docker of the system (`docker context use default`)"
+        )
+    elif "Docker Desktop" in engine.system:
+        problems.append(
+            "this is Docker Desktop, whose traffic rules of this machine's firewall do not keep"
+            " here: install Docker in this system itself (`docker context use default`)"
+        )
+    if "name=userns" in engine.security:
+        problems.append(
+            "this Docker maps users (`userns-remap`), and a node has to be privileged: take"
+            " `userns-remap` out of /etc/docker/daemon.json and start Docker anew"
+        )
+    if (
+        engine.driver in _OTHER_SNAPSHOTTERS
+        and settings.cluster_provider == "kind"
+        and settings.artifact_source != "upstream"
+    ):
+        problems.append(
+            f"Docker's storage driver is {engine.driver}, with which a node does not find the"
+            " images that are built into it: use overlay2, or set `artifact_source: upstream`"
+        )
+    if engine.snap and not _SEEN_BY_SNAPS.match(settings.root):
+        problems.append(
+            f"this Docker is a snap, which cannot read {settings.root}: set SOPSLAB_ROOT to a"
+            " folder of your home that is not hidden, or install Docker from Debian's package"
+        )
+    if engine.proxies:
+        problems.append(
+            f"{engine.proxies} has proxies, which Docker would put into every container and image"
+            " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
+        )
+    return problems
+
+
+def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:
+    """Return a sentence for each port that somebody else holds.
+
+    + listeners: who listens on which port now
+    + ports: the ports that are needed, and the container of the lab that may hold each
+    """
+    return [
+        f"port {port} is taken by {holder}: stop it, or choose another port for the lab"
+        for port, holder in sorted(listeners.items())
+        if holder != ports[port]
+    ]
+
+
+def _gib(kib: int) -> str:
+    return f"{kib / _GIB:.1f} GiB"

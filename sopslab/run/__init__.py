@@ -1,0 +1,1 @@
+"""One deploy as a process: what it is given, its lock, its log and its result."""

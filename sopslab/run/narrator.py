@@ -1,0 +1,82 @@
+"""Tell the journal how a run goes. Only the run itself imports this: pyinfra is slow to import."""
+
+from __future__ import annotations
+
+import atexit
+import time
+
+from pyinfra.api import Host, State
+from pyinfra.api.state import BaseStateCallback
+from typing_extensions import override
+
+from sopslab.checks.causes import said, told
+from sopslab.files.journal import take_notes, write
+
+
+class Narrator(BaseStateCallback):
+    """The callbacks of pyinfra, turned into events."""
+
+    _started: float | None = None
+    _planned = False
+
+    @staticmethod
+    @override
+    def operation_start(state: State, op_hash: str) -> None:
+        if not Narrator._planned:
+            Narrator._planned = True
+            keys = state.get_op_order()
+            order = [_name(state, key) for key in keys]
+            write({"event": "plan", "operations": order})
+        take_notes()
+        Narrator._started = time.monotonic()
+        write({"event": "start", "operation": _name(state, op_hash)})
+
+    @staticmethod
+    @override
+    def operation_host_error(
+        state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
+    ) -> None:
+        # The run aborts when no host is left: `operation_end` does not come then, and what the
+        # operation said is known only after this callback.
+        atexit.register(Narrator._end, state, op_hash)
+
+    @staticmethod
+    @override
+    def operation_end(state: State, op_hash: str) -> None:
+        Narrator._end(state, op_hash)
+
+    @staticmethod
+    def _end(state: State, op_hash: str) -> None:
+        if Narrator._started is None:
+            return
+        name = _name(state, op_hash)
+        seconds = time.monotonic() - Narrator._started
+        Narrator._started = None
+        metas = [
+            meta
+            for host in state.inventory.iter_activated_hosts()
+            if op_hash in state.ops[host]
+            and (meta := state.ops[host][op_hash].operation_meta).is_complete()
+        ]
+        write(
+            {
+                "event": "end",
+                "operation": name,
+                "changed": any(meta.did_change() for meta in metas),
+                "failed": any(meta.did_error() for meta in metas),
+                "seconds": round(seconds, 3),
+                "notes": take_notes(),
+                "errors": _told(name, [line for meta in metas for line in meta.stderr_lines]),
+            }
+        )
+
+
+def _name(state: State, op_hash: str) -> str:
+    return min(state.op_meta[op_hash].names)
+
+
+def _told(operation: str, lines: list[str]) -> list[str]:
+    # A recipe speaks for itself: it is read by bash as it is, and no secret is near it.
+    if operation.startswith("Artifacts | "):
+        return [said(line) for line in lines][-20:]
+    return told(lines)[-20:]

@@ -1,0 +1,282 @@
+"""Run a deploy with pyinfra as a subprocess, follow its journal, and tell how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sopslab.checks.causes import OURS, of_programs
+from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
+from sopslab.errors import Exit, LabError
+from sopslab.files import journal
+from sopslab.layout import PROJECT
+
+_KEPT_LOGS = 20
+_PR_SET_PDEATHSIG = 1
+_SHOWN = re.compile(r"\x1b\[[0-9;]*m|^\s*\[\S+\]\s+")
+_OWN = re.compile(rf"{OURS}: (.*)")
+# The last line of a traceback.
+_ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|$)")
+
+
+@dataclass
+class Step:
+    """One step of a run: its name, how long it took in seconds, and what it changed."""
+
+    name: str
+    seconds: float = 0.0
+    changed: int = 0
+    changes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Result:
+    """How a run went.
+
+    `code` is what the command exits with; `problems` are sentences, empty if all went well;
+    `log` is where pyinfra's own words are; `remarks` are sentences about what was left as it is.
+    """
+
+    code: Exit
+    seconds: float
+    steps: list[Step]
+    problems: list[str]
+    log: Path
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> int:
+        """The number of operations that changed something."""
+        return sum(step.changed for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as `--json` prints it."""
+        return {
+            "ok": self.code is Exit.OK,
+            "changed": self.changed,
+            "seconds": round(self.seconds, 2),
+            "steps": [
+                {
+                    "name": step.name,
+                    "seconds": round(step.seconds, 2),
+                    "changed": step.changed,
+                    "changes": step.changes,
+                }
+                for step in self.steps
+            ],
+            "problems": self.problems,
+            "remarks": self.remarks,
+            "log": str(self.log),
+        }
+
+
+def step_of(operation: str) -> str:
+    """Return the step that an operation's name begins with."""
+    return operation.partition(" | ")[0]
+
+
+def run(
+    deploy: str,
+    data: Mapping[str, object],
+    log_dir: Path,
+    follow: Callable[[dict[str, Any]], None],
+    inventory: str = LOCAL,
+    stdin: str = "",
+) -> Result:
+    """Run `deploy` on an inventory of the project and return how it went.
+
+    + deploy: the deploy file, relative to the project
+    + data: what overrides the inventory's data
+    + log_dir: where the log goes
+    + follow: called with each event of the journal as it comes
+    + inventory: the inventory, relative to the project
+    + stdin: what the deploy reads on standard input, where it asks for values
+    """
+    log = _open_log(log_dir, Path(deploy).stem)
+    reader, writer = os.pipe()
+    command = [
+        sys.executable, "-m", "pyinfra", inventory, deploy, "--yes", "--json", "-vv",
+        *(f"--data={key}={value}" for key, value in data.items()),
+    ]  # fmt: skip
+    environment = {**os.environ, journal.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
+    for name in (LAB_FILE, ROSTER):
+        # pyinfra runs in the project's folder, and the name is relative to the user's.
+        if name in environment:
+            environment[name] = str(Path(environment[name]).absolute())
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            # The journal tells what `--json` would, and sooner; with it, the log is on stderr.
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            pass_fds=(writer,),
+            # A session of its own: a signal reaches all that the run started, once, from here.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    os.close(writer)
+    _hand_over(process, stdin)
+    stopped: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped.append(number)
+        os.killpg(process.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        story = _Story()
+        for event in _events(reader):
+            story.tell(event)
+            follow(event)
+        process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    result = Result(
+        code=_code(process.returncode, stopped, story),
+        seconds=time.monotonic() - started,
+        steps=list(story.steps.values()),
+        problems=_problems(process.returncode, stopped, story, log),
+        log=log,
+        remarks=story.remarks,
+    )
+    # How it went matters more than that it was noted.
+    with contextlib.suppress(OSError):
+        _note(result)
+    return result
+
+
+def _hand_over(process: subprocess.Popen[bytes], stdin: str) -> None:
+    """Give a run what it reads on standard input, and end that."""
+    if process.stdin is not None:
+        # A run that ended already reads nothing; it says itself why.
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(stdin.encode())
+
+
+class _Story:
+    """What the journal has told so far."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self.refused: Exit | None = None
+        self.failed: str | None = None
+        self.current: str | None = None
+        self.problems: list[str] = []
+        self.remarks: list[str] = []
+
+    def tell(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "plan":
+                for operation in event["operations"]:
+                    self.steps.setdefault(step_of(operation), Step(step_of(operation)))
+            case "start":
+                self.current = event["operation"]
+            case "end":
+                step = self.steps.setdefault(step_of(event["operation"]), Step(""))
+                step.seconds += event["seconds"]
+                if event["changed"]:
+                    step.changed += 1
+                    step.changes.append(
+                        ": ".join([event["operation"].partition(" | ")[2], *event["notes"]])
+                    )
+                else:
+                    self.remarks += event["notes"]
+                if event["failed"]:
+                    self.failed = event["operation"]
+                    self.problems += event["errors"]
+                else:
+                    self.current = None
+            case "refused":
+                self.refused = Exit(event["code"])
+                self.problems += event["problems"]
+
+
+def _events(reader: int) -> Iterator[dict[str, Any]]:
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
+    if stopped:
+        return Exit.INTERRUPTED if stopped[0] == signal.SIGINT else Exit.TERMINATED
+    if story.refused is not None:
+        return story.refused
+    broken = story.failed or story.current
+    if broken is not None:
+        return Exit.__members__.get(step_of(broken).upper(), Exit.FAILED)
+    return Exit.OK if returncode == 0 else Exit.FAILED
+
+
+def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> list[str]:
+    if stopped:
+        return ["stopped; the next `sopslab up` goes on from here"]
+    if story.problems:
+        # A script may fail at the same place more than once.
+        return list(dict.fromkeys(story.problems))
+    broken = story.failed or story.current
+    if returncode != 0 or broken:
+        words = log.read_text(encoding="utf-8").splitlines()
+        return [f"{broken or 'the run'} failed: {sentence}" for sentence in _last(words)]
+    return []
+
+
+def _last(words: list[str]) -> list[str]:
+    """Return what the end of a log means: sentences of ours in it, or the cause."""
+    # pyinfra puts the host's name, and colours, in front of what a host has said.
+    ends = [_SHOWN.sub("", line) for line in words if line.strip()][-20:]
+    own = [found[1] for line in ends if (found := _OWN.search(line))]
+    if own:
+        return own
+    error = next((found[1] for line in reversed(ends) if (found := _ERROR.match(line))), None)
+    if error is not None:
+        return [f"an error in the program itself ({error}); its words are in the log"]
+    return [of_programs(ends)]
+
+
+def _note(result: Result) -> None:
+    """Keep how a run went beside its log: `sopslab report` shows where the time goes."""
+    path = result.log.with_suffix(".json")
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def _open_log(directory: Path, name: str) -> Path:
+    path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
+    try:
+        # The mode counts for the last folder only, and the lab's own is no less private.
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(exist_ok=True, mode=0o700)
+        for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
+            old.unlink()
+            old.with_suffix(".json").unlink(missing_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise LabError(
+            f"the log cannot be written to {directory}: {error.strerror}; choose another root with"
+            " SOPSLAB_ROOT",
+            Exit.HOST,
+        ) from None
+    return path
+
+
+def _die_with_parent() -> None:
+    # However this command ends, pyinfra must not go on by itself (prctl(2), Linux).
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,64 @@
+"""How every deploy begins: settings checked, the journal open, and the lab locked once it acts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyinfra import host, state
+from pyinfra.api import State
+from pyinfra.api.exceptions import DeployError
+from pyinfra.api.state import BaseStateCallback
+from typing_extensions import override
+
+from sopslab.config.settings import Settings, load_settings
+from sopslab.errors import LabError
+from sopslab.files import journal
+from sopslab.incidents.rotation.given import read_values
+from sopslab.run import lock
+from sopslab.run.narrator import Narrator
+
+# The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
+_lab_dirs: set[str] = set()
+
+
+class _Guard(BaseStateCallback):
+    """Hold the lock of every lab from the first operation on: a dry run touches nothing."""
+
+    @staticmethod
+    @override
+    def operation_start(state: State, op_hash: str) -> None:
+        try:
+            for lab_dir in _lab_dirs:
+                lock.hold(Path(lab_dir) / "lock")
+        except LabError as error:
+            journal.refuse(error)
+            raise DeployError(str(error)) from None
+
+
+def given_values(settings: Settings) -> dict[str, str]:
+    """Return the values that a human gave to this run, on its standard input.
+
+    Raises pyinfra's DeployError where one is missing.
+    """
+    try:
+        return read_values(settings.given)
+    except LabError as error:
+        journal.refuse(error)
+        raise DeployError(str(error)) from None
+
+
+def begin() -> Settings:
+    """Return the settings of the current host, once they are valid.
+
+    Raises pyinfra's DeployError, before anything is touched, for what LabError says in words.
+    """
+    try:
+        settings = load_settings(host.data.dict())
+    except LabError as error:
+        journal.refuse(error)
+        raise DeployError(str(error)) from None
+    if not _lab_dirs:
+        state.add_callback_handler(_Guard())
+        state.add_callback_handler(Narrator())
+    _lab_dirs.add(settings.lab_dir)
+    return settings
