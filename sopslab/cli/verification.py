@@ -1,4 +1,4 @@
-"""`python -m sopslab.cli.verification`: what `sopslab verify` becomes, in a process without pyinfra."""
+"""`python -m sopslab.cli.verification`: what `sopslab verify` becomes, without pyinfra."""
 
 from __future__ import annotations
 

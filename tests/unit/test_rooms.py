@@ -1,0 +1,91 @@
+"""The rooms of the house: what may import what, and the map of them in CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from sopslab.layout import PROJECT
+
+HOUSE = PROJECT / "sopslab"
+# From the top down. A module imports from lower floors and from its own folder.
+FLOORS = (
+    ("cli",),
+    ("run", "provision"),
+    ("lab",),
+    ("checks",),
+    ("incidents",),
+    ("validation", "cards", "gitserver"),
+    ("config",),
+    ("course", "files", "artifacts", "policy", "model"),
+)
+FLOOR = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
+# The story and its steps are on the first floor, too, but nothing is made of them.
+STORIES = ("deploy.py", "deploys", "tasks")
+
+
+def room(module: str) -> str | None:
+    """Return the folder that a module of ours is in; None for those that are in none."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in FLOOR else None
+
+
+def imported(path: Path) -> set[str]:
+    """Return the rooms that a file imports from, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        found |= {room(name) for name in names if name.startswith("sopslab.")}
+    return {name for name in found if name is not None}
+
+
+def first_sentence(folder: str) -> str:
+    """Return how a folder's own docstring begins."""
+    text = ast.get_docstring(ast.parse((HOUSE / folder / "__init__.py").read_text())) or ""
+    return text.partition("\n")[0]
+
+
+def test_every_folder_is_on_a_floor() -> None:
+    folders = {path.name for path in HOUSE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(FLOOR)
+    assert len(FLOORS) <= 8
+
+
+def test_imports_go_down_only() -> None:
+    upward = {
+        f"{path.relative_to(PROJECT)} imports from {other}"
+        for folder, floor in FLOOR.items()
+        for path in (HOUSE / folder).rglob("*.py")
+        for other in imported(path) - {folder}
+        if FLOOR[other] <= floor
+    }
+    assert upward == set()
+
+
+def test_what_is_in_no_folder_is_below_all_of_them() -> None:
+    known = {"__main__.py": {"cli"}, "__init__.py": set(), "errors.py": set(), "layout.py": set()}
+    assert {path.name: imported(path) for path in HOUSE.glob("*.py")} == known
+
+
+def test_nothing_imports_a_story() -> None:
+    stories = {Path(name).stem for name in STORIES}
+    for path in HOUSE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            assert not {name.split(".")[0] for name in names} & stories, path
+
+
+def test_the_map_says_what_the_folders_say() -> None:
+    rows = [
+        f"| {number} | `{folder}/` | {first_sentence(folder)} |"
+        for number, floor in enumerate(FLOORS, 1)
+        for folder in floor
+    ]
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    shown = [line for line in text.splitlines() if line.startswith("| ") and "/` |" in line]
+    assert shown == rows
