@@ -74,7 +74,7 @@ def learner_variables(settings: Settings, environment: Environment) -> dict[str,
         "key_secret": KEY_SECRET,
         "key_entry": KEY_ENTRY,
         "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
-        # Nothing has leaked yet: `sopslab registry plan` fills it in later.
+        # Nothing has leaked yet: `sopslab credentials plan` fills it in later.
         "plan": None,
         **_course(settings.catalog),
     }

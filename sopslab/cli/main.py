@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pkgutil import iter_modules
+from keyword import iskeyword
 
 import click
 from typing_extensions import override
@@ -11,14 +11,55 @@ from typing_extensions import override
 from sopslab import __version__
 from sopslab.cli import verbs
 
-# Each in the module of its name; `break` is a word of Python's.
+GROUPS = {
+    "Make": {
+        "up": "make the lab, or bring it back to what it should be",
+        "fetch": "have every tool and image, before a class",
+        "env": 'what a shell needs to use it: eval "$(sopslab env)"',
+        "status": "what is up, and where; how far each learner of a class is",
+        "down": "take it down; keys, Git data and tools stay",
+    },
+    "Learn": {
+        "verify": "how far the learner is, and what to do next",
+        "validate": "whether Flux can build what the repository holds",
+        "policy": "what may be committed, and what not",
+        "quiz": "the questions of the chapter",
+        "break": "break an environment to practise on; also as an exam",
+        "fix": "undo what was broken",
+    },
+    "Class": {
+        "cards": "a page for each learner, to print and hand out",
+        "reset": "put an environment back to day one, or to a checkpoint",
+        "reissue": "replace the access of a learner; what they had is refused then",
+    },
+    "Leak": {
+        "incident": "what leaked, on record until nothing of it is left to do",
+        "credentials": "which credentials are to be replaced, and when",
+        "rotate": "make a leaked key or value worthless, and prove it",
+        "drill": "the incident of the chapter, staged to be worked through",
+    },
+    "Help": {
+        "doctor": "what is wrong, and what helps",
+        "support": "what somebody who helps needs, in one file without a secret",
+    },
+}
+"""The verbs, by what they are for: what each does, in a line."""
+
+# Each in the module of its name; but a word of Python's is no name of a function.
 VERBS = {
-    name.removesuffix("_"): name
-    for _, name, _ in iter_modules(verbs.__path__)
-    if not name.startswith("_")
+    verb: f"{verb}_" if iskeyword(verb) else verb for group in GROUPS.values() for verb in group
 }
 
+_WIDTH = max(map(len, VERBS))
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+EXIT_CODES = """
+Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
+are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
+13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access, 19 a rotation's files
+or proof, 20 values are left that only a human can replace, 21 faults;
+130 and 143 after Ctrl-C and SIGTERM.
+"""
 
 
 class _Verbs(click.Group):
@@ -26,7 +67,7 @@ class _Verbs(click.Group):
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(VERBS)
+        return list(VERBS)
 
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -36,37 +77,14 @@ class _Verbs(click.Group):
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)
         return verb
 
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(_WIDTH), text) for verb, text in group.items()])
 
-@click.group(cls=_Verbs, context_settings=CONTEXT)
+
+@click.group(cls=_Verbs, context_settings=CONTEXT, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="sopslab")
 def main() -> None:
-    """The secrets lab of a GitOps course, on this machine.
-
-    \b
-    sopslab up               make the lab, or bring it back to what it should be
-    eval "$(sopslab env)"    use its sops, age, kubectl, flux and kind in this shell
-    sopslab status           what is up, and where
-    sopslab verify           how far the learner is, and what to do next
-    sopslab doctor           what is wrong, and what helps
-    sopslab policy           what may be committed, and what not
-    sopslab validate         whether Flux can build what the repository holds
-    sopslab quiz             the questions of the chapter
-    sopslab fill             have every tool and image, before a class
-    sopslab reissue          replace the access of a learner; what they had is refused then
-    sopslab cards            a page for each learner of a class, to print and hand out
-    sopslab reset            put an environment back to day one, or to a checkpoint
-    sopslab incident         what leaked, on record until nothing of it is left to do
-    sopslab registry         which credentials are to be replaced, and when
-    sopslab drill            the incident of the chapter, staged to be worked through
-    sopslab rotate           make a leaked key or value worthless, and prove it
-    sopslab report           what somebody who helps needs, in one file without a secret
-    sopslab break            break an environment to practise on; also as an exam
-    sopslab fix              undo what was broken
-    sopslab down             take it down; keys, Git data and tools stay
-
-    Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
-    are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
-    13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access, 19 a rotation's files
-    or proof, 20 values are left that only a human can replace, 21 faults;
-    130 and 143 after Ctrl-C and SIGTERM.
-    """
+    """The secrets lab of a GitOps course, on this machine."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sopslab.config.environment import Environment
 from sopslab.files.render import template_environment
+from sopslab.incidents.credentials import Entry
 from sopslab.incidents.records import Incident
-from sopslab.incidents.registry import Entry
 from sopslab.layout import ENVIRONMENT, TEMPLATES
 
 _TEMPLATE = "rotation-plan.md.j2"

@@ -252,7 +252,7 @@ def _last(words: list[str]) -> list[str]:
 
 
 def _note(result: Result) -> None:
-    """Keep how a run went beside its log: `sopslab report` shows where the time goes."""
+    """Keep how a run went beside its log: `sopslab support` shows where the time goes."""
     path = result.log.with_suffix(".json")
     path.touch(mode=0o600)
     path.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")

@@ -40,7 +40,7 @@ HAND = "lab-by-hand"
 
 def main() -> int:
     """Run every measurement and return 0."""
-    run([str(Path(sys.executable).parent / "sopslab"), "fill"])
+    run([str(Path(sys.executable).parent / "sopslab"), "fetch"])
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="sops-lab-bench-") as folder:
         lab = Lab(lab_name("bench"), Path(folder) / "lab", {})

@@ -61,7 +61,7 @@ def test_the_canary_does_not_arrive(lab: Lab, tmp_path: Path) -> None:
 def test_a_tool_cannot_be_had(tmp_path: Path) -> None:
     # A root with nothing in it yet, and nobody who has a module.
     lab = Lab("exit-codes", tmp_path, {}, root=str(tmp_path / "root"))
-    done = lab.sopslab("fill", check=False, GOPROXY="off", GOFLAGS="-mod=mod")
+    done = lab.sopslab("fetch", check=False, GOPROXY="off", GOFLAGS="-mod=mod")
     assert done.returncode == Exit.ARTIFACTS, done.stdout + done.stderr
 
 

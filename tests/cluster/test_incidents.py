@@ -118,11 +118,11 @@ def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: D
     incident = drill.incident()
     assert drill.done() == {"found"}
     assert drill.history()["found"].startswith(f"the incident {incident} is open")
-    due = json.loads(drill.sopslab("registry", "--json").stdout)["credentials"]
+    due = json.loads(drill.sopslab("credentials", "--json").stdout)["credentials"]
     assert f"secret:learner/{SECRET}" in {
         one["id"] for one in due if one["incident"] == incident and one["urgency"] == "exposed"
     }
-    assert incident in drill.sopslab("registry", "plan").stdout
+    assert incident in drill.sopslab("credentials", "plan").stdout
 
     refused = drill.sopslab("incident", "close", incident, check=False)
     assert refused.returncode == 1

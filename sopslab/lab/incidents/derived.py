@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
-from sopslab.incidents.registry import Credential, Place, Rotation, account_id, identity_id
+from sopslab.incidents.credentials import Credential, Place, Rotation, account_id, identity_id
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.repository import read_manifest
 from sopslab.lab.programs import git_environment

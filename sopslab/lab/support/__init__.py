@@ -1,4 +1,4 @@
-"""`sopslab report`: what somebody who helps needs to see, in one file without a secret in it.
+"""`sopslab support`: what somebody who helps needs to see, in one file without a secret in it.
 
 `collecting` asks the machine, the cluster and Git; `secrets` knows every secret of the lab, and
 `redaction`, which is pure, takes them out of whatever was collected; `archive` writes the file.

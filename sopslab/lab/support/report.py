@@ -69,7 +69,7 @@ def _redacted(collected: Collected, known: Sequence[Secret]) -> tuple[Collected,
 
 def _contents(files: Mapping[str, bytes], redacted: int, missing: Sequence[str]) -> bytes:
     lines = [
-        "A report on a lab of sops-lab, made with `sopslab report`.",
+        "A report on a lab of sops-lab, made with `sopslab support`.",
         f"{redacted} places are redacted; each says what was there. Look through it all the same",
         "before you pass it on: names and addresses stay in it.",
         "",

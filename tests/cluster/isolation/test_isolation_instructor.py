@@ -47,7 +47,7 @@ VERBS = (
     "break wrong-recipient ada",
     "drill leak ada",
     "drill status ada",
-    "registry",
+    "credentials",
     "incident open leaked-api-key ada",
     "incident",
     "rotate cluster-key ada --dry-run",
@@ -129,6 +129,6 @@ def test_no_verb_follows_a_link_of_a_learner(ada: Hostile, tmp_path: Path) -> No
         ada.lab.sopslab("fix", "ada", check=False)
 
     ada.lab.sopslab("reset", "ada", "--to", "encrypted")
-    ada.lab.sopslab("report", "--output", str(tmp_path / "report.tar.gz"), check=False)
+    ada.lab.sopslab("support", "--output", str(tmp_path / "report.tar.gz"), check=False)
     after = {path: path.is_file() and path.read_bytes() for path in outside.rglob("*")}
     assert after == before

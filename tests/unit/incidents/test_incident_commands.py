@@ -1,4 +1,4 @@
-"""`sopslab incident` and `sopslab registry`: what they refuse, and what they put on record."""
+"""`sopslab incident` and `sopslab credentials`: what they refuse, and what they put on record."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sopslab.cli.main import main
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.closing import Use
+from sopslab.incidents.credentials import Credential, Rotation
 from sopslab.incidents.records import (
     Cause,
     Exposure,
@@ -23,7 +24,6 @@ from sopslab.incidents.records import (
     incident_path,
     parse_incident,
 )
-from sopslab.incidents.registry import Credential, Rotation
 from sopslab.lab.incidents.values import Evidence
 from sopslab.run.runner import Result as RunResult
 
@@ -62,7 +62,7 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
     def known(_settings: Settings) -> dict[str, Incident]:
         return {one.id: one for one in found.incidents}
 
-    for module in ("incident", "registry"):
+    for module in ("incident", "credentials"):
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.deploy_or_exit", deploy)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.read_incidents", known)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
@@ -183,26 +183,26 @@ def credentials(seen: Lab, monkeypatch: pytest.MonkeyPatch) -> list[Credential]:
         Credential("provider", "the provider", Rotation.MONTHLY, DAY, "Ada"),
         Credential("git:learner", "Git password", Rotation.QUARTERLY, DAY, "instructor"),
     ]
-    monkeypatch.setattr("sopslab.cli.verbs.registry.read_credentials", lambda _: known[:1])
-    monkeypatch.setattr("sopslab.cli.verbs.registry.derived_credentials", lambda *_: known[1:])
+    monkeypatch.setattr("sopslab.cli.verbs.credentials.read_credentials", lambda _: known[:1])
+    monkeypatch.setattr("sopslab.cli.verbs.credentials.derived_credentials", lambda *_: known[1:])
     return known
 
 
 @pytest.mark.usefixtures("credentials")
-def test_the_registry_lists_what_is_due(seen: Lab) -> None:
-    assert json.loads(run("registry", "--json").stdout)["credentials"] == []
+def test_credentials_that_are_due_are_listed(seen: Lab) -> None:
+    assert json.loads(run("credentials", "--json").stdout)["credentials"] == []
     seen.incidents = [OPEN]
-    (entry,) = json.loads(run("registry", "--json").stdout)["credentials"]
+    (entry,) = json.loads(run("credentials", "--json").stdout)["credentials"]
     assert (entry["urgency"], entry["incident"]) == ("exposed", OPEN.id)
-    assert len(json.loads(run("registry", "--all", "--json").stdout)["credentials"]) == 3
-    assert OPEN.id in run("registry").output
+    assert len(json.loads(run("credentials", "--all", "--json").stdout)["credentials"]) == 3
+    assert OPEN.id in run("credentials").output
 
 
 @pytest.mark.usefixtures("credentials")
 def test_a_plan_is_printed_for_who_is_there(seen: Lab) -> None:
     seen.incidents = [OPEN]
-    assert OPEN.id in run("registry", "plan").stdout
-    done = run("registry", "plan", "joe")
+    assert OPEN.id in run("credentials", "plan").stdout
+    done = run("credentials", "plan", "joe")
     assert (done.exit_code, done.stdout) == (Exit.INPUT, "")
 
 
@@ -213,11 +213,11 @@ def test_a_list_of_credentials_is_put_on_record_if_it_is_right(seen: Lab, tmp_pa
         "credentials:\n- {id: api, where: there, rotation: monthly, rotated: 2026-11-01,"
         " owner: Ada}\n"
     )
-    assert run("registry", "record", str(file)).exit_code == 0
+    assert run("credentials", "record", str(file)).exit_code == 0
     assert list(seen.written) == ["docs/credentials.yaml"]
     seen.written = {}
     file.write_text("credentials:\n- {id: api, value: x}\n")
-    done = run("registry", "record", str(file))
+    done = run("credentials", "record", str(file))
     assert done.exit_code == Exit.INPUT
     assert len(done.stderr.splitlines()) >= 4
     assert seen.written == {}

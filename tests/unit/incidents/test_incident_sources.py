@@ -15,8 +15,8 @@ import pytest
 from sopslab.config.environment import bare_repository, solo
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError
+from sopslab.incidents.credentials import CREDENTIALS_FILE
 from sopslab.incidents.records import Cause, Exposure, Incident, incident_path, render_incident
-from sopslab.incidents.registry import CREDENTIALS_FILE
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
 from sopslab.lab.incidents.platform import read_credentials, read_incidents

@@ -43,7 +43,7 @@ kubectl -n develop get secret backend-secrets
 """.strip().splitlines()
 PROGRAMS = {"age-keygen", "cat", "command", "eval", "git", "kubectl", "sops", "sopslab"}
 VERBS = {
-    *("break", "doctor", "env", "fix", "policy", "quiz", "registry", "status", "up"),
+    *("break", "doctor", "env", "fix", "policy", "quiz", "credentials", "status", "up"),
     *("validate", "verify"),
 }
 

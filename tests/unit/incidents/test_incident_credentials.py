@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopslab.errors import InputError
-from sopslab.incidents.records import Cause, Exposure, Incident
-from sopslab.incidents.registry import (
+from sopslab.incidents.credentials import (
     CREDENTIALS_FILE,
     Credential,
     Place,
@@ -21,6 +20,7 @@ from sopslab.incidents.registry import (
     parse_credentials,
     render_credentials,
 )
+from sopslab.incidents.records import Cause, Exposure, Incident
 
 TODAY = date(2026, 11, 25)
 PLACE = Place("learner/lab", "flux/secrets/develop/payment-api.yaml", ("API_KEY",))

@@ -1,6 +1,6 @@
 """The store, filled: every tool and image of a lab, and nothing started.
 
-pyinfra inventories/local.py deploys/fill.py
+pyinfra inventories/local.py deploys/fetch.py
 """
 
 from sopslab.run.session import begin

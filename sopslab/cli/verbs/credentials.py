@@ -1,4 +1,4 @@
-"""`sopslab registry`: which credentials there are, and which of them are to be replaced."""
+"""`sopslab credentials`: which credentials there are, and which of them are to be replaced."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.inputfile import read_text
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.incidents.plan import render_plan
-from sopslab.incidents.records import Incident
-from sopslab.incidents.registry import (
+from sopslab.incidents.credentials import (
     CREDENTIALS_FILE,
     Entry,
     Urgency,
@@ -26,6 +24,8 @@ from sopslab.incidents.registry import (
     parse_credentials,
     render_credentials,
 )
+from sopslab.incidents.plan import render_plan
+from sopslab.incidents.records import Incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.platform import read_credentials, read_incidents
 from sopslab.lab.programs import keep_to_the_lab
@@ -43,12 +43,12 @@ _WIDTH = 160  # columns, where no terminal says how many
 @click.option("--all", "everything", is_flag=True, help="Also what is not due yet.")
 @json_option
 @click.pass_context
-def registry(context: click.Context, everything: bool, as_json: bool) -> None:
+def credentials(context: click.Context, everything: bool, as_json: bool) -> None:
     """List the credentials that are due, the most urgent first.
 
     Exposed by an open incident: due now. Overdue: older than its rotation class allows (monthly 30
     days, quarterly 90, yearly 365). Soon: within 14 days. What the lab itself has is found each
-    time; what only you know is put on record with `sopslab registry record FILE`.
+    time; what only you know is put on record with `sopslab credentials record FILE`.
     """
     if context.invoked_subcommand is not None:
         return
@@ -66,7 +66,7 @@ def registry(context: click.Context, everything: bool, as_json: bool) -> None:
     Console(width=width).print(_table(shown))
 
 
-@registry.command()
+@credentials.command()
 @click.argument("ids", nargs=-1, metavar="[ID]")
 def plan(ids: tuple[str, ...]) -> None:
     """Print the rotation plan of the learner ID, with what is due and what leaked filled in.
@@ -83,7 +83,7 @@ def plan(ids: tuple[str, ...]) -> None:
         echo(render_plan(environment, found, incidents), nl=False)
 
 
-@registry.command()
+@credentials.command()
 @click.argument("file", type=click.Path(dir_okay=False))
 @json_option
 def record(file: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`sopslab report`: one file for whoever helps, with no secret in it."""
+"""`sopslab support`: one file for whoever helps, with no secret in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sopslab.lab.support.report import make_report
     help="Where it goes, instead of sops-lab-<lab>-<time>.tar.gz here.",
 )
 @json_option
-def report(output: Path | None, as_json: bool) -> None:
+def support(output: Path | None, as_json: bool) -> None:
     """Collect what somebody needs who helps with this lab, in one file without a secret.
 
     Logs and times of the last runs, versions, events, Flux's objects and its controllers' logs, and

@@ -1,4 +1,4 @@
-"""`sopslab fill`: have every tool and image before they are needed."""
+"""`sopslab fetch`: have every tool and image before they are needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_e
 
 @click.command()
 @json_option
-def fill(as_json: bool) -> None:
+def fetch(as_json: bool) -> None:
     """Fill the store with every tool and image, and start nothing.
 
     What `sopslab up` does first; worth doing on its own before a class, while there is time and
@@ -18,5 +18,5 @@ def fill(as_json: bool) -> None:
     """
     settings = settings_or_exit(as_json=as_json)
     console = Console()
-    result = deploy_or_exit("deploys/fill.py", settings, {}, as_json, console)
+    result = deploy_or_exit("deploys/fetch.py", settings, {}, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

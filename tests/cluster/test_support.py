@@ -1,4 +1,4 @@
-"""`sopslab report` on a real lab: everything that helps is in it, and nothing that is secret."""
+"""`sopslab support` on a real lab: everything that helps is in it, and nothing that is secret."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_no_secret_that_the_lab_knows_is_in_it(lab: Lab, tmp_path: Path) -> None
     log.write_bytes(b"it began\n" + b"\n".join(dresses) + b"\nit ended\n")
     path = tmp_path / "report.tar.gz"
     try:
-        told = lab.run("sopslab", "report", "--output", str(path), cwd=learner.work)
+        told = lab.run("sopslab", "support", "--output", str(path), cwd=learner.work)
     finally:
         log.unlink()
     files = contents(path)
@@ -82,7 +82,7 @@ def test_no_secret_that_the_lab_knows_is_in_it(lab: Lab, tmp_path: Path) -> None
 
 def test_what_helps_is_in_it(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "report.tar.gz"
-    answer = json.loads(lab.run("sopslab", "report", "--json", "--output", str(path)).stdout)
+    answer = json.loads(lab.run("sopslab", "support", "--json", "--output", str(path)).stdout)
     assert answer["ok"] and answer["missing"] == []
     files = contents(path)
     assert b"lab-test-control-plane" in files["cluster/nodes.txt"]
@@ -105,7 +105,7 @@ def test_a_cluster_that_does_not_answer_leaves_the_rest(lab: Lab, tmp_path: Path
     path = tmp_path / "report.tar.gz"
     lab.run("docker", "pause", lab.node)
     try:
-        answer = json.loads(lab.run("sopslab", "report", "--json", "--output", str(path)).stdout)
+        answer = json.loads(lab.run("sopslab", "support", "--json", "--output", str(path)).stdout)
     finally:
         lab.run("docker", "unpause", lab.node)
     assert answer["ok"]
