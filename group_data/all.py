@@ -7,7 +7,7 @@ from pathlib import Path
 lab = os.environ.get("SOPSLAB_LAB", "lab")
 
 # Everything sops-lab keeps: store/ (tools and images), bin/ (links to them), labs/<lab>/ (keys,
-# Git data, kubeconfig, the learner's working copy).
+# Git data, kubeconfig, the learner's clone).
 root = os.environ.get("SOPSLAB_ROOT") or str(
     Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sops-lab"
 )

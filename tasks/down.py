@@ -53,4 +53,4 @@ def release_host(settings: Settings) -> None:
 @deploy("Purge")
 def purge_lab(settings: Settings) -> None:
     """Remove what only this lab has and, with the last lab of the root, store and images."""
-    lab.purged(name="Remove keys, Git data and working copy", settings=settings)
+    lab.purged(name="Remove keys, Git data and clone", settings=settings)

@@ -44,8 +44,8 @@ def provide_learners(settings: Settings) -> None:
         path=f"{settings.lab_dir}/instructor",
         files=render_tree(TEMPLATES / "instructor", variables),
     )
-    git.working_copy(
-        name="Clone the learner's working copy",
+    git.clone(
+        name="Clone the learner's repository",
         settings=settings,
         repository=settings.learner_repository,
         hook=commit_hook(settings),

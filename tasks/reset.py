@@ -20,7 +20,7 @@ _SAVED = f"saved/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 @deploy("Git")
 def reset_repositories(settings: Settings) -> None:
-    """Put repositories back, and the working copy of the learner who is here."""
+    """Put repositories back, and the clone of the learner who is here."""
     environments = chosen(settings)
     reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
     end_drills(settings, environments)
@@ -32,14 +32,14 @@ def reset_repositories(settings: Settings) -> None:
         saved=_SAVED,
     )
     for environment in alone(environments):
-        git.working_copy(
-            name="Clone the learner's working copy",
+        git.clone(
+            name="Clone the learner's repository",
             settings=settings,
             repository=environment.repository,
             hook=commit_hook(settings),
         )
-        reset.working_copy(
-            name="Put the working copy back",
+        reset.clone(
+            name="Put the clone back",
             settings=settings,
             environment=environment,
             checkpoint=settings.checkpoint,

@@ -47,7 +47,7 @@ def accept_both(settings: Settings) -> None:
 
 @deploy("Files")
 def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
-    """Give the files other readers, data keys and values, and have the working copy follow."""
+    """Give the files other recipients, data keys and values, and have the clone follow."""
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
@@ -56,8 +56,8 @@ def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
             name=label, settings=settings, environments=environments, given=given
         )
     for environment in alone(environments):
-        reencryption.working_copy(
-            name="Bring the working copy after it", settings=settings, environment=environment
+        reencryption.clone(
+            name="Bring the clone after it", settings=settings, environment=environment
         )
     _ended(settings, Phase.FILES)
 

@@ -26,9 +26,9 @@ from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
 from sopslab.checks.causes import OURS
-from sopslab.files import journal
+from sopslab.files import events
 from sopslab.layout import PROJECT
-from sopslab.run import narrator, session
+from sopslab.run import reporter, session
 
 
 def text_of(command: StringCommand) -> str:
@@ -111,22 +111,22 @@ class Run:
     """What a deploy file did on a host that answers.
 
     `changed` and `unchanged` are the names of its operations, in order, `commands` all that was
-    run, facts included; `events` is the journal.
+    run, facts included; `events` are what it tells.
     """
 
     def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
-        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as events:
-            patch.setenv(journal.DESCRIPTOR, str(events.fileno()))
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as told:
+            patch.setenv(events.DESCRIPTOR, str(told.fileno()))
             patch.setattr(session, "_lab_dirs", set())
-            patch.setattr(narrator.Narrator, "_planned", False)
+            patch.setattr(reporter.Reporter, "_planned", False)
             patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))
             patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))
             patch.setitem(FakeConnector.data_meta, "fake_delay_jitter", DataMeta("", 0))
             self._run(deploy, data, answers)
-            # What the journal registered for the end of an aborted run has no reader later.
-            patch.setattr(narrator.Narrator, "_started", None)
-            events.seek(0)
-            self.events = [json.loads(line) for line in events]
+            # What the reporter registered for the end of an aborted run has no reader later.
+            patch.setattr(reporter.Reporter, "_started", None)
+            told.seek(0)
+            self.events = [json.loads(line) for line in told]
 
     def _run(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
         inventory = Inventory(([("@fake/seat", dict(data))], {}))
@@ -157,7 +157,7 @@ class Run:
         disconnect_all(state)
 
     def notes(self, operation: str) -> list[str]:
-        """Return what an operation said of itself in the journal."""
+        """Return what an operation said of itself in its event."""
         (event,) = [
             event
             for event in self.events

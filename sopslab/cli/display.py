@@ -13,7 +13,7 @@ from sopslab.run.runner import step_of
 
 
 class Display:
-    """Follow a run's journal on a terminal; without one, print a line for each change as it ends.
+    """Follow a run's events on a terminal; without one, print a line for each change as it ends.
 
     Used as a context manager; `follow` takes the events.
     """
@@ -41,7 +41,7 @@ class Display:
         self._live.stop()
 
     def follow(self, event: dict[str, Any]) -> None:
-        """Take one event of the journal."""
+        """Take one event."""
         match event["event"]:
             case "plan":
                 self._order = event["operations"]

@@ -25,12 +25,12 @@ _WIDTH = 10
 def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()) -> str:
     """Return the results as one JSON object.
 
-    + work: the working copy that was looked at
+    + work: the clone that was looked at
     + exposed: what stays exposed for ever, of a drill
     """
     answer = {
         "ok": exit_code(results) == 0,
-        "working_copy": work,
+        "clone": work,
         "exposed_for_ever": list(exposed),
         "checks": [
             {

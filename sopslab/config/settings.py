@@ -266,7 +266,7 @@ class Settings(_Part):
 
     @property
     def lab_dir(self) -> str:
-        """Where this lab keeps what is its own: keys, Git data, kubeconfig, working copies."""
+        """Where this lab keeps what is its own: keys, Git data, kubeconfig, clones."""
         return f"{self.root}/labs/{self.lab}"
 
     @property
@@ -360,7 +360,7 @@ class Settings(_Part):
 
     @property
     def platform_dir(self) -> str:
-        """The working copy of the platform repository."""
+        """The clone of the platform repository."""
         return f"{self.lab_dir}/platform"
 
     @property
@@ -392,7 +392,7 @@ class Settings(_Part):
 
     @property
     def work_dir(self) -> str:
-        """The learner's working copy."""
+        """The learner's clone."""
         return f"{self.lab_dir}/work"
 
 

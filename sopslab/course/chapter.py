@@ -18,7 +18,7 @@ UP = "sopslab up"
 class Chapter:
     """The chapter as one learner works on it.
 
-    `work` is the working copy to go to for a command that starts there, empty when one is there.
+    `work` is the clone to go to for a command that starts there, empty when one is there.
     `namespace` is where decrypted Secrets arrive, `system` where Flux's objects lie.
     """
 
@@ -99,5 +99,5 @@ class Chapter:
         return self.at_work(f'git checkout "{first}" -- {path}')
 
     def at_work(self, command: str) -> str:
-        """Return a command that starts in the working copy, for where the learner is now."""
+        """Return a command that starts in the clone, for where the learner is now."""
         return f"cd {shlex.quote(self.work)} && {command}" if self.work else command

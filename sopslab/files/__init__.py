@@ -1,1 +1,1 @@
-"""Files as they are written: templates, archives, private ones, the journal of a run."""
+"""Files as they are written: templates, archives, private ones, the events of a run."""

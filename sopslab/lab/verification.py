@@ -94,7 +94,7 @@ def run(
         results[check.id] = result
         if root is not None:
             blocked[check.id] = root
-        elif verdict.status is Status.FAILED and not verdict.lets_on:
+        elif verdict.status is Status.FAILED and verdict.blocking:
             blocked[check.id] = result
         tell(result)
     return list(results.values())

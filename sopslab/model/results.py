@@ -29,15 +29,15 @@ class Undecided(Exception):
 class Verdict:
     """A judgement.
 
-    `lets_on` marks a failure in spite of which the rest can be judged, `passing` one that ends by
-    itself if nothing else is wrong.
+    After a `blocking` failure, what needs it cannot be judged; a `transient` one ends by itself if
+    nothing else is wrong.
     """
 
     status: Status
     found: str
     next_step: str = ""
-    lets_on: bool = False
-    passing: bool = False
+    blocking: bool = True
+    transient: bool = False
 
 
 def passed(found: str) -> Verdict:
@@ -45,14 +45,14 @@ def passed(found: str) -> Verdict:
     return Verdict(Status.OK, found)
 
 
-def failed(found: str, next_step: str, *, lets_on: bool = False) -> Verdict:
+def failed(found: str, next_step: str, *, blocking: bool = True) -> Verdict:
     """Return the verdict that something is wrong, and what to do next."""
-    return Verdict(Status.FAILED, found, next_step, lets_on)
+    return Verdict(Status.FAILED, found, next_step, blocking)
 
 
 def awaited(found: str, next_step: str) -> Verdict:
     """Return the verdict that something is not so yet, and what waits for it."""
-    return Verdict(Status.FAILED, found, next_step, passing=True)
+    return Verdict(Status.FAILED, found, next_step, transient=True)
 
 
 def undecided(found: str, next_step: str = "") -> Verdict:

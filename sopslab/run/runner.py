@@ -1,4 +1,4 @@
-"""Run a deploy with pyinfra as a subprocess, follow its journal, and tell how it went."""
+"""Run a deploy with pyinfra as a subprocess, follow its events, and tell how it went."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 from sopslab.checks.causes import OURS, of_programs
 from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
-from sopslab.files import journal
+from sopslab.files import events
 from sopslab.layout import PROJECT
 
 _KEPT_LOGS = 20
@@ -100,7 +100,7 @@ def run(
     + deploy: the deploy file, relative to the project
     + data: what overrides the inventory's data
     + log_dir: where the log goes
-    + follow: called with each event of the journal as it comes
+    + follow: called with each event as it comes
     + inventory: the inventory, relative to the project
     + stdin: what the deploy reads on standard input, where it asks for values
     """
@@ -110,7 +110,7 @@ def run(
         sys.executable, "-m", "pyinfra", inventory, deploy, "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
     ]  # fmt: skip
-    environment = {**os.environ, journal.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
+    environment = {**os.environ, events.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
     for name in (LAB_FILE, ROSTER):
         # pyinfra runs in the project's folder, and the name is relative to the user's.
         if name in environment:
@@ -122,7 +122,7 @@ def run(
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.PIPE,
-            # The journal tells what `--json` would, and sooner; with it, the log is on stderr.
+            # Events tell what `--json` would, and sooner; with it, the log is on stderr.
             stdout=subprocess.DEVNULL,
             stderr=output,
             pass_fds=(writer,),
@@ -171,7 +171,7 @@ def _hand_over(process: subprocess.Popen[bytes], stdin: str) -> None:
 
 
 class _Story:
-    """What the journal has told so far."""
+    """What events have told so far."""
 
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}

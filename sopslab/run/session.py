@@ -1,4 +1,4 @@
-"""How every deploy begins: settings checked, the journal open, and the lab locked once it acts."""
+"""How every deploy begins: settings checked, and the lab locked once it acts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import LabError
-from sopslab.files import journal
+from sopslab.files import events
 from sopslab.incidents.rotation.given import read_values
 from sopslab.run import lock
-from sopslab.run.narrator import Narrator
+from sopslab.run.reporter import Reporter
 
 # The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
 _lab_dirs: set[str] = set()
@@ -31,7 +31,7 @@ class _Guard(BaseStateCallback):
             for lab_dir in _lab_dirs:
                 lock.hold(Path(lab_dir) / "lock")
         except LabError as error:
-            journal.refuse(error)
+            events.refuse(error)
             raise DeployError(str(error)) from None
 
 
@@ -43,7 +43,7 @@ def given_values(settings: Settings) -> dict[str, str]:
     try:
         return read_values(settings.given)
     except LabError as error:
-        journal.refuse(error)
+        events.refuse(error)
         raise DeployError(str(error)) from None
 
 
@@ -55,10 +55,10 @@ def begin() -> Settings:
     try:
         settings = load_settings(host.data.dict())
     except LabError as error:
-        journal.refuse(error)
+        events.refuse(error)
         raise DeployError(str(error)) from None
     if not _lab_dirs:
         state.add_callback_handler(_Guard())
-        state.add_callback_handler(Narrator())
+        state.add_callback_handler(Reporter())
     _lab_dirs.add(settings.lab_dir)
     return settings

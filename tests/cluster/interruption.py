@@ -1,4 +1,4 @@
-"""Runs that a test ends early: pyinfra itself, followed by its journal, killed where one likes."""
+"""Runs that a test ends early: pyinfra itself, followed by its events, killed where one likes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sopslab.files.journal import DESCRIPTOR
+from sopslab.files.events import DESCRIPTOR
 from sopslab.layout import PROJECT
 from tests.cluster.lab import SOPSLAB, Lab, wait_until
 

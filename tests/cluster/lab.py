@@ -254,7 +254,7 @@ class Lab:
         return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).stdout.strip()
 
     def reset_repository(self, head: str) -> None:
-        """Put the learner's repository and working copy back to a commit that they had."""
+        """Put the learner's repository and clone back to a commit that they had."""
         work = Path(self.settings.work_dir)
         known = run(["git", "cat-file", "-e", head], cwd=self.bare, check=False).returncode == 0
         if not known:

@@ -66,7 +66,7 @@ def broken(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def put_aside(classroom: Classroom) -> Iterator[Path]:
+def archived(classroom: Classroom) -> Iterator[Path]:
     """Where the lab keeps what whoever is pruned had."""
     folder = Path(classroom.lab.settings.class_dir) / "pruned"
     yield folder
@@ -91,7 +91,7 @@ def test_the_lab_without_the_roster_leaves_the_class_alone(classroom: Classroom)
 
 
 def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
-    classroom: Classroom, put_aside: Path
+    classroom: Classroom, archived: Path
 ) -> None:
     before = {seat: objects_of(classroom, seat) for seat in SEATS}
     classroom.up(ids=(*SEATS, "zoe"))
@@ -111,7 +111,7 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
         stdin=json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}),
     )  # fmt: skip
     classroom.up("--prune")
-    (kept,) = put_aside.glob("zoe-*/zoe.agekey")
+    (kept,) = archived.glob("zoe-*/zoe.agekey")
     assert kept.read_bytes() == identity
     assert not key.exists()
     assert "zoe" not in classroom.lab.kubectl("get", "namespaces")
@@ -120,12 +120,12 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
 
 @pytest.mark.soak
 def test_whoever_left_gets_into_nothing_of_somebody_else_of_that_name(
-    classroom: Classroom, put_aside: Path
+    classroom: Classroom, archived: Path
 ) -> None:
     classroom.up(ids=(*SEATS, "zoe"))
     classroom.up("--prune")
-    (left,) = put_aside.glob("zoe-*/access/kubeconfig")
-    (login,) = put_aside.glob("zoe-*/credentials/git-credentials")
+    (left,) = archived.glob("zoe-*/access/kubeconfig")
+    (login,) = archived.glob("zoe-*/credentials/git-credentials")
     classroom.up(ids=(*SEATS, "zoe"))
     assert "(Forbidden)" in classroom.pods_with(left).stderr
     assert not classroom.logs_in("zoe", login)

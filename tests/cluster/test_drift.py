@@ -354,10 +354,10 @@ def test_a_kubeconfig_that_leads_to_a_wrong_port(lab: Lab) -> None:
 
 
 @pytest.mark.soak
-def test_a_deleted_working_copy(lab: Lab) -> None:
+def test_a_deleted_clone(lab: Lab) -> None:
     work = Path(lab.settings.work_dir)
     shutil.rmtree(work)
-    assert_repairs(lab, ("Clone the learner's working copy", "missing: clone, hooks"))
+    assert_repairs(lab, ("Clone the learner's repository", "missing: clone, hooks"))
     assert run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip() == lab.head()
 
 
@@ -366,7 +366,7 @@ def test_a_deleted_commit_hook(lab: Lab) -> None:
     hook = Path(lab.settings.work_dir) / ".git/hooks/pre-commit"
     before = hook.read_text()
     hook.unlink()
-    assert_repairs(lab, ("Clone the learner's working copy", "missing: hooks"))
+    assert_repairs(lab, ("Clone the learner's repository", "missing: hooks"))
     assert hook.read_text() == before and hook.stat().st_mode & 0o111
 
 
@@ -378,7 +378,7 @@ def test_several_at_once_are_all_named(lab: Lab) -> None:
     assert_repairs(
         lab,
         (f"Serve at {lab.settings.git_base_url}", "was stopped"),
-        ("Clone the learner's working copy", "missing: hooks"),
+        ("Clone the learner's repository", "missing: hooks"),
         ("Share a token with the Git server's hook", ""),
         KEY,
     )

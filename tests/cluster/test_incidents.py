@@ -24,7 +24,7 @@ WORDS = "leaked-api-key"
 
 
 class Drill:
-    """A drill in the lab's own working copy, as its learner works it through."""
+    """A drill in the lab's own clone, as its learner works it through."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -39,7 +39,7 @@ class Drill:
         return matched[1]
 
     def sopslab(self, *arguments: str, check: bool = True) -> Any:
-        """Run `sopslab` in the working copy, and see that it does not show the value."""
+        """Run `sopslab` in the clone, and see that it does not show the value."""
         value = self.value if self.folder.exists() else None
         done = self.lab.run("sopslab", *arguments, cwd=self.work, check=check)
         assert value is None or value not in done.stdout + done.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sopslab.errors import Exit
-from sopslab.incidents.rotation.sealed import splice
+from sopslab.incidents.rotation.encrypted import splice
 from sopslab.layout import CANARY_PATH, NAMESPACE
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.interruption import Run
@@ -93,7 +93,7 @@ def live(lab: Lab, secret: str = "backend-secrets") -> str:
 
 
 def archived(lab: Lab, recipient: str) -> Path:
-    """Return the file of an identity that was put aside."""
+    """Return the file of an identity that was archived."""
     folder = Path(lab.settings.keys_dir) / "archive"
     found = {
         lab.run("age-keygen", "-y", str(path)).stdout.strip(): path

@@ -66,14 +66,12 @@ def test_a_chapter_not_begun_is_told_how_to_begin(learner: Learner) -> None:
 
 
 @pytest.mark.restores
-def test_from_elsewhere_the_labs_own_working_copy_is_looked_at(
-    learner: Learner, tmp_path: Path
-) -> None:
+def test_from_elsewhere_the_labs_own_clone_is_looked_at(learner: Learner, tmp_path: Path) -> None:
     learner.work, clone = tmp_path, learner.work
     answer = learner.verify()
     work = learner.lab.settings.work_dir
 
-    assert answer.told["working_copy"] == work != str(clone)
+    assert answer.told["clone"] == work != str(clone)
     assert answer.first["next"].startswith(f"cd {work} && scripts/sops-encrypt-secret.sh")
 
 

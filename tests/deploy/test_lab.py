@@ -104,7 +104,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         *("Install what is missing", "Install Docker", "Start Docker", "Choose the source"),
         *("Link the tools", "Create the network sops-lab-lab", "Begin the kind cluster lab"),
         *("Make passwords", "Serve at http://127.0.0.1:8418", "Make the instructor's identity"),
-        *("Fill the repository learner/lab", "Clone the learner's working copy"),
+        *("Fill the repository learner/lab", "Clone the learner's repository"),
         *("Lay out the platform repository", "Create the kind cluster lab"),
         *("Apply the controllers", "Give the cluster the key sops-age"),
         *("Apply the sources and Kustomizations", "Wait for Flux to decrypt lab-canary"),
@@ -249,7 +249,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     ),
     "a-removed-commit-hook": (
         lambda f, s: {f.work: "looked\nhooks"},
-        {"Learners | Clone the learner's working copy": ["missing: hooks"]},
+        {"Learners | Clone the learner's repository": ["missing: hooks"]},
     ),
     "an-older-platform": (
         lambda f, s: {f.note: "6" * 64},
@@ -389,7 +389,7 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
 def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
     _settings, answers = finished
     run = Run(TEARDOWN, lab_data(purge=True), answers)
-    assert run.changed[-1] == "Purge | Remove keys, Git data and working copy"
+    assert run.changed[-1] == "Purge | Remove keys, Git data and clone"
 
 
 def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> None:

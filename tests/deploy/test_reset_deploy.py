@@ -38,17 +38,17 @@ def steps(run: Run) -> list[str]:
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
     done = run(lab_data)
     assert steps(done) == ["Git", "Flux", "Class", "Canary"]
-    assert "Git | Put the working copy back" in done.changed + done.unchanged
+    assert "Git | Put the clone back" in done.changed + done.unchanged
 
 
-def test_a_seat_has_no_working_copy_here_and_its_keys_go_where_flux_reads_them(
+def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     lab_data: Data,
 ) -> None:
     done = run(lab_data, "s1", seats=3)
     assert steps(done) == ["Git", "Flux", "Class"]
     names = done.changed + done.unchanged
     assert "Flux | Give 1 seats their keys" in names
-    assert not any("working copy" in name for name in names)
+    assert not any("clone" in name for name in names)
     assert not any("s0" in command or "s2" in command for command in done.commands)
 
 

@@ -27,7 +27,7 @@ Commit = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Path:
-    """A working copy as the lab clones it, with everything committed but the exercise."""
+    """A clone as the lab clones it, with everything committed but the exercise."""
     tools("gitleaks", "flux", "kubeconform", "sops", "age-keygen")
     settings = lab()
     # The schemas are made from what the machine's store has.

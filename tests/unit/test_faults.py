@@ -243,7 +243,7 @@ def test_a_run_that_was_killed_before_main_moved_goes_on_or_is_undone(
     assert classroom.refs("ada")["heads/main"] == before
 
 
-def test_the_lab_s_own_working_copy_follows_where_it_has_nothing_of_its_own(
+def test_the_lab_s_own_clone_follows_where_it_has_nothing_of_its_own(
     classroom: Class,
 ) -> None:
     settings = classroom.settings

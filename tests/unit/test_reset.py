@@ -333,12 +333,12 @@ def test_another_git_server_is_reset_by_pushing(
     assert "does not answer at http://git.example/course" in made.failures()["learner"]
 
 
-# The working copy
+# The clone
 
 
 @pytest.fixture
 def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
-    """A lab's one learner, whose working copy is the lab's own."""
+    """A lab's one learner, whose clone is the lab's own."""
     tools("sops", "age", "age-keygen")
     settings = lab()
     made = Class(settings, tmp_path / "learners", {})
@@ -355,7 +355,7 @@ def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pa
 def put_copy_back(alone: Class, to: str = "start", saved: str = SAVED) -> Applied:
     alone.reset("learner", to=to, saved=saved)
     return Applied(
-        reset.working_copy,
+        reset.clone,
         settings=alone.settings,
         environment=alone.seats["learner"],
         checkpoint=to,

@@ -17,8 +17,8 @@ import yaml
 
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
+from sopslab.incidents.rotation.encrypted import splice
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
-from sopslab.incidents.rotation.sealed import splice
 from sopslab.layout import CANARY_PATH
 from sopslab.provision.operations import proof, reencryption, rotation
 from tests.conftest import find_tool
@@ -267,7 +267,7 @@ def test_an_identity_is_replaced_and_everything_that_it_opened(
     assert [one.changed for one in found.rotate()] == [False] * 5
 
 
-def test_the_splice_opens_what_only_got_another_reader(world: Callable[..., World]) -> None:
+def test_the_splice_opens_what_only_got_another_recipient(world: Callable[..., World]) -> None:
     """The attack is real: it is what `updatekeys` alone leaves open."""
     found = world("learner-key")
     clone, path = found.clone("learner"), SECRET
@@ -293,7 +293,7 @@ def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., Wor
     found.apply(rotation.followed)
     found.reencrypt()
     found.apply(rotation.retired)
-    # Another reader, and the data key of before: what a rotation by hand ends with.
+    # Another recipient, and the data key of before: what a rotation by hand ends with.
     clone = found.clone("learner")
     old = found.record.retiring["learner"]
     new = public_key(found.keys / "learner.agekey")
@@ -665,11 +665,11 @@ def test_a_full_disk_destroys_nothing(
     assert found.record.over
 
 
-# The working copy
+# The clone
 
 
 @pytest.mark.parametrize("own", mostly_soak([False, True], False))
-def test_the_working_copy_follows_where_it_has_nothing_of_its_own(
+def test_the_clone_follows_where_it_has_nothing_of_its_own(
     world: Callable[..., World], own: bool
 ) -> None:
     found = world("learner-key")
@@ -680,9 +680,7 @@ def test_the_working_copy_follows_where_it_has_nothing_of_its_own(
         (work / "mine").write_text("mine\n")
     found.take_inventory()
     assert_done(found.rotate())
-    done = Applied(
-        reencryption.working_copy, settings=found.settings, environment=found.environments[0]
-    )
+    done = Applied(reencryption.clone, settings=found.settings, environment=found.environments[0])
     assert not done.failed and done.changed is not own
     main = found.refs("learner")["heads/main"]
     assert git(work, "rev-parse", "HEAD") == (head if own else main)

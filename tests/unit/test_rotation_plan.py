@@ -17,6 +17,7 @@ import pytest
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
+from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted, splice
 from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase
 from sopslab.incidents.rotation.plan import (
     Version,
@@ -34,7 +35,6 @@ from sopslab.incidents.rotation.record import (
     parse_rotation,
     render_rotation,
 )
-from sopslab.incidents.rotation.sealed import Leaf, read_sealed, splice
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced
@@ -46,7 +46,7 @@ OLD, NEW, OTHER = "age1old", "age1" + "n" * 1900, "age1other"
 CIPHER = "ENC[AES256_GCM,data:YQ==,iv:{},tag:{},type:str]".format("A" * 43 + "=", "A" * 22 + "==")
 
 
-def sealed(
+def encrypted(
     *recipients: str, name: str = "backend", kind: str = "Opaque", wrapped: str = "x", **data: str
 ) -> str:
     """Return an encrypted Secret; its values are those of `data`."""
@@ -70,12 +70,12 @@ def rotation(cause: Cause = Cause.LEARNER_KEY, **changes: Any) -> Rotation:
 
 
 def test_a_key_changes_exactly_the_files_that_are_encrypted_to_it() -> None:
-    found = version(f"age: {OLD}", a=sealed(OLD, OTHER), b=sealed(OTHER), plain="a: 1\n")
+    found = version(f"age: {OLD}", a=encrypted(OLD, OTHER), b=encrypted(OTHER), plain="a: 1\n")
     plan = plan_version(rotation(), found, old=OLD, given=())
     assert [file.path for file in plan.files] == ["flux/a.yaml"]
     assert plan.rules
     assert plan.files[0].fresh == (Leaf("data", "KEY"),)
-    again = version(f"age: {NEW}", a=sealed(NEW, OTHER), b=sealed(OTHER))
+    again = version(f"age: {NEW}", a=encrypted(NEW, OTHER), b=encrypted(OTHER))
     assert plan_version(rotation(), again, old=OLD, given=()).empty
 
 
@@ -83,7 +83,7 @@ def test_a_key_changes_exactly_the_files_that_are_encrypted_to_it() -> None:
     ("exposed", "keys"), [(("backend",), ["A", "B"]), (("backend/B",), ["B"]), (("other",), [])]
 )
 def test_a_value_changes_where_it_is_named(exposed: tuple[str, ...], keys: list[str]) -> None:
-    found = version(f"age: {OLD}", a=sealed(OLD, A=CIPHER, B=CIPHER))
+    found = version(f"age: {OLD}", a=encrypted(OLD, A=CIPHER, B=CIPHER))
     about = rotation(Cause.VALUE_EXPOSED, exposed=exposed)
     plan = plan_version(about, found, old=None, given=())
     assert [leaf.key for file in plan.files for leaf in file.fresh] == keys
@@ -95,26 +95,26 @@ def test_a_value_changes_where_it_is_named(exposed: tuple[str, ...], keys: list[
 
 
 def test_what_is_checked_by_who_uses_it_is_left_to_a_human() -> None:
-    found = version(a=sealed(OLD, kind="kubernetes.io/tls", KEY=CIPHER, CRT=CIPHER))
+    found = version(a=encrypted(OLD, kind="kubernetes.io/tls", KEY=CIPHER, CRT=CIPHER))
     (file,) = plan_version(rotation(), found, old=OLD, given=("backend/CRT",)).files
     assert (file.fresh, file.given) == ((), (Leaf("data", "CRT"),))
     assert file.human == (Leaf("data", "KEY"),)
 
 
 def test_an_empty_value_is_no_value() -> None:
-    found = read_sealed(sealed(OLD, KEY='""', OTHER=CIPHER))
+    found = read_encrypted(encrypted(OLD, KEY='""', OTHER=CIPHER))
     assert found is not None and found.leaves == (Leaf("data", "OTHER"),)
 
 
 def test_only_a_secret_by_itself_is_read_as_one() -> None:
-    alone = read_sealed(sealed(OLD))
+    alone = read_encrypted(encrypted(OLD))
     assert alone is not None and (alone.secret, alone.exposed) == ("backend", False)
-    listing = replaced(sealed(OLD), "kind: Secret", "kind: ConfigMap")
-    for text in (sealed(OLD) + "---\n" + sealed(OLD), listing):
-        found = read_sealed(text)
+    listing = replaced(encrypted(OLD), "kind: Secret", "kind: ConfigMap")
+    for text in (encrypted(OLD) + "---\n" + encrypted(OLD), listing):
+        found = read_encrypted(text)
         assert found is not None and not found.exposed
         assert not (found.secret or found.leaves)
-        bare = read_sealed(text.replace(f"KEY: {CIPHER}", "KEY: hunter2"))
+        bare = read_encrypted(text.replace(f"KEY: {CIPHER}", "KEY: hunter2"))
         assert bare is not None and bare.exposed
 
 
@@ -124,33 +124,35 @@ def test_a_spliced_file_has_the_values_that_the_present_one_has() -> None:
         "1.5": "1.5", '"12"': "12", "word": "word", "[1, a]": [1, "a"],
     }  # fmt: skip
     fields = "".join(f"v{number}: {text}\n" for number, text in enumerate(written))
-    spliced = splice(fields + sealed(NEW), sealed(OLD), OLD)
+    spliced = splice(fields + encrypted(NEW), encrypted(OLD), OLD)
     assert spliced is not None
     found = json.loads(spliced)
     assert [found[f"v{number}"] for number in range(len(written))] == list(written.values())
 
 
 def test_values_are_read_from_both_sections_and_before_an_empty_document() -> None:
-    found = read_sealed(replaced(sealed(OLD, KEY=CIPHER), "\ndata:", "\nstringData:") + "---\n")
+    found = read_encrypted(
+        replaced(encrypted(OLD, KEY=CIPHER), "\ndata:", "\nstringData:") + "---\n"
+    )
     assert found is not None and found.leaves == (Leaf("stringData", "KEY"),)
 
 
 def test_what_is_wrong_afterwards_is_told() -> None:
-    good = version(a=sealed(NEW, OTHER))
+    good = version(a=encrypted(NEW, OTHER))
     assert faults(good, old=OLD, new=NEW) == []
-    assert faults(version(a=sealed(OLD, NEW)), old=OLD, new=NEW) == [
+    assert faults(version(a=encrypted(OLD, NEW)), old=OLD, new=NEW) == [
         "flux/a.yaml is still encrypted to the old key"
     ]
-    assert faults(version(a=sealed(OTHER)), old=OLD, new=NEW) == [
+    assert faults(version(a=encrypted(OTHER)), old=OLD, new=NEW) == [
         "flux/a.yaml is not encrypted to the new key"
     ]
-    assert faults(version(a=sealed(NEW, KEY="plain")), old=OLD, new=NEW) == [
+    assert faults(version(a=encrypted(NEW, KEY="plain")), old=OLD, new=NEW) == [
         "flux/a.yaml holds a value in plain text"
     ]
 
 
 def test_names_that_nothing_has_are_told() -> None:
-    found = version(a=sealed(OLD))
+    found = version(a=encrypted(OLD))
     named = ("backend", "backend/KEY", "backend/NO", "no")
     assert unknown_values(found, named) == ["backend/NO", "no"]
 
@@ -171,18 +173,20 @@ def test_what_remains_is_said_without_a_value() -> None:
 
 def test_what_sops_would_ask_a_service_for_is_not_given_to_it() -> None:
     own = "age1" + "q" * 58
-    asking = replaced(sealed(own), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
-    plan = plan_version(rotation(), version(a=sealed(own), b=asking), old=own, given=())
+    asking = replaced(encrypted(own), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
+    plan = plan_version(rotation(), version(a=encrypted(own), b=asking), old=own, given=())
     assert "flux/b.yaml has a recipient of another kind than age (kms)" in str(asks_elsewhere(plan))
-    good = plan_version(rotation(), version(a=sealed(own)), old=own, given=())
+    good = plan_version(rotation(), version(a=encrypted(own)), old=own, given=())
     assert asks_elsewhere(good) is None
 
 
 # The attack
 
 
-def test_a_splice_takes_the_data_key_of_one_reader_and_leaves_the_rest() -> None:
-    attack = splice(sealed(NEW, OTHER, wrapped="now"), sealed(OLD, OTHER, wrapped="then"), OLD)
+def test_a_splice_takes_the_data_key_of_one_recipient_and_leaves_the_rest() -> None:
+    attack = splice(
+        encrypted(NEW, OTHER, wrapped="now"), encrypted(OLD, OTHER, wrapped="then"), OLD
+    )
     assert attack is not None
     block = json.loads(attack)["sops"]
     assert [one["recipient"] for one in block["age"]] == [OLD]
@@ -190,9 +194,9 @@ def test_a_splice_takes_the_data_key_of_one_reader_and_leaves_the_rest() -> None
     assert block["mac"] == CIPHER and json.loads(attack)["data"] == {"KEY": CIPHER}
 
 
-@pytest.mark.parametrize("past", [sealed(OTHER), "a: 1\n", "", "{", "- 1\n"])
+@pytest.mark.parametrize("past", [encrypted(OTHER), "a: 1\n", "", "{", "- 1\n"])
 def test_there_is_no_splice_without_that_reader(past: str) -> None:
-    assert splice(sealed(NEW), past, OLD) is None
+    assert splice(encrypted(NEW), past, OLD) is None
 
 
 # What is remembered

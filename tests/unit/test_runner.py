@@ -1,4 +1,4 @@
-"""Runs of pyinfra as a subprocess: what the journal tells, and with which code a run ends."""
+"""Runs of pyinfra as a subprocess: what events tell, and with which code a run ends."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _step(name: str, seen: Seen, chapter: SeatChapter) -> Step:
     progress = _PROGRESS.get(verdict.status, Progress.UNKNOWN)
     if progress is Progress.YES:
         return Step(name, progress)
-    stuck = progress is Progress.NO and not verdict.passing and _STUCK[name](seen)
+    stuck = progress is Progress.NO and not verdict.transient and _STUCK[name](seen)
     return Step(name, progress, _line(verdict.found), _line(verdict.next_step), stuck)
 
 

@@ -43,7 +43,7 @@ def judge_tools(tools: Sequence[Tool]) -> Verdict:
                 f"{tool.name} in this shell is {tool.first}, which is {other};"
                 f" the lab's is {tool.wanted}.",
                 _USE_THE_LAB,
-                lets_on=True,
+                blocking=False,
             )
     named = ", ".join(f"{tool.name} {tool.wanted}" for tool in tools)
     if all(tool.in_path for tool in tools):

@@ -29,7 +29,7 @@ class Opened(Enum):
 
 @dataclass(frozen=True)
 class SecretFile:
-    """The manifest of the secret in the working copy.
+    """The manifest of the secret in the clone.
 
     `report` is the policy's; `keys` are those of its values; `digests` has the SHA-256 of each
     value once it was opened, and `misfits` the values that Kubernetes would refuse.
@@ -150,7 +150,7 @@ def judge_wired(kustomization: str | None, chapter: Chapter) -> Verdict:
 class Commit:
     """What is committed: the paths with changes that are not, and whether HEAD has the file.
 
-    `same` tells whether HEAD has it as it lies in the working copy; `head` is None before the
+    `same` tells whether HEAD has it as it lies in the clone; `head` is None before the
     first commit.
     """
 
@@ -161,7 +161,7 @@ class Commit:
 
 
 def judge_committed(commit: Commit, chapter: Chapter) -> Verdict:
-    """Judge whether the working copy's secrets are what HEAD has."""
+    """Judge whether the clone's secrets are what HEAD has."""
     if commit.head is None:
         return failed("nothing is committed yet.", chapter.commit)
     known = {chapter.file, chapter.kustomization}

@@ -124,7 +124,7 @@ def rotate(
         f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
         f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
         " repository says what was done, and what stays exposed for ever.\n"
-        "Clones, and a working copy with changes of its own, follow with: git pull --rebase",
+        "Other clones, and one here that has changes of its own, follow with: git pull --rebase",
         soft_wrap=True,
         markup=False,
     )

@@ -93,7 +93,7 @@ The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
 
   cluster       {settings.lab_context}, kubeconfig {settings.lab_kubeconfig}
   repository    {settings.git_base_url}/{settings.learner_repository}.git
-  working copy  {settings.work_dir}
+  clone         {settings.work_dir}
   canary        {CANARY_PATH} was decrypted by Flux
 """,
         soft_wrap=True,

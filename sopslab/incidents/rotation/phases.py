@@ -26,7 +26,7 @@ MEANING: Mapping[Phase, str] = {
     Phase.INVENTORY: "note which public key goes, and where main is",
     Phase.IDENTITY: "make the identity that follows; the old one stays until nothing needs it",
     Phase.OVERLAP: "have cluster and Git server accept both identities",
-    Phase.FILES: "give each file the new reader, a new data key and new values, in one commit",
+    Phase.FILES: "give each file the new recipient, a new data key and new values, in one commit",
     Phase.CONVERGED: "wait until Flux has applied that commit and the cluster has its values",
     Phase.RESTARTED: "restart what has read an old value at its start",
     Phase.RETIRED: "take the old identity from cluster and Git server, and archive it",

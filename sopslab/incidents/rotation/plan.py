@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sopslab.incidents.rotation.encrypted import EncryptedFile, Leaf, read_encrypted
 from sopslab.incidents.rotation.record import Rotation
-from sopslab.incidents.rotation.sealed import Leaf, Sealed, read_sealed
 from sopslab.policy import sops
 
 # In the message of the commit that carries out a rotation.
@@ -32,10 +32,10 @@ class Version:
     noted: frozenset[str] = frozenset()
     odd: bool = False
 
-    def sealed(self) -> Iterator[tuple[str, Sealed]]:
+    def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
         """Yield each path, and what the file there says of itself."""
         for path, blob in self.files.items():
-            found = read_sealed(self.texts[blob])
+            found = read_encrypted(self.texts[blob])
             if found is not None:
                 yield path, found
 
@@ -63,7 +63,7 @@ class FilePlan:
 
 @dataclass(frozen=True)
 class VersionPlan:
-    """What of one version changes: files, and whether `.sops.yaml` names another reader."""
+    """What of one version changes: files, and whether `.sops.yaml` names another recipient."""
 
     commit: str
     files: tuple[FilePlan, ...] = ()
@@ -85,11 +85,11 @@ def plan_version(
 ) -> VersionPlan:
     """Return what becomes of a version.
 
-    + old: the reader who goes; None where no key changes
+    + old: the recipient who goes; None where no key changes
     + given: the values that a human gives now, as NAME/KEY
     """
     files = []
-    for path, found in version.sealed():
+    for path, found in version.encrypted():
         # Whoever had the key could read all of it.
         opened = old is not None and old in found.recipients
         if opened:
@@ -106,7 +106,7 @@ def plan_version(
     return VersionPlan(version.commit, tuple(files), rules)
 
 
-def _named(found: Sealed, names: Sequence[str]) -> tuple[Leaf, ...]:
+def _named(found: EncryptedFile, names: Sequence[str]) -> tuple[Leaf, ...]:
     """Return the values that are called by their Secret, or by their own name."""
     return tuple(
         leaf
@@ -116,7 +116,7 @@ def _named(found: Sealed, names: Sequence[str]) -> tuple[Leaf, ...]:
 
 
 def _file_plan(
-    path: str, blob: str, found: Sealed, wanted: Sequence[Leaf], given: Sequence[str]
+    path: str, blob: str, found: EncryptedFile, wanted: Sequence[Leaf], given: Sequence[str]
 ) -> FilePlan:
     by_hand = [leaf for leaf in wanted if value_name(found.secret, leaf) in given]
     others = tuple(leaf for leaf in wanted if leaf not in by_hand)
@@ -145,7 +145,7 @@ def asks_elsewhere(plan: VersionPlan) -> str | None:
 def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
     """Return which of `named`, as NAME or NAME/KEY, no file of a version holds."""
     known = set()
-    for _, found in version.sealed():
+    for _, found in version.encrypted():
         known.add(found.secret)
         known |= {value_name(found.secret, leaf) for leaf in found.leaves}
     return [name for name in named if name not in known]
@@ -164,11 +164,11 @@ def rotated_files(before: Version, after: Version) -> list[str]:
 def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
     """Return in sentences what is wrong with a version once the rotation is made.
 
-    + old: the reader who is gone
-    + new: the reader who came instead
+    + old: the recipient who is gone
+    + new: the recipient who came instead
     """
     found = []
-    for path, file in version.sealed():
+    for path, file in version.encrypted():
         if old is not None and old in file.recipients:
             found.append(f"{path} is still encrypted to the old key")
         elif new is not None and new not in file.recipients and file.secret:

@@ -16,7 +16,7 @@ from sopslab.policy.sources import Repository
 
 
 def find_exposures(settings: Settings, environment: Environment) -> tuple[Exposure, ...]:
-    """Return where values lie in plain text, on the Git server and in the lab's working copy.
+    """Return where values lie in plain text, on the Git server and in the lab's clone.
 
     Raises Undecided where a history could not be searched.
     """

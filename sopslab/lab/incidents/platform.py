@@ -1,4 +1,4 @@
-"""The records in the platform repository, read from the lab's working copy of it.
+"""The records in the platform repository, read from the lab's clone of it.
 
 What is pushed counts, as with everything that the platform repository says.
 """
@@ -57,6 +57,6 @@ def _documents(settings: Settings, path: str) -> dict[str, str]:
     except SourceError as error:
         raise LabError(
             f"the records in {settings.platform_dir} cannot be read: {error}; `sopslab up` brings"
-            " that working copy back"
+            " that clone back"
         ) from None
     return {os.fspath(blob.path): blob.data.decode("utf-8", "replace") for blob in blobs}

@@ -140,7 +140,7 @@ def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> C
 
 
 def look_at_rule(work: Path, file: str) -> Rule:
-    """Return for whom the creation rules of a working copy encrypt a file."""
+    """Return for whom the creation rules of a clone encrypt a file."""
 
     def read(path: str) -> bytes | None:
         try:

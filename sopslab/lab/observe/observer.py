@@ -66,7 +66,7 @@ class Observer:
 
     @cached_property
     def work(self) -> Path | None:
-        """The working copy that is looked at, None without one."""
+        """The clone that is looked at, None without one."""
         try:
             return self._work
         except Undecided:
@@ -80,7 +80,7 @@ class Observer:
 
     @property
     def head(self) -> str:
-        """The commit of the working copy. Raises Undecided without one."""
+        """The commit of the clone. Raises Undecided without one."""
         head = self.commit().head
         if head is None:
             raise Undecided("nothing is committed yet")

@@ -1,4 +1,4 @@
-"""The learner's working copy, asked with Git, and the chapter's file in it.
+"""The learner's clone, asked with Git, and the chapter's file in it.
 
 What sops decrypts exists in this process only: each value becomes its SHA-256 at once.
 """
@@ -59,7 +59,7 @@ def find_work(settings: Settings, folder: Path) -> Path:
             return Path(top.text)
     work = Path(settings.work_dir)
     if not (work / ".git").exists():
-        raise Undecided(f"there is no working copy at {work}", UP)
+        raise Undecided(f"there is no clone at {work}", UP)
     return work
 
 
@@ -208,7 +208,7 @@ def _raw(value: object, *, encoded: bool) -> bytes:
 
 
 def look_at_commit(work: Path, chapter: Chapter) -> Commit:
-    """Return what of the working copy's secrets is committed."""
+    """Return what of the clone's secrets is committed."""
     head = _git(work, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
     if head.code:
         return Commit(None)
@@ -228,7 +228,7 @@ def look_at_commit(work: Path, chapter: Chapter) -> Commit:
 
 
 def _lines(data: bytes) -> bytes:
-    """Return a file as Git keeps it, whatever the line ends of the working copy."""
+    """Return a file as Git keeps it, whatever the line ends of the clone."""
     return data.replace(b"\r\n", b"\n")
 
 
@@ -282,7 +282,7 @@ def look_at_history(settings: Settings, work: Path) -> History:
 
 
 def look_at_hooks(settings: Settings, work: Path) -> Hooks:
-    """Return whether Git runs the lab's commit hooks in a working copy."""
+    """Return whether Git runs the lab's commit hooks in a clone."""
     # Follows core.hooksPath, as Git does.
     named = _asked(work, "rev-parse", "--git-path", "hooks/pre-commit").text
     path = work / named

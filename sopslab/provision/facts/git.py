@@ -187,7 +187,7 @@ class RemoteHead(FactBase[str | None]):
 
 class CommitNote(FactBase[str | None]):
     """
-    Returns what the last commit that lays out a working copy says after `Sops-lab-content:`, or
+    Returns what the last commit that lays out a clone says after `Sops-lab-content:`, or
     None.
 
     None, too, where the copy has anything that its origin lacks, or anything but records below
@@ -216,7 +216,7 @@ class CommitNote(FactBase[str | None]):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a working copy came from, and whom it trusts there; "" for what it does not say."""
+    """Where a clone came from, and whom it trusts there; "" for what it does not say."""
 
     url: str
     authority: str
@@ -224,7 +224,7 @@ class Origin:
 
 class WorkingCopyOrigin(FactBase[Origin | None]):
     """
-    Returns the `Origin` of a learner's working copy, or None if there is no copy.
+    Returns the `Origin` of a learner's clone, or None if there is none.
     """
 
     @override
@@ -247,7 +247,7 @@ class WorkingCopyOrigin(FactBase[Origin | None]):
 
 class WorkingCopy(FactBase[list[str]]):
     """
-    Returns what a learner's working copy lacks: "clone", "hooks". Empty when it is complete.
+    Returns what a learner's clone lacks: "clone", "hooks". Empty when it is complete.
     """
 
     @staticmethod

@@ -144,7 +144,7 @@ class Repositories(FactBase[dict[str, RepositoryState]]):
 
 @dataclass(frozen=True)
 class CopyState:
-    """The learner's working copy beside the repository and a checkpoint.
+    """The learner's clone beside the repository and a checkpoint.
 
     `unpushed` counts commits that only the copy has, `uncommitted` files; `there` is whether it is
     a clean main at the checkpoint.
@@ -158,7 +158,7 @@ class CopyState:
 
 class Copy(FactBase[CopyState | None]):
     """
-    Returns how the learner's working copy stands to a checkpoint; None where there is none.
+    Returns how the learner's clone stands to a checkpoint; None where there is none.
     """
 
     @override

@@ -220,7 +220,7 @@ class PastVersions(FactBase[dict[tuple[str, str], list[str]]]):
 
 class Archived(FactBase[dict[str, str]]):
     """
-    Returns the identities that were put aside: public key, and file.
+    Returns the identities that were archived: public key, and file.
     """
 
     default = dict
@@ -477,7 +477,7 @@ class Consumers(FactBase[dict[str, list[str]]]):
 
 class CopyBehind(FactBase[str | None]):
     """
-    Returns how the learner's working copy stands to main of the repository: `same`, `behind` where
+    Returns how the learner's clone stands to main of the repository: `same`, `behind` where
     it can simply follow, `apart` where it has something of its own; None where there is no copy.
     """
 

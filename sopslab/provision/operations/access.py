@@ -11,7 +11,7 @@ from pyinfra.api import operation
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import network_name, new_generation, seat_user
 from sopslab.config.settings import Settings
-from sopslab.files.journal import named, note
+from sopslab.files.events import named, note
 from sopslab.provision.command import Commands, lab_script, refusal, script
 from sopslab.provision.facts.access import (
     BOUND_USERS,

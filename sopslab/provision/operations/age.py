@@ -10,7 +10,7 @@ from pyinfra.api import StringCommand, operation
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key, seat_system_namespace
 from sopslab.config.settings import INSTRUCTOR, AgeKeyType, Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.policy.sops import kind_of, short

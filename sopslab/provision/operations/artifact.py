@@ -18,7 +18,7 @@ from pyinfra.api import FileUploadCommand, StringCommand, operation
 
 from sopslab.artifacts.catalog import SOURCES, Catalog, Source, Thing, Work, image_reference
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.provision.command import script
 from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
 

@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.provision.command import Commands, refusal, script
 from sopslab.provision.facts.docker import Container, DockerEngine, DockerTraits, Network
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Machine

@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, pack
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.incidents.leak import (
     CLONE,
     KEY,
@@ -156,7 +156,7 @@ done
 """
 )
 
-# The same for the working copy of the learner who is here, if it has seen the leak.
+# The same for the clone of the learner who is here, if it has seen the leak.
 _END_COPY = (
     """
 copy_of_leak() {
@@ -228,7 +228,7 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
 
     + settings: the lab's settings
     + environments: whose
-    + saved: the branch for what a working copy has not pushed
+    + saved: the branch for what a clone has not pushed
     """
     drills = host.get_fact(Drills, settings=settings, environments=list(environments))
     ending = [one for one in environments if one.learner.id in drills]

@@ -13,7 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
 from sopslab.course.fault_record import Injection
 from sopslab.course.faults import BY_ID, Fault, Part, Scope, clash, injectable
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.layout import ENVIRONMENT
 from sopslab.provision.command import Commands, lab_script, refusal, script
 from sopslab.provision.facts.faults import LISTED, ExerciseOnMain, Injections, record_file
@@ -177,7 +177,7 @@ put() {
     bare update-ref "$1" "$2" "$3"
 }
 copy() { git -C "$work" -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
-# A working copy follows where it has nothing of its own.
+# A clone follows where it has nothing of its own.
 follow() {
     [ -n "$work" ] && [ -d "$work/.git" ] || return 0
     at_main=$(copy rev-parse --verify --quiet HEAD || true)

@@ -11,7 +11,7 @@ from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key
 from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
 from sopslab.files.archive import Tree, digest, pack
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY
 from sopslab.provision.command import Commands, lab_script, refusal
 from sopslab.provision.facts.access import SeatGenerations
@@ -30,7 +30,7 @@ from sopslab.provision.operations.kubernetes import secret
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
-# A clone of the platform repository $1, beside the working copy $2 whose place it will take; from
+# A clone of the platform repository $1, beside the clone $2 whose place it will take; from
 # there on that is the working directory, and $new/copy.
 CLONE_PLATFORM = (
     GIT_LOGIN

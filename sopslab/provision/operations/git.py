@@ -1,4 +1,4 @@
-"""Operations on the Git server, its repositories and the working copies."""
+"""Operations on the Git server, its repositories and the clones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sopslab.checks.causes import for_bash
 from sopslab.config.naming import git_server_name, network_name
 from sopslab.config.settings import GIT_SERVER_PORT, GIT_SERVER_USER, INSTRUCTOR, Settings
 from sopslab.files.archive import Tree, beginning, pack
-from sopslab.files.journal import named, note
+from sopslab.files.events import named, note
 from sopslab.files.render import RenderedFile, Renderer, render_tree
 from sopslab.layout import CANARY_PATH
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
@@ -539,7 +539,7 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
 
 
 @operation()
-def working_copy(settings: Settings, repository: str, hook: str) -> Commands:
+def clone(settings: Settings, repository: str, hook: str) -> Commands:
     """
     Have a clone for the learner, with the commit hook installed.
 

@@ -10,7 +10,7 @@ from pyinfra.api import operation
 
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.provision.command import Commands, refusal, script
 from sopslab.provision.facts.docker import Container, LabNetworks
 from sopslab.provision.facts.host import (

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from sopslab.config.settings import INSTRUCTOR, Settings
 from sopslab.files.archive import pack
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, render_incident
 from sopslab.provision.command import Commands, lab_script
@@ -17,7 +17,7 @@ from sopslab.provision.facts.git import credentials_file
 from sopslab.provision.facts.incidents import Documents
 from sopslab.provision.operations.flux import CLONE_PLATFORM
 
-# The push is the one moment at which a record appears; the working copy follows it.
+# The push is the one moment at which a record appears; the clone follows it.
 _RECORD = """
 url=$1 copy=$2
 git_login "$3"

@@ -10,7 +10,7 @@ from pyinfra.api import StringCommand, operation
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import network_name, node_name
 from sopslab.config.settings import Settings
-from sopslab.files.journal import named, note
+from sopslab.files.events import named, note
 from sopslab.files.render import render_tree
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
 from sopslab.provision.command import Commands, lab_script, refusal, script

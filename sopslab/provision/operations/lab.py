@@ -28,7 +28,7 @@ def swept(settings: Settings) -> Commands:
 @operation()
 def purged(settings: Settings) -> Commands:
     """
-    Have nothing left of a lab: its keys, Git data and working copy, and with the last lab of a root
+    Have nothing left of a lab: its keys, Git data and clone, and with the last lab of a root
     the store, the links, the caches and the images as well.
 
     + settings: the lab's settings

@@ -11,9 +11,9 @@ from pyinfra.api import operation
 from sopslab.checks.causes import TELLING
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
+from sopslab.incidents.rotation.encrypted import splice
 from sopslab.incidents.rotation.plan import faults
-from sopslab.incidents.rotation.sealed import splice
 from sopslab.provision.command import Commands, lab_script
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.reset import subjects
@@ -304,7 +304,7 @@ def _attempts(
         return line(learner, what, identity, str(right), encoded)
 
     if outcome.change.old is not None:
-        for path, _ in outcome.after.sealed():
+        for path, _ in outcome.after.encrypted():
             text = outcome.after.texts[outcome.after.files[path]]
             yield attempt(f"the old key on {path}", _NO_KEY, text)
     for path, found in outcome.rotated():

@@ -1,4 +1,4 @@
-"""Operations that re-encrypt the files of repositories, and bring the working copy after them."""
+"""Operations that re-encrypt the files of repositories, and bring the clone after them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pyinfra.api import operation
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
+from sopslab.incidents.rotation.encrypted import Leaf
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
     TRAILER,
@@ -29,7 +30,6 @@ from sopslab.incidents.rotation.plan import (
     value_name,
 )
 from sopslab.incidents.rotation.record import Rotation, begin_rotation
-from sopslab.incidents.rotation.sealed import Leaf
 from sopslab.layout import CANARY_PATH
 from sopslab.provision.command import Commands, lab_script
 from sopslab.provision.facts.age import Identities, IdentityState
@@ -209,7 +209,7 @@ def reencrypted(
 ) -> Commands:
     """
     Have at main, and at the checkpoint that a reset goes back to, nothing that what leaked opens:
-    another reader where a key leaked, another data key, and other values.
+    another recipient where a key leaked, another data key, and other values.
 
     + settings: the lab's settings
     + environments: whose
@@ -420,9 +420,9 @@ class _Order:
 
 
 @operation()
-def working_copy(settings: Settings, environment: Environment) -> Commands:
+def clone(settings: Settings, environment: Environment) -> Commands:
     """
-    Have the learner's working copy follow main, if it has nothing of its own.
+    Have the learner's clone follow main, if it has nothing of its own.
 
     + settings: the lab's settings
     + environment: the learner's
@@ -432,7 +432,7 @@ def working_copy(settings: Settings, environment: Environment) -> Commands:
         host.noop(f"{settings.work_dir} has changes of its own: git pull --rebase")
         return
     if how != "behind":
-        host.noop("the working copy is on main")
+        host.noop("the clone is on main")
         return
     yield lab_script(settings, _FOLLOW, settings.work_dir, bare_repository(settings, environment))
 
@@ -482,7 +482,7 @@ def _foretold(
     goes = old if replaces_keys(rotation.cause) else None
     plan = plan_version(rotation, version, old=goes, given=())
     if plan.rules:
-        yield ".sops.yaml names another reader"
+        yield ".sops.yaml names another recipient"
     for file in plan.files:
         values = [leaf.key for leaf in (*file.fresh, *file.given)]
         yield f"{file.path}: another data key" + (

@@ -12,7 +12,7 @@ from pyinfra.api import FactBase, operation
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.incidents.leak import kept_dir
 from sopslab.layout import ENVIRONMENT
 from sopslab.provision.command import Commands, lab_script, refusal, script
@@ -348,11 +348,9 @@ def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
 
 
 @operation()
-def working_copy(
-    settings: Settings, environment: Environment, checkpoint: str, saved: str
-) -> Commands:
+def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
-    Have the learner's working copy on main as the repository has it; what was never pushed is kept
+    Have the learner's clone on main as the repository has it; what was never pushed is kept
     on a branch of the copy.
 
     + settings: the lab's settings
@@ -367,7 +365,7 @@ def working_copy(
         Copy, settings=settings, environment=environment, checkpoint=checkpoint, saved=saved
     )
     if state is None or state.there:
-        host.noop("the working copy is on main")
+        host.noop("the clone is on main")
         return
     for sentence in copy_plan(settings, state):
         note(f"{environment.learner.id}: {sentence}")
@@ -381,7 +379,7 @@ def working_copy(
 
 
 def copy_plan(settings: Settings, state: CopyState) -> list[str]:
-    """Return in sentences what putting the working copy back does to it."""
+    """Return in sentences what putting the clone back does to it."""
     if state.there:
         return []
     kept = []

@@ -11,10 +11,10 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.naming import next_key
 from sopslab.config.settings import INSTRUCTOR, Settings
 from sopslab.incidents.records import Cause
+from sopslab.incidents.rotation.encrypted import EncryptedFile
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import Version, rotated_files
 from sopslab.incidents.rotation.record import Rotation, render_rotation
-from sopslab.incidents.rotation.sealed import Sealed
 from sopslab.provision.command import Commands, script
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.reset import Repositories, RepositoryState
@@ -55,10 +55,10 @@ class Outcome:
     after: Version
     change: Change
 
-    def rotated(self) -> list[tuple[str, Sealed]]:
+    def rotated(self) -> list[tuple[str, EncryptedFile]]:
         """Return the files that have other content now, and what they say of themselves."""
         changed = rotated_files(self.before, self.after)
-        return [(path, found) for path, found in self.after.sealed() if path in changed]
+        return [(path, found) for path, found in self.after.encrypted() if path in changed]
 
 
 def remember(settings: Settings, rotation: Rotation) -> Commands:

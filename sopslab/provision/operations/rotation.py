@@ -192,7 +192,7 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
 @operation()
 def retired(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have each successor in the place of the identity that goes, which is put aside and never lost.
+    Have each successor in the place of the identity that goes, which is archived and never lost.
     An identity that any main still needs stays.
 
     + settings: the lab's settings
@@ -221,7 +221,7 @@ def retired(settings: Settings, environments: Sequence[Environment]) -> Commands
     states = identities(settings, keys)
     leaving = [key for key in leaving if states.get(next_key(key), IdentityState()).recorded]
     if not leaving and not problems:
-        host.noop("the identities that leaked are put aside")
+        host.noop("the identities that leaked are archived")
         return
     yield from failing(settings, problems)
     if leaving:

@@ -13,7 +13,7 @@ from sopslab.checks.causes import TELLING
 from sopslab.config.enrolment import Enrolment
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
-from sopslab.files.journal import named, note
+from sopslab.files.events import named, note
 from sopslab.provision.command import Commands, lab_script, refusal, script
 from sopslab.provision.facts.reset import subjects
 from sopslab.provision.facts.seats import (
@@ -137,7 +137,7 @@ done
 """
 
 
-# Flux removes what it applied; keys, Git data and access are put aside, for they exist only once.
+# Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
 _PRUNE = (
     CLEARING
     + """
@@ -145,7 +145,7 @@ class=$2 keys=$3 git=$4 patience=$5
 shift 5
 new=$(mktemp -d "$class/.new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-put_aside() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
+archive() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
 now=$(date +%s)
 for seat; do
     set -- "$@" "namespace/lab-$seat-sys" "namespace/$seat-develop"
@@ -155,13 +155,13 @@ for seat; do
     mkdir -p "$aside"
     # The repository first and the key last: whoever comes back after half of this gets a repository
     # that is encrypted to the key that is there.
-    put_aside "$git/repositories/$seat" "$aside/repositories"
-    put_aside "$git/credentials/$seat" "$aside/credentials"
-    put_aside "$class/seats/$seat" "$aside/access"
-    put_aside "$keys/next/$seat.pub" "$aside/next-$seat.pub"
-    put_aside "$keys/next/$seat.agekey" "$aside/next-$seat.agekey"
-    put_aside "$keys/$seat.pub" "$aside/$seat.pub"
-    put_aside "$keys/$seat.agekey" "$aside/$seat.agekey"
+    archive "$git/repositories/$seat" "$aside/repositories"
+    archive "$git/credentials/$seat" "$aside/credentials"
+    archive "$class/seats/$seat" "$aside/access"
+    archive "$keys/next/$seat.pub" "$aside/next-$seat.pub"
+    archive "$keys/next/$seat.agekey" "$aside/next-$seat.agekey"
+    archive "$keys/$seat.pub" "$aside/$seat.pub"
+    archive "$keys/$seat.agekey" "$aside/$seat.agekey"
     grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
     chmod 640 "$git/htpasswd.new"
     mv "$git/htpasswd.new" "$git/htpasswd"
@@ -281,7 +281,7 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
 def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
     """
     Have nothing of the seats that are pruned in the cluster or on the Git server. Their keys, their
-    Git data and their access are put aside in `class/pruned`.
+    Git data and their access are archived in `class/pruned`.
 
     + settings: the lab's settings
     + enrolment: who has a seat, and who goes

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.provision.command import Commands, lab_script
 from sopslab.provision.facts.faults import Injections
 from sopslab.provision.facts.suspension import Suspended, SuspendedObjects

@@ -8,7 +8,7 @@ from pyinfra.api import operation
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import git_server_name
 from sopslab.config.settings import Settings
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.provision.command import Commands, refusal, script
 from sopslab.provision.facts.tls import Tls, server_file
 

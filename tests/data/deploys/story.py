@@ -11,7 +11,7 @@ from pyinfra.api import deploy, operation
 
 from sopslab.provision.command import Commands, refusal, script
 from sopslab.provision.facts.lab import LabData
-from sopslab.files.journal import note
+from sopslab.files.events import note
 from sopslab.run.session import begin
 from sopslab.config.settings import Settings
 

@@ -31,7 +31,7 @@ SAVED = "saved/20270301T090000Z"
 
 @dataclass
 class Alone:
-    """A lab of one learner: the repository, a working copy, and an identity."""
+    """A lab of one learner: the repository, a clone, and an identity."""
 
     settings: Settings
     environment: Environment
@@ -288,7 +288,7 @@ def test_a_commit_that_came_meanwhile_is_not_passed_over(
         assert any(late in git(made.bare, "bundle", "list-heads", str(path)) for path in kept)
 
 
-def test_a_working_copy_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:
+def test_a_clone_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:
     alone.stage()
     (alone.work / "loose.md").write_text("mine\n")
     head = git(alone.work, "rev-parse", "HEAD")

@@ -202,7 +202,7 @@ def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A working copy whose last commit, with a note, is at its origin."""
+    """A clone whose last commit, with a note, is at its origin."""
     git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "origin.git")
     git(tmp_path, "clone", "--quiet", "origin.git", "copy")
     folder = tmp_path / "copy"
@@ -244,7 +244,7 @@ def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_pa
     assert local_fact(CommitNote, path=str(tmp_path / "absent")) is None
 
 
-def test_what_a_working_copy_lacks_is_told(tmp_path: Path) -> None:
+def test_what_a_clone_lacks_is_told(tmp_path: Path) -> None:
     work = tmp_path / "work"
     assert local_fact(WorkingCopy, path=str(work)) == ["clone", "hooks"]
     git(tmp_path, "init", "--quiet", str(work))
@@ -289,7 +289,7 @@ def test_a_login_that_has_moved_keeps_its_password(
     assert not Applied(operations_git.users, settings=networked, users=["ada"]).changed
 
 
-def test_where_a_working_copy_came_from_is_told(copy: Path, tmp_path: Path) -> None:
+def test_where_a_clone_came_from_is_told(copy: Path, tmp_path: Path) -> None:
     assert local_fact(WorkingCopyOrigin, path=str(tmp_path / "absent")) is None
     origin = git(copy, "config", "remote.origin.url")
     assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "")
@@ -297,7 +297,7 @@ def test_where_a_working_copy_came_from_is_told(copy: Path, tmp_path: Path) -> N
     assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "/lab eins/ca.crt")
 
 
-def test_a_working_copy_follows_the_server_to_the_network_and_back(
+def test_a_clone_follows_the_server_to_the_network_and_back(
     copy: Path, lab: Callable[..., Settings]
 ) -> None:
     networked, loopback = lab(git_bind="192.0.2.10"), lab()
@@ -315,6 +315,6 @@ def test_a_working_copy_follows_the_server_to_the_network_and_back(
         (loopback, Origin("http://127.0.0.1:8418/learner/lab.git", "")),
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
-        assert Applied(operations_git.working_copy, **arguments).changed
+        assert Applied(operations_git.clone, **arguments).changed
         assert local_fact(WorkingCopyOrigin, path=str(work)) == found
-        assert not Applied(operations_git.working_copy, **arguments).changed
+        assert not Applied(operations_git.clone, **arguments).changed

@@ -48,7 +48,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit(folder: Path, files: dict[str, str], origin: Path) -> str:
-    """Commit files in a working copy, pushed to its origin; both are made where they are not."""
+    """Commit files in a clone, pushed to its origin; both are made where they are not."""
     if not folder.exists():
         origin.mkdir(parents=True)
         git(origin, "init", "--quiet", "--bare")
@@ -122,7 +122,7 @@ def test_records_that_cannot_be_read_leave_a_finding_undecided(
         look_at_history(settings, work)
 
 
-def test_exposures_are_found_on_the_server_and_in_the_working_copy(
+def test_exposures_are_found_on_the_server_and_in_the_clone(
     settings: Settings, learner: Callable[[dict[str, str]], str]
 ) -> None:
     environment, work = solo(settings), Path(settings.work_dir)

@@ -188,7 +188,7 @@ def test_a_check_finds_files_that_are_not_for_the_lab_s_readers(
 
     assert result.returncode == 1
     assert "✓ .sops.yaml" in result.stdout
-    assert "astray.yaml is encrypted to other readers" in result.stdout
+    assert "astray.yaml is encrypted to other recipients" in result.stdout
     assert "plain.yaml is not encrypted" in result.stdout
     assert "lab-canary.yaml is" not in result.stdout
 

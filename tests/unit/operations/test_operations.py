@@ -11,7 +11,7 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     refused: a part of the sentence with which it refuses, or
     commands: what it runs: all `arguments`, parts of `stdin`, `sudo`; what the script does with
         them is for tests that run it
-    notes: what it says of itself in the journal
+    notes: what it says of itself in its event
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
 `sopslab.files.archive` makes of `files`, `MARK` for the label of a server made of these arguments,
@@ -34,7 +34,7 @@ from pyinfra.context import ctx_host
 
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Learner, Settings
-from sopslab.files import journal
+from sopslab.files import events
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
@@ -77,7 +77,7 @@ WITHOUT_CASES = {
     "reset.foretold",
     "reset.reconciled",
     "reset.repositories",
-    "reset.working_copy",
+    "reset.clone",
     "rotation.concluded",
     "rotation.followed",
     "rotation.inventoried",
@@ -199,10 +199,10 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     case = yaml.safe_load(fill(path.read_text(), settings))
     assert set(case) <= KEYS
     monkeypatch.setattr(docker, "_told", set())
-    journal.take_notes()
+    events.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
-    assert journal.take_notes() == case.get("notes", [])
+    assert events.take_notes() == case.get("notes", [])
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands

@@ -261,7 +261,7 @@ def test_a_class_takes_no_file_whose_ciphertext_is_made_up(
     assert rule not in judged(repo, commit)
 
 
-def test_who_needs_others_to_open_a_file_is_no_reader_of_it(repo: Repo) -> None:
+def test_who_needs_others_to_open_a_file_is_no_recipient_of_it(repo: Repo) -> None:
     groups = policy_material.render("{{ sops_groups }}")
     value = f'"{policy_material.encrypted_value()}"'
     repo.commit("a.yaml", f"{SECRET.replace('hunter2', value)}{groups}\n")

@@ -17,7 +17,7 @@ from tests.unit.verification.verification_material import HEAD
 
 @pytest.fixture
 def chapter() -> Chapter:
-    """Return the chapter of a learner who is in the working copy."""
+    """Return the chapter of a learner who is in the clone."""
     return Chapter("backend-secrets", "learner")
 
 

@@ -1,4 +1,4 @@
-"""The working copy: judgements in a table, and looks at real repositories with real sops."""
+"""The clone: judgements in a table, and looks at real repositories with real sops."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_encrypted_file_is_well(chapter: Chapter) -> None:
     assert judge_encrypted(GOOD, chapter).status is Status.OK
 
 
-def test_commands_start_in_the_working_copy(chapter: Chapter) -> None:
+def test_commands_start_in_the_clone(chapter: Chapter) -> None:
     away = Chapter("backend-secrets", "learner", "/work copy")
 
     assert away.encrypt == f"cd '/work copy' && {chapter.encrypt}"
@@ -243,7 +243,7 @@ def test_hooks_that_would_not_check_are_named(hooks: Hooks, found: str, chapter:
 
 @dataclass
 class Desk:
-    """A learner's desk: a lab without a cluster, keys, and a working copy."""
+    """A learner's desk: a lab without a cluster, keys, and a clone."""
 
     lab: Settings
     work: Path
@@ -251,7 +251,7 @@ class Desk:
     chapter: Chapter
 
     def git(self, *arguments: str) -> str:
-        """Run Git in the working copy."""
+        """Run Git in the clone."""
         done = subprocess.run(
             ["git", *arguments], cwd=self.work, check=True, capture_output=True, text=True
         )
@@ -459,10 +459,8 @@ def test_a_clone_of_the_learners_repository_is_what_is_looked_at(
     assert repository.find_work(desk.lab, clone / "below") == clone
 
 
-def test_without_a_working_copy_nothing_is_decided(
-    lab: Callable[..., Settings], tmp_path: Path
-) -> None:
-    with pytest.raises(Undecided, match="there is no working copy"):
+def test_without_a_clone_nothing_is_decided(lab: Callable[..., Settings], tmp_path: Path) -> None:
+    with pytest.raises(Undecided, match="there is no clone"):
         repository.find_work(lab(), tmp_path)
 
 

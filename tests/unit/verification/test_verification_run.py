@@ -69,11 +69,11 @@ def test_what_needs_a_failed_check_is_not_run_and_says_which() -> None:
     assert results[2].next_step == "mend it"
 
 
-def test_what_is_unknown_or_lets_on_keeps_nothing_else_from_being_judged() -> None:
+def test_what_is_unknown_or_does_not_block_keeps_nothing_else_from_being_judged() -> None:
     results = checks.run(
         [
             _check("a", Undecided("nobody answered", "ask again")),
-            _check("b", failed("odd.", "look", lets_on=True)),
+            _check("b", failed("odd.", "look", blocking=False)),
             _check("c", passed("fine."), "a", "b"),
         ],
         NO_LAB,
@@ -127,7 +127,7 @@ def test_json_has_every_check_with_its_next_step() -> None:
     told = json.loads(report.as_json(RESULTS, "/work"))
 
     assert told["ok"] is False
-    assert told["working_copy"] == "/work"
+    assert told["clone"] == "/work"
     assert told["exposed_for_ever"] == []
     assert told["checks"][1] == {
         "id": "bad",
@@ -219,35 +219,35 @@ SOPS = Tool("sops", "3.13.3", "3.13.3")
 
 
 @pytest.mark.parametrize(
-    ("tool", "status", "found", "next_step", "lets_on"),
+    ("tool", "status", "found", "next_step", "blocking"),
     [
-        (SOPS, Status.OK, "sops 3.13.3.", "", False),
-        (Tool("sops", "3.13.3", None), Status.FAILED, "is missing", "sopslab up", False),
-        (Tool("sops", "3.13.3", "3.7.3"), Status.FAILED, "is 3.7.3, and", "sopslab up", False),
+        (SOPS, Status.OK, "sops 3.13.3.", "", True),
+        (Tool("sops", "3.13.3", None), Status.FAILED, "is missing", "sopslab up", True),
+        (Tool("sops", "3.13.3", "3.7.3"), Status.FAILED, "is 3.7.3, and", "sopslab up", True),
         (
             Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3"),
             Status.FAILED,
             "sops in this shell is /old/sops, which is 3.7.3; the lab's is 3.13.3",
             'eval "$(sopslab env)"',
-            True,
+            False,
         ),
         (
             Tool("sops", "3.13.3", "3.13.3", True, "/odd/sops"),
             Status.FAILED,
             "of an unknown version",
             'eval "$(sopslab env)"',
-            True,
+            False,
         ),
-        (Tool("sops", "3.13.3", "3.13.3", True, "/b/sops", "3.13.3"), Status.OK, "", "", False),
-        (Tool("sops", "3.13.3", "3.13.3", False), Status.OK, 'eval "$(sopslab env)"', "", False),
+        (Tool("sops", "3.13.3", "3.13.3", True, "/b/sops", "3.13.3"), Status.OK, "", "", True),
+        (Tool("sops", "3.13.3", "3.13.3", False), Status.OK, 'eval "$(sopslab env)"', "", True),
     ],
 )
 def test_tools_are_the_pinned_ones_and_first_in_path(
-    tool: Tool, status: Status, found: str, next_step: str, lets_on: bool
+    tool: Tool, status: Status, found: str, next_step: str, blocking: bool
 ) -> None:
     verdict = judge_tools([tool])
 
-    assert (verdict.status, verdict.next_step, verdict.lets_on) == (status, next_step, lets_on)
+    assert (verdict.status, verdict.next_step, verdict.blocking) == (status, next_step, blocking)
     assert found in verdict.found
 
 
@@ -307,7 +307,7 @@ def test_without_a_lab_everything_that_is_missing_is_said(
     assert "there is no cluster" in told["cluster"]["found"]
     assert told["cluster"]["next"] == "sopslab up"
     assert told["history"]["status"] == "unknown"
-    assert "there is no working copy" in told["history"]["found"]
+    assert "there is no clone" in told["history"]["found"]
     assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("tests") == "14"
 
 

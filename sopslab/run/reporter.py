@@ -1,4 +1,4 @@
-"""Tell the journal how a run goes. Only the run itself imports this: pyinfra is slow to import."""
+"""Write the events of a run. Only the run itself imports this: pyinfra is slow to import."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
 from sopslab.checks.causes import said, told
-from sopslab.files.journal import take_notes, write
+from sopslab.files.events import take_notes, write
 
 
-class Narrator(BaseStateCallback):
+class Reporter(BaseStateCallback):
     """The callbacks of pyinfra, turned into events."""
 
     _started: float | None = None
@@ -22,13 +22,13 @@ class Narrator(BaseStateCallback):
     @staticmethod
     @override
     def operation_start(state: State, op_hash: str) -> None:
-        if not Narrator._planned:
-            Narrator._planned = True
+        if not Reporter._planned:
+            Reporter._planned = True
             keys = state.get_op_order()
             order = [_name(state, key) for key in keys]
             write({"event": "plan", "operations": order})
         take_notes()
-        Narrator._started = time.monotonic()
+        Reporter._started = time.monotonic()
         write({"event": "start", "operation": _name(state, op_hash)})
 
     @staticmethod
@@ -38,20 +38,20 @@ class Narrator(BaseStateCallback):
     ) -> None:
         # The run aborts when no host is left: `operation_end` does not come then, and what the
         # operation said is known only after this callback.
-        atexit.register(Narrator._end, state, op_hash)
+        atexit.register(Reporter._end, state, op_hash)
 
     @staticmethod
     @override
     def operation_end(state: State, op_hash: str) -> None:
-        Narrator._end(state, op_hash)
+        Reporter._end(state, op_hash)
 
     @staticmethod
     def _end(state: State, op_hash: str) -> None:
-        if Narrator._started is None:
+        if Reporter._started is None:
             return
         name = _name(state, op_hash)
-        seconds = time.monotonic() - Narrator._started
-        Narrator._started = None
+        seconds = time.monotonic() - Reporter._started
+        Reporter._started = None
         metas = [
             meta
             for host in state.inventory.iter_activated_hosts()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sopslab.files.journal import named
+from sopslab.files.events import named
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A file that sops encrypted, as far as it can be read without a key, and the attack on it.
 
-The attack is the splice: the data key of an old version, wrapped for a reader who is no longer
+The attack is the splice: the data key of an old version, wrapped for a recipient who is no longer
 wanted, is put into the present version. It opens the file if the data key was not changed.
 """
 
@@ -33,7 +33,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class EncryptedFile:
     """What an encrypted file says of itself.
 
     `secret` is the name of the Secret in it, empty where it is none; `free` tells whether any text
@@ -47,7 +47,7 @@ class Sealed:
     exposed: bool = False
 
 
-def read_sealed(text: str) -> Sealed | None:
+def read_encrypted(text: str) -> EncryptedFile | None:
     """Return what the file `text` says of itself; None if it is not encrypted or not readable."""
     try:
         parsed = documents.parse(text)
@@ -57,10 +57,10 @@ def read_sealed(text: str) -> Sealed | None:
     found = next((block for one in written if (block := sops.metadata(one))), None)
     if found is None or parsed.error_line:
         flat = sops.flat_metadata(text)
-        return None if flat is None else Sealed(flat.recipients)
+        return None if flat is None else EncryptedFile(flat.recipients)
     fields = documents.fields(written[0])
     if len(written) != 1 or not is_secret(fields):
-        return Sealed(found.recipients, exposed=_exposed(written, found))
+        return EncryptedFile(found.recipients, exposed=_exposed(written, found))
     values = [
         (Leaf(section, key), value)
         for section in ("data", "stringData")
@@ -68,7 +68,7 @@ def read_sealed(text: str) -> Sealed | None:
         # An empty value sops leaves as it is: nothing is lost with it.
         if any(documents.text_of(leaf) for _, leaf in documents.leaves(value))
     ]
-    return Sealed(
+    return EncryptedFile(
         found.recipients,
         secret=documents.text_of(documents.get(fields.get("metadata"), "name")),
         leaves=tuple(leaf for leaf, _ in values),
@@ -90,9 +90,10 @@ def _plain(value: Node) -> bool:
 def splice(present: str, past: str, recipient: str) -> str | None:
     """Return the file `present` with the data key of the file `past`, as wrapped for `recipient`.
 
-    None where the past did not have that reader. What is returned is JSON: sops reads it as YAML.
+    None where the past did not have that recipient. It is returned as JSON, which sops reads as
+    YAML.
     """
-    wrapped = [entry for entry in _readers(past) if entry.get("recipient") == recipient]
+    wrapped = [entry for entry in _recipients(past) if entry.get("recipient") == recipient]
     first = _first(present)
     block = first.get("sops") if first is not None else None
     if first is None or not wrapped or not isinstance(block, dict):
@@ -100,7 +101,7 @@ def splice(present: str, past: str, recipient: str) -> str | None:
     return json.dumps({**first, "sops": {**block, "age": wrapped}})
 
 
-def _readers(text: str) -> list[dict[str, object]]:
+def _recipients(text: str) -> list[dict[str, object]]:
     block = (_first(text) or {}).get("sops")
     listed = block.get("age") if isinstance(block, dict) else None
     return [one for one in listed or [] if isinstance(one, dict)]

@@ -1,7 +1,7 @@
 """What a run tells about itself while it goes on, for a display or a test to follow.
 
-pyinfra's `--json` speaks once, at the end, and not at all when a run aborts. The journal is one
-JSON object a line, written to the file descriptor that `SOPSLAB_JOURNAL_FD` names:
+pyinfra's `--json` speaks once, at the end, and not at all when a run aborts. Events are one JSON
+object a line, written to the file descriptor that `SOPSLAB_EVENTS_FD` names:
 
     {"event": "plan", "operations": ["Host | …", …]}
     {"event": "start", "operation": "Host | …"}
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from sopslab.errors import InputError, LabError
 
-DESCRIPTOR = "SOPSLAB_JOURNAL_FD"
+DESCRIPTOR = "SOPSLAB_EVENTS_FD"
 
 _NAMED = 6
 _notes: list[str] = []
