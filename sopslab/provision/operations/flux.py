@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
-from sopslab.config.naming import next_key
+from sopslab.config.naming import next_key, node_name
 from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
@@ -54,7 +54,7 @@ clone_platform() {
 # The platform repository is what the cluster reconciles itself from, and what it is started with:
 # the manifests of the start are built from the very commit that is pushed. Records in `docs` stay.
 _PLATFORM = """
-url=$1 copy=$2 manifests=$3 mark=$4 components=$5
+url=$1 copy=$2 manifests=$3 mark=$4 components=$5 node=$7
 git_login "$6"
 clone_platform "$url" "$copy"
 # Meanwhile the copy is made ready.
@@ -69,6 +69,19 @@ git commit --quiet --allow-empty \\
     --message "Lay out the platform" --message "Sops-lab-content: $mark"
 mkdir "$new/manifests"
 kubectl kustomize "$flux" >"$new/built"
+# A node has the images that it was made with, and it gets no others: what was pushed would stop the
+# Flux that runs, and start none.
+held() { timeout 20 docker exec "$node" ctr --namespace k8s.io images list --quiet; }
+if [ -n "$node" ] && [ -s "$KUBECONFIG" ] && held >"$new/held" 2>/dev/null; then
+    lacking=$(sed -n 's/^ *image: \\([^ ]\\)/\\1/p' "$new/built" | grep -vxF -f "$new/held" \\
+        | paste -sd ' ')
+    if [ -n "$lacking" ]; then
+        say "the node $node was made without the images of this version of Flux ($lacking), and" \\
+            "what runs there is left as it is: \\`sopslab down\\` removes the cluster and keeps" \\
+            "all keys and Git data, then \\`sopslab up\\` makes it anew"
+        exit 1
+    fi
+fi
 # What only the toolkit's own kinds can express is applied second, when those kinds are served.
 awk -v RS='\\n---\\n' -v dir="$new/manifests" '
     { file = /apiVersion: [a-z.]*toolkit.fluxcd.io[/]/ ? "sync.yaml" : "components.yaml"
@@ -77,7 +90,7 @@ for file in flux/clusters/lab/learners/*.yaml; do
     echo '---'
     cat "$file"
 done >>"$new/manifests/sync.yaml"
-set -- HEAD:refs/heads/main ${7:+"refs/tags/$7"}
+set -- HEAD:refs/heads/main ${8:+"refs/tags/$8"}
 [ $# -eq 1 ] || git rev-parse --verify --quiet "$2" >/dev/null || git tag "${2#refs/tags/}"
 timeout 60 git push --quiet --atomic origin "$@"
 git fetch --quiet
@@ -207,6 +220,7 @@ def platform(
         mark,
         ",".join(COMPONENTS),
         credentials_file(settings, INSTRUCTOR),
+        node_name(settings.lab) if settings.cluster_provider == "kind" else "",
         *([tag] if tag else []),
         stdin=pack(files),
     )
