@@ -50,13 +50,15 @@ def provide_platform(settings: Settings) -> None:
         # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
         # Certificates, too: while Flux is at work, they take longer, and so does Flux.
         _give_seats(settings)
+    catalog = load_catalog(settings.catalog)
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
         files=platform_files(settings, seats),
+        recipe=catalog.flux_recipe,
         overlays=partial(overlays, settings, seats) if seats else None,
         tag=tenant_base_tag() if seats else None,
-        node_image=load_catalog(settings.catalog).node_tag,
+        node_image=catalog.node_tag,
     )
 
 

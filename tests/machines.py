@@ -247,6 +247,12 @@ class Facts:
         self.leftovers = fact_text(Leftovers, settings=s)
 
 
+def platform_note(settings: Settings) -> str:
+    """Return what the platform repository says of what it was laid out from."""
+    recipe = load_catalog(settings.catalog).flux_recipe
+    return f"{digest(platform_files(settings))}-{recipe}"
+
+
 def complete(settings: Settings) -> Answers:
     """Return the answers of a machine whose lab is as it should be.
 
@@ -289,7 +295,7 @@ def complete(settings: Settings) -> Answers:
         facts.head: "0123456789abcdef0123456789abcdef01234567",
         facts.work: "looked",
         facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
-        facts.note: digest(platform_files(settings)),
+        facts.note: platform_note(settings),
         facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
         facts.manifests: "5" * 64,
         facts.api: "there",

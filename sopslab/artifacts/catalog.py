@@ -410,6 +410,14 @@ class Catalog(_Part):
         recipes = [self._git(source, arch)[1] for source in SOURCES for arch in ARCHES]
         return f"sops-lab/git:{_digest(sorted(recipes))[:12]}"
 
+    @cached_property
+    def flux_recipe(self) -> str:
+        """What the flux command is made by: the same for every source, another for another one."""
+        recipes = [
+            self.entries(source, arch)["flux"].recipe for source in SOURCES for arch in ARCHES
+        ]
+        return _digest(sorted(recipes))[:12]
+
     @property
     def image_tags(self) -> list[str]:
         """The references of the images that this catalog assembles."""

@@ -185,6 +185,7 @@ rm -f "$KUBECONFIG"
 def platform(
     settings: Settings,
     files: Tree,
+    recipe: str,
     tag: str | None,
     node_image: str,
     overlays: Callable[[Mapping[str, str]], Tree] | None = None,
@@ -194,6 +195,7 @@ def platform(
 
     + settings: the lab's settings
     + files: what it holds beside the components that `flux install --export` prints
+    + recipe: what the flux command is made by: another one prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
     + overlays: what it holds for the seats, given their generations; None without seats
@@ -204,7 +206,7 @@ def platform(
         files = {**files, **overlays(generations)}
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
-    mark = digest(files)
+    mark = f"{digest(files)}-{recipe}"
     if (
         host.get_fact(CommitNote, path=settings.platform_dir) == mark
         and host.get_fact(TreeDigest, path=settings.manifests_dir) is not None
