@@ -1,1 +1,1 @@
-"""A closer look at one environment."""
+"""A look at one environment for `sopslab doctor`: cluster, Git and files, side by side."""
