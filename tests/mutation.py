@@ -67,14 +67,10 @@ _ENROLMENT = "tests/unit/test_enrolment.py"
 _ROTATION = "tests/unit/test_rotation_plan.py"
 
 
-# Parts of the policy that have tests of their own, those that need no others (without what takes
-# seconds), and what of others is done at import.
-_BY_THEMSELVES = ("age", "ciphertext", "credentials", "findings", "keys")
-_ALONE: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("documents", "engine", "manifests", "obligations", "passwords", "patches"), ()
-    ),
-    **dict.fromkeys(("placeholders", "recipients", "scanner", "secrets", "sops", "templates"), ()),
+# Of the policy's parts, all of which have tests of their own: those that the tests of all are run
+# for, too, what takes seconds, and what is done at import.
+_BY_ALL = ("age", "ciphertext", "credentials", "findings", "keys")
+_SLOW = {
     # The second nests as deeply as mutmut's own calls do not allow.
     "regex": ("test_many_costly_searches_end_together", "test_groups_are_nested_a_hundred_times"),
 }
@@ -86,21 +82,18 @@ _AT_IMPORT = {
 
 
 def _policy(name: str) -> Part:
-    """Return a part of the policy; the cases look at all of it."""
-    source = f"sopslab/policy/{name}.py"
-    if name in _ALONE:
-        own = f"{_POLICY}{name}.py"
-        without = tuple(f"{own}::{test}" for test in _ALONE[name])
-        return Part(source, (own,), without, _AT_IMPORT.get(name, ()))
-    files = ["cases", "kinds", "parts", *([name] if name in _BY_THEMSELVES else [])]
+    """Return a part of the policy."""
+    files = [name, *(("cases", "kinds", "parts") if name in _BY_ALL else ())]
+    slow = {
+        name: _SLOW.get(name, ()),
+        # They look at nothing that the others do not look at.
+        "cases": ("test_the_repository_itself_passes",),
+        "parts": ("test_a_file_of_credentials_takes_no_quadratic_time",),
+    }
     return Part(
-        source,
+        f"sopslab/policy/{name}.py",
         tuple(f"{_POLICY}{file}.py" for file in files),
-        # What takes seconds, and looks at nothing that the others do not look at.
-        (
-            f"{_POLICY}cases.py::test_the_repository_itself_passes",
-            f"{_POLICY}parts.py::test_a_file_of_credentials_takes_no_quadratic_time",
-        ),
+        tuple(f"{_POLICY}{file}.py::{test}" for file in files for test in slow.get(file, ())),
         _AT_IMPORT.get(name, ()),
     )
 
