@@ -15,6 +15,7 @@ import pytest
 from sopslab.config.naming import bridge_name
 from sopslab.errors import Exit
 from tests.cluster.lab import Lab, as_root, run, wait_until
+from tests.marks import soak
 
 # Each test runs the `up` that repairs; what it left undone would be a change too many in the next.
 pytestmark = pytest.mark.restores
@@ -107,14 +108,8 @@ def test_a_deleted_decryption_key(lab: Lab) -> None:
     ("entry", "damage", "explanation"),
     [
         ("keys.txt", "none", "it lacks the entry age.agekey (it has: keys.txt)"),
-        pytest.param(
-            *("age.agekey", "empty", "its entry age.agekey holds no valid age identity"),
-            marks=pytest.mark.soak,
-        ),
-        pytest.param(
-            *("age.agekey", "one character", "its entry age.agekey holds no valid age identity"),
-            marks=pytest.mark.soak,
-        ),
+        soak("age.agekey", "empty", "its entry age.agekey holds no valid age identity"),
+        soak("age.agekey", "one character", "its entry age.agekey holds no valid age identity"),
     ],
 )
 def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanation: str) -> None:

@@ -18,7 +18,7 @@ from tests.cluster.interruption import Run, kill_in
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.test_reset import names_of, objects_of, refs_of
 from tests.cluster.watching import CommandLines
-from tests.marks import mostly_soak
+from tests.marks import mostly_soak, soak
 
 OTHERS = ("bob", "eve")
 LIST = "flux/secrets/develop/kustomization.yaml"
@@ -361,8 +361,8 @@ def _lists_what_is_not_a_learners(clone: Path) -> None:
     ("mistake", "cause"),
     [
         (_lists_what_is_not_there, "listed-file-missing"),
-        pytest.param(_lists_too_much, "over-quota", marks=pytest.mark.soak),
-        pytest.param(_lists_what_is_not_a_learners, "forbidden", marks=pytest.mark.soak),
+        soak(_lists_too_much, "over-quota"),
+        soak(_lists_what_is_not_a_learners, "forbidden"),
     ],
     ids=["missing", "quota", "rights"],
 )

@@ -16,7 +16,7 @@ import pytest
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
-from tests.marks import mostly_soak
+from tests.marks import mostly_soak, soak
 
 KEYS_ONLY = """from sopslab.run.session import begin
 from tasks.keys import provide_keys
@@ -148,7 +148,7 @@ def with_bom(content: bytes) -> bytes:
     [
         one_character,
         *(
-            pytest.param(damage, marks=pytest.mark.soak)
+            soak(damage)
             for damage in (lambda content: content[:-20], lambda content: b"", with_bom)
         ),
     ],

@@ -15,6 +15,7 @@ from sopslab.errors import Exit
 from tests.cluster.interruption import Run
 from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
 from tests.cluster.watching import descendants, normal_state
+from tests.marks import soak
 
 # After how many seconds an operation is killed, and whether with all that it started; one attempt
 # each. Every other operation is killed once, as it starts.
@@ -85,7 +86,7 @@ def recipients(lab: Lab) -> dict[str, str]:
     ("number", "code"),
     [
         (signal.SIGINT, Exit.INTERRUPTED),
-        pytest.param(signal.SIGTERM, Exit.TERMINATED, marks=pytest.mark.soak),
+        soak(signal.SIGTERM, Exit.TERMINATED),
     ],
 )
 def test_a_signal_stops_the_run_and_leaves_no_process(

@@ -22,7 +22,7 @@ from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT, RECEIVER_PORT
 from tasks.git import server_configuration
 from tests.conftest import find_tool
-from tests.marks import mostly_soak
+from tests.marks import mostly_soak, soak
 from tests.unit.policy import policy_material
 
 TOKEN = "a-token-that-guards-nothing"
@@ -362,7 +362,7 @@ def blob(server: Server, clone: Path, size: int) -> str:
         (2, 12, False),
         (2, 13, True),
         (2, 60, True),
-        pytest.param(2 << 20, 3, False, marks=pytest.mark.soak),
+        soak(2 << 20, 3, False),
         (2 << 20, 5, True),
     ],
 )

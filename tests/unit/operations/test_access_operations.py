@@ -21,7 +21,7 @@ from sopslab.provision.facts.access import SeatAccess, SeatGenerations
 from sopslab.provision.operations import access, git, seats
 from tests import texts
 from tests.fake import Applied, local_fact
-from tests.marks import mostly_soak
+from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
 
 CLASS = tuple(
@@ -434,17 +434,12 @@ def test_what_is_proven_worthless_is_not_kept(
     ("bound", "password", "sentence"),
     [
         (("old", "new"), "new", "the old certificate still opens bob-develop"),
-        pytest.param(
-            (), "new", "the new certificate does not open bob-develop: ", marks=pytest.mark.soak
-        ),
-        pytest.param(
-            ("new",), "old", "the old password still opens bob/lab", marks=pytest.mark.soak
-        ),
-        pytest.param(
+        soak((), "new", "the new certificate does not open bob-develop: "),
+        soak(("new",), "old", "the old password still opens bob/lab"),
+        soak(
             ("new",),
             "another",
             "the new password does not open bob/lab: the Git server refuses the login",
-            marks=pytest.mark.soak,
         ),
     ],
 )
