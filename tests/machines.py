@@ -25,12 +25,12 @@ from sopslab.provision.facts.docker import (
 from sopslab.provision.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.provision.facts.git import (
     BareRepositories,
+    Clone,
+    CloneOrigin,
     CommitNote,
     GitUsers,
     MovedLogins,
     RemoteHead,
-    WorkingCopy,
-    WorkingCopyOrigin,
 )
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
 from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
@@ -224,8 +224,8 @@ class Facts:
         self.learner = fact_text(Identity, settings=s, key=learner)
         self.decryption = fact_text(DecryptionKey, settings=s)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = fact_text(WorkingCopy, path=s.work_dir)
-        self.origin = fact_text(WorkingCopyOrigin, path=s.work_dir)
+        self.work = fact_text(Clone, path=s.work_dir)
+        self.origin = fact_text(CloneOrigin, path=s.work_dir)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)

@@ -222,7 +222,7 @@ class Origin:
     authority: str
 
 
-class WorkingCopyOrigin(FactBase[Origin | None]):
+class CloneOrigin(FactBase[Origin | None]):
     """
     Returns the `Origin` of a learner's clone, or None if there is none.
     """
@@ -245,7 +245,7 @@ class WorkingCopyOrigin(FactBase[Origin | None]):
         return Origin(values.get("remote.origin.url", ""), values.get("http.sslCAInfo", ""))
 
 
-class WorkingCopy(FactBase[list[str]]):
+class Clone(FactBase[list[str]]):
     """
     Returns what a learner's clone lacks: "clone", "hooks". Empty when it is complete.
     """

@@ -31,12 +31,12 @@ from sopslab.provision.facts.git import (
     GIT_LOGIN,
     AccountDigest,
     BareRepositories,
+    Clone,
+    CloneOrigin,
     GitUsers,
     MovedLogins,
     Origin,
     RemoteHead,
-    WorkingCopy,
-    WorkingCopyOrigin,
     credentials_file,
 )
 from sopslab.provision.facts.host import Machine
@@ -547,8 +547,8 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     + repository: its path on the Git server, without `.git`
     + hook: the text of the pre-commit hook
     """
-    missing = host.get_fact(WorkingCopy, path=settings.work_dir)
-    origin = host.get_fact(WorkingCopyOrigin, path=settings.work_dir)
+    missing = host.get_fact(Clone, path=settings.work_dir)
+    origin = host.get_fact(CloneOrigin, path=settings.work_dir)
     url = f"{settings.git_base_url}/{repository}"
     moved = origin is not None and _moved(settings, origin, repository)
     if not missing and not moved:

@@ -17,12 +17,12 @@ from sopslab.config.settings import Settings
 from sopslab.provision.facts.git import (
     AccountDigest,
     BareRepositories,
+    Clone,
+    CloneOrigin,
     CommitNote,
     GitUsers,
     MovedLogins,
     Origin,
-    WorkingCopy,
-    WorkingCopyOrigin,
 )
 from sopslab.provision.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
 from sopslab.provision.facts.lab import LabData
@@ -246,15 +246,15 @@ def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_pa
 
 def test_what_a_clone_lacks_is_told(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    assert local_fact(WorkingCopy, path=str(work)) == ["clone", "hooks"]
+    assert local_fact(Clone, path=str(work)) == ["clone", "hooks"]
     git(tmp_path, "init", "--quiet", str(work))
-    assert local_fact(WorkingCopy, path=str(work)) == ["hooks"]
+    assert local_fact(Clone, path=str(work)) == ["hooks"]
     hook = work / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n")
-    assert local_fact(WorkingCopy, path=str(work)) == ["hooks"]
+    assert local_fact(Clone, path=str(work)) == ["hooks"]
     hook.chmod(0o755)
-    assert local_fact(WorkingCopy, path=str(work)) == []
+    assert local_fact(Clone, path=str(work)) == []
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,11 @@ def test_a_login_that_has_moved_keeps_its_password(
 
 
 def test_where_a_clone_came_from_is_told(copy: Path, tmp_path: Path) -> None:
-    assert local_fact(WorkingCopyOrigin, path=str(tmp_path / "absent")) is None
+    assert local_fact(CloneOrigin, path=str(tmp_path / "absent")) is None
     origin = git(copy, "config", "remote.origin.url")
-    assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "")
+    assert local_fact(CloneOrigin, path=str(copy)) == Origin(origin, "")
     git(copy, "config", "http.sslCAInfo", "/lab eins/ca.crt")
-    assert local_fact(WorkingCopyOrigin, path=str(copy)) == Origin(origin, "/lab eins/ca.crt")
+    assert local_fact(CloneOrigin, path=str(copy)) == Origin(origin, "/lab eins/ca.crt")
 
 
 def test_a_clone_follows_the_server_to_the_network_and_back(
@@ -316,5 +316,5 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
         assert Applied(operations_git.clone, **arguments).changed
-        assert local_fact(WorkingCopyOrigin, path=str(work)) == found
+        assert local_fact(CloneOrigin, path=str(work)) == found
         assert not Applied(operations_git.clone, **arguments).changed
