@@ -50,11 +50,11 @@ def drill_text(settings: Settings, environment: Environment) -> Tree:
     return render_tree(
         TEMPLATES / "drill",
         {
-            "learner": environment.learner.model_dump(),
+            "learner": environment.learner,
             "classroom": environment.is_seat,
             "environment": ENVIRONMENT,
             "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
-            "folder": leak_dir(settings, environment.learner.id),
+            "folder": leak_dir(settings, environment.id),
             "path": PATH,
             "secret": SECRET,
             "key": KEY,

@@ -22,7 +22,7 @@ def inject_faults(settings: Settings) -> None:
     for environment in environments:
         faults.injected(
             # The name of an exam's operation tells nothing.
-            name=f"Break the environment of {environment.learner.id}",
+            name=f"Break the environment of {environment.id}",
             settings=settings,
             environment=environment,
             faults=wanted(settings, environment),
@@ -61,7 +61,7 @@ def report_fix(settings: Settings) -> None:
     seats.reported(
         name="Report the environments",
         settings=settings,
-        seats=[environment.learner.id for environment in _subjects(settings)],
+        seats=[environment.id for environment in _subjects(settings)],
     )
 
 

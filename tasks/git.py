@@ -7,7 +7,8 @@ from pyinfra.api import deploy
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import at_seat
 from sopslab.config.naming import node_name
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (

@@ -64,7 +64,7 @@ def learner_variables(settings: Settings, environment: Environment) -> dict[str,
     """Return what the templates of a learner's repository use, besides the recipients."""
     return {
         "lab": settings.lab,
-        "learner": environment.learner.model_dump(),
+        "learner": environment.learner,
         "classroom": environment.is_seat,
         "environment": ENVIRONMENT,
         "namespace": environment.namespace,

@@ -106,7 +106,7 @@ def report_reset(settings: Settings) -> None:
     seats.reported(
         name="Report the environments",
         settings=settings,
-        seats=[environment.learner.id for environment in environments],
+        seats=[environment.id for environment in environments],
     )
 
 
@@ -147,7 +147,7 @@ def begin_swept(name: str, settings: Settings, environments: list[Environment]) 
 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
     """Return whom the settings name without there being an environment."""
-    known = {environment.learner.id for environment in environments}
+    known = {environment.id for environment in environments}
     return [name for name in settings.subjects if name not in known]
 
 
@@ -158,7 +158,7 @@ def alone(environments: list[Environment]) -> list[Environment]:
 
 def seats_of(environments: list[Environment]) -> list[str]:
     """Return the ids of those who have a seat in a class."""
-    return [one.learner.id for one in environments if one.is_seat]
+    return [one.id for one in environments if one.is_seat]
 
 
 def _counted(environments: list[Environment]) -> str:

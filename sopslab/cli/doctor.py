@@ -15,7 +15,7 @@ from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.doctor.observe import observe
-from sopslab.lab.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     if given.as_json:
-        echo_json(report.as_json(diagnosis, environment.learner.id))
+        echo_json(report.as_json(diagnosis, environment.id))
     else:
         console = Console()
         for text in report.as_text(diagnosis):

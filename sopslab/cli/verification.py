@@ -19,7 +19,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.lab import verification as checks
 from sopslab.lab.drill import score_staged
 from sopslab.lab.observe.observer import Observer
-from sopslab.lab.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
 

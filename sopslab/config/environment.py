@@ -6,10 +6,14 @@ Pure. What provisions, checks or resets an environment takes these names and ask
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sopslab.config.naming import seat_namespace, seat_system_namespace
-from sopslab.config.settings import Learner, Settings
+from sopslab.config.places import Places
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Learner, Settings
 
 # The GitRepository of a seat, in a namespace of the seat's own.
 SEAT_SOURCE = "lab"
@@ -17,14 +21,16 @@ SEAT_SOURCE = "lab"
 
 @dataclass(frozen=True)
 class Environment:
-    """The names of one learner's environment.
+    """The names of one learner's environment, and who works there: `id`, `name`, `email`.
 
     `namespace` is where decrypted Secrets arrive, `system` where the source, the Kustomization and
     the key `sops-age` lie. `repository` is a path on the Git server, without `.git`; `key` names
     the identity in the lab's key store, and `login` the Secret with which Flux reads Git.
     """
 
-    learner: Learner
+    id: str
+    name: str
+    email: str
     namespace: str
     system: str
     source: str
@@ -33,9 +39,14 @@ class Environment:
     kustomization: str = KUSTOMIZATION
 
     @property
+    def learner(self) -> dict[str, str]:
+        """Who works there, as templates take it."""
+        return {"id": self.id, "name": self.name, "email": self.email}
+
+    @property
     def key(self) -> str:
         """The identity that the cluster decrypts with."""
-        return self.learner.id
+        return self.id
 
     @property
     def is_seat(self) -> bool:
@@ -45,24 +56,26 @@ class Environment:
     @property
     def tenant(self) -> str:
         """The Kustomization in flux-system that makes the environment."""
-        return f"tenant-{self.learner.id}" if self.is_seat else FLUX_NAMESPACE
+        return f"tenant-{self.id}" if self.is_seat else FLUX_NAMESPACE
 
 
-def bare_repository(settings: Settings, environment: Environment) -> str:
+def bare_repository(places: Places, environment: Environment) -> str:
     """Return the bare repository of a learner on the lab's machine.
 
     Where the Git server is not ours, that is a copy of the branches there.
     """
-    if settings.git_url is not None:
-        return f"{settings.lab_dir}/observed.git"
-    return f"{settings.git_dir}/repositories/{environment.repository}.git"
+    if places.git_url is not None:
+        return f"{places.lab_dir}/observed.git"
+    return f"{places.git_dir}/repositories/{environment.repository}.git"
 
 
 def solo(settings: Settings) -> Environment:
     """Return the environment `develop` of a lab's one learner."""
     learner = settings.learner
     return Environment(
-        learner,
+        learner.id,
+        learner.name,
+        learner.email,
         NAMESPACE,
         FLUX_NAMESPACE,
         learner.id,
@@ -75,7 +88,9 @@ def solo(settings: Settings) -> Environment:
 def at_seat(learner: Learner) -> Environment:
     """Return the environment of a learner in a class."""
     return Environment(
-        learner,
+        learner.id,
+        learner.name,
+        learner.email,
         seat_namespace(learner.id),
         seat_system_namespace(learner.id),
         SEAT_SOURCE,

@@ -20,20 +20,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from typing_extensions import override
 
-from sopslab.config.naming import check_label, check_seat, git_server_name
+from sopslab.config.naming import check_label, check_seat
+from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
-
-# The port of the embedded Git server inside its container.
-GIT_SERVER_PORT = 8080
-# Who the Git server is where root runs the lab, user and group: a number that nobody else has, for
-# neither distributions nor systemd give it away.
-GIT_SERVER_USER = 60941
-
-# The lab's own users of the Git server, beside the learner.
-INSTRUCTOR = "instructor"
-FLUX = "flux"
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 # A record travels in one argument of a command, which Linux ends at 128 KiB.
@@ -185,7 +177,7 @@ class Mirrors(_Part):
     images: Registry | None = None
 
 
-class Settings(_Part):
+class Settings(_Part, Places):
     """Everything that a lab can be told. Attributes are named like the data of pyinfra."""
 
     lab: Annotated[Label, Field(max_length=30)]
@@ -265,135 +257,25 @@ class Settings(_Part):
         return self
 
     @property
-    def lab_dir(self) -> str:
-        """Where this lab keeps what is its own: keys, Git data, kubeconfig, clones."""
-        return f"{self.root}/labs/{self.lab}"
+    @override
+    def learner_id(self) -> str:
+        """Who works on a lab without a class."""
+        return self.learner.id
 
     @property
-    def store(self) -> str:
-        """Where artifacts lie, for every lab of this root."""
-        return f"{self.root}/store"
-
-    @property
-    def bin_dir(self) -> str:
-        """The tools of the lab, to put in front of a PATH."""
-        return f"{self.root}/bin"
-
-    @property
-    def lab_kubeconfig(self) -> str:
-        """The kubeconfig of this lab's cluster, never the user's own."""
-        return f"{self.lab_dir}/kubeconfig"
-
-    @property
-    def node_dir(self) -> str:
-        """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
-        return f"{self.lab_dir}/node"
-
-    @property
-    def served_api(self) -> str:
-        """What the cluster says of its own API, where the store has not the sources of it."""
-        return f"{self.lab_dir}/api"
-
-    @property
-    def lab_context(self) -> str:
-        """The context in that kubeconfig."""
-        return self.context or f"kind-{self.lab}"
-
-    @property
-    def keys_dir(self) -> str:
-        """Where the age identities lie."""
-        return f"{self.lab_dir}/keys"
-
-    @property
-    def class_dir(self) -> str:
-        """What the class has beside the lab: who is enrolled, and a folder for each seat."""
-        return f"{self.lab_dir}/class"
-
-    @property
-    def kube_cache(self) -> str:
-        """What kubectl remembers of the cluster's API; it would be in the user's ~/.kube."""
-        return f"{self.lab_dir}/kube-cache"
-
-    def account_dir(self, user: str) -> str:
-        """With what a user logs in to the Git server: username, password, git-credentials."""
-        return f"{self.git_dir}/credentials/{user}"
-
-    def seat_dir(self, seat: str) -> str:
-        """What one seat has: the client certificate, the kubeconfig, the card."""
-        return f"{self.class_dir}/seats/{seat}"
-
-    @property
-    def git_dir(self) -> str:
-        """The data of the embedded Git server, on the host so that it outlives the cluster."""
-        return f"{self.lab_dir}/git"
-
-    @property
-    def networked(self) -> bool:
-        """Whether learners connect over the network, to the embedded Git server at an address that
-        is not loopback's: everything is TLS then."""
-        return self.git_url is None and not ipaddress.IPv4Address(self.git_bind).is_loopback
-
-    @property
-    def api_address(self) -> str:
-        """Where the API server of a cluster of ours is published: learners reach it like Git."""
-        return self.git_bind if self.networked else "127.0.0.1"
-
-    @property
-    def tls_dir(self) -> str:
-        """Where the certificate authority of a lab that is networked lies."""
-        return f"{self.lab_dir}/tls"
-
-    @property
-    def git_authority(self) -> str | None:
-        """The certificate that clients of the embedded Git server trust, where it has TLS."""
-        return f"{self.tls_dir}/ca.crt" if self.networked else None
-
-    @property
-    def git_server_names(self) -> tuple[tuple[str, str], ...]:
-        """What the certificate of the embedded Git server is for, each after its kind."""
-        return (
-            ("IP", self.git_bind),
-            ("IP", "127.0.0.1"),
-            ("DNS", "localhost"),
-            ("DNS", git_server_name(self.lab)),
+    def for_machine(self) -> Lab:
+        """What of them the program on the lab's machine is told: nothing that is secret."""
+        return Lab(
+            lab=self.lab,
+            root=self.root,
+            cluster_provider=self.cluster_provider,
+            context=self.context,
+            git_bind=self.git_bind,
+            git_port=self.git_port,
+            git_url=self.git_url,
+            git_cluster_url=self.git_cluster_url,
+            learner_id=self.learner.id,
         )
-
-    @property
-    def platform_dir(self) -> str:
-        """The clone of the platform repository."""
-        return f"{self.lab_dir}/platform"
-
-    @property
-    def manifests_dir(self) -> str:
-        """What the cluster is given to start with: the platform repository, built."""
-        return f"{self.lab_dir}/manifests"
-
-    @property
-    def git_base_url(self) -> str:
-        """Where this machine reaches the repositories."""
-        return self.git_url or f"{self._scheme}://{self.git_bind}:{self.git_port}"
-
-    @property
-    def git_base_cluster_url(self) -> str:
-        """Where the cluster reaches them: the embedded server by its container's name."""
-        if self.git_url:
-            return self.git_cluster_url or self.git_url
-        server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
-        return self.git_cluster_url or f"{self._scheme}://{server}"
-
-    @property
-    def _scheme(self) -> str:
-        return "https" if self.networked else "http"
-
-    @property
-    def learner_repository(self) -> str:
-        """The path of the learner's repository on the Git server, without `.git`."""
-        return f"{self.learner.id}/lab"
-
-    @property
-    def work_dir(self) -> str:
-        """The learner's clone."""
-        return f"{self.lab_dir}/work"
 
 
 _PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "mirrors": Mirrors}

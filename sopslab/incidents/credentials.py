@@ -14,7 +14,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from sopslab.config.settings import INSTRUCTOR, Label, Line, Text
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
 from sopslab.incidents.records import Cause, Day, Exposure, Incident

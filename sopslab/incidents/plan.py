@@ -21,14 +21,13 @@ def render_plan(
     + entries: the credentials that are due, of which those of other learners are left out
     + incidents: those on record, of which the open ones that concern the learner count
     """
-    learner = environment.learner
-    concerned = [one for one in incidents if one.closed is None and one.concerns(learner.id)]
+    concerned = [one for one in incidents if one.closed is None and one.concerns(environment.id)]
     ids = {one.id for one in concerned}
     return (
         template_environment(TEMPLATES / "learner", escaping=False)
         .get_template(_TEMPLATE)
         .render(
-            learner=learner.model_dump(),
+            learner=environment.learner,
             classroom=environment.is_seat,
             environment=ENVIRONMENT,
             kustomization=environment.kustomization,
@@ -46,6 +45,6 @@ def _concerns(entry: Entry, environment: Environment, incidents: set[str]) -> bo
     if entry.incident is not None:
         return entry.incident in incidents
     place, (_, _, owner) = entry.credential.place, entry.credential.id.partition(":")
-    return owner == environment.learner.id or (
+    return owner == environment.id or (
         place is not None and place.repository == environment.repository
     )

@@ -88,9 +88,9 @@ def _subject(settings: Settings) -> str:
     Raises InputError if that is not one, or if somebody else would be broken, too.
     """
     environment, *others = named_environments(settings, settings.subjects)
-    subject = environment.learner.id
+    subject = environment.id
     if others:
-        named = ", ".join(other.learner.id for other in others)
+        named = ", ".join(other.id for other in others)
         raise InputError([f"one at a time: {subject} or {named}"])
     in_class = bool(read_enrolled(settings))
     allowed = [fault.id for fault in injectable(seat=environment.is_seat, in_class=in_class)]

@@ -28,7 +28,7 @@ from sopslab.incidents.plan import render_plan
 from sopslab.incidents.records import Incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.platform import read_credentials, read_incidents
-from sopslab.lab.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 
 _STYLES = {
     Urgency.EXPOSED: "red",

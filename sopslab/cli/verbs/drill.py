@@ -17,7 +17,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.incidents.leak import leak_dir
 from sopslab.lab.drill import score_staged
-from sopslab.lab.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
 _id = click.argument("ids", nargs=-1, metavar="[ID]")
@@ -41,7 +41,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     """
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
-    learner = environment.learner.id
+    learner = environment.id
     console = Console()
     deploy_or_exit(
         "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
@@ -64,7 +64,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     was committed on top of the leak is kept in a bundle, outside of every history.
     """
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
-    learner = _one(settings, ids, as_json).learner.id
+    learner = _one(settings, ids, as_json).id
     console = Console()
     deploy_or_exit(
         "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
@@ -83,7 +83,7 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     """
     settings = settings_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
-    learner = environment.learner.id
+    learner = environment.id
     keep_to_the_lab(settings)
     try:
         score = score_staged(settings, environment)

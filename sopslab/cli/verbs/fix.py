@@ -29,7 +29,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     console = Console()
-    data = {"subjects": json.dumps([one.learner.id for one in environments])}
+    data = {"subjects": json.dumps([one.id for one in environments])}
     result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
     console.print(
         f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)",

@@ -29,7 +29,7 @@ from sopslab.incidents.records import (
 from sopslab.lab.incidents.history import find_exposures
 from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.incidents.values import gather
-from sopslab.lab.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Undecided
 
 _upstream = click.option(
@@ -114,7 +114,7 @@ def open_(
     before = known.get(identifier)
     if before is not None and before.closed is not None:
         end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
-    subjects = tuple(one.learner.id for one in environments)
+    subjects = tuple(one.id for one in environments)
     opened = before or Incident(identifier, Cause(cause), subjects, day)
     others = [one for one in known.values() if one.id != identifier]
     new = not_covered(found, others) if opened.cause is Cause.VALUE_EXPOSED else ()

@@ -28,7 +28,7 @@ from sopslab.config.naming import git_server_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.board.observe import Board
-from sopslab.lab.programs import kubectl
+from sopslab.lab.tools.programs import kubectl
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
 
 _PATIENCE = 10  # seconds for each question

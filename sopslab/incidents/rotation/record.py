@@ -79,7 +79,7 @@ def begin_rotation(
         settings.incident or "",
         Cause(settings.cause or ""),
         datetime.now(UTC).date(),
-        tuple(one.learner.id for one in environments),
+        tuple(one.id for one in environments),
         tuple(exposed),
     )
 

@@ -16,7 +16,6 @@ from sopslab.checks.doctor.seen import LiveSecret, Login, Manifest, Objects, Rep
 from sopslab.checks.verification.cluster import Cluster, ClusterKey, Entry, Flux, Identity, Rule
 from sopslab.checks.verification.repository import Opened, SecretFile
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Learner
 from sopslab.course.chapter import Chapter
 
 RECORDED = Path(__file__).parents[1] / "verification" / "recorded"
@@ -53,9 +52,12 @@ def healthy() -> Seen:
     platform = [
         one for one in (*kustomizations, *repositories) if one["metadata"]["name"] == "flux-system"
     ]
-    learner = Learner(id="learner", name="Learner", email="learner@example.org")
+    environment = Environment(
+        "learner", "Learner", "learner@example.org",
+        "develop", "flux-system", "learner", "learner/lab", "flux-system",
+    )  # fmt: skip
     return Seen(
-        Environment(learner, "develop", "flux-system", "learner", "learner/lab", "flux-system"),
+        environment,
         Chapter("backend-secrets", "learner"),
         URL,
         Identity(OWN),
