@@ -43,6 +43,14 @@ def arguments_of(command: StringCommand) -> list[str]:
     return words[words.index("-euc") + 3 :]
 
 
+def order_of(command: StringCommand) -> tuple[str, dict[str, Any]]:
+    """Return what a command has the lab's own program do, and its order without the lab."""
+    words = shlex.split(command.get_raw_value())
+    what, *given = words[words.index("sopslab.lab") + 1 :]
+    order = json.loads(given[0] if given else str(command.connector_arguments["_stdin"]))
+    return what, {name: value for name, value in order.items() if name != "lab"}
+
+
 def local_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
     """Return a fact about this machine, read by pyinfra's own @local."""
     state = State(Inventory((["@local"], {})), Config())

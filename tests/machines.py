@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import solo
 from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES

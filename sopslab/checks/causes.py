@@ -499,7 +499,7 @@ OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
-_LOGGED = "its words are in the log"
+LOGGED = "its words are in the log"
 # Reasons are words of Flux's own source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
@@ -574,13 +574,21 @@ def told(lines: Sequence[str]) -> list[str]:
     return [f"a command failed: {of_programs(lines)}"]
 
 
+def reason(lines: Sequence[str]) -> str:
+    """Return in one sentence why something failed, from what was said on its standard error."""
+    own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
+    if own:
+        return own[0]
+    return of_programs(lines) if any(map(str.strip, lines)) else _WORDLESS
+
+
 def of_programs(lines: Sequence[str]) -> str:
     """Return what it means that programs on the lab's machine said these lines."""
     if any(map(_FOREIGN.search, lines)):
         cause = cause_of("\n".join(lines), SERVING)
         return cause.text if cause else _UNKNOWN
     cause = cause_of("\n".join(lines), RUNNING)
-    return cause.text if cause else f"{_UNKNOWN}; {_LOGGED}"
+    return cause.text if cause else f"{_UNKNOWN}; {LOGGED}"
 
 
 def for_bash() -> dict[str, list[tuple[str, str]]]:
@@ -639,8 +647,8 @@ told() {{
         first((split("\\n")[] | select(startswith("{OURS}: ")) | .[{len(OURS) + 2}:]),
             (select(test("^\\\\s*$")) | {_as_jq(_WORDLESS)}),
             (select(test({_as_jq(_CLUSTER)})) | recognised("API"; ""; ""), {_as_jq(_UNKNOWN)}),
-            recognised("Program"; ""; ""), {_as_jq(f"{_UNKNOWN}; {_LOGGED}")})')
-    case $means in *'{_LOGGED}') printf '%s\\n' "$words" >&2 ;; esac
+            recognised("Program"; ""; ""), {_as_jq(f"{_UNKNOWN}; {LOGGED}")})')
+    case $means in *'{LOGGED}') printf '%s\\n' "$words" >&2 ;; esac
     printf '%s\\n' "$means"
 }}
 """

@@ -57,7 +57,7 @@ def exposed_for_ever(seen: Seen) -> Iterator[str]:
 
 
 def _found(seen: Seen) -> Verdict:
-    learner = seen.environment.learner.id
+    learner = seen.environment.id
     if seen.incident is None:
         return failed(
             "no incident names the commit that has the value in plain text. The revert is on main,"

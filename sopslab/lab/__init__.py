@@ -1,4 +1,4 @@
-"""What is looked at on the lab's machine, and the runs of checks over it.
+"""The program on the lab's machine: what is looked at there, and what is changed.
 
 Every question is bounded in time. What an answer means, `checks` says.
 """

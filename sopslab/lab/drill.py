@@ -34,7 +34,7 @@ def score_staged(settings: Settings, environment: Environment) -> Score | None:
 
     Raises LabError where what is staged, or on record, cannot be read.
     """
-    staged = read_staged(settings, environment.learner.id)
+    staged = read_staged(settings, environment.id)
     if staged is None:
         return None
     seen = look(settings, environment, staged)

@@ -1,19 +1,27 @@
 """The one place where commands for a host are put together.
 
-A script is a literal of ours; whatever comes from outside reaches it as a positional argument or on
-its standard input, so nothing of it is ever read as shell code. Secrets travel on standard input
-only: arguments are visible in `ps`.
+What has to be thought about is a function of `sopslab.lab`, which runs there as a program; a script
+is for a line or two. A script is a literal of ours; whatever comes from outside reaches it as a
+positional argument or on its standard input, so nothing of it is ever read as shell code. Secrets
+travel on standard input only: arguments are visible in `ps`.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Generator, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Concatenate, ParamSpec
 
 from pyinfra.api import QuoteString, StringCommand
 
 from sopslab.checks.causes import OURS
+from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
+from sopslab.model.wire import encode
+
+Order = ParamSpec("Order")
 
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
@@ -99,6 +107,42 @@ def lab_script(
     return script(
         prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
     )
+
+
+def looking(
+    settings: Settings,
+    function: Callable[Concatenate[Lab, Order], Any],
+    /,
+    *_: Order.args,
+    **order: Order.kwargs,
+) -> StringCommand:
+    """Return the command that has a function of `sopslab.lab` look at the host.
+
+    pyinfra gives a fact no standard input, so the order is an argument: nothing in it is secret.
+    """
+    return StringCommand(*_program(function), QuoteString(_order(settings, order)))
+
+
+def acting(
+    settings: Settings,
+    function: Callable[Concatenate[Lab, Order], Any],
+    /,
+    *_: Order.args,
+    **order: Order.kwargs,
+) -> StringCommand:
+    """Return the command that has a function of `sopslab.lab` change the host; what it is given
+    travels on standard input."""
+    options: dict[str, object] = {"_stdin": _order(settings, order)}
+    return StringCommand(*_program(function), **options)  # type: ignore[arg-type]
+
+
+def _program(function: Callable[..., Any]) -> list[object]:
+    what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
+    return [QuoteString(sys.executable), "-P", "-m", "sopslab.lab", what]
+
+
+def _order(settings: Settings, order: Mapping[str, Any]) -> str:
+    return json.dumps(encode({"lab": settings.for_machine, **order}), ensure_ascii=False)
 
 
 def refusal(sentence: str) -> StringCommand:

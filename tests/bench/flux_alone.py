@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sopslab.config.settings import FLUX
+from sopslab.config.places import FLUX
 from tests.bench.processor import Spent, measured
 from tests.cluster.lab import Lab, run
 

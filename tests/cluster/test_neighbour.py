@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sopslab.config.settings import GIT_SERVER_PORT
+from sopslab.config.places import GIT_SERVER_PORT
 from sopslab.layout import RECEIVER_PORT
 from tests.cluster.lab import Lab, as_root, run
 from tests.cluster.neighbour import (

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from sopslab.config.settings import GIT_SERVER_PORT
+from sopslab.config.places import GIT_SERVER_PORT
 from sopslab.layout import RECEIVER_PORT
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import Lab, lab_name, run, wait_until

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sopslab.config.settings import FLUX, GIT_SERVER_USER, INSTRUCTOR
+from sopslab.config.places import FLUX, GIT_SERVER_USER, INSTRUCTOR
 from sopslab.layout import ARTIFACT_ADDRESS
 from tests.cluster.isolation.hostile import Traffic, pod
 from tests.cluster.lab import Lab, run, wait_until

@@ -15,7 +15,8 @@ from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings, load_settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.provision.facts.host import RecordedValue

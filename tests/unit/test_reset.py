@@ -15,7 +15,12 @@ import pytest
 
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.reset import Copy, Deliveries, EnvironmentStates, Repositories
+from sopslab.provision.facts.reset import (
+    CloneAtCheckpoint,
+    Deliveries,
+    EnvironmentStates,
+    Repositories,
+)
 from sopslab.provision.operations import reset
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact, would_run
@@ -54,7 +59,7 @@ class Class:
 
     def add(self, environment: Environment) -> None:
         """Make the repository of an environment."""
-        seat = environment.learner.id
+        seat = environment.id
         self.seats[seat] = environment
         clone, bare = self.clone(seat), self.bare(seat)
         bare.mkdir(parents=True)
@@ -451,7 +456,7 @@ def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Cla
 
     def look() -> Any:
         return local_fact(
-            Copy,
+            CloneAtCheckpoint,
             settings=alone.settings,
             environment=alone.seats["learner"],
             checkpoint="start",

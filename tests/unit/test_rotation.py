@@ -73,7 +73,7 @@ class World:
 
     def add(self, environment: Environment) -> None:
         """Make the repository of an environment, with two Secrets."""
-        name = environment.learner.id
+        name = environment.id
         clone, bare = self.clone(name), self.bare(name)
         bare.mkdir(parents=True)
         git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
@@ -213,7 +213,7 @@ def world(
             shutil.copytree(beginning / name, place, dirs_exist_ok=True)
         found.environments += environments
         for environment in environments:
-            name = environment.learner.id
+            name = environment.id
             git(found.clone(name), "remote", "set-url", "origin", str(found.bare(name)))
         return found
 

@@ -12,7 +12,8 @@ import pytest
 
 from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.layout import CANARY_PATH, TEMPLATES
 from sopslab.provision.operations import age, git, seats
 from tasks.learners import learner_variables

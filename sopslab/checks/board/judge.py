@@ -144,7 +144,7 @@ def _applied(seen: Seen, chapter: SeatChapter) -> Verdict:
 
 
 def _id(seen: Seen) -> str:
-    return seen.environment.learner.id
+    return seen.environment.id
 
 
 def _is_building(found: Object) -> bool:

@@ -18,7 +18,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, UP
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
-from sopslab.lab.programs import ask, kubectl
+from sopslab.lab.tools.programs import ask, kubectl
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.model.results import Undecided
 
@@ -80,7 +80,7 @@ class Everywhere:
         }
         return InCluster(
             spaces,
-            self._tenants.get(environment.learner.id),
+            self._tenants.get(environment.id),
             self._objects.get(("GitRepository", system, environment.source)),
             self._objects.get(("Kustomization", system, environment.kustomization)),
             look_at_cluster_key(self._keys.get(system), self._public),

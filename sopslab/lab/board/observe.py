@@ -10,7 +10,8 @@ from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import Row
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import INSTRUCTOR, Seat, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Seat, Settings
 from sopslab.lab.board.cluster import Everywhere, ask_everywhere
 from sopslab.lab.board.repositories import Repositories
 from sopslab.lab.observe.keys import PublicKeys, key_file, look_at_identity
@@ -43,11 +44,11 @@ class Board:
         return [
             Seen(
                 environment,
-                _has(f"{self._settings.seat_dir(environment.learner.id)}/kubeconfig"),
-                _has(f"{self._settings.account_dir(environment.learner.id)}/password"),
+                _has(f"{self._settings.seat_dir(environment.id)}/kubeconfig"),
+                _has(f"{self._settings.account_dir(environment.id)}/password"),
                 identities[environment.key],
                 identities[INSTRUCTOR],
-                repositories[environment.learner.id],
+                repositories[environment.id],
                 None if cluster is None else cluster.of(environment),
             )
             for environment in environments

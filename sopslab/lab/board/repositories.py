@@ -19,7 +19,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.repository import read_manifest
-from sopslab.lab.programs import git_environment
+from sopslab.lab.tools.programs import git_environment
 from sopslab.model.results import Undecided
 from sopslab.policy import engine
 from sopslab.policy.findings import Report
@@ -56,7 +56,7 @@ class Repositories:
         """Return the repository of each environment, by the id of its learner."""
         read = dict(
             zip(
-                [environment.learner.id for environment in environments],
+                [environment.id for environment in environments],
                 self._executor.map(self._read, environments),
                 strict=True,
             )
@@ -65,7 +65,7 @@ class Repositories:
         reports = _judged(new, f"{self._settings.bin_dir}/gitleaks")
         found: dict[str, Repository] = {}
         for environment in environments:
-            seat = environment.learner.id
+            seat = environment.id
             found[seat] = read[seat].repository
             if seat in new:
                 found[seat] = _with_tree(found[seat], new[seat], environment, reports[seat])
@@ -80,7 +80,7 @@ class Repositories:
         try:
             refs = _refs(git)
             now = Repository(head=refs.get(MAIN), start=refs.get(START))
-            known = self._known.get(environment.learner.id)
+            known = self._known.get(environment.id)
             if now.head is None:
                 return _Read(now)
             if known is not None and known.head == now.head and known.tree is not None:

@@ -12,9 +12,9 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.doctor.observation.repository import look_at_repository
-from sopslab.lab.observe import keys, server, tools
+from sopslab.lab.observe import keys, server, versions
 from sopslab.lab.observe.repository import find_work
-from sopslab.lab.programs import lab_environment
+from sopslab.lab.tools.programs import clean_environment
 from sopslab.model.results import Undecided
 
 
@@ -27,7 +27,7 @@ def observe(settings: Settings, environment: Environment, folder: Path, executor
     cluster = executor.submit(_look_at_cluster, settings, environment, public, executor)
     answer = executor.submit(server.answer, settings, f"{settings.git_base_url}/")
     command = executor.submit(
-        tools.version_of, [f"{settings.bin_dir}/flux", "--version"], lab_environment(settings)
+        versions.version_of, [f"{settings.bin_dir}/flux", "--version"], clean_environment(settings)
     )
     identity = keys.look_at_identity(settings, environment.key, public)
     chapter = _chapter(settings, environment, folder)

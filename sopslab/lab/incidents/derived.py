@@ -10,11 +10,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.incidents.credentials import Credential, Place, Rotation, account_id, identity_id
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.repository import read_manifest
-from sopslab.lab.programs import git_environment
+from sopslab.lab.tools.programs import git_environment
 from sopslab.layout import CANARY_PATH
 from sopslab.policy import documents
 from sopslab.policy.findings import Report, Undecidable
@@ -32,7 +33,7 @@ def derived_credentials(
     settings: Settings, environments: Sequence[Environment]
 ) -> tuple[Credential, ...]:
     """Return what the lab knows of credentials, those of the given environments among it."""
-    learners = [one.learner.id for one in environments]
+    learners = [one.id for one in environments]
     found = [
         *_identities(settings, [INSTRUCTOR, *(one.key for one in environments)]),
         *_accounts(settings, [INSTRUCTOR, FLUX, *learners]),
@@ -90,11 +91,11 @@ def _secret(environment: Environment, blob: Blob) -> Iterator[Credential]:
     if manifest.kind != "Secret" or not any(encrypted):
         return
     yield Credential(
-        f"secret:{environment.learner.id}/{manifest.name}",
+        f"secret:{environment.id}/{manifest.name}",
         f"{', '.join(sorted(manifest.keys))} in {blob.path}",
         Rotation.QUARTERLY,
         max(day for day in encrypted if day is not None),
-        environment.learner.name,
+        environment.name,
         Place(environment.repository, blob.path, tuple(sorted(manifest.keys))),
     )
 

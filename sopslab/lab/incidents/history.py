@@ -8,7 +8,7 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.settings import Settings
 from sopslab.incidents.exposures import exposures
 from sopslab.incidents.records import Exposure
-from sopslab.lab.programs import git_environment
+from sopslab.lab.tools.programs import git_environment
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.findings import Finding

@@ -12,7 +12,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.credentials import CREDENTIALS_FILE, Credential, parse_credentials
 from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
-from sopslab.lab.programs import git_environment
+from sopslab.lab.tools.programs import git_environment
 from sopslab.policy.sources import Repository, SourceError
 
 _MAIN = "refs/remotes/origin/main"

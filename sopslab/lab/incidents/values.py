@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.course.chapter import UP
 from sopslab.incidents.closing import Use
 from sopslab.incidents.exposures import named_values
@@ -21,7 +22,7 @@ from sopslab.incidents.records import Exposure
 from sopslab.lab.incidents.derived import MAIN, MOST, SECRETS
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.repository import digest_live, digest_manifest
-from sopslab.lab.programs import ask, git_environment, kubectl, lab_environment
+from sopslab.lab.tools.programs import ask, clean_environment, git_environment, kubectl
 from sopslab.layout import ENVIRONMENT
 from sopslab.model.results import Undecided
 from sopslab.policy import sops
@@ -118,7 +119,7 @@ def _opened(
                 str(Path(settings.bin_dir) / "sops"), "decrypt", "--ignore-mac",
                 "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
             ],
-            {**lab_environment(settings), "SOPS_AGE_KEY_FILE": str(key_file(settings, key))},
+            {**clean_environment(settings), "SOPS_AGE_KEY_FILE": str(key_file(settings, key))},
             stdin=data,
         )  # fmt: skip
         if answer.code == 0:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
 from sopslab.config.settings import Settings
-from sopslab.lab.programs import ask, lab_environment
+from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.recipients import CONFIG, Read, Rules, Trusted
@@ -57,7 +57,7 @@ class PublicKeys:
     def _ask(self, identities: bytes) -> list[str] | None:
         answer = ask(
             [str(Path(self._settings.bin_dir) / "age-keygen"), "-y"],
-            lab_environment(self._settings),
+            clean_environment(self._settings),
             stdin=identities,
         )
         return answer.text.split() if answer.code == 0 else None

@@ -15,9 +15,10 @@ from sopslab.checks.verification.delivery import Live, Source
 from sopslab.checks.verification.machine import GitServer, Tool
 from sopslab.checks.verification.repository import Commit, History, Hooks, Push, SecretFile
 from sopslab.config.environment import solo
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
-from sopslab.lab.observe import keys, repository, server, tools
+from sopslab.lab.observe import keys, repository, server, versions
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Observer:
         self._deadline = time.monotonic() + wait
         self._executor = ThreadPoolExecutor(max_workers=12)
         submit = self._executor.submit
-        self._tools = submit(tools.look_at_tools, settings, self._executor)
+        self._tools = submit(versions.look_at_tools, settings, self._executor)
         self._cluster = submit(self._look_at_cluster)
         self._public = keys.PublicKeys(settings)
         self._identities = {

@@ -35,7 +35,7 @@ from sopslab.course.chapter import UP, Chapter
 from sopslab.errors import LabError
 from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.programs import Answer, ask, git_environment, lab_environment
+from sopslab.lab.tools.programs import Answer, ask, clean_environment, git_environment
 from sopslab.layout import TEMPLATES
 from sopslab.model.results import Undecided
 from sopslab.policy import callers, documents, sops
@@ -150,7 +150,7 @@ def open_manifest(settings: Settings, key: str, file: SecretFile, data: bytes) -
             "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
         ],
         {
-            **lab_environment(settings),
+            **clean_environment(settings),
             "SOPS_AGE_KEY_FILE": str(key_file(settings, key)),
         },
         stdin=data,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sopslab.checks.verification.machine import GitServer, Part
 from sopslab.config.settings import Settings
-from sopslab.lab.programs import ask, git_environment
+from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
 
 _PATIENCE = 5  # seconds

@@ -17,8 +17,8 @@ from sopslab import __version__
 from sopslab.checks.verification.cluster import LOCKDOWN
 from sopslab.config.naming import git_server_name, network_name, node_name
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.tools import look_at_tools
-from sopslab.lab.programs import PATIENCE, git_environment, kubectl, lab_environment
+from sopslab.lab.observe.versions import look_at_tools
+from sopslab.lab.tools.programs import PATIENCE, clean_environment, git_environment, kubectl
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.results import Undecided
 
@@ -89,7 +89,7 @@ def _from_docker(settings: Settings) -> Iterator[Piece]:
 
 def _from_cluster(settings: Settings) -> Iterator[Piece]:
     def asked(*arguments: str) -> Callable[[], bytes]:
-        return partial(_said, kubectl(settings, *arguments), lab_environment(settings))
+        return partial(_said, kubectl(settings, *arguments), clean_environment(settings))
 
     everywhere = ("--all-namespaces", "--output")
     here = ("--namespace", FLUX_NAMESPACE)

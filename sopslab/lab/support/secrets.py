@@ -11,8 +11,8 @@ from typing import Any
 
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.programs import ask, kubectl, lab_environment
 from sopslab.lab.support.redaction import Secret
+from sopslab.lab.tools.programs import ask, clean_environment, kubectl
 from sopslab.model.results import Undecided
 
 _AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
@@ -65,7 +65,7 @@ def in_cluster(settings: Settings) -> list[Secret]:
     """Return the values of every Secret in the cluster. Raises Undecided if it cannot be asked."""
     answer = ask(
         kubectl(settings, "get", "secrets", "--all-namespaces", "--output", "json"),
-        lab_environment(settings),
+        clean_environment(settings),
     )
     if answer.code:
         raise Undecided("the cluster does not show its Secrets")

@@ -62,8 +62,8 @@ class Drills(FactBase[dict[str, DrillState]]):
                 part
                 for one in environments
                 for part in (
-                    one.learner.id,
-                    leak_dir(settings, one.learner.id),
+                    one.id,
+                    leak_dir(settings, one.id),
                     bare_repository(settings, one),
                 )
             ),

@@ -23,7 +23,7 @@ listed="\\\\( *\\\\)- *\\\\(\\\\./\\\\)\\\\{0,1\\\\}$secret\\\\.yaml *"
 
 def record_file(settings: Settings, environment: Environment) -> str:
     """Return where it is written down what is broken in an environment."""
-    return f"{settings.lab_dir}/faults/{environment.learner.id}"
+    return f"{settings.lab_dir}/faults/{environment.id}"
 
 
 class Injections(FactBase[dict[str, Mapping[str, Injection] | None]]):
@@ -49,7 +49,7 @@ class Injections(FactBase[dict[str, Mapping[str, Injection] | None]]):
             done
             """,
             settings.lab_dir,
-            *(one.learner.id for one in environments),
+            *(one.id for one in environments),
         )
 
     @override

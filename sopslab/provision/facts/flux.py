@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.layout import CANARY_PATH
 from sopslab.provision.command import lab_script
 from sopslab.provision.facts.git import AGE_ONLY, GIT_LOGIN, credentials_file

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.provision.command import lab_script, script
 
 # From here on git logs in with the accounts in a file, and with nothing else; past any proxy.

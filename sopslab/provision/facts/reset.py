@@ -12,10 +12,13 @@ from typing_extensions import override
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.settings import INSTRUCTOR, Settings
-from sopslab.provision.command import lab_script
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
+from sopslab.lab.observe import checkpoints
+from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.provision.command import lab_script, looking
 from sopslab.provision.facts.git import GIT_LOGIN, credentials_file
-from sopslab.provision.facts.parsing import parsing
+from sopslab.provision.facts.parsing import LabFact, parsing
 
 # Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
 # copy of the branches there, and the one place where checkpoints are kept.
@@ -47,54 +50,12 @@ free_name() { if at refs/heads/saved >/dev/null; then echo "$1" | tr / -; else e
 """
 )
 
-_REPOSITORIES = """
-shift 4
-while [ $# -gt 0 ]; do
-    id=$1 repository=$2
-    shift 2
-    if ! refresh 2>/dev/null; then
-        echo "$id problem the Git server does not answer at $url.git"
-    elif ! bare rev-parse --git-dir >/dev/null 2>&1; then
-        echo "$id problem the repository $repository is gone: \\`sopslab up\\` makes it anew"
-    elif ! start=$(start); then
-        echo "$id problem nothing tells which commit the repository began with"
-    else
-        main=$(at refs/heads/main) || main=
-        target=$start
-        [ "$checkpoint" = start ] || target=$(at "refs/lab/$checkpoint") || target=
-        lost=$(lost "$main" "${target:-$start}")
-        echo "$id main ${main:--} ${target:--} $lost $(free_name "$saved")"
-    fi
-done
-"""
-
-
-@dataclass(frozen=True)
-class RepositoryState:
-    """A learner's repository and a checkpoint.
-
-    `main` and `target` are commits, None where main, or the checkpoint, is not there yet. `lost` is
-    how many commits of main the checkpoint does not hold, `saved` the branch to keep them on.
-    `problem` says why the repository cannot be put back.
-    """
-
-    main: str | None = None
-    target: str | None = None
-    lost: int = 0
-    saved: str = ""
-    problem: str | None = None
-
-    @property
-    def there(self) -> bool:
-        """Whether main is at the checkpoint."""
-        return self.problem is None and self.target is not None and self.main == self.target
-
 
 def repository_arguments(
     settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
 ) -> tuple[str, ...]:
     """Return the arguments of `CHECKPOINTS`, then pairs of a learner's id and a bare repository."""
-    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    pairs = [(one.id, bare_repository(settings, one)) for one in environments]
     url = f"{settings.git_url}/{environments[0].repository}" if settings.git_url else ""
     return (
         url,
@@ -105,7 +66,7 @@ def repository_arguments(
     )
 
 
-class Repositories(FactBase[dict[str, RepositoryState]]):
+class Repositories(LabFact[dict[str, RepositoryState]]):
     """
     Returns how each learner's repository stands to a checkpoint.
 
@@ -114,95 +75,39 @@ class Repositories(FactBase[dict[str, RepositoryState]]):
         {"ada": RepositoryState("4f1c…", "9b2d…", lost=3, saved="saved/20270301T090000Z")}
     """
 
+    look = checkpoints.repositories
     default = dict
 
     @override
     def command(
         self, settings: Settings, environments: list[Environment], checkpoint: str, saved: str
     ) -> StringCommand:
-        arguments = repository_arguments(settings, environments, checkpoint, saved)
-        return lab_script(settings, CHECKPOINTS + _REPOSITORIES, *arguments)
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, RepositoryState]:
-        states = {}
-        for line in output:
-            learner, kind, rest = line.split(" ", 2)
-            if kind == "problem":
-                states[learner] = RepositoryState(problem=rest)
-                continue
-            main, target, lost, saved = rest.split(" ")
-            states[learner] = RepositoryState(
-                main=None if main == "-" else main,
-                target=None if target == "-" else target,
-                lost=int(lost),
-                saved=saved,
-            )
-        return states
+        return looking(
+            settings,
+            checkpoints.repositories,
+            environments=environments,
+            checkpoint=checkpoint,
+            saved=saved,
+        )
 
 
-@dataclass(frozen=True)
-class CopyState:
-    """The learner's clone beside the repository and a checkpoint.
-
-    `unpushed` counts commits that only the copy has, `uncommitted` files; `there` is whether it is
-    a clean main at the checkpoint.
-    """
-
-    unpushed: int = 0
-    uncommitted: int = 0
-    there: bool = False
-    saved: str = ""
-
-
-class Copy(FactBase[CopyState | None]):
+class CloneAtCheckpoint(LabFact[CloneState | None]):
     """
     Returns how the learner's clone stands to a checkpoint; None where there is none.
     """
+
+    look = checkpoints.clone
 
     @override
     def command(
         self, settings: Settings, environment: Environment, checkpoint: str, saved: str
     ) -> StringCommand:
-        return lab_script(
+        return looking(
             settings,
-            CHECKPOINTS
-            + """
-            repository=$6 work=$7
-            [ -d "$work/.git" ] && start=$(start) || exit 0
-            target=$(at "refs/lab/$checkpoint") || target=$start
-            # What the repository has, the copy need not have fetched to be compared with it.
-            GIT_ALTERNATE_OBJECT_DIRECTORIES=$repository/objects
-            export GIT_ALTERNATE_OBJECT_DIRECTORIES
-            copy() { git --no-optional-locks -C "$work" -c core.fsmonitor=false "$@"; }
-            pushed=$(bare for-each-ref --format='^%(objectname)' refs/heads refs/lab)
-            tips=$(copy rev-parse --verify --quiet HEAD || true
-                copy rev-parse --verify --quiet refs/heads/main || true)
-            # shellcheck disable=SC2086
-            echo "unpushed $([ -z "$tips" ] && echo 0 || copy rev-list --count $tips $pushed)"
-            changed=$(copy status --porcelain --untracked-files=all | wc -l)
-            echo "uncommitted $changed"
-            [ "$changed" -ne 0 ] || [ "$(copy symbolic-ref --quiet HEAD)" != refs/heads/main ] \\
-                || [ "$(copy rev-parse --verify --quiet HEAD)" != "$target" ] || echo there
-            if copy rev-parse --verify --quiet refs/heads/saved >/dev/null; then
-                saved=$(echo "$saved" | tr / -)
-            fi
-            echo "saved $saved"
-            """,
-            *repository_arguments(settings, [environment], checkpoint, saved),
-            settings.work_dir,
-        )
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> CopyState | None:
-        values = dict(line.partition(" ")[::2] for line in output)
-        return CopyState(
-            unpushed=int(values["unpushed"]),
-            uncommitted=int(values["uncommitted"]),
-            there="there" in values,
-            saved=values["saved"],
+            checkpoints.clone,
+            environment=environment,
+            checkpoint=checkpoint,
+            saved=saved,
         )
 
 
@@ -332,7 +237,7 @@ def subjects(environments: Sequence[Environment]) -> str:
     return json.dumps(
         [
             {
-                "id": one.learner.id,
+                "id": one.id,
                 "namespace": one.namespace,
                 "system": one.system,
                 "source": one.source,
@@ -482,7 +387,7 @@ def delivery_arguments(
 
     + secret: a Secret that has to be live, or nothing
     """
-    pairs = [(one.learner.id, bare_repository(settings, one)) for one in environments]
+    pairs = [(one.id, bare_repository(settings, one)) for one in environments]
     return (subjects(environments), secret, *(part for pair in pairs for part in pair))
 
 

@@ -300,7 +300,7 @@ def live_arguments(
         part
         for (one, file), identity in zip(files, identities, strict=True)
         for part in (
-            one.learner.id,
+            one.id,
             bare_repository(settings, one),
             f"{settings.keys_dir}/{identity}.agekey",
             one.namespace,

@@ -9,7 +9,8 @@ from pyinfra.api import StringCommand, operation
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key, seat_system_namespace
-from sopslab.config.settings import INSTRUCTOR, AgeKeyType, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import AgeKeyType, Settings
 from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
 from sopslab.layout import FLUX_NAMESPACE

@@ -194,7 +194,7 @@ def staged(settings: Settings, environment: Environment, text: Tree) -> Commands
     + environment: whose
     + text: what the drill says of itself
     """
-    learner = environment.learner.id
+    learner = environment.id
     found = host.get_fact(Drills, settings=settings, environments=[environment]).get(learner)
     if found is not None and found.on_main:
         host.noop(f"the leak is staged for {learner}")
@@ -231,12 +231,12 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
     + saved: the branch for what a clone has not pushed
     """
     drills = host.get_fact(Drills, settings=settings, environments=list(environments))
-    ending = [one for one in environments if one.learner.id in drills]
+    ending = [one for one in environments if one.id in drills]
     if not ending:
         host.noop("no drill is staged")
         return
     for one in ending:
-        note(f"{one.learner.id}: the drill ends; commits on top of it go to {kept_dir(settings)}")
+        note(f"{one.id}: the drill ends; commits on top of it go to {kept_dir(settings)}")
     yield lab_script(
         settings,
         _END,
@@ -248,14 +248,14 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
             part
             for one in ending
             for part in (
-                one.learner.id,
+                one.id,
                 bare_repository(settings, one),
-                leak_dir(settings, one.learner.id),
+                leak_dir(settings, one.id),
             )
         ),
     )
     failures = host.get_fact(SeatFailures, settings=settings)
-    done = [one for one in ending if one.learner.id not in failures]
+    done = [one for one in ending if one.id not in failures]
     for one in done:
         if not one.is_seat:
             yield lab_script(
@@ -265,14 +265,14 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
                 bare_repository(settings, one),
                 saved,
                 kept_dir(settings),
-                f"{leak_dir(settings, one.learner.id)}/{STATE}",
+                f"{leak_dir(settings, one.id)}/{STATE}",
             )
     recorded = host.get_fact(Incidents, settings=settings)
     gone = [
         incident_path(incident.id)
         for incident in recorded.values()
         for one in done
-        if (state := drills[one.learner.id].staged) is not None
+        if (state := drills[one.id].staged) is not None
         and names_leak(incident, one.repository, state.leak)
     ]
     if gone:
@@ -283,5 +283,5 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
             """
             for folder; do rm -rf "$folder"; done
             """,
-            *(leak_dir(settings, one.learner.id) for one in done),
+            *(leak_dir(settings, one.id) for one in done),
         )

@@ -336,7 +336,7 @@ def injected(settings: Settings, environment: Environment, faults: Sequence[str]
     + environment: the learner's
     + faults: their ids
     """
-    learner = environment.learner.id
+    learner = environment.id
     in_class = bool(host.get_fact(Enrolled, settings=settings))
     allowed = injectable(seat=environment.is_seat, in_class=in_class)
     for fault in faults:
@@ -413,7 +413,7 @@ def _objects(environment: Environment) -> tuple[str, ...]:
 def _key_labels(environment: Environment) -> dict[str, str]:
     labels = {"reconcile.fluxcd.io/watch": "Enabled"}
     if environment.is_seat:
-        labels["sops-lab/seat"] = environment.learner.id
+        labels["sops-lab/seat"] = environment.id
     return labels
 
 
@@ -431,21 +431,21 @@ def undone(settings: Settings, environments: Sequence[Environment]) -> Commands:
     + environments: whose
     """
     records = host.get_fact(Injections, settings=settings, environments=list(environments))
-    broken = [one for one in environments if one.learner.id in records]
+    broken = [one for one in environments if one.id in records]
     if not broken:
         host.noop("nothing is injected")
         return
     for environment in broken:
-        record = records[environment.learner.id]
+        record = records[environment.id]
         if record is None:
             yield _damaged(settings, environment)
             return
-        note(f"{environment.learner.id}: {', '.join(record)}")
+        note(f"{environment.id}: {', '.join(record)}")
         yield from _undo(settings, environment, record)
 
 
 def _damaged(settings: Settings, environment: Environment) -> StringCommand:
-    learner = environment.learner.id
+    learner = environment.id
     return refusal(
         f"{record_file(settings, environment)} is damaged, so nobody knows what is broken: put"
         f" everything back with `sopslab reset {learner}`, then remove it"
@@ -494,7 +494,7 @@ def _secrets(settings: Settings, environment: Environment) -> Commands:
     if environment.is_seat:
         yield from seats.secrets._inner(
             settings=settings.model_copy(update={"key_from": "store"}),
-            seats=[environment.learner.id],
+            seats=[environment.id],
         )
         return
     yield from decryption_key._inner(settings=settings, key=environment.key)
@@ -519,7 +519,7 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
     if not records:
         host.noop("nothing was injected")
         return
-    mended = [one for one in environments if one.learner.id in records]
+    mended = [one for one in environments if one.id in records]
     yield from reconciled._inner(settings=settings, environments=mended, checkpoint="start")
 
 
@@ -535,5 +535,5 @@ def forgotten(settings: Settings, environments: Sequence[Environment]) -> Comman
     if not records:
         host.noop("nothing is written down")
         return
-    known = [one for one in environments if one.learner.id in records]
+    known = [one for one in environments if one.id in records]
     yield script('rm -f "$@"', *(record_file(settings, one) for one in known))

@@ -9,7 +9,8 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key, node_name
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY

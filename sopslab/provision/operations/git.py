@@ -17,7 +17,8 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import for_bash
 from sopslab.config.naming import git_server_name, network_name
-from sopslab.config.settings import GIT_SERVER_PORT, GIT_SERVER_USER, INSTRUCTOR, Settings
+from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER, INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, beginning, pack
 from sopslab.files.events import named, note
 from sopslab.files.render import RenderedFile, Renderer, render_tree

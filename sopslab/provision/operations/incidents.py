@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.files.archive import pack
 from sopslab.files.events import note
 from sopslab.files.render import RenderedFile

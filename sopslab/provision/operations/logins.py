@@ -9,7 +9,8 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.environment import Environment
-from sopslab.config.settings import FLUX, Settings
+from sopslab.config.places import FLUX
+from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.provision.command import Commands, lab_script, script
 from sopslab.provision.facts.git import READS
@@ -78,7 +79,7 @@ def replaced(settings: Settings, environments: Sequence[Environment]) -> Command
     if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL or not concerned:
         host.noop("no password leaked")
         return
-    users = [*(one.learner.id for one in concerned), FLUX]
+    users = [*(one.id for one in concerned), FLUX]
     states = host.get_fact(LeakedLogins, settings=settings, users=users)
     unkept = [user for user in users if states.get(user) == "unkept"]
     leaked = [user for user in users if states.get(user) != "replaced"]
@@ -107,9 +108,9 @@ def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
     if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL or not concerned:
         host.noop("no password is left to be tried")
         return
-    logins = [(one.learner.id, one.learner.id, one.repository) for one in concerned]
+    logins = [(one.id, one.id, one.repository) for one in concerned]
     # Flux has one password for all of them.
-    logins.append((concerned[0].learner.id, FLUX, concerned[0].repository))
+    logins.append((concerned[0].id, FLUX, concerned[0].repository))
     yield lab_script(
         settings,
         _TRY,

@@ -146,9 +146,9 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
     )
     states = host.get_fact(LiveValues, settings=settings, arguments=list(arguments))
     closed = {
-        one.learner.id: f"{file.path} cannot be opened by the new key"
+        one.id: f"{file.path} cannot be opened by the new key"
         for one, file, _ in files
-        if (one.learner.id, file.path) not in states
+        if (one.id, file.path) not in states
     }
     if not closed and "differs" not in states.values():
         host.noop("the cluster has the new values")
@@ -167,9 +167,7 @@ def restarted(settings: Settings, environments: Sequence[Environment]) -> Comman
     """
     rotation = host.get_fact(Remembered, settings=settings)
     outcomes = outcomes_of(settings, rotation, environments)
-    changed = {
-        one.environment.learner.id: [found.secret for _, found in one.rotated()] for one in outcomes
-    }
+    changed = {one.environment.id: [found.secret for _, found in one.rotated()] for one in outcomes}
     changed = {learner: names for learner, names in changed.items() if names}
     if not changed:
         host.noop("no value has changed")
@@ -189,8 +187,8 @@ def restarted(settings: Settings, environments: Sequence[Environment]) -> Comman
         *(
             part
             for one in concerned
-            for workload in found.get(one.learner.id, [])
-            for part in (one.learner.id, one.namespace, workload)
+            for workload in found.get(one.id, [])
+            for part in (one.id, one.namespace, workload)
         ),
     )
 
@@ -245,7 +243,7 @@ def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
     problems: dict[str, str] = {}
     attempts: list[str] = []
     for one in outcomes:
-        learner = one.environment.learner.id
+        learner = one.environment.id
         key = one.environment.key
         found = faults(one.after, old=one.change.old, new=one.change.new)
         leaked = one.change.old or states.get(key, IdentityState()).recipient
@@ -296,7 +294,7 @@ def _attempts(
     identity: str,
 ) -> Iterator[str]:
     """Yield what is tried on one environment, as `_PROVE` reads it."""
-    learner = outcome.environment.learner.id
+    learner = outcome.environment.id
     bare = bare_repository(settings, outcome.environment)
 
     def attempt(what: str, right: int, text: str) -> str:

@@ -31,9 +31,10 @@ from sopslab.incidents.rotation.plan import (
 )
 from sopslab.incidents.rotation.record import Rotation, begin_rotation
 from sopslab.layout import CANARY_PATH
+from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, lab_script
 from sopslab.provision.facts.age import Identities, IdentityState
-from sopslab.provision.facts.reset import CHECKPOINTS, RepositoryState, repository_arguments
+from sopslab.provision.facts.reset import CHECKPOINTS, repository_arguments
 from sopslab.provision.facts.rotation import CopyBehind, Remembered
 from sopslab.provision.operations.git import COMMIT_AS
 from sopslab.provision.operations.rotating import (
@@ -234,7 +235,7 @@ def reencrypted(
     orders: list[str] = []
     after = rotation
     for one in concerned:
-        learner = one.learner.id
+        learner = one.id
         state, change = state_of(found, one), change_of(rotation, one, states)
         why = _obstacle(rotation, state, change, learner, versions)
         if why is not None:
@@ -323,7 +324,7 @@ def _told(
     given: Mapping[str, str],
 ) -> Rotation:
     """Return the rotation with what it leaves to a human, and with what stays exposed."""
-    learner = environment.learner.id
+    learner = environment.id
     if plan is None or plan.empty:
         return rotation
     human = [value_name(file.secret, leaf) for file in plan.files for leaf in file.human]
@@ -375,7 +376,7 @@ class _Order:
         keys = self._settings.keys_dir
         head = line(
             "repository",
-            self._environment.learner.id,
+            self._environment.id,
             bare_repository(self._settings, self._environment),
             f"{keys}/{self._change.opener}.agekey",
             f"{keys}/{self._change.holder}.agekey",
@@ -461,7 +462,7 @@ def foretold(
             key = key_of(rotation, one)
             old = rotation.retiring.get(key) or states.get(key, IdentityState()).recipient
             for sentence in _foretold(rotation, one, state, versions, old):
-                note(f"{one.learner.id}: {sentence}")
+                note(f"{one.id}: {sentence}")
     host.noop("nothing is changed by looking")
     yield from ()
 
@@ -473,7 +474,7 @@ def _foretold(
     versions: Mapping[tuple[str, str], Version],
     old: str | None,
 ) -> Iterator[str]:
-    version = versions.get((environment.learner.id, state.main or ""))
+    version = versions.get((environment.id, state.main or ""))
     if state.problem is not None or version is None:
         yield state.problem or "its repository has no branch main"
         return

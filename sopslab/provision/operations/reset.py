@@ -9,111 +9,34 @@ from typing import TypeVar
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
 from sopslab.files.events import note
 from sopslab.incidents.leak import kept_dir
-from sopslab.layout import ENVIRONMENT
-from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.lab.act import checkpoints
+from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.provision.command import Commands, acting, lab_script, refusal, script
 from sopslab.provision.facts.drill import Drills
 from sopslab.provision.facts.reset import (
-    CHECKPOINTS,
     DELIVERIES,
-    Copy,
-    CopyState,
+    CloneAtCheckpoint,
     Deliveries,
     EnvironmentState,
     EnvironmentStates,
     Repositories,
-    RepositoryState,
     delivery_arguments,
-    repository_arguments,
     subjects,
 )
 from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
 from sopslab.provision.operations.clearing import CLEARING
 from sopslab.provision.operations.flux import ASK_FLUX
-from sopslab.provision.operations.git import COMMIT_AS, NEW_SECRET
-from sopslab.provision.operations.seats import ATTEMPT, failing
-from sopslab.provision.operations.trees import COMMIT_FILES
+from sopslab.provision.operations.git import COMMIT_AS
+from sopslab.provision.operations.seats import failing
 
 State = TypeVar("State")
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-# A checkpoint is made where it is first asked for, on top of the one before, and kept. The value of
-# its Secret is random, and exists in a pipe only; whom it is encrypted to, the start says.
-_PUT_BACK = (
-    CHECKPOINTS
-    + NEW_SECRET
-    + COMMIT_AS
-    + COMMIT_FILES
-    + ATTEMPT
-    + """
-class=$5 environment=$6 secret=$7
-shift 7
-umask 022
-new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-commit_as sops-lab sops-lab@localhost
-folder=flux/secrets/$environment
-made() {
-    case $1 in
-    start) start ;;
-    encrypted)
-        before=$(reached start)
-        bare show "$before:.sops.yaml" >"$new/.sops.yaml"
-        (cd "$new" && new_secret "$secret" "$namespace" "$folder/$secret.yaml") >"$new/file"
-        commit_files "$before" "Encrypt $secret for $environment" \\
-            "$folder/$secret.yaml" "$new/file"
-        ;;
-    wired)
-        before=$(reached encrypted)
-        bare show "$before:$folder/kustomization.yaml" \\
-            | sed "s/^\\\\( *\\\\)# - $secret\\\\.yaml\\$/\\\\1- $secret.yaml/" >"$new/file"
-        if ! grep -q "^ *- $secret\\\\.yaml\\$" "$new/file"; then
-            say "$folder/kustomization.yaml has no line that lists $secret.yaml"
-            return 1
-        fi
-        commit_files "$before" "List $secret in the kustomization" \\
-            "$folder/kustomization.yaml" "$new/file"
-        ;;
-    done) reached wired ;;
-    esac
-}
-reached() {
-    at "refs/lab/$1" && return
-    commit=$(made "$1")
-    bare update-ref "refs/lab/$1" "$commit" ''
-    echo "$commit"
-}
-put_back() {
-    refresh
-    target=$(reached "$checkpoint")
-    main=$(at refs/heads/main) || main=
-    [ "$main" != "$target" ] || return 0
-    keep=
-    [ "$(lost "$main" "$target")" -eq 0 ] || keep=$main
-    if [ -n "$url" ]; then
-        [ -z "$keep" ] || timeout 60 git --git-dir "$repository" push --quiet "$url.git" \\
-            "$keep:refs/heads/$saved"
-        timeout 60 git --git-dir "$repository" push --quiet \\
-            --force-with-lease="refs/heads/main:$main" "$url.git" "$target:refs/heads/main"
-    fi
-    # All of it or nothing, and only if nobody has pushed meanwhile.
-    {
-        [ -z "$keep" ] || echo "create refs/heads/$saved $keep"
-        echo "update refs/heads/main $target ${main:-0000000000000000000000000000000000000000}"
-    } | bare update-ref --stdin
-}
-while [ $# -gt 0 ]; do
-    id=$1 repository=$2 saved=$3 namespace=$4
-    shift 4
-    attempt 'its repository could not be put back' put_back
-done
-"""
-)
 
 # What was never pushed may hold a value in plain text: it is kept, and not pushed now.
 PUT_COPY_BACK = (
@@ -297,39 +220,22 @@ def repositories(
         checkpoint=checkpoint,
         saved=saved,
     )
-    problems = {one.learner.id: states.get(one.learner.id, _UNSEEN).problem for one in environments}
-    astray = [
-        one
-        for one in environments
-        if problems[one.learner.id] is None and not states[one.learner.id].there
-    ]
+    problems = {one.id: states.get(one.id, _UNSEEN).problem for one in environments}
+    astray = [one for one in environments if problems[one.id] is None and not states[one.id].there]
     if not astray and not any(problems.values()):
         host.noop(f"every repository is at the checkpoint {checkpoint}")
         return
     for one in astray:
-        for sentence in repository_plan(states[one.learner.id], checkpoint):
-            note(f"{one.learner.id}: {sentence}")
+        for sentence in repository_plan(states[one.id], checkpoint):
+            note(f"{one.id}: {sentence}")
     yield from failing(settings, {who: why for who, why in problems.items() if why is not None})
     if astray:
-        # The first four arguments of the script are those of the fact.
-        given = repository_arguments(settings, astray, checkpoint, saved)[:4]
-        yield lab_script(
+        yield acting(
             settings,
-            _PUT_BACK,
-            *given,
-            settings.class_dir,
-            ENVIRONMENT,
-            SECRET,
-            *(
-                part
-                for one in astray
-                for part in (
-                    one.learner.id,
-                    bare_repository(settings, one),
-                    states[one.learner.id].saved,
-                    one.namespace,
-                )
-            ),
+            checkpoints.put_back,
+            environments=astray,
+            checkpoint=checkpoint,
+            saved=saved,
         )
 
 
@@ -351,34 +257,32 @@ def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
 def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
     Have the learner's clone on main as the repository has it; what was never pushed is kept
-    on a branch of the copy.
+    on a branch of the clone.
 
     + settings: the lab's settings
     + environment: the learner's
     + checkpoint: where main of the repository is
     + saved: the branch for what the repository does not have
     """
-    if environment.learner.id in host.get_fact(SeatFailures, settings=settings):
+    if environment.id in host.get_fact(SeatFailures, settings=settings):
         host.noop("the repository was not put back")
         return
     state = host.get_fact(
-        Copy, settings=settings, environment=environment, checkpoint=checkpoint, saved=saved
+        CloneAtCheckpoint,
+        settings=settings,
+        environment=environment,
+        checkpoint=checkpoint,
+        saved=saved,
     )
     if state is None or state.there:
         host.noop("the clone is on main")
         return
-    for sentence in copy_plan(settings, state):
-        note(f"{environment.learner.id}: {sentence}")
-    yield lab_script(
-        settings,
-        PUT_COPY_BACK,
-        settings.work_dir,
-        bare_repository(settings, environment),
-        state.saved,
-    )
+    for sentence in clone_plan(settings, state):
+        note(f"{environment.id}: {sentence}")
+    yield acting(settings, checkpoints.put_clone_back, environment=environment, saved=saved)
 
 
-def copy_plan(settings: Settings, state: CopyState) -> list[str]:
+def clone_plan(settings: Settings, state: CloneState) -> list[str]:
     """Return in sentences what putting the clone back does to it."""
     if state.there:
         return []
@@ -407,16 +311,12 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     left = standing(settings, environments)
     states = _asked(EnvironmentStates, settings, left)
     problems = {
-        one.learner.id: problem
+        one.id: problem
         for one in left
-        if (problem := _hopeless(one, states.get(one.learner.id))) is not None
+        if (problem := _hopeless(one, states.get(one.id))) is not None
     }
-    plans = {
-        one.learner.id: environment_plan(states[one.learner.id])
-        for one in left
-        if one.learner.id not in problems
-    }
-    astray = [one for one in left if plans.get(one.learner.id)]
+    plans = {one.id: environment_plan(states[one.id]) for one in left if one.id not in problems}
+    astray = [one for one in left if plans.get(one.id)]
     if not astray and not problems:
         host.noop("the namespaces hold what Flux applied, and nothing else")
         return
@@ -445,7 +345,7 @@ def _asked(
 def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
     """Return the environments of which nothing has failed in this run."""
     failures = host.get_fact(SeatFailures, settings=settings)
-    return [one for one in environments if one.learner.id not in failures]
+    return [one for one in environments if one.id not in failures]
 
 
 def _hopeless(environment: Environment, state: EnvironmentState | None) -> str | None:
@@ -495,13 +395,12 @@ def reconciled(
     left = standing(settings, environments)
     secret = SECRET if checkpoint == "done" else ""
     states = _asked(Deliveries, settings, left, secret=secret)
-    seats = [one.learner.id for one in left if one.is_seat]
+    seats = [one.id for one in left if one.is_seat]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
     waiting = [
         one
         for one in left
-        if states.get(one.learner.id) != "arrived"
-        or (one.learner.id in seats and canaries.get(one.learner.id) != "proven")
+        if states.get(one.id) != "arrived" or (one.id in seats and canaries.get(one.id) != "proven")
     ]
     if not waiting:
         host.noop("Flux has applied what the repositories hold")
@@ -530,15 +429,19 @@ def foretold(
     deliveries = _asked(Deliveries, settings, asked, secret=secret)
     drills = _asked(Drills, settings, asked)
     for one in asked:
-        learner = one.learner.id
+        learner = one.id
         sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
         if learner in drills:
             sentences = [f"its drill ends, what is on top of it kept in {kept_dir(settings)}"]
         elif not one.is_seat:
-            copy = host.get_fact(
-                Copy, settings=settings, environment=one, checkpoint=checkpoint, saved=saved
+            clone = host.get_fact(
+                CloneAtCheckpoint,
+                settings=settings,
+                environment=one,
+                checkpoint=checkpoint,
+                saved=saved,
             )
-            sentences += [] if copy is None else copy_plan(settings, copy)
+            sentences += [] if clone is None else clone_plan(settings, clone)
         problem = _hopeless(one, states.get(learner))
         sentences += [problem] if problem else environment_plan(states[learner])
         if not sentences and deliveries.get(learner) != "arrived":

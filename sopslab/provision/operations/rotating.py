@@ -9,15 +9,17 @@ from pyinfra import host
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.naming import next_key
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.encrypted import EncryptedFile
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import Version, rotated_files
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
 from sopslab.provision.facts.age import Identities, IdentityState
-from sopslab.provision.facts.reset import Repositories, RepositoryState
+from sopslab.provision.facts.reset import Repositories
 from sopslab.provision.facts.rotation import Versions, record_file
 from sopslab.provision.operations.reset import standing
 
@@ -118,7 +120,7 @@ def repositories(
 
 def state_of(found: Mapping[str, RepositoryState], environment: Environment) -> RepositoryState:
     unseen = RepositoryState(problem="its repository could not be looked at")
-    return found.get(environment.learner.id, unseen)
+    return found.get(environment.id, unseen)
 
 
 def versions_of(
@@ -126,7 +128,7 @@ def versions_of(
 ) -> dict[tuple[str, str], Version]:
     """Return what is encrypted in commits of repositories, by learner and commit."""
     pairs = {
-        (bare_repository(settings, one), commit): one.learner.id
+        (bare_repository(settings, one), commit): one.id
         for one, commit in wanted
         if commit is not None
     }
@@ -145,8 +147,8 @@ def unfinished(
     return [
         one
         for one in standing(settings, environments)
-        if one.learner.id in rotation.subjects
-        and (one.learner.id not in rotation.proven or rotation.pending.get(one.learner.id))
+        if one.id in rotation.subjects
+        and (one.id not in rotation.proven or rotation.pending.get(one.id))
     ]
 
 
@@ -161,14 +163,14 @@ def outcomes_of(
     wanted = [
         (one, commit)
         for one in concerned
-        for commit in (rotation.heads.get(one.learner.id), state_of(found, one).main)
+        for commit in (rotation.heads.get(one.id), state_of(found, one).main)
     ]
     versions = versions_of(settings, wanted)
     outcomes = []
     for one in concerned:
-        after = versions.get((one.learner.id, state_of(found, one).main or ""))
+        after = versions.get((one.id, state_of(found, one).main or ""))
         if after is not None:
-            before = versions.get((one.learner.id, rotation.heads.get(one.learner.id, "")), after)
+            before = versions.get((one.id, rotation.heads.get(one.id, "")), after)
             outcomes.append(Outcome(one, before, after, change_of(rotation, one, states)))
     return outcomes
 

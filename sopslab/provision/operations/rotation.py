@@ -177,7 +177,7 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
         if not one.is_seat
         for command in decryption_key._inner(settings=settings, key=one.key)
     ]
-    ids = [one.learner.id for one in environments if one.is_seat]
+    ids = [one.id for one in environments if one.is_seat]
     given += seats.secrets._inner(settings=settings, seats=ids) if ids else []
     # A run that was killed in between has left Flux looking away.
     if not given and not host.get_fact(
@@ -204,20 +204,18 @@ def retired(settings: Settings, environments: Sequence[Environment]) -> Commands
         host.noop("no identity goes")
         return
     problems = {
-        one.environment.learner.id: found[0]
+        one.environment.id: found[0]
         for one in outcomes
         if (found := faults(one.after, old=one.change.old, new=one.change.new))
     }
     keys = keys_of(rotation, [one.environment for one in outcomes])
     if rotation.cause is Cause.INSTRUCTOR_KEY:
         # It opens the files of all: while one of them needs it, it stays.
-        settled = {one.environment.learner.id for one in outcomes} | set(rotation.proven)
+        settled = {one.environment.id for one in outcomes} | set(rotation.proven)
         all_of_them = settled >= set(rotation.subjects) and not problems
         leaving = keys if all_of_them else []
     else:
-        leaving = [
-            one.environment.key for one in outcomes if one.environment.learner.id not in problems
-        ]
+        leaving = [one.environment.key for one in outcomes if one.environment.id not in problems]
     states = identities(settings, keys)
     leaving = [key for key in leaving if states.get(next_key(key), IdentityState()).recorded]
     if not leaving and not problems:
@@ -265,7 +263,7 @@ def concluded(
         host.noop("it is on record")
         return
     states = identities(settings, keys_of(rotation, concerned))
-    learners = [one.learner.id for one in concerned if change_of(rotation, one, states).gone]
+    learners = [one.id for one in concerned if change_of(rotation, one, states).gone]
     pending = {
         learner: tuple(name for name in names if learner not in learners or name not in given)
         for learner, names in rotation.pending.items()

@@ -300,6 +300,6 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
         settings.keys_dir,
         settings.git_dir,
         str(patience),
-        *(one.learner.id for one in leaving),
+        *(one.id for one in leaving),
         stdin=_roster(enrolment.seats),
     )

@@ -49,7 +49,7 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
 
     def excuse(one: Suspended) -> str | None:
         """Return which verb has suspended it, and which one undoes that."""
-        learner = own[one.namespace, one.name].learner.id
+        learner = own[one.namespace, one.name].id
         if one.by == "build":
             return f"{one} is suspended as its build did not end: `sopslab reset {learner}`"
         if one.by:

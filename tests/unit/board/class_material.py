@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import INSTRUCTOR, Seat, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Seat, Settings
 from tests.unit.board.board_material import flux_object
 
 _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")

@@ -46,7 +46,7 @@ class Alone:
 
     @property
     def folder(self) -> Path:
-        return Path(leak_dir(self.settings, self.environment.learner.id))
+        return Path(leak_dir(self.settings, self.environment.id))
 
     @property
     def value(self) -> str:

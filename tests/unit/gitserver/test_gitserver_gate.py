@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.config.settings import FLUX, INSTRUCTOR, Settings
+from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.settings import Settings
 from tasks.git import server_configuration
 
 READ, WRITE = "git-upload-pack", "git-receive-pack"

@@ -9,8 +9,9 @@ A case is a YAML file in a folder named `<module>.<operation>`:
         differs from a large one
     noop: the reason it gives for doing nothing, or
     refused: a part of the sentence with which it refuses, or
-    commands: what it runs: all `arguments`, parts of `stdin`, `sudo`; what the script does with
-        them is for tests that run it
+    commands: what it runs: of a script all `arguments`, parts of `stdin`, `sudo`; of the lab's own
+        program what it `does` and its whole `order`, in which environments are named by their
+        learner; what becomes of it is for tests that run it
     notes: what it says of itself in its event
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
@@ -41,7 +42,7 @@ from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.command import refusal
 from sopslab.provision.operations import access, docker, git
-from tests.fake import arguments_of, text_of
+from tests.fake import arguments_of, order_of, text_of
 
 FOLDER = Path(__file__).parent
 CASES = sorted(FOLDER.glob("*.*/*.yaml"))
@@ -158,9 +159,10 @@ def output(fact: str, said: Any) -> list[str]:
         said = dict(said or {})
         missing = [f"missing={command}" for command in said.pop("missing", [])]
         return [f"{key}={value}" for key, value in {**MACHINE, **said}.items()] + missing
+    # The lab's own program prints one object.
+    lines = [said] if isinstance(said, dict) else said or []
     return [
-        line if isinstance(line, str) else json.dumps(line, separators=(",", ":"))
-        for line in said or []
+        line if isinstance(line, str) else json.dumps(line, separators=(",", ":")) for line in lines
     ]
 
 
@@ -238,7 +240,11 @@ def test_a_git_server_is_made_anew_for_whatever_it_was_started_with(
 
 
 def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
-    assert set(wanted) <= {"arguments", "stdin", "sudo"}
+    assert set(wanted) <= {"arguments", "stdin", "sudo", "does", "order"}
+    if "does" in wanted:
+        what, order = order_of(command)
+        assert (what, named(order)) == (wanted["does"], wanted.get("order", {}))
+        return
     if "arguments" in wanted:
         found = arguments_of(command)
         # The first argument of a script of the lab is where its tools are.
@@ -249,6 +255,15 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
         assert part in str(stdin)
         assert part not in command.get_raw_value()
     assert command.connector_arguments.get("_sudo", False) is wanted.get("sudo", False)
+
+
+def named(value: Any) -> Any:
+    """Return an order with each environment replaced by its learner's id."""
+    if isinstance(value, dict):
+        if {"namespace", "kustomization"} <= set(value):
+            return value["id"]
+        return {key: named(each) for key, each in value.items()}
+    return [named(each) for each in value] if isinstance(value, list) else value
 
 
 def operations() -> set[str]:

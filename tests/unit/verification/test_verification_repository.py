@@ -36,9 +36,9 @@ from sopslab.checks.verification.repository import (
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
 from sopslab.incidents.records import Cause, Exposure, Incident
-from sopslab.lab import programs
 from sopslab.lab.observe import keys, repository
-from sopslab.lab.programs import Answer
+from sopslab.lab.tools import programs
+from sopslab.lab.tools.programs import Answer
 from sopslab.layout import TEMPLATES
 from sopslab.model.results import Status, Undecided, Verdict
 from sopslab.policy.findings import Finding, Report

@@ -101,7 +101,7 @@ def examine_platform(seen: Seen) -> Iterator[Cause]:
                 f"The namespace {name} is being deleted.",
                 f"Namespace {name}",
                 f"its phase is {phase}",
-                f"sopslab reset {seen.environment.learner.id}",
+                f"sopslab reset {seen.environment.id}",
             )
     tenant = seen.environment.tenant
     if ("Kustomization", tenant) not in {

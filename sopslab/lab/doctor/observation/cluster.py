@@ -13,7 +13,8 @@ from sopslab.checks.doctor.objects import is_left_alone, named
 from sopslab.checks.doctor.seen import LiveSecret, Login, Objects
 from sopslab.checks.verification.cluster import Object
 from sopslab.config.environment import Environment
-from sopslab.config.settings import FLUX, Settings
+from sopslab.config.places import FLUX
+from sopslab.config.settings import Settings
 from sopslab.lab.observe import server
 from sopslab.lab.observe.cluster import Connection
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key

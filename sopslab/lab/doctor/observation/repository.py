@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from sopslab.checks.doctor.seen import Manifest, Repository
 from sopslab.checks.verification.cluster import Rule
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.settings import INSTRUCTOR, Settings
+from sopslab.config.places import INSTRUCTOR
+from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
 from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.repository import open_manifest, read_manifest
-from sopslab.lab.programs import ask, git_environment
+from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.model.results import Undecided
 from sopslab.policy import documents, sops
 from sopslab.policy.findings import Report, Undecidable, key_path

@@ -11,7 +11,7 @@ from pathlib import Path
 from sopslab.artifacts.catalog import Catalog, Source, load_catalog
 from sopslab.checks.verification.machine import Tool
 from sopslab.config.settings import Settings
-from sopslab.lab.programs import ask, lab_environment
+from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 
 # Program, entry of the catalog, and how it is asked for its version without a network.
@@ -39,7 +39,7 @@ def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
         return Tool(
             name,
             catalog.version(entry, source),
-            version_of([str(own), *arguments], lab_environment(settings)),
+            version_of([str(own), *arguments], clean_environment(settings)),
             in_path is not None,
             first,
             version_of([first, *arguments], dict(os.environ)) if first is not None else None,

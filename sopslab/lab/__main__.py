@@ -1,0 +1,69 @@
+"""The program on the lab's machine: ``python -m sopslab.lab WHAT [ORDER]``.
+
+WHAT names a function below `sopslab.lab`, such as `act.checkpoints.put_back`. ORDER is JSON: the
+lab, and the function's arguments by name. Where it is not given it is read from standard input, and
+only there it may hold secrets. What the function returns is printed as JSON.
+
+What a person is to see of a failure goes to standard error as a sentence of ours; the words of
+other programs go there, too, for the log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from sopslab.checks.causes import OURS
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.results import Undecided
+from sopslab.model.wire import decode, encode
+
+
+def find(what: str) -> Callable[..., Any]:
+    """Return the function of that name. Raises LookupError without one."""
+    module, _, name = what.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(f"sopslab.lab.{module}"), name)
+    except (ImportError, AttributeError) as error:
+        raise LookupError(f"there is nothing called {what}") from error
+    return found
+
+
+def carry_out(function: Callable[..., Any], order: dict[str, Any]) -> Any:
+    """Return in terms of JSON what a function returns for an order, or raise ValueError."""
+    hints = get_type_hints(function)
+    lab = decode(Lab, order.pop("lab"))
+    arguments = {name: decode(hints[name], value) for name, value in order.items()}
+    return encode(function(lab, **arguments))
+
+
+def main() -> int:
+    """Carry out one order and return the exit code."""
+    # What a run started ends with it, and is not to report how.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # The Git server reads what git writes here; what is private says so itself.
+    os.umask(0o022)
+    what, *given = sys.argv[1:]
+    try:
+        order = json.loads(given[0] if given else sys.stdin.read())
+        answer = carry_out(find(what), order)
+    except (LabError, Undecided) as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"{OURS}: {line}\n")
+        return 1
+    except Failed as failure:
+        sys.stderr.buffer.write(failure.words)
+        return 1
+    sys.stdout.write(f"{json.dumps(answer)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Repositories put back to a checkpoint, from whatever state they are in, and the clone after them.
+
+A checkpoint is made where it is first asked for, on top of the one before, and kept.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.course.chapter import SECRET
+from sopslab.errors import LabError
+from sopslab.lab.act.failures import attempt
+from sopslab.lab.act.secrets import new_secret
+from sopslab.lab.observe.checkpoints import Repository, checkpoint_ref, free_name, own_tips
+from sopslab.lab.tools.files import new_folder
+from sopslab.lab.tools.git import NOTHING, Git
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import ENVIRONMENT
+from sopslab.policy.recipients import CONFIG
+
+_FOLDER = f"flux/secrets/{ENVIRONMENT}"
+_MANIFEST = f"{_FOLDER}/{SECRET}.yaml"
+_LIST = f"{_FOLDER}/kustomization.yaml"
+
+
+def put_back(lab: Lab, environments: list[Environment], checkpoint: str, saved: str) -> None:
+    """Have main of every repository at a checkpoint; what is overwritten is kept on a branch.
+
+    + saved: the branch for what the checkpoint does not hold
+    """
+    for environment in environments:
+        with attempt(lab, environment.id, "its repository could not be put back"):
+            _put_back(lab, environment, checkpoint, saved)
+
+
+def _put_back(lab: Lab, environment: Environment, checkpoint: str, saved: str) -> None:
+    repository = Repository(lab, environment)
+    repository.refresh()
+    git, main = repository.git, repository.main
+    target = _reached(lab, environment, repository, checkpoint)
+    if main == target:
+        return
+    kept = main if git.count(main, target) else None
+    branch = f"refs/heads/{free_name(git, saved)}"
+    if repository.url is not None:
+        if kept is not None:
+            git.push(repository.url, f"{kept}:{branch}")
+        lease = f"refs/heads/main:{main or ''}"
+        git.push(repository.url, f"{target}:refs/heads/main", lease=lease)
+    # All of it or nothing, and only if nobody has pushed meanwhile.
+    creation = [f"create {branch} {kept}"] if kept is not None else []
+    git.update_refs(*creation, f"update refs/heads/main {target} {main or NOTHING}")
+
+
+def _reached(lab: Lab, environment: Environment, repository: Repository, checkpoint: str) -> str:
+    """Return the commit of a checkpoint, which is made if it is not there."""
+    git, ref = repository.git, checkpoint_ref(checkpoint)
+    there = git.commit(ref)
+    if there is not None:
+        return there
+    match checkpoint:
+        case "start":
+            commit = repository.start
+            if commit is None:
+                raise LabError("nothing tells which commit the repository began with")
+        case "encrypted":
+            before = _reached(lab, environment, repository, "start")
+            rules = git.run("cat-file", "blob", f"{before}:{CONFIG}")
+            manifest = new_secret(lab, rules, _MANIFEST, SECRET, environment.namespace)
+            message = f"Encrypt {SECRET} for {ENVIRONMENT}"
+            commit = git.commit_files(before, message, {_MANIFEST: manifest})
+        case "wired":
+            before = _reached(lab, environment, repository, "encrypted")
+            listed = _listed(git.run("cat-file", "blob", f"{before}:{_LIST}"))
+            commit = git.commit_files(
+                before, f"List {SECRET} in the kustomization", {_LIST: listed}
+            )
+        case _:
+            commit = _reached(lab, environment, repository, "wired")
+    git.run("update-ref", ref, commit, "")
+    return commit
+
+
+def _listed(kustomization: bytes) -> bytes:
+    name = re.escape(f"{SECRET}.yaml").encode()
+    listed = re.sub(rb"(?m)^( *)# - (%s)$" % name, rb"\1- \2", kustomization)
+    if not re.search(rb"(?m)^ *- %s$" % name, listed):
+        raise LabError(f"{_LIST} has no line that lists {SECRET}.yaml")
+    return listed
+
+
+def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
+    """Have the learner's clone on main as the repository has it; what was never pushed is kept on a
+    branch of the clone: it may hold a value in plain text, so it is not pushed now."""
+    work = Git(lab, lab.work_dir, work=True)
+    work.run(
+        "fetch", "--quiet", "--prune", bare_repository(lab, environment),
+        "+refs/heads/*:refs/remotes/origin/*",
+    )  # fmt: skip
+    tip = _everything(work)
+    if int(work.text("rev-list", "--count", tip, "--not", "--remotes=origin")):
+        work.run("update-ref", f"refs/heads/{free_name(work, saved)}", tip, "")
+    for operation in ("rebase", "cherry-pick", "revert", "am"):
+        # Only one of them can be under way.
+        work.ask(operation, "--quit")
+    work.run("checkout", "--quiet", "--force", "-B", "main", "refs/remotes/origin/main")
+    work.run("config", "branch.main.remote", "origin")
+    work.run("config", "branch.main.merge", "refs/heads/main")
+    work.run("clean", "--quiet", "-d", "--force")
+
+
+def _everything(work: Git) -> str:
+    """Return a commit that holds what a clone has: its commits, and its files as they are."""
+    tips = own_tips(work)
+    # The index is the learner's, too: another one takes the files as they are.
+    with new_folder(work.folder) as folder:
+        index = {"GIT_INDEX_FILE": f"{folder}/index"}
+        if tips:
+            tips = work.text("merge-base", "--independent", *tips).split()
+            try:
+                work.run("read-tree", "HEAD", environment=index)
+            except Failed:
+                work.run("read-tree", "--empty", environment=index)
+        work.run("add", "--all", environment=index)
+        tree = work.text("write-tree", environment=index)
+    if len(tips) == 1 and work.ask("rev-parse", "--verify", f"{tips[0]}^{{tree}}").text == tree:
+        return tips[0]
+    return work.commit_tree(tree, tips, "What was not pushed before a reset")

@@ -1,0 +1,47 @@
+"""One environment of many may fail: it says so in a file of its own while the others go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sopslab.checks import causes
+from sopslab.config.places import Places
+from sopslab.errors import LabError
+from sopslab.lab.tools import files
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.results import Undecided
+
+
+def fail(places: Places, who: str, sentence: str) -> None:
+    """Record that an environment failed in this run, and why."""
+    files.write(Path(places.class_dir, "failed", who), f"{sentence}\n")
+
+
+def has_failed(places: Places, who: str) -> bool:
+    """Whether an environment has failed in this run."""
+    return Path(places.class_dir, "failed", who).exists()
+
+
+@contextmanager
+def attempt(places: Places, who: str, what: str) -> Iterator[None]:
+    """Have what fails in the block fail for this environment only, with the reason told.
+
+    + what: what could not be done, as a sentence
+    """
+    try:
+        yield
+    except Failed as failure:
+        fail(places, who, f"{what}: {told(failure)}")
+    except (LabError, Undecided) as error:
+        fail(places, who, f"{what}: {error}")
+
+
+def told(failure: Failed) -> str:
+    """Return what a program's failure means; words that mean nothing here are left to the log."""
+    meaning = causes.reason(failure.lines)
+    if meaning.endswith(causes.LOGGED):
+        sys.stderr.buffer.write(failure.words)
+    return meaning

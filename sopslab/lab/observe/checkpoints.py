@@ -1,0 +1,126 @@
+"""How learners' repositories stand to the checkpoints, and the clone of the one who is here.
+
+Where the Git server is not ours, the bare repository on this machine is a copy of the branches
+there, and the one place where checkpoints are kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.repositories import CloneState, RepositoryState
+
+START = "refs/lab/start"
+_FIRST = " Begin the lab"
+_FETCH_S = 20
+
+
+def checkpoint_ref(checkpoint: str) -> str:
+    """Return the ref that a checkpoint is kept on."""
+    return f"refs/lab/{checkpoint}"
+
+
+class Repository:
+    """The repository of a learner on the lab's machine."""
+
+    def __init__(self, lab: Lab, environment: Environment) -> None:
+        login = f"{lab.account_dir(INSTRUCTOR)}/git-credentials"
+        self.url = f"{lab.git_url}/{environment.repository}.git" if lab.git_url else None
+        self.git = Git(lab, bare_repository(lab, environment), login=login)
+
+    def refresh(self) -> None:
+        """Have the branches of a Git server that is not ours. Raises Failed."""
+        if self.url is None:
+            return
+        if not self.git.folder.is_dir():
+            self.git.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.git.run("init", "--quiet", "--bare")
+        self.git.run(
+            "fetch", "--quiet", "--prune", self.url, "+refs/heads/*:refs/heads/*",
+            patience=_FETCH_S,
+        )  # fmt: skip
+
+    @property
+    def main(self) -> str | None:
+        """The commit of main, None without one."""
+        return self.git.commit("refs/heads/main")
+
+    @property
+    def start(self) -> str | None:
+        """The commit that the repository began with, None where nothing tells."""
+        kept = self.git.commit(START)
+        if kept is not None:
+            return kept
+        # A lab of an older version, or on another Git server, has no such ref.
+        roots = self.git.ask("log", "--all", "--max-parents=0", "--format=%H %s").text.splitlines()
+        first = [root.removesuffix(_FIRST) for root in roots if root.endswith(_FIRST)]
+        return first[0] if len(first) == 1 else None
+
+    def problem(self) -> str | None:
+        """Return why nothing can be said of the repository, None if something can."""
+        try:
+            self.refresh()
+        except Failed:
+            return f"the Git server does not answer at {self.url}"
+        if not self.git.is_there():
+            return f"the repository {self.git.folder} is gone: `sopslab up` makes it anew"
+        return None
+
+
+def free_name(git: Git, saved: str) -> str:
+    """Return a name for the branch `saved`: where one is called `saved`, none can be `saved/…`."""
+    return saved if git.commit("refs/heads/saved") is None else saved.replace("/", "-")
+
+
+def repositories(
+    lab: Lab, environments: list[Environment], checkpoint: str, saved: str
+) -> dict[str, RepositoryState]:
+    """Return how each learner's repository stands to a checkpoint."""
+    return {one.id: _state(Repository(lab, one), checkpoint, saved) for one in environments}
+
+
+def _state(repository: Repository, checkpoint: str, saved: str) -> RepositoryState:
+    problem = repository.problem()
+    if problem is not None:
+        return RepositoryState(problem=problem)
+    start = repository.start
+    if start is None:
+        return RepositoryState(problem="nothing tells which commit the repository began with")
+    git, main = repository.git, repository.main
+    target = start if checkpoint == "start" else git.commit(checkpoint_ref(checkpoint))
+    return RepositoryState(main, target, git.count(main, target or start), free_name(git, saved))
+
+
+def clone(lab: Lab, environment: Environment, checkpoint: str, saved: str) -> CloneState | None:
+    """Return how the learner's clone stands to a checkpoint; None where there is none."""
+    if not Path(lab.work_dir, ".git").is_dir():
+        return None
+    repository = Repository(lab, environment)
+    start = repository.start
+    if start is None:
+        return None
+    target = repository.git.commit(checkpoint_ref(checkpoint)) or start
+    # What the repository has, the clone need not have fetched to be compared with it.
+    work = Git(lab, lab.work_dir, work=True, objects=repository.git.folder / "objects")
+    listed = repository.git.text(
+        "for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/lab"
+    )
+    tips = own_tips(work)
+    unpushed = int(work.text("rev-list", "--count", *tips, *listed.split())) if tips else 0
+    changed = work.text("status", "--porcelain", "--untracked-files=all").splitlines()
+    return CloneState(
+        unpushed,
+        len(changed),
+        not changed and work.branch == "refs/heads/main" and work.commit("HEAD") == target,
+        free_name(work, saved),
+    )
+
+
+def own_tips(work: Git) -> list[str]:
+    """Return what a clone has of its own: where HEAD is, and where main."""
+    found = [work.commit("HEAD"), work.commit("refs/heads/main")]
+    return [commit for commit in found if commit is not None]

@@ -1,0 +1,182 @@
+"""Git, with nothing of the user's configuration. No learner's tree is checked out here: what is
+written into a work tree goes where the links in it lead, with the rights of whoever writes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.config.places import Places
+from sopslab.errors import LabError
+from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
+
+# How `update-ref` names a ref that is not there.
+NOTHING = "0" * 40
+_LINK, _SUBMODULE = b"120000", b"160000"
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+
+SOPS_LAB = Author("sops-lab", "sops-lab@localhost")
+
+
+def login_options(credentials: str) -> dict[str, str]:
+    """Return what has git log in with the accounts in a file and nothing else, past any proxy."""
+    return {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_0": "http.proxy",
+        "GIT_CONFIG_VALUE_0": "",
+        "GIT_CONFIG_KEY_1": "credential.helper",
+        "GIT_CONFIG_VALUE_1": "",
+        "GIT_CONFIG_KEY_2": "credential.helper",
+        "GIT_CONFIG_VALUE_2": f"store --file='{credentials}'",
+    }
+
+
+class Git:
+    """A bare repository, or with `work` the one of a work tree."""
+
+    def __init__(
+        self,
+        places: Places,
+        folder: str | Path,
+        *,
+        work: bool = False,
+        login: str | None = None,
+        objects: Path | None = None,
+    ) -> None:
+        """
+        + folder: the repository
+        + work: whether it is the folder of a work tree
+        + login: the file with the accounts for a server, where one is asked
+        + objects: where objects are that it has not, of another repository; it is only looked at
+        """
+        self.folder = Path(folder)
+        self._command = ["git", f"--git-dir={folder}"]
+        if work:
+            # Nothing of a learner's is run: neither their hooks nor what watches their files.
+            no_programs = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"]
+            self._command = ["git", "-C", str(folder), *no_programs]
+        self._environment = lab_environment(places) | (login_options(login) if login else {})
+        if objects is not None:
+            self._environment |= {
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
+                "GIT_OPTIONAL_LOCKS": "0",
+            }
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        patience: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return what git prints. Raises Failed."""
+        together = self._environment | dict(environment or {})
+        return run([*self._command, *arguments], together, stdin=stdin, patience=patience)
+
+    def text(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> str:
+        """Return what git prints as text, without the newline at the end. Raises Failed."""
+        return os.fsdecode(self.run(*arguments, stdin=stdin, environment=environment)).rstrip("\n")
+
+    def ask(self, *arguments: str) -> Answer:
+        """Return what git answers, whatever its exit code. Raises Undecided."""
+        return ask([*self._command, *arguments], self._environment)
+
+    def is_there(self) -> bool:
+        """Whether git takes the folder for a repository."""
+        return self.ask("rev-parse", "--git-dir").code == 0
+
+    def commit(self, name: str) -> str | None:
+        """Return the commit that a name stands for, None if there is none."""
+        answer = self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return answer.text if answer.code == 0 and answer.text else None
+
+    @property
+    def branch(self) -> str | None:
+        """The ref that HEAD is on, None where it is on none."""
+        answer = self.ask("symbolic-ref", "--quiet", "HEAD")
+        return answer.text if answer.code == 0 else None
+
+    def blob(self, commit: str, path: str) -> bytes | None:
+        """Return a file of a commit, None if there is none."""
+        answer = self.ask("cat-file", "blob", f"{commit}:{path}")
+        return answer.out if answer.code == 0 else None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether a commit is in the history of another, or is that one."""
+        return self.ask("merge-base", "--is-ancestor", older, newer).code == 0
+
+    def count(self, commit: str | None, but: str) -> int:
+        """Return how many commits one has in its history that another has not."""
+        return 0 if commit is None else int(self.text("rev-list", "--count", commit, f"^{but}"))
+
+    def refuse_links(self, commit: str, *paths: str) -> None:
+        """Raise LabError if one of the paths in a commit is a link or a submodule, or leads through
+        one; what is not there is neither."""
+        for path in paths:
+            parts = path.split("/")
+            for end in range(1, len(parts) + 1):
+                way = "/".join(parts[:end])
+                listed = self.run("ls-tree", "--full-tree", commit, "--", way)
+                if listed.startswith((_LINK, _SUBMODULE)):
+                    raise LabError(
+                        f"{way} on main is no file or folder but leads elsewhere: `sopslab reset`"
+                        " takes it away"
+                    )
+
+    def commit_files(
+        self, parent: str, message: str, files: Mapping[str, bytes], author: Author = SOPS_LAB
+    ) -> str:
+        """Return a new commit on top of another, in which files are as given. Raises Failed."""
+        with tempfile.TemporaryDirectory(prefix="sops-lab-index-") as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self.run("read-tree", parent, environment=index)
+            entries = [
+                f"100644 {self.text('hash-object', '-w', '--stdin', stdin=content)}\t{path}"
+                for path, content in files.items()
+            ]
+            self.run(
+                "update-index", "--add", "--index-info",
+                stdin="".join(f"{entry}\n" for entry in entries).encode(), environment=index,
+            )  # fmt: skip
+            tree = self.text("write-tree", environment=index)
+        return self.commit_tree(tree, [parent], message, author)
+
+    def commit_tree(
+        self, tree: str, parents: Iterable[str], message: str, author: Author = SOPS_LAB
+    ) -> str:
+        """Return a new commit of a tree. Raises Failed."""
+        options = [option for parent in parents for option in ("-p", parent)]
+        by = {
+            "GIT_AUTHOR_NAME": author.name,
+            "GIT_AUTHOR_EMAIL": author.email,
+            "GIT_COMMITTER_NAME": author.name,
+            "GIT_COMMITTER_EMAIL": author.email,
+        }
+        return self.text("commit-tree", *options, "-m", message, tree, environment=by)
+
+    def update_refs(self, *lines: str) -> None:
+        """Have refs as the lines of `update-ref --stdin` say: all of it or nothing, and only where
+        they are still what the lines take them for. Raises Failed."""
+        if lines:
+            self.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines).encode())
+
+    def push(self, url: str, *refspecs: str, lease: str | None = None) -> None:
+        """Push to a server. Raises Failed.
+
+        + lease: a ref and what it has to be there, as `ref:commit`
+        """
+        options = [f"--force-with-lease={lease}"] if lease is not None else []
+        self.run("push", "--quiet", *options, url, *refspecs)

@@ -1,0 +1,179 @@
+"""Programs that are run or asked something. Values reach them by standard input only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.config.places import Places
+from sopslab.model.results import Undecided
+
+PATIENCE = 20.0  # seconds for each program
+
+# What the user has set for these must not change what the lab does.
+_OTHERS = ("GIT_", "SOPS_", "KUBECONFIG", "KUBECACHEDIR")
+
+
+class Failed(Exception):
+    """A program failed. `words` are its own, for the log and for `causes`: never to be shown."""
+
+    def __init__(self, name: str, words: bytes) -> None:
+        super().__init__(f"{name} failed")
+        self.name = name
+        self.words = words
+
+    @property
+    def lines(self) -> list[str]:
+        """What it said, line by line."""
+        return self.words.decode("utf-8", "replace").splitlines()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program said; of its errors only the code is kept, since they may quote input."""
+
+    code: int
+    out: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """Its output as text, without the newline at the end."""
+        return os.fsdecode(self.out).rstrip("\n")
+
+
+def ask(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    folder: Path | None = None,
+    stdin: bytes = b"",
+    patience: float = PATIENCE,
+) -> Answer:
+    """Return what a program answers. Raises Undecided if it cannot be run or does not end."""
+    name = Path(argv[0]).name
+    try:
+        done = subprocess.run(
+            list(argv),
+            env=dict(environment),
+            cwd=folder,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Undecided(f"{name} did not answer within {patience:g} s") from None
+    except OSError as error:
+        raise Undecided(f"{name} cannot be run: {error.strerror}", "sopslab up") from None
+    return Answer(done.returncode, done.stdout)
+
+
+def run(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    folder: str | Path | None = None,
+    stdin: bytes = b"",
+    patience: float = 60,
+) -> bytes:
+    """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
+
+    + patience: seconds
+    """
+    name = Path(argv[0]).name
+    try:
+        done = subprocess.run(
+            list(argv),
+            env=dict(environment),
+            cwd=folder,
+            input=stdin,
+            capture_output=True,
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(name, f"{name} timed out after {patience:g} s".encode()) from None
+    except OSError as error:
+        words = f"{name}: {error.strerror}" if error.errno else name
+        raise Failed(name, f"{words}: not found".encode()) from None
+    if done.returncode:
+        raise Failed(name, done.stderr)
+    return done.stdout
+
+
+def kubectl(places: Places, *arguments: str) -> list[str]:
+    """Return the command that asks the lab's cluster something."""
+    return [
+        f"{places.bin_dir}/kubectl", "--kubeconfig", places.lab_kubeconfig,
+        "--context", places.lab_context, "--request-timeout", "8s", *arguments,
+    ]  # fmt: skip
+
+
+def clean_environment(places: Places) -> dict[str, str]:
+    """Return an environment with the lab's tools and nothing of the user's: no SOPS_*, no HOME."""
+    return {
+        "PATH": f"{places.bin_dir}{os.pathsep}{os.defpath}",
+        "HOME": "/nonexistent",
+        # kubectl would make a folder for its cache even there, as root.
+        "KUBECACHEDIR": places.kube_cache,
+        "LC_ALL": "C",
+    }
+
+
+def lab_environment(places: Places) -> dict[str, str]:
+    """Return this process's environment for the lab's tools, without what the user has set for
+    them; git trusts and believes nothing but the lab."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_OTHERS)}
+    environment = {
+        **kept,
+        "PATH": f"{places.bin_dir}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "KUBECONFIG": places.lab_kubeconfig,
+        # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
+        "KUBECACHEDIR": places.kube_cache,
+        # Programs in Go that are done in a moment need no garbage collected: a fifth of their time.
+        "GOGC": "400",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        **TRUE_HISTORY,
+        "LC_ALL": "C",
+    }
+    if places.git_authority is not None:
+        environment["GIT_SSL_CAINFO"] = places.git_authority
+        # Loopback is past every proxy by itself, and another address of this machine has to be.
+        past = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
+        environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_bind}"
+    return environment
+
+
+# What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
+TRUE_HISTORY = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null/none"}
+
+
+def git_environment() -> dict[str, str]:
+    """Return the user's own environment for Git, without what would point it elsewhere.
+
+    The user's configuration stays: it decides which hooks Git runs and what it ignores.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {
+        **kept,
+        "GIT_TERMINAL_PROMPT": "0",
+        # Looking must not write: `git status` would refresh the index.
+        "GIT_OPTIONAL_LOCKS": "0",
+        **TRUE_HISTORY,
+        "LC_ALL": "C",
+    }
+
+
+def keep_to_the_lab(places: Places) -> None:
+    """Take from this process's environment what would point Git or sops elsewhere, and name the
+    scanner."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
+            del os.environ[name]
+    os.environ["SOPSLAB_GITLEAKS"] = f"{places.bin_dir}/gitleaks"

@@ -1,0 +1,40 @@
+"""How a learner's repository, and the clone of it, stand to a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A learner's repository and a checkpoint.
+
+    `main` and `target` are commits, None where main, or the checkpoint, is not there yet. `lost` is
+    how many commits of main the checkpoint does not hold, `saved` the branch to keep them on.
+    `problem` says why the repository cannot be put back.
+    """
+
+    main: str | None = None
+    target: str | None = None
+    lost: int = 0
+    saved: str = ""
+    problem: str | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether main is at the checkpoint."""
+        return self.problem is None and self.target is not None and self.main == self.target
+
+
+@dataclass(frozen=True)
+class CloneState:
+    """The learner's clone beside the repository and a checkpoint.
+
+    `unpushed` counts commits that only the clone has, `uncommitted` files; `there` is whether it is
+    a clean main at the checkpoint; `saved` is the branch to keep the rest on.
+    """
+
+    unpushed: int = 0
+    uncommitted: int = 0
+    there: bool = False
+    saved: str = ""

@@ -1,0 +1,84 @@
+"""The program on the lab's machine, started as an operation starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.checks.causes import OURS
+from sopslab.config.environment import solo
+from sopslab.config.settings import Settings
+from sopslab.lab.act import checkpoints
+from sopslab.model.wire import encode
+from sopslab.provision.command import acting
+
+
+def start(what: str, order: dict[str, Any], **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "sopslab.lab", what],
+        input=json.dumps(order), capture_output=True, text=True, **more,
+    )  # fmt: skip
+
+
+def order(settings: Settings, **more: Any) -> dict[str, Any]:
+    return {"lab": encode(settings.for_machine), **encode(more)}
+
+
+def test_what_it_is_told_is_carried_out_and_answered(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    done = start(
+        "observe.checkpoints.repositories",
+        order(settings, environments=[solo(settings)], checkpoint="start", saved="saved/x"),
+    )
+    assert done.returncode == 0
+    assert "is gone" in json.loads(done.stdout)["learner"]["problem"]
+
+
+def test_what_stands_in_the_way_is_said_in_a_sentence(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    environment = solo(settings)
+    bare = Path(settings.git_dir, "repositories", f"{environment.repository}.git")
+    bare.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
+    told = order(settings, environment=environment, saved="saved/x")
+    done = start("act.checkpoints.put_clone_back", told)
+    # There is no clone: what git says of it is for the log, and is no sentence of ours.
+    assert done.returncode == 1
+    assert done.stderr and OURS not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["act.nothing.at_all", "act.checkpoints.no_such", "os.system"])
+def test_nothing_else_can_be_started(what: str, lab: Callable[..., Settings]) -> None:
+    done = start(what, order(lab()))
+    assert done.returncode == 1
+    assert f"LookupError: there is nothing called {what}" in done.stderr
+
+
+def test_it_does_without_the_library_of_the_settings() -> None:
+    """Which takes longer to import than all that the program does."""
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints;"
+            " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
+        ],
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+def test_an_order_travels_on_standard_input_only(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    command = acting(
+        settings, checkpoints.put_back,
+        environments=[solo(settings)], checkpoint="a-value", saved="saved",
+    )  # fmt: skip
+    assert "a-value" not in command.get_raw_value()
+    assert "a-value" in str(command.connector_arguments["_stdin"])
