@@ -66,7 +66,9 @@ def test_it_does_without_the_library_of_the_settings() -> None:
     done = subprocess.run(
         [
             sys.executable, "-c",
-            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints;"
+            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints, sopslab.lab.act.clones,"
+            " sopslab.lab.act.convergence, sopslab.lab.act.proof, sopslab.lab.act.reencryption,"
+            " sopslab.lab.act.retirement, sopslab.lab.act.suspension, sopslab.lab.observe.leaked;"
             " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
         ],
         env={**os.environ, "PYTHONSAFEPATH": "1"},

@@ -19,10 +19,13 @@ from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.incidents.rotation.encrypted import splice
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
+from sopslab.lab.act import retirement
 from sopslab.layout import CANARY_PATH
+from sopslab.provision.command import acting
 from sopslab.provision.operations import proof, reencryption, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
+from tests.interrupted import killed_before
 from tests.marks import mostly_soak
 from tests.repositories import (
     git,
@@ -596,7 +599,7 @@ def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., Worl
 
 
 @pytest.mark.parametrize("moment", mostly_soak(range(1, 7), 4))
-def test_putting_an_identity_aside_can_be_interrupted_anywhere(
+def test_archiving_an_identity_can_be_interrupted_anywhere(
     world: Callable[..., World], moment: int
 ) -> None:
     found = world("learner-key")
@@ -605,16 +608,9 @@ def test_putting_an_identity_aside_can_be_interrupted_anywhere(
     found.apply(rotation.followed)
     found.reencrypt()
     new = public_key(found.keys / "next/learner.agekey")
-    # The shell ends before the command of that number, as if it were killed there.
-    steps = rotation._RETIRE.split("\n")
-    stops = [
-        number for number, step in enumerate(steps)
-        if step.strip().startswith(("mkdir", "[ -n", "sync", "rm", "mv", "[ ! -e"))
-    ]  # fmt: skip
-    number = stops[moment - 1] if moment <= len(stops) else len(steps) - 2
-    steps.insert(number, "exit 9")
-    text = "\n".join(steps)
-    subprocess.run(["sh", "-euc", text, "sops-lab", str(found.keys), "learner"], check=False)
+    command = acting(found.settings, retirement.retire, keys=["learner"])
+    # A folder, a second name, a note that goes, and two files that take their places.
+    assert killed_before(moment, command, found.keys) is (moment <= 5)
     assert public_key(found.keys / "learner.agekey") in (old, new)
     assert_done(found.rotate())
     assert public_key(found.keys / "learner.agekey") == new

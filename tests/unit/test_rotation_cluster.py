@@ -16,13 +16,12 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.model.rotation import Delivered
 from sopslab.provision.facts.rotation import (
     Consumers,
-    Delivered,
     LeakedLogins,
     LiveValues,
     Settling,
-    live_arguments,
     logins_dir,
 )
 from sopslab.provision.operations import logins, rotation
@@ -142,7 +141,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
     git(tmp_path, "clone", "--quiet", str(bare), str(clone))
     manifest = "apiVersion: v1\nkind: Secret\ndata: {A: b25l}\nstringData: {B: two}\n"
-    sealed = subprocess.run(
+    encrypted = subprocess.run(
         [
             find_tool("sops"), "encrypt", "--age", recipient, "--encrypted-regex",
             "^(data|stringData)$", "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin",
@@ -150,7 +149,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
         input=manifest, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     for name in ("same", "differs", "absent"):
-        (clone / f"{name}.yaml").write_text(sealed)
+        (clone / f"{name}.yaml").write_text(encrypted)
     (clone / "damaged.yaml").write_text("sops: {}\n")
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "-m", "one")
@@ -164,10 +163,9 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
         ],
     )
     names = ("same", "differs", "absent", "damaged")
-    files = [(ADA, Delivered(f"{name}.yaml", name)) for name in names]
-    arguments = live_arguments(settings, files, ["ada"] * len(files))
-    assert local_fact(LiveValues, settings=settings, arguments=list(arguments)) == {
-        ("ada", f"{name}.yaml"): name for name in ("same", "differs", "absent")
+    files = {"ada": [Delivered(f"{name}.yaml", name, "ada") for name in names]}
+    assert local_fact(LiveValues, settings=settings, environments=[ADA], files=files) == {
+        "ada": {f"{name}.yaml": name for name in ("same", "differs", "absent")}
     }
 
 
