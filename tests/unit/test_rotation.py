@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -474,6 +475,37 @@ def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., Wor
     sops.symlink_to(real)
     found.apply(proof.proven)
     assert found.failures() == {}
+
+
+def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.reencrypt()
+    found.apply(rotation.retired)
+    clone, late = found.clone("learner"), f"{FOLDER}/late.yaml"
+    git(clone, "pull", "--quiet", "--rebase")
+    found.encrypt("learner", late)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        address = f"http://127.0.0.1:{service.getsockname()[1]}"
+        vault = (
+            f"hc_vault: [{{vault_address: '{address}', engine_path: a, key_name: b,"
+            " created_at: '2026-11-25T00:00:00Z', enc: 'vault:v1:YQ=='}]"
+        )
+        text = (clone / late).read_text()
+        (clone / late).write_text(replaced(text, "\nsops:\n", f"\nsops:\n    {vault}\n"))
+        found.commit("learner", "Another kind of recipient")
+        found.apply(proof.proven)
+        # Whoever connected would wait here.
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()
+    # It was not opened, and that proves nothing.
+    assert found.failures()["learner"] == (
+        f"the old key on {late}: sops would ask others than age about it\n"
+    )
+    found.apply(rotation.concluded, given=[])
+    assert not found.record.over
 
 
 @pytest.mark.soak

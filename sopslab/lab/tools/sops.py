@@ -65,7 +65,7 @@ def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return what sops says when it is to open a manifest, whomever it asks about it.
+    """Return the same for a manifest of which is known that sops asks nobody about it.
 
     Raises Undecided if it does not answer.
     """
