@@ -1,4 +1,4 @@
-"""The lab's own program, killed before any of its changes."""
+"""The lab's own program, killed before any of its changes, or of the programs that it starts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from pyinfra.api import StringCommand
 
-# A change of what lies below a folder ends the process, as if it were killed before it.
+_CHANGES = ("os.mkdir", "os.link", "os.remove", "os.rename")
 _PROGRAM = """
 import os, sys
 from sopslab.lab.__main__ import main
-left, folder = int(sys.argv.pop(1)), sys.argv.pop(1)
+left, folder, *events = int(sys.argv.pop(1)), sys.argv.pop(1), *sys.argv.pop(1).split()
 def watch(event, arguments):
     global left
-    if event in ("os.mkdir", "os.link", "os.remove", "os.rename"):
-        left -= os.fspath(arguments[0]).startswith(folder)
+    if event in events and (not folder or os.fspath(arguments[0]).startswith(folder)):
+        left -= 1
         if left == 0:
             os._exit(9)
 sys.addaudithook(watch)
@@ -25,13 +25,23 @@ sys.exit(main())
 """
 
 
-def killed_before(number: int, command: StringCommand, folder: Path) -> bool:
+def killed_before_change(number: int, command: StringCommand, folder: Path) -> bool:
     """Run what a command has the lab's program do; return whether it was killed before its change
     of that number below a folder."""
+    return _killed(number, command, str(folder), _CHANGES)
+
+
+def killed_before_program(number: int, command: StringCommand) -> bool:
+    """Run the same; return whether it was killed before it started another program for the time
+    of that number."""
+    return _killed(number, command, "", ("subprocess.Popen",))
+
+
+def _killed(number: int, command: StringCommand, folder: str, events: tuple[str, ...]) -> bool:
     words = shlex.split(command.get_raw_value())
     what = words[words.index("sopslab.lab") + 1 :]
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(number), str(folder), *what],
+        [sys.executable, "-c", _PROGRAM, str(number), folder, " ".join(events), *what],
         input=str(command.connector_arguments["_stdin"]).encode(),
         check=False,
     )

@@ -26,7 +26,7 @@ from sopslab.provision.command import acting
 from sopslab.provision.operations import proof, reencryption, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
-from tests.interrupted import killed_before
+from tests.interrupted import killed_before_change, killed_before_program
 from tests.marks import mostly_soak
 from tests.repositories import (
     git,
@@ -642,13 +642,29 @@ def test_archiving_an_identity_can_be_interrupted_anywhere(
     new = public_key(found.keys / "next/learner.agekey")
     command = acting(found.settings, retirement.retire, keys=["learner"])
     # A folder, a second name, a note that goes, and two files that take their places.
-    assert killed_before(moment, command, found.keys) is (moment <= 5)
+    assert killed_before_change(moment, command, found.keys) is (moment <= 5)
     assert public_key(found.keys / "learner.agekey") in (old, new)
     assert_done(found.rotate())
     assert public_key(found.keys / "learner.agekey") == new
     assert (found.keys / "learner.pub").read_text().strip() == new
     assert {public_key(one) for one in (found.keys / "archive").glob("*.agekey")} == {old}
     assert found.record.over
+
+
+@pytest.mark.parametrize("moment", mostly_soak(range(4, 60, 5), 29))
+def test_reencrypting_can_be_interrupted_anywhere(world: Callable[..., World], moment: int) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    refs, old = found.refs("learner"), found.record.retiring["learner"]
+    arguments = {"settings": found.settings, "environments": found.environments}
+    *_, command = would_run(reencryption.reencrypted, **arguments, given={})
+    killed = killed_before_program(moment, command)
+    # The branch and the checkpoint change last, and together.
+    assert (found.refs("learner") == refs) is killed
+    assert_done(found.rotate())
+    assert not found.failures() and found.record.over
+    assert all(old not in found.show("learner", path) for path in (SECRET, OTHER, CANARY_PATH))
 
 
 @pytest.fixture
