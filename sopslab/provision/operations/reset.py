@@ -4,32 +4,29 @@ works on all of them, and one that fails says so in a file of its own while the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
+from sopslab.checks.namespaces import InTheWay
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
 from sopslab.files.events import note
 from sopslab.incidents.leak import kept_dir
-from sopslab.lab.act import checkpoints
+from sopslab.lab.act import checkpoints, clearing, delivery
+from sopslab.model.objects import Object
 from sopslab.model.repositories import CloneState, RepositoryState
-from sopslab.provision.command import Commands, acting, lab_script, refusal, script
+from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.drill import Drills
 from sopslab.provision.facts.reset import (
-    DELIVERIES,
     CloneAtCheckpoint,
     Deliveries,
-    EnvironmentState,
-    EnvironmentStates,
+    Obstacles,
     Repositories,
-    delivery_arguments,
-    subjects,
 )
 from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
-from sopslab.provision.operations.clearing import CLEARING
 from sopslab.provision.operations.flux import ASK_FLUX
 from sopslab.provision.operations.git import COMMIT_AS
 from sopslab.provision.operations.seats import failing
@@ -101,83 +98,6 @@ request() {
         | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
     [ ! -s "$new/asked" ] || ask_flux 60 --filename "$new/asked"
 }
-"""
-)
-
-_CLEAR = (
-    CLEARING
-    + REQUEST
-    + """
-class=$2
-new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-kinds=$(kinds)
-findings "$kinds" >"$new/found"
-deadline=$(($(seconds) + 40))
-while :; do
-    grep -qE '^[^\t]*\t(stray|going|suspended)\t' "$new/found" || break
-    [ "$(seconds)" -lt "$deadline" ] || break
-    clear_away "$new/found"
-    sleep 0.3
-    findings "$kinds" >"$new/found"
-done
-awk -F '\\t' '$2 ~ /^(stray|going|suspended)$/ && !told[$1]++' "$new/found" \\
-    | while IFS='\t' read -r id kind what; do
-        if [ "$kind" = going ]; then
-            what="the namespace $what is still being deleted"
-        else
-            what="$(printf '%s' "$what" | jq -r '"\\(.kind)/\\(.metadata.name)"') would not go"
-        fi
-        mkdir -p "$class/failed"
-        printf 'its namespace could not be cleared: %s\\n' "$what" >"$class/failed/$id"
-    done
-# What is missing now, Flux is to see at once. If it was at work when a namespace went, it waits a
-# minute for that to be there again: an empty one will do.
-jq --raw-input --compact-output --slurp --argjson subjects "$subjects" '
-    ([$subjects[] | select(.tenant != "flux-system") | .id]) as $seats
-    | [split("\\n")[] | split("\\t") | select(.[1] == "absent")
-        | select(.[0] as $id | $seats | index([$id]))
-        | {apiVersion: "v1", kind: "Namespace",
-            metadata: {name: .[2], labels: {"sops-lab/seat": .[0]}}}]
-    | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' "$new/found" >"$new/absent"
-[ ! -s "$new/absent" ] || kube apply --server-side --field-manager sops-lab \\
-    --filename "$new/absent" >/dev/null || true
-awk -F '\\t' '$2 ~ /^(missing|absent)$/ && !told[$1]++ {
-    print $1 "\\ttenant source own receiver" }' "$new/found" | request
-"""
-)
-
-_RECONCILE = (
-    "class=$1; shift\n"
-    + DELIVERIES
-    + REQUEST
-    + """
-shift 2
-new=$(mktemp -d "$(dirname "$class")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-wanted=$(heads "$@")
-# Whoever seems to have all and is here nevertheless, has not the right Secrets.
-deliveries | sed 's/\tarrived\t$/\tarrived\town/' | cut -f 1,3 | request
-deadline=$(($(seconds) + 60)) asked=$(seconds) began=$(seconds)
-# Looking at many costs what Flux needs.
-pause=$(printf '%s' "$subjects" | jq 'if length > 5 then 1 else 0.3 end')
-while :; do
-    open=$(deliveries | grep -v '\tarrived\t' || true)
-    now=$(seconds)
-    [ -n "$open" ] && [ "$now" -lt "$deadline" ] || break
-    # What failed for a reason that is gone is not left until Flux tries again by itself. What is
-    # about to apply what was read would be interrupted by being asked for it, and say so.
-    if [ $((now - asked)) -ge 2 ]; then
-        asked=$now late=late
-        [ $((now - began)) -lt 10 ] || late=own
-        printf '%s\\n' "$open" | cut -f 1,3 | sed "s/\\tlate/\\t$late/" | request
-    fi
-    sleep "$pause"
-done
-[ -z "$open" ] || mkdir -p "$class/failed"
-printf '%s\\n' "$open" | while IFS='\t' read -r id problem _; do
-    [ -z "$id" ] || printf '%s\\n' "$problem" >"$class/failed/$id"
-done
 """
 )
 
@@ -309,13 +229,13 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     + environments: whose
     """
     left = standing(settings, environments)
-    states = _asked(EnvironmentStates, settings, left)
+    found = _asked(Obstacles, settings, left)
     problems = {
         one.id: problem
         for one in left
-        if (problem := _hopeless(one, states.get(one.id))) is not None
+        if (problem := _hopeless(one, found.get(one.id))) is not None
     }
-    plans = {one.id: environment_plan(states[one.id]) for one in left if one.id not in problems}
+    plans = {one.id: environment_plan(found[one.id]) for one in left if one.id not in problems}
     astray = [one for one in left if plans.get(one.id)]
     if not astray and not problems:
         host.noop("the namespaces hold what Flux applied, and nothing else")
@@ -325,14 +245,14 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
             note(f"{learner}: {sentence}")
     yield from failing(settings, problems)
     if astray:
-        yield lab_script(settings, _CLEAR, subjects(astray), settings.class_dir)
+        yield acting(settings, clearing.clear, environments=astray)
 
 
 def _asked(
     fact: type[FactBase[dict[str, State]]],
     settings: Settings,
     environments: list[Environment],
-    **more: str,
+    **more: Any,
 ) -> dict[str, State]:
     if not environments:
         return {}
@@ -348,7 +268,7 @@ def standing(settings: Settings, environments: Sequence[Environment]) -> list[En
     return [one for one in environments if one.id not in failures]
 
 
-def _hopeless(environment: Environment, state: EnvironmentState | None) -> str | None:
+def _hopeless(environment: Environment, state: InTheWay | None) -> str | None:
     if state is None:
         return "the cluster does not answer: `sopslab status` tells more"
     # Without a class, what makes the environment is applied by a reset itself.
@@ -357,19 +277,30 @@ def _hopeless(environment: Environment, state: EnvironmentState | None) -> str |
     return None
 
 
-def environment_plan(state: EnvironmentState) -> list[str]:
+def environment_plan(state: InTheWay) -> list[str]:
     """Return in sentences what clearing a namespace does to it."""
     sentences = [
         f"the namespace {name}, which is being deleted, is made anew" for name in state.going
     ]
     sentences += [f"the namespace {name}, which is gone, is made anew" for name in state.absent]
-    if state.strays:
-        sentences.append(f"deleted: {_listed(state.strays)}")
+    # What a controller has made goes with what it was made of.
+    strays = [_named(stray.what) for stray in state.strays if not stray.made]
+    if strays:
+        sentences.append(f"deleted: {_listed(strays)}")
     if state.missing and not state.going and not state.absent:
-        sentences.append(f"made anew: {_listed(state.missing)}")
+        sentences.append(f"made anew: {_listed([_in_words(key) for key in state.missing])}")
     if state.suspended:
-        sentences.append(f"resumed: {_listed(state.suspended)}")
+        sentences.append(f"resumed: {_listed([_named(one) for one in state.suspended])}")
     return sentences
+
+
+def _named(found: Object) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def _in_words(inventory_id: str) -> str:
+    _, name, _, kind = inventory_id.split("_", 3)
+    return f"{kind}/{name}"
 
 
 def _listed(things: Sequence[str]) -> str:
@@ -393,21 +324,23 @@ def reconciled(
     + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
     """
     left = standing(settings, environments)
-    secret = SECRET if checkpoint == "done" else ""
-    states = _asked(Deliveries, settings, left, secret=secret)
+    secrets = _awaited(checkpoint)
+    found = _asked(Deliveries, settings, left, secrets=secrets)
     seats = [one.id for one in left if one.is_seat]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
     waiting = [
         one
         for one in left
-        if states.get(one.id) != "arrived" or (one.id in seats and canaries.get(one.id) != "proven")
+        if found.get(one.id) != [] or (one.id in seats and canaries.get(one.id) != "proven")
     ]
     if not waiting:
         host.noop("Flux has applied what the repositories hold")
         return
-    yield lab_script(
-        settings, _RECONCILE, settings.class_dir, *delivery_arguments(settings, waiting, secret)
-    )
+    yield acting(settings, delivery.reconcile, environments=waiting, secrets=secrets)
+
+
+def _awaited(checkpoint: str) -> list[str]:
+    return [SECRET] if checkpoint == "done" else []
 
 
 @operation()
@@ -424,9 +357,8 @@ def foretold(
     """
     asked = list(environments)
     repositories = _asked(Repositories, settings, asked, checkpoint=checkpoint, saved=saved)
-    states = _asked(EnvironmentStates, settings, asked)
-    secret = SECRET if checkpoint == "done" else ""
-    deliveries = _asked(Deliveries, settings, asked, secret=secret)
+    states = _asked(Obstacles, settings, asked)
+    deliveries = _asked(Deliveries, settings, asked, secrets=_awaited(checkpoint))
     drills = _asked(Drills, settings, asked)
     for one in asked:
         learner = one.id
@@ -444,10 +376,10 @@ def foretold(
             sentences += [] if clone is None else clone_plan(settings, clone)
         problem = _hopeless(one, states.get(learner))
         sentences += [problem] if problem else environment_plan(states[learner])
-        if not sentences and deliveries.get(learner) != "arrived":
-            sentences.append(
-                f"Flux is asked again: {deliveries.get(learner, 'it does not answer')}"
-            )
+        if not sentences and deliveries.get(learner) != []:
+            pending = deliveries.get(learner)
+            said = pending[0].said if pending else "it does not answer"
+            sentences.append(f"Flux is asked again: {said}")
         for sentence in sentences:
             note(f"{learner}: {sentence}")
     host.noop("nothing is changed by looking")

@@ -331,7 +331,7 @@ SENTENCES = ["never seen before", "dry-run failed: Invalid value", 'secrets "sop
 
 def _reset(settings: Settings) -> str:
     environments = [at_seat(learner("ada"))]
-    return str(local_fact(Deliveries, settings=settings, environments=environments, secret=""))
+    return str(local_fact(Deliveries, settings=settings, environments=environments, secrets=[]))
 
 
 def _up(settings: Settings) -> str:
