@@ -28,6 +28,7 @@ from typing_extensions import override
 from sopslab.checks.causes import OURS
 from sopslab.files import events
 from sopslab.layout import PROJECT
+from sopslab.model.events import Ended, from_line
 from sopslab.run import reporter, session
 
 
@@ -134,7 +135,7 @@ class Run:
             # What the reporter registered for the end of an aborted run has no reader later.
             patch.setattr(reporter.Reporter, "_started", None)
             told.seek(0)
-            self.events = [json.loads(line) for line in told]
+            self.events = [from_line(line) for line in told]
 
     def _run(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
         inventory = Inventory(([("@fake/seat", dict(data))], {}))
@@ -166,12 +167,13 @@ class Run:
 
     def notes(self, operation: str) -> list[str]:
         """Return what an operation said of itself in its event."""
-        (event,) = [
-            event
-            for event in self.events
-            if event["event"] == "end" and event["operation"] == operation
-        ]
-        return list(event["notes"])
+        (event,) = [event for event in self.ends if str(event.operation) == operation]
+        return list(event.notes)
+
+    @property
+    def ends(self) -> list[Ended]:
+        """The ends of its operations."""
+        return [event for event in self.events if isinstance(event, Ended)]
 
 
 def fact_text(fact: type[FactBase[Any]], **arguments: Any) -> str:

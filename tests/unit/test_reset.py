@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.namespaces import InTheWay
+from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.provision.facts.reset import (
@@ -580,7 +581,7 @@ def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
     cluster: Callable[..., Settings],
 ) -> None:
     state = states(cluster(*SEAT), "ada")["ada"]
-    assert reset.environment_plan(state) == []
+    assert environment_plan(state) == []
     assert not state.untended
 
 

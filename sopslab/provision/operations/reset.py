@@ -9,17 +9,19 @@ from typing import Any, TypeVar
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
-from sopslab.checks.namespaces import InTheWay
+from sopslab.checks.reset import (
+    awaited_secrets,
+    clone_plan,
+    environment_plan,
+    hopeless,
+    repository_plan,
+)
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
-from sopslab.course.chapter import SECRET
 from sopslab.files.events import note
-from sopslab.incidents.leak import kept_dir
 from sopslab.lab.act import checkpoints, clearing, delivery
-from sopslab.model.objects import Object
-from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.drill import Drills
 from sopslab.provision.facts.reset import (
     CloneAtCheckpoint,
     Deliveries,
@@ -159,20 +161,6 @@ def repositories(
         )
 
 
-def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
-    """Return in sentences what putting a repository back does to it."""
-    if state.problem is not None:
-        return [state.problem]
-    if state.there:
-        return []
-    sentences = [f"main goes to the checkpoint {checkpoint}"]
-    if state.lost:
-        sentences.append(
-            f"{_counted(state.lost, 'commit')} of main kept on the branch {state.saved}"
-        )
-    return sentences
-
-
 @operation()
 def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
@@ -197,26 +185,9 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
     if state is None or state.there:
         host.noop("the clone is on main")
         return
-    for sentence in clone_plan(settings, state):
+    for sentence in clone_plan(settings.work_dir, state):
         note(f"{environment.id}: {sentence}")
     yield acting(settings, checkpoints.put_clone_back, environment=environment, saved=saved)
-
-
-def clone_plan(settings: Settings, state: CloneState) -> list[str]:
-    """Return in sentences what putting the clone back does to it."""
-    if state.there:
-        return []
-    kept = []
-    if state.unpushed:
-        kept.append(_counted(state.unpushed, "commit") + " not pushed")
-    if state.uncommitted:
-        kept.append(_counted(state.uncommitted, "file") + " not committed")
-    sentences = [f"{settings.work_dir} goes to main"]
-    if kept:
-        sentences.append(
-            f"{' and '.join(kept)}, kept on the branch {state.saved} of {settings.work_dir}"
-        )
-    return sentences
 
 
 @operation()
@@ -231,9 +202,7 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     left = standing(settings, environments)
     found = _asked(Obstacles, settings, left)
     problems = {
-        one.id: problem
-        for one in left
-        if (problem := _hopeless(one, found.get(one.id))) is not None
+        one.id: problem for one in left if (problem := hopeless(one, found.get(one.id))) is not None
     }
     plans = {one.id: environment_plan(found[one.id]) for one in left if one.id not in problems}
     astray = [one for one in left if plans.get(one.id)]
@@ -268,50 +237,6 @@ def standing(settings: Settings, environments: Sequence[Environment]) -> list[En
     return [one for one in environments if one.id not in failures]
 
 
-def _hopeless(environment: Environment, state: InTheWay | None) -> str | None:
-    if state is None:
-        return "the cluster does not answer: `sopslab status` tells more"
-    # Without a class, what makes the environment is applied by a reset itself.
-    if state.untended and environment.is_seat:
-        return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
-    return None
-
-
-def environment_plan(state: InTheWay) -> list[str]:
-    """Return in sentences what clearing a namespace does to it."""
-    sentences = [
-        f"the namespace {name}, which is being deleted, is made anew" for name in state.going
-    ]
-    sentences += [f"the namespace {name}, which is gone, is made anew" for name in state.absent]
-    # What a controller has made goes with what it was made of.
-    strays = [_named(stray.what) for stray in state.strays if not stray.made]
-    if strays:
-        sentences.append(f"deleted: {_listed(strays)}")
-    if state.missing and not state.going and not state.absent:
-        sentences.append(f"made anew: {_listed([_in_words(key) for key in state.missing])}")
-    if state.suspended:
-        sentences.append(f"resumed: {_listed([_named(one) for one in state.suspended])}")
-    return sentences
-
-
-def _named(found: Object) -> str:
-    return f"{found['kind']}/{found['metadata']['name']}"
-
-
-def _in_words(inventory_id: str) -> str:
-    _, name, _, kind = inventory_id.split("_", 3)
-    return f"{kind}/{name}"
-
-
-def _listed(things: Sequence[str]) -> str:
-    shown = ", ".join(things[:10])
-    return shown if len(things) <= 10 else f"{shown} and {len(things) - 10} more"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number != 1 else ''}"
-
-
 @operation()
 def reconciled(
     settings: Settings, environments: Sequence[Environment], checkpoint: str
@@ -324,7 +249,7 @@ def reconciled(
     + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
     """
     left = standing(settings, environments)
-    secrets = _awaited(checkpoint)
+    secrets = awaited_secrets(checkpoint)
     found = _asked(Deliveries, settings, left, secrets=secrets)
     seats = [one.id for one in left if one.is_seat]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
@@ -337,50 +262,3 @@ def reconciled(
         host.noop("Flux has applied what the repositories hold")
         return
     yield acting(settings, delivery.reconcile, environments=waiting, secrets=secrets)
-
-
-def _awaited(checkpoint: str) -> list[str]:
-    return [SECRET] if checkpoint == "done" else []
-
-
-@operation()
-def foretold(
-    settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
-) -> Commands:
-    """
-    Say what a reset would do to each environment, and change nothing.
-
-    + settings: the lab's settings
-    + environments: whose
-    + checkpoint: `start`, `encrypted`, `wired` or `done`
-    + saved: a branch such as the reset would make
-    """
-    asked = list(environments)
-    repositories = _asked(Repositories, settings, asked, checkpoint=checkpoint, saved=saved)
-    states = _asked(Obstacles, settings, asked)
-    deliveries = _asked(Deliveries, settings, asked, secrets=_awaited(checkpoint))
-    drills = _asked(Drills, settings, asked)
-    for one in asked:
-        learner = one.id
-        sentences = repository_plan(repositories.get(learner, _UNSEEN), checkpoint)
-        if learner in drills:
-            sentences = [f"its drill ends, what is on top of it kept in {kept_dir(settings)}"]
-        elif not one.is_seat:
-            clone = host.get_fact(
-                CloneAtCheckpoint,
-                settings=settings,
-                environment=one,
-                checkpoint=checkpoint,
-                saved=saved,
-            )
-            sentences += [] if clone is None else clone_plan(settings, clone)
-        problem = _hopeless(one, states.get(learner))
-        sentences += [problem] if problem else environment_plan(states[learner])
-        if not sentences and deliveries.get(learner) != []:
-            pending = deliveries.get(learner)
-            said = pending[0].said if pending else "it does not answer"
-            sentences.append(f"Flux is asked again: {said}")
-        for sentence in sentences:
-            note(f"{learner}: {sentence}")
-    host.noop("nothing is changed by looking")
-    yield from ()
