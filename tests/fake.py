@@ -22,6 +22,7 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.fake import FakeConnector
+from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
@@ -205,6 +206,8 @@ class Applied:
 
 class _Looking:
     """This machine as an operation asks it; what the operation would run is not run."""
+
+    connector = object.__new__(LocalConnector)
 
     @staticmethod
     def get_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:

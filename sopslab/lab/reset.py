@@ -10,7 +10,7 @@ from sopslab.checks.reset import Standing, awaited_secrets, reset_plan, saved_br
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.incidents.leak import kept_dir, leak_dir
-from sopslab.lab.observe.checkpoints import clone, repositories
+from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
 
@@ -26,7 +26,7 @@ def plan_reset(
     """
     lab, asked = settings.for_machine, list(environments)
     saved = saved_branch(datetime.now(UTC))
-    stored = repositories(lab, asked, checkpoint, saved)
+    stored = repository_states(lab, asked, checkpoint, saved)
     found = obstacles(lab, asked)
     pending = deliveries(lab, asked, awaited_secrets(checkpoint)) if found else {}
     return {
@@ -34,7 +34,7 @@ def plan_reset(
             Standing(
                 one,
                 stored[one.id],
-                None if one.is_seat else clone(lab, one, checkpoint, saved),
+                None if one.is_seat else clone_state(lab, one, checkpoint, saved),
                 found.get(one.id),
                 tuple(pending[one.id]) if one.id in pending else None,
                 kept_dir(settings) if _has_drill(settings, one) else None,

@@ -17,15 +17,12 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.reset import (
-    CloneAtCheckpoint,
-    Deliveries,
-    Obstacles,
-    Repositories,
-)
+from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.observe.namespaces import obstacles
 from sopslab.provision.operations import reset
 from tests.conftest import find_tool
-from tests.fake import Applied, local_fact, would_run
+from tests.fake import Applied, would_run
 from tests.repositories import git, learner, make_identity
 from tests.texts import replaced
 
@@ -291,10 +288,9 @@ def test_a_lab_without_the_ref_began_with_the_commit_that_says_so(classroom: Cla
 
 def test_how_a_repository_stands_to_a_checkpoint_is_told(classroom: Class) -> None:
     def look(checkpoint: str) -> Any:
-        return local_fact(
-            Repositories,
-            settings=classroom.settings,
-            environments=list(classroom.seats.values()),
+        return repository_states(
+            classroom.settings.for_machine,
+            list(classroom.seats.values()),
             checkpoint=checkpoint,
             saved=SAVED,
         )
@@ -457,12 +453,8 @@ def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Cla
     work = work_of(alone)
 
     def look() -> Any:
-        return local_fact(
-            CloneAtCheckpoint,
-            settings=alone.settings,
-            environment=alone.seats["learner"],
-            checkpoint="start",
-            saved=SAVED,
+        return clone_state(
+            alone.settings.for_machine, alone.seats["learner"], checkpoint="start", saved=SAVED
         )
 
     assert look().there
@@ -570,11 +562,7 @@ def named(what: Mapping[str, Any]) -> str:
 
 
 def states(settings: Settings, *seats: str) -> Any:
-    return local_fact(
-        Obstacles,
-        settings=settings,
-        environments=[at_seat(learner(seat)) for seat in seats],
-    )
+    return obstacles(settings.for_machine, [at_seat(learner(seat)) for seat in seats])
 
 
 def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
@@ -794,14 +782,11 @@ def test_what_flux_has_not_done_yet_is_told(
     bare.mkdir(parents=True)
     git(bare, "init", "--quiet", "--bare")
     (bare / "refs/heads/main").write_text(f"{HEAD}\n")
-    found = local_fact(
-        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secrets=[]
-    )
+    seat = at_seat(learner("ada"))
+    found = deliveries(settings.for_machine, [seat], [])
     sentences = [one.said for one in found["ada"]] or ["arrived"]
     assert sentences[0].startswith(said)
     assert "hunter-2" not in "".join(sentences)
-    missing = local_fact(
-        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secrets=["backend"]
-    )
+    missing = deliveries(settings.for_machine, [seat], ["backend"])
     if said == "arrived":
         assert [one.said for one in missing["ada"]] == ["the Secret backend is not in ada-develop"]

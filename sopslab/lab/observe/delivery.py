@@ -20,7 +20,7 @@ def deliveries(
 
     + secrets: names of Secrets that have to be there, in every environment
     """
-    if not Kubectl(lab).answers():
+    if not environments or not Kubectl(lab).answers():
         return {}
     return look(lab, wanted(lab, environments, secrets), environments)
 

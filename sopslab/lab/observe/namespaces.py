@@ -13,7 +13,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 
 def obstacles(lab: Lab, environments: list[Environment]) -> dict[str, InTheWay]:
     """Return what is in the way in each environment; nothing of a cluster that does not answer."""
-    return look(lab, environments) if Kubectl(lab).answers() else {}
+    return look(lab, environments) if environments and Kubectl(lab).answers() else {}
 
 
 def look(lab: Lab, environments: Sequence[Environment]) -> dict[str, InTheWay]:

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pyinfra.api import StringCommand
 from typing_extensions import override
 
-from sopslab.checks.delivery import Pending
-from sopslab.checks.namespaces import InTheWay
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.lab.observe import checkpoints, delivery, namespaces
-from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.lab.observe import checkpoints
+from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import looking
 from sopslab.provision.facts.git import GIT_LOGIN, credentials_file
 from sopslab.provision.facts.parsing import LabFact
@@ -74,7 +72,7 @@ class Repositories(LabFact[dict[str, RepositoryState]]):
         {"ada": RepositoryState("4f1c…", "9b2d…", lost=3, saved="saved/20270301T090000Z")}
     """
 
-    look = checkpoints.repositories
+    look = checkpoints.repository_states
     default = dict
 
     @override
@@ -83,28 +81,8 @@ class Repositories(LabFact[dict[str, RepositoryState]]):
     ) -> StringCommand:
         return looking(
             settings,
-            checkpoints.repositories,
+            checkpoints.repository_states,
             environments=environments,
-            checkpoint=checkpoint,
-            saved=saved,
-        )
-
-
-class CloneAtCheckpoint(LabFact[CloneState | None]):
-    """
-    Returns how the learner's clone stands to a checkpoint; None where there is none.
-    """
-
-    look = checkpoints.clone
-
-    @override
-    def command(
-        self, settings: Settings, environment: Environment, checkpoint: str, saved: str
-    ) -> StringCommand:
-        return looking(
-            settings,
-            checkpoints.clone,
-            environment=environment,
             checkpoint=checkpoint,
             saved=saved,
         )
@@ -220,32 +198,3 @@ def subjects(environments: Sequence[Environment]) -> str:
             for one in environments
         ]
     )
-
-
-class Obstacles(LabFact[dict[str, InTheWay]]):
-    """
-    Returns what is in the way in each environment; nothing of a cluster that does not answer.
-    """
-
-    look = namespaces.obstacles
-    default = dict
-
-    @override
-    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
-        return looking(settings, namespaces.obstacles, environments=environments)
-
-
-class Deliveries(LabFact[dict[str, list[Pending]]]):
-    """
-    Returns for each environment what Flux has not done yet of what it should; nothing of a cluster
-    that does not answer.
-    """
-
-    look = delivery.deliveries
-    default = dict
-
-    @override
-    def command(
-        self, settings: Settings, environments: list[Environment], secrets: list[str]
-    ) -> StringCommand:
-        return looking(settings, delivery.deliveries, environments=environments, secrets=secrets)

@@ -4,10 +4,9 @@ works on all of them, and one that fails says so in a file of its own while the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 from pyinfra import host
-from pyinfra.api import FactBase, operation
+from pyinfra.api import operation
 
 from sopslab.checks.reset import (
     awaited_secrets,
@@ -20,20 +19,16 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import checkpoints, clearing, delivery
+from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.observe.namespaces import obstacles
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.reset import (
-    CloneAtCheckpoint,
-    Deliveries,
-    Obstacles,
-    Repositories,
-)
 from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
+from sopslab.provision.look import look
 from sopslab.provision.operations.flux import ASK_FLUX
 from sopslab.provision.operations.git import COMMIT_AS
 from sopslab.provision.operations.seats import failing
-
-State = TypeVar("State")
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
 
@@ -135,9 +130,9 @@ def repositories(
     + checkpoint: `start`, `encrypted`, `wired` or `done`
     + saved: the branch for what the checkpoint does not hold
     """
-    states = host.get_fact(
-        Repositories,
-        settings=settings,
+    states = look(
+        settings,
+        repository_states,
         environments=list(environments),
         checkpoint=checkpoint,
         saved=saved,
@@ -175,9 +170,9 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
     if environment.id in host.get_fact(SeatFailures, settings=settings):
         host.noop("the repository was not put back")
         return
-    state = host.get_fact(
-        CloneAtCheckpoint,
-        settings=settings,
+    state = look(
+        settings,
+        clone_state,
         environment=environment,
         checkpoint=checkpoint,
         saved=saved,
@@ -200,7 +195,7 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     + environments: whose
     """
     left = standing(settings, environments)
-    found = _asked(Obstacles, settings, left)
+    found = look(settings, obstacles, environments=left)
     problems = {
         one.id: problem for one in left if (problem := hopeless(one, found.get(one.id))) is not None
     }
@@ -215,20 +210,6 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
     yield from failing(settings, problems)
     if astray:
         yield acting(settings, clearing.clear, environments=astray)
-
-
-def _asked(
-    fact: type[FactBase[dict[str, State]]],
-    settings: Settings,
-    environments: list[Environment],
-    **more: Any,
-) -> dict[str, State]:
-    if not environments:
-        return {}
-    found: dict[str, State] = host.get_fact(
-        fact, settings=settings, environments=environments, **more
-    )
-    return found
 
 
 def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
@@ -250,7 +231,7 @@ def reconciled(
     """
     left = standing(settings, environments)
     secrets = awaited_secrets(checkpoint)
-    found = _asked(Deliveries, settings, left, secrets=secrets)
+    found = look(settings, deliveries, environments=left, secrets=secrets)
     seats = [one.id for one in left if one.is_seat]
     canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
     waiting = [
