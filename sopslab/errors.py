@@ -7,9 +7,9 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of `sopslab`; a run that failed in a step ends with that step's own code.
+    """Exit codes of `sopslab`.
 
-    A step's member is called like the step. A step without one ends with 1.
+    A run that failed in a step ends with that step's code, and with 1 where the step has none.
     """
 
     OK = 0
