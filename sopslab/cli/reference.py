@@ -25,6 +25,7 @@ from sopslab.config.settings import Settings
 from sopslab.course import faults
 from sopslab.errors import MEANINGS, Exit
 from sopslab.layout import PROJECT
+from sopslab.model.steps import Step
 from sopslab.policy import findings as policy
 from sopslab.validation import findings as validation
 
@@ -191,12 +192,10 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def exit_codes() -> str:
     """Return the page about exit codes, and the steps that end with them."""
-    pattern = re.compile(r'^@deploy\("(\w+)"\)', re.M)
-    tasks = sorted((PROJECT / "tasks").glob("*.py"))
-    steps = sorted({step for path in tasks for step in pattern.findall(path.read_text())})
     ends: dict[Exit, list[str]] = {}
-    for step in steps:
-        ends.setdefault(Exit.__members__.get(step.upper(), Exit.FAILED), []).append(step)
+    for step in sorted(Step, key=lambda step: step.title):
+        if step is not Step.OTHER:
+            ends.setdefault(step.code, []).append(step.title)
     rows = [
         (str(code.value), _prose(meaning), ", ".join(ends.get(code, [])))
         for code, meaning in MEANINGS.items()
