@@ -75,5 +75,12 @@ class Drills(FactBase[dict[str, DrillState]]):
         found = {}
         for line in output:
             learner, on, state = line.split(" ", 2)
-            found[learner] = DrillState(parse_staged(state) if state else None, on == "main")
+            found[learner] = DrillState(_parsed(state), on == "main")
         return found
+
+
+def _parsed(state: str) -> Staged | None:
+    try:
+        return parse_staged(state)
+    except ValueError:
+        return None
