@@ -49,6 +49,11 @@ class Fault:
     scope_alone: Scope | None = None
     exposes: bool = False
 
+    @property
+    def in_git(self) -> bool:
+        """Whether a commit brings it."""
+        return self.scope is Scope.LEARNER
+
     def scope_at(self, *, seat: bool) -> Scope:
         """Return whom it reaches, at a seat of a class or alone on a lab."""
         return self.scope if seat or self.scope_alone is None else self.scope_alone
