@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyinfra import host as machine
 from pyinfra.api import deploy
 
 from sopslab.artifacts.catalog import load_catalog
@@ -11,6 +10,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.render import render_tree
 from sopslab.layout import SYSTEM_SHARE, TEMPLATES
 from sopslab.provision.facts.host import Machine
+from sopslab.provision.kept import recall
 from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
 
@@ -32,7 +32,7 @@ def begin_cluster(settings: Settings) -> None:
             allowed=settings.git_url and settings.git_base_cluster_url,
         )
     if settings.cluster_provider == "kind":
-        cpus = machine.get_fact(Machine, root=settings.root, commands=[]).cpus
+        cpus = recall(Machine, root=settings.root, commands=[]).cpus
         tree(
             name="Write what the node reads",
             path=settings.node_dir,
