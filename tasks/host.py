@@ -19,7 +19,6 @@ COMMANDS = {
     # Recipes, and the OCI runtime of a machine that lacks capabilities.
     "jq": "jq",
     "mmdebstrap": "mmdebstrap",
-    "openssl": "openssl",
     "setsid": "util-linux",
     "xargs": "findutils",
 }
