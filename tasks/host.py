@@ -11,14 +11,14 @@ from sopslab.provision.operations import docker, host, lab
 
 # Command and the Debian package that has it.
 COMMANDS = {
-    "setfacl": "acl",
+    # What recipes fetch with, and so whether release pages answer.
     "curl": "curl",
     "flock": "util-linux",
     "git": "git",
     "iptables": "iptables",
+    # Recipes, and the OCI runtime of a machine that lacks capabilities.
     "jq": "jq",
     "mmdebstrap": "mmdebstrap",
-    "openssl": "openssl",
     "setsid": "util-linux",
     "xargs": "findutils",
 }

@@ -36,13 +36,17 @@ from sopslab.run import reporter, session
 def text_of(command: StringCommand) -> str:
     """Return the shell script that a command runs."""
     words = shlex.split(command.get_raw_value())
-    return words[words.index("-euc") + 1]
+    if "-euc" in words:
+        return words[words.index("-euc") + 1]
+    return Path(words[words.index("-eu") + 1]).read_text()
 
 
 def arguments_of(command: StringCommand) -> list[str]:
     """Return what the script of a command gets as `$1`, `$2`, …"""
     words = shlex.split(command.get_raw_value())
-    return words[words.index("-euc") + 3 :]
+    if "-euc" in words:
+        return words[words.index("-euc") + 3 :]
+    return words[words.index("-eu") + 2 :]
 
 
 def order_of(command: StringCommand) -> tuple[str, dict[str, Any]]:

@@ -19,7 +19,9 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
+from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Planned, Started
+from sopslab.model.kind import Owner
 from sopslab.model.steps import Step
 from sopslab.provision.facts.host import RecordedValue
 from sopslab.provision.operations import git
@@ -30,12 +32,13 @@ from tests.machines import (
     STORE,
     Facts,
     bare,
+    cluster,
     complete,
     container,
     filled_store,
     machine,
-    nodes,
     rules,
+    said,
 )
 from tests.marks import partly_soak
 from tests.texts import replaced
@@ -199,15 +202,15 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Flux | Share a token with the Git server's hook": []},
     ),
     "a-stopped-node": (
-        lambda f, s: {f.cluster: nodes(s, "exited")},
+        lambda f, s: {f.cluster: cluster("exited")},
         {"Network | Start a node that was stopped": ["the node container was exited"]},
     ),
     "a-paused-node": (
-        lambda f, s: {f.cluster: nodes(s, "paused")},
+        lambda f, s: {f.cluster: cluster("paused")},
         {"Network | Start a node that was stopped": ["the node container was paused"]},
     ),
     "a-right-of-strangers": (
-        lambda f, s: {f.strangers: "ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"},
+        lambda f, s: {f.strangers: said(["ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"])},
         {
             "Network | Shut strangers out of the cluster": [
                 "taken out: ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"
@@ -224,7 +227,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-half-made-cluster": (
-        lambda f, s: {f.cluster: nodes(s, recorded="n0")},
+        lambda f, s: {f.cluster: cluster(complete=False)},
         {
             "Network | Begin the kind cluster lab": ["the cluster was half-made and is made anew"],
             "Cluster | Create the kind cluster lab": ["the first attempt failed"],
@@ -296,7 +299,7 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
 # What must stop a run: the answer, the operation that refuses, and a part of what is run then.
 STOPS: dict[str, tuple[Drift, str, str]] = {
     "a-foreign-cluster": (
-        lambda f, s: {f.cluster: replaced(nodes(s), network_name(s.lab) + '": {}', 'kind": {}')},
+        lambda f, s: {f.cluster: cluster(owner=Owner.FOREIGN)},
         "Network | Begin the kind cluster lab",
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
@@ -311,7 +314,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "is gone, and it was age1learner: restore it from your backup",
     ),
     "a-taken-port": (
-        lambda f, s: {f.listeners: "8418=another program"},
+        lambda f, s: {f.listeners: said({"8418": "another program"})},
         "Host | Check the ports",
         "port 8418 is taken by another program",
     ),
@@ -321,7 +324,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "belongs to another lab (/other)",
     ),
     "docker-unsuitable": (
-        lambda f, s: {f.traits: "podman=1"},
+        lambda f, s: {f.engine: said(EngineState(answers=False, traits=EngineTraits(podman=True)))},
         "Host | Check Docker",
         "the lab needs Docker itself",
     ),
@@ -331,7 +334,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "keeps no chain DOCKER-USER",
     ),
     "docker-forbidden": (
-        lambda f, s: {f.engine: "forbidden"},
+        lambda f, s: {f.engine: said(EngineState(answers=False, reason="forbidden"))},
         "Host | Start Docker",
         "Docker is running, but root may not use it",
     ),
@@ -399,7 +402,7 @@ def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> No
     settings, answers = finished
     facts = Facts(settings)
     half = {name: answers[name] for name in (facts.network, facts.rules)}
-    half[facts.cluster] = nodes(settings, "created", recorded="")
+    half[facts.cluster] = cluster("created", complete=False)
     run = Run(TEARDOWN, lab_data(), Answers({**machine(settings), **half}))
     assert run.changed == [
         "Cluster | Delete the kind cluster lab",
@@ -412,7 +415,7 @@ def test_what_is_not_ours_is_not_taken_down(finished: Finished, lab_data: Data) 
     settings, answers = finished
     facts = Facts(settings)
     name = network_name(settings.lab)
-    answers[facts.cluster] = replaced(nodes(settings), f'"{name}": {{}}', '"kind": {}')
+    answers[facts.cluster] = cluster(owner=Owner.FOREIGN)
     answers[facts.server] = replaced(container(settings), name, "bridge")
     answers[facts.network] = json.dumps([{"Labels": {"sops-lab.root": "/other"}}])
     answers[facts.rules] = rules(load_settings(lab_data(lab="other")))

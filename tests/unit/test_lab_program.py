@@ -69,6 +69,8 @@ def test_it_does_without_the_library_of_the_settings() -> None:
             "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints;"
             " import sopslab.lab.act.drills, sopslab.lab.observe.drills, sopslab.lab.act.faults;"
             " import sopslab.lab.observe.faults, sopslab.lab.observe.exercise;"
+            "import sopslab.lab.act.engine, sopslab.lab.act.kind, sopslab.lab.act.tools;"
+            "import sopslab.lab.observe.engine, sopslab.lab.observe.machine;"
             " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
         ],
         env={**os.environ, "PYTHONSAFEPATH": "1"},

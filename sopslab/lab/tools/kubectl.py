@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sopslab.config.places import Places
@@ -22,9 +23,14 @@ _FLUX = "flux"
 class Kubectl:
     """The API server of the lab's cluster."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, kubeconfig: str | Path | None = None) -> None:
+        """
+        + kubeconfig: another one than the lab's, of a cluster that is being made
+        """
         self._places = places
         self._environment = lab_environment(places)
+        if kubeconfig is not None:
+            self._environment["KUBECONFIG"] = str(kubeconfig)
 
     def run(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
         """Return what kubectl prints. Raises Failed."""

@@ -79,10 +79,12 @@ def run(
     folder: str | Path | None = None,
     stdin: bytes = b"",
     patience: float = 60,
+    inherited: int | None = None,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
     + patience: seconds
+    + inherited: a descriptor that the program has, too, such as that of a lock
     """
     name = Path(argv[0]).name
     try:
@@ -93,6 +95,7 @@ def run(
             input=stdin,
             capture_output=True,
             timeout=patience,
+            pass_fds=() if inherited is None else (inherited,),
             check=False,
         )
     except subprocess.TimeoutExpired:
