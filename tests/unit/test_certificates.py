@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.cards.card import fingerprint
+from sopslab.config.places import GIT_SERVER_USER
 from sopslab.config.settings import Settings
 from sopslab.gitserver.server import tls_context
 from sopslab.provision.facts.tls import Tls, TlsState, server_file
@@ -92,6 +93,17 @@ def test_what_was_made_is_left_alone(made: Settings) -> None:
         again = Applied(operation, settings=made)
         assert (again.changed, again.failed) == (False, False)
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
+
+
+def test_a_key_that_the_server_reads_by_its_group_is_left_alone(made: Settings) -> None:
+    """As it is once the server has been started."""
+    group = GIT_SERVER_USER if os.getuid() == 0 else os.getgid()
+    os.chown(server(made), -1, group)
+    server(made).chmod(0o640)
+    assert state(made).certificate is not None
+    if os.getuid() == 0:
+        os.chown(server(made), -1, group + 1)
+        assert state(made).stale == "others could read its key"
 
 
 def test_no_key_is_in_any_output(settings: Settings) -> None:

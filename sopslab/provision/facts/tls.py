@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
+from sopslab.config.places import GIT_SERVER_USER
 from sopslab.config.settings import Settings
 from sopslab.provision.command import script
 
@@ -15,12 +16,13 @@ from sopslab.provision.command import script
 SOON = 30 * 24 * 3600
 
 _STATE = """
-ca=$1 server=$2 soon=$3
-shift 3
+ca=$1 server=$2 soon=$3 group=$4
+shift 4
 command -v openssl >/dev/null || exit 0
 # No configuration and no authorities but the lab's own have a say.
 export OPENSSL_CONF=/dev/null SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null LC_ALL=C
 me=$(id -u)
+[ "$me" -eq 0 ] || group=$(id -g)
 public() { openssl pkey -in "$1" -passin pass: -pubout 2>/dev/null || echo none; }
 certified() { openssl x509 -in "$1" -noout -pubkey 2>/dev/null; }
 fingerprint() {
@@ -53,8 +55,9 @@ authority() {
 }
 certificate() {
     there "$server" || return 0
-    case $(stat -c '%F %u %a' "$server") in
-    "regular file $me 600") ;;
+    # The server, where it has run, reads it by its group.
+    case $(stat -c '%F %u %a %g' "$server") in
+    "regular file $me 600 "* | "regular file $me 640 $group") ;;
     *) echo "stale others could read its key"; return 0 ;;
     esac
     found=$(fingerprint "$server") || { echo "stale it cannot be read"; return 0; }
@@ -106,6 +109,7 @@ class Tls(FactBase[TlsState]):
             settings.tls_dir,
             server_file(settings),
             str(SOON),
+            str(GIT_SERVER_USER),
             # As OpenSSL writes them out.
             *(
                 f"{'IP Address' if kind == 'IP' else kind}:{name}"
