@@ -1,5 +1,6 @@
-"""The certificate authority and the Git server's certificate, with the real openssl: made once,
-renewed in time, refused where they are damaged, and worth nothing for anybody else's name."""
+"""The certificate authority and the Git server's certificate, which the real openssl judges:
+made once, renewed in time, refused where they are damaged, and worth nothing for anybody else's
+name."""
 
 from __future__ import annotations
 
@@ -9,16 +10,20 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sopslab.cards.card import fingerprint
+from sopslab.checks.certificates import ServerCertificate, fault_of
 from sopslab.config.places import GIT_SERVER_USER
 from sopslab.config.settings import Settings
 from sopslab.gitserver.server import tls_context
-from sopslab.provision.facts.tls import Tls, TlsState, server_file
+from sopslab.lab.observe.certificates import server_file
+from sopslab.model.certificates import TlsState
+from sopslab.provision.facts.tls import Tls
 from sopslab.provision.operations import tls
 from tests.fake import Applied, local_fact
 
@@ -120,8 +125,8 @@ def test_the_authority_may_sign_for_this_lab_only(made: Settings) -> None:
     assert "X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign" in text
     assert "X509v3 Name Constraints: critical" in text
     assert "ASN1 OID: prime256v1" in text
-    assert state(made).authority is not None
-    assert fingerprint((folder(made) / "ca.crt").read_text()) == state(made).authority
+    assert state(made).ca is not None
+    assert fingerprint((folder(made) / "ca.crt").read_text()) == state(made).ca
 
 
 def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settings) -> None:
@@ -285,7 +290,7 @@ def test_a_machine_at_another_address_keeps_its_authority(
     moved = lab(git_bind="198.51.100.7")
     assert f"it is for IP Address:{ADDRESS}" in str(state(moved).stale)
     assert Applied(tls.certificate, settings=moved).changed
-    assert state(moved).authority == before.authority
+    assert state(moved).ca == before.ca
     assert handshake(moved, folder(made) / "ca.crt", "198.51.100.7") is None
 
 
@@ -322,11 +327,110 @@ def test_an_authority_that_appears_meanwhile_is_not_overwritten(settings: Settin
     assert names(folder(settings)) == ["mine"]
 
 
-def test_without_openssl_nothing_is_known(
-    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def without_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     for tool in ("sh", "env"):
         (tmp_path / "empty" / tool).symlink_to(str(shutil.which(tool)))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    assert state(made) == TlsState()
+
+
+def test_openssl_is_not_needed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_programs(tmp_path, monkeypatch)
+    assert state(settings) == TlsState()
+    assert Applied(tls.authority, settings=settings).changed
+    assert Applied(tls.certificate, settings=settings).changed
+    assert state(settings).certificate is not None
+
+
+# As labs have them whose CA and certificate openssl made.
+CONFIG = """
+[req]
+distinguished_name = subject
+prompt = no
+[subject]
+CN = {subject}
+[ca]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+nameConstraints = critical, permitted;DNS:localhost, permitted;DNS:lab-git, \
+permitted;IP:0.0.0.0/0.0.0.0
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = IP:192.0.2.10, IP:127.0.0.1, DNS:localhost, DNS:lab-git
+"""
+
+
+def made_by_openssl(settings: Settings) -> None:
+    ca, path = folder(settings), server(settings)
+    for new in (ca, path.parent):
+        new.mkdir(parents=True)
+    config = write(settings, CONFIG.format(subject="sops-lab lab"))
+    for key in (ca / "ca.key", path):
+        made = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        key.write_text(made)
+        key.chmod(0o600)
+    openssl(
+        "req", "-new", "-x509", "-config", config, "-extensions", "ca", "-key", ca / "ca.key",
+        "-sha256", "-days", "3650", "-out", ca / "ca.crt",
+    )  # fmt: skip
+    config.write_text(CONFIG.format(subject="lab-git"))
+    request = openssl("req", "-new", "-config", config, "-key", path)
+    signed = openssl(
+        "x509", "-req", "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", "-sha256", "-set_serial",
+        "7", "-days", "397", "-extfile", config, "-extensions", "server", stdin=request,
+    )  # fmt: skip
+    with path.open("a") as file:
+        file.write(signed[signed.index("-----BEGIN CERTIFICATE") :])
+
+
+def test_what_openssl_has_made_is_left_alone_and_signs_on(settings: Settings) -> None:
+    made_by_openssl(settings)
+    found = state(settings)
+    assert (found.problem, found.stale) == (None, None)
+    printed = openssl("x509", "-in", server(settings), "-noout", "-fingerprint", "-sha256")
+    assert found.certificate == printed.strip().partition("=")[2]
+    server(settings).unlink()
+    assert Applied(tls.certificate, settings=settings).changed
+    assert state(settings).ca == found.ca
+    assert handshake(settings, folder(settings) / "ca.crt", ADDRESS) is None
+    said = openssl(
+        "verify", "-CAfile", folder(settings) / "ca.crt", "-x509_strict", "-purpose", "sslserver",
+        server(settings),
+    )  # fmt: skip
+    assert said.endswith(": OK\n")
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NAMES = ("IP Address:192.0.2.10", "DNS:localhost")
+SERVER = ServerCertificate(NAMES, NOW, NOW + timedelta(days=397), key_fits=True, signed=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_open", "fault"),
+    [
+        (SERVER, False, None),
+        (SERVER, True, "others could read its key"),
+        (None, False, "it cannot be read"),
+        (replace(SERVER, key_fits=False), False, "its key does not fit"),
+        (replace(SERVER, names=NAMES[:1]), False, "it is for IP Address:192.0.2.10"),
+        (
+            replace(SERVER, end=NOW + timedelta(days=30)),
+            False,
+            "it ends in less than 30 days",
+        ),
+        (replace(SERVER, signed=False), False, "it is not of this authority"),
+        # The clock was set back.
+        (replace(SERVER, begin=NOW + timedelta(days=1)), False, "it is not of this authority"),
+    ],
+)
+def test_a_certificate_that_does_not_serve_is_made_anew(
+    found: ServerCertificate | None, is_open: bool, fault: str | None
+) -> None:
+    assert fault_of(found, is_open=is_open, names=NAMES, now=NOW) == fault

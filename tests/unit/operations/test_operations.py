@@ -40,6 +40,8 @@ from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.model.certificates import TlsState
+from sopslab.model.wire import encode
 from sopslab.provision.command import refusal
 from sopslab.provision.operations import access, docker, git
 from tests.fake import arguments_of, order_of, text_of
@@ -131,7 +133,7 @@ def server_label(
     """Return the label that a Git server gets when it is made of this."""
     said = {"Machine": output("Machine", {"uid": uid}), "Container": ["[]"]}
     if settings.networked:
-        said["Tls"] = [f"certificate {certificate}"]
+        said["Tls"] = output("Tls", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
         (command,) = git.server._inner(
             settings=settings,
