@@ -66,8 +66,22 @@ def test_it_does_without_the_library_of_the_settings() -> None:
     done = subprocess.run(
         [
             sys.executable, "-c",
-            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints;"
+            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints, sopslab.lab.act.access,"
+            " sopslab.lab.act.certificates, sopslab.lab.act.kubeconfigs, sopslab.lab.act.logins,"
+            " sopslab.lab.observe.access;"
             " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
+        ],
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+def test_only_what_needs_certificates_waits_for_their_library() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import sys, sopslab.lab.__main__, sopslab.lab.act.access, sopslab.lab.act.logins;"
+            " sys.exit('cryptography' in sys.modules)",
         ],
         env={**os.environ, "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
