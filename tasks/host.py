@@ -18,7 +18,6 @@ COMMANDS = {
     "iptables": "iptables",
     "jq": "jq",
     "mmdebstrap": "mmdebstrap",
-    "openssl": "openssl",
     "setsid": "util-linux",
     "xargs": "findutils",
 }
