@@ -44,5 +44,5 @@ def fault_of(
         return f"it ends in less than {SOON.days} days"
     # A machine whose clock was set back has a certificate that no client believes yet.
     if not found.signed or found.begin > now:
-        return "it is not of this authority"
+        return "it is not of this CA"
     return None

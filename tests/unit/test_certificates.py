@@ -1,4 +1,4 @@
-"""The certificate authority and the Git server's certificate, which the real openssl judges:
+"""The CA and the Git server's certificate, which the real openssl judges:
 made once, renewed in time, refused where they are damaged, and worth nothing for anybody else's
 name."""
 
@@ -55,8 +55,8 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 def made(settings: Settings) -> Settings:
-    """The same with its authority and the certificate of its server, as `up` makes them."""
-    assert Applied(tls.authority, settings=settings).changed
+    """The same with its CA and the certificate of its server, as `up` makes them."""
+    assert Applied(tls.ca, settings=settings).changed
     assert Applied(tls.certificate, settings=settings).changed
     return settings
 
@@ -79,7 +79,7 @@ def server(settings: Settings) -> Path:
 def test_keys_are_their_owners_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
     before = os.umask(umask)
     try:
-        assert Applied(tls.authority, settings=settings).changed
+        assert Applied(tls.ca, settings=settings).changed
         assert Applied(tls.certificate, settings=settings).changed
     finally:
         os.umask(before)
@@ -94,7 +94,7 @@ def test_keys_are_their_owners_alone_whatever_the_umask(settings: Settings, umas
 def test_what_was_made_is_left_alone(made: Settings) -> None:
     files = [folder(made) / "ca.key", folder(made) / "ca.crt", server(made)]
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
-    for operation in (tls.authority, tls.certificate):
+    for operation in (tls.ca, tls.certificate):
         again = Applied(operation, settings=made)
         assert (again.changed, again.failed) == (False, False)
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
@@ -112,13 +112,13 @@ def test_a_key_that_the_server_reads_by_its_group_is_left_alone(made: Settings) 
 
 
 def test_no_key_is_in_any_output(settings: Settings) -> None:
-    for operation in (tls.authority, tls.certificate):
+    for operation in (tls.ca, tls.certificate):
         run = Applied(operation, settings=settings)
         assert run.changed
         assert "PRIVATE KEY" not in run.stdout + run.stderr
 
 
-def test_the_authority_may_sign_for_this_lab_only(made: Settings) -> None:
+def test_the_ca_may_sign_for_this_lab_only(made: Settings) -> None:
     text = openssl("x509", "-in", folder(made) / "ca.crt", "-noout", "-text")
     assert "CN = sops-lab lab" in text
     assert "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0" in text
@@ -142,11 +142,11 @@ def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settin
     assert (end - begin).days <= 397
 
 
-def handshake(settings: Settings, authority: Path, name: str) -> str | None:
+def handshake(settings: Settings, ca: Path, name: str) -> str | None:
     """Connect to a server that has the certificate, and return what the client objects to."""
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server(settings))
-    asking = ssl.create_default_context(cafile=str(authority))
+    asking = ssl.create_default_context(cafile=str(ca))
     try:
         version = spoken(asking, serving, name)
     except ssl.SSLCertVerificationError as error:
@@ -192,7 +192,7 @@ def test_the_git_server_speaks_nothing_older_than_tls_1_2(
 
 
 @pytest.mark.parametrize("name", [ADDRESS, "127.0.0.1", "localhost", "lab-git"])
-def test_who_trusts_the_authority_can_connect(name: str, made: Settings) -> None:
+def test_who_trusts_the_ca_can_connect(name: str, made: Settings) -> None:
     assert handshake(made, folder(made) / "ca.crt", name) is None
 
 
@@ -201,16 +201,14 @@ def test_another_name_is_another_server(name: str, made: Settings) -> None:
     assert "mismatch" in str(handshake(made, folder(made) / "ca.crt", name))
 
 
-def test_the_authority_of_another_lab_is_not_trusted(
-    made: Settings, lab: Callable[..., Settings]
-) -> None:
+def test_the_ca_of_another_lab_is_not_trusted(made: Settings, lab: Callable[..., Settings]) -> None:
     other = lab(lab="other", git_bind=ADDRESS)
-    assert Applied(tls.authority, settings=other).changed
+    assert Applied(tls.ca, settings=other).changed
     assert handshake(made, folder(other) / "ca.crt", ADDRESS) is not None
 
 
 @pytest.mark.parametrize("name", ["DNS:github.example", "IP:2001:db8::1", "DNS:localhost.example"])
-def test_what_the_authority_signs_for_others_is_worth_nothing(
+def test_what_the_ca_signs_for_others_is_worth_nothing(
     name: str, made: Settings, tmp_path: Path
 ) -> None:
     key, request, signed = tmp_path / "key", tmp_path / "request", tmp_path / "signed"
@@ -253,17 +251,17 @@ def lose_the_key(made: Settings) -> None:
     server(made).write_text(other + text[text.index("-----BEGIN CERTIFICATE") :])
 
 
-def exchange_the_authority(made: Settings) -> None:
+def exchange_the_ca(made: Settings) -> None:
     shutil.rmtree(folder(made))
     aside = server(made).rename(Path(made.root) / "aside")
-    assert Applied(tls.authority, settings=made).changed
+    assert Applied(tls.ca, settings=made).changed
     aside.rename(server(made))
 
 
 RENEWED: dict[str | None, Callable[[Settings], object]] = {
     "it ends in less than 30 days": end_soon,
     "its key does not fit": lose_the_key,
-    "it is not of this authority": exchange_the_authority,
+    "it is not of this CA": exchange_the_ca,
     "it cannot be read": lambda made: server(made).write_text("nothing"),
     "others could read its key": lambda made: server(made).chmod(0o644),
     None: lambda made: server(made).unlink(),
@@ -273,17 +271,17 @@ RENEWED: dict[str | None, Callable[[Settings], object]] = {
 @pytest.mark.parametrize("reason", RENEWED)
 def test_a_certificate_is_renewed_in_time(reason: str | None, made: Settings) -> None:
     RENEWED[reason](made)
-    authority = (folder(made) / "ca.crt").read_bytes()
+    before = (folder(made) / "ca.crt").read_bytes()
     found = state(made)
     assert (found.problem, found.certificate, found.stale) == (None, None, reason)
 
     assert Applied(tls.certificate, settings=made).changed
     assert state(made).certificate is not None
     assert handshake(made, folder(made) / "ca.crt", ADDRESS) is None
-    assert (folder(made) / "ca.crt").read_bytes() == authority
+    assert (folder(made) / "ca.crt").read_bytes() == before
 
 
-def test_a_machine_at_another_address_keeps_its_authority(
+def test_a_machine_at_another_address_keeps_its_ca(
     made: Settings, lab: Callable[..., Settings]
 ) -> None:
     before = state(made)
@@ -308,22 +306,22 @@ DAMAGE: dict[str, Callable[[Settings], object]] = {
 
 
 @pytest.mark.parametrize("reason", DAMAGE)
-def test_an_authority_that_is_damaged_is_never_made_anew(reason: str, made: Settings) -> None:
+def test_a_ca_that_is_damaged_is_never_made_anew(reason: str, made: Settings) -> None:
     DAMAGE[reason](made)
     before = names(folder(made)) if folder(made).exists() else []
-    refused = Applied(tls.authority, settings=made)
+    refused = Applied(tls.ca, settings=made)
     assert refused.failed
     assert reason in refused.stderr
     assert BACKUP in refused.stderr
     assert (names(folder(made)) if folder(made).exists() else []) == before
 
 
-def test_an_authority_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
+def test_a_ca_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
     """Another run is faster between the look and the change."""
     Path(settings.tls_dir).mkdir(parents=True)
     kept = Path(settings.tls_dir) / "mine"
     kept.write_text("kept")
-    assert Applied(tls.authority, settings=settings).failed
+    assert Applied(tls.ca, settings=settings).failed
     assert names(folder(settings)) == ["mine"]
 
 
@@ -339,7 +337,7 @@ def test_openssl_is_not_needed(
 ) -> None:
     without_programs(tmp_path, monkeypatch)
     assert state(settings) == TlsState()
-    assert Applied(tls.authority, settings=settings).changed
+    assert Applied(tls.ca, settings=settings).changed
     assert Applied(tls.certificate, settings=settings).changed
     assert state(settings).certificate is not None
 
@@ -425,9 +423,9 @@ SERVER = ServerCertificate(NAMES, NOW, NOW + timedelta(days=397), key_fits=True,
             False,
             "it ends in less than 30 days",
         ),
-        (replace(SERVER, signed=False), False, "it is not of this authority"),
+        (replace(SERVER, signed=False), False, "it is not of this CA"),
         # The clock was set back.
-        (replace(SERVER, begin=NOW + timedelta(days=1)), False, "it is not of this authority"),
+        (replace(SERVER, begin=NOW + timedelta(days=1)), False, "it is not of this CA"),
     ],
 )
 def test_a_certificate_that_does_not_serve_is_made_anew(

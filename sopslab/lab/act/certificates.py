@@ -41,9 +41,7 @@ def make_ca(lab: Lab) -> None:
             files.write(made / "ca.crt", _ca(lab, key), 0o644)
             made.rename(folder)
     except OSError as error:
-        raise LabError(
-            f"the certificate authority could not be made: {meaning_of(error)}"
-        ) from error
+        raise LabError(f"the CA could not be made: {meaning_of(error)}") from error
 
 
 def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:

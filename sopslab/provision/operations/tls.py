@@ -14,22 +14,22 @@ from sopslab.provision.facts.tls import Tls
 
 
 @operation()
-def authority(settings: Settings) -> Commands:
+def ca(settings: Settings) -> Commands:
     """
-    Have the lab's certificate authority: made once, never overwritten, never made anew silently.
+    Have the lab's CA: made once, never overwritten, never made anew silently.
 
     + settings: the lab's settings
     """
     state = host.get_fact(Tls, settings=settings)
     if state.problem is not None:
         yield refusal(
-            f"the certificate authority in {settings.tls_dir} cannot be used: {state.problem}."
+            f"the CA in {settings.tls_dir} cannot be used: {state.problem}."
             " Restore it from your backup. A new one is trusted by no learner until they have its"
             f" ca.crt; if that is meant, remove {settings.tls_dir} and {server_file(settings)}"
         )
         return
     if state.ca is not None:
-        host.noop("the certificate authority is there")
+        host.noop("the CA is there")
         return
     yield acting(settings, certificates.make_ca)
 
@@ -37,7 +37,7 @@ def authority(settings: Settings) -> Commands:
 @operation()
 def certificate(settings: Settings) -> Commands:
     """
-    Have a certificate of the lab's authority for its Git server, renewed before it ends.
+    Have a certificate of the lab's CA for its Git server, renewed before it ends.
 
     + settings: the lab's settings
     """
