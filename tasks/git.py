@@ -50,7 +50,7 @@ def provide_git(settings: Settings) -> None:
         ),
     )
     if settings.networked:
-        tls.authority(name="Make a certificate authority", settings=settings)
+        tls.ca(name="Make the CA", settings=settings)
         tls.certificate(name="Certify the Git server", settings=settings)
     configuration = server_configuration(settings)
     programs = server_programs()

@@ -130,7 +130,7 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
     run = Run(DEPLOY, data, bare(settings))
     order = [name.split(" | ")[1] for name in run.changed]
     awaited = [
-        *("Make passwords", "Make a certificate authority", "Certify the Git server"),
+        *("Make passwords", "Make the CA", "Certify the Git server"),
         *("Write the server's configuration", "Serve at https://192.0.2.10:8418"),
     ]
     assert [name for name in order if name in awaited] == awaited

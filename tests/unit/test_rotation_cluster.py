@@ -219,6 +219,80 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     assert password(leaked, "ada") != "old-ada"
 
 
+# The server that git asks admits the logins in the folder `admitted`, of which `silent` is a name.
+GIT = """#!/bin/sh
+here=$(dirname "$0")
+login=${GIT_CONFIG_VALUE_2#*=?}
+[ ! -e "$here/silent" ] || { echo 'fatal: unable to access: Connection refused' >&2; exit 128; }
+for admitted in "$here"/admitted/*; do
+    ! cmp -s "${login%?}" "$admitted" || exit 0
+done
+echo "fatal: Authentication failed for '$3'" >&2
+: >"${login%?}"
+exit 128
+"""
+
+
+@pytest.fixture
+def replaced(leaked: Settings) -> Settings:
+    """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
+    assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    stand_in = Path(leaked.bin_dir) / "git"
+    stand_in.write_text(GIT)
+    stand_in.chmod(0o755)
+    (Path(leaked.bin_dir) / "admitted").mkdir()
+    for user in ("ada", "flux"):
+        admit(leaked, user, Path(leaked.account_dir(user)) / "git-credentials")
+    return leaked
+
+
+def admit(settings: Settings, name: str, login: Path) -> None:
+    (Path(settings.bin_dir) / "admitted" / name).write_bytes(login.read_bytes())
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    folder = Path(settings.class_dir) / "failed"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def test_logins_that_are_refused_are_not_kept(replaced: Settings) -> None:
+    kept = Path(logins_dir(replaced))
+    done = Applied(logins.proven, settings=replaced, environments=[ADA])
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert list(kept.iterdir()) == []
+    assert failures(replaced) == {}
+    # What a server refuses, git forgets in the very file.
+    assert "ada" in (Path(replaced.account_dir("ada")) / "git-credentials").read_text()
+    assert "old-" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("the old one works", "flux: the password that leaked still opens ada/lab\n"),
+        ("the new one fails", "flux: the new password does not open ada/lab: the Git server refuses"
+         " the login\n"),
+        ("nothing answers", "flux: the password that leaked was not refused: the server does not"
+         " answer\n"),
+    ],
+)  # fmt: skip
+def test_a_learner_of_whom_a_login_is_not_proven_has_failed(
+    replaced: Settings, how: str, sentence: str
+) -> None:
+    kept = Path(logins_dir(replaced))
+    match how:
+        case "the old one works":
+            admit(replaced, "old", kept / "flux")
+        case "the new one fails":
+            (Path(replaced.bin_dir) / "admitted" / "flux").unlink()
+        case _:
+            (Path(replaced.bin_dir) / "silent").touch()
+    before = (kept / "flux").read_bytes()
+    assert not Applied(logins.proven, settings=replaced, environments=[ADA]).failed
+    assert failures(replaced) == {"ada": sentence}
+    assert (kept / "flux").read_bytes() == before
+
+
 # Keeps the Kustomizations, patches them as it is told, and gives a key to whoever is applied.
 KEEPING = """#!/bin/sh
 here=$(dirname "$0")

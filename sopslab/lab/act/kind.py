@@ -84,7 +84,7 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
         node = docker("container", "inspect", "--format", "{{.Id}}", node_name(lab.lab))
         write(f"{new}/node-id", f"{node}\n")
         try:
-            shut_out(Kubectl(lab, f"{new}/kubeconfig"))
+            shut_out(Kubectl(lab, kubeconfig=f"{new}/kubeconfig"))
         except (Failed, Undecided) as error:
             if isinstance(error, Failed):
                 sys.stderr.buffer.write(error.words)

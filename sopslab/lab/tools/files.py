@@ -37,6 +37,14 @@ def private() -> Iterator[None]:
         os.umask(before)
 
 
+def private_folder(path: str | Path) -> None:
+    """Have a folder; it and those above it, where they are new, are this account's alone."""
+    path = Path(path)
+    for folder in reversed([path, *path.parents]):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
     """Have a file with this content and mode: complete, or as it was before."""
     path = Path(path)

@@ -42,6 +42,16 @@ def login_options(credentials: str) -> dict[str, str]:
     }
 
 
+def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
+    """Have a server list what a repository has, which is for those who may read it. Raises Failed.
+
+    + login: the file with the account for it
+    + folder: one that is in no repository
+    """
+    environment = lab_environment(places) | login_options(login)
+    run(["git", "ls-remote", "--quiet", url], environment, folder=folder, patience=20)
+
+
 class Git:
     """A bare repository, or with `work` the one of a work tree."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sopslab.config.places import Places
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.programs import Failed, ask, lab_environment, run
+from sopslab.lab.tools.programs import Failed, ask, lab_environment, lines, run
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -23,23 +23,27 @@ _FLUX = "flux"
 class Kubectl:
     """The API server of the lab's cluster."""
 
-    def __init__(self, places: Places, kubeconfig: str | Path | None = None) -> None:
+    def __init__(
+        self, places: Places, *, kubeconfig: str | Path | None = None, context: str | None = None
+    ) -> None:
         """
-        + kubeconfig: another one than the lab's, of a cluster that is being made
+        + kubeconfig: a file, or several as `$KUBECONFIG` names them; without it, the lab's own
+        + context: one of it; without it, the lab's
         """
         self._places = places
+        self._command = ["kubectl", "--context", context or places.lab_context]
         self._environment = lab_environment(places)
         if kubeconfig is not None:
             self._environment["KUBECONFIG"] = str(kubeconfig)
 
     def run(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
         """Return what kubectl prints. Raises Failed."""
-        command = ["kubectl", "--context", self._places.lab_context, *arguments]
+        command = [*self._command, *arguments]
         return run(command, self._environment, stdin=stdin, patience=patience)
 
     def say(self, *arguments: str, patience: float = 60) -> bytes:
         """Return what kubectl prints, whether it fails or not; nothing if it does not end."""
-        command = ["kubectl", "--context", self._places.lab_context, *arguments]
+        command = [*self._command, *arguments]
         try:
             return ask(command, self._environment, patience=patience).out
         except Undecided:
@@ -80,19 +84,39 @@ class Kubectl:
         where = ["--all-namespaces"] if namespace is None else ["--namespace", namespace]
         where += ["--selector", selector] if selector else []
         where += ["--field-selector", fields] if fields else []
-        return list(_parsed(self._get(kinds, *where, patience=patience))["items"])
+        return list(parsed(self._get(kinds, *where, patience=patience))["items"])
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """Return an object, None if it is not there. Raises Undecided where that cannot be seen."""
         where = [] if namespace is None else ["--namespace", namespace]
         said = self._get(kind, name, *where, "--ignore-not-found")
-        return _parsed(said) if said.strip() else None
+        return parsed(said) if said.strip() else None
 
     def _get(self, *arguments: str, patience: float = 60) -> bytes:
         try:
             return self.run("get", *arguments, "--output", "json", patience=patience)
         except Failed:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
+
+    def cluster(self) -> Object | None:
+        """Return what the kubeconfig says of the cluster, None where it names none."""
+        if not has_content(self._places.lab_kubeconfig):
+            return None
+        view = ["config", "view", "--minify", "--flatten", "--raw", "--output", "json"]
+        try:
+            clusters = json.loads(self.run(*view)).get("clusters")
+        except (Failed, ValueError):
+            return None
+        return clusters[0].get("cluster") if clusters else None
+
+    def create(self, objects: Iterable[Object], patience: float = 60) -> Iterator[str]:
+        """Create objects, and yield of each what kubectl calls it, as soon as it is there. Raises
+        Failed in the end where one of them was refused."""
+        command = [
+            *self._command, "--request-timeout", "20s",
+            "create", "--validate=warn", "--filename", "-", "--output", "name",
+        ]  # fmt: skip
+        yield from lines(command, self._environment, stdin=listed(objects), patience=patience)
 
     def apply(
         self, objects: Iterable[Object], *, force: bool = True, patience: float = 120
@@ -150,7 +174,8 @@ def listed(objects: Iterable[Object]) -> bytes:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}).encode()
 
 
-def _parsed(said: bytes) -> Any:
+def parsed(said: bytes) -> Any:
+    """Return what kubectl prints as JSON. Raises Undecided if it is none."""
     try:
         return json.loads(said)
     except ValueError:

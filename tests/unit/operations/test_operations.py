@@ -41,6 +41,7 @@ from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.wire import encode
@@ -148,7 +149,7 @@ def server_label(
     """Return the label that a Git server gets when it is made of this."""
     said = {"Machine": output("Machine", {"uid": uid}), "Container": ["[]"]}
     if settings.networked:
-        said["Tls"] = [f"certificate {certificate}"]
+        said["Tls"] = output("Tls", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
         (command,) = git.server._inner(
             settings=settings,
