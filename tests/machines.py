@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import solo
@@ -13,13 +14,16 @@ from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.machine import MachineState
+from sopslab.model.wire import encode
 from sopslab.provision.facts.age import Identities, Identity
 from sopslab.provision.facts.builds import Builds
 from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
     DockerEngine,
-    DockerTraits,
     ImageLabels,
     Network,
 )
@@ -46,43 +50,49 @@ from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS
 from tasks.learners import learner_variables
 from tests.fake import Answers, fact_text
-from tests.texts import replaced
 
-NAME_SERVERS = """= options
-= /etc/docker/daemon.json
-= /etc/resolv.conf
-nameserver 192.0.2.53
-= /run/systemd/resolve/resolv.conf"""
+NAME_SERVERS = '["192.0.2.53"]'
 # The part by which the one command that looks at the store is recognised.
 STORE = "…find store -mindepth 2"
-MACHINE = """uid=0
-gid=0
-user=root
-machine=x86_64
-cpus=2
-memory_kib=8000000
-disk_kib=50000000
-store_entries=14
-writable=1
-cgroup=2
-systemd=0
-bounding=000001ffffffffff
-last_capability=40
-inotify_instances=8192
-inotify_watches=524288
-sudo=0
-apt=1"""
+MACHINE = MachineState(
+    uid=0,
+    gid=0,
+    user="root",
+    machine="x86_64",
+    cpus=2,
+    memory_kib=8_000_000,
+    disk_kib=50_000_000,
+    store_entries=14,
+    writable=True,
+    cgroup=2,
+    systemd=False,
+    bounding=0x1FFFFFFFFFF,
+    last_capability=40,
+    inotify_instances=8192,
+    inotify_watches=524288,
+    sudo=False,
+    apt=True,
+    missing=(),
+)
 
 
-def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = ()) -> Answers:
+def said(value: object) -> str:
+    """Return what the lab's own program prints where it has seen this."""
+    return json.dumps(encode(value))
+
+
+def machine(
+    settings: Settings, offers: MachineState = MACHINE, missing: tuple[str, ...] = ()
+) -> Answers:
     """Return what a machine says of itself."""
 
     def asked_for(commands: list[str]) -> str:
-        return "\n".join([text, *(f"missing={name}" for name in commands if name in missing)])
+        lacking = tuple(name for name in commands if name in missing)
+        return said(replace(offers, missing=lacking))
 
     return Answers(
         {
-            fact_text(Machine, root=settings.root, commands=[]): text,
+            fact_text(Machine, root=settings.root, commands=[]): said(offers),
             fact_text(IsRoot): "0",
             fact_text(NameServers): NAME_SERVERS,
         }
@@ -95,12 +105,9 @@ def machine(settings: Settings, text: str = MACHINE, missing: tuple[str, ...] = 
 
 def bare(settings: Settings) -> Answers:
     """Return the answers of a machine that has nothing but its distribution."""
-    text = MACHINE
-    for low in ("inotify_instances=8192", "inotify_watches=524288"):
-        text = replaced(text, low, f"{low.split('=')[0]}=8")
-    text = replaced(text, "bounding=000001ffffffffff", "bounding=00000000a80425fb")
-    answers = machine(settings, text, tuple(COMMANDS | CLIENT | ENGINE))
-    answers[fact_text(DockerEngine)] = "absent"
+    offers = replace(MACHINE, inotify_instances=8, inotify_watches=8, bounding=0xA80425FB)
+    answers = machine(settings, offers, tuple(COMMANDS | CLIENT | ENGINE))
+    answers[fact_text(DockerEngine)] = said(EngineState(answers=False, reason="absent"))
     answers[STORE] = "arch\tx86_64"
     learner = settings.learner.id
     effects: dict[tuple[str, ...], dict[str, str]] = {
@@ -151,16 +158,15 @@ def container(settings: Settings, mark: str = "", *, running: bool = True) -> st
     )
 
 
-def nodes(settings: Settings, status: str = "running", recorded: str = "n1") -> str:
-    networks: dict[str, dict[str, str]] = {network_name(settings.lab): {}}
-    return "\n".join(
-        json.dumps(line)
-        for line in (
-            {"network": network_name(settings.lab)},
-            {"id": "n1", "status": status, "networks": networks},
-            {"recorded": recorded},
-        )
-    )
+def cluster(status: str = "running", *, complete: bool = True, owner: Owner = Owner.LAB) -> str:
+    return said(ClusterState(owner, status, complete))
+
+
+ENGINE_OF_DEBIAN = EngineState(
+    answers=True,
+    default_runtime="runc",
+    traits=EngineTraits(driver="overlay2", security="name=seccomp"),
+)
 
 
 def network(settings: Settings) -> str:
@@ -198,7 +204,6 @@ class Facts:
 
         self.listeners = fact_text(Listeners, ports=[s.git_port])
         self.engine = fact_text(DockerEngine)
-        self.traits = fact_text(DockerTraits)
         self.network = fact_text(Network, target=network_name(s.lab))
         self.rules = fact_text(FirewallRules)
         self.cluster = fact_text(KindCluster, settings=s)
@@ -263,13 +268,12 @@ def complete(settings: Settings) -> Answers:
     key = "recorded age1{0}\nrecipient age1{0}"
     base = settings.git_base_url
     answers |= {
-        facts.listeners: f"{settings.git_port}={git_server_name(settings.lab)}",
-        facts.engine: "answers 28.5.1 runc",
-        facts.traits: "driver=overlay2\nfolder=/var/lib/docker\nsecurity=name=seccomp",
+        facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
+        facts.engine: said(ENGINE_OF_DEBIAN),
         STORE: filled_store(settings),
         facts.network: network(settings),
         facts.rules: rules(settings),
-        facts.cluster: nodes(settings),
+        facts.cluster: cluster(),
         facts.strangers: "",
         facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20}ms\ncpus 2",
         facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),

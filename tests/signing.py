@@ -16,7 +16,6 @@ from sopslab.config.settings import Settings
 # role. With `gone` no call is answered, with `keeps` no request goes; `days` says how long a
 # certificate is valid.
 _KUBECTL = """#!/bin/sh
-from=$PWD
 cd "$(dirname "$0")/cluster" || exit 1
 echo "$*" >>calls
 [ ! -e gone ] || { echo 'connection refused' >&2; exit 1; }
@@ -24,25 +23,30 @@ named() { [ -e "$1" ] && grep -qxF "$2" "$1"; }
 case " $* " in
 *" config view "*) cat config.json ;;
 *" create "*)
-    while [ "$1" != --filename ]; do shift; done
-    jq -c '.items[]' "$from/$2" | while read -r item; do
+    jq -c '.items[]' >created
+    refused=0
+    while read -r item; do
         name=$(printf '%s' "$item" | jq -r .metadata.name)
         if named refuses "$(printf '%s' "$item" | jq -r '.metadata.labels["sops-lab/seat"]')"; then
             echo "Error from server (Forbidden): $name is forbidden" >&2
+            refused=1
             continue
         fi
         printf '%s' "$item" >"requests/$name.json"
         echo "certificatesigningrequest.certificates.k8s.io/$name"
-    done ;;
+    done <created
+    exit $refused ;;
 *" certificate approve "*)
     while [ "$1" != approve ]; do shift; done
     shift
+    refused=0
     for name; do
         name=${name#*/}
         seat=$(jq -r '.metadata.labels["sops-lab/seat"]' "requests/$name.json")
-        ! named unapproved "$seat" || { echo "$name: not allowed" >&2; continue; }
+        ! named unapproved "$seat" || { echo "$name: not allowed" >&2; refused=1; continue; }
         : >"approved/$name"
-    done ;;
+    done
+    exit $refused ;;
 *" get certificatesigningrequests "*)
     mark=${*##*sops-lab/request=}
     for request in requests/*-"${mark%% *}".json; do

@@ -297,8 +297,8 @@ SERVING = (
     ),
 )
 
-# What the programs say that run on the lab's machine: git, docker, kind, sops, age, openssl, and
-# the shell with its tools.
+# What the programs say that run on the lab's machine: git, docker, kind, sops, age, and the
+# shell with its tools.
 RUNNING = (
     Cause(
         "disk-full",
@@ -585,10 +585,15 @@ def reason(lines: Sequence[str]) -> str:
 def of_programs(lines: Sequence[str]) -> str:
     """Return what it means that programs on the lab's machine said these lines."""
     if any(map(_FOREIGN.search, lines)):
-        cause = cause_of("\n".join(lines), SERVING)
-        return cause.text if cause else _UNKNOWN
+        return refused(lines)
     cause = cause_of("\n".join(lines), RUNNING)
     return cause.text if cause else f"{_UNKNOWN}; {LOGGED}"
+
+
+def refused(lines: Sequence[str]) -> str:
+    """Return what it means that the API server, or kubectl of it, said these lines."""
+    cause = cause_of("\n".join(lines), SERVING)
+    return cause.text if cause else _UNKNOWN
 
 
 def for_bash() -> dict[str, list[tuple[str, str]]]:

@@ -16,10 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2 import TemplateSyntaxError as JinjaSyntaxError
 
 from sopslab.errors import LabError
+from sopslab.layout import TEMPLATES
 
 __all__ = ["RenderError", "RenderedFile", "Renderer", "render_tree", "template_environment"]
 
 SUFFIX = ".j2"
+# What templates of any tree include.
+_PARTS = TEMPLATES / "parts"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def template_environment(source: Path, *, escaping: bool) -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
         autoescape=escaping,
-        loader=FileSystemLoader(source),
+        loader=FileSystemLoader([source, _PARTS]),
     )
 
 

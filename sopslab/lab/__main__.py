@@ -1,7 +1,8 @@
 """The program on the lab's machine: ``python -m sopslab.lab WHAT [ORDER]``.
 
 WHAT names a function below `sopslab.lab`, such as `act.checkpoints.put_back`. ORDER is JSON: the
-lab, and the function's arguments by name. Where it is not given it is read from standard input, and
+function's arguments by name, of which the first is the lab, unless all it is about is the machine
+itself. Where it is not given it is read from standard input, and
 only there it may hold secrets. What the function returns is printed as JSON.
 
 What a person is to see of a failure goes to standard error as a sentence of ours; the words of
@@ -19,7 +20,6 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from sopslab.checks.causes import OURS
-from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
@@ -39,9 +39,7 @@ def find(what: str) -> Callable[..., Any]:
 def carry_out(function: Callable[..., Any], order: dict[str, Any]) -> Any:
     """Return in terms of JSON what a function returns for an order, or raise ValueError."""
     hints = get_type_hints(function)
-    lab = decode(Lab, order.pop("lab"))
-    arguments = {name: decode(hints[name], value) for name, value in order.items()}
-    return encode(function(lab, **arguments))
+    return encode(function(**{name: decode(hints[name], value) for name, value in order.items()}))
 
 
 def main() -> int:

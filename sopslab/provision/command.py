@@ -19,6 +19,7 @@ from pyinfra.api import QuoteString, StringCommand
 from sopslab.checks.causes import OURS
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
+from sopslab.layout import PROJECT
 from sopslab.model.wire import encode
 
 Order = ParamSpec("Order")
@@ -74,6 +75,25 @@ def script(
     return StringCommand(*bits, **options)  # type: ignore[arg-type]
 
 
+def script_file(
+    file: str, *arguments: str, stdin: str | None = None, sudo: bool = False
+) -> StringCommand:
+    """Return the command that runs a script of `artifacts/host`, which is longer than a few lines.
+
+    + file: its name there; it runs under `sh -eu`
+    + arguments: the values of `$1`, `$2`, …
+    + stdin: what it reads; pyinfra ends it with a newline
+    + sudo: run it as root
+    """
+    path = str(PROJECT / "artifacts" / "host" / file)
+    options: dict[str, object] = {}
+    if stdin is not None:
+        options["_stdin"] = stdin
+    if sudo:
+        options["_sudo"] = True
+    return StringCommand("sh", "-eu", QuoteString(path), *map(QuoteString, arguments), **options)  # type: ignore[arg-type]
+
+
 def lab_script(
     settings: Settings, text: str, *arguments: str, stdin: str | None = None
 ) -> StringCommand:
@@ -120,7 +140,7 @@ def looking(
 
     pyinfra gives a fact no standard input, so the order is an argument: nothing in it is secret.
     """
-    return StringCommand(*_program(function), QuoteString(_order(settings, order)))
+    return program(name_of(function), _order(settings, order))
 
 
 def acting(
@@ -133,16 +153,51 @@ def acting(
     """Return the command that has a function of `sopslab.lab` change the host; what it is given
     travels on standard input."""
     options: dict[str, object] = {"_stdin": _order(settings, order)}
-    return StringCommand(*_program(function), **options)  # type: ignore[arg-type]
+    return program(name_of(function), **options)
 
 
-def _program(function: Callable[..., Any]) -> list[object]:
-    what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
-    return [QuoteString(sys.executable), "-P", "-m", "sopslab.lab", what]
+def looking_at_machine(
+    function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
+) -> StringCommand:
+    """Return the command that has a function of `sopslab.lab` look at the host, as `looking`, if it
+    is about no lab."""
+    return program(name_of(function), _json(order))
+
+
+def changing_machine(
+    sudo: bool, function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
+) -> StringCommand:
+    """Return the command that has a function of `sopslab.lab` change the host, as `acting`, if it
+    is about no lab.
+
+    + sudo: run it as root
+    """
+    options: dict[str, object] = {"_stdin": _json(order)}
+    if sudo:
+        options["_sudo"] = True
+    return program(name_of(function), **options)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what the program on the lab's machine calls a function of `sopslab.lab`."""
+    return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
+
+
+def program(what: str, *given: str, **options: object) -> StringCommand:
+    """Return the command that starts the program on the lab's machine."""
+    # Root leaves nothing among the files of whoever runs the lab.
+    flags = ["-B", "-P"] if "_sudo" in options else ["-P"]
+    words: list[object] = [QuoteString(sys.executable), *flags, "-m", "sopslab.lab", what]
+    words += [QuoteString(each) for each in given]
+    return StringCommand(*words, **options)  # type: ignore[arg-type]
 
 
 def _order(settings: Settings, order: Mapping[str, Any]) -> str:
-    return json.dumps(encode({"lab": settings.for_machine, **order}), ensure_ascii=False)
+    return _json({"lab": settings.for_machine, **order})
+
+
+def _json(order: Mapping[str, Any]) -> str:
+    return json.dumps(encode(order), ensure_ascii=False)
 
 
 def refusal(sentence: str) -> StringCommand:

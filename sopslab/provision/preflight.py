@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.docker import EngineTraits
-from sopslab.provision.facts.host import MachineState
+from sopslab.model.engine import EngineTraits
+from sopslab.model.machine import MachineState
 
 _GIB = 1024 * 1024  # in KiB
 _CPUS = 2

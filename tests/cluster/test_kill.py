@@ -101,7 +101,9 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
         )  # fmt: skip
         try:
             wait_until(
-                lambda: any("flock" in line for line in descendants(process.pid).values()),
+                lambda: any(
+                    "observe.kind.cluster" in line for line in descendants(process.pid).values()
+                ),
                 "the run waits for the lock",
             )
             started = descendants(process.pid)

@@ -19,6 +19,10 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
+from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.events import Planned, Started
+from sopslab.model.kind import Owner
+from sopslab.model.steps import Step
 from sopslab.provision.facts.host import RecordedValue
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
@@ -28,12 +32,13 @@ from tests.machines import (
     STORE,
     Facts,
     bare,
+    cluster,
     complete,
     container,
     filled_store,
     machine,
-    nodes,
     rules,
+    said,
 )
 from tests.marks import partly_soak
 from tests.texts import replaced
@@ -80,7 +85,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     data = lab_data()
     run = Run(DEPLOY, data, bare(load_settings(data)))
     assert not run.failed
-    steps = [event["operation"].split(" | ")[0] for event in run.events if event["event"] == "end"]
+    steps = [event.operation.step for event in run.ends]
     assert list(dict.fromkeys(steps)) == [
         *("Host", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
         *("Cluster", "Flux", "Canary"),
@@ -125,7 +130,7 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
     run = Run(DEPLOY, data, bare(settings))
     order = [name.split(" | ")[1] for name in run.changed]
     awaited = [
-        *("Make passwords", "Make a certificate authority", "Certify the Git server"),
+        *("Make passwords", "Make the CA", "Certify the Git server"),
         *("Write the server's configuration", "Serve at https://192.0.2.10:8418"),
     ]
     assert [name for name in order if name in awaited] == awaited
@@ -154,7 +159,7 @@ def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data
         command for command in run.commands if command not in known and STORE[1:] not in command
     ]
     assert unknown == []
-    assert len(run.unchanged) == len([e for e in run.events if e["event"] == "end"]) > 35
+    assert len(run.unchanged) == len(run.ends) > 35
     assert Facts(settings).canary in run.commands
 
 
@@ -197,15 +202,15 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Flux | Share a token with the Git server's hook": []},
     ),
     "a-stopped-node": (
-        lambda f, s: {f.cluster: nodes(s, "exited")},
+        lambda f, s: {f.cluster: cluster("exited")},
         {"Network | Start a node that was stopped": ["the node container was exited"]},
     ),
     "a-paused-node": (
-        lambda f, s: {f.cluster: nodes(s, "paused")},
+        lambda f, s: {f.cluster: cluster("paused")},
         {"Network | Start a node that was stopped": ["the node container was paused"]},
     ),
     "a-right-of-strangers": (
-        lambda f, s: {f.strangers: "ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"},
+        lambda f, s: {f.strangers: said(["ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"])},
         {
             "Network | Shut strangers out of the cluster": [
                 "taken out: ClusterRoleBinding kubeadm:node-autoapprove-bootstrap"
@@ -222,7 +227,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-half-made-cluster": (
-        lambda f, s: {f.cluster: nodes(s, recorded="n0")},
+        lambda f, s: {f.cluster: cluster(complete=False)},
         {
             "Network | Begin the kind cluster lab": ["the cluster was half-made and is made anew"],
             "Cluster | Create the kind cluster lab": ["the first attempt failed"],
@@ -294,7 +299,7 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
 # What must stop a run: the answer, the operation that refuses, and a part of what is run then.
 STOPS: dict[str, tuple[Drift, str, str]] = {
     "a-foreign-cluster": (
-        lambda f, s: {f.cluster: replaced(nodes(s), network_name(s.lab) + '": {}', 'kind": {}')},
+        lambda f, s: {f.cluster: cluster(owner=Owner.FOREIGN)},
         "Network | Begin the kind cluster lab",
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
@@ -309,7 +314,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "is gone, and it was age1learner: restore it from your backup",
     ),
     "a-taken-port": (
-        lambda f, s: {f.listeners: "8418=another program"},
+        lambda f, s: {f.listeners: said({"8418": "another program"})},
         "Host | Check the ports",
         "port 8418 is taken by another program",
     ),
@@ -319,7 +324,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "belongs to another lab (/other)",
     ),
     "docker-unsuitable": (
-        lambda f, s: {f.traits: "podman=1"},
+        lambda f, s: {f.engine: said(EngineState(answers=False, traits=EngineTraits(podman=True)))},
         "Host | Check Docker",
         "the lab needs Docker itself",
     ),
@@ -329,7 +334,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "keeps no chain DOCKER-USER",
     ),
     "docker-forbidden": (
-        lambda f, s: {f.engine: "forbidden"},
+        lambda f, s: {f.engine: said(EngineState(answers=False, reason="forbidden"))},
         "Host | Start Docker",
         "Docker is running, but root may not use it",
     ),
@@ -347,7 +352,7 @@ def test_a_refusal_ends_the_run_before_anything_else_is_touched(
     assert run.failed
     assert run.changed == []
     assert sentence in run.commands[-1]
-    assert run.events[-1] == {"event": "start", "operation": operation}
+    assert isinstance(run.events[-1], Started) and str(run.events[-1].operation) == operation
 
 
 def test_a_failed_command_ends_the_run_at_its_operation(lab_data: Data) -> None:
@@ -397,7 +402,7 @@ def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> No
     settings, answers = finished
     facts = Facts(settings)
     half = {name: answers[name] for name in (facts.network, facts.rules)}
-    half[facts.cluster] = nodes(settings, "created", recorded="")
+    half[facts.cluster] = cluster("created", complete=False)
     run = Run(TEARDOWN, lab_data(), Answers({**machine(settings), **half}))
     assert run.changed == [
         "Cluster | Delete the kind cluster lab",
@@ -410,7 +415,7 @@ def test_what_is_not_ours_is_not_taken_down(finished: Finished, lab_data: Data) 
     settings, answers = finished
     facts = Facts(settings)
     name = network_name(settings.lab)
-    answers[facts.cluster] = replaced(nodes(settings), f'"{name}": {{}}', '"kind": {}')
+    answers[facts.cluster] = cluster(owner=Owner.FOREIGN)
     answers[facts.server] = replaced(container(settings), name, "bridge")
     answers[facts.network] = json.dumps([{"Labels": {"sops-lab.root": "/other"}}])
     answers[facts.rules] = rules(load_settings(lab_data(lab="other")))
@@ -461,6 +466,7 @@ def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data
     given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
     data = lab_data(cluster_provider=provider, purge=True, **given)
     run = Run(deploy, data, bare(load_settings(data)))
-    (plan,) = [event for event in run.events if event["event"] == "plan"]
-    steps = {name.split(" | ")[0].upper() for name in plan["operations"]}
-    assert steps - {"PURGE"} <= set(Exit.__members__)
+    (plan,) = [event for event in run.events if isinstance(event, Planned)]
+    steps = {operation.belongs_to for operation in plan.operations}
+    assert Step.OTHER not in steps
+    assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}

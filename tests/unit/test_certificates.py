@@ -1,5 +1,6 @@
-"""The certificate authority and the Git server's certificate, with the real openssl: made once,
-renewed in time, refused where they are damaged, and worth nothing for anybody else's name."""
+"""The CA and the Git server's certificate, which the real openssl judges:
+made once, renewed in time, refused where they are damaged, and worth nothing for anybody else's
+name."""
 
 from __future__ import annotations
 
@@ -9,15 +10,20 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sopslab.cards.card import fingerprint
+from sopslab.checks.certificates import ServerCertificate, fault_of
+from sopslab.config.places import GIT_SERVER_USER
 from sopslab.config.settings import Settings
 from sopslab.gitserver.server import tls_context
-from sopslab.provision.facts.tls import Tls, TlsState, server_file
+from sopslab.lab.observe.certificates import server_file
+from sopslab.model.certificates import TlsState
+from sopslab.provision.facts.tls import Tls
 from sopslab.provision.operations import tls
 from tests.fake import Applied, local_fact
 
@@ -49,8 +55,8 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 def made(settings: Settings) -> Settings:
-    """The same with its authority and the certificate of its server, as `up` makes them."""
-    assert Applied(tls.authority, settings=settings).changed
+    """The same with its CA and the certificate of its server, as `up` makes them."""
+    assert Applied(tls.ca, settings=settings).changed
     assert Applied(tls.certificate, settings=settings).changed
     return settings
 
@@ -73,7 +79,7 @@ def server(settings: Settings) -> Path:
 def test_keys_are_their_owners_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
     before = os.umask(umask)
     try:
-        assert Applied(tls.authority, settings=settings).changed
+        assert Applied(tls.ca, settings=settings).changed
         assert Applied(tls.certificate, settings=settings).changed
     finally:
         os.umask(before)
@@ -88,28 +94,39 @@ def test_keys_are_their_owners_alone_whatever_the_umask(settings: Settings, umas
 def test_what_was_made_is_left_alone(made: Settings) -> None:
     files = [folder(made) / "ca.key", folder(made) / "ca.crt", server(made)]
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
-    for operation in (tls.authority, tls.certificate):
+    for operation in (tls.ca, tls.certificate):
         again = Applied(operation, settings=made)
         assert (again.changed, again.failed) == (False, False)
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
 
 
+def test_a_key_that_the_server_reads_by_its_group_is_left_alone(made: Settings) -> None:
+    """As it is once the server has been started."""
+    group = GIT_SERVER_USER if os.getuid() == 0 else os.getgid()
+    os.chown(server(made), -1, group)
+    server(made).chmod(0o640)
+    assert state(made).certificate is not None
+    if os.getuid() == 0:
+        os.chown(server(made), -1, group + 1)
+        assert state(made).stale == "others could read its key"
+
+
 def test_no_key_is_in_any_output(settings: Settings) -> None:
-    for operation in (tls.authority, tls.certificate):
+    for operation in (tls.ca, tls.certificate):
         run = Applied(operation, settings=settings)
         assert run.changed
         assert "PRIVATE KEY" not in run.stdout + run.stderr
 
 
-def test_the_authority_may_sign_for_this_lab_only(made: Settings) -> None:
+def test_the_ca_may_sign_for_this_lab_only(made: Settings) -> None:
     text = openssl("x509", "-in", folder(made) / "ca.crt", "-noout", "-text")
     assert "CN = sops-lab lab" in text
     assert "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0" in text
     assert "X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign" in text
     assert "X509v3 Name Constraints: critical" in text
     assert "ASN1 OID: prime256v1" in text
-    assert state(made).authority is not None
-    assert fingerprint((folder(made) / "ca.crt").read_text()) == state(made).authority
+    assert state(made).ca is not None
+    assert fingerprint((folder(made) / "ca.crt").read_text()) == state(made).ca
 
 
 def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settings) -> None:
@@ -125,11 +142,11 @@ def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settin
     assert (end - begin).days <= 397
 
 
-def handshake(settings: Settings, authority: Path, name: str) -> str | None:
+def handshake(settings: Settings, ca: Path, name: str) -> str | None:
     """Connect to a server that has the certificate, and return what the client objects to."""
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server(settings))
-    asking = ssl.create_default_context(cafile=str(authority))
+    asking = ssl.create_default_context(cafile=str(ca))
     try:
         version = spoken(asking, serving, name)
     except ssl.SSLCertVerificationError as error:
@@ -175,7 +192,7 @@ def test_the_git_server_speaks_nothing_older_than_tls_1_2(
 
 
 @pytest.mark.parametrize("name", [ADDRESS, "127.0.0.1", "localhost", "lab-git"])
-def test_who_trusts_the_authority_can_connect(name: str, made: Settings) -> None:
+def test_who_trusts_the_ca_can_connect(name: str, made: Settings) -> None:
     assert handshake(made, folder(made) / "ca.crt", name) is None
 
 
@@ -184,16 +201,14 @@ def test_another_name_is_another_server(name: str, made: Settings) -> None:
     assert "mismatch" in str(handshake(made, folder(made) / "ca.crt", name))
 
 
-def test_the_authority_of_another_lab_is_not_trusted(
-    made: Settings, lab: Callable[..., Settings]
-) -> None:
+def test_the_ca_of_another_lab_is_not_trusted(made: Settings, lab: Callable[..., Settings]) -> None:
     other = lab(lab="other", git_bind=ADDRESS)
-    assert Applied(tls.authority, settings=other).changed
+    assert Applied(tls.ca, settings=other).changed
     assert handshake(made, folder(other) / "ca.crt", ADDRESS) is not None
 
 
 @pytest.mark.parametrize("name", ["DNS:github.example", "IP:2001:db8::1", "DNS:localhost.example"])
-def test_what_the_authority_signs_for_others_is_worth_nothing(
+def test_what_the_ca_signs_for_others_is_worth_nothing(
     name: str, made: Settings, tmp_path: Path
 ) -> None:
     key, request, signed = tmp_path / "key", tmp_path / "request", tmp_path / "signed"
@@ -236,17 +251,17 @@ def lose_the_key(made: Settings) -> None:
     server(made).write_text(other + text[text.index("-----BEGIN CERTIFICATE") :])
 
 
-def exchange_the_authority(made: Settings) -> None:
+def exchange_the_ca(made: Settings) -> None:
     shutil.rmtree(folder(made))
     aside = server(made).rename(Path(made.root) / "aside")
-    assert Applied(tls.authority, settings=made).changed
+    assert Applied(tls.ca, settings=made).changed
     aside.rename(server(made))
 
 
 RENEWED: dict[str | None, Callable[[Settings], object]] = {
     "it ends in less than 30 days": end_soon,
     "its key does not fit": lose_the_key,
-    "it is not of this authority": exchange_the_authority,
+    "it is not of this CA": exchange_the_ca,
     "it cannot be read": lambda made: server(made).write_text("nothing"),
     "others could read its key": lambda made: server(made).chmod(0o644),
     None: lambda made: server(made).unlink(),
@@ -256,24 +271,24 @@ RENEWED: dict[str | None, Callable[[Settings], object]] = {
 @pytest.mark.parametrize("reason", RENEWED)
 def test_a_certificate_is_renewed_in_time(reason: str | None, made: Settings) -> None:
     RENEWED[reason](made)
-    authority = (folder(made) / "ca.crt").read_bytes()
+    before = (folder(made) / "ca.crt").read_bytes()
     found = state(made)
     assert (found.problem, found.certificate, found.stale) == (None, None, reason)
 
     assert Applied(tls.certificate, settings=made).changed
     assert state(made).certificate is not None
     assert handshake(made, folder(made) / "ca.crt", ADDRESS) is None
-    assert (folder(made) / "ca.crt").read_bytes() == authority
+    assert (folder(made) / "ca.crt").read_bytes() == before
 
 
-def test_a_machine_at_another_address_keeps_its_authority(
+def test_a_machine_at_another_address_keeps_its_ca(
     made: Settings, lab: Callable[..., Settings]
 ) -> None:
     before = state(made)
     moved = lab(git_bind="198.51.100.7")
     assert f"it is for IP Address:{ADDRESS}" in str(state(moved).stale)
     assert Applied(tls.certificate, settings=moved).changed
-    assert state(moved).authority == before.authority
+    assert state(moved).ca == before.ca
     assert handshake(moved, folder(made) / "ca.crt", "198.51.100.7") is None
 
 
@@ -291,30 +306,129 @@ DAMAGE: dict[str, Callable[[Settings], object]] = {
 
 
 @pytest.mark.parametrize("reason", DAMAGE)
-def test_an_authority_that_is_damaged_is_never_made_anew(reason: str, made: Settings) -> None:
+def test_a_ca_that_is_damaged_is_never_made_anew(reason: str, made: Settings) -> None:
     DAMAGE[reason](made)
     before = names(folder(made)) if folder(made).exists() else []
-    refused = Applied(tls.authority, settings=made)
+    refused = Applied(tls.ca, settings=made)
     assert refused.failed
     assert reason in refused.stderr
     assert BACKUP in refused.stderr
     assert (names(folder(made)) if folder(made).exists() else []) == before
 
 
-def test_an_authority_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
+def test_a_ca_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
     """Another run is faster between the look and the change."""
     Path(settings.tls_dir).mkdir(parents=True)
     kept = Path(settings.tls_dir) / "mine"
     kept.write_text("kept")
-    assert Applied(tls.authority, settings=settings).failed
+    assert Applied(tls.ca, settings=settings).failed
     assert names(folder(settings)) == ["mine"]
 
 
-def test_without_openssl_nothing_is_known(
-    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def without_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     for tool in ("sh", "env"):
         (tmp_path / "empty" / tool).symlink_to(str(shutil.which(tool)))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    assert state(made) == TlsState()
+
+
+def test_openssl_is_not_needed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_programs(tmp_path, monkeypatch)
+    assert state(settings) == TlsState()
+    assert Applied(tls.ca, settings=settings).changed
+    assert Applied(tls.certificate, settings=settings).changed
+    assert state(settings).certificate is not None
+
+
+# As labs have them whose CA and certificate openssl made.
+CONFIG = """
+[req]
+distinguished_name = subject
+prompt = no
+[subject]
+CN = {subject}
+[ca]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+nameConstraints = critical, permitted;DNS:localhost, permitted;DNS:lab-git, \
+permitted;IP:0.0.0.0/0.0.0.0
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = IP:192.0.2.10, IP:127.0.0.1, DNS:localhost, DNS:lab-git
+"""
+
+
+def made_by_openssl(settings: Settings) -> None:
+    ca, path = folder(settings), server(settings)
+    for new in (ca, path.parent):
+        new.mkdir(parents=True)
+    config = write(settings, CONFIG.format(subject="sops-lab lab"))
+    for key in (ca / "ca.key", path):
+        made = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        key.write_text(made)
+        key.chmod(0o600)
+    openssl(
+        "req", "-new", "-x509", "-config", config, "-extensions", "ca", "-key", ca / "ca.key",
+        "-sha256", "-days", "3650", "-out", ca / "ca.crt",
+    )  # fmt: skip
+    config.write_text(CONFIG.format(subject="lab-git"))
+    request = openssl("req", "-new", "-config", config, "-key", path)
+    signed = openssl(
+        "x509", "-req", "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", "-sha256", "-set_serial",
+        "7", "-days", "397", "-extfile", config, "-extensions", "server", stdin=request,
+    )  # fmt: skip
+    with path.open("a") as file:
+        file.write(signed[signed.index("-----BEGIN CERTIFICATE") :])
+
+
+def test_what_openssl_has_made_is_left_alone_and_signs_on(settings: Settings) -> None:
+    made_by_openssl(settings)
+    found = state(settings)
+    assert (found.problem, found.stale) == (None, None)
+    printed = openssl("x509", "-in", server(settings), "-noout", "-fingerprint", "-sha256")
+    assert found.certificate == printed.strip().partition("=")[2]
+    server(settings).unlink()
+    assert Applied(tls.certificate, settings=settings).changed
+    assert state(settings).ca == found.ca
+    assert handshake(settings, folder(settings) / "ca.crt", ADDRESS) is None
+    said = openssl(
+        "verify", "-CAfile", folder(settings) / "ca.crt", "-x509_strict", "-purpose", "sslserver",
+        server(settings),
+    )  # fmt: skip
+    assert said.endswith(": OK\n")
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NAMES = ("IP Address:192.0.2.10", "DNS:localhost")
+SERVER = ServerCertificate(NAMES, NOW, NOW + timedelta(days=397), key_fits=True, signed=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_open", "fault"),
+    [
+        (SERVER, False, None),
+        (SERVER, True, "others could read its key"),
+        (None, False, "it cannot be read"),
+        (replace(SERVER, key_fits=False), False, "its key does not fit"),
+        (replace(SERVER, names=NAMES[:1]), False, "it is for IP Address:192.0.2.10"),
+        (
+            replace(SERVER, end=NOW + timedelta(days=30)),
+            False,
+            "it ends in less than 30 days",
+        ),
+        (replace(SERVER, signed=False), False, "it is not of this CA"),
+        # The clock was set back.
+        (replace(SERVER, begin=NOW + timedelta(days=1)), False, "it is not of this CA"),
+    ],
+)
+def test_a_certificate_that_does_not_serve_is_made_anew(
+    found: ServerCertificate | None, is_open: bool, fault: str | None
+) -> None:
+    assert fault_of(found, is_open=is_open, names=NAMES, now=NOW) == fault

@@ -175,6 +175,16 @@ def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+def test_every_file_of_shell_passes_shellcheck() -> None:
+    files = sorted((PROJECT / "artifacts").rglob("*.sh"))
+    assert len(files) >= 15
+    done = subprocess.run(
+        [find_tool("shellcheck"), "--severity=warning", "--format=gcc", *files],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == ""
+
+
 def test_no_shell_script_reads_an_argument_as_code() -> None:
     assert [name for name, text in SHELL.items() if re.search(r"\beval\b", text)] == []
 

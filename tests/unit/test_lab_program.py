@@ -16,6 +16,7 @@ from sopslab.checks.causes import OURS
 from sopslab.config.environment import solo
 from sopslab.config.settings import Settings
 from sopslab.lab.act import checkpoints
+from sopslab.layout import PROJECT
 from sopslab.model.wire import encode
 from sopslab.provision.command import acting
 
@@ -34,7 +35,7 @@ def order(settings: Settings, **more: Any) -> dict[str, Any]:
 def test_what_it_is_told_is_carried_out_and_answered(lab: Callable[..., Settings]) -> None:
     settings = lab()
     done = start(
-        "observe.checkpoints.repositories",
+        "observe.checkpoints.repository_states",
         order(settings, environments=[solo(settings)], checkpoint="start", saved="saved/x"),
     )
     assert done.returncode == 0
@@ -63,13 +64,26 @@ def test_nothing_else_can_be_started(what: str, lab: Callable[..., Settings]) ->
 
 def test_it_does_without_the_library_of_the_settings() -> None:
     """Which takes longer to import than all that the program does."""
+    acts = sorted(path.stem for path in (PROJECT / "sopslab/lab/act").glob("[a-z]*.py"))
+    names = ["sopslab.lab.__main__", *(f"sopslab.lab.act.{name}" for name in acts)]
+    assert len(acts) > 10
     done = subprocess.run(
         [
             sys.executable, "-c",
-            "import sys, sopslab.lab.__main__, sopslab.lab.act.checkpoints, sopslab.lab.act.clones,"
-            " sopslab.lab.act.convergence, sopslab.lab.act.proof, sopslab.lab.act.reencryption,"
-            " sopslab.lab.act.retirement, sopslab.lab.act.suspension, sopslab.lab.observe.leaked;"
+            f"import sys, {', '.join(names)};"
             " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
+        ],
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+def test_only_what_needs_certificates_waits_for_their_library() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import sys, sopslab.lab.__main__, sopslab.lab.act.access, sopslab.lab.act.logins;"
+            " sys.exit('cryptography' in sys.modules)",
         ],
         env={**os.environ, "PYTHONSAFEPATH": "1"},
     )  # fmt: skip

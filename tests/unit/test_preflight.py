@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.docker import DockerTraits, EngineTraits
-from sopslab.provision.facts.host import MachineState
+from sopslab.model.engine import EngineTraits
+from sopslab.model.machine import MachineState
+from sopslab.provision.facts.docker import DockerEngine
 from sopslab.provision.preflight import find_engine_problems, find_problems, find_taken_ports
 from tests.fake import local_fact
 
@@ -197,9 +198,37 @@ esac
     (tmp_path / "config.json").write_text(config)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    found = local_fact(DockerTraits)
+    found = local_fact(DockerEngine).traits
     assert found.podman == expected.podman
     assert found.snap == expected.snap
     assert found.proxies == expected.proxies.replace("CONFIG", str(tmp_path / "config.json"))
     assert found.driver == ("overlay2" if info else "")
     assert "hunter" not in str(found)
+
+
+INFO_OF_DOCKER = f"version=28.2.2\nruntime=sops-lab\n{INFO}"
+
+
+@pytest.mark.parametrize(
+    ("info", "address", "expected"),
+    [
+        (INFO_OF_DOCKER, "", (True, "", "sops-lab")),
+        (INFO_OF_DOCKER, "tcp://192.0.2.7", (True, "", "sops-lab")),
+        ("version=\nruntime=", "tcp://192.0.2.7", (False, "remote", "")),
+        ("", "tcp://192.0.2.7", (False, "remote", "")),
+    ],
+)
+def test_whether_an_engine_answers_is_asked_once(
+    info: str,
+    address: str,
+    expected: tuple[bool, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\n[ $1 = info ] && [ -n '{info}' ] && echo '{info}'\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", address)
+    found = local_fact(DockerEngine)
+    assert (found.answers, found.reason, found.default_runtime) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,8 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
-from sopslab.model.rotation import Delivered
+from sopslab.lab.act import convergence
+from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
 from sopslab.provision.facts.parsing import LabFact
 from sopslab.provision.facts.rotation import (
@@ -30,7 +32,7 @@ from sopslab.provision.facts.rotation import (
     logins_dir,
 )
 from sopslab.provision.facts.suspension import SuspendedHere, SuspendedObjects
-from sopslab.provision.operations import logins, rotation
+from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact
 from tests.repositories import git, learner, make_identity
@@ -253,6 +255,80 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     assert password(leaked, "ada") != "old-ada"
 
 
+# The server that git asks admits the logins in the folder `admitted`, of which `silent` is a name.
+GIT = """#!/bin/sh
+here=$(dirname "$0")
+login=${GIT_CONFIG_VALUE_2#*=?}
+[ ! -e "$here/silent" ] || { echo 'fatal: unable to access: Connection refused' >&2; exit 128; }
+for admitted in "$here"/admitted/*; do
+    ! cmp -s "${login%?}" "$admitted" || exit 0
+done
+echo "fatal: Authentication failed for '$3'" >&2
+: >"${login%?}"
+exit 128
+"""
+
+
+@pytest.fixture
+def replaced(leaked: Settings) -> Settings:
+    """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
+    assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    stand_in = Path(leaked.bin_dir) / "git"
+    stand_in.write_text(GIT)
+    stand_in.chmod(0o755)
+    (Path(leaked.bin_dir) / "admitted").mkdir()
+    for user in ("ada", "flux"):
+        admit(leaked, user, Path(leaked.account_dir(user)) / "git-credentials")
+    return leaked
+
+
+def admit(settings: Settings, name: str, login: Path) -> None:
+    (Path(settings.bin_dir) / "admitted" / name).write_bytes(login.read_bytes())
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    folder = Path(settings.class_dir) / "failed"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def test_logins_that_are_refused_are_not_kept(replaced: Settings) -> None:
+    kept = Path(logins_dir(replaced))
+    done = Applied(logins.proven, settings=replaced, environments=[ADA])
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert list(kept.iterdir()) == []
+    assert failures(replaced) == {}
+    # What a server refuses, git forgets in the very file.
+    assert "ada" in (Path(replaced.account_dir("ada")) / "git-credentials").read_text()
+    assert "old-" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("the old one works", "flux: the password that leaked still opens ada/lab\n"),
+        ("the new one fails", "flux: the new password does not open ada/lab: the Git server refuses"
+         " the login\n"),
+        ("nothing answers", "flux: the password that leaked was not refused: the server does not"
+         " answer\n"),
+    ],
+)  # fmt: skip
+def test_a_learner_of_whom_a_login_is_not_proven_has_failed(
+    replaced: Settings, how: str, sentence: str
+) -> None:
+    kept = Path(logins_dir(replaced))
+    match how:
+        case "the old one works":
+            admit(replaced, "old", kept / "flux")
+        case "the new one fails":
+            (Path(replaced.bin_dir) / "admitted" / "flux").unlink()
+        case _:
+            (Path(replaced.bin_dir) / "silent").touch()
+    before = (kept / "flux").read_bytes()
+    assert not Applied(logins.proven, settings=replaced, environments=[ADA]).failed
+    assert failures(replaced) == {"ada": sentence}
+    assert (kept / "flux").read_bytes() == before
+
+
 # Keeps the Kustomizations, patches them as it is told, and gives a key to whoever is applied.
 KEEPING = """#!/bin/sh
 here=$(dirname "$0")
@@ -272,6 +348,29 @@ esac
 """
 
 
+def having_kustomizations(
+    settings: Settings, found: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    """Have the Kustomizations of learners, each with more metadata and its spec."""
+    having(
+        settings,
+        kustomizations=[
+            {
+                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+                "kind": "Kustomization",
+                "metadata": {"namespace": f"lab-{name}-sys", "name": "secrets-develop", **more},
+                "spec": spec,
+            }
+            for name, (more, spec) in found.items()
+        ],
+    )
+
+
+def suspended_systems(settings: Settings) -> list[str]:
+    kept = json.loads((Path(settings.bin_dir) / "kustomizations.json").read_text())["items"]
+    return [one["metadata"]["namespace"] for one in kept if one["spec"].get("suspend") is True]
+
+
 def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
     settings: Settings,
 ) -> None:
@@ -287,18 +386,7 @@ def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
         "killed": (ours, {"suspend": True}),
         "running": ({}, {}),
     }
-    having(
-        settings,
-        kustomizations=[
-            {
-                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-                "kind": "Kustomization",
-                "metadata": {"namespace": f"lab-{name}-sys", "name": "secrets-develop", **more},
-                "spec": spec,
-            }
-            for name, (more, spec) in found.items()
-        ],
-    )
+    having_kustomizations(settings, found)
     for name in found:
         make_identity(Path(settings.keys_dir) / f"{name}.agekey")
     environments = [at_seat(learner(name)) for name in found]
@@ -307,6 +395,57 @@ def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
 
     assert done.changed and not done.failed, done.stderr
     assert (Path(settings.bin_dir) / "applied").exists()
-    kept = json.loads((Path(settings.bin_dir) / "kustomizations.json").read_text())["items"]
-    suspended = [one["metadata"]["namespace"] for one in kept if one["spec"].get("suspend") is True]
-    assert suspended == ["lab-person-sys"]
+    assert suspended_systems(settings) == ["lab-person-sys"]
+
+
+def test_only_what_nobody_will_resume_is_resumed(settings: Settings) -> None:
+    (Path(settings.bin_dir) / "kubectl").write_text(KEEPING)
+    ours = {"annotations": {"sops-lab/suspended-by": "rotate"}}
+    suspend = {"suspend": True}
+    having_kustomizations(
+        settings, {"ada": ({}, suspend), "bob": (ours, suspend), "eve": ({}, suspend)}
+    )
+    environments = [at_seat(learner(name)) for name in ("ada", "bob")]
+    done = Applied(suspension.resumed, settings=settings, environments=environments)
+    assert done.changed and not done.failed, done.stderr
+    assert suspended_systems(settings) == ["lab-bob-sys", "lab-eve-sys"]
+    assert not Applied(suspension.resumed, settings=settings, environments=environments).changed
+
+
+# Refuses one workload, and keeps what it is told of the others.
+REFUSING = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+*" broken "*) echo 'Error from server (Forbidden): nothing for you' >&2; exit 1 ;;
+*" patch "*) { echo "$*"; cat; } >>"$here/patched" ;;
+esac
+"""
+
+
+def test_a_workload_that_cannot_be_restarted_fails_its_learner_only(settings: Settings) -> None:
+    (Path(settings.bin_dir) / "kubectl").write_text(REFUSING)
+    environments = [at_seat(learner(name)) for name in ("ada", "bob")]
+    workloads = {"ada": ["deployment/broken"], "bob": ["deployment/web", "daemonset/web"]}
+    convergence.restart(settings.for_machine, environments, INCIDENT, workloads)
+    told = (Path(settings.bin_dir) / "patched").read_text()
+    assert told.count("--namespace bob-develop patch d") == told.count(INCIDENT) == 2
+    (failed,) = (Path(settings.class_dir) / "failed").iterdir()
+    assert failed.name == "ada"
+    assert failed.read_text().startswith("deployment/broken could not be restarted: ")
+    assert "nothing for you" not in failed.read_text()
+
+
+def test_a_value_that_does_not_arrive_in_time_fails_its_learner(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([LiveValue.DIFFERS, LiveValue.DIFFERS, LiveValue.SAME])
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(
+        convergence, "live_values", lambda *_: {"ada": {"a.yaml": next(looks, LiveValue.DIFFERS)}}
+    )
+    failed = Path(settings.class_dir) / "failed/ada"
+    convergence.await_values(settings.for_machine, [ADA], {})
+    assert not failed.exists() and next(looks, None) is None
+    monkeypatch.setattr(convergence, "_ARRIVING_S", 0)
+    convergence.await_values(settings.for_machine, [ADA], {})
+    assert failed.read_text() == "the cluster has another value than a.yaml\n"

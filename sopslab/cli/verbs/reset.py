@@ -9,16 +9,17 @@ import click
 
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
+    OWN_IDS,
     deploy_or_exit,
     end,
-    foretell_or_exit,
     json_option,
     settings_or_exit,
     show_plan,
 )
-from sopslab.config.enrolled import read_enrolled, strangers
+from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
+from sopslab.lab.reset import plan_reset
 
 CHECKPOINTS = {
     "start": "as the lab began",
@@ -29,7 +30,7 @@ CHECKPOINTS = {
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option(
     "--to",
@@ -54,7 +55,7 @@ def reset(
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
     repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
-    nobody else's environment is touched. A lab without a class needs no ID.
+    nobody else's environment is touched.
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """
@@ -65,7 +66,8 @@ def reset(
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
     if dry_run:
-        plan = foretell_or_exit("deploys/reset_plan.py", settings, data, subjects, as_json)
+        environments = named_environments(settings, subjects)
+        plan = plan_reset(settings, environments, checkpoint)
         if as_json:
             echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
         else:

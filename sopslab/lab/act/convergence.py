@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 
+from sopslab.checks.delivery import Ask
 from sopslab.checks.rotation import RESTARTED_FOR
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
+from sopslab.lab.act import delivery
 from sopslab.lab.act.failures import fail, told
 from sopslab.lab.observe.live import live_values
 from sopslab.lab.observe.settling import settling
-from sopslab.lab.tools.kubectl import MANAGER, Kubectl
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
-from sopslab.model.objects import reference
 from sopslab.model.rotation import Delivered, LiveValue
 
 _SETTLING_S = 20
@@ -28,8 +28,7 @@ def settle(lab: Lab, environments: list[Environment]) -> None:
 
 def ask(lab: Lab, environments: list[Environment]) -> None:
     """Have Flux decrypt once more, with what it has now."""
-    own = [reference("Kustomization", one.system, one.kustomization) for one in environments]
-    Kubectl(lab).ask_flux(own)
+    delivery.ask(lab, {one: [Ask.OWN] for one in environments})
 
 
 def await_values(
@@ -65,13 +64,11 @@ def restart(
     + workloads: such as `deployment/web`, by the learner's id
     """
     template = {"metadata": {"annotations": {RESTARTED_FOR: incident}}}
-    patch = json.dumps({"spec": {"template": template}})
+    patch = {"spec": {"template": template}}
     for one in environments:
         for workload in workloads.get(one.id, []):
+            kind, _, name = workload.partition("/")
             try:
-                Kubectl(lab).run(
-                    "--namespace", one.namespace, "patch", workload,
-                    "--field-manager", MANAGER, "--type", "merge", "--patch", patch,
-                )  # fmt: skip
+                Kubectl(lab).patch(kind, name, one.namespace, patch)
             except Failed as failure:
                 fail(lab, one.id, f"{workload} could not be restarted: {told(failure)}")

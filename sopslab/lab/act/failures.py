@@ -20,6 +20,12 @@ def fail(places: Places, who: str, sentence: str) -> None:
     files.write(Path(places.class_dir, "failed", who), f"{sentence}\n")
 
 
+def fail_first(places: Places, who: str, sentence: str) -> None:
+    """Record the same, unless the environment has failed before: the first reason counts."""
+    if not has_failed(places, who):
+        fail(places, who, sentence)
+
+
 def has_failed(places: Places, who: str) -> bool:
     """Whether an environment has failed in this run."""
     return Path(places.class_dir, "failed", who).exists()
@@ -38,7 +44,12 @@ def attempt(places: Places, who: str, what: str) -> Iterator[None]:
     except (LabError, Undecided) as error:
         fail(places, who, f"{what}: {error}")
     except OSError as error:
-        fail(places, who, f"{what}: {causes.reason([error.strerror or str(error)])}")
+        fail(places, who, f"{what}: {meaning_of(error)}")
+
+
+def meaning_of(error: OSError) -> str:
+    """Return what an error of the operating system means; else it is in the log, as `told`."""
+    return told(Failed("", f"{error}\n".encode()))
 
 
 def told(failure: Failed) -> str:

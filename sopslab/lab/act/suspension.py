@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.observe.settling import own_kustomizations
-from sopslab.lab.observe.suspension import ROTATE, is_suspended, suspended_by
-from sopslab.lab.tools.kubectl import Kubectl, listed
-from sopslab.model.objects import Object, reference
+from sopslab.lab.observe.suspension import ROTATE, suspended_by
+from sopslab.lab.tools.kubectl import FLUX, Kubectl
+from sopslab.model.objects import Object, is_suspended, reference
 from sopslab.model.suspension import SUSPENDED_BY, Suspended
 
 
@@ -43,17 +42,4 @@ def _marked(verb: str | None) -> dict[str, Any]:
 
 
 def _patch(lab: Lab, objects: Sequence[Object], patch: dict[str, Any]) -> None:
-    if not objects:
-        return
-    names = [
-        {
-            "apiVersion": one["apiVersion"],
-            "kind": one["kind"],
-            "metadata": {key: one["metadata"][key] for key in ("namespace", "name")},
-        }
-        for one in objects
-    ]
-    Kubectl(lab).run(
-        "patch", "--filename", "-", "--field-manager", "flux", "--type", "merge",
-        "--patch", json.dumps(patch), stdin=listed(names),
-    )  # fmt: skip
+    Kubectl(lab).patch_all(objects, patch, manager=FLUX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.observe.settling import KUSTOMIZATIONS, own_kustomizations, seen
-from sopslab.model.objects import Object
+from sopslab.model.objects import Object, is_suspended
 from sopslab.model.suspension import SUSPENDED_BY, Suspended
 
 ROTATE = "rotate"
@@ -28,11 +28,6 @@ def suspended(lab: Lab) -> list[Suspended]:
 def left_by_a_rotation(lab: Lab, environments: list[Environment]) -> bool:
     """Whether a rotation that was killed has left a Kustomization of one of them suspended."""
     return any(suspended_by(one) == ROTATE for one in own_kustomizations(lab, environments))
-
-
-def is_suspended(found: Object) -> bool:
-    """Whether Flux leaves an object alone."""
-    return (found.get("spec") or {}).get("suspend") is True
 
 
 def suspended_by(found: Object) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import operator
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +25,24 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Have what this process and its programs make in the block be for its owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def private_folder(path: str | Path) -> None:
+    """Have a folder; it and those above it, where they are new, are this account's alone."""
+    path = Path(path)
+    for folder in reversed([path, *path.parents]):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
@@ -68,3 +90,44 @@ def has_content(path: str | Path) -> bool:
         return Path(path).stat().st_size > 0
     except OSError:
         return False
+
+
+# Kinds of entries of an access control list, as the kernel has them (linux/posix_acl.h).
+_OWNER, _USER, _OWNING_GROUP, _GROUP, _MASK, _OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_ACL, _ACL_VERSION, _NOBODY = "system.posix_acl_access", struct.pack("<I", 2), 0xFFFFFFFF
+_READ_AND_WRITE = 6
+
+
+def admit(path: str | Path, uid: int) -> None:
+    """Let one more user read and write a file, by an entry of its access control list.
+
+    Raises OSError where the file system knows none.
+    """
+    entries = _acl(path)
+    entries[_USER, uid] = _READ_AND_WRITE
+    # The mask is what all but the owner and the others may have at most.
+    entries.pop((_MASK, _NOBODY), None)
+    masked = (
+        right for (kind, _), right in entries.items() if kind in (_USER, _OWNING_GROUP, _GROUP)
+    )
+    entries[_MASK, _NOBODY] = functools.reduce(operator.or_, masked)
+    packed = (
+        struct.pack("<HHI", kind, right, who) for (kind, who), right in sorted(entries.items())
+    )
+    os.setxattr(path, _ACL, _ACL_VERSION + b"".join(packed))
+
+
+def _acl(path: str | Path) -> dict[tuple[int, int], int]:
+    """Return the rights of each entry, by its kind and whom it is for."""
+    try:
+        listed = os.getxattr(path, _ACL)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        mode = Path(path).stat().st_mode
+        kinds = ((_OWNER, 6), (_OWNING_GROUP, 3), (_OTHERS, 0))
+        return {(kind, _NOBODY): mode >> shift & 7 for kind, shift in kinds}
+    return {
+        (kind, who): right
+        for kind, right, who in struct.iter_unpack("<HHI", listed[len(_ACL_VERSION) :])
+    }

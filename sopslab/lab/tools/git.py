@@ -53,6 +53,16 @@ def login_options(credentials: str) -> dict[str, str]:
     }
 
 
+def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
+    """Have a server list what a repository has, which is for those who may read it. Raises Failed.
+
+    + login: the file with the account for it
+    + folder: one that is in no repository
+    """
+    environment = lab_environment(places) | login_options(login)
+    run(["git", "ls-remote", "--quiet", url], environment, folder=folder, patience=20)
+
+
 class Git:
     """A bare repository, or with `work` the one of a work tree."""
 
@@ -116,10 +126,14 @@ class Git:
         """Whether git takes the folder for a repository."""
         return self.ask("rev-parse", "--git-dir").code == 0
 
+    def ref(self, name: str) -> str | None:
+        """Return what a ref is at, None if it is not there."""
+        answer = self.ask("rev-parse", "--verify", "--quiet", name)
+        return answer.text if answer.code == 0 and answer.text else None
+
     def commit(self, name: str) -> str | None:
         """Return the commit that a name stands for, None if there is none."""
-        answer = self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return answer.text if answer.code == 0 and answer.text else None
+        return self.ref(f"{name}^{{commit}}")
 
     @property
     def branch(self) -> str | None:
@@ -160,6 +174,14 @@ class Git:
     def count(self, commit: str | None, but: str) -> int:
         """Return how many commits one has in its history that another has not."""
         return 0 if commit is None else int(self.text("rev-list", "--count", commit, f"^{but}"))
+
+    def refs_with(self, commit: str, *below: str) -> dict[str, str]:
+        """Return the refs below others that have a commit in their history, and what each of them
+        points at. Raises Failed."""
+        listed = self.text(
+            "for-each-ref", "--format=%(refname) %(objectname)", "--contains", commit, *below
+        )
+        return dict(line.split(" ") for line in listed.splitlines())
 
     def refuse_links(self, commit: str, *paths: str) -> None:
         """Raise LabError if one of the paths in a commit is a link or a submodule, or leads through

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sopslab.config.places import Places
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.programs import Failed, lab_environment, run
+from sopslab.lab.tools.programs import Failed, ask, lab_environment, lines, run
+from sopslab.model.objects import Object, identity
 from sopslab.model.results import Undecided
-
-Object = Mapping[str, Any]
 
 MANAGER = "sops-lab"
 # Where it asks Flux for something: what a manager of fields sets whose name begins with `kubectl`,
 # Flux takes away from what it applies, perhaps before it is heard.
-_FLUX = "flux"
+FLUX = "flux"
 
 
 class Kubectl:
     """The API server of the lab's cluster."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(
+        self, places: Places, *, kubeconfig: str | Path | None = None, context: str | None = None
+    ) -> None:
+        """
+        + kubeconfig: a file, or several as `$KUBECONFIG` names them; without it, the lab's own
+        + context: one of it; without it, the lab's
+        """
         self._places = places
+        self._command = ["kubectl", "--context", context or places.lab_context]
         self._environment = lab_environment(places)
+        if kubeconfig is not None:
+            self._environment["KUBECONFIG"] = str(kubeconfig)
 
     def run(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
         """Return what kubectl prints. Raises Failed."""
-        command = ["kubectl", "--context", self._places.lab_context, *arguments]
+        command = [*self._command, *arguments]
         return run(command, self._environment, stdin=stdin, patience=patience)
+
+    def say(self, *arguments: str, patience: float = 60) -> bytes:
+        """Return what kubectl prints, whether it fails or not; nothing if it does not end."""
+        command = [*self._command, *arguments]
+        try:
+            return ask(command, self._environment, patience=patience).out
+        except Undecided:
+            return b""
 
     def succeeds(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bool:
         """Whether kubectl ends without a failure."""
@@ -42,8 +59,10 @@ class Kubectl:
 
     def answers(self) -> bool:
         """Whether there is a cluster, and its API server is ready."""
-        if not has_content(self._places.lab_kubeconfig):
-            return False
+        return has_content(self._places.lab_kubeconfig) and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether the API server answers, and is ready."""
         return self.succeeds("get", "--raw", "/readyz", "--request-timeout", "10s", patience=15)
 
     def list(
@@ -65,19 +84,39 @@ class Kubectl:
         where = ["--all-namespaces"] if namespace is None else ["--namespace", namespace]
         where += ["--selector", selector] if selector else []
         where += ["--field-selector", fields] if fields else []
-        return list(_parsed(self._get(kinds, *where, patience=patience))["items"])
+        return list(parsed(self._get(kinds, *where, patience=patience))["items"])
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """Return an object, None if it is not there. Raises Undecided where that cannot be seen."""
         where = [] if namespace is None else ["--namespace", namespace]
         said = self._get(kind, name, *where, "--ignore-not-found")
-        return _parsed(said) if said.strip() else None
+        return parsed(said) if said.strip() else None
 
     def _get(self, *arguments: str, patience: float = 60) -> bytes:
         try:
             return self.run("get", *arguments, "--output", "json", patience=patience)
         except Failed:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
+
+    def cluster(self) -> Object | None:
+        """Return what the kubeconfig says of the cluster, None where it names none."""
+        if not has_content(self._places.lab_kubeconfig):
+            return None
+        view = ["config", "view", "--minify", "--flatten", "--raw", "--output", "json"]
+        try:
+            clusters = json.loads(self.run(*view)).get("clusters")
+        except (Failed, ValueError):
+            return None
+        return clusters[0].get("cluster") if clusters else None
+
+    def create(self, objects: Iterable[Object], patience: float = 60) -> Iterator[str]:
+        """Create objects, and yield of each what kubectl calls it, as soon as it is there. Raises
+        Failed in the end where one of them was refused."""
+        command = [
+            *self._command, "--request-timeout", "20s",
+            "create", "--validate=warn", "--filename", "-", "--output", "name",
+        ]  # fmt: skip
+        yield from lines(command, self._environment, stdin=listed(objects), patience=patience)
 
     def apply(
         self, objects: Iterable[Object], *, force: bool = True, patience: float = 120
@@ -89,17 +128,57 @@ class Kubectl:
             owned += ["--force-conflicts"] if force else []
             self.run("apply", *owned, "--filename", "-", stdin=listed(items), patience=patience)
 
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str,
+        patch: Object,
+        *,
+        manager: str = MANAGER,
+        strategy: str = "merge",
+    ) -> None:
+        """Change an object by a patch. Raises Failed.
+
+        + manager: who the changed fields belong to
+        + strategy: how the patch is understood: `merge`, `strategic` or `json`
+        """
+        self.run(
+            "--namespace", namespace, "patch", kind, name, "--type", strategy,
+            "--field-manager", manager, "--patch-file", "/dev/stdin",
+            stdin=json.dumps(patch).encode(),
+        )  # fmt: skip
+
+    def patch_all(self, objects: Iterable[Object], patch: Object, *, manager: str) -> None:
+        """Change objects, of which kind, namespace and name are given, in one way. Raises Failed.
+
+        + manager: who the changed fields belong to
+        """
+        items = list(map(identity, objects))
+        if items:
+            self.run(
+                "patch", "--filename", "-", "--field-manager", manager, "--type", "merge",
+                "--patch", json.dumps(patch), stdin=listed(items),
+            )  # fmt: skip
+
     def ask_flux(self, objects: Sequence[Object], seconds: float = 60) -> None:
         """Ask Flux to look again, now, at objects of which kind, namespace and name are given.
 
         Whether it was heard is seen by whoever looks next.
         """
         if objects:
-            self.succeeds(
-                "annotate", "--overwrite", "--field-manager", _FLUX, "--filename", "-",
-                f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}",
-                stdin=listed(objects), patience=seconds,
-            )  # fmt: skip
+            self._request("--filename", "-", stdin=listed(objects), patience=seconds)
+
+    def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
+        """Ask the same of what arguments of kubectl name in a namespace."""
+        self._request("--namespace", namespace, *what, patience=seconds)
+
+    def _request(self, *what: str, stdin: bytes = b"", patience: float) -> None:
+        self.succeeds(
+            "annotate", "--overwrite", "--field-manager", FLUX, *what,
+            f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}",
+            stdin=stdin, patience=patience,
+        )  # fmt: skip
 
 
 def listed(objects: Iterable[Object]) -> bytes:
@@ -107,7 +186,8 @@ def listed(objects: Iterable[Object]) -> bytes:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}).encode()
 
 
-def _parsed(said: bytes) -> Any:
+def parsed(said: bytes) -> Any:
+    """Return what kubectl prints as JSON. Raises Undecided if it is none."""
     try:
         return json.loads(said)
     except ValueError:

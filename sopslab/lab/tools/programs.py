@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +81,12 @@ def run(
     folder: str | Path | None = None,
     stdin: bytes = b"",
     patience: float = 60,
+    inherited: int | None = None,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
     + patience: seconds
+    + inherited: a descriptor that the program has, too, such as that of a lock
     """
     name = Path(argv[0]).name
     try:
@@ -93,16 +97,61 @@ def run(
             input=stdin,
             capture_output=True,
             timeout=patience,
+            pass_fds=() if inherited is None else (inherited,),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Failed(name, f"{name} timed out after {patience:g} s".encode()) from None
+        raise Failed(name, _late(name, patience)) from None
     except OSError as error:
-        words = f"{name}: {error.strerror}" if error.errno else name
-        raise Failed(name, f"{words}: not found".encode()) from None
+        raise _absent(name, error) from None
     if done.returncode:
         raise Failed(name, done.stderr)
     return done.stdout
+
+
+def lines(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: bytes = b"",
+    patience: float = 60,
+) -> Iterator[str]:
+    """Yield the lines that a program prints, as they come. Raises Failed as `run` does, in the end.
+
+    + patience: seconds for all of them
+    """
+    name = Path(argv[0]).name
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as words:
+        given.write(stdin)
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                list(argv), env=dict(environment), stdin=given, stdout=subprocess.PIPE, stderr=words
+            )
+        except OSError as error:
+            raise _absent(name, error) from None
+        late = threading.Timer(patience, process.kill)
+        late.start()
+        try:
+            with process:
+                for line in process.stdout or ():
+                    yield os.fsdecode(line).rstrip("\n")
+            if late.finished.is_set():
+                raise Failed(name, _late(name, patience))
+            if process.returncode:
+                words.seek(0)
+                raise Failed(name, words.read())
+        finally:
+            late.cancel()
+
+
+def _late(name: str, patience: float) -> bytes:
+    return f"{name} timed out after {patience:g} s".encode()
+
+
+def _absent(name: str, error: OSError) -> Failed:
+    words = f"{name}: {error.strerror}" if error.errno else name
+    return Failed(name, f"{words}: not found".encode())
 
 
 def kubectl(places: Places, *arguments: str) -> list[str]:

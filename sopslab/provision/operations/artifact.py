@@ -19,7 +19,8 @@ from pyinfra.api import FileUploadCommand, StringCommand, operation
 from sopslab.artifacts.catalog import SOURCES, Catalog, Source, Thing, Work, image_reference
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.provision.command import script
+from sopslab.lab.act import tools as act
+from sopslab.provision.command import acting, script, script_file
 from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
@@ -136,16 +137,8 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
     if not works:
         host.noop("the root file systems are made")
         return
-    yield script(
-        """
-        recipe=$(cat)
-        root=$1; shift
-        mkdir -p "$root/cache"
-        # One after the other; their output is shown by the run that awaits them and fails itself.
-        setsid bash -c 'recipe=$1 root=$2; shift 2
-            for plan; do bash -c "$recipe" recipe "$root" "$plan"; done' \\
-            head-start "$recipe" "$root" "$@" </dev/null >/dev/null 2>&1 &
-        """,
+    yield script_file(
+        "head-start.sh",
         settings.root,
         *(work.order() for work in works),
         stdin=catalog.script("rootfs.sh"),
@@ -190,18 +183,7 @@ def links(settings: Settings, catalog: Catalog) -> Commands:
     memory.store = None
     for tool in store.links.keys() & wrong.keys():
         note(f"bin/{tool} led to {store.links[tool]}")
-    yield script(
-        """
-        cd "$1"; shift
-        while [ "$#" -gt 0 ]; do
-            ln -sfn "$2" ".$1.new"
-            mv -fT ".$1.new" "$1"
-            shift 2
-        done
-        """.replace('cd "$1"', 'mkdir -p "$1"; cd "$1"'),
-        settings.bin_dir,
-        *(word for pair in wrong.items() for word in pair),
-    )
+    yield acting(settings, act.link, links=wrong)
 
 
 @operation()

@@ -7,9 +7,11 @@ from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.provision.command import Commands, refusal, script
-from sopslab.provision.facts.docker import Container, DockerEngine, DockerTraits, Network
+from sopslab.lab.act import engine as act
+from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
+from sopslab.provision.facts.docker import Container, DockerEngine, Network
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Machine
+from sopslab.provision.kept import forget, recall
 from sopslab.provision.operations.host import packages
 from sopslab.provision.preflight import find_engine_problems
 
@@ -20,6 +22,9 @@ ENGINE = {"dockerd": "docker.io"}
 RUNTIME = "sops-lab"
 RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
+_CONFIG = "/etc/docker/daemon.json"
+_PID_FILE = "/var/run/docker.pid"
+_SOCKET = "/var/run/docker.sock"
 
 
 @operation()
@@ -29,37 +34,24 @@ def runtime(wrapper: str) -> Commands:
 
     + wrapper: the text of the wrapper script
     """
-    machine = host.get_fact(Machine, root="/", commands=[])
+    machine = recall(Machine, root="/", commands=[])
     if not machine.restricted:
         host.noop("the machine gives containers every capability")
         return
-    engine = host.get_fact(DockerEngine)
+    engine = recall(DockerEngine)
     if engine.answers and engine.default_runtime == RUNTIME:
         host.noop(f"{RUNTIME} is the default runtime")
         return
     note("this machine lacks a capability that privileged containers ask for")
-    yield script(
-        """
-        path=$1 runtime=$2 config=/etc/docker/daemon.json
-        mkdir -p "$(dirname "$path")" /etc/docker
-        cat >"$path.new"; chmod 755 "$path.new"; mv "$path.new" "$path"
-        [ -s "$config" ] || echo '{}' >"$config"
-        other=$(jq -r --arg name "$runtime" '."default-runtime" // $name' "$config")
-        if [ "$other" != "$runtime" ]; then
-            say "$config names the default runtime $other, and kind needs $runtime here:" \\
-                "remove that line"
-            exit 1
-        fi
-        jq --arg name "$runtime" --arg path "$path" \\
-            '."default-runtime" = $name | .runtimes[$name].path = $path' "$config" >"$config.new"
-        mv "$config.new" "$config"
-        # Runtimes are among what dockerd reads again on SIGHUP; running containers go on.
-        if [ -s /var/run/docker.pid ]; then kill -HUP "$(cat /var/run/docker.pid)" || true; fi
-        """,
-        RUNTIME_PATH,
-        RUNTIME,
-        stdin=wrapper,
-        sudo=machine.uid != 0,
+    forget(DockerEngine)
+    yield changing_machine(
+        machine.uid != 0,
+        act.put_runtime_in_front,
+        wrapper=wrapper,
+        runtime=RUNTIME,
+        path=RUNTIME_PATH,
+        config=_CONFIG,
+        pid_file=_PID_FILE,
     )
 
 
@@ -75,6 +67,7 @@ def suitable(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     _told.discard(host.name)
+    forget(DockerEngine)
     problems = _unsuitable(settings)
     if problems:
         yield refusal("\n".join(problems))
@@ -95,7 +88,7 @@ def running(settings: Settings) -> Commands:
     if (
         with_firewall
         and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
-        and host.get_fact(DockerEngine).answers
+        and recall(DockerEngine).answers
     ):
         problems.append(
             "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
@@ -109,7 +102,7 @@ def running(settings: Settings) -> Commands:
 
 
 def _unsuitable(settings: Settings) -> list[str]:
-    traits = host.get_fact(DockerTraits)
+    traits = recall(DockerEngine).traits
     if traits.driver:
         _told.add(host.name)
     return find_engine_problems(traits, settings)
@@ -121,10 +114,11 @@ def installed() -> Commands:
     Have Docker installed from the distribution. A client says nothing of an engine, and an engine
     that answers, or is elsewhere, needs no other one on this machine.
     """
-    found = host.get_fact(DockerEngine)
+    found = recall(DockerEngine)
     if found.answers:
         host.noop("the engine answers")
         return
+    forget(DockerEngine)
     yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
 
 
@@ -133,11 +127,11 @@ def engine() -> Commands:
     """
     Have the Docker engine running, started with or without systemd.
     """
-    found = host.get_fact(DockerEngine)
-    machine = host.get_fact(Machine, root="/", commands=[])
+    found = recall(DockerEngine)
     if found.answers:
         host.noop("the engine answers")
         return
+    machine = recall(Machine, root="/", commands=[])
     match found.reason:
         case "remote":
             yield refusal(
@@ -151,34 +145,13 @@ def engine() -> Commands:
                 f" `sudo usermod -aG docker {machine.user}` and log in again"
             )
             return
-    yield script(
-        """
-        user=$1
-        PATH="$PATH:/usr/sbin:/sbin"
-        if [ -d /run/systemd/system ]; then
-            systemctl start docker
-        else
-            # A group of its own, so that no signal meant for the run reaches it.
-            setsid dockerd </dev/null >/var/log/dockerd.log 2>&1 &
-        fi
-        deadline=$(($(seconds) + 30))
-        until timeout 5 docker version >/dev/null 2>&1; do
-            if [ "$(seconds)" -ge "$deadline" ]; then
-                say 'Docker is unavailable: it did not answer within 30 s after it was started;' \\
-                    'see /var/log/dockerd.log or `journalctl -u docker`'
-                exit 1
-            fi
-            sleep 0.2
-        done
-        # The group counts from the next login on, the entry on the socket from now on.
-        if [ "$user" != root ] && ! id -nG "$user" | grep -qw docker; then
-            usermod -aG docker "$user"
-            setfacl --modify "user:$user:rw" /var/run/docker.sock
-        fi
-        """,
-        machine.user,
-        sudo=not host.get_fact(IsRoot),
-    )
+    sudo = not host.get_fact(IsRoot)
+    forget(DockerEngine)
+    yield script_file("start-docker.sh", sudo=sudo)
+    if machine.user != "root":
+        yield changing_machine(
+            sudo, act.admit, user=machine.user, uid=machine.uid, gid=machine.gid, socket=_SOCKET
+        )
 
 
 @operation()

@@ -11,7 +11,7 @@ from pyinfra.api import operation
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.provision.command import Commands, refusal, script
+from sopslab.provision.command import Commands, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, LabNetworks
 from sopslab.provision.facts.host import (
     Addresses,
@@ -22,6 +22,7 @@ from sopslab.provision.facts.host import (
     NameServers,
     RecordedValue,
 )
+from sopslab.provision.kept import look, recall
 from sopslab.provision.preflight import find_problems, find_taken_ports
 
 
@@ -32,7 +33,7 @@ def preflight(settings: Settings) -> Commands:
 
     + settings: the lab's settings; `force` lets a machine pass that is merely too small
     """
-    machine = host.get_fact(Machine, root=settings.root, commands=[])
+    machine = look(Machine, root=settings.root, commands=[])
     running = host.get_fact(Container, target=node_name(settings.lab)) is not None
     problems = find_problems(machine, running=running, force=settings.force)
     if problems:
@@ -48,7 +49,7 @@ def packages(commands: Mapping[str, str]) -> Commands:
 
     + commands: the command that is needed, and the Debian package that has it
     """
-    machine = host.get_fact(Machine, root="/", commands=list(commands))
+    machine = look(Machine, root="/", commands=list(commands))
     if not machine.missing:
         host.noop("every command that is needed is there")
         return
@@ -84,7 +85,7 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     + record: the file that keeps the value of before
     """
     path = "/proc/sys/" + key.replace(".", "/")
-    machine = host.get_fact(Machine, root="/", commands=[])
+    machine = recall(Machine, root="/", commands=[])
     found = {
         "fs.inotify.max_user_instances": machine.inotify_instances,
         "fs.inotify.max_user_watches": machine.inotify_watches,
@@ -145,23 +146,8 @@ def firewall(
     if ours == [f"-A DOCKER-USER {rule}" for rule in wanted]:
         host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
         return
-    # One transaction: at no moment is a rule missing that was there before and will be after.
-    yield script(
-        """
-        PATH="$PATH:/usr/sbin:/sbin" bridge=$1
-        shift
-        {
-            echo '*filter'
-            iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \\(.* $bridge .*\\)/-D \\1/p"
-            for rule; do echo "-I DOCKER-USER $rule"; done
-            echo COMMIT
-        } | iptables-restore -w 10 --noflush
-        """,
-        bridge,
-        # Each is put at the head, so the last comes first.
-        *reversed(wanted),
-        sudo=sudo,
-    )
+    # Each is put at the head, so the last comes first.
+    yield script_file("firewall.sh", bridge, *reversed(wanted), sudo=sudo)
 
 
 def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> list[str]:

@@ -7,126 +7,18 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sopslab.checks.causes import TELLING
-from sopslab.config.naming import network_name, node_name
+from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
 from sopslab.files.render import render_tree
+from sopslab.lab.act import kind as act
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
-from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.model.kind import Limits, Owner
+from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.provision.facts.host import Machine
-from sopslab.provision.facts.kind import STRANGERS, KindCluster, Limits, NodeLimits, Strangers
-
-# Works below the folder $1. What it could not look at is an error, and not nothing.
-_SHUT_OUT = (
-    STRANGERS
-    + """
-shut_out() {
-    strangers_bindings >"$1/bindings" &
-    tokens=$(bootstrap_tokens) && wait $! || return 1
-    jq --compact-output 'select(.subjects == [])' "$1/bindings" >"$1/strangers"
-    jq --compact-output 'select(.subjects != [])' "$1/bindings" >"$1/others"
-    for token in $tokens; do
-        kube delete --namespace kube-system "$token" --ignore-not-found >/dev/null || return 1
-    done
-    [ ! -s "$1/strangers" ] \\
-        || kube delete --filename "$1/strangers" --ignore-not-found >/dev/null || return 1
-    [ ! -s "$1/others" ] || kube replace --filename "$1/others" >/dev/null
-}
-"""
-)
-
-# The kubeconfig and the node's id appear together and last: where they are, the cluster was made
-# to its end, and strangers are shut out.
-_CREATE = (
-    _SHUT_OUT
-    + TELLING
-    + """
-cluster=$1 image=$2 directory=$3
-umask 077
-exec 9>"$directory/.cluster.lock"
-flock --wait 300 9
-# What a killed run left behind.
-rm -rf "$directory"/.kind.*
-new=$(mktemp -d "$directory/.kind.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-cat >"$new/config.yaml"
-create() {
-    docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$cluster" \\
-        | xargs -r docker rm -fv >/dev/null
-    rm -f "$directory/kubeconfig" "$directory/node-id"
-    if ! timeout 300 kind create cluster --name "$cluster" --image "$image" --quiet \\
-            --config "$new/config.yaml" --kubeconfig "$new/kubeconfig" 2>"$new/errors"; then
-        say "kind could not create the cluster $cluster: $(told "$new/errors")"
-        return 1
-    fi
-    docker container inspect --format '{{.Id}}' "$cluster-control-plane" >"$new/node-id"
-    if ! (export KUBECONFIG="$new/kubeconfig" && shut_out "$new"); then
-        say "the new cluster $cluster could not be closed to strangers: run this again"
-        return 1
-    fi
-    mv "$new/kubeconfig" "$new/node-id" "$directory/"
-}
-export KIND_EXPERIMENTAL_DOCKER_NETWORK="$4"
-"""
-)
-_IN_FOREGROUND = _CREATE + "create\n"
-# The lock passes on to what this shell leaves behind: whoever looks at the cluster waits.
-_IN_BACKGROUND = (
-    _CREATE
-    + """
-trap - EXIT
-{ trap 'rm -rf "$new"' EXIT; trap '' HUP; create; } </dev/null >/dev/null 2>&1 &
-"""
-)
-
-_DELETE = """
-cluster=$1 directory=$2
-exec 9>"$directory/.cluster.lock"
-flock --wait 300 9
-docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$cluster" \\
-    | xargs -r docker rm -fv >/dev/null
-rm -rf "$directory"/kubeconfig "$directory"/node-id "$directory"/.kind.*
-"""
-
-# The API server's port is fixed for the life of the container, and its certificates are inside.
-_KUBECONFIG = """
-node=$1 cluster=$2
-umask 077
-docker unpause "$node" >/dev/null 2>&1 || docker start "$node" >/dev/null
-new=$(mktemp "$KUBECONFIG.XXXXXX")
-trap 'rm -f "$new"' EXIT
-timeout 60 kind get kubeconfig --name "$cluster" >"$new"
-mv "$new" "$KUBECONFIG"
-"""
-
-_START = """
-node=$1
-case $(docker container inspect --format '{{.State.Status}}' "$node") in
-paused) docker unpause "$node" >/dev/null ;;
-*) docker start "$node" >/dev/null ;;
-esac
-deadline=$(($(seconds) + 120))
-until kubectl --context "$LAB_CONTEXT" get --raw /readyz --request-timeout 3s >/dev/null 2>&1; do
-    if [ "$(seconds)" -ge "$deadline" ]; then
-        say "the API server of $node did not answer within 120 s after the start;" \\
-            "look at: docker logs $node;" \\
-            'or make the cluster anew: "sopslab down", "sopslab up"; keys and Git data stay'
-        exit 1
-    fi
-    sleep 0.3
-done
-"""
-
-_CLOSE = (
-    _SHUT_OUT
-    + """
-new=$(mktemp -d)
-trap 'rm -rf "$new"' EXIT
-shut_out "$new"
-"""
-)
+from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
+from sopslab.provision.kept import forget, look, recall
 
 # Pods that run keep what they have; the kubelet sets the limit when it starts one.
 _LIMIT_PIDS = """
@@ -155,8 +47,8 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     + image: the node image
     + template: the folder with the template of the kind configuration
     """
-    state = host.get_fact(KindCluster, settings=settings)
-    if state.owner == "foreign":
+    state = recall(KindCluster, settings=settings)
+    if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
         return
     if state.complete and state.address not in {"", settings.api_address}:
@@ -169,9 +61,10 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     if state.complete:
         host.noop(f"the kind cluster {settings.lab} is there")
         return
-    if state.owner == "lab":
+    if state.owner == Owner.LAB:
         note("the cluster was half-made and is made anew")
-    yield _create(settings, image, template, _IN_BACKGROUND)
+    forget(KindCluster)
+    yield acting(settings, act.begin, image=image, config=_config(settings, image, template))
 
 
 @operation()
@@ -183,16 +76,16 @@ def cluster(settings: Settings, image: str, template: str) -> Commands:
     + image: the node image
     + template: the folder with the template of the kind configuration
     """
-    # The fact waits for a creation that has begun.
-    state = host.get_fact(KindCluster, settings=settings)
-    if state.owner == "foreign":
+    # A creation that has begun is waited for.
+    state = recall(KindCluster, settings=settings)
+    if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
         return
     if state.complete:
         host.noop(f"the kind cluster {settings.lab} is there")
         return
     note("the first attempt failed")
-    yield _create(settings, image, template, _IN_FOREGROUND)
+    yield acting(settings, act.create, image=image, config=_config(settings, image, template))
 
 
 def _refusal(settings: Settings) -> StringCommand:
@@ -202,8 +95,9 @@ def _refusal(settings: Settings) -> StringCommand:
     )
 
 
-def _create(settings: Settings, image: str, template: str, text: str) -> StringCommand:
-    machine = host.get_fact(Machine, root=settings.root, commands=[])
+def _config(settings: Settings, image: str, template: str) -> str:
+    """Return the configuration that kind reads."""
+    machine = recall(Machine, root=settings.root, commands=[])
     variables = {
         "api_address": settings.api_address,
         "api_port": settings.api_port,
@@ -213,9 +107,7 @@ def _create(settings: Settings, image: str, template: str, text: str) -> StringC
         "pod_pids_limit": POD_PIDS_LIMIT,
         "restricted": machine.restricted,
     }
-    config = render_tree(Path(template), variables)["config.yaml"].content.decode()
-    network = network_name(settings.lab)
-    return lab_script(settings, text, settings.lab, image, settings.lab_dir, network, stdin=config)
+    return render_tree(Path(template), variables)["config.yaml"].content.decode()
 
 
 @operation()
@@ -226,10 +118,10 @@ def deleted(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     state = host.get_fact(KindCluster, settings=settings)
-    if state.owner == "foreign" or (state.owner == "nobody" and not state.stray):
+    if state.owner == Owner.FOREIGN or (state.owner == Owner.NOBODY and not state.stray):
         host.noop(f"there is no kind cluster {settings.lab} of this lab")
         return
-    yield lab_script(settings, _DELETE, settings.lab, settings.lab_dir)
+    yield acting(settings, act.delete)
 
 
 @operation()
@@ -240,16 +132,17 @@ def node(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    state = host.get_fact(KindCluster, settings=settings)
+    state = look(KindCluster, settings=settings)
     if not state.complete or (state.status == "running" and not state.stray):
         host.noop("there is no node that was stopped")
         return
+    forget(KindCluster)
     if state.stray:
         note(f"the kubeconfig {state.stray}")
-        yield lab_script(settings, _KUBECONFIG, node_name(settings.lab), settings.lab)
+        yield acting(settings, act.lead_to_node)
     if state.status != "running":
         note(f"the node container was {state.status}")
-        yield lab_script(settings, _START, node_name(settings.lab))
+        yield acting(settings, act.start)
 
 
 @operation()
@@ -271,7 +164,7 @@ def strangers(settings: Settings) -> Commands:
             "a bootstrap token was valid: if others could reach the API server, make the cluster"
             " anew with `sopslab down` and `sopslab up`, as they may hold a certificate of the node"
         )
-    yield lab_script(settings, _CLOSE)
+    yield acting(settings, act.close)
 
 
 @operation()
@@ -286,8 +179,8 @@ def limits(settings: Settings) -> Commands:
     if found in (None, Limits(pids=POD_PIDS_LIMIT, share=SYSTEM_SHARE)):
         host.noop("what pods take from the node is limited")
         return
-    state = host.get_fact(KindCluster, settings=settings)
-    if state.owner != "lab" or not state.complete:
+    state = recall(KindCluster, settings=settings)
+    if state.owner != Owner.LAB or not state.complete:
         host.noop("the node is not this lab's, or not made to its end")
         return
     if found.pids != POD_PIDS_LIMIT:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.machine import asked_over_the_network
 from sopslab.provision.facts.git import (
     AccountDigest,
     BareRepositories,
@@ -120,6 +121,7 @@ def test_the_name_servers_of_this_machine_are_read() -> None:
 @pytest.mark.parametrize(
     ("options", "daemon", "resolv", "upstream", "expected"),
     [
+        ([], "", [], [], []),
         ([], "", ["nameserver 192.0.2.53"], [], ["192.0.2.53"]),
         ([], "{}", ["# nameserver 192.0.2.1", "search example.org", "nameserver"], [], []),
         ([], "", ["nameserver 127.0.0.53"], ["nameserver 192.0.2.53"], ["192.0.2.53"]),
@@ -134,11 +136,10 @@ def test_the_name_servers_of_this_machine_are_read() -> None:
 def test_name_servers_are_those_that_docker_asks_over_the_network(
     options: list[str], daemon: str, resolv: list[str], upstream: list[str], expected: list[str]
 ) -> None:
-    said = [
-        "= options", "dockerd", *options, "= /etc/docker/daemon.json", daemon,
-        "= /etc/resolv.conf", *resolv, "= /run/systemd/resolve/resolv.conf", *upstream,
-    ]  # fmt: skip
-    assert NameServers().process(said) == expected
+    found = asked_over_the_network(
+        ["dockerd", *options], daemon, "\n".join(resolv), "\n".join(upstream)
+    )
+    assert found == expected
 
 
 def test_a_lab_is_there_when_its_folder_is(lab: Callable[..., Settings]) -> None:

@@ -19,7 +19,6 @@ import yaml
 from sopslab.config.settings import Seat, Settings
 from sopslab.provision.facts.access import SeatAccess, SeatGenerations
 from sopslab.provision.operations import access, git, seats
-from tests import texts
 from tests.fake import Applied, local_fact
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
@@ -225,11 +224,11 @@ def test_what_failed_before_keeps_its_own_reason(
 def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
     settings: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(access, "_ISSUE", texts.replaced(access._ISSUE, "+ 30))", "+ 2))"))
+    monkeypatch.setattr(access, "SIGNED_WITHIN", 2)
     cluster.tell(how, "bob")
     assert issue(settings).changed
     sentence = failures(settings)["bob"]
-    assert sentence.startswith("its certificate was not signed within 30 s: kube-controller-")
+    assert sentence.startswith("its certificate was not signed within 2 s: kube-controller-")
     assert ("(the lab may not do that" in sentence) == (how == "unapproved")
     assert set(failures(settings)) == {"bob"}
 
@@ -378,8 +377,6 @@ def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: Signin
 
 
 # The server that git asks admits one login: the one in the file `admitted`.
-# As it is before a test waits for less.
-PROVE = access._PROVE
 _GIT = """#!/bin/sh
 login=${GIT_CONFIG_VALUE_2#*=?}
 cmp -s "${login%?}" "$(dirname "$0")/admitted" \\
@@ -414,7 +411,7 @@ def admit(settings: Settings, folder: Path) -> None:
 
 
 def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
-    monkeypatch.setattr(access, "_PROVE", texts.replaced(PROVE, "+ 60))", "+ 1))"))
+    monkeypatch.setattr(access, "KNOWN_WITHIN", 1)
     return Applied(access.proven, settings=settings, seats=IDS)
 
 
@@ -459,7 +456,7 @@ def test_what_is_not_proven_is_said_and_kept(
         admit(replaced, kept if password == "old" else ada)
     done = prove(replaced, monkeypatch)
     assert done.failed
-    assert f"bob: after 60 s {sentence}" in done.stderr
+    assert f"bob: after 1 s {sentence}" in done.stderr
     assert sorted(path.name for path in kept.iterdir()) == ["git-credentials", "kubeconfig"]
 
 

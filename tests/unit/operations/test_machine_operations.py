@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import struct
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +19,13 @@ from sopslab.config.settings import Settings
 from tests.texts import replaced
 from tests.unit.operations.test_operations import run
 
+STOPPED: dict[str, Any] = {
+    "DockerEngine": {"reason": "stopped"}, "Machine": {}, "IsRoot": ["0"],
+}  # fmt: skip
+# Whom an entry of an access control list is for that is for no user or group by name.
+NOBODY = 0xFFFFFFFF
 # The capabilities of a container that is not privileged.
-FEW = "00000000a80425fb"
+FEW = 0xA80425FB
 
 
 @pytest.fixture
@@ -51,11 +58,18 @@ def carry_out(
     command: StringCommand, standins: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, with other places in it than those of this machine."""
-    text = command.get_raw_value()
+    text, stdin = command.get_raw_value(), str(command.connector_arguments.get("_stdin", ""))
+    file = next((word for word in shlex.split(text) if word.endswith(".sh")), None)
+    script = Path(file).read_text() if file else ""
     for place, other in (instead or {}).items():
-        text = replaced(text, place, other)
+        replaced(text + stdin + script, place, other)
+        text, stdin = text.replace(place, other), stdin.replace(place, other)
+        script = script.replace(place, other)
+    if file:
+        (standins / "script").write_text(script)
+        text = text.replace(file, str(standins / "script"))
     return subprocess.run(
-        ["sh", "-c", text], input=str(command.connector_arguments.get("_stdin", "")),
+        ["sh", "-c", text], input=stdin,
         capture_output=True, text=True, check=False,
         env={**os.environ, "PATH": f"{standins}:{os.environ['PATH']}"},
     )  # fmt: skip
@@ -116,7 +130,9 @@ def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Call
         (command,) = commands(
             "docker.runtime", lab(),
             arguments={"wrapper": "#!/bin/sh # ours"},
-            facts={"Machine": {"uid": 0, "bounding": FEW}, "DockerEngine": ["stopped"]},
+            facts={
+                "Machine": {"uid": 0, "bounding": FEW}, "DockerEngine": {"reason": "stopped"},
+            },
         )  # fmt: skip
         places = {
             "/etc/docker": str(tmp_path / "docker"),
@@ -162,32 +178,45 @@ def test_an_engine_is_started_with_or_without_systemd(
 ) -> None:
     stand_in(standins, "systemctl", "dockerd", doing='touch "$(dirname "$0")/up"')
     stand_in(standins, "docker", doing='[ -e "$(dirname "$0")/up" ]')
-    stand_in(standins, "id", "usermod", "setfacl")
     if systemd:
         (tmp_path / "systemd").mkdir()
     done = start_engine(lab(), standins, tmp_path)
     assert done.returncode == 0, done.stderr
     assert started in [call.strip() for call in calls(standins)]
-    # Whoever runs the lab may use it from now on.
-    assert "usermod -aG docker ada" in calls(standins)
-    assert "setfacl --modify user:ada:rw /var/run/docker.sock" in calls(standins)
+
+
+def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
+) -> None:
+    stand_in(standins, "usermod")
+    socket = tmp_path / "docker.sock"
+    socket.touch()
+    socket.chmod(0o660)
+    _, admit = commands("docker.engine", lab(), facts=STOPPED)
+    done = carry_out(admit, standins, {"/var/run/docker.sock": str(socket)})
+    assert done.returncode == 0, done.stderr
+    assert calls(standins) == ["usermod -aG docker ada"]
+    listed = os.getxattr(socket, "system.posix_acl_access")[4:]
+    # The kinds are those of the owner, a user, the group, the mask and the others.
+    assert list(struct.iter_unpack("<HHI", listed)) == [
+        (0x01, 6, NOBODY), (0x02, 6, 1000), (0x04, 6, NOBODY), (0x10, 6, NOBODY),
+        (0x20, 0, NOBODY),
+    ]  # fmt: skip
 
 
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
     lab: Callable[..., Settings], standins: Path, tmp_path: Path
 ) -> None:
-    stand_in(standins, "dockerd", "usermod")
+    stand_in(standins, "dockerd")
     stand_in(standins, "docker", doing="exit 1")
     done = start_engine(lab(), standins, tmp_path, {"+ 30))": "+ 1))"})
     assert done.returncode == 1 and "Docker is unavailable" in done.stderr
-    assert not any(call.startswith("usermod") for call in calls(standins))
 
 
 def start_engine(
     settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    facts: dict[str, Any] = {"DockerEngine": ["stopped"], "Machine": {}, "IsRoot": ["0"]}
-    (command,) = commands("docker.engine", settings, facts=facts)
+    command, _ = commands("docker.engine", settings, facts=STOPPED)
     places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
     return carry_out(command, standins, places | dict(instead or {}))
 

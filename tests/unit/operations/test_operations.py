@@ -5,13 +5,14 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     settings: changes to the defaults of a lab; the operation gets them as `settings`
     arguments: its other arguments; an `environment` is named by its learner, as `environments` are,
         and `learner` is the one of a lab without a class
-    facts: what the command of each fact it reads prints, by the fact's name; for Machine, what
-        differs from a large one
+    facts: what the command of each fact it reads prints, by the fact's name; for some, what
+        differs from a large machine, from no engine and from no cluster; of a look, by its
+        function's name, what it returns, in JSON
     noop: the reason it gives for doing nothing, or
     refused: a part of the sentence with which it refuses, or
     commands: what it runs: of a script all `arguments`, parts of `stdin`, `sudo`; of the lab's own
         program what it `does` and its whole `order`, in which environments are named by their
-        learner; what becomes of it is for tests that run it
+        learner, or only `parts` of long texts in it; what becomes of it is for tests that run it
     notes: what it says of itself in its event
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
@@ -40,7 +41,12 @@ from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.model.certificates import TlsState
+from sopslab.model.engine import EngineState
+from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.wire import encode
 from sopslab.provision.command import refusal
+from sopslab.provision.look import Look
 from sopslab.provision.operations import access, docker, git
 from tests.fake import arguments_of, order_of, text_of
 
@@ -49,10 +55,17 @@ CASES = sorted(FOLDER.glob("*.*/*.yaml"))
 MACHINE = {
     "uid": 1000, "gid": 1000, "user": "ada", "machine": "x86_64", "cpus": 4,
     "memory_kib": 8_000_000, "disk_kib": 90_000_000, "store_entries": 14,
-    "writable": 1, "cgroup": 2, "systemd": 1,
-    "bounding": "000001ffffffffff", "last_capability": 40,
-    "inotify_instances": 1024, "inotify_watches": 524288, "sudo": 1, "apt": 1,
+    "writable": True, "cgroup": 2, "systemd": True,
+    "bounding": 0x1FFFFFFFFFF, "last_capability": 40,
+    "inotify_instances": 1024, "inotify_watches": 524288, "sudo": True, "apt": True,
+    "missing": [],
 }  # fmt: skip
+# What a recorded fact says if nothing else is said of it.
+USUAL = {
+    "Machine": MACHINE,
+    "DockerEngine": encode(EngineState(answers=False)),
+    "KindCluster": encode(ClusterState(Owner.NOBODY)),
+}
 # Tested in Python on real repositories, stores and clusters; this list may only become shorter.
 WITHOUT_CASES = {
     "artifact.cache",
@@ -75,7 +88,6 @@ WITHOUT_CASES = {
     "reencryption.foretold",
     "reencryption.reencrypted",
     "reset.cleared",
-    "reset.foretold",
     "reset.reconciled",
     "reset.repositories",
     "reset.clone",
@@ -100,7 +112,13 @@ class RecordedHost:
         self.asked: set[str] = set()
         self.noops: list[str] = []
 
+    connector = None
+
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        if fact is Look:
+            name = str(arguments["what"]).rpartition(".")[2]
+            self.asked.add(name)
+            return "\n".join(self._outputs[name]) or None
         self.asked.add(fact.__name__)
         arguments.pop("_sudo", None)
         # Arguments that the command does not take are an error here as on a host.
@@ -131,7 +149,7 @@ def server_label(
     """Return the label that a Git server gets when it is made of this."""
     said = {"Machine": output("Machine", {"uid": uid}), "Container": ["[]"]}
     if settings.networked:
-        said["Tls"] = [f"certificate {certificate}"]
+        said["Tls"] = output("Tls", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
         (command,) = git.server._inner(
             settings=settings,
@@ -155,15 +173,21 @@ def fill(text: str, settings: Settings) -> str:
 
 
 def output(fact: str, said: Any) -> list[str]:
-    if fact == "Machine":
-        said = dict(said or {})
-        missing = [f"missing={command}" for command in said.pop("missing", [])]
-        return [f"{key}={value}" for key, value in {**MACHINE, **said}.items()] + missing
+    if fact in USUAL and said != []:
+        said = merged(USUAL[fact], said or {})
     # The lab's own program prints one object.
     lines = [said] if isinstance(said, dict) else said or []
     return [
         line if isinstance(line, str) else json.dumps(line, separators=(",", ":")) for line in lines
     ]
+
+
+def merged(usual: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is usual, but for what is said."""
+    return {
+        key: merged(value, said.get(key, {})) if isinstance(value, dict) else said.get(key, value)
+        for key, value in usual.items()
+    }
 
 
 def environments(named: str | list[str], settings: Settings) -> Any:
@@ -204,7 +228,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     events.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
-    assert events.take_notes() == case.get("notes", [])
+    assert list(events.take_notes()) == case.get("notes", [])
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands
@@ -240,9 +264,13 @@ def test_a_git_server_is_made_anew_for_whatever_it_was_started_with(
 
 
 def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
-    assert set(wanted) <= {"arguments", "stdin", "sudo", "does", "order"}
+    assert set(wanted) <= {"arguments", "stdin", "sudo", "does", "order", "parts"}
+    assert command.connector_arguments.get("_sudo", False) is wanted.get("sudo", False)
     if "does" in wanted:
         what, order = order_of(command)
+        for name, parts in wanted.get("parts", {}).items():
+            text = order.pop(name)
+            assert [part for part in parts if part not in text] == []
         assert (what, named(order)) == (wanted["does"], wanted.get("order", {}))
         return
     if "arguments" in wanted:
@@ -254,7 +282,6 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
     for part in wanted.get("stdin", []):
         assert part in str(stdin)
         assert part not in command.get_raw_value()
-    assert command.connector_arguments.get("_sudo", False) is wanted.get("sudo", False)
 
 
 def named(value: Any) -> Any:

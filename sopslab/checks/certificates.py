@@ -1,0 +1,48 @@
+"""Whether the certificate of the lab's Git server still serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# A certificate that ends within this time is renewed.
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class ServerCertificate:
+    """What the file with the Git server's key and certificate holds.
+
+    `names` are written as OpenSSL does, `signed` is whether the lab's CA has signed it.
+    """
+
+    names: tuple[str, ...]
+    begin: datetime
+    end: datetime
+    key_fits: bool
+    signed: bool
+
+
+def fault_of(
+    found: ServerCertificate | None, *, is_open: bool, names: tuple[str, ...], now: datetime
+) -> str | None:
+    """Return why a new certificate is needed, None if none is.
+
+    + found: None where the file holds no certificate
+    + is_open: whether others than the server could read its key
+    + names: what it has to be for, written as OpenSSL does
+    """
+    if is_open:
+        return "others could read its key"
+    if found is None:
+        return "it cannot be read"
+    if not found.key_fits:
+        return "its key does not fit"
+    if found.names != names:
+        return f"it is for {', '.join(found.names)}"
+    if found.end <= now + SOON:
+        return f"it ends in less than {SOON.days} days"
+    # A machine whose clock was set back has a certificate that no client believes yet.
+    if not found.signed or found.begin > now:
+        return "it is not of this CA"
+    return None

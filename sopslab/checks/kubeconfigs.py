@@ -1,0 +1,81 @@
+"""What a seat's kubeconfig says, from the lab's own cluster and the seat's certificate and key.
+
+JSON is YAML, and a seat may be called `no` or `007`. What is written here is compared byte by byte
+with what labs have: another form of the same would make every kubeconfig of a class anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from sopslab.config.naming import network_name, seat_namespace
+
+
+class Standing(Enum):
+    """How a kubeconfig that was found stands to the one that would be written."""
+
+    SAME = "same"
+    NOWHERE = "nowhere"
+    ELSEWHERE = "elsewhere"
+    OTHER = "other"
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it, None if nothing is."""
+        return _FAULTS.get(self)
+
+
+_FAULTS = {
+    Standing.NOWHERE: "there is no cluster that it leads to",
+    Standing.ELSEWHERE: "it leads to another cluster",
+    Standing.OTHER: "it is not what was written",
+}
+
+
+def kubeconfig(
+    lab: str, cluster: Mapping[str, Any] | None, seat: str, certificate: bytes, key: bytes
+) -> str:
+    """Return the kubeconfig of a seat.
+
+    + cluster: what the lab's own kubeconfig says of the cluster
+    + certificate: the seat's, in PEM, as is the key
+    """
+    name, called = _literal(network_name(lab)), _literal(seat)
+    lines = [
+        "contexts:", f"- name: {called}", "  context:", f"    cluster: {name}",
+        f"    namespace: {_literal(seat_namespace(seat))}", f"    user: {called}",
+        f"current-context: {called}",
+        "users:", f"- name: {called}", "  user:",
+        f"    client-certificate-data: {base64.b64encode(certificate).decode()}",
+        f"    client-key-data: {base64.b64encode(key).decode()}",
+    ]  # fmt: skip
+    return _beginning(lab, cluster) + "".join(f"{line}\n" for line in lines)
+
+
+def standing(found: bytes, wanted: str, lab: str, cluster: Mapping[str, Any] | None) -> Standing:
+    """Return how a kubeconfig stands to the one that would be written."""
+    if cluster is None:
+        return Standing.NOWHERE
+    try:
+        text = found.decode()
+    except UnicodeDecodeError:
+        return Standing.OTHER
+    if text == wanted:
+        return Standing.SAME
+    return Standing.OTHER if text.startswith(_beginning(lab, cluster)) else Standing.ELSEWHERE
+
+
+def _beginning(lab: str, cluster: Mapping[str, Any] | None) -> str:
+    lines = [
+        "apiVersion: v1", "kind: Config", "clusters:", f"- name: {_literal(network_name(lab))}",
+        "  cluster:", *(f"    {key}: {_literal(value)}" for key, value in (cluster or {}).items()),
+    ]  # fmt: skip
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,159 @@
+"""Learners' access that is named, replaced and proven: a certificate cannot be revoked, so access
+that is issued anew goes to another user. A seat that fails says so in a file of its own."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import time
+from pathlib import Path
+
+from sopslab.config.naming import seat_namespace
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.act.failures import fail_first, has_failed, meaning_of, told
+from sopslab.lab.observe import logins
+from sopslab.lab.observe.users import bound, still_unbound
+from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import FLUX_NAMESPACE
+
+_PAUSE = 0.3  # seconds
+# Where no hook tells Flux of the push that names the new users, it looks once a minute.
+_PLATFORM = {
+    "apiVersion": "source.toolkit.fluxcd.io/v1",
+    "kind": "GitRepository",
+    "metadata": {"namespace": FLUX_NAMESPACE, "name": FLUX_NAMESPACE},
+}
+_REFUSED = re.compile(rb"\((Forbidden|Unauthorized)\)")
+
+
+def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
+    """Have a generation of access for each seat."""
+    for seat, generation in generations.items():
+        folder = Path(lab.seat_dir(seat))
+        try:
+            files.private_folder(folder)
+            files.write(folder / "generation", f"{generation}\n")
+            # What an older version left there was counted, and counts nothing any more.
+            (folder / "issue").unlink(missing_ok=True)
+        except OSError as error:
+            fail_first(lab, seat, f"its generation could not be written: {meaning_of(error)}")
+
+
+def retire(lab: Lab, generations: dict[str, str]) -> None:
+    """Have a new generation of access for each seat, and what was valid beside it until it is
+    proven worthless."""
+    for seat, generation in generations.items():
+        folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)
+        files.private_folder(folder)
+        files.private_folder(kept)
+        with files.new_folder(f"{lab.class_dir}/retired") as new:
+            for name, content in _valid(lab, seat).items():
+                files.write(new / name, content)
+            new.rename(kept / f"before-{generation}")
+        # Before the password: whatever happens then, the next run gives the seat another user.
+        files.write(folder / "generation", f"{generation}\n")
+
+
+def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
+    """Return what a seat's access consists of, as far as it is there and was in use."""
+    kubeconfig, certificate = (
+        files.read(f"{lab.seat_dir(seat)}/{name}") or b"" for name in ("kubeconfig", "client.crt")
+    )
+    in_use = certificate and base64.b64encode(certificate) in kubeconfig
+    login = files.read(_login(lab, seat)) if lab.git_url is None else None
+    found = {"kubeconfig": kubeconfig if in_use else None, "git-credentials": login}
+    return {name: content for name, content in found.items() if content}
+
+
+def _login(lab: Lab, seat: str) -> str:
+    return f"{lab.account_dir(seat)}/git-credentials"
+
+
+def prove(lab: Lab, seats: list[str], within: int) -> None:
+    """Wait until what was retired opens nothing and what replaces it works; then it is not kept.
+
+    Raises LabError with a line for each seat of which that is not so.
+
+    + within: how many seconds that may take for all of them
+    """
+    Kubectl(lab).ask_flux([_PLATFORM], 20)
+    deadline, problems = Deadline(within), []
+    for seat in seats:
+        if has_failed(lab, seat):
+            continue
+        while (found := _unproven(lab, seat)) is not None:
+            if deadline.is_over:
+                problem, failure = found
+                theirs = f": {told(failure)}" if failure is not None and failure.words else ""
+                problems.append(f"{seat}: after {within} s {problem}{theirs}")
+                break
+            time.sleep(_PAUSE)
+        else:
+            shutil.rmtree(Path(lab.class_dir, "retired", seat))
+    if problems:
+        raise LabError("\n".join(problems))
+
+
+def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
+    """Return what is not as it should be, and what a program said of it; None if all is."""
+    repository = f"{seat}/lab"
+    for old in sorted(Path(lab.class_dir, "retired", seat).iterdir()):
+        kubeconfig, login = old / "kubeconfig", old / "git-credentials"
+        if files.has_content(kubeconfig):
+            # This cluster is asked, whichever one the old kubeconfig leads to.
+            both = f"{kubeconfig}:{lab.lab_kubeconfig}"
+            failure = _no_pods(Kubectl(lab, kubeconfig=both), seat)
+            if failure is None:
+                return f"the old certificate still opens {seat_namespace(seat)}", None
+            if not _REFUSED.search(failure.words):
+                return "the old certificate was not refused", failure
+        if files.has_content(login):
+            failure = logins.refusal(lab, login, repository)
+            if failure is None:
+                return f"the old password still opens {repository}", None
+            if not logins.is_of_login(failure):
+                return "the old password was not refused", failure
+    own = Kubectl(lab, kubeconfig=f"{lab.seat_dir(seat)}/kubeconfig", context=seat)
+    failure = _no_pods(own, seat)
+    if failure is not None:
+        return f"the new certificate does not open {seat_namespace(seat)}", failure
+    if lab.git_url is None:
+        failure = logins.refusal(lab, _login(lab, seat), repository)
+        if failure is not None:
+            return f"the new password does not open {repository}", failure
+    return None
+
+
+def _no_pods(kubectl: Kubectl, seat: str) -> Failed | None:
+    """Return how the user of a seat could not look into its namespace; None where they could."""
+    try:
+        kubectl.run(
+            "--request-timeout", "10s", "get", "pods", "--output", "name",
+            "--namespace", seat_namespace(seat), "--user", seat,
+            patience=20,
+        )  # fmt: skip
+    except Failed as failure:
+        return failure
+    return None
+
+
+def await_bound(lab: Lab, users: dict[str, str], within: int) -> None:
+    """Wait until the cluster lets the user of each seat into its namespace, and no earlier one."""
+    Kubectl(lab).ask_flux([_PLATFORM], 20)
+    deadline = Deadline(within)
+    while users := still_unbound(users, bound(lab)):
+        if deadline.is_over:
+            break
+        time.sleep(_PAUSE)
+    for seat in users:
+        fail_first(
+            lab,
+            seat,
+            f"after {within} s the cluster still lets in the user of an earlier access, or nobody:"
+            f" `flux get kustomization tenant-{seat}` says why",
+        )

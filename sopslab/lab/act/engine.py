@@ -1,0 +1,91 @@
+"""The Docker engine set up for a lab: our runtime in front of runc, and who may use it."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from sopslab.errors import LabError
+from sopslab.lab.tools import files
+from sopslab.lab.tools.programs import run
+
+_GROUP = "docker"
+
+
+def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
+    """Have a runtime of ours be the default one.
+
+    + wrapper: the program
+    + runtime: its name
+    + path: where it will be
+    + config: the engine's configuration
+    + pid_file: where the engine says which process it is
+    """
+    for file in (path, config):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, wrapper, 0o755)
+    before = (files.read(config) or b"").decode()
+    files.write(config, with_runtime(before, runtime, path, config), 0o644)
+    pid = (files.read(pid_file) or b"").decode().strip()
+    if pid:
+        with suppress(ValueError, OSError):
+            # Runtimes are among what dockerd reads again on SIGHUP; running containers go on.
+            os.kill(int(pid), signal.SIGHUP)
+
+
+def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
+    """Return an engine's configuration in which a runtime is the default one.
+
+    Raises LabError where another one is that already, or where the text is no configuration.
+
+    + configured: what it is now
+    + config: the file
+    """
+    try:
+        known = json.loads(configured.strip() or "{}")
+        other = known.get("default-runtime") or runtime
+        runtimes = known.get("runtimes") or {}
+        known |= {
+            "default-runtime": runtime,
+            "runtimes": {**runtimes, runtime: {**runtimes.get(runtime, {}), "path": path}},
+        }
+    except (ValueError, AttributeError, TypeError):
+        raise LabError(f"{config} is not understood: have it be one object in JSON") from None
+    if other != runtime:
+        raise LabError(
+            f"{config} names the default runtime {other}, and kind needs {runtime} here: remove"
+            " that line"
+        )
+    return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+
+
+def admit(user: str, uid: int, gid: int, socket: str) -> None:
+    """Let a user talk to the engine: the group counts from the next login on, the entry on the
+    socket from now on.
+
+    + uid, gid: the user's numbers
+    + socket: where the engine listens
+    """
+    groups = os.getgrouplist(user, gid)
+    if any(_name(group) == _GROUP for group in groups):
+        return
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    run(["usermod", "-aG", _GROUP, user], {**os.environ, "PATH": path})
+    try:
+        files.admit(socket, uid)
+    except OSError:
+        raise LabError(
+            f"{socket} cannot have an entry for {user}: log in again, so that the group {_GROUP}"
+            " counts, and run this again"
+        ) from None
+
+
+def _name(group: int) -> str:
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return ""

@@ -1,0 +1,48 @@
+"""Passwords of the Git server that leaked: kept until they are proven to be worth nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.act.failures import fail, told
+from sopslab.lab.observe.logins import is_of_login, refusal
+from sopslab.lab.tools import files
+from sopslab.model.logins import Login
+
+
+def keep(lab: Lab, folder: str, users: list[str]) -> None:
+    """Keep with what users log in now, in a folder; it leaked, and is to be replaced."""
+    files.private_folder(folder)
+    for user in users:
+        files.write(Path(folder, user), Path(_present(lab, user)).read_bytes())
+
+
+def prove(lab: Lab, folder: str, logins: list[Login]) -> None:
+    """Try the logins that leaked and those that replace them. What is refused is not kept; a
+    learner of whom that cannot be said has failed.
+
+    + folder: where those that leaked are kept
+    """
+    for login in logins:
+        problem = _problem(lab, folder, login)
+        if problem is None:
+            Path(folder, login.user).unlink(missing_ok=True)
+        else:
+            fail(lab, login.learner, f"{login.user}: {problem}")
+
+
+def _problem(lab: Lab, folder: str, login: Login) -> str | None:
+    leaked = refusal(lab, Path(folder, login.user), login.repository)
+    if leaked is None:
+        return f"the password that leaked still opens {login.repository}"
+    if not is_of_login(leaked):
+        return f"the password that leaked was not refused: {told(leaked)}"
+    failure = refusal(lab, _present(lab, login.user), login.repository)
+    if failure is not None:
+        return f"the new password does not open {login.repository}: {told(failure)}"
+    return None
+
+
+def _present(lab: Lab, user: str) -> str:
+    return f"{lab.account_dir(user)}/git-credentials"

@@ -1,0 +1,149 @@
+"""How the lab's kind cluster stands, and who is let in without credentials of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sopslab.config.naming import network_name
+from sopslab.config.places import Lab
+from sopslab.lab.tools.docker import inspected_containers, labelled_containers
+from sopslab.lab.tools.files import has_content, read
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.locks import locked
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+
+LOCK_S = 300
+_SERVER = re.compile(rb'^ *server: ([^" \n]*)$', re.MULTILINE)
+_STRANGE = {
+    "User": re.compile(r"system:(anonymous$|bootstrap:)"),
+    "Group": re.compile(r"system:(unauthenticated$|bootstrappers)"),
+}
+# Health and version are public.
+_PUBLIC = "system:public-info-viewer"
+_TOKENS = (
+    "get", "secrets", "--namespace", "kube-system", "--output", "name",
+    "--field-selector", "type=bootstrap.kubernetes.io/token",
+)  # fmt: skip
+
+
+def node_label(lab: Lab) -> str:
+    """Return the label that kind gives the nodes of the lab's cluster."""
+    return f"io.x-k8s.kind.cluster={lab.lab}"
+
+
+def lock_file(lab: Lab) -> str:
+    """Return the lock of whoever works on the cluster."""
+    return f"{lab.lab_dir}/.cluster.lock"
+
+
+def cluster(lab: Lab) -> ClusterState:
+    """Return how the cluster stands.
+
+    A run that was killed may have left `kind create` running: it is waited for until that lets go
+    of the lock, so that the cluster is looked at when it is either there or not.
+    """
+    if Path(lab.lab_dir).is_dir():
+        with locked(lock_file(lab), LOCK_S, "another run has worked on the cluster for 300 s"):
+            pass
+    nodes = inspected_containers(*labelled_containers(node_label(lab)))
+    recorded = read(f"{lab.lab_dir}/node-id") or b""
+    kubeconfig = read(lab.lab_kubeconfig) or b""
+    return standing(
+        nodes,
+        recorded.decode("ascii", "replace").strip(),
+        [server.decode("utf-8", "replace") for server in _SERVER.findall(kubeconfig)],
+        network_name(lab.lab),
+    )
+
+
+def standing(
+    nodes: Sequence[Any], recorded: str, servers: Sequence[str], network: str
+) -> ClusterState:
+    """Return how a cluster stands.
+
+    + nodes: its containers, as Docker describes them
+    + recorded: the id of the node that was made to its end, if there was one
+    + servers: those that the lab's kubeconfig names
+    + network: the lab's
+    """
+    if not nodes:
+        return ClusterState(Owner.NOBODY, stray="was left behind" if recorded else "")
+    node, status = nodes[0], str(nodes[0]["State"]["Status"])
+    if any(network not in one["NetworkSettings"]["Networks"] for one in nodes):
+        return ClusterState(Owner.FOREIGN, status)
+    published = (node["HostConfig"]["PortBindings"] or {}).get("6443/tcp") or []
+    return ClusterState(
+        Owner.LAB,
+        status,
+        complete=[one["Id"] for one in nodes] == [recorded],
+        stray=_stray(published, servers),
+        address=next((port["HostIp"] for port in published), ""),
+    )
+
+
+def _stray(published: Sequence[Mapping[str, str]], servers: Sequence[str]) -> str:
+    """Return what is wrong with a kubeconfig that names `servers`, if a node publishes that."""
+    wanted = [f"https://{port['HostIp']}:{port['HostPort']}" for port in published]
+    if not wanted or list(servers) == wanted:
+        return ""
+    return "led elsewhere" if servers else "was missing"
+
+
+def strangers(lab: Lab) -> list[str]:
+    """Return the objects that let in somebody without credentials of the cluster, or that a node
+    would join it with, each as its kind and name; nothing of a cluster that does not answer."""
+    # It takes a fifth of the program's start.
+    from concurrent.futures import ThreadPoolExecutor
+
+    if not has_content(lab.lab_kubeconfig):
+        return []
+    kube = Kubectl(lab)
+    names: list[str] = []
+    with ThreadPoolExecutor(1) as executor:
+        tokens = executor.submit(bootstrap_tokens, kube)
+        with suppress(Undecided):
+            found = strange_bindings(kube)
+            names += [f"{one['kind']} {one['metadata']['name']}" for one in found]
+        with suppress(Failed):
+            names += [token.replace("secret/", "Secret ", 1) for token in tokens.result()]
+    return sorted(names)
+
+
+def bootstrap_tokens(kube: Kubectl) -> list[str]:
+    """Return kubeadm's bootstrap tokens, each as `secret/<name>`. Raises Failed."""
+    return kube.run("--request-timeout", "20s", *_TOKENS).decode().split()
+
+
+def strange_bindings(kube: Kubectl) -> list[Object]:
+    """Return what is left of the bindings of strangers without them. Raises Undecided."""
+    return without_strangers(kube.list("clusterrolebindings,rolebindings"))
+
+
+def without_strangers(bindings: Iterable[Object]) -> list[Object]:
+    """Return those bindings that give strangers a right, without these subjects: without those who
+    have no credentials of the cluster, or a bootstrap token."""
+    return [
+        {
+            "apiVersion": one["apiVersion"],
+            "kind": one["kind"],
+            "metadata": {
+                key: one["metadata"][key] for key in ("name", "namespace") if key in one["metadata"]
+            },
+            "roleRef": one["roleRef"],
+            "subjects": [each for each in one["subjects"] if not _is_strange(each)],
+        }
+        for one in bindings
+        if one["roleRef"]["name"] != _PUBLIC and any(map(_is_strange, one.get("subjects") or ()))
+    ]
+
+
+def _is_strange(subject: Mapping[str, str]) -> bool:
+    strange = _STRANGE.get(subject["kind"])
+    return strange is not None and strange.match(subject["name"]) is not None

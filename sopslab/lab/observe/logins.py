@@ -1,0 +1,32 @@
+"""What a login of the Git server opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+from sopslab.lab.tools.git import list_remote
+from sopslab.lab.tools.programs import Failed
+
+
+def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
+    """Return how a repository could not be read with a login; None where it could.
+
+    + login: a file in the format of git's credential store
+    + repository: its path on the Git server, without `.git`
+    """
+    # git forgets what a server refuses, in the very file: it is given a copy.
+    with files.new_folder(lab.class_dir) as folder:
+        copy = folder / "login"
+        files.write(copy, files.read(login) or b"")
+        try:
+            list_remote(lab, f"{lab.git_base_url}/{repository}.git", str(copy), folder)
+        except Failed as failure:
+            return failure
+    return None
+
+
+def is_of_login(failure: Failed) -> bool:
+    """Whether it was the login that the Git server refused."""
+    return b"Authentication failed" in failure.words

@@ -1,0 +1,188 @@
+"""What the machine offers that carries the lab. It is looked at before anything is installed."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import json
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.files import read
+from sopslab.lab.tools.programs import ask
+from sopslab.model.machine import MachineState
+from sopslab.model.results import Undecided
+
+_LISTEN = "0A"  # in /proc/net/tcp
+_UNKNOWN_HOLDER = "another program"
+# Where systemd-resolved listens: Docker reads what is asked from there instead.
+_STUB = "127.0.0.53"
+
+
+def machine(root: str, commands: list[str]) -> MachineState:
+    """Return what the machine offers.
+
+    + root: where labs are kept; the disk is that of its nearest folder that is there
+    + commands: those of which it is told what is missing
+    """
+    folder = Path(root)
+    while not folder.is_dir():
+        folder = folder.parent
+    disk = os.statvfs(folder)
+    memory = _number("/proc/meminfo", r"^MemAvailable:\s*(\d+)")
+    inotify = Path("/proc/sys/fs/inotify")
+    return MachineState(
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        user=_user(),
+        machine=os.uname().machine,
+        cpus=len(os.sched_getaffinity(0)),
+        memory_kib=memory,
+        disk_kib=disk.f_bavail * disk.f_frsize // 1024,
+        store_entries=_count(f"{root}/store"),
+        writable=os.access(folder, os.W_OK),
+        cgroup=2 if Path("/sys/fs/cgroup/cgroup.controllers").is_file() else 1,
+        systemd=Path("/run/systemd/system").is_dir(),
+        bounding=_number("/proc/self/status", r"^CapBnd:\s*([0-9a-f]+)", 16),
+        last_capability=_number("/proc/sys/kernel/cap_last_cap", r"(\d+)"),
+        inotify_instances=_number(inotify / "max_user_instances", r"(\d+)"),
+        inotify_watches=_number(inotify / "max_user_watches", r"(\d+)"),
+        sudo=shutil.which("sudo") is not None,
+        apt=shutil.which("apt-get") is not None,
+        missing=tuple(command for command in commands if not _is_there(command)),
+    )
+
+
+def _user() -> str:
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _number(path: str | Path, pattern: str, base: int = 10) -> int:
+    """Return the number in a file that the kernel has. Raises Undecided without one."""
+    text = (read(path) or b"").decode("ascii", "replace")
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise Undecided(f"{path} does not say what was looked for")
+    return int(found[1], base)
+
+
+def _count(folder: str) -> int:
+    try:
+        return len(list(Path(folder).iterdir()))
+    except OSError:
+        return 0
+
+
+def _is_there(command: str) -> bool:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return shutil.which(command, path=path) is not None
+
+
+def listeners(ports: list[int]) -> dict[str, str]:
+    """Return who listens on which of some ports: the containers that publish it, or "another
+    program"."""
+    said = b"".join(read(f"/proc/net/{kind}") or b"" for kind in ("tcp", "tcp6"))
+    taken = listening(said.decode("ascii", "replace").splitlines())
+    return {str(port): _holder(port) for port in ports if port in taken}
+
+
+def listening(lines: Sequence[str]) -> set[int]:
+    """Return the ports that somebody listens on, from lines of /proc/net/tcp: the second column is
+    the local address in hexadecimal, the fourth the state."""
+    columns = [line.split() for line in lines]
+    return {
+        int(each[1].rpartition(":")[2], 16)
+        for each in columns
+        if len(each) > 3 and each[3] == _LISTEN
+    }
+
+
+def _holder(port: int) -> str:
+    try:
+        said = ask_docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}", patience=8)
+    except Undecided:
+        return _UNKNOWN_HOLDER
+    # Several containers may publish one port, each at another address.
+    return " ".join(said.text.split()) if said.code == 0 and said.text else _UNKNOWN_HOLDER
+
+
+def addresses(name: str) -> list[str]:
+    """Return the IPv4 addresses of a host, as this machine resolves its name; none where that does
+    not answer within 10 seconds."""
+    try:
+        said = ask(["getent", "ahostsv4", name], os.environ, patience=10)
+    except Undecided:
+        return []
+    return sorted({line.split()[0] for line in said.text.splitlines() if line.strip()})
+
+
+def name_servers() -> list[str]:
+    """Return the IPv4 addresses of the name servers that Docker's resolver asks over the network:
+    those that the engine is told, else those of this machine. What listens on loopback is asked
+    from the machine itself, so it is none of them."""
+    daemon = (read("/var/run/docker.pid") or b"").decode("ascii", "replace").strip()
+    options = read(f"/proc/{daemon}/cmdline") if daemon else None
+    texts = [
+        (read(path) or b"").decode("utf-8", "replace")
+        for path in (
+            "/etc/docker/daemon.json",
+            "/etc/resolv.conf",
+            "/run/systemd/resolve/resolv.conf",
+        )
+    ]
+    words = (options or b"").decode("utf-8", "replace").split("\0")
+    try:
+        return asked_over_the_network(words, *texts)
+    except (ValueError, AttributeError, TypeError):
+        raise Undecided(
+            "the name servers that Docker asks are not understood: see /etc/docker/daemon.json and"
+            " /etc/resolv.conf"
+        ) from None
+
+
+def asked_over_the_network(
+    options: Sequence[str], daemon: str, resolv: str, upstream: str
+) -> list[str]:
+    """Return the name servers that Docker's resolver asks over the network. Raises ValueError,
+    AttributeError or TypeError where the texts are not what they should be.
+
+    + options: the engine's command line
+    + daemon: its configuration
+    + resolv: the machine's resolv.conf
+    + upstream: the one of systemd-resolved
+    """
+    configured = json.loads(daemon.strip() or "{}")
+    servers = [*_options(options), *configured.get("dns", [])]
+    if not servers:
+        servers = _listed(resolv)
+        if servers == [_STUB]:
+            servers = _listed(upstream)
+    found = [ipaddress.ip_address(server) for server in servers if "%" not in server]
+    return [
+        str(server)
+        for server in dict.fromkeys(found)
+        if isinstance(server, ipaddress.IPv4Address) and not server.is_loopback
+    ]
+
+
+def _options(words: Sequence[str]) -> list[str]:
+    """Return what the option --dns of a command line says, however it is spelled."""
+    return [
+        after if word == "--dns" else word.removeprefix("--dns=")
+        for word, after in itertools.zip_longest(words, words[1:], fillvalue="")
+        if word.split("=")[0] == "--dns"
+    ]
+
+
+def _listed(text: str) -> list[str]:
+    words = [line.split() for line in text.splitlines()]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]

@@ -1,0 +1,43 @@
+"""Docker, as whoever runs the lab has it configured."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import Any
+
+from sopslab.lab.tools.programs import Answer, ask, run
+
+_ABSENT = Answer(127)  # as a shell says of a program that is not there
+
+
+def docker(*arguments: str, patience: float = 60, inherited: int | None = None) -> str:
+    """Return what docker prints. Raises Failed.
+
+    + inherited: a descriptor that docker has, too
+    """
+    done = run(["docker", *arguments], os.environ, patience=patience, inherited=inherited)
+    return os.fsdecode(done).rstrip("\n")
+
+
+def ask_docker(*arguments: str, patience: float = 60) -> Answer:
+    """Return what docker answers, whatever its exit code: also where there is no docker.
+
+    Raises Undecided if it does not end.
+    """
+    if shutil.which("docker") is None:
+        return _ABSENT
+    return ask(["docker", *arguments], os.environ, patience=patience)
+
+
+def labelled_containers(label: str) -> list[str]:
+    """Return the ids of all containers with a label; none where no engine answers."""
+    return ask_docker("ps", "--all", "--quiet", "--filter", f"label={label}").text.split()
+
+
+def inspected_containers(*names: str) -> list[Any]:
+    """Return what Docker says of those containers that are there."""
+    if not names:
+        return []
+    return list(json.loads(ask_docker("container", "inspect", *names).out or b"[]"))

@@ -1,0 +1,58 @@
+"""Locks between runs, and processes that go on with one when the run has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sopslab.errors import LabError
+from sopslab.lab.tools.waiting import wait_until
+
+
+@contextmanager
+def locked(path: str | Path, seconds: float, otherwise: str) -> Iterator[int]:
+    """Hold a lock file in the block, and yield its descriptor. Raises LabError if others hold it
+    for longer.
+
+    A process that inherits the descriptor holds the lock, too: it is free when all have ended,
+    however they end.
+
+    + seconds: how long to wait
+    + otherwise: what to say after that
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if not wait_until(lambda: _taken(descriptor), seconds, pause=0.1):
+            raise LabError(otherwise)
+        yield descriptor
+    finally:
+        # To unlock it would take the lock from whoever has inherited it.
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def go_on_alone(work: Callable[[], None]) -> None:
+    """Do some work in a process that outlives this one, and inherits what it holds. What it says
+    nobody hears."""
+    if os.fork():
+        return
+    try:
+        # As a shell has what it leaves behind, and a terminal that is closed ends nothing.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        silence = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(silence, descriptor)
+        work()
+    finally:
+        os._exit(0)

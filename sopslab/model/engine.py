@@ -1,0 +1,31 @@
+"""How the Docker engine is, and what it is like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EngineTraits:
+    """What an engine is like: empty texts where there is none, or none that tells.
+
+    `driver` is its storage driver, `security` its security options, `snap` whether it sees files
+    as a snap does; `proxies` is the client's file that has proxies for every container.
+    """
+
+    podman: bool = False
+    snap: bool = False
+    proxies: str = ""
+    driver: str = ""
+    system: str = ""
+    security: str = ""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """Whether the engine answers and, if not, why: `absent`, `stopped`, `forbidden`, `remote`."""
+
+    answers: bool
+    reason: str = ""
+    default_runtime: str = ""
+    traits: EngineTraits = EngineTraits()

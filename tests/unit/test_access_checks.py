@@ -1,0 +1,169 @@
+"""What follows from what was seen of learners' access."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sopslab.checks.access import (
+    CURRENT,
+    MISSING,
+    ClientCertificate,
+    SeenAccess,
+    access_state,
+)
+from sopslab.checks.kubeconfigs import Standing, kubeconfig, standing
+from sopslab.lab.act.kubeconfigs import why_unsigned
+from sopslab.lab.observe.users import still_unbound
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ONE, TWO = "1" * 14, "2" * 14
+SUBJECT = frozenset({f"CN=sops-lab:ada:{TWO}", "O=sops-lab:learners"})
+CERTIFICATE = ClientCertificate(SUBJECT, NOW + timedelta(days=30))
+GOOD = SeenAccess(
+    is_open=False, generation=TWO, certificate=CERTIFICATE, key_fits=True, kubeconfig=Standing.SAME
+)
+
+
+def of(*subject: str) -> ClientCertificate:
+    return replace(CERTIFICATE, subject=frozenset(subject))
+
+
+def test_access_that_is_as_it_should_be_is_current_and_none_is_missing() -> None:
+    assert access_state("ada", GOOD, NOW) == CURRENT
+    assert access_state("ada", None, NOW) == MISSING
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"is_open": True}, "others could read it"),
+        ({"generation": None}, "its generation cannot be read"),
+        ({"certificate": None}, "its certificate cannot be read"),
+        ({"generation": ONE}, "its certificate is of another generation"),
+        ({"certificate": of("CN=x", "O=sops-lab:learners")}, "of another generation"),
+        ({"certificate": of(*SUBJECT, "OU=x")}, "of another generation"),
+        ({"certificate": of(f"CN=sops-lab:ada:{TWO}", "O=masters")}, "of another generation"),
+        (
+            {"certificate": replace(CERTIFICATE, end=NOW + timedelta(days=3))},
+            "its certificate ends in less than 3 days",
+        ),
+        ({"key_fits": False}, "its key does not fit its certificate"),
+        ({"kubeconfig": Standing.NOWHERE}, "there is no cluster that it leads to"),
+        ({"kubeconfig": Standing.ELSEWHERE}, "it leads to another cluster"),
+        ({"kubeconfig": Standing.OTHER}, "it is not what was written"),
+    ],
+)
+def test_what_is_wrong_with_access_is_its_state(changed: dict[str, Any], fault: str) -> None:
+    state = access_state("ada", replace(GOOD, **changed), NOW)
+    assert state.startswith("stale: ")
+    assert fault in state
+
+
+def test_the_access_of_somebody_else_is_of_another_generation() -> None:
+    assert "of another generation" in access_state("bob", GOOD, NOW)
+
+
+CLUSTER = {
+    "server": "https://127.0.0.1:6443",
+    "certificate-authority-data": "Q0E=",
+    "insecure-skip-tls-verify": False,
+    "tls-server-name": 'a"b\\ü',
+}
+# Labs have this text; another form of it would make all their kubeconfigs stale.
+WRITTEN = """apiVersion: v1
+kind: Config
+clusters:
+- name: "sops-lab-lab"
+  cluster:
+    server: "https://127.0.0.1:6443"
+    certificate-authority-data: "Q0E="
+    insecure-skip-tls-verify: false
+    tls-server-name: "a\\"b\\\\ü"
+contexts:
+- name: "007"
+  context:
+    cluster: "sops-lab-lab"
+    namespace: "007-develop"
+    user: "007"
+current-context: "007"
+users:
+- name: "007"
+  user:
+    client-certificate-data: Q1JUCg==
+    client-key-data: S0VZCg==
+"""
+
+
+def test_a_kubeconfig_is_written_as_it_always_was() -> None:
+    assert kubeconfig("lab", CLUSTER, "007", b"CRT\n", b"KEY\n") == WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("found", "cluster", "expected"),
+    [
+        (WRITTEN, CLUSTER, Standing.SAME),
+        (WRITTEN, None, Standing.NOWHERE),
+        (WRITTEN + "# mine\n", CLUSTER, Standing.OTHER),
+        (WRITTEN.replace("S0VZCg==", "S0VZCh=="), CLUSTER, Standing.OTHER),
+        (WRITTEN.replace("6443", "6444"), CLUSTER, Standing.ELSEWHERE),
+        (WRITTEN, {**CLUSTER, "server": "https://127.0.0.1:6444"}, Standing.ELSEWHERE),
+        ("", CLUSTER, Standing.ELSEWHERE),
+    ],
+)
+def test_a_kubeconfig_is_compared_with_what_would_be_written(
+    found: str, cluster: dict[str, Any] | None, expected: Standing
+) -> None:
+    wanted = kubeconfig("lab", cluster, "007", b"CRT\n", b"KEY\n")
+    assert standing(found.encode(), wanted, "lab", cluster) is expected
+
+
+def test_what_is_no_text_is_not_what_was_written() -> None:
+    assert standing(b"\0\xff", WRITTEN, "lab", CLUSTER) is Standing.OTHER
+
+
+def request(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "sops-lab-ada-1"}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("found", "against", "sentence"),
+    [
+        (None, [], "the cluster did not take its request for a certificate"),
+        (
+            None,
+            ["Error from server (Forbidden): sops-lab-ada-1 is forbidden"],
+            "the cluster did not take its request for a certificate (the lab may not do that in"
+            " this cluster)",
+        ),
+        (
+            request(conditions=[{"type": "Approved"}, {"type": "Failed"}]),
+            [],
+            "its certificate was not signed: Failed",
+        ),
+        (
+            request(conditions=[{"type": "Approved"}]),
+            [],
+            "its certificate was not signed within 30 s: kube-controller-manager does that once the"
+            " request is approved",
+        ),
+    ],
+)
+def test_why_there_is_no_certificate_is_told_in_a_sentence(
+    found: dict[str, Any] | None, against: list[str], sentence: str
+) -> None:
+    assert why_unsigned(found, against, 30) == sentence
+
+
+def test_a_user_is_bound_where_nobody_else_is() -> None:
+    users = {"ada": "sops-lab:ada:2", "bob": "sops-lab:bob:2", "eve": "sops-lab:eve:2"}
+    found = {
+        "ada-develop": ("sops-lab:ada:2",),
+        "bob-develop": ("sops-lab:bob:1",),
+        "eve-develop": ("sops-lab:eve:2", "sops-lab:eve:1"),
+    }
+    assert set(still_unbound(users, found)) == {"bob", "eve"}
+    assert still_unbound(users, {}) == users

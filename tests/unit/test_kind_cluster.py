@@ -1,0 +1,223 @@
+"""The lab's kind cluster is made, started and removed, by programs that stand in for Docker, kind
+and kubectl; and what is made of what Docker says of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.config.settings import Settings
+from sopslab.lab.observe.kind import standing
+from sopslab.model.kind import ClusterState, Owner
+from sopslab.provision.facts.kind import KindCluster
+from sopslab.provision.operations import kind
+from tests.fake import Applied, local_fact
+
+# A container is a file in its folder: what Docker says of it.
+_DOCKER = """#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+echo "docker $*" >>calls
+case "$*" in
+ps*) ls containers ;;
+*"--format {{.Id}}"*) ls containers ;;
+*"--format {{.State.Status}}"*) cat status ;;
+"container inspect"*) [ -n "$(ls containers)" ] || { echo '[]'; exit 1; }; cat containers/* ;;
+rm*) rm -f containers/* ;;
+start* | unpause*) echo running >status ;;
+image*) echo null ;;
+esac
+"""
+_KIND = """#!/bin/sh
+here=$(dirname "$0")
+echo "kind $*" >>"$here/calls"
+[ "$1" = create ] || { echo 'clusters: kind'; exit 0; }
+echo "network $KIND_EXPERIMENTAL_DOCKER_NETWORK" >>"$here/calls"
+while [ -e "$here/slow" ]; do sleep 0.05; done
+[ ! -e "$here/failing" ] || { cat "$here/failing" >&2; exit 1; }
+echo "$NODE" >"$here/containers/n1"
+while [ "$1" != --kubeconfig ]; do shift; done
+echo '    server: https://127.0.0.1:6443' >"$2"
+"""
+_KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+echo "kubectl $KUBECONFIG $*" >>"$here/calls"
+[ ! -e "$here/silent" ] || exit 1
+case "$*" in
+*bindings*) echo '{"items": []}' ;;
+esac
+"""
+NETWORK = "sops-lab-lab"
+PUBLISHED = {"6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6443"}]}
+
+
+def container(node: str = "n1", network: str = NETWORK, ports: Any = PUBLISHED) -> dict[str, Any]:
+    return {
+        "Id": node,
+        "State": {"Status": "running"},
+        "NetworkSettings": {"Networks": {network: {}}},
+        "HostConfig": {"PortBindings": ports},
+    }
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A lab on a machine with stand-ins, which write down how they are called."""
+    found = lab()
+    folder = Path(found.bin_dir)
+    (folder / "containers").mkdir(parents=True)
+    for name, text in (("docker", _DOCKER), ("kind", _KIND), ("kubectl", _KUBECTL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    Path(found.lab_dir).mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("NODE", json.dumps([container()]))
+    return found
+
+
+def make(settings: Settings, operation: Any = kind.cluster) -> Applied:
+    template = str(Path(__file__).parents[2] / "templates" / "kind")
+    return Applied(operation, settings=settings, image="sops-lab/node:1", template=template)
+
+
+def calls(settings: Settings) -> list[str]:
+    return Path(settings.bin_dir, "calls").read_text().splitlines()
+
+
+def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> None:
+    left = Path(settings.lab_dir, ".kind.killed")
+    left.mkdir()
+    done = make(settings)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert local_fact(KindCluster, settings=settings) == ClusterState(
+        Owner.LAB, "running", complete=True, address="127.0.0.1"
+    )
+    assert f"network {NETWORK}" in calls(settings)
+    for name in ("kubeconfig", "node-id"):
+        assert Path(settings.lab_dir, name).stat().st_mode & 0o077 == 0
+    assert not list(Path(settings.lab_dir).glob(".kind.*"))
+    # It was closed by the kubeconfig that nobody else had yet.
+    asked = [call.split()[1] for call in calls(settings) if call.startswith("kubectl ")]
+    assert asked and settings.lab_kubeconfig not in asked
+    assert not make(settings).changed
+
+
+def test_a_cluster_is_made_in_the_background_and_waited_for(settings: Settings) -> None:
+    slow = Path(settings.bin_dir, "slow")
+    slow.touch()
+    done = make(settings, kind.begun)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert not Path(settings.lab_dir, "node-id").exists()
+    with Path(settings.lab_dir, ".cluster.lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    slow.unlink()
+    assert not make(settings).changed
+    assert [call for call in calls(settings) if call.startswith("kind create")] != []
+
+
+def test_what_kind_left_half_made_is_not_there_and_the_reason_is_told(settings: Settings) -> None:
+    failing = Path(settings.bin_dir, "failing")
+    failing.write_text("Cannot connect to the Docker daemon\n")
+    done = make(settings)
+    assert done.failed
+    assert done.stderr.strip() == ("kind could not create the cluster lab: Docker does not answer")
+    failing.unlink()
+    assert not make(settings).failed
+
+
+def test_a_cluster_that_is_not_closed_to_strangers_does_not_count(settings: Settings) -> None:
+    Path(settings.bin_dir, "silent").touch()
+    done = make(settings)
+    assert done.failed and "could not be closed to strangers" in done.stderr
+    assert not local_fact(KindCluster, settings=settings).complete
+    assert not Path(settings.lab_kubeconfig).exists()
+
+
+def test_a_half_made_cluster_is_removed_before_another_is_made(settings: Settings) -> None:
+    Path(settings.bin_dir, "containers", "n0").write_text(json.dumps([container("n0")]))
+    Path(settings.lab_dir, "node-id").write_text("another\n")
+    assert not make(settings).failed
+    assert "docker rm -fv n0" in calls(settings)
+
+
+def test_a_removed_cluster_leaves_nothing(settings: Settings) -> None:
+    make(settings)
+    done = Applied(kind.deleted, settings=settings)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert [path.name for path in Path(settings.lab_dir).iterdir()] == [".cluster.lock"]
+    assert not Applied(kind.deleted, settings=settings).changed
+
+
+@pytest.mark.parametrize(("status", "verb"), [("exited", "start"), ("paused", "unpause")])
+def test_a_node_that_does_not_run_is_started(settings: Settings, status: str, verb: str) -> None:
+    make(settings)
+    stopped = container() | {"State": {"Status": status}}
+    Path(settings.bin_dir, "containers", "n1").write_text(json.dumps([stopped]))
+    Path(settings.bin_dir, "status").write_text(status)
+    done = Applied(kind.node, settings=settings)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert f"docker {verb} lab-control-plane" in calls(settings)
+
+
+def test_a_lost_kubeconfig_is_asked_for_again(settings: Settings) -> None:
+    make(settings)
+    Path(settings.lab_kubeconfig).unlink()
+    done = Applied(kind.node, settings=settings)
+    assert (done.changed, done.failed) == (True, False), done.stderr
+    assert Path(settings.lab_kubeconfig).read_text() == "clusters: kind\n"
+    assert Path(settings.lab_kubeconfig).stat().st_mode & 0o777 == 0o600
+
+
+SERVER = "https://127.0.0.1:6443"
+STANDINGS: dict[str, tuple[list[Any], str, list[str], ClusterState]] = {
+    "nothing": ([], "", [], ClusterState(Owner.NOBODY)),
+    "a record": ([], "n1", [], ClusterState(Owner.NOBODY, stray="was left behind")),
+    "complete": (
+        [container()], "n1", [SERVER],
+        ClusterState(Owner.LAB, "running", complete=True, address="127.0.0.1"),
+    ),
+    "half-made": (
+        [container()], "", [SERVER],
+        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+    ),
+    "half-made beside an old record": (
+        [container("n2")], "n1", [SERVER],
+        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+    ),
+    "another node beside it": (
+        [container(), container("n2")], "n1", [SERVER],
+        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+    ),
+    "foreign": (
+        [container(network="kind")], "", [], ClusterState(Owner.FOREIGN, "running"),
+    ),
+    "foreign with our record": (
+        [container(network="kind")], "n1", [SERVER], ClusterState(Owner.FOREIGN, "running"),
+    ),
+    "partly foreign": (
+        [container(), container("n2", "kind")], "n1", [SERVER],
+        ClusterState(Owner.FOREIGN, "running"),
+    ),
+    "no kubeconfig": (
+        [container()], "n1", [],
+        ClusterState(Owner.LAB, "running", True, "was missing", "127.0.0.1"),
+    ),
+    "a kubeconfig of others": (
+        [container()], "n1", ["https://127.0.0.1:7443"],
+        ClusterState(Owner.LAB, "running", True, "led elsewhere", "127.0.0.1"),
+    ),
+    "nothing published": (
+        [container(ports=None)], "n1", [], ClusterState(Owner.LAB, "running", complete=True),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STANDINGS)
+def test_how_a_cluster_stands_is_read_off_its_containers(case: str) -> None:
+    nodes, recorded, servers, expected = STANDINGS[case]
+    assert standing(nodes, recorded, servers, NETWORK) == expected

@@ -1,0 +1,64 @@
+"""What starts programs on the lab's machine, and writes what is private."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from sopslab.lab.tools import files
+from sopslab.lab.tools.programs import Failed, lines
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def test_lines_come_as_they_are_printed_and_a_failure_in_the_end() -> None:
+    program = """
+import sys
+print(sys.stdin.read(), flush=True)
+print("two", flush=True)
+sys.exit("not all of it")
+"""
+    found = []
+    with pytest.raises(Failed) as failed:
+        for line in lines(python(program), os.environ, stdin=b"one"):
+            found.append(line)
+    assert found == ["one", "two"]
+    assert failed.value.lines == ["not all of it"]
+
+
+def test_who_prints_for_too_long_is_stopped() -> None:
+    program = "import time; print(1, flush=True); time.sleep(600)"
+    found = lines(python(program), os.environ, patience=1.5)
+    assert next(found) == "1"
+    with pytest.raises(Failed) as failed:
+        next(found)
+    assert "timed out after 1.5 s" in failed.value.lines[0]
+
+
+def test_a_program_that_is_not_there_has_failed() -> None:
+    with pytest.raises(Failed) as failed:
+        list(lines(["/nonexistent/kubectl"], os.environ))
+    assert failed.value.name == "kubectl"
+    assert failed.value.lines[0].endswith(": not found")
+
+
+def test_new_folders_are_private_and_those_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "seats" / "ada"
+    before = os.umask(0)
+    try:
+        files.private_folder(folder)
+        files.private_folder(folder)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, folder.parent, folder)]
+    assert modes == [0o755, 0o700, 0o700]
+    (folder / "file").touch()
+    with pytest.raises(FileExistsError):
+        files.private_folder(folder / "file")
