@@ -74,6 +74,22 @@ def test_it_does_without_the_library_of_the_settings() -> None:
     assert done.returncode == 0
 
 
+def test_it_outlives_a_program_that_does_not_read_what_it_is_given(
+    lab: Callable[..., Settings],
+) -> None:
+    text = (
+        "import sys; from sopslab.lab import __main__ as program;"
+        "from sopslab.lab.tools.programs import run;"
+        "program.find = lambda what: lambda lab: run(['true'], {}, stdin=bytes(10**6)).decode();"
+        "sys.exit(program.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text, "anything"],
+        input=json.dumps(order(lab())), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, '""\n')
+
+
 def test_an_order_travels_on_standard_input_only(lab: Callable[..., Settings]) -> None:
     settings = lab()
     command = acting(
