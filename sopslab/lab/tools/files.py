@@ -23,6 +23,25 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Have what the block makes with the rights that a mask leaves. It is the whole process's."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing where it is not there."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
     """Have a file with this content and mode: complete, or as it was before."""
     path = Path(path)

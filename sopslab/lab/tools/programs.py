@@ -79,10 +79,12 @@ def run(
     folder: str | Path | None = None,
     stdin: bytes = b"",
     patience: float = 60,
+    errors: bool = False,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
     + patience: seconds
+    + errors: whether its standard error is returned, too
     """
     name = Path(argv[0]).name
     try:
@@ -91,7 +93,8 @@ def run(
             env=dict(environment),
             cwd=folder,
             input=stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
             timeout=patience,
             check=False,
         )
@@ -101,7 +104,7 @@ def run(
         words = f"{name}: {error.strerror}" if error.errno else name
         raise Failed(name, f"{words}: not found".encode()) from None
     if done.returncode:
-        raise Failed(name, done.stderr)
+        raise Failed(name, done.stderr or b"")
     return done.stdout
 
 

@@ -11,7 +11,7 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     refused: a part of the sentence with which it refuses, or
     commands: what it runs: of a script all `arguments`, parts of `stdin`, `sudo`; of the lab's own
         program what it `does` and its whole `order`, in which environments are named by their
-        learner; what becomes of it is for tests that run it
+        learner, or parts of it as `stdin`; what becomes of it is for tests that run it
     notes: what it says of itself in its event
 
 `ROOT` stands for the lab's root, `TEMPLATES` for the project's; `DIGEST` and `PACKED` for what
@@ -138,8 +138,9 @@ def server_label(
             image=image,
             configuration=tree(files or {"gate": "x"}),
         )
-    (label,) = (one for one in arguments_of(command) if one.startswith(git.CONFIG_LABEL))
-    return label.partition("=")[2]
+    key, _, mark = order_of(command)[1]["label"].partition("=")
+    assert key == git.CONFIG_LABEL
+    return str(mark)
 
 
 def fill(text: str, settings: Settings) -> str:
@@ -243,8 +244,10 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
     assert set(wanted) <= {"arguments", "stdin", "sudo", "does", "order"}
     if "does" in wanted:
         what, order = order_of(command)
-        assert (what, named(order)) == (wanted["does"], wanted.get("order", {}))
-        return
+        assert what == wanted["does"]
+        if "stdin" not in wanted:
+            assert named(order) == wanted.get("order", {})
+            return
     if "arguments" in wanted:
         found = arguments_of(command)
         # The first argument of a script of the lab is where its tools are.
