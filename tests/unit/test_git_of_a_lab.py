@@ -1,5 +1,5 @@
 """The repositories of a lab on its own Git server, which is asked over HTTP as in a lab: the
-learner's, and the clone of it."""
+learner's, the clone of it, and the platform's records."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.environment import solo
-from sopslab.config.places import INSTRUCTOR
+from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.config.settings import Settings
-from sopslab.lab.act import learners_clone, seeds
+from sopslab.errors import LabError
+from sopslab.lab.act import learners_clone, records, seeds
 from sopslab.lab.act.identities import generate
+from sopslab.lab.observe.records import documents
 from sopslab.lab.tools.git import Author
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH, TEMPLATES
@@ -27,6 +29,7 @@ from tests.repositories import git, public_key
 from tests.unit.gitserver.gitserver_material import serving, write_gate
 
 REPOSITORIES = ("platform", "learner/lab")
+RECORD = "docs/incidents/2026-11-25-leak.yaml"
 AUTHOR = Author("Zoë; $(id)", "zoe@example.org")
 SERVING = "exec git http-backend"
 
@@ -141,3 +144,60 @@ def test_a_name_is_taken_as_it_is_written(settings: Settings) -> None:
     seed(settings)
     learners_clone.complete(settings.for_machine, "learner/lab", AUTHOR, "")
     assert git(Path(settings.work_dir), "config", "user.name") == AUTHOR.name
+
+
+@pytest.fixture
+def machine(settings: Settings, tmp_path: Path) -> Lab:
+    """A lab whose platform repository has one commit."""
+    work = tmp_path / "platform"
+    git(tmp_path, "clone", "--quiet", str(bare(settings, "platform")), str(work))
+    (work / "flux").write_text("as it is\n")
+    for command in (("add", "."), ("commit", "--quiet", "-m", "Begin"), ("push", "--quiet")):
+        git(work, *command)
+    return settings.for_machine
+
+
+def test_records_are_pushed_and_the_labs_own_clone_follows(
+    settings: Settings, machine: Lab
+) -> None:
+    assert documents(machine, "docs") == {}
+    odd = "docs/ein Übel\t.yaml"
+    records.record(machine, {RECORD: "id: x\n", odd: "ü\n"}, [])
+    assert documents(machine, "docs") == {RECORD: "id: x\n", odd: "ü\n"}
+    assert documents(machine, "docs/incidents") == {RECORD: "id: x\n"}
+    records.record(machine, {"docs/b.yaml": "b: 1\n"}, [RECORD, "docs/never-there"])
+    folder = bare(settings, "platform")
+    assert documents(machine, "docs") == {odd: "ü\n", "docs/b.yaml": "b: 1\n"}
+    assert git(folder, "log", "-1", "--format=%an <%ae> %s") == (
+        f"sops-lab <sops-lab@localhost> Record docs/b.yaml {RECORD}"
+    )
+    assert git(folder, "ls-tree", "main", "docs/b.yaml").startswith("100644")
+    assert git(folder, "show", "main:flux") == "as it is"
+    assert git(Path(machine.platform_dir), "status", "--porcelain") == ""
+    assert git(folder, "rev-parse", "main") == git(Path(machine.platform_dir), "rev-parse", "HEAD")
+    assert not list(Path(machine.lab_dir).glob(".new.*"))
+
+
+def test_records_that_say_so_already_make_no_commit(settings: Settings, machine: Lab) -> None:
+    records.record(machine, {RECORD: "id: x\n"}, [])
+    before = git(bare(settings, "platform"), "rev-parse", "main")
+    records.record(machine, {RECORD: "id: x\n"}, [])
+    assert git(bare(settings, "platform"), "rev-parse", "main") == before
+
+
+def test_a_platform_that_cannot_be_cloned_is_named_and_nothing_is_lost(
+    settings: Settings, machine: Lab
+) -> None:
+    records.record(machine, {RECORD: "id: x\n"}, [])
+    Path(machine.account_dir(INSTRUCTOR), "git-credentials").write_text("")
+    with pytest.raises(LabError, match=r"could not be cloned from http://.*/platform\.git: \w"):
+        records.record(machine, {RECORD: "id: y\n"}, [])
+    assert documents(machine, "docs") == {RECORD: "id: x\n"}
+
+
+def test_what_is_not_pushed_is_not_on_record(machine: Lab) -> None:
+    records.record(machine, {RECORD: "id: x\n"}, [])
+    work = Path(machine.platform_dir)
+    (work / RECORD).write_text("id: y\n")
+    git(work, "commit", "--quiet", "--all", "-m", "By hand")
+    assert documents(machine, "docs") == {RECORD: "id: x\n"}

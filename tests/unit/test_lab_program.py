@@ -22,10 +22,10 @@ from sopslab.provision.command import acting
 # Without what verify, doctor and status look at, which run in `sopslab` itself.
 OF_THE_PROGRAM = (
     "__main__",
-    *("act.accounts", "act.checkpoints", "act.identities", "act.learners_clone"),
-    *("act.repositories", "act.seeds", "act.server"),
+    *("act.accounts", "act.checkpoints", "act.identities", "act.learners_clone", "act.platform"),
+    *("act.records", "act.repositories", "act.seeds", "act.server"),
     *("observe.accounts", "observe.checkpoints", "observe.identities", "observe.learners_clone"),
-    "observe.repositories",
+    *("observe.records", "observe.repositories"),
 )
 HEAVY = {"pydantic", "kubernetes", "pyinfra", "jinja2", "click"}
 
