@@ -23,7 +23,7 @@ from sopslab.provision.command import acting
 OF_THE_PROGRAM = (
     "__main__",
     *("act.accounts", "act.checkpoints", "act.identities", "act.learners_clone", "act.platform"),
-    *("act.records", "act.repositories", "act.seeds", "act.server"),
+    *("act.records", "act.removal", "act.repositories", "act.seeds", "act.server"),
     *("observe.accounts", "observe.checkpoints", "observe.identities", "observe.learners_clone"),
     *("observe.records", "observe.repositories"),
 )
