@@ -14,8 +14,11 @@ from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.model.accounts import Accounts
 from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
 from sopslab.model.wire import encode
 from sopslab.provision.facts.age import Identities, Identity
@@ -31,10 +34,8 @@ from sopslab.provision.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.provision.facts.git import (
     BareRepositories,
     Clone,
-    CloneOrigin,
     CommitNote,
     GitUsers,
-    MovedLogins,
     RemoteHead,
 )
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
@@ -110,19 +111,24 @@ def bare(settings: Settings) -> Answers:
     answers[fact_text(DockerEngine)] = said(EngineState(answers=False, reason="absent"))
     answers[STORE] = "arch\tx86_64"
     learner = settings.learner.id
+    # Which one is made, only standard input says.
+    facts = Facts(settings)
     effects: dict[tuple[str, ...], dict[str, str]] = {
-        ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
-            fact_text(
-                Identity, settings=settings, key=key
-            ): f"recorded age1{key}\nrecipient age1{key}"
+        ("act.identities.generate",): {
+            facts.recipients: identities(learner, INSTRUCTOR),
+            facts.succession: identities(learner),
         }
-        for key in (INSTRUCTOR, learner)
     }
-    succession = fact_text(Identities, settings=settings, keys=[learner, next_key(learner)])
-    effects["age-keygen $kind -o", f"{settings.keys_dir}/{learner}"][succession] = (
-        f"key {learner}\nrecorded age1{learner}\nrecipient age1{learner}"
-    )
     return Answers(answers, effects)
+
+
+def identities(*keys: str) -> str:
+    """Return what a machine says of identities that are as they should be."""
+    return json.dumps({key: encode(identity(key)) for key in keys})
+
+
+def identity(key: str) -> IdentityState:
+    return IdentityState(f"age1{key}", f"age1{key}")
 
 
 def filled_store(settings: Settings) -> str:
@@ -211,7 +217,6 @@ class Facts:
         self.limits = fact_text(NodeLimits, settings=s)
         self.patches = fact_text(TreeDigest, path=s.node_dir)
         self.users = fact_text(GitUsers, settings=s)
-        self.moved = fact_text(MovedLogins, settings=s)
         self.repositories = fact_text(
             BareRepositories, settings=s, repositories=["platform", s.learner_repository]
         )
@@ -223,6 +228,7 @@ class Facts:
         both = [INSTRUCTOR, learner]
         following = [next_key(key) for key in both]
         self.identities = fact_text(Identities, settings=s, keys=[*both, *following])
+        self.recipients = fact_text(Identities, settings=s, keys=[learner, INSTRUCTOR])
         self.succession = fact_text(Identities, settings=s, keys=[learner, next_key(learner)])
         self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
@@ -230,8 +236,7 @@ class Facts:
         self.learner = fact_text(Identity, settings=s, key=learner)
         self.decryption = fact_text(DecryptionKey, settings=s)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = fact_text(Clone, path=s.work_dir)
-        self.origin = fact_text(CloneOrigin, path=s.work_dir)
+        self.work = fact_text(Clone, settings=s)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
@@ -265,8 +270,7 @@ def complete(settings: Settings) -> Answers:
     Only the label of the Git server is not known yet: `finished` asks the deploy for it.
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
-    key = "recorded age1{0}\nrecipient age1{0}"
-    base = settings.git_base_url
+    origin = Origin(f"{settings.git_base_url}/{settings.learner_repository}.git", "")
     answers |= {
         facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
         facts.engine: said(ENGINE_OF_DEBIAN),
@@ -277,29 +281,26 @@ def complete(settings: Settings) -> Answers:
         facts.strangers: "",
         facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20}ms\ncpus 2",
         facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),
-        facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
-        facts.moved: "",
-        facts.repositories: f"platform\n{settings.learner_repository}",
+        facts.users: said(Accounts((FLUX, INSTRUCTOR, settings.learner.id))),
+        facts.repositories: said(["platform", settings.learner_repository]),
         facts.configuration: digest(server_configuration(settings)),
         facts.policy: digest(server_programs()),
         facts.server: container(settings),
         facts.node: container(settings),
         facts.enrolled: "",
-        facts.identities: f"key {INSTRUCTOR}\n{key.format(INSTRUCTOR)}\nkey {learner}\n"
-        + key.format("learner"),
-        facts.succession: f"key {learner}\n{key.format('learner')}",
+        facts.identities: identities(INSTRUCTOR, learner),
+        facts.succession: identities(learner),
         facts.trusted: digest(
             {learner: RenderedFile(f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False)}
         ),
         facts.answer_key: digest(
             render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings)))
         ),
-        facts.instructor: key.format(INSTRUCTOR),
-        facts.learner: key.format("learner"),
+        facts.instructor: said(identity(INSTRUCTOR)),
+        facts.learner: said(identity(learner)),
         facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
         facts.head: "0123456789abcdef0123456789abcdef01234567",
-        facts.work: "looked",
-        facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
+        facts.work: said(LearnersClone((), origin)),
         facts.note: platform_note(settings),
         facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
         facts.manifests: "5" * 64,

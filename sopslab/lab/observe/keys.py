@@ -13,16 +13,16 @@ from itertools import islice
 from pathlib import Path
 
 from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
-from sopslab.config.settings import Settings
+from sopslab.config.places import Places
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.recipients import CONFIG, Read, Rules, Trusted
 
 
-def key_file(settings: Settings, key: str) -> Path:
+def key_file(places: Places, key: str) -> Path:
     """Return where an identity of the lab lies."""
-    return Path(settings.keys_dir) / f"{key}.agekey"
+    return Path(places.keys_dir) / f"{key}.agekey"
 
 
 class PublicKeys:
@@ -31,8 +31,8 @@ class PublicKeys:
     Only hashes of key files are kept.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._known: dict[bytes, frozenset[str]] = {}
 
     def __call__(self, identities: bytes) -> frozenset[str]:
@@ -56,8 +56,8 @@ class PublicKeys:
 
     def _ask(self, identities: bytes) -> list[str] | None:
         answer = ask(
-            [str(Path(self._settings.bin_dir) / "age-keygen"), "-y"],
-            clean_environment(self._settings),
+            [str(Path(self._places.bin_dir) / "age-keygen"), "-y"],
+            clean_environment(self._places),
             stdin=identities,
         )
         return answer.text.split() if answer.code == 0 else None
@@ -71,9 +71,9 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def look_at_identity(settings: Settings, key: str, public: PublicKeys) -> Identity:
+def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
     """Return the public key of an identity of the store, or why there is none."""
-    path = key_file(settings, key)
+    path = key_file(places, key)
     shown = shlex.quote(str(path))
     try:
         status = path.lstat()

@@ -28,9 +28,9 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def private() -> Iterator[None]:
-    """Have what this process and its programs make in the block be for its owner alone."""
-    before = os.umask(0o077)
+def umask(mask: int) -> Iterator[None]:
+    """Have what the block makes with the rights that a mask leaves. It is the whole process's."""
+    before = os.umask(mask)
     try:
         yield
     finally:
@@ -43,6 +43,15 @@ def private_folder(path: str | Path) -> None:
     for folder in reversed([path, *path.parents]):
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing where it is not there."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:

@@ -52,6 +52,21 @@ def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
     run(["git", "ls-remote", "--quiet", url], environment, folder=folder, patience=20)
 
 
+def clone(
+    places: Places, url: str, folder: str | Path, login: str, settings: Mapping[str, str]
+) -> None:
+    """Clone a repository of a server. Raises Failed.
+
+    + login: the file with the accounts for the server
+    + settings: what is configured for the clone
+    """
+    options = [option for pair in settings.items() for option in ("--config", "=".join(pair))]
+    run(
+        ["git", "clone", "--quiet", *options, url, str(folder)],
+        lab_environment(places) | login_options(login),
+    )
+
+
 class Git:
     """A bare repository, or with `work` the one of a work tree."""
 
@@ -127,6 +142,26 @@ class Git:
         """Return a file of a commit, None if there is none."""
         answer = self.ask("cat-file", "blob", f"{commit}:{path}")
         return answer.out if answer.code == 0 else None
+
+    def files(self, commit: str, folder: str) -> dict[str, bytes]:
+        """Return the files of a commit below a folder, by their paths. Raises Failed.
+
+        Two processes, however many files there are.
+        """
+        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", folder)
+        entries = [entry.split(None, 3) for entry in listed.split(b"\0") if entry]
+        blobs = {os.fsdecode(path): id for _, kind, id, path in entries if kind == b"blob"}
+        said = self.run(
+            "cat-file", "--batch", stdin=b"".join(b"%s\n" % id for id in blobs.values())
+        )
+        found, start = {}, 0
+        for path in blobs:
+            header, _, _ = said[start:].partition(b"\n")
+            start += len(header) + 1
+            size = int(header.split()[2])
+            found[path] = said[start : start + size]
+            start += size + 1
+        return found
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether a commit is in the history of another, or is that one."""
