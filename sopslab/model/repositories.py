@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,12 @@ class CloneState:
     uncommitted: int = 0
     there: bool = False
     saved: str = ""
+
+
+class CloneStanding(StrEnum):
+    """How the learner's clone stands to main of the repository: on it, behind it where it can
+    simply follow, or apart where it has something of its own."""
+
+    SAME = "same"
+    BEHIND = "behind"
+    APART = "apart"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,10 +20,13 @@ from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.incidents.rotation.encrypted import splice
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
+from sopslab.lab.act import retirement
 from sopslab.layout import CANARY_PATH
+from sopslab.provision.command import acting
 from sopslab.provision.operations import proof, reencryption, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
+from tests.interrupted import killed_before_change, killed_before_program
 from tests.marks import mostly_soak
 from tests.repositories import (
     git,
@@ -473,6 +477,37 @@ def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., Wor
     assert found.failures() == {}
 
 
+def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., World]) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    found.reencrypt()
+    found.apply(rotation.retired)
+    clone, late = found.clone("learner"), f"{FOLDER}/late.yaml"
+    git(clone, "pull", "--quiet", "--rebase")
+    found.encrypt("learner", late)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        address = f"http://127.0.0.1:{service.getsockname()[1]}"
+        vault = (
+            f"hc_vault: [{{vault_address: '{address}', engine_path: a, key_name: b,"
+            " created_at: '2026-11-25T00:00:00Z', enc: 'vault:v1:YQ=='}]"
+        )
+        text = (clone / late).read_text()
+        (clone / late).write_text(replaced(text, "\nsops:\n", f"\nsops:\n    {vault}\n"))
+        found.commit("learner", "Another kind of recipient")
+        found.apply(proof.proven)
+        # Whoever connected would wait here.
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()
+    # It was not opened, and that proves nothing.
+    assert found.failures()["learner"] == (
+        f"the old key on {late}: sops would ask others than age about it\n"
+    )
+    found.apply(rotation.concluded, given=[])
+    assert not found.record.over
+
+
 @pytest.mark.soak
 def test_a_rotation_takes_no_more_commands_for_a_class_than_for_one(
     world: Callable[..., World],
@@ -596,7 +631,7 @@ def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., Worl
 
 
 @pytest.mark.parametrize("moment", mostly_soak(range(1, 7), 4))
-def test_putting_an_identity_aside_can_be_interrupted_anywhere(
+def test_archiving_an_identity_can_be_interrupted_anywhere(
     world: Callable[..., World], moment: int
 ) -> None:
     found = world("learner-key")
@@ -605,22 +640,31 @@ def test_putting_an_identity_aside_can_be_interrupted_anywhere(
     found.apply(rotation.followed)
     found.reencrypt()
     new = public_key(found.keys / "next/learner.agekey")
-    # The shell ends before the command of that number, as if it were killed there.
-    steps = rotation._RETIRE.split("\n")
-    stops = [
-        number for number, step in enumerate(steps)
-        if step.strip().startswith(("mkdir", "[ -n", "sync", "rm", "mv", "[ ! -e"))
-    ]  # fmt: skip
-    number = stops[moment - 1] if moment <= len(stops) else len(steps) - 2
-    steps.insert(number, "exit 9")
-    text = "\n".join(steps)
-    subprocess.run(["sh", "-euc", text, "sops-lab", str(found.keys), "learner"], check=False)
+    command = acting(found.settings, retirement.retire, keys=["learner"])
+    # A folder, a second name, a note that goes, and two files that take their places.
+    assert killed_before_change(moment, command, found.keys) is (moment <= 5)
     assert public_key(found.keys / "learner.agekey") in (old, new)
     assert_done(found.rotate())
     assert public_key(found.keys / "learner.agekey") == new
     assert (found.keys / "learner.pub").read_text().strip() == new
     assert {public_key(one) for one in (found.keys / "archive").glob("*.agekey")} == {old}
     assert found.record.over
+
+
+@pytest.mark.parametrize("moment", mostly_soak(range(4, 60, 5), 29))
+def test_reencrypting_can_be_interrupted_anywhere(world: Callable[..., World], moment: int) -> None:
+    found = world("learner-key")
+    found.take_inventory()
+    found.apply(rotation.followed)
+    refs, old = found.refs("learner"), found.record.retiring["learner"]
+    arguments = {"settings": found.settings, "environments": found.environments}
+    *_, command = would_run(reencryption.reencrypted, **arguments, given={})
+    killed = killed_before_program(moment, command)
+    # The branch and the checkpoint change last, and together.
+    assert (found.refs("learner") == refs) is killed
+    assert_done(found.rotate())
+    assert not found.failures() and found.record.over
+    assert all(old not in found.show("learner", path) for path in (SECRET, OTHER, CANARY_PATH))
 
 
 @pytest.fixture

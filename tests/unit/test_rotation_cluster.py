@@ -16,15 +16,20 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.model.rotation import Delivered
+from sopslab.model.suspension import Suspended
+from sopslab.provision.facts.parsing import LabFact
 from sopslab.provision.facts.rotation import (
+    Archived,
+    CloneBehind,
     Consumers,
-    Delivered,
     LeakedLogins,
     LiveValues,
     Settling,
-    live_arguments,
+    Versions,
     logins_dir,
 )
+from sopslab.provision.facts.suspension import SuspendedHere, SuspendedObjects
 from sopslab.provision.operations import logins, rotation
 from tests.conftest import find_tool
 from tests.fake import Applied, local_fact
@@ -142,7 +147,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
     git(tmp_path, "clone", "--quiet", str(bare), str(clone))
     manifest = "apiVersion: v1\nkind: Secret\ndata: {A: b25l}\nstringData: {B: two}\n"
-    sealed = subprocess.run(
+    encrypted = subprocess.run(
         [
             find_tool("sops"), "encrypt", "--age", recipient, "--encrypted-regex",
             "^(data|stringData)$", "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin",
@@ -150,7 +155,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
         input=manifest, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     for name in ("same", "differs", "absent"):
-        (clone / f"{name}.yaml").write_text(sealed)
+        (clone / f"{name}.yaml").write_text(encrypted)
     (clone / "damaged.yaml").write_text("sops: {}\n")
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "-m", "one")
@@ -164,11 +169,40 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
         ],
     )
     names = ("same", "differs", "absent", "damaged")
-    files = [(ADA, Delivered(f"{name}.yaml", name)) for name in names]
-    arguments = live_arguments(settings, files, ["ada"] * len(files))
-    assert local_fact(LiveValues, settings=settings, arguments=list(arguments)) == {
-        ("ada", f"{name}.yaml"): name for name in ("same", "differs", "absent")
+    files = {"ada": [Delivered(f"{name}.yaml", name, "ada") for name in names]}
+    assert local_fact(LiveValues, settings=settings, environments=[ADA], files=files) == {
+        "ada": {f"{name}.yaml": name for name in ("same", "differs", "absent")}
     }
+
+
+def test_what_is_suspended_is_found_with_the_verb_that_did_it(settings: Settings) -> None:
+    ours = {"metadata": {"annotations": {"sops-lab/suspended-by": "rotate"}}}
+    found = [kustomization("1", **changes) for changes in ({}, {}, ours, ours)]
+    for one, suspend in zip(found, ({}, {"suspend": True}, {"suspend": True}, {}), strict=True):
+        one.update(kind="Kustomization", spec=suspend)
+    having(settings, kustomizations=found)
+    assert local_fact(SuspendedObjects, settings=settings) == [
+        Suspended("Kustomization", "lab-ada-sys", "secrets-develop", by) for by in ("", "rotate")
+    ]
+    assert local_fact(SuspendedHere, settings=settings, environments=[ADA]) is True
+
+
+def test_a_machine_on_which_nothing_is_yet_has_nothing_to_say(lab: Callable[..., Settings]) -> None:
+    settings, ada = lab(incident=INCIDENT), {"environments": [ADA]}
+    asked: list[tuple[type[LabFact[Any]], dict[str, Any]]] = [
+        (Settling, ada),
+        (SuspendedHere, ada),
+        (SuspendedObjects, {}),
+        (Consumers, {**ada, "secrets": {"ada": ["backend"]}}),
+        (LiveValues, {**ada, "files": {"ada": [Delivered("a.yaml", "a", "ada")]}}),
+        (Archived, {}),
+        (CloneBehind, {"environment": ADA}),
+    ]
+    for fact, arguments in asked:
+        assert not local_fact(fact, settings=settings, **arguments), fact
+    gone = local_fact(Versions, settings=settings, **ada, commits={"ada": ["a" * 40]})
+    assert gone == {"ada": {}}
+    assert local_fact(LeakedLogins, settings=settings, users=["ada"]) == {"ada": "unkept"}
 
 
 # Passwords

@@ -18,6 +18,7 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
 from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted, splice
+from sopslab.incidents.rotation.orders import Change, draw_up
 from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase
 from sopslab.incidents.rotation.plan import (
     Version,
@@ -67,6 +68,42 @@ def version(rules: str = "", noted: tuple[str, ...] = (), **texts: str) -> Versi
 
 def rotation(cause: Cause = Cause.LEARNER_KEY, **changes: Any) -> Rotation:
     return replace(Rotation("2026-11-25-test", cause, TODAY, ("ada",)), **changes)
+
+
+def test_an_order_names_the_successor_and_makes_up_each_value_once() -> None:
+    ada, change = at_seat(learner("ada")), Change(OLD, NEW, "instructor", "next/ada")
+    before = version(a=encrypted(OLD, OTHER, NEW))
+    now = replace(
+        version(a=encrypted(OLD, OTHER, NEW), b=encrypted(OLD, name="b")), commit="d" * 40
+    )
+    start, main = (plan_version(rotation(), one, old=OLD, given=()) for one in (before, now))
+    order = draw_up(ada, change, {}, start=start, main=main)
+    assert order.start is not None and order.main is not None
+    (common,) = order.start.files
+    # What start and main have in common becomes the same in both.
+    assert order.main.files[0] == common
+    assert common.recipients == tuple(sorted({NEW, OTHER}))
+    assert order.fresh == ["backend/KEY", "b/KEY"]
+    values = [value.text for file in order.main.files for value in file.values]
+    assert len(set(values)) == 2 and not any(value in repr(order) for value in values)
+
+
+def test_an_order_for_a_learner_who_has_done_nothing_is_one_commit() -> None:
+    ada, change = at_seat(learner("ada")), Change(OLD, NEW, "instructor", "next/ada")
+    plan = plan_version(rotation(), version(a=encrypted(OLD)), old=OLD, given=())
+    order = draw_up(ada, change, {}, start=plan, main=plan)
+    assert order.start == order.main
+
+
+def test_an_order_has_what_a_human_gave_and_nothing_for_a_version_that_stays() -> None:
+    ada, change = at_seat(learner("ada")), Change(None, None, "ada", "ada")
+    found, given = version(a=encrypted(OTHER)), {"backend/KEY": "by hand"}
+    leaked = rotation(Cause.VALUE_EXPOSED, exposed=("backend",))
+    plan = plan_version(leaked, found, old=None, given=list(given))
+    order = draw_up(ada, change, given, start=replace(plan, files=()), main=plan)
+    assert order.start is None and order.main is not None and order.fresh == []
+    ((value,),) = (file.values for file in order.main.files)
+    assert (value.leaf, value.text, value.fresh) == (Leaf("data", "KEY"), "by hand", False)
 
 
 def test_a_key_changes_exactly_the_files_that_are_encrypted_to_it() -> None:

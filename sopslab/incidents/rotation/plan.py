@@ -5,10 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sopslab.incidents.rotation.encrypted import EncryptedFile, Leaf, read_encrypted
-from sopslab.incidents.rotation.record import Rotation
 from sopslab.policy import sops
+
+if TYPE_CHECKING:
+    from sopslab.incidents.rotation.record import Rotation
 
 # In the message of the commit that carries out a rotation.
 TRAILER = "Sops-lab-incident"

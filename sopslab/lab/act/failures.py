@@ -43,6 +43,8 @@ def attempt(places: Places, who: str, what: str) -> Iterator[None]:
         fail(places, who, f"{what}: {told(failure)}")
     except (LabError, Undecided) as error:
         fail(places, who, f"{what}: {error}")
+    except OSError as error:
+        fail(places, who, f"{what}: {causes.reason([error.strerror or str(error)])}")
 
 
 def meaning_of(error: OSError) -> str:

@@ -70,6 +70,15 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
         raise
 
 
+def sync(path: str | Path) -> None:
+    """Have on the disk what a folder holds, or a file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def read(path: str | Path) -> bytes | None:
     """Return a file's content, None where it is not there or cannot be read."""
     try:

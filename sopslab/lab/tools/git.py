@@ -3,9 +3,10 @@ written into a work tree goes where the links in it lead, with the rights of who
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from sopslab.config.places import Places
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
 
+MAIN = "refs/heads/main"
 # How `update-ref` names a ref that is not there.
 NOTHING = "0" * 40
 _LINK, _SUBMODULE = b"120000", b"160000"
+_ORDINARY = "100644"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,14 @@ class Author:
 
 
 SOPS_LAB = Author("sops-lab", "sops-lab@localhost")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a tree: its mode, and the name of its blob."""
+
+    mode: str
+    blob: str
 
 
 def login_options(credentials: str) -> dict[str, str]:
@@ -98,6 +109,13 @@ class Git:
                 "GIT_OPTIONAL_LOCKS": "0",
             }
 
+    def durable(self) -> Git:
+        """Return the repository as one that has on the disk what git says is written: it outlives a
+        loss of power."""
+        durable = copy.copy(self)
+        durable._command = [*self._command, "-c", "core.fsync=all"]
+        return durable
+
     def run(
         self,
         *arguments: str,
@@ -143,25 +161,35 @@ class Git:
         answer = self.ask("cat-file", "blob", f"{commit}:{path}")
         return answer.out if answer.code == 0 else None
 
-    def files(self, commit: str, folder: str) -> dict[str, bytes]:
-        """Return the files of a commit below a folder, by their paths. Raises Failed.
+    def tree(self, commit: str, *paths: str) -> dict[str, Entry]:
+        """Return the files of a commit by their paths, links and submodules too. Raises Failed.
 
-        Two processes, however many files there are.
+        + paths: folders to look into; without any, all
         """
-        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", folder)
-        entries = [entry.split(None, 3) for entry in listed.split(b"\0") if entry]
-        blobs = {os.fsdecode(path): id for _, kind, id, path in entries if kind == b"blob"}
-        said = self.run(
-            "cat-file", "--batch", stdin=b"".join(b"%s\n" % id for id in blobs.values())
-        )
-        found, start = {}, 0
-        for path in blobs:
-            header, _, _ = said[start:].partition(b"\n")
-            start += len(header) + 1
-            size = int(header.split()[2])
-            found[path] = said[start : start + size]
-            start += size + 1
+        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        found = {}
+        for line in filter(None, listed.split(b"\0")):
+            about, _, path = line.partition(b"\t")
+            mode, _, blob = about.decode("ascii").split()
+            found[os.fsdecode(path)] = Entry(mode, blob)
         return found
+
+    def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Return what blobs hold, each by its id, in one process; a name that stands for none is
+        left out. Raises Failed.
+
+        + names: ids, or paths in commits as `commit:path`, without line breaks
+        """
+        asked = "".join(f"{name}\n" for name in dict.fromkeys(names))
+        if not asked:
+            return {}
+        return dict(_blobs(self.run("cat-file", "--batch", stdin=os.fsencode(asked))))
+
+    def files(self, commit: str, folder: str) -> dict[str, bytes]:
+        """Return the files of a commit below a folder, by their paths. Raises Failed."""
+        entries = self.tree(commit, folder)
+        held = self.blobs(entry.blob for entry in entries.values())
+        return {path: held[entry.blob] for path, entry in entries.items() if entry.blob in held}
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether a commit is in the history of another, or is that one."""
@@ -194,22 +222,35 @@ class Git:
                     )
 
     def commit_files(
-        self, parent: str, message: str, files: Mapping[str, bytes], author: Author = SOPS_LAB
+        self,
+        parent: str,
+        message: str,
+        files: Mapping[str, bytes],
+        author: Author = SOPS_LAB,
+        *,
+        modes: Mapping[str, str] | None = None,
     ) -> str:
-        """Return a new commit on top of another, in which files are as given. Raises Failed."""
+        """Return a new commit on top of another, in which files are as given. Raises Failed.
+
+        + modes: those of files that are no ordinary ones
+        """
+        modes = modes or {}
         with tempfile.TemporaryDirectory(prefix="sops-lab-index-") as folder:
             index = {"GIT_INDEX_FILE": f"{folder}/index"}
             self.run("read-tree", parent, environment=index)
             entries = [
-                f"100644 {self.text('hash-object', '-w', '--stdin', stdin=content)}\t{path}"
+                f"{modes.get(path, _ORDINARY)} {self._written(content)}\t{path}"
                 for path, content in files.items()
             ]
             self.run(
-                "update-index", "--add", "--index-info",
-                stdin="".join(f"{entry}\n" for entry in entries).encode(), environment=index,
+                "update-index", "--add", "-z", "--index-info",
+                stdin="".join(f"{entry}\0" for entry in entries).encode(), environment=index,
             )  # fmt: skip
             tree = self.text("write-tree", environment=index)
         return self.commit_tree(tree, [parent], message, author)
+
+    def _written(self, content: bytes) -> str:
+        return self.text("hash-object", "-w", "--stdin", stdin=content)
 
     def commit_tree(
         self, tree: str, parents: Iterable[str], message: str, author: Author = SOPS_LAB
@@ -237,3 +278,18 @@ class Git:
         """
         options = [f"--force-with-lease={lease}"] if lease is not None else []
         self.run("push", "--quiet", *options, url, *refspecs)
+
+
+def _blobs(answer: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the blobs in an answer of `git cat-file --batch`."""
+    at = 0
+    while at < len(answer):
+        end = answer.index(b"\n", at)
+        header = answer[at:end]
+        at = end + 1
+        if header.endswith((b" missing", b" ambiguous")):
+            continue
+        name, kind, size = header.decode("ascii").split()
+        if kind == "blob":
+            yield name, answer[at : at + int(size)]
+        at += int(size) + 1

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
+from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
-from sopslab.provision.command import lab_script
-from sopslab.provision.facts.parsing import parsing
-
-_LOOK = """
-[ -s "$KUBECONFIG" ] || exit 0
-kubectl --context "$LAB_CONTEXT" --request-timeout 20s get --all-namespaces --output "$1" \\
-    gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io \\
-    2>/dev/null || true
-"""
-# The annotation is what `sopslab rotate` leaves on what it suspends for a moment.
-_LINES = (
-    "jsonpath={range .items[?(@.spec.suspend==true)]}"
-    "{.kind} {.metadata.namespace} {.metadata.name} {.metadata.annotations.sops-lab/suspended-by}"
-    '{"\\n"}{end}'
-)
+from sopslab.lab.observe import suspension
+from sopslab.model.suspension import Suspended
+from sopslab.provision.command import looking
+from sopslab.provision.facts.parsing import LabFact
 
 
-@dataclass(frozen=True)
-class Suspended:
-    """An object of Flux that is suspended; `by` is the verb of ours that did it, if one did."""
-
-    kind: str
-    namespace: str
-    name: str
-    by: str = ""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
-
-
-class SuspendedObjects(FactBase[list[Suspended]]):
+class SuspendedObjects(LabFact[list[Suspended]]):
     """
     Returns the sources and Kustomizations of the cluster that are suspended.
 
@@ -48,13 +22,26 @@ class SuspendedObjects(FactBase[list[Suspended]]):
         [Suspended("Kustomization", "flux-system", "secrets-develop")]
     """
 
+    look = suspension.suspended
     default = list
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return lab_script(settings, _LOOK, _LINES)
+        return looking(settings, suspension.suspended)
+
+
+class SuspendedHere(LabFact[bool]):
+    """
+    Returns whether a rotation that was killed has left a Kustomization suspended.
+    """
+
+    look = suspension.left_by_a_rotation
+
+    @staticmethod
+    @override
+    def default() -> bool:
+        return False
 
     @override
-    @parsing
-    def process(self, output: list[str]) -> list[Suspended]:
-        return [Suspended(*line.split()) for line in output if line.strip()]
+    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
+        return looking(settings, suspension.left_by_a_rotation, environments=environments)

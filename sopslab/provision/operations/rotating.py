@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from pyinfra import host
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.encrypted import EncryptedFile
+from sopslab.incidents.rotation.orders import Change
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import Version, rotated_files
 from sopslab.incidents.rotation.record import Rotation, render_rotation
@@ -30,22 +31,6 @@ cat >"$1.new"
 sync "$1.new"
 mv "$1.new" "$1"
 """
-
-
-@dataclass(frozen=True)
-class Change:
-    """Who goes and who comes in the files of an environment.
-
-    `old` and `new` are public keys, None where no key changes. `opener` is an identity of the store
-    that opens before and after; `holder` is the one that has to open what comes of it. `gone` tells
-    whether the identity that goes has left its place in the store.
-    """
-
-    old: str | None
-    new: str | None
-    opener: str
-    holder: str
-    gone: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,15 +112,21 @@ def versions_of(
     settings: Settings, wanted: Sequence[tuple[Environment, str | None]]
 ) -> dict[tuple[str, str], Version]:
     """Return what is encrypted in commits of repositories, by learner and commit."""
-    pairs = {
-        (bare_repository(settings, one), commit): one.id
-        for one, commit in wanted
-        if commit is not None
-    }
-    if not pairs:
+    environments = {one.id: one for one, commit in wanted if commit is not None}
+    commits: dict[str, list[str]] = {}
+    for one, commit in wanted:
+        if commit is not None and commit not in commits.setdefault(one.id, []):
+            commits[one.id].append(commit)
+    if not environments:
         return {}
-    found = host.get_fact(Versions, settings=settings, versions=list(pairs))
-    return {(pairs[place], place[1]): version for place, version in found.items() if place in pairs}
+    found = host.get_fact(
+        Versions, settings=settings, environments=list(environments.values()), commits=commits
+    )
+    return {
+        (learner, commit): version
+        for learner, versions in found.items()
+        for commit, version in versions.items()
+    }
 
 
 def unfinished(
@@ -173,7 +164,3 @@ def outcomes_of(
             before = versions.get((one.id, rotation.heads.get(one.id, "")), after)
             outcomes.append(Outcome(one, before, after, change_of(rotation, one, states)))
     return outcomes
-
-
-def line(*words: str) -> str:
-    return "\t".join(words)

@@ -21,12 +21,13 @@ from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import faults
 from sopslab.incidents.rotation.record import begin_rotation, incident_of
-from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.lab.act import retirement, suspension
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.incidents import Incidents
-from sopslab.provision.facts.reset import subjects
-from sopslab.provision.facts.rotation import KUSTOMIZATIONS, Remembered, SuspendedHere
+from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.facts.seats import SeatFailures
+from sopslab.provision.facts.suspension import SuspendedHere
 from sopslab.provision.operations import seats
 from sopslab.provision.operations.age import generate, record, unrecorded
 from sopslab.provision.operations.flux import decryption_key
@@ -41,50 +42,6 @@ from sopslab.provision.operations.rotating import (
     unfinished,
 )
 from sopslab.provision.operations.seats import failing
-
-# The old identity has its second name before it loses the first, and there is no moment without an
-# identity of that name. What was recorded of it goes first: without it, `up` records anew.
-_RETIRE = """
-keys=$1
-shift
-umask 077
-mkdir -p "$keys/archive"
-for key; do
-    if [ -e "$keys/next/$key.agekey" ]; then
-        archived=
-        for aside in "$keys/archive/$key"-*.agekey; do
-            [ ! "$aside" -ef "$keys/$key.agekey" ] || archived=yes
-        done
-        [ -n "$archived" ] || ln "$keys/$key.agekey" \\
-            "$keys/archive/$key-$(date +%Y%m%dT%H%M%S).agekey"
-        sync "$keys/archive"
-        rm -f "$keys/$key.pub"
-        mv "$keys/next/$key.agekey" "$keys/$key.agekey"
-    fi
-    [ ! -e "$keys/next/$key.pub" ] || mv "$keys/next/$key.pub" "$keys/$key.pub"
-done
-"""
-
-# Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
-# checks, the second interrupts what the first has begun, and says for a moment: not ready. What is
-# suspended begins nothing; what a human has suspended stays it.
-_SUSPEND = (
-    KUSTOMIZATIONS
-    + """
-edit() { timeout 60 kubectl --context "$LAB_CONTEXT" patch --filename - --field-manager flux \\
-    --type merge --patch "$1" >/dev/null; }
-look_away() {
-    found=$(kustomizations '.spec.suspend | not')
-    [ -z "$found" ] || printf '%s' "$found" | edit \\
-        '{"metadata":{"annotations":{"sops-lab/suspended-by":"rotate"}},"spec":{"suspend":true}}'
-}
-look_again() {
-    found=$(suspended_here)
-    [ -z "$found" ] || printf '%s' "$found" | edit \\
-        '{"metadata":{"annotations":{"sops-lab/suspended-by":null}},"spec":{"suspend":null}}'
-}
-"""
-)
 
 
 @operation()
@@ -184,9 +141,9 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
         SuspendedHere, settings=settings, environments=list(environments)
     ):
         return
-    yield lab_script(settings, _SUSPEND + "look_away", subjects(environments))
+    yield acting(settings, suspension.look_away, environments=list(environments))
     yield from given
-    yield lab_script(settings, _SUSPEND + "look_again", subjects(environments))
+    yield acting(settings, suspension.look_again, environments=list(environments))
 
 
 @operation()
@@ -223,7 +180,7 @@ def retired(settings: Settings, environments: Sequence[Environment]) -> Commands
         return
     yield from failing(settings, problems)
     if leaving:
-        yield script(_RETIRE, settings.keys_dir, *leaving)
+        yield acting(settings, retirement.retire, keys=leaving)
 
 
 @operation()

@@ -10,19 +10,13 @@ from pyinfra.api import operation
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.provision.command import Commands, lab_script
+from sopslab.lab.act import suspension
+from sopslab.model.suspension import Suspended
+from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.faults import Injections
-from sopslab.provision.facts.suspension import Suspended, SuspendedObjects
+from sopslab.provision.facts.suspension import SuspendedObjects
 
 FAULT = "suspended-kustomization"
-
-_RESUME = """
-while [ $# -gt 0 ]; do
-    timeout 60 kubectl --context "$LAB_CONTEXT" --namespace "$2" patch "$1" "$3" >/dev/null \\
-        --field-manager flux --type merge --patch '{"spec": {"suspend": null}}'
-    shift 3
-done
-"""
 
 
 @operation()
@@ -51,21 +45,20 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
         """Return which verb has suspended it, and which one undoes that."""
         learner = own[one.namespace, one.name].id
         if one.by == "build":
-            return f"{one} is suspended as its build did not end: `sopslab reset {learner}`"
+            return f"{one.named} is suspended as its build did not end: `sopslab reset {learner}`"
         if one.by:
             return (
-                f"{one} is suspended by a rotation that did not end: run `sopslab {one.by}` again"
+                f"{one.named} is suspended by a rotation that did not end: run `sopslab {one.by}`"
+                " again"
             )
         if FAULT in (injections.get(learner) or {}) and one.kind == "Kustomization":
-            return f"{one} is suspended by `sopslab break`: `sopslab fix` resumes it"
+            return f"{one.named} is suspended by `sopslab break`: `sopslab fix` resumes it"
         return None
 
     for one in found:
-        note(excuse(one) or f"{one} was suspended")
+        note(excuse(one) or f"{one.named} was suspended")
     wanted = [one for one in found if excuse(one) is None]
     if not wanted:
         host.noop("whoever suspended it undoes it")
         return
-    yield lab_script(
-        settings, _RESUME, *(part for one in wanted for part in (one.kind, one.namespace, one.name))
-    )
+    yield acting(settings, suspension.resume, suspended=wanted)

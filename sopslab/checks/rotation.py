@@ -1,0 +1,84 @@
+"""How far a rotation is in the cluster, by the objects that are there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from sopslab.model.objects import Object, condition
+from sopslab.model.rotation import LiveValue
+
+# On the pods of a workload that was restarted for an incident.
+RESTARTED_FOR = "sops-lab/incident"
+
+
+def is_settled(kustomization: Object, key_version: int) -> bool:
+    """Whether Flux is done with what it was told: with a key when it has reported since.
+
+    All objects of a cluster share one count of versions.
+
+    + key_version: the version of the key that the cluster has now, 0 without one
+    """
+    metadata, status = kustomization["metadata"], kustomization.get("status") or {}
+    handled = status.get("lastHandledReconcileAt")
+    asked = (metadata.get("annotations") or {}).get("reconcile.fluxcd.io/requestedAt", handled)
+    return (
+        condition(kustomization, "Ready").get("status") == "True"
+        and asked == handled
+        and status.get("observedGeneration") == metadata.get("generation")
+        and int(metadata["resourceVersion"]) > key_version
+    )
+
+
+def compare(file: Mapping[str, Any], live: Mapping[str, str] | None) -> LiveValue:
+    """Return how a Secret of the cluster stands to what a file says.
+
+    + file: a manifest, decrypted
+    + live: the Secret's data, None if it is not there
+    """
+    if live is None:
+        return LiveValue.ABSENT
+    wanted = {key: "".join(_text(value).split()) for key, value in _section(file, "data")}
+    for key, value in _section(file, "stringData"):
+        wanted[key] = base64.b64encode(_text(value).encode()).decode()
+    return LiveValue.SAME if wanted == live else LiveValue.DIFFERS
+
+
+def _section(file: Mapping[str, Any], name: str) -> Collection[tuple[str, Any]]:
+    return (file.get(name) or {}).items()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def consumers(workloads: Collection[Object], incident: str, secrets: Collection[str]) -> list[str]:
+    """Return which workloads have read one of the Secrets into their environment at their start,
+    and were not restarted for an incident, as `deployment/web`. Flux restarts none of them."""
+    return [
+        f"{one['kind'].lower()}/{one['metadata']['name']}"
+        for one in workloads
+        if _restarted_for(one) != incident and not set(secrets).isdisjoint(_sources(one))
+    ]
+
+
+def _restarted_for(workload: Object) -> str | None:
+    metadata = workload["spec"]["template"].get("metadata") or {}
+    found: str | None = (metadata.get("annotations") or {}).get(RESTARTED_FOR)
+    return found
+
+
+def _sources(workload: Object) -> Iterator[str]:
+    pods = workload["spec"]["template"]["spec"]
+    for container in [*(pods.get("containers") or []), *(pods.get("initContainers") or [])]:
+        whole = [one.get("secretRef") for one in container.get("envFrom") or []]
+        single = [
+            (one.get("valueFrom") or {}).get("secretKeyRef") for one in container.get("env") or []
+        ]
+        for reference in filter(None, [*whole, *single]):
+            if reference.get("name") is not None:
+                yield reference["name"]

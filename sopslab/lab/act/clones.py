@@ -1,0 +1,16 @@
+"""The learner's clone brought after the repository, where it has nothing of its own."""
+
+from __future__ import annotations
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.lab.tools.git import Git
+
+
+def follow(lab: Lab, environment: Environment) -> None:
+    """Have the learner's clone on main as the repository has it. Raises Failed where it cannot
+    simply follow."""
+    work = Git(lab, lab.work_dir, work=True)
+    branches = "+refs/heads/*:refs/remotes/origin/*"
+    work.run("fetch", "--quiet", bare_repository(lab, environment), branches)
+    work.run("merge", "--quiet", "--ff-only", "refs/remotes/origin/main")

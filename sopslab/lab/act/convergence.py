@@ -1,0 +1,77 @@
+"""The cluster brought to what the re-encrypted files say: awaited, asked for, and restarted."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from sopslab.checks.rotation import RESTARTED_FOR
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.lab.act.failures import fail, told
+from sopslab.lab.observe.live import live_values
+from sopslab.lab.observe.settling import settling
+from sopslab.lab.tools.kubectl import MANAGER, Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.objects import reference
+from sopslab.model.rotation import Delivered, LiveValue
+
+_SETTLING_S = 20
+_ARRIVING_S = 30
+
+
+def settle(lab: Lab, environments: list[Environment]) -> None:
+    """Have Flux done with what it was told last, if that takes no longer than 20 seconds."""
+    wait_until(lambda: not settling(lab, environments), _SETTLING_S, pause=0.2)
+
+
+def ask(lab: Lab, environments: list[Environment]) -> None:
+    """Have Flux decrypt once more, with what it has now."""
+    own = [reference("Kustomization", one.system, one.kustomization) for one in environments]
+    Kubectl(lab).ask_flux(own)
+
+
+def await_values(
+    lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
+) -> None:
+    """Have the cluster hold what files say; who has one that differs after 30 seconds, fails.
+
+    + files: those of each learner, by the learner's id
+    """
+    deadline = Deadline(_ARRIVING_S)
+    while (left := _differing(lab, environments, files)) and not deadline.is_over:
+        time.sleep(0.5)
+    for learner, path in left:
+        fail(lab, learner, f"the cluster has another value than {path}")
+
+
+def _differing(
+    lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
+) -> list[tuple[str, str]]:
+    return [
+        (learner, path)
+        for learner, paths in live_values(lab, environments, files).items()
+        for path, how in paths.items()
+        if how is LiveValue.DIFFERS
+    ]
+
+
+def restart(
+    lab: Lab, environments: list[Environment], incident: str, workloads: dict[str, list[str]]
+) -> None:
+    """Have workloads start anew, once for an incident; who has one that cannot, fails.
+
+    + workloads: such as `deployment/web`, by the learner's id
+    """
+    template = {"metadata": {"annotations": {RESTARTED_FOR: incident}}}
+    patch = json.dumps({"spec": {"template": template}})
+    for one in environments:
+        for workload in workloads.get(one.id, []):
+            try:
+                Kubectl(lab).run(
+                    "--namespace", one.namespace, "patch", workload,
+                    "--field-manager", MANAGER, "--type", "merge", "--patch", patch,
+                )  # fmt: skip
+            except Failed as failure:
+                fail(lab, one.id, f"{workload} could not be restarted: {told(failure)}")

@@ -1,0 +1,180 @@
+"""Encrypted files of repositories that get another data key, other recipients and other values.
+
+They are changed as copies, which hold nothing but ciphertext, and become objects of the repository;
+the branch changes last. The values come with the order, and go to sops by its standard input.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.incidents.rotation.encrypted import Leaf
+from sopslab.incidents.rotation.orders import NewFile, NewValue, NewVersion, Order
+from sopslab.incidents.rotation.plan import TRAILER
+from sopslab.lab.act.failures import attempt, told
+from sopslab.lab.observe.checkpoints import START, Repository, checkpoint_ref
+from sopslab.lab.observe.keys import key_file
+from sopslab.lab.tools import files
+from sopslab.lab.tools.files import new_folder
+from sopslab.lab.tools.git import MAIN, NOTHING
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.sops import Workshop
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.layout import CANARY_PATH
+from sopslab.policy.recipients import CONFIG
+
+# They are made anew on top of the start, where they are asked for.
+_CHECKPOINTS = ("encrypted", "wired", "done")
+_CANARY_VALUE = Leaf("stringData", "value")
+# No transaction of Git takes seconds.
+_LOCK_S = 5
+
+
+def reencrypt(lab: Lab, incident: str, orders: list[Order]) -> None:
+    """Carry out orders, each in a commit on top of what its repository has."""
+    for order in orders:
+        with (
+            attempt(lab, order.environment.id, "its files could not be re-encrypted"),
+            new_folder(lab.class_dir) as folder,
+        ):
+            _Work(lab, incident, order, folder).publish()
+
+
+class _Work:
+    """The work on one repository, in a private folder."""
+
+    def __init__(self, lab: Lab, incident: str, order: Order, folder: Path) -> None:
+        self._lab = lab
+        self._message = f"Replace what leaked\n\n{TRAILER}: {incident}"
+        self._order = order
+        self._repository = Repository(lab, order.environment)
+        self._git = self._repository.git.durable()
+        self._opener = key_file(lab, order.change.opener)
+        self._holder = key_file(lab, order.change.holder)
+        self._workshop = Workshop(lab, folder, self._opener)
+        self._encrypted: dict[tuple[str, str], bytes] = {}
+        self._commits: dict[str, str] = {}
+
+    def publish(self) -> None:
+        """Have what is ordered at main and at the start: all of it or nothing.
+
+        If somebody has pushed meanwhile, their commit is not passed over: it is looked at, and
+        built upon, by the next look.
+        """
+        start, main = self._order.start, self._order.main
+        made = {
+            ref: (version, self._made(version))
+            for ref, version in ((START, start), (MAIN, main))
+            if version is not None
+        }
+        updates = []
+        if MAIN in made:
+            version, commit = made[MAIN]
+            if self._repository.main != version.commit:
+                return
+            if self._repository.url is not None:
+                lease = f"{MAIN}:{version.commit}"
+                self._git.push(self._repository.url, f"{commit}:{MAIN}", lease=lease)
+            updates.append(f"update {MAIN} {commit} {version.commit}")
+        if START in made:
+            version, commit = made[START]
+            updates.append(f"update {START} {commit} {self._git.commit(START) or NOTHING}")
+            refs = map(checkpoint_ref, _CHECKPOINTS)
+            updates += [f"delete {ref}" for ref in refs if self._git.commit(ref) is not None]
+            self._note_canary(version)
+        if updates:
+            _unlock(self._git.folder)
+            self._git.update_refs(*updates)
+
+    def _made(self, version: NewVersion) -> str:
+        """Return the commit that comes of a version; main may be at the start."""
+        if version.commit not in self._commits:
+            self._commits[version.commit] = self._commit(version)
+        return self._commits[version.commit]
+
+    def _commit(self, version: NewVersion) -> str:
+        before = self._git.tree(version.commit)
+        contents = {}
+        if version.rules:
+            old, new = str(self._order.change.old), str(self._order.change.new)
+            rules = self._git.run("cat-file", "blob", before[CONFIG].blob)
+            contents[CONFIG] = rules.replace(old.encode(), new.encode())
+        for file in version.files:
+            contents[file.path] = self._reencrypted(file)
+        modes = {path: before[path].mode for path in contents}
+        return self._git.commit_files(version.commit, self._message, contents, modes=modes)
+
+    def _reencrypted(self, file: NewFile) -> bytes:
+        known = (file.path, file.blob)
+        if known not in self._encrypted:
+            before = self._git.run("cat-file", "blob", file.blob)
+            copy = self._workshop.place(file.path, before, file.recipients)
+            self._change(file)
+            self._encrypted[known] = self._checked(file, copy)
+        return self._encrypted[known]
+
+    def _change(self, file: NewFile) -> None:
+        # Another recipient alone would leave the data key that is known.
+        if self._order.change.old is not None:
+            self._ask_sops(file, "updatekeys", "--yes", file.path)
+        self._ask_sops(file, "rotate", "--in-place", file.path)
+        for value in file.values:
+            try:
+                self._workshop.work(
+                    "set", "--value-stdin", file.path, value.leaf.index, stdin=_as_told(value)
+                )
+            except Failed:
+                # What sops says may quote the value.
+                raise LabError(f"{file.path}: a value could not be replaced") from None
+
+    def _ask_sops(self, file: NewFile, command: str, *arguments: str) -> None:
+        try:
+            self._workshop.work(command, *arguments)
+        except Failed as failure:
+            raise LabError(f"{file.path}: sops {command} failed: {told(failure)}") from None
+
+    def _checked(self, file: NewFile, copy: Path) -> bytes:
+        """Return what became of a file, if it is what it has to be."""
+        if not self._workshop.opens(self._opener, file.path):
+            raise LabError(
+                f"{file.path}: what became of it cannot be opened by {self._opener.name}"
+            )
+        if not self._workshop.opens(self._holder, file.path):
+            raise LabError(f"{file.path}: the new key does not open what became of it")
+        content, old = copy.read_bytes(), self._order.change.old
+        if old is not None and old.encode() in content:
+            raise LabError(f"{file.path}: .sops.yaml still names the old key for it")
+        return content
+
+    def _note_canary(self, start: NewVersion) -> None:
+        """Have the hash of a seat's canary be that of the value that it begins with now."""
+        noted = Path(self._lab.seat_dir(self._order.environment.id), "canary")
+        for file in start.files:
+            for value in file.values:
+                canary = file.path == CANARY_PATH and value.leaf == _CANARY_VALUE
+                if canary and noted.exists():
+                    files.write(noted, f"{hashlib.sha256(value.text.encode()).hexdigest()}\n")
+
+
+def _unlock(repository: Path) -> None:
+    for name in (MAIN, START, "packed-refs"):
+        _take_away(repository / f"{name}.lock")
+
+
+def _take_away(lock: Path) -> None:
+    """Take away what a git that was killed has left: a lock that does not go by itself."""
+    wait_until(lambda: not lock.exists(), _LOCK_S, pause=0.2)
+    lock.unlink(missing_ok=True)
+
+
+def _as_told(value: NewValue) -> bytes:
+    """Return a value as sops is told it: JSON, of what the field holds."""
+    text = value.text
+    if value.leaf.section == "data":
+        text = base64.b64encode(text.encode()).decode()
+    return json.dumps(text).encode()

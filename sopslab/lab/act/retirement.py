@@ -1,0 +1,32 @@
+"""Identities that leaked make room for their successors, and are never lost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from sopslab.config.naming import next_key
+from sopslab.config.places import Lab
+from sopslab.lab.observe.keys import key_file
+from sopslab.lab.tools.files import sync
+
+
+def retire(lab: Lab, keys: list[str]) -> None:
+    """Have each successor in the place of the identity that goes, which is archived.
+
+    The old identity has its second name before it loses the first, and there is no moment without
+    an identity of that name. What was recorded of it goes first: without it, `up` records anew.
+    """
+    archive = Path(lab.keys_dir, "archive")
+    archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for key in keys:
+        present, successor = key_file(lab, key), key_file(lab, next_key(key))
+        if successor.exists():
+            if not any(one.samefile(present) for one in archive.glob(f"{key}-*.agekey")):
+                moment = datetime.now().strftime("%Y%m%dT%H%M%S")
+                (archive / f"{key}-{moment}.agekey").hardlink_to(present)
+            sync(archive)
+            present.with_suffix(".pub").unlink(missing_ok=True)
+            successor.replace(present)
+        if successor.with_suffix(".pub").exists():
+            successor.with_suffix(".pub").replace(present.with_suffix(".pub"))

@@ -1,0 +1,59 @@
+"""Flux told to leave things alone, and to look at them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.lab.observe.settling import own_kustomizations
+from sopslab.lab.observe.suspension import ROTATE, is_suspended, suspended_by
+from sopslab.lab.tools.kubectl import Kubectl, listed
+from sopslab.model.objects import Object, reference
+from sopslab.model.suspension import SUSPENDED_BY, Suspended
+
+
+def look_away(lab: Lab, environments: list[Environment]) -> None:
+    """Have Flux begin nothing for environments; what a person has suspended is not ours.
+
+    Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
+    checks, the second interrupts what the first has begun, and says for a moment: not ready.
+    """
+    awake = [one for one in own_kustomizations(lab, environments) if not is_suspended(one)]
+    _patch(lab, awake, {"spec": {"suspend": True}, **_marked(ROTATE)})
+
+
+def look_again(lab: Lab, environments: list[Environment]) -> None:
+    """Have Flux at work on environments again; what a person has suspended stays so."""
+    found = own_kustomizations(lab, environments)
+    ours = [one for one in found if suspended_by(one) == ROTATE]
+    _patch(lab, ours, {"spec": {"suspend": None}, **_marked(None)})
+
+
+def resume(lab: Lab, suspended: list[Suspended]) -> None:
+    """Have objects of Flux suspended no more."""
+    objects = [reference(one.kind, one.namespace, one.name) for one in suspended]
+    _patch(lab, objects, {"spec": {"suspend": None}})
+
+
+def _marked(verb: str | None) -> dict[str, Any]:
+    return {"metadata": {"annotations": {SUSPENDED_BY: verb}}}
+
+
+def _patch(lab: Lab, objects: Sequence[Object], patch: dict[str, Any]) -> None:
+    if not objects:
+        return
+    names = [
+        {
+            "apiVersion": one["apiVersion"],
+            "kind": one["kind"],
+            "metadata": {key: one["metadata"][key] for key in ("namespace", "name")},
+        }
+        for one in objects
+    ]
+    Kubectl(lab).run(
+        "patch", "--filename", "-", "--field-manager", "flux", "--type", "merge",
+        "--patch", json.dumps(patch), stdin=listed(names),
+    )  # fmt: skip

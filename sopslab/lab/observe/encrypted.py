@@ -1,0 +1,96 @@
+"""What lies encrypted in learners' repositories, now and in what they have in their history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.incidents.rotation.plan import TRAILER, Version
+from sopslab.lab.tools.git import Git
+from sopslab.policy.recipients import CONFIG
+
+# How every value begins that sops encrypts.
+_ENCRYPTED = "ENC[AES256_GCM"
+# At most that many versions of a file are tried: an attacker needs one.
+_PAST = 100
+
+
+def versions(
+    lab: Lab, environments: list[Environment], commits: dict[str, list[str]]
+) -> dict[str, dict[str, Version]]:
+    """Return what is encrypted in commits of learners' repositories, by learner and commit. A
+    commit that is not there is left out.
+
+    + commits: those of each learner, by the learner's id
+    """
+    return {
+        one.id: dict(_versions(Git(lab, bare_repository(lab, one)), commits[one.id]))
+        for one in environments
+        if one.id in commits
+    }
+
+
+def _versions(git: Git, commits: list[str]) -> Iterator[tuple[str, Version]]:
+    for commit in commits:
+        if git.commit(commit) is not None:
+            yield commit, _version(git, commit)
+
+
+def _version(git: Git, commit: str) -> Version:
+    tree = git.tree(commit)
+    paths = list(_encrypted_paths(git, commit))
+    ordinary = [path for path in paths if path in tree and is_ordinary(path)]
+    files = {path: tree[path].blob for path in ordinary}
+    rules = tree.get(CONFIG)
+    wanted = [*files.values(), *([] if rules is None else [rules.blob])]
+    texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
+    said = git.text("log", f"--format=%(trailers:key={TRAILER},valueonly)", commit)
+    return Version(
+        commit,
+        files,
+        {blob: texts[blob] for blob in files.values()},
+        "" if rules is None else texts.get(rules.blob, ""),
+        frozenset(filter(None, map(str.strip, said.splitlines()))),
+        odd=len(ordinary) < len(paths),
+    )
+
+
+def _encrypted_paths(git: Git, commit: str) -> Iterator[str]:
+    # It ends with 1 where nothing is found.
+    said = git.ask("grep", "-z", "-l", "-I", "-F", "-e", _ENCRYPTED, commit).out
+    for line in filter(None, said.split(b"\0")):
+        _, _, path = line.partition(b":")
+        yield os.fsdecode(path)
+
+
+def is_ordinary(path: str) -> bool:
+    """Whether a file has a name that can be shown, and that stays in the folder of the others."""
+    return path.isprintable() and ".." not in path.split("/")
+
+
+def as_text(content: bytes) -> str:
+    """Return what a file holds as text, whatever it holds."""
+    return content.decode("utf-8-sig", "replace")
+
+
+def past_versions(
+    lab: Lab, environments: list[Environment], commits: dict[str, str], paths: dict[str, list[str]]
+) -> dict[str, dict[str, list[str]]]:
+    """Return what files held in commits up to a given one, by learner and path.
+
+    + commits: the commit of each learner, by the learner's id
+    + paths: the files of each
+    """
+    found = {}
+    for one in environments:
+        git = Git(lab, bare_repository(lab, one))
+        found[one.id] = {path: _past(git, commits[one.id], path) for path in paths.get(one.id, [])}
+    return found
+
+
+def _past(git: Git, commit: str, path: str) -> list[str]:
+    changed = git.text("log", "-n", str(_PAST), "--format=%H", commit, "--", path).split()
+    blobs = git.blobs(f"{version}:{path}" for version in changed)
+    return [as_text(blobs[blob]) for blob in sorted(blobs)]

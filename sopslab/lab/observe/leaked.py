@@ -1,0 +1,43 @@
+"""What leaked and is still there: identities that were archived, and passwords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.observe.keys import PublicKeys
+from sopslab.lab.tools.files import has_content, read
+from sopslab.model.results import Undecided
+from sopslab.model.rotation import LoginState
+
+
+def archived(lab: Lab) -> dict[str, str]:
+    """Return the identities that were archived: public key, and file."""
+    folder = Path(lab.keys_dir, "archive")
+    files = {path: read(path) for path in sorted(folder.glob("*.agekey")) if has_content(path)}
+    known = {path: content for path, content in files.items() if content is not None}
+    public = PublicKeys(lab)
+    try:
+        public.learn(known.values())
+        return {key: str(path) for path, content in known.items() for key in public(content)}
+    except Undecided:
+        # Without age-keygen no identity can be used.
+        return {}
+
+
+def logins(lab: Lab, kept: str, users: list[str]) -> dict[str, LoginState]:
+    """Return what became of the passwords of users of the Git server.
+
+    + kept: the folder where passwords that leaked are kept
+    """
+    return {user: _login(lab, Path(kept, user), user) for user in users}
+
+
+def _login(lab: Lab, kept: Path, user: str) -> LoginState:
+    login = read(kept)
+    if not login:
+        return LoginState.UNKEPT
+    # git stores a login that it has used in its own way: the password tells.
+    password = read(Path(lab.account_dir(user), "password")) or b""
+    has_it = any(line in login for line in password.splitlines())
+    return LoginState.KEPT if has_it else LoginState.REPLACED

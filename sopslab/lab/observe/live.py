@@ -1,0 +1,70 @@
+"""What the cluster has of the files that were re-encrypted. What is opened for it, and the values
+of the cluster, exist in this process only: the answer has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sopslab.checks.rotation import compare, consumers
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.lab.observe.keys import key_file
+from sopslab.lab.observe.settling import seen
+from sopslab.lab.tools import sops
+from sopslab.lab.tools.git import MAIN, Git
+from sopslab.model.rotation import Delivered, LiveValue
+
+_WORKLOADS = "deployments,statefulsets,daemonsets"
+
+
+def live_values(
+    lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
+) -> dict[str, dict[str, LiveValue]]:
+    """Return whether the cluster has what main of a repository says, by learner and path. A file
+    that cannot be opened is left out.
+
+    + files: those of each learner, by the learner's id
+    """
+    live = {
+        (one["metadata"]["namespace"], one["metadata"]["name"]): one.get("data") or {}
+        for one in seen(lab, "secrets")
+    }
+    found: dict[str, dict[str, LiveValue]] = {}
+    for one in environments:
+        git = Git(lab, bare_repository(lab, one))
+        for file in files.get(one.id, []):
+            opened = _opened(lab, git, file)
+            if opened is not None:
+                compared = compare(opened, live.get((one.namespace, file.secret)))
+                found.setdefault(one.id, {})[file.path] = compared
+    return found
+
+
+def _opened(lab: Lab, git: Git, file: Delivered) -> Mapping[str, Any] | None:
+    encrypted = git.blob(MAIN, file.path)
+    if encrypted is None:
+        return None
+    identity = key_file(lab, file.key)
+    answer = sops.decrypt(lab, identity, encrypted, "--output-type", "json")
+    if answer.code:
+        return None
+    opened = json.loads(answer.out)
+    return opened if isinstance(opened, dict) else None
+
+
+def consuming(
+    lab: Lab, environments: list[Environment], incident: str, secrets: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Return for each learner the workloads that have read a Secret at their start, and were not
+    restarted for an incident.
+
+    + secrets: the Secrets that have other values now, by the learner's id
+    """
+    workloads = seen(lab, _WORKLOADS)
+    found = {}
+    for one in environments:
+        own = [each for each in workloads if each["metadata"]["namespace"] == one.namespace]
+        found[one.id] = consumers(own, incident, secrets.get(one.id, []))
+    return {learner: names for learner, names in found.items() if names}

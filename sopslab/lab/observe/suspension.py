@@ -1,0 +1,40 @@
+"""What Flux was told to leave alone, and by whom; nothing of a cluster that does not answer."""
+
+from __future__ import annotations
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.lab.observe.settling import KUSTOMIZATIONS, own_kustomizations, seen
+from sopslab.model.objects import Object
+from sopslab.model.suspension import SUSPENDED_BY, Suspended
+
+ROTATE = "rotate"
+_SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
+_PATIENCE_S = 20
+
+
+def suspended(lab: Lab) -> list[Suspended]:
+    """Return the sources and Kustomizations of the cluster that are suspended."""
+    found = seen(lab, f"{_SOURCES},{KUSTOMIZATIONS}", _PATIENCE_S)
+    return [
+        Suspended(
+            one["kind"], one["metadata"]["namespace"], one["metadata"]["name"], suspended_by(one)
+        )
+        for one in found
+        if is_suspended(one)
+    ]
+
+
+def left_by_a_rotation(lab: Lab, environments: list[Environment]) -> bool:
+    """Whether a rotation that was killed has left a Kustomization of one of them suspended."""
+    return any(suspended_by(one) == ROTATE for one in own_kustomizations(lab, environments))
+
+
+def is_suspended(found: Object) -> bool:
+    """Whether Flux leaves an object alone."""
+    return (found.get("spec") or {}).get("suspend") is True
+
+
+def suspended_by(found: Object) -> str:
+    """Return the verb of ours that has suspended an object, nothing if none has."""
+    return str((found["metadata"].get("annotations") or {}).get(SUSPENDED_BY) or "")

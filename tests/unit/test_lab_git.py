@@ -1,0 +1,102 @@
+"""Git as the lab's program asks it, on real repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.environment import at_seat
+from sopslab.config.settings import Settings
+from sopslab.lab.observe.encrypted import past_versions, versions
+from sopslab.lab.tools.git import Git
+from tests.repositories import git, learner
+
+ADA = at_seat(learner("ada"))
+ENCRYPTED = b"a: ENC[AES256_GCM,data:x]\n"
+
+
+@pytest.fixture
+def repository(lab: Callable[..., Settings]) -> tuple[Settings, Git, str]:
+    """A bare repository, and its first commit, in which there is nothing."""
+    settings = lab()
+    bare = Path(settings.git_dir, "repositories/ada/lab.git")
+    bare.mkdir(parents=True)
+    git(bare, "init", "--quiet", "--bare")
+    tree = git(bare, "mktree", "--missing")
+    return settings, Git(settings, bare), git(bare, "commit-tree", "-m", "Begin", tree)
+
+
+def test_files_are_read_by_their_names_however_odd_those_are(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    _, bare, start = repository
+    files = {'"quoted" ü.yaml': b"one\n", "a\nb": b"missing\n\n2 blob 3\n", "folder/c d": b""}
+    commit = bare.commit_files(start, "Odd", files)
+    tree = bare.tree(commit)
+    assert set(tree) == set(files)
+    blobs = bare.blobs(entry.blob for entry in tree.values())
+    assert {path: blobs[entry.blob] for path, entry in tree.items()} == files
+    named = [f'{commit}:"quoted" ü.yaml', f"{commit}:no such", f"{commit}:folder", "0" * 40]
+    assert list(bare.blobs(named).values()) == [b"one\n"]
+    assert bare.blobs([]) == {}
+
+
+def test_a_file_keeps_its_mode_where_that_is_said(repository: tuple[Settings, Git, str]) -> None:
+    _, bare, start = repository
+    commit = bare.durable().commit_files(
+        start, "Modes", {"a": b"", "b": b""}, modes={"a": "100755"}
+    )
+    assert {path: entry.mode for path, entry in bare.tree(commit).items()} == {
+        "a": "100755", "b": "100644",
+    }  # fmt: skip
+
+
+def test_what_is_encrypted_in_a_commit_is_found_with_its_rules_and_incidents(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, bare, start = repository
+    files = {".sops.yaml": b"rules\n", "flux/a.yaml": b"\xef\xbb\xbf" + ENCRYPTED, "plain": b"x"}
+    one = bare.commit_files(start, "One\n\nSops-lab-incident: first", files)
+    two = bare.commit_files(one, "Two\n\nSops-lab-incident: second", {"flux/a.yaml": b"gone\n"})
+    found = versions(settings.for_machine, [ADA], {"ada": [one, two, "0" * 40]})
+    assert set(found) == {"ada"} and set(found["ada"]) == {one, two}
+    version = found["ada"][one]
+    assert dict(version.files) == {"flux/a.yaml": bare.tree(one)["flux/a.yaml"].blob}
+    assert list(version.texts.values()) == [ENCRYPTED.decode()]
+    assert (version.rules, set(version.noted), version.odd) == ("rules\n", {"first"}, False)
+    assert found["ada"][two].noted == {"first", "second"} and not found["ada"][two].files
+
+
+@pytest.mark.parametrize("name", ["a\nb.yaml", "a\x1b[1m.yaml", "a\udce4.yaml"])
+def test_an_encrypted_file_of_an_odd_name_is_left_alone_and_said(
+    repository: tuple[Settings, Git, str], name: str
+) -> None:
+    settings, bare, start = repository
+    entry = b"100644 blob " + bare.run("hash-object", "-w", "--stdin", stdin=ENCRYPTED).strip()
+    tree = bare.text("mktree", "-z", stdin=entry + b"\t" + name.encode(errors="surrogateescape"))
+    commit = bare.commit_tree(tree, [start], "Odd")
+    (version,) = versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    assert version.odd and not version.files and not version.texts
+
+
+def test_a_link_to_something_encrypted_is_no_encrypted_file(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, bare, start = repository
+    commit = bare.commit_files(start, "Link", {"link": ENCRYPTED}, modes={"link": "120000"})
+    (version,) = versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    assert not version.files and not version.odd
+
+
+def test_what_a_file_held_before_is_found_each_content_once(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, bare, commit = repository
+    for content in (b"one", b"two", b"one", b"three"):
+        commit = bare.commit_files(commit, "Change", {"a": content})
+    last = bare.commit_files(commit, "After", {"a": b"four"})
+    found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": ["a", "b"]})
+    assert sorted(found["ada"]["a"]) == ["one", "three", "two"] and found["ada"]["b"] == []
+    assert bare.blob(last, "a") == b"four"
