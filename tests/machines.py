@@ -13,8 +13,10 @@ from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.model.decryption import DecryptionKeyState
+from sopslab.model.wire import encode
 from sopslab.provision.facts.age import Identities, Identity
-from sopslab.provision.facts.builds import Builds
+from sopslab.provision.facts.builds import EndlessBuild
 from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
@@ -139,6 +141,11 @@ def filled_store(settings: Settings) -> str:
     return "\n".join(lines)
 
 
+def answer(value: object) -> str:
+    """Return what the lab's own program prints where it has found that."""
+    return json.dumps(encode(value))
+
+
 def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
     return json.dumps(
         [
@@ -242,7 +249,7 @@ class Facts:
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = fact_text(SuspendedObjects, settings=s)
-        self.builds = fact_text(Builds, settings=s)
+        self.builds = fact_text(EndlessBuild, settings=s)
         self.canary = fact_text(Canary, settings=s, arguments=list(canary))
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
@@ -292,7 +299,9 @@ def complete(settings: Settings) -> Answers:
         ),
         facts.instructor: key.format(INSTRUCTOR),
         facts.learner: key.format("learner"),
-        facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
+        facts.decryption: answer(
+            DecryptionKeyState(True, "age1learner", None, ("age.agekey",), watched=True)
+        ),
         facts.head: "0123456789abcdef0123456789abcdef01234567",
         facts.work: "looked",
         facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
@@ -300,12 +309,12 @@ def complete(settings: Settings) -> Answers:
         facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
         facts.manifests: "5" * 64,
         facts.api: "there",
-        facts.components: "compared",
-        facts.sync: "compared",
-        facts.credentials: "same",
-        facts.token: "same",
+        facts.components: "[]",
+        facts.sync: "[]",
+        facts.credentials: "true",
+        facts.token: "true",
         facts.suspended: "",
-        facts.builds: "",
+        facts.builds: "null",
         facts.canary: "proven",
         facts.data: "there",
         facts.leftovers: "",

@@ -591,6 +591,12 @@ def of_programs(lines: Sequence[str]) -> str:
     return cause.text if cause else f"{_UNKNOWN}; {LOGGED}"
 
 
+def refused(lines: Sequence[str]) -> str:
+    """Return what it means that the API server answered with these lines."""
+    cause = cause_of("\n".join(lines), SERVING)
+    return cause.text if cause else _UNKNOWN
+
+
 def for_bash() -> dict[str, list[tuple[str, str]]]:
     """Return the tables that a learner's scripts have: pairs of a pattern and what it means.
 

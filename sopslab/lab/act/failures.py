@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sopslab.checks import causes
-from sopslab.config.places import Places
+from sopslab.config.places import Lab, Places
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
 from sopslab.lab.tools.programs import Failed
@@ -18,6 +18,12 @@ from sopslab.model.results import Undecided
 def fail(places: Places, who: str, sentence: str) -> None:
     """Record that an environment failed in this run, and why."""
     files.write(Path(places.class_dir, "failed", who), f"{sentence}\n")
+
+
+def record(lab: Lab, reasons: dict[str, str]) -> None:
+    """Record that environments failed in this run, and why."""
+    for who, sentence in reasons.items():
+        fail(lab, who, sentence)
 
 
 def has_failed(places: Places, who: str) -> bool:
@@ -43,5 +49,11 @@ def told(failure: Failed) -> str:
     """Return what a program's failure means; words that mean nothing here are left to the log."""
     meaning = causes.reason(failure.lines)
     if meaning.endswith(causes.LOGGED):
-        sys.stderr.buffer.write(failure.words)
+        log(failure)
     return meaning
+
+
+def log(failure: Failed) -> None:
+    """Have a program's own words in the log, where nobody is shown them."""
+    sys.stderr.buffer.write(failure.words)
+    sys.stderr.buffer.flush()

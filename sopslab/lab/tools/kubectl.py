@@ -18,6 +18,9 @@ MANAGER = "sops-lab"
 # Where it asks Flux for something: what a manager of fields sets whose name begins with `kubectl`,
 # Flux takes away from what it applies, perhaps before it is heard.
 _FLUX = "flux"
+# Server-side apply goes by the schema in any case. To be told to be strict, kubectl would first
+# fetch the whole API.
+_OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
 
 
 class Kubectl:
@@ -27,10 +30,17 @@ class Kubectl:
         self._places = places
         self._environment = lab_environment(places)
 
-    def run(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        patience: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:
         """Return what kubectl prints. Raises Failed."""
         command = ["kubectl", "--context", self._places.lab_context, *arguments]
-        return run(command, self._environment, stdin=stdin, patience=patience)
+        together = self._environment | dict(environment or {})
+        return run(command, together, stdin=stdin, patience=patience)
 
     def succeeds(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bool:
         """Whether kubectl ends without a failure."""
@@ -67,10 +77,12 @@ class Kubectl:
         where += ["--field-selector", fields] if fields else []
         return list(_parsed(self._get(kinds, *where, patience=patience))["items"])
 
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+    def get(
+        self, kind: str, name: str, namespace: str | None = None, *, patience: float = 60
+    ) -> Object | None:
         """Return an object, None if it is not there. Raises Undecided where that cannot be seen."""
         where = [] if namespace is None else ["--namespace", namespace]
-        said = self._get(kind, name, *where, "--ignore-not-found")
+        said = self._get(kind, name, *where, "--ignore-not-found", patience=patience)
         return _parsed(said) if said.strip() else None
 
     def _get(self, *arguments: str, patience: float = 60) -> bytes:
@@ -85,9 +97,29 @@ class Kubectl:
         """Apply objects on the server's side. Raises Failed."""
         items = list(objects)
         if items:
-            owned = ["--server-side", "--field-manager", MANAGER]
-            owned += ["--force-conflicts"] if force else []
-            self.run("apply", *owned, "--filename", "-", stdin=listed(items), patience=patience)
+            more = ["--force-conflicts"] if force else []
+            self.run(
+                "apply", *_OWNED, *more, "--filename", "-", stdin=listed(items), patience=patience
+            )
+
+    def apply_file(self, path: str, *, patience: float = 60) -> None:
+        """Apply a file of manifests on the server's side. Raises Failed."""
+        self.run("apply", *_OWNED, "--force-conflicts", "--filename", path, patience=patience)
+
+    def put(self, one: Object) -> None:
+        """Have an object exactly as it is given, created or replaced in one request: there is no
+        moment without it. Raises Failed."""
+        given = json.dumps(one).encode()
+        request = ("--validate=warn", "--filename", "-")
+        if not self.succeeds("create", *request, stdin=given):
+            self.run("replace", *request, stdin=given)
+
+    def patch(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        """Merge a patch into an object. Raises Failed."""
+        self.run(
+            "--namespace", namespace, "patch", kind, name, "--field-manager", _FLUX,
+            "--type", "merge", "--patch", json.dumps(patch),
+        )  # fmt: skip
 
     def ask_flux(self, objects: Sequence[Object], seconds: float = 60) -> None:
         """Ask Flux to look again, now, at objects of which kind, namespace and name are given.

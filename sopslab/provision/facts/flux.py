@@ -2,90 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
+from sopslab.lab.observe import existing, host_secrets
 from sopslab.layout import CANARY_PATH
-from sopslab.provision.command import lab_script
+from sopslab.model.decryption import DecryptionKeyState
+from sopslab.provision.command import lab_script, looking
 from sopslab.provision.facts.git import AGE_ONLY, GIT_LOGIN, credentials_file
-
-_DECRYPTION_KEY = """
-[ -s "$KUBECONFIG" ] || exit 0
-secret=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace flux-system get secret sops-age \\
-    --ignore-not-found --output json 2>/dev/null || true)
-[ -n "$secret" ] || exit 0
-told=$(printf '%s' "$secret" | jq -r '"present", (.data // {} | keys[] | "entry \\(.)"),
-    (.metadata.labels["reconcile.fluxcd.io/watch"] // empty | "watch \\(.)")')
-printf '%s\\n' "$told"
-public() {
-    printf '%s\\n' "$told" | grep -qxF "entry $1" || return 0
-    printf '%s' "$secret" | jq -r --arg entry "$1" '.data[$entry]' | base64 -d \\
-        | age-keygen -y 2>/dev/null || true
-}
-recipient=$(public age.agekey)
-[ -z "$recipient" ] || echo "recipient $recipient"
-next=$(public next.agekey)
-[ -z "$next" ] || echo "next $next"
-"""
+from sopslab.provision.facts.parsing import LabFact
 
 
-@dataclass(frozen=True)
-class DecryptionKeyState:
-    """What `sops-age` in the cluster holds, in public: its recipient, its entries, its label.
-
-    `next` is the recipient that will follow, while the key is replaced.
-    """
-
-    present: bool = False
-    recipient: str | None = None
-    next: str | None = None
-    entries: tuple[str, ...] = ()
-    watched: bool = False
-
-    def holds(self, recipient: str | None) -> bool:
-        """Return whether Flux decrypts with it what is encrypted to a recipient."""
-        return recipient is not None and recipient in (self.recipient, self.next)
-
-    @property
-    def problem(self) -> str | None:
-        """Why Flux could not decrypt with it, in words; Flux's own do not name these causes."""
-        if not self.present or self.recipient is not None:
-            return None
-        if "age.agekey" in self.entries:
-            return "its entry age.agekey holds no valid age identity"
-        named = ", ".join(self.entries) or "none"
-        return f"it lacks the entry age.agekey (it has: {named}); Flux reads what ends in .agekey"
-
-
-class DecryptionKey(FactBase[DecryptionKeyState]):
+class DecryptionKey(LabFact[DecryptionKeyState]):
     """
     Returns how the cluster's decryption key stands, as a `DecryptionKeyState`.
     """
 
+    look = host_secrets.decryption_key
     default = DecryptionKeyState
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return lab_script(settings, _DECRYPTION_KEY)
-
-    @override
-    def process(self, output: list[str]) -> DecryptionKeyState:
-        pairs = [line.partition(" ") for line in output]
-        return DecryptionKeyState(
-            present=("present", "", "") in pairs,
-            recipient=_first(pairs, "recipient"),
-            next=_first(pairs, "next"),
-            entries=tuple(value for key, _, value in pairs if key == "entry"),
-            watched=("watch", " ", "Enabled") in pairs,
-        )
-
-
-def _first(pairs: list[tuple[str, str, str]], wanted: str) -> str | None:
-    return next((value for key, _, value in pairs if key == wanted), None)
+        return looking(settings, host_secrets.decryption_key)
 
 
 # What the fact and the operation both look at. Values exist in pipes and as hashes only.
@@ -177,10 +117,12 @@ class Canary(FactBase[bool]):
         return output == ["proven"]
 
 
-class FluxInstalled(FactBase[bool]):
+class FluxInstalled(LabFact[bool]):
     """
     Returns whether the lab's cluster has the namespace of a Flux that this lab installed.
     """
+
+    look = existing.has_flux
 
     @staticmethod
     @override
@@ -189,15 +131,4 @@ class FluxInstalled(FactBase[bool]):
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return lab_script(
-            settings,
-            """
-            [ -s "$KUBECONFIG" ] || exit 0
-            [ -n "$(timeout 20 kubectl --context "$LAB_CONTEXT" get namespace flux-system \\
-                --ignore-not-found --output name)" ] && echo there || true
-            """,
-        )
-
-    @override
-    def process(self, output: list[str]) -> bool:
-        return output == ["there"]
+        return looking(settings, existing.has_flux)

@@ -8,9 +8,11 @@ from typing_extensions import override
 from sopslab.checks.causes import TELLING
 from sopslab.config.enrolled import parse_enrolled
 from sopslab.config.settings import Seat, Settings
+from sopslab.lab.observe import begun, failures, host_secrets
 from sopslab.layout import CANARY_PATH
-from sopslab.provision.command import lab_script, script
-from sopslab.provision.facts.parsing import parsing
+from sopslab.model.decryption import SecretDrift
+from sopslab.provision.command import lab_script, looking, script
+from sopslab.provision.facts.parsing import LabFact, parsing
 
 
 class Enrolled(FactBase[tuple[Seat, ...]]):
@@ -30,177 +32,56 @@ class Enrolled(FactBase[tuple[Seat, ...]]):
         return parse_enrolled("\n".join(output) or "[]")
 
 
-class SeatFailures(FactBase[dict[str, str]]):
+class SeatFailures(LabFact[dict[str, str]]):
     """
     Returns which seats failed in the present run, and why, in a sentence.
     """
 
+    look = failures.failures
     default = dict
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return script(
-            """
-            cd "$1/failed" 2>/dev/null || exit 0
-            for seat in *; do
-                [ ! -s "$seat" ] || printf '%s %s\\n' "$seat" "$(tr '\\n' ' ' <"$seat")"
-            done
-            """,
-            settings.class_dir,
-        )
-
-    @override
-    def process(self, output: list[str]) -> dict[str, str]:
-        pairs = (line.partition(" ") for line in output)
-        return {seat: reason.strip() for seat, _, reason in pairs}
+        return looking(settings, failures.failures)
 
 
-class BegunSeats(FactBase[list[str]]):
+class BegunSeats(LabFact[list[str]]):
     """
     Returns the seats whose repository has its first commit, and whose canary is known by its hash.
     """
 
+    look = begun.seats
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return script(
-            """
-            git=$1 class=$2
-            shift 2
-            for seat; do
-                [ -s "$class/seats/$seat/canary" ] || continue
-                git --git-dir "$git/repositories/$seat/lab.git" rev-parse --verify --quiet \\
-                    refs/lab/start >/dev/null 2>&1 || continue
-                echo "$seat"
-            done
-            """,
-            settings.git_dir,
-            settings.class_dir,
-            *seats,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+        return looking(settings, begun.seats, seats=seats)
 
 
-class SeatsWithKeys(FactBase[list[str]]):
+class SeatsWithKeys(LabFact[list[str]]):
     """
     Returns the seats for which the cluster has a decryption key, of those asked for.
     """
 
+    look = host_secrets.with_keys
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return lab_script(
-            settings,
-            """
-            [ -s "$KUBECONFIG" ] || exit 0
-            timeout 30 kubectl --context "$LAB_CONTEXT" get secrets --all-namespaces \\
-                --selector sops-lab/seat --field-selector metadata.name=sops-age --output \\
-                'jsonpath={range .items[*]}{.metadata.labels.sops-lab/seat}{"\\n"}{end}' \\
-                2>/dev/null | grep --line-regexp --fixed-strings "$(printf '%s\\n' "$@")" || true
-            """,
-            *seats,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+        return looking(settings, host_secrets.with_keys, seats=seats)
 
 
-# What every seat's system namespace is given directly: key material, a password, a token, and whom
-# Flux trusts where the Git server has TLS. One object a line; values stay in pipes. A seat whose
-# files are not all there is left out.
-SEAT_SECRETS = """
-keys=$1 git=$2 class=$3 authority=$4
-shift 4
-manifest() {
-    for seat; do
-        shift
-        [ ! -e "$class/failed/$seat" ] && [ -r "$keys/$seat.agekey" ] || continue
-        set -- "$@" --rawfile "$seat" "$keys/$seat.agekey"
-        [ ! -r "$keys/next/$seat.agekey" ] \\
-            || set -- "$@" --rawfile "/next/$seat" "$keys/next/$seat.agekey"
-    done
-    jq --null-input --compact-output "$@" \\
-        --rawfile /username "$git/credentials/flux/username" \\
-        --rawfile /password "$git/credentials/flux/password" \\
-        --rawfile /token "$git/receiver/token" \\
-        ${authority:+--rawfile /authority "$authority"} '
-        $ARGS.named as $files
-        | $files | keys_unsorted[] | select(startswith("/") | not) as $seat
-        | "lab-\\($seat)-sys" as $namespace
-        | {apiVersion: "v1", kind: "Namespace",
-           metadata: {name: $namespace, labels: {"sops-lab/seat": $seat}}},
-          ({"sops-age": ({"age.agekey": $files[$seat]}
-                + if $files["/next/" + $seat] then {"next.agekey": $files["/next/" + $seat]}
-                else {} end),
-            "git-credentials": ({username: $files["/username"], password: $files["/password"]}
-                + if $files["/authority"] then {"ca.crt": $files["/authority"]} else {} end),
-            "receiver-token": {token: $files["/token"]}}
-           | to_entries[]
-           | {apiVersion: "v1", kind: "Secret", type: "Opaque",
-              metadata: {name: .key, namespace: $namespace, labels: ({"sops-lab/seat": $seat}
-                + if .key == "sops-age" then {"reconcile.fluxcd.io/watch": "Enabled"} else {} end)},
-              data: (.value | map_values(@base64))})'
-}
-"""
-
-
-def seat_secrets_arguments(settings: Settings, seats: list[str]) -> tuple[str, ...]:
-    """Return the arguments of `SEAT_SECRETS`, in its order."""
-    authority = settings.git_authority or ""
-    return (settings.keys_dir, settings.git_dir, settings.class_dir, authority, *seats)
-
-
-class SecretsDrift(FactBase[dict[str, str]]):
+class SecretsDrift(LabFact[dict[str, SecretDrift]]):
     """
-    Returns the seats whose Secrets in the cluster are not as the host has them, and in what:
-    `absent`, `differs`, or `key` where the host's decryption key is none of the cluster's. Values
-    are compared where they are read, and nothing of them is printed.
+    Returns the seats whose Secrets in the cluster are not as the host has them, and in what.
     """
 
+    look = host_secrets.drift
     default = dict
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return lab_script(
-            settings,
-            SEAT_SECRETS
-            + """
-            live='{"items":[]}'
-            [ ! -s "$KUBECONFIG" ] || live=$(timeout 30 kubectl --context "$LAB_CONTEXT" get \\
-                secrets --all-namespaces --selector sops-lab/seat --output json 2>/dev/null) \\
-                || live='{"items":[]}'
-            { printf '%s' "$live"; manifest "$@"; } | jq --slurp --raw-output '
-                def part: {labels: .metadata.labels, data};
-                (.[0].items | map({("\\(.metadata.namespace)/\\(.metadata.name)"): part})
-                    | add // {}) as $live
-                | .[1:][] | select(.kind == "Secret")
-                | "\\(.metadata.namespace)/\\(.metadata.name)" as $name
-                | select($live[$name] != part)
-                | .data["age.agekey"] as $key
-                | (if $live[$name] == null then "absent"
-                   elif .metadata.name == "sops-age"
-                       and ([$live[$name].data[]?] | index($key) | not) then "key"
-                   else "differs" end) as $how
-                | "\\(.metadata.labels["sops-lab/seat"]) \\($how)"'
-            """,
-            *seat_secrets_arguments(settings, seats),
-        )
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, str]:
-        worst = {"absent": 0, "differs": 1, "key": 2}
-        drift: dict[str, str] = {}
-        for line in output:
-            seat, _, how = line.partition(" ")
-            drift[seat] = max(drift.get(seat, how), how, key=worst.__getitem__)
-        return drift
+        return looking(settings, host_secrets.drift, seats=seats)
 
 
 # One line a seat: `proven`, `waiting …` while Flux has not come to a result, `failing …` with what

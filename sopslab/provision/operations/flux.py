@@ -13,8 +13,9 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
-from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY
-from sopslab.provision.command import Commands, lab_script, refusal
+from sopslab.lab.act import existing
+from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
+from sopslab.provision.command import Commands, acting, lab_script, refusal
 from sopslab.provision.facts.access import SeatGenerations
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
@@ -163,24 +164,6 @@ until [ -z "$expected" ] || [ "$(live_hash)" = "$expected" ]; do
 done
 """
 
-_UNINSTALL = """
-kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
-if kube get crd kustomizations.kustomize.toolkit.fluxcd.io >/dev/null 2>&1; then
-    # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
-    kube --namespace flux-system patch kustomizations.kustomize.toolkit.fluxcd.io flux-system \\
-        --type merge --patch '{"spec":{"suspend":true}}' >/dev/null 2>&1 || true
-    kube --namespace flux-system delete kustomizations.kustomize.toolkit.fluxcd.io --all \\
-        --ignore-not-found --timeout 90s >/dev/null
-fi
-for kind in receivers.notification.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io; do
-    kube get crd "$kind" >/dev/null 2>&1 || continue
-    kube --namespace flux-system delete "$kind" --all --ignore-not-found --timeout 90s >/dev/null
-done
-timeout 180 flux uninstall --silent --context "$LAB_CONTEXT" >/dev/null
-kube delete namespace "$1" --ignore-not-found --timeout 90s >/dev/null
-rm -f "$KUBECONFIG"
-"""
-
 
 @operation()
 def platform(
@@ -285,7 +268,7 @@ def decryption_key(settings: Settings, key: str) -> Commands:
         namespace="flux-system",
         secret="sops-age",
         entries={entry: f"{settings.keys_dir}/{name}.agekey" for entry, name in held.items()},
-        labels={"reconcile.fluxcd.io/watch": "Enabled"},
+        labels=WATCHED,
     )
 
 
@@ -318,4 +301,4 @@ def uninstalled(settings: Settings) -> Commands:
     if not host.get_fact(FluxInstalled, settings=settings):
         host.noop("the cluster has no Flux of this lab")
         return
-    yield lab_script(settings, _UNINSTALL, NAMESPACE)
+    yield acting(settings, existing.leave, namespace=NAMESPACE)

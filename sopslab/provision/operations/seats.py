@@ -14,31 +14,21 @@ from sopslab.config.enrolment import Enrolment
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
-from sopslab.provision.command import Commands, lab_script, refusal, script
+from sopslab.lab.act import host_secrets
+from sopslab.lab.act.failures import record
+from sopslab.model.decryption import SecretDrift
+from sopslab.provision.command import Commands, acting, lab_script, refusal, script
 from sopslab.provision.facts.reset import subjects
 from sopslab.provision.facts.seats import (
     SEAT_CANARIES,
-    SEAT_SECRETS,
     Enrolled,
     SeatCanaries,
     SeatFailures,
     SecretsDrift,
     seat_canaries_arguments,
-    seat_secrets_arguments,
 )
 from sopslab.provision.operations.clearing import CLEARING
 from sopslab.provision.operations.flux import ASK_FLUX
-
-# Pairs of a seat and a sentence.
-_FAIL = """
-mkdir -p "$1/failed"
-cd "$1/failed"
-shift
-while [ $# -gt 0 ]; do
-    printf '%s\\n' "$2" >"$1"
-    shift 2
-done
-"""
 
 # Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
 # what the command said first, told; the others go on. How it ended is left in $status.
@@ -59,37 +49,6 @@ attempt() {
 }
 """
 )
-
-# One apply for all of them; what the API server refuses is one seat's failure.
-_APPLY = (
-    TELLING
-    + """
-new=$(mktemp -d "$class/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-manifest "$@" | timeout 120 kubectl --context "$LAB_CONTEXT" apply --server-side --validate=warn \\
-    --force-conflicts --field-manager sops-lab --filename - >/dev/null 2>"$new/errors" || true
-mkdir -p "$class/failed"
-for seat; do
-    grep -E "(^|[^a-z0-9-])lab-$seat-sys" "$new/errors" >"$new/refused" || continue
-    printf 'the cluster refused its key: %s\\n' "$(refused <"$new/refused")" >"$class/failed/$seat"
-done
-"""
-)
-
-_CONFLICT = """
-class=$1 keys=$2
-shift 2
-mkdir -p "$class/failed"
-for seat; do
-    live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "lab-$seat-sys" get secret \\
-        sops-age --output 'jsonpath={.data.age\\.agekey}' | base64 -d | age-keygen -y) \\
-        2>/dev/null || live='no valid identity'
-    printf 'the key in the store (%s) and the key in the cluster (%s) differ: %s\\n' \\
-        "$(cat "$keys/$seat.pub")" "$live" \\
-        '`sopslab up --key-from store` gives the cluster the one of the store' \\
-        >"$class/failed/$seat"
-done
-"""
 
 # A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
 _AWAIT = """
@@ -218,8 +177,7 @@ def _roster(seats: Sequence[Seat]) -> str:
 def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
     """Yield what records that seats failed, each with a sentence; nothing without any."""
     if reasons:
-        pairs = [part for pair in reasons.items() for part in pair]
-        yield script(_FAIL, settings.class_dir, *pairs)
+        yield acting(settings, record, reasons=dict(reasons))
 
 
 @operation()
@@ -234,14 +192,13 @@ def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
     if not drift:
         host.noop("every seat has its Secrets")
         return
-    conflicts = [seat for seat, how in drift.items() if how == "key"]
+    conflicts = [seat for seat, how in drift.items() if how is SecretDrift.KEY]
     if conflicts and settings.key_from != "store":
-        yield lab_script(settings, _CONFLICT, settings.class_dir, settings.keys_dir, *conflicts)
-        drift = {seat: how for seat, how in drift.items() if how != "key"}
+        yield acting(settings, host_secrets.refuse_keys, seats=conflicts)
+        drift = {seat: how for seat, how in drift.items() if how is not SecretDrift.KEY}
     if drift:
         note(f"differed: {named(sorted(drift))}")
-        arguments = seat_secrets_arguments(settings, sorted(drift))
-        yield lab_script(settings, SEAT_SECRETS + _APPLY, *arguments)
+        yield acting(settings, host_secrets.give_seats, seats=sorted(drift))
 
 
 @operation()

@@ -109,8 +109,7 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
 def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
     make_identity(Path(settings.keys_dir, "ada.agekey"))
     assert Applied(seats.secrets, settings=settings, seats=["ada"]).changed
-    text = Path(settings.bin_dir, "applied").read_text()
-    applied = [json.loads(line) for line in text.splitlines()]
+    applied = json.loads(Path(settings.bin_dir, "applied").read_text())["items"]
     watch = "reconcile.fluxcd.io/watch"
     labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in applied}
     assert {name: found.get(watch) for name, found in labels.items() if watch in found} == {

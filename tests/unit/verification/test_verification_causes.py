@@ -401,8 +401,7 @@ READERS = {
     "sopslab/checks/verification/cluster.py": "a commit's id is read from it",
     "sopslab/checks/doctor/examination/reports.py": "asks the table",
     "sopslab/checks/doctor/examination/platform.py": "asks the table",
-    "sopslab/provision/facts/builds.py": "a commit's id is read from it",
-    "sopslab/provision/operations/kubernetes.py": "names and numbers are matched in it",
+    "sopslab/lab/act/manifests.py": "names and numbers are matched in it",
 }
 # Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
 READ = re.compile(r"\.message\b|^message$")
