@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +48,18 @@ def read(path: str | Path) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def unpack(packed: str, folder: str | Path) -> None:
+    """Have the files of a packed tree in a folder: as `sopslab.files.archive.pack` packs it."""
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tree:
+        for member in tree.getmembers():
+            content = tree.extractfile(member)
+            if content is not None:
+                file = Path(folder, member.name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content.read())
+                file.chmod(member.mode)
 
 
 def archive(path: str | Path, to: str | Path) -> None:

@@ -42,6 +42,16 @@ def login_options(credentials: str) -> dict[str, str]:
     }
 
 
+def clone(places: Places, url: str, folder: str | Path, *, login: str) -> Git:
+    """Return a new clone of a repository on a server. Raises Failed.
+
+    + login: the file with the accounts for the server
+    """
+    environment = lab_environment(places) | login_options(login)
+    run(["git", "clone", "--quiet", url, str(folder)], environment)
+    return Git(places, folder, work=True, login=login)
+
+
 class Git:
     """A bare repository, or with `work` the one of a work tree."""
 

@@ -9,11 +9,12 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key, node_name
-from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
 from sopslab.lab.act import existing
+from sopslab.lab.act.platform import lay_out
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
 from sopslab.provision.command import Commands, acting, lab_script, refusal
 from sopslab.provision.facts.access import SeatGenerations
@@ -26,7 +27,7 @@ from sopslab.provision.facts.flux import (
     FluxInstalled,
     canary_arguments,
 )
-from sopslab.provision.facts.git import GIT_LOGIN, CommitNote, credentials_file
+from sopslab.provision.facts.git import GIT_LOGIN, CommitNote
 from sopslab.provision.facts.tree import TreeDigest
 from sopslab.provision.operations.kubernetes import secret
 
@@ -52,54 +53,6 @@ clone_platform() {
 }
 """
 )
-
-# The platform repository is what the cluster reconciles itself from, and what it is started with:
-# the manifests of the start are built from the very commit that is pushed. Records in `docs` stay.
-_PLATFORM = """
-url=$1 copy=$2 manifests=$3 mark=$4 components=$5 node=$7
-git_login "$6"
-clone_platform "$url" "$copy"
-# Meanwhile the copy is made ready.
-flux install --export --components="$components" >"$new/components" &
-git rm -rq --ignore-unmatch -- . ':(exclude)docs'
-base64 -d | tar -xz
-flux=flux/clusters/lab/flux-system
-wait $!
-mv "$new/components" "$flux/gotk-components.yaml"
-git add --all
-git commit --quiet --allow-empty \\
-    --message "Lay out the platform" --message "Sops-lab-content: $mark"
-mkdir "$new/manifests"
-kubectl kustomize "$flux" >"$new/built"
-# A node has the images that it was made with, and it gets no others: what was pushed would stop the
-# Flux that runs, and start none.
-held() { timeout 20 docker exec "$node" ctr --namespace k8s.io images list --quiet; }
-if [ -n "$node" ] && [ -s "$KUBECONFIG" ] && held >"$new/held" 2>/dev/null; then
-    lacking=$(sed -n 's/^ *image: \\([^ ]\\)/\\1/p' "$new/built" | grep -vxF -f "$new/held" \\
-        | paste -sd ' ')
-    if [ -n "$lacking" ]; then
-        say "the node $node was made without the images of this version of Flux ($lacking), and" \\
-            "what runs there is left as it is: \\`sopslab down\\` removes the cluster and keeps" \\
-            "all keys and Git data, then \\`sopslab up\\` makes it anew"
-        exit 1
-    fi
-fi
-# What only the toolkit's own kinds can express is applied second, when those kinds are served.
-awk -v RS='\\n---\\n' -v dir="$new/manifests" '
-    { file = /apiVersion: [a-z.]*toolkit.fluxcd.io[/]/ ? "sync.yaml" : "components.yaml"
-      print "---\\n" $0 > (dir "/" file) }' "$new/built"
-for file in flux/clusters/lab/learners/*.yaml; do
-    echo '---'
-    cat "$file"
-done >>"$new/manifests/sync.yaml"
-set -- HEAD:refs/heads/main ${8:+"refs/tags/$8"}
-[ $# -eq 1 ] || git rev-parse --verify --quiet "$2" >/dev/null || git tag "${2#refs/tags/}"
-timeout 60 git push --quiet --atomic origin "$@"
-git fetch --quiet
-rm -rf "$copy" "$manifests"
-mv "$new/manifests" "$manifests"
-mv "$new/copy" "$copy"
-"""
 
 # Asks Flux to look at objects again, now, within $1 seconds. What a manager of fields sets whose
 # name begins with `kubectl`, Flux takes away from what it applies, perhaps before it is heard.
@@ -197,18 +150,14 @@ def platform(
     ):
         host.noop("the platform repository is up to date")
         return
-    yield lab_script(
+    yield acting(
         settings,
-        CLONE_PLATFORM + _PLATFORM,
-        f"{settings.git_base_url}/platform",
-        settings.platform_dir,
-        settings.manifests_dir,
-        mark,
-        ",".join(COMPONENTS),
-        credentials_file(settings, INSTRUCTOR),
-        node_name(settings.lab) if settings.cluster_provider == "kind" else "",
-        *([tag] if tag else []),
-        stdin=pack(files),
+        lay_out,
+        files=pack(files),
+        mark=mark,
+        components=list(COMPONENTS),
+        node=node_name(settings.lab) if settings.cluster_provider == "kind" else None,
+        tag=tag,
     )
 
 
