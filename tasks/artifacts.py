@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.artifacts.catalog import Catalog, Source, Thing, load_catalog
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import artifact
 
 
-@deploy("Artifacts")
+@step(Step.ARTIFACTS)
 def provide_artifacts(settings: Settings) -> None:
     """Fill the store, assemble the images from it and link the tools."""
     catalog = load_catalog(settings.catalog)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.settings import Settings
 from sopslab.layout import KUSTOMIZATION, NAMESPACE
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import access, flux, seats, suspension
 from tasks.roster import enrolment_of, known_environments
 
 
-@deploy("Canary")
+@step(Step.CANARY)
 def prove_canary(settings: Settings) -> None:
     """Wait for the canary, and name the broken link if it does not arrive."""
     suspension.resumed(
@@ -32,7 +32,7 @@ def await_canary(settings: Settings) -> None:
     )
 
 
-@deploy("Class")
+@step(Step.CLASS)
 def prove_class(settings: Settings) -> None:
     """Wait for the canary of every seat, take leave of those pruned, and name who is not ready."""
     enrolment = enrolment_of(settings)

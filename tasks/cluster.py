@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pyinfra import host as machine
-from pyinfra.api import deploy
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.naming import bridge_name, network_name
 from sopslab.config.settings import Settings
 from sopslab.files.render import render_tree
 from sopslab.layout import SYSTEM_SHARE, TEMPLATES
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.facts.host import Machine
 from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
 
 
-@deploy("Network")
+@step(Step.NETWORK)
 def begin_cluster(settings: Settings) -> None:
     """Create the network, and begin the kind cluster on it while other steps go on."""
     if settings.git_url is None or settings.cluster_provider == "kind":
@@ -50,7 +51,7 @@ def begin_cluster(settings: Settings) -> None:
         )
 
 
-@deploy("Cluster")
+@step(Step.CLUSTER)
 def provide_cluster(settings: Settings) -> None:
     """Wait for the kind cluster, or take the cluster that the settings name."""
     if settings.cluster_provider == "existing":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.naming import bridge_name, git_server_name, network_name
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, flux, host, kind, lab
 from tasks.host import LIMITS, sysctl_record
 
 
-@deploy("Cluster")
+@step(Step.CLUSTER)
 def remove_cluster(settings: Settings) -> None:
     """Delete the cluster, or take from an existing one what the lab brought."""
     if settings.cluster_provider == "existing":
@@ -19,7 +19,7 @@ def remove_cluster(settings: Settings) -> None:
         kind.deleted(name=f"Delete the kind cluster {settings.lab}", settings=settings)
 
 
-@deploy("Git")
+@step(Step.GIT)
 def remove_git(settings: Settings) -> None:
     """Remove the embedded server; its data stays."""
     docker.removed(
@@ -29,7 +29,7 @@ def remove_git(settings: Settings) -> None:
     )
 
 
-@deploy("Host")
+@step(Step.HOST)
 def release_host(settings: Settings) -> None:
     """Give back what the machine lent: the network, its firewall rules, raised limits."""
     docker.network(
@@ -50,7 +50,7 @@ def release_host(settings: Settings) -> None:
         )
 
 
-@deploy("Purge")
+@step(Step.PURGE)
 def purge_lab(settings: Settings) -> None:
     """Remove what only this lab has and, with the last lab of the root, store and images."""
     lab.purged(name="Remove keys, Git data and clone", settings=settings)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree
 from sopslab.files.render import render_tree
 from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
 from sopslab.layout import ENVIRONMENT, TEMPLATES
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import drill
 from tasks.reset import begin_swept, chosen, deliver, end_drills
 
 
-@deploy("Git")
+@step(Step.GIT)
 def stage_leak(settings: Settings) -> None:
     """Stage the leak in the environments that the settings name; a drill is for one."""
     environments = _begun(settings)
@@ -27,7 +27,7 @@ def stage_leak(settings: Settings) -> None:
         )
 
 
-@deploy("Git")
+@step(Step.GIT)
 def end_leak(settings: Settings) -> None:
     """Put repositories back to before their drills."""
     end_drills(settings, _begun(settings))
@@ -39,7 +39,7 @@ def _begun(settings: Settings) -> list[Environment]:
     return environments
 
 
-@deploy("Flux")
+@step(Step.FLUX)
 def deliver_drill(settings: Settings) -> None:
     """Have Flux apply what the repositories hold now."""
     deliver(settings, chosen(settings))

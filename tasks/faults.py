@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyinfra.api import deploy
-
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.faults import draw, injectable
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import faults, seats
 from tasks.reset import begin_swept, chosen
 from tasks.roster import enrolled, known_environments
 
 
-@deploy("Faults")
+@step(Step.FAULTS)
 def inject_faults(settings: Settings) -> None:
     """Break the environments that are chosen; an exam draws what is broken."""
     environments = chosen(settings)
@@ -37,7 +37,7 @@ def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
     return draw(settings.exam, settings.exam_faults, among)
 
 
-@deploy("Faults")
+@step(Step.FAULTS)
 def undo_faults(settings: Settings) -> None:
     """Undo what was injected: for those that are chosen, or for everybody."""
     environments = _subjects(settings)
@@ -45,7 +45,7 @@ def undo_faults(settings: Settings) -> None:
     faults.undone(name="Undo what was injected", settings=settings, environments=environments)
 
 
-@deploy("Flux")
+@step(Step.FLUX)
 def deliver_again(settings: Settings) -> None:
     """Have Flux apply what the repositories hold, and forget what was injected."""
     environments = _subjects(settings)
@@ -55,7 +55,7 @@ def deliver_again(settings: Settings) -> None:
     faults.forgotten(name="Forget the faults", settings=settings, environments=environments)
 
 
-@deploy("Class")
+@step(Step.CLASS)
 def report_fix(settings: Settings) -> None:
     """Name whose environment is not in order although nothing is injected any more."""
     seats.reported(

@@ -7,7 +7,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from pyinfra import host
-from pyinfra.api import deploy
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.naming import NO_GENERATION, seat_user
@@ -27,6 +26,8 @@ from sopslab.layout import (
     RECEIVER_PORT,
     TENANT_BASE,
 )
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.facts.kind import KindCluster
 from sopslab.provision.operations import access, builds, flux, kubernetes
 from sopslab.provision.operations import seats as seat_operations
@@ -36,7 +37,7 @@ from tasks.roster import enrolled
 _PORTS = {"http": 80, "https": 443}
 
 
-@deploy("Platform")
+@step(Step.PLATFORM)
 def provide_platform(settings: Settings) -> None:
     """Push the platform repository, from which the cluster reconciles itself."""
     seats = enrolled(settings)
@@ -62,7 +63,7 @@ def provide_platform(settings: Settings) -> None:
     )
 
 
-@deploy("Flux")
+@step(Step.FLUX)
 def bootstrap_flux(settings: Settings) -> None:
     """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
     builds.unblocked(name="Have no build hold up the others", settings=settings)

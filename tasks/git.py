@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import at_seat
 from sopslab.config.naming import node_name
@@ -19,12 +17,14 @@ from sopslab.layout import (
     TEMPLATES,
     git_server_sources,
 )
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import git, tls
 from sopslab.provision.operations.tree import tree
 from tasks.roster import enrolled
 
 
-@deploy("Git")
+@step(Step.GIT)
 def provide_git(settings: Settings) -> None:
     """Serve the platform repository and the learners', each to whom it concerns."""
     seats = enrolled(settings)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.naming import git_server_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, host, lab
 
 # Command and the Debian package that has it.
@@ -28,7 +28,7 @@ COMMANDS = {
 LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 524288}
 
 
-@deploy("Host")
+@step(Step.HOST)
 def check_host(settings: Settings) -> None:
     """Refuse ports that somebody else holds, and begin with a clean desk."""
     ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
@@ -38,7 +38,7 @@ def check_host(settings: Settings) -> None:
     lab.swept(name="Sweep up after a killed run", settings=settings)
 
 
-@deploy("Host")
+@step(Step.HOST)
 def prepare_host(settings: Settings) -> None:
     """Check the machine with numbers, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)

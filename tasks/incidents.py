@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import incidents
 
 
-@deploy("Platform")
+@step(Step.PLATFORM)
 def keep_records(settings: Settings) -> None:
     """Commit and push what the settings say is to be on record."""
     incidents.documents(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import age
 from tasks.roster import enrolled
 
 
-@deploy("Keys")
+@step(Step.KEYS)
 def provide_keys(settings: Settings) -> None:
     """Make each identity once, and stop where store and cluster disagree."""
     age.identity(name="Make the instructor's identity", settings=settings, key=INSTRUCTOR)

@@ -6,8 +6,6 @@ import functools
 import sys
 from pathlib import Path
 
-from pyinfra.api import deploy
-
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
@@ -20,6 +18,8 @@ from sopslab.layout import (
     KEY_SECRET,
     TEMPLATES,
 )
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import git
 from sopslab.provision.operations.tree import tree
 from tasks.roster import enrolled
@@ -27,7 +27,7 @@ from tasks.roster import enrolled
 VERSIONS = ("sops", "age", "flux")
 
 
-@deploy("Learners")
+@step(Step.LEARNERS)
 def provide_learners(settings: Settings) -> None:
     """Fill each learner's repository once, and clone the one of the learner who is here."""
     variables = learner_variables(settings, solo(settings))

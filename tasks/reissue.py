@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy
-
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import access, seats
 
 
-@deploy("Access")
+@step(Step.ACCESS)
 def replace_access(settings: Settings) -> None:
     """Give the subjects another password, and a certificate that names another user."""
     subjects = settings.subjects
@@ -18,7 +18,7 @@ def replace_access(settings: Settings) -> None:
     access.issued(name="Issue new certificates", settings=settings, seats=subjects)
 
 
-@deploy("Access")
+@step(Step.ACCESS)
 def prove_access(settings: Settings) -> None:
     """Wait until the old access is refused and the new one works, and name who is left out."""
     access.proven(
@@ -26,7 +26,7 @@ def prove_access(settings: Settings) -> None:
     )
 
 
-@deploy("Class")
+@step(Step.CLASS)
 def report_access(settings: Settings) -> None:
     """Name the subjects whose access could not be replaced."""
     seats.reported(name="Report the seats", settings=settings, seats=settings.subjects)

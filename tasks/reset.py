@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pyinfra.api import deploy
-
+from sopslab.checks.reset import saved_branch
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import age, builds, drill, git, kubernetes, lab, reset, seats
 from tasks.canary import await_canary
 from tasks.flux import give_flux, give_seats_keys
@@ -15,10 +16,10 @@ from tasks.learners import commit_hook
 from tasks.roster import known_environments
 
 # The branch on which this run keeps what it overwrites.
-_SAVED = f"saved/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+_SAVED = saved_branch(datetime.now(UTC))
 
 
-@deploy("Git")
+@step(Step.GIT)
 def reset_repositories(settings: Settings) -> None:
     """Put repositories back, and the clone of the learner who is here."""
     environments = chosen(settings)
@@ -52,7 +53,7 @@ def end_drills(settings: Settings, environments: list[Environment]) -> None:
     drill.ended(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
 
 
-@deploy("Flux")
+@step(Step.FLUX)
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
     environments = chosen(settings)
@@ -94,7 +95,7 @@ def restore_solo(settings: Settings) -> None:
     give_flux(settings)
 
 
-@deploy("Class")
+@step(Step.CLASS)
 def report_reset(settings: Settings) -> None:
     """Wait for the canaries of seats, and name who could not be put back."""
     environments = chosen(settings)
@@ -110,25 +111,11 @@ def report_reset(settings: Settings) -> None:
     )
 
 
-@deploy("Canary")
+@step(Step.CANARY)
 def prove_solo(settings: Settings) -> None:
     """Wait for the canary of the learner who is here, if the reset is about that one."""
     if alone(chosen(settings)):
         await_canary(settings)
-
-
-@deploy("Plan")
-def foretell_reset(settings: Settings) -> None:
-    """Say what a reset would do to each environment."""
-    environments = chosen(settings)
-    reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
-    reset.foretold(
-        name="Compare the environments",
-        settings=settings,
-        environments=environments,
-        checkpoint=settings.checkpoint,
-        saved=_SAVED,
-    )
 
 
 def chosen(settings: Settings) -> list[Environment]:

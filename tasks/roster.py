@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pyinfra import host
-from pyinfra.api import deploy
 
 from sopslab.config.enrolment import Enrolment, enrol
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Seat, Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.operations import seats
 
 
-@deploy("Roster")
+@step(Step.ROSTER)
 def enrol_class(settings: Settings) -> None:
     """Record who is enrolled. Whoever is no longer on the roster stays, unless pruned."""
     enrolment = enrolment_of(settings)

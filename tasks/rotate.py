@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyinfra.api import deploy
-
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
 from sopslab.provision.operations import logins, proof, reencryption, reset, rotation, seats
 from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
@@ -16,7 +16,7 @@ from tasks.reset import alone, begin_swept, chosen, deliver, unknown
 from tasks.roster import enrolled
 
 
-@deploy("Inventory")
+@step(Step.INVENTORY)
 def take_inventory(settings: Settings) -> None:
     """Note what goes, and open the incident."""
     environments = chosen(settings)
@@ -31,7 +31,7 @@ def take_inventory(settings: Settings) -> None:
     rotation.incident(name="Put the incident on record", settings=settings)
 
 
-@deploy("Keys")
+@step(Step.KEYS)
 def accept_both(settings: Settings) -> None:
     """Make the identities that follow, and have cluster and Git server accept old and new."""
     if not replaces_keys(_cause(settings)):
@@ -45,7 +45,7 @@ def accept_both(settings: Settings) -> None:
     _ended(settings, Phase.OVERLAP)
 
 
-@deploy("Files")
+@step(Step.FILES)
 def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
     """Give the files other recipients, data keys and values, and have the clone follow."""
     if not touches_files(_cause(settings)):
@@ -62,7 +62,7 @@ def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
     _ended(settings, Phase.FILES)
 
 
-@deploy("Flux")
+@step(Step.FLUX)
 def deliver_content(settings: Settings) -> None:
     """Have Flux apply it, the cluster hold it, and nothing run on with an old value."""
     if not touches_files(_cause(settings)):
@@ -79,7 +79,7 @@ def deliver_content(settings: Settings) -> None:
     _ended(settings, Phase.RESTARTED)
 
 
-@deploy("Keys")
+@step(Step.KEYS)
 def retire_old(settings: Settings) -> None:
     """Put the old identities aside, and take them from cluster and Git server."""
     if not replaces_keys(_cause(settings)):
@@ -94,7 +94,7 @@ def retire_old(settings: Settings) -> None:
     _ended(settings, Phase.RETIRED)
 
 
-@deploy("Access")
+@step(Step.ACCESS)
 def replace_logins(settings: Settings) -> None:
     """Replace passwords of the Git server, and give Flux its own, which reads for everybody."""
     if _cause(settings) is not Cause.GIT_CREDENTIAL:
@@ -109,7 +109,7 @@ def replace_logins(settings: Settings) -> None:
     _ended(settings, Phase.LOGINS)
 
 
-@deploy("Proof")
+@step(Step.PROOF)
 def prove(settings: Settings) -> None:
     """Prove that Flux works with what is new, and that what leaked opens nothing."""
     environments = chosen(settings)
@@ -126,7 +126,7 @@ def prove(settings: Settings) -> None:
     _ended(settings, Phase.PROVEN)
 
 
-@deploy("Inventory")
+@step(Step.INVENTORY)
 def conclude(settings: Settings) -> None:
     """Note for whom it is over, and close the incident if that is everybody."""
     rotation.concluded(
@@ -138,20 +138,20 @@ def conclude(settings: Settings) -> None:
     rotation.incident(name="Put the incident on record", settings=settings)
 
 
-@deploy("Class")
+@step(Step.CLASS)
 def report_rotation(settings: Settings) -> None:
     """Name the environments that could not be finished."""
     ids = [environment.id for environment in chosen(settings)]
     seats.reported(name="Report the environments", settings=settings, seats=ids)
 
 
-@deploy("Values")
+@step(Step.VALUES)
 def report_values(settings: Settings) -> None:
     """Name the values that are left to a human."""
     rotation.complete(name="Report the values", settings=settings)
 
 
-@deploy("Plan")
+@step(Step.PLAN)
 def foretell_rotation(settings: Settings) -> None:
     """Say what a rotation would do to each environment."""
     environments = chosen(settings)

@@ -23,12 +23,14 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.fake import FakeConnector
+from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
 from sopslab.checks.causes import OURS
 from sopslab.files import events
 from sopslab.layout import PROJECT
+from sopslab.model.events import Ended, from_line
 from sopslab.run import reporter, session
 
 
@@ -149,7 +151,7 @@ class Run:
             # What the reporter registered for the end of an aborted run has no reader later.
             patch.setattr(reporter.Reporter, "_started", None)
             told.seek(0)
-            self.events = [json.loads(line) for line in told]
+            self.events = [from_line(line) for line in told]
 
     def _run(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
         inventory = Inventory(([("@fake/seat", dict(data))], {}))
@@ -181,12 +183,13 @@ class Run:
 
     def notes(self, operation: str) -> list[str]:
         """Return what an operation said of itself in its event."""
-        (event,) = [
-            event
-            for event in self.events
-            if event["event"] == "end" and event["operation"] == operation
-        ]
-        return list(event["notes"])
+        (event,) = [event for event in self.ends if str(event.operation) == operation]
+        return list(event.notes)
+
+    @property
+    def ends(self) -> list[Ended]:
+        """The ends of its operations."""
+        return [event for event in self.events if isinstance(event, Ended)]
 
 
 def fact_text(fact: type[FactBase[Any]], **arguments: Any) -> str:
@@ -218,6 +221,8 @@ class Applied:
 
 class _Looking:
     """This machine as an operation asks it; what the operation would run is not run."""
+
+    connector = object.__new__(LocalConnector)
 
     @staticmethod
     def get_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from rich.live import Live
 from rich.text import Text
 
 from sopslab.cli.terminal import Console
-from sopslab.run.runner import step_of
+from sopslab.model.events import Ended, Event, Operation, Planned, Started
 
 
 class Display:
@@ -20,10 +19,10 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._order: list[str] = []
+        self._order: tuple[Operation, ...] = ()
         self._done = 0
         self._step: str | None = None
-        self._operation = ""
+        self._operation: Operation | None = None
         self._started = self._step_started = time.monotonic()
         self._changes: list[str] = []
         self._changed = False
@@ -37,27 +36,26 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._finish_step()
-        self._operation = ""
+        self._operation = None
         self._live.stop()
 
-    def follow(self, event: dict[str, Any]) -> None:
+    def follow(self, event: Event) -> None:
         """Take one event."""
-        match event["event"]:
-            case "plan":
-                self._order = event["operations"]
-            case "start":
-                step, _, self._operation = event["operation"].partition(" | ")
+        match event:
+            case Planned():
+                self._order = event.operations
+            case Started():
+                self._operation = event.operation
                 self._started = time.monotonic()
-                if step != self._step:
+                if event.operation.step != self._step:
                     self._finish_step()
-                    self._step = step
+                    self._step = event.operation.step
                     self._step_started = self._started
-            case "end":
+            case Ended():
                 self._done += 1
-                self._failed = event["failed"]
-                if event["changed"]:
-                    label = event["operation"].partition(" | ")[2]
-                    self._tell("; ".join([label, *event["notes"]]), event["seconds"])
+                self._failed = event.failed
+                if event.changed:
+                    self._tell("; ".join([event.operation.label, *event.notes]), event.seconds)
 
     def _tell(self, change: str, seconds: float) -> None:
         """Keep a change for the end of its step; a log shows it at once, for a build takes long."""
@@ -80,18 +78,17 @@ class Display:
         self._step, self._changes, self._changed = None, [], False
 
     def _current(self) -> Text:
-        if self._step is None or not self._operation:
+        if self._operation is None:
             return Text("")
-        steps = list(dict.fromkeys(step_of(operation) for operation in self._order))
-        inside = [name for name in self._order if step_of(name) == self._step]
-        label = f"{self._step} | {self._operation}"
-        position = inside.index(label) + 1 if label in inside else 0
-        number = steps.index(self._step) + 1 if self._step in steps else 0
+        steps = list(dict.fromkeys(operation.step for operation in self._order))
+        inside = [each for each in self._order if each.step == self._operation.step]
+        position = inside.index(self._operation) + 1 if self._operation in inside else 0
+        number = steps.index(self._operation.step) + 1 if self._operation.step in steps else 0
         elapsed = int(time.monotonic() - self._started)
         return Text.assemble(
             ("… ", "yellow"),
-            (f"{self._step} ", "bold"),
+            (f"{self._operation.step} ", "bold"),
             (f"[step {number} of {len(steps)}, {position} of {len(inside)}] ", "dim"),
-            self._operation,
+            self._operation.label,
             (f"  {elapsed // 60}:{elapsed % 60:02d}", "dim"),
         )

@@ -1,22 +1,15 @@
-"""What a run tells about itself while it goes on, for a display or a test to follow.
+"""Where a run tells its events, and what the operation that runs now has to say of itself.
 
-pyinfra's `--json` speaks once, at the end, and not at all when a run aborts. Events are one JSON
-object a line, written to the file descriptor that `SOPSLAB_EVENTS_FD` names:
-
-    {"event": "plan", "operations": ["Host | …", …]}
-    {"event": "start", "operation": "Host | …"}
-    {"event": "end", "operation": "Host | …", "changed": true, "failed": false, "seconds": 1.2,
-     "notes": ["…"], "errors": ["…"]}
-    {"event": "refused", "code": 2, "problems": ["…"]}
+They are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
 from sopslab.errors import InputError, LabError
+from sopslab.model.events import Event, Refused, to_line
 
 DESCRIPTOR = "SOPSLAB_EVENTS_FD"
 
@@ -30,9 +23,9 @@ def note(text: str) -> None:
         _notes.append(text)
 
 
-def take_notes() -> list[str]:
+def take_notes() -> tuple[str, ...]:
     """Return what operations have noted since this was last asked, and forget it."""
-    taken = list(_notes)
+    taken = tuple(_notes)
     _notes.clear()
     return taken
 
@@ -44,14 +37,14 @@ def named(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
-def write(event: dict[str, object]) -> None:
+def write(event: Event) -> None:
     """Write one event, if anyone listens."""
     descriptor = os.environ.get(DESCRIPTOR)
     if descriptor is not None:
-        os.write(int(descriptor), (json.dumps(event) + "\n").encode())
+        os.write(int(descriptor), to_line(event).encode())
 
 
 def refuse(error: LabError) -> None:
     """Tell why the run does not begin."""
     problems = error.problems if isinstance(error, InputError) else (str(error),)
-    write({"event": "refused", "code": int(error.code), "problems": list(problems)})
+    write(Refused(int(error.code), tuple(problems)))

@@ -120,7 +120,7 @@ def looking(
 
     pyinfra gives a fact no standard input, so the order is an argument: nothing in it is secret.
     """
-    return StringCommand(*_program(function), QuoteString(_order(settings, order)))
+    return program(name_of(function), _order(settings, order))
 
 
 def acting(
@@ -133,12 +133,19 @@ def acting(
     """Return the command that has a function of `sopslab.lab` change the host; what it is given
     travels on standard input."""
     options: dict[str, object] = {"_stdin": _order(settings, order)}
-    return StringCommand(*_program(function), **options)  # type: ignore[arg-type]
+    return program(name_of(function), **options)
 
 
-def _program(function: Callable[..., Any]) -> list[object]:
-    what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
-    return [QuoteString(sys.executable), "-P", "-m", "sopslab.lab", what]
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what the program on the lab's machine calls a function of `sopslab.lab`."""
+    return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
+
+
+def program(what: str, *given: str, **options: object) -> StringCommand:
+    """Return the command that starts the program on the lab's machine."""
+    words: list[object] = [QuoteString(sys.executable), "-P", "-m", "sopslab.lab", what]
+    words += [QuoteString(each) for each in given]
+    return StringCommand(*words, **options)  # type: ignore[arg-type]
 
 
 def _order(settings: Settings, order: Mapping[str, Any]) -> str:

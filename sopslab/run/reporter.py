@@ -11,6 +11,8 @@ from typing_extensions import override
 
 from sopslab.checks.causes import said, told
 from sopslab.files.events import take_notes, write
+from sopslab.model.events import Ended, Operation, Planned, Started
+from sopslab.model.steps import Step
 
 
 class Reporter(BaseStateCallback):
@@ -25,11 +27,10 @@ class Reporter(BaseStateCallback):
         if not Reporter._planned:
             Reporter._planned = True
             keys = state.get_op_order()
-            order = [_name(state, key) for key in keys]
-            write({"event": "plan", "operations": order})
+            write(Planned(tuple(_operation(state, key) for key in keys)))
         take_notes()
         Reporter._started = time.monotonic()
-        write({"event": "start", "operation": _name(state, op_hash)})
+        write(Started(_operation(state, op_hash)))
 
     @staticmethod
     @override
@@ -49,7 +50,7 @@ class Reporter(BaseStateCallback):
     def _end(state: State, op_hash: str) -> None:
         if Reporter._started is None:
             return
-        name = _name(state, op_hash)
+        operation = _operation(state, op_hash)
         seconds = time.monotonic() - Reporter._started
         Reporter._started = None
         metas = [
@@ -59,24 +60,25 @@ class Reporter(BaseStateCallback):
             and (meta := state.ops[host][op_hash].operation_meta).is_complete()
         ]
         write(
-            {
-                "event": "end",
-                "operation": name,
-                "changed": any(meta.did_change() for meta in metas),
-                "failed": any(meta.did_error() for meta in metas),
-                "seconds": round(seconds, 3),
-                "notes": take_notes(),
-                "errors": _told(name, [line for meta in metas for line in meta.stderr_lines]),
-            }
+            Ended(
+                operation,
+                changed=any(meta.did_change() for meta in metas),
+                failed=any(meta.did_error() for meta in metas),
+                seconds=round(seconds, 3),
+                notes=take_notes(),
+                errors=_told(operation, [line for meta in metas for line in meta.stderr_lines]),
+            )
         )
 
 
-def _name(state: State, op_hash: str) -> str:
-    return min(state.op_meta[op_hash].names)
+def _operation(state: State, op_hash: str) -> Operation:
+    # pyinfra puts the names of deploys in front of that of the operation.
+    step, bar, label = min(state.op_meta[op_hash].names).partition(" | ")
+    return Operation(step, label) if bar else Operation("", step)
 
 
-def _told(operation: str, lines: list[str]) -> list[str]:
+def _told(operation: Operation, lines: list[str]) -> tuple[str, ...]:
     # A recipe speaks for itself: it is read by bash as it is, and no secret is near it.
-    if operation.startswith("Artifacts | "):
-        return [said(line) for line in lines][-20:]
-    return told(lines)[-20:]
+    if operation.belongs_to is Step.ARTIFACTS:
+        return tuple([said(line) for line in lines][-20:])
+    return tuple(told(lines)[-20:])

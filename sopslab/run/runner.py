@@ -22,6 +22,7 @@ from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
 from sopslab.layout import PROJECT
+from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started, from_line
 
 _KEPT_LOGS = 20
 _PR_SET_PDEATHSIG = 1
@@ -32,8 +33,8 @@ _ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|
 
 
 @dataclass
-class Step:
-    """One step of a run: its name, how long it took in seconds, and what it changed."""
+class StepResult:
+    """What one step of a run did: its name, how long it took in seconds, and what it changed."""
 
     name: str
     seconds: float = 0.0
@@ -51,7 +52,7 @@ class Result:
 
     code: Exit
     seconds: float
-    steps: list[Step]
+    steps: list[StepResult]
     problems: list[str]
     log: Path
     remarks: list[str] = field(default_factory=list)
@@ -82,16 +83,11 @@ class Result:
         }
 
 
-def step_of(operation: str) -> str:
-    """Return the step that an operation's name begins with."""
-    return operation.partition(" | ")[0]
-
-
 def run(
     deploy: str,
     data: Mapping[str, object],
     log_dir: Path,
-    follow: Callable[[dict[str, Any]], None],
+    follow: Callable[[Event], None],
     inventory: str = LOCAL,
     stdin: str = "",
 ) -> Result:
@@ -174,44 +170,50 @@ class _Story:
     """What events have told so far."""
 
     def __init__(self) -> None:
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, StepResult] = {}
         self.refused: Exit | None = None
-        self.failed: str | None = None
-        self.current: str | None = None
+        # What failed, or what runs: where a run breaks off, that is where it failed.
+        self.broken: Operation | None = None
+        self.failed = False
         self.problems: list[str] = []
         self.remarks: list[str] = []
 
-    def tell(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "plan":
-                for operation in event["operations"]:
-                    self.steps.setdefault(step_of(operation), Step(step_of(operation)))
-            case "start":
-                self.current = event["operation"]
-            case "end":
-                step = self.steps.setdefault(step_of(event["operation"]), Step(""))
-                step.seconds += event["seconds"]
-                if event["changed"]:
-                    step.changed += 1
-                    step.changes.append(
-                        ": ".join([event["operation"].partition(" | ")[2], *event["notes"]])
-                    )
-                else:
-                    self.remarks += event["notes"]
-                if event["failed"]:
-                    self.failed = event["operation"]
-                    self.problems += event["errors"]
-                else:
-                    self.current = None
-            case "refused":
-                self.refused = Exit(event["code"])
-                self.problems += event["problems"]
+    def tell(self, event: Event) -> None:
+        match event:
+            case Planned():
+                for operation in event.operations:
+                    self._step(operation)
+            case Started():
+                if not self.failed:
+                    self.broken = event.operation
+            case Ended():
+                self._end(event)
+            case Refused():
+                self.refused = event.exit
+                self.problems += event.problems
+
+    def _step(self, operation: Operation) -> StepResult:
+        return self.steps.setdefault(operation.step, StepResult(operation.step))
+
+    def _end(self, event: Ended) -> None:
+        step = self._step(event.operation)
+        step.seconds += event.seconds
+        if event.changed:
+            step.changed += 1
+            step.changes.append(": ".join([event.operation.label, *event.notes]))
+        else:
+            self.remarks += event.notes
+        if event.failed:
+            self.failed, self.broken = True, event.operation
+            self.problems += event.errors
+        elif not self.failed:
+            self.broken = None
 
 
-def _events(reader: int) -> Iterator[dict[str, Any]]:
+def _events(reader: int) -> Iterator[Event]:
     with os.fdopen(reader, encoding="utf-8") as lines:
         for line in lines:
-            yield json.loads(line)
+            yield from_line(line)
 
 
 def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
@@ -219,9 +221,8 @@ def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
         return Exit.INTERRUPTED if stopped[0] == signal.SIGINT else Exit.TERMINATED
     if story.refused is not None:
         return story.refused
-    broken = story.failed or story.current
-    if broken is not None:
-        return Exit.__members__.get(step_of(broken).upper(), Exit.FAILED)
+    if story.broken is not None:
+        return story.broken.belongs_to.code
     return Exit.OK if returncode == 0 else Exit.FAILED
 
 
@@ -231,10 +232,9 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
     if story.problems:
         # A script may fail at the same place more than once.
         return list(dict.fromkeys(story.problems))
-    broken = story.failed or story.current
-    if returncode != 0 or broken:
+    if returncode != 0 or story.broken:
         words = log.read_text(encoding="utf-8").splitlines()
-        return [f"{broken or 'the run'} failed: {sentence}" for sentence in _last(words)]
+        return [f"{story.broken or 'the run'} failed: {sentence}" for sentence in _last(words)]
     return []
 
 

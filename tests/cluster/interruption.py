@@ -16,6 +16,7 @@ from typing import Any
 
 from sopslab.files.events import DESCRIPTOR
 from sopslab.layout import PROJECT
+from sopslab.model.events import Planned, Started, from_line
 from tests.cluster.lab import SOPSLAB, Lab, wait_until
 
 _LONGEST = 180  # seconds that no run of a test exceeds
@@ -67,11 +68,11 @@ class Run:
     def until_start(self, chosen: Callable[[str], bool]) -> str | None:
         """Return the first operation that starts now and is `chosen`; None if the run ends."""
         for line in self._events:
-            event = json.loads(line)
-            if event["event"] == "plan":
-                self.plan = event["operations"]
-            if event["event"] == "start" and chosen(event["operation"]):
-                return str(event["operation"])
+            event = from_line(line)
+            if isinstance(event, Planned):
+                self.plan = [str(operation) for operation in event.operations]
+            if isinstance(event, Started) and chosen(str(event.operation)):
+                return str(event.operation)
         self.process.wait(timeout=_LONGEST)
         return None
 

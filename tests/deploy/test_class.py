@@ -40,7 +40,7 @@ def settings(lab_data: Data) -> Iterator[Settings]:
 def test_a_class_has_a_step_at_the_beginning_and_one_at_the_end(lab_data: Data) -> None:
     run = run_class(lab_data, 2)
     assert not run.failed
-    steps = [event["operation"].split(" | ")[0] for event in run.events if event["event"] == "end"]
+    steps = [event.operation.step for event in run.ends]
     assert list(dict.fromkeys(steps)) == [
         *("Host", "Artifacts", "Network", "Roster", "Git", "Keys", "Learners", "Platform"),
         *("Cluster", "Flux", "Canary", "Class"),

@@ -20,6 +20,8 @@ from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.model.decryption import DecryptionKeyState
+from sopslab.model.events import Planned, Started
+from sopslab.model.steps import Step
 from sopslab.provision.facts.host import RecordedValue
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
@@ -82,7 +84,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     data = lab_data()
     run = Run(DEPLOY, data, bare(load_settings(data)))
     assert not run.failed
-    steps = [event["operation"].split(" | ")[0] for event in run.events if event["event"] == "end"]
+    steps = [event.operation.step for event in run.ends]
     assert list(dict.fromkeys(steps)) == [
         *("Host", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
         *("Cluster", "Flux", "Canary"),
@@ -157,7 +159,7 @@ def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data
         command for command in run.commands if command not in known and STORE[1:] not in command
     ]
     assert unknown == []
-    assert len(run.unchanged) == len([e for e in run.events if e["event"] == "end"]) > 35
+    assert len(run.unchanged) == len(run.ends) > 35
     assert Facts(settings).canary in run.commands
 
 
@@ -350,7 +352,7 @@ def test_a_refusal_ends_the_run_before_anything_else_is_touched(
     assert run.failed
     assert run.changed == []
     assert sentence in run.commands[-1]
-    assert run.events[-1] == {"event": "start", "operation": operation}
+    assert isinstance(run.events[-1], Started) and str(run.events[-1].operation) == operation
 
 
 def test_a_failed_command_ends_the_run_at_its_operation(lab_data: Data) -> None:
@@ -464,6 +466,7 @@ def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data
     given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
     data = lab_data(cluster_provider=provider, purge=True, **given)
     run = Run(deploy, data, bare(load_settings(data)))
-    (plan,) = [event for event in run.events if event["event"] == "plan"]
-    steps = {name.split(" | ")[0].upper() for name in plan["operations"]}
-    assert steps - {"PURGE"} <= set(Exit.__members__)
+    (plan,) = [event for event in run.events if isinstance(event, Planned)]
+    steps = {operation.belongs_to for operation in plan.operations}
+    assert Step.OTHER not in steps
+    assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}

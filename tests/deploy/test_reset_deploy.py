@@ -6,18 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from sopslab.config.settings import load_settings
 from sopslab.layout import PROJECT
 from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
-RESET, PLAN = PROJECT / "deploys" / "reset.py", PROJECT / "deploys" / "reset_plan.py"
+RESET = PROJECT / "deploys" / "reset.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def run(lab_data: Data, *subjects: str, seats: int = 0, deploy: Any = RESET) -> Run:
+def run(lab_data: Data, *subjects: str, seats: int = 0) -> Run:
     """Run a deploy on a machine that has a class, and says nothing else of itself."""
     data = lab_data(subjects=list(subjects))
     roster = [
@@ -27,12 +25,11 @@ def run(lab_data: Data, *subjects: str, seats: int = 0, deploy: Any = RESET) -> 
     enrolled = fact_text(Enrolled, settings=load_settings(data))
     answers = {enrolled: json.dumps(roster) if roster else ""}
     refusal = {"there is no environment of joe": "refused"}
-    return Run(deploy, data, Answers(answers, failures=refusal))
+    return Run(RESET, data, Answers(answers, failures=refusal))
 
 
 def steps(run: Run) -> list[str]:
-    names = [event["operation"] for event in run.events if event["event"] == "end"]
-    return list(dict.fromkeys(name.split(" | ")[0] for name in names))
+    return list(dict.fromkeys(event.operation.step for event in run.ends))
 
 
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
@@ -67,13 +64,3 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
 def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:
     done = run(lab_data, seats=3)
     assert done.changed == []
-
-
-@pytest.mark.parametrize("subjects", [(), ("s0", "s1")])
-def test_foretelling_runs_no_command_but_facts(lab_data: Data, subjects: tuple[str, ...]) -> None:
-    done = run(lab_data, *subjects, seats=len(subjects), deploy=PLAN)
-    assert not done.failed
-    assert done.changed == []
-    assert steps(done) == ["Plan"]
-    told = done.notes("Plan | Compare the environments")
-    assert {note.split(":")[0] for note in told} == set(subjects or ("learner",))

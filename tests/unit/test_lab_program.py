@@ -34,7 +34,7 @@ def order(settings: Settings, **more: Any) -> dict[str, Any]:
 def test_what_it_is_told_is_carried_out_and_answered(lab: Callable[..., Settings]) -> None:
     settings = lab()
     done = start(
-        "observe.checkpoints.repositories",
+        "observe.checkpoints.repository_states",
         order(settings, environments=[solo(settings)], checkpoint="start", saved="saved/x"),
     )
     assert done.returncode == 0

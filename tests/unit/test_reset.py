@@ -6,24 +6,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sopslab.checks.namespaces import InTheWay
+from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.reset import (
-    CloneAtCheckpoint,
-    Deliveries,
-    EnvironmentStates,
-    Repositories,
-)
+from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.observe.namespaces import obstacles
 from sopslab.provision.operations import reset
 from tests.conftest import find_tool
-from tests.fake import Applied, local_fact, would_run
+from tests.fake import Applied, would_run
 from tests.repositories import git, learner, make_identity
 from tests.texts import replaced
 
@@ -289,10 +288,9 @@ def test_a_lab_without_the_ref_began_with_the_commit_that_says_so(classroom: Cla
 
 def test_how_a_repository_stands_to_a_checkpoint_is_told(classroom: Class) -> None:
     def look(checkpoint: str) -> Any:
-        return local_fact(
-            Repositories,
-            settings=classroom.settings,
-            environments=list(classroom.seats.values()),
+        return repository_states(
+            classroom.settings.for_machine,
+            list(classroom.seats.values()),
             checkpoint=checkpoint,
             saved=SAVED,
         )
@@ -455,12 +453,8 @@ def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Cla
     work = work_of(alone)
 
     def look() -> Any:
-        return local_fact(
-            CloneAtCheckpoint,
-            settings=alone.settings,
-            environment=alone.seats["learner"],
-            checkpoint="start",
-            saved=SAVED,
+        return clone_state(
+            alone.settings.for_machine, alone.seats["learner"], checkpoint="start", saved=SAVED
         )
 
     assert look().there
@@ -558,19 +552,24 @@ SEAT = [
 MARKED: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant-ada"}}
 
 
+def strays(state: InTheWay) -> tuple[str, ...]:
+    """Return what is told of strays: what a controller has made goes with what it was made of."""
+    return tuple(named(one.what) for one in state.strays if not one.made)
+
+
+def named(what: Mapping[str, Any]) -> str:
+    return f"{what['kind']}/{what['metadata']['name']}"
+
+
 def states(settings: Settings, *seats: str) -> Any:
-    return local_fact(
-        EnvironmentStates,
-        settings=settings,
-        environments=[at_seat(learner(seat)) for seat in seats],
-    )
+    return obstacles(settings.for_machine, [at_seat(learner(seat)) for seat in seats])
 
 
 def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
     cluster: Callable[..., Settings],
 ) -> None:
     state = states(cluster(*SEAT), "ada")["ada"]
-    assert reset.environment_plan(state) == []
+    assert environment_plan(state) == []
     assert not state.untended
 
 
@@ -597,7 +596,7 @@ def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
     )
     state = states(settings, "ada")["ada"]
     expected = {"ConfigMap/mine", "ConfigMap/marked", "Deployment/web", "Role/learner"}
-    assert set(state.strays) == expected and len(state.strays) == len(expected)
+    assert set(strays(state)) == expected and len(strays(state)) == len(expected)
 
 
 @pytest.mark.parametrize(
@@ -623,7 +622,7 @@ def test_an_orphan_is_a_stray_whoever_it_says_it_belongs_to(
     }
     settings = cluster(*seat, canary, thing("Pod", "ada-develop/orphan", **held, **owner))
 
-    assert states(settings, "ada")["ada"].strays == ("Pod/orphan",)
+    assert strays(states(settings, "ada")["ada"]) == ("Pod/orphan",)
 
 
 def test_what_controllers_make_of_what_flux_applied_is_no_stray(
@@ -648,18 +647,18 @@ def test_what_controllers_make_of_what_flux_applied_is_no_stray(
         thing("Endpoints", "ada-develop/web"),
         thing("Endpoints", "ada-develop/other"),
     )
-    assert states(settings, "ada")["ada"].strays == ("Endpoints/other",)
+    assert strays(states(settings, "ada")["ada"]) == ("Endpoints/other",)
 
 
 def test_what_flux_was_told_to_leave_alone_is_a_stray(cluster: Callable[..., Settings]) -> None:
     others = [one for one in SEAT if one["metadata"]["name"] != "lab-canary"]
     apart: dict[str, Any] = {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}
     canary = thing("Secret", "ada-develop/lab-canary", **apart)
-    assert states(cluster(*others, canary), "ada")["ada"].strays == ("Secret/lab-canary",)
+    assert strays(states(cluster(*others, canary), "ada")["ada"]) == ("Secret/lab-canary",)
     going = thing("Secret", "ada-develop/lab-canary", deletionTimestamp="2027-03-01T09:00:00Z")
-    assert states(cluster(*others, going), "ada")["ada"].strays == ("Secret/lab-canary",)
+    assert strays(states(cluster(*others, going), "ada")["ada"]) == ("Secret/lab-canary",)
     missing = states(cluster(*others), "ada")["ada"]
-    assert (missing.strays, missing.missing) == ((), ("Secret/lab-canary",))
+    assert (missing.strays, missing.missing) == ((), ("ada-develop_lab-canary__Secret",))
 
 
 def test_namespaces_that_go_or_are_gone_and_what_is_suspended_are_told(
@@ -674,9 +673,9 @@ def test_namespaces_that_go_or_are_gone_and_what_is_suspended_are_told(
     state = states(settings, "ada", "bob")["ada"]
     assert state.going == ("ada-develop",)
     assert state.absent == ("lab-ada-sys",)
-    assert state.suspended == ("Kustomization/tenant-ada",)
+    assert [named(one) for one in state.suspended] == ["Kustomization/tenant-ada"]
     # Everything in it goes, so nothing may hold it.
-    assert state.strays == ("ConfigMap/kube-root-ca.crt",)
+    assert strays(state) == ("ConfigMap/kube-root-ca.crt",)
     assert states(settings, "bob")["bob"].untended
 
 
@@ -783,13 +782,11 @@ def test_what_flux_has_not_done_yet_is_told(
     bare.mkdir(parents=True)
     git(bare, "init", "--quiet", "--bare")
     (bare / "refs/heads/main").write_text(f"{HEAD}\n")
-    found = local_fact(
-        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret=""
-    )
-    assert found["ada"].startswith(said)
-    assert "hunter-2" not in found["ada"]
-    missing = local_fact(
-        Deliveries, settings=settings, environments=[at_seat(learner("ada"))], secret="backend"
-    )
+    seat = at_seat(learner("ada"))
+    found = deliveries(settings.for_machine, [seat], [])
+    sentences = [one.said for one in found["ada"]] or ["arrived"]
+    assert sentences[0].startswith(said)
+    assert "hunter-2" not in "".join(sentences)
+    missing = deliveries(settings.for_machine, [seat], ["backend"])
     if said == "arrived":
-        assert missing["ada"] == "the Secret backend is not in ada-develop"
+        assert [one.said for one in missing["ada"]] == ["the Secret backend is not in ada-develop"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.run.runner import Result as RunResult
@@ -28,14 +28,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         seen.append((file, {**data, "subjects": json.loads(data["subjects"])}))
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
-    def run(file: str, data: Data, _log: Path, follow: Callable[[Data], None]) -> RunResult:
-        seen.append((file, {**data, "subjects": json.loads(data["subjects"])}))
-        follow({"event": "start", "operation": "Plan | Compare"})
-        follow({"event": "end", "notes": ["ada: deleted: ConfigMap/a", "ada: b: c"]})
-        return RunResult(Exit.OK, 3.0, [], [], Path("log"))
+    def plan(
+        _settings: Settings, environments: list[Environment], _checkpoint: str
+    ) -> dict[str, list[str]]:
+        told = {"ada": ["deleted: ConfigMap/a", "b: c"]}
+        return {one.id: told.get(one.id, []) for one in environments}
 
     monkeypatch.setattr("sopslab.cli.verbs.reset.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.cli.verbs._shared.run", run)
+    monkeypatch.setattr("sopslab.cli.verbs.reset.plan_reset", plan)
     return seen
 
 
@@ -134,4 +134,4 @@ def test_a_dry_run_tells_of_each_what_would_be_done_and_asks_nothing(
         "changed": 0,
         "plan": {"ada": ["deleted: ConfigMap/a", "b: c"], "bob": []},
     }
-    assert {file for file, _ in runs} == {"deploys/reset_plan.py"}
+    assert runs == []

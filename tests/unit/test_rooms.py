@@ -14,10 +14,10 @@ FLOORS = (
     ("run", "provision"),
     ("lab",),
     ("checks",),
-    ("incidents",),
-    ("validation", "cards", "gitserver"),
+    ("incidents", "validation", "cards", "gitserver"),
     ("config",),
-    ("course", "files", "artifacts", "policy", "model"),
+    ("course", "files", "artifacts", "policy"),
+    ("model",),
 )
 FLOOR = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
 # The story and its steps are on the first floor, too, but nothing is made of them.

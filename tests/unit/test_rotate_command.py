@@ -16,6 +16,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.model.events import Ended, Event, Operation
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
 
@@ -37,8 +38,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
     ) -> RunResult:
         return record(file, data, stdin)
 
-    def run(file: str, data: Data, _log: Path, follow: Callable[[Data], None]) -> RunResult:
-        follow({"event": "end", "notes": ["learner: flux/a.yaml: another data key"]})
+    def run(file: str, data: Data, _log: Path, follow: Callable[[Event], None]) -> RunResult:
+        note = "learner: flux/a.yaml: another data key"
+        follow(Ended(Operation("Plan", "Compare"), False, False, 1.0, (note,)))
         return record(file, data, "")
 
     monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)

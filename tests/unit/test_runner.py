@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
+from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started
 from sopslab.run.runner import Result, run
 
 STORY = "tests/data/deploys/story.py"
@@ -28,7 +28,7 @@ print(result.problems)
 sys.exit(result.code)
 """
 
-Runs = Callable[..., tuple[Result, list[dict[str, Any]]]]
+Runs = Callable[..., tuple[Result, list[Event]]]
 
 
 @pytest.fixture
@@ -44,24 +44,28 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def story(root: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Run the harmless deploy and return its result and its events."""
 
-    def tell(**data: object) -> tuple[Result, list[dict[str, Any]]]:
-        events: list[dict[str, Any]] = []
+    def tell(**data: object) -> tuple[Result, list[Event]]:
+        events: list[Event] = []
         return run(STORY, data, root / "log", events.append), events
 
     return tell
 
 
+def ends(events: list[Event]) -> list[Ended]:
+    return [event for event in events if isinstance(event, Ended)]
+
+
 def test_a_run_tells_its_plan_its_steps_and_what_they_changed(story: Runs) -> None:
     result, events = story()
-    operations = ["Host | Make Host", "Keys | Make Keys", "Canary | Make Canary"]
-    assert events[0] == {"event": "plan", "operations": operations}
-    assert [(event["event"], event["operation"]) for event in events[1:]] == [
-        (kind, operation) for operation in operations for kind in ("start", "end")
-    ]
-    assert [event["notes"] for event in events if event["event"] == "end"] == [
-        ["host was missing"],
-        ["keys was missing"],
-        ["canary was missing"],
+    operations = tuple(Operation(name, f"Make {name}") for name in ("Host", "Keys", "Canary"))
+    assert events[0] == Planned(operations)
+    assert [
+        (type(event), event.operation) for event in events[1:] if isinstance(event, Started | Ended)
+    ] == [(kind, operation) for operation in operations for kind in (Started, Ended)]
+    assert [event.notes for event in ends(events)] == [
+        ("host was missing",),
+        ("keys was missing",),
+        ("canary was missing",),
     ]
     assert (result.code, result.changed, result.problems) == (Exit.OK, 3, [])
     assert [step.name for step in result.steps] == ["Host", "Keys", "Canary"]
@@ -70,8 +74,7 @@ def test_a_run_tells_its_plan_its_steps_and_what_they_changed(story: Runs) -> No
 
     again, events = story()
     assert (again.code, again.changed) == (Exit.OK, 0)
-    assert not any(event.get("changed") for event in events)
-    assert all(event["notes"] == [] for event in events if event["event"] == "end")
+    assert not any(event.changed or event.notes for event in ends(events))
 
 
 def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root: Path) -> None:
@@ -103,8 +106,8 @@ def test_a_failed_step_ends_the_run_with_its_own_code_and_words_and_the_next_run
     assert failed.code is Exit.KEYS
     assert failed.problems == ["keys cannot be made: it's broken", "try again"]
     assert [step.changed for step in failed.steps] == [1, 0, 0]
-    assert (events[-1]["event"], events[-1]["operation"]) == ("end", "Keys | Make Keys")
-    assert events[-1]["failed"]
+    assert isinstance(events[-1], Ended)
+    assert (events[-1].operation, events[-1].failed) == (Operation("Keys", "Make Keys"), True)
     monkeypatch.delenv("SOPSLAB_TEST_FAIL")
     result, _events = story()
     assert [step.changed for step in result.steps] == [0, 1, 1]
@@ -120,7 +123,7 @@ def test_bad_input_is_refused_with_every_problem_and_nothing_is_made(
     result, events = story(learner="nobody")
     assert result.code is Exit.INPUT
     assert [problem.split(":")[0] for problem in result.problems] == ["lab", "git_port", "learner"]
-    assert [event["event"] for event in events] == ["refused"]
+    assert [type(event) for event in events] == [Refused]
     assert [path.name for path in root.iterdir()] == ["log"]
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from sopslab.cli.display import Display
 from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.policy.printing import in_one_line, printable
 
 # A title, a cleared screen, a line overwritten, a hyperlink, the clipboard, the other direction, an
@@ -71,14 +72,11 @@ def print_live(console: Console) -> None:
 
 
 def print_run(console: Console) -> None:
-    name = f"Reset | {HOSTILE}"
+    operation = Operation("Git", HOSTILE)
     with Display(console) as display:
-        display.follow({"event": "plan", "operations": [name]})
-        display.follow({"event": "start", "operation": name})
-        display.follow(
-            {"event": "end", "operation": name, "changed": True, "failed": True, "seconds": 1.0,
-             "notes": [HOSTILE], "errors": [HOSTILE]}
-        )  # fmt: skip
+        display.follow(Planned((operation,)))
+        display.follow(Started(operation))
+        display.follow(Ended(operation, True, True, 1.0, (HOSTILE,), (HOSTILE,)))
 
 
 @pytest.mark.parametrize("way", [print_text, print_plain, print_table, print_live, print_run])

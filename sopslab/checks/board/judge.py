@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from sopslab.checks.board.seen import InCluster, Seen, Tree
 from sopslab.checks.board.steps import STEPS, Progress, Row, SeatChapter, Step, chapter_at
 from sopslab.checks.verification import cluster, delivery, repository
-from sopslab.checks.verification.cluster import Object, condition
 from sopslab.config.settings import Seat
 from sopslab.course.chapter import UP
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Status, Undecided, Verdict, failed, passed, undecided
 from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from sopslab.checks.verification.cluster import ClusterKey, Identity, Object, Rule
+from sopslab.checks.verification.cluster import ClusterKey, Identity, Rule
 from sopslab.checks.verification.repository import SecretFile
 from sopslab.config.environment import Environment
+from sopslab.model.objects import Object
 from sopslab.policy.findings import Report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sopslab.checks.verification.cluster import Object
+from sopslab.model.objects import Object
 
 LEFT_ALONE = "kustomize.toolkit.fluxcd.io/reconcile"
 """The annotation with which Flux does not touch an object while its value is `disabled`."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sopslab.checks.verification.cluster import Cluster, ClusterKey, Flux, Identity, Object, Rule
+from sopslab.checks.verification.cluster import Cluster, ClusterKey, Flux, Identity, Rule
 from sopslab.checks.verification.repository import SecretFile
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from sopslab.layout import (
     KEY_SECRET,
     KUSTOMIZATION,
 )
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Verdict, failed, passed
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
@@ -31,8 +32,6 @@ LOCKDOWN: Mapping[str, Sequence[str]] = {
     ),
     "notification-controller": ("--no-cross-namespace-refs=true", "--metrics-addr=0"),
 }
-
-Object = Mapping[str, Any]
 
 
 class Trouble(Enum):
@@ -173,12 +172,6 @@ def _wiring(
         yield f"the Kustomization {KUSTOMIZATION} does not read the GitRepository {chapter.source}."
     if spec.get("serviceAccountName") != KUSTOMIZATION:
         yield f"the Kustomization {KUSTOMIZATION} does not act as the ServiceAccount of that name."
-
-
-def condition(found: Object, kind: str) -> Mapping[str, Any]:
-    """Return the condition of that type, empty if nothing was reported."""
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), {})
 
 
 # What Flux says while a build waits for its turn, or has it: there is one at a time for everybody.

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from sopslab.checks.causes import APPLYING, READING, cause_of
-from sopslab.checks.verification.cluster import Object, condition
 from sopslab.course.chapter import UP, Chapter
 from sopslab.layout import KUSTOMIZATION
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Status, Verdict, awaited, failed, passed
 from sopslab.policy.findings import key_path
 

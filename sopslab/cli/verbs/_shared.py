@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 from rich.text import Text
@@ -16,6 +16,7 @@ from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.inputs import LOCAL, local_settings
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+from sopslab.model.events import Ended, Event
 from sopslab.run.runner import Result, run
 
 json_option = click.option(
@@ -88,8 +89,9 @@ def foretell_or_exit(
     """
     notes: list[str] = []
 
-    def follow(event: Mapping[str, Any]) -> None:
-        notes.extend(event.get("notes", ()))
+    def follow(event: Event) -> None:
+        if isinstance(event, Ended):
+            notes.extend(event.notes)
 
     try:
         result = run(deploy, data, Path(settings.lab_dir) / "log", follow)

@@ -11,14 +11,14 @@ from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
-    foretell_or_exit,
     json_option,
     settings_or_exit,
     show_plan,
 )
-from sopslab.config.enrolled import read_enrolled, strangers
+from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
+from sopslab.lab.reset import plan_reset
 
 CHECKPOINTS = {
     "start": "as the lab began",
@@ -65,7 +65,8 @@ def reset(
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
     if dry_run:
-        plan = foretell_or_exit("deploys/reset_plan.py", settings, data, subjects, as_json)
+        environments = named_environments(settings, subjects)
+        plan = plan_reset(settings, environments, checkpoint)
         if as_json:
             echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
         else:

@@ -19,7 +19,6 @@ from rich.text import Text
 
 from sopslab.checks.board.steps import Row
 from sopslab.checks.causes import meaning
-from sopslab.checks.verification.cluster import Object, condition
 from sopslab.cli import board as show
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
@@ -30,6 +29,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.lab.board.observe import Board
 from sopslab.lab.tools.programs import kubectl
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+from sopslab.model.objects import Object, condition
 
 _PATIENCE = 10  # seconds for each question
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sopslab.checks.verification.cluster import condition
 from sopslab.config.places import Lab
 from sopslab.lab.observe.builds import KUSTOMIZATIONS
-from sopslab.lab.tools.kubectl import Kubectl, Object
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.builds import Building
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
 _SOURCES = "gitrepositories.source.toolkit.fluxcd.io"

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sopslab.checks.board.seen import InCluster, Live
-from sopslab.checks.verification.cluster import HELD_S, Object, build_of, condition
+from sopslab.checks.verification.cluster import HELD_S, build_of
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, UP
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.lab.tools.programs import ask, kubectl
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
 SEAT = "sops-lab/seat"

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sopslab.checks.verification.cluster import Build, build_of, condition
+from sopslab.checks.verification.cluster import Build, build_of
 from sopslab.config.places import Lab
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.kubectl import Kubectl, Object
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.builds import Building
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
 KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"

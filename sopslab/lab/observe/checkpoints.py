@@ -76,7 +76,7 @@ def free_name(git: Git, saved: str) -> str:
     return saved if git.commit("refs/heads/saved") is None else saved.replace("/", "-")
 
 
-def repositories(
+def repository_states(
     lab: Lab, environments: list[Environment], checkpoint: str, saved: str
 ) -> dict[str, RepositoryState]:
     """Return how each learner's repository stands to a checkpoint."""
@@ -95,7 +95,9 @@ def _state(repository: Repository, checkpoint: str, saved: str) -> RepositorySta
     return RepositoryState(main, target, git.count(main, target or start), free_name(git, saved))
 
 
-def clone(lab: Lab, environment: Environment, checkpoint: str, saved: str) -> CloneState | None:
+def clone_state(
+    lab: Lab, environment: Environment, checkpoint: str, saved: str
+) -> CloneState | None:
     """Return how the learner's clone stands to a checkpoint; None where there is none."""
     if not Path(lab.work_dir, ".git").is_dir():
         return None

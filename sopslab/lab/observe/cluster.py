@@ -18,10 +18,11 @@ import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config import ConfigException, load_kube_config
 
-from sopslab.checks.verification.cluster import Cluster, Flux, Object, Trouble
+from sopslab.checks.verification.cluster import Cluster, Flux, Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _TIMEOUT = (3, 6)  # seconds to connect, and to wait for an answer

@@ -16,7 +16,7 @@ from sopslab.config.places import FLUX, Lab
 from sopslab.lab.observe.failures import failures
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
-from sopslab.lab.tools.kubectl import Kubectl, Object
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import (
     FLUX_NAMESPACE,
@@ -27,6 +27,7 @@ from sopslab.layout import (
     WATCHED,
 )
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _WORST = tuple(SecretDrift)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sopslab.checks.verification.cluster import Cluster, Flux, Identity, Keys, Object, condition
+from sopslab.checks.verification.cluster import Cluster, Flux, Identity, Keys
 from sopslab.checks.verification.delivery import Live, Source
 from sopslab.checks.verification.machine import GitServer, Tool
 from sopslab.checks.verification.repository import Commit, History, Hooks, Push, SecretFile
@@ -19,6 +19,7 @@ from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
 from sopslab.lab.observe import keys, repository, server, versions
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:

@@ -108,10 +108,14 @@ class Git:
         """Whether git takes the folder for a repository."""
         return self.ask("rev-parse", "--git-dir").code == 0
 
+    def ref(self, name: str) -> str | None:
+        """Return what a ref is at, None if it is not there."""
+        answer = self.ask("rev-parse", "--verify", "--quiet", name)
+        return answer.text if answer.code == 0 and answer.text else None
+
     def commit(self, name: str) -> str | None:
         """Return the commit that a name stands for, None if there is none."""
-        answer = self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return answer.text if answer.code == 0 and answer.text else None
+        return self.ref(f"{name}^{{commit}}")
 
     @property
     def branch(self) -> str | None:

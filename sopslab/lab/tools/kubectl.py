@@ -9,10 +9,9 @@ from typing import Any
 
 from sopslab.config.places import Places
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.programs import Failed, lab_environment, run
+from sopslab.lab.tools.programs import Failed, ask, lab_environment, run
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
-
-Object = Mapping[str, Any]
 
 MANAGER = "sops-lab"
 # Where it asks Flux for something: what a manager of fields sets whose name begins with `kubectl`,
@@ -41,6 +40,14 @@ class Kubectl:
         command = ["kubectl", "--context", self._places.lab_context, *arguments]
         together = self._environment | dict(environment or {})
         return run(command, together, stdin=stdin, patience=patience)
+
+    def say(self, *arguments: str, patience: float = 60) -> bytes:
+        """Return what kubectl prints, whether it fails or not; nothing if it does not end."""
+        command = ["kubectl", "--context", self._places.lab_context, *arguments]
+        try:
+            return ask(command, self._environment, patience=patience).out
+        except Undecided:
+            return b""
 
     def succeeds(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bool:
         """Whether kubectl ends without a failure."""

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.lab.observe import checkpoints
-from sopslab.model.repositories import CloneState, RepositoryState
-from sopslab.provision.command import lab_script, looking
+from sopslab.model.repositories import RepositoryState
+from sopslab.provision.command import looking
 from sopslab.provision.facts.git import GIT_LOGIN, credentials_file
-from sopslab.provision.facts.parsing import LabFact, parsing
+from sopslab.provision.facts.parsing import LabFact
 
 # Names of commits in the bare repository $repository. Where the Git server is not ours, this is a
 # copy of the branches there, and the one place where checkpoints are kept.
@@ -75,7 +72,7 @@ class Repositories(LabFact[dict[str, RepositoryState]]):
         {"ada": RepositoryState("4f1c…", "9b2d…", lost=3, saved="saved/20270301T090000Z")}
     """
 
-    look = checkpoints.repositories
+    look = checkpoints.repository_states
     default = dict
 
     @override
@@ -84,28 +81,8 @@ class Repositories(LabFact[dict[str, RepositoryState]]):
     ) -> StringCommand:
         return looking(
             settings,
-            checkpoints.repositories,
+            checkpoints.repository_states,
             environments=environments,
-            checkpoint=checkpoint,
-            saved=saved,
-        )
-
-
-class CloneAtCheckpoint(LabFact[CloneState | None]):
-    """
-    Returns how the learner's clone stands to a checkpoint; None where there is none.
-    """
-
-    look = checkpoints.clone
-
-    @override
-    def command(
-        self, settings: Settings, environment: Environment, checkpoint: str, saved: str
-    ) -> StringCommand:
-        return looking(
-            settings,
-            checkpoints.clone,
-            environment=environment,
             checkpoint=checkpoint,
             saved=saved,
         )
@@ -206,32 +183,6 @@ findings() {
 """
 
 
-@dataclass(frozen=True)
-class EnvironmentState:
-    """What is in the way in one environment.
-
-    `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
-    Flux has applied and is not there any more; `suspended` what Flux was told to leave alone;
-    `strays` what is in the namespace and Flux has not applied; all in words. `untended` is whether
-    the Kustomization is gone that makes the environment.
-    """
-
-    going: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    suspended: tuple[str, ...] = ()
-    strays: tuple[str, ...] = ()
-    untended: bool = False
-
-
-@dataclass
-class _Findings:
-    found: dict[str, list[str]] = field(default_factory=dict)
-
-    def of(self, kind: str) -> tuple[str, ...]:
-        return tuple(self.found.get(kind, ()))
-
-
 def subjects(environments: Sequence[Environment]) -> str:
     """Return the argument of `ENVIRONMENTS`: what the environments are called, in JSON."""
     return json.dumps(
@@ -247,175 +198,3 @@ def subjects(environments: Sequence[Environment]) -> str:
             for one in environments
         ]
     )
-
-
-class EnvironmentStates(FactBase[dict[str, EnvironmentState]]):
-    """
-    Returns what is in the way in each environment; nothing of a cluster that does not answer.
-    """
-
-    default = dict
-
-    @override
-    def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
-        return lab_script(
-            settings,
-            ENVIRONMENTS
-            + """
-            [ -s "$KUBECONFIG" ] && answers || exit 0
-            findings "$(kinds)"
-            """,
-            subjects(environments),
-        )
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, EnvironmentState]:
-        learners: dict[str, _Findings] = {}
-        for line in output:
-            learner, kind, what = line.split("\t", 2)
-            learners.setdefault(learner, _Findings()).found.setdefault(kind, []).append(what)
-        return {learner: _state(findings) for learner, findings in learners.items()}
-
-
-def _state(findings: _Findings) -> EnvironmentState:
-    strays = [json.loads(stray) for stray in findings.of("stray")]
-    return EnvironmentState(
-        going=findings.of("going"),
-        absent=findings.of("absent"),
-        missing=tuple(_in_words(key) for key in findings.of("missing")),
-        suspended=tuple(_named(json.loads(one)) for one in findings.of("suspended")),
-        # What a controller has made goes with what it was made of.
-        strays=tuple(_named(one) for one in strays if not one["made"]),
-        untended=bool(findings.of("untended")),
-    )
-
-
-def _named(found: Any) -> str:
-    return f"{found['kind']}/{found['metadata']['name']}"
-
-
-def _in_words(key: str) -> str:
-    _, name, _, kind = key.split("_", 3) if key.count("_") == 3 else (key, key, key, "")
-    return f"{kind}/{name}" if kind else key
-
-
-# Whether Flux has done everything that the repository says and was asked for: one line for each
-# environment, `arrived` or what is not so yet, and which of its objects would have to be asked for
-# that: tenant, source, own and receiver; `late` is own, if what was read is not applied without
-# being asked for. $wanted holds the commit of each learner's main.
-DELIVERIES = (
-    ENVIRONMENTS
-    + TELLING
-    + """
-secret=$2
-heads() {
-    while [ $# -gt 0 ]; do
-        echo "$1 $(git --git-dir "$2" rev-parse --verify --quiet refs/heads/main || echo none)"
-        shift 2
-    done
-}
-look_at() {
-    kube get "$delivered" --all-namespaces --output json 2>/dev/null || true
-    [ -z "$secret" ] || kube get secrets --all-namespaces --output json \\
-        --field-selector "metadata.name=$secret" 2>/dev/null || true
-}
-deliveries() {
-    look_at | jq --null-input --raw-output --argjson subjects "$subjects" --arg heads "$wanted" \\
-        --arg secret "$secret" "$telling"'
-        def ready: [.status.conditions[]? | select(.type == "Ready")][0] // {};
-        def answered: .status.lastHandledReconcileAt as $handled
-            | (.metadata.annotations["reconcile.fluxcd.io/requestedAt"] // $handled) == $handled;
-        # What is at it needs no asking.
-        def problem($what; $name; $arrives):
-            if . == null then {$what, said: "\\($name) is not there"}
-            elif .metadata.deletionTimestamp then {$what, said: "\\($name) is being deleted"}
-            elif .spec.suspend == true then {$what, said: "\\($name) is suspended"}
-            elif .status.observedGeneration != .metadata.generation or (answered | not)
-                or ready.status == "Unknown" then {said: "\\($name) is being looked at"}
-            elif ready.status != "True"
-                then (.kind as $kind | .metadata.name as $called
-                    | ready | meaning($kind; $called; $arrives)
-                    | {$what, said: "\\($name) is not ready: \\(.)"})
-            else empty end;
-        def named: "\\(.kind) \\(.metadata.namespace // "")/\\(.metadata.name)";
-        ($heads | split("\\n") | map(split(" ") | select(length == 2) | {(.[0]): .[1]}) | add // {})
-            as $want
-        | ([inputs.items[]? | del(.data) | {(named): .}] | add // {}) as $live
-        | $subjects[] as $s
-        | "main@sha1:\\($want[$s.id])" as $revision
-        | $live["GitRepository \\($s.system)/\\($s.source)"] as $source
-        | $live["Kustomization \\($s.system)/\\($s.kustomization)"] as $own
-        | [(if $s.tenant != "flux-system"
-                then $live["Kustomization flux-system/\\($s.tenant)"]
-                    | problem("tenant"; $s.tenant; $s.namespace)
-                else empty end),
-            ($s.namespace, $s.system | . as $name | $live["Namespace /\\($name)"]
-                | if . == null
-                    then {what: "tenant", said: "the namespace \\($name) is not there"}
-                  elif .metadata.deletionTimestamp
-                    then {said: "the namespace \\($name) is being deleted"}
-                  else empty end)] as $before
-        | [first(($source | problem("source"; "the GitRepository \\($s.source)"; "")),
-            (if $source.status.artifact.revision != $revision
-                then {what: "source", said: "Flux has not read \\($want[$s.id][0:7]) yet"}
-                else empty end))] as $reading
-        # What is read anew is applied without being asked for.
-        | (if $reading == [] then "own" else null end) as $self
-        | [first(($own | problem($self; $s.kustomization; $s.namespace)),
-                (if $own.status.lastAppliedRevision != $revision
-                    then {what: (if $self then "late" else null end),
-                        said: "Flux has not applied \\($want[$s.id][0:7]) yet"}
-                    else empty end),
-                (if $secret != "" and $live["Secret \\($s.namespace)/\\($secret)"] == null
-                    then {what: $self, said: "the Secret \\($secret) is not in \\($s.namespace)"}
-                    else empty end)),
-            ($live["Receiver \\($s.system)/lab"] | problem("receiver"; "the Receiver lab"; ""))]
-            as $after
-        | $before + $reading + $after
-        | [$s.id, (.[0].said // "arrived"), (map(.what // empty) | unique | join(" "))]
-        | join("\\t")'
-}
-"""
-)
-
-
-def delivery_arguments(
-    settings: Settings, environments: Sequence[Environment], secret: str
-) -> tuple[str, ...]:
-    """Return the arguments of `DELIVERIES`, then pairs of a learner's id and a bare repository.
-
-    + secret: a Secret that has to be live, or nothing
-    """
-    pairs = [(one.id, bare_repository(settings, one)) for one in environments]
-    return (subjects(environments), secret, *(part for pair in pairs for part in pair))
-
-
-class Deliveries(FactBase[dict[str, str]]):
-    """
-    Returns for each environment `arrived`, or what Flux has not done yet of what it should.
-    """
-
-    default = dict
-
-    @override
-    def command(
-        self, settings: Settings, environments: list[Environment], secret: str
-    ) -> StringCommand:
-        return lab_script(
-            settings,
-            DELIVERIES
-            + """
-            [ -s "$KUBECONFIG" ] && answers || exit 0
-            shift 2
-            wanted=$(heads "$@")
-            deliveries
-            """,
-            *delivery_arguments(settings, environments, secret),
-        )
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, str]:
-        lines = (line.split("\t") for line in output)
-        return {learner: problem for learner, problem, _ in lines}

@@ -13,12 +13,13 @@ import pytest
 from sopslab.checks.doctor.diagnose import diagnose
 from sopslab.checks.doctor.results import Cause, Diagnosis
 from sopslab.checks.doctor.seen import LiveSecret, Login, Objects, Repository, Seen
-from sopslab.checks.verification.cluster import Cluster, Entry, Identity, Rule, Trouble, condition
+from sopslab.checks.verification.cluster import Cluster, Entry, Identity, Rule, Trouble
 from sopslab.checks.verification.repository import Opened
 from sopslab.cli import doctor_report as report
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
 from sopslab.course.faults import BY_ID, clash
+from sopslab.model.objects import condition
 from sopslab.model.results import Undecided
 from tests.unit.doctor.doctor_material import (
     FAULTS,

@@ -6,7 +6,7 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     arguments: its other arguments; an `environment` is named by its learner, as `environments` are,
         and `learner` is the one of a lab without a class
     facts: what the command of each fact it reads prints, by the fact's name; for Machine, what
-        differs from a large one
+        differs from a large one; of a look, by its function's name, what it returns, in JSON
     noop: the reason it gives for doing nothing, or
     refused: a part of the sentence with which it refuses, or
     commands: what it runs: of a script all `arguments`, parts of `stdin`, `sudo`; of the lab's own
@@ -41,6 +41,7 @@ from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.command import refusal
+from sopslab.provision.look import Look
 from sopslab.provision.operations import access, docker, git
 from tests.fake import arguments_of, order_of, text_of
 
@@ -75,7 +76,6 @@ WITHOUT_CASES = {
     "reencryption.foretold",
     "reencryption.reencrypted",
     "reset.cleared",
-    "reset.foretold",
     "reset.reconciled",
     "reset.repositories",
     "reset.clone",
@@ -100,7 +100,13 @@ class RecordedHost:
         self.asked: set[str] = set()
         self.noops: list[str] = []
 
+    connector = None
+
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        if fact is Look:
+            name = str(arguments["what"]).rpartition(".")[2]
+            self.asked.add(name)
+            return "\n".join(self._outputs[name]) or None
         self.asked.add(fact.__name__)
         arguments.pop("_sudo", None)
         # Arguments that the command does not take are an error here as on a host.
@@ -204,7 +210,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     events.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
-    assert events.take_notes() == case.get("notes", [])
+    assert list(events.take_notes()) == case.get("notes", [])
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands

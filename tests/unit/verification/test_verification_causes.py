@@ -28,8 +28,8 @@ from sopslab.checks.causes import (
 from sopslab.cli.verbs.status import _flux
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.delivery import deliveries
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.reset import Deliveries
 from sopslab.provision.facts.seats import SeatCanaries
 from sopslab.provision.operations import flux, kubernetes, seats
 from tests.fake import Applied, local_fact
@@ -331,7 +331,7 @@ SENTENCES = ["never seen before", "dry-run failed: Invalid value", 'secrets "sop
 
 def _reset(settings: Settings) -> str:
     environments = [at_seat(learner("ada"))]
-    return str(local_fact(Deliveries, settings=settings, environments=environments, secret=""))
+    return str(deliveries(settings.for_machine, environments, []))
 
 
 def _up(settings: Settings) -> str:

@@ -9,9 +9,9 @@ from sopslab.checks.doctor.examination.platform import hands_off, restore
 from sopslab.checks.doctor.objects import LEFT_ALONE, named
 from sopslab.checks.doctor.results import Cause, cause
 from sopslab.checks.doctor.seen import Seen, known
-from sopslab.checks.verification.cluster import Object, condition
 from sopslab.course.chapter import UP
 from sopslab.layout import KEY_SECRET
+from sopslab.model.objects import Object, condition
 from sopslab.policy.findings import key_path
 
 

@@ -9,16 +9,10 @@ from sopslab.checks.doctor.objects import LEFT_ALONE, is_left_alone
 from sopslab.checks.doctor.results import Cause, cause
 from sopslab.checks.doctor.seen import Objects, Seen, known
 from sopslab.checks.doctor.skew import skew
-from sopslab.checks.verification.cluster import (
-    LOCKDOWN,
-    Object,
-    condition,
-    is_available,
-    judge_cluster,
-    missing_flag,
-)
+from sopslab.checks.verification.cluster import LOCKDOWN, is_available, judge_cluster, missing_flag
 from sopslab.course.chapter import UP
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Status
 
 

@@ -13,7 +13,7 @@ from sopslab.checks.doctor.examination.delivery import kustomization
 from sopslab.checks.doctor.objects import named
 from sopslab.checks.doctor.results import Cause, cause
 from sopslab.checks.doctor.seen import Seen, known
-from sopslab.checks.verification.cluster import Object, condition
+from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
 # What only Flux, or the API server that answers it, can tell. In brackets, what may be behind it:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sopslab.checks.doctor.objects import is_left_alone, named
 from sopslab.checks.doctor.seen import LiveSecret, Login, Objects
-from sopslab.checks.verification.cluster import Object
 from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
@@ -20,6 +19,7 @@ from sopslab.lab.observe.cluster import Connection
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key
 from sopslab.lab.observe.repository import digest_live
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import Object
 
 _PLATFORM_SOURCES = ("flux-system", "tenant-base")
 

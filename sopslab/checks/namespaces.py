@@ -1,0 +1,154 @@
+"""What lies in the namespaces of an environment and does not belong there.
+
+Whose an object is, its labels do not prove: a learner sets those. What proves it is Flux's own
+record, in a namespace where the learner has no right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sopslab.config.environment import Environment
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import (
+    Live,
+    Object,
+    identity,
+    inventory,
+    inventory_id,
+    is_deleted,
+    is_suspended,
+)
+
+# Who makes objects of a kind, among those that are applied.
+_MAKERS = {
+    "ReplicaSet": ("Deployment",),
+    "Pod": ("ReplicaSet", "StatefulSet", "Job"),
+    "ControllerRevision": ("StatefulSet",),
+    "Job": ("CronJob",),
+    "EndpointSlice": ("Service",),
+    "Endpoints": ("Service",),
+}
+# What every namespace has.
+_ALWAYS = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+_DISOWNED = "kustomize.toolkit.fluxcd.io/"
+# What tells one object from another, and whether it waits for its end.
+_KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReferences")
+
+
+@dataclass(frozen=True)
+class Stray:
+    """An object that Flux has not applied; `made` if a controller has made it, of another one, and
+    `doomed` if its namespace is being deleted."""
+
+    what: dict[str, Any]
+    made: bool
+    doomed: bool
+
+
+@dataclass(frozen=True)
+class InTheWay:
+    """What is in the way in one environment.
+
+    `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
+    Flux has applied and is not there any more, by its name in Flux's inventory; `suspended` what
+    Flux was told to leave alone; `waiting` what a namespace waits for that is being deleted; and
+    `strays` what is in the namespace and Flux has not applied. `untended` is whether the
+    Kustomization is gone that makes the environment.
+    """
+
+    going: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    suspended: tuple[dict[str, Any], ...] = ()
+    waiting: tuple[dict[str, Any], ...] = ()
+    strays: tuple[Stray, ...] = ()
+    untended: bool = False
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something has to go, or to be resumed, before Flux can do its part."""
+        return bool(self.strays or self.going or self.suspended)
+
+
+def in_the_way(environment: Environment, live: Live) -> InTheWay:
+    """Return what is in the way in an environment.
+
+    + live: Flux's objects, all namespaces, and whatever is in the environment's own
+    """
+    tenant = live.get("Kustomization", FLUX_NAMESPACE, environment.tenant)
+    own = live.get("Kustomization", environment.system, environment.kustomization)
+    source = live.get("GitRepository", environment.system, environment.source)
+    names = (environment.namespace, environment.system)
+    spaces = {name: live.get("Namespace", "", name) for name in names}
+    going = tuple(name for name, one in spaces.items() if one is not None and is_deleted(one))
+    applied = inventory(tenant) | inventory(own)
+    here = f"{environment.namespace}_"
+    tended = [one for one in (own, source, tenant if environment.is_seat else None) if one]
+    is_going = environment.namespace in going
+    return InTheWay(
+        going=going,
+        absent=tuple(name for name, one in spaces.items() if one is None),
+        missing=tuple(sorted(key for key in applied if key.startswith(here) and key not in live)),
+        suspended=tuple(identity(one) for one in tended if is_suspended(one)),
+        # The namespace waits for the finalizers of Flux, and longer if it comes to them later.
+        waiting=tuple(
+            identity(one)
+            for one in live.within(environment.system)
+            if environment.system in going
+            and one["metadata"].get("finalizers") is not None
+            and not is_deleted(one)
+        ),
+        strays=tuple(_strays(environment, live, inventory(tenant), inventory(own), is_going)),
+        untended=tenant is None,
+    )
+
+
+def _strays(
+    environment: Environment,
+    live: Live,
+    tenants: frozenset[str],
+    owns: frozenset[str],
+    going: bool,
+) -> Iterator[Stray]:
+    here = live.within(environment.namespace)
+    by_uid = {one["metadata"].get("uid") or "": one for one in here}
+
+    def makers(found: Object) -> Iterator[Object]:
+        """Yield what a controller has made an object of. That it says so is not enough, for a
+        learner may write it: a maker of that kind has to be there."""
+        metadata = found["metadata"]
+        if found["kind"] == "Endpoints":
+            owners = [live.get("Service", metadata["namespace"], metadata["name"])]
+        else:
+            owners = [
+                by_uid.get(reference.get("uid") or "")
+                for reference in metadata.get("ownerReferences") or []
+                if reference.get("controller")
+            ]
+        for owner in owners:
+            if owner is not None and owner["kind"] in _MAKERS.get(found["kind"], ()):
+                yield owner
+
+    def belongs(found: Object) -> bool:
+        key = inventory_id(found)
+        if key in tenants or (key in owns and not is_deleted(found) and not _is_disowned(found)):
+            return True
+        return any(belongs(maker) for maker in makers(found))
+
+    for one in here:
+        always = (one["kind"], one["metadata"]["name"]) in _ALWAYS
+        if going or not (always or belongs(one)):
+            yield Stray(_kept(one), any(True for _ in makers(one)), going)
+
+
+def _is_disowned(found: Object) -> bool:
+    annotations: Mapping[str, Any] = found["metadata"].get("annotations") or {}
+    return any(name.startswith(_DISOWNED) for name in annotations)
+
+
+def _kept(found: Object) -> dict[str, Any]:
+    metadata = {key: found["metadata"][key] for key in _KEPT if key in found["metadata"]}
+    return {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata}

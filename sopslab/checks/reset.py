@@ -1,0 +1,138 @@
+"""What a reset does to an environment, in sentences: the notes of the run, and its dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sopslab.checks.delivery import Pending
+from sopslab.checks.namespaces import InTheWay
+from sopslab.config.environment import Environment
+from sopslab.course.chapter import SECRET
+from sopslab.model.objects import Object
+from sopslab.model.repositories import CloneState, RepositoryState
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an environment stands to a checkpoint.
+
+    `in_the_way` and `pending` are None where the cluster does not answer, `clone` where there is
+    none; `drill` is where commits are kept that were made on top of a drill, None without one.
+    """
+
+    environment: Environment
+    repository: RepositoryState
+    clone: CloneState | None
+    in_the_way: InTheWay | None
+    pending: tuple[Pending, ...] | None
+    drill: str | None
+
+
+def saved_branch(now: datetime) -> str:
+    """Return the branch on which a reset of that moment keeps what it overwrites."""
+    return f"saved/{now:%Y%m%dT%H%M%SZ}"
+
+
+def awaited_secrets(checkpoint: str) -> list[str]:
+    """Return the names of the Secrets that have to be live at a checkpoint."""
+    return [SECRET] if checkpoint == "done" else []
+
+
+def reset_plan(standing: Standing, checkpoint: str, work_dir: str) -> list[str]:
+    """Return what a reset would do to an environment, nothing where it is at the checkpoint.
+
+    + work_dir: the learner's clone
+    """
+    if standing.drill is not None:
+        sentences = [f"its drill ends, what is on top of it kept in {standing.drill}"]
+    else:
+        sentences = repository_plan(standing.repository, checkpoint)
+        if standing.clone is not None:
+            sentences += clone_plan(work_dir, standing.clone)
+    sentences += _namespace_plan(standing.environment, standing.in_the_way)
+    if not sentences and standing.pending != ():
+        said = standing.pending[0].said if standing.pending else "it does not answer"
+        sentences.append(f"Flux is asked again: {said}")
+    return sentences
+
+
+def _namespace_plan(environment: Environment, found: InTheWay | None) -> list[str]:
+    problem = hopeless(environment, found)
+    if problem is not None or found is None:
+        return [problem or ""]
+    return environment_plan(found)
+
+
+def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
+    """Return what putting a repository back does to it."""
+    if state.problem is not None:
+        return [state.problem]
+    if state.there:
+        return []
+    sentences = [f"main goes to the checkpoint {checkpoint}"]
+    if state.lost:
+        kept = _counted(state.lost, "commit")
+        sentences.append(f"{kept} of main kept on the branch {state.saved}")
+    return sentences
+
+
+def clone_plan(work_dir: str, state: CloneState) -> list[str]:
+    """Return what putting the clone back does to it."""
+    if state.there:
+        return []
+    kept = []
+    if state.unpushed:
+        kept.append(_counted(state.unpushed, "commit") + " not pushed")
+    if state.uncommitted:
+        kept.append(_counted(state.uncommitted, "file") + " not committed")
+    sentences = [f"{work_dir} goes to main"]
+    if kept:
+        sentences.append(f"{' and '.join(kept)}, kept on the branch {state.saved} of {work_dir}")
+    return sentences
+
+
+def hopeless(environment: Environment, found: InTheWay | None) -> str | None:
+    """Return why a namespace cannot be cleared, None if it can."""
+    if found is None:
+        return "the cluster does not answer: `sopslab status` tells more"
+    # Without a class, what makes the environment is applied by a reset itself.
+    if found.untended and environment.is_seat:
+        return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
+    return None
+
+
+def environment_plan(found: InTheWay) -> list[str]:
+    """Return what clearing a namespace does to it."""
+    sentences = [
+        f"the namespace {name}, which is being deleted, is made anew" for name in found.going
+    ]
+    sentences += [f"the namespace {name}, which is gone, is made anew" for name in found.absent]
+    # What a controller has made goes with what it was made of.
+    strays = [_named(stray.what) for stray in found.strays if not stray.made]
+    if strays:
+        sentences.append(f"deleted: {_listed(strays)}")
+    if found.missing and not found.going and not found.absent:
+        sentences.append(f"made anew: {_listed([_in_words(key) for key in found.missing])}")
+    if found.suspended:
+        sentences.append(f"resumed: {_listed([_named(one) for one in found.suspended])}")
+    return sentences
+
+
+def _named(found: Object) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def _in_words(inventory_id: str) -> str:
+    _, name, _, kind = inventory_id.split("_", 3)
+    return f"{kind}/{name}"
+
+
+def _listed(things: Sequence[str]) -> str:
+    shown = ", ".join(things[:10])
+    return shown if len(things) <= 10 else f"{shown} and {len(things) - 10} more"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"

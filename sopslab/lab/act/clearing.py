@@ -1,0 +1,122 @@
+"""What is in the way in environments taken away, finalizers included."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+from sopslab.checks.namespaces import InTheWay, Stray
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.lab.act.delivery import EVERYTHING, ask
+from sopslab.lab.act.failures import fail
+from sopslab.lab.observe.namespaces import look
+from sopslab.lab.tools.kubectl import MANAGER, Kubectl, listed
+from sopslab.lab.tools.waiting import Deadline
+
+_LONGEST_S = 40
+_RESUMED = (
+    '{"metadata": {"annotations": {"sops-lab/suspended-by": null}}, "spec": {"suspend": null}}'
+)
+_FREED = '{"metadata": {"finalizers": null}}'
+
+
+def clear(lab: Lab, environments: list[Environment]) -> None:
+    """Delete what Flux did not apply, resume what is suspended, and see deleted namespaces to their
+    end; then have Flux make anew what is missing. An environment that stays as it is, fails."""
+    deadline = Deadline(_LONGEST_S)
+    found = look(lab, environments)
+    while any(one.is_blocked for one in found.values()) and not deadline.is_over:
+        clear_away(lab, found.values())
+        time.sleep(0.3)
+        found = look(lab, environments)
+    for who, obstacle in found.items():
+        if obstacle.is_blocked:
+            fail(lab, who, f"its namespace could not be cleared: {_named(obstacle)}")
+    _make_empty(lab, environments, found)
+    ask(
+        lab,
+        {one: EVERYTHING for one in environments if found[one.id].missing or found[one.id].absent},
+    )
+
+
+def _named(obstacle: InTheWay) -> str:
+    """Return what of an obstacle is told first."""
+    for name in obstacle.going:
+        return f"the namespace {name} is still being deleted"
+    left = [*obstacle.suspended, *(stray.what for stray in obstacle.strays)]
+    return f"{left[0]['kind']}/{left[0]['metadata']['name']} would not go"
+
+
+def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
+    """Act once on what is in the way; whether that was enough, the next look says.
+
+    A finalizer is struck out only where something is being deleted and waits for nobody who would
+    come: controllers that are there have answered by then.
+    """
+    cluster, obstacles = Kubectl(lab), list(found)
+    strays = [stray for one in obstacles for stray in one.strays]
+    suspended = list(chain.from_iterable(one.suspended for one in obstacles))
+    waiting = list(chain.from_iterable(one.waiting for one in obstacles))
+    gone = ["--ignore-not-found", "--wait=false"]
+    _for_all(cluster, suspended, "patch", "--type", "merge", "--patch", _RESUMED)
+    _for_all(cluster, waiting, "delete", *gone)
+    # Owners first: they would make anew what they own.
+    standing = [one.what for one in strays if not _is_pod(one) and not _deleted(one)]
+    standing.sort(key=lambda what: what["metadata"].get("ownerReferences") is not None)
+    _for_all(cluster, standing, "delete", *gone)
+    # Where one waits for its end already, it is now.
+    pods = [one.what for one in strays if _is_pod(one)]
+    _for_all(cluster, pods, "delete", *gone, "--grace-period=0", "--force")
+    stuck = [one.what for one in strays if _is_stuck(one)]
+    _for_all(cluster, stuck, "patch", "--type", "merge", "--patch", _FREED)
+    going = [f"namespace/{name}" for one in obstacles for name in one.going]
+    if going:
+        # Who deletes a namespace comes back after eight seconds, or after five if it was changed.
+        mark = f"sops-lab/reset={int(time.time())}"
+        cluster.succeeds("annotate", "--overwrite", *going, mark)
+
+
+def _for_all(cluster: Kubectl, objects: Sequence[dict[str, Any]], *arguments: str) -> None:
+    if objects:
+        cluster.succeeds(*arguments, "--filename", "-", stdin=listed(objects))
+
+
+def _is_pod(stray: Stray) -> bool:
+    return bool(stray.what["kind"] == "Pod")
+
+
+def _deleted(stray: Stray) -> str | None:
+    since: str | None = stray.what["metadata"].get("deletionTimestamp")
+    return since
+
+
+def _is_stuck(stray: Stray) -> bool:
+    since = _deleted(stray)
+    if since is None or stray.what["metadata"].get("finalizers") is None:
+        return False
+    if stray.doomed or _is_pod(stray):
+        return True
+    return datetime.fromisoformat(since) < datetime.now(UTC) - timedelta(seconds=1)
+
+
+def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, InTheWay]) -> None:
+    """Have the namespaces of seats that are not there, empty.
+
+    What is missing now, Flux is to see at once. If it was at work when a namespace went, it waits a
+    minute for that to be there again: an empty one will do.
+    """
+    spaces = [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"sops-lab/seat": one.id}},
+        }
+        for one in environments
+        if one.is_seat
+        for name in found[one.id].absent
+    ]
+    _for_all(Kubectl(lab), spaces, "apply", "--server-side", "--field-manager", MANAGER)

@@ -1,0 +1,82 @@
+"""Flux asked to look again, and awaited until it has done what the repositories say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+
+from sopslab.checks.delivery import Ask
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.lab.act.failures import fail
+from sopslab.lab.observe.delivery import look, wanted
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import FLUX_NAMESPACE, RECEIVER
+from sopslab.model.objects import Object, reference
+
+EVERYTHING = (Ask.TENANT, Ask.SOURCE, Ask.OWN, Ask.RECEIVER)
+_LONGEST_S = 60
+# What failed for a reason that is gone is not left until Flux tries again by itself.
+_AGAIN_S = 2
+# What is about to apply what was read would be interrupted by being asked for it, and say so.
+_LATE_S = 10
+
+
+def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> None:
+    """Have Flux done with what the repositories say now; who is not within a minute, fails.
+
+    + secrets: names of Secrets that have to be there, in every environment
+    """
+    goal = wanted(lab, environments, secrets)
+    found = look(lab, goal, environments)
+    # Whoever seems to have all and is here nevertheless, has not the right Secrets.
+    ask(
+        lab,
+        {
+            one: [each.ask for each in found[one.id] if each.ask] if found[one.id] else [Ask.OWN]
+            for one in environments
+        },
+    )
+    deadline, again, late = Deadline(_LONGEST_S), Deadline(_AGAIN_S), Deadline(_LATE_S)
+    while True:
+        found = look(lab, goal, environments)
+        open_ones = [one for one in environments if found[one.id]]
+        if not open_ones or deadline.is_over:
+            break
+        if again.is_over:
+            again = Deadline(_AGAIN_S)
+            ask(
+                lab,
+                {
+                    one: [
+                        Ask.OWN if each.ask is Ask.LATE and late.is_over else each.ask
+                        for each in found[one.id]
+                        if each.ask is not None
+                    ]
+                    for one in open_ones
+                },
+            )
+        # Looking at many costs what Flux needs.
+        time.sleep(1 if len(environments) > 5 else 0.3)
+    for one in open_ones:
+        fail(lab, one.id, found[one.id][0].said)
+
+
+def ask(lab: Lab, asked: Mapping[Environment, Collection[Ask]]) -> None:
+    """Ask Flux to look again, now, at objects of environments."""
+    objects = [
+        each for environment, what in asked.items() for each in _objects(environment, set(what))
+    ]
+    Kubectl(lab).ask_flux(objects)
+
+
+def _objects(environment: Environment, what: Collection[Ask]) -> Iterator[Object]:
+    if Ask.TENANT in what and environment.is_seat:
+        yield reference("Kustomization", FLUX_NAMESPACE, environment.tenant)
+    if Ask.SOURCE in what:
+        yield reference("GitRepository", environment.system, environment.source)
+    if Ask.OWN in what:
+        yield reference("Kustomization", environment.system, environment.kustomization)
+    if Ask.RECEIVER in what:
+        yield reference("Receiver", environment.system, RECEIVER)

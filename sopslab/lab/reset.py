@@ -1,0 +1,50 @@
+"""What a reset would do to environments, without a step of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sopslab.checks.reset import Standing, awaited_secrets, reset_plan, saved_branch
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.incidents.leak import kept_dir, leak_dir
+from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.observe.namespaces import obstacles
+
+
+def plan_reset(
+    settings: Settings,
+    environments: Sequence[Environment],
+    checkpoint: str,
+) -> dict[str, list[str]]:
+    """Return for each environment what a reset to a checkpoint would do to it.
+
+    + checkpoint: `start`, `encrypted`, `wired` or `done`
+    """
+    lab, asked = settings.for_machine, list(environments)
+    saved = saved_branch(datetime.now(UTC))
+    stored = repository_states(lab, asked, checkpoint, saved)
+    found = obstacles(lab, asked)
+    pending = deliveries(lab, asked, awaited_secrets(checkpoint)) if found else {}
+    return {
+        one.id: reset_plan(
+            Standing(
+                one,
+                stored[one.id],
+                None if one.is_seat else clone_state(lab, one, checkpoint, saved),
+                found.get(one.id),
+                tuple(pending[one.id]) if one.id in pending else None,
+                kept_dir(settings) if _has_drill(settings, one) else None,
+            ),
+            checkpoint,
+            settings.work_dir,
+        )
+        for one in asked
+    }
+
+
+def _has_drill(settings: Settings, environment: Environment) -> bool:
+    return Path(leak_dir(settings, environment.id)).is_dir()

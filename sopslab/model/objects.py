@@ -1,0 +1,86 @@
+"""Objects of the cluster, as its API has them in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+FLUX_KINDS = {
+    "GitRepository": "source.toolkit.fluxcd.io/v1",
+    "Kustomization": "kustomize.toolkit.fluxcd.io/v1",
+    "Receiver": "notification.toolkit.fluxcd.io/v1",
+}
+
+
+def condition(found: Object, kind: str) -> Mapping[str, Any]:
+    """Return a condition that an object reports, empty if it does not."""
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
+def group_of(found: Object) -> str:
+    """Return the group of an object's API, empty for the core's."""
+    group, slash, _ = str(found.get("apiVersion", "")).partition("/")
+    return group if slash else ""
+
+
+def inventory_id(found: Object) -> str:
+    """Return what an object is called in the inventories of Flux.
+
+    From fluxcd/cli-utils, pkg/object: namespace, name with `:` as `__`, group and kind.
+    """
+    metadata = found["metadata"]
+    name = str(metadata["name"]).replace(":", "__")
+    return "_".join([metadata.get("namespace") or "", name, group_of(found), found["kind"]])
+
+
+def inventory(found: Object | None) -> frozenset[str]:
+    """Return what Flux has applied for a Kustomization, by their names in its inventory."""
+    entries = (((found or {}).get("status") or {}).get("inventory") or {}).get("entries") or []
+    return frozenset(str(entry["id"]) for entry in entries)
+
+
+def is_suspended(found: Object) -> bool:
+    """Whether Flux is told to leave one of its objects alone."""
+    return (found.get("spec") or {}).get("suspend") is True
+
+
+def is_deleted(found: Object) -> bool:
+    """Whether an object is being deleted."""
+    return found["metadata"].get("deletionTimestamp") is not None
+
+
+def reference(kind: str, namespace: str, name: str) -> dict[str, Any]:
+    """Return what names one of Flux's own objects, and nothing else of it."""
+    metadata = {"namespace": namespace, "name": name}
+    return {"apiVersion": FLUX_KINDS[kind], "kind": kind, "metadata": metadata}
+
+
+def identity(found: Object) -> dict[str, Any]:
+    """Return what names an object, and nothing else of it."""
+    metadata = {key: found["metadata"].get(key) for key in ("name", "namespace")}
+    return {"apiVersion": found.get("apiVersion"), "kind": found["kind"], "metadata": metadata}
+
+
+class Live:
+    """Objects that are in the cluster, found by what they are called."""
+
+    def __init__(self, objects: Iterable[Object]) -> None:
+        self._by_id = {inventory_id(one): one for one in objects}
+        self._in: dict[str, list[Object]] = {}
+        for one in self._by_id.values():
+            self._in.setdefault(one["metadata"].get("namespace") or "", []).append(one)
+
+    def __contains__(self, inventory_id: str) -> bool:
+        return inventory_id in self._by_id
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return an object of Flux, a Namespace or another of the core, None if it is not there."""
+        group = FLUX_KINDS.get(kind, "").partition("/")[0]
+        return self._by_id.get("_".join([namespace, name.replace(":", "__"), group, kind]))
+
+    def within(self, namespace: str) -> list[Object]:
+        """Return the objects in a namespace."""
+        return self._in.get(namespace, [])

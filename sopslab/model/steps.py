@@ -1,0 +1,43 @@
+"""The steps of the deploys: what each is called, and what a run exits with that fails in it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sopslab.errors import Exit
+
+
+class Step(Enum):
+    """A step, by the name that pyinfra puts in front of its operations."""
+
+    HOST = "Host", Exit.HOST
+    ARTIFACTS = "Artifacts", Exit.ARTIFACTS
+    CLUSTER = "Cluster", Exit.CLUSTER
+    NETWORK = "Network", Exit.CLUSTER
+    GIT = "Git", Exit.GIT
+    KEYS = "Keys", Exit.KEYS
+    FLUX = "Flux", Exit.FLUX
+    PLATFORM = "Platform", Exit.FLUX
+    LEARNERS = "Learners", Exit.LEARNERS
+    ROSTER = "Roster", Exit.LEARNERS
+    CANARY = "Canary", Exit.CANARY
+    ACCESS = "Access", Exit.ACCESS
+    CLASS = "Class", Exit.PARTIAL
+    INVENTORY = "Inventory", Exit.INVENTORY
+    FILES = "Files", Exit.INVENTORY
+    PROOF = "Proof", Exit.INVENTORY
+    VALUES = "Values", Exit.VALUES
+    FAULTS = "Faults", Exit.FAULTS
+    PLAN = "Plan", Exit.FAILED
+    PURGE = "Purge", Exit.FAILED
+    # What pyinfra does outside all of ours.
+    OTHER = "", Exit.FAILED
+
+    def __init__(self, title: str, code: Exit) -> None:
+        self.title = title
+        self.code = code
+
+    @staticmethod
+    def called(title: str) -> Step:
+        """Return the step of that name, `OTHER` for one that is none of ours."""
+        return next((step for step in Step if step.title == title), Step.OTHER)
