@@ -12,9 +12,12 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.wire import encode
+from sopslab.provision.command import looking
 from sopslab.provision.facts.age import Identities, Identity
 from sopslab.provision.facts.builds import EndlessBuild
 from sopslab.provision.facts.docker import (
@@ -25,7 +28,7 @@ from sopslab.provision.facts.docker import (
     ImageLabels,
     Network,
 )
-from sopslab.provision.facts.flux import Canary, DecryptionKey, canary_arguments
+from sopslab.provision.facts.flux import DecryptionKey
 from sopslab.provision.facts.git import (
     BareRepositories,
     Clone,
@@ -190,7 +193,6 @@ class Facts:
 
     def __init__(self, settings: Settings) -> None:
         s, learner = settings, settings.learner.id
-        canary = canary_arguments(s, learner, KUSTOMIZATION, NAMESPACE)
         credentials = f"{s.git_dir}/credentials/{FLUX}"
 
         def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
@@ -250,7 +252,7 @@ class Facts:
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = fact_text(SuspendedObjects, settings=s)
         self.builds = fact_text(EndlessBuild, settings=s)
-        self.canary = fact_text(Canary, settings=s, arguments=list(canary))
+        self.canary = str(looking(s, canary_states, environments=[solo(s)]))
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
 
@@ -315,7 +317,7 @@ def complete(settings: Settings) -> Answers:
         facts.token: "true",
         facts.suspended: "",
         facts.builds: "null",
-        facts.canary: "proven",
+        facts.canary: answer({learner: PROVEN}),
         facts.data: "there",
         facts.leftovers: "",
     }

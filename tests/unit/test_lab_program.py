@@ -63,6 +63,7 @@ def test_nothing_else_can_be_started(what: str, lab: Callable[..., Settings]) ->
 
 LIGHT = [
     "sopslab.lab.act.builds",
+    "sopslab.lab.act.canaries",
     "sopslab.lab.act.checkpoints",
     "sopslab.lab.act.existing",
     "sopslab.lab.act.host_secrets",

@@ -134,11 +134,16 @@ class Kubectl:
         Whether it was heard is seen by whoever looks next.
         """
         if objects:
-            self.succeeds(
-                "annotate", "--overwrite", "--field-manager", _FLUX, "--filename", "-",
-                f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}",
-                stdin=listed(objects), patience=seconds,
-            )  # fmt: skip
+            self._request("--filename", "-", stdin=listed(objects), patience=seconds)
+
+    def ask_flux_about(self, kinds: str, selector: str, seconds: float) -> None:
+        """The same for the objects of some kinds with some labels, wherever they are."""
+        self._request(kinds, "--all-namespaces", "--selector", selector, patience=seconds)
+
+    def _request(self, *which: str, stdin: bytes = b"", patience: float) -> None:
+        now = f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}"
+        owned = ("--overwrite", "--field-manager", _FLUX)
+        self.succeeds("annotate", *owned, *which, now, stdin=stdin, patience=patience)
 
 
 def listed(objects: Iterable[Object]) -> bytes:

@@ -8,27 +8,26 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
+from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key, node_name
 from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
 from sopslab.lab.act import existing
+from sopslab.lab.act.canaries import await_alone
 from sopslab.lab.act.platform import lay_out
+from sopslab.lab.observe.canaries import canary_states
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
-from sopslab.provision.command import Commands, acting, lab_script, refusal
+from sopslab.model.canaries import PROVEN
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.access import SeatGenerations
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.flux import (
-    CANARY_LIBRARY,
-    Canary,
-    DecryptionKey,
-    FluxInstalled,
-    canary_arguments,
-)
+from sopslab.provision.facts.flux import DecryptionKey, FluxInstalled
 from sopslab.provision.facts.git import GIT_LOGIN, CommitNote
 from sopslab.provision.facts.tree import TreeDigest
+from sopslab.provision.look import look
 from sopslab.provision.operations.kubernetes import secret
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
@@ -64,57 +63,6 @@ ask_flux() {
         --field-manager flux "$@" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
         >/dev/null 2>&1 || true
 }
-"""
-
-# Where the canary gets lost is looked for along its way, and the first broken link is named.
-_AWAIT_CANARY = """
-fail() { say "the canary did not arrive: $1"; exit 1; }
-look='`sopslab doctor` looks closer'
-state() {
-    kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null \\
-        | jq -r --arg namespace "$namespace" "$telling"'
-            .kind as $kind | .metadata.name as $called
-            | [.status.conditions[]? | select(.type == "Ready")][0]
-            | meaning($kind; $called; $namespace)'
-}
-diagnose() {
-    [ -n "$head" ] || fail "the Git server does not answer at $url.git"
-    kube get --raw /readyz >/dev/null 2>&1 || fail "the API server does not answer"
-    for controller in source-controller kustomize-controller; do
-        ready=$(kube --namespace flux-system get deployment "$controller" \\
-            --output 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
-        [ "${ready:-0}" -ge 1 ] || fail "$controller is not ready:\\
- \\`kubectl --namespace flux-system logs deployment/$controller\\` has its last words"
-    done
-    found=$(state gitrepository "$source")
-    [ "$found" = ready ] \\
-        || fail "Flux cannot read the repository: ${found:-its source is not there}; $look"
-    [ -n "$(kube --namespace flux-system get secret sops-age --ignore-not-found --output name)" ] \\
-        || fail "the decryption key sops-age is missing in flux-system"
-    found=$(state kustomization "$kustomization")
-    [ "$found" = ready ] || fail "$kustomization is not ready: ${found:-it is not there}; $look"
-    [ "$expected" != undecryptable ] || fail "the store's key cannot decrypt $path"
-    fail "$kustomization is Ready, but lab-canary holds another value than the repository"
-}
-head=$(head_commit)
-[ -n "$head" ] || diagnose
-expected=$(expected_hash)
-if [ -n "$(applied_revision)" ]; then
-    ask_flux 20 --namespace flux-system \\
-        "gitrepository/$source" "kustomization/$kustomization"
-fi
-if [ -n "$expected" ]; then
-    kubectl --context "$LAB_CONTEXT" --namespace "$namespace" wait --for=create \\
-        secret/lab-canary --timeout 120s >/dev/null 2>&1 || diagnose
-fi
-kubectl --context "$LAB_CONTEXT" --namespace flux-system wait --timeout 60s \\
-    "--for=jsonpath={.status.lastAppliedRevision}=main@sha1:$head" \\
-    "kustomization/$kustomization" >/dev/null 2>&1 || diagnose
-deadline=$(($(seconds) + 30))
-until [ -z "$expected" ] || [ "$(live_hash)" = "$expected" ]; do
-    [ "$(seconds)" -lt "$deadline" ] || diagnose
-    sleep 0.3
-done
 """
 
 
@@ -222,20 +170,18 @@ def decryption_key(settings: Settings, key: str) -> Commands:
 
 
 @operation()
-def canary(settings: Settings, source: str, kustomization: str, namespace: str) -> Commands:
+def canary(settings: Settings, environment: Environment) -> Commands:
     """
     Prove the whole path: what was encrypted and pushed is in the cluster, decrypted, by its hash.
 
     + settings: the lab's settings
-    + source: the GitRepository of the learner
-    + kustomization: the Kustomization that decrypts
-    + namespace: where the canary arrives
+    + environment: that of a lab without a class
     """
-    arguments = canary_arguments(settings, source, kustomization, namespace)
-    if host.get_fact(Canary, settings=settings, arguments=list(arguments)):
+    states = look(settings, canary_states, environments=[environment])
+    if states.get(environment.id) == PROVEN:
         host.noop("the canary is in the cluster, and it is the repository's")
         return
-    yield lab_script(settings, CANARY_LIBRARY + TELLING + ASK_FLUX + _AWAIT_CANARY, *arguments)
+    yield acting(settings, await_alone, environment=environment)
 
 
 @operation()

@@ -11,24 +11,24 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import TELLING
 from sopslab.config.enrolment import Enrolment
-from sopslab.config.environment import at_seat
+from sopslab.config.environment import Environment, at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
 from sopslab.lab.act import host_secrets
+from sopslab.lab.act.canaries import await_seats
 from sopslab.lab.act.failures import record
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, lab_script, refusal, script
 from sopslab.provision.facts.reset import subjects
 from sopslab.provision.facts.seats import (
-    SEAT_CANARIES,
     Enrolled,
-    SeatCanaries,
     SeatFailures,
     SecretsDrift,
-    seat_canaries_arguments,
 )
+from sopslab.provision.look import look
 from sopslab.provision.operations.clearing import CLEARING
-from sopslab.provision.operations.flux import ASK_FLUX
 
 # Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
 # what the command said first, told; the others go on. How it ended is left in $status.
@@ -49,51 +49,6 @@ attempt() {
 }
 """
 )
-
-# A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
-_AWAIT = """
-# Who has failed already is reported with the reason, and not waited for.
-for seat; do
-    shift
-    [ -e "$class/failed/$seat" ] || set -- "$@" "$seat"
-done
-[ $# -gt 0 ] || exit 0
-deadline=$(($(seconds) + 180)) quiet=$(seconds) before='' nudged=0
-# Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
-sleep "$(echo "$# $(nproc)" | awk '{ print 0.4 * $1 / $2 }')"
-while :; do
-    states=$(canaries "$@")
-    open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
-    [ -n "$open" ] || break
-    # shellcheck disable=SC2046
-    set -- $(printf '%s\\n' "$open" | cut -d' ' -f1)
-    now=$(seconds)
-    # Which seats, and how they are: what Flux says of one may have another name in it each time.
-    after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
-    [ "$after" = "$before" ] || quiet=$now
-    before=$after
-    # What was deleted, or gave up for a while, is begun again now and not at its interval. Flux is
-    # at work on those that wait: asked for them again, it would do all of it twice.
-    stuck=$*
-    [ $((now - quiet)) -ge 15 ] || stuck=$(printf '%s\\n' "$open" | sed -n 's/ failing .*//p')
-    if [ -n "$stuck" ] && [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
-        nudged=$now
-        # shellcheck disable=SC2086
-        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($(echo $stuck | tr ' ' ,))" \\
-            gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io
-    fi
-    # Nothing is on its way any more, and nothing has changed for a while.
-    if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 16 ]; then break; fi
-    [ "$now" -lt "$deadline" ] || break
-    # 0.3 s for a few, 4 s for a hundred.
-    sleep "$(echo $# | awk '{ print $1 < 8 ? 0.3 : $1 / 25 }')"
-done
-mkdir -p "$class/failed"
-printf '%s\\n' "$open" | while read -r seat how message; do
-    [ -n "$seat" ] && [ ! -e "$class/failed/$seat" ] || continue
-    printf 'its canary did not arrive: %s\\n' "${message:-$how}" >"$class/failed/$seat"
-done
-"""
 
 
 # Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
@@ -202,20 +157,19 @@ def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def canaries(settings: Settings, seats: Sequence[str]) -> Commands:
+def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Prove the whole path for every seat: its canary is in its namespace, decrypted, by its hash.
 
     + settings: the lab's settings
-    + seats: their ids
+    + environments: those of the seats
     """
-    states = host.get_fact(SeatCanaries, settings=settings, seats=list(seats))
-    awaited = [seat for seat in seats if states.get(seat) != "proven"]
+    states = look(settings, canary_states, environments=list(environments))
+    awaited = [one for one in environments if states.get(one.id) != PROVEN]
     if not awaited:
         host.noop("the canary of every seat is in the cluster")
         return
-    arguments = seat_canaries_arguments(settings, awaited)
-    yield lab_script(settings, SEAT_CANARIES + ASK_FLUX + _AWAIT, *arguments)
+    yield acting(settings, await_seats, environments=awaited)
 
 
 @operation()

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks import canaries as judging
 from sopslab.config.enrolment import enrol
+from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
+from sopslab.lab.act import canaries
 from sopslab.provision.facts.git import GitUsers
 from sopslab.provision.facts.seats import SecretsDrift
 from sopslab.provision.operations import age, seats
 from tests.fake import Applied, local_fact
 from tests.repositories import make_identity
-from tests.texts import replaced
 
 ADA, ADA_2, BOB = (
     Seat(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -183,8 +185,9 @@ def told_by_flux(seat: str, ready: str) -> list[dict[str, Any]]:
 def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = replaced(seats._AWAIT, "-ge 5 ] && [ $((now - nudged)) -ge 5 ]", "-ge 0 ]")
-    monkeypatch.setattr(seats, "_AWAIT", replaced(at_once, "+ 180))", "+ 2))"))
+    monkeypatch.setattr(judging, "STUCK_S", 0)
+    monkeypatch.setattr(canaries, "_ASKED_AGAIN_S", 0)
+    monkeypatch.setattr(canaries, "_LONGEST_S", 2)
     folder = Path(settings.bin_dir)
     (folder / "kubectl").write_text(ASKED)
     items = [*told_by_flux("ada", "Unknown"), *told_by_flux("bob", "False")]
@@ -192,7 +195,8 @@ def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     items += told_by_flux("ada-2", "True")[:1]
     (folder / "kustomizations").write_text(json.dumps({"items": items}))
 
-    Applied(seats.canaries, settings=settings, seats=["ada", "bob", "ada-2"])
+    environments = [at_seat(one) for one in (ADA, BOB, ADA_2)]
+    canaries.await_seats(settings.for_machine, environments)
 
     asked = {line for line in (folder / "asked").read_text().splitlines() if line}
     assert asked and all("sops-lab/seat in (bob,ada-2)" in line for line in asked)
