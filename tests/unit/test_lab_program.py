@@ -69,6 +69,7 @@ LIGHT = [
     "sopslab.lab.act.host_secrets",
     "sopslab.lab.act.manifests",
     "sopslab.lab.act.platform",
+    "sopslab.lab.act.pruning",
     "sopslab.lab.act.served_api",
     "sopslab.lab.observe.begun",
 ]

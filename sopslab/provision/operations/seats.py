@@ -17,18 +17,17 @@ from sopslab.files.events import named, note
 from sopslab.lab.act import host_secrets
 from sopslab.lab.act.canaries import await_seats
 from sopslab.lab.act.failures import record
+from sopslab.lab.act.pruning import prune
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
-from sopslab.provision.command import Commands, acting, lab_script, refusal, script
-from sopslab.provision.facts.reset import subjects
+from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.seats import (
     Enrolled,
     SeatFailures,
     SecretsDrift,
 )
 from sopslab.provision.look import look
-from sopslab.provision.operations.clearing import CLEARING
 
 # Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
 # what the command said first, told; the others go on. How it ended is left in $status.
@@ -47,52 +46,6 @@ attempt() {
     mkdir -p "$class/failed"
     printf '%s: %s\\n' "$reason" "$(told "$new/errors")" >"$class/failed/$id"
 }
-"""
-)
-
-
-# Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
-_PRUNE = (
-    CLEARING
-    + """
-class=$2 keys=$3 git=$4 patience=$5
-shift 5
-new=$(mktemp -d "$class/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-archive() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
-now=$(date +%s)
-for seat; do
-    set -- "$@" "namespace/lab-$seat-sys" "namespace/$seat-develop"
-    shift
-    aside=$class/pruned/$seat-$now
-    umask 077
-    mkdir -p "$aside"
-    # The repository first and the key last: whoever comes back after half of this gets a repository
-    # that is encrypted to the key that is there.
-    archive "$git/repositories/$seat" "$aside/repositories"
-    archive "$git/credentials/$seat" "$aside/credentials"
-    archive "$class/seats/$seat" "$aside/access"
-    archive "$keys/next/$seat.pub" "$aside/next-$seat.pub"
-    archive "$keys/next/$seat.agekey" "$aside/next-$seat.agekey"
-    archive "$keys/$seat.pub" "$aside/$seat.pub"
-    archive "$keys/$seat.agekey" "$aside/$seat.agekey"
-    grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
-    chmod 640 "$git/htpasswd.new"
-    mv "$git/htpasswd.new" "$git/htpasswd"
-done
-deadline=$(($(seconds) + patience))
-until kube wait --for=delete "$@" --timeout 10s >/dev/null 2>&1; do
-    if [ "$(seconds)" -ge "$deadline" ]; then
-        say "Flux did not remove the namespaces $* within $patience s: look at" \\
-            '`kubectl get kustomizations --all-namespaces`'
-        exit 1
-    fi
-    # What was left in them may wait for somebody who never comes.
-    findings "$(kinds)" | grep -E '"going":true|\t(going|doomed)\t' >"$new/found" || true
-    clear_away "$new/found"
-done
-cat >"$class/roster.json.new"
-mv "$class/roster.json.new" "$class/roster.json"
 """
 )
 
@@ -203,14 +156,5 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
     if not leaving:
         host.noop("nobody is pruned")
         return
-    yield lab_script(
-        settings,
-        _PRUNE,
-        subjects(leaving),
-        settings.class_dir,
-        settings.keys_dir,
-        settings.git_dir,
-        str(patience),
-        *(one.id for one in leaving),
-        stdin=_roster(enrolment.seats),
-    )
+    roster = _roster(enrolment.seats)
+    yield acting(settings, prune, environments=leaving, roster=roster, patience=patience)
