@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import solo
@@ -12,14 +13,16 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
+from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.host_secrets import held_key, secret_matches
+from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.wire import encode
 from sopslab.provision.command import looking
 from sopslab.provision.facts.age import Identities, Identity
-from sopslab.provision.facts.builds import EndlessBuild
 from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
@@ -28,7 +31,6 @@ from sopslab.provision.facts.docker import (
     ImageLabels,
     Network,
 )
-from sopslab.provision.facts.flux import DecryptionKey
 from sopslab.provision.facts.git import (
     BareRepositories,
     Clone,
@@ -40,7 +42,6 @@ from sopslab.provision.facts.git import (
 )
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
 from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
-from sopslab.provision.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.facts.suspension import SuspendedObjects
@@ -107,6 +108,9 @@ def bare(settings: Settings) -> Answers:
     answers = machine(settings, text, tuple(COMMANDS | CLIENT | ENGINE))
     answers[fact_text(DockerEngine)] = "absent"
     answers[STORE] = "arch\tx86_64"
+    for file in ("components", "sync"):
+        path = f"{settings.manifests_dir}/{file}.yaml"
+        answers[asked(settings, manifest_drift, path=path)] = answer([ABSENT])
     learner = settings.learner.id
     effects: dict[tuple[str, ...], dict[str, str]] = {
         ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
@@ -142,6 +146,11 @@ def filled_store(settings: Settings) -> str:
     for tool, path in catalog.tools("modules", "amd64").items():
         lines.append(f"link\t{tool}\t../store/{path}")
     return "\n".join(lines)
+
+
+def asked(settings: Settings, function: Callable[..., Any], **order: Any) -> str:
+    """Return the text of the command by which the lab's own program looks at something."""
+    return str(looking(settings, function, **order))
 
 
 def answer(value: object) -> str:
@@ -196,9 +205,9 @@ class Facts:
         credentials = f"{s.git_dir}/credentials/{FLUX}"
 
         def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
-            return fact_text(
-                SecretMatches,
-                settings=s,
+            return asked(
+                s,
+                secret_matches,
                 namespace="flux-system",
                 secret=name,
                 entries=entries,
@@ -232,7 +241,7 @@ class Facts:
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
         self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
         self.learner = fact_text(Identity, settings=s, key=learner)
-        self.decryption = fact_text(DecryptionKey, settings=s)
+        self.decryption = asked(s, held_key)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
         self.work = fact_text(Clone, path=s.work_dir)
         self.origin = fact_text(CloneOrigin, path=s.work_dir)
@@ -241,18 +250,16 @@ class Facts:
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
         pinned = load_catalog(s.catalog).version("openapi", "modules")
         self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
-        self.components = fact_text(
-            ManifestDrift, settings=s, path=f"{s.manifests_dir}/components.yaml"
-        )
-        self.sync = fact_text(ManifestDrift, settings=s, path=f"{s.manifests_dir}/sync.yaml")
+        self.components = asked(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
+        self.sync = asked(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
         self.credentials = secret(
             "flux-system",
             {"username": f"{credentials}/username", "password": f"{credentials}/password"},
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = fact_text(SuspendedObjects, settings=s)
-        self.builds = fact_text(EndlessBuild, settings=s)
-        self.canary = str(looking(s, canary_states, environments=[solo(s)]))
+        self.builds = asked(s, endless_build)
+        self.canary = asked(s, canary_states, environments=[solo(s)])
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
 

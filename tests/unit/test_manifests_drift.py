@@ -9,10 +9,8 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.manifests import holders
-from sopslab.lab.observe.manifests import missing, specified
+from sopslab.lab.observe.manifests import manifest_drift, missing, specified
 from sopslab.lab.tools.manifests import documents, joined
-from sopslab.provision.facts.kubernetes import ManifestDrift
-from tests.fake import local_fact
 
 LIVE = """apiVersion: apps/v1
 kind: Deployment
@@ -59,10 +57,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
 
 
 def drift(settings: Settings) -> list[str]:
-    found: list[str] = local_fact(
-        ManifestDrift, settings=settings, path=f"{settings.bin_dir}/manifests.yaml"
-    )
-    return found
+    return manifest_drift(settings.for_machine, f"{settings.bin_dir}/manifests.yaml")
 
 
 def change(settings: Settings, folder: str, old: str, new: str) -> None:

@@ -10,7 +10,7 @@ from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.git import Git
 
 
-def seats(lab: Lab, seats: list[str]) -> list[str]:
+def begun_seats(lab: Lab, seats: list[str]) -> list[str]:
     """Return the seats whose repository has its first commit, and whose canary is known by its
     hash."""
     return [seat for seat in seats if _has_begun(lab, seat)]

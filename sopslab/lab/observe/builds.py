@@ -23,7 +23,7 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 _NOTICED_S, _PATIENCE_S = 3, 20
 
 
-def endless(lab: Lab) -> Building | None:
+def endless_build(lab: Lab) -> Building | None:
     """Return the oldest build, once it has had all the time that a build is given; None if no build
     takes longer than builds do."""
     deadline = Deadline(_PATIENCE_S)

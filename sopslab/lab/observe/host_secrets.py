@@ -46,7 +46,7 @@ def manifest(
     }
 
 
-def matches(
+def secret_matches(
     lab: Lab, namespace: str, secret: str, entries: dict[str, str], labels: dict[str, str]
 ) -> bool:
     """Return whether a Secret of the cluster has exactly the entries that files hold, and the
@@ -114,7 +114,7 @@ def _login(lab: Lab) -> dict[str, bytes] | None:
     return entries if entries.keys() == files.keys() else None
 
 
-def drift(lab: Lab, seats: list[str]) -> dict[str, SecretDrift]:
+def seat_secrets_drift(lab: Lab, seats: list[str]) -> dict[str, SecretDrift]:
     """Return the seats whose Secrets in the cluster are not as the host has them, and in what."""
     return differing(of_seats(lab, seats), _live(lab))
 
@@ -153,7 +153,7 @@ def _live(lab: Lab, fields: str | None = None) -> list[Object]:
         return []
 
 
-def with_keys(lab: Lab, seats: list[str]) -> list[str]:
+def seats_with_keys(lab: Lab, seats: list[str]) -> list[str]:
     """Return the seats for which the cluster has a decryption key, of those asked for."""
     named = {one["metadata"]["labels"][SEAT_LABEL] for one in _keys(lab)}
     return [seat for seat in seats if seat in named]
@@ -170,7 +170,7 @@ def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
     return {seat: " ".join(each) or "no valid identity" for seat, each in found.items()}
 
 
-def decryption_key(lab: Lab) -> DecryptionKeyState:
+def held_key(lab: Lab) -> DecryptionKeyState:
     """Return how the key stands with which Flux decrypts on a lab without a class."""
     if not has_content(lab.lab_kubeconfig):
         return DecryptionKeyState()

@@ -57,7 +57,7 @@ def _names(lab: Lab, kind: str, *options: str) -> list[str]:
         return []
 
 
-def drift(lab: Lab, path: str) -> list[str]:
+def manifest_drift(lab: Lab, path: str) -> list[str]:
     """Return the objects in which the cluster differs from the manifests in a file, and `absent`
     where it lacks a namespace or a kind that they need, or is not there itself.
 

@@ -8,7 +8,6 @@ from typing_extensions import override
 from sopslab.config.enrolled import parse_enrolled
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.observe import begun, failures, host_secrets
-from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import looking, script
 from sopslab.provision.facts.parsing import LabFact, parsing
 
@@ -48,12 +47,12 @@ class BegunSeats(LabFact[list[str]]):
     Returns the seats whose repository has its first commit, and whose canary is known by its hash.
     """
 
-    look = begun.seats
+    look = begun.begun_seats
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return looking(settings, begun.seats, seats=seats)
+        return looking(settings, begun.begun_seats, seats=seats)
 
 
 class SeatsWithKeys(LabFact[list[str]]):
@@ -61,22 +60,9 @@ class SeatsWithKeys(LabFact[list[str]]):
     Returns the seats for which the cluster has a decryption key, of those asked for.
     """
 
-    look = host_secrets.with_keys
+    look = host_secrets.seats_with_keys
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return looking(settings, host_secrets.with_keys, seats=seats)
-
-
-class SecretsDrift(LabFact[dict[str, SecretDrift]]):
-    """
-    Returns the seats whose Secrets in the cluster are not as the host has them, and in what.
-    """
-
-    look = host_secrets.drift
-    default = dict
-
-    @override
-    def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return looking(settings, host_secrets.drift, seats=seats)
+        return looking(settings, host_secrets.seats_with_keys, seats=seats)

@@ -8,8 +8,9 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import builds
+from sopslab.lab.observe.builds import endless_build
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.builds import EndlessBuild
+from sopslab.provision.look import look
 
 
 @operation()
@@ -20,7 +21,7 @@ def unblocked(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    build = host.get_fact(EndlessBuild, settings=settings)
+    build = look(settings, endless_build)
     if build is None:
         host.noop("no build holds up the others")
         return

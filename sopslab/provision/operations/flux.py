@@ -18,13 +18,14 @@ from sopslab.lab.act import existing
 from sopslab.lab.act.canaries import await_alone
 from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.existing import has_flux
+from sopslab.lab.observe.host_secrets import held_key
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
 from sopslab.model.canaries import PROVEN
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.access import SeatGenerations
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.flux import DecryptionKey, FluxInstalled
 from sopslab.provision.facts.git import GIT_LOGIN, CommitNote
 from sopslab.provision.facts.tree import TreeDigest
 from sopslab.provision.look import look
@@ -153,7 +154,7 @@ def decryption_key(settings: Settings, key: str) -> Commands:
     if store is None:
         yield refusal(f"the identity {settings.keys_dir}/{key}.agekey is not there")
         return
-    cluster = host.get_fact(DecryptionKey, settings=settings)
+    cluster = look(settings, held_key)
     if (cluster.recipient, cluster.next) == (store, following) and cluster.watched:
         host.noop("sops-age holds the learner's key")
         return
@@ -193,7 +194,7 @@ def uninstalled(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not host.get_fact(FluxInstalled, settings=settings):
+    if not look(settings, has_flux):
         host.noop("the cluster has no Flux of this lab")
         return
     yield acting(settings, existing.leave, namespace=NAMESPACE)

@@ -12,10 +12,12 @@ from sopslab.files.events import note
 from sopslab.lab.act import existing, host_secrets
 from sopslab.lab.act import manifests as applying
 from sopslab.lab.act import served_api as api
-from sopslab.lab.observe.manifests import ABSENT
+from sopslab.lab.observe.existing import has_context
+from sopslab.lab.observe.host_secrets import secret_matches
+from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.kubernetes import KubeconfigMatches, ManifestDrift, SecretMatches
 from sopslab.provision.facts.tree import AnyFolder
+from sopslab.provision.look import look
 
 
 @operation()
@@ -25,7 +27,7 @@ def kubeconfig(settings: Settings) -> Commands:
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
-    if host.get_fact(KubeconfigMatches, settings=settings):
+    if look(settings, has_context, kubeconfig=settings.kubeconfig or ""):
         host.noop("the lab's kubeconfig has that context")
         return
     yield acting(settings, existing.take_on, kubeconfig=settings.kubeconfig or "")
@@ -54,7 +56,7 @@ def manifests(settings: Settings, path: str) -> Commands:
     + settings: the lab's settings
     + path: the file of manifests on the host
     """
-    drift = host.get_fact(ManifestDrift, settings=settings, path=path)
+    drift = look(settings, manifest_drift, path=path)
     if not drift:
         host.noop("the cluster is as the manifests say")
         return
@@ -81,9 +83,9 @@ def secret(
     + entries: the name of each entry, and the file on the host that holds its value
     + labels: its labels
     """
-    if host.get_fact(
-        SecretMatches,
-        settings=settings,
+    if look(
+        settings,
+        secret_matches,
         namespace=namespace,
         secret=secret,
         entries=dict(entries),

@@ -19,14 +19,12 @@ from sopslab.lab.act.canaries import await_seats
 from sopslab.lab.act.failures import record
 from sopslab.lab.act.pruning import prune
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.failures import failures
+from sopslab.lab.observe.host_secrets import seat_secrets_drift
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import (
-    Enrolled,
-    SeatFailures,
-    SecretsDrift,
-)
+from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.look import look
 
 # Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
@@ -62,7 +60,7 @@ def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
     wanted = (*enrolment.seats, *leaving)
-    if recorded == wanted and not host.get_fact(SeatFailures, settings=settings):
+    if recorded == wanted and not look(settings, failures):
         host.noop(f"{len(enrolment.seats)} learners are enrolled")
         return
     yield script(
@@ -96,7 +94,7 @@ def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids
     """
-    drift = host.get_fact(SecretsDrift, settings=settings, seats=list(seats))
+    drift = look(settings, seat_secrets_drift, seats=list(seats))
     if not drift:
         host.noop("every seat has its Secrets")
         return
@@ -133,12 +131,12 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: the ids of all
     """
-    failures = host.get_fact(SeatFailures, settings=settings)
-    if not failures:
+    failed = look(settings, failures)
+    if not failed:
         host.noop(f"{len(seats)} seats are ready")
         return
-    listing = "\n".join(f"  {seat}: {reason}" for seat, reason in sorted(failures.items()))
-    yield refusal(f"{len(failures)} of {len(seats)} seats are not ready:\n{listing}")
+    listing = "\n".join(f"  {seat}: {reason}" for seat, reason in sorted(failed.items()))
+    yield refusal(f"{len(failed)} of {len(seats)} seats are not ready:\n{listing}")
 
 
 @operation()

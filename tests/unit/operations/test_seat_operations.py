@@ -14,8 +14,8 @@ from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.act import canaries
+from sopslab.lab.observe.host_secrets import seat_secrets_drift
 from sopslab.provision.facts.git import GitUsers
-from sopslab.provision.facts.seats import SecretsDrift
 from sopslab.provision.operations import age, seats
 from tests.fake import Applied, local_fact
 from tests.repositories import make_identity
@@ -125,7 +125,7 @@ def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> No
             if unwatched:
                 one["metadata"]["labels"].pop(watch, None)
         Path(settings.bin_dir, "live").write_text(json.dumps({"items": live}))
-        assert local_fact(SecretsDrift, settings=settings, seats=["ada"]) == drift
+        assert seat_secrets_drift(settings.for_machine, ["ada"]) == drift
 
 
 def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: Settings) -> None:
