@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help lab down check test soak bench requirements
+.PHONY: help lab down check test soak bench reference requirements
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,6 +35,9 @@ soak: $(STAMP) ## The long tails that `make test` leaves out: before a release
 
 bench: $(STAMP) ## Measure the lab beside the same work done by hand
 	@$(BIN)/python -m tests.bench
+
+reference: $(STAMP) ## Write docs/reference anew from the code
+	@$(BIN)/python -m sopslab.cli.reference
 
 requirements: $(STAMP) ## Pin requirements*.in anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \

@@ -1,4 +1,7 @@
-"""The defaults of every lab, one paragraph each; an inventory or `--data name=value` overrides."""
+"""The defaults of every lab, one paragraph each; an inventory or `--data name=value` overrides.
+
+The comment above a setting says what it is: docs/reference/settings.md is made of it.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +10,7 @@ from pathlib import Path
 lab = os.environ.get("SOPSLAB_LAB", "lab")
 
 # Everything sops-lab keeps: store/ (tools and images), bin/ (links to them), labs/<lab>/ (keys,
-# Git data, kubeconfig, the learner's clone).
+# Git data, kubeconfig, the learner's clone). Where `XDG_DATA_HOME` is set, it is sops-lab in there.
 root = os.environ.get("SOPSLAB_ROOT") or str(
     Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sops-lab"
 )
@@ -24,68 +27,98 @@ mirrors = {
     "images": None,
 }
 
-# What is pinned.
+# What is pinned; `modules/` is looked for beside it.
 catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
 
-# `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name.
+# `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
+# needs `kind`: only there the lab knows that network policies are enforced.
 cluster_provider = "kind"
+
+# The kubeconfig that leads to an existing cluster.
 kubeconfig = None
+
+# The context in that kubeconfig.
 context = None
 
-# The port of the API server, on loopback or at `git_bind`; None lets kind choose a free one.
+# The port of the API server, on loopback or at `git_bind`; without one kind chooses a free one.
 api_port = None
 
-# The embedded Git server: where it listens on this machine. At an address that is not loopback's,
-# learners connect over the network: Git is https with the lab's own certificate authority then, and
-# the API server is published at this address, too.
+# The address of this machine at which the embedded Git server listens. At one that is not
+# loopback's, learners connect over the network: Git is https with the lab's own certificate
+# authority then, and the API server is published at this address, too.
 git_bind = "127.0.0.1"
+
+# The port of the embedded Git server.
 git_port = 8418
 
-# Any other Git server instead: its base URL, the one the cluster sees if that differs, and who
-# pushes there. Put the password into a lab file of mode 0600 or into SOPSLAB_GIT_PASSWORD.
+# The base URL of any other Git server, instead of the embedded one. It needs `git_username` and
+# `git_password`. A class is on the embedded one only.
 git_url = None
+
+# The same server as the cluster reaches it, if that differs.
 git_cluster_url = None
+
+# Who reads and pushes at another Git server.
 git_username = None
+
+# The password for that. Put it into a lab file of mode 0600 or into the variable.
 git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
 
 # What kind of age identities are made: `x25519`, or `pq`, which a quantum computer could not break
-# either. All of a lab are of one kind: a secret is as safe as the weakest of its recipients.
+# either. All of a lab are of one kind, the one that it began with: a secret is as safe as the
+# weakest of its recipients.
 age_key_type = "x25519"
 
 # Who works in the environment `develop`.
 learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 
-# The learners of a class, each with an environment of their own (inventories/classroom.py reads
-# them from a roster), and whether those who are no longer among them lose theirs.
+# The learners of a class, each with an environment of their own. `inventories/classroom.py` reads
+# them from a roster.
 seats = []
+
+# Whether learners who left the roster lose their environment
+# (`sopslab up inventories/classroom.py --prune`).
 prune = False
 
-# Whom a deploy for single learners is about (reset, reissue, break, …), and what an environment is
-# put back to: `start`, `encrypted`, `wired` or `done`.
+# Whom a deploy for single learners is about: `deploys/reset.py`, `deploys/reissue.py`,
+# `deploys/break.py`, `deploys/fix.py`, … (`sopslab reset ada`).
 subjects = []
+
+# What an environment is put back to (`sopslab reset ada --to wired`).
 checkpoint = "start"
 
-# What `deploys/record.py` puts into the platform repository: paths below `docs/`, and the texts.
+# What `deploys/record.py` puts into the platform repository: paths below `docs/`, and the texts
+# (`sopslab incident open leaked-key`).
 records = {}
 
-# Which faults `deploys/break.py` injects; or the seed by which an exam draws them, and how many.
+# Which faults `deploys/break.py` injects (`sopslab break wrong-key ada`).
 faults = []
+
+# The seed by which an exam draws them (`sopslab break --random --seed 7 ada`).
 exam = None
+
+# How many an exam draws (`sopslab break --random --count 2 ada`).
 exam_faults = 1
 
-# What `deploys/rotate.py` is about: the cause, the incident that it belongs to, which values leaked
-# (NAME or NAME/KEY), and which of them a human gives (NAME/KEY; a JSON object on standard input).
+# Why `deploys/rotate.py` replaces something (`sopslab rotate learner-key`).
 cause = None
+
+# The incident that a rotation belongs to (`sopslab rotate learner-key --incident ID`).
 incident = None
+
+# Which values leaked (`sopslab rotate value-exposed --exposed backend-secrets`).
 exposed = []
+
+# Which of them a human gives (`sopslab rotate value-exposed --value backend-secrets/token`). The
+# values themselves come as a JSON object on standard input.
 given = []
 
-# Which side is right when the key in the store and the key in the cluster differ: `store` or
-# `cluster`. None stops the run and shows both public keys.
+# Which side is right when the key in the store and the key in the cluster differ. Without it the
+# run stops and shows both public keys (`sopslab up --key-from store`).
 key_from = None
 
-# Go on although the preflight says that the machine is too small.
+# Go on although the preflight says that the machine is too small (`sopslab up --force`).
 force = False
 
-# Whether `deploys/teardown.py` removes keys, Git data and the store, too.
+# Whether `deploys/teardown.py` removes keys, Git data and the store, too (`sopslab down --purge`).
 purge = False

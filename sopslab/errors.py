@@ -7,7 +7,10 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of `sopslab`; a run that failed in a step ends with that step's own code."""
+    """Exit codes of `sopslab`.
+
+    A run that failed in a step ends with that step's code, and with 1 where the step has none.
+    """
 
     OK = 0
     FAILED = 1
@@ -28,6 +31,30 @@ class Exit(IntEnum):
     FAULTS = 21
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+MEANINGS: dict[Exit, str] = {
+    Exit.OK: "done",
+    Exit.FAILED: "failed, for a reason without a code of its own",
+    Exit.INPUT: "bad input: nothing was touched",
+    Exit.LOCKED: "another run is at work on this lab",
+    Exit.PARTIAL: "some of a class are not ready, and named: all others are",
+    Exit.HOST: "the machine is not fit for a lab, or could not be prepared",
+    Exit.ARTIFACTS: "a tool or an image could not be had",
+    Exit.CLUSTER: "the network or the cluster is not there",
+    Exit.GIT: "the Git server or a repository on it is not as it should be",
+    Exit.KEYS: "a key is missing, damaged, or not the cluster's",
+    Exit.FLUX: "Flux or the platform repository is not as it should be",
+    Exit.LEARNERS: "learners are not enrolled, or lack their repository",
+    Exit.CANARY: "the canary did not arrive",
+    Exit.ACCESS: "access could not be replaced",
+    Exit.INVENTORY: "a rotation could not list, encrypt or prove what it is about",
+    Exit.VALUES: "values are left that only a human can replace",
+    Exit.FAULTS: "a fault could not be injected or undone",
+    Exit.INTERRUPTED: "stopped by Ctrl-C: the next run goes on",
+    Exit.TERMINATED: "stopped by SIGTERM: the next run goes on",
+}
+"""What each code says of a run, in a few words."""
 
 
 class LabError(Exception):

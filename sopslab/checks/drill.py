@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sopslab.config.environment import Environment
 from sopslab.incidents.closing import Use
-from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET, Staged
+from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET
 from sopslab.incidents.records import Incident
+from sopslab.model.drills import Staged
 from sopslab.model.results import Result, Undecided, Verdict, failed, passed, undecided
 
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from sopslab import __version__
 from sopslab.cli import verbs
+from sopslab.errors import MEANINGS
 
 GROUPS = {
     "Make": {
@@ -53,14 +54,6 @@ VERBS = {
 _WIDTH = max(map(len, VERBS))
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-EXIT_CODES = """
-Exit codes: 0 done, 1 failed, 2 bad input, 3 another run is at work, 4 some learners of a class
-are not ready, and for a step that failed: 10 host, 11 artifacts, 12 network and cluster,
-13 Git, 14 keys, 15 platform and Flux, 16 learners, 17 canary, 18 access, 19 a rotation's files
-or proof, 20 values are left that only a human can replace, 21 faults;
-130 and 143 after Ctrl-C and SIGTERM.
-"""
-
 
 class _Verbs(click.Group):
     """Import a verb when it is asked for: all of them take twice as long as any."""
@@ -83,8 +76,13 @@ class _Verbs(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(verb.ljust(_WIDTH), text) for verb, text in group.items()])
 
+    @override
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{code:<{_WIDTH}}", text) for code, text in MEANINGS.items()])
 
-@click.group(cls=_Verbs, context_settings=CONTEXT, epilog=EXIT_CODES)
+
+@click.group(cls=_Verbs, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="sopslab")
 def main() -> None:
     """The secrets lab of a GitOps course, on this machine."""

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from typing_extensions import override
 
-from sopslab.config.naming import check_label, check_seat
+from sopslab.config.naming import SEAT_LENGTH, check_label, check_seat
 from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
@@ -37,6 +37,13 @@ _INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
+# What is allowed, in words: for who is refused, and for docs/reference/settings.md.
+_PATH_FORM = "an absolute path without quotes, colons, commas, `$` or `..`"
+_LINE_FORM = "one line of printable characters"
+_EMAIL_FORM = "an address such as ada@example.org"
+_URL_FORM = "an http:// or https:// URL"
+_REGISTRY_FORM = "a registry such as `mirror.example:5000/path`"
+_ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
 
 
 def _label(value: str) -> str:
@@ -57,7 +64,7 @@ def _fault(value: str) -> str:
 
 def _absolute(value: str) -> str:
     if not _PLAIN_PATH.fullmatch(value) or ".." in value.split("/"):
-        raise ValueError("an absolute path without quotes, colons, commas, `$` or `..` is needed")
+        raise ValueError(f"{_PATH_FORM} is needed")
     if not value.strip("/"):
         raise ValueError("a directory below `/` is needed")
     return value.rstrip("/")
@@ -65,13 +72,13 @@ def _absolute(value: str) -> str:
 
 def _printable(value: str) -> str:
     if not value.strip() or not value.isprintable():
-        raise ValueError("one line of printable characters is needed")
+        raise ValueError(f"{_LINE_FORM} is needed")
     return value
 
 
 def _email(value: str) -> str:
     if not _EMAIL.fullmatch(value):
-        raise ValueError("an address such as ada@example.org is needed")
+        raise ValueError(f"{_EMAIL_FORM} is needed")
     return value
 
 
@@ -84,7 +91,7 @@ def _http_url(value: str) -> str:
         or not parts.hostname
         or not value.isascii()
     ):
-        raise ValueError("an http:// or https:// URL is needed")
+        raise ValueError(f"{_URL_FORM} is needed")
     if parts.username or parts.password:
         raise ValueError("credentials do not belong into a URL: set git_username and git_password")
     if parts.query or parts.fragment:
@@ -96,7 +103,7 @@ def _http_url(value: str) -> str:
 
 def _registry(value: str) -> str:
     if not _REGISTRY.fullmatch(value):
-        raise ValueError("a registry such as `mirror.example:5000/path` is needed")
+        raise ValueError(f"{_REGISTRY_FORM} is needed")
     return value
 
 
@@ -104,7 +111,7 @@ def _address(value: str) -> str:
     try:
         address = ipaddress.IPv4Address(value)
     except ValueError:
-        raise ValueError("an IPv4 address such as 127.0.0.1 is needed") from None
+        raise ValueError(f"{_ADDRESS_FORM} is needed") from None
     # A certificate has to say what they connect to, and their kubeconfigs, too.
     if address.is_unspecified:
         raise ValueError("name the address that the learners connect to")
@@ -133,19 +140,35 @@ def _text(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Label = Annotated[Text, AfterValidator(_label)]
-FaultId = Annotated[Text, AfterValidator(_fault)]
-AbsolutePath = Annotated[Text, AfterValidator(_absolute)]
-Line = Annotated[Text, Field(max_length=200), AfterValidator(_printable)]
-Email = Annotated[Text, AfterValidator(_email)]
-HttpUrl = Annotated[Text, AfterValidator(_http_url)]
-Registry = Annotated[Text, AfterValidator(_registry)]
-Password = Annotated[Text, AfterValidator(_printable)]
-Address = Annotated[Text, AfterValidator(_address)]
+Label = Annotated[
+    Text,
+    AfterValidator(_label),
+    Field(description="a DNS label: of a-z, 0-9 and `-`, and no name of Kubernetes' or Flux's own"),
+]
+FaultId = Annotated[Text, AfterValidator(_fault), Field(description="the id of a fault")]
+AbsolutePath = Annotated[Text, AfterValidator(_absolute), Field(description=_PATH_FORM)]
+Line = Annotated[Text, Field(max_length=200, description=_LINE_FORM), AfterValidator(_printable)]
+Email = Annotated[Text, AfterValidator(_email), Field(description=_EMAIL_FORM)]
+HttpUrl = Annotated[
+    Text,
+    AfterValidator(_http_url),
+    Field(description=f"{_URL_FORM} without credentials, `?` and `#`"),
+]
+Registry = Annotated[Text, AfterValidator(_registry), Field(description=_REGISTRY_FORM)]
+Password = Annotated[Text, AfterValidator(_printable), Field(description=_LINE_FORM)]
+Address = Annotated[Text, AfterValidator(_address), Field(description=_ADDRESS_FORM)]
 # What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
-Incident = Annotated[Text, Field(max_length=80), AfterValidator(_incident)]
-ValueName = Annotated[Text, Field(max_length=330), AfterValidator(_value_name)]
+Incident = Annotated[
+    Text,
+    Field(max_length=80, description="a date and a few words, such as 2026-11-25-leaked-api-key"),
+    AfterValidator(_incident),
+]
+ValueName = Annotated[
+    Text,
+    Field(max_length=330, description="the name of a Secret, or NAME/KEY for one value of it"),
+    AfterValidator(_value_name),
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -156,7 +179,11 @@ class _Part(BaseModel):
 class Learner(_Part):
     """Who works in the environment."""
 
-    id: Annotated[Label, AfterValidator(_not_ours)]
+    id: Annotated[
+        Label,
+        AfterValidator(_not_ours),
+        Field(description="a DNS label, but neither `instructor` nor `flux`"),
+    ]
     name: Line
     email: Email
 
@@ -164,7 +191,14 @@ class Learner(_Part):
 class Seat(Learner):
     """A learner of a class, as the roster has them."""
 
-    id: Annotated[Text, AfterValidator(check_seat)]
+    id: Annotated[
+        Text,
+        AfterValidator(check_seat),
+        Field(
+            description=f"a DNS label of at most {SEAT_LENGTH} characters that is no user of the"
+            " lab's own and does not begin with `lab-`"
+        ),
+    ]
     group: Line | None = None
 
 

@@ -19,10 +19,16 @@ class Injection:
     commit: str | None = None
 
 
+def render_record(faults: Mapping[str, Injection]) -> str:
+    """Return the record of faults, by id."""
+    told = {fault: {"commit": one.commit or "", "done": one.done} for fault, one in faults.items()}
+    return base64.b64encode(json.dumps(told, separators=(",", ":")).encode()).decode()
+
+
 def parse_record(text: str) -> Mapping[str, Injection]:
     """Return the faults of a record, by id. Raises ValueError for what is none."""
     try:
-        found = json.loads(base64.b64decode(text, validate=True))
+        found = json.loads(base64.b64decode(text.strip(), validate=True))
         return {
             fault: Injection(bool(one["done"]), one.get("commit") or None)
             for fault, one in found.items()

@@ -49,6 +49,11 @@ class Fault:
     scope_alone: Scope | None = None
     exposes: bool = False
 
+    @property
+    def in_git(self) -> bool:
+        """Whether a commit brings it."""
+        return self.scope is Scope.LEARNER
+
     def scope_at(self, *, seat: bool) -> Scope:
         """Return whom it reaches, at a seat of a class or alone on a lab."""
         return self.scope if seat or self.scope_alone is None else self.scope_alone
@@ -72,7 +77,7 @@ FAULTS = (
     ),
     Fault(
         "key-without-agekey",
-        "the entry of sops-age does not end in .agekey",
+        "the entry of sops-age is called age.key, which does not end in .agekey",
         "Flux reads entries by their ending; its message names variables that have nothing to do"
         " with it",
         Part.KEY,
@@ -87,14 +92,14 @@ FAULTS = (
     ),
     Fault(
         "not-wired",
-        "kustomization.yaml lists the file no longer",
+        "a commit comments the file out of kustomization.yaml",
         "Flux applies what is listed, and removes what is not any more, while it is Ready",
         Part.LIST,
         Scope.LEARNER,
     ),
     Fault(
         "wrong-recipient",
-        "the file is encrypted to a stranger",
+        "a commit has the file encrypted to a stranger",
         "who encrypts decides who can read; the rules of the repository are there to be used",
         Part.MANIFEST,
         Scope.LEARNER,
@@ -102,14 +107,14 @@ FAULTS = (
     ),
     Fault(
         "edited-ciphertext",
-        "a letter of an encrypted value was changed",
+        "a commit changes one letter of an encrypted value",
         "ciphertext is not edited: it is authenticated, value by value and by a MAC over all",
         Part.MANIFEST,
         Scope.LEARNER,
     ),
     Fault(
         "encrypted-regex-typo",
-        "a slip in encrypted_regex left the value in plain text below a sops block",
+        "a commit has ^(dta|stringData)$ in .sops.yaml, and a file that was encrypted by it",
         "a sops block proves nothing: Flux applies such a file without a word",
         Part.MANIFEST,
         Scope.LEARNER,
@@ -117,21 +122,21 @@ FAULTS = (
     ),
     Fault(
         "suspended-kustomization",
-        "the Kustomization is suspended",
+        "the Kustomization is suspended: spec.suspend is true",
         "Ready speaks of the last time that Flux looked, not of now",
         Part.SUSPENSION,
         Scope.SEAT,
     ),
     Fault(
         "wrong-path",
-        "the Kustomization looks at a folder that is not there",
+        "spec.path of the Kustomization names a folder that is not there",
         "where Flux looks is written in the cluster, not in the learner's repository",
         Part.PATH,
         Scope.SEAT,
     ),
     Fault(
         "git-credential-revoked",
-        "the Git server refuses the credential with which Flux reads",
+        "the Git server refuses the password with which Flux reads",
         "a source that cannot be read leaves everything as it was, and still Ready",
         Part.LOGIN,
         Scope.SEAT,
@@ -139,14 +144,14 @@ FAULTS = (
     ),
     Fault(
         "source-controller-without-git",
-        "the source controller does not reach the Git server",
+        "the GitRepository names a port of the Git server at which nobody answers",
         "tell a server that is down from one that is asked for at the wrong place",
         Part.ADDRESS,
         Scope.LAB,
     ),
     Fault(
         "drifted-lockdown-flag",
-        "a lockdown flag of the kustomize-controller was taken off",
+        "the kustomize-controller runs without --no-remote-bases, a lockdown flag",
         "what keeps tenants apart can vanish without anything failing",
         Part.CONTROLLER,
         Scope.LAB,

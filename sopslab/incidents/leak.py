@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
-from sopslab.config.settings import Settings
+from sopslab.config.places import Places
 from sopslab.errors import LabError
-from sopslab.incidents.records import Incident
 from sopslab.layout import ENVIRONMENT
+from sopslab.model.drills import Staged
+from sopslab.model.wire import decode, encode
+
+if TYPE_CHECKING:  # It validates with a library that the lab's own program does without.
+    from sopslab.incidents.records import Incident
 
 SECRET = "payment-api"
 KEY = "API_KEY"
 PATH = f"flux/secrets/{ENVIRONMENT}/{SECRET}.yaml"
+LIST = f"flux/secrets/{ENVIRONMENT}/kustomization.yaml"
 
 # Where the value lies besides the history; an audit has to name both.
 LOG = "ci-run-4711.log"
@@ -24,45 +28,39 @@ CLONE = "clone-of-kim"
 STATE = "state.json"
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A leak that is staged: commits, and the SHA-256 of the value, which nothing else tells.
-
-    `before` is where main was, `leak` has the value in plain text, `fixed` is what main became.
-    """
-
-    before: str
-    leak: str
-    fixed: str
-    digest: str
-
-
-_STATE = TypeAdapter(Staged)
-
-
-def leak_dir(settings: Settings, learner: str) -> str:
+def leak_dir(places: Places, learner: str) -> str:
     """Return where the log, the clone and the text of a learner's drill lie."""
-    return f"{settings.lab_dir}/drills/leak/{learner}"
+    return f"{places.lab_dir}/drills/leak/{learner}"
 
 
-def kept_dir(settings: Settings) -> str:
+def kept_dir(places: Places) -> str:
     """Return where commits are kept that were made on top of a drill that has ended."""
-    return f"{settings.lab_dir}/drills/kept"
+    return f"{places.lab_dir}/drills/kept"
 
 
-def parse_staged(text: str) -> Staged:
-    """Return what is staged. Raises ValueError for what does not say so."""
-    return _STATE.validate_python(json.loads(text))
+def render_staged(staged: Staged) -> str:
+    """Return the lab's note of what is staged."""
+    return f"{json.dumps(encode(staged))}\n"
 
 
-def read_staged(settings: Settings, learner: str) -> Staged | None:
+def parse_staged(text: str | bytes) -> Staged:
+    """Return what a note says is staged. Raises ValueError for what is none."""
+    try:
+        found = json.loads(text)
+        staged: Staged = decode(Staged, {one.name: found[one.name] for one in fields(Staged)})
+    except (LookupError, TypeError) as error:
+        raise ValueError("it is no note of a drill") from error
+    return staged
+
+
+def read_staged(places: Places, learner: str) -> Staged | None:
     """Return the leak that is staged for a learner, None if there is none. Raises LabError."""
-    path = Path(leak_dir(settings, learner), STATE)
+    path = Path(leak_dir(places, learner), STATE)
     try:
         return parse_staged(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         raise LabError(f"{path} cannot be read: `sopslab drill end` ends this drill") from None
 
 

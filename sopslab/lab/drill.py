@@ -8,7 +8,7 @@ from sopslab.checks.drill import Seen, exposed_for_ever, score
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.incidents.closing import Use
-from sopslab.incidents.leak import PATH, SECRET, Staged, covering, read_staged
+from sopslab.incidents.leak import PATH, SECRET, covering, read_staged
 from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.incidents.values import (
     live_digests,
@@ -17,6 +17,7 @@ from sopslab.lab.incidents.values import (
     uses_on_main,
 )
 from sopslab.lab.observe.repository import read_manifest
+from sopslab.model.drills import Staged
 from sopslab.model.results import Result, Undecided
 from sopslab.policy.findings import Report
 

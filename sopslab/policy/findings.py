@@ -71,6 +71,11 @@ FIXES: dict[str, str] = {
 GITLEAKS_PREFIX = "gitleaks:"
 
 
+def fix_of(rule: str) -> str:
+    """Return what to do about what a rule has found, be it ours or gitleaks'."""
+    return _ROTATE if rule.startswith(GITLEAKS_PREFIX) else FIXES[rule]
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One thing that must not be committed."""
@@ -109,8 +114,7 @@ class Hit:
 
     def at(self, path: str, commit: str) -> Finding:
         """Return the finding in *path*, with the fix of its rule."""
-        fix = _ROTATE if self.rule.startswith(GITLEAKS_PREFIX) else FIXES[self.rule]
-        return Finding(path, self.line, self.rule, self.message, fix, commit)
+        return Finding(path, self.line, self.rule, self.message, fix_of(self.rule), commit)
 
 
 class Undecidable(Exception):

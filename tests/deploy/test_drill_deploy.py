@@ -37,7 +37,9 @@ def run(
     drills = fact_text(Drills, settings=settings, environments=[solo(settings)])
     answers = {
         fact_text(Enrolled, settings=settings): json.dumps(roster) if roster else "",
-        drills: f"learner {staged} {json.dumps(NOTE)}" if staged else "",
+        drills: json.dumps({"learner": {"staged": NOTE, "on_main": staged == "main"}})
+        if staged
+        else "",
     }
     return Run(deploy, data, Answers(answers, failures={"no environment of joe": "refused"}))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +10,11 @@ import pytest
 
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Learner, Settings, load_settings
+from sopslab.course.fault_record import Injection, render_record
 from sopslab.course.faults import BY_ID, draw, injectable
 from sopslab.layout import PROJECT
+from sopslab.model.faults import Exercise
+from sopslab.model.wire import encode
 from sopslab.provision.facts.faults import ExerciseOnMain, Injections
 from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
@@ -38,13 +40,13 @@ def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
         text = fact_text(
             ExerciseOnMain, settings=settings, environment=one, secret="backend-secrets"
         )
-        found[text] = "looked\nencrypted\nlisted"
+        found[text] = json.dumps(encode(Exercise(encrypted=True, listed=True)))
     if broken:
-        record = json.dumps({"suspended-kustomization": {"commit": "", "done": True}}).encode()
+        record = render_record({"suspended-kustomization": Injection(done=True)})
         everybody = list(known.values())
         for environments in (everybody, [known[broken]]):
             text = fact_text(Injections, settings=settings, environments=environments)
-            found[text] = f"{broken} {base64.b64encode(record).decode()}"
+            found[text] = json.dumps({broken: record})
     return Answers(found, failures={"there is no environment of joe": "refused"})
 
 
@@ -60,7 +62,7 @@ def test_one_environment_is_broken_and_nobody_else_is_named(lab_data: Data) -> N
     done, _ = run(BREAK, lab_data, "ada", "bob", subjects=["ada"], faults=["wrong-key"])
     assert not done.failed
     assert done.changed == ["Faults | Break the environment of ada"]
-    changing = [command for command in done.commands if "inflict" in command]
+    changing = [command for command in done.commands if "act.faults.inject" in command]
     assert changing and not any("bob" in command for command in changing)
 
 
@@ -76,10 +78,7 @@ def test_an_exam_tells_nowhere_what_it_drew(lab_data: Data, count: int) -> None:
         drawn = draw(seed, count, injectable(seat=True, in_class=True))
         assert not done.failed and done.changed
         assert not any(fault in str(done.events) for fault in drawn)
-        # The scripts know all faults alike; nothing else of the commands names one.
-        for command in done.commands:
-            arguments = command.rpartition("sops-lab ")[2]
-            assert not any(fault in arguments for fault in BY_ID)
+        assert not any(fault in command for command in done.commands for fault in BY_ID)
 
 
 def test_who_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
@@ -94,7 +93,7 @@ def test_fixing_is_about_everybody_who_is_broken(lab_data: Data) -> None:
     assert "Faults | Undo what was injected" in done.changed
     assert "Flux | Forget the faults" in done.changed
     assert done.notes("Faults | Undo what was injected") == ["ada: suspended-kustomization"]
-    mending = [command for command in done.commands if "hands_on" in command]
+    mending = [command for command in done.commands if "act.faults.mend" in command]
     assert mending and not any("lab-bob-sys" in command for command in mending)
 
 

@@ -15,6 +15,7 @@ from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.course.faults import BY_ID, FAULTS, Scope, clash, draw, injectable
+from sopslab.lab.act.flux_objects import LOCKDOWN_FLAG
 from sopslab.provision.facts.faults import ExerciseOnMain, Injections
 from sopslab.provision.operations import faults
 from tests.fake import Applied, local_fact
@@ -330,7 +331,7 @@ def test_the_catalog_says_something_of_each_fault_and_ids_are_unique() -> None:
 
 
 def test_the_flag_that_is_taken_off_is_one_of_the_lockdown() -> None:
-    assert faults.LOCKDOWN_FLAG in LOCKDOWN["kustomize-controller"]
+    assert LOCKDOWN_FLAG in LOCKDOWN["kustomize-controller"]
 
 
 def test_in_a_class_nothing_is_broken_that_all_share() -> None:

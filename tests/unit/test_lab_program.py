@@ -65,13 +65,18 @@ LIGHT = [
     "sopslab.lab.act.builds",
     "sopslab.lab.act.canaries",
     "sopslab.lab.act.checkpoints",
+    "sopslab.lab.act.drills",
     "sopslab.lab.act.existing",
+    "sopslab.lab.act.faults",
     "sopslab.lab.act.host_secrets",
     "sopslab.lab.act.manifests",
     "sopslab.lab.act.platform",
     "sopslab.lab.act.pruning",
     "sopslab.lab.act.served_api",
     "sopslab.lab.observe.begun",
+    "sopslab.lab.observe.drills",
+    "sopslab.lab.observe.exercise",
+    "sopslab.lab.observe.faults",
 ]
 
 

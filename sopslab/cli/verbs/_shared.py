@@ -23,6 +23,9 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
 )
 
+OWN_ID = "The learner. A lab without a class needs no ID."
+OWN_IDS = "The learners. A lab without a class needs no ID."
+
 
 def settings_or_exit(
     overrides: Mapping[str, object] | None = None, *, as_json: bool = False, inventory: str = LOCAL

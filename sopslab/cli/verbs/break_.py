@@ -18,11 +18,23 @@ _SEEDS = 10**6
 
 
 @click.command("break")
-@click.argument("words", nargs=-1, metavar="[SCENARIO] [ID]")
+@click.argument(
+    "words",
+    nargs=-1,
+    metavar="[SCENARIO] [ID]",
+    help="What to break, and whose environment. A lab without a class needs no ID.",
+)
 @click.option("--list", "listing", is_flag=True, help="Say what there is, and what each teaches.")
 @click.option("--random", "exam", is_flag=True, help="An exam: draw, and do not say what.")
-@click.option("--seed", type=click.IntRange(min=0), help="Draw the same as another time.")
-@click.option("--count", type=click.IntRange(1, 2), help="How many an exam draws; without it, one.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same as another time."
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 2),
+    metavar="N",
+    help="How many an exam draws; without it, one.",
+)
 @json_option
 def break_(
     words: tuple[str, ...],
@@ -36,8 +48,8 @@ def break_(
 
     The exercise has to be done there; `sopslab reset ID --to done` does it. What is broken is
     broken for real, in the cluster or by a commit of a teammate on the Git server, and `sopslab
-    fix` undoes it. A lab without a class needs no ID. In a class nobody else's environment is
-    touched, so what all share cannot be broken there.
+    fix` undoes it. In a class nobody else's environment is touched: what all share cannot be broken
+    there.
     """
     if listing:
         _show_list(as_json)

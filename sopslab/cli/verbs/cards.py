@@ -30,10 +30,10 @@ class _Made:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("ids", nargs=-1, metavar="[ID...]", help="The learners. Without any, everybody.")
 @json_option
 def cards(ids: tuple[str, ...], as_json: bool) -> None:
-    """Write a page to hand out for each learner of the class, or for the IDs given.
+    """Write a page to hand out for each learner of the class, or for the IDs.
 
     Each is there as HTML and as PDF. all.pdf has the whole class, to print, whoever was named. A
     page tells address, login, password and first steps. Nothing is issued anew, and a second run

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import OWN_ID, deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.cli.verbs.incident import today
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.inputfile import read_text
@@ -67,7 +67,7 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
 
 
 @credentials.command()
-@click.argument("ids", nargs=-1, metavar="[ID]")
+@click.argument("ids", nargs=-1, metavar="[ID]", help=OWN_ID)
 def plan(ids: tuple[str, ...]) -> None:
     """Print the rotation plan of the learner ID, with what is due and what leaked filled in.
 
@@ -84,7 +84,7 @@ def plan(ids: tuple[str, ...]) -> None:
 
 
 @credentials.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE", help="The list, as YAML.")
 @json_option
 def record(file: str, as_json: bool) -> None:
     """Have FILE on record as the list of credentials that the lab cannot know.

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sopslab.cli import verification_report as report
 from sopslab.cli.terminal import Console, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import OWN_ID, deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
@@ -20,7 +20,7 @@ from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
-_id = click.argument("ids", nargs=-1, metavar="[ID]")
+_id = click.argument("ids", nargs=-1, metavar="[ID]", help=OWN_ID)
 
 
 @click.group()
@@ -32,7 +32,7 @@ def drill() -> None:
 @_id
 @json_option
 def leak(ids: tuple[str, ...], as_json: bool) -> None:
-    """Stage a leak in the environment of the learner ID; a lab without a class needs no ID.
+    """Stage a leak in the environment of the learner ID.
 
     A colleague has committed an API key in plain text, reverted that, and encrypted the same key.
     Main is moved as a push before there was a guard would have moved it, and the key is in the

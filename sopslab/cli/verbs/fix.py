@@ -13,10 +13,10 @@ from sopslab.errors import LabError
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("ids", nargs=-1, metavar="[ID...]", help="The learners. Without any, everybody.")
 @json_option
 def fix(ids: tuple[str, ...], as_json: bool) -> None:
-    """Undo what was injected for the learners IDs; without any, for everybody.
+    """Undo what was injected for the learners IDs.
 
     What a learner has committed since stays, and what a learner has repaired is repaired. Ends when
     Flux has applied what the repository holds then.

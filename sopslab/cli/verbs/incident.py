@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import click
 
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import OWN_IDS, deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
@@ -32,11 +32,20 @@ from sopslab.lab.incidents.values import gather
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Undecided
 
+_identifier = click.argument(
+    "identifier", metavar="INCIDENT", help="The id of a record: a date and words."
+)
 _upstream = click.option(
-    "--upstream", multiple=True, metavar="WHAT", help="What has to be revoked elsewhere."
+    "--upstream",
+    multiple=True,
+    metavar="WHAT",
+    help="What has to be revoked elsewhere; may be repeated.",
 )
 _remains = click.option(
-    "--remains", multiple=True, metavar="WHERE", help="Where the value stays exposed."
+    "--remains",
+    multiple=True,
+    metavar="WHERE",
+    help="Where the value stays exposed; may be repeated.",
 )
 
 
@@ -71,8 +80,8 @@ def incident(context: click.Context, as_json: bool) -> None:
 
 
 @incident.command("open")
-@click.argument("words")
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("words", metavar="WORDS", help="What it is called, such as leaked-api-key.")
+@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
 @click.option(
     "--cause",
     type=click.Choice([cause.value for cause in Cause]),
@@ -91,7 +100,7 @@ def open_(
     remains: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Open the incident WORDS, such as leaked-api-key, about the learners IDs.
+    """Open the incident WORDS about the learners IDs.
 
     The whole history of their repositories is searched, and every place with a value in plain text
     or a key that no other incident has becomes part of the record. Opened again on the same day,
@@ -136,9 +145,11 @@ def open_(
 
 
 @incident.command()
-@click.argument("identifier", metavar="INCIDENT")
+@_identifier
 @_upstream
-@click.option("--revoked", multiple=True, metavar="WHAT", help="What is revoked now.")
+@click.option(
+    "--revoked", multiple=True, metavar="WHAT", help="What is revoked now; may be repeated."
+)
 @_remains
 @json_option
 def note(
@@ -177,7 +188,7 @@ def note(
 
 
 @incident.command()
-@click.argument("identifier", metavar="INCIDENT")
+@_identifier
 @json_option
 def show(identifier: str, as_json: bool) -> None:
     """Show the record INCIDENT."""
@@ -190,7 +201,7 @@ def show(identifier: str, as_json: bool) -> None:
 
 
 @incident.command()
-@click.argument("identifier", metavar="INCIDENT")
+@_identifier
 @json_option
 def close(identifier: str, as_json: bool) -> None:
     """Close INCIDENT, if everything is done; otherwise say what is not, and change nothing.

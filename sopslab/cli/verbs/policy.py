@@ -22,7 +22,7 @@ def policy() -> None:
 
 
 @policy.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", help="Files and folders.")
 @_JSON
 def check(paths: tuple[str, ...], as_json: bool) -> None:
     """Check files and trees on disk; no Git is needed."""
@@ -30,7 +30,7 @@ def check(paths: tuple[str, ...], as_json: bool) -> None:
 
 
 @policy.command()
-@click.argument("repository", default=".", metavar="[REPO]")
+@click.argument("repository", default=".", metavar="[REPO]", help="The repository.")
 @_JSON
 def history(repository: str, as_json: bool) -> None:
     """Check every file version in the history of a repository."""
@@ -38,7 +38,7 @@ def history(repository: str, as_json: bool) -> None:
 
 
 @policy.command("pre-commit")
-@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@click.argument("paths", nargs=-1, metavar="[PATH...]", help="Not looked at.")
 @_JSON
 def pre_commit(paths: tuple[str, ...], as_json: bool) -> None:
     """Check what is staged, whatever PATHs the caller appends."""

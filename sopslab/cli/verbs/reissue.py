@@ -14,7 +14,7 @@ from sopslab.errors import Exit, LabError
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", help="The learners.")
 @json_option
 def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     """Replace the access of the learners IDs: password, certificate and kubeconfig.

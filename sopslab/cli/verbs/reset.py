@@ -9,6 +9,7 @@ import click
 
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
+    OWN_IDS,
     deploy_or_exit,
     end,
     json_option,
@@ -29,7 +30,7 @@ CHECKPOINTS = {
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option(
     "--to",
@@ -54,7 +55,7 @@ def reset(
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
     repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
-    nobody else's environment is touched. A lab without a class needs no ID.
+    nobody else's environment is touched.
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """

@@ -13,6 +13,7 @@ import click
 
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
+    OWN_IDS,
     deploy_or_exit,
     end,
     foretell_or_exit,
@@ -51,22 +52,28 @@ class _Asked:
 
 
 @click.command()
-@click.argument("cause", type=click.Choice([str(cause) for cause in Cause]), metavar="CAUSE")
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument(
+    "cause",
+    type=click.Choice([str(cause) for cause in Cause]),
+    metavar="CAUSE",
+    help="What became known, as above.",
+)
+@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option("--incident", metavar="ID", help="The incident it belongs to; or one is opened.")
 @click.option(
     "--exposed",
     multiple=True,
     metavar="NAME[/KEY]",
-    help="A Secret, or one value of it, that leaked; with value-exposed.",
+    help="A Secret, or one value of it, that leaked; with value-exposed; may be repeated.",
 )
 @click.option(
     "--value",
     "given",
     multiple=True,
     metavar="NAME/KEY",
-    help="Ask for this value instead of making one up; without a terminal it is read, a line each.",
+    help="Ask for this value instead of making one up; without a terminal it is read, a line each;"
+    " may be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before it begins.")

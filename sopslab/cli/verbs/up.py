@@ -19,7 +19,14 @@ from sopslab.run.runner import Result
 
 
 @click.command()
-@click.argument("inventory", required=False, default=LOCAL, metavar="[INVENTORY]")
+@click.argument(
+    "inventory",
+    required=False,
+    default=LOCAL,
+    metavar="[INVENTORY]",
+    help=f"{LOCAL}: one learner's lab; or {CLASSROOM}: the same with an isolated environment for"
+    " everybody on a roster.",
+)
 @click.option(
     "--roster",
     type=click.Path(dir_okay=False),
@@ -42,9 +49,6 @@ def up(
     key_from: str | None,
 ) -> None:
     """Make the lab, or bring it back to what it should be.
-
-    INVENTORY is inventories/local.py, one learner's lab, or inventories/classroom.py: the same with
-    an isolated environment for everybody on a roster.
 
     Everything is checked and only what differs is changed: a second run changes nothing. A run that
     was interrupted is continued by the next one. Exit code 4 says that some seats are not ready,

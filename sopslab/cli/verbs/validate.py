@@ -25,13 +25,18 @@ _COMMITTING = "PRE_COMMIT"
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
+@click.argument(
+    "path",
+    required=False,
+    type=click.Path(path_type=Path),
+    metavar="[PATH]",
+    help="The top of the repository. Without it, that of the Git repository one is in.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def validate(path: Path | None, as_json: bool) -> None:
     """Build every overlay of a repository as Flux would, and check what comes of it.
 
-    PATH is the top of the repository, by default of the Git repository around the current
-    directory. Nothing is fetched, and no value of a Secret is shown.
+    Nothing is fetched, and no value of a Secret is shown.
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """

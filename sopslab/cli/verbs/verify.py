@@ -23,6 +23,7 @@ __all__ = ["verify"]
     type=click.FloatRange(0, 3600),
     default=0,
     metavar="SECONDS",
+    show_default=True,
     help="Give Flux this long to reach the pushed commit.",
 )
 @click.option("--secret", default=SECRET, show_default=True, help="The Secret of the exercise.")

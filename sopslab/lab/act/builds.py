@@ -16,7 +16,9 @@ from sopslab.model.results import Undecided
 _SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
 _CONTROLLER = "kustomize-controller"
 _ASKED = "reconcile.fluxcd.io/requestedAt"
-SUSPENDED = {
+# Flux leaves alone what this one sets.
+_MANAGER = "flux"
+_SUSPENDED = {
     "metadata": {"annotations": {"sops-lab/suspended-by": "build"}},
     "spec": {"suspend": True},
 }
@@ -34,7 +36,7 @@ def end(lab: Lab, build: Building) -> None:
     asked = datetime.now(UTC).isoformat()
     kubectl.run(
         "--namespace", build.namespace, "annotate", _SOURCES, build.source, "--overwrite",
-        "--field-manager", "flux", f"{_ASKED}={asked}",
+        "--field-manager", _MANAGER, f"{_ASKED}={asked}",
     )  # fmt: skip
 
     def is_read() -> bool:
@@ -42,7 +44,7 @@ def end(lab: Lab, build: Building) -> None:
 
     wait_until(is_read, 20, pause=1)
     if _commit(_status(kubectl, build)) == build.commit:
-        kubectl.patch(KUSTOMIZATIONS, build.name, build.namespace, SUSPENDED)
+        kubectl.patch(KUSTOMIZATIONS, build.name, build.namespace, _SUSPENDED, manager=_MANAGER)
     in_flux = ("--namespace", FLUX_NAMESPACE)
     kubectl.run(
         *in_flux, "delete", "pod", "--selector", f"app={_CONTROLLER}", "--grace-period", "1"

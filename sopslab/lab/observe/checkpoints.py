@@ -14,6 +14,7 @@ from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.repositories import CloneState, RepositoryState
 
+MAIN = "refs/heads/main"
 START = "refs/lab/start"
 _FIRST = " Begin the lab"
 _FETCH_S = 20
@@ -47,7 +48,7 @@ class Repository:
     @property
     def main(self) -> str | None:
         """The commit of main, None without one."""
-        return self.git.commit("refs/heads/main")
+        return self.git.commit(MAIN)
 
     @property
     def start(self) -> str | None:

@@ -26,6 +26,16 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """Have what this process and its programs make in the block be for its owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
     """Have a file with this content and mode: complete, or as it was before."""
     path = Path(path)

@@ -136,6 +136,14 @@ class Git:
         """Return how many commits one has in its history that another has not."""
         return 0 if commit is None else int(self.text("rev-list", "--count", commit, f"^{but}"))
 
+    def refs_with(self, commit: str, *below: str) -> dict[str, str]:
+        """Return the refs below others that have a commit in their history, and what each of them
+        points at. Raises Failed."""
+        listed = self.text(
+            "for-each-ref", "--format=%(refname) %(objectname)", "--contains", commit, *below
+        )
+        return dict(line.split(" ") for line in listed.splitlines())
+
     def refuse_links(self, commit: str, *paths: str) -> None:
         """Raise LabError if one of the paths in a commit is a link or a submodule, or leads through
         one; what is not there is neither."""

@@ -59,8 +59,10 @@ class Kubectl:
 
     def answers(self) -> bool:
         """Whether there is a cluster, and its API server is ready."""
-        if not has_content(self._places.lab_kubeconfig):
-            return False
+        return has_content(self._places.lab_kubeconfig) and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether the API server answers, and is ready."""
         return self.succeeds("get", "--raw", "/readyz", "--request-timeout", "10s", patience=15)
 
     def list(
@@ -121,11 +123,25 @@ class Kubectl:
         if not self.succeeds("create", *request, stdin=given):
             self.run("replace", *request, stdin=given)
 
-    def patch(self, kind: str, name: str, namespace: str, patch: Object) -> None:
-        """Merge a patch into an object. Raises Failed."""
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str,
+        patch: Object,
+        *,
+        manager: str = MANAGER,
+        strategy: str = "merge",
+    ) -> None:
+        """Change an object by a patch. Raises Failed.
+
+        + manager: who the changed fields belong to
+        + strategy: how the patch is understood: `merge`, `strategic` or `json`
+        """
         self.run(
-            "--namespace", namespace, "patch", kind, name, "--field-manager", _FLUX,
-            "--type", "merge", "--patch", json.dumps(patch),
+            "--namespace", namespace, "patch", kind, name, "--type", strategy,
+            "--field-manager", manager, "--patch-file", "/dev/stdin",
+            stdin=json.dumps(patch).encode(),
         )  # fmt: skip
 
     def ask_flux(self, objects: Sequence[Object], seconds: float = 60) -> None:
@@ -140,10 +156,16 @@ class Kubectl:
         """The same for the objects of some kinds with some labels, wherever they are."""
         self._request(kinds, "--all-namespaces", "--selector", selector, patience=seconds)
 
-    def _request(self, *which: str, stdin: bytes = b"", patience: float) -> None:
-        now = f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}"
-        owned = ("--overwrite", "--field-manager", _FLUX)
-        self.succeeds("annotate", *owned, *which, now, stdin=stdin, patience=patience)
+    def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
+        """Ask the same of what arguments of kubectl name in a namespace."""
+        self._request("--namespace", namespace, *what, patience=seconds)
+
+    def _request(self, *what: str, stdin: bytes = b"", patience: float) -> None:
+        self.succeeds(
+            "annotate", "--overwrite", "--field-manager", _FLUX, *what,
+            f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}",
+            stdin=stdin, patience=patience,
+        )  # fmt: skip
 
 
 def listed(objects: Iterable[Object]) -> bytes:

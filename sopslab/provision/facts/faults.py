@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
@@ -11,19 +11,12 @@ from typing_extensions import override
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.course.fault_record import Injection, parse_record
-from sopslab.layout import ENVIRONMENT
-from sopslab.provision.command import lab_script, script
-from sopslab.provision.facts.reset import CHECKPOINTS, repository_arguments
-
-# $listed is how a kustomization lists the Secret $secret, as a basic regular expression.
-LISTED = """
-listed="\\\\( *\\\\)- *\\\\(\\\\./\\\\)\\\\{0,1\\\\}$secret\\\\.yaml *"
-"""
-
-
-def record_file(settings: Settings, environment: Environment) -> str:
-    """Return where it is written down what is broken in an environment."""
-    return f"{settings.lab_dir}/faults/{environment.id}"
+from sopslab.lab.observe.exercise import on_main
+from sopslab.lab.observe.faults import records
+from sopslab.model.faults import Exercise
+from sopslab.model.wire import decode
+from sopslab.provision.command import looking
+from sopslab.provision.facts.parsing import LabFact, parsing
 
 
 class Injections(FactBase[dict[str, Mapping[str, Injection] | None]]):
@@ -40,22 +33,13 @@ class Injections(FactBase[dict[str, Mapping[str, Injection] | None]]):
 
     @override
     def command(self, settings: Settings, environments: list[Environment]) -> StringCommand:
-        return script(
-            """
-            cd "$1/faults" 2>/dev/null || exit 0
-            shift
-            for learner; do
-                [ ! -s "$learner" ] || echo "$learner $(cat "$learner")"
-            done
-            """,
-            settings.lab_dir,
-            *(one.id for one in environments),
-        )
+        return looking(settings, records, environments=environments)
 
     @override
+    @parsing
     def process(self, output: list[str]) -> dict[str, Mapping[str, Injection] | None]:
-        records = (line.partition(" ") for line in output)
-        return {learner: _parsed(text) for learner, _, text in records}
+        texts: dict[str, str] = decode(dict[str, str], json.loads("\n".join(output)))
+        return {learner: _parsed(text) for learner, text in texts.items()}
 
 
 def _parsed(text: str) -> Mapping[str, Injection] | None:
@@ -65,27 +49,12 @@ def _parsed(text: str) -> Mapping[str, Injection] | None:
         return None
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """How far a learner's main is: whether the Secret of the exercise is there, and listed.
-
-    `problem` says why that could not be seen.
-    """
-
-    encrypted: bool = False
-    listed: bool = False
-    problem: str | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether there is something to break."""
-        return self.encrypted and self.listed
-
-
-class ExerciseOnMain(FactBase[Exercise]):
+class ExerciseOnMain(LabFact[Exercise]):
     """
     Returns how far the exercise is on main of a learner's repository, as an `Exercise`.
     """
+
+    look = on_main
 
     @staticmethod
     @override
@@ -94,33 +63,4 @@ class ExerciseOnMain(FactBase[Exercise]):
 
     @override
     def command(self, settings: Settings, environment: Environment, secret: str) -> StringCommand:
-        return lab_script(
-            settings,
-            CHECKPOINTS
-            + """
-            repository=$6 environment=$7 secret=$8
-            """
-            + LISTED
-            + """
-            folder=flux/secrets/$environment
-            if ! refresh 2>/dev/null; then
-                echo "problem the Git server does not answer at $url.git"
-            elif ! bare rev-parse --git-dir >/dev/null 2>&1; then
-                echo "problem the repository $repository is gone: \\`sopslab up\\` makes it anew"
-            else
-                echo looked
-                ! bare cat-file -e "refs/heads/main:$folder/$secret.yaml" 2>/dev/null \\
-                    || echo encrypted
-                ! bare show "refs/heads/main:$folder/kustomization.yaml" 2>/dev/null \\
-                    | grep -q "^$listed\\$" || echo listed
-            fi
-            """,
-            *repository_arguments(settings, [environment], "start", ""),
-            ENVIRONMENT,
-            secret,
-        )
-
-    @override
-    def process(self, output: list[str]) -> Exercise:
-        problem = next((line.partition(" ")[2] for line in output if line[:8] == "problem "), None)
-        return Exercise("encrypted" in output, "listed" in output, problem)
+        return looking(settings, on_main, environment=environment, secret=secret)

@@ -147,21 +147,6 @@ encrypt_as() {
 """
 )
 
-# A Secret of the name $1 for the namespace $2, with one value that nobody has seen: it is random,
-# and exists in pipes only. It is encrypted by the rule for the path $3.
-NEW_SECRET = (
-    ENCRYPT
-    + """
-new_secret() {
-    {
-        printf 'apiVersion: v1\\nkind: Secret\\nmetadata:\\n  name: %s\\n' "$1"
-        printf '  namespace: %s\\ndata:\\n  API_TOKEN: ' "$2"
-        head -c 24 /dev/urandom | base64 | tr -d '\\n' | base64
-    } | encrypt_as "$3"
-}
-"""
-)
-
 # Who commits from here on: $1, whose address is $2.
 COMMIT_AS = """
 commit_as() {

@@ -29,52 +29,9 @@ from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.seats import SeatFailures
 from sopslab.provision.look import look
 from sopslab.provision.operations.flux import ASK_FLUX
-from sopslab.provision.operations.git import COMMIT_AS
 from sopslab.provision.operations.seats import failing
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-# What was never pushed may hold a value in plain text: it is kept, and not pushed now.
-PUT_COPY_BACK = (
-    COMMIT_AS
-    + """
-work=$1 repository=$2 saved=$3
-new=$(mktemp -d "$(dirname "$work")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-commit_as sops-lab sops-lab@localhost
-copy() { git -C "$work" -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
-copy fetch --quiet --prune "$repository" '+refs/heads/*:refs/remotes/origin/*'
-tips=$(copy rev-parse --verify --quiet HEAD || true
-    copy rev-parse --verify --quiet refs/heads/main || true)
-# The index is the learner's, too: another one takes the files as they are.
-GIT_INDEX_FILE=$new/index
-export GIT_INDEX_FILE
-if [ -n "$tips" ]; then
-    # shellcheck disable=SC2086
-    tips=$(copy merge-base --independent $tips)
-    copy read-tree HEAD 2>/dev/null || copy read-tree --empty
-fi
-copy add --all
-tree=$(copy write-tree)
-unset GIT_INDEX_FILE
-tip=$(printf '%s\\n' "$tips" | head -n 1)
-if [ "$tips" != "$tip" ] || [ "$(copy rev-parse --verify --quiet "$tip^{tree}")" != "$tree" ]; then
-    # shellcheck disable=SC2046
-    tip=$(copy commit-tree -m 'What was not pushed before a reset' \\
-        $(printf '%s\\n' "$tips" | sed '/./s/^/-p /') "$tree")
-fi
-if [ "$(copy rev-list --count "$tip" --not --remotes=origin)" -ne 0 ]; then
-    copy update-ref "refs/heads/$saved" "$tip" ''
-fi
-for begun in rebase cherry-pick revert am; do
-    copy "$begun" --quit >/dev/null 2>&1 || true
-done
-copy checkout --quiet --force -B main refs/remotes/origin/main
-copy config branch.main.remote origin
-copy config branch.main.merge refs/heads/main
-copy clean --quiet -d --force
-"""
-)
 
 # Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
 # which of tenant, source, own and receiver.

@@ -297,9 +297,10 @@ def test_a_clone_that_never_saw_the_leak_is_left_alone(alone: Alone) -> None:
     assert git(alone.work, "rev-parse", "HEAD") == head
 
 
-def test_a_drill_whose_note_is_damaged_can_be_ended(alone: Alone) -> None:
+@pytest.mark.parametrize("note", ["", "{", "{}", "null", '["a"]', '{"before": 1}'])
+def test_a_drill_whose_note_is_damaged_can_be_ended(alone: Alone, note: str) -> None:
     alone.stage()
-    (alone.folder / STATE).write_text("{")
+    (alone.folder / STATE).write_text(note)
     assert alone.end().changed
     assert not alone.folder.exists()
 

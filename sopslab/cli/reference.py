@@ -1,0 +1,334 @@
+"""The pages in docs/reference: what the code says of itself, as Markdown.
+
+python -m sopslab.cli.reference
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from sopslab.cli.main import GROUPS, main
+from sopslab.cli.terminal import echo
+from sopslab.config.settings import Settings
+from sopslab.course import faults
+from sopslab.errors import MEANINGS, Exit
+from sopslab.layout import PROJECT
+from sopslab.model.steps import Step
+from sopslab.policy import findings as policy
+from sopslab.validation import findings as validation
+
+FOLDER = PROJECT / "docs" / "reference"
+DEFAULTS = PROJECT / "group_data" / "all.py"
+
+_WIDTH = 120
+# What Markdown would read as its own; an underscore within a word is none.
+_MARKS = re.compile(r"[\\*<$]|(?<!\w)_|_(?!\w)")
+_NOTICE = "<!-- Made by `make reference` from {source}: change that, not this. -->"
+# Whoever asks, the defaults shown are those of somebody who lives here and has set no variable.
+_HOME = "/home/ada"
+_READ_DEFAULTS = """
+import json, runpy, sys
+defaults = runpy.run_path(sys.argv[1])
+print(json.dumps({name: defaults[name] for name in sys.argv[2:]}))
+"""
+
+
+def verbs() -> str:
+    """Return the page about every command, by what it is for."""
+    context = click.Context(main, info_name="sopslab")
+    lines = [
+        _prose(main.help or ""),
+        "",
+        "`sopslab VERB --help` says the same as its entry here.",
+    ]
+    for title, group in GROUPS.items():
+        lines += ["", f"## {title}", ""]
+        rows = [(f"[`{verb}`](#{verb})", _prose(summary)) for verb, summary in group.items()]
+        lines += _table(("verb", "what it does"), rows)
+        for verb in group:
+            command = main.get_command(context, verb)
+            if command is not None:
+                lines += _command(command, click.Context(command, context, info_name=verb))
+    return "\n".join(lines)
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield what a command's own help says, and then that of the commands below it."""
+    path = context.command_path
+    depth = len(path.split())
+    pieces = [*command.collect_usage_pieces(context)]
+    yield from ("", f"{'#' * (depth + 1)} {path.removeprefix('sopslab ')}", "")
+    yield from ("```text", " ".join([path, *pieces]), "```", "")
+    yield _paragraphs(inspect.cleandoc(command.help or ""))
+    rows = [_parameter(parameter, context) for parameter in command.params]
+    if rows:
+        yield ""
+        yield from _table(("argument, option", "what it is", "default"), rows)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _command(below, click.Context(below, context, info_name=name))
+
+
+def _parameter(parameter: click.Parameter, context: click.Context) -> tuple[str, str, str]:
+    about = parameter.to_info_dict()
+    name, text = parameter.make_metavar(context), about["help"] or ""
+    if isinstance(parameter, click.Option):
+        name = (parameter.get_help_record(context) or ("",))[0]
+        allowed = parameter.get_help_extra(context).get("range")
+        text = f"{about['help']} ({allowed})" if allowed else about["help"]
+    default = about["default"]
+    known = default is not None and default is not False and default != ()
+    return _code(name), _prose(text), _code(str(default)) if known else ""
+
+
+def settings() -> str:
+    """Return the page about everything that a lab can be told."""
+    schema = Settings.model_json_schema()
+    defaults, comments, variables = _defaults(), *_comments()
+    rows = []
+    for name, comment in comments.items():
+        default = _shown(defaults[name])
+        if name in variables:
+            default = f"{default}, or {_code(variables[name])}"
+        rows.append((_code(name), _prose(comment), default, _allowed(schema["properties"][name])))
+    lines = [
+        _paragraphs(inspect.cleandoc(Settings.__doc__ or "")),
+        "",
+        "[operating.md](../operating.md#settings) says where they are set, and which place wins.",
+        "",
+        *_table(("setting", "what it is", "default", "allowed"), rows),
+    ]
+    for name, part in schema["$defs"].items():
+        fields = [
+            (_code(field), _allowed(value), "yes" if field in part["required"] else "")
+            for field, value in part["properties"].items()
+        ]
+        lines += ["", f"## {name}", "", _paragraphs(part["description"]), ""]
+        lines += _table(("field", "allowed", "needed"), fields)
+    return "\n".join(lines)
+
+
+def _defaults() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_DEFAULTS, str(DEFAULTS), *Settings.model_fields],
+        env={"HOME": _HOME},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _comments() -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the comment above each default says, and which variable of ours overrides it."""
+    text = DEFAULTS.read_text()
+    lines = text.splitlines()
+    comments, variables = {}, {}
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        name = ast.unparse(node.targets[0])
+        first = node.lineno - 1
+        while lines[first - 1].startswith("# "):
+            first -= 1
+        comments[name] = " ".join(line[2:] for line in lines[first : node.lineno - 1])
+        for part in ast.walk(node.value):
+            match part:
+                case ast.Constant(value=str(word)) if word.startswith("SOPSLAB_"):
+                    variables[name] = word
+    return comments, variables
+
+
+def _shown(default: object) -> str:
+    """Return a default as a lab file would have it."""
+    if default in (None, [], {}):
+        return "none"
+    if isinstance(default, str):
+        home = default.replace(f"{_HOME}/", "~/")
+        return _code(home.removeprefix(f"{PROJECT}/"))
+    text = yaml.safe_dump(default, default_flow_style=True, sort_keys=False, width=10**6)
+    return _code(text.removesuffix("...\n").strip())
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Return in words what a JSON schema allows."""
+    match schema:
+        case {"$ref": str(reference)}:
+            name = reference.rpartition("/")[2]
+            return f"[{name}](#{name.lower()})"
+        case {"anyOf": [*choices]}:
+            return ", or ".join(_allowed(one) for one in choices if one != {"type": "null"})
+        case {"enum": [*values]}:
+            return ", ".join(map(_code, values))
+        case {"type": "array", "items": items}:
+            return f"a list, each: {_allowed(items)}"
+        case {"type": "object", "additionalProperties": values}:
+            return f"a mapping, each value: {_allowed(values)}"
+        case {"type": "boolean"}:
+            return "`true`, `false`"
+        case {"minimum": low, "maximum": high}:
+            return f"{low} to {high}"
+        case {"type": "integer"}:
+            return "an integer"
+    text = _prose(schema.get("description", "text"))
+    longest = schema.get("maxLength")
+    return f"{text}, at most {longest} characters" if longest else text
+
+
+def exit_codes() -> str:
+    """Return the page about exit codes, and the steps that end with them."""
+    ends: dict[Exit, list[str]] = {}
+    for step in sorted(Step, key=lambda step: step.title):
+        if step is not Step.OTHER:
+            ends.setdefault(step.code, []).append(step.title)
+    rows = [
+        (str(code.value), _prose(meaning), ", ".join(ends.get(code, [])))
+        for code, meaning in MEANINGS.items()
+    ]
+    return "\n".join(
+        [
+            _paragraphs(inspect.cleandoc(Exit.__doc__ or "")),
+            "",
+            *_table(("code", "meaning", "steps"), rows),
+            "",
+            "What only looks has codes of its own, which its [entry](verbs.md) tells.",
+        ]
+    )
+
+
+def rules() -> str:
+    """Return the page about what the policy and `validate` find."""
+    blocking = validation.BLOCKING
+    return "\n".join(
+        [
+            "A rule's id never changes its meaning.",
+            "",
+            "## The policy",
+            "",
+            _paragraphs(inspect.cleandoc(policy.__doc__ or "")),
+            "",
+            f"A rule that begins with `{policy.GITLEAKS_PREFIX}` is one of gitleaks' own:",
+            f"{_prose(policy.fix_of(policy.GITLEAKS_PREFIX))}.",
+            "",
+            *_table(
+                ("rule", "what to do"),
+                [(_code(rule), _prose(fix)) for rule, fix in policy.FIXES.items()],
+            ),
+            "",
+            "## validate",
+            "",
+            "What is blocking keeps kustomize from building, or would make it look outside of the",
+            "repository.",
+            "",
+            *_table(
+                ("rule", "what to do", "blocking"),
+                [
+                    (_code(rule), _prose(fix), "yes" if rule in blocking else "")
+                    for rule, fix in validation.FIXES.items()
+                ],
+            ),
+        ]
+    )
+
+
+def fault_list() -> str:
+    """Return the page about what there is to break."""
+    rows = [
+        (
+            _code(fault.id),
+            _prose(fault.title),
+            _prose(fault.teaches),
+            _prose(fault.part.value),
+            _in_class(fault),
+            "yes" if fault.exposes else "",
+        )
+        for fault in faults.FAULTS
+    ]
+    titles = ("id", "what is broken", "what it teaches", "what it changes", "in a class", "a leak")
+    return "\n".join(
+        [_paragraphs(inspect.cleandoc(faults.__doc__ or "")), "", *_table(titles, rows)]
+    )
+
+
+def _in_class(fault: faults.Fault) -> str:
+    if fault in faults.injectable(seat=False, in_class=True):
+        return "yes"
+    return "at a seat" if fault in faults.injectable(seat=True, in_class=True) else "no"
+
+
+# Each page with its title and what it is made from.
+PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
+    "verbs.md": ("Verbs", "the commands in sopslab/cli", verbs),
+    "settings.md": ("Settings", "sopslab/config/settings.py and group_data/all.py", settings),
+    "exit-codes.md": ("Exit codes", "sopslab/errors.py", exit_codes),
+    "rules.md": (
+        "Rules", "sopslab/policy/findings.py and sopslab/validation/findings.py", rules,
+    ),
+    "faults.md": ("Faults", "sopslab/course/faults.py", fault_list),
+}  # fmt: skip
+
+
+def rendered() -> dict[str, str]:
+    """Return every page by the name of its file."""
+    return {
+        name: f"# {title}\n\n{_NOTICE.format(source=source)}\n\n{page()}\n"
+        for name, (title, source, page) in PAGES.items()
+    }
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for cells in (titles, ["---"] * len(titles), *rows):
+        yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _prose(text: str) -> str:
+    """Return text that shows as it is, but for code between backticks."""
+    return "".join(
+        part if part.startswith("`") else _MARKS.sub(r"\\\g<0>", part)
+        for part in re.split(r"(`[^`]*`)", re.sub(r"``([^`]+)``", r"`\1`", text))
+    )
+
+
+def _paragraphs(text: str) -> str:
+    """Return the paragraphs of a docstring; one after `\\b` keeps its lines, as click has it."""
+    return "\n\n".join(
+        f"```text\n{paragraph.removeprefix(chr(8)).strip()}\n```"
+        if paragraph.startswith("\b")
+        else textwrap.fill(
+            _prose(paragraph), _WIDTH, break_long_words=False, break_on_hyphens=False
+        )
+        for paragraph in text.split("\n\n")
+    )
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Write every page that is not in the folder as it should be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in rendered().items():
+        page = folder / name
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
+            echo(f"{page} is made anew")
+
+
+if __name__ == "__main__":
+    write()

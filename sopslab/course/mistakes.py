@@ -1,0 +1,40 @@
+"""What a teammate's slip makes of a file of the exercise. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_RULE, _SLIP = b"(data|stringData)", b"(dta|stringData)"
+_VALUE = b"ENC[AES256_GCM,data:"
+
+
+def is_listed(kustomization: bytes, name: str) -> bool:
+    """Whether a kustomization lists a file."""
+    return _entry(name).search(kustomization) is not None
+
+
+def unlisted(kustomization: bytes, name: str) -> bytes:
+    """Return a kustomization in which the line that lists a file is a comment."""
+    return _entry(name).sub(rb"\1# - " + name.encode(), kustomization)
+
+
+def _entry(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"(?m)^( *)- *(?:\./)?" + re.escape(name).encode() + rb" *$")
+
+
+def edited(manifest: bytes) -> bytes:
+    """Return an encrypted manifest in which the first letter of its first value is another one."""
+    before, value, after = manifest.partition(_VALUE)
+    if not value:
+        return manifest
+    return before + value + (b"B" if after.startswith(b"A") else b"A") + after[1:]
+
+
+def with_slip(rules: bytes) -> bytes:
+    """Return creation rules that leave what is below `data` in plain text."""
+    return rules.replace(_RULE, _SLIP)
+
+
+def without_last_letter(identity: bytes) -> bytes:
+    """Return the file of an age identity that is one letter short."""
+    return re.sub(rb"(?m)^(AGE-SECRET-KEY-.*).$", rb"\1", identity)

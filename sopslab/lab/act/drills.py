@@ -1,0 +1,222 @@
+"""The leak of the chapter, staged in an environment, and taken away again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.incidents.leak import (
+    CLONE,
+    KEY,
+    LIST,
+    LOG,
+    PATH,
+    SECRET,
+    STATE,
+    kept_dir,
+    leak_dir,
+    render_staged,
+)
+from sopslab.lab.act.branches import move
+from sopslab.lab.act.checkpoints import put_clone_back
+from sopslab.lab.act.failures import attempt, has_failed
+from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.observe.drills import note_of
+from sopslab.lab.tools import files, sops
+from sopslab.lab.tools.git import Author, Git
+from sopslab.model.drills import Staged
+from sopslab.policy.recipients import CONFIG
+
+_ROBIN = Author("Robin Junior", "robin@example.org")
+_HURRY = "Give the payment API its key, so that the deploy works again"
+
+
+def stage(lab: Lab, environment: Environment, text: dict[str, str]) -> None:
+    """Have a value in plain text in the history of main, reverted and then encrypted as it was; and
+    a log and a clone that hold it.
+
+    It is what a colleague would have done in a hurry, in that order; only the server's guard is
+    passed by. The value exists in this process, in pipes and in files of ours, and is known later
+    by its hash.
+
+    + text: what the drill says of itself, by path
+    """
+    repository = Repository(lab, environment)
+    repository.refresh()
+    git, main = repository.git, repository.main
+    if main is None:
+        raise LabError("the repository has no branch main")
+    listed = _listed_on(repository, main)
+    value = f"pay_{secrets.token_hex(24)}"
+    staged = _commit(lab, environment, repository, main, listed, value)
+    folder = Path(leak_dir(lab, environment.id))
+    with files.private():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.new_folder(folder) as new:
+            for path, content in text.items():
+                Path(new, path).parent.mkdir(parents=True, exist_ok=True)
+                Path(new, path).write_text(content, encoding="utf-8")
+            _clone(lab, git, new / CLONE, staged.leak, environment)
+            (new / LOG).write_text(_log(environment, value))
+            (new / STATE).write_text(render_staged(staged))
+            # All that belongs to the drill appears with the folder; main follows, unless somebody
+            # pushed meanwhile.
+            if folder.exists():
+                shutil.rmtree(folder)
+            new.rename(folder)
+    move(repository, MAIN, staged.fixed, main)
+
+
+def _listed_on(repository: Repository, main: str) -> bytes:
+    """Return the kustomization on main with the leak listed. Raises LabError where that, or the
+    leak, cannot be put there."""
+    git = repository.git
+    git.refuse_links(main, PATH, LIST)
+    if git.ask("cat-file", "-e", f"{main}:{PATH}").code == 0:
+        raise LabError(f"main has a {PATH} of its own: `sopslab reset` takes it away")
+    listed = with_entry(git.blob(main, LIST) or b"", f"{SECRET}.yaml")
+    if listed is None:
+        raise LabError(f"{LIST} on main has no list of resources: `sopslab reset` brings it back")
+    return listed
+
+
+def with_entry(kustomization: bytes, name: str) -> bytes | None:
+    """Return a kustomization with a file at the top of its resources, None if it has no such list
+    that begins on a line of its own."""
+    listed, found = re.subn(
+        rb"(?m)^resources:[ \t]*$",
+        lambda line: line[0] + f"\n  - {name}".encode(),
+        kustomization,
+        count=1,
+    )
+    return listed if found else None
+
+
+def _commit(
+    lab: Lab,
+    environment: Environment,
+    repository: Repository,
+    main: str,
+    listed: bytes,
+    value: str,
+) -> Staged:
+    """Return the commits on top of main that nothing names yet."""
+    git, start = repository.git, repository.start
+    if start is None:
+        raise LabError("nothing tells which commit the repository began with")
+    plain = (
+        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {SECRET}\n"
+        f"  namespace: {environment.namespace}\nstringData:\n  {KEY}: {value}\n"
+    ).encode()
+    # Encrypted by the rules that the lab made, not by those that are on main.
+    rules = git.run("cat-file", "blob", f"{start}:{CONFIG}")
+    encrypted = sops.encrypt(lab, rules, PATH, plain)
+    leak = git.commit_files(main, _HURRY, {LIST: listed, PATH: plain}, _ROBIN)
+    reverted = git.commit_tree(
+        f"{main}^{{tree}}", [leak], f'Revert "{_HURRY}"\n\nThis reverts commit {leak}.', _ROBIN
+    )
+    fixed = git.commit_files(
+        reverted, "Encrypt the key of the payment API", {LIST: listed, PATH: encrypted}, _ROBIN
+    )
+    return Staged(main, leak, fixed, hashlib.sha256(value.encode()).hexdigest())
+
+
+def _clone(lab: Lab, git: Git, folder: Path, leak: str, environment: Environment) -> None:
+    """Have what Kim cloned while the value lay there for all to see; without a work tree, in which
+    a learner's links would be followed."""
+    clone = Git(lab, folder)
+    clone.run("-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template=")
+    git.run(
+        "-c", f"core.hooksPath={os.devnull}", "push", "--quiet", str(folder),
+        f"{leak}:{MAIN}", f"{leak}:refs/remotes/origin/main",
+    )  # fmt: skip
+    clone.run("config", "remote.origin.url", f"{lab.git_base_url}/{environment.repository}.git")
+
+
+def _log(environment: Environment, value: str) -> str:
+    return (
+        "run 4711: deploy develop, after a push of Robin Junior\n"
+        "$ scripts/deploy.sh develop\n"
+        "payment-api: the container has these variables:\n"
+        f"  NAMESPACE={environment.namespace}\n  LOG_LEVEL=debug\n  {KEY}={value}\n"
+        "payment-api: started\n"
+        "run 4711: passed\n"
+    )
+
+
+def end(lab: Lab, environments: list[Environment], saved: str) -> None:
+    """Have main where it was before a drill, and no branch that holds its leak: neither in the
+    repositories nor in the clone of the learner who is here. What was made on top of the leak is
+    kept in a bundle.
+
+    + saved: the branch for what the clone has not pushed
+    """
+    for environment in environments:
+        with attempt(lab, environment.id, "its drill could not be ended"):
+            _end(lab, environment)
+    for environment in environments:
+        if not environment.is_seat and not has_failed(lab, environment.id):
+            _end_in_clone(lab, environment, saved)
+
+
+def _end(lab: Lab, environment: Environment) -> None:
+    repository, staged = Repository(lab, environment), note_of(lab, environment)
+    repository.refresh()
+    git = repository.git
+    if staged is None or git.commit(staged.leak) is None or git.commit(staged.before) is None:
+        return
+    refs = git.refs_with(staged.leak, "refs/heads", "refs/tags")
+    if not refs:
+        return
+    _keep(lab, git, refs, staged, environment.id)
+    # What somebody pushes now is in no bundle: it stays, and so does the rest.
+    if repository.url is not None:
+        leases = [f"--force-with-lease={ref}:{tip}" for ref, tip in refs.items()]
+        wanted = [f"{staged.before if ref == MAIN else ''}:{ref}" for ref in refs]
+        git.run("push", "--quiet", "--atomic", *leases, repository.url, *wanted)
+    git.update_refs(
+        *(
+            f"update {ref} {staged.before} {tip}" if ref == MAIN else f"delete {ref} {tip}"
+            for ref, tip in refs.items()
+        )
+    )
+
+
+def _end_in_clone(lab: Lab, environment: Environment, saved: str) -> None:
+    staged, work = note_of(lab, environment), Git(lab, lab.work_dir, work=True)
+    if staged is None or not Path(lab.work_dir, ".git").is_dir() or not _has(work, staged.leak):
+        return
+    put_clone_back(lab, environment, saved)
+    refs = work.refs_with(staged.leak, "refs/heads")
+    if refs:
+        _keep(lab, work, refs, staged, "working-copy")
+        work.update_refs(*(f"delete {ref} {tip}" for ref, tip in refs.items()))
+
+
+def _has(work: Git, leak: str) -> bool:
+    """Whether a clone has a leak where somebody would come upon it."""
+    if work.commit(leak) is None:
+        return False
+    return work.is_ancestor(leak, "HEAD") or bool(
+        work.refs_with(leak, "refs/heads", "refs/remotes")
+    )
+
+
+def _keep(lab: Lab, git: Git, refs: Mapping[str, str], staged: Staged, name: str) -> None:
+    """Have what refs hold on top of a drill in a file: a bundle is no ref, so that nothing of it
+    stays in a history that is searched."""
+    kept = Path(kept_dir(lab))
+    with files.private(), files.new_folder(lab.class_dir) as new:
+        kept.mkdir(parents=True, exist_ok=True)
+        git.run("bundle", "create", "--quiet", f"{new}/bundle", *refs, f"^{staged.before}")
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        Path(new, "bundle").rename(kept / f"{name}-{moment}.bundle")

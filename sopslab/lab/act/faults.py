@@ -1,0 +1,71 @@
+"""Faults in an environment: brought to practise on, and undone."""
+
+from __future__ import annotations
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.course.fault_record import Injection, parse_record, render_record
+from sopslab.course.faults import BY_ID
+from sopslab.errors import LabError
+from sopslab.lab.act import mistakes
+from sopslab.lab.act.flux_objects import FluxObjects
+from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.observe.faults import record_file
+from sopslab.lab.tools import files
+
+
+def inject(lab: Lab, environment: Environment, faults: dict[str, str | None]) -> None:
+    """Have an environment broken by faults. Raises LabError where that cannot be done.
+
+    + faults: their ids, with the commit of each of which an earlier run has made one
+    """
+    objects = FluxObjects(lab, environment)
+    in_cluster = [fault for fault in faults if not BY_ID[fault].in_git]
+    if in_cluster:
+        objects.require_cluster()
+    for fault in in_cluster:
+        # Before something is broken, and again after it: whoever is killed in between goes on from
+        # here, or undoes it.
+        _remember(lab, environment, fault, Injection(done=False))
+        objects.inflict(fault)
+        _remember(lab, environment, fault, Injection(done=True))
+    for fault, known in faults.items():
+        if BY_ID[fault].in_git:
+            _commit(lab, environment, fault, known)
+    objects.require_cluster()
+    objects.reconcile()
+
+
+def _commit(lab: Lab, environment: Environment, fault: str, known: str | None) -> None:
+    repository = Repository(lab, environment)
+    repository.refresh()
+    main = mistakes.checked_main(repository)
+    commit = known
+    if commit is None or not mistakes.fits(repository, main, commit):
+        commit = mistakes.make(lab, environment, repository, main, fault)
+    _remember(lab, environment, fault, Injection(done=False, commit=commit))
+    mistakes.put_on_main(repository, main, commit)
+    _remember(lab, environment, fault, Injection(done=True, commit=commit))
+
+
+def _remember(lab: Lab, environment: Environment, fault: str, injection: Injection) -> None:
+    path = record_file(lab, environment)
+    text = files.read(path)
+    try:
+        known = parse_record(text.decode("ascii", "replace")) if text else {}
+    except ValueError:
+        raise LabError(f"{path} is damaged") from None
+    files.write(path, render_record({**known, fault: injection}))
+
+
+def mend(lab: Lab, environment: Environment, faults: list[str]) -> None:
+    """Have objects of Flux as they were before faults, and Flux at work with them. Raises LabError
+    where the cluster does not answer.
+
+    + faults: their ids; the keys and credentials among them are others' to put back
+    """
+    objects = FluxObjects(lab, environment)
+    objects.require_cluster()
+    for fault in faults:
+        objects.mend(fault)
+    objects.reconcile()

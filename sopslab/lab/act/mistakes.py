@@ -1,0 +1,207 @@
+"""Commits with which a teammate breaks an environment: put on main, and taken back from there.
+
+The learner's commits stay what they are. Where nobody has committed on top of a mistake, or where
+its commit exposes a value, it is taken out of the history; else what is still wrong is put right on
+top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.course.chapter import SECRET
+from sopslab.course.mistakes import edited, unlisted, with_slip
+from sopslab.errors import LabError
+from sopslab.lab.act.branches import move
+from sopslab.lab.act.secrets import new_secret
+from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.tools import sops
+from sopslab.lab.tools.files import new_folder
+from sopslab.lab.tools.git import Author, Git
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import ENVIRONMENT
+from sopslab.model.faults import Mistake
+from sopslab.policy.recipients import CONFIG
+
+TEAMMATE = Author("A teammate", "teammate@example.org")
+_MANIFEST = f"flux/secrets/{ENVIRONMENT}/{SECRET}.yaml"
+_LIST = f"flux/secrets/{ENVIRONMENT}/kustomization.yaml"
+
+
+def checked_main(repository: Repository) -> str:
+    """Return main, on top of which a mistake can be made. Raises LabError where none can."""
+    main = repository.main
+    if main is None:
+        raise LabError("the repository has no branch main")
+    repository.git.refuse_links(main, _LIST, _MANIFEST, CONFIG)
+    return main
+
+
+def fits(repository: Repository, main: str, commit: str) -> bool:
+    """Whether a mistake that was made before is on main, or can be put there as it is."""
+    git = repository.git
+    return git.is_ancestor(commit, main) or git.commit(f"{commit}^") == main
+
+
+def make(lab: Lab, environment: Environment, repository: Repository, main: str, fault: str) -> str:
+    """Return a commit on top of main that brings a fault, and that nothing names yet. Raises
+    LabError where there is nothing to break."""
+    git = repository.git
+
+    def before(path: str) -> bytes:
+        return git.blob(main, path) or b""
+
+    def changed(path: str, after: bytes) -> dict[str, bytes]:
+        if after == before(path):
+            raise LabError(f"{path} on main has nothing to break")
+        return {path: after}
+
+    match fault:
+        case "not-wired":
+            files = changed(_LIST, unlisted(before(_LIST), f"{SECRET}.yaml"))
+            message = "Tidy up the kustomization"
+        case "wrong-recipient":
+            files = {_MANIFEST: _new_secret(lab, environment, _rules_for_a_stranger(lab))}
+            message = "Renew the token"
+        case "edited-ciphertext":
+            files = changed(_MANIFEST, edited(before(_MANIFEST)))
+            message = "Fix the token"
+        case "encrypted-regex-typo":
+            files = changed(CONFIG, with_slip(before(CONFIG)))
+            # By the rules that the lab made, not by those on main. What is left in plain text is
+            # the value that was made up a moment ago.
+            rules = with_slip(_first_rules(repository))
+            files[_MANIFEST] = _new_secret(lab, environment, rules)
+            message = "Correct the rules and renew the token"
+        case _:
+            raise LabError(f"{fault} is no fault that a commit brings")
+    return git.commit_files(main, message, files, TEAMMATE)
+
+
+def _new_secret(lab: Lab, environment: Environment, rules: bytes) -> bytes:
+    return new_secret(lab, rules, _MANIFEST, SECRET, environment.namespace)
+
+
+def _rules_for_a_stranger(lab: Lab) -> bytes:
+    # Nobody has the identity: it was in this process only.
+    (recipient,) = sops.recipients(lab, sops.new_identity(lab))
+    return (
+        f"creation_rules:\n  - encrypted_regex: ^(data|stringData)$\n    age: {recipient}\n"
+    ).encode()
+
+
+def _first_rules(repository: Repository) -> bytes:
+    start = repository.start
+    if start is None:
+        raise LabError("nothing tells which commit the repository began with")
+    return repository.git.run("cat-file", "blob", f"{start}:{CONFIG}")
+
+
+def put_on_main(repository: Repository, main: str, commit: str) -> None:
+    """Have a mistake on main, unless somebody has pushed meanwhile. Raises Failed."""
+    if not repository.git.is_ancestor(commit, main):
+        move(repository, MAIN, commit, main)
+
+
+def take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> None:
+    """Have nothing of mistakes in a repository, whatever was committed on top of them.
+
+    + mistakes: in the order in which they are taken back
+    """
+    repository = Repository(lab, environment)
+    repository.refresh()
+    git = repository.git
+    for mistake in mistakes:
+        brought = git.commit(mistake.commit)
+        if brought is None:
+            continue
+        healing = _Healing(lab, git, brought)
+        for branch, tip in git.refs_with(brought, "refs/heads").items():
+            healed = None
+            if mistake.exposes or tip == brought:
+                healed = healing.without(tip)
+            elif branch == MAIN:
+                healed = healing.on_top_of(tip)
+            if healed is None:
+                continue
+            move(repository, branch, healed, tip)
+            if branch == MAIN and not environment.is_seat:
+                _follow(lab, environment, tip)
+
+
+class _Healing:
+    """How a history becomes one without a mistake."""
+
+    def __init__(self, lab: Lab, git: Git, brought: str) -> None:
+        self._lab, self._git, self._brought = lab, git, brought
+        self._before = git.text("rev-parse", f"{brought}^")
+        difference = ("diff", "--binary", "--full-index", self._before, brought)
+        paths = git.text("diff", "--name-only", self._before, brought).splitlines()
+        self._patches = [git.run(*difference, "--", path) for path in paths]
+
+    def _tree(self, commit: str) -> str:
+        """Return the tree of a commit without the mistake, where it is still as it was brought."""
+        # What a killed run leaves there is swept up; among the repositories it would stay.
+        with new_folder(f"{self._lab.lab_dir}/index") as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self._git.run("read-tree", commit, environment=index)
+            for patch in self._patches:
+                with suppress(Failed):
+                    self._git.run(
+                        "apply", "--cached", "--reverse", "-", stdin=patch, environment=index
+                    )
+            return self._git.text("write-tree", environment=index)
+
+    def without(self, tip: str) -> str:
+        """Return the commit that takes the place of another when the mistake never was."""
+        instead = {self._brought: self._before}
+        later = self._git.text("rev-list", "--reverse", "--topo-order", tip, f"^{self._brought}")
+        for commit in later.split():
+            content = self._git.run("cat-file", "commit", commit)
+            instead[commit] = self._git.text(
+                "hash-object", "-t", "commit", "-w", "--stdin",
+                stdin=replanted(content, self._tree(commit), instead),
+            )  # fmt: skip
+        return instead[tip]
+
+    def on_top_of(self, tip: str) -> str | None:
+        """Return a commit that puts right what is still wrong, None if nothing is."""
+        tree = self._tree(tip)
+        if tree == self._git.text("rev-parse", f"{tip}^{{tree}}"):
+            return None
+        return self._git.commit_tree(tree, [tip], "Undo a mistake", TEAMMATE)
+
+
+def replanted(commit: bytes, tree: str, instead: Mapping[str, str]) -> bytes:
+    """Return a commit with another tree and with other parents: all else of it is kept.
+
+    + instead: which commit is there for which
+    """
+    header, blank, message = commit.partition(b"\n\n")
+    lines = header.split(b"\n")
+    for number, line in enumerate(lines):
+        name, _, value = line.partition(b" ")
+        if name == b"tree":
+            lines[number] = b"tree " + tree.encode()
+        elif name == b"parent":
+            parent = value.decode()
+            lines[number] = b"parent " + instead.get(parent, parent).encode()
+    return b"\n".join(lines) + blank + message
+
+
+def _follow(lab: Lab, environment: Environment, before: str) -> None:
+    """Have the learner's clone follow main, where it has nothing of its own."""
+    if not Path(lab.work_dir, ".git").is_dir():
+        return
+    work = Git(lab, lab.work_dir, work=True)
+    head = work.commit("HEAD")
+    work.run(
+        "fetch", "--quiet", "--prune", bare_repository(lab, environment),
+        "+refs/heads/*:refs/remotes/origin/*",
+    )  # fmt: skip
+    if head == before and work.branch == MAIN and not work.text("status", "--porcelain"):
+        work.run("reset", "--quiet", "--hard", "refs/remotes/origin/main")

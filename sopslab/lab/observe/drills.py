@@ -1,0 +1,35 @@
+"""Drills: which are staged, and whether they are on main."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import Lab
+from sopslab.incidents.leak import STATE, leak_dir, parse_staged
+from sopslab.lab.tools import files
+from sopslab.lab.tools.git import Git
+from sopslab.model.drills import DrillState, Staged
+
+
+def drills(lab: Lab, environments: list[Environment]) -> dict[str, DrillState]:
+    """Return the leaks that are staged, by the learner's id."""
+    there = [one for one in environments if Path(leak_dir(lab, one.id)).is_dir()]
+    return {one.id: _state(lab, one) for one in there}
+
+
+def _state(lab: Lab, environment: Environment) -> DrillState:
+    staged = note_of(lab, environment)
+    if staged is None:
+        return DrillState(None, False)
+    git = Git(lab, bare_repository(lab, environment))
+    return DrillState(staged, git.is_ancestor(staged.fixed, "refs/heads/main"))
+
+
+def note_of(lab: Lab, environment: Environment) -> Staged | None:
+    """Return what is staged in an environment, None where no note says so that can be read."""
+    note = files.read(Path(leak_dir(lab, environment.id), STATE))
+    try:
+        return None if note is None else parse_staged(note)
+    except ValueError:
+        return None

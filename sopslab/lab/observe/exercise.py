@@ -1,0 +1,23 @@
+"""How far a learner is with the exercise."""
+
+from __future__ import annotations
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.course.mistakes import is_listed
+from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.layout import ENVIRONMENT
+from sopslab.model.faults import Exercise
+
+
+def on_main(lab: Lab, environment: Environment, secret: str) -> Exercise:
+    """Return how far the exercise is on main of a learner's repository."""
+    repository = Repository(lab, environment)
+    problem = repository.problem()
+    if problem is not None:
+        return Exercise(problem=problem)
+    git, folder = repository.git, f"flux/secrets/{ENVIRONMENT}"
+    return Exercise(
+        git.blob(MAIN, f"{folder}/{secret}.yaml") is not None,
+        is_listed(git.blob(MAIN, f"{folder}/kustomization.yaml") or b"", f"{secret}.yaml"),
+    )

@@ -1,0 +1,25 @@
+"""What is written down of the faults in environments."""
+
+from __future__ import annotations
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab, Places
+from sopslab.lab.tools import files
+
+
+def record_file(places: Places, environment: Environment) -> str:
+    """Return where it is written down what is broken in an environment."""
+    return f"{places.lab_dir}/faults/{environment.id}"
+
+
+def records(lab: Lab, environments: list[Environment]) -> dict[str, str]:
+    """Return the records of those that are broken, by the learner's id.
+
+    As they are written: what is printed may be in a log, where no exam's answer is to be read.
+    """
+    paths = {one.id: record_file(lab, one) for one in environments}
+    return {
+        learner: (files.read(path) or b"").decode("ascii", "replace")
+        for learner, path in paths.items()
+        if files.has_content(path)
+    }
