@@ -20,6 +20,7 @@ from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Planned, Started
 from sopslab.model.identities import IdentityState
@@ -34,6 +35,7 @@ from tests.fake import Answers, Run, fact_text, order_of
 from tests.machines import (
     STORE,
     Facts,
+    answer,
     bare,
     cluster,
     complete,
@@ -137,8 +139,9 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
         *("Write the server's configuration", "Serve at https://192.0.2.10:8418"),
     ]
     assert [name for name in order if name in awaited] == awaited
-    (login,) = [one for one in run.commands if "--from-file=username=" in one]
-    assert f"--from-file=ca.crt={settings.git_authority}" in login
+    # What is compared is what is given.
+    (login,) = {one for one in run.commands if "host_secrets.matches" in one and "username" in one}
+    assert f'"ca.crt": "{settings.git_authority}"' in login
     assert "PRIVATE KEY" not in "".join(run.commands)
 
 
@@ -172,7 +175,9 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Flux | Give the cluster the key sops-age": []},
     ),
     "a-key-under-a-wrong-entry": (
-        lambda f, s: {f.decryption: "present\nentry key\nwatch Enabled"},
+        lambda f, s: {
+            f.decryption: answer(DecryptionKeyState(present=True, entries=("key",), watched=True))
+        },
         {
             "Flux | Give the cluster the key sops-age": [
                 "sops-age was unusable: it lacks the entry age.agekey (it has: key); "
@@ -181,9 +186,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-lockdown-flag-removed": (
-        lambda f, s: {
-            f.components: "compared\napps.v1.Deployment.flux-system.kustomize-controller"
-        },
+        lambda f, s: {f.components: '["apps.v1.Deployment.flux-system.kustomize-controller"]'},
         {
             "Flux | Apply the controllers": [
                 "differed: apps.v1.Deployment.flux-system.kustomize-controller"
@@ -191,7 +194,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-deleted-namespace": (
-        lambda f, s: {f.sync: "compared\nv1.Namespace..develop"},
+        lambda f, s: {f.sync: '["v1.Namespace..develop"]'},
         {"Flux | Apply the sources and Kustomizations": ["differed: v1.Namespace..develop"]},
     ),
     "revoked-credentials": (
@@ -305,7 +308,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
     "another-key-in-the-cluster": (
-        lambda f, s: {f.decryption: "present\nwatch Enabled\nrecipient age1other"},
+        lambda f, s: {f.decryption: answer(DecryptionKeyState(True, "age1other", watched=True))},
         "Keys | Make the identity of the environment",
         "the store has age1learner, the cluster has age1other",
     ),

@@ -13,7 +13,7 @@ def record(lab: Lab, records: dict[str, str], gone: list[str]) -> None:
     + records: their paths, and what they say
     + gone: paths of those that are no longer to be there; Git's history keeps them
     """
-    with platform.new_clone(lab) as clone:
+    with platform.cloned(lab) as clone:
         if gone:
             clone.run("rm", "--quiet", "--ignore-unmatch", "--", *gone)
         for path, text in records.items():
@@ -23,4 +23,5 @@ def record(lab: Lab, records: dict[str, str], gone: list[str]) -> None:
         changed = clone.text("diff", "--cached", "--name-only").splitlines()
         if changed:
             clone.run("commit", "--quiet", "--message", f"Record {' '.join(changed)}")
-        platform.publish(lab, clone)
+        platform.push(clone)
+        platform.replace(clone.folder, lab.platform_dir)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import functools
+import io
 import operator
 import os
 import shutil
 import struct
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +88,18 @@ def read(path: str | Path) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def unpack(packed: str, folder: str | Path) -> None:
+    """Have the files of a packed tree in a folder: as `sopslab.files.archive.pack` packs it."""
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tree:
+        for member in tree.getmembers():
+            content = tree.extractfile(member)
+            if content is not None:
+                file = Path(folder, member.name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content.read())
+                file.chmod(member.mode)
 
 
 def archive(path: str | Path, to: str | Path) -> None:

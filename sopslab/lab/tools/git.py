@@ -65,8 +65,8 @@ def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
 
 def clone(
     places: Places, url: str, folder: str | Path, login: str, settings: Mapping[str, str]
-) -> None:
-    """Clone a repository of a server. Raises Failed.
+) -> Git:
+    """Return a new clone of a repository on a server. Raises Failed.
 
     + login: the file with the accounts for the server
     + settings: what is configured for the clone
@@ -76,6 +76,7 @@ def clone(
         ["git", "clone", "--quiet", *options, url, str(folder)],
         lab_environment(places) | login_options(login),
     )
+    return Git(places, folder, work=True, login=login)
 
 
 class Git:

@@ -14,10 +14,11 @@ from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
 from sopslab.lab.act import identities as act_identities
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.policy.sops import kind_of, short
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.age import Identities, Identity, IdentityState
-from sopslab.provision.facts.flux import DecryptionKey, DecryptionKeyState
+from sopslab.provision.facts.flux import DecryptionKey
 from sopslab.provision.facts.seats import SeatsWithKeys
 from sopslab.provision.operations.seats import failing
 from sopslab.provision.operations.tree import tree

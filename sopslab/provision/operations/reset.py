@@ -19,12 +19,14 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import checkpoints, clearing, delivery
+from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
+from sopslab.model.canaries import PROVEN
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
+from sopslab.provision.facts.seats import SeatFailures
 from sopslab.provision.look import look
 from sopslab.provision.operations.flux import ASK_FLUX
 from sopslab.provision.operations.seats import failing
@@ -189,12 +191,12 @@ def reconciled(
     left = standing(settings, environments)
     secrets = awaited_secrets(checkpoint)
     found = look(settings, deliveries, environments=left, secrets=secrets)
-    seats = [one.id for one in left if one.is_seat]
-    canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
+    seats = [one for one in left if one.is_seat]
+    canaries = look(settings, canary_states, environments=seats) if seats else {}
     waiting = [
         one
         for one in left
-        if found.get(one.id) != [] or (one.id in seats and canaries.get(one.id) != "proven")
+        if found.get(one.id) != [] or (one in seats and canaries.get(one.id) != PROVEN)
     ]
     if not waiting:
         host.noop("Flux has applied what the repositories hold")

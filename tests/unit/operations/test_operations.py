@@ -294,6 +294,9 @@ def named(value: Any) -> Any:
         if {"namespace", "kustomization"} <= set(value):
             return value["id"]
         return {key: named(each) for key, each in value.items()}
+    if isinstance(value, str) and "\n" in value:
+        # A packed tree is known by its first line.
+        return value.partition("\n")[0]
     return [named(each) for each in value] if isinstance(value, list) else value
 
 

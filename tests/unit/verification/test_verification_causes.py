@@ -26,13 +26,13 @@ from sopslab.checks.causes import (
     told,
 )
 from sopslab.cli.verbs.status import _flux
-from sopslab.config.environment import at_seat
+from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.seats import SeatCanaries
 from sopslab.provision.operations import flux, kubernetes, seats
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.marks import soak
 from tests.repositories import git, learner
 from tests.texts import replaced
@@ -335,12 +335,11 @@ def _reset(settings: Settings) -> str:
 
 
 def _up(settings: Settings) -> str:
-    return str(local_fact(SeatCanaries, settings=settings, seats=["ada"]))
+    return str(canary_states(settings.for_machine, [at_seat(learner("ada"))]))
 
 
 def _canary(settings: Settings) -> str:
-    where = {"source": "lab", "kustomization": "secrets-develop", "namespace": "develop"}
-    done = Applied(flux.canary, settings=settings, **where)
+    done = Applied(flux.canary, settings=settings, environment=solo(settings))
     assert done.failed
     return str(done.stderr)
 
@@ -401,8 +400,7 @@ READERS = {
     "sopslab/checks/verification/cluster.py": "a commit's id is read from it",
     "sopslab/checks/doctor/examination/reports.py": "asks the table",
     "sopslab/checks/doctor/examination/platform.py": "asks the table",
-    "sopslab/provision/facts/builds.py": "a commit's id is read from it",
-    "sopslab/provision/operations/kubernetes.py": "names and numbers are matched in it",
+    "sopslab/lab/act/manifests.py": "names and numbers are matched in it",
 }
 # Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
 READ = re.compile(r"\.message\b|^message$")
