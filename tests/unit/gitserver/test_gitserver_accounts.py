@@ -64,6 +64,14 @@ def test_a_password_does_not_end_at_a_null(tmp_path: Path) -> None:
     assert Accounts(tmp_path / "htpasswd").user(header("ada", f"{PASSWORD}\0x")) is None
 
 
+@pytest.mark.parametrize("strange", ["?", "\n", " ", "\xfc"])
+def test_what_base64_does_not_know_is_not_passed_over(tmp_path: Path, strange: str) -> None:
+    """A password would have as many forms as there are places for it."""
+    write_accounts(tmp_path, "ada")
+    given = header("ada", PASSWORD)
+    assert Accounts(tmp_path / "htpasswd").user(f"{given[:-9]}{strange}{given[-9:]}") is None
+
+
 @pytest.mark.parametrize(
     "given",
     ["", "Basic", "Basic ?", "Bearer YWRhOng=", header("\xfc", "x"), header("eve", PASSWORD)],
