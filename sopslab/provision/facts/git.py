@@ -14,45 +14,6 @@ from sopslab.model.learners_clone import LearnersClone
 from sopslab.provision.command import lab_script, looking, script
 from sopslab.provision.facts.parsing import LabFact
 
-# From here on git logs in with the accounts in a file, and with nothing else; past any proxy.
-# `timeout git …` is reached too, which a shell function named git would not be.
-# Passes on what sops is to read, and nothing where sops would ask others than age about it: what a
-# learner writes must not make this machine connect anywhere. Keys of YAML, however they are quoted.
-AGE_ONLY = """
-age_only() {
-    text=$(cat)
-    kinds='pgp|(gcp_|hc)?kms|azure_(kv|keyvault)|hc_vault[a-z_]*'
-    if printf '%s\\n' "$text" | grep -Eq -e '^[[:space:]-]*[?]|\\\\[xuU]' \\
-            -e "(^|[^a-z_])($kinds)[\\"']?[[:space:]]*:"; then
-        return 1
-    fi
-    printf '%s\\n' "$text"
-}
-"""
-
-GIT_LOGIN = """
-git_login() {
-    export GIT_CONFIG_COUNT=3 \\
-        GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0='' \\
-        GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1='' \\
-        GIT_CONFIG_KEY_2=credential.helper GIT_CONFIG_VALUE_2="store --file='$1'"
-}
-"""
-
-
-# Whether the login $1 reads the repository $2; what git says of it is in $new/said. git forgets
-# what a server refuses, in the very file: it is given a copy.
-READS = (
-    GIT_LOGIN
-    + """
-reads() (
-    cp "$1" "$new/login"
-    git_login "$new/login"
-    timeout 20 git ls-remote --quiet "$base/$2.git" >/dev/null 2>"$new/said"
-)
-"""
-)
-
 
 def credentials_file(settings: Settings, user: str) -> str:
     """Return the file, in the format of git's credential store, with which `user` logs in."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key, node_name
 from sopslab.config.places import FLUX
@@ -26,45 +25,12 @@ from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.access import SeatGenerations
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.git import GIT_LOGIN, CommitNote
+from sopslab.provision.facts.git import CommitNote
 from sopslab.provision.facts.tree import TreeDigest
 from sopslab.provision.look import look
 from sopslab.provision.operations.kubernetes import secret
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
-
-# A clone of the platform repository $1, beside the clone $2 whose place it will take; from
-# there on that is the working directory, and $new/copy.
-CLONE_PLATFORM = (
-    GIT_LOGIN
-    + TELLING
-    + """
-clone_platform() {
-    umask 022
-    new=$(mktemp -d "$(dirname "$2")/.new.XXXXXX")
-    trap 'rm -rf "$new"' EXIT
-    if ! timeout 60 git clone --quiet "$1.git" "$new/copy" 2>"$new/errors"; then
-        say "the platform repository could not be cloned from $1.git: $(told "$new/errors")"
-        exit 1
-    fi
-    cd "$new/copy"
-    git config user.name sops-lab
-    git config user.email sops-lab@localhost
-}
-"""
-)
-
-# Asks Flux to look at objects again, now, within $1 seconds. What a manager of fields sets whose
-# name begins with `kubectl`, Flux takes away from what it applies, perhaps before it is heard.
-ASK_FLUX = """
-ask_flux() {
-    seconds=$1
-    shift
-    timeout "$seconds" kubectl --context "$LAB_CONTEXT" annotate --overwrite \\
-        --field-manager flux "$@" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
-        >/dev/null 2>&1 || true
-}
-"""
 
 
 @operation()

@@ -33,7 +33,6 @@ from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.age import Identities
 from sopslab.provision.facts.docker import Container
 from sopslab.provision.facts.git import (
-    AGE_ONLY,
     AccountDigest,
     BareRepositories,
     Clone,
@@ -45,77 +44,6 @@ from sopslab.provision.facts.seats import BegunSeats
 from sopslab.provision.facts.tls import Tls
 
 CONFIG_LABEL = "sops-lab.config"
-
-# Accounts arrive on standard input, a line each, and appear by a rename, complete.
-WRITE_ACCOUNTS = """
-umask 077
-mkdir -p "$1/credentials"
-cd "$1"
-shift
-touch htpasswd
-# Here, for the server sees nothing of this folder.
-made=$(mktemp -d credentials/.new.XXXXXX)
-trap 'rm -rf "$made"' EXIT
-while IFS='\t' read -r user username password credential hash; do
-    [ -n "$user" ] || continue
-    set -- "$@" "credentials/$user"
-    mkdir -p "$made/credentials/$user"
-    printf %s "$username" >"$made/credentials/$user/username"
-    printf %s "$password" >"$made/credentials/$user/password"
-    printf '%s\\n' "$credential" >"$made/credentials/$user/git-credentials"
-    printf '%s:%s\\n' "$user" "$hash" >>"$made/htpasswd"
-done
-if [ $# -gt 0 ]; then
-    awk -F: 'NR == FNR { made[$1]; print; next } !($1 in made)' "$made/htpasswd" htpasswd \\
-        >htpasswd.new
-    # The Git server's group, which the folder hands on, reads it.
-    chmod 640 htpasswd.new
-    # Whoever has no password yet, or none any more, is given one by the next run.
-    rm -rf "$@"
-    mv htpasswd.new htpasswd
-    mv "$made"/credentials/* credentials/
-fi
-# What the server's hook signs its calls with; Flux gets the same.
-if [ ! -s receiver/token ]; then
-    mkdir -p -m 750 receiver
-    head -c 32 /dev/urandom | base64 | tr -d '\n' >receiver/token.new
-    chmod 640 receiver/token.new
-    mv receiver/token.new receiver/token
-fi
-"""
-
-# What nobody may read comes on standard input and leaves encrypted, by the rule for the path $1 in
-# the `.sops.yaml` of this folder; the value exists in pipes only, and no setting of a user counts.
-ENCRYPT = (
-    AGE_ONLY
-    + """
-encrypt_as() {
-    if ! age_only <.sops.yaml >/dev/null; then
-        say ".sops.yaml names recipients of another kind than age: take them out"
-        return 1
-    fi
-    env -i PATH="$PATH" HOME=/nonexistent timeout 30 sops encrypt --filename-override "$1" \\
-        --input-type yaml --output-type yaml /dev/stdin
-}
-"""
-)
-
-# Who commits from here on: $1, whose address is $2.
-COMMIT_AS = """
-commit_as() {
-    export GIT_AUTHOR_NAME="$1" GIT_AUTHOR_EMAIL="$2" \\
-        GIT_COMMITTER_NAME="$1" GIT_COMMITTER_EMAIL="$2"
-}
-"""
-
-
-def new_accounts(settings: Settings, users: Sequence[str]) -> str:
-    """Return the input of `WRITE_ACCOUNTS`: each of the users with a password that nobody had."""
-    made = [accounts.new_account(user) for user in users]
-    return "\n".join(
-        "\t".join([one.user, one.username, one.password, one.credential(settings), one.hashed])
-        for one in made
-    )
 
 
 @operation()

@@ -28,34 +28,9 @@ from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.seats import SeatFailures
 from sopslab.provision.look import look
-from sopslab.provision.operations.flux import ASK_FLUX
 from sopslab.provision.operations.seats import failing
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-# Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
-# which of tenant, source, own and receiver.
-REQUEST = (
-    ASK_FLUX
-    + """
-request() {
-    jq --raw-input --slurp --compact-output --argjson subjects "$subjects" '
-        "kustomize.toolkit.fluxcd.io/v1" as $kustomize
-        | [split("\\n")[] | split("\\t") | select(length == 2) | .[0] as $id
-            | (.[1] | split(" ")[]) as $what
-            | $subjects[] | select(.id == $id)
-            | {tenant: (if .tenant == "flux-system" then null
-                    else [$kustomize, "Kustomization", "flux-system", .tenant] end),
-                source: ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
-                own: [$kustomize, "Kustomization", .system, .kustomization],
-                receiver: ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]}
-            | .[$what] | select(. != null)
-            | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
-        | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
-    [ ! -s "$new/asked" ] || ask_flux 60 --filename "$new/asked"
-}
-"""
-)
 
 
 @operation()

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.enrolment import Enrolment
 from sopslab.config.environment import Environment, at_seat
 from sopslab.config.settings import Seat, Settings
@@ -26,26 +25,6 @@ from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.look import look
-
-# Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
-# what the command said first, told; the others go on. How it ended is left in $status.
-ATTEMPT = (
-    TELLING
-    + """
-attempt() {
-    reason=$1
-    shift
-    # In a condition, a shell would go on after a failure.
-    set +e
-    (set -e; "$@") </dev/null 2>"$new/errors"
-    status=$?
-    set -e
-    [ $status -ne 0 ] || return 0
-    mkdir -p "$class/failed"
-    printf '%s: %s\\n' "$reason" "$(told "$new/errors")" >"$class/failed/$id"
-}
-"""
-)
 
 
 @operation()
