@@ -75,9 +75,7 @@ def ready(message: str, status: str = "False", **more: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "message"), CASES)
-def test_what_flux_says_is_told_by_what_it_means_and_quotes_nothing(
-    kind: str, message: str
-) -> None:
+def test_what_flux_says_is_told_and_nothing_is_quoted(kind: str, message: str) -> None:
     found = ready(message, reason="BuildFailed")
     told = meaning(kind, found, "k", "ns")
     assert MARK not in told
@@ -117,8 +115,8 @@ def test_what_has_no_cause_quotes_nothing(found: dict[str, Any]) -> None:
     ],
 )
 def test_what_kubectl_says_is_told_by_what_it_means(line: str, meant: str) -> None:
-    for reason in ("", "its repository could not be put back: "):
-        told = said(reason + line)
+    for before in ("", "its repository could not be put back: "):
+        told = said(before + line)
         assert meant in told
         assert MARK not in told
 
