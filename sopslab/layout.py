@@ -16,6 +16,10 @@ KEY_SECRET = "sops-age"
 KEY_ENTRY = "age.agekey"
 # While a key is replaced, the one that will follow it lies beside it: Flux tries every entry.
 NEXT_KEY_ENTRY = "next.agekey"
+# With this Flux looks again at once when a key changes.
+WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
+# On every object of a seat that is not the learner's own.
+SEAT_LABEL = "sops-lab/seat"
 CANARY_PATH = f"flux/secrets/{ENVIRONMENT}/lab-canary.yaml"
 
 RECEIVER = "lab"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.layout import KUSTOMIZATION, NAMESPACE
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import access, flux, seats, suspension
@@ -26,9 +26,7 @@ def await_canary(settings: Settings) -> None:
     flux.canary(
         name="Wait for Flux to decrypt lab-canary",
         settings=settings,
-        source=settings.learner.id,
-        kustomization=KUSTOMIZATION,
-        namespace=NAMESPACE,
+        environment=solo(settings),
     )
 
 
@@ -41,7 +39,9 @@ def prove_class(settings: Settings) -> None:
         seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
     if ids:
         seats.canaries(
-            name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
+            name=f"Wait for {len(ids)} seats to be decrypted",
+            settings=settings,
+            environments=[at_seat(seat) for seat in enrolment.seats],
         )
         access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.reported(name="Report the seats", settings=settings, seats=ids)

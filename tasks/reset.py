@@ -102,7 +102,9 @@ def report_reset(settings: Settings) -> None:
     ids = seats_of(environments)
     if ids:
         seats.canaries(
-            name=f"Wait for {len(ids)} seats to be decrypted", settings=settings, seats=ids
+            name=f"Wait for {len(ids)} seats to be decrypted",
+            settings=settings,
+            environments=[one for one in environments if one.is_seat],
         )
     seats.reported(
         name="Report the environments",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import solo
@@ -13,13 +14,22 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
-from sopslab.layout import KUSTOMIZATION, NAMESPACE, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.lab.observe.builds import endless_build
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.host_secrets import held_key, secret_matches
+from sopslab.lab.observe.manifests import ABSENT, manifest_drift
+from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.model.accounts import Accounts
+from sopslab.model.canaries import PROVEN
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
 from sopslab.model.wire import encode
+from sopslab.provision.command import looking
 from sopslab.provision.facts.age import Identities, Identity
-from sopslab.provision.facts.builds import Builds
 from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
@@ -27,19 +37,15 @@ from sopslab.provision.facts.docker import (
     ImageLabels,
     Network,
 )
-from sopslab.provision.facts.flux import Canary, DecryptionKey, canary_arguments
 from sopslab.provision.facts.git import (
     BareRepositories,
     Clone,
-    CloneOrigin,
     CommitNote,
     GitUsers,
-    MovedLogins,
     RemoteHead,
 )
 from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
 from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
-from sopslab.provision.facts.kubernetes import ManifestDrift, SecretMatches
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.facts.suspension import SuspendedObjects
@@ -109,20 +115,28 @@ def bare(settings: Settings) -> Answers:
     answers = machine(settings, offers, tuple(COMMANDS | CLIENT | ENGINE))
     answers[fact_text(DockerEngine)] = said(EngineState(answers=False, reason="absent"))
     answers[STORE] = "arch\tx86_64"
+    for file in ("components", "sync"):
+        path = f"{settings.manifests_dir}/{file}.yaml"
+        answers[asked(settings, manifest_drift, path=path)] = answer([ABSENT])
     learner = settings.learner.id
+    # Which one is made, only standard input says.
+    facts = Facts(settings)
     effects: dict[tuple[str, ...], dict[str, str]] = {
-        ("age-keygen $kind -o", f"{settings.keys_dir}/{key}"): {
-            fact_text(
-                Identity, settings=settings, key=key
-            ): f"recorded age1{key}\nrecipient age1{key}"
+        ("act.identities.generate",): {
+            facts.recipients: identities(learner, INSTRUCTOR),
+            facts.succession: identities(learner),
         }
-        for key in (INSTRUCTOR, learner)
     }
-    succession = fact_text(Identities, settings=settings, keys=[learner, next_key(learner)])
-    effects["age-keygen $kind -o", f"{settings.keys_dir}/{learner}"][succession] = (
-        f"key {learner}\nrecorded age1{learner}\nrecipient age1{learner}"
-    )
     return Answers(answers, effects)
+
+
+def identities(*keys: str) -> str:
+    """Return what a machine says of identities that are as they should be."""
+    return json.dumps({key: encode(identity(key)) for key in keys})
+
+
+def identity(key: str) -> IdentityState:
+    return IdentityState(f"age1{key}", f"age1{key}")
 
 
 def filled_store(settings: Settings) -> str:
@@ -144,6 +158,16 @@ def filled_store(settings: Settings) -> str:
     for tool, path in catalog.tools("modules", "amd64").items():
         lines.append(f"link\t{tool}\t../store/{path}")
     return "\n".join(lines)
+
+
+def asked(settings: Settings, function: Callable[..., Any], **order: Any) -> str:
+    """Return the text of the command by which the lab's own program looks at something."""
+    return str(looking(settings, function, **order))
+
+
+def answer(value: object) -> str:
+    """Return what the lab's own program prints where it has found that."""
+    return json.dumps(encode(value))
 
 
 def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
@@ -189,13 +213,12 @@ class Facts:
 
     def __init__(self, settings: Settings) -> None:
         s, learner = settings, settings.learner.id
-        canary = canary_arguments(s, learner, KUSTOMIZATION, NAMESPACE)
         credentials = f"{s.git_dir}/credentials/{FLUX}"
 
         def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
-            return fact_text(
-                SecretMatches,
-                settings=s,
+            return asked(
+                s,
+                secret_matches,
                 namespace="flux-system",
                 secret=name,
                 entries=entries,
@@ -211,7 +234,6 @@ class Facts:
         self.limits = fact_text(NodeLimits, settings=s)
         self.patches = fact_text(TreeDigest, path=s.node_dir)
         self.users = fact_text(GitUsers, settings=s)
-        self.moved = fact_text(MovedLogins, settings=s)
         self.repositories = fact_text(
             BareRepositories, settings=s, repositories=["platform", s.learner_repository]
         )
@@ -223,32 +245,30 @@ class Facts:
         both = [INSTRUCTOR, learner]
         following = [next_key(key) for key in both]
         self.identities = fact_text(Identities, settings=s, keys=[*both, *following])
+        self.recipients = fact_text(Identities, settings=s, keys=[learner, INSTRUCTOR])
         self.succession = fact_text(Identities, settings=s, keys=[learner, next_key(learner)])
         self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
         self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
         self.learner = fact_text(Identity, settings=s, key=learner)
-        self.decryption = fact_text(DecryptionKey, settings=s)
+        self.decryption = asked(s, held_key)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = fact_text(Clone, path=s.work_dir)
-        self.origin = fact_text(CloneOrigin, path=s.work_dir)
+        self.work = fact_text(Clone, settings=s)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
         pinned = load_catalog(s.catalog).version("openapi", "modules")
         self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
-        self.components = fact_text(
-            ManifestDrift, settings=s, path=f"{s.manifests_dir}/components.yaml"
-        )
-        self.sync = fact_text(ManifestDrift, settings=s, path=f"{s.manifests_dir}/sync.yaml")
+        self.components = asked(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
+        self.sync = asked(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
         self.credentials = secret(
             "flux-system",
             {"username": f"{credentials}/username", "password": f"{credentials}/password"},
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = fact_text(SuspendedObjects, settings=s)
-        self.builds = fact_text(Builds, settings=s)
-        self.canary = fact_text(Canary, settings=s, arguments=list(canary))
+        self.builds = asked(s, endless_build)
+        self.canary = asked(s, canary_states, environments=[solo(s)])
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
 
@@ -265,8 +285,7 @@ def complete(settings: Settings) -> Answers:
     Only the label of the Git server is not known yet: `finished` asks the deploy for it.
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
-    key = "recorded age1{0}\nrecipient age1{0}"
-    base = settings.git_base_url
+    origin = Origin(f"{settings.git_base_url}/{settings.learner_repository}.git", "")
     answers |= {
         facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
         facts.engine: said(ENGINE_OF_DEBIAN),
@@ -277,40 +296,39 @@ def complete(settings: Settings) -> Answers:
         facts.strangers: "",
         facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20}ms\ncpus 2",
         facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),
-        facts.users: f"{FLUX}\n{INSTRUCTOR}\n{settings.learner.id}",
-        facts.moved: "",
-        facts.repositories: f"platform\n{settings.learner_repository}",
+        facts.users: said(Accounts((FLUX, INSTRUCTOR, settings.learner.id))),
+        facts.repositories: said(["platform", settings.learner_repository]),
         facts.configuration: digest(server_configuration(settings)),
         facts.policy: digest(server_programs()),
         facts.server: container(settings),
         facts.node: container(settings),
         facts.enrolled: "",
-        facts.identities: f"key {INSTRUCTOR}\n{key.format(INSTRUCTOR)}\nkey {learner}\n"
-        + key.format("learner"),
-        facts.succession: f"key {learner}\n{key.format('learner')}",
+        facts.identities: identities(INSTRUCTOR, learner),
+        facts.succession: identities(learner),
         facts.trusted: digest(
             {learner: RenderedFile(f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False)}
         ),
         facts.answer_key: digest(
             render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings)))
         ),
-        facts.instructor: key.format(INSTRUCTOR),
-        facts.learner: key.format("learner"),
-        facts.decryption: "present\nentry age.agekey\nwatch Enabled\nrecipient age1learner",
+        facts.instructor: said(identity(INSTRUCTOR)),
+        facts.learner: said(identity(learner)),
+        facts.decryption: answer(
+            DecryptionKeyState(True, "age1learner", None, ("age.agekey",), watched=True)
+        ),
         facts.head: "0123456789abcdef0123456789abcdef01234567",
-        facts.work: "looked",
-        facts.origin: f"remote.origin.url {base}/{settings.learner_repository}.git",
+        facts.work: said(LearnersClone((), origin)),
         facts.note: platform_note(settings),
         facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
         facts.manifests: "5" * 64,
         facts.api: "there",
-        facts.components: "compared",
-        facts.sync: "compared",
-        facts.credentials: "same",
-        facts.token: "same",
+        facts.components: "[]",
+        facts.sync: "[]",
+        facts.credentials: "true",
+        facts.token: "true",
         facts.suspended: "",
-        facts.builds: "",
-        facts.canary: "proven",
+        facts.builds: "null",
+        facts.canary: answer({learner: PROVEN}),
         facts.data: "there",
         facts.leftovers: "",
     }

@@ -7,7 +7,6 @@ speaks for every verb: `meaning` where Python has the message, `TELLING` where a
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -611,50 +610,3 @@ def _extended(pattern: str) -> str:
     for ours, theirs in (("(?i)", ""), (r"\S", "[^[:space:]]"), (r"\d", "[0-9]"), (r"\w", "[a-z]")):
         pattern = pattern.replace(ours, theirs)
     return pattern
-
-
-def _as_jq(text: str) -> str:
-    """Return a literal of jq that can stand between the single quotes of a shell."""
-    return json.dumps(text, ensure_ascii=True).replace("'", "\\u0027")
-
-
-def _table(kind: str, causes: tuple[Cause, ...]) -> str:
-    pairs = ",\n".join(f"[{_as_jq(one.pattern)}, {_as_jq(one.text)}]" for one in causes)
-    return f"{_as_jq(kind)}: [\n{pairs}]"
-
-
-# The same for scripts: $telling holds definitions for jq, of which `meaning($kind; $name;
-# $namespace)` tells what a condition says; `refused` tells what the API server has said on stdin.
-# `told [FILE]` tells what any program has said; where no cause fits, the words are in the log.
-TELLING = (
-    "telling='\ndef causes: {\n"
-    + ",\n".join(_table(kind, causes) for kind, causes in _TABLES.items())
-    + f"""}};
-def recognised($kind; $name; $namespace): . as $said
-    | first(causes[$kind][] | select(.[0] as $pattern | $said | test($pattern)) | .[1]
-        | gsub("\\\\{{kustomization\\\\}}"; $name) | gsub("\\\\{{namespace\\\\}}"; $namespace));
-def meaning($kind; $name; $namespace):
-    if . == null or .status == null then {_as_jq(_SILENT)}
-    elif .status == "True" then "ready"
-    elif .status == "Unknown" then "Flux is at work on it"
-    else first((.message // "" | recognised($kind; $name; $namespace)),
-        {_as_jq(_UNKNOWN)} + (.reason // "" | if test("^{_REASON.pattern}$")
-            then " (\\(.))" else "" end))
-    end;
-'
-refused() {{
-    jq --raw-input --slurp --raw-output "$telling"'
-        first(recognised("API"; ""; ""), {_as_jq(_UNKNOWN)})'
-}}
-told() {{
-    words=$(cat "$@")
-    means=$(printf '%s' "$words" | jq --raw-input --slurp --raw-output "$telling"'
-        first((split("\\n")[] | select(startswith("{OURS}: ")) | .[{len(OURS) + 2}:]),
-            (select(test("^\\\\s*$")) | {_as_jq(_WORDLESS)}),
-            (select(test({_as_jq(_CLUSTER)})) | recognised("API"; ""; ""), {_as_jq(_UNKNOWN)}),
-            recognised("Program"; ""; ""), {_as_jq(f"{_UNKNOWN}; {LOGGED}")})')
-    case $means in *'{LOGGED}') printf '%s\\n' "$words" >&2 ;; esac
-    printf '%s\\n' "$means"
-}}
-"""
-)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ctypes
 import hashlib
 import hmac
@@ -28,7 +27,7 @@ class Accounts:
         try:
             user, _, password = base64.b64decode(given.strip(), validate=True).partition(b":")
             name = user.decode("ascii")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
         self._read()
         hashed = self._hashes.get(name)

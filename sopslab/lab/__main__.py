@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -44,8 +43,6 @@ def carry_out(function: Callable[..., Any], order: dict[str, Any]) -> Any:
 
 def main() -> int:
     """Carry out one order and return the exit code."""
-    # What a run started ends with it, and is not to report how.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     # The Git server reads what git writes here; what is private says so itself.
     os.umask(0o022)
     what, *given = sys.argv[1:]

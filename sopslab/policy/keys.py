@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from sopslab.policy.findings import Hit
@@ -17,6 +18,7 @@ from sopslab.policy.lines import Lines
 _BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHAR = b"[" + _BECH32 + _BECH32.upper() + b"]"
 _GAP = rb"(?:[\s\"'+,>#|]|\\[nrt]?|\\u000a)*"
+_BETWEEN = re.compile(_GAP)
 _AGE = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1(" + _CHAR + rb"{50,})", re.IGNORECASE)
 _AGE_SPLIT = re.compile(
     _GAP.join(re.escape(bytes([c])) for c in b"AGE-SECRET-KEY-")
@@ -129,23 +131,23 @@ def _search(data: bytes, is_docs: bool, depth: int) -> Iterator[tuple[int, str, 
 
 def _direct(data: bytes, is_docs: bool) -> Iterator[tuple[int, str, str]]:
     lines = Lines(data)
-    whole: set[int] = set()
     for match in _AGE.finditer(data):
         if _is_varied(match[1]):
-            whole.add(match.start())
             yield lines.at(match.start()), "key-age", "an age identity (private key)"
     for start, rule, message in _split(data):
-        if start not in whole:
-            yield lines.at(start), rule, message
+        yield lines.at(start), rule, message
     for match in _AGE_PLUGIN.finditer(data):
         if _is_varied(match[1]):
             yield lines.at(match.start()), "key-age", "an age plugin identity"
+    headers: list[int] = []
     for match in _PEM.finditer(data):
         if _has_body(match[2], is_docs):
+            headers.append(match.end())
             kind = match[1].decode("ascii").removesuffix(" BLOCK").lower()
             yield lines.at(match.start()), "key-private", f"a PEM {kind}"
     for match in _BARE_OPENSSH.finditer(data):
-        if b"PRIVATE KEY-" not in data[max(match.start() - 80, 0) : match.start()]:
+        before = bisect_right(headers, match.start())
+        if not before or not _BETWEEN.fullmatch(data, headers[before - 1], match.start()):
             yield lines.at(match.start()), "key-private", "an OpenSSH private key"
     for match in _PUTTY.finditer(data):
         yield lines.at(match.start()), "key-private", "a PuTTY private key"
@@ -163,7 +165,7 @@ def _is_varied(body: bytes) -> bool:
 
 def _has_body(after: bytes, is_docs: bool) -> bool:
     """True if key data follows a PEM header: at least 48 characters of base64, not a filler."""
-    body = after.split(b"-----END", 1)[0].split(b"---- END", 1)[0]
+    body = after.partition(b"-----END")[0].partition(b"---- END")[0]
     body = _PEM_HEADER.sub(b"", body.replace(b"\\r", b"").replace(b"\\n", b"\n"))
     joined = b""
     for token in _PEM_BREAK.split(body):
@@ -197,13 +199,12 @@ def _decoded(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _binary(data: bytes) -> Iterator[Hit]:
-    head = data[:16]
-    if head.startswith(_STORE_MAGIC) or _PKCS12.match(head):
+    if data.startswith(_STORE_MAGIC) or _PKCS12.match(data):
         yield Hit(1, "key-store", "a key store")
-    elif _DER.match(head):
+    elif _DER.match(data):
         yield Hit(1, "key-private", "a private key in DER form")
 
 
 def is_secret_keyring(data: bytes) -> bool:
     """True if *data* starts with an OpenPGP secret key packet (RFC 9580, tag 5)."""
-    return _SECRING.match(data[:8]) is not None
+    return _SECRING.match(data) is not None

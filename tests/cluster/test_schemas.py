@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.provision.operations.kubernetes import SERVED_API
+from sopslab.lab.act import served_api
 from sopslab.validation.schema_store import make
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab
 
 GOOD = """apiVersion: source.toolkit.fluxcd.io/v1
 kind: GitRepository
@@ -27,8 +27,7 @@ def test_schemas_made_from_the_served_api_accept_good_objects_and_no_others(
     lab: Lab, tmp_path: Path
 ) -> None:
     served = tmp_path / "api"
-    environment = {**lab.environment, "LAB_CONTEXT": lab.settings.lab_context}
-    run(["sh", "-euc", SERVED_API, "sops-lab", str(served)], env=environment)
+    served_api.keep(lab.settings.for_machine, str(served))
     make(served / "openapi", served / "crds", tmp_path / "schemas")
     location = (
         f"{tmp_path}/schemas/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"

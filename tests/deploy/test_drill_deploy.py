@@ -95,5 +95,5 @@ def test_a_record_is_put_into_the_platform_repository_once(lab_data: Data) -> No
     present = fact_text(Documents, settings=load_settings(data))
     done = Run(RECORD, data, Answers({}))
     assert done.changed == ["Platform | Put records into the platform repository"]
-    again = Run(RECORD, data, Answers({present: "YTogMQo= docs/a.yaml"}))
+    again = Run(RECORD, data, Answers({present: json.dumps(records)}))
     assert again.changed == []

@@ -19,18 +19,23 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
+from sopslab.model.accounts import Accounts
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Planned, Started
+from sopslab.model.identities import IdentityState
 from sopslab.model.kind import Owner
+from sopslab.model.learners_clone import LearnersClone
 from sopslab.model.steps import Step
 from sopslab.provision.facts.host import RecordedValue
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
-from tests.fake import Answers, Run, fact_text
+from tests.fake import Answers, Run, fact_text, order_of
 from tests.machines import (
     STORE,
     Facts,
+    answer,
     bare,
     cluster,
     complete,
@@ -66,7 +71,7 @@ def finished(lab_data: Data) -> Finished:
             image=load_catalog(settings.catalog).git_tag,
             configuration={**server_configuration(settings), **server_programs()},
         )
-    (mark,) = MARK.findall(str(command))
+    (mark,) = MARK.findall(order_of(command)[1]["label"])
     answers[Facts(settings).server] = container(settings, mark)
     return settings, answers
 
@@ -134,10 +139,9 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
         *("Write the server's configuration", "Serve at https://192.0.2.10:8418"),
     ]
     assert [name for name in order if name in awaited] == awaited
-    (login,) = [one for one in run.commands if "--from-file=username=" in one]
-    assert f"--from-file=ca.crt={settings.git_authority}" in login
-    (served,) = [command for command in run.commands if "sopslab.gitserver" in command]
-    assert settings.git_authority and settings.git_authority in served
+    # What is compared is what is given.
+    (login,) = {one for one in run.commands if "host_secrets.matches" in one and "username" in one}
+    assert f'"ca.crt": "{settings.git_authority}"' in login
     assert "PRIVATE KEY" not in "".join(run.commands)
 
 
@@ -171,7 +175,9 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Flux | Give the cluster the key sops-age": []},
     ),
     "a-key-under-a-wrong-entry": (
-        lambda f, s: {f.decryption: "present\nentry key\nwatch Enabled"},
+        lambda f, s: {
+            f.decryption: answer(DecryptionKeyState(present=True, entries=("key",), watched=True))
+        },
         {
             "Flux | Give the cluster the key sops-age": [
                 "sops-age was unusable: it lacks the entry age.agekey (it has: key); "
@@ -180,9 +186,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-lockdown-flag-removed": (
-        lambda f, s: {
-            f.components: "compared\napps.v1.Deployment.flux-system.kustomize-controller"
-        },
+        lambda f, s: {f.components: '["apps.v1.Deployment.flux-system.kustomize-controller"]'},
         {
             "Flux | Apply the controllers": [
                 "differed: apps.v1.Deployment.flux-system.kustomize-controller"
@@ -190,7 +194,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         },
     ),
     "a-deleted-namespace": (
-        lambda f, s: {f.sync: "compared\nv1.Namespace..develop"},
+        lambda f, s: {f.sync: '["v1.Namespace..develop"]'},
         {"Flux | Apply the sources and Kustomizations": ["differed: v1.Namespace..develop"]},
     ),
     "revoked-credentials": (
@@ -238,7 +242,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Git | Serve at http://127.0.0.1:8418": ["the Git server was stopped"]},
     ),
     "a-missing-user": (
-        lambda f, s: {f.users: f"{FLUX}\n{INSTRUCTOR}"},
+        lambda f, s: {f.users: said(Accounts((FLUX, INSTRUCTOR)))},
         {"Git | Make passwords": ["passwords for learner"]},
     ),
     "an-older-policy": (
@@ -254,7 +258,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {"Network | Keep the network's traffic on this machine": []},
     ),
     "a-removed-commit-hook": (
-        lambda f, s: {f.work: "looked\nhooks"},
+        lambda f, s: {f.work: said(LearnersClone(("hooks",)))},
         {"Learners | Clone the learner's repository": ["missing: hooks"]},
     ),
     "an-older-platform": (
@@ -304,12 +308,12 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
     "another-key-in-the-cluster": (
-        lambda f, s: {f.decryption: "present\nwatch Enabled\nrecipient age1other"},
+        lambda f, s: {f.decryption: answer(DecryptionKeyState(True, "age1other", watched=True))},
         "Keys | Make the identity of the environment",
         "the store has age1learner, the cluster has age1other",
     ),
     "a-lost-key": (
-        lambda f, s: {f.learner: "recorded age1learner", f.decryption: ""},
+        lambda f, s: {f.learner: said(IdentityState(recorded="age1learner")), f.decryption: ""},
         "Keys | Make the identity of the environment",
         "is gone, and it was age1learner: restore it from your backup",
     ),

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.act.identities import generate
+from sopslab.lab.observe.identities import problem
 from sopslab.provision.facts.age import Identities, Identity
 from sopslab.provision.facts.flux import DecryptionKey
 from sopslab.provision.operations import age
@@ -183,7 +185,7 @@ def test_a_dangling_link_is_refused(settings: Settings, identity: Path) -> None:
 
 
 def test_an_identity_of_somebody_else_is_refused_with_the_fix(
-    settings: Settings, identity: Path
+    settings: Settings, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The command runs as another user where this test may become one, and sees another's file.
     nobody = 65534
@@ -191,10 +193,8 @@ def test_an_identity_of_somebody_else_is_refused_with_the_fix(
         os.chown(identity, nobody, -1)
         assert f"chown root {identity}" in (state(settings)[1] or "")
     else:
-        stat = Path(settings.bin_dir) / "stat"
-        stat.write_text("#!/bin/sh\necho 0\n")
-        stat.chmod(0o755)
-        assert "chown " in (state(settings)[1] or "")
+        monkeypatch.setattr(os, "geteuid", lambda: nobody)
+        assert f"chown nobody {identity}" in (problem(identity) or "")
 
 
 def test_an_identity_that_was_lost_is_not_made_anew(settings: Settings, identity: Path) -> None:
@@ -252,20 +252,15 @@ def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
 
 
 def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
-    # What decides is the link at the end of the script, not the fact before it.
+    # What decides is the link at the end, not the fact before it.
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
     recipient = keygen(folder / "learner.agekey")
-    made = age._GENERATE
-    done = subprocess.run(
-        ["sh", "-euc", made, "sops-lab", "", str(folder / "learner")],
-        env={"PATH": f"{settings.bin_dir}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
+    with pytest.raises(FileExistsError):
+        generate(settings.for_machine, "x25519", [str(folder / "learner")])
     assert public(folder / "learner.agekey") == recipient
+    assert not (folder / "learner.pub").exists()
+    assert not list(folder.glob(".new.*"))
 
 
 def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:

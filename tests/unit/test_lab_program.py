@@ -20,6 +20,9 @@ from sopslab.layout import PROJECT
 from sopslab.model.wire import encode
 from sopslab.provision.command import acting
 
+# What takes longer to import than all that the program does.
+HEAVY = {"pydantic", "kubernetes", "pyinfra", "jinja2", "click"}
+
 
 def start(what: str, order: dict[str, Any], **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -62,16 +65,15 @@ def test_nothing_else_can_be_started(what: str, lab: Callable[..., Settings]) ->
     assert f"LookupError: there is nothing called {what}" in done.stderr
 
 
-def test_it_does_without_the_library_of_the_settings() -> None:
-    """Which takes longer to import than all that the program does."""
+def test_it_does_without_the_libraries_of_those_who_start_it() -> None:
+    """Which take longer to import than all that the program does."""
     acts = sorted(path.stem for path in (PROJECT / "sopslab/lab/act").glob("[a-z]*.py"))
     names = ["sopslab.lab.__main__", *(f"sopslab.lab.act.{name}" for name in acts)]
     assert len(acts) > 10
     done = subprocess.run(
         [
             sys.executable, "-c",
-            f"import sys, {', '.join(names)};"
-            " sys.exit('pydantic' in sys.modules or 'kubernetes' in sys.modules)",
+            f"import sys, {', '.join(names)}; sys.exit(bool({HEAVY!r} & set(sys.modules)))",
         ],
         env={**os.environ, "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
@@ -88,6 +90,22 @@ def test_only_what_needs_certificates_waits_for_their_library() -> None:
         env={**os.environ, "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
     assert done.returncode == 0
+
+
+def test_it_outlives_a_program_that_does_not_read_what_it_is_given(
+    lab: Callable[..., Settings],
+) -> None:
+    text = (
+        "import sys; from sopslab.lab import __main__ as program;"
+        "from sopslab.lab.tools.programs import run;"
+        "program.find = lambda what: lambda lab: run(['true'], {}, stdin=bytes(10**6)).decode();"
+        "sys.exit(program.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text, "anything"],
+        input=json.dumps(order(lab())), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, '""\n')
 
 
 def test_an_order_travels_on_standard_input_only(lab: Callable[..., Settings]) -> None:

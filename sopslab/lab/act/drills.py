@@ -59,7 +59,7 @@ def stage(lab: Lab, environment: Environment, text: dict[str, str]) -> None:
     value = f"pay_{secrets.token_hex(24)}"
     staged = _commit(lab, environment, repository, main, listed, value)
     folder = Path(leak_dir(lab, environment.id))
-    with files.private():
+    with files.umask(0o077):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with files.new_folder(folder) as new:
             for path, content in text.items():
@@ -215,7 +215,7 @@ def _keep(lab: Lab, git: Git, refs: Mapping[str, str], staged: Staged, name: str
     """Have what refs hold on top of a drill in a file: a bundle is no ref, so that nothing of it
     stays in a history that is searched."""
     kept = Path(kept_dir(lab))
-    with files.private(), files.new_folder(lab.class_dir) as new:
+    with files.umask(0o077), files.new_folder(lab.class_dir) as new:
         kept.mkdir(parents=True, exist_ok=True)
         git.run("bundle", "create", "--quiet", f"{new}/bundle", *refs, f"^{staged.before}")
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -26,6 +26,12 @@ def fail_first(places: Places, who: str, sentence: str) -> None:
         fail(places, who, sentence)
 
 
+def record(places: Places, reasons: dict[str, str]) -> None:
+    """Record that environments failed in this run, and why."""
+    for who, sentence in reasons.items():
+        fail(places, who, sentence)
+
+
 def has_failed(places: Places, who: str) -> bool:
     """Whether an environment has failed in this run."""
     return Path(places.class_dir, "failed", who).exists()
@@ -56,5 +62,11 @@ def told(failure: Failed) -> str:
     """Return what a program's failure means; words that mean nothing here are left to the log."""
     meaning = causes.reason(failure.lines)
     if meaning.endswith(causes.LOGGED):
-        sys.stderr.buffer.write(failure.words)
+        log(failure)
     return meaning
+
+
+def log(failure: Failed) -> None:
+    """Have a program's own words in the log, where nobody is shown them."""
+    sys.stderr.buffer.write(failure.words)
+    sys.stderr.buffer.flush()

@@ -9,15 +9,32 @@ import secrets
 from sopslab.config.places import Lab
 from sopslab.lab.tools import sops
 
+_CANARY = "lab-canary"
+
 
 def new_secret(lab: Lab, rules: bytes, path: str, name: str, namespace: str) -> bytes:
     """Return a Secret with one new value, encrypted by the creation rule for a path.
 
     Raises LabError where the rules would have sops ask others than age, and Failed.
     """
-    token = base64.b64encode(secrets.token_bytes(24))
-    plain = (
-        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
-        f"data:\n  API_TOKEN: {base64.b64encode(token).decode()}\n"
-    )
+    token = base64.b64encode(new_token().encode()).decode()
+    plain = f"{_head(name, namespace)}data:\n  API_TOKEN: {token}\n"
     return sops.encrypt(lab, rules, path, plain.encode())
+
+
+def new_canary(lab: Lab, rules: bytes, path: str, namespace: str, token: str) -> bytes:
+    """Return a canary, encrypted by the creation rule for a path; its value is the token.
+
+    Raises LabError where the rules would have sops ask others than age, and Failed.
+    """
+    plain = f"{_head(_CANARY, namespace)}stringData:\n  value: {token}\n"
+    return sops.encrypt(lab, rules, path, plain.encode())
+
+
+def new_token() -> str:
+    """Return a random value that nobody has seen."""
+    return base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def _head(name: str, namespace: str) -> str:
+    return f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"

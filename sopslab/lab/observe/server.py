@@ -10,27 +10,27 @@ from http.client import HTTPException
 from pathlib import Path
 
 from sopslab.checks.verification.machine import GitServer, Part
-from sopslab.config.settings import Settings
+from sopslab.config.places import Places
 from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
 
 _PATIENCE = 5  # seconds
 
 
-def look_at_server(settings: Settings) -> GitServer:
+def look_at_server(places: Places) -> GitServer:
     """Return how the embedded Git server stands."""
-    data = Path(settings.git_dir)
+    data = Path(places.git_dir)
     hook = data / "etc" / "hooks" / "pre-receive"
     return GitServer(
-        settings.git_base_url,
-        answer(settings, f"{settings.git_base_url}/"),
+        places.git_base_url,
+        answer(places, f"{places.git_base_url}/"),
         _hooks_path(data / "etc" / "gitconfig"),
         _hook(hook),
         _policy(data / "policy"),
     )
 
 
-def answer(settings: Settings, url: str, login: tuple[str, str] | None = None) -> int | None:
+def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> int | None:
     """Return the HTTP status that a Git server answers, None if it does not answer.
 
     + login: a user and a password; without them, nobody asks
@@ -40,7 +40,7 @@ def answer(settings: Settings, url: str, login: tuple[str, str] | None = None) -
         told = base64.b64encode(":".join(login).encode()).decode()
         request.add_header("Authorization", f"Basic {told}")
     try:
-        trusted = ssl.create_default_context(cafile=settings.git_authority)
+        trusted = ssl.create_default_context(cafile=places.git_authority)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
         )

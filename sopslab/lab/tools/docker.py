@@ -41,3 +41,8 @@ def inspected_containers(*names: str) -> list[Any]:
     if not names:
         return []
     return list(json.loads(ask_docker("container", "inspect", *names).out or b"[]"))
+
+
+def container_log(container: str, lines: int) -> bytes:
+    """Return the last lines that a container has written, on both of its outputs. Raises Failed."""
+    return run(["docker", "logs", "--tail", str(lines), container], os.environ, errors=True)

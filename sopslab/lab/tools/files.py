@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import functools
+import io
 import operator
 import os
 import shutil
 import struct
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +31,9 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def private() -> Iterator[None]:
-    """Have what this process and its programs make in the block be for its owner alone."""
-    before = os.umask(0o077)
+def umask(mask: int) -> Iterator[None]:
+    """Have what the block makes with the rights that a mask leaves. It is the whole process's."""
+    before = os.umask(mask)
     try:
         yield
     finally:
@@ -43,6 +46,15 @@ def private_folder(path: str | Path) -> None:
     for folder in reversed([path, *path.parents]):
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing where it is not there."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
@@ -76,6 +88,18 @@ def read(path: str | Path) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def unpack(packed: str, folder: str | Path) -> None:
+    """Have the files of a packed tree in a folder: as `sopslab.files.archive.pack` packs it."""
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tree:
+        for member in tree.getmembers():
+            content = tree.extractfile(member)
+            if content is not None:
+                file = Path(folder, member.name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content.read())
+                file.chmod(member.mode)
 
 
 def archive(path: str | Path, to: str | Path) -> None:

@@ -63,6 +63,22 @@ def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
     run(["git", "ls-remote", "--quiet", url], environment, folder=folder, patience=20)
 
 
+def clone(
+    places: Places, url: str, folder: str | Path, login: str, settings: Mapping[str, str]
+) -> Git:
+    """Return a new clone of a repository on a server. Raises Failed.
+
+    + login: the file with the accounts for the server
+    + settings: what is configured for the clone
+    """
+    options = [option for pair in settings.items() for option in ("--config", "=".join(pair))]
+    run(
+        ["git", "clone", "--quiet", *options, url, str(folder)],
+        lab_environment(places) | login_options(login),
+    )
+    return Git(places, folder, work=True, login=login)
+
+
 class Git:
     """A bare repository, or with `work` the one of a work tree."""
 
@@ -146,9 +162,12 @@ class Git:
         answer = self.ask("cat-file", "blob", f"{commit}:{path}")
         return answer.out if answer.code == 0 else None
 
-    def tree(self, commit: str) -> dict[str, Entry]:
-        """Return the files of a commit by their paths, links and submodules too. Raises Failed."""
-        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit)
+    def tree(self, commit: str, *paths: str) -> dict[str, Entry]:
+        """Return the files of a commit by their paths, links and submodules too. Raises Failed.
+
+        + paths: folders to look into; without any, all
+        """
+        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
         found = {}
         for line in filter(None, listed.split(b"\0")):
             about, _, path = line.partition(b"\t")
@@ -166,6 +185,12 @@ class Git:
         if not asked:
             return {}
         return dict(_blobs(self.run("cat-file", "--batch", stdin=os.fsencode(asked))))
+
+    def files(self, commit: str, folder: str) -> dict[str, bytes]:
+        """Return the files of a commit below a folder, by their paths. Raises Failed."""
+        entries = self.tree(commit, folder)
+        held = self.blobs(entry.blob for entry in entries.values())
+        return {path: held[entry.blob] for path, entry in entries.items() if entry.blob in held}
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether a commit is in the history of another, or is that one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ MANAGER = "sops-lab"
 # Where it asks Flux for something: what a manager of fields sets whose name begins with `kubectl`,
 # Flux takes away from what it applies, perhaps before it is heard.
 FLUX = "flux"
+# Server-side apply goes by the schema in any case. To be told to be strict, kubectl would first
+# fetch the whole API.
+_OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
 
 
 class Kubectl:
@@ -36,10 +39,16 @@ class Kubectl:
         if kubeconfig is not None:
             self._environment["KUBECONFIG"] = str(kubeconfig)
 
-    def run(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        patience: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:
         """Return what kubectl prints. Raises Failed."""
-        command = [*self._command, *arguments]
-        return run(command, self._environment, stdin=stdin, patience=patience)
+        together = self._environment | dict(environment or {})
+        return run([*self._command, *arguments], together, stdin=stdin, patience=patience)
 
     def say(self, *arguments: str, patience: float = 60) -> bytes:
         """Return what kubectl prints, whether it fails or not; nothing if it does not end."""
@@ -86,10 +95,12 @@ class Kubectl:
         where += ["--field-selector", fields] if fields else []
         return list(parsed(self._get(kinds, *where, patience=patience))["items"])
 
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+    def get(
+        self, kind: str, name: str, namespace: str | None = None, *, patience: float = 60
+    ) -> Object | None:
         """Return an object, None if it is not there. Raises Undecided where that cannot be seen."""
         where = [] if namespace is None else ["--namespace", namespace]
-        said = self._get(kind, name, *where, "--ignore-not-found")
+        said = self._get(kind, name, *where, "--ignore-not-found", patience=patience)
         return parsed(said) if said.strip() else None
 
     def _get(self, *arguments: str, patience: float = 60) -> bytes:
@@ -124,9 +135,22 @@ class Kubectl:
         """Apply objects on the server's side. Raises Failed."""
         items = list(objects)
         if items:
-            owned = ["--server-side", "--field-manager", MANAGER]
-            owned += ["--force-conflicts"] if force else []
-            self.run("apply", *owned, "--filename", "-", stdin=listed(items), patience=patience)
+            more = ["--force-conflicts"] if force else []
+            self.run(
+                "apply", *_OWNED, *more, "--filename", "-", stdin=listed(items), patience=patience
+            )
+
+    def apply_file(self, path: str, *, patience: float = 60) -> None:
+        """Apply a file of manifests on the server's side. Raises Failed."""
+        self.run("apply", *_OWNED, "--force-conflicts", "--filename", path, patience=patience)
+
+    def put(self, one: Object) -> None:
+        """Have an object exactly as it is given, created or replaced in one request: there is no
+        moment without it. Raises Failed."""
+        given = json.dumps(one).encode()
+        request = ("--validate=warn", "--filename", "-")
+        if not self.succeeds("create", *request, stdin=given):
+            self.run("replace", *request, stdin=given)
 
     def patch(
         self,
@@ -168,6 +192,10 @@ class Kubectl:
         """
         if objects:
             self._request("--filename", "-", stdin=listed(objects), patience=seconds)
+
+    def ask_flux_about(self, kinds: str, selector: str, seconds: float) -> None:
+        """The same for the objects of some kinds with some labels, wherever they are."""
+        self._request(kinds, "--all-namespaces", "--selector", selector, patience=seconds)
 
     def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
         """Ask the same of what arguments of kubectl name in a namespace."""

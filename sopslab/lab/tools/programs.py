@@ -82,11 +82,13 @@ def run(
     stdin: bytes = b"",
     patience: float = 60,
     inherited: int | None = None,
+    errors: bool = False,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
     + patience: seconds
     + inherited: a descriptor that the program has, too, such as that of a lock
+    + errors: whether its standard error is returned, too
     """
     name = Path(argv[0]).name
     try:
@@ -95,7 +97,8 @@ def run(
             env=dict(environment),
             cwd=folder,
             input=stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
             timeout=patience,
             pass_fds=() if inherited is None else (inherited,),
             check=False,
@@ -105,7 +108,7 @@ def run(
     except OSError as error:
         raise _absent(name, error) from None
     if done.returncode:
-        raise Failed(name, done.stderr)
+        raise Failed(name, done.stderr or b"")
     return done.stdout
 
 

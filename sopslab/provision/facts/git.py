@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.provision.command import lab_script, script
-
-# From here on git logs in with the accounts in a file, and with nothing else; past any proxy.
-# `timeout git …` is reached too, which a shell function named git would not be.
-# Passes on what sops is to read, and nothing where sops would ask others than age about it: what a
-# learner writes must not make this machine connect anywhere. Keys of YAML, however they are quoted.
-AGE_ONLY = """
-age_only() {
-    text=$(cat)
-    kinds='pgp|(gcp_|hc)?kms|azure_(kv|keyvault)|hc_vault[a-z_]*'
-    if printf '%s\\n' "$text" | grep -Eq -e '^[[:space:]-]*[?]|\\\\[xuU]' \\
-            -e "(^|[^a-z_])($kinds)[\\"']?[[:space:]]*:"; then
-        return 1
-    fi
-    printf '%s\\n' "$text"
-}
-"""
-
-GIT_LOGIN = """
-git_login() {
-    export GIT_CONFIG_COUNT=3 \\
-        GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0='' \\
-        GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1='' \\
-        GIT_CONFIG_KEY_2=credential.helper GIT_CONFIG_VALUE_2="store --file='$1'"
-}
-"""
-
-
-# Whether the login $1 reads the repository $2; what git says of it is in $new/said. git forgets
-# what a server refuses, in the very file: it is given a copy.
-READS = (
-    GIT_LOGIN
-    + """
-reads() (
-    cp "$1" "$new/login"
-    git_login "$new/login"
-    timeout 20 git ls-remote --quiet "$base/$2.git" >/dev/null 2>"$new/said"
-)
-"""
-)
+from sopslab.lab.observe import accounts, learners_clone
+from sopslab.lab.observe.repositories import bare
+from sopslab.model.accounts import Accounts
+from sopslab.model.learners_clone import LearnersClone
+from sopslab.provision.command import lab_script, looking, script
+from sopslab.provision.facts.parsing import LabFact
 
 
 def credentials_file(settings: Settings, user: str) -> str:
@@ -56,59 +20,18 @@ def credentials_file(settings: Settings, user: str) -> str:
     return f"{settings.account_dir(user)}/git-credentials"
 
 
-class GitUsers(FactBase[list[str]]):
+class GitUsers(LabFact[Accounts]):
     """
-    Returns the users of the embedded Git server that have a password and a line in its htpasswd.
+    Returns who has an account of the embedded Git server, and whose stored login has to follow it
+    to another address.
     """
 
-    default = list
+    look = accounts.accounts
+    default = Accounts
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return script(
-            """
-            cd "$1" 2>/dev/null || exit 0
-            [ -e htpasswd ] || exit 0
-            sed -n 's/^\\([^:]*\\):\\$2.*/\\1/p' htpasswd | while read -r user; do
-                [ -s "credentials/$user/username" ] && [ -s "credentials/$user/password" ] \\
-                    && echo "$user" || true
-            done
-            """,
-            settings.git_dir,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
-
-
-class MovedLogins(FactBase[list[str]]):
-    """
-    Returns the users whose stored login is for another address than the embedded Git server has
-    now: git would not use it.
-    """
-
-    default = list
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return script(
-            """
-            cd "$1/credentials" 2>/dev/null || exit 0
-            # Where git has used a login, it has stored it again in its own way.
-            stored=${3%:*}%3a${3##*:}
-            for user in *; do
-                { IFS= read -r login <"$user/git-credentials"; } 2>/dev/null || continue
-                case $login in "$2://"*"@$3" | "$2://"*"@$stored") ;; *) echo "$user" ;; esac
-            done
-            """,
-            settings.git_dir,
-            *settings.git_base_url.split("://", 1),
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+        return looking(settings, accounts.accounts)
 
 
 class AccountDigest(FactBase[str | None]):
@@ -133,32 +56,17 @@ class AccountDigest(FactBase[str | None]):
         return output[0] if output else None
 
 
-class BareRepositories(FactBase[list[str]]):
+class BareRepositories(LabFact[list[str]]):
     """
     Returns which of `repositories` exist among the embedded Git server's data.
     """
 
+    look = bare
     default = list
 
     @override
     def command(self, settings: Settings, repositories: list[str]) -> StringCommand:
-        return script(
-            """
-            cd "$1/repositories" 2>/dev/null || exit 0
-            shift
-            for repository; do
-                [ -d "$repository.git" ] || continue
-                bare=$(git -C "$repository.git" rev-parse --is-bare-repository 2>&1) || continue
-                [ "$bare" != true ] || echo "$repository"
-            done
-            """,
-            settings.git_dir,
-            *repositories,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+        return looking(settings, bare, repositories=repositories)
 
 
 class RemoteHead(FactBase[str | None]):
@@ -215,59 +123,14 @@ class CommitNote(FactBase[str | None]):
         return next((line.strip() for line in output if line.strip()), None)
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a clone came from, and whom it trusts there; "" for what it does not say."""
-
-    url: str
-    authority: str
-
-
-class CloneOrigin(FactBase[Origin | None]):
+class Clone(LabFact[LearnersClone]):
     """
-    Returns the `Origin` of a learner's clone, or None if there is none.
+    Returns what the clone of the learner who is here lacks, and where it came from.
     """
 
-    @override
-    def command(self, path: str) -> StringCommand:
-        return script(
-            """
-            [ -d "$1/.git" ] || exit 0
-            for key in remote.origin.url http.sslCAInfo; do
-                echo "$key $(git -C "$1" config --local --get "$key" 2>/dev/null || true)"
-            done
-            """,
-            path,
-        )
+    look = learners_clone.clone
+    default = LearnersClone
 
     @override
-    def process(self, output: list[str]) -> Origin | None:
-        values = dict(line.split(" ", 1) for line in output if " " in line)
-        return Origin(values.get("remote.origin.url", ""), values.get("http.sslCAInfo", ""))
-
-
-class Clone(FactBase[list[str]]):
-    """
-    Returns what a learner's clone lacks: "clone", "hooks". Empty when it is complete.
-    """
-
-    @staticmethod
-    @override
-    def default() -> list[str]:
-        return ["clone", "hooks"]
-
-    @override
-    def command(self, path: str) -> StringCommand:
-        return script(
-            """
-            # A fact that prints nothing would be its default.
-            echo looked
-            [ -d "$1/.git" ] || { echo clone; echo hooks; exit 0; }
-            [ -x "$1/.git/hooks/pre-commit" ] || echo hooks
-            """,
-            path,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output[1:]
+    def command(self, settings: Settings) -> StringCommand:
+        return looking(settings, learners_clone.clone)

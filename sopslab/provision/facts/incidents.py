@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import json
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
@@ -11,25 +11,13 @@ from typing_extensions import override
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError
 from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
-from sopslab.provision.command import script
-from sopslab.provision.facts.parsing import parsing
-
-# Of what is pushed; each file is one line of its content and its path.
-_DOCUMENTS = """
-cd "$1" 2>/dev/null && [ -d .git ] || exit 0
-git rev-parse --quiet --verify origin/main >/dev/null || exit 0
-git ls-tree -r --name-only origin/main -- "$2" | while IFS= read -r path; do
-    printf '%s %s\\n' "$(git show "origin/main:$path" | base64 -w 0)" "$path"
-done
-"""
+from sopslab.lab.observe import records
+from sopslab.model.wire import decode
+from sopslab.provision.command import looking
+from sopslab.provision.facts.parsing import LabFact, parsing
 
 
-def _texts(output: list[str]) -> dict[str, str]:
-    pairs = (line.partition(" ") for line in output)
-    return {path: base64.b64decode(content).decode() for content, _, path in pairs}
-
-
-class Documents(FactBase[dict[str, str]]):
+class Documents(LabFact[dict[str, str]]):
     """
     Returns the records of the platform repository: path, and text.
 
@@ -38,16 +26,12 @@ class Documents(FactBase[dict[str, str]]):
         {"docs/credentials.yaml": "credentials: []\\n"}
     """
 
+    look = records.documents
     default = dict
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return script(_DOCUMENTS, settings.platform_dir, "docs")
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, str]:
-        return _texts(output)
+        return looking(settings, records.documents, folder="docs")
 
 
 class Incidents(FactBase[dict[str, Incident]]):
@@ -59,13 +43,14 @@ class Incidents(FactBase[dict[str, Incident]]):
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return script(_DOCUMENTS, settings.platform_dir, INCIDENTS_DIR)
+        return looking(settings, records.documents, folder=INCIDENTS_DIR)
 
     @override
     @parsing
     def process(self, output: list[str]) -> dict[str, Incident]:
+        texts = decode(dict[str, str], json.loads("\n".join(output)))
         try:
-            found = [parse_incident(path, text) for path, text in _texts(output).items()]
+            found = [parse_incident(path, text) for path, text in texts.items()]
         except InputError as error:
             raise FactProcessError(str(error)) from None
         return {incident.id: incident for incident in found}

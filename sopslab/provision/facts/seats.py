@@ -5,12 +5,11 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.enrolled import parse_enrolled
 from sopslab.config.settings import Seat, Settings
-from sopslab.layout import CANARY_PATH
-from sopslab.provision.command import lab_script, script
-from sopslab.provision.facts.parsing import parsing
+from sopslab.lab.observe import begun, failures, host_secrets
+from sopslab.provision.command import looking, script
+from sopslab.provision.facts.parsing import LabFact, parsing
 
 
 class Enrolled(FactBase[tuple[Seat, ...]]):
@@ -30,280 +29,40 @@ class Enrolled(FactBase[tuple[Seat, ...]]):
         return parse_enrolled("\n".join(output) or "[]")
 
 
-class SeatFailures(FactBase[dict[str, str]]):
+class SeatFailures(LabFact[dict[str, str]]):
     """
     Returns which seats failed in the present run, and why, in a sentence.
     """
 
+    look = failures.failures
     default = dict
 
     @override
     def command(self, settings: Settings) -> StringCommand:
-        return script(
-            """
-            cd "$1/failed" 2>/dev/null || exit 0
-            for seat in *; do
-                [ ! -s "$seat" ] || printf '%s %s\\n' "$seat" "$(tr '\\n' ' ' <"$seat")"
-            done
-            """,
-            settings.class_dir,
-        )
-
-    @override
-    def process(self, output: list[str]) -> dict[str, str]:
-        pairs = (line.partition(" ") for line in output)
-        return {seat: reason.strip() for seat, _, reason in pairs}
+        return looking(settings, failures.failures)
 
 
-class BegunSeats(FactBase[list[str]]):
+class BegunSeats(LabFact[list[str]]):
     """
     Returns the seats whose repository has its first commit, and whose canary is known by its hash.
     """
 
+    look = begun.begun_seats
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return script(
-            """
-            git=$1 class=$2
-            shift 2
-            for seat; do
-                [ -s "$class/seats/$seat/canary" ] || continue
-                git --git-dir "$git/repositories/$seat/lab.git" rev-parse --verify --quiet \\
-                    refs/lab/start >/dev/null 2>&1 || continue
-                echo "$seat"
-            done
-            """,
-            settings.git_dir,
-            settings.class_dir,
-            *seats,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+        return looking(settings, begun.begun_seats, seats=seats)
 
 
-class SeatsWithKeys(FactBase[list[str]]):
+class SeatsWithKeys(LabFact[list[str]]):
     """
     Returns the seats for which the cluster has a decryption key, of those asked for.
     """
 
+    look = host_secrets.seats_with_keys
     default = list
 
     @override
     def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return lab_script(
-            settings,
-            """
-            [ -s "$KUBECONFIG" ] || exit 0
-            timeout 30 kubectl --context "$LAB_CONTEXT" get secrets --all-namespaces \\
-                --selector sops-lab/seat --field-selector metadata.name=sops-age --output \\
-                'jsonpath={range .items[*]}{.metadata.labels.sops-lab/seat}{"\\n"}{end}' \\
-                2>/dev/null | grep --line-regexp --fixed-strings "$(printf '%s\\n' "$@")" || true
-            """,
-            *seats,
-        )
-
-    @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
-
-
-# What every seat's system namespace is given directly: key material, a password, a token, and whom
-# Flux trusts where the Git server has TLS. One object a line; values stay in pipes. A seat whose
-# files are not all there is left out.
-SEAT_SECRETS = """
-keys=$1 git=$2 class=$3 authority=$4
-shift 4
-manifest() {
-    for seat; do
-        shift
-        [ ! -e "$class/failed/$seat" ] && [ -r "$keys/$seat.agekey" ] || continue
-        set -- "$@" --rawfile "$seat" "$keys/$seat.agekey"
-        [ ! -r "$keys/next/$seat.agekey" ] \\
-            || set -- "$@" --rawfile "/next/$seat" "$keys/next/$seat.agekey"
-    done
-    jq --null-input --compact-output "$@" \\
-        --rawfile /username "$git/credentials/flux/username" \\
-        --rawfile /password "$git/credentials/flux/password" \\
-        --rawfile /token "$git/receiver/token" \\
-        ${authority:+--rawfile /authority "$authority"} '
-        $ARGS.named as $files
-        | $files | keys_unsorted[] | select(startswith("/") | not) as $seat
-        | "lab-\\($seat)-sys" as $namespace
-        | {apiVersion: "v1", kind: "Namespace",
-           metadata: {name: $namespace, labels: {"sops-lab/seat": $seat}}},
-          ({"sops-age": ({"age.agekey": $files[$seat]}
-                + if $files["/next/" + $seat] then {"next.agekey": $files["/next/" + $seat]}
-                else {} end),
-            "git-credentials": ({username: $files["/username"], password: $files["/password"]}
-                + if $files["/authority"] then {"ca.crt": $files["/authority"]} else {} end),
-            "receiver-token": {token: $files["/token"]}}
-           | to_entries[]
-           | {apiVersion: "v1", kind: "Secret", type: "Opaque",
-              metadata: {name: .key, namespace: $namespace, labels: ({"sops-lab/seat": $seat}
-                + if .key == "sops-age" then {"reconcile.fluxcd.io/watch": "Enabled"} else {} end)},
-              data: (.value | map_values(@base64))})'
-}
-"""
-
-
-def seat_secrets_arguments(settings: Settings, seats: list[str]) -> tuple[str, ...]:
-    """Return the arguments of `SEAT_SECRETS`, in its order."""
-    authority = settings.git_authority or ""
-    return (settings.keys_dir, settings.git_dir, settings.class_dir, authority, *seats)
-
-
-class SecretsDrift(FactBase[dict[str, str]]):
-    """
-    Returns the seats whose Secrets in the cluster are not as the host has them, and in what:
-    `absent`, `differs`, or `key` where the host's decryption key is none of the cluster's. Values
-    are compared where they are read, and nothing of them is printed.
-    """
-
-    default = dict
-
-    @override
-    def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return lab_script(
-            settings,
-            SEAT_SECRETS
-            + """
-            live='{"items":[]}'
-            [ ! -s "$KUBECONFIG" ] || live=$(timeout 30 kubectl --context "$LAB_CONTEXT" get \\
-                secrets --all-namespaces --selector sops-lab/seat --output json 2>/dev/null) \\
-                || live='{"items":[]}'
-            { printf '%s' "$live"; manifest "$@"; } | jq --slurp --raw-output '
-                def part: {labels: .metadata.labels, data};
-                (.[0].items | map({("\\(.metadata.namespace)/\\(.metadata.name)"): part})
-                    | add // {}) as $live
-                | .[1:][] | select(.kind == "Secret")
-                | "\\(.metadata.namespace)/\\(.metadata.name)" as $name
-                | select($live[$name] != part)
-                | .data["age.agekey"] as $key
-                | (if $live[$name] == null then "absent"
-                   elif .metadata.name == "sops-age"
-                       and ([$live[$name].data[]?] | index($key) | not) then "key"
-                   else "differs" end) as $how
-                | "\\(.metadata.labels["sops-lab/seat"]) \\($how)"'
-            """,
-            *seat_secrets_arguments(settings, seats),
-        )
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> dict[str, str]:
-        worst = {"absent": 0, "differs": 1, "key": 2}
-        drift: dict[str, str] = {}
-        for line in output:
-            seat, _, how = line.partition(" ")
-            drift[seat] = max(drift.get(seat, how), how, key=worst.__getitem__)
-        return drift
-
-
-# One line a seat: `proven`, `waiting …` while Flux has not come to a result, `failing …` with what
-# its words mean. A canary that the learner changed proves nothing; Flux has applied the commit
-# then. Only whose commit was applied is looked at in the repository and in the namespace: that is
-# what costs.
-SEAT_CANARIES = (
-    TELLING
-    + """
-git=$1 class=$2 path=$3
-shift 3
-kube() { timeout 30 kubectl --context "$LAB_CONTEXT" "$@" 2>/dev/null; }
-heads() {
-    for seat; do
-        printf '%s\\n' refs/heads/main "refs/heads/main:$path" "refs/lab/start:$path" \\
-            | git --git-dir "$git/repositories/$seat/lab.git" cat-file \\
-                --batch-check='%(objectname)' 2>/dev/null | {
-            head=none now=changed begun='' expected=any
-            read -r head _ && read -r now _ && read -r begun _ || true
-            [ "$now" != "$begun" ] || read -r expected <"$class/seats/$seat/canary"
-            echo "head $seat $head $expected"
-        }
-    done
-}
-# Those lines whose second word is one of the seats.
-among() {
-    { printf 'seat %s\\n' "$@"; cat; } \\
-        | awk '$1 == "seat" { seats[$2]; next } ($2 in seats)'
-}
-# The hash of what is in the namespace of a seat.
-live() {
-    kube get secrets --all-namespaces --field-selector metadata.name=lab-canary --output \\
-        'jsonpath={range .items[*]}live {.metadata.namespace} {.data.value}{"\\n"}{end}' \\
-        | sed -n 's/-develop / /p' | among "$@" | while read -r kind seat value; do
-            hash=$(printf '%s' "$value" | base64 -d | sha256sum)
-            echo "$kind $seat ${hash%% *}"
-        done
-}
-canaries() {
-    [ -s "$KUBECONFIG" ] || return 0
-    told=$(kube get kustomizations.kustomize.toolkit.fluxcd.io --all-namespaces \\
-        --selector sops-lab/seat --output json | jq --raw-output "$telling"'
-        .items[] | .status as $status | .metadata.name as $called
-        | (.metadata.labels["sops-lab/seat"] + "-develop") as $arrives
-        | [$status.conditions[]? | select(.type == "Ready")][0] as $ready
-        | (if .metadata.namespace == "flux-system" then "tenant" else "flux" end) as $kind
-        | "\\($kind) \\(.metadata.labels["sops-lab/seat"]) \\(
-            $status.lastAppliedRevision // "-") \\(
-            if .spec.suspend then "False it is suspended"
-            else "\\($ready.status // "Unknown") \\(
-                $ready | meaning("Kustomization"; $called; $arrives))" end)"')
-    applied=$(printf '%s\\n' "$told" | among "$@" | awk '$1 == "flux" && $3 != "-" { print $2 }')
-    {
-        printf '%s\\n' "$told"
-        # shellcheck disable=SC2086
-        [ -z "$applied" ] || { heads $applied; live $applied; }
-        printf 'asked %s\\n' "$@"
-    } | awk '
-        $1 == "live" { live[$2] = $3 }
-        $1 == "head" { revision[$2] = "main@sha1:" $3; expected[$2] = $4 }
-        $1 == "flux" || ($1 == "tenant" && !($2 in applied)) {
-            if ($1 == "flux") applied[$2] = $3
-            ready[$2] = $4
-            said[$2] = $0
-            sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", said[$2])
-        }
-        $1 == "asked" {
-            current = ($2 in revision) && applied[$2] == revision[$2]
-            if (current && (expected[$2] == "any" || live[$2] == expected[$2])) how = "proven"
-            else if (ready[$2] == "False") how = "failing " said[$2]
-            else if (current) how = "failing lab-canary holds another value"
-            else if (ready[$2] == "True" && !($2 in applied))
-                how = "failing the Kustomization secrets-develop is missing"
-            else how = "waiting " (said[$2] ? said[$2] : "Flux has not begun")
-            print $2, how
-        }'
-}
-"""
-)
-
-
-def seat_canaries_arguments(settings: Settings, seats: list[str]) -> tuple[str, ...]:
-    """Return the arguments of `SEAT_CANARIES`, in its order."""
-    return (settings.git_dir, settings.class_dir, CANARY_PATH, *seats)
-
-
-class SeatCanaries(FactBase[dict[str, str]]):
-    """
-    Returns for each seat whether Flux has applied the last commit of its repository and the
-    cluster holds the canary of that commit: `proven`, or what is in the way.
-    """
-
-    default = dict
-
-    @override
-    def command(self, settings: Settings, seats: list[str]) -> StringCommand:
-        return lab_script(
-            settings,
-            SEAT_CANARIES + 'canaries "$@"',
-            *seat_canaries_arguments(settings, seats),
-        )
-
-    @override
-    def process(self, output: list[str]) -> dict[str, str]:
-        pairs = (line.partition(" ") for line in output)
-        return {seat: how for seat, _, how in pairs}
+        return looking(settings, host_secrets.seats_with_keys, seats=seats)

@@ -45,7 +45,10 @@ class AnyFolder(FactBase[bool]):
 
     @override
     def command(self, paths: list[str]) -> StringCommand:
-        return script('for path; do [ ! -d "$path" ] || echo there; done', *paths)
+        # What a link leads to counts as well.
+        return script(
+            "find -L \"$@\" -maxdepth 0 -type d -printf 'there\\n' 2>/dev/null || true", *paths
+        )
 
     @override
     def process(self, output: list[str]) -> bool:

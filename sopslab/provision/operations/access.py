@@ -12,8 +12,8 @@ from sopslab.checks.access import CURRENT, MISSING
 from sopslab.config.naming import new_generation, seat_user
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
-from sopslab.lab.act import access, kubeconfigs
-from sopslab.provision.command import Commands, acting, refusal, script
+from sopslab.lab.act import access, accounts, kubeconfigs
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.access import (
     RetiredAccess,
     SeatAccess,
@@ -21,7 +21,6 @@ from sopslab.provision.facts.access import (
     UnboundUsers,
 )
 from sopslab.provision.facts.seats import Enrolled
-from sopslab.provision.operations.git import WRITE_ACCOUNTS, new_accounts
 
 # How many seconds the cluster has to sign certificates, and to hear of another user.
 SIGNED_WITHIN = 30
@@ -107,7 +106,7 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
     if settings.git_url is not None:
         note(f"the password at {settings.git_url} stays: it is not this lab's")
         return
-    yield script(WRITE_ACCOUNTS, settings.git_dir, stdin=new_accounts(settings, seats))
+    yield acting(settings, accounts.renew, users=list(seats))
 
 
 @operation()

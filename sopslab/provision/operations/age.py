@@ -7,73 +7,21 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.naming import next_key, seat_system_namespace
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import AgeKeyType, Settings
+from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
+from sopslab.lab.act import identities as act_identities
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.policy.sops import kind_of, short
-from sopslab.provision.command import Commands, lab_script, refusal
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.age import Identities, Identity, IdentityState
-from sopslab.provision.facts.flux import DecryptionKey, DecryptionKeyState
+from sopslab.provision.facts.flux import DecryptionKey
 from sopslab.provision.facts.seats import SeatsWithKeys
 from sopslab.provision.operations.seats import failing
 from sopslab.provision.operations.tree import tree
-
-_GENERATE = (
-    TELLING
-    + """
-umask 077
-kind=$1
-shift
-folder=${1%/*}
-mkdir -p "$folder"
-chmod 700 "$folder"
-new=$(mktemp -d "$folder/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-for key; do
-    name=${key##*/}
-    # shellcheck disable=SC2086
-    said=$(age-keygen $kind -o "$new/$name.agekey" 2>&1) || {
-        say "the identity $key.agekey could not be made: $(printf '%s\\n' "$said" | told -)"
-        exit 1
-    }
-    echo "${said##*: }" >"$new/$name.pub"
-done
-# A link is made only where nothing is: no identity is ever overwritten.
-ln "$new"/*.agekey "$folder/"
-mv "$new"/*.pub "$folder/"
-"""
-)
-
-# What makes age-keygen make an identity of each kind.
-_KINDS: Mapping[AgeKeyType, str] = {"x25519": "", "pq": "-pq"}
-
-_RECORD = """
-umask 077
-for key; do
-    age-keygen -y "$key.agekey" >"$key.pub.new"
-    mv "$key.pub.new" "$key.pub"
-done
-"""
-
-_RECOVER = """
-umask 077
-mkdir -p "$(dirname "$1")"
-new=$(mktemp -d "$(dirname "$1")/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-kubectl --context "$LAB_CONTEXT" --namespace "$2" get secret sops-age \\
-    --output 'jsonpath={.data.age\\.agekey}' | base64 -d >"$new/identity"
-age-keygen -y "$new/identity" >"$new/recipient"
-if [ -e "$1.agekey" ]; then
-    mkdir -p "$(dirname "$1")/archive"
-    mv "$1.agekey" "$(dirname "$1")/archive/$(basename "$1")-$(date +%Y%m%dT%H%M%S).agekey"
-fi
-mv "$new/identity" "$1.agekey"
-mv "$new/recipient" "$1.pub"
-"""
 
 
 @operation()
@@ -130,7 +78,7 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
     if cluster is not None and not held.holds(state.recipient):
         if settings.key_from == "cluster":
             note("recovered the identity from the cluster")
-            yield lab_script(settings, _RECOVER, path, FLUX_NAMESPACE)
+            yield _recover(settings, key, FLUX_NAMESPACE)
             return
         if state.recipient is None:
             yield refusal(_recoverable(path, f"it ({short(cluster)})"))
@@ -178,9 +126,7 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
         return
     yield from failing(settings, refused)
     for seat in recovered:
-        yield lab_script(
-            settings, _RECOVER, f"{settings.keys_dir}/{seat}", seat_system_namespace(seat)
-        )
+        yield _recover(settings, seat, seat_system_namespace(seat))
     if made:
         yield generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
     if unnoted:
@@ -231,9 +177,14 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
     return None
 
 
+def _recover(settings: Settings, key: str, namespace: str) -> StringCommand:
+    path = f"{settings.keys_dir}/{key}"
+    return acting(settings, act_identities.recover, path=path, namespace=namespace)
+
+
 def generate(settings: Settings, *paths: str) -> StringCommand:
     """Return the command that makes an identity at each of the paths, which are in one folder."""
-    return lab_script(settings, _GENERATE, _KINDS[settings.age_key_type], *paths)
+    return acting(settings, act_identities.generate, kind=settings.age_key_type, paths=list(paths))
 
 
 def unrecorded(states: Mapping[str, IdentityState]) -> list[str]:
@@ -243,4 +194,4 @@ def unrecorded(states: Mapping[str, IdentityState]) -> list[str]:
 
 def record(settings: Settings, *paths: str) -> StringCommand:
     """Return the command that notes the recipient of the identity at each of the paths."""
-    return lab_script(settings, _RECORD, *paths)
+    return acting(settings, act_identities.record, paths=list(paths))

@@ -7,179 +7,30 @@ from collections.abc import Callable, Mapping
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import TELLING
+from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key, node_name
-from sopslab.config.places import FLUX, INSTRUCTOR
+from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.events import note
-from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY
-from sopslab.provision.command import Commands, lab_script, refusal
+from sopslab.lab.act import existing
+from sopslab.lab.act.canaries import await_alone
+from sopslab.lab.act.platform import lay_out
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.existing import has_flux
+from sopslab.lab.observe.host_secrets import held_key
+from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
+from sopslab.model.canaries import PROVEN
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.access import SeatGenerations
 from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.flux import (
-    CANARY_LIBRARY,
-    Canary,
-    DecryptionKey,
-    FluxInstalled,
-    canary_arguments,
-)
-from sopslab.provision.facts.git import GIT_LOGIN, CommitNote, credentials_file
+from sopslab.provision.facts.git import CommitNote
 from sopslab.provision.facts.tree import TreeDigest
+from sopslab.provision.look import look
 from sopslab.provision.operations.kubernetes import secret
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
-
-# A clone of the platform repository $1, beside the clone $2 whose place it will take; from
-# there on that is the working directory, and $new/copy.
-CLONE_PLATFORM = (
-    GIT_LOGIN
-    + TELLING
-    + """
-clone_platform() {
-    umask 022
-    new=$(mktemp -d "$(dirname "$2")/.new.XXXXXX")
-    trap 'rm -rf "$new"' EXIT
-    if ! timeout 60 git clone --quiet "$1.git" "$new/copy" 2>"$new/errors"; then
-        say "the platform repository could not be cloned from $1.git: $(told "$new/errors")"
-        exit 1
-    fi
-    cd "$new/copy"
-    git config user.name sops-lab
-    git config user.email sops-lab@localhost
-}
-"""
-)
-
-# The platform repository is what the cluster reconciles itself from, and what it is started with:
-# the manifests of the start are built from the very commit that is pushed. Records in `docs` stay.
-_PLATFORM = """
-url=$1 copy=$2 manifests=$3 mark=$4 components=$5 node=$7
-git_login "$6"
-clone_platform "$url" "$copy"
-# Meanwhile the copy is made ready.
-flux install --export --components="$components" >"$new/components" &
-git rm -rq --ignore-unmatch -- . ':(exclude)docs'
-base64 -d | tar -xz
-flux=flux/clusters/lab/flux-system
-wait $!
-mv "$new/components" "$flux/gotk-components.yaml"
-git add --all
-git commit --quiet --allow-empty \\
-    --message "Lay out the platform" --message "Sops-lab-content: $mark"
-mkdir "$new/manifests"
-kubectl kustomize "$flux" >"$new/built"
-# A node has the images that it was made with, and it gets no others: what was pushed would stop the
-# Flux that runs, and start none.
-held() { timeout 20 docker exec "$node" ctr --namespace k8s.io images list --quiet; }
-if [ -n "$node" ] && [ -s "$KUBECONFIG" ] && held >"$new/held" 2>/dev/null; then
-    lacking=$(sed -n 's/^ *image: \\([^ ]\\)/\\1/p' "$new/built" | grep -vxF -f "$new/held" \\
-        | paste -sd ' ')
-    if [ -n "$lacking" ]; then
-        say "the node $node was made without the images of this version of Flux ($lacking), and" \\
-            "what runs there is left as it is: \\`sopslab down\\` removes the cluster and keeps" \\
-            "all keys and Git data, then \\`sopslab up\\` makes it anew"
-        exit 1
-    fi
-fi
-# What only the toolkit's own kinds can express is applied second, when those kinds are served.
-awk -v RS='\\n---\\n' -v dir="$new/manifests" '
-    { file = /apiVersion: [a-z.]*toolkit.fluxcd.io[/]/ ? "sync.yaml" : "components.yaml"
-      print "---\\n" $0 > (dir "/" file) }' "$new/built"
-for file in flux/clusters/lab/learners/*.yaml; do
-    echo '---'
-    cat "$file"
-done >>"$new/manifests/sync.yaml"
-set -- HEAD:refs/heads/main ${8:+"refs/tags/$8"}
-[ $# -eq 1 ] || git rev-parse --verify --quiet "$2" >/dev/null || git tag "${2#refs/tags/}"
-timeout 60 git push --quiet --atomic origin "$@"
-git fetch --quiet
-rm -rf "$copy" "$manifests"
-mv "$new/manifests" "$manifests"
-mv "$new/copy" "$copy"
-"""
-
-# Asks Flux to look at objects again, now, within $1 seconds. What a manager of fields sets whose
-# name begins with `kubectl`, Flux takes away from what it applies, perhaps before it is heard.
-ASK_FLUX = """
-ask_flux() {
-    seconds=$1
-    shift
-    timeout "$seconds" kubectl --context "$LAB_CONTEXT" annotate --overwrite \\
-        --field-manager flux "$@" "reconcile.fluxcd.io/requestedAt=$(date -Ins)" \\
-        >/dev/null 2>&1 || true
-}
-"""
-
-# Where the canary gets lost is looked for along its way, and the first broken link is named.
-_AWAIT_CANARY = """
-fail() { say "the canary did not arrive: $1"; exit 1; }
-look='`sopslab doctor` looks closer'
-state() {
-    kube --namespace flux-system get "$1" "$2" --output json 2>/dev/null \\
-        | jq -r --arg namespace "$namespace" "$telling"'
-            .kind as $kind | .metadata.name as $called
-            | [.status.conditions[]? | select(.type == "Ready")][0]
-            | meaning($kind; $called; $namespace)'
-}
-diagnose() {
-    [ -n "$head" ] || fail "the Git server does not answer at $url.git"
-    kube get --raw /readyz >/dev/null 2>&1 || fail "the API server does not answer"
-    for controller in source-controller kustomize-controller; do
-        ready=$(kube --namespace flux-system get deployment "$controller" \\
-            --output 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
-        [ "${ready:-0}" -ge 1 ] || fail "$controller is not ready:\\
- \\`kubectl --namespace flux-system logs deployment/$controller\\` has its last words"
-    done
-    found=$(state gitrepository "$source")
-    [ "$found" = ready ] \\
-        || fail "Flux cannot read the repository: ${found:-its source is not there}; $look"
-    [ -n "$(kube --namespace flux-system get secret sops-age --ignore-not-found --output name)" ] \\
-        || fail "the decryption key sops-age is missing in flux-system"
-    found=$(state kustomization "$kustomization")
-    [ "$found" = ready ] || fail "$kustomization is not ready: ${found:-it is not there}; $look"
-    [ "$expected" != undecryptable ] || fail "the store's key cannot decrypt $path"
-    fail "$kustomization is Ready, but lab-canary holds another value than the repository"
-}
-head=$(head_commit)
-[ -n "$head" ] || diagnose
-expected=$(expected_hash)
-if [ -n "$(applied_revision)" ]; then
-    ask_flux 20 --namespace flux-system \\
-        "gitrepository/$source" "kustomization/$kustomization"
-fi
-if [ -n "$expected" ]; then
-    kubectl --context "$LAB_CONTEXT" --namespace "$namespace" wait --for=create \\
-        secret/lab-canary --timeout 120s >/dev/null 2>&1 || diagnose
-fi
-kubectl --context "$LAB_CONTEXT" --namespace flux-system wait --timeout 60s \\
-    "--for=jsonpath={.status.lastAppliedRevision}=main@sha1:$head" \\
-    "kustomization/$kustomization" >/dev/null 2>&1 || diagnose
-deadline=$(($(seconds) + 30))
-until [ -z "$expected" ] || [ "$(live_hash)" = "$expected" ]; do
-    [ "$(seconds)" -lt "$deadline" ] || diagnose
-    sleep 0.3
-done
-"""
-
-_UNINSTALL = """
-kube() { timeout 120 kubectl --context "$LAB_CONTEXT" "$@"; }
-if kube get crd kustomizations.kustomize.toolkit.fluxcd.io >/dev/null 2>&1; then
-    # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
-    kube --namespace flux-system patch kustomizations.kustomize.toolkit.fluxcd.io flux-system \\
-        --type merge --patch '{"spec":{"suspend":true}}' >/dev/null 2>&1 || true
-    kube --namespace flux-system delete kustomizations.kustomize.toolkit.fluxcd.io --all \\
-        --ignore-not-found --timeout 90s >/dev/null
-fi
-for kind in receivers.notification.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io; do
-    kube get crd "$kind" >/dev/null 2>&1 || continue
-    kube --namespace flux-system delete "$kind" --all --ignore-not-found --timeout 90s >/dev/null
-done
-timeout 180 flux uninstall --silent --context "$LAB_CONTEXT" >/dev/null
-kube delete namespace "$1" --ignore-not-found --timeout 90s >/dev/null
-rm -f "$KUBECONFIG"
-"""
 
 
 @operation()
@@ -214,18 +65,14 @@ def platform(
     ):
         host.noop("the platform repository is up to date")
         return
-    yield lab_script(
+    yield acting(
         settings,
-        CLONE_PLATFORM + _PLATFORM,
-        f"{settings.git_base_url}/platform",
-        settings.platform_dir,
-        settings.manifests_dir,
-        mark,
-        ",".join(COMPONENTS),
-        credentials_file(settings, INSTRUCTOR),
-        node_name(settings.lab) if settings.cluster_provider == "kind" else "",
-        *([tag] if tag else []),
-        stdin=pack(files),
+        lay_out,
+        files=pack(files),
+        mark=mark,
+        components=list(COMPONENTS),
+        node=node_name(settings.lab) if settings.cluster_provider == "kind" else None,
+        tag=tag,
     )
 
 
@@ -273,7 +120,7 @@ def decryption_key(settings: Settings, key: str) -> Commands:
     if store is None:
         yield refusal(f"the identity {settings.keys_dir}/{key}.agekey is not there")
         return
-    cluster = host.get_fact(DecryptionKey, settings=settings)
+    cluster = look(settings, held_key)
     if (cluster.recipient, cluster.next) == (store, following) and cluster.watched:
         host.noop("sops-age holds the learner's key")
         return
@@ -285,25 +132,23 @@ def decryption_key(settings: Settings, key: str) -> Commands:
         namespace="flux-system",
         secret="sops-age",
         entries={entry: f"{settings.keys_dir}/{name}.agekey" for entry, name in held.items()},
-        labels={"reconcile.fluxcd.io/watch": "Enabled"},
+        labels=WATCHED,
     )
 
 
 @operation()
-def canary(settings: Settings, source: str, kustomization: str, namespace: str) -> Commands:
+def canary(settings: Settings, environment: Environment) -> Commands:
     """
     Prove the whole path: what was encrypted and pushed is in the cluster, decrypted, by its hash.
 
     + settings: the lab's settings
-    + source: the GitRepository of the learner
-    + kustomization: the Kustomization that decrypts
-    + namespace: where the canary arrives
+    + environment: that of a lab without a class
     """
-    arguments = canary_arguments(settings, source, kustomization, namespace)
-    if host.get_fact(Canary, settings=settings, arguments=list(arguments)):
+    states = look(settings, canary_states, environments=[environment])
+    if states.get(environment.id) == PROVEN:
         host.noop("the canary is in the cluster, and it is the repository's")
         return
-    yield lab_script(settings, CANARY_LIBRARY + TELLING + ASK_FLUX + _AWAIT_CANARY, *arguments)
+    yield acting(settings, await_alone, environment=environment)
 
 
 @operation()
@@ -315,7 +160,7 @@ def uninstalled(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not host.get_fact(FluxInstalled, settings=settings):
+    if not look(settings, has_flux):
         host.noop("the cluster has no Flux of this lab")
         return
-    yield lab_script(settings, _UNINSTALL, NAMESPACE)
+    yield acting(settings, existing.leave, namespace=NAMESPACE)

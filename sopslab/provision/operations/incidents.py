@@ -7,33 +7,12 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.files.archive import pack
 from sopslab.files.events import note
-from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, incident_path, render_incident
-from sopslab.provision.command import Commands, lab_script
-from sopslab.provision.facts.git import credentials_file
+from sopslab.lab.act import records as act_records
+from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.incidents import Documents
-from sopslab.provision.operations.flux import CLONE_PLATFORM
-
-# The push is the one moment at which a record appears; the clone follows it.
-_RECORD = """
-url=$1 copy=$2
-git_login "$3"
-shift 3
-clone_platform "$url" "$copy"
-[ $# -eq 0 ] || git rm -q --ignore-unmatch -- "$@"
-base64 -d | tar -xz
-git add --all
-git diff --cached --quiet || git commit --quiet \\
-    --message "Record $(git diff --cached --name-only | paste -sd ' ' -)"
-timeout 60 git push --quiet origin HEAD:refs/heads/main
-git fetch --quiet
-rm -rf "$copy"
-mv "$new/copy" "$copy"
-"""
 
 
 @operation()
@@ -55,17 +34,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
         note(f"{path} is {'changed' if path in present else 'new'}")
     for path in leaving:
         note(f"{path} is taken back")
-    yield lab_script(
-        settings,
-        CLONE_PLATFORM + _RECORD,
-        f"{settings.git_base_url}/platform",
-        settings.platform_dir,
-        credentials_file(settings, INSTRUCTOR),
-        *leaving,
-        stdin=pack(
-            {path: RenderedFile(text.encode(), executable=False) for path, text in changed.items()}
-        ),
-    )
+    yield acting(settings, act_records.record, records=changed, gone=leaving)
 
 
 @operation()

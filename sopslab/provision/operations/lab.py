@@ -6,7 +6,8 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
-from sopslab.provision.command import Commands, script
+from sopslab.lab.act import removal
+from sopslab.provision.command import Commands, acting, script
 from sopslab.provision.facts.lab import LabData, Leftovers
 
 
@@ -36,22 +37,4 @@ def purged(settings: Settings) -> Commands:
     if not host.get_fact(LabData, settings=settings):
         host.noop("nothing is left of the lab")
         return
-    yield script(
-        """
-        root=$1 lab=$2
-        rm -rf "${root:?}/labs/${lab:?}"
-        rmdir "$root/labs" 2>/dev/null || exit 0
-        # Go's module cache is read-only.
-        [ ! -d "$root/cache" ] || chmod -R u+w "$root/cache"
-        rm -rf "$root/store" "${root:?}/bin" "$root/cache" "$root/schemas" "$root/lock.json" \\
-            "$root/source"
-        rmdir "$root/sysctl" 2>/dev/null || true
-        rmdir "$root" 2>/dev/null || true
-        # Docker keeps those that a container uses, of a lab on another root; any other root makes
-        # its images again from its store.
-        docker image ls --filter 'reference=sops-lab/*' --format '{{.Repository}}:{{.Tag}}' \\
-            | xargs -r docker image rm >/dev/null 2>&1 || true
-        """,
-        settings.root,
-        settings.lab,
-    )
+    yield acting(settings, removal.purge)

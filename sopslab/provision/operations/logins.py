@@ -11,11 +11,10 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
-from sopslab.lab.act import logins
+from sopslab.lab.act import accounts, logins
 from sopslab.model.logins import Login
-from sopslab.provision.command import Commands, acting, script
+from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.rotation import LeakedLogins, Remembered, logins_dir
-from sopslab.provision.operations.git import WRITE_ACCOUNTS, new_accounts
 from sopslab.provision.operations.rotating import unfinished
 
 
@@ -41,7 +40,7 @@ def replaced(settings: Settings, environments: Sequence[Environment]) -> Command
         return
     if unkept:
         yield acting(settings, logins.keep, folder=logins_dir(settings), users=unkept)
-    yield script(WRITE_ACCOUNTS, settings.git_dir, stdin=new_accounts(settings, leaked))
+    yield acting(settings, accounts.renew, users=leaked)
 
 
 @operation()

@@ -19,41 +19,18 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import checkpoints, clearing, delivery
+from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
+from sopslab.model.canaries import PROVEN
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import SeatCanaries, SeatFailures
+from sopslab.provision.facts.seats import SeatFailures
 from sopslab.provision.look import look
-from sopslab.provision.operations.flux import ASK_FLUX
 from sopslab.provision.operations.seats import failing
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-# Asks Flux to look again, now, at the objects that the lines of its input name: a learner's id, and
-# which of tenant, source, own and receiver.
-REQUEST = (
-    ASK_FLUX
-    + """
-request() {
-    jq --raw-input --slurp --compact-output --argjson subjects "$subjects" '
-        "kustomize.toolkit.fluxcd.io/v1" as $kustomize
-        | [split("\\n")[] | split("\\t") | select(length == 2) | .[0] as $id
-            | (.[1] | split(" ")[]) as $what
-            | $subjects[] | select(.id == $id)
-            | {tenant: (if .tenant == "flux-system" then null
-                    else [$kustomize, "Kustomization", "flux-system", .tenant] end),
-                source: ["source.toolkit.fluxcd.io/v1", "GitRepository", .system, .source],
-                own: [$kustomize, "Kustomization", .system, .kustomization],
-                receiver: ["notification.toolkit.fluxcd.io/v1", "Receiver", .system, "lab"]}
-            | .[$what] | select(. != null)
-            | {apiVersion: .[0], kind: .[1], metadata: {namespace: .[2], name: .[3]}}]
-        | select(. != []) | {apiVersion: "v1", kind: "List", items: .}' >"$new/asked"
-    [ ! -s "$new/asked" ] || ask_flux 60 --filename "$new/asked"
-}
-"""
-)
 
 
 @operation()
@@ -189,12 +166,12 @@ def reconciled(
     left = standing(settings, environments)
     secrets = awaited_secrets(checkpoint)
     found = look(settings, deliveries, environments=left, secrets=secrets)
-    seats = [one.id for one in left if one.is_seat]
-    canaries = host.get_fact(SeatCanaries, settings=settings, seats=seats) if seats else {}
+    seats = [one for one in left if one.is_seat]
+    canaries = look(settings, canary_states, environments=seats) if seats else {}
     waiting = [
         one
         for one in left
-        if found.get(one.id) != [] or (one.id in seats and canaries.get(one.id) != "proven")
+        if found.get(one.id) != [] or (one in seats and canaries.get(one.id) != PROVEN)
     ]
     if not waiting:
         host.noop("Flux has applied what the repositories hold")

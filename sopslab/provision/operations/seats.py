@@ -9,178 +9,22 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import TELLING
 from sopslab.config.enrolment import Enrolment
-from sopslab.config.environment import at_seat
+from sopslab.config.environment import Environment, at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
-from sopslab.provision.command import Commands, lab_script, refusal, script
-from sopslab.provision.facts.reset import subjects
-from sopslab.provision.facts.seats import (
-    SEAT_CANARIES,
-    SEAT_SECRETS,
-    Enrolled,
-    SeatCanaries,
-    SeatFailures,
-    SecretsDrift,
-    seat_canaries_arguments,
-    seat_secrets_arguments,
-)
-from sopslab.provision.operations.clearing import CLEARING
-from sopslab.provision.operations.flux import ASK_FLUX
-
-# Pairs of a seat and a sentence.
-_FAIL = """
-mkdir -p "$1/failed"
-cd "$1/failed"
-shift
-while [ $# -gt 0 ]; do
-    printf '%s\\n' "$2" >"$1"
-    shift 2
-done
-"""
-
-# Runs a command for the learner $id. If it fails, that one has failed, for the reason $1 and with
-# what the command said first, told; the others go on. How it ended is left in $status.
-ATTEMPT = (
-    TELLING
-    + """
-attempt() {
-    reason=$1
-    shift
-    # In a condition, a shell would go on after a failure.
-    set +e
-    (set -e; "$@") </dev/null 2>"$new/errors"
-    status=$?
-    set -e
-    [ $status -ne 0 ] || return 0
-    mkdir -p "$class/failed"
-    printf '%s: %s\\n' "$reason" "$(told "$new/errors")" >"$class/failed/$id"
-}
-"""
-)
-
-# One apply for all of them; what the API server refuses is one seat's failure.
-_APPLY = (
-    TELLING
-    + """
-new=$(mktemp -d "$class/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-manifest "$@" | timeout 120 kubectl --context "$LAB_CONTEXT" apply --server-side --validate=warn \\
-    --force-conflicts --field-manager sops-lab --filename - >/dev/null 2>"$new/errors" || true
-mkdir -p "$class/failed"
-for seat; do
-    grep -E "(^|[^a-z0-9-])lab-$seat-sys" "$new/errors" >"$new/refused" || continue
-    printf 'the cluster refused its key: %s\\n' "$(refused <"$new/refused")" >"$class/failed/$seat"
-done
-"""
-)
-
-_CONFLICT = """
-class=$1 keys=$2
-shift 2
-mkdir -p "$class/failed"
-for seat; do
-    live=$(timeout 20 kubectl --context "$LAB_CONTEXT" --namespace "lab-$seat-sys" get secret \\
-        sops-age --output 'jsonpath={.data.age\\.agekey}' | base64 -d | age-keygen -y) \\
-        2>/dev/null || live='no valid identity'
-    printf 'the key in the store (%s) and the key in the cluster (%s) differ: %s\\n' \\
-        "$(cat "$keys/$seat.pub")" "$live" \\
-        '`sopslab up --key-from store` gives the cluster the one of the store' \\
-        >"$class/failed/$seat"
-done
-"""
-
-# A seat that says what is wrong for 16 seconds is not waited for; one that is on its way is.
-_AWAIT = """
-# Who has failed already is reported with the reason, and not waited for.
-for seat; do
-    shift
-    [ -e "$class/failed/$seat" ] || set -- "$@" "$seat"
-done
-[ $# -gt 0 ] || exit 0
-deadline=$(($(seconds) + 180)) quiet=$(seconds) before='' nudged=0
-# Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
-sleep "$(echo "$# $(nproc)" | awk '{ print 0.4 * $1 / $2 }')"
-while :; do
-    states=$(canaries "$@")
-    open=$(printf '%s\\n' "$states" | grep -v ' proven$' || true)
-    [ -n "$open" ] || break
-    # shellcheck disable=SC2046
-    set -- $(printf '%s\\n' "$open" | cut -d' ' -f1)
-    now=$(seconds)
-    # Which seats, and how they are: what Flux says of one may have another name in it each time.
-    after=$(printf '%s\\n' "$open" | cut -d' ' -f1,2)
-    [ "$after" = "$before" ] || quiet=$now
-    before=$after
-    # What was deleted, or gave up for a while, is begun again now and not at its interval. Flux is
-    # at work on those that wait: asked for them again, it would do all of it twice.
-    stuck=$*
-    [ $((now - quiet)) -ge 15 ] || stuck=$(printf '%s\\n' "$open" | sed -n 's/ failing .*//p')
-    if [ -n "$stuck" ] && [ $((now - quiet)) -ge 5 ] && [ $((now - nudged)) -ge 5 ]; then
-        nudged=$now
-        # shellcheck disable=SC2086
-        ask_flux 30 --all-namespaces --selector "sops-lab/seat in ($(echo $stuck | tr ' ' ,))" \\
-            gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io
-    fi
-    # Nothing is on its way any more, and nothing has changed for a while.
-    if ! printf '%s\\n' "$open" | grep -q ' waiting ' && [ $((now - quiet)) -ge 16 ]; then break; fi
-    [ "$now" -lt "$deadline" ] || break
-    # 0.3 s for a few, 4 s for a hundred.
-    sleep "$(echo $# | awk '{ print $1 < 8 ? 0.3 : $1 / 25 }')"
-done
-mkdir -p "$class/failed"
-printf '%s\\n' "$open" | while read -r seat how message; do
-    [ -n "$seat" ] && [ ! -e "$class/failed/$seat" ] || continue
-    printf 'its canary did not arrive: %s\\n' "${message:-$how}" >"$class/failed/$seat"
-done
-"""
-
-
-# Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
-_PRUNE = (
-    CLEARING
-    + """
-class=$2 keys=$3 git=$4 patience=$5
-shift 5
-new=$(mktemp -d "$class/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-archive() { [ ! -e "$1" ] || mv -T "$1" "$2"; }
-now=$(date +%s)
-for seat; do
-    set -- "$@" "namespace/lab-$seat-sys" "namespace/$seat-develop"
-    shift
-    aside=$class/pruned/$seat-$now
-    umask 077
-    mkdir -p "$aside"
-    # The repository first and the key last: whoever comes back after half of this gets a repository
-    # that is encrypted to the key that is there.
-    archive "$git/repositories/$seat" "$aside/repositories"
-    archive "$git/credentials/$seat" "$aside/credentials"
-    archive "$class/seats/$seat" "$aside/access"
-    archive "$keys/next/$seat.pub" "$aside/next-$seat.pub"
-    archive "$keys/next/$seat.agekey" "$aside/next-$seat.agekey"
-    archive "$keys/$seat.pub" "$aside/$seat.pub"
-    archive "$keys/$seat.agekey" "$aside/$seat.agekey"
-    grep -v "^$seat:" "$git/htpasswd" >"$git/htpasswd.new" || true
-    chmod 640 "$git/htpasswd.new"
-    mv "$git/htpasswd.new" "$git/htpasswd"
-done
-deadline=$(($(seconds) + patience))
-until kube wait --for=delete "$@" --timeout 10s >/dev/null 2>&1; do
-    if [ "$(seconds)" -ge "$deadline" ]; then
-        say "Flux did not remove the namespaces $* within $patience s: look at" \\
-            '`kubectl get kustomizations --all-namespaces`'
-        exit 1
-    fi
-    # What was left in them may wait for somebody who never comes.
-    findings "$(kinds)" | grep -E '"going":true|\t(going|doomed)\t' >"$new/found" || true
-    clear_away "$new/found"
-done
-cat >"$class/roster.json.new"
-mv "$class/roster.json.new" "$class/roster.json"
-"""
-)
+from sopslab.lab.act import host_secrets
+from sopslab.lab.act.canaries import await_seats
+from sopslab.lab.act.failures import record
+from sopslab.lab.act.pruning import prune
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.failures import failures
+from sopslab.lab.observe.host_secrets import seat_secrets_drift
+from sopslab.model.canaries import PROVEN
+from sopslab.model.decryption import SecretDrift
+from sopslab.provision.command import Commands, acting, refusal, script
+from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.look import look
 
 
 @operation()
@@ -195,7 +39,7 @@ def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
     wanted = (*enrolment.seats, *leaving)
-    if recorded == wanted and not host.get_fact(SeatFailures, settings=settings):
+    if recorded == wanted and not look(settings, failures):
         host.noop(f"{len(enrolment.seats)} learners are enrolled")
         return
     yield script(
@@ -218,8 +62,7 @@ def _roster(seats: Sequence[Seat]) -> str:
 def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
     """Yield what records that seats failed, each with a sentence; nothing without any."""
     if reasons:
-        pairs = [part for pair in reasons.items() for part in pair]
-        yield script(_FAIL, settings.class_dir, *pairs)
+        yield acting(settings, record, reasons=dict(reasons))
 
 
 @operation()
@@ -230,35 +73,33 @@ def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids
     """
-    drift = host.get_fact(SecretsDrift, settings=settings, seats=list(seats))
+    drift = look(settings, seat_secrets_drift, seats=list(seats))
     if not drift:
         host.noop("every seat has its Secrets")
         return
-    conflicts = [seat for seat, how in drift.items() if how == "key"]
+    conflicts = [seat for seat, how in drift.items() if how is SecretDrift.KEY]
     if conflicts and settings.key_from != "store":
-        yield lab_script(settings, _CONFLICT, settings.class_dir, settings.keys_dir, *conflicts)
-        drift = {seat: how for seat, how in drift.items() if how != "key"}
+        yield acting(settings, host_secrets.refuse_keys, seats=conflicts)
+        drift = {seat: how for seat, how in drift.items() if how is not SecretDrift.KEY}
     if drift:
         note(f"differed: {named(sorted(drift))}")
-        arguments = seat_secrets_arguments(settings, sorted(drift))
-        yield lab_script(settings, SEAT_SECRETS + _APPLY, *arguments)
+        yield acting(settings, host_secrets.give_seats, seats=sorted(drift))
 
 
 @operation()
-def canaries(settings: Settings, seats: Sequence[str]) -> Commands:
+def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Prove the whole path for every seat: its canary is in its namespace, decrypted, by its hash.
 
     + settings: the lab's settings
-    + seats: their ids
+    + environments: those of the seats
     """
-    states = host.get_fact(SeatCanaries, settings=settings, seats=list(seats))
-    awaited = [seat for seat in seats if states.get(seat) != "proven"]
+    states = look(settings, canary_states, environments=list(environments))
+    awaited = [one for one in environments if states.get(one.id) != PROVEN]
     if not awaited:
         host.noop("the canary of every seat is in the cluster")
         return
-    arguments = seat_canaries_arguments(settings, awaited)
-    yield lab_script(settings, SEAT_CANARIES + ASK_FLUX + _AWAIT, *arguments)
+    yield acting(settings, await_seats, environments=awaited)
 
 
 @operation()
@@ -269,12 +110,12 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: the ids of all
     """
-    failures = host.get_fact(SeatFailures, settings=settings)
-    if not failures:
+    failed = look(settings, failures)
+    if not failed:
         host.noop(f"{len(seats)} seats are ready")
         return
-    listing = "\n".join(f"  {seat}: {reason}" for seat, reason in sorted(failures.items()))
-    yield refusal(f"{len(failures)} of {len(seats)} seats are not ready:\n{listing}")
+    listing = "\n".join(f"  {seat}: {reason}" for seat, reason in sorted(failed.items()))
+    yield refusal(f"{len(failed)} of {len(seats)} seats are not ready:\n{listing}")
 
 
 @operation()
@@ -292,14 +133,5 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
     if not leaving:
         host.noop("nobody is pruned")
         return
-    yield lab_script(
-        settings,
-        _PRUNE,
-        subjects(leaving),
-        settings.class_dir,
-        settings.keys_dir,
-        settings.git_dir,
-        str(patience),
-        *(one.id for one in leaving),
-        stdin=_roster(enrolment.seats),
-    )
+    roster = _roster(enrolment.seats)
+    yield acting(settings, prune, environments=leaving, roster=roster, patience=patience)

@@ -15,15 +15,13 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.machine import asked_over_the_network
+from sopslab.model.learners_clone import Origin
 from sopslab.provision.facts.git import (
     AccountDigest,
     BareRepositories,
     Clone,
-    CloneOrigin,
     CommitNote,
     GitUsers,
-    MovedLogins,
-    Origin,
 )
 from sopslab.provision.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
 from sopslab.provision.facts.lab import LabData
@@ -165,11 +163,11 @@ def accounts(lab: Callable[..., Settings]) -> Settings:
 
 
 def test_only_complete_users_count(accounts: Settings) -> None:
-    assert local_fact(GitUsers, settings=accounts) == ["ada"]
+    assert local_fact(GitUsers, settings=accounts).complete == ("ada",)
 
 
 def test_no_users_are_no_users(lab: Callable[..., Settings]) -> None:
-    assert local_fact(GitUsers, settings=lab()) == []
+    assert local_fact(GitUsers, settings=lab()).complete == ()
 
 
 @pytest.mark.parametrize(
@@ -245,17 +243,19 @@ def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_pa
     assert local_fact(CommitNote, path=str(tmp_path / "absent")) is None
 
 
-def test_what_a_clone_lacks_is_told(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    assert local_fact(Clone, path=str(work)) == ["clone", "hooks"]
-    git(tmp_path, "init", "--quiet", str(work))
-    assert local_fact(Clone, path=str(work)) == ["hooks"]
+def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    work = Path(settings.work_dir)
+    assert local_fact(Clone, settings=settings).missing == ("clone", "hooks")
+    work.mkdir(parents=True)
+    git(work, "init", "--quiet")
+    assert local_fact(Clone, settings=settings).missing == ("hooks",)
     hook = work / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n")
-    assert local_fact(Clone, path=str(work)) == ["hooks"]
+    assert local_fact(Clone, settings=settings).missing == ("hooks",)
     hook.chmod(0o755)
-    assert local_fact(Clone, path=str(work)) == []
+    assert local_fact(Clone, settings=settings).missing == ()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_login_for_another_address_has_moved(login: str, moved: bool, accounts
     """The second one is what git makes of the first one when it has used it."""
     file = Path(accounts.git_dir) / "credentials" / "ada" / "git-credentials"
     file.write_text(f"{login}\n")
-    assert local_fact(MovedLogins, settings=accounts) == (["ada"] if moved else [])
+    assert local_fact(GitUsers, settings=accounts).moved == (("ada",) if moved else ())
 
 
 def test_a_login_that_has_moved_keeps_its_password(
@@ -290,12 +290,16 @@ def test_a_login_that_has_moved_keeps_its_password(
     assert not Applied(operations_git.users, settings=networked, users=["ada"]).changed
 
 
-def test_where_a_clone_came_from_is_told(copy: Path, tmp_path: Path) -> None:
-    assert local_fact(CloneOrigin, path=str(tmp_path / "absent")) is None
-    origin = git(copy, "config", "remote.origin.url")
-    assert local_fact(CloneOrigin, path=str(copy)) == Origin(origin, "")
-    git(copy, "config", "http.sslCAInfo", "/lab eins/ca.crt")
-    assert local_fact(CloneOrigin, path=str(copy)) == Origin(origin, "/lab eins/ca.crt")
+def test_where_a_clone_came_from_is_told(copy: Path, lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    work = Path(settings.work_dir)
+    assert local_fact(Clone, settings=settings).origin is None
+    work.parent.mkdir(parents=True)
+    copy.rename(work)
+    origin = git(work, "config", "remote.origin.url")
+    assert local_fact(Clone, settings=settings).origin == Origin(origin, "")
+    git(work, "config", "http.sslCAInfo", "/lab eins/ca.crt")
+    assert local_fact(Clone, settings=settings).origin == Origin(origin, "/lab eins/ca.crt")
 
 
 def test_a_clone_follows_the_server_to_the_network_and_back(
@@ -317,5 +321,5 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
         assert Applied(operations_git.clone, **arguments).changed
-        assert local_fact(CloneOrigin, path=str(work)) == found
+        assert local_fact(Clone, settings=settings).origin == found
         assert not Applied(operations_git.clone, **arguments).changed

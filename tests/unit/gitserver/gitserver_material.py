@@ -22,9 +22,9 @@ FETCH = "/ada/lab.git/git-upload-pack"
 PUSH = "/ada/lab.git/git-receive-pack"
 
 
-def write_accounts(root: Path, *users: str) -> None:
+def write_accounts(root: Path, *users: str, password: str = PASSWORD) -> None:
     """Give users that password."""
-    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
     (root / "htpasswd").write_text("".join(f"{user}:{hashed}\n" for user in users))
 
 

@@ -64,6 +64,26 @@ def test_a_password_does_not_end_at_a_null(tmp_path: Path) -> None:
     assert Accounts(tmp_path / "htpasswd").user(header("ada", f"{PASSWORD}\0x")) is None
 
 
+def test_a_password_may_hold_what_ends_a_name(tmp_path: Path) -> None:
+    write_accounts(tmp_path, "ada", password="a:b:")
+    assert Accounts(tmp_path / "htpasswd").user(header("ada", "a:b:")) == "ada"
+
+
+def test_a_login_is_written_as_http_allows(tmp_path: Path) -> None:
+    write_accounts(tmp_path, "ada")
+    right = header("ada", PASSWORD).removeprefix("Basic ")
+    for given in (f"basic {right}", f"BASIC {right}", f"Basic   {right}", f"Basic {right} "):
+        assert Accounts(tmp_path / "htpasswd").user(given) == "ada"
+
+
+@pytest.mark.parametrize("strange", ["?", "\n", " ", "\xfc"])
+def test_what_base64_does_not_know_is_not_passed_over(tmp_path: Path, strange: str) -> None:
+    """A password would have as many forms as there are places for it."""
+    write_accounts(tmp_path, "ada")
+    given = header("ada", PASSWORD)
+    assert Accounts(tmp_path / "htpasswd").user(f"{given[:-9]}{strange}{given[-9:]}") is None
+
+
 @pytest.mark.parametrize(
     "given",
     ["", "Basic", "Basic ?", "Bearer YWRhOng=", header("\xfc", "x"), header("eve", PASSWORD)],
@@ -71,6 +91,14 @@ def test_a_password_does_not_end_at_a_null(tmp_path: Path) -> None:
 def test_what_is_no_login_is_nobody(tmp_path: Path, given: str) -> None:
     write_accounts(tmp_path, "ada")
     assert Accounts(tmp_path / "htpasswd").user(given) is None
+
+
+@pytest.mark.parametrize("more", ["\xfc:x", "ada:$2b$04$x:x"])
+def test_a_file_that_the_lab_did_not_write_lets_nobody_in(tmp_path: Path, more: str) -> None:
+    write_accounts(tmp_path, "ada")
+    with (tmp_path / "htpasswd").open("a", encoding="utf-8") as file:
+        file.write(f"{more}\n")
+    assert Accounts(tmp_path / "htpasswd").user(header("ada", PASSWORD)) is None
 
 
 def test_without_a_file_nobody_logs_in(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from sopslab.gitserver.protocol import Refused, Request, body, parse, push_error
 
+CHUNKED = "Transfer-Encoding: chunked"
+
 
 def request(*lines: str) -> Request:
     return parse("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -20,6 +22,18 @@ def test_a_request_is_its_line_and_its_headers() -> None:
     assert found.query == "service=git-upload-pack"
     assert found.headers == {"host": "a", "git-protocol": "version=2"}
     assert not found.is_push
+    assert request("GET /a?b?c HTTP/1.1").query == "b?c"
+
+
+def test_a_push_is_told_by_its_method_and_its_path() -> None:
+    assert request("POST /ada/lab.git/git-receive-pack HTTP/1.1").is_push
+    assert not request("GET /ada/lab.git/git-receive-pack HTTP/1.1").is_push
+    assert not request("POST /ada/lab.git/git-upload-pack HTTP/1.1").is_push
+
+
+def says_why(refused: Refused) -> bool:
+    """Whether the client is told more than a status: a sentence has several words."""
+    return len(str(refused).split()) > 1
 
 
 @pytest.mark.parametrize(
@@ -45,9 +59,10 @@ def test_what_can_be_read_in_two_ways_is_refused(lines: list[str], status: int) 
     with pytest.raises(Refused) as refused:
         request(*lines)
     assert refused.value.status.startswith(str(status))
+    assert says_why(refused.value)
 
 
-def read(data: bytes, most: int = 100, header: str = "Transfer-Encoding: chunked") -> bytes:
+def read(data: bytes, most: int = 100, header: str = CHUNKED) -> bytes:
     async def pieces() -> bytes:
         reader = asyncio.StreamReader()
         reader.feed_data(data)
@@ -65,6 +80,7 @@ def test_chunks_are_put_together() -> None:
 def test_a_body_is_as_long_as_it_says() -> None:
     assert read(b"abcde", header="Content-Length: 3") == b"abc"
     assert read(b"abcde", header="Content-Length: 0") == b""
+    assert read(b"abcde", header="Host: without-a-length") == b""
 
 
 @pytest.mark.parametrize("data", [b"3\r\nab", b"3\r\nabc\r\n", b"3\r\n"])
@@ -82,19 +98,25 @@ def test_a_body_that_ends_early_is_no_body(data: bytes) -> None:
         b"1\r\nab\r\n",
         b"fffffffff\r\n",
         b"1;" + b"x" * 70_000 + b"\r\na\r\n",
+        b"0\r\n" + b"Trailer: a\r\n" * 16 + b"\r\n",
     ],
 )
 def test_chunks_that_are_not_well_formed_are_refused(data: bytes) -> None:
     with pytest.raises(Refused) as refused:
         read(data)
     assert refused.value.status == "400 Bad Request"
+    assert says_why(refused.value)
+
+
+def test_a_body_may_have_a_few_trailers() -> None:
+    assert read(b"1\r\na\r\n0\r\n" + b"Trailer: a\r\n" * 15 + b"\r\n") == b"a"
 
 
 @pytest.mark.parametrize(
     ("data", "header"),
     [
-        (b"65\r\n" + b"a" * 101, "Transfer-Encoding: chunked"),
-        (b"40\r\n" + b"a" * 64 + b"\r\n40\r\n", "Transfer-Encoding: chunked"),
+        (b"65\r\n" + b"a" * 101, CHUNKED),
+        (b"40\r\n" + b"a" * 64 + b"\r\n40\r\n", CHUNKED),
         (b"", "Content-Length: 101"),
     ],
 )
@@ -102,6 +124,19 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(data: bytes, heade
     with pytest.raises(Refused) as refused:
         read(data, header=header)
     assert refused.value.status.startswith("413")
+    assert says_why(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "header"),
+    [
+        (b"64\r\n" + b"a" * 100 + b"\r\n0\r\n\r\n", CHUNKED),
+        (b"32\r\n" + b"a" * 50 + b"\r\n32\r\n" + b"a" * 50 + b"\r\n0\r\n\r\n", CHUNKED),
+        (b"a" * 100, "Content-Length: 100"),
+    ],
+)
+def test_a_body_may_be_as_long_as_the_limit(data: bytes, header: str) -> None:
+    assert read(data, header=header) == b"a" * 100
 
 
 def test_an_error_is_a_packet_of_gits() -> None:

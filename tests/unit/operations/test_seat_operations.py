@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks import canaries as judging
 from sopslab.config.enrolment import enrol
+from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
+from sopslab.lab.act import canaries
+from sopslab.lab.observe.host_secrets import seat_secrets_drift
 from sopslab.provision.facts.git import GitUsers
-from sopslab.provision.facts.seats import SecretsDrift
 from sopslab.provision.operations import age, seats
 from tests.fake import Applied, local_fact
 from tests.repositories import make_identity
-from tests.texts import replaced
 
 ADA, ADA_2, BOB = (
     Seat(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -101,7 +103,7 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
     assert prune(settings, seats.pruned).changed
     lines = Path(settings.git_dir, "htpasswd").read_text().splitlines()
     assert {line.partition(":")[0] for line in lines} == {"flux", "ada-2", "bob"}
-    assert set(local_fact(GitUsers, settings=settings)) == {"flux", "ada-2", "bob"}
+    assert set(local_fact(GitUsers, settings=settings).complete) == {"flux", "ada-2", "bob"}
     (kept,) = Path(settings.class_dir, "pruned").glob("ada-*/credentials/password")
     assert kept.read_text() == "password of ada"
 
@@ -109,8 +111,7 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
 def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
     make_identity(Path(settings.keys_dir, "ada.agekey"))
     assert Applied(seats.secrets, settings=settings, seats=["ada"]).changed
-    text = Path(settings.bin_dir, "applied").read_text()
-    applied = [json.loads(line) for line in text.splitlines()]
+    applied = json.loads(Path(settings.bin_dir, "applied").read_text())["items"]
     watch = "reconcile.fluxcd.io/watch"
     labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in applied}
     assert {name: found.get(watch) for name, found in labels.items() if watch in found} == {
@@ -124,7 +125,7 @@ def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> No
             if unwatched:
                 one["metadata"]["labels"].pop(watch, None)
         Path(settings.bin_dir, "live").write_text(json.dumps({"items": live}))
-        assert local_fact(SecretsDrift, settings=settings, seats=["ada"]) == drift
+        assert seat_secrets_drift(settings.for_machine, ["ada"]) == drift
 
 
 def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: Settings) -> None:
@@ -184,8 +185,9 @@ def told_by_flux(seat: str, ready: str) -> list[dict[str, Any]]:
 def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = replaced(seats._AWAIT, "-ge 5 ] && [ $((now - nudged)) -ge 5 ]", "-ge 0 ]")
-    monkeypatch.setattr(seats, "_AWAIT", replaced(at_once, "+ 180))", "+ 2))"))
+    monkeypatch.setattr(judging, "STUCK_S", 0)
+    monkeypatch.setattr(canaries, "_ASKED_AGAIN_S", 0)
+    monkeypatch.setattr(canaries, "_LONGEST_S", 2)
     folder = Path(settings.bin_dir)
     (folder / "kubectl").write_text(ASKED)
     items = [*told_by_flux("ada", "Unknown"), *told_by_flux("bob", "False")]
@@ -193,7 +195,8 @@ def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     items += told_by_flux("ada-2", "True")[:1]
     (folder / "kustomizations").write_text(json.dumps({"items": items}))
 
-    Applied(seats.canaries, settings=settings, seats=["ada", "bob", "ada-2"])
+    environments = [at_seat(one) for one in (ADA, BOB, ADA_2)]
+    canaries.await_seats(settings.for_machine, environments)
 
     asked = {line for line in (folder / "asked").read_text().splitlines() if line}
     assert asked and all("sops-lab/seat in (bob,ada-2)" in line for line in asked)

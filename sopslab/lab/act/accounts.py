@@ -1,0 +1,111 @@
+"""Accounts of Git servers: with what each user of the lab logs in, and what the embedded server
+checks it by."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import bcrypt
+
+from sopslab.config.places import Lab, Places
+from sopslab.lab.tools import files
+
+# The password is 256 random bits, which no cost would protect better; the server checks it at every
+# request, a hundred clones of a class included.
+_BCRYPT_COST = 5
+
+
+@dataclass(frozen=True)
+class Account:
+    """With what a user of the lab logs in."""
+
+    user: str
+    username: str
+    password: str
+
+    @property
+    def hashed(self) -> str:
+        """The password as the embedded server keeps it."""
+        salt = bcrypt.gensalt(rounds=_BCRYPT_COST)
+        return bcrypt.hashpw(self.password.encode()[:72], salt).decode()
+
+    def credential(self, places: Places) -> str:
+        """Return the line of it in git's credential store."""
+        scheme, _, rest = places.git_base_url.partition("://")
+        server = rest.split("/", 1)[0]
+        return (
+            f"{scheme}://{quote(self.username, safe='')}:{quote(self.password, safe='')}@{server}"
+        )
+
+
+def new_account(user: str) -> Account:
+    """Return an account with a password that nobody had."""
+    return Account(user, user, secrets.token_urlsafe(32))
+
+
+def renew(lab: Lab, users: list[str]) -> None:
+    """Give each of the users of the embedded Git server a password that nobody had."""
+    _write(lab, [new_account(user) for user in users])
+
+
+def store(lab: Lab, user: str, username: str, password: str) -> None:
+    """Store with what account a user of the lab logs in to a Git server that is not ours."""
+    _write(lab, [Account(user, username, password)])
+
+
+def move(lab: Lab, users: list[str]) -> None:
+    """Have the stored logins of users for the address that the embedded Git server has now.
+
+    Passwords stay: only the address in front of and behind them is another one.
+    """
+    scheme, _, server = lab.git_base_url.partition("://")
+    for user in users:
+        path = Path(lab.account_dir(user), "git-credentials")
+        first, newline, rest = path.read_text().partition("\n")
+        moved = re.sub(r"^[a-z]*://(.*)@[^@]*$", rf"{scheme}://\1@{server}", first)
+        files.write(path, moved + newline + rest)
+
+
+def _write(lab: Lab, accounts: Iterable[Account]) -> None:
+    made = {account.user: account for account in accounts}
+    folder, kept = Path(lab.git_dir), Path(lab.git_dir, "credentials")
+    with files.umask(0o077):
+        kept.mkdir(parents=True, exist_ok=True)
+        # Here, for the server sees nothing of this folder.
+        with files.new_folder(kept / "any") as new:
+            for user, account in made.items():
+                files.write(new / user / "username", account.username)
+                files.write(new / user / "password", account.password)
+                files.write(new / user / "git-credentials", f"{account.credential(lab)}\n")
+            lines = [f"{user}:{account.hashed}\n".encode() for user, account in made.items()]
+            lines += _others(folder / "htpasswd", made)
+            # Whoever has no password yet, or none any more, is given one by the next run.
+            for user in made:
+                files.remove(kept / user)
+            # The Git server's group, which the folder hands on, reads it.
+            files.write(folder / "htpasswd", b"".join(lines), 0o640)
+            for user in made:
+                (new / user).rename(kept / user)
+    _share_token(folder / "receiver")
+
+
+def _others(htpasswd: Path, but: Iterable[str]) -> list[bytes]:
+    gone = {user.encode() for user in but}
+    lines = (files.read(htpasswd) or b"").splitlines()
+    return [b"%s\n" % line for line in lines if line.partition(b":")[0] not in gone]
+
+
+def _share_token(folder: Path) -> None:
+    """Have what the server's hook signs its calls with; Flux gets the same."""
+    token = folder / "token"
+    if files.has_content(token):
+        return
+    with files.umask(0o027):
+        folder.mkdir(exist_ok=True)
+    files.write(token, base64.b64encode(secrets.token_bytes(32)), 0o640)

@@ -1,0 +1,73 @@
+"""Builds of Flux that are ended: there is one at a time for everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sopslab.config.places import Lab
+from sopslab.lab.observe.builds import KUSTOMIZATIONS
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.builds import Building
+from sopslab.model.objects import Object, condition
+from sopslab.model.results import Undecided
+
+_SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
+_CONTROLLER = "kustomize-controller"
+_ASKED = "reconcile.fluxcd.io/requestedAt"
+# Flux leaves alone what this one sets.
+_MANAGER = "flux"
+_SUSPENDED = {
+    "metadata": {"annotations": {"sops-lab/suspended-by": "build"}},
+    "spec": {"suspend": True},
+}
+
+
+def end(lab: Lab, build: Building) -> None:
+    """End a build with its controller, which comes back without the lease of the one before.
+
+    It would begin with the same build again, unless the source has another commit by then: if not,
+    the Kustomization is suspended. Raises Failed, and Undecided.
+    """
+    kubectl = Kubectl(lab)
+    if _begun(kubectl, build) != build.since:
+        return
+    asked = datetime.now(UTC).isoformat()
+    kubectl.run(
+        "--namespace", build.namespace, "annotate", _SOURCES, build.source, "--overwrite",
+        "--field-manager", _MANAGER, f"{_ASKED}={asked}",
+    )  # fmt: skip
+
+    def is_read() -> bool:
+        return _status(kubectl, build).get("lastHandledReconcileAt") == asked
+
+    wait_until(is_read, 20, pause=1)
+    if _commit(_status(kubectl, build)) == build.commit:
+        kubectl.patch(KUSTOMIZATIONS, build.name, build.namespace, _SUSPENDED, manager=_MANAGER)
+    in_flux = ("--namespace", FLUX_NAMESPACE)
+    kubectl.run(
+        *in_flux, "delete", "pod", "--selector", f"app={_CONTROLLER}", "--grace-period", "1"
+    )
+    kubectl.run(*in_flux, "delete", "lease", f"{_CONTROLLER}-leader-election", "--ignore-not-found")
+    kubectl.run(*in_flux, "rollout", "status", f"deployment/{_CONTROLLER}", "--timeout", "55s")
+
+
+def _begun(kubectl: Kubectl, build: Building) -> str | None:
+    """Return when the build began that the Kustomization is at now, None where nothing tells."""
+    try:
+        one = kubectl.get(KUSTOMIZATIONS, build.name, build.namespace) or {}
+    except Undecided:
+        return None
+    return condition(one, "Reconciling").get("lastTransitionTime")
+
+
+def _status(kubectl: Kubectl, build: Building) -> Object:
+    source = kubectl.get(_SOURCES, build.source, build.namespace) or {}
+    found: Object = source.get("status") or {}
+    return found
+
+
+def _commit(status: Object) -> str:
+    revision = str((status.get("artifact") or {}).get("revision", ""))
+    return revision.rpartition(":")[2]

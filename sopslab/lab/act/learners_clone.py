@@ -1,0 +1,47 @@
+"""The clone of the learner who is here, with the commit hook installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files, git
+from sopslab.lab.tools.git import Author, Git
+
+
+def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
+    """Have a clone of a repository, and in it the hook.
+
+    + repository: its path on the Git server, without `.git`
+    + author: who commits there
+    + hook: the text of the pre-commit hook
+    """
+    work = Path(lab.work_dir)
+    if not (work / ".git").is_dir():
+        _clone(lab, repository, author)
+    files.write(work / ".git" / "hooks" / "pre-commit", hook, 0o755)
+
+
+def _clone(lab: Lab, repository: str, author: Author) -> None:
+    login = f"{lab.account_dir(lab.learner_id)}/git-credentials"
+    settings = {
+        "user.name": author.name,
+        "user.email": author.email,
+        "credential.helper": f"store --file='{login}'",
+        "http.proxy": "",
+    }
+    if lab.git_authority is not None:
+        settings["http.sslCAInfo"] = lab.git_authority
+    with files.new_folder(lab.work_dir) as new:
+        git.clone(lab, f"{lab.git_base_url}/{repository}.git", new / "work", login, settings)
+        (new / "work").rename(lab.work_dir)
+
+
+def move(lab: Lab, repository: str) -> None:
+    """Have the origin of the clone where the Git server is now, and trust it there."""
+    work = Git(lab, lab.work_dir, work=True)
+    work.run("config", "remote.origin.url", f"{lab.git_base_url}/{repository}.git")
+    if lab.git_authority is not None:
+        work.run("config", "http.sslCAInfo", lab.git_authority)
+    else:
+        work.ask("config", "--unset-all", "http.sslCAInfo")

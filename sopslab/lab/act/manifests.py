@@ -1,0 +1,117 @@
+"""The cluster as the manifests in a file say."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sopslab.checks import causes
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.results import Undecided
+
+_ENDING_S, _SERVED_S = 60, 120
+
+# Of what the API server says of a namespace, no more than names and numbers.
+_HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
+_NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
+_FINALIZER = "finalizers.fluxcd.io"
+_OBJECTS_OF_FLUX = (
+    "kustomizations.kustomize.toolkit.fluxcd.io",
+    "gitrepositories.source.toolkit.fluxcd.io",
+    "receivers.notification.toolkit.fluxcd.io",
+)
+
+
+def apply(lab: Lab, path: str) -> None:
+    """Have the cluster as the manifests in a file say. Raises LabError where it refuses them."""
+    text = Path(path).read_text(encoding="utf-8")
+    _await_end(lab, "namespace", lambda: ending_namespaces(lab, text), _held)
+    _await_end(lab, "kind", lambda: ending_kinds(lab, text), _left)
+    deadline = Deadline(_SERVED_S)
+    while True:
+        try:
+            Kubectl(lab).apply_file(path)
+        except Failed as failure:
+            # A kind that was defined a moment ago is served a moment later.
+            said = "\n".join(failure.lines)
+            if not _NOT_SERVED.search(said) or deadline.is_over:
+                raise LabError(
+                    f"the cluster refused what the lab is made of: {causes.refused(failure.lines)};"
+                    f" `kubectl apply --server-side --dry-run=server --filename {path}` has its own"
+                    " words"
+                ) from None
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _await_end(
+    lab: Lab, kind: str, ending: Callable[[], list[str]], holds: Callable[[Lab, str], str]
+) -> None:
+    """Return when nothing that is named is being deleted any more. Raises LabError when that takes
+    too long, and says who holds it."""
+    deadline = Deadline(_ENDING_S)
+    while left := ending():
+        if deadline.is_over:
+            raise LabError(
+                f"the {kind} {left[0]} is being deleted, and after {_ENDING_S} s it is not gone:"
+                f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you take"
+                " it out by hand; `sopslab down` and `sopslab up` make the cluster anew"
+            )
+        _let_go(lab)
+        time.sleep(1)
+
+
+def _held(lab: Lab, namespace: str) -> str:
+    """Return what is left in a namespace that is being deleted, and the finalizers that hold it."""
+    try:
+        found = Kubectl(lab).get("namespace", namespace) or {}
+    except Undecided:
+        found = {}
+    return holders(found)
+
+
+def holders(namespace: Any) -> str:
+    """Return in words what the API server says that holds a namespace."""
+    conditions = (namespace.get("status") or {}).get("conditions") or []
+    said = " ".join(one.get("message", "") for one in conditions if one["status"] == "True")
+    found = [one.replace(" has ", " in ") for one in _HELD.findall(said)]
+    return f"held by {', '.join(found)}" if found else "the API server does not tell what holds it"
+
+
+def _left(lab: Lab, kind: str) -> str:
+    try:
+        listed = Kubectl(lab).run("get", kind, "--all-namespaces", "--output", "name")
+    except Failed:
+        return ""
+    return " ".join(listed.decode().split())
+
+
+def _let_go(lab: Lab) -> None:
+    """Take Flux's own finalizers from its objects that are being deleted: they wait for a
+    controller that may be gone itself. As `flux uninstall` does it: what they have applied stays.
+    """
+    kubectl = Kubectl(lab)
+    for kind in _OBJECTS_OF_FLUX:
+        try:
+            found = kubectl.list(kind)
+        except Undecided:
+            continue
+        for one in found:
+            named = one["metadata"]
+            if "deletionTimestamp" not in named:
+                continue
+            kept = [name for name in named.get("finalizers") or [] if name != _FINALIZER]
+            kubectl.succeeds(
+                "--namespace", named["namespace"], "patch", kind, named["name"],
+                "--type", "merge", "--patch", json.dumps({"metadata": {"finalizers": kept}}),
+            )  # fmt: skip

@@ -1,0 +1,82 @@
+"""Seats that are pruned: nothing of them is left in the cluster or on the Git server.
+
+Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from sopslab.checks.namespaces import InTheWay
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.act.clearing import clear_away
+from sopslab.lab.observe.namespaces import look
+from sopslab.lab.tools.files import archive, read, write
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.waiting import Deadline
+
+
+def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
+    """Have nothing of seats in the cluster or on the Git server. Raises LabError if Flux does not
+    remove them.
+
+    + environments: those of the seats
+    + roster: who has a seat when that is done, as it is recorded
+    + patience: how long Flux may take: seconds
+    """
+    now = int(time.time())
+    for one in environments:
+        _archive(lab, one.id, Path(lab.class_dir, "pruned", f"{one.id}-{now}"))
+        _forget(Path(lab.git_dir, "htpasswd"), one.id)
+    _await_end(lab, environments, patience)
+    # Whoever is pruned is on record until nothing is left: a run may be killed before.
+    write(Path(lab.class_dir, "roster.json"), f"{roster}\n")
+
+
+def _archive(lab: Lab, seat: str, to: Path) -> None:
+    """Move what a seat had to where nobody looks for it.
+
+    The repository first and the key last: whoever comes back after half of this gets a repository
+    that is encrypted to the key that is there.
+    """
+    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    to.mkdir(exist_ok=True, mode=0o700)
+    archive(f"{lab.git_dir}/repositories/{seat}", to / "repositories")
+    archive(f"{lab.git_dir}/credentials/{seat}", to / "credentials")
+    archive(lab.seat_dir(seat), to / "access")
+    for kind in ("pub", "agekey"):
+        archive(f"{lab.keys_dir}/next/{seat}.{kind}", to / f"next-{seat}.{kind}")
+    for kind in ("pub", "agekey"):
+        archive(f"{lab.keys_dir}/{seat}.{kind}", to / f"{seat}.{kind}")
+
+
+def _forget(passwords: Path, user: str) -> None:
+    lines = (read(passwords) or b"").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(f"{user}:".encode())]
+    write(passwords, b"".join(kept), 0o640)
+
+
+def _await_end(lab: Lab, environments: list[Environment], patience: int) -> None:
+    spaces = [f"namespace/{name}" for one in environments for name in (one.system, one.namespace)]
+    cluster, deadline = Kubectl(lab), Deadline(patience)
+    while not cluster.succeeds("wait", "--for=delete", *spaces, "--timeout", "10s"):
+        if deadline.is_over:
+            raise LabError(
+                f"Flux did not remove the namespaces {' '.join(spaces)} within {patience} s: look"
+                " at `kubectl get kustomizations --all-namespaces`"
+            )
+        # What was left in them may wait for somebody who never comes.
+        clear_away(lab, doomed(look(lab, environments).values()))
+
+
+def doomed(found: Iterable[InTheWay]) -> list[InTheWay]:
+    """Return of what is in the way only what holds up a namespace that is being deleted."""
+    return [
+        replace(one, suspended=(), strays=tuple(stray for stray in one.strays if stray.doomed))
+        for one in found
+    ]

@@ -1,0 +1,39 @@
+"""A lab removed from the machine, with all that exists only once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+from sopslab.lab.tools.docker import docker
+from sopslab.lab.tools.programs import Failed
+
+_SHARED = ("store", "bin", "cache", "schemas", "lock.json", "source")
+
+
+def purge(lab: Lab) -> None:
+    """Have nothing left of a lab, and with the last one of a root nothing of what they share."""
+    root = Path(lab.root)
+    files.remove(lab.lab_dir)
+    try:
+        (root / "labs").rmdir()
+    except OSError:
+        return
+    # Go's module cache is read-only.
+    for folder in [root / "cache", *(root / "cache").rglob("*")]:
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(folder.stat().st_mode | 0o200)
+    for name in _SHARED:
+        files.remove(root / name)
+    for folder in (root / "sysctl", root):
+        with suppress(OSError):
+            folder.rmdir()
+    # Docker keeps those that a container uses, of a lab on another root; any other root makes its
+    # images again from its store.
+    with suppress(Failed):
+        names = "{{.Repository}}:{{.Tag}}"
+        listed = docker("image", "ls", "--filter", "reference=sops-lab/*", "--format", names)
+        if listed:
+            docker("image", "rm", *listed.split(), patience=300)

@@ -1,0 +1,50 @@
+"""The embedded Git server's repositories, which learners fill."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+from sopslab.lab.tools.git import Git
+
+
+def make(lab: Lab, repositories: list[str]) -> None:
+    """Have bare repositories; what is in the place of one is none yet, and goes.
+
+    + repositories: their paths, without `.git`
+    """
+    data = Path(lab.git_dir)
+    places = [data / "repositories" / f"{repository}.git" for repository in repositories]
+    # The server writes there, and so does git on the host.
+    with files.umask(0o007), files.new_folder(data / "repositories") as new:
+        # What git makes is copied: a class has hundreds of folders and one process.
+        empty = new / "empty"
+        _make_empty(lab, empty)
+        folders = [path.relative_to(empty) for path in empty.rglob("*") if path.is_dir()]
+        for place in places:
+            files.remove(place)
+            for folder in folders:
+                (place / folder).mkdir(parents=True, exist_ok=True)
+        # What has no HEAD is no repository yet.
+        for place in places:
+            for name in ("config", "HEAD"):
+                (place / name).write_bytes((empty / name).read_bytes())
+            if place.parent.name != "repositories":
+                _close(place.parent)
+
+
+def _make_empty(lab: Lab, folder: Path) -> None:
+    git = Git(lab, folder)
+    git.run(
+        "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--shared=group",
+        "--template=",
+    )  # fmt: skip
+    # What is shared takes no push by force, says git; it is the learner's own.
+    git.run("config", "--unset", "receive.denyNonFastforwards")
+
+
+def _close(folder: Path) -> None:
+    """Let nobody but the owner make repositories in a folder."""
+    folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~stat.S_IWGRP)

@@ -1,0 +1,130 @@
+"""The embedded Git server, in a container, and what it may read and write.
+
+Whoever runs the lab, the server is that user, too; but for root, it is one that nobody else is.
+What it reads has its group. A repository is written by it and by the host's own git, and each can
+change what the other wrote: core.sharedRepository, in folders that hand on their group. It can
+write nothing else, and the passwords themselves are not there. No server runs until all of that is
+so.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from sopslab.config.naming import git_server_name, network_name
+from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER, Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.server import answer
+from sopslab.lab.tools.docker import container_log, docker
+from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.waiting import wait_until
+
+_PATIENCE = 20  # seconds
+_FOLDERS = ("credentials", "receiver", "recipients", "repositories", "tls")
+
+
+def serve(lab: Lab, image: str, label: str) -> None:
+    """Have the server run anew. Raises LabError where it does not answer, and Failed.
+
+    + image: its image
+    + label: what tells later what it was started with
+    """
+    container = git_server_name(lab.lab)
+    with suppress(Failed):
+        docker("rm", "--force", "--volumes", container)
+    user, group = (os.geteuid(), os.getegid()) if os.geteuid() else (GIT_SERVER_USER,) * 2
+    prepare(lab, group)
+    options = options_for(lab, user, group, len(os.sched_getaffinity(0)))
+    docker(
+        "run", "--detach", "--name", container, "--label", label, *options,
+        image, "-m", "sopslab.gitserver", "/srv/git", str(GIT_SERVER_PORT),
+        *(["/srv/git/tls/server.pem"] if lab.networked else []),
+        patience=120,
+    )  # fmt: skip
+    if wait_until(lambda: answer(lab, f"{lab.git_base_url}/") is not None, _PATIENCE, pause=0.1):
+        return
+    sys.stderr.buffer.write(_log(container))
+    raise LabError(
+        f"the Git server did not answer at {lab.git_bind}:{lab.git_port} within {_PATIENCE} s"
+    )
+
+
+def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
+    """Return with what the server's container is started."""
+    data = lab.git_dir
+    return [
+        "--network", network_name(lab.lab), "--restart", "unless-stopped",
+        "--publish", f"{lab.git_bind}:{lab.git_port}:{GIT_SERVER_PORT}",
+        "--user", f"{user}:{group}",
+        "--read-only", "--tmpfs", "/tmp:mode=1777,size=192m",
+        "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+        # Three quarters of what there is.
+        "--memory", "768m", "--cpus", f"{processors * 0.75:.2f}", "--pids-limit", "512",
+        "--log-opt", "max-size=1m",
+        "--volume", f"{data}:/srv/git:ro",
+        "--volume", f"{data}/repositories:/srv/git/repositories",
+        "--tmpfs", "/srv/git/credentials:ro,size=4k,mode=0",
+        "--env", "PYTHONPATH=/srv/git/policy", "--env", "PYTHONPYCACHEPREFIX=/tmp/bytecode",
+        "--entrypoint", "/usr/bin/python3",
+    ]  # fmt: skip
+
+
+def prepare(lab: Lab, group: int) -> None:
+    """Have what the server reads and writes belong to its group, and nothing else."""
+    data = Path(lab.git_dir)
+    for name in _FOLDERS:
+        (data / name).mkdir(parents=True, exist_ok=True)
+    _give(data, group, lambda _: stat.S_ISGID | 0o750)
+    _give(data / "htpasswd", group, lambda _: 0o640)
+    for name in ("receiver", "tls"):
+        for path in _all(data / name):
+            _give(path, group, _to_read)
+    repositories = data / "repositories"
+    for path in _all(repositories):
+        _give(path, group, _to_write)
+    for folder in (repositories, *repositories.iterdir()):
+        # Whoever pushes to a repository makes none beside it.
+        if folder.is_dir() and not folder.is_symlink() and folder.suffix != ".git":
+            _give(folder, group, lambda mode: stat.S_IMODE(mode) & ~stat.S_IWGRP)
+    for config in (*repositories.glob("*.git/config"), *repositories.glob("*/*.git/config")):
+        if b"sharedrepository" not in config.read_bytes().lower():
+            Git(lab, config.parent).run("config", "core.sharedRepository", "group")
+
+
+def _all(folder: Path) -> Iterator[Path]:
+    yield folder
+    for path, folders, files in os.walk(folder):
+        yield from (Path(path, name) for name in (*folders, *files))
+
+
+def _give(path: Path, group: int, permitted: Callable[[int], int]) -> None:
+    """Give something to a group, with the mode that is made of the one it has. A link has none of
+    its own, and what it leads to is left alone."""
+    status = path.lstat()
+    if status.st_gid != group:
+        os.chown(path, -1, group, follow_symlinks=False)
+    mode = permitted(status.st_mode)
+    if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(path.lstat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def _to_read(mode: int) -> int:
+    handed_on = stat.S_IMODE(mode) & stat.S_ISGID if stat.S_ISDIR(mode) else 0
+    return handed_on | (0o750 if mode & 0o111 else 0o640)
+
+
+def _to_write(mode: int) -> int:
+    user = mode & stat.S_IRWXU
+    return (stat.S_ISGID if stat.S_ISDIR(mode) else 0) | user | user >> 3
+
+
+def _log(container: str) -> bytes:
+    with suppress(Failed):
+        return container_log(container, 5)
+    return b""

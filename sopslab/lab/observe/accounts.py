@@ -1,0 +1,47 @@
+"""The accounts of the embedded Git server, without a password of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+from sopslab.model.accounts import Accounts
+
+
+def accounts(lab: Lab) -> Accounts:
+    """Return who has an account of the embedded Git server."""
+    folder = Path(lab.git_dir, "credentials")
+    listed = (files.read(Path(lab.git_dir, "htpasswd")) or b"").decode("utf-8", "replace")
+    lines = [line.partition(":") for line in listed.splitlines()]
+    return Accounts(
+        complete=tuple(user for user, _, kept in lines if _is_hash(kept) and _has(folder / user)),
+        moved=tuple(user for user in _users(folder) if _has_moved(lab, folder / user)),
+    )
+
+
+def _is_hash(text: str) -> bool:
+    return text.startswith("$2")
+
+
+def _has(account: Path) -> bool:
+    return all(files.has_content(account / part) for part in ("username", "password"))
+
+
+def _users(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _has_moved(lab: Lab, account: Path) -> bool:
+    said = (files.read(account / "git-credentials") or b"").decode("utf-8", "replace")
+    login, ended, _ = said.partition("\n")
+    if not ended:
+        return False
+    scheme, _, server = lab.git_base_url.partition("://")
+    address, _, port = server.rpartition(":")
+    # Where git has used a login, it has stored it again in its own way.
+    ways = (f"@{server}", f"@{address}%3a{port}")
+    return not (login.startswith(f"{scheme}://") and login.endswith(ways))

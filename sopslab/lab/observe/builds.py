@@ -1,0 +1,76 @@
+"""What Flux builds right now, by what its Kustomizations say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sopslab.checks.verification.cluster import Build, build_of
+from sopslab.config.places import Lab
+from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.builds import Building
+from sopslab.model.objects import Object, condition
+from sopslab.model.results import Undecided
+
+KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
+# As Kubernetes writes a time.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+# Builds take milliseconds, and those of a class that wait for one another a few seconds.
+_NOTICED_S, _PATIENCE_S = 3, 20
+
+
+def endless_build(lab: Lab) -> Building | None:
+    """Return the oldest build, once it has had all the time that a build is given; None if no build
+    takes longer than builds do."""
+    deadline = Deadline(_PATIENCE_S)
+    while not deadline.is_over:
+        found = oldest(_kustomizations(lab))
+        if found is None:
+            return None
+        one, build = found
+        age = build.age(datetime.now(UTC))
+        if age < _NOTICED_S:
+            return None
+        if age >= _PATIENCE_S:
+            return _building(one, build)
+        time.sleep(1)
+    return None
+
+
+def _kustomizations(lab: Lab) -> list[Object]:
+    if not has_content(lab.lab_kubeconfig):
+        return []
+    try:
+        return Kubectl(lab).list(KUSTOMIZATIONS, patience=20)
+    except Undecided:
+        return []
+
+
+def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:
+    """Return the Kustomization whose build holds the lock that all builds share, and that build.
+
+    It is the oldest of those that have not ended.
+    """
+    found = [
+        (one, build)
+        for one in kustomizations
+        if (build := build_of(condition(one, "Reconciling"))) is not None
+    ]
+    return min(
+        found, key=lambda each: (each[1].since, each[0]["metadata"]["namespace"]), default=None
+    )
+
+
+def _building(one: Object, build: Build) -> Building:
+    named = one["metadata"]
+    return Building(
+        named["namespace"],
+        named["name"],
+        one["spec"]["sourceRef"]["name"],
+        build.commit,
+        f"{build.since:{TIME}}",
+    )

@@ -1,0 +1,180 @@
+"""Canaries on their way from repositories into the cluster, in one look for all of them.
+
+Values exist in pipes and in this process; hashes are what is compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from sopslab.checks.canaries import UNDECRYPTABLE, Canary, applied, judge_canary
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.lab.observe.builds import KUSTOMIZATIONS
+from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.tools import sops
+from sopslab.lab.tools.files import has_content, read
+from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import CANARY_PATH, FLUX_NAMESPACE, SEAT_LABEL
+from sopslab.model.canaries import CanaryState
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+
+_MAIN = "refs/heads/main"
+_NAME = "lab-canary"
+_FETCH_S = 20
+
+
+def canary_states(lab: Lab, environments: list[Environment]) -> dict[str, CanaryState]:
+    """Return for each environment how far its canary is; nothing where there is no cluster."""
+    return Canaries(lab).look(environments)
+
+
+class Canaries:
+    """The canaries of environments; what sops was asked once, it is not asked again."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._kubectl = Kubectl(lab)
+        self._decrypted: dict[str, str] = {}
+
+    def look(self, environments: Sequence[Environment]) -> dict[str, CanaryState]:
+        """Return for each environment how far its canary is.
+
+        Only whose commit was applied is looked at in the repository and in the namespace: that is
+        what costs.
+        """
+        if not has_content(self._lab.lab_kubeconfig):
+            return {}
+        flux = self._kustomizations(environments)
+        own = {one.id: flux.get((one.system, one.kustomization)) for one in environments}
+        begun = [one for one in environments if applied(own[one.id]) is not None]
+        live = self._live(begun) if begun else {}
+        seen = {one.id: self._seen(one, live.get(one.namespace)) for one in begun}
+        return {
+            one.id: judge_canary(
+                one, own[one.id], flux.get((FLUX_NAMESPACE, one.tenant)), seen.get(one.id)
+            )
+            for one in environments
+        }
+
+    def _kustomizations(
+        self, environments: Iterable[Environment]
+    ) -> Mapping[tuple[str, str], Object]:
+        labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
+        found = self._listed(KUSTOMIZATIONS, selector=labelled)
+        return {(_namespace(one), one["metadata"]["name"]): one for one in found}
+
+    def _live(self, environments: Sequence[Environment]) -> Mapping[str, str]:
+        """Return the hash of the canary in each namespace that has one."""
+        only = environments[0].namespace if len(environments) == 1 else None
+        found = self._listed("secrets", namespace=only, fields=f"metadata.name={_NAME}")
+        values = {
+            _namespace(one): base64.b64decode((one.get("data") or {}).get("value", ""))
+            for one in found
+        }
+        return {namespace: _hash(value) for namespace, value in values.items() if value}
+
+    def _listed(
+        self,
+        kinds: str,
+        *,
+        namespace: str | None = None,
+        selector: str | None = None,
+        fields: str | None = None,
+    ) -> list[Object]:
+        try:
+            return self._kubectl.list(
+                kinds, namespace=namespace, selector=selector, fields=fields, patience=30
+            )
+        except Undecided:
+            return []
+
+    def _seen(self, environment: Environment, live: str | None) -> Canary:
+        if environment.is_seat:
+            return self._of_seat(environment, live)
+        head = self.head(environment)
+        if head is None:
+            return Canary(None)
+        git = self._observed(environment)
+        return Canary(head, self._expected(git, environment, head, live), live)
+
+    def _of_seat(self, environment: Environment, live: str | None) -> Canary:
+        """Return what is seen of a canary of which the lab keeps the hash."""
+        asked = (_MAIN, f"{_MAIN}:{CANARY_PATH}", f"{START}:{CANARY_PATH}")
+        repository = Git(self._lab, bare_repository(self._lab, environment))
+        try:
+            told = repository.text(
+                "cat-file", "--batch-check=%(objectname)", stdin="\n".join(asked).encode()
+            )
+        except Failed:
+            return Canary(None)
+        # Of what is missing git repeats the name, and says so.
+        head, now, begun = told.splitlines()
+        if now != begun:
+            return Canary(head, None, live)
+        kept = read(Path(self._lab.seat_dir(environment.id), "canary")) or b""
+        return Canary(head, kept.decode().strip(), live)
+
+    def head(self, environment: Environment) -> str | None:
+        """Return main of the repository as the Git server has it, None where it does not answer.
+
+        It is asked as Flux asks it; what it has is kept on this machine.
+        """
+        git = self._observed(environment)
+        url = f"{self._lab.git_base_url}/{environment.repository}.git"
+        try:
+            if not git.folder.is_dir():
+                git.run("init", "--quiet", "--bare")
+            git.run("fetch", "--quiet", url, f"+{_MAIN}:{_MAIN}", patience=_FETCH_S)
+        except Failed:
+            return None
+        return git.commit(_MAIN)
+
+    def _observed(self, environment: Environment) -> Git:
+        login = f"{self._lab.account_dir(INSTRUCTOR)}/git-credentials"
+        return Git(self._lab, f"{self._lab.lab_dir}/observed.git", login=login)
+
+    def _expected(
+        self, git: Git, environment: Environment, head: str, live: str | None
+    ) -> str | None:
+        """Return the hash of what main holds, None if the learner took the canary out.
+
+        What is in the cluster Flux has found listed, however the line is written.
+        """
+        if live is None and not _is_listed(git, head):
+            return None
+        if head not in self._decrypted:
+            self._decrypted[head] = self._decrypt(git, environment, head)
+        return self._decrypted[head]
+
+    def _decrypt(self, git: Git, environment: Environment, head: str) -> str:
+        encrypted = git.blob(head, CANARY_PATH)
+        if encrypted is None:
+            return UNDECRYPTABLE
+        key = f"{self._lab.keys_dir}/{environment.key}.agekey"
+        try:
+            opened = sops.decrypt(self._lab, key, encrypted, "--extract", '["stringData"]["value"]')
+        except Undecided:
+            return UNDECRYPTABLE
+        return _hash(opened.out) if opened.code == 0 and opened.out.strip() else UNDECRYPTABLE
+
+
+def _namespace(one: Object) -> str:
+    return str(one["metadata"].get("namespace", ""))
+
+
+def _is_listed(git: Git, head: str) -> bool:
+    path = Path(CANARY_PATH)
+    listed = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
+    return any(path.name.encode() in line.partition(b"#")[0] for line in listed.splitlines())
+
+
+def _hash(value: bytes) -> str:
+    # A newline at the end is one program's, and not another's.
+    return hashlib.sha256(value.rstrip(b"\n")).hexdigest()

@@ -1,0 +1,20 @@
+"""Who failed in the present run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sopslab.config.places import Lab
+
+
+def failures(lab: Lab) -> dict[str, str]:
+    """Return which environments failed in the present run, and why, in a sentence."""
+    folder = Path(lab.class_dir, "failed")
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    # What is written there a moment later has another name until it is complete.
+    told = {
+        file.name: file.read_text(encoding="utf-8", errors="replace")
+        for file in files
+        if not file.name.startswith(".")
+    }
+    return {who: text.replace("\n", " ").strip() for who, text in told.items() if text}

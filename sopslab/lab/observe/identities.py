@@ -1,0 +1,76 @@
+"""The age identities of the lab's key store: public keys only, an identity itself never leaves its
+file but into a pipe."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.observe.keys import PublicKeys, key_file
+from sopslab.lab.tools import files
+from sopslab.model.identities import IdentityState
+
+_INVALID = "it does not hold one valid age identity: restore it from your backup"
+
+
+def identity(lab: Lab, key: str) -> IdentityState:
+    """Return how an identity of the store stands."""
+    return identities(lab, [key])[key]
+
+
+def identities(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
+    """Return how each of the identities stands; one process tells the public keys of all."""
+    paths = {key: key_file(lab, key) for key in keys}
+    problems = {key: problem(path) for key, path in paths.items() if os.path.lexists(path)}
+    contents = {key: files.read(paths[key]) or b"" for key, found in problems.items() if not found}
+    recipients: dict[str, frozenset[str]] = {}
+    # On a bare machine nothing can be said of them, and nothing has to be.
+    if Path(lab.bin_dir, "age-keygen").exists():
+        public = PublicKeys(lab)
+        public.learn(contents.values())
+        recipients = {key: public(content) for key, content in contents.items()}
+    return {
+        key: _state(problems.get(key), recipients.get(key), _recorded(path))
+        for key, path in paths.items()
+    }
+
+
+def problem(path: Path) -> str | None:
+    """Return why a file cannot be an identity of ours, None if it can."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a symbolic link"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a file"
+    me = os.geteuid()
+    if status.st_uid != me:
+        return f"it belongs to {_name(status.st_uid)}: chown {_name(me)} {path}"
+    if stat.S_IMODE(status.st_mode) not in (0o400, 0o600):
+        return f"others may read it: chmod 600 {path}"
+    return None
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _recorded(identity: Path) -> str | None:
+    noted = files.read(identity.with_suffix(".pub"))
+    return noted.decode("utf-8", "replace").partition("\n")[0].strip() if noted else None
+
+
+def _state(
+    problem: str | None, recipients: frozenset[str] | None, recorded: str | None
+) -> IdentityState:
+    if problem is not None or recipients is None:
+        return IdentityState(recorded=recorded, problem=problem)
+    if len(recipients) != 1:
+        return IdentityState(recorded=recorded, problem=_INVALID)
+    (recipient,) = recipients
+    return IdentityState(recipient, recorded)

@@ -1,0 +1,126 @@
+"""How the cluster stands to the manifests in a file: what differs, and what is being deleted."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.kubectl import MANAGER, Kubectl
+from sopslab.lab.tools.programs import Failed
+
+# What a cluster lacks for the manifests to be compared with it.
+ABSENT = "absent"
+
+_NAMESPACE = re.compile(r"^ *namespace: *(.*)$", re.MULTILINE)
+_KIND = re.compile(r"^kind: CustomResourceDefinition$", re.MULTILINE)
+_NAME = re.compile(r"^  name: *(.*)$", re.MULTILINE)
+# What the API server counts at each change, of whatever.
+_COUNTED = re.compile(rb"  (generation|resourceVersion):")
+# Of objects whose namespace or kind does not exist, kubectl says no more than this.
+_MISSING = {
+    "namespace": re.compile(r'namespaces "([^"]*)" not found'),
+    "kind": re.compile(r'no matches for kind "([^"]*)"'),
+}
+_GOING = 'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}'
+# Hands what kubectl would compare to whoever asked; without it, that is gone when kubectl ends.
+_COPY = '#!/bin/sh\ncp -r "$1" "$0.live" && cp -r "$2" "$0.merged" || exit 2\n'
+
+
+def ending_namespaces(lab: Lab, manifests: str) -> list[str]:
+    """Return the namespaces that manifests name and that are being deleted: everything may still be
+    in them, and nothing will."""
+    named = set(_NAMESPACE.findall(manifests))
+    going = _names(
+        lab, "namespaces", "--field-selector", "status.phase=Terminating",
+        "--output", 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}',
+    )  # fmt: skip
+    return [name for name in going if name in named]
+
+
+def ending_kinds(lab: Lab, manifests: str) -> list[str]:
+    """Return the kinds that manifests define and that are being deleted."""
+    if not _KIND.search(manifests):
+        return []
+    named = set(_NAME.findall(manifests))
+    going = _names(lab, "customresourcedefinitions", "--output", _GOING)
+    return [name for name in going if name in named]
+
+
+def _names(lab: Lab, kind: str, *options: str) -> list[str]:
+    try:
+        return Kubectl(lab).run("get", kind, *options, patience=20).decode().split()
+    except Failed:
+        return []
+
+
+def manifest_drift(lab: Lab, path: str) -> list[str]:
+    """Return the objects in which the cluster differs from the manifests in a file, and `absent`
+    where it lacks a namespace or a kind that they need, or is not there itself.
+
+    So a dry run on a bare machine predicts the changes.
+    """
+    if not has_content(lab.lab_kubeconfig) or not has_content(path):
+        return [ABSENT]
+    text = Path(path).read_text(encoding="utf-8")
+    found = [f"the namespace {name} is being deleted" for name in ending_namespaces(lab, text)]
+    found += [f"the kind {name} is being deleted" for name in ending_kinds(lab, text)]
+    with tempfile.TemporaryDirectory(prefix="sops-lab-diff-") as folder:
+        differ = Path(folder, "differ")
+        differ.write_text(_COPY)
+        differ.chmod(0o700)
+        try:
+            Kubectl(lab).run(
+                "diff", "--concurrency", "8", "--server-side", "--force-conflicts",
+                "--field-manager", MANAGER, "--filename", path,
+                environment={"TMPDIR": folder, "KUBECTL_EXTERNAL_DIFF": str(differ)},
+            )  # fmt: skip
+        except Failed as failure:
+            return [*found, ABSENT, *missing(failure.lines)]
+        return found + differing(Path(folder, "differ.live"), Path(folder, "differ.merged"))
+
+
+def differing(live: Path, merged: Path) -> list[str]:
+    """Return the names of the files that differ between two folders in what they specify."""
+    names = {path.name for folder in (live, merged) for path in _files(folder)}
+    return sorted(
+        name for name in names if specified(_read(live / name)) != specified(_read(merged / name))
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
+
+
+def _read(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+def specified(text: bytes) -> list[bytes]:
+    """Return the lines of an object in YAML that somebody has asked for.
+
+    Between its two looks at an object kubectl may see a controller report its status: no drift.
+    """
+    kept = []
+    is_status = False
+    for line in text.splitlines():
+        if line and not line.startswith(b" "):
+            is_status = line.startswith(b"status:")
+        if not is_status and not _COUNTED.match(line):
+            kept.append(line)
+    return kept
+
+
+def missing(lines: list[str]) -> list[str]:
+    """Return in sentences what a cluster lacks, from what kubectl says of it."""
+    found = {
+        f"the {kind} {said[1]} is missing"
+        for line in lines
+        for kind, pattern in _MISSING.items()
+        # The lab makes Flux's own namespace with the same manifests.
+        if '"flux-system" not found' not in line and (said := pattern.search(line))
+    }
+    return sorted(found)

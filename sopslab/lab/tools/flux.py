@@ -1,0 +1,20 @@
+"""The command of Flux."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sopslab.config.places import Places
+from sopslab.lab.tools.programs import lab_environment, run
+
+
+def manifests(places: Places, components: Sequence[str] = ()) -> bytes:
+    """Return the manifests of Flux, with some of its controllers only. Raises Failed."""
+    only = [f"--components={','.join(components)}"] if components else []
+    return run(["flux", "install", "--export", *only], lab_environment(places))
+
+
+def uninstall(places: Places) -> None:
+    """Have Flux out of the lab's cluster. Raises Failed."""
+    command = ["flux", "uninstall", "--silent", "--context", places.lab_context]
+    run(command, lab_environment(places), patience=180)

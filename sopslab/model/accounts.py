@@ -1,0 +1,17 @@
+"""Who has an account of the embedded Git server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who has one, as files of this machine tell.
+
+    `complete` are those with a password and a line in the server's htpasswd; `moved` are those
+    whose stored login is for another address than the server has now: git would not use it.
+    """
+
+    complete: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()

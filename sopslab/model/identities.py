@@ -1,0 +1,18 @@
+"""How an age identity of the lab's key store stands: public keys only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class IdentityState:
+    """An identity of the store.
+
+    `recipient` is its public key, None if there is no usable file; `recorded` is the public key
+    that was noted when it was made; `problem` says in words why the file cannot be used.
+    """
+
+    recipient: str | None = None
+    recorded: str | None = None
+    problem: str | None = None

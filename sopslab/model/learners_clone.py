@@ -1,0 +1,21 @@
+"""What there is of the clone of the learner who is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a clone came from, and whom it trusts there; "" for what it does not say."""
+
+    url: str
+    authority: str
+
+
+@dataclass(frozen=True)
+class LearnersClone:
+    """What it lacks of "clone" and "hooks", and where it came from; None where there is none."""
+
+    missing: tuple[str, ...] = ("clone", "hooks")
+    origin: Origin | None = None

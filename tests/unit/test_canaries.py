@@ -1,0 +1,314 @@
+"""Canaries on their way: judged, looked at on real repositories, and awaited."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.checks.canaries import (
+    HOPELESS_S,
+    STUCK_S,
+    UNDECRYPTABLE,
+    WAITED_S,
+    Canary,
+    is_hopeless,
+    judge_canary,
+    stuck,
+)
+from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.lab.act import canaries
+from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.canary_way import broken_link
+from sopslab.layout import CANARY_PATH
+from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
+from tests.conftest import find_tool
+from tests.repositories import git, learner, make_identity
+
+ADA = at_seat(learner("ada"))
+HEAD = "4f1c" * 10
+READY = {"type": "Ready", "status": "True"}
+WAITING = CanaryState(Progress.WAITING, "Flux is at work on it", Link.COMMIT)
+FAILING = CanaryState(Progress.FAILING, "it is suspended", Link.COMMIT)
+
+
+def kustomization(
+    environment: Environment, revision: str | None = None, *, suspend: bool = False, **ready: str
+) -> dict[str, Any]:
+    status: dict[str, Any] = {"conditions": [{**READY, **ready}]}
+    if revision is not None:
+        status["lastAppliedRevision"] = f"main@sha1:{revision}"
+    return {
+        "kind": "Kustomization",
+        "metadata": {"namespace": environment.system, "name": environment.kustomization},
+        "spec": {"suspend": suspend},
+        "status": status,
+    }
+
+
+OLD = kustomization(ADA, "0" * 40)
+HERE = kustomization(ADA, HEAD)
+HELD = kustomization(ADA, HEAD, suspend=True)
+AT_WORK = kustomization(ADA, status="Unknown")
+
+
+@pytest.mark.parametrize(
+    ("own", "seen", "state"),
+    [
+        (HERE, Canary(HEAD, "a", "a"), PROVEN),
+        # What is suspended has arrived all the same, and what proves nothing has been applied.
+        (HELD, Canary(HEAD, "a", "a"), PROVEN),
+        (HERE, Canary(HEAD, None, "b"), PROVEN),
+        (HERE, Canary(HEAD, "a", "b"), (Progress.FAILING, "another value", Link.VALUE)),
+        (HERE, Canary(HEAD, "a"), (Progress.FAILING, "another value", Link.VALUE)),
+        (HELD, Canary(HEAD, "a", "b"), (Progress.FAILING, "it is suspended", Link.VALUE)),
+        (HERE, Canary(HEAD, UNDECRYPTABLE, "b"), (Progress.FAILING, "cannot decrypt", Link.KEY)),
+        (OLD, Canary(HEAD, "a", "a"), (Progress.WAITING, "ready", Link.COMMIT)),
+        (OLD, Canary(None), (Progress.WAITING, "ready", Link.COMMIT)),
+        (AT_WORK, None, (Progress.WAITING, "Flux is at work on it", Link.BEGINNING)),
+        (None, None, (Progress.FAILING, "secrets-develop is missing", Link.BEGINNING)),
+    ],
+)
+def test_how_far_a_canary_is_follows_from_what_was_seen(own: Any, seen: Any, state: Any) -> None:
+    found = judge_canary(ADA, own, {**HERE, "status": {"conditions": [READY]}}, seen)
+    if state == PROVEN:
+        assert found == PROVEN
+    else:
+        assert (found.progress, found.link) == (state[0], state[2])
+        assert state[1] in found.said
+
+
+def test_where_nothing_is_there_flux_has_not_begun() -> None:
+    found = judge_canary(ADA, None, None, None)
+    assert found == CanaryState(Progress.WAITING, "Flux has not begun", Link.BEGINNING)
+    going = kustomization(ADA, status="Unknown")
+    assert judge_canary(ADA, None, going, None).progress is Progress.WAITING
+
+
+def test_flux_is_asked_for_those_that_fail_and_later_for_all() -> None:
+    found = {"ada": WAITING, "bob": FAILING}
+    assert stuck(found, STUCK_S - 1) == []
+    assert stuck(found, STUCK_S) == ["bob"]
+    assert stuck(found, WAITED_S) == ["ada", "bob"]
+
+
+def test_nobody_waits_where_none_is_on_its_way() -> None:
+    assert is_hopeless({"bob": FAILING}, HOPELESS_S)
+    assert not is_hopeless({"bob": FAILING}, HOPELESS_S - 1)
+    assert not is_hopeless({"bob": FAILING, "ada": WAITING}, HOPELESS_S)
+
+
+# --- looked at ---------------------------------------------------------------------------------
+
+# A cluster with what is in $here/*.json, that remembers what it was asked for.
+KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+echo "$*" >>"$here/calls"
+case " $* " in
+*" get kustomizations."*) cat "$here/kustomizations.json" ;;
+*" get secrets "*) cat "$here/secrets.json" ;;
+*" annotate "*) cat >>"$here/asked" ;;
+*" /readyz "*) echo ok ;;
+*" wait "*) [ ! -e "$here/arriving" ] || mv "$here/arriving" "$here/kustomizations.json" ;;
+*) echo '{"status": {"readyReplicas": 1, "conditions": [{"type": "Ready", "status": "True"}]}}' ;;
+esac
+"""
+MANIFEST = """apiVersion: v1
+kind: Secret
+metadata: {{name: lab-canary}}
+stringData: {{value: {value}}}
+"""
+
+
+class World:
+    """A lab, its repositories, and a cluster that only answers."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self._folder = folder
+        self.tools = Path(settings.bin_dir)
+
+    def commit(self, bare: Path, files: dict[str, str]) -> str:
+        """Push a commit with files and return it."""
+        work = self._folder / "work"
+        if not work.exists():
+            bare.mkdir(parents=True)
+            git(bare, "init", "--quiet", "--bare", "--initial-branch=main")
+            git(self._folder, "clone", "--quiet", str(bare), "work")
+        for path, text in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_text(text)
+        git(work, "add", "--all")
+        git(work, "commit", "--quiet", "--allow-empty", "--message", "Change something")
+        git(work, "push", "--quiet", "origin", "HEAD:main")
+        return git(work, "rev-parse", "HEAD")
+
+    def show(self, *kustomizations: Any, **values: str) -> None:
+        """Have Kustomizations in the cluster, and canaries of these values in namespaces."""
+        secrets = [
+            {
+                "metadata": {"namespace": namespace.replace("_", "-"), "name": "lab-canary"},
+                "data": {"value": base64.b64encode(value.encode()).decode()},
+            }
+            for namespace, value in values.items()
+        ]
+        for kind, items in (("kustomizations", kustomizations), ("secrets", secrets)):
+            (self.tools / f"{kind}.json").write_text(json.dumps({"items": list(items)}))
+
+
+@pytest.fixture
+def world(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> World:
+    settings = lab()
+    folder = tools("sops", "age-keygen")
+    (folder / "kubectl").write_text(KUBECTL)
+    (folder / "kubectl").chmod(0o755)
+    Path(settings.lab_dir).mkdir(parents=True)
+    Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
+    made = World(settings, tmp_path)
+    made.show()
+    return made
+
+
+def one(world: World, environment: Environment) -> CanaryState:
+    (found,) = canary_states(world.settings.for_machine, [environment]).values()
+    return found
+
+
+def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> None:
+    bare = Path(world.settings.git_dir, "repositories/ada/lab.git")
+    head = world.commit(bare, {CANARY_PATH: "encrypted"})
+    git(bare, "update-ref", "refs/lab/start", head)
+    kept = Path(world.settings.seat_dir("ada"), "canary")
+    kept.parent.mkdir(parents=True)
+    kept.write_text(hashlib.sha256(b"a value").hexdigest() + "\n")
+    world.show(kustomization(ADA, head), ada_develop="a value")
+    assert one(world, ADA) == PROVEN
+    world.show(kustomization(ADA, head), ada_develop="another value", bob_develop="a value")
+    assert one(world, ADA).link is Link.VALUE
+    later = world.commit(bare, {CANARY_PATH: "changed by the learner"})
+    assert one(world, ADA).link is Link.COMMIT
+    world.show(kustomization(ADA, later), ada_develop="another value")
+    assert one(world, ADA) == PROVEN
+
+
+def test_where_nothing_was_applied_no_repository_is_looked_at(world: World) -> None:
+    world.show(kustomization(ADA, status="Unknown"))
+    assert one(world, ADA).progress is Progress.WAITING
+    assert len((world.tools / "calls").read_text().splitlines()) == 1
+
+
+def test_without_a_cluster_nothing_is_told(world: World) -> None:
+    Path(world.settings.lab_kubeconfig).unlink()
+    assert canary_states(world.settings.for_machine, [ADA]) == {}
+
+
+class Alone(World):
+    """The same without a class, its Git server being a folder."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        super().__init__(world.settings, folder)
+        self.environment = solo(world.settings)
+        served = folder / "served"
+        self.bare = served / f"{self.environment.repository}.git"
+        here = f"url.{served.as_uri()}/.insteadOf={self.settings.git_base_url}/"
+        program = self.tools / "git"
+        program.write_text(f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n')
+        program.chmod(0o755)
+        key = Path(self.settings.keys_dir, f"{self.environment.key}.agekey")
+        self.recipient = make_identity(key)
+
+    def push(self, value: str, listed: str = "- lab-canary.yaml") -> str:
+        encrypted = subprocess.run(
+            [
+                find_tool("sops"), "encrypt", "--age", self.recipient, "--encrypted-regex",
+                "^stringData$", "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin",
+            ],
+            input=MANIFEST.format(value=value), capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        folder = str(Path(CANARY_PATH).parent)
+        files = {CANARY_PATH: encrypted, f"{folder}/kustomization.yaml": f"resources:\n{listed}\n"}
+        return self.commit(self.bare, files)
+
+
+@pytest.fixture
+def alone(world: World, tmp_path: Path) -> Alone:
+    return Alone(world, tmp_path)
+
+
+def test_a_canary_alone_is_known_by_what_main_decrypts_to(alone: Alone) -> None:
+    environment = alone.environment
+    head = alone.push("a-value")
+    alone.show(kustomization(environment, head), develop="a-value")
+    assert one(alone, environment) == PROVEN
+    alone.show(kustomization(environment, head), develop="another")
+    assert one(alone, environment).link is Link.VALUE
+    make_identity(Path(alone.settings.keys_dir, "other.agekey"))
+    Path(alone.settings.keys_dir, "other.agekey").replace(
+        Path(alone.settings.keys_dir, f"{environment.key}.agekey")
+    )
+    assert one(alone, environment).link is Link.KEY
+
+
+def test_a_canary_that_was_taken_out_proves_nothing(alone: Alone) -> None:
+    head = alone.push("a-value", "# - lab-canary.yaml")
+    alone.show(kustomization(alone.environment, head))
+    assert one(alone, alone.environment) == PROVEN
+    # What is there was found listed, however the line is written.
+    alone.show(kustomization(alone.environment, head), develop="another")
+    assert one(alone, alone.environment).link is Link.VALUE
+    head = alone.push("a-value", '- "lab-canary.yaml" # mine')
+    alone.show(kustomization(alone.environment, head, suspend=True))
+    assert one(alone, alone.environment).said == "it is suspended"
+
+
+# --- awaited -----------------------------------------------------------------------------------
+
+
+def test_flux_is_asked_at_once_if_it_was_done_already(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canaries, "_ALONE_S", dict.fromkeys(Link, 1))
+    head = alone.push("a-value")
+    alone.show(kustomization(alone.environment, head), develop="another")
+    with pytest.raises(LabError, match="is Ready, but lab-canary holds another value"):
+        canaries.await_alone(alone.settings.for_machine, alone.environment)
+    asked = json.loads((alone.tools / "asked").read_text())["items"]
+    assert {each["kind"] for each in asked} == {"GitRepository", "Kustomization"}
+
+
+def test_what_is_on_its_way_is_awaited(alone: Alone) -> None:
+    head = alone.push("a-value")
+    alone.show(kustomization(alone.environment, head), develop="a-value")
+    arrived = alone.tools / "kustomizations.json"
+    arrived.replace(alone.tools / "arriving")
+    arrived.write_text(json.dumps({"items": [kustomization(alone.environment, "0" * 40)]}))
+    canaries.await_alone(alone.settings.for_machine, alone.environment)
+    assert not (alone.tools / "arriving").exists()
+
+
+def test_the_first_broken_link_is_named(alone: Alone) -> None:
+    lab, environment = alone.settings.for_machine, alone.environment
+    with pytest.raises(LabError, match="arrive: the Git server does not answer at http"):
+        canaries.await_alone(lab, environment)
+    assert "cannot decrypt" in broken_link(lab, environment, Link.KEY)
+    alone.tools.joinpath("kubectl").write_text("#!/bin/sh\ncase $* in *readyz*) echo ok ;; esac\n")
+    assert "source-controller is not ready" in broken_link(lab, environment, Link.COMMIT)
+    alone.tools.joinpath("kubectl").write_text("#!/bin/sh\nfalse\n")
+    assert broken_link(lab, environment, Link.COMMIT) == "the API server does not answer"
+
+
+def test_who_has_failed_already_is_not_waited_for(world: World) -> None:
+    failed = Path(world.settings.class_dir, "failed/ada")
+    failed.parent.mkdir(parents=True)
+    failed.write_text("no key\n")
+    canaries.await_seats(world.settings.for_machine, [ADA])
+    assert failed.read_text() == "no key\n"

@@ -1,0 +1,69 @@
+"""What is left of a lab that is purged, and of what labs of a root share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.settings import Settings
+from sopslab.lab.act.removal import purge
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker with two images, of which it removes none; it notes what it is asked."""
+    program = tmp_path / "docker" / "docker"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nprintf \'%s\\n\' "$*" >>"$0.calls"\n'
+        "[ \"$2\" = ls ] || exit 1\nprintf 'sops-lab/git:1\\nsops-lab/node:2\\n'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return program
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings]) -> Settings:
+    """A lab, what its root has beside it, and what the root's owner keeps there."""
+    found = lab()
+    root = Path(found.root)
+    for folder in ("store", "bin", "cache/mod", "schemas", "sysctl"):
+        (root / folder).mkdir(parents=True)
+    for file in ("lock.json", "source", "cache/mod/read-only"):
+        (root / file).write_text("")
+    (root / "cache" / "mod").chmod(0o500)
+    Path(found.keys_dir).mkdir(parents=True)
+    Path(found.lab_dir, "link").symlink_to(root.parent)
+    return found
+
+
+def test_with_the_last_lab_goes_what_labs_share(settings: Settings, docker: Path) -> None:
+    purge(settings.for_machine)
+    assert not Path(settings.root).exists()
+    assert docker.parent.exists()
+    *_, removed = docker.with_name("docker.calls").read_text().splitlines()
+    assert removed == "image rm sops-lab/git:1 sops-lab/node:2"
+
+
+def test_another_lab_of_the_root_keeps_what_they_share(settings: Settings, docker: Path) -> None:
+    other = Path(settings.root, "labs", "other")
+    other.mkdir()
+    purge(settings.for_machine)
+    assert not Path(settings.lab_dir).exists()
+    assert other.is_dir()
+    assert Path(settings.root, "store").is_dir()
+    assert not docker.with_name("docker.calls").exists()
+
+
+def test_what_is_not_ours_in_a_root_stays(settings: Settings, docker: Path) -> None:
+    kept = Path(settings.root, "notes")
+    kept.write_text("mine")
+    limit = Path(settings.root, "sysctl", "limit")
+    limit.write_text("128\n")
+    purge(settings.for_machine)
+    assert sorted(path.name for path in Path(settings.root).iterdir()) == ["notes", "sysctl"]
+    assert limit.exists()
