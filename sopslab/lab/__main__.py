@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from sopslab.checks.causes import OURS
+from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
@@ -38,7 +39,10 @@ def find(what: str) -> Callable[..., Any]:
 def carry_out(function: Callable[..., Any], order: dict[str, Any]) -> Any:
     """Return in terms of JSON what a function returns for an order, or raise ValueError."""
     hints = get_type_hints(function)
-    return encode(function(**{name: decode(hints[name], value) for name, value in order.items()}))
+    # What looks at the machine takes no lab; whatever takes one takes it first, as places or more.
+    lab = [decode(Lab, order.pop("lab"))] if "lab" in order else []
+    arguments = {name: decode(hints[name], value) for name, value in order.items()}
+    return encode(function(*lab, **arguments))
 
 
 def main() -> int:
