@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -205,6 +206,9 @@ def test_a_push_to_reset_puts_main_back_and_keeps_what_was_there(seat: Seat) -> 
     assert "remote:   git fetch --prune" in said
     assert "remote:   git reset --hard origin/main" in said
     assert tip == seat.head
+    # What else git says stays apart from it.
+    ours = [line.strip() for line in said.splitlines() if line.startswith("remote:")]
+    assert ours[0] == ours[-1] == "remote:"
 
 
 def test_the_two_commands_that_it_names_bring_the_clone_back(seat: Seat) -> None:
@@ -247,7 +251,26 @@ def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
     said = seat.push("HEAD:reset").stderr
     kept = seat.kept()
     assert set(kept.values()) == {apart, seat.head}
+    first, second = sorted(kept)
+    assert second == f"{first}-2"
     assert all(f"the branch {branch}." in said for branch in kept)
+
+
+def test_branches_whose_names_are_taken_cost_nobody_a_commit(seat: Seat) -> None:
+    """However many there are: names can be taken before the moment that they are made of."""
+    now = datetime.now(UTC)
+    moments = [f"{now + timedelta(seconds=seconds):%Y%m%dT%H%M%SZ}" for seconds in range(30)]
+    taken = [
+        f"saved/{moment}{number}"
+        for moment in moments
+        for number in ("", *(f"-{number}" for number in range(2, 101)))
+    ]
+    given = "".join(f"create refs/heads/{name} {seat.start}\n" for name in taken)
+    seat.server.git(seat.bare, "update-ref", "--stdin", given=given)
+    seat.push("HEAD:reset")
+    kept = seat.kept()
+    ((branch, tip),) = [(name, kept[name]) for name in kept.keys() - set(taken)]
+    assert (branch[-4:], tip) == ("-101", seat.head)
 
 
 def test_a_branch_called_saved_is_in_nobodys_way(seat: Seat) -> None:
