@@ -129,14 +129,11 @@ def _search(data: bytes, is_docs: bool, depth: int) -> Iterator[tuple[int, str, 
 
 def _direct(data: bytes, is_docs: bool) -> Iterator[tuple[int, str, str]]:
     lines = Lines(data)
-    whole: set[int] = set()
     for match in _AGE.finditer(data):
         if _is_varied(match[1]):
-            whole.add(match.start())
             yield lines.at(match.start()), "key-age", "an age identity (private key)"
     for start, rule, message in _split(data):
-        if start not in whole:
-            yield lines.at(start), rule, message
+        yield lines.at(start), rule, message
     for match in _AGE_PLUGIN.finditer(data):
         if _is_varied(match[1]):
             yield lines.at(match.start()), "key-age", "an age plugin identity"
@@ -163,7 +160,7 @@ def _is_varied(body: bytes) -> bool:
 
 def _has_body(after: bytes, is_docs: bool) -> bool:
     """True if key data follows a PEM header: at least 48 characters of base64, not a filler."""
-    body = after.split(b"-----END", 1)[0].split(b"---- END", 1)[0]
+    body = after.partition(b"-----END")[0].partition(b"---- END")[0]
     body = _PEM_HEADER.sub(b"", body.replace(b"\\r", b"").replace(b"\\n", b"\n"))
     joined = b""
     for token in _PEM_BREAK.split(body):
@@ -197,13 +194,12 @@ def _decoded(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _binary(data: bytes) -> Iterator[Hit]:
-    head = data[:16]
-    if head.startswith(_STORE_MAGIC) or _PKCS12.match(head):
+    if data.startswith(_STORE_MAGIC) or _PKCS12.match(data):
         yield Hit(1, "key-store", "a key store")
-    elif _DER.match(head):
+    elif _DER.match(data):
         yield Hit(1, "key-private", "a private key in DER form")
 
 
 def is_secret_keyring(data: bytes) -> bool:
     """True if *data* starts with an OpenPGP secret key packet (RFC 9580, tag 5)."""
-    return _SECRING.match(data[:8]) is not None
+    return _SECRING.match(data) is not None
