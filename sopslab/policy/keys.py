@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from sopslab.policy.findings import Hit
@@ -17,6 +18,7 @@ from sopslab.policy.lines import Lines
 _BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHAR = b"[" + _BECH32 + _BECH32.upper() + b"]"
 _GAP = rb"(?:[\s\"'+,>#|]|\\[nrt]?|\\u000a)*"
+_BETWEEN = re.compile(_GAP)
 _AGE = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1(" + _CHAR + rb"{50,})", re.IGNORECASE)
 _AGE_SPLIT = re.compile(
     _GAP.join(re.escape(bytes([c])) for c in b"AGE-SECRET-KEY-")
@@ -137,12 +139,15 @@ def _direct(data: bytes, is_docs: bool) -> Iterator[tuple[int, str, str]]:
     for match in _AGE_PLUGIN.finditer(data):
         if _is_varied(match[1]):
             yield lines.at(match.start()), "key-age", "an age plugin identity"
+    headers: list[int] = []
     for match in _PEM.finditer(data):
         if _has_body(match[2], is_docs):
+            headers.append(match.end())
             kind = match[1].decode("ascii").removesuffix(" BLOCK").lower()
             yield lines.at(match.start()), "key-private", f"a PEM {kind}"
     for match in _BARE_OPENSSH.finditer(data):
-        if b"PRIVATE KEY-" not in data[max(match.start() - 80, 0) : match.start()]:
+        before = bisect_right(headers, match.start())
+        if not before or not _BETWEEN.fullmatch(data, headers[before - 1], match.start()):
             yield lines.at(match.start()), "key-private", "an OpenSSH private key"
     for match in _PUTTY.finditer(data):
         yield lines.at(match.start()), "key-private", "a PuTTY private key"

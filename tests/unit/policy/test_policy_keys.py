@@ -139,7 +139,21 @@ def test_in_documentation_an_invented_body_is_none_unless_it_is_encrypted() -> N
 
 def test_an_openssh_key_with_its_header_is_named_once() -> None:
     kind = "OPENSSH PRIVATE KEY"
-    assert found(pem(folded(OPENSSH), kind)) == [(1, "key-private", "a PEM openssh private key")]
+    named = "a PEM openssh private key"
+    for text in (folded(OPENSSH), f'" +\n{" " * 99}"' + folded(OPENSSH), f"\\n\n{OPENSSH}"):
+        assert found(pem(text, kind)) == [(1, "key-private", named)]
+
+
+def test_what_is_left_of_a_header_hides_no_openssh_key() -> None:
+    for header in ("PRIVATE KEY-----", "--BEGIN OPENSSH PRIVATE KEY-----"):
+        named = [(2, "key-private", "an OpenSSH private key")]
+        assert found(f"{header}\n{folded(OPENSSH)}") == named
+    whole = pem(folded(OPENSSH), "OPENSSH PRIVATE KEY")
+    assert [line for line, _, _ in found(f"{whole}{folded(OPENSSH)}\n{whole}")] == [
+        1,
+        whole.count("\n") + 1,
+        whole.count("\n") + folded(OPENSSH).count("\n") + 2,
+    ]
 
 
 @pytest.mark.parametrize(
