@@ -42,6 +42,7 @@ NAMED = {
     "age-post-quantum": (IDENTITY.replace("KEY-1", "KEY-PQ-1"), "key-age", AGE),
     "age-in-pieces": ('"AGE-SECRET-" +\n  "' + IDENTITY[11:40] + '" + "' + IDENTITY[40:] + '"',
                       "key-age", AGE),
+    "age-small-in-pieces": (f"{IDENTITY[:40]}\n{IDENTITY[40:]}".lower(), "key-age", AGE),
     "age-post-quantum-in-pieces": ("AGE-SECRET-KEY-P\n" + "Q-1" + IDENTITY[16:40] + "\n"
                                    + IDENTITY[40:], "key-age", AGE),
     "plugin": ("AGE-PLUGIN-YUBIKEY-1" + BECH32[:16].upper(), "key-age", "an age plugin identity"),
@@ -61,17 +62,29 @@ NAMED = {
                         "key-private", "a PEM private key"),
     "age-in-base64-with-a-letter-more": (coded(f"x{IDENTITY}") + "A",
                                          "key-age", f"{AGE}, encoded"),
+    "age-in-base64-with-a-letter-and-a-mark-more": (coded(f"x{IDENTITY}") + "A=",
+                                                    "key-age", f"{AGE}, encoded"),
     "pem-in-code": (pem('" +\n  "'.join(["", body(64), body(64), ""])),
                     "key-private", "a PEM private key"),
+    "pem-in-comments": (pem("// " + folded(body(200), "\n// ")),
+                        "key-private", "a PEM private key"),
+    "pem-before-what-is-none": (pem(f"{body(64)}\n[and so on]", end=False),
+                                "key-private", "a PEM private key"),
+    "pem-with-a-short-last-line": (pem(f"{body(64)}\nAQAB"), "key-private", "a PEM private key"),
+    "pem-of-the-shortest-lines": (pem("\n".join(body(16) for _ in range(3))),
+                                  "key-private", "a PEM private key"),
     "ssh2": (f"---- BEGIN SSH2 PRIVATE KEY ----\n{folded(body(200))}\n---- END x ----",
              "key-private", "a PEM ssh2 private key"),
     "openssh": (folded(OPENSSH), "key-private", "an OpenSSH private key"),
     "putty": (f"{PUTTY}: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
               "key-private", "a PuTTY private key"),
     "age-in-base64": (coded(IDENTITY), "key-age", f"{AGE}, encoded"),
-    "age-in-base64-of-lines": (folded(coded("x" * 99 + IDENTITY), "\r\n  "),
+    # Where each line ends is within what its beginning is known by.
+    "age-in-base64-of-lines": (folded(coded("x" * 42 + IDENTITY), "\r\n  "),
                                "key-age", f"{AGE}, encoded"),
-    "age-in-base64-of-escapes": (folded(coded("x" * 99 + IDENTITY), "\\n"),
+    "age-in-base64-of-tabs": (folded(coded("x" * 42 + IDENTITY), "\n\t"),
+                              "key-age", f"{AGE}, encoded"),
+    "age-in-base64-of-escapes": (folded(coded("x" * 42 + IDENTITY), "\\n"),
                                  "key-age", f"{AGE}, encoded"),
     "pem-in-base64": (coded(pem(folded(body(200)))), "key-private", "a PEM private key, encoded"),
     "age-in-hex": (IDENTITY.encode().hex(), "key-age", f"{AGE}, encoded"),
@@ -114,8 +127,28 @@ def test_what_only_looks_like_a_key_is_none(name: str) -> None:
     assert found(NONE[name]) == []
 
 
+@pytest.mark.parametrize("name", NAMED)
+def test_a_key_that_is_real_is_named_in_documentation_as_well(name: str) -> None:
+    text, rule, message = NAMED[name]
+    assert found(text, is_docs=True) == [(1, rule, message)]
+
+
+@pytest.mark.parametrize("last", BECH32.upper())
+def test_what_is_encoded_is_decoded_to_its_last_letter(last: str) -> None:
+    """The shortest identity that counts: with a letter less it is none."""
+    text = IDENTITY[:65] + last
+    assert found(coded(text))
+    assert not found(coded(text[:-1]))
+
+
+def test_a_key_is_found_beside_whatever_only_begins_like_one() -> None:
+    begun = " , ".join(needle.decode() for needle in keys._NEEDLES)
+    assert found(f"{begun}\n{coded(IDENTITY)}") == [(2, "key-age", f"{AGE}, encoded")]
+
+
 def test_eight_different_letters_make_a_key() -> None:
     assert found("AGE-SECRET-KEY-1" + (BECH32[:8].upper() * 9)[:58])
+    assert found("AGE-SECRET-KEY-P\nQ-1" + (BECH32[7] + BECH32[:7] * 9)[:58].upper())
     assert found(pem("MIabcdefghij" * 9))
 
 
@@ -124,6 +157,36 @@ def test_several_keys_are_named_each_and_in_their_order() -> None:
     text = f"{pem(body(60))}{IDENTITY}\n{other}\n"
     private = (1, "key-private", "a PEM private key")
     assert found(text) == [private, (4, "key-age", AGE), (5, "key-age", AGE)]
+
+
+def test_every_kind_of_key_is_named_beside_all_others() -> None:
+    text = "".join(f"{text}\n" for text, _, _ in NAMED.values())
+    kinds = {(rule, message) for _, rule, message in found(text)}
+    assert kinds == {(rule, message) for _, rule, message in NAMED.values()}
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"), [(f"xx?{IDENTITY}", "_"), ("x" + pem(f"> {body(60)}"), "-")]
+)
+def test_a_key_is_found_in_base64_of_either_alphabet(text: str, letter: str) -> None:
+    other = coded(text).translate(str.maketrans("+/", "-_"))
+    assert letter in other
+    assert found(other) == found(coded(text)) != []
+
+
+def test_several_encoded_keys_are_named_each() -> None:
+    text = f"{coded(IDENTITY)}\n\n{coded(pem(body(60)))}\n"
+    assert [line for line, _, _ in found(text)] == [1, 3]
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32"])
+def test_a_key_is_found_in_text_of_wider_letters(coding: str) -> None:
+    for text in (IDENTITY, pem(folded(body(200))), folded(OPENSSH)):
+        assert [hit[1:] for hit in found(text.encode(coding))] == [hit[1:] for hit in found(text)]
+
+
+def test_what_is_not_called_documentation_is_none() -> None:
+    assert keys.scan(pem(body(60, "AB")).encode())
 
 
 @pytest.mark.parametrize("start", ["MI", "MC", "MF", "MH", "b3BlbnNzaC1rZXk"])
@@ -135,6 +198,37 @@ def test_in_documentation_an_invented_body_is_none_unless_it_is_encrypted() -> N
     assert found(pem(body(60, "AB")))
     assert found(pem(body(60, "AB")), is_docs=True) == []
     assert found(pem("Proc-Type: 4,ENCRYPTED\n\n" + body(60, "AB")), is_docs=True)
+
+
+def test_in_documentation_an_encoded_key_is_looked_at_as_one_that_is_not() -> None:
+    assert found(coded(pem(body(60, "MI"))), is_docs=True)
+    assert found(coded(pem(body(60, "AB")))) != []
+    assert found(coded(pem(body(60, "AB"))), is_docs=True) == []
+
+
+@pytest.mark.parametrize(("before", "expected"), [(61, True), (62, False)])
+def test_in_documentation_a_body_is_encrypted_if_that_is_said_where_it_begins(
+    before: int, expected: bool
+) -> None:
+    text = pem(f"Comment: {'x' * before}ENCRYPTED\n\n{body(60, 'AB')}")
+    assert bool(found(text, is_docs=True)) is expected
+
+
+@pytest.mark.parametrize("times", [keys.MAX_DECODINGS, keys.MAX_DECODINGS + 1])
+def test_a_key_in_what_is_encoded_in_something_encoded_is_found_so_far(times: int) -> None:
+    text = IDENTITY
+    for _ in range(times):
+        text = coded(f"its private key, the PRIVATE KEY of a lab: {text}")
+    assert bool(found(text)) is (times == keys.MAX_DECODINGS)
+
+
+def test_a_key_that_is_one_line_ends_where_it_says() -> None:
+    text = ""
+    for left, right in (("-----", "-----"), ("---- ", " ----")):
+        for _ in range(2):
+            begin, end = (f"{left}{word} PRIVATE KEY{right}" for word in ("BEGIN", "END"))
+            text += f"{begin}{body(60)}{end}\n"
+    assert [line for line, _, _ in found(text)] == [1, 2, 3, 4]
 
 
 def test_an_openssh_key_with_its_header_is_named_once() -> None:
