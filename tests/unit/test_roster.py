@@ -16,6 +16,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sopslab.config import roster
 from sopslab.config.environment import at_seat
 from sopslab.config.naming import (
     check_seat,
@@ -177,6 +178,18 @@ def test_more_than_a_thousand_learners_are_refused(name: str, tmp_path: Path) ->
     assert problems_of(tmp_path, content, name) == [
         ": holds more than 1000 learners: make several classes"
     ]
+
+
+@pytest.mark.parametrize("name", ["class.yaml", "class.csv"])
+def test_of_too_many_learners_nothing_else_is_said(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "_MAX_LEARNERS", 3)
+    render = as_csv if name.endswith("csv") else as_yaml
+    unnamed = [{"id": f"Not An Id {number}", "name": ""} for number in range(4)]
+    assert len(problems_of(tmp_path, render(unnamed[:3]), name)) >= 3
+    (problem,) = problems_of(tmp_path, render(unnamed), name)
+    assert "more than 3 learners" in problem
 
 
 def test_a_thousand_namesakes_without_ids_get_a_proposal_each(tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ def test_a_key_changes_exactly_the_files_that_are_encrypted_to_it() -> None:
     plan = plan_version(rotation(), found, old=OLD, given=())
     assert [file.path for file in plan.files] == ["flux/a.yaml"]
     assert plan.rules
-    assert plan.files[0].fresh == (Leaf("data", "KEY"),)
+    (file,) = plan.files
+    assert (file.blob, file.secret) == ("blob-a", "backend")
+    assert (file.fresh, file.given, file.human) == ((Leaf("data", "KEY"),), (), ())
+    assert set(file.recipients) == {OLD, OTHER}
     again = version(f"age: {NEW}", a=encrypted(NEW, OTHER), b=encrypted(OTHER))
     assert plan_version(rotation(), again, old=OLD, given=()).empty
 
@@ -203,9 +206,19 @@ def test_files_that_came_later_were_not_rotated() -> None:
 def test_what_remains_is_said_without_a_value() -> None:
     (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(7)], OLD)
     assert "up to commit cccccccccccc" in sentence and "and 2 more" in sentence
+    assert "4.yaml" in sentence and "5.yaml" not in sentence
     assert remains("ada/lab", version(), [], OLD) == []
     (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(5)], OLD)
     assert "of 0.yaml, 1.yaml, 2.yaml, 3.yaml, 4.yaml, for" in sentence
+    (sentence,) = remains("ada/lab", version(), [f"flux/{n}.yaml" for n in range(6)], OLD)
+    assert "and 1 more" in sentence
+
+
+def test_what_remains_is_said_with_the_key_that_reads_it_if_there_is_one() -> None:
+    (sentence,) = remains("ada/lab", version(), ["flux/a.yaml"], NEW)
+    assert NEW[:16] in sentence and NEW[:17] not in sentence
+    (sentence,) = remains("ada/lab", version(), ["flux/a.yaml"], None)
+    assert "the key" not in sentence and "None" not in sentence
 
 
 def test_what_sops_would_ask_a_service_for_is_not_given_to_it() -> None:

@@ -99,6 +99,10 @@ def test_a_credential_is_named_in_its_line_and_in_its_file_alone(name: str) -> N
     assert scan(f"x{path.replace('/', '-')}-x", text) == []
 
 
+def test_the_line_is_that_of_the_value_and_not_of_its_name() -> None:
+    assert scan(".netrc", f"machine a\npassword\n\n  {PW}\n") == [(4, "credential-file", MACHINE)]
+
+
 def test_every_credential_is_named_once_in_its_own_line() -> None:
     text = f"# first\nmachine a password {PW}\n\nmachine b password {PW}x account {PW}y\n"
     what = ("credential-file", MACHINE)
@@ -125,6 +129,11 @@ def test_what_stands_in_is_short_and_a_long_value_is_one() -> None:
 def test_quotes_do_not_hide_what_stands_in() -> None:
     assert scan(".netrc", "machine a password \"todo'\n") == []
     assert scan(".netrc", "machine a password X****X\n")
+
+
+@pytest.mark.parametrize("value", ['"****"', "'xxx'", "\"'..."])
+def test_quotes_are_no_part_of_what_stands_in(value: str) -> None:
+    assert scan(".netrc", f"machine a password {value}\n") == []
 
 
 def test_in_an_example_more_stands_in() -> None:

@@ -180,6 +180,7 @@ SECURE = b64(noise(256))
         (f"secretKey: {TOKEN}\nremoteRef: {{key: a}}", []),
         (f"SecretKey: {TOKEN}\nsourceRef: {{key: a}}", []),
         (f"match: {{secretKey: {TOKEN}}}", []),
+        (f"a: {{match: {{secretKey: {TOKEN}}}}}", []),
         (f"matches: {{secretKey: {TOKEN}}}", [(1, "matches.secretKey")]),
         (f"match: {{a: {{secretKey: {TOKEN}}}}}", [(1, "match.a.secretKey")]),
         (f"password: !secret {PW}\npwd: !other {PW}", [(2, "pwd")]),
@@ -187,9 +188,11 @@ SECURE = b64(noise(256))
         (f"args: ['--password={PW}']", [(1, "args.0.password")]),
         (f"args: ['--db-password \"{PW}\"']", [(1, "args.0.db-password")]),
         (f"args: [\"-pwd='{PW}'\"]", [(1, "args.0.pwd")]),
+        ("args: ['--password=Ab1cdX']", [(1, "args.0.password")]),
         (f"args: ['--user={PW}']", []),
         (f"args: ['x --password={PW}']", []),
         ("args: ['--password=changeme']", []),
+        ("args: ['--password=\"Ab1cd\"']", []),
         (f"url: Server=a;Password={PW};x=y", [(1, "url")]),
         ("url: pwd=Ab1cd9", [(1, "url")]),
         ("url: Server=a;Password=changeme", []),
@@ -223,6 +226,10 @@ def test_a_document_has_passwords_under_their_names(
         ("a:\n  name: b\n", set()),
         ("podSelector:\n- name: b\n- key: c\n", {2, 3}),
         ("podSelector:\n- name: b\n- c\n", set()),
+        ("podSelector: {name: b}\n", {1}),
+        ("someRef: {name: b}\n", {1}),
+        ("someRefs:\n- name: b\n", {2}),
+        ("podSelector:\n", set()),
         ("podSelector: {labels: b}\n", set()),
         ("nodes: {name: b}\n", set()),
         (f"a:\n- secretKey: {TOKEN}\n  remoteRef: {{key: b}}\n", {2, 3}),
@@ -289,6 +296,12 @@ def test_every_line_is_looked_at() -> None:
         (4, "pwd"), (7, "pass"), (9, "pass"), (10, "pwd"), (10, "token"),
         (11, "b-token"), (11, "pwd"),
     ]  # fmt: skip
+
+
+def test_a_line_that_opens_more_ends_nothing() -> None:
+    assert told(passwords.in_lines(f"password: {{'a': b}}\npwd: {PW}\n")) == [(2, "pwd")]
+    text = f'password = "a1B${{data["a"]}}"\npwd = "{PW}"\n'
+    assert told(passwords.in_lines(text, quoted=True)) == [(2, "pwd")]
 
 
 def test_in_quotes_alone_a_text_is_one() -> None:

@@ -93,6 +93,15 @@ def test_as_much_as_a_batch_is_kept() -> None:
     assert process.stdin.tries == 1
 
 
+def test_after_a_batch_as_much_is_kept_again() -> None:
+    process = Process()
+    scanner = Gitleaks(process.begun)
+    scanner.feed("a" * 65_537)
+    scanner.feed("b" * 65_536)
+    scanner.finish()
+    assert process.stdin.tries == 2
+
+
 def test_little_is_given_at_once() -> None:
     process = Process()
     scanner = Gitleaks(process.begun)
