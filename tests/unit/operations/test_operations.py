@@ -63,9 +63,9 @@ MACHINE = {
 }  # fmt: skip
 # What a recorded fact says if nothing else is said of it.
 USUAL = {
-    "Machine": MACHINE,
-    "DockerEngine": encode(EngineState(answers=False)),
-    "KindCluster": encode(ClusterState(Owner.NOBODY)),
+    "machine_state": MACHINE,
+    "engine_state": encode(EngineState(answers=False)),
+    "cluster_state": encode(ClusterState(Owner.NOBODY)),
 }
 # Tested in Python on real repositories, stores and clusters; this list may only become shorter.
 WITHOUT_CASES = {
