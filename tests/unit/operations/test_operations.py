@@ -100,6 +100,8 @@ WITHOUT_CASES = {
     "seats.pruned",
 }
 GENERATION = "c0ffee00c0ffee"
+# How a packed tree begins: as gzip does, in base64.
+_PACKED = "H4sI"
 KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
 
 
@@ -294,7 +296,7 @@ def named(value: Any) -> Any:
         if {"namespace", "kustomization"} <= set(value):
             return value["id"]
         return {key: named(each) for key, each in value.items()}
-    if isinstance(value, str) and "\n" in value:
+    if isinstance(value, str) and value.startswith(_PACKED):
         # A packed tree is known by its first line.
         return value.partition("\n")[0]
     return [named(each) for each in value] if isinstance(value, list) else value
