@@ -79,6 +79,8 @@ def finished(lab_data: Data) -> Finished:
 class _Host:
     """Enough of a host to ask one operation what it would do."""
 
+    connector = None
+
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 

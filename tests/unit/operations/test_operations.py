@@ -150,9 +150,9 @@ def server_label(
     certificate: str = "AA:BB",
 ) -> str:
     """Return the label that a Git server gets when it is made of this."""
-    said = {"Machine": output("Machine", {"uid": uid}), "Container": ["[]"]}
+    said = {"machine_state": output("machine_state", {"uid": uid}), "Container": ["[]"]}
     if settings.networked:
-        said["Tls"] = output("Tls", encode(TlsState(certificate=certificate)))
+        said["tls_state"] = output("tls_state", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
         (command,) = git.server._inner(
             settings=settings,
