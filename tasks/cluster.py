@@ -6,11 +6,11 @@ from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.naming import bridge_name, network_name
 from sopslab.config.settings import Settings
 from sopslab.files.render import render_tree
+from sopslab.lab.observe.machine import machine_state
 from sopslab.layout import SYSTEM_SHARE, TEMPLATES
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.facts.host import Machine
-from sopslab.provision.kept import recall
+from sopslab.provision.look import look_at_machine
 from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
 
@@ -32,7 +32,7 @@ def begin_cluster(settings: Settings) -> None:
             allowed=settings.git_url and settings.git_base_cluster_url,
         )
     if settings.cluster_provider == "kind":
-        cpus = recall(Machine, root=settings.root, commands=[]).cpus
+        cpus = look_at_machine(machine_state, root=settings.root, commands=[]).cpus
         tree(
             name="Write what the node reads",
             path=settings.node_dir,

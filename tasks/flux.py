@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
-from pyinfra import host
-
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.naming import NO_GENERATION, seat_user
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.archive import Tree, digest
 from sopslab.files.render import Renderer, render_tree
+from sopslab.lab.observe.kind import cluster_state
 from sopslab.layout import (
     API_PORT,
     ARTIFACT_ADDRESS,
@@ -28,7 +27,7 @@ from sopslab.layout import (
 )
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.facts.kind import KindCluster
+from sopslab.provision.look import look
 from sopslab.provision.operations import access, builds, flux, kubernetes
 from sopslab.provision.operations import seats as seat_operations
 from tasks.roster import enrolled
@@ -121,7 +120,7 @@ def give_seats_keys(settings: Settings, ids: list[str]) -> None:
 
 def _cluster_is_up(settings: Settings) -> bool:
     """Return whether the cluster was there before this run."""
-    found = host.get_fact(KindCluster, settings=settings)
+    found = look(settings, cluster_state)
     return found.complete and found.status == "running" and not found.stray
 
 

@@ -28,9 +28,12 @@ from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
 from sopslab.checks.causes import OURS
+from sopslab.config.settings import Settings
 from sopslab.files import events
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, from_line
+from sopslab.model.wire import encode
+from sopslab.provision.command import name_of, program
 from sopslab.run import reporter, session
 
 
@@ -200,6 +203,17 @@ def fact_text(fact: type[FactBase[Any]], **arguments: Any) -> str:
     """Return the text of a fact's command, by which a fake host recognises it."""
     command: Callable[..., StringCommand] = fact().command  # type: ignore[assignment]
     return str(command(**arguments))
+
+
+def look_text(settings: Settings, function: Callable[..., Any], **order: Any) -> str:
+    """Return the text of the command with which a function of `sopslab.lab` looks at a host."""
+    return machine_look_text(function, lab=settings.for_machine, **order)
+
+
+def machine_look_text(function: Callable[..., Any], **order: Any) -> str:
+    """Return the same of a function that is about no lab."""
+    told = json.dumps(encode(order), ensure_ascii=False)
+    return str(program(name_of(function), told))
 
 
 class Applied:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.config.environment import solo
@@ -14,10 +13,18 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
+from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.engine import engine_state
 from sopslab.lab.observe.host_secrets import held_key, secret_matches
+from sopslab.lab.observe.identities import identity_state, identity_states
+from sopslab.lab.observe.kind import cluster_state, stranger_bindings
+from sopslab.lab.observe.learners_clone import clone_of_learner
+from sopslab.lab.observe.machine import listeners, machine_state, name_servers
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
+from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.lab.observe.suspension import suspended_objects
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
@@ -28,34 +35,27 @@ from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
 from sopslab.model.wire import encode
-from sopslab.provision.command import looking
-from sopslab.provision.facts.age import Identities, Identity
 from sopslab.provision.facts.docker import (
     CNI_LABEL,
     Container,
-    DockerEngine,
     ImageLabels,
     Network,
 )
 from sopslab.provision.facts.git import (
-    BareRepositories,
-    Clone,
     CommitNote,
-    GitUsers,
     RemoteHead,
 )
-from sopslab.provision.facts.host import FirewallRules, IsRoot, Listeners, Machine, NameServers
-from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
+from sopslab.provision.facts.host import FirewallRules, IsRoot
+from sopslab.provision.facts.kind import NodeLimits
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.facts.seats import Enrolled
-from sopslab.provision.facts.suspension import SuspendedObjects
 from sopslab.provision.facts.tree import AnyFolder, TreeDigest
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.flux import platform_files
 from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS
 from tasks.learners import learner_variables
-from tests.fake import Answers, fact_text
+from tests.fake import Answers, fact_text, look_text, machine_look_text
 
 NAME_SERVERS = '["192.0.2.53"]'
 # The part by which the one command that looks at the store is recognised.
@@ -98,12 +98,12 @@ def machine(
 
     return Answers(
         {
-            fact_text(Machine, root=settings.root, commands=[]): said(offers),
+            machine_look_text(machine_state, root=settings.root, commands=[]): said(offers),
             fact_text(IsRoot): "0",
-            fact_text(NameServers): NAME_SERVERS,
+            machine_look_text(name_servers): NAME_SERVERS,
         }
         | {
-            fact_text(Machine, root="/", commands=commands): asked_for(commands)
+            machine_look_text(machine_state, root="/", commands=commands): asked_for(commands)
             for commands in ([], list(COMMANDS), list(CLIENT | ENGINE))
         }
     )
@@ -113,11 +113,11 @@ def bare(settings: Settings) -> Answers:
     """Return the answers of a machine that has nothing but its distribution."""
     offers = replace(MACHINE, inotify_instances=8, inotify_watches=8, bounding=0xA80425FB)
     answers = machine(settings, offers, tuple(COMMANDS | CLIENT | ENGINE))
-    answers[fact_text(DockerEngine)] = said(EngineState(answers=False, reason="absent"))
+    answers[machine_look_text(engine_state)] = said(EngineState(answers=False, reason="absent"))
     answers[STORE] = "arch\tx86_64"
     for file in ("components", "sync"):
         path = f"{settings.manifests_dir}/{file}.yaml"
-        answers[asked(settings, manifest_drift, path=path)] = answer([ABSENT])
+        answers[look_text(settings, manifest_drift, path=path)] = answer([ABSENT])
     learner = settings.learner.id
     # Which one is made, only standard input says.
     facts = Facts(settings)
@@ -158,11 +158,6 @@ def filled_store(settings: Settings) -> str:
     for tool, path in catalog.tools("modules", "amd64").items():
         lines.append(f"link\t{tool}\t../store/{path}")
     return "\n".join(lines)
-
-
-def asked(settings: Settings, function: Callable[..., Any], **order: Any) -> str:
-    """Return the text of the command by which the lab's own program looks at something."""
-    return str(looking(settings, function, **order))
 
 
 def answer(value: object) -> str:
@@ -216,7 +211,7 @@ class Facts:
         credentials = f"{s.git_dir}/credentials/{FLUX}"
 
         def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
-            return asked(
+            return look_text(
                 s,
                 secret_matches,
                 namespace="flux-system",
@@ -225,17 +220,17 @@ class Facts:
                 labels={key.replace("_", "/"): value for key, value in labels.items()},
             )
 
-        self.listeners = fact_text(Listeners, ports=[s.git_port])
-        self.engine = fact_text(DockerEngine)
+        self.listeners = machine_look_text(listeners, ports=[s.git_port])
+        self.engine = machine_look_text(engine_state)
         self.network = fact_text(Network, target=network_name(s.lab))
         self.rules = fact_text(FirewallRules)
-        self.cluster = fact_text(KindCluster, settings=s)
-        self.strangers = fact_text(Strangers, settings=s)
+        self.cluster = look_text(s, cluster_state)
+        self.strangers = look_text(s, stranger_bindings)
         self.limits = fact_text(NodeLimits, settings=s)
         self.patches = fact_text(TreeDigest, path=s.node_dir)
-        self.users = fact_text(GitUsers, settings=s)
-        self.repositories = fact_text(
-            BareRepositories, settings=s, repositories=["platform", s.learner_repository]
+        self.users = look_text(s, known_accounts)
+        self.repositories = look_text(
+            s, bare_repositories, repositories=["platform", s.learner_repository]
         )
         self.configuration = fact_text(TreeDigest, path=f"{s.git_dir}/etc")
         self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
@@ -244,31 +239,31 @@ class Facts:
         self.enrolled = fact_text(Enrolled, settings=s)
         both = [INSTRUCTOR, learner]
         following = [next_key(key) for key in both]
-        self.identities = fact_text(Identities, settings=s, keys=[*both, *following])
-        self.recipients = fact_text(Identities, settings=s, keys=[learner, INSTRUCTOR])
-        self.succession = fact_text(Identities, settings=s, keys=[learner, next_key(learner)])
+        self.identities = look_text(s, identity_states, keys=[*both, *following])
+        self.recipients = look_text(s, identity_states, keys=[learner, INSTRUCTOR])
+        self.succession = look_text(s, identity_states, keys=[learner, next_key(learner)])
         self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
         self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
-        self.instructor = fact_text(Identity, settings=s, key=INSTRUCTOR)
-        self.learner = fact_text(Identity, settings=s, key=learner)
-        self.decryption = asked(s, held_key)
+        self.instructor = look_text(s, identity_state, key=INSTRUCTOR)
+        self.learner = look_text(s, identity_state, key=learner)
+        self.decryption = look_text(s, held_key)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = fact_text(Clone, settings=s)
+        self.work = look_text(s, clone_of_learner)
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
         pinned = load_catalog(s.catalog).version("openapi", "modules")
         self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
-        self.components = asked(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
-        self.sync = asked(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
+        self.components = look_text(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
+        self.sync = look_text(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
         self.credentials = secret(
             "flux-system",
             {"username": f"{credentials}/username", "password": f"{credentials}/password"},
         )
         self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
-        self.suspended = fact_text(SuspendedObjects, settings=s)
-        self.builds = asked(s, endless_build)
-        self.canary = asked(s, canary_states, environments=[solo(s)])
+        self.suspended = look_text(s, suspended_objects)
+        self.builds = look_text(s, endless_build)
+        self.canary = look_text(s, canary_states, environments=[solo(s)])
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
 

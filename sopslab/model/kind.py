@@ -24,7 +24,7 @@ class ClusterState:
     empty if it leads to the node. `address` is where the node's API server is published.
     """
 
-    owner: Owner
+    owner: Owner = Owner.NOBODY
     status: str = ""
     complete: bool = False
     stray: str = ""

@@ -129,20 +129,6 @@ def lab_script(
     )
 
 
-def looking(
-    settings: Settings,
-    function: Callable[Concatenate[Lab, Order], Any],
-    /,
-    *_: Order.args,
-    **order: Order.kwargs,
-) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` look at the host.
-
-    pyinfra gives a fact no standard input, so the order is an argument: nothing in it is secret.
-    """
-    return program(name_of(function), _order(settings, order))
-
-
 def acting(
     settings: Settings,
     function: Callable[Concatenate[Lab, Order], Any],
@@ -154,14 +140,6 @@ def acting(
     travels on standard input."""
     options: dict[str, object] = {"_stdin": _order(settings, order)}
     return program(name_of(function), **options)
-
-
-def looking_at_machine(
-    function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
-) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` look at the host, as `looking`, if it
-    is about no lab."""
-    return program(name_of(function), _json(order))
 
 
 def changing_machine(

@@ -10,10 +10,12 @@ import json
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pyinfra import host, logger, state
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.connectors.local import LocalConnector
+from pyinfra.context import ctx_host
 from typing_extensions import override
 
 from sopslab.checks.causes import OURS
@@ -27,6 +29,9 @@ from sopslab.provision.command import name_of, program
 
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
+
+# `host` itself is a proxy of whichever host's turn it is.
+_kept: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 class Look(FactBase[str | None]):
@@ -53,29 +58,80 @@ def look(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what a function of `sopslab.lab` sees of the present host.
+    """Return what a function of `sopslab.lab` sees of the present host, and keep it.
 
     Where it fails, the host has failed, as it has with a fact; its words are in the log.
     """
-    if isinstance(host.connector, LocalConnector):
-        return _here(settings, function, order)
-    told = json.dumps(encode({"lab": settings.for_machine, **order}), ensure_ascii=False)
+    return _seen(function, {"lab": settings.for_machine, **order})
+
+
+def look_at_machine(
+    function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
+) -> Seen:
+    """Return the same of a function that is about no lab, and keep it."""
+    return _seen(function, order)
+
+
+def recall(
+    settings: Settings,
+    function: Callable[Concatenate[Lab, Order], Seen],
+    /,
+    *_: Order.args,
+    **order: Order.kwargs,
+) -> Seen:
+    """Return what was seen last; where it was not looked at, or is forgotten, look."""
+    return _recalled(function, {"lab": settings.for_machine, **order})
+
+
+def recall_of_machine(
+    function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
+) -> Seen:
+    """Return the same of a function that is about no lab."""
+    return _recalled(function, order)
+
+
+def forget(function: Callable[..., Any]) -> None:
+    """Have something looked at anew, because it is going to change."""
+    _kept.get(ctx_host.get(), {}).pop(name_of(function), None)
+
+
+def _recalled(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
+    kept = _kept.get(ctx_host.get(), {})
+    found: Seen = kept.get(name_of(function)) or _seen(function, order)
+    return found
+
+
+def _seen(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
+    local = isinstance(host.connector, LocalConnector)
+    found = _here(function, order) if local else _there(function, order)
+    _kept.setdefault(ctx_host.get(), {})[name_of(function)] = found
+    return found
+
+
+def give_up(sentence: str) -> None:
+    """Have the present host fail for a reason, as it fails with a fact."""
+    logger.error(f"{host.print_prefix}{OURS}: {sentence}")
+    state.fail_hosts({host})
+
+
+def _here(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
+    try:
+        return function(**order)
+    except (LabError, Undecided) as error:
+        give_up(str(error))
+    except Failed as failure:
+        logger.error(f"{host.print_prefix}{failure.words.decode('utf-8', 'replace')}")
+        state.fail_hosts({host})
+    found: Seen = nothing(get_type_hints(function)["return"])
+    return found
+
+
+def _there(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
+    told = json.dumps(encode(order), ensure_ascii=False)
     said = host.get_fact(Look, what=name_of(function), order=told)
     kind = get_type_hints(function)["return"]
     # A host of a test, or one that has failed, says nothing.
     found: Seen = nothing(kind) if said is None else decode(kind, json.loads(said))
-    return found
-
-
-def _here(settings: Settings, function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
-    try:
-        return function(settings.for_machine, **order)
-    except (LabError, Undecided) as error:
-        logger.error(f"{host.print_prefix}{OURS}: {error}")
-    except Failed as failure:
-        logger.error(f"{host.print_prefix}{failure.words.decode('utf-8', 'replace')}")
-    state.fail_hosts({host})
-    found: Seen = nothing(get_type_hints(function)["return"])
     return found
 
 

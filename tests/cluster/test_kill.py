@@ -102,7 +102,8 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
         try:
             wait_until(
                 lambda: any(
-                    "observe.kind.cluster" in line for line in descendants(process.pid).values()
+                    "observe.kind.cluster_state" in line
+                    for line in descendants(process.pid).values()
                 ),
                 "the run waits for the lock",
             )

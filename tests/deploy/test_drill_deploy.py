@@ -11,11 +11,11 @@ import pytest
 
 from sopslab.config.environment import solo
 from sopslab.config.settings import load_settings
+from sopslab.lab.observe.drills import drill_states
+from sopslab.lab.observe.records import recorded_documents
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.drill import Drills
-from sopslab.provision.facts.incidents import Documents
 from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text
+from tests.fake import Answers, Run, fact_text, look_text
 
 STAGE, END, RECORD = (
     PROJECT / "deploys" / f"{name}.py" for name in ("drill", "drill_end", "record")
@@ -34,7 +34,7 @@ def run(
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         for one in range(seats)
     ]
-    drills = fact_text(Drills, settings=settings, environments=[solo(settings)])
+    drills = look_text(settings, drill_states, environments=[solo(settings)])
     answers = {
         fact_text(Enrolled, settings=settings): json.dumps(roster) if roster else "",
         drills: json.dumps({"learner": {"staged": NOTE, "on_main": staged == "main"}})
@@ -92,7 +92,7 @@ def test_the_end_and_a_reset_take_a_drill_away(lab_data: Data, deploy: Path) -> 
 def test_a_record_is_put_into_the_platform_repository_once(lab_data: Data) -> None:
     records = {"docs/a.yaml": "a: 1\n"}
     data = lab_data(records=records)
-    present = fact_text(Documents, settings=load_settings(data))
+    present = look_text(load_settings(data), recorded_documents, folder="docs")
     done = Run(RECORD, data, Answers({}))
     assert done.changed == ["Platform | Put records into the platform repository"]
     again = Run(RECORD, data, Answers({present: json.dumps(records)}))

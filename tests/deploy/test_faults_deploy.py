@@ -12,12 +12,13 @@ from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Learner, Settings, load_settings
 from sopslab.course.fault_record import Injection, render_record
 from sopslab.course.faults import BY_ID, draw, injectable
+from sopslab.lab.observe.exercise import exercise_on_main
+from sopslab.lab.observe.faults import fault_records
 from sopslab.layout import PROJECT
 from sopslab.model.faults import Exercise
 from sopslab.model.wire import encode
-from sopslab.provision.facts.faults import ExerciseOnMain, Injections
 from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text
+from tests.fake import Answers, Run, fact_text, look_text
 
 BREAK, FIX = PROJECT / "deploys" / "break.py", PROJECT / "deploys" / "fix.py"
 Data = Callable[..., dict[str, Any]]
@@ -37,15 +38,13 @@ def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
         else ""
     }
     for one in known.values():
-        text = fact_text(
-            ExerciseOnMain, settings=settings, environment=one, secret="backend-secrets"
-        )
+        text = look_text(settings, exercise_on_main, environment=one, secret="backend-secrets")
         found[text] = json.dumps(encode(Exercise(encrypted=True, listed=True)))
     if broken:
         record = render_record({"suspended-kustomization": Injection(done=True)})
         everybody = list(known.values())
         for environments in (everybody, [known[broken]]):
-            text = fact_text(Injections, settings=settings, environments=environments)
+            text = look_text(settings, fault_records, environments=environments)
             found[text] = json.dumps({broken: record})
     return Answers(found, failures={"there is no environment of joe": "refused"})
 

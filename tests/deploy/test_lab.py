@@ -79,6 +79,8 @@ def finished(lab_data: Data) -> Finished:
 class _Host:
     """Enough of a host to ask one operation what it would do."""
 
+    connector = None
+
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
@@ -140,7 +142,9 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
     ]
     assert [name for name in order if name in awaited] == awaited
     # What is compared is what is given.
-    (login,) = {one for one in run.commands if "host_secrets.matches" in one and "username" in one}
+    (login,) = {
+        one for one in run.commands if "host_secrets.secret_matches" in one and "username" in one
+    }
     assert f'"ca.crt": "{settings.git_authority}"' in login
     assert "PRIVATE KEY" not in "".join(run.commands)
 

@@ -21,11 +21,10 @@ from sopslab.checks.certificates import ServerCertificate, fault_of
 from sopslab.config.places import GIT_SERVER_USER
 from sopslab.config.settings import Settings
 from sopslab.gitserver.server import tls_context
-from sopslab.lab.observe.certificates import server_file
+from sopslab.lab.observe.certificates import server_file, tls_state
 from sopslab.model.certificates import TlsState
-from sopslab.provision.facts.tls import Tls
 from sopslab.provision.operations import tls
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 
 ADDRESS = "192.0.2.10"
 BACKUP = "Restore it from your backup"
@@ -62,7 +61,7 @@ def made(settings: Settings) -> Settings:
 
 
 def state(settings: Settings) -> TlsState:
-    found = local_fact(Tls, settings=settings)
+    found = tls_state(settings.for_machine)
     assert isinstance(found, TlsState)
     return found
 

@@ -16,9 +16,10 @@ from sopslab.config.settings import Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.course.faults import BY_ID, FAULTS, Scope, clash, draw, injectable
 from sopslab.lab.act.flux_objects import LOCKDOWN_FLAG
-from sopslab.provision.facts.faults import ExerciseOnMain, Injections
+from sopslab.lab.observe.exercise import exercise_on_main
+from sopslab.lab.observe.faults import fault_records
 from sopslab.provision.operations import faults
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import git, learner
 from tests.unit.test_reset import FOLDER, Class
@@ -286,9 +287,8 @@ def test_two_faults_in_one_place_are_refused(classroom: Class) -> None:
 
 def test_how_far_the_exercise_is_shows_on_main(classroom: Class) -> None:
     def found() -> tuple[bool, bool]:
-        seen = local_fact(
-            ExerciseOnMain,
-            settings=classroom.settings,
+        seen = exercise_on_main(
+            classroom.settings.for_machine,
             environment=classroom.seats["ada"],
             secret="backend-secrets",
         )
@@ -315,8 +315,8 @@ def test_records_of_all_are_read_in_one_look(classroom: Class) -> None:
     inject(classroom, "not-wired")
     inject(classroom, "wrong-recipient", seat="bob")
     environments = list(classroom.seats.values())
-    found = local_fact(Injections, settings=classroom.settings, environments=environments)
-    assert {seat: list(one) for seat, one in found.items()} == {
+    found = fault_records(classroom.settings.for_machine, environments)
+    assert {seat: list(parse_record(text)) for seat, text in found.items()} == {
         "ada": ["not-wired"], "bob": ["wrong-recipient"],
     }  # fmt: skip
 

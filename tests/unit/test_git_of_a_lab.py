@@ -16,7 +16,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import learners_clone, records, seeds
 from sopslab.lab.act.identities import generate
-from sopslab.lab.observe.records import documents
+from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.tools.git import Author
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH, TEMPLATES
@@ -118,7 +118,12 @@ def test_a_clone_works_with_nothing_of_the_users_configuration(settings: Setting
     hook = work / ".git" / "hooks" / "pre-commit"
     assert (hook.read_text(), hook.stat().st_mode & 0o777) == ("#!/bin/sh\nexit 0\n", 0o755)
     assert work.stat().st_mode & 0o777 == 0o755
-    assert git(work, "config", "user.email") == "learner@example.org"
+    login = f"{settings.account_dir('learner')}/git-credentials"
+    for name, value in (
+        ("user.name", "Learner"), ("user.email", "learner@example.org"), ("http.proxy", ""),
+        ("credential.helper", f"store --file='{login}'"),
+    ):  # fmt: skip
+        assert git(work, "config", "--local", name) == value
     (work / "mine").write_text("")
     for command in (("add", "."), ("commit", "--quiet", "-m", "Mine"), ("push", "--quiet")):
         git(work, *command)
@@ -160,14 +165,14 @@ def machine(settings: Settings, tmp_path: Path) -> Lab:
 def test_records_are_pushed_and_the_labs_own_clone_follows(
     settings: Settings, machine: Lab
 ) -> None:
-    assert documents(machine, "docs") == {}
+    assert recorded_documents(machine, "docs") == {}
     odd = "docs/ein Übel\t.yaml"
     records.record(machine, {RECORD: "id: x\n", odd: "ü\n"}, [])
-    assert documents(machine, "docs") == {RECORD: "id: x\n", odd: "ü\n"}
-    assert documents(machine, "docs/incidents") == {RECORD: "id: x\n"}
+    assert recorded_documents(machine, "docs") == {RECORD: "id: x\n", odd: "ü\n"}
+    assert recorded_documents(machine, "docs/incidents") == {RECORD: "id: x\n"}
     records.record(machine, {"docs/b.yaml": "b: 1\n"}, [RECORD, "docs/never-there"])
     folder = bare(settings, "platform")
-    assert documents(machine, "docs") == {odd: "ü\n", "docs/b.yaml": "b: 1\n"}
+    assert recorded_documents(machine, "docs") == {odd: "ü\n", "docs/b.yaml": "b: 1\n"}
     assert git(folder, "log", "-1", "--format=%an <%ae> %s") == (
         f"sops-lab <sops-lab@localhost> Record docs/b.yaml {RECORD}"
     )
@@ -192,7 +197,7 @@ def test_a_platform_that_cannot_be_cloned_is_named_and_nothing_is_lost(
     Path(machine.account_dir(INSTRUCTOR), "git-credentials").write_text("")
     with pytest.raises(LabError, match=r"could not be cloned from http://.*/platform\.git: \w"):
         records.record(machine, {RECORD: "id: y\n"}, [])
-    assert documents(machine, "docs") == {RECORD: "id: x\n"}
+    assert recorded_documents(machine, "docs") == {RECORD: "id: x\n"}
 
 
 def test_what_is_not_pushed_is_not_on_record(machine: Lab) -> None:
@@ -200,4 +205,4 @@ def test_what_is_not_pushed_is_not_on_record(machine: Lab) -> None:
     work = Path(machine.platform_dir)
     (work / RECORD).write_text("id: y\n")
     git(work, "commit", "--quiet", "--all", "-m", "By hand")
-    assert documents(machine, "docs") == {RECORD: "id: x\n"}
+    assert recorded_documents(machine, "docs") == {RECORD: "id: x\n"}

@@ -14,12 +14,12 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.identities import generate
-from sopslab.lab.observe.identities import problem
-from sopslab.provision.facts.age import Identities, Identity
-from sopslab.provision.facts.flux import DecryptionKey
+from sopslab.lab.observe.host_secrets import held_key
+from sopslab.lab.observe.identities import identity_state, identity_states, problem
+from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
 from tests.conftest import find_tool
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 
 BACKUP = "restore it from your backup"
 
@@ -78,12 +78,12 @@ def identity(settings: Settings) -> Path:
 
 
 def state(settings: Settings, key: str = "learner") -> tuple[str | None, str | None]:
-    found = local_fact(Identity, settings=settings, key=key)
+    found = identity_state(settings.for_machine, key=key)
     return found.recipient, found.problem
 
 
 def identities(settings: Settings, *keys: str) -> dict[str, str | None]:
-    found = local_fact(Identities, settings=settings, keys=list(keys))
+    found = identity_states(settings.for_machine, keys=list(keys))
     return {key: state.recipient for key, state in found.items()}
 
 
@@ -218,6 +218,32 @@ def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
     assert other in refused.stderr
 
 
+@pytest.mark.parametrize("end", ["\n", "", "\nmore\n"])
+def test_what_was_noted_counts_however_its_file_ends(
+    end: str, settings: Settings, identity: Path
+) -> None:
+    recorded = public(identity)
+    (identity.parent / "learner.pub").write_text(f"{recorded}{end}")
+    identity.unlink()
+    keygen(identity)
+    refused = Applied(age.identity, settings=settings, key="learner")
+    assert refused.failed
+    assert recorded in refused.stderr
+
+
+def test_without_the_tool_nothing_is_said_of_an_identity(lab: Callable[..., Settings]) -> None:
+    settings = lab()
+    folder = Path(settings.keys_dir)
+    folder.mkdir(parents=True)
+    keygen(folder / "learner.agekey")
+    (folder / "learner.pub").write_text("age1noted\n")
+    found = identity_state(settings.for_machine, key="learner")
+    assert found == IdentityState(recorded="age1noted")
+    (folder / "learner.agekey").chmod(0o644)
+    others = f"others may read it: chmod 600 {folder}/learner.agekey"
+    assert state(settings) == (None, others)
+
+
 def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
     settings: Settings,
 ) -> None:
@@ -265,7 +291,7 @@ def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Setting
 
 def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
-    found = local_fact(DecryptionKey, settings=settings)
+    found = held_key(settings.for_machine)
     assert found.present
     assert found.recipient == public(identity)
     assert found.entries == ("age.agekey",)
@@ -277,13 +303,13 @@ def test_a_cluster_without_the_key_has_none(settings: Settings) -> None:
     kubectl = Path(settings.bin_dir) / "kubectl"
     kubectl.write_text("#!/bin/sh\nexit 0\n")
     kubectl.chmod(0o755)
-    found = local_fact(DecryptionKey, settings=settings)
+    found = held_key(settings.for_machine)
     assert (found.present, found.recipient, found.problem) == (False, None, None)
 
 
 def test_an_entry_that_flux_would_not_read_is_named(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="identity"))
-    found = local_fact(DecryptionKey, settings=settings)
+    found = held_key(settings.for_machine)
     assert "lacks the entry age.agekey (it has: identity)" in (found.problem or "")
 
 
@@ -293,13 +319,13 @@ def test_an_entry_without_a_valid_identity_is_named(
 ) -> None:
     (tmp_path / "key").write_text(content)
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "key"))
-    found = local_fact(DecryptionKey, settings=settings)
+    found = held_key(settings.for_machine)
     assert found.problem == "its entry age.agekey holds no valid age identity"
 
 
 def test_a_label_that_flux_does_not_watch_is_told(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, watch="Disabled"))
-    assert not local_fact(DecryptionKey, settings=settings).watched
+    assert not held_key(settings.for_machine).watched
 
 
 def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(

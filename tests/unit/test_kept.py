@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyinfra.context import ctx_host
 
-from sopslab.provision.facts.host import IsRoot, RecordedValue
-from sopslab.provision.kept import forget, look, recall
+from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 
 
 class Host:
-    """A host that counts how often it was looked at."""
+    """A host, somewhere else, that counts how often it was looked at."""
+
+    connector = None
 
     def __init__(self) -> None:
         self.looks = 0
 
-    def get_fact(self, fact: Any, **arguments: Any) -> int:
+    def get_fact(self, fact: Any, **arguments: Any) -> str:
         self.looks += 1
-        return self.looks
+        return json.dumps(self.looks)
 
 
-def test_a_fact_is_looked_at_once_until_it_is_forgotten() -> None:
+def one() -> int:
+    """What is looked at; a host of a test answers in its place."""
+    return 0
+
+
+def other() -> int:
+    """Something else."""
+    return 0
+
+
+def test_something_is_looked_at_once_until_it_is_forgotten() -> None:
     with ctx_host.use(Host()):
-        assert [recall(IsRoot), recall(IsRoot)] == [1, 1]
-        forget(IsRoot)
-        assert [recall(IsRoot), look(IsRoot), recall(IsRoot)] == [2, 3, 3]
+        assert [recall_of_machine(one), recall_of_machine(one)] == [1, 1]
+        forget(one)
+        assert [recall_of_machine(one), look_at_machine(one), recall_of_machine(one)] == [2, 3, 3]
 
 
-def test_each_fact_and_each_host_is_kept_by_itself() -> None:
-    one, other = Host(), Host()
-    with ctx_host.use(one):
-        assert [recall(IsRoot), recall(RecordedValue, path="/x"), recall(IsRoot)] == [1, 2, 1]
-    with ctx_host.use(other):
-        forget(IsRoot)
-        assert recall(IsRoot) == 1
-    with ctx_host.use(one):
-        assert recall(IsRoot) == 1
+def test_each_look_and_each_host_is_kept_by_itself() -> None:
+    here, there = Host(), Host()
+    with ctx_host.use(here):
+        assert [recall_of_machine(each) for each in (one, other, one)] == [1, 2, 1]
+    with ctx_host.use(there):
+        forget(one)
+        assert recall_of_machine(one) == 1
+    with ctx_host.use(here):
+        assert recall_of_machine(one) == 1

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.kind import standing
+from sopslab.lab.observe.kind import cluster_state, standing
 from sopslab.model.kind import ClusterState, Owner
-from sopslab.provision.facts.kind import KindCluster
 from sopslab.provision.operations import kind
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 
 # A container is a file in its folder: what Docker says of it.
 _DOCKER = """#!/bin/sh
@@ -94,7 +93,7 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
     left.mkdir()
     done = make(settings)
     assert (done.changed, done.failed) == (True, False), done.stderr
-    assert local_fact(KindCluster, settings=settings) == ClusterState(
+    assert cluster_state(settings.for_machine) == ClusterState(
         Owner.LAB, "running", complete=True, address="127.0.0.1"
     )
     assert f"network {NETWORK}" in calls(settings)
@@ -134,7 +133,7 @@ def test_a_cluster_that_is_not_closed_to_strangers_does_not_count(settings: Sett
     Path(settings.bin_dir, "silent").touch()
     done = make(settings)
     assert done.failed and "could not be closed to strangers" in done.stderr
-    assert not local_fact(KindCluster, settings=settings).complete
+    assert not cluster_state(settings.for_machine).complete
     assert not Path(settings.lab_kubeconfig).exists()
 
 

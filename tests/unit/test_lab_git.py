@@ -9,7 +9,7 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.encrypted import past_versions, versions
+from sopslab.lab.observe.encrypted import encrypted_versions, past_versions
 from sopslab.lab.tools.git import Git
 from tests.repositories import git, learner
 
@@ -60,7 +60,7 @@ def test_what_is_encrypted_in_a_commit_is_found_with_its_rules_and_incidents(
     files = {".sops.yaml": b"rules\n", "flux/a.yaml": b"\xef\xbb\xbf" + ENCRYPTED, "plain": b"x"}
     one = bare.commit_files(start, "One\n\nSops-lab-incident: first", files)
     two = bare.commit_files(one, "Two\n\nSops-lab-incident: second", {"flux/a.yaml": b"gone\n"})
-    found = versions(settings.for_machine, [ADA], {"ada": [one, two, "0" * 40]})
+    found = encrypted_versions(settings.for_machine, [ADA], {"ada": [one, two, "0" * 40]})
     assert set(found) == {"ada"} and set(found["ada"]) == {one, two}
     version = found["ada"][one]
     assert dict(version.files) == {"flux/a.yaml": bare.tree(one)["flux/a.yaml"].blob}
@@ -77,7 +77,7 @@ def test_an_encrypted_file_of_an_odd_name_is_left_alone_and_said(
     entry = b"100644 blob " + bare.run("hash-object", "-w", "--stdin", stdin=ENCRYPTED).strip()
     tree = bare.text("mktree", "-z", stdin=entry + b"\t" + name.encode(errors="surrogateescape"))
     commit = bare.commit_tree(tree, [start], "Odd")
-    (version,) = versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
     assert version.odd and not version.files and not version.texts
 
 
@@ -86,7 +86,7 @@ def test_a_link_to_something_encrypted_is_no_encrypted_file(
 ) -> None:
     settings, bare, start = repository
     commit = bare.commit_files(start, "Link", {"link": ENCRYPTED}, modes={"link": "120000"})
-    (version,) = versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
     assert not version.files and not version.odd
 
 

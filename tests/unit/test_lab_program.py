@@ -95,12 +95,18 @@ def test_only_what_needs_certificates_waits_for_their_library() -> None:
 def test_it_outlives_a_program_that_does_not_read_what_it_is_given(
     lab: Callable[..., Settings],
 ) -> None:
-    text = (
-        "import sys; from sopslab.lab import __main__ as program;"
-        "from sopslab.lab.tools.programs import run;"
-        "program.find = lambda what: lambda lab: run(['true'], {}, stdin=bytes(10**6)).decode();"
-        "sys.exit(program.main())"
-    )
+    text = """
+import sys
+from sopslab.config.places import Lab
+from sopslab.lab import __main__ as program
+from sopslab.lab.tools.programs import run
+
+def give(lab: Lab) -> str:
+    return run(["true"], {}, stdin=bytes(10**6)).decode()
+
+program.find = lambda what: give
+sys.exit(program.main())
+"""
     done = subprocess.run(
         [sys.executable, "-c", text, "anything"],
         input=json.dumps(order(lab())), capture_output=True, text=True,

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.engine import engine_state
 from sopslab.model.engine import EngineTraits
 from sopslab.model.machine import MachineState
-from sopslab.provision.facts.docker import DockerEngine
 from sopslab.provision.preflight import find_engine_problems, find_problems, find_taken_ports
-from tests.fake import local_fact
 
 GIB = 1024 * 1024  # in KiB
 LARGE = MachineState(
@@ -198,7 +197,7 @@ esac
     (tmp_path / "config.json").write_text(config)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    found = local_fact(DockerEngine).traits
+    found = engine_state().traits
     assert found.podman == expected.podman
     assert found.snap == expected.snap
     assert found.proxies == expected.proxies.replace("CONFIG", str(tmp_path / "config.json"))
@@ -230,5 +229,5 @@ def test_whether_an_engine_answers_is_asked_once(
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", address)
-    found = local_fact(DockerEngine)
+    found = engine_state()
     assert (found.answers, found.reason, found.default_runtime) == expected

@@ -18,23 +18,18 @@ from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
 from sopslab.lab.act import convergence
+from sopslab.lab.observe.clones import clone_standing
+from sopslab.lab.observe.encrypted import encrypted_versions
+from sopslab.lab.observe.leaked import archived_identities, leaked_logins
+from sopslab.lab.observe.live import live_values, old_consumers
+from sopslab.lab.observe.settling import settling_objects
+from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_objects
 from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
-from sopslab.provision.facts.parsing import LabFact
-from sopslab.provision.facts.rotation import (
-    Archived,
-    CloneBehind,
-    Consumers,
-    LeakedLogins,
-    LiveValues,
-    Settling,
-    Versions,
-    logins_dir,
-)
-from sopslab.provision.facts.suspension import SuspendedHere, SuspendedObjects
+from sopslab.provision.facts.rotation import logins_dir
 from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.repositories import git, learner, make_identity
 
 INCIDENT = "2026-11-25-test"
@@ -100,7 +95,7 @@ def test_flux_is_done_with_a_key_when_it_has_reported_since(
 ) -> None:
     key = {"metadata": {"namespace": "lab-ada-sys", "name": "sops-age", "resourceVersion": "100"}}
     having(settings, secrets=[key], kustomizations=[found])
-    assert local_fact(Settling, settings=settings, environments=[ADA]) == (
+    assert settling_objects(settings.for_machine, environments=[ADA]) == (
         [] if settled else ["ada"]
     )
 
@@ -131,12 +126,20 @@ def test_who_reads_a_secret_at_the_start_is_restarted_once(settings: Settings) -
             workload("none", {}),
         ],
     )
-    found = local_fact(
-        Consumers, settings=settings, environments=[ADA], secrets={"ada": ["backend"]}
+    found = old_consumers(
+        settings.for_machine,
+        environments=[ADA],
+        incident=settings.incident or "",
+        secrets={"ada": ["backend"]},
     )
     assert found == {"ada": ["deployment/whole", "deployment/one"]}
     of_others = {"bob": ["backend"]}
-    assert not local_fact(Consumers, settings=settings, environments=[ADA], secrets=of_others)
+    assert not old_consumers(
+        settings.for_machine,
+        environments=[ADA],
+        incident=settings.incident or "",
+        secrets=of_others,
+    )
 
 
 def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
@@ -172,7 +175,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     )
     names = ("same", "differs", "absent", "damaged")
     files = {"ada": [Delivered(f"{name}.yaml", name, "ada") for name in names]}
-    assert local_fact(LiveValues, settings=settings, environments=[ADA], files=files) == {
+    assert live_values(settings.for_machine, environments=[ADA], files=files) == {
         "ada": {f"{name}.yaml": name for name in ("same", "differs", "absent")}
     }
 
@@ -183,28 +186,25 @@ def test_what_is_suspended_is_found_with_the_verb_that_did_it(settings: Settings
     for one, suspend in zip(found, ({}, {"suspend": True}, {"suspend": True}, {}), strict=True):
         one.update(kind="Kustomization", spec=suspend)
     having(settings, kustomizations=found)
-    assert local_fact(SuspendedObjects, settings=settings) == [
+    assert suspended_objects(settings.for_machine) == [
         Suspended("Kustomization", "lab-ada-sys", "secrets-develop", by) for by in ("", "rotate")
     ]
-    assert local_fact(SuspendedHere, settings=settings, environments=[ADA]) is True
+    assert left_by_a_rotation(settings.for_machine, environments=[ADA]) is True
 
 
 def test_a_machine_on_which_nothing_is_yet_has_nothing_to_say(lab: Callable[..., Settings]) -> None:
-    settings, ada = lab(incident=INCIDENT), {"environments": [ADA]}
-    asked: list[tuple[type[LabFact[Any]], dict[str, Any]]] = [
-        (Settling, ada),
-        (SuspendedHere, ada),
-        (SuspendedObjects, {}),
-        (Consumers, {**ada, "secrets": {"ada": ["backend"]}}),
-        (LiveValues, {**ada, "files": {"ada": [Delivered("a.yaml", "a", "ada")]}}),
-        (Archived, {}),
-        (CloneBehind, {"environment": ADA}),
-    ]
-    for fact, arguments in asked:
-        assert not local_fact(fact, settings=settings, **arguments), fact
-    gone = local_fact(Versions, settings=settings, **ada, commits={"ada": ["a" * 40]})
+    settings, ada = lab(incident=INCIDENT), [ADA]
+    there = settings.for_machine
+    assert settling_objects(there, ada) == []
+    assert suspended_objects(there) == []
+    assert not left_by_a_rotation(there, ada)
+    assert old_consumers(there, ada, INCIDENT, {"ada": ["backend"]}) == {}
+    assert live_values(there, ada, {"ada": [Delivered("a.yaml", "a", "ada")]}) == {}
+    assert archived_identities(there) == {}
+    assert clone_standing(there, ADA) is None
+    gone = encrypted_versions(there, [ADA], {"ada": ["a" * 40]})
     assert gone == {"ada": {}}
-    assert local_fact(LeakedLogins, settings=settings, users=["ada"]) == {"ada": "unkept"}
+    assert leaked_logins(there, kept=logins_dir(settings), users=["ada"]) == {"ada": "unkept"}
 
 
 # Passwords
@@ -249,7 +249,7 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     (kept / "ada").write_text("http://ada:old-ada@127.0.0.1:8418\n")
     users = ["ada", "flux", "bob"]
     states = {"ada": "kept", "flux": "unkept", "bob": "unkept"}
-    assert local_fact(LeakedLogins, settings=leaked, users=users) == states
+    assert leaked_logins(leaked.for_machine, kept=logins_dir(leaked), users=users) == states
     assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
     assert (kept / "ada").read_text() == "http://ada:old-ada@127.0.0.1:8418\n"
     assert password(leaked, "ada") != "old-ada"

@@ -14,7 +14,7 @@ from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.builds import KUSTOMIZATIONS
 from sopslab.lab.observe.canaries import Canaries
 from sopslab.lab.observe.canary_way import broken_link
-from sopslab.lab.observe.failures import failures
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import SEAT_LABEL
@@ -34,7 +34,7 @@ Found = Mapping[str, CanaryState]
 
 def await_seats(lab: Lab, environments: list[Environment]) -> None:
     """Return when the canaries of seats have arrived; whose canary does not, fails."""
-    failed = failures(lab)
+    failed = seat_failures(lab)
     # Who has failed already is reported with the reason, and not waited for.
     left = [one for one in environments if one.id not in failed]
     # Looking costs what Flux needs on a small machine. It takes longer than this for any of them.

@@ -11,7 +11,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.act import delivery
 from sopslab.lab.act.failures import fail, told
 from sopslab.lab.observe.live import live_values
-from sopslab.lab.observe.settling import settling
+from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
@@ -23,7 +23,7 @@ _ARRIVING_S = 30
 
 def settle(lab: Lab, environments: list[Environment]) -> None:
     """Have Flux done with what it was told last, if that takes no longer than 20 seconds."""
-    wait_until(lambda: not settling(lab, environments), _SETTLING_S, pause=0.2)
+    wait_until(lambda: not settling_objects(lab, environments), _SETTLING_S, pause=0.2)
 
 
 def ask(lab: Lab, environments: list[Environment]) -> None:

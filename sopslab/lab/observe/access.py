@@ -16,7 +16,7 @@ from sopslab.lab.tools import files, x509
 from sopslab.lab.tools.kubectl import Kubectl
 
 
-def access(lab: Lab, seats: list[str]) -> dict[str, str]:
+def seat_access(lab: Lab, seats: list[str]) -> dict[str, str]:
     """Return how the kubeconfig of each seat stands, as `access_state` says it."""
     there = [seat for seat in seats if files.has_content(f"{lab.seat_dir(seat)}/kubeconfig")]
     cluster = Kubectl(lab).cluster() if there else None

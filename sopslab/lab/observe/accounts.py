@@ -9,7 +9,7 @@ from sopslab.lab.tools import files
 from sopslab.model.accounts import Accounts
 
 
-def accounts(lab: Lab) -> Accounts:
+def known_accounts(lab: Lab) -> Accounts:
     """Return who has an account of the embedded Git server."""
     folder = Path(lab.git_dir, "credentials")
     listed = (files.read(Path(lab.git_dir, "htpasswd")) or b"").decode("utf-8", "replace")

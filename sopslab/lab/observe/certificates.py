@@ -29,7 +29,7 @@ def server_file(places: Places) -> str:
     return f"{places.git_dir}/tls/server.pem"
 
 
-def tls(lab: Lab) -> TlsState:
+def tls_state(lab: Lab) -> TlsState:
     """Return how the lab's CA and the certificate of its Git server stand."""
     now = datetime.now(UTC)
     ca = x509.certificate_in(files.read(f"{lab.tls_dir}/ca.crt") or b"")

@@ -10,7 +10,7 @@ from sopslab.lab.tools.git import MAIN, Git
 from sopslab.model.repositories import CloneStanding
 
 
-def standing(lab: Lab, environment: Environment) -> CloneStanding | None:
+def clone_standing(lab: Lab, environment: Environment) -> CloneStanding | None:
     """Return how the learner's clone stands to main; None without a clone, or without main."""
     if not Path(lab.work_dir, ".git").is_dir():
         return None

@@ -12,7 +12,7 @@ from sopslab.lab.tools.git import Git
 from sopslab.model.drills import DrillState, Staged
 
 
-def drills(lab: Lab, environments: list[Environment]) -> dict[str, DrillState]:
+def drill_states(lab: Lab, environments: list[Environment]) -> dict[str, DrillState]:
     """Return the leaks that are staged, by the learner's id."""
     there = [one for one in environments if Path(leak_dir(lab, one.id)).is_dir()]
     return {one.id: _state(lab, one) for one in there}

@@ -17,7 +17,7 @@ _ENCRYPTED = "ENC[AES256_GCM"
 _PAST = 100
 
 
-def versions(
+def encrypted_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, list[str]]
 ) -> dict[str, dict[str, Version]]:
     """Return what is encrypted in commits of learners' repositories, by learner and commit. A

@@ -25,7 +25,7 @@ _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
 
 
-def engine() -> EngineState:
+def engine_state() -> EngineState:
     """Return how the engine is, within 20 seconds."""
     try:
         said = ask_docker("info", "--format", _FORMAT, patience=_PATIENCE)

@@ -10,7 +10,7 @@ from sopslab.layout import ENVIRONMENT
 from sopslab.model.faults import Exercise
 
 
-def on_main(lab: Lab, environment: Environment, secret: str) -> Exercise:
+def exercise_on_main(lab: Lab, environment: Environment, secret: str) -> Exercise:
     """Return how far the exercise is on main of a learner's repository."""
     repository = Repository(lab, environment)
     problem = repository.problem()

@@ -7,7 +7,7 @@ from pathlib import Path
 from sopslab.config.places import Lab
 
 
-def failures(lab: Lab) -> dict[str, str]:
+def seat_failures(lab: Lab) -> dict[str, str]:
     """Return which environments failed in the present run, and why, in a sentence."""
     folder = Path(lab.class_dir, "failed")
     files = sorted(folder.iterdir()) if folder.is_dir() else []

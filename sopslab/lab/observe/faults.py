@@ -12,7 +12,7 @@ def record_file(places: Places, environment: Environment) -> str:
     return f"{places.lab_dir}/faults/{environment.id}"
 
 
-def records(lab: Lab, environments: list[Environment]) -> dict[str, str]:
+def fault_records(lab: Lab, environments: list[Environment]) -> dict[str, str]:
     """Return the records of those that are broken, by the learner's id.
 
     As they are written: what is printed may be in a log, where no exam's answer is to be read.

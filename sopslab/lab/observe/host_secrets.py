@@ -13,7 +13,7 @@ from typing import Any
 
 from sopslab.config.naming import next_key, seat_system_namespace
 from sopslab.config.places import FLUX, Lab
-from sopslab.lab.observe.failures import failures
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
@@ -83,7 +83,7 @@ def of_seats(lab: Lab, seats: Sequence[str]) -> list[Object]:
     """
     login = _login(lab)
     token = read(f"{lab.git_dir}/receiver/token")
-    failed = failures(lab)
+    failed = seat_failures(lab)
     found: list[Object] = []
     for seat in seats:
         key = read(f"{lab.keys_dir}/{seat}.agekey")

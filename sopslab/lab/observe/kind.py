@@ -43,7 +43,7 @@ def lock_file(lab: Lab) -> str:
     return f"{lab.lab_dir}/.cluster.lock"
 
 
-def cluster(lab: Lab) -> ClusterState:
+def cluster_state(lab: Lab) -> ClusterState:
     """Return how the cluster stands.
 
     A run that was killed may have left `kind create` running: it is waited for until that lets go
@@ -96,7 +96,7 @@ def _stray(published: Sequence[Mapping[str, str]], servers: Sequence[str]) -> st
     return "led elsewhere" if servers else "was missing"
 
 
-def strangers(lab: Lab) -> list[str]:
+def stranger_bindings(lab: Lab) -> list[str]:
     """Return the objects that let in somebody without credentials of the cluster, or that a node
     would join it with, each as its kind and name; nothing of a cluster that does not answer."""
     # It takes a fifth of the program's start.

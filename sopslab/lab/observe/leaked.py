@@ -11,7 +11,7 @@ from sopslab.model.results import Undecided
 from sopslab.model.rotation import LoginState
 
 
-def archived(lab: Lab) -> dict[str, str]:
+def archived_identities(lab: Lab) -> dict[str, str]:
     """Return the identities that were archived: public key, and file."""
     folder = Path(lab.keys_dir, "archive")
     files = {path: read(path) for path in sorted(folder.glob("*.agekey")) if has_content(path)}
@@ -25,7 +25,7 @@ def archived(lab: Lab) -> dict[str, str]:
         return {}
 
 
-def logins(lab: Lab, kept: str, users: list[str]) -> dict[str, LoginState]:
+def leaked_logins(lab: Lab, kept: str, users: list[str]) -> dict[str, LoginState]:
     """Return what became of the passwords of users of the Git server.
 
     + kept: the folder where passwords that leaked are kept

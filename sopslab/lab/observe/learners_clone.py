@@ -10,7 +10,7 @@ from sopslab.lab.tools.git import Git
 from sopslab.model.learners_clone import LearnersClone, Origin
 
 
-def clone(lab: Lab) -> LearnersClone:
+def clone_of_learner(lab: Lab) -> LearnersClone:
     """Return what the clone lacks, and where it came from."""
     repository = Path(lab.work_dir, ".git")
     if not repository.is_dir():

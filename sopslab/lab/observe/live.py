@@ -54,7 +54,7 @@ def _opened(lab: Lab, git: Git, file: Delivered) -> Mapping[str, Any] | None:
     return opened if isinstance(opened, dict) else None
 
 
-def consuming(
+def old_consumers(
     lab: Lab, environments: list[Environment], incident: str, secrets: dict[str, list[str]]
 ) -> dict[str, list[str]]:
     """Return for each learner the workloads that have read a Secret at their start, and were not

@@ -24,7 +24,7 @@ _UNKNOWN_HOLDER = "another program"
 _STUB = "127.0.0.53"
 
 
-def machine(root: str, commands: list[str]) -> MachineState:
+def machine_state(root: str, commands: list[str]) -> MachineState:
     """Return what the machine offers.
 
     + root: where labs are kept; the disk is that of its nearest folder that is there

@@ -10,7 +10,7 @@ from sopslab.lab.tools.git import Git
 _PUSHED = "refs/remotes/origin/main"
 
 
-def documents(lab: Lab, folder: str) -> dict[str, str]:
+def recorded_documents(lab: Lab, folder: str) -> dict[str, str]:
     """Return path and text of the files below a folder of the platform repository."""
     if not Path(lab.platform_dir, ".git").is_dir():
         return {}

@@ -11,7 +11,7 @@ from sopslab.lab.tools import files
 _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 
-def bare(lab: Lab, repositories: list[str]) -> list[str]:
+def bare_repositories(lab: Lab, repositories: list[str]) -> list[str]:
     """Return which of the repositories are there, of which paths are given without `.git`."""
     folder = Path(lab.git_dir, "repositories")
     return [one for one in repositories if _is_there(folder / f"{one}.git")]

@@ -36,7 +36,7 @@ def own_kustomizations(lab: Lab, environments: list[Environment]) -> list[Object
     return [found[name] for name in names if name in found]
 
 
-def settling(lab: Lab, environments: list[Environment]) -> list[str]:
+def settling_objects(lab: Lab, environments: list[Environment]) -> list[str]:
     """Return the learners whose Kustomization is being reconciled, or has not yet met the key that
     the cluster has now.
 

@@ -13,7 +13,7 @@ _SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
 _PATIENCE_S = 20
 
 
-def suspended(lab: Lab) -> list[Suspended]:
+def suspended_objects(lab: Lab) -> list[Suspended]:
     """Return the sources and Kustomizations of the cluster that are suspended."""
     found = seen(lab, f"{_SOURCES},{KUSTOMIZATIONS}", _PATIENCE_S)
     return [

@@ -19,7 +19,7 @@ def generation_of(lab: Lab, seat: str) -> str | None:
     return found if GENERATION.fullmatch(found) else None
 
 
-def generations(lab: Lab) -> dict[str, str]:
+def seat_generations(lab: Lab) -> dict[str, str]:
     """Return the generation of each seat's access; a seat without one is not named."""
     try:
         seats = sorted(path.name for path in Path(lab.class_dir, "seats").iterdir())
@@ -29,12 +29,12 @@ def generations(lab: Lab) -> dict[str, str]:
     return {seat: generation for seat, generation in found.items() if generation is not None}
 
 
-def unbound(lab: Lab, seats: list[str]) -> dict[str, str]:
+def unbound_users(lab: Lab, seats: list[str]) -> dict[str, str]:
     """Return the present users of seats that the cluster does not let in, or not alone, by seat.
 
     Where it does not answer, it lets in nobody. A seat without a generation has no user.
     """
-    known = generations(lab)
+    known = seat_generations(lab)
     users = {seat: seat_user(seat, known[seat]) for seat in seats if seat in known}
     return still_unbound(users, bound(lab)) if users else {}
 
@@ -65,6 +65,6 @@ def bound(lab: Lab) -> dict[str, tuple[str, ...]]:
     }
 
 
-def retired(lab: Lab, seats: list[str]) -> list[str]:
+def retired_access(lab: Lab, seats: list[str]) -> list[str]:
     """Return those of the seats whose replaced access is kept until it is proven worthless."""
     return [seat for seat in seats if Path(lab.class_dir, "retired", seat).is_dir()]

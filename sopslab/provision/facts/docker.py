@@ -8,26 +8,11 @@ from typing import Any
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
-from sopslab.lab.observe import engine
-from sopslab.model.engine import EngineState
-from sopslab.provision.command import looking_at_machine, script
-from sopslab.provision.facts.parsing import LabFact, parsing
+from sopslab.provision.command import script
+from sopslab.provision.facts.parsing import parsing
 
 # What the node image says of its network: `static` or `kindnet`.
 CNI_LABEL = "sops-lab.cni"
-
-
-class DockerEngine(LabFact[EngineState]):
-    """
-    Returns how the Docker engine is, and what it and its client are like, as an `EngineState`,
-    within 20 seconds.
-    """
-
-    look = engine.engine
-
-    @override
-    def command(self) -> StringCommand:
-        return looking_at_machine(engine.engine)
 
 
 class _Inspect(FactBase[dict[str, Any] | None]):

@@ -7,31 +7,12 @@ from typing_extensions import override
 
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.lab.observe import accounts, learners_clone
-from sopslab.lab.observe.repositories import bare
-from sopslab.model.accounts import Accounts
-from sopslab.model.learners_clone import LearnersClone
-from sopslab.provision.command import lab_script, looking, script
-from sopslab.provision.facts.parsing import LabFact
+from sopslab.provision.command import lab_script, script
 
 
 def credentials_file(settings: Settings, user: str) -> str:
     """Return the file, in the format of git's credential store, with which `user` logs in."""
     return f"{settings.account_dir(user)}/git-credentials"
-
-
-class GitUsers(LabFact[Accounts]):
-    """
-    Returns who has an account of the embedded Git server, and whose stored login has to follow it
-    to another address.
-    """
-
-    look = accounts.accounts
-    default = Accounts
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return looking(settings, accounts.accounts)
 
 
 class AccountDigest(FactBase[str | None]):
@@ -54,19 +35,6 @@ class AccountDigest(FactBase[str | None]):
     @override
     def process(self, output: list[str]) -> str | None:
         return output[0] if output else None
-
-
-class BareRepositories(LabFact[list[str]]):
-    """
-    Returns which of `repositories` exist among the embedded Git server's data.
-    """
-
-    look = bare
-    default = list
-
-    @override
-    def command(self, settings: Settings, repositories: list[str]) -> StringCommand:
-        return looking(settings, bare, repositories=repositories)
 
 
 class RemoteHead(FactBase[str | None]):
@@ -121,16 +89,3 @@ class CommitNote(FactBase[str | None]):
     @override
     def process(self, output: list[str]) -> str | None:
         return next((line.strip() for line in output if line.strip()), None)
-
-
-class Clone(LabFact[LearnersClone]):
-    """
-    Returns what the clone of the learner who is here lacks, and where it came from.
-    """
-
-    look = learners_clone.clone
-    default = LearnersClone
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return looking(settings, learners_clone.clone)

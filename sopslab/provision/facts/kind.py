@@ -9,49 +9,12 @@ from typing_extensions import override
 
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
-from sopslab.lab.observe import kind
-from sopslab.model.kind import ClusterState, Limits, Owner
-from sopslab.provision.command import looking, script
-from sopslab.provision.facts.parsing import LabFact, parsing
+from sopslab.model.kind import Limits
+from sopslab.provision.command import script
+from sopslab.provision.facts.parsing import parsing
 
 # As systemd writes spans of time (systemd.time(7)), in seconds.
 _UNITS = {"min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
-
-
-class KindCluster(LabFact[ClusterState]):
-    """
-    Returns how the kind cluster of a lab stands, as a `ClusterState`.
-    """
-
-    look = kind.cluster
-
-    @staticmethod
-    @override
-    def default() -> ClusterState:
-        return ClusterState(Owner.NOBODY)
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return looking(settings, kind.cluster)
-
-
-class Strangers(LabFact[list[str]]):
-    """
-    Returns the objects of a lab's cluster that let in somebody without credentials of the cluster,
-    or that a node would join it with, each as its kind and name; nothing of a cluster that does not
-    answer.
-
-    .. code:: python
-
-        ["ClusterRoleBinding kubeadm:node-autoapprove-bootstrap", "Secret bootstrap-token-abcdef"]
-    """
-
-    look = kind.strangers
-    default = list
-
-    @override
-    def command(self, settings: Settings) -> StringCommand:
-        return looking(settings, kind.strangers)
 
 
 class NodeLimits(FactBase[Limits | None]):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import TypeVar
 
-from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
-from typing_extensions import override
-
-from sopslab.model.wire import decode
 
 Fact = TypeVar("Fact")
 Value = TypeVar("Value")
-Answered = TypeVar("Answered")
 Process = Callable[[Fact, list[str]], Value]
 
 _SURPRISES = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -38,17 +32,3 @@ def parsing(process: Process[Fact, Value]) -> Process[Fact, Value]:
             ) from error
 
     return guarded
-
-
-class LabFact(FactBase[Answered]):
-    """A fact that a function of `sopslab.lab` looks at: `look`, which says all of it. Its command
-    is the order to that function, by `sopslab.provision.command.looking`."""
-
-    look: ClassVar[Callable[..., Any]]
-
-    @override
-    @parsing
-    def process(self, output: list[str]) -> Answered:
-        kind = get_type_hints(type(self).look)["return"]
-        found: Answered = decode(kind, json.loads("\n".join(output)))
-        return found

@@ -13,14 +13,11 @@ from sopslab.config.naming import new_generation, seat_user
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
 from sopslab.lab.act import access, accounts, kubeconfigs
+from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.users import retired_access, seat_generations, unbound_users
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.access import (
-    RetiredAccess,
-    SeatAccess,
-    SeatGenerations,
-    UnboundUsers,
-)
 from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.look import look
 
 # How many seconds the cluster has to sign certificates, and to hear of another user.
 SIGNED_WITHIN = 30
@@ -36,7 +33,7 @@ def generations(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids
     """
-    known = host.get_fact(SeatGenerations, settings=settings)
+    known = look(settings, seat_generations)
     missing = [seat for seat in seats if seat not in known]
     if not missing:
         host.noop("the access of every seat has a generation")
@@ -56,14 +53,14 @@ def issued(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids
     """
-    states = host.get_fact(SeatAccess, settings=settings, seats=list(seats))
+    states = look(settings, seat_access, seats=list(seats))
     wanted = [seat for seat in seats if states.get(seat, MISSING) != CURRENT]
     if not wanted:
         host.noop("every learner has access")
         return
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
-    known = host.get_fact(SeatGenerations, settings=settings)
+    known = look(settings, seat_generations)
     # A seat without a generation has said why it has failed.
     users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
     if users:
@@ -78,7 +75,7 @@ def bound(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids
     """
-    awaited = host.get_fact(UnboundUsers, settings=settings, seats=list(seats))
+    awaited = look(settings, unbound_users, seats=list(seats))
     if not awaited:
         host.noop("the cluster lets in whom it should")
         return
@@ -117,7 +114,7 @@ def proven(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: the ids of those whose access was replaced
     """
-    retired = host.get_fact(RetiredAccess, settings=settings, seats=list(seats))
+    retired = look(settings, retired_access, seats=list(seats))
     if not retired:
         host.noop("no old access is left to be looked at")
         return

@@ -13,13 +13,14 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.files.render import RenderedFile
 from sopslab.lab.act import identities as act_identities
+from sopslab.lab.observe.host_secrets import held_key, seats_with_keys
+from sopslab.lab.observe.identities import identity_state, identity_states
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.decryption import DecryptionKeyState
+from sopslab.model.identities import IdentityState
 from sopslab.policy.sops import kind_of, short
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.age import Identities, Identity, IdentityState
-from sopslab.provision.facts.flux import DecryptionKey
-from sopslab.provision.facts.seats import SeatsWithKeys
+from sopslab.provision.look import look
 from sopslab.provision.operations.seats import failing
 from sopslab.provision.operations.tree import tree
 
@@ -38,9 +39,7 @@ def trusted(settings: Settings, repositories: Mapping[str, str], path: str) -> C
     + path: the folder
     """
     keys = [INSTRUCTOR, *repositories.values()]
-    states = host.get_fact(
-        Identities, settings=settings, keys=[*keys, *(next_key(key) for key in keys)]
-    )
+    states = look(settings, identity_states, keys=[*keys, *(next_key(key) for key in keys)])
     files = {
         owner: RenderedFile(_lasting(states, (INSTRUCTOR, key)).encode(), executable=False)
         for owner, key in repositories.items()
@@ -70,10 +69,10 @@ def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands
     + in_cluster: whether the cluster's `sops-age` holds the same one, to be compared or recovered
     """
     path = f"{settings.keys_dir}/{key}"
-    state = host.get_fact(Identity, settings=settings, key=key)
+    state = look(settings, identity_state, key=key)
     held = DecryptionKeyState()
     if in_cluster and state.problem is None:
-        held = host.get_fact(DecryptionKey, settings=settings)
+        held = look(settings, held_key)
     cluster = held.recipient
     if cluster is not None and not held.holds(state.recipient):
         if settings.key_from == "cluster":
@@ -112,10 +111,10 @@ def identities(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: their ids, which are the names of the identities
     """
-    states = host.get_fact(Identities, settings=settings, keys=list(seats))
+    states = look(settings, identity_states, keys=list(seats))
     lost = [seat for seat in seats if states.get(seat, IdentityState()) == IdentityState()]
     # Only who has nothing here is looked for in the cluster: on a first run, that is nobody yet.
-    held = host.get_fact(SeatsWithKeys, settings=settings, seats=lost) if lost else []
+    held = look(settings, seats_with_keys, seats=lost) if lost else []
     reasons = {seat: _unusable(settings, seat, states[seat], held) for seat in states}
     refused = {seat: reason for seat, reason in reasons.items() if reason is not None}
     recovered = [seat for seat in held if settings.key_from == "cluster"]

@@ -8,10 +8,12 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
+from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.machine import machine_state
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
-from sopslab.provision.facts.docker import Container, DockerEngine, Network
-from sopslab.provision.facts.host import FirewallRules, IsRoot, Machine
-from sopslab.provision.kept import forget, recall
+from sopslab.provision.facts.docker import Container, Network
+from sopslab.provision.facts.host import FirewallRules, IsRoot
+from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages
 from sopslab.provision.preflight import find_engine_problems
 
@@ -34,16 +36,16 @@ def runtime(wrapper: str) -> Commands:
 
     + wrapper: the text of the wrapper script
     """
-    machine = recall(Machine, root="/", commands=[])
+    machine = look_at_machine(machine_state, root="/", commands=[])
     if not machine.restricted:
         host.noop("the machine gives containers every capability")
         return
-    engine = recall(DockerEngine)
+    engine = recall_of_machine(engine_state)
     if engine.answers and engine.default_runtime == RUNTIME:
         host.noop(f"{RUNTIME} is the default runtime")
         return
     note("this machine lacks a capability that privileged containers ask for")
-    forget(DockerEngine)
+    forget(engine_state)
     yield changing_machine(
         machine.uid != 0,
         act.put_runtime_in_front,
@@ -67,7 +69,7 @@ def suitable(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     _told.discard(host.name)
-    forget(DockerEngine)
+    forget(engine_state)
     problems = _unsuitable(settings)
     if problems:
         yield refusal("\n".join(problems))
@@ -88,7 +90,7 @@ def running(settings: Settings) -> Commands:
     if (
         with_firewall
         and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
-        and recall(DockerEngine).answers
+        and recall_of_machine(engine_state).answers
     ):
         problems.append(
             "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
@@ -102,7 +104,7 @@ def running(settings: Settings) -> Commands:
 
 
 def _unsuitable(settings: Settings) -> list[str]:
-    traits = recall(DockerEngine).traits
+    traits = recall_of_machine(engine_state).traits
     if traits.driver:
         _told.add(host.name)
     return find_engine_problems(traits, settings)
@@ -114,11 +116,11 @@ def installed() -> Commands:
     Have Docker installed from the distribution. A client says nothing of an engine, and an engine
     that answers, or is elsewhere, needs no other one on this machine.
     """
-    found = recall(DockerEngine)
+    found = recall_of_machine(engine_state)
     if found.answers:
         host.noop("the engine answers")
         return
-    forget(DockerEngine)
+    forget(engine_state)
     yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
 
 
@@ -127,11 +129,11 @@ def engine() -> Commands:
     """
     Have the Docker engine running, started with or without systemd.
     """
-    found = recall(DockerEngine)
+    found = recall_of_machine(engine_state)
     if found.answers:
         host.noop("the engine answers")
         return
-    machine = recall(Machine, root="/", commands=[])
+    machine = look_at_machine(machine_state, root="/", commands=[])
     match found.reason:
         case "remote":
             yield refusal(
@@ -146,7 +148,7 @@ def engine() -> Commands:
             )
             return
     sudo = not host.get_fact(IsRoot)
-    forget(DockerEngine)
+    forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
     if machine.user != "root":
         yield changing_machine(

@@ -14,10 +14,11 @@ from sopslab.files.events import note
 from sopslab.incidents.leak import kept_dir, leak_dir, names_leak
 from sopslab.incidents.records import incident_path
 from sopslab.lab.act import drills
+from sopslab.lab.observe.drills import drill_states
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.provision.command import Commands, acting, script
-from sopslab.provision.facts.drill import Drills
-from sopslab.provision.facts.incidents import Incidents
-from sopslab.provision.facts.seats import SeatFailures
+from sopslab.provision.known import incidents
+from sopslab.provision.look import look
 from sopslab.provision.operations.incidents import documents
 
 
@@ -32,7 +33,7 @@ def staged(settings: Settings, environment: Environment, text: Tree) -> Commands
     + text: what the drill says of itself
     """
     learner = environment.id
-    found = host.get_fact(Drills, settings=settings, environments=[environment]).get(learner)
+    found = look(settings, drill_states, environments=[environment]).get(learner)
     if found is not None and found.on_main:
         host.noop(f"the leak is staged for {learner}")
         return
@@ -56,7 +57,7 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
     + environments: whose
     + saved: the branch for what a clone has not pushed
     """
-    found = host.get_fact(Drills, settings=settings, environments=list(environments))
+    found = look(settings, drill_states, environments=list(environments))
     ending = [one for one in environments if one.id in found]
     if not ending:
         host.noop("no drill is staged")
@@ -64,9 +65,9 @@ def ended(settings: Settings, environments: Sequence[Environment], saved: str) -
     for one in ending:
         note(f"{one.id}: the drill ends; commits on top of it go to {kept_dir(settings)}")
     yield acting(settings, drills.end, environments=ending, saved=saved)
-    failures = host.get_fact(SeatFailures, settings=settings)
+    failures = look(settings, seat_failures)
     done = [one for one in ending if one.id not in failures]
-    recorded = host.get_fact(Incidents, settings=settings)
+    recorded = incidents(settings)
     gone = [
         incident_path(incident.id)
         for incident in recorded.values()

@@ -15,11 +15,13 @@ from sopslab.course.faults import BY_ID, Part, clash, injectable
 from sopslab.files.events import note
 from sopslab.lab.act import faults as lab_faults
 from sopslab.lab.act import mistakes
+from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.faults import record_file
 from sopslab.model.faults import Mistake
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.faults import ExerciseOnMain, Injections
 from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.known import injections
+from sopslab.provision.look import look
 from sopslab.provision.operations import kubernetes, seats
 from sopslab.provision.operations.flux import decryption_key, login_entries
 from sopslab.provision.operations.reset import reconciled
@@ -42,7 +44,7 @@ def injected(settings: Settings, environment: Environment, faults: Sequence[str]
         if BY_ID[fault] not in allowed:
             yield refusal(f"{fault} would reach the whole class")
             return
-    records = host.get_fact(Injections, settings=settings, environments=[environment])
+    records = injections(settings, [environment])
     known = records.get(learner, {})
     if known is None:
         yield _damaged(settings, environment)
@@ -55,9 +57,7 @@ def injected(settings: Settings, environment: Environment, faults: Sequence[str]
     if mixed is not None:
         yield refusal(f"{mixed}: `sopslab fix {learner}` first")
         return
-    exercise = host.get_fact(
-        ExerciseOnMain, settings=settings, environment=environment, secret=SECRET
-    )
+    exercise = look(settings, exercise_on_main, environment=environment, secret=SECRET)
     if exercise.problem is not None:
         yield refusal(exercise.problem)
         return
@@ -84,7 +84,7 @@ def undone(settings: Settings, environments: Sequence[Environment]) -> Commands:
     + settings: the lab's settings
     + environments: whose
     """
-    records = host.get_fact(Injections, settings=settings, environments=list(environments))
+    records = injections(settings, environments)
     broken = [one for one in environments if one.id in records]
     if not broken:
         host.noop("nothing is injected")
@@ -158,7 +158,7 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
     + settings: the lab's settings
     + environments: whose
     """
-    records = host.get_fact(Injections, settings=settings, environments=list(environments))
+    records = injections(settings, environments)
     if not records:
         host.noop("nothing was injected")
         return
@@ -174,7 +174,7 @@ def forgotten(settings: Settings, environments: Sequence[Environment]) -> Comman
     + settings: the lab's settings
     + environments: whose
     """
-    records = host.get_fact(Injections, settings=settings, environments=list(environments))
+    records = injections(settings, environments)
     if not records:
         host.noop("nothing is written down")
         return

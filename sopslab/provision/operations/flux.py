@@ -19,11 +19,12 @@ from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.existing import has_flux
 from sopslab.lab.observe.host_secrets import held_key
+from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.users import seat_generations
 from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
 from sopslab.model.canaries import PROVEN
+from sopslab.model.identities import IdentityState
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.access import SeatGenerations
-from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
 from sopslab.provision.facts.git import CommitNote
 from sopslab.provision.facts.tree import TreeDigest
@@ -54,7 +55,7 @@ def platform(
     """
     if overlays is not None:
         # Looked at here and not by the task: the same run may give a seat another generation.
-        generations = host.get_fact(SeatGenerations, settings=settings)
+        generations = look(settings, seat_generations)
         files = {**files, **overlays(generations)}
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
@@ -114,7 +115,7 @@ def decryption_key(settings: Settings, key: str) -> Commands:
     + settings: the lab's settings
     + key: the identity's name in the store
     """
-    states = host.get_fact(Identities, settings=settings, keys=[key, next_key(key)])
+    states = look(settings, identity_states, keys=[key, next_key(key)])
     store = states.get(key, IdentityState()).recipient
     following = states.get(next_key(key), IdentityState()).recipient
     if store is None:

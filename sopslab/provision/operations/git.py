@@ -23,6 +23,13 @@ from sopslab.lab.act import accounts, learners_clone
 from sopslab.lab.act import repositories as act_repositories
 from sopslab.lab.act import seeds as act_seeds
 from sopslab.lab.act import server as act_server
+from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.begun import begun_seats
+from sopslab.lab.observe.certificates import tls_state
+from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.learners_clone import clone_of_learner
+from sopslab.lab.observe.machine import machine_state
+from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools.git import Author
 from sopslab.layout import CANARY_PATH
 from sopslab.model.beginnings import Beginning
@@ -30,18 +37,12 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.learners_clone import Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.age import Identities
 from sopslab.provision.facts.docker import Container
 from sopslab.provision.facts.git import (
     AccountDigest,
-    BareRepositories,
-    Clone,
-    GitUsers,
     RemoteHead,
 )
-from sopslab.provision.facts.host import Machine
-from sopslab.provision.facts.seats import BegunSeats
-from sopslab.provision.facts.tls import Tls
+from sopslab.provision.look import look, look_at_machine
 
 CONFIG_LABEL = "sops-lab.config"
 
@@ -54,7 +55,7 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + users: their names
     """
-    found = host.get_fact(GitUsers, settings=settings)
+    found = look(settings, known_accounts)
     missing = [user for user in users if user not in found.complete]
     moved = [user for user in found.moved if user in found.complete]
     if not missing and not moved:
@@ -94,7 +95,7 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + repositories: their paths, without `.git`
     """
-    present = host.get_fact(BareRepositories, settings=settings, repositories=list(repositories))
+    present = look(settings, bare_repositories, repositories=list(repositories))
     missing = [repository for repository in repositories if repository not in present]
     if not missing:
         host.noop("every repository is there")
@@ -111,7 +112,7 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     + image: the image of the server
     + configuration: what it is started with; a change of it starts it anew
     """
-    machine = host.get_fact(Machine, root=settings.root, commands=[])
+    machine = look_at_machine(machine_state, root=settings.root, commands=[])
     container = git_server_name(settings.lab)
     publish = f"{settings.git_bind}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
@@ -120,7 +121,7 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
         # It reads its certificate when it starts.
-        wanted.append(host.get_fact(Tls, settings=settings).certificate)
+        wanted.append(look(settings, tls_state).certificate)
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     found = host.get_fact(Container, target=container)
     if found and network_name(settings.lab) not in found["NetworkSettings"]["Networks"]:
@@ -154,7 +155,7 @@ def seed(
         host.noop("the repository has content, and it is the learner's")
         return
     learner = settings.learner.id
-    states = host.get_fact(Identities, settings=settings, keys=[learner, INSTRUCTOR])
+    states = look(settings, identity_states, keys=[learner, INSTRUCTOR])
     beginning = _beginning(Renderer(Path(template)), learner, variables, states)
     yield acting(
         settings, act_seeds.seed, repository=repository, beginning=beginning, canary=canary
@@ -170,12 +171,12 @@ def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, A
     + template: the folder of templates on this side
     + variables: each seat, and what the templates use for it besides the recipients
     """
-    begun = host.get_fact(BegunSeats, settings=settings, seats=list(variables))
+    begun = look(settings, begun_seats, seats=list(variables))
     missing = [seat for seat in variables if seat not in begun]
     if not missing:
         host.noop("every seat's repository has content, and it is the learner's")
         return
-    states = host.get_fact(Identities, settings=settings, keys=[INSTRUCTOR, *missing])
+    states = look(settings, identity_states, keys=[INSTRUCTOR, *missing])
     ready = [seat for seat in missing if states and states[seat].recipient is not None]
     renderer = Renderer(Path(template))
     yield acting(
@@ -215,7 +216,7 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     + repository: its path on the Git server, without `.git`
     + hook: the text of the pre-commit hook
     """
-    found = host.get_fact(Clone, settings=settings)
+    found = look(settings, clone_of_learner)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
     if not found.missing and not moved:
         host.noop(f"{settings.work_dir} is complete")

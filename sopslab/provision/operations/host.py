@@ -11,18 +11,16 @@ from pyinfra.api import operation
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
+from sopslab.lab.observe.machine import addresses, machine_state, name_servers
 from sopslab.provision.command import Commands, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, LabNetworks
 from sopslab.provision.facts.host import (
-    Addresses,
     FirewallRules,
     IsRoot,
-    Listeners,
-    Machine,
-    NameServers,
     RecordedValue,
 )
-from sopslab.provision.kept import look, recall
+from sopslab.provision.known import holders_of
+from sopslab.provision.look import look_at_machine
 from sopslab.provision.preflight import find_problems, find_taken_ports
 
 
@@ -33,7 +31,7 @@ def preflight(settings: Settings) -> Commands:
 
     + settings: the lab's settings; `force` lets a machine pass that is merely too small
     """
-    machine = look(Machine, root=settings.root, commands=[])
+    machine = look_at_machine(machine_state, root=settings.root, commands=[])
     running = host.get_fact(Container, target=node_name(settings.lab)) is not None
     problems = find_problems(machine, running=running, force=settings.force)
     if problems:
@@ -49,7 +47,7 @@ def packages(commands: Mapping[str, str]) -> Commands:
 
     + commands: the command that is needed, and the Debian package that has it
     """
-    machine = look(Machine, root="/", commands=list(commands))
+    machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
         host.noop("every command that is needed is there")
         return
@@ -85,7 +83,7 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     + record: the file that keeps the value of before
     """
     path = "/proc/sys/" + key.replace(".", "/")
-    machine = recall(Machine, root="/", commands=[])
+    machine = look_at_machine(machine_state, root="/", commands=[])
     found = {
         "fs.inotify.max_user_instances": machine.inotify_instances,
         "fs.inotify.max_user_watches": machine.inotify_watches,
@@ -155,7 +153,7 @@ def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> 
     return [
         *(
             f"-d {server}/32 -i {bridge} -p {protocol} -m {protocol} --dport 53 -j RETURN"
-            for server in host.get_fact(NameServers)
+            for server in look_at_machine(name_servers)
             for protocol in ("udp", "tcp")
         ),
         f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
@@ -178,7 +176,7 @@ def _exceptions(bridge: str, allowed: str | None) -> list[str]:
     port = url.port or (443 if url.scheme == "https" else 80)
     return [
         f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport {port} -j RETURN"
-        for address in host.get_fact(Addresses, name_of_host=url.hostname or "")
+        for address in look_at_machine(addresses, name=url.hostname or "")
     ]
 
 
@@ -189,7 +187,7 @@ def ports(ports: Mapping[int, str]) -> Commands:
 
     + ports: the ports, and the container of the lab that may hold each
     """
-    listeners = host.get_fact(Listeners, ports=list(ports))
+    listeners = holders_of(list(ports))
     problems = find_taken_ports(listeners, ports)
     if problems:
         yield refusal("\n".join(problems))

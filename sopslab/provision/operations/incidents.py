@@ -11,8 +11,9 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.incidents.records import Incident, incident_path, render_incident
 from sopslab.lab.act import records as act_records
+from sopslab.lab.observe.records import recorded_documents
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.incidents import Documents
+from sopslab.provision.look import look
 
 
 @operation()
@@ -24,7 +25,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
     + records: their paths, and what they say
     + gone: paths of those that are no longer to be there; Git's history keeps them
     """
-    present = host.get_fact(Documents, settings=settings)
+    present = look(settings, recorded_documents, folder="docs")
     changed = {path: text for path, text in records.items() if present.get(path) != text}
     leaving = [path for path in gone if path in present]
     if not changed and not leaving:

@@ -12,13 +12,14 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
 from sopslab.files.render import render_tree
 from sopslab.lab.act import kind as act
+from sopslab.lab.observe.kind import cluster_state, stranger_bindings
+from sopslab.lab.observe.machine import machine_state
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
 from sopslab.model.kind import Limits, Owner
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.host import Machine
-from sopslab.provision.facts.kind import KindCluster, NodeLimits, Strangers
-from sopslab.provision.kept import forget, look, recall
+from sopslab.provision.facts.kind import NodeLimits
+from sopslab.provision.look import forget, look, look_at_machine, recall
 
 # Pods that run keep what they have; the kubelet sets the limit when it starts one.
 _LIMIT_PIDS = """
@@ -47,7 +48,7 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     + image: the node image
     + template: the folder with the template of the kind configuration
     """
-    state = recall(KindCluster, settings=settings)
+    state = recall(settings, cluster_state)
     if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
         return
@@ -63,7 +64,7 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
         return
     if state.owner == Owner.LAB:
         note("the cluster was half-made and is made anew")
-    forget(KindCluster)
+    forget(cluster_state)
     yield acting(settings, act.begin, image=image, config=_config(settings, image, template))
 
 
@@ -77,7 +78,7 @@ def cluster(settings: Settings, image: str, template: str) -> Commands:
     + template: the folder with the template of the kind configuration
     """
     # A creation that has begun is waited for.
-    state = recall(KindCluster, settings=settings)
+    state = recall(settings, cluster_state)
     if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
         return
@@ -97,7 +98,7 @@ def _refusal(settings: Settings) -> StringCommand:
 
 def _config(settings: Settings, image: str, template: str) -> str:
     """Return the configuration that kind reads."""
-    machine = recall(Machine, root=settings.root, commands=[])
+    machine = look_at_machine(machine_state, root=settings.root, commands=[])
     variables = {
         "api_address": settings.api_address,
         "api_port": settings.api_port,
@@ -117,7 +118,7 @@ def deleted(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    state = host.get_fact(KindCluster, settings=settings)
+    state = look(settings, cluster_state)
     if state.owner == Owner.FOREIGN or (state.owner == Owner.NOBODY and not state.stray):
         host.noop(f"there is no kind cluster {settings.lab} of this lab")
         return
@@ -132,11 +133,11 @@ def node(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    state = look(KindCluster, settings=settings)
+    state = look(settings, cluster_state)
     if not state.complete or (state.status == "running" and not state.stray):
         host.noop("there is no node that was stopped")
         return
-    forget(KindCluster)
+    forget(cluster_state)
     if state.stray:
         note(f"the kubeconfig {state.stray}")
         yield acting(settings, act.lead_to_node)
@@ -154,7 +155,7 @@ def strangers(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    found = host.get_fact(Strangers, settings=settings)
+    found = look(settings, stranger_bindings)
     if not found:
         host.noop("strangers are shut out of the cluster")
         return
@@ -179,7 +180,7 @@ def limits(settings: Settings) -> Commands:
     if found in (None, Limits(pids=POD_PIDS_LIMIT, share=SYSTEM_SHARE)):
         host.noop("what pods take from the node is limited")
         return
-    state = recall(KindCluster, settings=settings)
+    state = recall(settings, cluster_state)
     if state.owner != Owner.LAB or not state.complete:
         host.noop("the node is not this lab's, or not made to its end")
         return

@@ -12,9 +12,11 @@ from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
 from sopslab.incidents.records import Cause
 from sopslab.lab.act import accounts, logins
+from sopslab.lab.observe.leaked import leaked_logins
 from sopslab.model.logins import Login
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.rotation import LeakedLogins, Remembered, logins_dir
+from sopslab.provision.facts.rotation import Remembered, logins_dir
+from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import unfinished
 
 
@@ -32,7 +34,7 @@ def replaced(settings: Settings, environments: Sequence[Environment]) -> Command
         host.noop("no password leaked")
         return
     users = [*(one.id for one in concerned), FLUX]
-    states = host.get_fact(LeakedLogins, settings=settings, users=users)
+    states = look(settings, leaked_logins, kept=logins_dir(settings), users=users)
     unkept = [user for user in users if states.get(user) == "unkept"]
     leaked = [user for user in users if states.get(user) != "replaced"]
     if not leaked:

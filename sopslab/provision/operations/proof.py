@@ -13,18 +13,19 @@ from sopslab.files.events import note
 from sopslab.incidents.rotation.encrypted import splice
 from sopslab.incidents.rotation.plan import faults
 from sopslab.lab.act import convergence, proof
+from sopslab.lab.observe.encrypted import past_versions
+from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.leaked import archived_identities
+from sopslab.lab.observe.live import live_values, old_consumers
+from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.tools.sops import NO_KEY, NO_VALUE
+from sopslab.model.identities import IdentityState
 from sopslab.model.rotation import Attempt, Delivered, LiveValue
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.age import Identities, IdentityState
 from sopslab.provision.facts.rotation import (
-    Archived,
-    Consumers,
-    LiveValues,
-    PastVersions,
     Remembered,
-    Settling,
 )
+from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import Outcome, outcomes_of, unfinished
 from sopslab.provision.operations.seats import failing
 
@@ -40,7 +41,7 @@ def settled(settings: Settings, environments: Sequence[Environment]) -> Commands
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
-    if not concerned or not host.get_fact(Settling, settings=settings, environments=concerned):
+    if not concerned or not look(settings, settling_objects, environments=concerned):
         host.noop("Flux is done with what it was told")
         return
     yield acting(settings, convergence.settle, environments=concerned)
@@ -69,7 +70,7 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
     if not concerned:
         host.noop("nothing was re-encrypted")
         return
-    states = host.get_fact(LiveValues, settings=settings, environments=concerned, files=files)
+    states = look(settings, live_values, environments=concerned, files=files)
     closed = {
         one.id: f"{file.path} cannot be opened by the new key"
         for one in concerned
@@ -100,7 +101,13 @@ def restarted(settings: Settings, environments: Sequence[Environment]) -> Comman
         host.noop("no value has changed")
         return
     concerned = [one.environment for one in outcomes]
-    found = host.get_fact(Consumers, settings=settings, environments=concerned, secrets=changed)
+    found = look(
+        settings,
+        old_consumers,
+        environments=concerned,
+        incident=settings.incident or "",
+        secrets=changed,
+    )
     if not found:
         host.noop("nothing has read an old value at its start")
         return
@@ -146,10 +153,8 @@ def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
     if rotation is None or not outcomes:
         host.noop("nothing can be proven now")
         return
-    archived = host.get_fact(Archived, settings=settings) if rotation.retiring else {}
-    states = host.get_fact(
-        Identities, settings=settings, keys=[one.environment.key for one in outcomes]
-    )
+    archived = look(settings, archived_identities) if rotation.retiring else {}
+    states = look(settings, identity_states, keys=[one.environment.key for one in outcomes])
     past = _past(settings, outcomes)
     problems: dict[str, str] = {}
     attempts: list[Attempt] = []
@@ -184,9 +189,9 @@ def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str
     concerned = [one for one in outcomes if paths[one.environment.id]]
     if not concerned:
         return {}
-    found: dict[str, dict[str, list[str]]] = host.get_fact(
-        PastVersions,
-        settings=settings,
+    found: dict[str, dict[str, list[str]]] = look(
+        settings,
+        past_versions,
         environments=[one.environment for one in concerned],
         commits={one.environment.id: one.before.commit for one in concerned},
         paths=paths,

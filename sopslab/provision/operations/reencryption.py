@@ -25,10 +25,13 @@ from sopslab.incidents.rotation.plan import (
 )
 from sopslab.incidents.rotation.record import Rotation, begin_rotation
 from sopslab.lab.act import clones, reencryption
+from sopslab.lab.observe.clones import clone_standing
+from sopslab.lab.observe.identities import identity_states
+from sopslab.model.identities import IdentityState
 from sopslab.model.repositories import CloneStanding, RepositoryState
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.age import Identities, IdentityState
-from sopslab.provision.facts.rotation import CloneBehind, Remembered
+from sopslab.provision.facts.rotation import Remembered
+from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import (
     change_of,
     identities,
@@ -185,7 +188,7 @@ def clone(settings: Settings, environment: Environment) -> Commands:
     + settings: the lab's settings
     + environment: the learner's
     """
-    how = host.get_fact(CloneBehind, settings=settings, environment=environment)
+    how = look(settings, clone_standing, environment=environment)
     if how is CloneStanding.APART:
         host.noop(f"{settings.work_dir} has changes of its own: git pull --rebase")
         return
@@ -211,7 +214,7 @@ def foretold(
     )
     if touches_files(rotation.cause):
         keys = keys_of(rotation, environments)
-        states = host.get_fact(Identities, settings=settings, keys=keys) if keys else {}
+        states = look(settings, identity_states, keys=keys) if keys else {}
         found = repositories(settings, environments)
         versions = versions_of(settings, [(one, state_of(found, one).main) for one in environments])
         for one in environments:

@@ -22,11 +22,11 @@ from sopslab.lab.act import checkpoints, clearing, delivery
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.model.canaries import PROVEN
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import SeatFailures
 from sopslab.provision.look import look
 from sopslab.provision.operations.seats import failing
 
@@ -46,7 +46,7 @@ def begun(settings: Settings, unknown: Sequence[str]) -> Commands:
             f"there is no environment of {', '.join(unknown)}: `sopslab up` makes those of a roster"
         )
         return
-    if not host.get_fact(SeatFailures, settings=settings):
+    if not look(settings, seat_failures):
         host.noop("no earlier run left a failure")
         return
     yield script('rm -rf "$1/failed"', settings.class_dir)
@@ -101,7 +101,7 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
     + checkpoint: where main of the repository is
     + saved: the branch for what the repository does not have
     """
-    if environment.id in host.get_fact(SeatFailures, settings=settings):
+    if environment.id in look(settings, seat_failures):
         host.noop("the repository was not put back")
         return
     state = look(
@@ -148,7 +148,7 @@ def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands
 
 def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
     """Return the environments of which nothing has failed in this run."""
-    failures = host.get_fact(SeatFailures, settings=settings)
+    failures = look(settings, seat_failures)
     return [one for one in environments if one.id not in failures]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyinfra import host
-
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
@@ -17,11 +15,14 @@ from sopslab.incidents.rotation.orders import Change
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import Version, rotated_files
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.lab.observe.checkpoints import repository_states
+from sopslab.lab.observe.encrypted import encrypted_versions
+from sopslab.lab.observe.identities import identity_states
+from sopslab.model.identities import IdentityState
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
-from sopslab.provision.facts.age import Identities, IdentityState
-from sopslab.provision.facts.reset import Repositories
-from sopslab.provision.facts.rotation import Versions, record_file
+from sopslab.provision.facts.rotation import record_file
+from sopslab.provision.look import look
 from sopslab.provision.operations.reset import standing
 
 _REMEMBER = """
@@ -67,8 +68,8 @@ def identities(settings: Settings, keys: Sequence[str]) -> dict[str, IdentitySta
     """Return how identities stand, and those that will follow them."""
     if not keys:
         return {}
-    found: dict[str, IdentityState] = host.get_fact(
-        Identities, settings=settings, keys=[*keys, *(next_key(key) for key in keys)]
+    found: dict[str, IdentityState] = look(
+        settings, identity_states, keys=[*keys, *(next_key(key) for key in keys)]
     )
     return found
 
@@ -93,12 +94,8 @@ def repositories(
     """Return where main of each repository is, and the commit that it began with."""
     if not environments:
         return {}
-    found: dict[str, RepositoryState] = host.get_fact(
-        Repositories,
-        settings=settings,
-        environments=list(environments),
-        checkpoint="start",
-        saved="",
+    found: dict[str, RepositoryState] = look(
+        settings, repository_states, environments=list(environments), checkpoint="start", saved=""
     )
     return found
 
@@ -119,8 +116,8 @@ def versions_of(
             commits[one.id].append(commit)
     if not environments:
         return {}
-    found = host.get_fact(
-        Versions, settings=settings, environments=list(environments.values()), commits=commits
+    found = look(
+        settings, encrypted_versions, environments=list(environments.values()), commits=commits
     )
     return {
         (learner, commit): version

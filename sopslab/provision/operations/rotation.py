@@ -22,12 +22,14 @@ from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_file
 from sopslab.incidents.rotation.plan import faults
 from sopslab.incidents.rotation.record import begin_rotation, incident_of
 from sopslab.lab.act import retirement, suspension
+from sopslab.lab.observe.failures import seat_failures
+from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.suspension import left_by_a_rotation
+from sopslab.model.identities import IdentityState
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.age import Identities, IdentityState
-from sopslab.provision.facts.incidents import Incidents
 from sopslab.provision.facts.rotation import Remembered
-from sopslab.provision.facts.seats import SeatFailures
-from sopslab.provision.facts.suspension import SuspendedHere
+from sopslab.provision.known import incidents
+from sopslab.provision.look import look
 from sopslab.provision.operations import seats
 from sopslab.provision.operations.age import generate, record, unrecorded
 from sopslab.provision.operations.flux import decryption_key
@@ -62,7 +64,7 @@ def inventoried(
     rotation = begin_rotation(settings, environments, exposed)
     if touches_files(rotation.cause):
         keys = keys_of(rotation, environments)
-        states = host.get_fact(Identities, settings=settings, keys=keys) if keys else {}
+        states = look(settings, identity_states, keys=keys) if keys else {}
         lost = [key for key in keys if states.get(key, IdentityState()).recipient is None]
         if lost:
             yield refusal(
@@ -137,9 +139,7 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
     ids = [one.id for one in environments if one.is_seat]
     given += seats.secrets._inner(settings=settings, seats=ids) if ids else []
     # A run that was killed in between has left Flux looking away.
-    if not given and not host.get_fact(
-        SuspendedHere, settings=settings, environments=list(environments)
-    ):
+    if not given and not look(settings, left_by_a_rotation, environments=list(environments)):
         return
     yield acting(settings, suspension.look_away, environments=list(environments))
     yield from given
@@ -195,7 +195,7 @@ def ended(settings: Settings, phase: Phase) -> Commands:
     if rotation is None or phase in rotation.phases:
         host.noop("it is on record")
         return
-    failures = host.get_fact(SeatFailures, settings=settings)
+    failures = look(settings, seat_failures)
     if set(rotation.subjects) & set(failures):
         host.noop("it is not over for everybody")
         return
@@ -247,7 +247,7 @@ def incident(settings: Settings) -> Commands:
     if rotation is None:
         host.noop("no rotation has begun")
         return
-    known = host.get_fact(Incidents, settings=settings).get(rotation.incident)
+    known = incidents(settings).get(rotation.incident)
     today = datetime.now(UTC).date()
     yield from recorded._inner(settings=settings, incident=incident_of(rotation, known, today))
 

@@ -18,7 +18,7 @@ from sopslab.lab.act.canaries import await_seats
 from sopslab.lab.act.failures import record
 from sopslab.lab.act.pruning import prune
 from sopslab.lab.observe.canaries import canary_states
-from sopslab.lab.observe.failures import failures
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.host_secrets import seat_secrets_drift
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
@@ -39,7 +39,7 @@ def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
     wanted = (*enrolment.seats, *leaving)
-    if recorded == wanted and not look(settings, failures):
+    if recorded == wanted and not look(settings, seat_failures):
         host.noop(f"{len(enrolment.seats)} learners are enrolled")
         return
     yield script(
@@ -110,7 +110,7 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
     + settings: the lab's settings
     + seats: the ids of all
     """
-    failed = look(settings, failures)
+    failed = look(settings, seat_failures)
     if not failed:
         host.noop(f"{len(seats)} seats are ready")
         return

@@ -11,10 +11,11 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import suspension
+from sopslab.lab.observe.suspension import suspended_objects
 from sopslab.model.suspension import Suspended
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.faults import Injections
-from sopslab.provision.facts.suspension import SuspendedObjects
+from sopslab.provision.known import injections
+from sopslab.provision.look import look
 
 FAULT = "suspended-kustomization"
 
@@ -31,15 +32,11 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
     own = {
         (one.system, name): one for one in environments for name in (one.source, one.kustomization)
     }
-    found = [
-        one
-        for one in host.get_fact(SuspendedObjects, settings=settings)
-        if (one.namespace, one.name) in own
-    ]
+    found = [one for one in look(settings, suspended_objects) if (one.namespace, one.name) in own]
     if not found:
         host.noop("nothing is suspended")
         return
-    injections = host.get_fact(Injections, settings=settings, environments=list(environments))
+    broken = injections(settings, environments)
 
     def excuse(one: Suspended) -> str | None:
         """Return which verb has suspended it, and which one undoes that."""
@@ -51,7 +48,7 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
                 f"{one.named} is suspended by a rotation that did not end: run `sopslab {one.by}`"
                 " again"
             )
-        if FAULT in (injections.get(learner) or {}) and one.kind == "Kustomization":
+        if FAULT in (broken.get(learner) or {}) and one.kind == "Kustomization":
             return f"{one.named} is suspended by `sopslab break`: `sopslab fix` resumes it"
         return None
 

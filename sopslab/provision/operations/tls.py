@@ -8,9 +8,9 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import certificates
-from sopslab.lab.observe.certificates import server_file
+from sopslab.lab.observe.certificates import server_file, tls_state
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.tls import Tls
+from sopslab.provision.look import look
 
 
 @operation()
@@ -20,7 +20,7 @@ def ca(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    state = host.get_fact(Tls, settings=settings)
+    state = look(settings, tls_state)
     if state.problem is not None:
         yield refusal(
             f"the CA in {settings.tls_dir} cannot be used: {state.problem}."
@@ -41,7 +41,7 @@ def certificate(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    state = host.get_fact(Tls, settings=settings)
+    state = look(settings, tls_state)
     if state.certificate is not None:
         host.noop("the Git server has its certificate")
         return

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.access import RetiredAccess, SeatAccess, SeatGenerations
+from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.users import retired_access, seat_generations
 from sopslab.provision.operations import access
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.marks import partly_soak
 from tests.signing import SigningCluster
 from tests.texts import replaced
@@ -45,7 +46,7 @@ def cluster(settings: Settings, kept: Path) -> SigningCluster:
 
 
 def states(settings: Settings, seats: list[str]) -> dict[str, str]:
-    found = local_fact(SeatAccess, settings=settings, seats=seats)
+    found = seat_access(settings.for_machine, seats=seats)
     assert isinstance(found, dict)
     return found
 
@@ -173,7 +174,7 @@ def test_a_certificate_that_soon_ends_is_stale(settings: Settings, days: str, st
 
 
 def test_generations_are_read_and_counts_are_none(settings: Settings) -> None:
-    assert local_fact(SeatGenerations, settings=settings) == {}
+    assert seat_generations(settings.for_machine) == {}
     one, two = "5f0c9a31e27b44", "20261128121300"
     written = {"ada": f"{one}\n", "bob": two, "eve": "", "joe": "two\n", "kim": "12\n",
                "leo": f"{one}0\n", "zoe": f"{one.upper()}\n"}  # fmt: skip
@@ -182,10 +183,10 @@ def test_generations_are_read_and_counts_are_none(settings: Settings) -> None:
         folder.mkdir(parents=True)
         (folder / "generation").write_text(generation)
     Path(settings.seat_dir("new")).mkdir()
-    assert local_fact(SeatGenerations, settings=settings) == {"ada": one, "bob": two}
+    assert seat_generations(settings.for_machine) == {"ada": one, "bob": two}
 
 
 def test_what_was_replaced_and_not_proven_is_found(settings: Settings) -> None:
-    assert local_fact(RetiredAccess, settings=settings, seats=["ada", "bob"]) == []
+    assert retired_access(settings.for_machine, seats=["ada", "bob"]) == []
     (Path(settings.class_dir) / "retired" / "bob" / "1").mkdir(parents=True)
-    assert local_fact(RetiredAccess, settings=settings, seats=["ada", "bob"]) == ["bob"]
+    assert retired_access(settings.for_machine, seats=["ada", "bob"]) == ["bob"]

@@ -14,16 +14,21 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.machine import asked_over_the_network
+from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.learners_clone import clone_of_learner
+from sopslab.lab.observe.machine import (
+    asked_over_the_network,
+    listeners,
+    machine_state,
+    name_servers,
+)
+from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.model.learners_clone import Origin
 from sopslab.provision.facts.git import (
     AccountDigest,
-    BareRepositories,
-    Clone,
     CommitNote,
-    GitUsers,
 )
-from sopslab.provision.facts.host import IsRoot, Listeners, Machine, NameServers, RecordedValue
+from sopslab.provision.facts.host import IsRoot, RecordedValue
 from sopslab.provision.facts.lab import LabData
 from sopslab.provision.operations import git as operations_git
 from tests.fake import Applied, local_fact
@@ -50,7 +55,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
-    machine = local_fact(Machine, root=str(tmp_path), commands=["sh", "no-such-command"])
+    machine = machine_state(root=str(tmp_path), commands=["sh", "no-such-command"])
     assert machine.uid == os.getuid()
     assert machine.user == pwd.getpwuid(os.getuid()).pw_name
     assert machine.machine == os.uname().machine
@@ -63,14 +68,14 @@ def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
 
 
 def test_a_root_that_does_not_exist_yet_has_the_disk_of_its_parent(tmp_path: Path) -> None:
-    machine = local_fact(Machine, root=str(tmp_path / "Über eins" / "two"), commands=[])
+    machine = machine_state(root=str(tmp_path / "Über eins" / "two"), commands=[])
     assert machine.disk_kib > 0
     assert machine.writable
     assert not list(tmp_path.iterdir())
 
 
 def test_a_root_on_a_read_only_file_system_is_not_writable() -> None:
-    assert not local_fact(Machine, root="/proc/self/sops-lab", commands=[]).writable
+    assert not machine_state(root="/proc/self/sops-lab", commands=[]).writable
 
 
 def test_who_runs_the_commands_is_known() -> None:
@@ -81,14 +86,14 @@ def test_a_listening_socket_is_found_and_a_free_port_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         taken, free = listening.getsockname()[1], bound.getsockname()[1]
-        assert local_fact(Listeners, ports=[taken, free]) == {taken: "another program"}
-    assert local_fact(Listeners, ports=[taken]) == {}
+        assert listeners([taken, free]) == {str(taken): "another program"}
+    assert listeners([taken]) == {}
 
 
 def test_a_socket_of_ip_version_6_is_found() -> None:
     with socket.create_server(("::", 0), family=socket.AF_INET6) as listening:
         port = listening.getsockname()[1]
-        assert local_fact(Listeners, ports=[port]) == {port: "another program"}
+        assert listeners([port]) == {str(port): "another program"}
 
 
 def test_the_container_that_publishes_a_port_is_named(
@@ -100,7 +105,7 @@ def test_the_container_that_publishes_a_port_is_named(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        assert local_fact(Listeners, ports=[port]) == {port: "lab-git other"}
+        assert listeners([port]) == {str(port): "lab-git other"}
 
 
 def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
@@ -112,7 +117,7 @@ def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
 
 
 def test_the_name_servers_of_this_machine_are_read() -> None:
-    servers = local_fact(NameServers)
+    servers = name_servers()
     assert not [server for server in servers if server.startswith("127.") or ":" in server]
 
 
@@ -163,11 +168,11 @@ def accounts(lab: Callable[..., Settings]) -> Settings:
 
 
 def test_only_complete_users_count(accounts: Settings) -> None:
-    assert local_fact(GitUsers, settings=accounts).complete == ("ada",)
+    assert known_accounts(accounts.for_machine).complete == ("ada",)
 
 
 def test_no_users_are_no_users(lab: Callable[..., Settings]) -> None:
-    assert local_fact(GitUsers, settings=lab()).complete == ()
+    assert known_accounts(lab().for_machine).complete == ()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> 
     git(folder, "init", "--quiet", "--bare", "ada/lab.git")
     (folder / "half.git").mkdir()
     wanted = ["platform", "ada/lab", "half", "absent"]
-    found = local_fact(BareRepositories, settings=settings, repositories=wanted)
+    found = bare_repositories(settings.for_machine, repositories=wanted)
     assert found == ["platform", "ada/lab"]
 
 
@@ -246,16 +251,16 @@ def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_pa
 def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     settings = lab()
     work = Path(settings.work_dir)
-    assert local_fact(Clone, settings=settings).missing == ("clone", "hooks")
+    assert clone_of_learner(settings.for_machine).missing == ("clone", "hooks")
     work.mkdir(parents=True)
     git(work, "init", "--quiet")
-    assert local_fact(Clone, settings=settings).missing == ("hooks",)
+    assert clone_of_learner(settings.for_machine).missing == ("hooks",)
     hook = work / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n")
-    assert local_fact(Clone, settings=settings).missing == ("hooks",)
+    assert clone_of_learner(settings.for_machine).missing == ("hooks",)
     hook.chmod(0o755)
-    assert local_fact(Clone, settings=settings).missing == ()
+    assert clone_of_learner(settings.for_machine).missing == ()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +278,7 @@ def test_a_login_for_another_address_has_moved(login: str, moved: bool, accounts
     """The second one is what git makes of the first one when it has used it."""
     file = Path(accounts.git_dir) / "credentials" / "ada" / "git-credentials"
     file.write_text(f"{login}\n")
-    assert local_fact(GitUsers, settings=accounts).moved == (("ada",) if moved else ())
+    assert known_accounts(accounts.for_machine).moved == (("ada",) if moved else ())
 
 
 def test_a_login_that_has_moved_keeps_its_password(
@@ -293,13 +298,13 @@ def test_a_login_that_has_moved_keeps_its_password(
 def test_where_a_clone_came_from_is_told(copy: Path, lab: Callable[..., Settings]) -> None:
     settings = lab()
     work = Path(settings.work_dir)
-    assert local_fact(Clone, settings=settings).origin is None
+    assert clone_of_learner(settings.for_machine).origin is None
     work.parent.mkdir(parents=True)
     copy.rename(work)
     origin = git(work, "config", "remote.origin.url")
-    assert local_fact(Clone, settings=settings).origin == Origin(origin, "")
+    assert clone_of_learner(settings.for_machine).origin == Origin(origin, "")
     git(work, "config", "http.sslCAInfo", "/lab eins/ca.crt")
-    assert local_fact(Clone, settings=settings).origin == Origin(origin, "/lab eins/ca.crt")
+    assert clone_of_learner(settings.for_machine).origin == Origin(origin, "/lab eins/ca.crt")
 
 
 def test_a_clone_follows_the_server_to_the_network_and_back(
@@ -321,5 +326,5 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
         assert Applied(operations_git.clone, **arguments).changed
-        assert local_fact(Clone, settings=settings).origin == found
+        assert clone_of_learner(settings.for_machine).origin == found
         assert not Applied(operations_git.clone, **arguments).changed

@@ -17,9 +17,10 @@ import pytest
 import yaml
 
 from sopslab.config.settings import Seat, Settings
-from sopslab.provision.facts.access import SeatAccess, SeatGenerations
+from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.users import seat_generations
 from sopslab.provision.operations import access, git, seats
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
 
@@ -64,7 +65,7 @@ def name(settings: Settings, *ids: str) -> Applied:
 
 
 def generations(settings: Settings) -> dict[str, str]:
-    found: dict[str, str] = local_fact(SeatGenerations, settings=settings)
+    found: dict[str, str] = seat_generations(settings.for_machine)
     return found
 
 
@@ -203,7 +204,7 @@ def test_a_seat_that_fails_says_why_and_all_others_are_finished(
     assert list(failures(settings)) == ["bob"]
     assert sentence.startswith(expected)
     assert len(sentence.splitlines()) == 1
-    states = local_fact(SeatAccess, settings=settings, seats=IDS)
+    states = seat_access(settings.for_machine, seats=IDS)
     assert [seat for seat, state in states.items() if state == "current"] == ["ada", "007"]
     assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
 
@@ -271,7 +272,7 @@ def test_replaced_access_has_another_password_and_another_user(
     assert replace(classroom, "bob").changed
     after_it = generations(classroom)
     assert {seat for seat in IDS if after_it[seat] != before[seat]} == {"bob"}
-    states = local_fact(SeatAccess, settings=classroom, seats=IDS)
+    states = seat_access(classroom.for_machine, seats=IDS)
     assert states == {
         "ada": "current",
         "bob": "stale: its certificate is of another generation",
@@ -328,7 +329,7 @@ def test_what_was_lost_never_comes_back(
         seat: found for seat, found in had.items() if seat != "bob"
     }
     states = dict.fromkeys(IDS, "current")
-    assert local_fact(SeatAccess, settings=classroom, seats=IDS) == states
+    assert seat_access(classroom.for_machine, seats=IDS) == states
     assert not name(classroom).changed
 
 
@@ -343,7 +344,7 @@ def test_access_that_an_older_version_counted_is_issued_anew(
     assert issue(classroom).changed
     assert not (folder / "issue").exists()
     assert (folder / "client.crt").read_bytes() != old
-    assert local_fact(SeatAccess, settings=classroom, seats=IDS) == dict.fromkeys(IDS, "current")
+    assert seat_access(classroom.for_machine, seats=IDS) == dict.fromkeys(IDS, "current")
 
 
 def test_a_password_is_in_no_output_and_no_argument(

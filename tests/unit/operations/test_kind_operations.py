@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.provision.facts.kind import Strangers
+from sopslab.lab.observe.kind import stranger_bindings
 from sopslab.provision.operations import kind
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 
 # It has the objects of its folder, and keeps what it is given to delete and to replace.
 _KUBECTL = """#!/bin/sh
@@ -86,7 +86,7 @@ def objects(path: Path) -> dict[str, Any]:
 def test_every_right_of_a_stranger_is_found_and_no_other(settings: Settings, cluster: Path) -> None:
     names = {f"ClusterRoleBinding {name}" for name in STRANGE | MIXED}
     wanted = sorted([*names, "Secret bootstrap-token-abcdef"])
-    assert local_fact(Strangers, settings=settings) == wanted
+    assert stranger_bindings(settings.for_machine) == wanted
 
 
 def test_strangers_lose_what_they_have_and_others_keep_it(
@@ -103,7 +103,7 @@ def test_without_a_token_and_without_such_rights_nothing_is_done(
 ) -> None:
     (cluster / "tokens").write_text("")
     (cluster / "bindings.json").write_text('{"items": []}')
-    assert local_fact(Strangers, settings=settings) == []
+    assert stranger_bindings(settings.for_machine) == []
     done = Applied(kind.strangers, settings=settings)
     assert (done.changed, done.failed) == (False, False)
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_looked_at_is_no_cluster_without_strangers(
 ) -> None:
     """A cluster that is being made must not be taken for closed when it did not answer."""
     (cluster / half).unlink()
-    monkeypatch.setattr(Strangers, "process", lambda self, output: ["Secret x"])
+    monkeypatch.setattr(kind, "look", lambda *_: ["Secret x"])
     assert Applied(kind.strangers, settings=settings).failed
     assert not (cluster / "deleted").exists()
 
@@ -123,4 +123,4 @@ def test_a_cluster_that_does_not_answer_shows_no_strangers(
     settings: Settings, cluster: Path
 ) -> None:
     (cluster / "gone").touch()
-    assert local_fact(Strangers, settings=settings) == []
+    assert stranger_bindings(settings.for_machine) == []

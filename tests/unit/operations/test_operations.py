@@ -63,9 +63,9 @@ MACHINE = {
 }  # fmt: skip
 # What a recorded fact says if nothing else is said of it.
 USUAL = {
-    "Machine": MACHINE,
-    "DockerEngine": encode(EngineState(answers=False)),
-    "KindCluster": encode(ClusterState(Owner.NOBODY)),
+    "machine_state": MACHINE,
+    "engine_state": encode(EngineState(answers=False)),
+    "cluster_state": encode(ClusterState(Owner.NOBODY)),
 }
 # Tested in Python on real repositories, stores and clusters; this list may only become shorter.
 WITHOUT_CASES = {
@@ -100,6 +100,8 @@ WITHOUT_CASES = {
     "seats.pruned",
 }
 GENERATION = "c0ffee00c0ffee"
+# How a packed tree begins: as gzip does, in base64.
+_PACKED = "H4sI"
 KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
 
 
@@ -148,9 +150,9 @@ def server_label(
     certificate: str = "AA:BB",
 ) -> str:
     """Return the label that a Git server gets when it is made of this."""
-    said = {"Machine": output("Machine", {"uid": uid}), "Container": ["[]"]}
+    said = {"machine_state": output("machine_state", {"uid": uid}), "Container": ["[]"]}
     if settings.networked:
-        said["Tls"] = output("Tls", encode(TlsState(certificate=certificate)))
+        said["tls_state"] = output("tls_state", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
         (command,) = git.server._inner(
             settings=settings,
@@ -294,7 +296,7 @@ def named(value: Any) -> Any:
         if {"namespace", "kustomization"} <= set(value):
             return value["id"]
         return {key: named(each) for key, each in value.items()}
-    if isinstance(value, str) and "\n" in value:
+    if isinstance(value, str) and value.startswith(_PACKED):
         # A packed tree is known by its first line.
         return value.partition("\n")[0]
     return [named(each) for each in value] if isinstance(value, list) else value

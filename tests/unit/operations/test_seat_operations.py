@@ -14,10 +14,10 @@ from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.act import canaries
+from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.host_secrets import seat_secrets_drift
-from sopslab.provision.facts.git import GitUsers
 from sopslab.provision.operations import age, seats
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 from tests.repositories import make_identity
 
 ADA, ADA_2, BOB = (
@@ -103,7 +103,7 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
     assert prune(settings, seats.pruned).changed
     lines = Path(settings.git_dir, "htpasswd").read_text().splitlines()
     assert {line.partition(":")[0] for line in lines} == {"flux", "ada-2", "bob"}
-    assert set(local_fact(GitUsers, settings=settings).complete) == {"flux", "ada-2", "bob"}
+    assert set(known_accounts(settings.for_machine).complete) == {"flux", "ada-2", "bob"}
     (kept,) = Path(settings.class_dir, "pruned").glob("ada-*/credentials/password")
     assert kept.read_text() == "password of ada"
 

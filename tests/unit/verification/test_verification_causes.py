@@ -223,11 +223,7 @@ def test_bash_recognises_what_python_does(kind: str, causes: tuple[Cause, ...]) 
 
 STDERR = re.compile(r">&2")
 # What tells the words of others on purpose, to the log: nobody is shown a line without the mark.
-LOGGING = {
-    "sopslab/provision/command.py",
-    "sopslab/checks/causes.py",
-    "sopslab/provision/operations/git.py",
-}
+LOGGING = {"sopslab/provision/command.py"}
 
 
 def test_every_script_tells_its_own_sentences_as_its_own() -> None:

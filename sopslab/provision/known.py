@@ -1,0 +1,49 @@
+"""What operations know of a host by a look and by what its files mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sopslab.config.environment import Environment
+from sopslab.config.settings import Settings
+from sopslab.course.fault_record import Injection, parse_record
+from sopslab.errors import InputError
+from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
+from sopslab.lab.observe.faults import fault_records
+from sopslab.lab.observe.machine import listeners
+from sopslab.lab.observe.records import recorded_documents
+from sopslab.provision.look import give_up, look, look_at_machine
+
+
+def injections(
+    settings: Settings, environments: Sequence[Environment]
+) -> dict[str, Mapping[str, Injection] | None]:
+    """Return for each environment that was broken the faults in it, by the learner's id; None where
+    the record of them is damaged."""
+    texts = look(settings, fault_records, environments=list(environments))
+    return {learner: _parsed(text) for learner, text in texts.items()}
+
+
+def _parsed(text: str) -> Mapping[str, Injection] | None:
+    try:
+        return parse_record(text)
+    except ValueError:
+        return None
+
+
+def incidents(settings: Settings) -> dict[str, Incident]:
+    """Return the incidents on record, by their ids. One that cannot be read fails the host."""
+    texts = look(settings, recorded_documents, folder=INCIDENTS_DIR)
+    try:
+        found = [parse_incident(path, text) for path, text in texts.items()]
+    except InputError as error:
+        give_up(str(error))
+        return {}
+    return {incident.id: incident for incident in found}
+
+
+def holders_of(ports: Sequence[int]) -> dict[int, str]:
+    """Return who listens on which of these ports: the containers that publish it, or "another
+    program"."""
+    found = look_at_machine(listeners, ports=list(ports))
+    return {int(port): holder for port, holder in found.items()}
