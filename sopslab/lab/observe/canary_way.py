@@ -38,7 +38,7 @@ def broken_link(lab: Lab, environment: Environment, link: Link | None) -> str:
         said = said or "its source is not there"
         return f"Flux cannot read the repository: {said}; {_CLOSER}"
     if _get(kubectl, "secret", environment.system, KEY_SECRET) is None:
-        return f"the decryption key {KEY_SECRET} is missing in {environment.system}"
+        return f"the decryption key sops-age is missing in {environment.system}"
     said = _told(kubectl, "Kustomization", environment, environment.kustomization)
     if said != _READY:
         return f"{environment.kustomization} is not ready: {said or 'it is not there'}; {_CLOSER}"

@@ -20,7 +20,7 @@ from tests.texts import replaced
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "DockerEngine": {"reason": "stopped"}, "Machine": {}, "IsRoot": ["0"],
+    "engine_state": {"reason": "stopped"}, "machine_state": {}, "IsRoot": ["0"],
 }  # fmt: skip
 # Whom an entry of an access control list is for that is for no user or group by name.
 NOBODY = 0xFFFFFFFF
@@ -82,7 +82,7 @@ def test_packages_are_installed_from_lists_of_today(
     (install,) = commands(
         "host.packages", lab(),
         arguments={"commands": {"jq": "jq", "flock": "util-linux"}},
-        facts={"Machine": {"uid": 0, "missing": ["jq", "flock"]}},
+        facts={"machine_state": {"uid": 0, "missing": ["jq", "flock"]}},
     )  # fmt: skip
     assert carry_out(install, standins).returncode == 0
     update, installed = calls(standins)
@@ -100,7 +100,7 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         remember, raise_it = commands(
             "host.sysctl", settings,
             arguments={"key": key, "at_least": 300, "record": str(record)},
-            facts={"Machine": {"inotify_watches": found}},
+            facts={"machine_state": {"inotify_watches": found}},
         )  # fmt: skip
         carry_out(remember, standins)
         carry_out(raise_it, standins, place)
@@ -131,7 +131,7 @@ def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Call
             "docker.runtime", lab(),
             arguments={"wrapper": "#!/bin/sh # ours"},
             facts={
-                "Machine": {"uid": 0, "bounding": FEW}, "DockerEngine": {"reason": "stopped"},
+                "machine_state": {"uid": 0, "bounding": FEW}, "engine_state": {"reason": "stopped"},
             },
         )  # fmt: skip
         places = {
