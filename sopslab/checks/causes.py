@@ -544,10 +544,6 @@ _FOREIGN = re.compile(
 )
 
 
-# The same in what a script has kept of several programs.
-_CLUSTER = r"Error from server|Unable to connect to the server|The connection to the server"
-
-
 def said(line: str) -> str:
     """Return a line of a script's errors as it may be shown.
 

@@ -27,8 +27,6 @@ Order = ParamSpec("Order")
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
-# Deadlines are by a clock that nobody sets: seconds since this machine was started.
-_SECONDS = "seconds() { cut -d. -f1 /proc/uptime; }\n"
 # Of what a script says on standard error, people get to see its own sentences: these.
 _SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
 """
@@ -49,8 +47,7 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
-    What it waits for is given up by `seconds`, which counts on when the date is changed. What a
-    person is to see of a failure it tells with `say`; other words are in the log only.
+    What a person is to see of a failure it tells with `say`; other words are in the log only.
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
@@ -58,8 +55,6 @@ def script(
     + stdin: what it reads; pyinfra ends it with a newline
     + sudo: run it as root
     """
-    if "$(seconds)" in text:
-        text = _SECONDS + text
     if re.search(r"\bsay ", text):
         text = _SAY + text
     bits: list[object] = []

@@ -39,11 +39,11 @@ def take_on(lab: Lab, kubeconfig: str) -> None:
     with files.new_folder(lab.lab_kubeconfig) as folder:
         new = folder / "kubeconfig"
         files.write(new, context)
-        _refuse_anothers(lab, new)
+        _refuse_another_labs(lab, new)
         new.replace(lab.lab_kubeconfig)
 
 
-def _refuse_anothers(lab: Lab, kubeconfig: Path) -> None:
+def _refuse_another_labs(lab: Lab, kubeconfig: Path) -> None:
     try:
         said = Kubectl(lab).run(
             "--kubeconfig", str(kubeconfig), "--request-timeout", "10s",
