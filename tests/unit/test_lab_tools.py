@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sopslab.config.settings import Settings
 from sopslab.lab.tools import files
-from sopslab.lab.tools.programs import Failed, lines
+from sopslab.lab.tools.programs import Failed, lab_environment, lines, run
 
 
 def python(program: str) -> list[str]:
@@ -30,6 +32,29 @@ sys.exit("not all of it")
             found.append(line)
     assert found == ["one", "two"]
     assert failed.value.lines == ["not all of it"]
+
+
+def test_what_the_user_has_set_for_git_sops_and_kubectl_does_not_count(
+    lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab(git_bind="192.0.2.10")
+    theirs = {
+        **{"KUBECONFIG": "/home/ada/.kube/config", "KUBECACHEDIR": "/home/ada/.kube/cache"},
+        **{"GIT_DIR": "/home/ada/.git", "GIT_CONFIG_GLOBAL": "/home/ada/.gitconfig"},
+        **{"SOPS_AGE_KEY_FILE": "/home/ada/keys.txt", "no_proxy": "example.org"},
+    }
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    found = lab_environment(settings.for_machine)
+    assert not [name for name, value in found.items() if "/home/ada" in value and name in theirs]
+    assert "GIT_DIR" not in found and "SOPS_AGE_KEY_FILE" not in found
+    assert found["KUBECONFIG"] == settings.lab_kubeconfig
+    assert found["GIT_SSL_CAINFO"] == settings.git_authority
+    assert found["PATH"].split(os.pathsep)[0] == settings.bin_dir
+    assert found["NO_PROXY"] == found["no_proxy"] == "example.org,192.0.2.10"
+    script = "import os, sys; sys.exit(any(v == sys.argv[1] for v in os.environ.values()))"
+    for value in theirs.values():
+        run([sys.executable, "-c", script, value], found)
 
 
 def test_who_prints_for_too_long_is_stopped() -> None:
