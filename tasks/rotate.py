@@ -9,10 +9,10 @@ from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import logins, proof, reencryption, reset, rotation, seats
+from sopslab.provision.operations import logins, proof, reencryption, rotation, seats
 from tasks.flux import give_flux, give_seats_keys
 from tasks.keys import trust_recipients
-from tasks.reset import alone, begin_swept, chosen, deliver, unknown
+from tasks.reset import alone, begin_swept, chosen, deliver
 from tasks.roster import enrolled
 
 
@@ -149,19 +149,6 @@ def report_rotation(settings: Settings) -> None:
 def report_values(settings: Settings) -> None:
     """Name the values that are left to a human."""
     rotation.complete(name="Report the values", settings=settings)
-
-
-@step(Step.PLAN)
-def foretell_rotation(settings: Settings) -> None:
-    """Say what a rotation would do to each environment."""
-    environments = chosen(settings)
-    reset.begun(name="Begin a rotation", settings=settings, unknown=unknown(settings, environments))
-    reencryption.foretold(
-        name="Compare the environments",
-        settings=settings,
-        environments=environments,
-        exposed=settings.exposed,
-    )
 
 
 def _cause(settings: Settings) -> Cause:

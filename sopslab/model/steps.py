@@ -28,7 +28,6 @@ class Step(Enum):
     PROOF = "Proof", Exit.INVENTORY
     VALUES = "Values", Exit.VALUES
     FAULTS = "Faults", Exit.FAULTS
-    PLAN = "Plan", Exit.FAILED
     PURGE = "Purge", Exit.FAILED
     # What pyinfra does outside all of ours.
     OTHER = "", Exit.FAILED

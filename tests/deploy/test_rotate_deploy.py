@@ -14,7 +14,7 @@ from sopslab.layout import PROJECT
 from sopslab.provision.facts.seats import Enrolled
 from tests.fake import Answers, Run, fact_text
 
-ROTATE, PLAN = PROJECT / "deploys" / "rotate.py", PROJECT / "deploys" / "rotate_plan.py"
+ROTATE = PROJECT / "deploys" / "rotate.py"
 Data = Callable[..., dict[str, Any]]
 
 
@@ -65,10 +65,3 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
     done = run(lab_data, "learner-key", "s1", "joe", seats=3)
     assert done.failed
     assert done.changed + done.unchanged == ["Inventory | Begin a rotation"]
-
-
-@pytest.mark.parametrize("cause", list(Cause))
-def test_foretelling_runs_no_command_but_facts(lab_data: Data, cause: str) -> None:
-    done = run(lab_data, cause, deploy=PLAN)
-    assert not done.failed
-    assert done.changed == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
-from sopslab.model.events import Ended, Event, Operation
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
 
@@ -38,13 +37,13 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
     ) -> RunResult:
         return record(file, data, stdin)
 
-    def run(file: str, data: Data, _log: Path, follow: Callable[[Event], None]) -> RunResult:
-        note = "learner: flux/a.yaml: another data key"
-        follow(Ended(Operation("Plan", "Compare"), False, False, 1.0, (note,)))
-        return record(file, data, "")
+    def plan(
+        _settings: Settings, environments: list[Environment], rotation: Rotation
+    ) -> dict[str, list[str]]:
+        return {one.id: [f"{rotation.cause}: another data key"] for one in environments}
 
     monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.cli.verbs._shared.run", run)
+    monkeypatch.setattr("sopslab.cli.verbs.rotate.plan_rotation", plan)
     return seen
 
 
@@ -177,8 +176,8 @@ def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:
 def test_a_dry_run_tells_the_phases_and_the_files(settings: Settings, runs: list[Data]) -> None:
     done = rotate("learner-key", "--dry-run")
     assert done.exit_code == 0, done.output
-    assert runs[0]["deploy"] == "deploys/rotate_plan.py"
-    assert "flux/a.yaml: another data key" in done.output
+    assert runs == []
+    assert "learner-key: another data key" in done.output
     told = json.loads(rotate("learner-key", "--dry-run", "--json").output)
     assert list(told["phases"])[:2] == ["inventory", "identity"]
-    assert told["plan"] == {"learner": ["flux/a.yaml: another data key"]}
+    assert told["plan"] == {"learner": ["learner-key: another data key"]}

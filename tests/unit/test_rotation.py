@@ -19,8 +19,9 @@ import yaml
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.incidents.rotation.encrypted import splice
-from sopslab.incidents.rotation.record import Rotation, parse_rotation
+from sopslab.incidents.rotation.record import Rotation, begin_rotation, parse_rotation
 from sopslab.lab.act import retirement
+from sopslab.lab.rotation import plan_rotation
 from sopslab.layout import CANARY_PATH
 from sopslab.provision.command import acting
 from sopslab.provision.operations import proof, reencryption, rotation
@@ -226,6 +227,30 @@ def world(
 
 def assert_done(applied: list[Applied]) -> None:
     assert [one.stderr for one in applied if one.failed] == []
+
+
+# What would be done
+
+
+def test_what_would_be_done_is_told_and_nothing_is_done(world: Callable[..., World]) -> None:
+    here = world("learner-key", "ada", "bob")
+    shutil.rmtree(here.bare("bob"))
+    refs = here.refs("ada")
+    rotation = begin_rotation(here.settings, here.environments, [])
+    told = plan_rotation(here.settings, here.environments, rotation)
+    rules, *files = told["ada"]
+    assert rules.startswith(".sops.yaml")
+    assert {line.partition(":")[0] for line in files} == {CANARY_PATH, SECRET, OTHER}
+    assert all("another data key" in line for line in files)
+    assert "is gone" in " ".join(told["bob"])
+    assert here.refs("ada") == refs
+    assert not (Path(here.settings.lab_dir) / "rotations").exists()
+
+
+def test_a_password_that_leaked_is_in_no_file(world: Callable[..., World]) -> None:
+    here = world("git-credential", "ada")
+    rotation = begin_rotation(here.settings, here.environments, [])
+    assert plan_rotation(here.settings, here.environments, rotation) == {"ada": []}
 
 
 # A key that leaked

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import click
 from rich.text import Text
 
+from sopslab.checks import causes
 from sopslab.cli.display import Display
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.inputs import LOCAL, local_settings
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
-from sopslab.model.events import Ended, Event
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.results import Undecided
 from sopslab.run.runner import Result, run
+
+# Sentences for each learner.
+Plan = Mapping[str, Sequence[str]]
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
@@ -79,37 +84,19 @@ def deploy_or_exit(
     return result
 
 
-def foretell_or_exit(
-    deploy: str,
-    settings: Settings,
-    data: Mapping[str, object],
-    subjects: Sequence[str],
-    as_json: bool,
-) -> dict[str, list[str]]:
-    """Run a deploy that only says what another would do; return its sentences for each learner.
-
-    Ends with the result's exit code when it failed.
-    """
-    notes: list[str] = []
-
-    def follow(event: Event) -> None:
-        if isinstance(event, Ended):
-            notes.extend(event.notes)
-
+def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
+    """Return what would be done for each learner, or end where that cannot be seen."""
     try:
-        result = run(deploy, data, Path(settings.lab_dir) / "log", follow)
+        return plan()
     except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
-    if result.code is not Exit.OK:
-        end(result.code, result.problems, as_json=as_json)
-    plan: dict[str, list[str]] = {name: [] for name in subjects}
-    for sentence in notes:
-        name, _, rest = sentence.partition(": ")
-        plan[name].append(rest)
-    return plan
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    except Undecided as reason:
+        end(Exit.FAILED, [reason.found], as_json=as_json)
+    except Failed as failure:
+        end(Exit.FAILED, [causes.reason(failure.lines)], as_json=as_json)
 
 
-def show_plan(plan: Mapping[str, Sequence[str]], nothing: str) -> None:
+def show_plan(plan: Plan, nothing: str) -> None:
     """Print what would be done for each learner, and `nothing` where that is nothing."""
     for name, sentences in plan.items():
         echo(name)

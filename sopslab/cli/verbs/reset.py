@@ -13,6 +13,7 @@ from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
     json_option,
+    planned_or_exit,
     settings_or_exit,
     show_plan,
 )
@@ -67,7 +68,7 @@ def reset(
     data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
     if dry_run:
         environments = named_environments(settings, subjects)
-        plan = plan_reset(settings, environments, checkpoint)
+        plan = planned_or_exit(lambda: plan_reset(settings, environments, checkpoint), as_json)
         if as_json:
             echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
         else:

@@ -16,18 +16,19 @@ from sopslab.cli.verbs._shared import (
     OWN_IDS,
     deploy_or_exit,
     end,
-    foretell_or_exit,
     json_option,
+    planned_or_exit,
     settings_or_exit,
     show_plan,
 )
-from sopslab.config.enrolled import read_enrolled, strangers
+from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
 from sopslab.incidents.rotation.given import render_values
 from sopslab.incidents.rotation.phases import MEANING, PHASES
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
+from sopslab.lab.rotation import plan_rotation
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def rotate(
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     if dry_run:
-        _foretell(settings, asked, as_json)
+        _show(settings, asked, as_json)
         return
     if not (yes or as_json):
         click.confirm(
@@ -270,9 +271,15 @@ def _values(names: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _foretell(settings: Settings, asked: _Asked, as_json: bool) -> None:
-    data = {**asked.data(), "given": "[]"}
-    plan = foretell_or_exit("deploys/rotate_plan.py", settings, data, asked.subjects, as_json)
+def _planned(settings: Settings, asked: _Asked) -> dict[str, list[str]]:
+    today = datetime.now(UTC).date()
+    new = Rotation(asked.incident, asked.cause, today, asked.subjects, asked.exposed)
+    rotation = _rotations(settings).get(asked.incident, new)
+    return plan_rotation(settings, named_environments(settings, asked.subjects), rotation)
+
+
+def _show(settings: Settings, asked: _Asked, as_json: bool) -> None:
+    plan = planned_or_exit(lambda: _planned(settings, asked), as_json)
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:
         told = {"incident": asked.incident, "phases": phases, "plan": plan}

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pydantic import ConfigDict, TypeAdapter
 
 from sopslab.config.environment import Environment
+from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.incidents.closing import missing
 from sopslab.incidents.documents import parse_document, render_document
@@ -82,6 +83,11 @@ def begin_rotation(
         tuple(one.id for one in environments),
         tuple(exposed),
     )
+
+
+def key_of(rotation: Rotation, environment: Environment) -> str:
+    """Return the name of the identity that is replaced, as far as an environment is concerned."""
+    return INSTRUCTOR if rotation.cause is Cause.INSTRUCTOR_KEY else environment.key
 
 
 def parse_rotation(path: str, text: str) -> Rotation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pyinfra import host
@@ -23,11 +23,9 @@ from sopslab.incidents.rotation.plan import (
     unknown_values,
     value_name,
 )
-from sopslab.incidents.rotation.record import Rotation, begin_rotation
+from sopslab.incidents.rotation.record import Rotation
 from sopslab.lab.act import clones, reencryption
 from sopslab.lab.observe.clones import clone_standing
-from sopslab.lab.observe.identities import identity_states
-from sopslab.model.identities import IdentityState
 from sopslab.model.repositories import CloneStanding, RepositoryState
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.rotation import Remembered
@@ -35,7 +33,6 @@ from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import (
     change_of,
     identities,
-    key_of,
     keys_of,
     remember,
     repositories,
@@ -196,58 +193,3 @@ def clone(settings: Settings, environment: Environment) -> Commands:
         host.noop("the clone is on main")
         return
     yield acting(settings, clones.follow, environment=environment)
-
-
-@operation()
-def foretold(
-    settings: Settings, environments: Sequence[Environment], exposed: Sequence[str]
-) -> Commands:
-    """
-    Say what a rotation would do to each environment, and change nothing.
-
-    + settings: the lab's settings
-    + environments: whose
-    + exposed: what leaked, as NAME or NAME/KEY, where it was not a key
-    """
-    rotation = host.get_fact(Remembered, settings=settings) or begin_rotation(
-        settings, environments, exposed
-    )
-    if touches_files(rotation.cause):
-        keys = keys_of(rotation, environments)
-        states = look(settings, identity_states, keys=keys) if keys else {}
-        found = repositories(settings, environments)
-        versions = versions_of(settings, [(one, state_of(found, one).main) for one in environments])
-        for one in environments:
-            state = state_of(found, one)
-            key = key_of(rotation, one)
-            old = rotation.retiring.get(key) or states.get(key, IdentityState()).recipient
-            for sentence in _foretold(rotation, one, state, versions, old):
-                note(f"{one.id}: {sentence}")
-    host.noop("nothing is changed by looking")
-    yield from ()
-
-
-def _foretold(
-    rotation: Rotation,
-    environment: Environment,
-    state: RepositoryState,
-    versions: Mapping[tuple[str, str], Version],
-    old: str | None,
-) -> Iterator[str]:
-    version = versions.get((environment.id, state.main or ""))
-    if state.problem is not None or version is None:
-        yield state.problem or "its repository has no branch main"
-        return
-    for name in unknown_values(version, rotation.exposed):
-        yield f"it holds no encrypted {name}"
-    goes = old if replaces_keys(rotation.cause) else None
-    plan = plan_version(rotation, version, old=goes, given=())
-    if plan.rules:
-        yield ".sops.yaml names another recipient"
-    for file in plan.files:
-        values = [leaf.key for leaf in (*file.fresh, *file.given)]
-        yield f"{file.path}: another data key" + (
-            f", other values for {', '.join(values)}" if values else ""
-        )
-        for leaf in file.human:
-            yield f"{file.path}: a human has to give another value for {leaf.key}"

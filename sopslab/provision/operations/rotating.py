@@ -9,12 +9,11 @@ from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.encrypted import EncryptedFile
 from sopslab.incidents.rotation.orders import Change
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import Version, rotated_files
-from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.incidents.rotation.record import Rotation, key_of, render_rotation
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.identities import identity_states
@@ -51,11 +50,6 @@ class Outcome:
 
 def remember(settings: Settings, rotation: Rotation) -> Commands:
     yield script(_REMEMBER, record_file(settings), stdin=render_rotation(rotation))
-
-
-def key_of(rotation: Rotation, environment: Environment) -> str:
-    """Return the name of the identity that is replaced, as far as an environment is concerned."""
-    return INSTRUCTOR if rotation.cause is Cause.INSTRUCTOR_KEY else environment.key
 
 
 def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str]:

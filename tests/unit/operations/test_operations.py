@@ -86,7 +86,6 @@ WITHOUT_CASES = {
     "proof.proven",
     "proof.restarted",
     "proof.settled",
-    "reencryption.foretold",
     "reencryption.reencrypted",
     "reset.cleared",
     "reset.reconciled",
