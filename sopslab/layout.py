@@ -12,6 +12,8 @@ ENVIRONMENT = "develop"
 NAMESPACE = "develop"
 KUSTOMIZATION = "secrets-develop"
 FLUX_NAMESPACE = "flux-system"
+GIT_REPOSITORIES = "gitrepositories.source.toolkit.fluxcd.io"
+KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
 KEY_SECRET = "sops-age"
 KEY_ENTRY = "age.agekey"
 # While a key is replaced, the one that will follow it lies beside it: Flux tries every entry.

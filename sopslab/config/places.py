@@ -94,6 +94,10 @@ class Places:
         """With what a user logs in to the Git server: username, password, git-credentials."""
         return f"{self.git_dir}/credentials/{user}"
 
+    def login_file(self, user: str) -> str:
+        """That login in the format of git's credential store."""
+        return f"{self.account_dir(user)}/git-credentials"
+
     def seat_dir(self, seat: str) -> str:
         """What one seat has: the client certificate, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"

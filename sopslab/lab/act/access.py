@@ -65,13 +65,9 @@ def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
         files.read(f"{lab.seat_dir(seat)}/{name}") or b"" for name in ("kubeconfig", "client.crt")
     )
     in_use = certificate and base64.b64encode(certificate) in kubeconfig
-    login = files.read(_login(lab, seat)) if lab.git_url is None else None
+    login = files.read(lab.login_file(seat)) if lab.git_url is None else None
     found = {"kubeconfig": kubeconfig if in_use else None, "git-credentials": login}
     return {name: content for name, content in found.items() if content}
-
-
-def _login(lab: Lab, seat: str) -> str:
-    return f"{lab.account_dir(seat)}/git-credentials"
 
 
 def prove(lab: Lab, seats: list[str], within: int) -> None:
@@ -123,7 +119,7 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
     if failure is not None:
         return f"the new certificate does not open {seat_namespace(seat)}", failure
     if lab.git_url is None:
-        failure = logins.refusal(lab, _login(lab, seat), repository)
+        failure = logins.refusal(lab, lab.login_file(seat), repository)
         if failure is not None:
             return f"the new password does not open {repository}", failure
     return None

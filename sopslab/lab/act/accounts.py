@@ -66,7 +66,7 @@ def move(lab: Lab, users: list[str]) -> None:
     """
     scheme, _, server = lab.git_base_url.partition("://")
     for user in users:
-        path = Path(lab.account_dir(user), "git-credentials")
+        path = Path(lab.login_file(user))
         first, newline, rest = path.read_text().partition("\n")
         moved = re.sub(r"^[a-z]*://(.*)@[^@]*$", rf"{scheme}://\1@{server}", first)
         files.write(path, moved + newline + rest)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.tools.git import MAIN
 
 
 def move(repository: Repository, branch: str, to: str, before: str) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sopslab.config.places import Lab
-from sopslab.lab.observe.builds import KUSTOMIZATIONS
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import wait_until
-from sopslab.layout import FLUX_NAMESPACE
+from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.builds import Building
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
-_SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
 _CONTROLLER = "kustomize-controller"
 _ASKED = "reconcile.fluxcd.io/requestedAt"
 # Flux leaves alone what this one sets.
@@ -35,7 +33,7 @@ def end(lab: Lab, build: Building) -> None:
         return
     asked = datetime.now(UTC).isoformat()
     kubectl.run(
-        "--namespace", build.namespace, "annotate", _SOURCES, build.source, "--overwrite",
+        "--namespace", build.namespace, "annotate", GIT_REPOSITORIES, build.source, "--overwrite",
         "--field-manager", _MANAGER, f"{_ASKED}={asked}",
     )  # fmt: skip
 
@@ -63,7 +61,7 @@ def _begun(kubectl: Kubectl, build: Building) -> str | None:
 
 
 def _status(kubectl: Kubectl, build: Building) -> Object:
-    source = kubectl.get(_SOURCES, build.source, build.namespace) or {}
+    source = kubectl.get(GIT_REPOSITORIES, build.source, build.namespace) or {}
     found: Object = source.get("status") or {}
     return found
 

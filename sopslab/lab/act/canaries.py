@@ -11,13 +11,12 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail
-from sopslab.lab.observe.builds import KUSTOMIZATIONS
 from sopslab.lab.observe.canaries import Canaries
 from sopslab.lab.observe.canary_way import broken_link
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import SEAT_LABEL
+from sopslab.layout import GIT_REPOSITORIES, KUSTOMIZATIONS, SEAT_LABEL
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.model.objects import reference
 
@@ -27,7 +26,6 @@ _ALONE_S = {Link.BEGINNING: 120, Link.COMMIT: 60, Link.KEY: 30, Link.VALUE: 30}
 _WHOLE_S = 210
 _ASKED_AGAIN_S = 5
 _LOOKED_AGAIN_S = 5
-_SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
 
 Found = Mapping[str, CanaryState]
 
@@ -80,7 +78,7 @@ class _Together:
         if again and self._asked.is_over:
             self._asked = Deadline(_ASKED_AGAIN_S)
             self._kubectl.ask_flux_about(
-                f"{_SOURCES},{KUSTOMIZATIONS}", f"{SEAT_LABEL} in ({','.join(again)})", 30
+                f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", f"{SEAT_LABEL} in ({','.join(again)})", 30
             )
         return not (is_hopeless(found, unchanged) or self._longest.is_over)
 

@@ -15,7 +15,7 @@ from sopslab.lab.act.failures import attempt
 from sopslab.lab.act.secrets import new_secret
 from sopslab.lab.observe.checkpoints import Repository, checkpoint_ref, free_name, own_tips
 from sopslab.lab.tools.files import new_folder
-from sopslab.lab.tools.git import NOTHING, Git
+from sopslab.lab.tools.git import MAIN, NOTHING, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import ENVIRONMENT
 from sopslab.policy.recipients import CONFIG
@@ -47,11 +47,11 @@ def _put_back(lab: Lab, environment: Environment, checkpoint: str, saved: str) -
     if repository.url is not None:
         if kept is not None:
             git.push(repository.url, f"{kept}:{branch}")
-        lease = f"refs/heads/main:{main or ''}"
-        git.push(repository.url, f"{target}:refs/heads/main", lease=lease)
+        lease = f"{MAIN}:{main or ''}"
+        git.push(repository.url, f"{target}:{MAIN}", lease=lease)
     # All of it or nothing, and only if nobody has pushed meanwhile.
     creation = [f"create {branch} {kept}"] if kept is not None else []
-    git.update_refs(*creation, f"update refs/heads/main {target} {main or NOTHING}")
+    git.update_refs(*creation, f"update {MAIN} {target} {main or NOTHING}")
 
 
 def _reached(lab: Lab, environment: Environment, repository: Repository, checkpoint: str) -> str:
@@ -107,7 +107,7 @@ def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
         work.ask(operation, "--quit")
     work.run("checkout", "--quiet", "--force", "-B", "main", "refs/remotes/origin/main")
     work.run("config", "branch.main.remote", "origin")
-    work.run("config", "branch.main.merge", "refs/heads/main")
+    work.run("config", "branch.main.merge", MAIN)
     work.run("clean", "--quiet", "-d", "--force")
 
 

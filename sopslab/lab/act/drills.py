@@ -29,10 +29,10 @@ from sopslab.incidents.leak import (
 from sopslab.lab.act.branches import move
 from sopslab.lab.act.checkpoints import put_clone_back
 from sopslab.lab.act.failures import attempt, has_failed
-from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.observe.drills import note_of
 from sopslab.lab.tools import files, sops
-from sopslab.lab.tools.git import Author, Git
+from sopslab.lab.tools.git import MAIN, Author, Git
 from sopslab.model.drills import Staged
 from sopslab.policy.recipients import CONFIG
 

@@ -23,7 +23,7 @@ def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
 
 
 def _clone(lab: Lab, repository: str, author: Author) -> None:
-    login = f"{lab.account_dir(lab.learner_id)}/git-credentials"
+    login = lab.login_file(lab.learner_id)
     settings = {
         "user.name": author.name,
         "user.email": author.email,

@@ -15,7 +15,7 @@ def keep(lab: Lab, folder: str, users: list[str]) -> None:
     """Keep with what users log in now, in a folder; it leaked, and is to be replaced."""
     files.private_folder(folder)
     for user in users:
-        files.write(Path(folder, user), Path(_present(lab, user)).read_bytes())
+        files.write(Path(folder, user), Path(lab.login_file(user)).read_bytes())
 
 
 def prove(lab: Lab, folder: str, logins: list[Login]) -> None:
@@ -38,11 +38,7 @@ def _problem(lab: Lab, folder: str, login: Login) -> str | None:
         return f"the password that leaked still opens {login.repository}"
     if not is_of_login(leaked):
         return f"the password that leaked was not refused: {told(leaked)}"
-    failure = refusal(lab, _present(lab, login.user), login.repository)
+    failure = refusal(lab, lab.login_file(login.user), login.repository)
     if failure is not None:
         return f"the new password does not open {login.repository}: {told(failure)}"
     return None
-
-
-def _present(lab: Lab, user: str) -> str:
-    return f"{lab.account_dir(user)}/git-credentials"

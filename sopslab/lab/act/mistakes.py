@@ -18,10 +18,10 @@ from sopslab.course.mistakes import edited, unlisted, with_slip
 from sopslab.errors import LabError
 from sopslab.lab.act.branches import move
 from sopslab.lab.act.secrets import new_secret
-from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import new_folder
-from sopslab.lab.tools.git import Author, Git
+from sopslab.lab.tools.git import MAIN, Author, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import ENVIRONMENT
 from sopslab.model.faults import Mistake

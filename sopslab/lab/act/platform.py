@@ -37,7 +37,7 @@ def cloned(lab: Lab) -> Iterator[Git]:
     none.
     """
     url = f"{lab.git_base_url}/platform.git"
-    login = f"{lab.account_dir(INSTRUCTOR)}/git-credentials"
+    login = lab.login_file(INSTRUCTOR)
     with new_folder(lab.platform_dir) as folder:
         try:
             git = clone(lab, url, folder / "clone", login, _US)

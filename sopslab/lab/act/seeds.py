@@ -18,7 +18,7 @@ from sopslab.lab.act.failures import fail, has_failed
 from sopslab.lab.act.secrets import new_canary, new_token
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.tools import files, sops
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.beginnings import Beginning
 from sopslab.model.results import Undecided
@@ -33,7 +33,7 @@ def seed(lab: Lab, repository: str, beginning: Beginning, canary: str) -> None:
     + repository: its path on the Git server, without `.git`
     + canary: where the canary goes; "" without one
     """
-    login = f"{lab.account_dir(INSTRUCTOR)}/git-credentials"
+    login = lab.login_file(INSTRUCTOR)
     with files.new_folder(lab.work_dir) as folder:
         git = Git(lab, folder / "lab.git", login=login)
         git.run("init", "--quiet", "--bare")
@@ -42,7 +42,7 @@ def seed(lab: Lab, repository: str, beginning: Beginning, canary: str) -> None:
             # Whoever pushes to the branch `reset` is put back to this; no push itself can set it.
             bare = Git(lab, f"{lab.git_dir}/repositories/{repository}.git")
             bare.run("fetch", "--quiet", str(git.folder), f"+{NEW}:{START}")
-        git.push(f"{lab.git_base_url}/{repository}.git", f"{NEW}:refs/heads/main")
+        git.push(f"{lab.git_base_url}/{repository}.git", f"{NEW}:{MAIN}")
 
 
 def seed_seats(lab: Lab, beginnings: list[Beginning], canary: str) -> None:
@@ -78,7 +78,7 @@ def _fill(lab: Lab, canary: str, beginning: Beginning) -> None:
     files.write(Path(lab.seat_dir(seat), "canary"), f"{digest}\n")
     if begun is None:
         _begin(lab, git, beginning, canary, token)
-        git.update_refs(f"create {START} {NEW}", f"create refs/heads/main {NEW}", f"delete {NEW}")
+        git.update_refs(f"create {START} {NEW}", f"create {MAIN} {NEW}", f"delete {NEW}")
 
 
 def _begin(lab: Lab, git: Git, beginning: Beginning, canary: str, token: str) -> None:

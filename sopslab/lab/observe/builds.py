@@ -11,11 +11,11 @@ from sopslab.config.places import Lab
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import KUSTOMIZATIONS
 from sopslab.model.builds import Building
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
-KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
 # As Kubernetes writes a time.
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -13,19 +13,17 @@ from pathlib import Path
 from sopslab.checks.canaries import UNDECRYPTABLE, Canary, applied, judge_canary
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
-from sopslab.lab.observe.builds import KUSTOMIZATIONS
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import CANARY_PATH, FLUX_NAMESPACE, SEAT_LABEL
+from sopslab.layout import CANARY_PATH, FLUX_NAMESPACE, KUSTOMIZATIONS, SEAT_LABEL
 from sopslab.model.canaries import CanaryState
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
-_MAIN = "refs/heads/main"
 _NAME = "lab-canary"
 _FETCH_S = 20
 
@@ -106,7 +104,7 @@ class Canaries:
 
     def _of_seat(self, environment: Environment, live: str | None) -> Canary:
         """Return what is seen of a canary of which the lab keeps the hash."""
-        asked = (_MAIN, f"{_MAIN}:{CANARY_PATH}", f"{START}:{CANARY_PATH}")
+        asked = (MAIN, f"{MAIN}:{CANARY_PATH}", f"{START}:{CANARY_PATH}")
         repository = Git(self._lab, bare_repository(self._lab, environment))
         try:
             told = repository.text(
@@ -131,13 +129,13 @@ class Canaries:
         try:
             if not git.folder.is_dir():
                 git.run("init", "--quiet", "--bare")
-            git.run("fetch", "--quiet", url, f"+{_MAIN}:{_MAIN}", patience=_FETCH_S)
+            git.run("fetch", "--quiet", url, f"+{MAIN}:{MAIN}", patience=_FETCH_S)
         except Failed:
             return None
-        return git.commit(_MAIN)
+        return git.commit(MAIN)
 
     def _observed(self, environment: Environment) -> Git:
-        login = f"{self._lab.account_dir(INSTRUCTOR)}/git-credentials"
+        login = self._lab.login_file(INSTRUCTOR)
         return Git(self._lab, f"{self._lab.lab_dir}/observed.git", login=login)
 
     def _expected(

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.repositories import CloneState, RepositoryState
 
-MAIN = "refs/heads/main"
 START = "refs/lab/start"
 _FIRST = " Begin the lab"
 _FETCH_S = 20
@@ -29,7 +28,7 @@ class Repository:
     """The repository of a learner on the lab's machine."""
 
     def __init__(self, lab: Lab, environment: Environment) -> None:
-        login = f"{lab.account_dir(INSTRUCTOR)}/git-credentials"
+        login = lab.login_file(INSTRUCTOR)
         self.url = f"{lab.git_url}/{environment.repository}.git" if lab.git_url else None
         self.git = Git(lab, bare_repository(lab, environment), login=login)
 
@@ -118,12 +117,12 @@ def clone_state(
     return CloneState(
         unpushed,
         len(changed),
-        not changed and work.branch == "refs/heads/main" and work.commit("HEAD") == target,
+        not changed and work.branch == MAIN and work.commit("HEAD") == target,
         free_name(work, saved),
     )
 
 
 def own_tips(work: Git) -> list[str]:
     """Return what a clone has of its own: where HEAD is, and where main."""
-    found = [work.commit("HEAD"), work.commit("refs/heads/main")]
+    found = [work.commit("HEAD"), work.commit(MAIN)]
     return [commit for commit in found if commit is not None]

@@ -8,7 +8,7 @@ from sopslab.checks.delivery import Pending, Wanted, pending
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.lab.observe.objects import delivery_objects
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.kubectl import Kubectl
 
 
@@ -28,9 +28,7 @@ def deliveries(
 def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) -> dict[str, Wanted]:
     """Return what each environment is to hold: main as it is now."""
     return {
-        one.id: Wanted(
-            Git(lab, bare_repository(lab, one)).ref("refs/heads/main"), frozenset(secrets)
-        )
+        one.id: Wanted(Git(lab, bare_repository(lab, one)).ref(MAIN), frozenset(secrets))
         for one in environments
     }
 

@@ -8,7 +8,7 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.incidents.leak import STATE, leak_dir, parse_staged
 from sopslab.lab.tools import files
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.model.drills import DrillState, Staged
 
 
@@ -23,7 +23,7 @@ def _state(lab: Lab, environment: Environment) -> DrillState:
     if staged is None:
         return DrillState(None, False)
     git = Git(lab, bare_repository(lab, environment))
-    return DrillState(staged, git.is_ancestor(staged.fixed, "refs/heads/main"))
+    return DrillState(staged, git.is_ancestor(staged.fixed, MAIN))
 
 
 def note_of(lab: Lab, environment: Environment) -> Staged | None:

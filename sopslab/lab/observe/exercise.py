@@ -5,7 +5,8 @@ from __future__ import annotations
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.mistakes import is_listed
-from sopslab.lab.observe.checkpoints import MAIN, Repository
+from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.tools.git import MAIN
 from sopslab.layout import ENVIRONMENT
 from sopslab.model.faults import Exercise
 

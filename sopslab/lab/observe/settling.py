@@ -8,11 +8,10 @@ from sopslab.config.places import Lab
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import KEY_SECRET
+from sopslab.layout import KEY_SECRET, KUSTOMIZATIONS
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
-KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
 _PATIENCE_S = 20
 
 

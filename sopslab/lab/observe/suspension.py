@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
-from sopslab.lab.observe.settling import KUSTOMIZATIONS, own_kustomizations, seen
+from sopslab.lab.observe.settling import own_kustomizations, seen
+from sopslab.layout import GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.objects import Object, is_suspended
 from sopslab.model.suspension import SUSPENDED_BY, Suspended
 
 ROTATE = "rotate"
-_SOURCES = "gitrepositories.source.toolkit.fluxcd.io"
 _PATIENCE_S = 20
 
 
 def suspended_objects(lab: Lab) -> list[Suspended]:
     """Return the sources and Kustomizations of the cluster that are suspended."""
-    found = seen(lab, f"{_SOURCES},{KUSTOMIZATIONS}", _PATIENCE_S)
+    found = seen(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", _PATIENCE_S)
     return [
         Suspended(
             one["kind"], one["metadata"]["namespace"], one["metadata"]["name"], suspended_by(one)

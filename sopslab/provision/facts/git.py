@@ -10,11 +10,6 @@ from sopslab.config.settings import Settings
 from sopslab.provision.command import lab_script, script
 
 
-def credentials_file(settings: Settings, user: str) -> str:
-    """Return the file, in the format of git's credential store, with which `user` logs in."""
-    return f"{settings.account_dir(user)}/git-credentials"
-
-
 class AccountDigest(FactBase[str | None]):
     """
     Returns the SHA-256 of what the account of `user` is stored as, a name and then a password on a
@@ -54,7 +49,7 @@ class RemoteHead(FactBase[str | None]):
                 ls-remote --quiet "$1.git" refs/heads/main 2>/dev/null | cut -f1 || true
             """,
             f"{settings.git_base_url}/{repository}",
-            credentials_file(settings, INSTRUCTOR),
+            settings.login_file(INSTRUCTOR),
         )
 
     @override

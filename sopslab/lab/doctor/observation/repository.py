@@ -86,7 +86,7 @@ def _name(path: str) -> str:
 
 def _fetch(settings: Settings, environment: Environment, folder: Path) -> None:
     """Bring the copy of a repository up to date; where its server is silent, it stays as it is."""
-    login = f"{settings.account_dir(INSTRUCTOR)}/git-credentials"
+    login = settings.login_file(INSTRUCTOR)
     if not folder.is_dir():
         raise Undecided("there is no copy of the repository yet", "sopslab up")
     ask(
