@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
         "in_class: works on the class that is up; told by its fixtures",
+        "on_own: works on no lab but those that it makes; told by its fixtures",
         "exclusive: looks at or changes what all labs of the machine share",
     ):
         config.addinivalue_line("markers", marker)
@@ -38,10 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what works on the class: `make test` runs that in one process, the rest in another."""
+    """Mark what works on which lab: two processes share the tests by that."""
     for item in items:
-        if "classroom" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "classroom" in fixtures:
             item.add_marker(pytest.mark.in_class)
+        elif "lab" not in fixtures:
+            item.add_marker(pytest.mark.on_own)
 
 
 @pytest.fixture(scope="session", autouse=True)

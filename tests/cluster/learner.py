@@ -29,11 +29,11 @@ class Learner:
         """Run a command in the clone and return what it prints."""
         return self.lab.run(*argv, cwd=self.work, stdin=stdin, check=check).stdout
 
-    def encrypt(self) -> None:
+    def encrypt(self, *options: str) -> None:
         """Make the manifest, with new random values."""
         self.values = {"API_TOKEN": secrets.token_hex(16), "PASSWORD": secrets.token_urlsafe(24)}
         given = "".join(f"{key}={value}\n" for key, value in self.values.items())
-        self.run("scripts/sops-encrypt-secret.sh", "develop", SECRET, stdin=given)
+        self.run("scripts/sops-encrypt-secret.sh", "develop", SECRET, *options, stdin=given)
 
     def wire(self) -> None:
         """Uncomment the line of the manifest in the kustomization."""

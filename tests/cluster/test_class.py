@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sopslab.config.inputs import CLASSROOM
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom, write_roster
 from tests.cluster.interruption import held_up
-from tests.cluster.lab import run, wait_until
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 # Whose status Flux itself touches at every interval, without anything having changed.
 TICKING = {"GitRepository", "Kustomization"}
@@ -160,6 +161,42 @@ def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
     known = classroom.lab.kubectl("get", "namespaces", "--output", "name").split()
     assert {f"namespace/{seat}-develop" for seat in SEATS} <= set(known)
     assert "namespace/dan-develop" not in known
+
+
+@pytest.mark.soak
+def test_a_learner_with_another_id_gets_a_seat_of_their_own_and_is_told(
+    classroom: Classroom, archived: Path
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in ("ada", "bob")}
+    roster = classroom.lab.folder / "renamed.yaml"
+    people = {"ada": "Learner ada", "bob": "Learner bob", "eva": "Learner eve"}
+    learners = [{"id": seat, "name": name} for seat, name in people.items()]
+    roster.write_text(yaml.safe_dump({"learners": learners}))
+    done = classroom.lab.sopslab("up", CLASSROOM, "--roster", str(roster))
+    assert "eva seems to be who was eve" in done.stdout
+    # Another id is another environment, and the one of before is kept until it is pruned.
+    assert canary_arrived(classroom, "eva") and canary_arrived(classroom, "eve")
+    assert classroom.lab.recipient("eva") != classroom.lab.recipient("eve")
+    assert {seat: objects_of(classroom, seat) for seat in before} == before
+    classroom.up("--prune")
+    assert "eva" not in classroom.lab.kubectl("get", "namespaces")
+
+
+@pytest.mark.soak
+def test_a_class_begins_with_nobody_and_with_one(tmp_path: Path) -> None:
+    lab = Lab(lab_name("empty"), tmp_path, {})
+    lab.remove()
+    empty = Classroom(lab)
+    try:
+        assert empty.up(ids=())["code"] == Exit.OK
+        assert empty.up(ids=())["changed"] == 0
+        empty.up(ids=("ada",))
+        assert canary_arrived(empty, "ada")
+        assert empty.up(ids=("ada",))["changed"] == 0
+        empty.up("--prune", ids=())
+        assert "ada-develop" not in lab.kubectl("get", "namespaces")
+    finally:
+        lab.remove()
 
 
 @pytest.mark.soak

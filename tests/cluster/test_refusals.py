@@ -80,14 +80,19 @@ def test_a_foreign_network_of_the_same_name_is_left_alone(other: Lab) -> None:
         run(["docker", "network", "rm", other.network])
 
 
-def test_a_taken_port_is_named_with_its_holder_before_anything_is_made(other: Lab) -> None:
+@pytest.mark.parametrize("port", mostly_soak(("git_port", "api_port"), "git_port"))
+def test_a_taken_port_is_named_with_its_holder_before_anything_is_made(
+    other: Lab, tmp_path: Path, port: str
+) -> None:
+    refused = Lab(other.name, tmp_path / "refused", {port: free_port()})
+    taken = getattr(refused.settings, port)
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", other.settings.git_port))
+        listener.bind(("127.0.0.1", taken))
         listener.listen()
-        answer = other.up(check=False)
+        answer = refused.up(check=False)
     assert answer["code"] == Exit.HOST and answer["changed"] == 0
-    assert f"port {other.settings.git_port} is taken by another program" in answer["problems"][0]
-    assert other.traces() == []
+    assert f"port {taken} is taken by another program" in answer["problems"][0]
+    assert refused.traces() == []
 
 
 @pytest.mark.soak

@@ -48,3 +48,5 @@ def test_no_rotation_asks_a_service_that_a_learner_names(
     ada.lab.sopslab("reset", "ada", "--to", "encrypted")
     ada.lab.sopslab("rotate", "cluster-key", "ada", "--yes")
     assert ada.lab.changes(ada.lab.up()) == []
+    # Whoever comes next finds her where she began.
+    ada.lab.sopslab("reset", "ada")
