@@ -14,9 +14,9 @@ from rich.console import Console
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.cli import board as show
-from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
+from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets
 
-STUCK_SEAT = with_cluster(kustomization=suspended(KUSTOMIZATION))
+STUCK_SEAT = with_facets(kustomizations=[suspended(KUSTOMIZATION)])
 
 
 def _rows(done: int = 0, stuck: int = 0, fresh_ones: int = 0) -> list[Row]:
@@ -51,7 +51,7 @@ def test_a_learner_is_one_line_with_a_mark_for_each_step() -> None:
 
     assert header.split() == ["seat", "name", "group", *STEPS, "next"]
     assert done.split() == ["seat-0", "Ada", "a", *"✓" * 8]
-    assert stuck.split()[3:11] == list("✓✓✓✓✓✓✗–")
+    assert stuck.split()[3:11] == list("✓✓✓✓✓✓✗✓")
     assert "Kustomization secrets-develop is suspended" in stuck
     assert open_one.split()[3:11] == list("✓✓✗✗✗✓✗✗")
 
