@@ -33,6 +33,7 @@ from sopslab.run.runner import Result
     help="The learners of a class, as YAML or CSV; with inventories/classroom.py.",
 )
 @click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
+@click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
 @json_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
 @click.option(
@@ -44,6 +45,7 @@ def up(
     inventory: str,
     roster: str | None,
     prune: bool,
+    recreate: bool,
     as_json: bool,
     force: bool,
     key_from: str | None,
@@ -68,6 +70,8 @@ def up(
     data: dict[str, object] = {}
     if prune:
         data["prune"] = True
+    if recreate:
+        data["recreate"] = True
     if force:
         data["force"] = True
     if key_from is not None:
