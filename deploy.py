@@ -13,11 +13,13 @@ from tasks.host import check_host, prepare_host
 from tasks.keys import provide_keys
 from tasks.learners import provide_learners
 from tasks.roster import enrol_class
+from tasks.takeover import take_over
 
 settings = begin()
 
 check_host(settings)
 prepare_host(settings)
+take_over(settings)
 provide_artifacts(settings)
 begin_cluster(settings)
 enrol_class(settings)

@@ -6,7 +6,9 @@ pyinfra inventories/local.py deploys/break.py --data 'subjects=["ada"]' \\
 
 from sopslab.run.session import begin
 from tasks.faults import inject_faults
+from tasks.takeover import refuse_other
 
 settings = begin()
 
+refuse_other(settings)
 inject_faults(settings)

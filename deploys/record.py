@@ -6,7 +6,9 @@ pyinfra inventories/local.py deploys/record.py \\
 
 from sopslab.run.session import begin
 from tasks.incidents import keep_records
+from tasks.takeover import refuse_other
 
 settings = begin()
 
+refuse_other(settings)
 keep_records(settings)

@@ -8,9 +8,11 @@ from sopslab.run.session import begin
 from tasks.flux import provide_platform
 from tasks.reissue import prove_access, replace_access, report_access
 from tasks.roster import enrol_class
+from tasks.takeover import refuse_other
 
 settings = begin()
 
+refuse_other(settings)
 enrol_class(settings)
 replace_access(settings)
 provide_platform(settings)

@@ -5,9 +5,11 @@ pyinfra inventories/local.py deploys/reset.py --data 'subjects=["ada"]' --data c
 
 from sopslab.run.session import begin
 from tasks.reset import prove_solo, report_reset, reset_environments, reset_repositories
+from tasks.takeover import refuse_other
 
 settings = begin()
 
+refuse_other(settings)
 reset_repositories(settings)
 reset_environments(settings)
 report_reset(settings)

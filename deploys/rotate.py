@@ -17,9 +17,11 @@ from tasks.rotate import (
     retire_old,
     take_inventory,
 )
+from tasks.takeover import refuse_other
 
 settings = begin()
 
+refuse_other(settings)
 take_inventory(settings)
 accept_both(settings)
 replace_content(settings, given_values(settings))

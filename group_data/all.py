@@ -117,6 +117,10 @@ given = []
 # run stops and shows both public keys (`sopslab up --key-from store`).
 key_from = None
 
+# Whether a cluster of the lab that is there is replaced by a new one; keys and repositories stay
+# (`sopslab up --recreate`).
+recreate = False
+
 # Go on although the preflight says that the machine is too small (`sopslab up --force`).
 force = False
 

@@ -29,6 +29,7 @@ class Exit(IntEnum):
     INVENTORY = 19
     VALUES = 20
     FAULTS = 21
+    FORMAT = 22
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -51,6 +52,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.INVENTORY: "a rotation could not list, encrypt or prove what it is about",
     Exit.VALUES: "values are left that only a human can replace",
     Exit.FAULTS: "a fault could not be injected or undone",
+    Exit.FORMAT: "the lab is of another version, and was not taken over",
     Exit.INTERRUPTED: "stopped by Ctrl-C: the next run goes on",
     Exit.TERMINATED: "stopped by SIGTERM: the next run goes on",
 }

@@ -38,10 +38,11 @@ def begin_cluster(settings: Settings) -> None:
             path=settings.node_dir,
             files=render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * cpus}),
         )
-        kind.node(name="Start a node that was stopped", settings=settings)
-        # Before anybody is given access to a cluster that is there already.
-        kind.strangers(name="Shut strangers out of the cluster", settings=settings)
-        kind.limits(name="Limit what pods take from the node", settings=settings)
+        if not settings.recreate:
+            kind.node(name="Start a node that was stopped", settings=settings)
+            # Before anybody is given access to a cluster that is there already.
+            kind.strangers(name="Shut strangers out of the cluster", settings=settings)
+            kind.limits(name="Limit what pods take from the node", settings=settings)
         kind.begun(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,

@@ -30,7 +30,8 @@ LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 5
 
 @step(Step.HOST)
 def check_host(settings: Settings) -> None:
-    """Refuse ports that somebody else holds, and begin with a clean desk."""
+    """Refuse a newer product's lab and ports of somebody else, and begin with a clean desk."""
+    lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
     ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
     if settings.api_port is not None:
         ports[settings.api_port] = node_name(settings.lab)

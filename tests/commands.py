@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sopslab import __version__
+from sopslab.checks.takeover import FORMAT
 from sopslab.config.settings import Settings
+from sopslab.model.formats import Format, render_format
+
+
+def say_format(settings: Settings) -> None:
+    """Have a lab's folder say that this version made it."""
+    path = Path(settings.format_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_format(Format(FORMAT, __version__)))
 
 
 def enrol(settings: Settings, *ids: str) -> None:
-    """Put learners of these ids on the record of a class."""
+    """Put learners of these ids on the record of a class that this version made."""
+    say_format(settings)
     folder = Path(settings.class_dir)
     folder.mkdir(parents=True)
     seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sopslab.artifacts.catalog import load_catalog
+from sopslab.checks.takeover import FORMAT
 from sopslab.config.environment import solo
 from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
@@ -17,6 +18,7 @@ from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.observe.host_secrets import held_key, secret_matches
 from sopslab.lab.observe.identities import identity_state, identity_states
 from sopslab.lab.observe.kind import cluster_state, stranger_bindings
@@ -30,6 +32,7 @@ from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.learners_clone import LearnersClone, Origin
@@ -266,6 +269,7 @@ class Facts:
         self.canary = look_text(s, canary_states, environments=[solo(s)])
         self.data = fact_text(LabData, settings=s)
         self.leftovers = fact_text(Leftovers, settings=s)
+        self.format = look_text(s, lab_format)
 
 
 def platform_note(settings: Settings) -> str:
@@ -326,5 +330,6 @@ def complete(settings: Settings) -> Answers:
         facts.canary: answer({learner: PROVEN}),
         facts.data: "there",
         facts.leftovers: "",
+        facts.format: said(Format(FORMAT)),
     }
     return answers

@@ -46,6 +46,11 @@ class Places:
         return f"{self.root}/labs/{self.lab}"
 
     @property
+    def format_file(self) -> str:
+        """What says which format that folder has."""
+        return f"{self.lab_dir}/format"
+
+    @property
     def store(self) -> str:
         """Where artifacts lie, for every lab of this root."""
         return f"{self.root}/store"

@@ -247,6 +247,7 @@ class Settings(_Part, Places):
     exposed: tuple[ValueName, ...]
     given: tuple[ValueName, ...]
     key_from: Literal["store", "cluster"] | None
+    recreate: Annotated[bool, Field(strict=True)]
     force: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]
 
@@ -257,6 +258,8 @@ class Settings(_Part, Places):
             problems.append("cluster_provider `existing` needs kubeconfig and context")
         if self.cluster_provider == "kind" and (self.kubeconfig or self.context):
             problems.append("kubeconfig and context go with cluster_provider `existing`")
+        if self.cluster_provider == "existing" and self.recreate:
+            problems.append("recreate goes with cluster_provider `kind`: an existing cluster stays")
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
         if self.seats and self.git_url:

@@ -21,7 +21,8 @@ class ClusterState:
 
     `complete` tells whether `kind create` finished and left its mark for this very node. `status`
     is Docker's word for the node container. `stray` says what is wrong with the lab's kubeconfig,
-    empty if it leads to the node. `address` is where the node's API server is published.
+    empty if it leads to the node. `address` is where the node's API server is published, and
+    `image` what the node was made of.
     """
 
     owner: Owner = Owner.NOBODY
@@ -29,6 +30,7 @@ class ClusterState:
     complete: bool = False
     stray: str = ""
     address: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class LearnersClone:
-    """What it lacks of "clone" and "hooks", and where it came from; None where there is none."""
+    """What it lacks of "clone" and "hooks", and where it came from; None where there is none.
+
+    `hook` is the text of the commit hook where sops-lab installed it, empty for any other.
+    """
 
     missing: tuple[str, ...] = ("clone", "hooks")
     origin: Origin | None = None
+    hook: str = ""

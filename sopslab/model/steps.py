@@ -11,6 +11,7 @@ class Step(Enum):
     """A step, by the name that pyinfra puts in front of its operations."""
 
     HOST = "Host", Exit.HOST
+    FORMAT = "Format", Exit.FORMAT
     ARTIFACTS = "Artifacts", Exit.ARTIFACTS
     CLUSTER = "Cluster", Exit.CLUSTER
     NETWORK = "Network", Exit.CLUSTER

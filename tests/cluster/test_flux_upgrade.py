@@ -236,7 +236,7 @@ def test_a_node_without_the_images_keeps_the_flux_that_runs_on_it(
         answer = aged.up(check=False)
     (problem,) = answer["problems"]
     assert answer["code"] == Exit.FLUX
-    assert image in problem and "`sopslab down` removes the cluster" in problem
+    assert image in problem and "`sopslab up --recreate`" in problem
     assert platform_head(aged) == head
     assert list(differences(aged, objects(components_before))) == []
     assert_the_canary_is_decrypted(aged, tmp_path)

@@ -49,7 +49,7 @@ def test_a_dry_run_on_a_bare_machine_predicts_the_changes_and_touches_nothing(
     predicted = [item["name"] for item in plan if item["hosts_with_change"]]
     steps = list(dict.fromkeys(name.split(" | ")[0] for name in predicted))
     assert steps == [
-        *("Host", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
+        *("Host", "Format", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
         *("Cluster", "Flux", "Canary"),
     ]
     for name in (

@@ -14,6 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import load_catalog
+from sopslab.checks.takeover import FORMAT, takeover_plan
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
@@ -23,8 +24,9 @@ from sopslab.model.accounts import Accounts
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Planned, Started
+from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
-from sopslab.model.kind import Owner
+from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.learners_clone import LearnersClone
 from sopslab.model.steps import Step
 from sopslab.provision.facts.host import RecordedValue
@@ -94,10 +96,11 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     assert not run.failed
     steps = [event.operation.step for event in run.ends]
     assert list(dict.fromkeys(steps)) == [
-        *("Host", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
+        *("Host", "Format", "Artifacts", "Network", "Git", "Keys", "Learners", "Platform"),
         *("Cluster", "Flux", "Canary"),
     ]
     idle = {
+        "Host | Check the lab's format",
         "Host | Check the ports",
         "Host | Sweep up after a killed run",
         "Host | Check the machine",
@@ -253,6 +256,14 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         lambda f, s: {f.policy: "6" * 64},
         {"Git | Deliver the policy of the pre-receive hook": []},
     ),
+    "an-older-lab": (
+        lambda f, s: {f.format: said(Format())},
+        {"Format | Bring the lab to this format": takeover_plan(Format())},
+    ),
+    "another-versions-node": (
+        lambda f, s: {f.cluster: said(ClusterState(Owner.LAB, "running", True, image="older:1"))},
+        {},
+    ),
     "leftovers-of-a-killed-run": (
         lambda f, s: {f.leftovers: f"{s.lab_dir}/.new.a1b2c3"},
         {"Host | Sweep up after a killed run": []},
@@ -306,6 +317,11 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
 
 # What must stop a run: the answer, the operation that refuses, and a part of what is run then.
 STOPS: dict[str, tuple[Drift, str, str]] = {
+    "a-newer-lab": (
+        lambda f, s: {f.format: said(Format(FORMAT + 1, "9.1.0"))},
+        "Host | Check the lab's format",
+        f"the lab has format {FORMAT + 1}, given to it by sops-lab 9.1.0",
+    ),
     "a-foreign-cluster": (
         lambda f, s: {f.cluster: cluster(owner=Owner.FOREIGN)},
         "Network | Begin the kind cluster lab",

@@ -170,7 +170,7 @@ def test_a_failed_up_is_one_json_object_and_its_steps_exit_code(
         f"port {port} is taken by another program: stop it, or choose another port for the lab"
     ]
     assert shown["seconds"] > 0
-    assert [step["name"] for step in shown["steps"]][:2] == ["Host", "Artifacts"]
+    assert [step["name"] for step in shown["steps"]][:2] == ["Host", "Format"]
     assert set(shown["steps"][0]) == {"name", "seconds", "changed", "changes"}
     assert Path(shown["log"]).is_file()
 

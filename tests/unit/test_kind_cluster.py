@@ -7,11 +7,13 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sopslab.checks.recreation import cluster_plan
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.kind import cluster_state, standing
 from sopslab.model.kind import ClusterState, Owner
@@ -55,12 +57,16 @@ NETWORK = "sops-lab-lab"
 PUBLISHED = {"6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6443"}]}
 
 
+ours = partial(ClusterState, Owner.LAB, "running", image="sops-lab/node:1")
+
+
 def container(node: str = "n1", network: str = NETWORK, ports: Any = PUBLISHED) -> dict[str, Any]:
     return {
         "Id": node,
         "State": {"Status": "running"},
         "NetworkSettings": {"Networks": {network: {}}},
         "HostConfig": {"PortBindings": ports},
+        "Config": {"Image": "sops-lab/node:1"},
     }
 
 
@@ -93,9 +99,7 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
     left.mkdir()
     done = make(settings)
     assert (done.changed, done.failed) == (True, False), done.stderr
-    assert cluster_state(settings.for_machine) == ClusterState(
-        Owner.LAB, "running", complete=True, address="127.0.0.1"
-    )
+    assert cluster_state(settings.for_machine) == ours(complete=True, address="127.0.0.1")
     assert f"network {NETWORK}" in calls(settings)
     for name in ("kubeconfig", "node-id"):
         assert Path(settings.lab_dir, name).stat().st_mode & 0o077 == 0
@@ -144,6 +148,19 @@ def test_a_half_made_cluster_is_removed_before_another_is_made(settings: Setting
     assert "docker rm -fv n0" in calls(settings)
 
 
+def test_a_cluster_stays_until_it_is_said_that_it_is_replaced(settings: Settings) -> None:
+    make(settings)
+    assert not make(settings, kind.begun).changed
+    new = settings.model_copy(update={"recreate": True})
+    before = len(calls(settings))
+    assert make(new, kind.begun).changed
+    # The old node is gone when the operation ends, whatever goes on in the background.
+    removed = [call for call in calls(settings)[before:] if call.startswith("docker rm ")]
+    assert removed and not make(settings).changed
+    made = [call for call in calls(settings)[before:] if call.startswith("kind create ")]
+    assert len(made) == 1
+
+
 def test_a_removed_cluster_leaves_nothing(settings: Settings) -> None:
     make(settings)
     done = Applied(kind.deleted, settings=settings)
@@ -178,19 +195,19 @@ STANDINGS: dict[str, tuple[list[Any], str, list[str], ClusterState]] = {
     "a record": ([], "n1", [], ClusterState(Owner.NOBODY, stray="was left behind")),
     "complete": (
         [container()], "n1", [SERVER],
-        ClusterState(Owner.LAB, "running", complete=True, address="127.0.0.1"),
+        ours(complete=True, address="127.0.0.1"),
     ),
     "half-made": (
         [container()], "", [SERVER],
-        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+        ours(address="127.0.0.1"),
     ),
     "half-made beside an old record": (
         [container("n2")], "n1", [SERVER],
-        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+        ours(address="127.0.0.1"),
     ),
     "another node beside it": (
         [container(), container("n2")], "n1", [SERVER],
-        ClusterState(Owner.LAB, "running", address="127.0.0.1"),
+        ours(address="127.0.0.1"),
     ),
     "foreign": (
         [container(network="kind")], "", [], ClusterState(Owner.FOREIGN, "running"),
@@ -204,14 +221,14 @@ STANDINGS: dict[str, tuple[list[Any], str, list[str], ClusterState]] = {
     ),
     "no kubeconfig": (
         [container()], "n1", [],
-        ClusterState(Owner.LAB, "running", True, "was missing", "127.0.0.1"),
+        ours(True, "was missing", "127.0.0.1"),
     ),
     "a kubeconfig of others": (
         [container()], "n1", ["https://127.0.0.1:7443"],
-        ClusterState(Owner.LAB, "running", True, "led elsewhere", "127.0.0.1"),
+        ours(True, "led elsewhere", "127.0.0.1"),
     ),
     "nothing published": (
-        [container(ports=None)], "n1", [], ClusterState(Owner.LAB, "running", complete=True),
+        [container(ports=None)], "n1", [], ours(complete=True),
     ),
 }  # fmt: skip
 
@@ -220,3 +237,13 @@ STANDINGS: dict[str, tuple[list[Any], str, list[str], ClusterState]] = {
 def test_how_a_cluster_stands_is_read_off_its_containers(case: str) -> None:
     nodes, recorded, servers, expected = STANDINGS[case]
     assert standing(nodes, recorded, servers, NETWORK) == expected
+
+
+def test_a_cluster_of_another_version_is_said_to_stay_or_to_be_replaced() -> None:
+    made = ClusterState(Owner.LAB, "running", complete=True, image="sops-lab/node:1")
+    assert cluster_plan(made, "sops-lab/node:1", recreate=False) == []
+    assert cluster_plan(ClusterState(), "sops-lab/node:1", recreate=True) == []
+    (stays,) = cluster_plan(made, "sops-lab/node:2", recreate=False)
+    (replaced,) = cluster_plan(made, "sops-lab/node:2", recreate=True)
+    assert "stays" in stays and "--recreate" in stays
+    assert "replaced" in replaced

@@ -17,7 +17,7 @@ from sopslab.errors import Exit
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
 from sopslab.run.runner import Result as RunResult
-from tests.commands import enrol
+from tests.commands import enrol, say_format
 
 Data = dict[str, Any]
 
@@ -56,6 +56,7 @@ def begun(settings: Settings, *subjects: str, **changes: Any) -> Rotation:
     rotation = Rotation(opened=date(2026, 11, 24), subjects=subjects, **given)
     path = Path(settings.lab_dir) / "rotations" / f"{rotation.incident}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
+    say_format(settings)
     path.write_text(render_rotation(rotation))
     return rotation
 

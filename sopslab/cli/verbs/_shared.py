@@ -12,11 +12,13 @@ import click
 from rich.text import Text
 
 from sopslab.checks import causes
+from sopslab.checks.takeover import FORMAT, unfit
 from sopslab.cli.display import Display
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.inputs import LOCAL, local_settings
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
 from sopslab.run.runner import Result, run
@@ -40,6 +42,28 @@ def settings_or_exit(
         return local_settings(overrides, inventory)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
+
+
+def lab_or_exit(
+    overrides: Mapping[str, object] | None = None,
+    *,
+    as_json: bool = False,
+    inventory: str = LOCAL,
+    oldest: int = FORMAT,
+) -> Settings:
+    """Return the settings of a local lab that is going to be changed, or end with the reason why
+    this product leaves it alone.
+
+    + oldest: the first format of a lab that is worked on
+    """
+    settings = settings_or_exit(overrides, as_json=as_json, inventory=inventory)
+    try:
+        refused = unfit(lab_format(settings.for_machine), oldest)
+    except LabError as error:
+        end(error.code, [str(error)], as_json=as_json)
+    if refused is not None:
+        end(Exit.FORMAT, [refused], as_json=as_json)
+    return settings
 
 
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:

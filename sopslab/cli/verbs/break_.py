@@ -8,7 +8,7 @@ import secrets
 import click
 
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.config.settings import Settings
 from sopslab.course.faults import FAULTS, injectable
@@ -55,7 +55,7 @@ def break_(
         _show_list(as_json)
         return
     scenarios, ids = ((), words) if exam else (words[:1], words[1:])
-    settings = settings_or_exit({"faults": scenarios, "subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"faults": scenarios, "subjects": ids}, as_json=as_json)
     try:
         _check_options(scenarios, exam=exam, draws=(seed, count), as_json=as_json)
         subject = _subject(settings)

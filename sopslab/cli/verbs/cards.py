@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
@@ -39,7 +39,7 @@ def cards(ids: tuple[str, ...], as_json: bool) -> None:
     page tells address, login, password and first steps. Nothing is issued anew, and a second run
     changes nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
     """
-    settings = settings_or_exit(as_json=as_json)
+    settings = lab_or_exit(as_json=as_json)
     try:
         made = _make(settings, ids)
     except LabError as error:

@@ -10,7 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.cli.verbs._shared import OWN_ID, deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    OWN_ID,
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+    settings_or_exit,
+)
 from sopslab.cli.verbs.incident import today
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.inputfile import read_text
@@ -91,7 +98,7 @@ def record(file: str, as_json: bool) -> None:
 
     It lies in the platform repository as docs/credentials.yaml, and holds no value.
     """
-    settings = settings_or_exit(as_json=as_json)
+    settings = lab_or_exit(as_json=as_json)
     try:
         text = render_credentials(parse_credentials(file, read_text(file, "registry")))
     except LabError as error:

@@ -10,7 +10,14 @@ from rich.text import Text
 
 from sopslab.cli import verification_report as report
 from sopslab.cli.terminal import Console, echo_json
-from sopslab.cli.verbs._shared import OWN_ID, deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    OWN_ID,
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+    settings_or_exit,
+)
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
@@ -39,7 +46,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     cluster. What the learner is told lies in a folder that this command names. The value is random
     and shown nowhere by this command. `sopslab drill end` and `sopslab reset` take all of it away.
     """
-    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
     console = Console()
@@ -63,7 +70,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     Main goes back to where it was, and the incidents of the drill are taken off the record. What
     was committed on top of the leak is kept in a bundle, outside of every history.
     """
-    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).id
     console = Console()
     deploy_or_exit(

@@ -7,7 +7,7 @@ import json
 import click
 
 from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments
 from sopslab.errors import LabError
 
@@ -23,7 +23,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
 
     Exit code 4 says that nothing is injected any more and Flux still cannot apply a repository.
     """
-    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     try:
         environments = named_environments(settings, ids) if ids else []
     except LabError as error:

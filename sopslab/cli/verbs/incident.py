@@ -10,7 +10,14 @@ from datetime import UTC, date, datetime
 import click
 
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.cli.verbs._shared import OWN_IDS, deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    OWN_IDS,
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+    settings_or_exit,
+)
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
@@ -106,7 +113,7 @@ def open_(
     or a key that no other incident has becomes part of the record. Opened again on the same day,
     the record takes in what is new.
     """
-    settings = settings_or_exit(as_json=as_json)
+    settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     day = today()
     try:
@@ -163,7 +170,7 @@ def note(
 
     Write what is meant, such as "the key at the payment provider", and never a value.
     """
-    settings = settings_or_exit(as_json=as_json)
+    settings = lab_or_exit(as_json=as_json)
     before = _one(settings, identifier, as_json)
     listed = _with_upstream(before.upstream, upstream)
     unknown = [what for what in revoked if what not in [one.what for one in listed]]
@@ -209,7 +216,7 @@ def close(identifier: str, as_json: bool) -> None:
     An exposed value must not be in use any more, neither on main nor in the cluster, which is
     compared by hash; and what has to be revoked elsewhere must be.
     """
-    settings = settings_or_exit(as_json=as_json)
+    settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     found = _one(settings, identifier, as_json)
     try:

@@ -7,7 +7,7 @@ import json
 import click
 
 from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
@@ -23,7 +23,7 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     and environment stay as they are, and nobody else's access changes.
     """
     subjects = tuple(dict.fromkeys(ids))
-    settings = settings_or_exit({"subjects": subjects}, as_json=as_json)
+    settings = lab_or_exit({"subjects": subjects}, as_json=as_json)
     try:
         _refuse_unknown(settings)
     except LabError as error:

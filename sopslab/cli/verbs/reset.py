@@ -13,8 +13,8 @@ from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
     json_option,
+    lab_or_exit,
     planned_or_exit,
-    settings_or_exit,
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
@@ -60,7 +60,7 @@ def reset(
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """
-    settings = settings_or_exit({"subjects": ids, "checkpoint": checkpoint}, as_json=as_json)
+    settings = lab_or_exit({"subjects": ids, "checkpoint": checkpoint}, as_json=as_json)
     try:
         subjects = _subjects(settings, everybody)
     except LabError as error:

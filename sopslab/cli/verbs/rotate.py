@@ -17,8 +17,8 @@ from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
     json_option,
+    lab_or_exit,
     planned_or_exit,
-    settings_or_exit,
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
@@ -106,7 +106,7 @@ def rotate(
     Exit code 4 says that some environments could not be finished, and which; 20 that values are
     left which only a human can make.
     """
-    settings = settings_or_exit(
+    settings = lab_or_exit(
         {"subjects": ids, "incident": incident, "exposed": exposed, "given": given},
         as_json=as_json,
     )

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 import click
 
-from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.checks.takeover import takeover_plan
+from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+    planned_or_exit,
+    show_plan,
+)
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import enrol, plan
 from sopslab.config.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
+from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.takeover import plan_takeover
 from sopslab.layout import CANARY_PATH
 from sopslab.run.runner import Result
 
@@ -33,6 +45,12 @@ from sopslab.run.runner import Result
     help="The learners of a class, as YAML or CSV; with inventories/classroom.py.",
 )
 @click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
+@click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what becomes of a lab that another version made, and change nothing.",
+)
 @json_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
 @click.option(
@@ -44,6 +62,8 @@ def up(
     inventory: str,
     roster: str | None,
     prune: bool,
+    recreate: bool,
+    dry_run: bool,
     as_json: bool,
     force: bool,
     key_from: str | None,
@@ -68,16 +88,24 @@ def up(
     data: dict[str, object] = {}
     if prune:
         data["prune"] = True
+    if recreate:
+        data["recreate"] = True
     if force:
         data["force"] = True
     if key_from is not None:
         data["key_from"] = key_from
-    settings = settings_or_exit(data, as_json=as_json, inventory=known)
+    settings = lab_or_exit(data, as_json=as_json, inventory=known, oldest=0)
+    if dry_run:
+        _tell_plan(settings, as_json)
+        return
     console = Console()
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
+    if not as_json:
+        for sentence in takeover_plan(lab_format(settings.for_machine)):
+            console.print(sentence, soft_wrap=True)
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
             console.print(sentence, soft_wrap=True)
@@ -88,6 +116,15 @@ def up(
             f"\nThe class: {len(enrolment.seats)} seats."
             " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
         )
+
+
+def _tell_plan(settings: Settings, as_json: bool) -> None:
+    image = load_catalog(settings.catalog).node_tag
+    plan = planned_or_exit(lambda: {settings.lab: plan_takeover(settings, image)}, as_json)
+    if as_json:
+        echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+    else:
+        show_plan(plan, "nothing of it is another version's")
 
 
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:

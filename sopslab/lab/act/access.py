@@ -38,8 +38,6 @@ def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
         try:
             files.private_folder(folder)
             files.write(folder / "generation", f"{generation}\n")
-            # What an older version left there was counted, and counts nothing any more.
-            (folder / "issue").unlink(missing_ok=True)
         except OSError as error:
             fail_first(lab, seat, f"its generation could not be written: {meaning_of(error)}")
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.checks.recreation import RECREATE
 from sopslab.config.naming import network_name, node_name
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
@@ -136,8 +137,7 @@ def start(lab: Lab) -> None:
     if not wait_until(lambda: kube.succeeds(*ready, patience=10), _START_S):
         raise LabError(
             f"the API server of {node} did not answer within {_START_S} s after the start; look"
-            f' at: docker logs {node}; or make the cluster anew: "sopslab down", "sopslab up"; keys'
-            " and Git data stay"
+            f" at: docker logs {node}; {RECREATE}"
         )
 
 

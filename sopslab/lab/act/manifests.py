@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.checks import causes
+from sopslab.checks.recreation import RECREATE
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
@@ -65,7 +66,7 @@ def _await_end(
             raise LabError(
                 f"the {kind} {left[0]} is being deleted, and after {_ENDING_S} s it is not gone:"
                 f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you take"
-                " it out by hand; `sopslab down` and `sopslab up` make the cluster anew"
+                f" it out by hand; {RECREATE}"
             )
         _let_go(lab)
         time.sleep(1)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from sopslab.checks.recreation import RECREATE
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import told
@@ -133,8 +134,7 @@ def _refuse_without_images(lab: Lab, node: str, built: bytes) -> None:
     if lacking:
         raise LabError(
             f"the node {node} was made without the images of this version of Flux"
-            f" ({' '.join(lacking)}), and what runs there is left as it is: `sopslab down` removes"
-            " the cluster and keeps all keys and Git data, then `sopslab up` makes it anew"
+            f" ({' '.join(lacking)}), and what runs there is left as it is: {RECREATE}"
         )
 
 

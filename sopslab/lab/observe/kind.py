@@ -85,6 +85,7 @@ def standing(
         complete=[one["Id"] for one in nodes] == [recorded],
         stray=_stray(published, servers),
         address=next((port["HostIp"] for port in published), ""),
+        image=node["Config"]["Image"],
     )
 
 

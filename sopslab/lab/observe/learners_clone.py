@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.lab.tools.files import read
 from sopslab.lab.tools.git import Git
 from sopslab.model.learners_clone import LearnersClone, Origin
+
+# What the hook says of itself, whichever version installed it.
+_OURS = "# Installed by sops-lab."
 
 
 def clone_of_learner(lab: Lab) -> LearnersClone:
@@ -19,8 +23,9 @@ def clone_of_learner(lab: Lab) -> LearnersClone:
         "config", "--local", "--null", "--get-regexp", r"^(remote\.origin\.url|http\.sslcainfo)$"
     )
     values = dict(entry.partition("\n")[::2] for entry in told.text.split("\0"))
-    hooked = os.access(repository / "hooks" / "pre-commit", os.X_OK)
+    hook = repository / "hooks" / "pre-commit"
     return LearnersClone(
-        () if hooked else ("hooks",),
+        () if os.access(hook, os.X_OK) else ("hooks",),
         Origin(values.get("remote.origin.url", ""), values.get("http.sslcainfo", "")),
+        text if _OURS in (text := (read(hook) or b"").decode("utf-8", "replace")) else "",
     )

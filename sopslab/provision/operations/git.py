@@ -218,15 +218,20 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     """
     found = look(settings, clone_of_learner)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
-    if not found.missing and not moved:
+    # It names the programs of the version that installed it, which may be gone.
+    older = found.hook not in {"", hook}
+    if not found.missing and not moved and not older:
         host.noop(f"{settings.work_dir} is complete")
         return
     if moved:
         note(f"its origin is {settings.git_base_url}/{repository}.git now")
         yield acting(settings, learners_clone.move, repository=repository)
-    if not found.missing:
+    if not found.missing and not older:
         return
-    note(f"missing: {', '.join(found.missing)}")
+    if found.missing:
+        note(f"missing: {', '.join(found.missing)}")
+    if older:
+        note("the commit hook was another version's")
     yield acting(
         settings,
         learners_clone.complete,

@@ -7,6 +7,7 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
+from sopslab.checks.recreation import RECREATE, cluster_plan
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
@@ -42,7 +43,8 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     """
     Have the creation of a lab's cluster begun, in the background: what does not need the cluster is
     done meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
-    untouched.
+    untouched. One that is there is replaced where the settings say so, and no other: one of another
+    product stays, and one that learners could not connect to is refused.
 
     + settings: the lab's settings
     + image: the node image
@@ -52,19 +54,24 @@ def begun(settings: Settings, image: str, template: str) -> Commands:
     if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
         return
-    if state.complete and state.address not in {"", settings.api_address}:
+    replaced = state.complete and settings.recreate
+    if state.complete and not replaced and state.address not in {"", settings.api_address}:
         yield refusal(
             f"the API server of the cluster {settings.lab} is published at {state.address}, and"
-            f" learners would connect to {settings.api_address}: `sopslab down` removes the cluster"
-            " and keeps all keys and Git data, then `sopslab up` makes it anew"
+            f" learners would connect to {settings.api_address}: {RECREATE}"
         )
         return
-    if state.complete:
+    for sentence in cluster_plan(state, image, recreate=settings.recreate):
+        note(sentence)
+    if state.complete and not replaced:
         host.noop(f"the kind cluster {settings.lab} is there")
         return
-    if state.owner == Owner.LAB:
-        note("the cluster was half-made and is made anew")
     forget(cluster_state)
+    if replaced:
+        # At once, and not by what goes on in the background: others would still find its node.
+        yield acting(settings, act.delete)
+    elif state.owner == Owner.LAB:
+        note("the cluster was half-made and is made anew")
     yield acting(settings, act.begin, image=image, config=_config(settings, image, template))
 
 
@@ -162,8 +169,8 @@ def strangers(settings: Settings) -> Commands:
     note(f"taken out: {named(found)}")
     if any(item.startswith("Secret ") for item in found):
         note(
-            "a bootstrap token was valid: if others could reach the API server, make the cluster"
-            " anew with `sopslab down` and `sopslab up`, as they may hold a certificate of the node"
+            "a bootstrap token was valid: if others could reach the API server, they may hold a"
+            f" certificate of the node; {RECREATE}"
         )
     yield acting(settings, act.close)
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.takeover import FORMAT, takeover_plan, unfit
 from sopslab.config.settings import Settings
+from sopslab.files.events import note
 from sopslab.lab.act import removal
-from sopslab.provision.command import Commands, acting, script
+from sopslab.lab.act.takeover import take_over
+from sopslab.lab.observe.formats import lab_format
+from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.lab import LabData, Leftovers
+from sopslab.provision.look import look
 
 
 @operation()
@@ -24,6 +29,37 @@ def swept(settings: Settings) -> Commands:
         host.noop("no run was killed")
         return
     yield script('rm -rf -- "$@"', *leftovers)
+
+
+@operation()
+def compatibility(settings: Settings, oldest: int) -> Commands:
+    """
+    Refuse a lab that a newer product has worked on, or that has to be taken over first.
+
+    + settings: the lab's settings
+    + oldest: the first format that is worked on
+    """
+    refused = unfit(look(settings, lab_format), oldest)
+    if refused is None:
+        host.noop("the lab has no other format")
+        return
+    yield refusal(refused)
+
+
+@operation()
+def format(settings: Settings) -> Commands:
+    """
+    Have the lab's folder in the format of this product, and say so before anything is made in it.
+
+    + settings: the lab's settings
+    """
+    found = look(settings, lab_format)
+    if found is not None and found.number >= FORMAT:
+        host.noop(f"the lab has format {FORMAT}")
+        return
+    for sentence in takeover_plan(found):
+        note(sentence)
+    yield acting(settings, take_over)
 
 
 @operation()

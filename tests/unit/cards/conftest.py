@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from sopslab.cards.card import Access, Card, card_of
 from sopslab.cli.main import main
 from sopslab.config.settings import Seat, Settings
+from tests.commands import say_format
 
 PASSWORD = "Kb0-O1lI_passphrase-of-{}"
 FINGERPRINT = ":".join(["A7"] * 32)
@@ -61,6 +62,7 @@ class Class:
         self.record()
 
     def record(self) -> None:
+        say_format(self.settings)
         self.write("class/roster.json", json.dumps(self._seats))
 
     def path(self, name: str) -> Path:

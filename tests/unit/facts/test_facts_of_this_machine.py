@@ -31,6 +31,7 @@ from sopslab.provision.facts.git import (
 from sopslab.provision.facts.host import IsRoot, RecordedValue
 from sopslab.provision.facts.lab import LabData
 from sopslab.provision.operations import git as operations_git
+from tasks.learners import commit_hook
 from tests.fake import Applied, local_fact
 
 GIT = {
@@ -260,7 +261,11 @@ def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     hook.write_text("#!/bin/sh\n")
     assert clone_of_learner(settings.for_machine).missing == ("hooks",)
     hook.chmod(0o755)
-    assert clone_of_learner(settings.for_machine).missing == ()
+    found = clone_of_learner(settings.for_machine)
+    assert (found.missing, found.hook) == ((), "")
+    # The one that the lab installs is known by what it says, whichever version did.
+    hook.write_text(commit_hook(settings))
+    assert clone_of_learner(settings.for_machine).hook == commit_hook(settings)
 
 
 @pytest.mark.parametrize(

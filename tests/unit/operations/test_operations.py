@@ -45,6 +45,7 @@ from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.learners_clone import LearnersClone
 from sopslab.model.wire import encode
 from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
@@ -65,6 +66,7 @@ MACHINE = {
 USUAL = {
     "machine_state": MACHINE,
     "engine_state": encode(EngineState(answers=False)),
+    "clone_of_learner": encode(LearnersClone()),
     "cluster_state": encode(ClusterState(Owner.NOBODY)),
 }
 # Tested in Python on real repositories, stores and clusters; this list may only become shorter.

@@ -1,0 +1,62 @@
+"""A lab that an older product made, taken over: its files brought to this product's format.
+
+Whenever it is killed, the next run goes on: a file is kept as it was before it is changed, each
+change is one rename, and the number is raised when all of its changes are made.
+"""
+
+from __future__ import annotations
+
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from sopslab import __version__
+from sopslab.checks.takeover import FORMAT, KEPT, MIGRATIONS, Change, Migration
+from sopslab.config.places import Lab
+from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.tools import files
+from sopslab.model.formats import Format, render_format
+
+
+def take_over(lab: Lab) -> None:
+    """Have the lab's folder in the format of this product; a lab that is to be made begins with it.
+
+    Raises LabError where its format cannot be read.
+    """
+    found = lab_format(lab)
+    if found is None:
+        _say(lab, FORMAT)
+        return
+    for number, migration in enumerate(MIGRATIONS[found.number :], found.number + 1):
+        kept = Path(lab.lab_dir, KEPT.format(number))
+        for change in _left(lab, migration):
+            _keep(Path(lab.lab_dir, change.path), kept / change.path)
+            _make(lab, change)
+        _say(lab, number)
+
+
+def _left(lab: Lab, migration: Migration) -> list[Change]:
+    folder = Path(lab.lab_dir)
+    paths = {path for pattern in migration.files for path in folder.glob(pattern)}
+    return migration.plan({str(path.relative_to(folder)): path.read_bytes() for path in paths})
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Have a second name for what a file is before its first change, for this account alone."""
+    files.private_folder(kept.parent)
+    # A change gives the first name to another file: this one stays as it was.
+    with suppress(FileExistsError, FileNotFoundError):
+        kept.hardlink_to(path)
+
+
+def _make(lab: Lab, change: Change) -> None:
+    path = Path(lab.lab_dir, change.path)
+    if change.content is None:
+        files.remove(path)
+    else:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        files.write(path, change.content, mode)
+
+
+def _say(lab: Lab, number: int) -> None:
+    files.write(lab.format_file, render_format(Format(number, __version__)), 0o644)

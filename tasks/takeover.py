@@ -1,0 +1,21 @@
+"""The steps about a lab's format: whose lab is left alone, and how an older one is taken over."""
+
+from __future__ import annotations
+
+from sopslab.checks.takeover import FORMAT
+from sopslab.config.settings import Settings
+from sopslab.model.steps import Step
+from sopslab.provision.deploys import step
+from sopslab.provision.operations import lab
+
+
+@step(Step.FORMAT)
+def refuse_other(settings: Settings) -> None:
+    """Refuse a lab of a newer product, and one that has to be taken over first."""
+    lab.compatibility(name="Check the lab's format", settings=settings, oldest=FORMAT)
+
+
+@step(Step.FORMAT)
+def take_over(settings: Settings) -> None:
+    """Bring a lab's files to this product's format."""
+    lab.format(name="Bring the lab to this format", settings=settings)

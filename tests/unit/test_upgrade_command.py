@@ -1,0 +1,117 @@
+"""The command on labs of other formats: who refuses, with which code, and what `up` says before."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sopslab.checks.takeover import FORMAT, takeover_plan
+from sopslab.cli.main import main
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit
+from sopslab.model.formats import Format, render_format
+
+CHANGING = {
+    "break": ("wrong-key",),
+    "cards": (),
+    "credentials record": ("registry.yaml",),
+    "drill end": (),
+    "drill leak": (),
+    "fix": (),
+    "incident close": ("2026-11-25-a-leak",),
+    "incident open": ("a-leak",),
+    "incident note": ("2026-11-25-a-leak",),
+    "reissue": ("ada",),
+    "reset": ("--dry-run",),
+    "rotate": ("learner-key", "--dry-run"),
+}
+Sopslab = Callable[..., Result]
+
+
+@pytest.fixture
+def sopslab(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
+    """Run the command on the lab of this test, where no Docker answers."""
+    docker = tmp_path / "stand-ins" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def make_lab(settings: Settings, number: int) -> Path:
+    """Have a lab with keys, in a format; return its folder."""
+    Path(settings.keys_dir).mkdir(parents=True)
+    if number:
+        Path(settings.format_file).write_text(render_format(Format(number, "9.1.0")))
+    return Path(settings.lab_dir)
+
+
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1], ids=["older", "newer"])
+@pytest.mark.parametrize("verb", CHANGING)
+def test_a_verb_that_changes_a_lab_leaves_one_of_another_format_alone(
+    sopslab: Sopslab, settings: Settings, verb: str, number: int
+) -> None:
+    folder = make_lab(settings, number)
+    before = sorted(folder.rglob("*"))
+    done = sopslab(*verb.split(), *CHANGING[verb])
+    assert done.exit_code == Exit.FORMAT, done.output
+    assert done.stderr.startswith(f"the lab has format {number}, ")
+    assert done.stdout == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_an_up_leaves_a_newer_lab_alone(
+    sopslab: Sopslab, settings: Settings, as_json: bool
+) -> None:
+    folder = make_lab(settings, FORMAT + 1)
+    for options in ((), ("--dry-run",), ("--recreate",)):
+        done = sopslab("up", *options, *(["--json"] if as_json else []))
+        assert done.exit_code == Exit.FORMAT, done.output
+        said = json.loads(done.stdout)["problems"] if as_json else done.stderr.splitlines()
+        assert len(said) == 1 and "9.1.0" in said[0]
+    assert not (folder / "log").exists()
+
+
+@pytest.mark.parametrize("verb", ["down", "env", "status"])
+def test_what_looks_at_a_newer_lab_or_takes_it_down_does_its_work(
+    sopslab: Sopslab, settings: Settings, verb: str
+) -> None:
+    make_lab(settings, FORMAT + 1)
+    done = sopslab(verb)
+    assert done.exit_code == (Exit.FAILED if verb == "status" else Exit.OK), done.output
+    assert Path(settings.keys_dir).is_dir()
+
+
+def test_a_dry_run_says_what_a_takeover_would_change_and_changes_nothing(
+    sopslab: Sopslab, settings: Settings
+) -> None:
+    folder = make_lab(settings, FORMAT - 1)
+    (folder / ".cluster.lock").touch()
+    before = sorted(folder.rglob("*"))
+    done = sopslab("up", "--dry-run", "--json")
+    assert json.loads(done.stdout) == {
+        "ok": True,
+        "changed": 0,
+        "plan": {settings.lab: takeover_plan(Format(FORMAT - 1))},
+    }
+    shown = sopslab("up", "--dry-run")
+    assert shown.exit_code == Exit.OK
+    assert [line.strip() for line in shown.stdout.splitlines()][1:] == takeover_plan(
+        Format(FORMAT - 1)
+    )
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_dry_run_on_a_lab_of_this_version_has_nothing_to_say(
+    sopslab: Sopslab, settings: Settings
+) -> None:
+    make_lab(settings, FORMAT)
+    done = sopslab("up", "--dry-run", "--json")
+    assert json.loads(done.stdout)["plan"] == {settings.lab: []}
