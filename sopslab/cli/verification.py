@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sopslab.cli import verification_report as report
+from sopslab.cli.junit import write_junit
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
@@ -38,17 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         echo(error, err=True)
         return Exit.INPUT
     keep_to_the_lab(settings)
-    began = datetime.now(UTC).isoformat(timespec="seconds")
+    began = datetime.now(UTC)
     try:
         results = verify(settings, given.secret, given.wait, as_json=given.as_json)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     if given.junit is not None:
         try:
-            given.junit.write_text(report.as_junit(results, began), encoding="utf-8")
-        except OSError as error:
-            echo(f"{given.junit} cannot be written: {error.strerror}", err=True)
-            return Exit.INPUT
+            write_junit(given.junit, "sopslab.verify", results, began)
+        except LabError as error:
+            echo(error, err=True)
+            return error.code
     return exit_code(results)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from sopslab.checks import causes
 from sopslab.cli.display import Display
+from sopslab.cli.junit import write_junit
+from sopslab.cli.run_report import as_results
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.inputs import LOCAL, local_settings
 from sopslab.config.settings import Settings
@@ -60,22 +63,31 @@ def deploy_or_exit(
     console: Console,
     inventory: str = LOCAL,
     stdin: str = "",
+    junit: Path | None = None,
 ) -> Result:
     """Run a deploy under the eyes of the user and return its result.
 
     Ends with the result's exit code when it failed, and always where JSON was asked for.
+
+    + junit: a file that tells its steps as JUnit XML
     """
     log_dir = Path(settings.lab_dir) / "log"
+    began = datetime.now(UTC)
     try:
         if as_json:
             result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
-            echo_json(json.dumps(result.as_dict(), indent=2))
-            sys.exit(result.code)
-        with Display(console) as display:
-            result = run(deploy, data, log_dir, display.follow, inventory, stdin)
+        else:
+            with Display(console) as display:
+                result = run(deploy, data, log_dir, display.follow, inventory, stdin)
+        if junit is not None:
+            verb = click.get_current_context().info_name
+            write_junit(junit, f"sopslab.{verb}", as_results(result), began)
     except LabError as error:
         echo(str(error), err=True)
         sys.exit(error.code)
+    if as_json:
+        echo_json(json.dumps(result.as_dict(), indent=2))
+        sys.exit(result.code)
     if result.code is not Exit.OK:
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)

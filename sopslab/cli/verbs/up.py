@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
+from sopslab.cli.junit import junit_option
 from sopslab.cli.terminal import Console
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.config.enrolled import read_enrolled
@@ -34,6 +36,7 @@ from sopslab.run.runner import Result
 )
 @click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
 @json_option
+@junit_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
 @click.option(
     "--key-from",
@@ -45,6 +48,7 @@ def up(
     roster: str | None,
     prune: bool,
     as_json: bool,
+    junit: Path | None,
     force: bool,
     key_from: str | None,
 ) -> None:
@@ -81,7 +85,7 @@ def up(
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
             console.print(sentence, soft_wrap=True)
-    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known)
+    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known, junit=junit)
     _say_what_is_up(console, settings, result)
     if enrolment.seats:
         console.print(

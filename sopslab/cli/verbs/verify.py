@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from sopslab.cli.junit import junit_option
 from sopslab.course.chapter import SECRET
 
 __all__ = ["verify"]
@@ -15,9 +16,7 @@ __all__ = ["verify"]
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option(
-    "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to a file."
-)
+@junit_option
 @click.option(
     "--wait",
     type=click.FloatRange(0, 3600),
