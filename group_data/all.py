@@ -15,6 +15,10 @@ root = os.environ.get("SOPSLAB_ROOT") or str(
     Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sops-lab"
 )
 
+# For how many hours the lab is meant, from its first `sopslab up` on: `sopslab reap` takes it down
+# after that. Without a number it stays until somebody takes it down. It needs `kind`.
+lease = None
+
 # Where tools and images come from: `upstream` (release files and registry images), `modules`
 # (built from Go modules and Debian packages), or `auto`: the first that answers.
 artifact_source = "auto"

@@ -36,6 +36,7 @@ def check_host(settings: Settings) -> None:
         ports[settings.api_port] = node_name(settings.lab)
     host.ports(name="Check the ports", ports=ports)
     lab.swept(name="Sweep up after a killed run", settings=settings)
+    lab.leased(name="Note for how long the lab is meant", settings=settings)
 
 
 @step(Step.HOST)

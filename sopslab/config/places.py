@@ -23,6 +23,11 @@ INSTRUCTOR = "instructor"
 FLUX = "flux"
 
 
+def lease_file(root: str, lab: str) -> str:
+    """Return where it is on record for how long a lab of a root is meant."""
+    return f"{root}/labs/{lab}/lease.json"
+
+
 class Places:
     """Paths, addresses and names that follow from what a lab is called and where it lies."""
 
@@ -59,6 +64,11 @@ class Places:
     def lab_kubeconfig(self) -> str:
         """The kubeconfig of this lab's cluster, never the user's own."""
         return f"{self.lab_dir}/kubeconfig"
+
+    @property
+    def lease_file(self) -> str:
+        """For how long the lab is meant, where it is meant for a time."""
+        return lease_file(self.root, self.lab)
 
     @property
     def node_dir(self) -> str:

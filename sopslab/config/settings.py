@@ -216,6 +216,7 @@ class Settings(_Part, Places):
 
     lab: Annotated[Label, Field(max_length=30)]
     root: AbsolutePath
+    lease: Annotated[int, Field(strict=True, ge=1, le=720)] | None
     artifact_source: Literal["auto", "modules", "upstream"]
     mirrors: Mirrors
     catalog: AbsolutePath
@@ -257,6 +258,11 @@ class Settings(_Part, Places):
             problems.append("cluster_provider `existing` needs kubeconfig and context")
         if self.cluster_provider == "kind" and (self.kubeconfig or self.context):
             problems.append("kubeconfig and context go with cluster_provider `existing`")
+        if self.lease and self.cluster_provider == "existing":
+            problems.append(
+                "a lease goes with cluster_provider `kind`: `sopslab reap` has no other way to a"
+                " cluster than its name"
+            )
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
         if self.seats and self.git_url:

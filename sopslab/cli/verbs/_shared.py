@@ -17,7 +17,7 @@ from sopslab.cli.display import Display
 from sopslab.cli.junit import write_junit
 from sopslab.cli.run_report import as_results
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.config.inputs import LOCAL, local_settings
+from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import Failed
@@ -36,9 +36,15 @@ OWN_IDS = "The learners. A lab without a class needs no ID."
 
 
 def settings_or_exit(
-    overrides: Mapping[str, object] | None = None, *, as_json: bool = False, inventory: str = LOCAL
+    overrides: Mapping[str, object] | None = None,
+    *,
+    as_json: bool = False,
+    inventory: str | None = None,
 ) -> Settings:
-    """Return the settings of the local lab, or end with every problem in them and exit code 2."""
+    """Return the settings of the local lab, or end with every problem in them and exit code 2.
+
+    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
+    """
     try:
         return local_settings(overrides, inventory)
     except LabError as error:
@@ -61,7 +67,7 @@ def deploy_or_exit(
     data: Mapping[str, object],
     as_json: bool,
     console: Console,
-    inventory: str = LOCAL,
+    inventory: str | None = None,
     stdin: str = "",
     junit: Path | None = None,
 ) -> Result:
@@ -69,11 +75,13 @@ def deploy_or_exit(
 
     Ends with the result's exit code when it failed, and always where JSON was asked for.
 
+    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     + junit: a file that tells its steps as JUnit XML
     """
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
     try:
+        inventory = inventory or chosen_inventory()
         if as_json:
             result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
         else:

@@ -13,7 +13,15 @@ from sopslab.cli.terminal import Console
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import enrol, plan
-from sopslab.config.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
+from sopslab.config.inputs import (
+    CI,
+    CLASSROOM,
+    INVENTORY,
+    LOCAL,
+    ROSTER,
+    chosen_inventory,
+    known_inventory,
+)
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.layout import CANARY_PATH
@@ -24,10 +32,10 @@ from sopslab.run.runner import Result
 @click.argument(
     "inventory",
     required=False,
-    default=LOCAL,
     metavar="[INVENTORY]",
-    help=f"{LOCAL}: one learner's lab; or {CLASSROOM}: the same with an isolated environment for"
-    " everybody on a roster.",
+    help=f"{LOCAL}: one learner's lab; {CLASSROOM}: the same with an isolated environment for"
+    f" everybody on a roster; {CI}: the lab of a CI job. Without one, that of {INVENTORY}, or the"
+    " first.",
 )
 @click.option(
     "--roster",
@@ -44,7 +52,7 @@ from sopslab.run.runner import Result
     help="Which key is right, when the store's and the cluster's differ or one is gone.",
 )
 def up(
-    inventory: str,
+    inventory: str | None,
     roster: str | None,
     prune: bool,
     as_json: bool,
@@ -58,14 +66,10 @@ def up(
     was interrupted is continued by the next one. Exit code 4 says that some seats are not ready,
     and which; all others are.
     """
-    known = known_inventory(inventory)
-    if known is None:
-        raise click.UsageError(
-            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
-        )
+    known = _known(inventory)
     if roster is not None:
-        if known != CLASSROOM:
-            raise click.UsageError(f"--roster goes with {CLASSROOM}")
+        if known not in {CLASSROOM, CI}:
+            raise click.UsageError(f"--roster goes with {CLASSROOM} and {CI}")
         os.environ[ROSTER] = roster
     if prune and known != CLASSROOM:
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
@@ -77,6 +81,8 @@ def up(
     if key_from is not None:
         data["key_from"] = key_from
     settings = settings_or_exit(data, as_json=as_json, inventory=known)
+    # A port that is free now is not the one that a second look would find.
+    data["git_port"] = settings.git_port
     console = Console()
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
@@ -92,6 +98,21 @@ def up(
             f"\nThe class: {len(enrolment.seats)} seats."
             " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
         )
+
+
+def _known(inventory: str | None) -> str:
+    """Return the inventory that is given, or chosen, relative to the project."""
+    if inventory is None:
+        try:
+            return chosen_inventory()
+        except LabError as error:
+            raise click.UsageError(str(error)) from None
+    known = known_inventory(inventory)
+    if known is None:
+        raise click.UsageError(
+            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
+        )
+    return known
 
 
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:
