@@ -47,6 +47,11 @@ context = None
 # The port of the API server, on loopback or at `git_bind`; without one kind chooses a free one.
 api_port = None
 
+# The Docker that the lab is on: what `DOCKER_HOST` says, which is how to choose it. Where it is on
+# another machine, such as a CI job's service `docker`, the API and the Git server are reached there
+# with TLS, and the lab's root has to be the same folder on both machines.
+docker_host = os.environ.get("DOCKER_HOST")
+
 # The address of this machine at which the embedded Git server listens. At one that is not
 # loopback's, learners connect over the network: Git is https with the lab's own certificate
 # authority then, and the API server is published at this address, too.

@@ -48,7 +48,7 @@ def _defaults() -> dict[str, Any]:
 @pytest.fixture
 def lab_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Return the defaults of every lab, under a root of this test, with changes."""
-    for name in (*CHOOSING, "SOPSLAB_GIT_PASSWORD"):
+    for name in (*CHOOSING, "SOPSLAB_GIT_PASSWORD", "DOCKER_HOST"):
         monkeypatch.delenv(name, raising=False)
     return lambda **changes: {**_defaults(), "root": str(tmp_path / "root"), **changes}
 

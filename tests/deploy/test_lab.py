@@ -126,6 +126,15 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     assert [name for name in order if name in awaited] == awaited
 
 
+def test_for_containers_of_a_service_nothing_of_this_machine_is_changed(lab_data: Data) -> None:
+    data = lab_data(docker_host="tcp://docker:2376")
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    names = {*run.changed, *run.unchanged}
+    assert "Git | Serve at https://docker:8418" in names
+    assert "Cluster | Create the kind cluster lab" in names
+    assert [name for name in names if re.search("traffic|Raise|privileged", name)] == []
+
+
 def test_no_step_on_a_bare_machine_refuses(lab_data: Data) -> None:
     data = lab_data()
     run = Run(DEPLOY, data, bare(load_settings(data)).failing(REFUSALS))

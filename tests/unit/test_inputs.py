@@ -18,6 +18,7 @@ from sopslab.layout import PROJECT
 
 VARIABLES = (
     *CHOOSING,
+    "DOCKER_HOST",
     "SOPSLAB_GIT_PASSWORD",
     "XDG_DATA_HOME",
 )
