@@ -15,6 +15,10 @@ root = os.environ.get("SOPSLAB_ROOT") or str(
     Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sops-lab"
 )
 
+# For how many hours the lab is meant, from its first `sopslab up` on: `sopslab reap` takes it down
+# after that. Without a number it stays until somebody takes it down. It needs `kind`.
+lease = None
+
 # Where tools and images come from: `upstream` (release files and registry images), `modules`
 # (built from Go modules and Debian packages), or `auto`: the first that answers.
 artifact_source = "auto"
@@ -42,6 +46,11 @@ context = None
 
 # The port of the API server, on loopback or at `git_bind`; without one kind chooses a free one.
 api_port = None
+
+# The Docker that the lab is on: what `DOCKER_HOST` says, which is how to choose it. Where it is on
+# another machine, such as a CI job's service `docker`, the API and the Git server are reached there
+# with TLS, and the lab's root has to be the same folder on both machines.
+docker_host = os.environ.get("DOCKER_HOST")
 
 # The address of this machine at which the embedded Git server listens. At one that is not
 # loopback's, learners connect over the network: Git is https with the lab's own certificate

@@ -25,12 +25,14 @@ def begin_cluster(settings: Settings) -> None:
             bridge=bridge_name(settings.lab),
             owner=settings.root,
         )
-        host.firewall(
-            name="Keep the network's traffic on this machine",
-            bridge=bridge_name(settings.lab),
-            published=settings.git_bind if settings.networked else None,
-            allowed=settings.git_url and settings.git_base_cluster_url,
-        )
+        # The rules of another machine are not ours: a service of a CI job ends with the job.
+        if settings.engine_host is None:
+            host.firewall(
+                name="Keep the network's traffic on this machine",
+                bridge=bridge_name(settings.lab),
+                published=settings.git_bind if settings.networked else None,
+                allowed=settings.git_url and settings.git_base_cluster_url,
+            )
     if settings.cluster_provider == "kind":
         cpus = look_at_machine(machine_state, root=settings.root, commands=[]).cpus
         tree(

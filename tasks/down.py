@@ -39,11 +39,12 @@ def release_host(settings: Settings) -> None:
         owner=settings.root,
         present=False,
     )
-    host.firewall(
-        name="Remove the network's firewall rules",
-        bridge=bridge_name(settings.lab),
-        present=False,
-    )
+    if settings.engine_host is None:
+        host.firewall(
+            name="Remove the network's firewall rules",
+            bridge=bridge_name(settings.lab),
+            present=False,
+        )
     for key in LIMITS:
         host.sysctl_restored(
             name=f"Restore {key}", key=key, record=sysctl_record(settings, key), owner=settings.root

@@ -32,10 +32,7 @@ LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 5
 def check_host(settings: Settings) -> None:
     """Refuse a newer product's lab and ports of somebody else, and begin with a clean desk."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
-    ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
-    if settings.api_port is not None:
-        ports[settings.api_port] = node_name(settings.lab)
-    host.ports(name="Check the ports", ports=ports)
+    host.ports(name="Check the ports", ports=_published(settings))
     lab.swept(name="Sweep up after a killed run", settings=settings)
 
 
@@ -48,6 +45,8 @@ def prepare_host(settings: Settings) -> None:
     docker.installed(name="Install Docker")
     docker.engine(name="Start Docker")
     docker.running(name="Check Docker as it runs", settings=settings)
+    if settings.engine_host is not None:
+        return
     docker.runtime(
         name="Let containers be privileged",
         wrapper=(PROJECT / "artifacts" / "host" / "oci-runtime.sh").read_text(),
@@ -59,6 +58,16 @@ def prepare_host(settings: Settings) -> None:
             at_least=at_least,
             record=sysctl_record(settings, key),
         )
+
+
+def _published(settings: Settings) -> dict[int, str]:
+    """Return the ports of this machine that the lab publishes, and the container of each."""
+    if settings.engine_host is not None:
+        return {}
+    ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
+    if settings.api_port is not None:
+        ports[settings.api_port] = node_name(settings.lab)
+    return ports
 
 
 def sysctl_record(settings: Settings, key: str) -> str:

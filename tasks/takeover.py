@@ -17,5 +17,6 @@ def refuse_other(settings: Settings) -> None:
 
 @step(Step.FORMAT)
 def take_over(settings: Settings) -> None:
-    """Bring a lab's files to this product's format."""
+    """Bring a lab's files to this product's format, and note for how long it is meant."""
     lab.format(name="Bring the lab to this format", settings=settings)
+    lab.leased(name="Note for how long the lab is meant", settings=settings)

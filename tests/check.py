@@ -84,8 +84,8 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "openssl": "openssl"}
-SHELL = ("artifacts", "templates/git/hooks", "tests/bench")
+PACKAGES = {"ip": "iproute2", "node": "nodejs", "openssl": "openssl"}
+SHELL = ("artifacts", "ci", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),
     python("format", "ruff", "format", "--quiet", "--check", "."),

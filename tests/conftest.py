@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sopslab.config.inputs import CHOOSING
 from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import PROJECT
 
@@ -47,7 +48,7 @@ def _defaults() -> dict[str, Any]:
 @pytest.fixture
 def lab_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Return the defaults of every lab, under a root of this test, with changes."""
-    for name in ("SOPSLAB_LAB", "SOPSLAB_ROOT", "SOPSLAB_FILE", "SOPSLAB_GIT_PASSWORD"):
+    for name in (*CHOOSING, "SOPSLAB_GIT_PASSWORD", "DOCKER_HOST"):
         monkeypatch.delenv(name, raising=False)
     return lambda **changes: {**_defaults(), "root": str(tmp_path / "root"), **changes}
 

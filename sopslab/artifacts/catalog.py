@@ -418,6 +418,18 @@ class Catalog(_Part):
         ]
         return _digest(sorted(recipes))[:12]
 
+    @cached_property
+    def digest(self) -> str:
+        """What a copy of the store is known by: another one, where anything in it is made in
+        another way."""
+        recipes = [
+            entry.recipe
+            for source in SOURCES
+            for arch in ARCHES
+            for entry in self.entries(source, arch).values()
+        ]
+        return _digest(sorted(recipes))[:20]
+
     @property
     def image_tags(self) -> list[str]:
         """The references of the images that this catalog assembles."""

@@ -19,6 +19,7 @@ GROUPS = {
         "env": 'what a shell needs to use it: eval "$(sopslab env)"',
         "status": "what is up, and where; how far each learner of a class is",
         "down": "take it down; keys, Git data and tools stay",
+        "reap": "take down the labs of CI jobs whose time is over",
     },
     "Learn": {
         "verify": "how far the learner is, and what to do next",

@@ -1,17 +1,14 @@
-"""How results are shown: for people, as JSON, and as JUnit XML."""
+"""How results are shown: for people, and as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from xml.etree import ElementTree
 
 from rich.text import Text
 
 from sopslab.model.results import Result, Status, exit_code
 from sopslab.policy.printing import printable
-
-SUITE = "sopslab.verify"
 
 _MARKS = {
     Status.OK: ("✓", "green"),
@@ -76,42 +73,3 @@ def conclusion(results: Sequence[Result]) -> Text:
         text.append(" Next: ")
         text.append(printable(first.next_step), "bold")
     return text
-
-
-def as_junit(results: Sequence[Result], timestamp: str) -> str:
-    """Return the results as JUnit XML: failed is a failure, unknown an error, not-run skipped.
-
-    + timestamp: when the run began, in ISO 8601
-    """
-    count = {status: sum(result.status is status for result in results) for status in Status}
-    totals = {
-        "name": SUITE,
-        "tests": str(len(results)),
-        "failures": str(count[Status.FAILED]),
-        "errors": str(count[Status.UNKNOWN]),
-        "skipped": str(count[Status.NOT_RUN]),
-        "time": f"{sum(result.seconds for result in results):.3f}",
-    }
-    suites = ElementTree.Element("testsuites", {k: v for k, v in totals.items() if k != "skipped"})
-    suite = ElementTree.SubElement(suites, "testsuite", {**totals, "timestamp": timestamp})
-    for result in results:
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            {"classname": SUITE, "name": result.id, "time": f"{result.seconds:.3f}"},
-        )
-        found = printable(result.found)
-        told = f"{found}\nNext: {printable(result.next_step)}" if result.next_step else found
-        match result.status:
-            case Status.FAILED:
-                kind = {"message": found, "type": result.status.value}
-                ElementTree.SubElement(case, "failure", kind).text = told
-            case Status.UNKNOWN:
-                kind = {"message": found, "type": result.status.value}
-                ElementTree.SubElement(case, "error", kind).text = told
-            case Status.NOT_RUN:
-                ElementTree.SubElement(case, "skipped", {"message": found})
-            case Status.OK:
-                ElementTree.SubElement(case, "system-out").text = found
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

@@ -8,17 +8,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sopslab.config.job import free_port, job_name
 from sopslab.config.labfile import read_lab_file
+from sopslab.config.leases import read_lease
+from sopslab.config.places import lease_file
 from sopslab.config.roster import read_roster
 from sopslab.config.settings import Settings, load_settings
+from sopslab.errors import InputError
 from sopslab.layout import PROJECT
 
+INVENTORY = "SOPSLAB_INVENTORY"
+LAB = "SOPSLAB_LAB"
 LAB_FILE = "SOPSLAB_FILE"
+ROOT = "SOPSLAB_ROOT"
 ROSTER = "SOPSLAB_ROSTER"
+# What says which lab it is.
+CHOOSING = (INVENTORY, LAB, LAB_FILE, ROOT, ROSTER)
 
 LOCAL = "inventories/local.py"
 CLASSROOM = "inventories/classroom.py"
+CI = "inventories/ci.py"
 EXAMPLE_ROSTER = PROJECT / "inventories" / "rosters" / "example.yaml"
+# No job that anybody waits for takes longer, and what is left of a killed one is in nobody's way.
+JOB_HOURS = 6
 
 
 def local_data() -> dict[str, Any]:
@@ -37,19 +49,49 @@ def class_data() -> dict[str, Any]:
     return {**local_data(), "seats": read_roster(os.environ.get(ROSTER) or str(EXAMPLE_ROSTER))}
 
 
-_DATA = {LOCAL: local_data, CLASSROOM: class_data}
+def job_data() -> dict[str, Any]:
+    """Return what the lab of a CI job is told: its name, a port that is free, and how long it is
+    meant for; a seat for each learner, where SOPSLAB_ROSTER names them. The file of SOPSLAB_FILE
+    overrides it.
+
+    Once the lab is made, the port is the one that it has. Raises InputError.
+    """
+    data = class_data() if os.environ.get(ROSTER) else local_data()
+    lab = data.get("lab") or os.environ.get(LAB) or job_name(os.environ)
+    lease = read_lease(lease_file(data.get("root") or _defaults()["root"], lab))
+    port = lease.git_port if lease else free_port()
+    return {"lab": lab, "git_port": port, "lease": JOB_HOURS, **data}
+
+
+_DATA = {LOCAL: local_data, CLASSROOM: class_data, CI: job_data}
+
+
+def chosen_inventory() -> str:
+    """Return the inventory that SOPSLAB_INVENTORY names, relative to the project; without it, that
+    of a lab on this machine. Raises InputError for one that is not the project's."""
+    path = os.environ.get(INVENTORY) or LOCAL
+    known = known_inventory(path)
+    if known is None:
+        raise InputError([f"{INVENTORY}: {path} is not an inventory of the project"])
+    return known
 
 
 def local_settings(
-    overrides: Mapping[str, object] | None = None, inventory: str = LOCAL
+    overrides: Mapping[str, object] | None = None, inventory: str | None = None
 ) -> Settings:
     """Return what an inventory and `group_data/all.py` say together.
 
+    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
+
     Raises InputError with every problem.
     """
+    data = _DATA[inventory or chosen_inventory()]()
+    return load_settings({**_defaults(), **data, **(overrides or {})})
+
+
+def _defaults() -> dict[str, Any]:
     defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
-    data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
-    return load_settings({**data, **_DATA[inventory](), **(overrides or {})})
+    return {key: value for key, value in defaults.items() if key in Settings.model_fields}
 
 
 def known_inventory(path: str) -> str | None:

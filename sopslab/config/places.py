@@ -10,6 +10,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sopslab.config.engine import EVERYWHERE, engine_host, kind_of_name
 from sopslab.config.naming import git_server_name
 
 # The port of the embedded Git server inside its container.
@@ -21,6 +22,11 @@ GIT_SERVER_USER = 60941
 # The lab's own users of the Git server, beside the learner.
 INSTRUCTOR = "instructor"
 FLUX = "flux"
+
+
+def lease_file(root: str, lab: str) -> str:
+    """Return where it is on record for how long a lab of a root is meant."""
+    return f"{root}/labs/{lab}/lease.json"
 
 
 class Places:
@@ -35,6 +41,7 @@ class Places:
         git_port: int
         git_url: str | None
         git_cluster_url: str | None
+        docker_host: str | None
 
         @property
         def learner_id(self) -> str:
@@ -64,6 +71,11 @@ class Places:
     def lab_kubeconfig(self) -> str:
         """The kubeconfig of this lab's cluster, never the user's own."""
         return f"{self.lab_dir}/kubeconfig"
+
+    @property
+    def lease_file(self) -> str:
+        """For how long the lab is meant, where it is meant for a time."""
+        return lease_file(self.root, self.lab)
 
     @property
     def node_dir(self) -> str:
@@ -113,15 +125,40 @@ class Places:
         return f"{self.lab_dir}/git"
 
     @property
+    def engine_host(self) -> str | None:
+        """The machine of the lab's containers, None where it is this one."""
+        return engine_host(self.docker_host)
+
+    @property
     def networked(self) -> bool:
-        """Whether learners connect over the network, to the embedded Git server at an address that
-        is not loopback's: everything is TLS then."""
-        return self.git_url is None and not ipaddress.IPv4Address(self.git_bind).is_loopback
+        """Whether the embedded Git server is reached over the network, at an address that is not
+        loopback's: everything is TLS then."""
+        return self.git_url is None and (
+            self.engine_host is not None or not ipaddress.IPv4Address(self.git_bind).is_loopback
+        )
+
+    @property
+    def git_address(self) -> str:
+        """Where the embedded Git server is reached."""
+        return self.engine_host or self.git_bind
+
+    @property
+    def git_published(self) -> str:
+        """Where its container publishes it."""
+        return EVERYWHERE if self.engine_host else self.git_bind
 
     @property
     def api_address(self) -> str:
         """Where the API server of a cluster of ours is published: learners reach it like Git."""
+        if self.engine_host:
+            return EVERYWHERE
         return self.git_bind if self.networked else "127.0.0.1"
+
+    @property
+    def api_names(self) -> tuple[str, ...]:
+        """What its certificate is for, beside what the node itself is called."""
+        names = ("localhost", "127.0.0.1", self.api_address, self.engine_host)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def tls_dir(self) -> str:
@@ -137,7 +174,7 @@ class Places:
     def git_server_names(self) -> tuple[tuple[str, str], ...]:
         """What the certificate of the embedded Git server is for, each after its kind."""
         return (
-            ("IP", self.git_bind),
+            (kind_of_name(self.git_address), self.git_address),
             ("IP", "127.0.0.1"),
             ("DNS", "localhost"),
             ("DNS", git_server_name(self.lab)),
@@ -156,7 +193,7 @@ class Places:
     @property
     def git_base_url(self) -> str:
         """Where this machine reaches the repositories."""
-        return self.git_url or f"{self._scheme}://{self.git_bind}:{self.git_port}"
+        return self.git_url or f"{self._scheme}://{self.git_address}:{self.git_port}"
 
     @property
     def git_base_cluster_url(self) -> str:
@@ -193,4 +230,5 @@ class Lab(Places):
     git_port: int
     git_url: str | None
     git_cluster_url: str | None
+    docker_host: str | None
     learner_id: str

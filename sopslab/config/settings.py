@@ -22,6 +22,7 @@ from pydantic import (
 )
 from typing_extensions import override
 
+from sopslab.config.engine import engine_host
 from sopslab.config.naming import SEAT_LENGTH, check_label, check_seat
 from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
 from sopslab.course.faults import BY_ID, clash
@@ -118,6 +119,11 @@ def _address(value: str) -> str:
     return value
 
 
+def _docker_host(value: str) -> str:
+    engine_host(value)
+    return value
+
+
 def _incident(value: str) -> str:
     if not _INCIDENT.fullmatch(value):
         raise ValueError("a date and a few words are needed, such as 2026-11-25-leaked-api-key")
@@ -159,6 +165,11 @@ Password = Annotated[Text, AfterValidator(_printable), Field(description=_LINE_F
 Address = Annotated[Text, AfterValidator(_address), Field(description=_ADDRESS_FORM)]
 # What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
+DockerHost = Annotated[
+    Text,
+    AfterValidator(_docker_host),
+    Field(description="`unix://…`, or `tcp://host:port`"),
+]
 Incident = Annotated[
     Text,
     Field(max_length=80, description="a date and a few words, such as 2026-11-25-leaked-api-key"),
@@ -216,6 +227,7 @@ class Settings(_Part, Places):
 
     lab: Annotated[Label, Field(max_length=30)]
     root: AbsolutePath
+    lease: Annotated[int, Field(strict=True, ge=1, le=720)] | None
     artifact_source: Literal["auto", "modules", "upstream"]
     mirrors: Mirrors
     catalog: AbsolutePath
@@ -223,6 +235,7 @@ class Settings(_Part, Places):
     api_port: Port | None
     kubeconfig: AbsolutePath | None
     context: Line | None
+    docker_host: DockerHost | None
     git_bind: Address
     git_port: Port
     git_url: HttpUrl | None
@@ -260,6 +273,11 @@ class Settings(_Part, Places):
             problems.append("kubeconfig and context go with cluster_provider `existing`")
         if self.cluster_provider == "existing" and self.recreate:
             problems.append("recreate goes with cluster_provider `kind`: an existing cluster stays")
+        if self.lease and self.cluster_provider == "existing":
+            problems.append(
+                "a lease goes with cluster_provider `kind`: `sopslab reap` has no other way to a"
+                " cluster than its name"
+            )
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
         if self.seats and self.git_url:
@@ -284,7 +302,7 @@ class Settings(_Part, Places):
             named = [name for _, name in self.git_server_names]
             if url.scheme != "https" or url.hostname not in named:
                 problems.append(
-                    f"at git_bind {self.git_bind} the Git server has a certificate for"
+                    f"at {self.git_address} the Git server has a certificate for"
                     f" {', '.join(named)}: git_cluster_url has to be https:// and one of these"
                 )
         if self.git_url is None and self.api_port == self.git_port:
@@ -311,6 +329,7 @@ class Settings(_Part, Places):
             git_port=self.git_port,
             git_url=self.git_url,
             git_cluster_url=self.git_cluster_url,
+            docker_host=self.docker_host,
             learner_id=self.learner.id,
         )
 

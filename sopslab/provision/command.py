@@ -118,7 +118,7 @@ def lab_script(
     }
     if settings.git_authority is not None:
         environment["GIT_SSL_CAINFO"] = settings.git_authority
-        environment["LAB_ADDRESS"] = settings.git_bind
+        environment["LAB_ADDRESS"] = settings.git_address
     return script(
         prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
     )

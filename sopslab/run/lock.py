@@ -34,21 +34,39 @@ def hold(path: Path, patience: float = 0) -> None:
             Exit.HOST,
         ) from None
     deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                file.close()
-                raise LabError(
-                    f"this lab is being worked on by process {holder}: wait for it to finish",
-                    Exit.LOCKED,
-                ) from None
-            time.sleep(0.2)
+    while not _taken(file):
+        if time.monotonic() >= deadline:
+            holder = _holder(file)
+            file.close()
+            raise LabError(
+                f"this lab is being worked on by process {holder}: wait for it to finish",
+                Exit.LOCKED,
+            )
+        time.sleep(0.2)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     _held[str(path)] = file
+
+
+def held_by(path: Path) -> str | None:
+    """Return the process that holds a lock file; None if none does, or there is no such file."""
+    try:
+        file = path.open("r+")
+    except OSError:
+        return None
+    with file:
+        return None if _taken(file) else _holder(file)
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip() or "another process"

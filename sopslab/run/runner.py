@@ -23,6 +23,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.files import events
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started, from_line
+from sopslab.model.results import Status
 
 _KEPT_LOGS = 20
 _PR_SET_PDEATHSIG = 1
@@ -34,12 +35,24 @@ _ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|
 
 @dataclass
 class StepResult:
-    """What one step of a run did: its name, how long it took in seconds, and what it changed."""
+    """What one step of a run did: its name, how long it took in seconds, and what it changed; and
+    how many of its operations were planned, how many have ended, and whether it broke off there.
+    """
 
     name: str
     seconds: float = 0.0
     changed: int = 0
     changes: list[str] = field(default_factory=list)
+    planned: int = 0
+    ended: int = 0
+    failed: bool = False
+
+    @property
+    def status(self) -> Status:
+        """How it ended. One that was begun is not done before its last operation."""
+        if self.failed:
+            return Status.FAILED
+        return Status.OK if self.ended >= self.planned else Status.NOT_RUN
 
 
 @dataclass
@@ -141,6 +154,7 @@ def run(
             story.tell(event)
             follow(event)
         process.wait()
+        story.break_off()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -182,7 +196,7 @@ class _Story:
         match event:
             case Planned():
                 for operation in event.operations:
-                    self._step(operation)
+                    self._step(operation).planned += 1
             case Started():
                 if not self.failed:
                     self.broken = event.operation
@@ -192,12 +206,18 @@ class _Story:
                 self.refused = event.exit
                 self.problems += event.problems
 
+    def break_off(self) -> None:
+        """Hear that nothing more will be told: what runs now, or has failed, is where it ended."""
+        if self.broken is not None:
+            self._step(self.broken).failed = True
+
     def _step(self, operation: Operation) -> StepResult:
         return self.steps.setdefault(operation.step, StepResult(operation.step))
 
     def _end(self, event: Ended) -> None:
         step = self._step(event.operation)
         step.seconds += event.seconds
+        step.ended += 1
         if event.changed:
             step.changed += 1
             step.changes.append(": ".join([event.operation.label, *event.notes]))

@@ -103,6 +103,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Check the lab's format",
         "Host | Check the ports",
         "Host | Sweep up after a killed run",
+        "Host | Note for how long the lab is meant",
         "Host | Check the machine",
         # There is no Docker, and a fake one is not started.
         "Host | Check Docker",
@@ -126,6 +127,15 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         *("Apply the sources and Kustomizations", "Wait for Flux to decrypt lab-canary"),
     ]
     assert [name for name in order if name in awaited] == awaited
+
+
+def test_for_containers_of_a_service_nothing_of_this_machine_is_changed(lab_data: Data) -> None:
+    data = lab_data(docker_host="tcp://docker:2376")
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    names = {*run.changed, *run.unchanged}
+    assert "Git | Serve at https://docker:8418" in names
+    assert "Cluster | Create the kind cluster lab" in names
+    assert [name for name in names if re.search("traffic|Raise|privileged", name)] == []
 
 
 def test_no_step_on_a_bare_machine_refuses(lab_data: Data) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import iter_modules
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -173,6 +174,31 @@ def test_a_failed_up_is_one_json_object_and_its_steps_exit_code(
     assert [step["name"] for step in shown["steps"]][:2] == ["Host", "Format"]
     assert set(shown["steps"][0]) == {"name", "seconds", "changed", "changes"}
     assert Path(shown["log"]).is_file()
+
+
+def test_up_tells_its_steps_as_junit_also_where_it_fails(sopslab: Sopslab, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "lab.yaml").write_text(f"git_port: {port}\n")
+        done = sopslab("up", "--junit", "up.xml", SOPSLAB_FILE="lab.yaml")
+    assert done.exit_code == 10
+    (suite,) = ElementTree.parse(tmp_path / "up.xml").getroot()
+    counts = {name: suite.get(name) for name in ("name", "failures", "errors")}
+    assert counts == {"name": "sopslab.up", "failures": "1", "errors": "0"}
+    host, *others = suite.findall("testcase")
+    (failure,) = host
+    assert (host.get("name"), failure.tag) == ("Host", "failure")
+    assert f"port {port} is taken by another program" in failure.get("message", "")
+    assert [case.get("name") for case in others][:2] == ["Artifacts", "Network"]
+    assert {case[0].tag for case in others} == {"skipped"}
+
+
+def test_a_junit_file_that_could_not_be_written_is_refused_before_the_run(
+    sopslab: Sopslab, root: Path
+) -> None:
+    done = sopslab("up", "--junit", "missing/up.xml")
+    assert (done.exit_code, "there is no folder missing" in done.stderr) == (2, True)
+    assert not root.exists()
 
 
 def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:

@@ -190,7 +190,7 @@ def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
 
 
 def test_every_file_of_shell_passes_shellcheck() -> None:
-    files = sorted((PROJECT / "artifacts").rglob("*.sh"))
+    files = sorted(file for at in ("artifacts", "ci") for file in (PROJECT / at).rglob("*.sh"))
     assert len(files) >= 15
     done = subprocess.run(
         [find_tool("shellcheck"), "--severity=warning", "--format=gcc", *files],

@@ -11,17 +11,15 @@ from typing import Any
 
 import pytest
 
-from sopslab.config.inputs import CLASSROOM, local_settings
+from sopslab.config.inputs import CHOOSING, CLASSROOM, local_settings
 from sopslab.config.settings import load_settings
 from sopslab.errors import InputError
 from sopslab.layout import PROJECT
 
 VARIABLES = (
-    "SOPSLAB_FILE",
-    "SOPSLAB_LAB",
-    "SOPSLAB_ROOT",
+    *CHOOSING,
+    "DOCKER_HOST",
     "SOPSLAB_GIT_PASSWORD",
-    "SOPSLAB_ROSTER",
     "XDG_DATA_HOME",
 )
 

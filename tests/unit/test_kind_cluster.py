@@ -233,10 +233,20 @@ STANDINGS: dict[str, tuple[list[Any], str, list[str], ClusterState]] = {
 }  # fmt: skip
 
 
+def test_a_node_of_another_machine_is_reached_there() -> None:
+    nodes = [container(ports={"6443/tcp": [{"HostIp": "0.0.0.0", "HostPort": "6443"}]})]
+
+    def stray(server: str) -> str:
+        return standing(nodes, "n1", [server], NETWORK, "docker").stray
+
+    assert stray("https://docker:6443") == ""
+    assert stray("https://0.0.0.0:6443") == "led elsewhere"
+
+
 @pytest.mark.parametrize("case", STANDINGS)
 def test_how_a_cluster_stands_is_read_off_its_containers(case: str) -> None:
     nodes, recorded, servers, expected = STANDINGS[case]
-    assert standing(nodes, recorded, servers, NETWORK) == expected
+    assert standing(nodes, recorded, servers, NETWORK, None) == expected
 
 
 def test_a_cluster_of_another_version_is_said_to_stay_or_to_be_replaced() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.act.removal import purge
+from sopslab.lab.act.removal import purge, purge_own
 
 
 @pytest.fixture
@@ -67,3 +67,11 @@ def test_what_is_not_ours_in_a_root_stays(settings: Settings, docker: Path) -> N
     purge(settings.for_machine)
     assert sorted(path.name for path in Path(settings.root).iterdir()) == ["notes", "sysctl"]
     assert limit.exists()
+
+
+def test_of_what_labs_share_nothing_goes_with_the_own(settings: Settings, docker: Path) -> None:
+    purge_own(settings.for_machine)
+    assert not Path(settings.lab_dir).exists()
+    assert Path(settings.root, "store").is_dir()
+    assert Path(settings.root, "cache", "mod", "read-only").exists()
+    assert not docker.with_name("docker.calls").exists()

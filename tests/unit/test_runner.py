@@ -13,15 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.cli.run_report import as_results
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started
+from sopslab.model.results import Status
 from sopslab.run.runner import Result, run
 
 STORY = "tests/data/deploys/story.py"
 PROGRAM = f"""
 import sys
 from pathlib import Path
+from sopslab.model.results import Status
 from sopslab.run.runner import run
 result = run({STORY!r}, {{}}, Path(sys.argv[1]), lambda event: None)
 print(result.problems)
@@ -111,6 +114,27 @@ def test_a_failed_step_ends_the_run_with_its_own_code_and_words_and_the_next_run
     monkeypatch.delenv("SOPSLAB_TEST_FAIL")
     result, _events = story()
     assert [step.changed for step in result.steps] == [0, 1, 1]
+
+
+def told(result: Result) -> list[tuple[str, Status, str]]:
+    return [(case.id, case.status, case.found) for case in as_results(result)]
+
+
+def test_a_run_is_a_result_for_each_step(story: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOPSLAB_TEST_FAIL", "keys")
+    assert told(story()[0]) == [
+        ("Host", Status.OK, "Make Host: host was missing"),
+        ("Keys", Status.FAILED, "keys cannot be made: it's broken try again"),
+        ("Canary", Status.NOT_RUN, "the run ended before it was done"),
+    ]
+    monkeypatch.delenv("SOPSLAB_TEST_FAIL")
+    assert told(story()[0])[0] == ("Host", Status.OK, "nothing to do")
+
+
+def test_a_run_that_is_refused_is_one_result(story: Runs) -> None:
+    (refused,) = told(story(learner="nobody")[0])
+    assert refused[:2] == ("run", Status.FAILED)
+    assert refused[2].startswith("learner: ")
 
 
 def test_bad_input_is_refused_with_every_problem_and_nothing_is_made(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,8 +15,10 @@ from rich.text import Text
 from sopslab.checks import causes
 from sopslab.checks.takeover import FORMAT, unfit
 from sopslab.cli.display import Display
+from sopslab.cli.junit import write_junit
+from sopslab.cli.run_report import as_results
 from sopslab.cli.terminal import Console, echo, echo_json
-from sopslab.config.inputs import LOCAL, local_settings
+from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.observe.formats import lab_format
@@ -35,9 +38,15 @@ OWN_IDS = "The learners. A lab without a class needs no ID."
 
 
 def settings_or_exit(
-    overrides: Mapping[str, object] | None = None, *, as_json: bool = False, inventory: str = LOCAL
+    overrides: Mapping[str, object] | None = None,
+    *,
+    as_json: bool = False,
+    inventory: str | None = None,
 ) -> Settings:
-    """Return the settings of the local lab, or end with every problem in them and exit code 2."""
+    """Return the settings of the local lab, or end with every problem in them and exit code 2.
+
+    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
+    """
     try:
         return local_settings(overrides, inventory)
     except LabError as error:
@@ -48,7 +57,7 @@ def lab_or_exit(
     overrides: Mapping[str, object] | None = None,
     *,
     as_json: bool = False,
-    inventory: str = LOCAL,
+    inventory: str | None = None,
     oldest: int = FORMAT,
 ) -> Settings:
     """Return the settings of a local lab that is going to be changed, or end with the reason why
@@ -82,24 +91,35 @@ def deploy_or_exit(
     data: Mapping[str, object],
     as_json: bool,
     console: Console,
-    inventory: str = LOCAL,
+    inventory: str | None = None,
     stdin: str = "",
+    junit: Path | None = None,
 ) -> Result:
     """Run a deploy under the eyes of the user and return its result.
 
     Ends with the result's exit code when it failed, and always where JSON was asked for.
+
+    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
+    + junit: a file that tells its steps as JUnit XML
     """
     log_dir = Path(settings.lab_dir) / "log"
+    began = datetime.now(UTC)
     try:
+        inventory = inventory or chosen_inventory()
         if as_json:
             result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
-            echo_json(json.dumps(result.as_dict(), indent=2))
-            sys.exit(result.code)
-        with Display(console) as display:
-            result = run(deploy, data, log_dir, display.follow, inventory, stdin)
+        else:
+            with Display(console) as display:
+                result = run(deploy, data, log_dir, display.follow, inventory, stdin)
+        if junit is not None:
+            verb = click.get_current_context().info_name
+            write_junit(junit, f"sopslab.{verb}", as_results(result), began)
     except LabError as error:
         echo(str(error), err=True)
         sys.exit(error.code)
+    if as_json:
+        echo_json(json.dumps(result.as_dict(), indent=2))
+        sys.exit(result.code)
     if result.code is not Exit.OK:
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)

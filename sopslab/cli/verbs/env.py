@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import settings_or_exit
+from sopslab.config.inputs import CHOOSING
 
 
 @click.command()
@@ -17,7 +19,8 @@ def env() -> None:
     """Print what a shell needs to use the lab: eval "$(sopslab env)".
 
     PATH gets the lab's sops, age, kubectl, flux and kind in front; KUBECONFIG is the lab's own;
-    SOPS_AGE_KEY_FILE is the identity of the environment.
+    SOPS_AGE_KEY_FILE is the identity of the environment. What says which lab it is, such as
+    SOPSLAB_ROOT, stays as it is now.
     """
     settings = settings_or_exit()
     own = Path(sys.argv[0]).resolve().parent
@@ -25,6 +28,7 @@ def env() -> None:
         "KUBECONFIG": settings.lab_kubeconfig,
         "SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{settings.learner.id}.agekey",
         "PRE_COMMIT_HOME": f"{settings.lab_dir}/pre-commit",
+        **{name: os.environ[name] for name in CHOOSING if name in os.environ},
     }
     echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(str(own))}:"$PATH"')
     for key, value in values.items():

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import click
 
-from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_exit
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.cli.terminal import Console, echo
+from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.errors import LabError
 
 
 @click.command()
+@click.option("--key", is_flag=True, help="Print what a copy of the store is known by, no more.")
 @json_option
-def fetch(as_json: bool) -> None:
+def fetch(key: bool, as_json: bool) -> None:
     """Fill the store with every tool and image, and start nothing.
 
     What `sopslab up` does first; worth doing on its own before a class, while there is time and
     network. It may be interrupted, and goes on where it was.
     """
     settings = settings_or_exit(as_json=as_json)
+    if key:
+        try:
+            echo(load_catalog(settings.catalog).digest)
+        except LabError as error:
+            end(error.code, str(error).splitlines(), as_json=as_json)
+        return
     console = Console()
     result = deploy_or_exit("deploys/fetch.py", settings, {}, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.checks.takeover import takeover_plan
+from sopslab.cli.junit import junit_option
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -21,7 +23,15 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import enrol, plan
-from sopslab.config.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
+from sopslab.config.inputs import (
+    CI,
+    CLASSROOM,
+    INVENTORY,
+    LOCAL,
+    ROSTER,
+    chosen_inventory,
+    known_inventory,
+)
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.observe.formats import lab_format
@@ -34,10 +44,10 @@ from sopslab.run.runner import Result
 @click.argument(
     "inventory",
     required=False,
-    default=LOCAL,
     metavar="[INVENTORY]",
-    help=f"{LOCAL}: one learner's lab; or {CLASSROOM}: the same with an isolated environment for"
-    " everybody on a roster.",
+    help=f"{LOCAL}: one learner's lab; {CLASSROOM}: the same with an isolated environment for"
+    f" everybody on a roster; {CI}: the lab of a CI job. Without one, that of {INVENTORY}, or the"
+    " first.",
 )
 @click.option(
     "--roster",
@@ -52,6 +62,7 @@ from sopslab.run.runner import Result
     help="Say what becomes of a lab that another version made, and change nothing.",
 )
 @json_option
+@junit_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
 @click.option(
     "--key-from",
@@ -59,12 +70,13 @@ from sopslab.run.runner import Result
     help="Which key is right, when the store's and the cluster's differ or one is gone.",
 )
 def up(
-    inventory: str,
+    inventory: str | None,
     roster: str | None,
     prune: bool,
     recreate: bool,
     dry_run: bool,
     as_json: bool,
+    junit: Path | None,
     force: bool,
     key_from: str | None,
 ) -> None:
@@ -74,14 +86,10 @@ def up(
     was interrupted is continued by the next one. Exit code 4 says that some seats are not ready,
     and which; all others are.
     """
-    known = known_inventory(inventory)
-    if known is None:
-        raise click.UsageError(
-            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
-        )
+    known = _known(inventory)
     if roster is not None:
-        if known != CLASSROOM:
-            raise click.UsageError(f"--roster goes with {CLASSROOM}")
+        if known not in {CLASSROOM, CI}:
+            raise click.UsageError(f"--roster goes with {CLASSROOM} and {CI}")
         os.environ[ROSTER] = roster
     if prune and known != CLASSROOM:
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
@@ -98,6 +106,8 @@ def up(
     if dry_run:
         _tell_plan(settings, as_json)
         return
+    # A port that is free now is not the one that a second look would find.
+    data["git_port"] = settings.git_port
     console = Console()
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
@@ -109,7 +119,7 @@ def up(
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
             console.print(sentence, soft_wrap=True)
-    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known)
+    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known, junit=junit)
     _say_what_is_up(console, settings, result)
     if enrolment.seats:
         console.print(
@@ -125,6 +135,21 @@ def _tell_plan(settings: Settings, as_json: bool) -> None:
         echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
     else:
         show_plan(plan, "nothing of it is another version's")
+
+
+def _known(inventory: str | None) -> str:
+    """Return the inventory that is given, or chosen, relative to the project."""
+    if inventory is None:
+        try:
+            return chosen_inventory()
+        except LabError as error:
+            raise click.UsageError(str(error)) from None
+    known = known_inventory(inventory)
+    if known is None:
+        raise click.UsageError(
+            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
+        )
+    return known
 
 
 def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from sopslab.cli import verification_report as report
+from sopslab.cli.junit import junit_option, write_junit
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
@@ -31,9 +32,7 @@ __all__ = ["verify"]
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option(
-    "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to a file."
-)
+@junit_option
 @click.option(
     "--wait",
     type=click.FloatRange(0, 3600),
@@ -58,17 +57,17 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         echo(error, err=True)
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
-    began = datetime.now(UTC).isoformat(timespec="seconds")
+    began = datetime.now(UTC)
     try:
         results = _verify(settings, secret, wait, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     if junit is not None:
         try:
-            junit.write_text(report.as_junit(results, began), encoding="utf-8")
-        except OSError as error:
-            echo(f"{junit} cannot be written: {error.strerror}", err=True)
-            sys.exit(Exit.INPUT)
+            write_junit(junit, "sopslab.verify", results, began)
+        except LabError as error:
+            echo(error, err=True)
+            sys.exit(error.code)
     sys.exit(exit_code(results))
 
 

@@ -82,6 +82,8 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
             raise LabError(
                 f"kind could not create the cluster {lab.lab}: {told(failure)}"
             ) from None
+        kubeconfig = Path(new, "kubeconfig")
+        kubeconfig.write_bytes(_reaching(lab, kubeconfig.read_bytes()))
         node = docker("container", "inspect", "--format", "{{.Id}}", node_name(lab.lab))
         write(f"{new}/node-id", f"{node}\n")
         try:
@@ -124,7 +126,16 @@ def lead_to_node(lab: Lab) -> None:
     if ask_docker("unpause", node).code:
         docker("start", node)
     said = run(["kind", "get", "kubeconfig", "--name", lab.lab], lab_environment(lab), patience=60)
-    write(lab.lab_kubeconfig, said)
+    write(lab.lab_kubeconfig, _reaching(lab, said))
+
+
+def _reaching(lab: Lab, kubeconfig: bytes) -> bytes:
+    """Return a kubeconfig of kind's that leads to the machine of the node: kind takes the address
+    at which the API server is published."""
+    if lab.engine_host is None:
+        return kubeconfig
+    published, reached = (f"https://{host}:" for host in (lab.api_address, lab.engine_host))
+    return kubeconfig.replace(published.encode(), reached.encode())
 
 
 def start(lab: Lab) -> None:

@@ -13,10 +13,15 @@ from sopslab.lab.tools.programs import Failed
 _SHARED = ("store", "bin", "cache", "schemas", "lock.json", "source")
 
 
+def purge_own(lab: Lab) -> None:
+    """Have nothing left of a lab but what labs of its root share."""
+    files.remove(lab.lab_dir)
+
+
 def purge(lab: Lab) -> None:
     """Have nothing left of a lab, and with the last one of a root nothing of what they share."""
     root = Path(lab.root)
-    files.remove(lab.lab_dir)
+    purge_own(lab)
     try:
         (root / "labs").rmdir()
     except OSError:

@@ -51,7 +51,7 @@ def serve(lab: Lab, image: str, label: str) -> None:
         return
     sys.stderr.buffer.write(_log(container))
     raise LabError(
-        f"the Git server did not answer at {lab.git_bind}:{lab.git_port} within {_PATIENCE} s"
+        f"the Git server did not answer at {lab.git_address}:{lab.git_port} within {_PATIENCE} s"
     )
 
 
@@ -60,7 +60,7 @@ def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
     data = lab.git_dir
     return [
         "--network", network_name(lab.lab), "--restart", "unless-stopped",
-        "--publish", f"{lab.git_bind}:{lab.git_port}:{GIT_SERVER_PORT}",
+        "--publish", f"{lab.git_published}:{lab.git_port}:{GIT_SERVER_PORT}",
         "--user", f"{user}:{group}",
         "--read-only", "--tmpfs", "/tmp:mode=1777,size=192m",
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges",

@@ -60,11 +60,16 @@ def cluster_state(lab: Lab) -> ClusterState:
         recorded.decode("ascii", "replace").strip(),
         [server.decode("utf-8", "replace") for server in _SERVER.findall(kubeconfig)],
         network_name(lab.lab),
+        lab.engine_host,
     )
 
 
 def standing(
-    nodes: Sequence[Any], recorded: str, servers: Sequence[str], network: str
+    nodes: Sequence[Any],
+    recorded: str,
+    servers: Sequence[str],
+    network: str,
+    engine_host: str | None,
 ) -> ClusterState:
     """Return how a cluster stands.
 
@@ -72,6 +77,7 @@ def standing(
     + recorded: the id of the node that was made to its end, if there was one
     + servers: those that the lab's kubeconfig names
     + network: the lab's
+    + engine_host: the machine of the containers, if it is another one
     """
     if not nodes:
         return ClusterState(Owner.NOBODY, stray="was left behind" if recorded else "")
@@ -83,15 +89,17 @@ def standing(
         Owner.LAB,
         status,
         complete=[one["Id"] for one in nodes] == [recorded],
-        stray=_stray(published, servers),
+        stray=_stray(published, servers, engine_host),
         address=next((port["HostIp"] for port in published), ""),
         image=node["Config"]["Image"],
     )
 
 
-def _stray(published: Sequence[Mapping[str, str]], servers: Sequence[str]) -> str:
+def _stray(
+    published: Sequence[Mapping[str, str]], servers: Sequence[str], engine_host: str | None
+) -> str:
     """Return what is wrong with a kubeconfig that names `servers`, if a node publishes that."""
-    wanted = [f"https://{port['HostIp']}:{port['HostPort']}" for port in published]
+    wanted = [f"https://{engine_host or port['HostIp']}:{port['HostPort']}" for port in published]
     if not wanted or list(servers) == wanted:
         return ""
     return "led elsewhere" if servers else "was missing"

@@ -198,7 +198,7 @@ def lab_environment(places: Places) -> dict[str, str]:
         environment["GIT_SSL_CAINFO"] = places.git_authority
         # Loopback is past every proxy by itself, and another address of this machine has to be.
         past = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
-        environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_bind}"
+        environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_address}"
     return environment
 
 

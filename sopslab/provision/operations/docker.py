@@ -88,7 +88,8 @@ def running(settings: Settings) -> Commands:
     problems = [] if host.name in _told else _unsuitable(settings)
     with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
     if (
-        with_firewall
+        settings.engine_host is None
+        and with_firewall
         and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
         and recall_of_machine(engine_state).answers
     ):

@@ -114,7 +114,7 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     container = git_server_name(settings.lab)
-    publish = f"{settings.git_bind}:{settings.git_port}:{GIT_SERVER_PORT}"
+    publish = f"{settings.git_published}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
     # Another way to start it starts it anew, too.
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()

@@ -108,6 +108,7 @@ def _config(settings: Settings, image: str, template: str) -> str:
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     variables = {
         "api_address": settings.api_address,
+        "api_names": settings.api_names,
         "api_port": settings.api_port,
         "cgroup": machine.cgroup,
         "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),

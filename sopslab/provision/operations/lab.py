@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.checks.takeover import FORMAT, takeover_plan, unfit
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.lab.act import removal
+from sopslab.lab.act import leases, removal
 from sopslab.lab.act.takeover import take_over
 from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.observe.leases import lease
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.look import look
@@ -63,14 +66,41 @@ def format(settings: Settings) -> Commands:
 
 
 @operation()
+def leased(settings: Settings) -> Commands:
+    """
+    Have on record for how long a lab is meant; nothing of one that is to stay. Hours that have
+    ended begin anew.
+
+    + settings: the lab's settings
+    """
+    found = look(settings, lease)
+    if settings.lease is None:
+        if found is None:
+            host.noop("the lab is to stay")
+            return
+        note(f"the lab was meant until {found.until}")
+        yield acting(settings, leases.withdraw)
+        return
+    if (
+        found is not None
+        and (found.hours, found.git_port) == (settings.lease, settings.git_port)
+        and not found.ended(datetime.now(UTC))
+    ):
+        host.noop(f"the lab is meant until {found.until}")
+        return
+    yield acting(settings, leases.grant, hours=settings.lease)
+
+
+@operation()
 def purged(settings: Settings) -> Commands:
     """
     Have nothing left of a lab: its keys, Git data and clone, and with the last lab of a root
-    the store, the links, the caches and the images as well.
+    the store, the links, the caches and the images as well. A lab with a lease leaves those: the
+    next job finds them.
 
     + settings: the lab's settings
     """
     if not host.get_fact(LabData, settings=settings):
         host.noop("nothing is left of the lab")
         return
-    yield acting(settings, removal.purge)
+    yield acting(settings, removal.purge if settings.lease is None else removal.purge_own)

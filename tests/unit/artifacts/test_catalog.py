@@ -216,10 +216,12 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], Path], Any], set[str]]] = {
 def test_a_changed_input_changes_the_recipe_and_no_other(
     change: str, write: Write, data: dict[str, Any], tmp_path: Path
 ) -> None:
-    before = load_catalog(write(data)).entries("modules", "amd64")
+    first = load_catalog(write(data))
     apply, changed = CHANGES[change]
     apply(data, tmp_path)
-    after = load_catalog(write(data)).entries("modules", "amd64")
+    second = load_catalog(write(data))
+    assert first.digest != second.digest
+    before, after = (part.entries("modules", "amd64") for part in (first, second))
     differing = {name for name in before if before[name].recipe != after[name].recipe}
     assert differing == {name for name in changed if ":" not in name}
 
@@ -288,6 +290,8 @@ def test_an_image_gets_another_tag_with_other_content_only(
     other = load_catalog(write(data))
     assert other.git_tag == before.git_tag
     assert other.node_tag != before.node_tag
+    # An image is no part of the store.
+    assert other.digest == same.digest
 
 
 def test_a_build_can_be_narrowed_to_what_is_missing(catalog: Catalog) -> None:

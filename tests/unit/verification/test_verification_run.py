@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Cluster, GitServer, Guard, Part, Snapshot, Tool, Trouble
 from sopslab.checks.verification import NEEDS
 from sopslab.cli import verification_report as report
+from sopslab.cli.junit import as_junit
 from sopslab.lab import verification as checks
 from sopslab.lab.observe.observer import Observer
 from sopslab.lab.tools.waiting import Deadline
@@ -165,6 +167,9 @@ def test_json_has_every_check_with_its_next_step() -> None:
     }
 
 
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def _assert_junit(text: str, results: list[Result]) -> ElementTree.Element:
     """Assert what the JUnit schema of Jenkins and the readers of GitLab and GitHub ask for."""
     suites = ElementTree.fromstring(text)
@@ -189,7 +194,8 @@ def _assert_junit(text: str, results: list[Result]) -> ElementTree.Element:
 
 
 def test_junit_tells_failed_unknown_and_not_run_apart() -> None:
-    suite = _assert_junit(report.as_junit(RESULTS, "2026-01-01T00:00:00+00:00"), RESULTS)
+    text = as_junit("sopslab.verify", RESULTS, BEGAN)
+    suite = _assert_junit(text, RESULTS)
     failure, skipped, error = (
         suite.find(f"testcase/{tag}") for tag in ("failure", "skipped", "error")
     )
@@ -215,7 +221,7 @@ def test_junit_tells_failed_unknown_and_not_run_apart() -> None:
     )
 )
 def test_whatever_is_found_the_reports_can_be_read(results: list[Result]) -> None:
-    _assert_junit(report.as_junit(results, "2026-01-01T00:00:00+00:00"), results)
+    _assert_junit(as_junit("sopslab.verify", results, BEGAN), results)
     assert len(json.loads(report.as_json(results, None))["checks"]) == len(results)
     for result in results:
         assert "\x1b" not in report.as_text(result).plain

@@ -1,0 +1,3 @@
+'use strict';
+
+require('./lab').lab('up');

@@ -1,0 +1,103 @@
+#!/bin/sh
+# A lab for the length of a CI job.
+#
+#   lab.sh run [COMMAND…]  make the lab, run a command on it, verify, take it down
+#   lab.sh up              make the lab, and leave it to the steps that follow
+#   lab.sh down            take it down
+#   lab.sh key             print what a cache of the store is known by
+#
+# Without a command, the lab does the exercise of the chapter itself. In $SOPSLAB_REPORTS, by default
+# sops-lab-reports here, are then up.xml and verify.xml (JUnit); env, which a step reads with `.` to
+# use the lab; and support.tar.gz, if something failed. The exit code is that of what failed first.
+set -u
+
+project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+reports=${SOPSLAB_REPORTS:-sops-lab-reports}
+export SOPSLAB_INVENTORY="${SOPSLAB_INVENTORY:-inventories/ci.py}"
+# What runs now; 0 if nothing does.
+running=0
+
+main() {
+	case ${1-} in
+	run | up)
+		provide || exit
+		mkdir -p "$reports" || exit 1
+		trap 'finish $?' EXIT
+		trap 'stop 129' HUP
+		trap 'stop 130' INT
+		trap 'stop 143' TERM
+		await sopslab up --junit "$reports/up.xml" || exit
+		sopslab env >"$reports/env" || exit
+		;;
+	esac
+	case ${1-} in
+	run)
+		shift
+		[ $# -gt 0 ] || set -- sopslab reset --to "done"
+		# shellcheck source=/dev/null
+		. "$reports/env"
+		await "$@" || exit
+		await sopslab verify --wait 60 --junit "$reports/verify.xml" || exit
+		;;
+	up) trap - EXIT ;;
+	down) provide && take_down ;;
+	key) provide && sopslab fetch --key ;;
+	*)
+		sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
+		exit 2
+		;;
+	esac
+}
+
+# Have the command, in an environment of its own where it is not installed.
+provide() {
+	PATH=$PATH:$project/.venv/bin
+	command -v sopslab >/dev/null || make --silent --directory "$project" .venv/.requirements >&2
+}
+
+# Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.
+await() {
+	"$@" &
+	running=$!
+	wait "$running"
+	set -- $?
+	running=0
+	return "$1"
+}
+
+# End because of a signal: what runs now is told, and waited for.
+stop() {
+	trap : HUP INT TERM
+	if [ "$running" -ne 0 ]; then
+		kill -TERM "$running" 2>/dev/null && wait "$running"
+	fi
+	exit "$1"
+}
+
+# Take the lab down, once, and end with the code of what failed first.
+finish() {
+	trap - EXIT
+	trap : HUP INT TERM
+	case $1 in
+	# Nobody looks into a job that was cancelled, and it has seconds left.
+	0 | 129 | 130 | 143) ;;
+	*) timeout -k 10 120 sopslab support --output "$reports/support.tar.gz" >&2 ;;
+	esac
+	take_down
+	set -- "$1" $?
+	[ "$1" -ne 0 ] || exit "$2"
+	exit "$1"
+}
+
+# Leave nothing of the lab but the store. What a step that was killed has begun may go on for a while,
+# and have the lab's lock (exit code 3). `timeout` is out of reach of signals to the whole job.
+take_down() {
+	for pause in 5 10 20 40 80 160 ""; do
+		timeout -k 30 600 sopslab down --purge --yes && return
+		set -- $?
+		[ "$1" -eq 3 ] && [ "$pause" ] || return "$1"
+		sleep "$pause"
+	done
+}
+
+main "$@"

@@ -1,0 +1,49 @@
+"""`sopslab reap`: take down what CI jobs have left."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import json_option, settings_or_exit
+from sopslab.config.inputs import LOCAL
+from sopslab.errors import Exit
+from sopslab.run import reaping
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@json_option
+def reap(dry_run: bool, as_json: bool) -> None:
+    """Take down every lab of this root whose lease has ended, with its keys and Git data.
+
+    For a machine that runs CI jobs, from time to time: a job that was killed takes nothing down.
+    Only labs with the setting `lease` have one, as those of inventories/ci.py do. One that is being
+    worked on stays, and so does the store.
+
+    Exit code 1 says that a lab could not be taken down, and which.
+    """
+    # It is about all labs of the root, and a job that is at work has no part in it.
+    settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
+    take_down = _spare if dry_run else reaping.take_down
+    reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)
+    if as_json:
+        echo_json(json.dumps({"ok": not reaped.failed, **asdict(reaped)}, indent=2))
+    else:
+        for lab in reaped.gone:
+            echo(f"{lab} {'would be' if dry_run else 'is'} taken down")
+        for lab, reason in reaped.stays.items():
+            echo(f"{lab} stays: {reason}")
+        for lab, reason in reaped.failed.items():
+            echo(f"{lab} could not be taken down: {reason}", err=True)
+    sys.exit(Exit.FAILED if reaped.failed else Exit.OK)
+
+
+def _spare(_: Path) -> list[str]:
+    return []

@@ -1,0 +1,295 @@
+"""The recipes for CI: each is what its schema asks for, and each runs as far as a stand-in of
+`sopslab` goes. What it does with the real one is in tests/cluster/test_ci.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.layout import PROJECT
+from tests.conftest import find_tool
+
+SCHEMAS = {
+    "action.yml": "github-actions",
+    "ci/cache/action.yml": "github-actions",
+    ".github/workflows/lab.yaml": "github-workflows",
+    ".github/workflows/ci.yaml": "github-workflows",
+    "ci/gitlab.yaml": "gitlab-ci",
+    "ci/woodpecker.yaml": "woodpecker-ci",
+}
+# Writes down how it is called; ends with the codes in the file that is named like the verb, one
+# after the other; and of the verb in WAITS it does not end before it is told to.
+STAND_IN = """#!/bin/sh
+verb=$1
+printf '%s\\n' "$*" >>"$BENCH/calls"
+if [ "$verb" = "${WAITS-}" ]; then
+    /bin/sleep 60 &
+    trap 'kill $!; printf "%s was told to stop\\n" "$verb" >>"$BENCH/calls"; exit 143' TERM
+    echo waiting
+    wait
+fi
+[ "$verb" != env ] || echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+[ -e "$BENCH/$verb" ] || exit 0
+code=$(sed -n 1p "$BENCH/$verb")
+sed -i 1d "$BENCH/$verb"
+exit "${code:-0}"
+"""
+PAUSE = """#!/bin/sh
+printf 'pause of %s s\\n' "$1" >>"$BENCH/calls"
+"""
+REPORTS = "sops-lab-reports"
+UP = [f"up --junit {REPORTS}/up.xml", "env"]
+VERIFY = f"verify --wait 60 --junit {REPORTS}/verify.xml"
+EXERCISE = ["reset --to done", VERIFY]
+SUPPORT = f"support --output {REPORTS}/support.tar.gz"
+DOWN = "down --purge --yes"
+
+
+def recipe(path: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((PROJECT / path).read_text())
+    return read
+
+
+@dataclass
+class Bench:
+    """A folder in which a job runs, with stand-ins in front of its PATH."""
+
+    folder: Path
+    project: Path = PROJECT
+
+    @property
+    def calls(self) -> list[str]:
+        """How `sopslab` was called until now, and the pauses between."""
+        file = self.folder / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def ends(self, verb: str, *codes: int) -> None:
+        """Have calls of a verb end with these codes, one after the other."""
+        (self.folder / verb).write_text("".join(f"{code}\n" for code in codes))
+
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        environment = {
+            "PATH": f"{self.folder}/bin:{Path(find_tool('node')).parent}:/usr/bin:/bin",
+            "BENCH": str(self.folder),
+            **variables,
+        }
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *command: str, **variables: str) -> int:
+        """Run a command of the job and return its exit code."""
+        process = self.start(*command, **variables)
+        process.communicate(timeout=60)
+        return process.returncode
+
+    def lab(self, *arguments: str, **variables: str) -> int:
+        return self.run("sh", str(self.project / "ci/lab.sh"), *arguments, **variables)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    write(tmp_path / "bin" / "sopslab", STAND_IN)
+    write(tmp_path / "bin" / "sleep", PAUSE)
+    (tmp_path / "ci").symlink_to(PROJECT / "ci")
+    yield Bench(tmp_path)
+
+
+@pytest.mark.parametrize("path", SCHEMAS)
+def test_a_recipe_is_what_its_schema_asks_for(path: str) -> None:
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    done = subprocess.run(
+        [checker, "--builtin-schema", f"vendor.{SCHEMAS[path]}", PROJECT / path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def script_of_gitlab() -> list[str]:
+    lines: list[str] = recipe("ci/gitlab.yaml")["lab"]["script"]
+    return lines
+
+
+def script_of_woodpecker() -> list[str]:
+    (step,) = recipe("ci/woodpecker.yaml")["steps"]
+    lines: list[str] = step["commands"]
+    return lines
+
+
+@pytest.mark.parametrize("script", [script_of_gitlab, script_of_woodpecker])
+def test_a_job_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
+    script: Any, bench: Bench
+) -> None:
+    assert bench.run("sh", "-ec", "\n".join(script())) == 0
+    assert bench.calls == [*UP, *EXERCISE, DOWN]
+
+
+def test_after_a_job_of_gitlab_that_was_cancelled_the_lab_is_taken_down(bench: Bench) -> None:
+    assert bench.run("sh", "-ec", "\n".join(recipe("ci/gitlab.yaml")["lab"]["after_script"])) == 0
+    assert bench.calls == [DOWN]
+
+
+def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
+    runs = recipe("action.yml")["runs"]
+    assert bench.run("node", str(PROJECT / runs["main"])) == 0
+    assert bench.calls == UP
+    (exercise,) = (
+        step["run"]
+        for step in recipe(".github/workflows/lab.yaml")["jobs"]["lab"]["steps"]
+        if "run" in step
+    )
+    # As GitHub runs what names no shell.
+    assert bench.run("bash", "-ec", exercise) == 0
+    assert bench.run("node", str(PROJECT / runs["post"])) == 0
+    assert bench.calls == [*UP, *EXERCISE, DOWN]
+    assert runs["post-if"] == "always()"
+
+
+def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
+    inputs = recipe("action.yml")["inputs"]
+    given = {f"INPUT_{name.upper()}": f"the {name}" for name in inputs}
+    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    assert bench.run("node", str(PROJECT / "ci/action/up.js"), **given) == 0
+    seen = dict(line.split("=", 1) for line in (bench.folder / "seen").read_text().splitlines())
+    told = {name: value for name, value in seen.items() if name.startswith("SOPSLAB_")}
+    assert told == {
+        "SOPSLAB_INVENTORY": "inventories/ci.py",
+        "SOPSLAB_ROSTER": "the roster",
+        "SOPSLAB_FILE": "the file",
+        "SOPSLAB_REPORTS": "the reports",
+    }
+    assert (bench.folder / "the reports").is_dir()
+
+
+def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
+    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    empty = {"INPUT_ROSTER": "", "INPUT_FILE": "", "INPUT_REPORTS": ""}
+    assert bench.run("node", str(PROJECT / "ci/action/down.js"), **empty) == 0
+    assert "SOPSLAB_FILE" not in (bench.folder / "seen").read_text()
+
+
+def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
+    first, second = recipe("ci/cache/action.yml")["runs"]["steps"]
+    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
+    told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
+    assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
+    assert (bench.folder / "output").read_text() == "key=0123abcd\n"
+    assert f"steps.{first['id']}.outputs.key" in second["with"]["key"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "called"),
+    [
+        ("up", UP[:1]),
+        ("env", UP),
+        ("reset", [*UP, EXERCISE[0]]),
+        ("verify", [*UP, *EXERCISE]),
+    ],
+)
+def test_what_fails_first_decides_and_nothing_after_it_is_done(
+    verb: str, called: list[str], bench: Bench
+) -> None:
+    bench.ends(verb, 17)
+    bench.ends("support", 1)
+    bench.ends("down", 12)
+    assert bench.lab("run") == 17
+    assert bench.calls == [*called, SUPPORT, DOWN]
+
+
+def test_a_lab_that_cannot_be_taken_down_is_a_failure(bench: Bench) -> None:
+    bench.ends("down", 12)
+    assert bench.lab("run") == 12
+    assert bench.calls == [*UP, *EXERCISE, DOWN]
+
+
+def test_a_command_of_the_job_runs_on_the_lab_and_its_code_counts(bench: Bench) -> None:
+    script = 'echo "$FROM_ENV: $1" >seen; exit 9'
+    assert bench.lab("run", "sh", "-c", script, "sh", "two words") == 9
+    assert (bench.folder / "seen").read_text() == "inventories/ci.py: two words\n"
+    assert bench.calls == [*UP, SUPPORT, DOWN]
+
+
+@pytest.mark.parametrize("where", ["lab.sh run", "lab.sh up", "up.js"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
+    number: signal.Signals, where: str, bench: Bench
+) -> None:
+    command = {
+        "lab.sh run": ["sh", str(PROJECT / "ci/lab.sh"), "run"],
+        "lab.sh up": ["sh", str(PROJECT / "ci/lab.sh"), "up"],
+        "up.js": ["node", str(PROJECT / "ci/action/up.js")],
+    }[where]
+    process = bench.start(*command, WAITS="up")
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert bench.calls == [UP[0], "up was told to stop", DOWN]
+
+
+def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Bench) -> None:
+    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "run", WAITS="down")
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    os.killpg(process.pid, signal.SIGINT)
+    (teardown,) = subprocess.run(
+        ["pgrep", "--full", f"{bench.folder}/bin/sopslab down"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    os.kill(int(teardown), signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert bench.calls == [*UP, *EXERCISE, DOWN, "down was told to stop"]
+
+
+def test_a_lab_that_is_still_being_worked_on_is_taken_down_after_that(bench: Bench) -> None:
+    bench.ends("down", 3, 3, 0)
+    assert bench.lab("down") == 0
+    assert bench.calls == [DOWN, "pause of 5 s", DOWN, "pause of 10 s", DOWN]
+
+
+def test_it_is_not_waited_for_for_ever(bench: Bench) -> None:
+    bench.ends("down", *[3] * 20)
+    assert bench.lab("down") == 3
+    assert bench.calls.count(DOWN) == 7
+
+
+def test_a_lab_that_is_left_to_other_steps_is_up(bench: Bench) -> None:
+    assert bench.lab("up") == 0
+    assert bench.calls == UP
+    assert (bench.folder / REPORTS / "env").read_text() == "export FROM_ENV=inventories/ci.py\n"
+
+
+def test_what_is_no_task_is_explained_and_nothing_is_done(bench: Bench) -> None:
+    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "upp")
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, bench.calls) == (2, [])
+    assert "lab.sh run [COMMAND…]" in said
+
+
+def test_where_the_command_is_not_installed_it_is_made(bench: Bench) -> None:
+    project = bench.folder / "project"
+    shutil.copytree(PROJECT / "ci", project / "ci")
+    (bench.folder / "bin" / "sopslab").rename(bench.folder / "bin" / "made")
+    write(
+        bench.folder / "bin" / "make",
+        '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\n'
+        'mkdir -p "$3/.venv/bin" && cp "$BENCH/bin/made" "$3/.venv/bin/sopslab"\n',
+    )
+    assert Bench(bench.folder, project).lab("down") == 0
+    assert bench.calls == [f"make --silent --directory {project} .venv/.requirements", DOWN]

@@ -1,0 +1,95 @@
+"""Which labs `sopslab reap` takes down, and which it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sopslab.cli.main import main
+from sopslab.config.inputs import CHOOSING
+from sopslab.run.reaping import reap
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def lab(root: Path, name: str, ends_in: float | None = None) -> Path:
+    """Make the folder of a lab whose lease ends in some hours from `NOW` on."""
+    folder = root / "labs" / name
+    (folder / "keys").mkdir(parents=True)
+    if ends_in is not None:
+        until = (NOW + timedelta(hours=ends_in)).isoformat()
+        lease = {"hours": 6, "until": until, "git_port": 40123}
+        (folder / "lease.json").write_text(json.dumps(lease))
+    return folder
+
+
+def test_only_labs_whose_lease_has_ended_are_taken_down(tmp_path: Path) -> None:
+    for name, ends_in in (("ci-old", -1), ("ci-now", 0), ("ci-new", 1), ("lab", None)):
+        lab(tmp_path, name, ends_in)
+    (lab(tmp_path, "ci-odd") / "lease.json").write_text("{")
+    lab(tmp_path, "No Lab", -1)
+    taken: list[str] = []
+
+    def take_down(folder: Path) -> list[str]:
+        taken.append(folder.name)
+        return []
+
+    reaped = reap(str(tmp_path), NOW, take_down)
+
+    assert taken == reaped.gone == ["ci-now", "ci-old"]
+    assert reaped.failed == {}
+    assert set(reaped.stays) == {"ci-new", "lab", "ci-odd", "No Lab"}
+    assert reaped.stays["ci-new"] == "its lease ends at 2026-11-29T13:00:00+00:00"
+    assert reaped.stays["lab"] == "it has no lease"
+    assert "lease.json is damaged" in reaped.stays["ci-odd"]
+
+
+def test_a_lab_that_is_worked_on_stays(tmp_path: Path) -> None:
+    folder = lab(tmp_path, "ci-busy", -1)
+    (folder / "lock").write_text("4711\n")
+    holder = subprocess.Popen(
+        ["flock", folder / "lock", "sh", "-c", "echo held; read -r _"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        reaped = reap(str(tmp_path), NOW, lambda folder: pytest.fail(f"{folder} is taken down"))
+        holder.communicate("\n")
+    assert reaped.stays == {"ci-busy": "it is being worked on by process 4711"}
+    # The lock is free now, and its file is there still.
+    assert reap(str(tmp_path), NOW, lambda _: ()).gone == ["ci-busy"]
+
+
+def test_one_that_cannot_be_taken_down_is_told_and_the_others_are(tmp_path: Path) -> None:
+    for name in ("ci-a", "ci-b"):
+        lab(tmp_path, name, -1)
+    reaped = reap(
+        str(tmp_path), NOW, lambda folder: ["Docker hangs"] if folder.name == "ci-a" else []
+    )
+    assert (reaped.gone, reaped.failed) == (["ci-b"], {"ci-a": "Docker hangs"})
+
+
+def test_where_no_lab_ever_was_there_is_nothing_to_do(tmp_path: Path) -> None:
+    reaped = reap(str(tmp_path), NOW, lambda _: ())
+    assert (reaped.gone, reaped.stays, reaped.failed) == ([], {}, {})
+
+
+def test_a_dry_run_says_it_and_leaves_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in CHOOSING:
+        monkeypatch.delenv(name, raising=False)
+    # However long ago that was: the verb goes by the clock.
+    long_ago = (datetime(2020, 1, 1, tzinfo=UTC) - NOW) / timedelta(hours=1)
+    folder = lab(tmp_path, "ci-old", long_ago)
+    lab(tmp_path, "lab")
+    done = CliRunner().invoke(main, ["reap", "--dry-run"], env={"SOPSLAB_ROOT": str(tmp_path)})
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0, ["ci-old would be taken down", "lab stays: it has no lease"],
+    )  # fmt: skip
+    assert (folder / "keys").is_dir()
