@@ -8,7 +8,6 @@ from keyword import iskeyword
 import click
 from typing_extensions import override
 
-from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.errors import MEANINGS
 
@@ -83,6 +82,6 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, context_settings=CONTEXT)
-@click.version_option(__version__, prog_name="sopslab")
+@click.version_option(package_name="sops-lab", prog_name="sopslab")
 def main() -> None:
     """The secrets lab of a GitOps course, on this machine."""
