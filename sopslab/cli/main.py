@@ -41,6 +41,7 @@ GROUPS = {
     "Help": {
         "doctor": "what is wrong, and what helps",
         "support": "what somebody who helps needs, in one file without a secret",
+        "schema": "what an editor needs to check a roster or a lab file",
     },
 }
 """The verbs, by what they are for: what each does, in a line."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sopslab.config.defaults import DEFAULTS
 from sopslab.config.labfile import read_lab_file
 from sopslab.config.roster import read_roster
 from sopslab.config.settings import Settings, load_settings
@@ -47,7 +48,7 @@ def local_settings(
 
     Raises InputError with every problem.
     """
-    defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
+    defaults = runpy.run_path(str(DEFAULTS))
     data = {key: value for key, value in defaults.items() if key in Settings.model_fields}
     return load_settings({**data, **_DATA[inventory](), **(overrides or {})})
 

@@ -127,6 +127,8 @@ def test_the_source_has_its_licence_and_no_tests(wheel: Path) -> None:
 COMMANDS = {
     "version": (["--version"], "sopslab, version "),
     "help": (["--help"], "Exit codes:"),
+    "schema-roster": (["schema", "roster"], '"learners"'),
+    "schema-lab": (["schema", "lab"], "The name of the lab"),
     "faults": (["break", "--list"], "wrong-key"),
     "quiz": (["quiz", "--only", "1"], "Stopped after 0 of 1 questions."),
     "environment": (["env"], "export KUBECONFIG="),
