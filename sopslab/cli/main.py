@@ -6,6 +6,7 @@ from importlib import import_module
 from keyword import iskeyword
 
 import click
+from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from sopslab.cli import verbs
@@ -41,6 +42,7 @@ GROUPS = {
     "Help": {
         "doctor": "what is wrong, and what helps",
         "support": "what somebody who helps needs, in one file without a secret",
+        "completion": "what bash, zsh or fish needs to complete words",
         "schema": "what an editor needs to check a roster or a lab file",
     },
 }
@@ -69,6 +71,15 @@ class _Verbs(click.Group):
             return None
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)
         return verb
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        verbs = {verb: text for group in GROUPS.values() for verb, text in group.items()}
+        return [
+            CompletionItem(verb, help=text)
+            for verb, text in verbs.items()
+            if verb.startswith(incomplete)
+        ] + click.Command.shell_complete(self, ctx, incomplete)
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

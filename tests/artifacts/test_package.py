@@ -129,6 +129,7 @@ COMMANDS = {
     "help": (["--help"], "Exit codes:"),
     "schema-roster": (["schema", "roster"], '"learners"'),
     "schema-lab": (["schema", "lab"], "The name of the lab"),
+    "completion": (["completion", "bash"], "_sopslab_completion"),
     "faults": (["break", "--list"], "wrong-key"),
     "quiz": (["quiz", "--only", "1"], "Stopped after 0 of 1 questions."),
     "environment": (["env"], "export KUBECONFIG="),

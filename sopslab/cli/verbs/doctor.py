@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from sopslab.cli import completing
+
 __all__ = ["doctor"]
 
 
@@ -16,6 +18,7 @@ __all__ = ["doctor"]
     required=False,
     metavar="[ID]",
     help="The learner. A lab without a class needs no ID.",
+    shell_complete=completing.learners,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(learner: str | None, as_json: bool) -> None:

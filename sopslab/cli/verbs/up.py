@@ -26,6 +26,9 @@ from sopslab.run.runner import Result
     metavar="[INVENTORY]",
     help=f"{LOCAL}: one learner's lab; or {CLASSROOM}: the same with an isolated environment for"
     " everybody on a roster.",
+    shell_complete=lambda _context, _parameter, incomplete: [
+        inventory for inventory in (LOCAL, CLASSROOM) if inventory.startswith(incomplete)
+    ],
 )
 @click.option(
     "--roster",
