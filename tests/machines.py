@@ -54,7 +54,7 @@ from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.flux import platform_files
 from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS
-from tasks.learners import learner_variables
+from tasks.learners import commit_hook, learner_variables
 from tests.fake import Answers, fact_text, look_text, machine_look_text
 
 NAME_SERVERS = '["192.0.2.53"]'
@@ -248,7 +248,7 @@ class Facts:
         self.learner = look_text(s, identity_state, key=learner)
         self.decryption = look_text(s, held_key)
         self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
-        self.work = look_text(s, clone_of_learner)
+        self.work = look_text(s, clone_of_learner, hook=commit_hook(s))
         self.note = fact_text(CommitNote, path=s.platform_dir)
         self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
         self.manifests = fact_text(TreeDigest, path=s.manifests_dir)

@@ -216,7 +216,7 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     + repository: its path on the Git server, without `.git`
     + hook: the text of the pre-commit hook
     """
-    found = look(settings, clone_of_learner)
+    found = look(settings, clone_of_learner, hook=hook)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
     if not found.missing and not moved:
         host.noop(f"{settings.work_dir} is complete")

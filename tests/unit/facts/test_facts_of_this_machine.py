@@ -31,6 +31,7 @@ from sopslab.provision.facts.git import (
 from sopslab.provision.facts.host import IsRoot, RecordedValue
 from sopslab.provision.facts.lab import LabData
 from sopslab.provision.operations import git as operations_git
+from tasks.learners import commit_hook
 from tests.fake import Applied, local_fact
 
 GIT = {
@@ -251,16 +252,35 @@ def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_pa
 def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     settings = lab()
     work = Path(settings.work_dir)
-    assert clone_of_learner(settings.for_machine).missing == ("clone", "hooks")
+    assert clone_of_learner(settings.for_machine, "").missing == ("clone", "hooks")
     work.mkdir(parents=True)
     git(work, "init", "--quiet")
-    assert clone_of_learner(settings.for_machine).missing == ("hooks",)
+    assert clone_of_learner(settings.for_machine, "").missing == ("hooks",)
     hook = work / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n")
-    assert clone_of_learner(settings.for_machine).missing == ("hooks",)
+    assert clone_of_learner(settings.for_machine, "").missing == ("hooks",)
     hook.chmod(0o755)
-    assert clone_of_learner(settings.for_machine).missing == ()
+    assert clone_of_learner(settings.for_machine, "").missing == ()
+
+
+def test_a_commit_hook_of_another_sops_lab_is_replaced_and_one_of_the_learner_is_not(
+    lab: Callable[..., Settings],
+) -> None:
+    settings = lab()
+    Path(settings.work_dir).mkdir(parents=True)
+    git(Path(settings.work_dir), "init", "--quiet")
+    hook = Path(settings.work_dir, ".git", "hooks", "pre-commit")
+    hook.parent.mkdir(exist_ok=True)
+    wanted = commit_hook(settings)
+    for text, missing in (
+        (wanted, ()),
+        (wanted.replace(settings.bin_dir, "/gone/bin"), ("hooks",)),
+        ("#!/bin/sh\nexec make check\n", ()),
+    ):
+        hook.write_text(text)
+        hook.chmod(0o755)
+        assert clone_of_learner(settings.for_machine, wanted).missing == missing
 
 
 @pytest.mark.parametrize(
@@ -298,13 +318,13 @@ def test_a_login_that_has_moved_keeps_its_password(
 def test_where_a_clone_came_from_is_told(copy: Path, lab: Callable[..., Settings]) -> None:
     settings = lab()
     work = Path(settings.work_dir)
-    assert clone_of_learner(settings.for_machine).origin is None
+    assert clone_of_learner(settings.for_machine, "").origin is None
     work.parent.mkdir(parents=True)
     copy.rename(work)
     origin = git(work, "config", "remote.origin.url")
-    assert clone_of_learner(settings.for_machine).origin == Origin(origin, "")
+    assert clone_of_learner(settings.for_machine, "").origin == Origin(origin, "")
     git(work, "config", "http.sslCAInfo", "/lab eins/ca.crt")
-    assert clone_of_learner(settings.for_machine).origin == Origin(origin, "/lab eins/ca.crt")
+    assert clone_of_learner(settings.for_machine, "").origin == Origin(origin, "/lab eins/ca.crt")
 
 
 def test_a_clone_follows_the_server_to_the_network_and_back(
@@ -326,5 +346,5 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}
         assert Applied(operations_git.clone, **arguments).changed
-        assert clone_of_learner(settings.for_machine).origin == found
+        assert clone_of_learner(settings.for_machine, "").origin == found
         assert not Applied(operations_git.clone, **arguments).changed
