@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from hypothesis import example, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.protocols import Validator
@@ -124,9 +125,11 @@ TYPES = ("Label", "SeatId", "AbsolutePath", "Line", "Email", "HttpUrl", "Registr
 ADAPTERS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(getattr(settings, name)) for name in (*TYPES, "Incident", "ValueName")
 }
+FORMS = {name: judge(adapter.json_schema()) for name, adapter in ADAPTERS.items()}
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
+@examples(deadline=None)
 @given(value=st.text("a0Z.-_/:@[]?#'$ \n\u00e9\u2028", max_size=12))
 @example("HTTPS://[::1]:/a@b/")
 @example("/srv/…/lab data/")
@@ -134,10 +137,9 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {
 @example("ada@example.org")
 @example("2026-11-25-leaked-api-key")
 def test_what_a_schema_refuses_the_model_refuses(name: str, value: str) -> None:
-    adapter = ADAPTERS[name]
-    if not judge(adapter.json_schema()).is_valid(value):
+    if not FORMS[name].is_valid(value):
         with pytest.raises(ValueError):
-            adapter.validate_python(value)
+            ADAPTERS[name].validate_python(value)
 
 
 @pytest.mark.parametrize(("file", "schema"), [("roster", roster_schema), ("lab", lab_schema)])
