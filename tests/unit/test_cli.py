@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from pkgutil import iter_modules
 
 import pytest
 from click.testing import CliRunner, Result
 
+from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.cli.main import main
 from sopslab.errors import MEANINGS, Exit
@@ -57,7 +57,7 @@ def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sops
 def test_the_installed_command_runs() -> None:
     command = Path(sys.executable).parent / "sopslab"
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"sopslab, version {version('sops-lab')}\n"
+    assert done.stdout == f"sopslab, version {__version__}\n"
 
 
 def test_the_help_names_every_verb_and_exit_code(sopslab: Sopslab) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
+from sopslab import __version__
 from sopslab.checks.verification.cluster import LOCKDOWN
 from sopslab.config.naming import git_server_name, network_name, node_name
 from sopslab.config.settings import Settings
@@ -120,7 +120,7 @@ def _from_git(settings: Settings) -> Iterator[Piece]:
 
 def _machine() -> dict[str, object]:
     return {
-        "sopslab": version("sops-lab"),
+        "sopslab": __version__,
         "python": sys.version,
         "system": " ".join(platform.uname()[i] for i in (0, 2, 3, 4)),
         "cpus": os.cpu_count(),
