@@ -11,11 +11,12 @@ STAMP := $(VENV)/.requirements
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements.txt -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
 	touch $@
 
 lab: $(STAMP) ## Make the lab, or bring it back to what it should be
@@ -39,8 +40,8 @@ bench: $(STAMP) ## Measure the lab beside the same work done by hand
 reference: $(STAMP) ## Write docs/reference anew from the code
 	@$(BIN)/python -m sopslab.cli.reference
 
-requirements: $(STAMP) ## Pin requirements*.in anew, with hashes
+requirements: $(STAMP) ## Pin what pyproject.toml and requirements-dev.in ask for, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
-		--python-version 3.11 --upgrade requirements.in --output-file requirements.txt
+		--python-version 3.11 --upgrade pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
 		--python-version 3.11 --upgrade requirements-dev.in --output-file requirements-dev.txt

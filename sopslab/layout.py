@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+# What lies beside the package in a checkout is in this folder of it once it is built (setup.py).
+_BUILT = PACKAGE / "project"
+PROJECT = _BUILT if _BUILT.is_dir() else PACKAGE.parent
 TEMPLATES = PROJECT / "templates"
 PLATFORM = PROJECT / "flux"
 
@@ -45,8 +48,8 @@ POD_PIDS_LIMIT = 256
 SYSTEM_SHARE = 20
 
 
-def git_server_sources() -> list[Path]:
-    """Return the modules of ours that run inside the Git server's container."""
-    package = PROJECT / "sopslab"
-    modules = (sorted((package / folder).rglob("*.py")) for folder in ("gitserver", "policy"))
-    return [package / "__init__.py", *(module for some in modules for module in some)]
+def git_server_sources() -> dict[str, Path]:
+    """Return the modules of ours that run inside the Git server's container, by path in it."""
+    modules = (sorted((PACKAGE / folder).rglob("*.py")) for folder in ("gitserver", "policy"))
+    sources = [PACKAGE / "__init__.py", *(module for some in modules for module in some)]
+    return {str(source.relative_to(PACKAGE.parent)): source for source in sources}

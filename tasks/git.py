@@ -11,7 +11,6 @@ from sopslab.files.archive import Tree
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (
     FLUX_NAMESPACE,
-    PROJECT,
     RECEIVER,
     RECEIVER_PORT,
     TEMPLATES,
@@ -91,6 +90,6 @@ def server_configuration(settings: Settings) -> Tree:
 def server_programs() -> Tree:
     """Return the server and the policy as its Python runs them: those packages, nothing else."""
     return {
-        str(source.relative_to(PROJECT)): RenderedFile(source.read_bytes(), executable=False)
-        for source in git_server_sources()
+        path: RenderedFile(source.read_bytes(), executable=False)
+        for path, source in git_server_sources().items()
     }

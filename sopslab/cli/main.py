@@ -6,9 +6,9 @@ from importlib import import_module
 from keyword import iskeyword
 
 import click
+from click.shell_completion import CompletionItem
 from typing_extensions import override
 
-from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.errors import MEANINGS
 
@@ -43,6 +43,8 @@ GROUPS = {
     "Help": {
         "doctor": "what is wrong, and what helps",
         "support": "what somebody who helps needs, in one file without a secret",
+        "completion": "what bash, zsh or fish needs to complete words",
+        "schema": "what an editor needs to check a roster or a lab file",
     },
 }
 """The verbs, by what they are for: what each does, in a line."""
@@ -72,6 +74,15 @@ class _Verbs(click.Group):
         return verb
 
     @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        verbs = {verb: text for group in GROUPS.values() for verb, text in group.items()}
+        return [
+            CompletionItem(verb, help=text)
+            for verb, text in verbs.items()
+            if verb.startswith(incomplete)
+        ] + click.Command.shell_complete(self, ctx, incomplete)
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, group in GROUPS.items():
             with formatter.section(title):
@@ -84,6 +95,6 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, context_settings=CONTEXT)
-@click.version_option(__version__, prog_name="sopslab")
+@click.version_option(package_name="sops-lab", prog_name="sopslab")
 def main() -> None:
     """The secrets lab of a GitOps course, on this machine."""

@@ -5,7 +5,6 @@ python -m sopslab.cli.reference
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
@@ -21,6 +20,7 @@ import yaml
 
 from sopslab.cli.main import GROUPS, main
 from sopslab.cli.terminal import echo
+from sopslab.config.defaults import DEFAULTS, explained
 from sopslab.config.settings import Settings
 from sopslab.course import faults
 from sopslab.errors import MEANINGS, Exit
@@ -30,7 +30,6 @@ from sopslab.policy import findings as policy
 from sopslab.validation import findings as validation
 
 FOLDER = PROJECT / "docs" / "reference"
-DEFAULTS = PROJECT / "group_data" / "all.py"
 
 _WIDTH = 120
 # What Markdown would read as its own; an underscore within a word is none.
@@ -98,7 +97,7 @@ def _parameter(parameter: click.Parameter, context: click.Context) -> tuple[str,
 def settings() -> str:
     """Return the page about everything that a lab can be told."""
     schema = Settings.model_json_schema()
-    defaults, comments, variables = _defaults(), *_comments()
+    defaults, comments, variables = _defaults(), *explained()
     rows = []
     for name, comment in comments.items():
         default = _shown(defaults[name])
@@ -132,26 +131,6 @@ def _defaults() -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-def _comments() -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the comment above each default says, and which variable of ours overrides it."""
-    text = DEFAULTS.read_text()
-    lines = text.splitlines()
-    comments, variables = {}, {}
-    for node in ast.parse(text).body:
-        if not isinstance(node, ast.Assign):
-            continue
-        name = ast.unparse(node.targets[0])
-        first = node.lineno - 1
-        while lines[first - 1].startswith("# "):
-            first -= 1
-        comments[name] = " ".join(line[2:] for line in lines[first : node.lineno - 1])
-        for part in ast.walk(node.value):
-            match part:
-                case ast.Constant(value=str(word)) if word.startswith("SOPSLAB_"):
-                    variables[name] = word
-    return comments, variables
 
 
 def _shown(default: object) -> str:

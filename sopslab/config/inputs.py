@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sopslab.config.defaults import DEFAULTS
 from sopslab.config.job import free_port, job_name
 from sopslab.config.labfile import read_lab_file
 from sopslab.config.leases import read_lease
@@ -90,7 +91,7 @@ def local_settings(
 
 
 def _defaults() -> dict[str, Any]:
-    defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
+    defaults = runpy.run_path(str(DEFAULTS))
     return {key: value for key, value in defaults.items() if key in Settings.model_fields}
 
 

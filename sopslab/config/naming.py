@@ -9,8 +9,8 @@ import unicodedata
 
 # RFC 1123 label, as Kubernetes asks of namespaces
 # (k8s.io/apimachinery/pkg/util/validation, IsDNS1123Label).
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_RESERVED = {"default", "flux-system"}
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+RESERVED = re.compile(r"default|flux-system|kube-.*")
 
 # With this, the longest name that is made of a seat's id ends far below the 63 characters of a
 # label, and its user at the 64 of a certificate's common name.
@@ -18,21 +18,21 @@ SEAT_LENGTH = 40
 # What a generation of access looks like, and one that no certificate has.
 GENERATION = re.compile(r"[0-9a-f]{14}")
 NO_GENERATION = "none"
-_SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 # Users of the Git server, its repository `platform`, and the file of a seat's overlay that
 # kustomize would read as its own.
-_NO_SEATS = {"instructor", "flux", "learner", "platform", "kustomization"}
+NO_SEATS = re.compile(r"instructor|flux|learner|platform|kustomization|lab-.*")
 # Latin letters that Unicode does not take apart.
 _LATIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 
 
 def check_label(value: str) -> str:
     """Return `value` if it is a DNS-1123 label that is not reserved; raise ValueError if not."""
-    if not _LABEL.fullmatch(value):
+    if not LABEL.fullmatch(value):
         raise ValueError(
             "at most 63 of a-z, 0-9 and `-` are allowed, with a letter or digit at both ends"
         )
-    if value in _RESERVED or value.startswith("kube-"):
+    if RESERVED.fullmatch(value):
         raise ValueError("this name is Kubernetes' or Flux's own")
     return value
 
@@ -96,7 +96,7 @@ def check_seat(value: str) -> str:
     Two ids give different names throughout: a seat's namespaces end in `-develop` and `-sys`, and
     between their fixed parts stands the id as it is.
     """
-    if not _SEAT.fullmatch(value):
+    if not SEAT.fullmatch(value):
         raise ValueError(
             f"of it names are made such as {seat_namespace(value)!r:.60}, in which a-z, 0-9 and `-`"
             " are allowed, with a letter or digit at both ends"
@@ -106,7 +106,7 @@ def check_seat(value: str) -> str:
             f"at most {SEAT_LENGTH} characters are allowed, and it has {len(value)}: of it longer"
             f" names are made, such as `{seat_system_namespace('<id>')}`, and those end at 63"
         )
-    if value in _NO_SEATS or value.startswith("lab-"):
+    if NO_SEATS.fullmatch(value):
         raise ValueError("this name is the lab's own")
     return check_label(value)
 

@@ -21,7 +21,7 @@ from sopslab.config.naming import SEAT_LENGTH, check_seat, propose_seat
 from sopslab.config.settings import Email
 from sopslab.errors import InputError
 
-_MAX_LEARNERS = 1000
+MAX_LEARNERS = 1000
 _MAX_LINE = 200
 _NEEDED = ("id", "name")
 _KNOWN = (*_NEEDED, "email", "group")
@@ -96,9 +96,9 @@ class _Findings:
 
     def refuse_crowd(self, learners: int) -> None:
         """Raise InputError if there are more learners than a lab has, and say nothing else."""
-        if learners > _MAX_LEARNERS:
+        if learners > MAX_LEARNERS:
             raise InputError(
-                [f"{self.path}: holds more than {_MAX_LEARNERS} learners: make several classes"]
+                [f"{self.path}: holds more than {MAX_LEARNERS} learners: make several classes"]
             )
 
     def refuse_if_any(self) -> None:
@@ -414,7 +414,7 @@ class _Proposals:
             return None
         # Room for a number.
         slug = slug[: SEAT_LENGTH - 5].rstrip("-")
-        for number in range(1, _MAX_LEARNERS + 2):
+        for number in range(1, MAX_LEARNERS + 2):
             candidate = slug if number == 1 else f"{slug}-{number}"
             if candidate not in self._taken:
                 try:

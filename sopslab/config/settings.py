@@ -20,10 +20,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.config import JsonDict
 from typing_extensions import override
 
 from sopslab.config.engine import engine_host
-from sopslab.config.naming import SEAT_LENGTH, check_label, check_seat
+from sopslab.config.naming import (
+    LABEL,
+    NO_SEATS,
+    RESERVED,
+    SEAT,
+    SEAT_LENGTH,
+    check_label,
+    check_seat,
+)
 from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
@@ -36,6 +45,15 @@ _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
 _INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
+# The same in the words of a JSON schema, which has neither Python's classes of characters nor what
+# reads a URL: these let pass a little more than the functions below do.
+_LINE = re.compile(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*")
+_URL = re.compile(
+    r"(?=[!-~]+$)[Hh][Tt][Tt][Pp][Ss]?://"
+    r"([^\s\"'`$;{}<>|\\?#@/:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?(/[^\s\"'`$;{}<>|\\?#]*)?"
+)
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
 # What is allowed, in words: for who is refused, and for docs/reference/settings.md.
@@ -45,6 +63,12 @@ _EMAIL_FORM = "an address such as ada@example.org"
 _URL_FORM = "an http:// or https:// URL"
 _REGISTRY_FORM = "a registry such as `mirror.example:5000/path`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
+
+
+def _schema(form: re.Pattern[str], never: str | None = None) -> JsonDict:
+    """Return what a JSON schema says of text that has a form as a whole, and never another."""
+    schema: JsonDict = {"pattern": f"^({form.pattern})$"}
+    return schema if never is None else {**schema, "not": {"pattern": f"^({never})$"}}
 
 
 def _label(value: str) -> str:
@@ -149,20 +173,67 @@ Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[
     Text,
     AfterValidator(_label),
-    Field(description="a DNS label: of a-z, 0-9 and `-`, and no name of Kubernetes' or Flux's own"),
+    Field(
+        description="a DNS label: of a-z, 0-9 and `-`, and no name of Kubernetes' or Flux's own",
+        json_schema_extra=_schema(LABEL, RESERVED.pattern),
+    ),
 ]
-FaultId = Annotated[Text, AfterValidator(_fault), Field(description="the id of a fault")]
-AbsolutePath = Annotated[Text, AfterValidator(_absolute), Field(description=_PATH_FORM)]
-Line = Annotated[Text, Field(max_length=200, description=_LINE_FORM), AfterValidator(_printable)]
-Email = Annotated[Text, AfterValidator(_email), Field(description=_EMAIL_FORM)]
+SeatId = Annotated[
+    Text,
+    AfterValidator(check_seat),
+    Field(
+        description="a DNS label that is no user of the lab's own and does not begin with `lab-`",
+        json_schema_extra={
+            **_schema(SEAT, f"{RESERVED.pattern}|{NO_SEATS.pattern}"), "maxLength": SEAT_LENGTH,
+        },
+    ),
+]  # fmt: skip
+FaultId = Annotated[
+    Text,
+    AfterValidator(_fault),
+    Field(description="the id of a fault", json_schema_extra={"enum": list(BY_ID)}),
+]
+AbsolutePath = Annotated[
+    Text,
+    AfterValidator(_absolute),
+    Field(
+        description=_PATH_FORM,
+        json_schema_extra=_schema(_PLAIN_PATH, r"/*|(.*/)?\.\.(/.*)?"),
+    ),
+]
+Line = Annotated[
+    Text,
+    Field(max_length=200, description=_LINE_FORM, json_schema_extra=_schema(_LINE)),
+    AfterValidator(_printable),
+]
+Email = Annotated[
+    Text,
+    AfterValidator(_email),
+    Field(description=_EMAIL_FORM, json_schema_extra=_schema(_EMAIL)),
+]
 HttpUrl = Annotated[
     Text,
     AfterValidator(_http_url),
-    Field(description=f"{_URL_FORM} without credentials, `?` and `#`"),
+    Field(
+        description=f"{_URL_FORM} without credentials, `?` and `#`",
+        json_schema_extra=_schema(_URL),
+    ),
 ]
-Registry = Annotated[Text, AfterValidator(_registry), Field(description=_REGISTRY_FORM)]
-Password = Annotated[Text, AfterValidator(_printable), Field(description=_LINE_FORM)]
-Address = Annotated[Text, AfterValidator(_address), Field(description=_ADDRESS_FORM)]
+Registry = Annotated[
+    Text,
+    AfterValidator(_registry),
+    Field(description=_REGISTRY_FORM, json_schema_extra=_schema(_REGISTRY)),
+]
+Password = Annotated[
+    Text,
+    AfterValidator(_printable),
+    Field(description=_LINE_FORM, json_schema_extra=_schema(_LINE)),
+]
+Address = Annotated[
+    Text,
+    AfterValidator(_address),
+    Field(description=_ADDRESS_FORM, json_schema_extra=_schema(_IPV4, r"0\.0\.0\.0")),
+]
 # What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
 DockerHost = Annotated[
@@ -172,12 +243,20 @@ DockerHost = Annotated[
 ]
 Incident = Annotated[
     Text,
-    Field(max_length=80, description="a date and a few words, such as 2026-11-25-leaked-api-key"),
+    Field(
+        max_length=80,
+        description="a date and a few words, such as 2026-11-25-leaked-api-key",
+        json_schema_extra=_schema(_INCIDENT),
+    ),
     AfterValidator(_incident),
 ]
 ValueName = Annotated[
     Text,
-    Field(max_length=330, description="the name of a Secret, or NAME/KEY for one value of it"),
+    Field(
+        max_length=330,
+        description="the name of a Secret, or NAME/KEY for one value of it",
+        json_schema_extra=_schema(_VALUE_NAME),
+    ),
     AfterValidator(_value_name),
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
@@ -193,7 +272,10 @@ class Learner(_Part):
     id: Annotated[
         Label,
         AfterValidator(_not_ours),
-        Field(description="a DNS label, but neither `instructor` nor `flux`"),
+        Field(
+            description="a DNS label, but neither `instructor` nor `flux`",
+            json_schema_extra=_schema(LABEL, f"{RESERVED.pattern}|{INSTRUCTOR}|{FLUX}"),
+        ),
     ]
     name: Line
     email: Email
@@ -202,14 +284,7 @@ class Learner(_Part):
 class Seat(Learner):
     """A learner of a class, as the roster has them."""
 
-    id: Annotated[
-        Text,
-        AfterValidator(check_seat),
-        Field(
-            description=f"a DNS label of at most {SEAT_LENGTH} characters that is no user of the"
-            " lab's own and does not begin with `lab-`"
-        ),
-    ]
+    id: SeatId
     group: Line | None = None
 
 

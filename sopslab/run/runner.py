@@ -116,19 +116,27 @@ def run(
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
     command = [
-        sys.executable, "-m", "pyinfra", inventory, deploy, "--yes", "--json", "-vv",
+        sys.executable, "-P", "-m", "pyinfra", str(PROJECT / inventory), str(PROJECT / deploy),
+        f"--group-data={PROJECT / 'group_data'}", "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
     ]  # fmt: skip
-    environment = {**os.environ, events.DESCRIPTOR: str(writer), "PYINFRA_PROGRESS": "off"}
+    environment = {
+        **os.environ,
+        events.DESCRIPTOR: str(writer),
+        "PYINFRA_PROGRESS": "off",
+        # The steps lie where the deploys do.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
+    }
     for name in (LAB_FILE, ROSTER):
-        # pyinfra runs in the project's folder, and the name is relative to the user's.
+        # pyinfra runs in the folder of its log, and the name is relative to the user's.
         if name in environment:
             environment[name] = str(Path(environment[name]).absolute())
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            # pyinfra leaves a traceback of its own where it runs, and the project may be read-only.
+            cwd=log_dir,
             env=environment,
             stdin=subprocess.PIPE,
             # Events tell what `--json` would, and sooner; with it, the log is on stderr.

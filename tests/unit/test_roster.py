@@ -184,7 +184,7 @@ def test_more_than_a_thousand_learners_are_refused(name: str, tmp_path: Path) ->
 def test_of_too_many_learners_nothing_else_is_said(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roster, "_MAX_LEARNERS", 3)
+    monkeypatch.setattr(roster, "MAX_LEARNERS", 3)
     render = as_csv if name.endswith("csv") else as_yaml
     unnamed = [{"id": f"Not An Id {number}", "name": ""} for number in range(4)]
     assert len(problems_of(tmp_path, render(unnamed[:3]), name)) >= 3

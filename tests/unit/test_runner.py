@@ -159,6 +159,14 @@ def test_a_deploy_that_breaks_names_the_error_and_has_its_words_in_the_log(root:
     assert "this deploy is broken" in result.log.read_text()
 
 
+def test_what_pyinfra_writes_of_a_mistake_is_beside_the_log(root: Path) -> None:
+    before = set(PROJECT.iterdir())
+    result = run("tests/data/deploys/internal.py", {}, root / "log", lambda _event: None)
+    assert result.code is Exit.FAILED
+    assert "this operation is broken" in (root / "log" / "pyinfra-debug.log").read_text()
+    assert set(PROJECT.iterdir()) == before
+
+
 @pytest.fixture
 def waiting(
     root: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import secrets
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
@@ -17,12 +18,21 @@ from sopslab.errors import InputError, LabError
 _SEEDS = 10**6
 
 
+def _scenario_or_learner(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    if context.params["words"] or context.params["exam"]:
+        return completing.learners(context, parameter, incomplete)
+    return [fault.id for fault in FAULTS if fault.id.startswith(incomplete)]
+
+
 @click.command("break")
 @click.argument(
     "words",
     nargs=-1,
     metavar="[SCENARIO] [ID]",
     help="What to break, and whose environment. A lab without a class needs no ID.",
+    shell_complete=_scenario_or_learner,
 )
 @click.option("--list", "listing", is_flag=True, help="Say what there is, and what each teaches.")
 @click.option("--random", "exam", is_flag=True, help="An exam: draw, and do not say what.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
 from sopslab.config.settings import Settings
@@ -30,7 +31,13 @@ class _Made:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]", help="The learners. Without any, everybody.")
+@click.argument(
+    "ids",
+    nargs=-1,
+    metavar="[ID...]",
+    help="The learners. Without any, everybody.",
+    shell_complete=completing.seats,
+)
 @json_option
 def cards(ids: tuple[str, ...], as_json: bool) -> None:
     """Write a page to hand out for each learner of the class, or for the IDs.

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sopslab.checks.diagnosis import diagnose
+from sopslab.cli import completing
 from sopslab.cli import doctor_report as report
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.enrolled import named_environments
@@ -28,6 +29,7 @@ __all__ = ["doctor"]
     required=False,
     metavar="[ID]",
     help="The learner. A lab without a class needs no ID.",
+    shell_complete=completing.learners,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(learner: str | None, as_json: bool) -> None:

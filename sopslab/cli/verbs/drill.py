@@ -8,6 +8,7 @@ import sys
 import click
 from rich.text import Text
 
+from sopslab.cli import completing
 from sopslab.cli import verification_report as report
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
@@ -27,7 +28,9 @@ from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
-_id = click.argument("ids", nargs=-1, metavar="[ID]", help=OWN_ID)
+_id = click.argument(
+    "ids", nargs=-1, metavar="[ID]", help=OWN_ID, shell_complete=completing.learners
+)
 
 
 @click.group()

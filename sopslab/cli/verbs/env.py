@@ -23,13 +23,14 @@ def env() -> None:
     SOPSLAB_ROOT, stays as it is now.
     """
     settings = settings_or_exit()
-    own = Path(sys.argv[0]).resolve().parent
+    # Where pipx or uv have linked `sopslab` from, and pre-commit is beside it.
+    own = str(Path(sys.executable).parent)
     values = {
         "KUBECONFIG": settings.lab_kubeconfig,
         "SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{settings.learner.id}.agekey",
         "PRE_COMMIT_HOME": f"{settings.lab_dir}/pre-commit",
         **{name: os.environ[name] for name in CHOOSING if name in os.environ},
     }
-    echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(str(own))}:"$PATH"')
+    echo(f'export PATH={shlex.quote(settings.bin_dir)}:{shlex.quote(own)}:"$PATH"')
     for key, value in values.items():
         echo(f"export {key}={shlex.quote(value)}")

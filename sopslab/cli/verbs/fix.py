@@ -6,6 +6,7 @@ import json
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments
@@ -13,7 +14,13 @@ from sopslab.errors import LabError
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]", help="The learners. Without any, everybody.")
+@click.argument(
+    "ids",
+    nargs=-1,
+    metavar="[ID...]",
+    help="The learners. Without any, everybody.",
+    shell_complete=completing.learners,
+)
 @json_option
 def fix(ids: tuple[str, ...], as_json: bool) -> None:
     """Undo what was injected for the learners IDs.

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
     OWN_IDS,
@@ -40,7 +41,10 @@ from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Undecided
 
 _identifier = click.argument(
-    "identifier", metavar="INCIDENT", help="The id of a record: a date and words."
+    "identifier",
+    metavar="INCIDENT",
+    help="The id of a record: a date and words.",
+    shell_complete=completing.incidents,
 )
 _upstream = click.option(
     "--upstream",
@@ -88,7 +92,9 @@ def incident(context: click.Context, as_json: bool) -> None:
 
 @incident.command("open")
 @click.argument("words", metavar="WORDS", help="What it is called, such as leaked-api-key.")
-@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
+@click.argument(
+    "ids", nargs=-1, metavar="[ID...]", help=OWN_IDS, shell_complete=completing.learners
+)
 @click.option(
     "--cause",
     type=click.Choice([cause.value for cause in Cause]),

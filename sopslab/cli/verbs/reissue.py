@@ -6,6 +6,7 @@ import json
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled
@@ -14,7 +15,14 @@ from sopslab.errors import Exit, LabError
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...", help="The learners.")
+@click.argument(
+    "ids",
+    nargs=-1,
+    required=True,
+    metavar="ID...",
+    help="The learners.",
+    shell_complete=completing.seats,
+)
 @json_option
 def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     """Replace the access of the learners IDs: password, certificate and kubeconfig.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
     OWN_IDS,
@@ -31,7 +32,9 @@ CHECKPOINTS = {
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
+@click.argument(
+    "ids", nargs=-1, metavar="[ID...]", help=OWN_IDS, shell_complete=completing.learners
+)
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option(
     "--to",

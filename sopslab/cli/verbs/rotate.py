@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
     OWN_IDS,
@@ -59,9 +60,16 @@ class _Asked:
     metavar="CAUSE",
     help="What became known, as above.",
 )
-@click.argument("ids", nargs=-1, metavar="[ID...]", help=OWN_IDS)
+@click.argument(
+    "ids", nargs=-1, metavar="[ID...]", help=OWN_IDS, shell_complete=completing.learners
+)
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
-@click.option("--incident", metavar="ID", help="The incident it belongs to; or one is opened.")
+@click.option(
+    "--incident",
+    metavar="ID",
+    help="The incident it belongs to; or one is opened.",
+    shell_complete=completing.incidents,
+)
 @click.option(
     "--exposed",
     multiple=True,

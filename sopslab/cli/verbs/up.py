@@ -48,6 +48,9 @@ from sopslab.run.runner import Result
     help=f"{LOCAL}: one learner's lab; {CLASSROOM}: the same with an isolated environment for"
     f" everybody on a roster; {CI}: the lab of a CI job. Without one, that of {INVENTORY}, or the"
     " first.",
+    shell_complete=lambda _context, _parameter, incomplete: [
+        inventory for inventory in (LOCAL, CLASSROOM, CI) if inventory.startswith(incomplete)
+    ],
 )
 @click.option(
     "--roster",

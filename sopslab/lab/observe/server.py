@@ -12,7 +12,7 @@ from pathlib import Path
 from sopslab.checks.snapshot import GitServer, Guard, Part
 from sopslab.config.places import Places
 from sopslab.lab.tools.programs import ask, git_environment
-from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
+from sopslab.layout import TEMPLATES, git_server_sources
 
 _PATIENCE = 5  # seconds
 
@@ -72,7 +72,7 @@ def _hook(file: Path) -> Part:
 
 
 def _policy(delivered: Path) -> Part:
-    parts = {_compare(delivered / file.relative_to(PROJECT), file) for file in git_server_sources()}
+    parts = {_compare(delivered / path, file) for path, file in git_server_sources().items()}
     if parts == {Part.SAME}:
         return Part.SAME
     return Part.MISSING if parts == {Part.MISSING} else Part.OTHER

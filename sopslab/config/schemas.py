@@ -1,0 +1,57 @@
+"""JSON Schemas of the files that people write, made of the models that decide.
+
+What a schema refuses, `sopslab up` refuses. There are rules that a schema cannot express: what two
+settings have to do with each other, that no id is there twice, that a number has no fraction of 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from sopslab.config.defaults import explained
+from sopslab.config.roster import MAX_LEARNERS
+from sopslab.config.settings import Email, Line, SeatId, Settings
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Entry(BaseModel):
+    """A learner."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: SeatId
+    name: Line
+    # Left empty in a file, it is left out.
+    email: Email | Literal[""] | None = None
+    group: Line | Literal[""] | None = None
+
+
+_Entries = Annotated[list[Entry], Field(max_length=MAX_LEARNERS)]
+
+
+class Roster(BaseModel):
+    """The learners of a class."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    learners: _Entries
+
+
+def roster_schema() -> dict[str, Any]:
+    """Return the schema of a roster in YAML."""
+    adapter: TypeAdapter[Any] = TypeAdapter(Roster | _Entries)
+    return {"$schema": _DIALECT, "title": "A roster of sops-lab", **adapter.json_schema()}
+
+
+def lab_schema() -> dict[str, Any]:
+    """Return the schema of a lab file: every setting may be left out, and has a default then."""
+    schema = Settings.model_json_schema()
+    del schema["required"]
+    comments, _ = explained()
+    for name, part in schema["properties"].items():
+        allowed = part.get("description")
+        part["description"] = f"{comments[name]} ({allowed})" if allowed else comments[name]
+    return {"$schema": _DIALECT, **schema, "title": "A lab file of sops-lab"}

@@ -1,0 +1,43 @@
+"""The package as it is built and installed, for the tests of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sopslab.layout import PROJECT
+
+
+def tracked(*paths: str) -> list[str]:
+    """Return the files that Git has below these paths, or that nobody has added yet."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return [name for name in listing.split("\0") if name and (PROJECT / name).is_file()]
+
+
+def build(folder: Path) -> Path:
+    """Build the source distribution into a folder, and of that the wheel; return the wheel."""
+    # Building writes beside what it builds.
+    for name in tracked():
+        target = folder / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, target)
+    uv = Path(sys.executable).parent / "uv"
+    subprocess.run(
+        [uv, "build", "--quiet", "--no-build-isolation", "--python", sys.executable,
+         "--out-dir", folder, folder / "source"],
+        check=True, timeout=600,
+    )  # fmt: skip
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def constraints() -> str:
+    """Return the pins of requirements.txt, as pip's constraints: a wheel has no hash there."""
+    text = (PROJECT / "requirements.txt").read_text()
+    return "".join(f"{pin}\n" for pin in re.findall(r"^[\w.-]+==[^ ;\\]+", text, re.M))

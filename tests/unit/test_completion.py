@@ -1,0 +1,155 @@
+"""What a shell completes: by click's protocol, as a shell asks, and in a real bash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sopslab.cli import completing
+from sopslab.cli.main import VERBS, main
+from sopslab.config.inputs import CLASSROOM, LOCAL
+from sopslab.config.settings import Settings
+from sopslab.course.faults import BY_ID
+from sopslab.lab.incidents import platform
+from tests.commands import enrol
+
+SOPSLAB = Path(sys.executable).parent / "sopslab"
+
+
+@pytest.fixture
+def in_class(
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """A lab whose class has ada and zoe, and the shell that is asked for it."""
+    settings = lab()
+    enrol(settings, "ada", "zoe")
+    monkeypatch.setenv("SOPSLAB_ROOT", settings.root)
+    monkeypatch.chdir(tmp_path)
+    return settings
+
+
+def completed(*words: str, shell: str = "bash") -> list[str]:
+    """Return what the last of the words is completed to."""
+    asked = {
+        "_SOPSLAB_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": " ".join(["sopslab", *words[:-1]]),
+        # fish gives the word, the others its number; a word that has begun is among the words.
+        "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
+    }
+    if words[-1] and shell != "fish":
+        asked["COMP_WORDS"] += f" {words[-1]}"
+    done = CliRunner().invoke(main, prog_name="sopslab", env=asked)
+    assert done.stderr == ""
+    lines = done.stdout.strip().splitlines()
+    if shell == "zsh":
+        return lines[1::3]
+    return [line.partition(",")[2].partition("\t")[0] for line in lines]
+
+
+def test_verbs_and_options() -> None:
+    assert completed("") == list(VERBS)
+    assert completed("re") == ["reset", "reissue"]
+    assert "--dry-run" in completed("reset", "--d")
+    assert completed("reset", "--to", "") == ["start", "encrypted", "wired", "done"]
+    assert completed("up", "inv") == [LOCAL, CLASSROOM]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_learners_are_those_of_the_lab(in_class: Settings, shell: str) -> None:
+    assert completed("reset", "", shell=shell) == ["ada", "zoe", "learner"]
+    assert completed("reset", "z", shell=shell) == ["zoe"]
+
+
+@pytest.mark.parametrize("verb", ["reset", "fix", "doctor", "drill leak", "credentials plan"])
+def test_every_verb_about_learners_completes_them(in_class: Settings, verb: str) -> None:
+    assert completed(*verb.split(), "a") == ["ada"]
+
+
+@pytest.mark.parametrize("verb", ["cards", "reissue"])
+def test_who_has_no_seat_is_no_answer_where_seats_are_meant(in_class: Settings, verb: str) -> None:
+    assert completed(verb, "") == ["ada", "zoe"]
+
+
+def test_nobody_is_named_twice(in_class: Settings) -> None:
+    assert completed("reset", "ada", "") == ["zoe", "learner"]
+    assert completed("rotate", "learner-key", "zoe", "") == ["ada", "learner"]
+
+
+def test_a_fault_comes_before_the_learner(in_class: Settings) -> None:
+    assert completed("break", "") == list(BY_ID)
+    assert completed("break", "wrong-key", "") == ["ada", "zoe", "learner"]
+    assert completed("break", "--random", "") == ["ada", "zoe", "learner"]
+
+
+def test_incidents_are_those_on_record(in_class: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = ["2026-11-25-leaked-api-key", "2026-11-26-lost-laptop"]
+    monkeypatch.setattr(platform, "read_incidents", lambda _settings: dict.fromkeys(known))
+    assert completed("incident", "show", "") == known
+    assert completed("incident", "close", "2026-11-26") == known[1:]
+    assert completed("rotate", "value-exposed", "--incident", "") == known
+
+
+def test_what_cannot_be_read_is_no_answer_and_no_message(
+    in_class: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (Path(in_class.class_dir) / "roster.json").write_text("[")
+    assert completed("reset", "") == []
+    monkeypatch.setenv("SOPSLAB_LAB", "no label")
+    assert completed("reset", "") == []
+    assert completed("incident", "show", "") == []
+
+
+def imported_for(*words: str) -> set[str]:
+    """Return the modules that the command imports to complete the word after these."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", SOPSLAB],
+        env={
+            **os.environ,
+            "_SOPSLAB_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["sopslab", *words]),
+            "COMP_CWORD": str(len(words) + 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_little_is_imported_to_complete(in_class: Settings) -> None:
+    modules = imported_for()
+    assert completing.__name__ not in modules
+    assert not {"pydantic", "pyinfra", "rich"} & modules
+    assert "pyinfra" not in imported_for("reset")
+
+
+def test_a_real_bash_completes(in_class: Settings) -> None:
+    program = """
+    eval "$("$1" completion bash)"
+    COMP_WORDS=(sopslab reset "") COMP_CWORD=2
+    _sopslab_completion "$1"
+    printf '%s\n' "${COMPREPLY[@]}"
+    complete -p sopslab
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-euc", program, "bash", SOPSLAB],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    *ids, registered = done.stdout.splitlines()
+    assert ids == ["ada", "zoe", "learner"]
+    assert "_sopslab_completion" in registered
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_that_of_the_shell(shell: str) -> None:
+    done = CliRunner().invoke(main, ["completion", shell])
+    assert done.exit_code == 0
+    assert f"_SOPSLAB_COMPLETE={shell}_complete" in done.stdout

@@ -1,0 +1,82 @@
+"""What pyproject.toml says of the package is what the code needs, and what the pins are."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from sopslab.layout import PROJECT
+
+SHIPPED = ("deploy.py", "deploys", "group_data", "inventories", "sopslab", "tasks")
+OURS = {"sopslab", "tasks"}
+ASKED = {
+    canonicalize_name(requirement.name): requirement
+    for line in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in [Requirement(line)]
+}
+PINNED = {
+    canonicalize_name(name): version
+    for name, version in re.findall(
+        r"^([\w.-]+)==([^ ;]+)", (PROJECT / "requirements.txt").read_text(), re.M
+    )
+}
+
+
+def sources() -> list[Path]:
+    return [file for name in SHIPPED for file in python_files(PROJECT / name)]
+
+
+def python_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imported(file: Path) -> set[str]:
+    """Return the top-level names of what a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_every_pin_is_in_the_range_that_is_asked_for() -> None:
+    assert PINNED.keys() >= ASKED.keys()
+    outside = {
+        name: PINNED[name]
+        for name, requirement in ASKED.items()
+        if not requirement.specifier.contains(PINNED[name])
+    }
+    assert outside == {}
+
+
+def test_every_requirement_has_a_lower_bound() -> None:
+    lower = {
+        name: {specifier.operator for specifier in requirement.specifier}
+        for name, requirement in ASKED.items()
+    }
+    assert [name for name, operators in lower.items() if ">=" not in operators] == []
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    names = set().union(*map(imported, sources())) - sys.stdlib_module_names - OURS
+    of = packages_distributions()
+    missing = {
+        name
+        for name in names
+        if not ASKED.keys() & {canonicalize_name(found) for found in of.get(name, [])}
+    }
+    assert names
+    assert missing == set()
+
+
+def test_no_test_tool_is_asked_for() -> None:
+    assert PINNED.keys() & {"hypothesis", "mypy", "pytest", "ruff", "setuptools"} == set()
