@@ -19,7 +19,7 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	touch $@
 
 lab: $(STAMP) ## Make the lab, or bring it back to what it should be
-	@$(BIN)/sopslab up
+	@$(BIN)/sopslab up --install-docker
 
 down: $(STAMP) ## Take the lab down; keys, Git data and tools stay
 	@$(BIN)/sopslab down

@@ -92,7 +92,7 @@ STYLE: list[Check] = [
     python("types", "mypy"),
 ]
 # Real tools take part in the unit tests, so the store comes first.
-TOOLS: list[Check] = [python("tools", "sopslab", "fetch")]
+TOOLS: list[Check] = [python("tools", "sopslab", "fetch", "--install-docker")]
 QUICK: list[Check] = [units("unit", "not soak")]
 REAL: list[Check] = [real("real", "not soak")]
 SOAK: list[Check] = [

@@ -248,6 +248,7 @@ class Settings(_Part, Places):
     given: tuple[ValueName, ...]
     key_from: Literal["store", "cluster"] | None
     force: Annotated[bool, Field(strict=True)]
+    install_docker: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]
 
     @model_validator(mode="after")

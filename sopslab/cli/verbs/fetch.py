@@ -5,18 +5,25 @@ from __future__ import annotations
 import click
 
 from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    install_docker_option,
+    json_option,
+    settings_or_exit,
+)
 
 
 @click.command()
 @json_option
-def fetch(as_json: bool) -> None:
+@install_docker_option
+def fetch(as_json: bool, install_docker: bool) -> None:
     """Fill the store with every tool and image, and start nothing.
 
     What `sopslab up` does first; worth doing on its own before a class, while there is time and
     network. It may be interrupted, and goes on where it was.
     """
-    settings = settings_or_exit(as_json=as_json)
+    data: dict[str, object] = {"install_docker": True} if install_docker else {}
+    settings = settings_or_exit(data, as_json=as_json)
     console = Console()
-    result = deploy_or_exit("deploys/fetch.py", settings, {}, as_json, console)
+    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

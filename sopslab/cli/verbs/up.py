@@ -8,7 +8,13 @@ import sys
 import click
 
 from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    end,
+    install_docker_option,
+    json_option,
+    settings_or_exit,
+)
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import enrol, plan
 from sopslab.config.inputs import CLASSROOM, LOCAL, ROSTER, known_inventory
@@ -35,6 +41,7 @@ from sopslab.run.runner import Result
 @click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
 @json_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
+@install_docker_option
 @click.option(
     "--key-from",
     type=click.Choice(["store", "cluster"]),
@@ -46,6 +53,7 @@ def up(
     prune: bool,
     as_json: bool,
     force: bool,
+    install_docker: bool,
     key_from: str | None,
 ) -> None:
     """Make the lab, or bring it back to what it should be.
@@ -70,6 +78,8 @@ def up(
         data["prune"] = True
     if force:
         data["force"] = True
+    if install_docker:
+        data["install_docker"] = True
     if key_from is not None:
         data["key_from"] = key_from
     settings = settings_or_exit(data, as_json=as_json, inventory=known)

@@ -8,23 +8,21 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
-from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.engine import CONFIG, engine_state
 from sopslab.lab.observe.machine import machine_state
+from sopslab.model.engine import RUNTIME
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, Network
 from sopslab.provision.facts.host import FirewallRules, IsRoot
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages
-from sopslab.provision.preflight import find_engine_problems
+from sopslab.provision.preflight import find_consents, find_engine_problems
 
-# Command and the Debian package that has it.
-CLIENT = {"docker": "docker.io"}
-ENGINE = {"dockerd": "docker.io"}
+CLIENT = ["docker"]
+ENGINE = ["dockerd"]
 
-RUNTIME = "sops-lab"
 RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
-_CONFIG = "/etc/docker/daemon.json"
 _PID_FILE = "/var/run/docker.pid"
 _SOCKET = "/var/run/docker.sock"
 
@@ -52,7 +50,7 @@ def runtime(wrapper: str) -> Commands:
         wrapper=wrapper,
         runtime=RUNTIME,
         path=RUNTIME_PATH,
-        config=_CONFIG,
+        config=CONFIG,
         pid_file=_PID_FILE,
     )
 
@@ -64,13 +62,17 @@ _told: set[str] = set()
 @operation()
 def suitable(settings: Settings) -> Commands:
     """
-    Refuse an engine that a lab cannot work with, before anything is installed or built.
+    Refuse an engine that a lab cannot work with, or not without changing what is the user's,
+    before anything is installed or built.
 
     + settings: the lab's settings
     """
     _told.discard(host.name)
     forget(engine_state)
     problems = _unsuitable(settings)
+    if not problems and not settings.install_docker:
+        machine = look_at_machine(machine_state, root="/", commands=[])
+        problems = find_consents(machine, recall_of_machine(engine_state))
     if problems:
         yield refusal("\n".join(problems))
         return
@@ -121,7 +123,7 @@ def installed() -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
+    yield from packages._inner(commands=CLIENT + ([] if found.reason == "remote" else ENGINE))
 
 
 @operation()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from pyinfra import host
@@ -11,8 +11,10 @@ from pyinfra.api import operation
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
+from sopslab.lab.act import packages as act
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers
-from sopslab.provision.command import Commands, refusal, script, script_file
+from sopslab.model.packages import MANAGERS, packages_of
+from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, LabNetworks
 from sopslab.provision.facts.host import (
     FirewallRules,
@@ -41,36 +43,30 @@ def preflight(settings: Settings) -> Commands:
 
 
 @operation()
-def packages(commands: Mapping[str, str]) -> Commands:
+def packages(commands: Sequence[str]) -> Commands:
     """
     Have commands installed from the distribution.
 
-    + commands: the command that is needed, and the Debian package that has it
+    + commands: what is needed
     """
     machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
         host.noop("every command that is needed is there")
         return
-    wanted = sorted({commands[command] for command in machine.missing})
-    listing = ", ".join(wanted)
-    if not machine.apt:
+    lacking = ", ".join(machine.missing)
+    if not machine.manager:
         yield refusal(
-            f"{', '.join(machine.missing)} is missing and this is no Debian: install {listing}"
+            f"{lacking}: missing, and this machine has neither {' nor '.join(MANAGERS)}: install"
+            " the packages that have these commands"
         )
         return
+    wanted = packages_of(machine.manager, machine.missing)
+    listing = ", ".join(" or ".join(names) for names in wanted)
     if machine.uid != 0 and not machine.sudo:
-        yield refusal(f"{listing} is missing: have root run `apt-get install {listing}`")
+        yield refusal(f"{lacking}: missing: have root install {listing} by {machine.manager}")
         return
     note(f"installed {listing}")
-    yield script(
-        """
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq
-        timeout 900 apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-        """,
-        *wanted,
-        sudo=machine.uid != 0,
-    )
+    yield changing_machine(machine.uid != 0, act.install, manager=machine.manager, packages=wanted)
 
 
 @operation()
