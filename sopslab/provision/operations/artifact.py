@@ -274,7 +274,7 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
     plan = dict(work.plan)
     if work.script == "release.sh":
         plan["url"] = _url(settings, work)
-    if work.script == "pull.sh":
+    if "digest" in work.plan:
         plan["reference"] = image_reference(plan["image"], plan["digest"], settings.mirrors.images)
     toolchain = catalog.toolchain(store.arch)
     if work.modules and toolchain is not None:
