@@ -82,7 +82,7 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "openssl": "openssl"}
+PACKAGES = {"ip": "iproute2", "nft": "nftables", "openssl": "openssl"}
 SHELL = ("artifacts", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),

@@ -224,7 +224,7 @@ class Facts:
         self.listeners = machine_look_text(listeners, ports=[s.git_port])
         self.engine = machine_look_text(engine_state)
         self.network = fact_text(Network, target=network_name(s.lab))
-        self.rules = fact_text(FirewallRules)
+        self.rules = fact_text(FirewallRules, bridge=bridge_name(s.lab))
         self.cluster = look_text(s, cluster_state)
         self.strangers = look_text(s, stranger_bindings)
         self.limits = fact_text(NodeLimits, settings=s)

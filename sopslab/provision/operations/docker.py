@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.config.naming import bridge_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
@@ -82,23 +83,22 @@ def suitable(settings: Settings) -> Commands:
 @operation()
 def running(settings: Settings) -> Commands:
     """
-    Refuse an engine that was started just now and that a lab cannot work with, and one that keeps
-    no chain for rules of the user: its traffic could not be kept on this machine.
+    Refuse an engine that was started just now and that a lab cannot work with, and one whose
+    traffic could not be kept on this machine, because there is no place for rules before its own.
 
     + settings: the lab's settings
     """
     problems = [] if host.name in _told else _unsuitable(settings)
     with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
-    if (
-        with_firewall
-        and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
-        and recall_of_machine(engine_state).answers
-    ):
-        problems.append(
-            "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
-            ' this machine: take `"iptables": false` and `"firewall-backend": "nftables"` out of'
-            " /etc/docker/daemon.json and start Docker anew"
-        )
+    if with_firewall and recall_of_machine(engine_state).answers:
+        sudo, bridge = not host.get_fact(IsRoot), bridge_name(settings.lab)
+        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo).program:
+            problems.append(
+                "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
+                " lists, so traffic could not be kept on this machine: install nftables if Docker"
+                ' works with it, or take `"iptables": false` out of /etc/docker/daemon.json and'
+                " start Docker anew"
+            )
     if problems:
         yield refusal("\n".join(problems))
         return

@@ -13,6 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import packages as act
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers
+from sopslab.model.firewall import replacing_table, rules_of, table_of
 from sopslab.model.packages import MANAGERS, packages_of
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, LabNetworks
@@ -134,46 +135,45 @@ def firewall(
     + present: whether the rules should exist
     """
     sudo = not host.get_fact(IsRoot)
-    rules = host.get_fact(FirewallRules, _sudo=sudo)
-    ours = [rule for rule in rules if rule.startswith("-A ") and f" {bridge} " in rule]
-    wanted = _firewall_rules(bridge, published, allowed) if present else []
-    if ours == [f"-A DOCKER-USER {rule}" for rule in wanted]:
+    found = host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo)
+    wanted = (
+        rules_of(
+            bridge,
+            name_servers=look_at_machine(name_servers),
+            servers=_exceptions(allowed),
+            published=published,
+        )
+        if present
+        else []
+    )
+    if found.program == "nftables":
+        table = [line.strip() for line in table_of(bridge, wanted).splitlines()]
+        changed = list(found.lines) != table
+    else:
+        ours = [line for line in found.lines if line.startswith("-A ") and f" {bridge} " in line]
+        changed = ours != [f"-A DOCKER-USER {rule.iptables}" for rule in wanted]
+    if not changed:
         host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
         return
+    if found.program == "nftables":
+        yield script(
+            'PATH="$PATH:/usr/sbin:/sbin" nft -f -',
+            stdin=replacing_table(bridge, wanted),
+            sudo=sudo,
+        )
+        return
     # Each is put at the head, so the last comes first.
-    yield script_file("firewall.sh", bridge, *reversed(wanted), sudo=sudo)
+    yield script_file(
+        "firewall.sh", bridge, *(rule.iptables for rule in reversed(wanted)), sudo=sudo
+    )
 
 
-def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> list[str]:
-    """Return the rules of a bridge in their order, in the words of `iptables -S`."""
-    return [
-        *(
-            f"-d {server}/32 -i {bridge} -p {protocol} -m {protocol} --dport 53 -j RETURN"
-            for server in look_at_machine(name_servers)
-            for protocol in ("udp", "tcp")
-        ),
-        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
-        *_exceptions(bridge, allowed),
-        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
-        f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
-        *(
-            [f"-o {bridge} -m conntrack --ctstate DNAT --ctorigdst {published} -j RETURN"]
-            if published
-            else []
-        ),
-        f"! -i {bridge} -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
-    ]
-
-
-def _exceptions(bridge: str, allowed: str | None) -> list[str]:
+def _exceptions(allowed: str | None) -> list[tuple[str, int]]:
     if allowed is None:
         return []
     url = urlsplit(allowed)
     port = url.port or (443 if url.scheme == "https" else 80)
-    return [
-        f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport {port} -j RETURN"
-        for address in look_at_machine(addresses, name=url.hostname or "")
-    ]
+    return [(address, port) for address in look_at_machine(addresses, name=url.hostname or "")]
 
 
 @operation()
