@@ -12,6 +12,10 @@ help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml setup.py
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+		'$(PYTHON) is missing, older than 3.11, or without venv (Debian: python3-venv): name another' \
+		'one, as in `make PYTHON=python3.12 lab`. Ubuntu 22.04 has it from the deadsnakes archive' \
+		'(python3.12-venv) or by `uv python install 3.12`.' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements.txt -r requirements-dev.txt
@@ -20,7 +24,7 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml setup.py
 	touch $@
 
 lab: $(STAMP) ## Make the lab, or bring it back to what it should be
-	@$(BIN)/sopslab up
+	@$(BIN)/sopslab up --install-docker
 
 down: $(STAMP) ## Take the lab down; keys, Git data and tools stay
 	@$(BIN)/sopslab down

@@ -133,5 +133,10 @@ recreate = False
 # Go on although the preflight says that the machine is too small (`sopslab up --force`).
 force = False
 
+# Have the distribution's Docker installed beside a client that is here without an engine, or our
+# runtime added to a configuration of Docker's (`sopslab up --install-docker`). Where there is
+# nothing of Docker, it is installed anyway; nothing is ever taken off the machine.
+install_docker = False
+
 # Whether `deploys/teardown.py` removes keys, Git data and the store, too (`sopslab down --purge`).
 purge = False

@@ -49,3 +49,5 @@ def _label(catalog: Catalog, thing: Thing) -> str:
             return f"Pull the image of {thing.name} {version[thing.name]}"
         case "rootfs":
             return f"Make {thing.name} from Debian packages"
+        case "derived":
+            return f"Make {thing.name} from an image"

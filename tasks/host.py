@@ -9,19 +9,8 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, host, lab
 
-# Command and the Debian package that has it.
-COMMANDS = {
-    # What recipes fetch with, and so whether release pages answer.
-    "curl": "curl",
-    "flock": "util-linux",
-    "git": "git",
-    "iptables": "iptables",
-    # Recipes, and the OCI runtime of a machine that lacks capabilities.
-    "jq": "jq",
-    "mmdebstrap": "mmdebstrap",
-    "setsid": "util-linux",
-    "xargs": "findutils",
-}
+# What recipes and operations run; xargs, setsid and flock are not everywhere.
+COMMANDS = ["curl", "flock", "git", "iptables", "jq", "setsid", "xargs"]
 
 # What kind asks of the kernel (kind.sigs.k8s.io, known issues, "too many open files"). With 128
 # instances a fifth cluster on a machine had no kube-proxy.

@@ -84,7 +84,7 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "node": "nodejs", "openssl": "openssl"}
+PACKAGES = {"ip": "iproute2", "nft": "nftables", "node": "nodejs", "openssl": "openssl"}
 SHELL = ("artifacts", "ci", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),
@@ -94,7 +94,7 @@ STYLE: list[Check] = [
     python("types", "mypy"),
 ]
 # Real tools take part in the unit tests, so the store comes first.
-TOOLS: list[Check] = [python("tools", "sopslab", "fetch")]
+TOOLS: list[Check] = [python("tools", "sopslab", "fetch", "--install-docker")]
 QUICK: list[Check] = [units("unit", "not soak")]
 REAL: list[Check] = [real("real", "not soak", "in_class")]
 

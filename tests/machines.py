@@ -53,6 +53,7 @@ from sopslab.provision.facts.kind import NodeLimits
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.facts.tree import AnyFolder, TreeDigest
+from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.flux import platform_files
 from tasks.git import server_configuration, server_programs
@@ -80,7 +81,7 @@ MACHINE = MachineState(
     inotify_instances=8192,
     inotify_watches=524288,
     sudo=False,
-    apt=True,
+    manager="apt-get",
     missing=(),
 )
 
@@ -107,7 +108,7 @@ def machine(
         }
         | {
             machine_look_text(machine_state, root="/", commands=commands): asked_for(commands)
-            for commands in ([], list(COMMANDS), list(CLIENT | ENGINE))
+            for commands in ([], COMMANDS, [*CLIENT, *ENGINE], PACKERS)
         }
     )
 
@@ -115,7 +116,7 @@ def machine(
 def bare(settings: Settings) -> Answers:
     """Return the answers of a machine that has nothing but its distribution."""
     offers = replace(MACHINE, inotify_instances=8, inotify_watches=8, bounding=0xA80425FB)
-    answers = machine(settings, offers, tuple(COMMANDS | CLIENT | ENGINE))
+    answers = machine(settings, offers, tuple(COMMANDS + CLIENT + ENGINE + PACKERS))
     answers[machine_look_text(engine_state)] = said(EngineState(answers=False, reason="absent"))
     answers[STORE] = "arch\tx86_64"
     for file in ("components", "sync"):
@@ -226,7 +227,7 @@ class Facts:
         self.listeners = machine_look_text(listeners, ports=[s.git_port])
         self.engine = machine_look_text(engine_state)
         self.network = fact_text(Network, target=network_name(s.lab))
-        self.rules = fact_text(FirewallRules)
+        self.rules = fact_text(FirewallRules, bridge=bridge_name(s.lab))
         self.cluster = look_text(s, cluster_state)
         self.strangers = look_text(s, stranger_bindings)
         self.limits = fact_text(NodeLimits, settings=s)

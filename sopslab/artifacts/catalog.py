@@ -33,7 +33,7 @@ from sopslab.layout import PROJECT
 
 Source = Literal["modules", "upstream"]
 Arch = Literal["amd64", "arm64"]
-Kind = Literal["build", "folder", "manifests", "pull", "release", "rootfs"]
+Kind = Literal["build", "derived", "folder", "manifests", "pull", "release", "rootfs"]
 
 SOURCES: tuple[Source, ...] = ("upstream", "modules")
 ARCHES: tuple[Arch, ...] = ("amd64", "arm64")
@@ -46,6 +46,7 @@ _PARTS = {
     "edited-module.sh": ("go.sh", "edits.sh", "module.sh"),
     "folder.sh": ("go.sh", "folder.sh"),
     "flux-manifests.sh": ("go.sh", "flux-manifests.sh"),
+    "derive.sh": ("docker.sh", "derive.sh"),
     "git-image.sh": ("docker.sh", "git-image.sh"),
     "node-image.sh": ("docker.sh", "node-image.sh"),
 }
@@ -165,6 +166,12 @@ class Rootfs(_Part):
 
     sources: tuple[Source, ...]
     variant: Literal["extract", "minbase"]
+    packages: tuple[Program, ...]
+
+
+class Derived(Pull):
+    """A root file system of an image of a registry, and Debian packages added to it."""
+
     packages: tuple[Program, ...]
 
 
@@ -310,6 +317,7 @@ class Catalog(_Part):
     releases: dict[Name, Release] = {}
     pulls: dict[Name, Pull] = {}
     rootfs: dict[Name, Rootfs] = {}
+    derived: dict[Name, Derived] = {}
     git_image: GitImage | None = None
     node_image: dict[Source, NodeImage] = {}
     # Read from the folders beside the catalog, never from the file itself.
@@ -340,6 +348,8 @@ class Catalog(_Part):
             yield Thing("folder", name, ("modules",))
         for name, rootfs in self.rootfs.items():
             yield Thing("rootfs", name, rootfs.sources)
+        for name in self.derived:
+            yield Thing("derived", name, ("upstream",))
 
     def work(self, thing: Thing, source: Source, arch: Arch) -> Work:
         """Return what has to be run for a thing."""
@@ -356,6 +366,8 @@ class Catalog(_Part):
                 return self._pull(thing.name, source, arch)
             case "rootfs":
                 return self._rootfs(thing.name, source, arch)
+            case "derived":
+                return self._derived(thing.name, source, arch)
 
     def entries(self, source: Source, arch: Arch) -> dict[str, Entry]:
         """Return every entry that a source fills, by name."""
@@ -608,6 +620,15 @@ class Catalog(_Part):
         }
         return self._single(name, source, arch, "rootfs.sh", plan, ["rootfs.tar"])
 
+    def _derived(self, name: str, source: Source, arch: Arch) -> Work:
+        derived = self.derived[name]
+        plan = {
+            "image": self._fill(derived.image, source).rsplit(":", 1)[0],
+            "digest": derived.digest,
+            "packages": sorted(derived.packages),
+        }
+        return self._single(name, source, arch, "derive.sh", plan, ["rootfs.tar"])
+
     def _single(
         self,
         name: str,
@@ -679,6 +700,7 @@ def _problems(catalog: Catalog) -> Iterator[str]:
         "releases": [*catalog.releases],
         "pulls": [*catalog.pulls],
         "rootfs": [*catalog.rootfs],
+        "derived": [*catalog.derived],
     }
     for part, names in named.items():
         for name in names:
@@ -710,8 +732,8 @@ def _template_problems(catalog: Catalog) -> Iterator[str]:
         templates += [(f"builds: {name}", stamp) for stamp in build.stamps]
     for name, release in catalog.releases.items():
         templates.append((f"releases: {name}", release.file))
-    for name, pull in catalog.pulls.items():
-        templates.append((f"pulls: {name}", pull.image))
+    for part, pulls in (("pulls", catalog.pulls), ("derived", catalog.derived)):
+        templates += [(f"{part}: {name}", pull.image) for name, pull in pulls.items()]
     for source, node in catalog.node_image.items():
         templates += [(f"node_image: {source}", image.image) for image in node.preload]
     for place, text in templates:

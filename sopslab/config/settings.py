@@ -337,6 +337,7 @@ class Settings(_Part, Places):
     key_from: Literal["store", "cluster"] | None
     recreate: Annotated[bool, Field(strict=True)]
     force: Annotated[bool, Field(strict=True)]
+    install_docker: Annotated[bool, Field(strict=True)]
     purge: Annotated[bool, Field(strict=True)]
 
     @model_validator(mode="after")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The OCI runtime in front of runc, where a machine needs one.
+RUNTIME = "sops-lab"
+
 
 @dataclass(frozen=True)
 class EngineTraits:
@@ -23,9 +26,14 @@ class EngineTraits:
 
 @dataclass(frozen=True)
 class EngineState:
-    """Whether the engine answers and, if not, why: `absent`, `stopped`, `forbidden`, `remote`."""
+    """Whether the engine answers and, if not, why: `absent`, `client` (there is nothing else),
+    `stopped`, `forbidden`, `remote`.
+
+    `configured` is whether somebody has configured it, and not for the lab's runtime.
+    """
 
     answers: bool
     reason: str = ""
     default_runtime: str = ""
     traits: EngineTraits = EngineTraits()
+    configured: bool = False

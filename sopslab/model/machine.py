@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class MachineState:
     """What a machine offers. Sizes are KiB; `bounding` is the capability bounding set, a mask;
-    `missing` is what it lacks of the commands that were asked for."""
+    `manager` is the command of its package manager, if it has one that is known; `missing` is what
+    it lacks of the commands that were asked for."""
 
     uid: int
     gid: int
@@ -26,7 +27,7 @@ class MachineState:
     inotify_instances: int
     inotify_watches: int
     sudo: bool
-    apt: bool
+    manager: str
     missing: tuple[str, ...]
 
     @property

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sopslab.config.settings import Settings
-from sopslab.model.engine import EngineTraits
+from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
 from sopslab.model.machine import MachineState
 
 _GIB = 1024 * 1024  # in KiB
@@ -87,7 +87,7 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
     if engine.snap and not _SEEN_BY_SNAPS.match(settings.root):
         problems.append(
             f"this Docker is a snap, which cannot read {settings.root}: set SOPSLAB_ROOT to a"
-            " folder of your home that is not hidden, or install Docker from Debian's package"
+            " folder of your home that is not hidden, or install the distribution's Docker"
         )
     if engine.proxies:
         problems.append(
@@ -95,6 +95,27 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
             " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
         )
     return problems
+
+
+def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
+    """Return a sentence for each thing that is the user's and would have to be changed, or to get
+    something beside it.
+
+    + machine: what it offers
+    + engine: how it is
+    """
+    sentences = []
+    if engine.reason == "client":
+        sentences.append(
+            "a client of Docker is here, but no engine: start the engine that it belongs to, or"
+            " have the distribution's installed with `--install-docker`"
+        )
+    if machine.restricted and engine.configured and engine.default_runtime != RUNTIME:
+        sentences.append(
+            "containers cannot be privileged here without the lab's OCI runtime, and"
+            " /etc/docker/daemon.json is yours: `--install-docker` adds it there as the default"
+        )
+    return sentences
 
 
 def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:

@@ -176,6 +176,10 @@ class Registry:
         archive = self.folder.parent / "image.tar"
         _tar(archive, files)
         docker("import", str(archive), reference)
+        return self.push_known(reference)
+
+    def push_known(self, reference: str) -> str:
+        """Push an image that Docker has; return its digest, and leave nothing of it in Docker."""
         said = docker("push", reference)
         docker("rmi", reference)
         match = re.search(r"digest: (sha256:[0-9a-f]{64})", said)

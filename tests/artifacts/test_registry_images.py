@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.artifacts.conftest import Lab, Registry, docker
+from tests.cluster.debian import root_file_system
 
 
 @pytest.fixture
@@ -89,6 +91,35 @@ def test_a_registry_that_does_not_answer_is_named(lab: Lab, image: str) -> None:
     result = lab.run()
     assert result.code == 1
     assert f"127.0.0.1:9/lab/{image}@sha256:" in result.said
+
+
+@pytest.mark.soak
+def test_an_image_gets_packages_and_becomes_a_root_file_system(
+    lab: Lab, registry: Registry, image: str
+) -> None:
+    reference = f"{registry.address}/lab/{image}:v1.0"
+    docker("import", str(root_file_system("bookworm")), reference)
+    digest = registry.push_known(reference)
+    lab.catalog = {
+        "debian": "bookworm",
+        "versions": {"small": "1.0"},
+        "derived": {
+            "small": {
+                "image": f"docker.io/lab/{image}:v{{small}}",
+                "digest": digest,
+                "packages": ["hello"],
+            }
+        },
+    }
+    lab.data["mirrors"]["images"] = registry.address
+    result = lab.run()
+    assert (result.code, result.changed) == (0, ["Make small from an image"]), result.said
+    with tarfile.open(lab.store / "small-1.0" / "rootfs.tar") as packed:
+        names = set(packed.getnames())
+    assert {"usr/bin/hello", "usr/bin/dpkg"} <= names
+    assert [name for name in names if name.startswith("var/lib/apt/lists/")] == []
+    assert known(image) == ""
+    assert lab.run().changed == []
 
 
 def _blobs(folder: Path) -> list[Path]:

@@ -66,8 +66,8 @@ class Machine:
 @contextmanager
 def machine(suite: str, *packages: str) -> Iterator[Machine]:
     """Have a machine with a release of Debian, such as `bookworm`, and packages of it besides its
-    smallest set. It is gone afterwards; its root file system is kept below build/."""
-    rootfs = _root_file_system(suite, packages)
+    smallest set. It is gone afterwards."""
+    rootfs = root_file_system(suite, *packages)
     name = f"sops-lab-machine-{uuid.uuid4().hex[:8]}"
     try:
         with rootfs.open("rb") as file:
@@ -89,7 +89,9 @@ def machine(suite: str, *packages: str) -> Iterator[Machine]:
         run(["docker", "rmi", name], check=False)
 
 
-def _root_file_system(suite: str, packages: tuple[str, ...]) -> Path:
+def root_file_system(suite: str, *packages: str) -> Path:
+    """Return an archive of a release of Debian in its smallest set, with packages besides; it is
+    kept below build/."""
     key = hashlib.sha256(shlex.join(sorted(packages)).encode()).hexdigest()[:12]
     target = PROJECT / "build" / "machines" / f"{suite}-{key}.tar"
     if not target.exists():

@@ -76,7 +76,16 @@ def test_the_help_names_every_verb_and_exit_code(sopslab: Sopslab) -> None:
 @pytest.mark.parametrize(
     ("verb", "parts"),
     [
-        ("up", ["--json", "--force", "--key-from [store|cluster]", "a second run changes nothing"]),
+        (
+            "up",
+            [
+                "--json",
+                "--force",
+                "--install-docker",
+                "--key-from [store|cluster]",
+                "a second run changes nothing",
+            ],
+        ),
         ("down", ["--purge", "--yes", "--json", "Keys, Git data and the store stay"]),
         ("env", ['eval "$(sopslab env)"', "KUBECONFIG", "SOPS_AGE_KEY_FILE"]),
         ("status", ["--json", "Exits 0"]),

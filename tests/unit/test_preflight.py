@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe import engine
 from sopslab.lab.observe.engine import engine_state
-from sopslab.model.engine import EngineTraits
+from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.machine import MachineState
-from sopslab.provision.preflight import find_engine_problems, find_problems, find_taken_ports
+from sopslab.provision.preflight import (
+    find_consents,
+    find_engine_problems,
+    find_problems,
+    find_taken_ports,
+)
 
 GIB = 1024 * 1024  # in KiB
 LARGE = MachineState(
@@ -34,7 +40,7 @@ LARGE = MachineState(
     inotify_instances=128,
     inotify_watches=65536,
     sudo=True,
-    apt=True,
+    manager="apt-get",
     missing=(),
 )
 SMALL = replace(LARGE, cpus=1, memory_kib=GIB, disk_kib=GIB // 2)
@@ -111,6 +117,15 @@ HIDDEN_OF_ROOT = "/".join(("/root", ".lab"))
 ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
     "debian": (EngineTraits(driver="overlay2", security="name=seccomp,profile=default"), {}, None),
     "containerd-store": (EngineTraits(driver="overlayfs", system="Ubuntu 24.04"), {}, None),
+    "docker-ce-on-fedora": (
+        EngineTraits(
+            driver="overlayfs",
+            system="Fedora Linux 43 (Server Edition)",
+            security="name=seccomp,profile=builtin name=selinux name=cgroupns ",
+        ),
+        {},
+        None,
+    ),
     "btrfs": (EngineTraits(driver="btrfs"), {}, None),
     "absent": (EngineTraits(), {}, None),
     "podman": (EngineTraits(podman=True), {}, "Podman's here, and the lab needs Docker itself"),
@@ -148,6 +163,57 @@ def test_an_engine_that_a_lab_cannot_work_with_is_refused_in_a_sentence(
 def test_all_that_speaks_against_an_engine_is_told_at_once(lab: Callable[..., Settings]) -> None:
     engine = EngineTraits(driver="zfs", security="name=userns", proxies="/x/config.json")
     assert len(find_engine_problems(engine, lab())) == 3
+
+
+def test_what_is_the_users_is_not_changed_without_leave() -> None:
+    restricted = replace(LARGE, bounding=0xA80425FB)
+    (sentence,) = find_consents(LARGE, EngineState(False, "client"))
+    assert "`--install-docker`" in sentence
+    (sentence,) = find_consents(restricted, EngineState(False, "stopped", configured=True))
+    assert "daemon.json is yours" in sentence
+    # Nothing there, nothing needed, nothing of the user's, and the lab's own.
+    assert find_consents(restricted, EngineState(False, "absent")) == []
+    assert find_consents(LARGE, EngineState(True, configured=True)) == []
+    assert find_consents(restricted, EngineState(True)) == []
+    assert find_consents(restricted, EngineState(True, "", "sops-lab", configured=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "configured"),
+    [
+        (None, False),
+        ("", False),
+        ("{}\n", False),
+        ('{"default-runtime": "sops-lab", "runtimes": {}}', False),
+        ('{"log-driver": "local"}', True),
+        ('{"default-runtime": "nvidia"}', True),
+        ("[1]", True),
+        ("{", True),
+    ],
+)
+def test_a_configuration_is_the_users_unless_it_is_a_labs(
+    text: str | None, configured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "daemon.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(engine, "CONFIG", str(file))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    assert engine_state().configured is configured
+
+
+@pytest.mark.parametrize(("there", "reason"), [(False, "absent"), (True, "client")])
+def test_without_an_engine_it_is_told_whether_a_client_is_there(
+    there: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine, "SYSTEM_FOLDER", str(tmp_path))
+    found = engine_state()
+    assert (found.answers, found.reason) == (False, reason)
 
 
 # Programs that are called docker, and what is told of them.

@@ -33,6 +33,12 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
 )
 
+install_docker_option = click.option(
+    "--install-docker",
+    is_flag=True,
+    help="Have Docker installed, or its configuration added to, also where some of it is here.",
+)
+
 OWN_ID = "The learner. A lab without a class needs no ID."
 OWN_IDS = "The learners. A lab without a class needs no ID."
 

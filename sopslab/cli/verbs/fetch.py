@@ -6,20 +6,28 @@ import click
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.cli.terminal import Console, echo
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    end,
+    install_docker_option,
+    json_option,
+    settings_or_exit,
+)
 from sopslab.errors import LabError
 
 
 @click.command()
 @click.option("--key", is_flag=True, help="Print what a copy of the store is known by, no more.")
 @json_option
-def fetch(key: bool, as_json: bool) -> None:
+@install_docker_option
+def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
     """Fill the store with every tool and image, and start nothing.
 
     What `sopslab up` does first; worth doing on its own before a class, while there is time and
     network. It may be interrupted, and goes on where it was.
     """
-    settings = settings_or_exit(as_json=as_json)
+    data: dict[str, object] = {"install_docker": True} if install_docker else {}
+    settings = settings_or_exit(data, as_json=as_json)
     if key:
         try:
             echo(load_catalog(settings.catalog).digest)
@@ -27,5 +35,5 @@ def fetch(key: bool, as_json: bool) -> None:
             end(error.code, str(error).splitlines(), as_json=as_json)
         return
     console = Console()
-    result = deploy_or_exit("deploys/fetch.py", settings, {}, as_json, console)
+    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, console)
     console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)

@@ -16,6 +16,7 @@ from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
+    install_docker_option,
     json_option,
     lab_or_exit,
     planned_or_exit,
@@ -67,6 +68,7 @@ from sopslab.run.runner import Result
 @json_option
 @junit_option
 @click.option("--force", is_flag=True, help="Go on although the machine is too small.")
+@install_docker_option
 @click.option(
     "--key-from",
     type=click.Choice(["store", "cluster"]),
@@ -81,6 +83,7 @@ def up(
     as_json: bool,
     junit: Path | None,
     force: bool,
+    install_docker: bool,
     key_from: str | None,
 ) -> None:
     """Make the lab, or bring it back to what it should be.
@@ -103,6 +106,8 @@ def up(
         data["recreate"] = True
     if force:
         data["force"] = True
+    if install_docker:
+        data["install_docker"] = True
     if key_from is not None:
         data["key_from"] = key_from
     settings = lab_or_exit(data, as_json=as_json, inventory=known, oldest=0)

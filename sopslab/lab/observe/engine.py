@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
-from sopslab.model.engine import EngineState, EngineTraits
+from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
 from sopslab.model.results import Undecided
 
 _PATIENCE = 8
@@ -23,6 +24,10 @@ _PROXY = re.compile(rb'"(https?|ftp|all)Proxy"\s*:\s*"[^"]')
 # A socket file outlives its engine; a socket that is bound is listed by the kernel.
 _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
+# Where programs of the system are that a user's PATH may lack.
+SYSTEM_FOLDER = "/usr/sbin"
+# The engine's configuration.
+CONFIG = "/etc/docker/daemon.json"
 
 
 def engine_state() -> EngineState:
@@ -41,6 +46,7 @@ def engine_state() -> EngineState:
         "" if answers else _reason(),
         values.get("runtime", ""),
         _traits(values),
+        _is_configured(),
     )
 
 
@@ -48,10 +54,20 @@ def _reason() -> str:
     """Return why an engine does not answer."""
     if os.environ.get("DOCKER_HOST"):
         return "remote"
-    if shutil.which("dockerd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is None:
-        return "absent"
+    path = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDER}"
+    if shutil.which("dockerd", path=path) is None:
+        return "absent" if shutil.which("docker") is None else "client"
     bound = _BOUND.search(read("/proc/net/unix") or b"")
     return "forbidden" if bound and not os.access(_SOCKET, os.W_OK) else "stopped"
+
+
+def _is_configured() -> bool:
+    """Whether the engine's configuration says something that is not of a lab."""
+    try:
+        known = json.loads((read(CONFIG) or b"").strip() or b"{}")
+        return bool(known) and known.get("default-runtime") != RUNTIME
+    except (ValueError, AttributeError):
+        return True
 
 
 def _traits(values: dict[str, str]) -> EngineTraits:

@@ -16,6 +16,7 @@ from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.programs import ask
 from sopslab.model.machine import MachineState
+from sopslab.model.packages import MANAGERS
 from sopslab.model.results import Undecided
 
 _LISTEN = "0A"  # in /proc/net/tcp
@@ -53,7 +54,7 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
         inotify_instances=_number(inotify / "max_user_instances", r"(\d+)"),
         inotify_watches=_number(inotify / "max_user_watches", r"(\d+)"),
         sudo=shutil.which("sudo") is not None,
-        apt=shutil.which("apt-get") is not None,
+        manager=next(filter(shutil.which, MANAGERS), ""),
         missing=tuple(command for command in commands if not _is_there(command)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
 
+from sopslab.model.firewall import Firewall
 from sopslab.provision.command import script
 
 
@@ -36,19 +37,32 @@ class RecordedValue(FactBase[str | None]):
         return output[0].strip() if output else None
 
 
-class FirewallRules(FactBase[list[str]]):
+class FirewallRules(FactBase[Firewall]):
     """
-    Returns the rules of Docker's chain for the user, as `iptables -S DOCKER-USER` prints them.
+    Returns the rules that come before Docker's: those of its chain DOCKER-USER, as `iptables -S`
+    prints them, or where Docker works with nftables those of the table of one bridge, without
+    their indentation.
     """
 
-    default = list
+    default = Firewall
 
     @override
-    def command(self) -> StringCommand:
+    def command(self, bridge: str) -> StringCommand:
         return script(
-            'PATH="$PATH:/usr/sbin:/sbin"; iptables -w 10 -S DOCKER-USER 2>/dev/null || true'
+            """
+            PATH="$PATH:/usr/sbin:/sbin"
+            if nft list table ip docker-bridges >/dev/null 2>&1; then
+                echo nftables
+                nft --stateless list table ip "sops-lab-$1" 2>/dev/null || true
+            else
+                iptables -w 10 -S DOCKER-USER 2>/dev/null || true
+            fi
+            """,
+            bridge,
         )
 
     @override
-    def process(self, output: list[str]) -> list[str]:
-        return output
+    def process(self, output: list[str]) -> Firewall:
+        if output[0] == "nftables":
+            return Firewall("nftables", tuple(line.strip() for line in output[1:]))
+        return Firewall("iptables", tuple(output))

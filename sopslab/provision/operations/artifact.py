@@ -20,8 +20,14 @@ from sopslab.artifacts.catalog import SOURCES, Catalog, Source, Thing, Work, ima
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import tools as act
-from sopslab.provision.command import acting, script, script_file
+from sopslab.lab.observe.machine import machine_state
+from sopslab.provision.command import acting, refusal, script, script_file
 from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
+from sopslab.provision.look import look_at_machine
+from sopslab.provision.operations.host import packages
+
+# What root file systems are made with.
+PACKERS = ["mmdebstrap"]
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
@@ -137,6 +143,15 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
     if not works:
         host.noop("the root file systems are made")
         return
+    machine = look_at_machine(machine_state, root="/", commands=PACKERS)
+    if machine.manager != "apt-get":
+        yield refusal(
+            "root file systems are made of Debian packages by apt, which this machine does not"
+            " have: set `artifact_source: upstream`, or bring a store that is full"
+        )
+        return
+    if machine.missing:
+        yield from packages._inner(commands=PACKERS)
     yield script_file(
         "head-start.sh",
         settings.root,
@@ -259,7 +274,7 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
     plan = dict(work.plan)
     if work.script == "release.sh":
         plan["url"] = _url(settings, work)
-    if work.script == "pull.sh":
+    if "digest" in work.plan:
         plan["reference"] = image_reference(plan["image"], plan["digest"], settings.mirrors.images)
     toolchain = catalog.toolchain(store.arch)
     if work.modules and toolchain is not None:

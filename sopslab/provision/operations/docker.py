@@ -5,26 +5,25 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.config.naming import bridge_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
-from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.engine import CONFIG, engine_state
 from sopslab.lab.observe.machine import machine_state
+from sopslab.model.engine import RUNTIME
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, Network
 from sopslab.provision.facts.host import FirewallRules, IsRoot
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages
-from sopslab.provision.preflight import find_engine_problems
+from sopslab.provision.preflight import find_consents, find_engine_problems
 
-# Command and the Debian package that has it.
-CLIENT = {"docker": "docker.io"}
-ENGINE = {"dockerd": "docker.io"}
+CLIENT = ["docker"]
+ENGINE = ["dockerd"]
 
-RUNTIME = "sops-lab"
 RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
-_CONFIG = "/etc/docker/daemon.json"
 _PID_FILE = "/var/run/docker.pid"
 _SOCKET = "/var/run/docker.sock"
 
@@ -52,7 +51,7 @@ def runtime(wrapper: str) -> Commands:
         wrapper=wrapper,
         runtime=RUNTIME,
         path=RUNTIME_PATH,
-        config=_CONFIG,
+        config=CONFIG,
         pid_file=_PID_FILE,
     )
 
@@ -64,13 +63,17 @@ _told: set[str] = set()
 @operation()
 def suitable(settings: Settings) -> Commands:
     """
-    Refuse an engine that a lab cannot work with, before anything is installed or built.
+    Refuse an engine that a lab cannot work with, or not without changing what is the user's,
+    before anything is installed or built.
 
     + settings: the lab's settings
     """
     _told.discard(host.name)
     forget(engine_state)
     problems = _unsuitable(settings)
+    if not problems and not settings.install_docker:
+        machine = look_at_machine(machine_state, root="/", commands=[])
+        problems = find_consents(machine, recall_of_machine(engine_state))
     if problems:
         yield refusal("\n".join(problems))
         return
@@ -80,24 +83,23 @@ def suitable(settings: Settings) -> Commands:
 @operation()
 def running(settings: Settings) -> Commands:
     """
-    Refuse an engine that was started just now and that a lab cannot work with, and one that keeps
-    no chain for rules of the user: its traffic could not be kept on this machine.
+    Refuse an engine that was started just now and that a lab cannot work with, and one whose
+    traffic could not be kept on this machine, because there is no place for rules before its own.
 
     + settings: the lab's settings
     """
     problems = [] if host.name in _told else _unsuitable(settings)
     with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
-    if (
-        settings.engine_host is None
-        and with_firewall
-        and not host.get_fact(FirewallRules, _sudo=not host.get_fact(IsRoot))
-        and recall_of_machine(engine_state).answers
-    ):
-        problems.append(
-            "this Docker keeps no chain DOCKER-USER in iptables, so traffic could not be kept on"
-            ' this machine: take `"iptables": false` and `"firewall-backend": "nftables"` out of'
-            " /etc/docker/daemon.json and start Docker anew"
-        )
+    on_this_machine = settings.engine_host is None
+    if with_firewall and on_this_machine and recall_of_machine(engine_state).answers:
+        sudo, bridge = not host.get_fact(IsRoot), bridge_name(settings.lab)
+        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo).program:
+            problems.append(
+                "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
+                " lists, so traffic could not be kept on this machine: install nftables if Docker"
+                ' works with it, or take `"iptables": false` out of /etc/docker/daemon.json and'
+                " start Docker anew"
+            )
     if problems:
         yield refusal("\n".join(problems))
         return
@@ -122,7 +124,7 @@ def installed() -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    yield from packages._inner(commands=CLIENT | ({} if found.reason == "remote" else ENGINE))
+    yield from packages._inner(commands=CLIENT + ([] if found.reason == "remote" else ENGINE))
 
 
 @operation()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from pyinfra import host
@@ -11,8 +11,11 @@ from pyinfra.api import operation
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
+from sopslab.lab.act import packages as act
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers
-from sopslab.provision.command import Commands, refusal, script, script_file
+from sopslab.model.firewall import replacing_table, rules_of, table_of
+from sopslab.model.packages import MANAGERS, packages_of
+from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.docker import Container, LabNetworks
 from sopslab.provision.facts.host import (
     FirewallRules,
@@ -41,36 +44,30 @@ def preflight(settings: Settings) -> Commands:
 
 
 @operation()
-def packages(commands: Mapping[str, str]) -> Commands:
+def packages(commands: Sequence[str]) -> Commands:
     """
     Have commands installed from the distribution.
 
-    + commands: the command that is needed, and the Debian package that has it
+    + commands: what is needed
     """
     machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
         host.noop("every command that is needed is there")
         return
-    wanted = sorted({commands[command] for command in machine.missing})
-    listing = ", ".join(wanted)
-    if not machine.apt:
+    lacking = ", ".join(machine.missing)
+    if not machine.manager:
         yield refusal(
-            f"{', '.join(machine.missing)} is missing and this is no Debian: install {listing}"
+            f"{lacking}: missing, and this machine has neither {' nor '.join(MANAGERS)}: install"
+            " the packages that have these commands"
         )
         return
+    wanted = packages_of(machine.manager, machine.missing)
+    listing = ", ".join(" or ".join(names) for names in wanted)
     if machine.uid != 0 and not machine.sudo:
-        yield refusal(f"{listing} is missing: have root run `apt-get install {listing}`")
+        yield refusal(f"{lacking}: missing: have root install {listing} by {machine.manager}")
         return
     note(f"installed {listing}")
-    yield script(
-        """
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq
-        timeout 900 apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-        """,
-        *wanted,
-        sudo=machine.uid != 0,
-    )
+    yield changing_machine(machine.uid != 0, act.install, manager=machine.manager, packages=wanted)
 
 
 @operation()
@@ -138,46 +135,45 @@ def firewall(
     + present: whether the rules should exist
     """
     sudo = not host.get_fact(IsRoot)
-    rules = host.get_fact(FirewallRules, _sudo=sudo)
-    ours = [rule for rule in rules if rule.startswith("-A ") and f" {bridge} " in rule]
-    wanted = _firewall_rules(bridge, published, allowed) if present else []
-    if ours == [f"-A DOCKER-USER {rule}" for rule in wanted]:
+    found = host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo)
+    wanted = (
+        rules_of(
+            bridge,
+            name_servers=look_at_machine(name_servers),
+            servers=_exceptions(allowed),
+            published=published,
+        )
+        if present
+        else []
+    )
+    if found.program == "nftables":
+        table = [line.strip() for line in table_of(bridge, wanted).splitlines()]
+        changed = list(found.lines) != table
+    else:
+        ours = [line for line in found.lines if line.startswith("-A ") and f" {bridge} " in line]
+        changed = ours != [f"-A DOCKER-USER {rule.iptables}" for rule in wanted]
+    if not changed:
         host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
         return
+    if found.program == "nftables":
+        yield script(
+            'PATH="$PATH:/usr/sbin:/sbin" nft -f -',
+            stdin=replacing_table(bridge, wanted),
+            sudo=sudo,
+        )
+        return
     # Each is put at the head, so the last comes first.
-    yield script_file("firewall.sh", bridge, *reversed(wanted), sudo=sudo)
+    yield script_file(
+        "firewall.sh", bridge, *(rule.iptables for rule in reversed(wanted)), sudo=sudo
+    )
 
 
-def _firewall_rules(bridge: str, published: str | None, allowed: str | None) -> list[str]:
-    """Return the rules of a bridge in their order, in the words of `iptables -S`."""
-    return [
-        *(
-            f"-d {server}/32 -i {bridge} -p {protocol} -m {protocol} --dport 53 -j RETURN"
-            for server in look_at_machine(name_servers)
-            for protocol in ("udp", "tcp")
-        ),
-        f"-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
-        *_exceptions(bridge, allowed),
-        f"-i {bridge} ! -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
-        f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
-        *(
-            [f"-o {bridge} -m conntrack --ctstate DNAT --ctorigdst {published} -j RETURN"]
-            if published
-            else []
-        ),
-        f"! -i {bridge} -o {bridge} -j REJECT --reject-with icmp-port-unreachable",
-    ]
-
-
-def _exceptions(bridge: str, allowed: str | None) -> list[str]:
+def _exceptions(allowed: str | None) -> list[tuple[str, int]]:
     if allowed is None:
         return []
     url = urlsplit(allowed)
     port = url.port or (443 if url.scheme == "https" else 80)
-    return [
-        f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport {port} -j RETURN"
-        for address in look_at_machine(addresses, name=url.hostname or "")
-    ]
+    return [(address, port) for address in look_at_machine(addresses, name=url.hostname or "")]
 
 
 @operation()

@@ -172,9 +172,34 @@ def test_whoever_writes_rules_for_the_kernel_writes_them_for_nftables(catalog: C
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_git_server_can_speak_tls_whatever_the_source(catalog: Catalog, source: Any) -> None:
     assert catalog.git_image is not None
-    base = catalog.rootfs[catalog.git_image.base]
-    assert source in base.sources
-    assert {"lighttpd", "lighttpd-mod-openssl"} <= set(base.packages)
+    entries = {thing.name: thing for thing in catalog.things(source)}
+    plan = catalog.work(entries[catalog.git_image.base], source, "amd64").plan
+    assert {"lighttpd", "lighttpd-mod-openssl"} <= set(plan["packages"])
+
+
+def test_nothing_of_upstream_is_made_of_this_machines_debian_packages(catalog: Catalog) -> None:
+    assert [thing.name for thing in catalog.things("upstream") if thing.kind == "rootfs"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"digest": f"sha256:{'0' * 64}"}, {"packages": ["git"]}, {"image": "docker.io/a/b:c"}],
+)
+def test_another_image_makes_the_root_file_system_of_it_again_and_no_other(
+    change: dict[str, Any], write: Write, data: dict[str, Any]
+) -> None:
+    before = load_catalog(write(data))
+    data["derived"]["git-rootfs"].update(change)
+    after = load_catalog(write(data))
+    differing = {
+        name
+        for source in SOURCES
+        for name, entry in before.entries(source, "amd64").items()
+        if entry.recipe != after.entries(source, "amd64")[name].recipe
+    }
+    assert differing == {"git-rootfs"}
+    modules = [part.entries("modules", "amd64")["git-rootfs"] for part in (before, after)]
+    assert modules[0] == modules[1]
 
 
 def test_images_are_pulled_by_digest_and_from_the_mirror_if_there_is_one() -> None:

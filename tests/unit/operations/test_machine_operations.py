@@ -16,6 +16,10 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.model.packages import MANAGERS, PACKAGES
+from sopslab.provision.operations.artifact import PACKERS
+from sopslab.provision.operations.docker import CLIENT, ENGINE
+from tasks.host import COMMANDS
 from tests.texts import replaced
 from tests.unit.operations.test_operations import run
 
@@ -75,19 +79,64 @@ def carry_out(
     )  # fmt: skip
 
 
-def test_packages_are_installed_from_lists_of_today(
+MISSING = {"machine_state": {"uid": 0, "missing": ["dockerd", "docker", "flock"]}}
+
+
+def installing(settings: Settings, manager: str = "apt-get") -> StringCommand:
+    facts = {"machine_state": {**MISSING["machine_state"], "manager": manager}}
+    (install,) = commands("host.packages", settings, arguments={"commands": []}, facts=facts)
+    return install
+
+
+@pytest.mark.parametrize(
+    ("known", "client"),
+    [("docker.io docker-cli util-linux", "docker-cli"), ("docker.io util-linux", "docker.io")],
+)
+def test_packages_are_installed_from_lists_of_today_by_the_names_of_the_release(
+    lab: Callable[..., Settings], standins: Path, known: str, client: str
+) -> None:
+    refuse = f'case " {known} " in *" $package "*) ;; *) exit 100 ;; esac'
+    stand_in(
+        standins, "apt-get",
+        doing=f"""
+[ "$DEBIAN_FRONTEND" = noninteractive ] || exit 1
+for package; do :; done
+case $* in *--simulate*) {refuse} ;; esac""",
+    )  # fmt: skip
+    done = carry_out(installing(lab()), standins)
+    assert done.returncode == 0, done.stderr
+    update, *_, installed = calls(standins)
+    assert update.split()[1] == "update"
+    assert "--no-remove" in installed and "--simulate" not in installed
+    assert installed.split()[-3:] == [client, "docker.io", "util-linux"]
+
+
+def test_fedoras_packages_are_installed_by_its_own_manager(
     lab: Callable[..., Settings], standins: Path
 ) -> None:
-    stand_in(standins, "apt-get", doing='[ "$DEBIAN_FRONTEND" = noninteractive ]')
-    (install,) = commands(
-        "host.packages", lab(),
-        arguments={"commands": {"jq": "jq", "flock": "util-linux"}},
-        facts={"machine_state": {"uid": 0, "missing": ["jq", "flock"]}},
-    )  # fmt: skip
-    assert carry_out(install, standins).returncode == 0
-    update, installed = calls(standins)
-    assert update.split()[1] == "update"
-    assert installed.split()[1] == "install" and installed.split()[-2:] == ["jq", "util-linux"]
+    stand_in(standins, "dnf")
+    done = carry_out(installing(lab(), "dnf"), standins)
+    assert done.returncode == 0, done.stderr
+    installed = calls(standins)[-1].split()
+    assert installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
+    assert "--allowerasing" not in installed
+
+
+def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
+    lab: Callable[..., Settings], standins: Path
+) -> None:
+    stand_in(standins, "apt-get", doing="case $* in *--simulate*) exit 100 ;; esac")
+    done = carry_out(installing(lab()), standins)
+    assert done.returncode == 1
+    assert "docker-cli or docker.io cannot be installed by apt-get without taking" in done.stderr
+    assert not any(call.split()[-1] == "util-linux" and "--yes" in call for call in calls(standins))
+
+
+def test_every_command_of_a_lab_has_a_package_wherever_packages_are_known() -> None:
+    for manager in MANAGERS:
+        lacking = {*COMMANDS, *CLIENT, *ENGINE} - PACKAGES[manager].keys()
+        assert lacking == set(), manager
+    assert set(PACKERS) <= PACKAGES["apt-get"].keys()
 
 
 def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(

@@ -1,0 +1,36 @@
+"""Packages installed from the distribution."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from sopslab.errors import LabError
+from sopslab.lab.tools.programs import ask, run
+from sopslab.model.packages import MANAGERS
+
+_PATIENCE = 900
+
+
+def install(manager: str, packages: list[tuple[str, ...]]) -> None:
+    """Install packages, and take none off the machine. Raises LabError where one is not to be had.
+
+    + manager: the command of the package manager
+    + packages: of each what it may be called; the first counts that can be installed
+    """
+    way = MANAGERS[manager]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if way.update is not None:
+        run(way.update, environment, patience=_PATIENCE)
+    wanted = [_chosen(way.known, names, environment) for names in packages]
+    run([*way.install, *wanted], environment, patience=_PATIENCE)
+
+
+def _chosen(known: Sequence[str], names: Sequence[str], environment: dict[str, str]) -> str:
+    for name in names:
+        if ask([*known, name], environment, patience=_PATIENCE).code == 0:
+            return name
+    raise LabError(
+        f"{' or '.join(names)} cannot be installed by {known[0]} without taking something else off"
+        " this machine, or is not known to it: install it yourself, or correct the package sources"
+    )

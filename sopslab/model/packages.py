@@ -1,0 +1,74 @@
+"""Which package has a command, for each package manager that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Manager:
+    """A package manager, by its commands, to which names of packages are added. It takes nothing
+    off the machine to install something.
+
+    `update` reads what there is; None where `install` does that. `known` fails for a package that
+    cannot be installed.
+    """
+
+    update: tuple[str, ...] | None
+    known: tuple[str, ...]
+    install: tuple[str, ...]
+
+
+# By the command that a machine has where it has the manager.
+MANAGERS: Mapping[str, Manager] = {
+    "apt-get": Manager(
+        update=("apt-get", "update", "-qq"),
+        # `apt-cache show` knows packages, too, that others only mention.
+        known=("apt-get", "install", "-qq", "--simulate", "--no-remove"),
+        install=(
+            *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),
+            # A machine that was started just now may be installing upgrades.
+            *("--option", "DPkg::Lock::Timeout=300"),
+        ),
+    ),
+    "dnf": Manager(
+        update=None,
+        known=("dnf", "--quiet", "list"),
+        install=("dnf", "--quiet", "install", "--assumeyes", "--setopt=install_weak_deps=False"),
+    ),
+}
+
+# Of several packages the first counts that can be installed: Debian 13 and Fedora 41 have taken
+# Docker's client out of its engine.
+PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "apt-get": {
+        "curl": ("curl",),
+        "docker": ("docker-cli", "docker.io"),
+        "dockerd": ("docker.io",),
+        "flock": ("util-linux",),
+        "git": ("git",),
+        "iptables": ("iptables",),
+        "jq": ("jq",),
+        "mmdebstrap": ("mmdebstrap",),
+        "setsid": ("util-linux",),
+        "xargs": ("findutils",),
+    },
+    "dnf": {
+        "curl": ("curl",),
+        "docker": ("docker-cli", "moby-engine"),
+        "dockerd": ("moby-engine",),
+        "flock": ("util-linux",),
+        "git": ("git-core",),
+        "iptables": ("iptables-nft",),
+        "jq": ("jq",),
+        "setsid": ("util-linux",),
+        "xargs": ("findutils",),
+    },
+}
+
+
+def packages_of(manager: str, commands: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the packages that have these commands, each with what else it may be called."""
+    table = PACKAGES[manager]
+    return sorted({table[command] for command in commands if command in table})

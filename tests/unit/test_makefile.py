@@ -1,0 +1,48 @@
+"""What make says before it has anything to run with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sopslab.layout import PROJECT
+
+
+@pytest.mark.parametrize("what", ["lab", "check"])
+def test_a_python_that_will_not_do_is_told_before_anything_is_made(
+    what: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", what, f"PYTHON={python}", f"VENV={tmp_path}/venv"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert str(python) in sentence and "PYTHON=" in sentence
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [((3, 10, 12), False), ((3, 11, 0), True), ((3, 13, 5), True)]
+)
+def test_python_is_asked_for_its_version_and_for_venv(
+    version: tuple[int, ...], fits: bool, tmp_path: Path
+) -> None:
+    """The condition that make hands to whatever PYTHON names is run by one of that version."""
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && printf %s "$2" >"$0.asked"\nexit 1\n')
+    python.chmod(0o755)
+    subprocess.run(
+        ["make", "lab", f"PYTHON={python}", f"VENV={tmp_path}/venv"],
+        cwd=PROJECT, capture_output=True, check=False,
+    )  # fmt: skip
+    asked = Path(f"{python}.asked").read_text()
+    pretending = f"import sys; sys.version_info = {version}; {asked}"
+    done = subprocess.run([sys.executable, "-c", pretending], check=False)
+    assert (done.returncode == 0) is fits
