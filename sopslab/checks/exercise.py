@@ -63,7 +63,7 @@ def wired(seen: Snapshot) -> Verdict | None:
     """Return that Flux is not told to apply the file."""
     tree, chapter = known(seen.tree), seen.chapter
     text, name = tree.kustomization or "", f"{chapter.secret}.yaml"
-    if name in (read_list(text) or []):
+    if name in (read_list(text) or ()):
         return None
     return failed(
         f"{chapter.kustomization} does not list {name}, so Flux does not apply it:"

@@ -342,3 +342,22 @@ def test_what_may_not_be_seen_leaves_the_rest(place: Place) -> None:
 
     assert isinstance(seen.live, Undecided) and "hunter2" not in seen.live.found
     assert names(seen.sources) == ["lab"]
+
+
+def test_flux_is_followed_until_the_rest_is_looked_at_again(place: Place) -> None:
+    told = answers(*OBJECTS)
+    with serving(told) as server, ThreadPoolExecutor(4) as executor:
+        settings = place(server)
+        asked, before = cluster.Asked(settings, ADA), look(settings, ADA)
+        read = {**SOURCE, "status": {"artifact": {"revision": "main@sha1:b"}}}
+        kept = [each for each in OBJECTS if each["kind"] != "Secret" and each is not SOURCE]
+        told.update(answers(*kept, read))
+        followed = asked.follow(before)
+        again = asked.look_at_delivered(followed, executor)
+        told.clear()
+        silent = asked.follow(followed)
+
+    assert known(before.live) and known(followed.live) == known(before.live)
+    assert known(followed.sources) == [read]
+    assert known(again.live) == {} and again.stored is None
+    assert silent is followed

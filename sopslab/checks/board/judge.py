@@ -45,7 +45,12 @@ def judge(seat: Seat, seen: Seen) -> Row:
     """Return how far a learner is."""
     rules = ((name, rule) for name in STEPS for rule in RULES[name])
     examined = ask(seen.snapshot, rules)
-    return Row(seat, tuple(_step(name, seen, examined) for name in STEPS))
+    steps = {name: _step(name, seen, examined) for name in STEPS}
+    is_there = steps["secret"].progress is Progress.YES
+    if is_there and steps["applied"].progress is not Progress.YES:
+        found = "whether the Secret is the one on main shows when main is applied."
+        steps["secret"] = Step("secret", Progress.UNKNOWN, found)
+    return Row(seat, tuple(steps.values()))
 
 
 def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:
@@ -101,13 +106,6 @@ def _applied(seen: Seen) -> Verdict | None:
     return exercise.applied(seen.snapshot)
 
 
-def _secret(seen: Seen) -> Verdict | None:
-    lack = exercise.secret(seen.snapshot)
-    if lack is None and exercise.applied(seen.snapshot) is not None:
-        raise Undecided("whether the Secret is the one on main shows when main is applied")
-    return lack
-
-
 _LACKS: Mapping[str, Callable[[Seen], Verdict | None]] = {
     "access": _access,
     "key": lambda _: None,
@@ -116,7 +114,7 @@ _LACKS: Mapping[str, Callable[[Seen], Verdict | None]] = {
     "wired": lambda seen: exercise.wired(seen.snapshot),
     "source": lambda seen: exercise.read(seen.snapshot),
     "applied": _applied,
-    "secret": _secret,
+    "secret": lambda seen: exercise.secret(seen.snapshot),
 }
 
 

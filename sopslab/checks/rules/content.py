@@ -6,6 +6,7 @@ The tree is main, or the clone that a learner works in: the same is wrong with i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import yaml
 
@@ -254,7 +255,8 @@ def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
         )
 
 
-def read_list(kustomization: str) -> list[str] | None:
+@lru_cache
+def read_list(kustomization: str) -> tuple[str, ...] | None:
     """Return the resources of a kustomization, None if it cannot be read."""
     try:
         parsed = yaml.safe_load(kustomization)
@@ -265,7 +267,7 @@ def read_list(kustomization: str) -> list[str] | None:
     resources = parsed.get("resources") or []
     if not isinstance(resources, list):
         return None
-    return [one.removeprefix("./") for one in resources if isinstance(one, str)]
+    return tuple(one.removeprefix("./") for one in resources if isinstance(one, str))
 
 
 def how_to_list(kustomization: str, name: str) -> str:
@@ -283,7 +285,7 @@ def edit_list(chapter: Chapter) -> str:
 
 def listed_manifests(tree: Tree) -> dict[str, Manifest]:
     """Return the Secrets that Flux applies, by the name of their file."""
-    resources = read_list(tree.kustomization or "") or []
+    resources = read_list(tree.kustomization or "") or ()
     return {name: one for name, one in tree.manifests.items() if name in resources}
 
 

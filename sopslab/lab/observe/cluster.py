@@ -116,7 +116,7 @@ class Asked:
         except Undecided as reason:
             return unseen(seen, reason)
         secrets = executor.submit(self._secrets)
-        seen = self._with_delivered(seen, executor)
+        seen = self.look_at_delivered(seen, executor)
         try:
             entries = secrets.result()
         except Undecided as reason:
@@ -142,9 +142,10 @@ class Asked:
             kustomizations=now.within("Kustomization", system),
         )
 
-    def look_again(self, seen: Snapshot, executor: Executor) -> Snapshot:
-        """Return a look with what Flux has delivered by now."""
-        return self._with_delivered(seen, executor)
+    def look_at_delivered(self, seen: Snapshot, executor: Executor) -> Snapshot:
+        """Return a look with what Flux has stored and applied by now."""
+        stored = executor.submit(self._stored, seen)
+        return replace(seen, live=self._live(), stored=stored.result())
 
     def _trouble(self) -> Trouble | None:
         if not has_content(self._places.lab_kubeconfig):
@@ -227,10 +228,6 @@ class Asked:
         except (OSError, ValueError):
             return False
         return hmac.compare_digest(f"{user}\n{password}".encode(), "\n".join(stored).encode())
-
-    def _with_delivered(self, seen: Snapshot, executor: Executor) -> Snapshot:
-        stored = executor.submit(self._stored, seen)
-        return replace(seen, live=self._live(), stored=stored.result())
 
     def _live(self) -> dict[str, LiveSecret] | Undecided:
         try:

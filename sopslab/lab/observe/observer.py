@@ -133,7 +133,7 @@ class Observer:
         while not (reached(seen) or deadline.is_over):
             time.sleep(min(_PAUSE_S, deadline.left))
             seen = self._cluster.follow(seen)
-        return self._cluster.look_again(seen, self._executor)
+        return self._cluster.look_at_delivered(seen, self._executor)
 
     def _begin(self) -> _Begun:
         settings, environment = self._settings, self._environment

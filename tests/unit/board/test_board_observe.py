@@ -148,7 +148,7 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
         (
             lambda made: shutil.rmtree(made.bare("ada")),
             "access",
-            "The Git server has no repository ada/lab.",
+            "The Git server has no repository ada/lab",
         ),
         (
             lambda made: Path(made.settings.seat_dir("ada"), "kubeconfig").unlink(),
@@ -195,12 +195,12 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
         (
             lambda made: made.kubectl.with_name("kubectl.objects").write_text("no JSON"),
             "access",
-            "the cluster could not be asked.",
+            "the cluster did not answer in JSON.",
         ),
         (
             lambda made: made.kubectl.unlink(),
             "access",
-            "the cluster could not be asked.",
+            "kubectl cannot be run: ",
         ),
         (
             lambda made: made.push(
@@ -250,7 +250,8 @@ def test_a_branch_that_is_gone_is_the_learners(
     )
     (row,) = Board(made.settings, executor).rows(made.seats)
 
-    assert row.next.startswith("The Git server has no branch main; ")
+    assert row.open is not None and row.open.id == "pushed"
+    assert row.next.startswith("The learner's repository is empty")
 
 
 def test_a_git_of_another_repository_does_not_lead_astray(

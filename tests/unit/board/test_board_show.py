@@ -51,7 +51,7 @@ def test_a_learner_is_one_line_with_a_mark_for_each_step() -> None:
 
     assert header.split() == ["seat", "name", "group", *STEPS, "next"]
     assert done.split() == ["seat-0", "Ada", "a", *"✓" * 8]
-    assert stuck.split()[3:11] == list("✓✓✓✓✓✓✗✓")
+    assert stuck.split()[3:11] == list("✓✓✓✓✓✓✗–")
     assert "Kustomization secrets-develop is suspended" in stuck
     assert open_one.split()[3:11] == list("✓✓✗✗✗✓✗✗")
 
@@ -77,7 +77,8 @@ def test_only_who_needs_help_is_told_in_full() -> None:
     (text,) = show.details(_rows(1, 1, 1))
 
     assert text.plain == (
-        "seat-1: Kustomization secrets-develop is suspended, so Flux does nothing with it.\n"
+        "seat-1: The Kustomization secrets-develop is suspended, so Flux applies nothing new; Ready"
+        " is of before (Kustomization lab-ada-sys/secrets-develop: spec.suspend is true).\n"
         "  → flux --namespace lab-ada-sys resume kustomization secrets-develop"
     )
 

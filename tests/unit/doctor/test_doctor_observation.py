@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.snapshot import Branches, Opened, Tree
-from sopslab.config.environment import Environment, bare_repository, solo
-from sopslab.config.settings import Settings
+from sopslab.checks.snapshot import Branches, Opened, Tree, Trouble, known
+from sopslab.config.environment import Environment, at_seat, bare_repository, solo
+from sopslab.config.settings import Learner, Settings
 from sopslab.course.chapter import Chapter
 from sopslab.lab.observe import trees
+from sopslab.lab.observe.observer import Observer
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 
@@ -246,3 +247,45 @@ def test_a_repository_without_main_without_branches_or_gone(made: Lab) -> None:
     assert made.branches() == Branches(main=None, empty=True)
     bare.rename(bare.with_suffix(".aside"))
     assert trees.bare(made.settings, made.environment) is None
+
+
+def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
+    made: Lab, tmp_path: Path
+) -> None:
+    observer = Observer(made.settings, made.environment, tmp_path, made.executor)
+    seen = observer.outside()
+    assert (known(seen.tree).commit, seen.there) == (made.git("rev-parse", "HEAD"), True)
+    assert known(seen.identity).recipient == made.recipient
+    assert {one.opened for one in known(seen.tree).manifests.values()} == {Opened.YES}
+    assert known(seen.cluster).trouble is Trouble.NO_KUBECONFIG
+    assert known(seen.server).answer is None
+    for facet in (seen.sources, seen.live, seen.hooks, seen.commit, seen.history):
+        assert isinstance(facet, Undecided)
+    bare = Path(bare_repository(made.settings, made.environment))
+    bare.rename(bare.with_suffix(".aside"))
+    seen = observer.outside()
+    assert seen.there is False and isinstance(seen.tree, Undecided)
+
+
+def test_a_seat_has_no_clone_here_whose_hooks_could_be_missing(made: Lab, tmp_path: Path) -> None:
+    ada = at_seat(Learner(id="ada", name="Ada", email="ada@example.org"))
+    assert Observer(made.settings, ada, tmp_path, made.executor).outside().hooks is None
+
+
+def test_the_learner_s_own_look_is_at_the_clone_as_it_lies_there(made: Lab, tmp_path: Path) -> None:
+    work = Path(made.settings.work_dir)
+    bare = bare_repository(made.settings, made.environment)
+    subprocess.run(["git", "clone", "--quiet", bare, str(work)], check=True)
+    (work / FOLDER / "kustomization.yaml").write_text(UNLISTED)
+    observer = Observer(made.settings, made.environment, tmp_path, made.executor)
+    seen = observer.inside()
+    head = made.git("rev-parse", "HEAD")
+    assert observer.work == work
+    assert known(seen.tree).kustomization == UNLISTED
+    assert (known(seen.tree).commit, known(seen.commit).head) == (head, head)
+    assert known(seen.commit).changes == (f"{FOLDER}/kustomization.yaml",)
+    assert known(seen.tree).once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
+    assert not known(seen.history).report.findings
+    # The Git server is not there to be asked.
+    for facet in (seen.there, seen.branches, seen.push):
+        assert isinstance(facet, Undecided)
