@@ -33,7 +33,7 @@ def check_host(settings: Settings) -> None:
     """Refuse ports that somebody else holds, and begin with a clean desk."""
     host.ports(name="Check the ports", ports=_published(settings))
     lab.swept(name="Sweep up after a killed run", settings=settings)
-    lab.leased(name="Note for how long the lab is meant", settings=settings)
+    lab.lease(name="Note for how long the lab is meant", settings=settings)
 
 
 @step(Step.HOST)

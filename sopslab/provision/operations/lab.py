@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import leases, removal
-from sopslab.lab.observe.leases import lease
+from sopslab.lab.observe import leases as observed
 from sopslab.provision.command import Commands, acting, script
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.look import look
@@ -32,14 +32,14 @@ def swept(settings: Settings) -> Commands:
 
 
 @operation()
-def leased(settings: Settings) -> Commands:
+def lease(settings: Settings) -> Commands:
     """
     Have on record for how long a lab is meant; nothing of one that is to stay. Hours that have
     ended begin anew.
 
     + settings: the lab's settings
     """
-    found = look(settings, lease)
+    found = look(settings, observed.lease)
     if settings.lease is None:
         if found is None:
             host.noop("the lab is to stay")
