@@ -19,4 +19,4 @@ def refuse_other(settings: Settings) -> None:
 def take_over(settings: Settings) -> None:
     """Bring a lab's files to this product's format, and note for how long it is meant."""
     lab.format(name="Bring the lab to this format", settings=settings)
-    lab.leased(name="Note for how long the lab is meant", settings=settings)
+    lab.lease(name="Note for how long the lab is meant", settings=settings)

@@ -23,5 +23,5 @@ def read_lease(path: str | Path) -> Lease | None:
     except OSError as error:
         raise InputError([f"{path} cannot be read: {error.strerror}"]) from None
     except (TypeError, ValueError, RecursionError):
-        raise InputError([f"{path} is damaged: take the lab down with `sopslab down`"]) from None
+        raise InputError([f"{path} is damaged: remove it, then run `sopslab down`"]) from None
     return lease

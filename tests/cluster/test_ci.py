@@ -204,8 +204,10 @@ def test_beside_a_docker_that_is_a_service_everything_is_reached_there(tmp_path:
             # The rules of that machine's firewall are not the lab's.
             assert lab.rules() == []
             lab.sopslab("reset", "--to", "done", DOCKER_HOST=docker_host)
-            lab.sopslab("verify", "--wait", "60", DOCKER_HOST=docker_host)
+            path = f"{lab.settings.bin_dir}:{os.environ['PATH']}"
+            lab.sopslab("verify", "--wait", "60", DOCKER_HOST=docker_host, PATH=path)
         finally:
             lab.sopslab("down", DOCKER_HOST=docker_host)
-    assert lab.traces() == []
-    lab.remove()
+            left = lab.traces()
+            lab.remove()
+    assert left == []

@@ -34,7 +34,8 @@ def reap(dry_run: bool, as_json: bool) -> None:
     take_down = _spare if dry_run else reaping.take_down
     reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)
     if as_json:
-        echo_json(json.dumps({"ok": not reaped.failed, **asdict(reaped)}, indent=2))
+        answer = {"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)}
+        echo_json(json.dumps(answer, indent=2))
     else:
         for lab in reaped.gone:
             echo(f"{lab} {'would be' if dry_run else 'is'} taken down")

@@ -56,7 +56,7 @@ from sopslab.run.runner import Result
 @click.option(
     "--roster",
     type=click.Path(dir_okay=False),
-    help="The learners of a class, as YAML or CSV; with inventories/classroom.py.",
+    help="The learners of a class, as YAML or CSV; with the inventory of a class, or of a CI job.",
 )
 @click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")

@@ -12,8 +12,8 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import leases, removal
 from sopslab.lab.act.takeover import take_over
+from sopslab.lab.observe import leases as observed
 from sopslab.lab.observe.formats import lab_format
-from sopslab.lab.observe.leases import lease
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.look import look
@@ -66,14 +66,14 @@ def format(settings: Settings) -> Commands:
 
 
 @operation()
-def leased(settings: Settings) -> Commands:
+def lease(settings: Settings) -> Commands:
     """
     Have on record for how long a lab is meant; nothing of one that is to stay. Hours that have
     ended begin anew.
 
     + settings: the lab's settings
     """
-    found = look(settings, lease)
+    found = look(settings, observed.lease)
     if settings.lease is None:
         if found is None:
             host.noop("the lab is to stay")
