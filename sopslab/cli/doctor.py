@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sopslab.checks.doctor.diagnose import diagnose
+from sopslab.checks.diagnosis import diagnose
 from sopslab.cli import doctor_report as report
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.doctor.observe import observe
+from sopslab.lab.observe.observer import Observer
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_to_the_lab(settings)
     try:
         with ThreadPoolExecutor(_AT_A_TIME) as executor:
-            diagnosis = diagnose(observe(settings, environment, Path.cwd(), executor))
+            observer = Observer(settings, environment, Path.cwd(), executor)
+            diagnosis = diagnose(observer.outside())
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     if given.as_json:

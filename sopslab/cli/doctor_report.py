@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from sopslab.checks.doctor.results import Cause, Diagnosis
+from sopslab.checks.diagnosis import Diagnosis
+from sopslab.checks.rules.results import Cause
 from sopslab.policy.printing import printable
 
 

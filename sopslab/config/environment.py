@@ -49,6 +49,11 @@ class Environment:
         return self.id
 
     @property
+    def account(self) -> str:
+        """The ServiceAccount that the Kustomization acts as."""
+        return "reconciler" if self.is_seat else self.kustomization
+
+    @property
     def is_seat(self) -> bool:
         """Whether it is a seat of a class: alone, Flux's own namespace holds its objects."""
         return self.system != FLUX_NAMESPACE

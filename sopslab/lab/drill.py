@@ -16,10 +16,9 @@ from sopslab.lab.incidents.values import (
     uses_in_cluster,
     uses_on_main,
 )
-from sopslab.lab.observe.repository import read_manifest
+from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.model.drills import Staged
 from sopslab.model.results import Result, Undecided
-from sopslab.policy.findings import Report
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ def look(settings: Settings, environment: Environment, staged: Staged) -> Seen:
     try:
         files = dict(secrets_on_main(settings, environment))
         if PATH in files:
-            main = frozenset(read_manifest(files[PATH], Report()).keys)
+            manifest = read_manifest(files[PATH])
+            main = frozenset[str]() if manifest is None else frozenset(manifest.keys)
         uses = list(uses_on_main(settings, environment, exposed))
     except Undecided as reason:
         trouble["rotated"] = reason

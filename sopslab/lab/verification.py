@@ -1,107 +1,91 @@
-"""The checks, in the order in which one thing depends on another, and the run over them."""
+"""The run over the checks of `sopslab verify`: one look, and time for what Flux does by itself."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from sopslab.checks.verification import cluster, delivery, machine, repository
+from sopslab.checks import exercise
+from sopslab.checks.rules.delivery import kustomization
+from sopslab.checks.rules.source import source
+from sopslab.checks.rules.table import Step, examine
+from sopslab.checks.snapshot import Snapshot
+from sopslab.checks.verification import NEEDS, judge
 from sopslab.lab.observe.observer import Observer
-from sopslab.model.results import Result, Status, Undecided, Verdict, undecided
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.objects import Object, is_busy
+from sopslab.model.results import Result, Status, Undecided, Verdict
 
-Judge = Callable[[Observer], Verdict]
+# A Kustomization is reconciled every minute, and for a moment of that it is not Ready.
+_SETTLING_S = 5.0
+# What Flux does by itself, given time: what is still to be done, and which of its objects does it.
+_AWAITED: Mapping[
+    Step, tuple[Callable[[Snapshot], Verdict | None], Callable[[Snapshot], Object | None]]
+] = {
+    Step.SOURCE: (exercise.read, source),
+    Step.APPLIED: (exercise.applied, kustomization),
+}
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check: its id, which never changes its meaning, and what must not have failed."""
-
-    id: str
-    judge: Judge
-    needs: tuple[str, ...] = ()
-
-
-def checks(*, embedded_server: bool) -> list[Check]:
+def checks(*, embedded_server: bool) -> list[Step]:
     """Return the checks of a lab, in order.
 
     + embedded_server: whether the Git server is the lab's own
     """
-    listed = [
-        Check("tools", lambda lab: machine.judge_tools(lab.tools())),
-        Check("cluster", lambda lab: cluster.judge_cluster(lab.cluster())),
-        Check("flux", lambda lab: cluster.judge_flux(lab.flux(), lab.chapter), ("cluster",)),
-        Check("key", lambda lab: cluster.judge_key(lab.keys(), lab.chapter), ("tools", "cluster")),
-        Check(
-            "encrypted", lambda lab: repository.judge_encrypted(lab.file(), lab.chapter), ("tools",)
-        ),
-        Check(
-            "wired",
-            lambda lab: repository.judge_wired(lab.kustomization(), lab.chapter),
-            ("encrypted",),
-        ),
-        Check(
-            "committed",
-            lambda lab: repository.judge_committed(lab.commit(), lab.chapter),
-            ("wired",),
-        ),
-        Check(
-            "pushed", lambda lab: repository.judge_pushed(lab.push(), lab.chapter), ("committed",)
-        ),
-        Check(
-            "source",
-            lambda lab: delivery.judge_source(lab.source(), lab.head, lab.chapter),
-            ("flux", "pushed"),
-        ),
-        Check(
-            "applied",
-            lambda lab: delivery.judge_applied(lab.applied(), lab.head, lab.chapter),
-            ("key", "source"),
-        ),
-        Check(
-            "secret",
-            lambda lab: delivery.judge_secret(lab.live(), lab.file().digests, lab.chapter),
-            ("applied",),
-        ),
-        Check("history", lambda lab: repository.judge_history(lab.history(), lab.chapter)),
-        Check("hooks", lambda lab: repository.judge_hooks(lab.hooks(), lab.chapter)),
-    ]
-    if embedded_server:
-        listed.append(Check("server", lambda lab: machine.judge_server(lab.server())))
-    return listed
+    return [step for step in Step if embedded_server or step is not Step.SERVER]
 
 
-def run(
-    listed: Sequence[Check], lab: Observer, tell: Callable[[Result], None] = lambda _result: None
+def verify(
+    observer: Observer,
+    listed: list[Step],
+    wait: float,
+    tell: Callable[[Result], None] = lambda _result: None,
 ) -> list[Result]:
-    """Judge one check after the other; what needs a failed one is not run.
+    """Judge one check after the other; what needs a failed one is not judged.
 
+    + wait: seconds that Flux is given to reach the commit of the clone
     + tell: is given each result as soon as there is one
     """
-    results: dict[str, Result] = {}
-    blocked: dict[str, Result] = {}
-    for check in listed:
-        started = time.monotonic()
-        root = next((blocked[need] for need in check.needs if need in blocked), None)
+    started, deadline = time.monotonic(), Deadline(wait)
+    seen = observer.inside()
+    examined = examine(seen)
+    results: list[Result] = []
+    blocked: dict[Step, Result] = {}
+    for step in listed:
+        root = next((blocked[need] for need in NEEDS[step] if need in blocked), None)
         if root is not None:
-            verdict = Verdict(
-                Status.NOT_RUN, f"not looked at, since {root.id} failed.", root.next_step
-            )
+            found = f"not looked at, since {root.id} failed."
+            verdict = Verdict(Status.NOT_RUN, found, root.next_step)
         else:
-            verdict = _verdict(check, lab)
-        seconds = round(time.monotonic() - started, 3)
-        result = Result(check.id, verdict.status, verdict.found, verdict.next_step, seconds)
-        results[check.id] = result
+            verdict = judge(step, seen, examined)
+            if step in _AWAITED and verdict.status is not Status.OK:
+                seen = _await(observer, step, seen, deadline)
+                examined = examine(seen)
+                verdict = judge(step, seen, examined)
+        ended = time.monotonic()
+        result = Result(
+            step.value, verdict.status, verdict.found, verdict.next_step, round(ended - started, 3)
+        )
+        started = ended
+        results.append(result)
         if root is not None:
-            blocked[check.id] = root
+            blocked[step] = root
         elif verdict.status is Status.FAILED and verdict.blocking:
-            blocked[check.id] = result
+            blocked[step] = result
         tell(result)
-    return list(results.values())
+    return results
 
 
-def _verdict(check: Check, lab: Observer) -> Verdict:
+def _await(observer: Observer, step: Step, seen: Snapshot, deadline: Deadline) -> Snapshot:
+    """Return a look after the time that Flux is given for one check."""
+    lack, doer = _AWAITED[step]
     try:
-        return check.judge(lab)
-    except Undecided as reason:
-        return undecided(f"{reason.found}.", reason.next_step)
+        found = doer(seen)
+        done = lack(seen) is None
+    except Undecided:
+        return seen
+    if found is not None and is_busy(found):
+        deadline = max(deadline, Deadline(_SETTLING_S), key=lambda one: one.left)
+    if done or deadline.is_over:
+        return seen
+    return observer.await_flux(seen, lambda now: lack(now) is None, deadline)

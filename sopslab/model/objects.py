@@ -47,6 +47,13 @@ def is_suspended(found: Object) -> bool:
     return (found.get("spec") or {}).get("suspend") is True
 
 
+def is_busy(found: Object) -> bool:
+    """Whether Flux is busy with one of its objects at the moment."""
+    return condition(found, "Ready").get("status") not in ("True", "False") or (
+        condition(found, "Reconciling").get("status") == "True"
+    )
+
+
 def is_deleted(found: Object) -> bool:
     """Whether an object is being deleted."""
     return found["metadata"].get("deletionTimestamp") is not None

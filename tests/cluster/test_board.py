@@ -141,7 +141,9 @@ def test_a_learner_is_seen_to_get_there_step_by_step(begun: Classroom, tmp_path:
     # What kubectl was asked for holds no value either, but the keys.
     with ThreadPoolExecutor(3) as executor:
         answers = [answer.result() for answer in ask_everywhere(begun.lab.settings, executor)]
-    (line,) = [one for one in answers[2].splitlines() if one.startswith("ada-develop\t")]
+    (line,) = [
+        one for one in answers[2].splitlines() if one.startswith("ada-develop\tbackend-secrets\t")
+    ]
     assert line.endswith("\t\tpassword")
     assert encoded not in answers[2]
 

@@ -275,7 +275,7 @@ MISTAKES: dict[str, tuple[Callable[[Learner], None], str, str, str]] = {
     "an entry of another name": (_misnamed_key, "key", "ends in .agekey", "--create-secret"),
     "the instructor left out": (_other_rule, "key", "leaves out the instructor", "git checkout"),
     "not wired": (_not_wired, "wired", "uncomment line", KUSTOMIZATION),
-    "for a stranger": (_wrong_recipient, "encrypted", "must be able to read it", "--force"),
+    "for a stranger": (_wrong_recipient, "encrypted", "not encrypted to the", "--force"),
     "edited ciphertext": (_edited, "encrypted", "its MAC does not fit", "--force"),
     "moved to another namespace": (_moved, "encrypted", "namespace develop", "--force"),
     "not committed": (_not_committed, "committed", "is not committed", "git commit"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.verification.cluster import LOCKDOWN
+from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.course.fault_record import Injection, parse_record

@@ -1,1 +1,1 @@
-"""How far each learner of a class is, by the judgements of `sopslab.checks.verification`. Pure."""
+"""How far each learner of a class is, by the rules that `verify` and `doctor` go by. Pure."""

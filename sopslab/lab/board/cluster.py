@@ -1,40 +1,35 @@
-"""What the cluster has of all seats: three questions, side by side, for a class of any size.
-
-They go to kubectl, since the kubernetes package takes longer to import than kubectl to answer.
-"""
+"""What the cluster has of all seats: three questions, side by side, for a class of any size."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from sopslab.checks.board.seen import InCluster, Live
-from sopslab.checks.verification.cluster import HELD_S, build_of
-from sopslab.config.environment import Environment
+from sopslab.checks.snapshot import NOT_ASKED, LiveSecret, Snapshot
 from sopslab.config.settings import Settings
-from sopslab.course.chapter import SECRET, UP
+from sopslab.course.chapter import UP
+from sopslab.lab.observe.cluster import Objects, owner_of
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
+from sopslab.lab.tools.kubectl import parsed
 from sopslab.lab.tools.programs import ask, kubectl
-from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
+from sopslab.layout import GIT_REPOSITORIES, KEY_SECRET, KUSTOMIZATIONS, SEAT_LABEL
+from sopslab.model.builds import HELD_S, build_of
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
-SEAT = "sops-lab/seat"
 _PATIENCE = 10.0  # seconds for each question
-_KINDS = ",".join(
-    (
-        "namespaces",
-        "gitrepositories.source.toolkit.fluxcd.io",
-        "kustomizations.kustomize.toolkit.fluxcd.io",
-    )
-)
-# Everything of a Secret but its values: namespace, labels, an empty field, keys.
+_ASKED = ("Namespace", "GitRepository", "Kustomization")
+_KINDS = f"namespaces,{GIT_REPOSITORIES},{KUSTOMIZATIONS}"
+# Everything of a Secret but its values: where, name, whether Flux leaves it, labels, an empty
+# field, keys.
 _WITHOUT_VALUES = (
     "{{range .items}}{{.metadata.namespace}}"
+    '{{"\\t"}}{{.metadata.name}}'
+    '{{"\\t"}}{{with .metadata.annotations}}'
+    '{{index . "kustomize.toolkit.fluxcd.io/reconcile"}}{{end}}'
     '{{range $name, $value := .metadata.labels}}{{"\\t"}}{{$name}}={{$value}}{{end}}{{"\\t"}}'
     '{{range $key, $value := .data}}{{"\\t"}}{{$key}}{{end}}{{"\\n"}}{{end}}'
 )
@@ -42,12 +37,13 @@ _WITHOUT_VALUES = (
 
 def ask_everywhere(settings: Settings, executor: Executor) -> list[Future[str]]:
     """Begin to ask all namespaces, and return the answers to come, which may raise Undecided."""
+    of_keys = ("secrets", "--field-selector", f"metadata.name={KEY_SECRET}")
     return [
         executor.submit(_ask, settings, *arguments)
         for arguments in (
-            (_KINDS, "--selector", SEAT, "--output", "json"),
-            (*_named(KEY_SECRET), "--selector", SEAT, "--output", "json"),
-            (*_named(SECRET), "--output", f"go-template={_WITHOUT_VALUES}"),
+            (_KINDS, "--selector", SEAT_LABEL, "--output", "json"),
+            (*of_keys, "--selector", SEAT_LABEL, "--output", "json"),
+            ("secrets", "--output", f"go-template={_WITHOUT_VALUES}"),
         )
     ]
 
@@ -57,36 +53,27 @@ class Everywhere:
 
     def __init__(self, answers: Sequence[str], public: PublicKeys) -> None:
         objects, keys, secrets = answers
+        items = parsed(objects.encode())["items"]
         self._public = public
-        self._objects: dict[tuple[str, str, str], Object] = {}
-        self._tenants: dict[str, Object] = {}
-        for one in _items(objects):
-            kind, metadata = str(one["kind"]), one["metadata"]
-            namespace = str(metadata.get("namespace", ""))
-            self._objects[kind, namespace, str(metadata["name"])] = one
-            if (kind, namespace) == ("Kustomization", FLUX_NAMESPACE):
-                self._tenants[metadata["labels"][SEAT]] = one
-        self._holder = holder(list(self._objects.values()), datetime.now(UTC))
-        self._keys = {key["metadata"]["namespace"]: key.get("data") or {} for key in _items(keys)}
-        self._secrets = dict(map(_without_values, secrets.splitlines()))
+        self._objects = Objects(items, _ASKED, ())
+        self.holder = holder(items, datetime.now(UTC))
+        self._keys = {
+            one["metadata"]["namespace"]: one.get("data") or {}
+            for one in parsed(keys.encode())["items"]
+        }
+        self._live: dict[str, dict[str, LiveSecret]] = {}
+        for line in secrets.splitlines():
+            namespace, name, secret = _without_values(line)
+            self._live.setdefault(namespace, {})[name] = secret
         public.learn(file for data in self._keys.values() for file in key_files(data).values())
 
-    def of(self, environment: Environment) -> InCluster:
-        """Return what of it is one seat's."""
-        system = environment.system
-        spaces = {
-            name: str((space.get("status") or {}).get("phase", ""))
-            for name in (environment.namespace, system)
-            if (space := self._objects.get(("Namespace", "", name))) is not None
-        }
-        return InCluster(
-            spaces,
-            self._tenants.get(environment.id),
-            self._objects.get(("GitRepository", system, environment.source)),
-            self._objects.get(("Kustomization", system, environment.kustomization)),
-            look_at_cluster_key(self._keys.get(system), self._public),
-            self._secrets.get(environment.namespace),
-            self._holder,
+    def of(self, seen: Snapshot) -> Snapshot:
+        """Return a look at a seat with what is its own."""
+        environment = seen.environment
+        return replace(
+            self._objects.of(seen),
+            key=look_at_cluster_key(self._keys.get(environment.system), self._public),
+            live=self._live.get(environment.namespace, {}),
         )
 
 
@@ -96,12 +83,8 @@ def holder(objects: Sequence[Object], now: datetime) -> str:
     for one in objects:
         build = build_of(condition(one, "Reconciling"))
         if one["kind"] == "Kustomization" and build is not None and build.age(now) > HELD_S:
-            held.append((build.since, str(one["metadata"]["labels"][SEAT])))
+            held.append((build.since, str(one["metadata"]["labels"][SEAT_LABEL])))
     return min(held)[1] if held else ""
-
-
-def _named(secret: str) -> tuple[str, str, str]:
-    return "secrets", "--field-selector", f"metadata.name={secret}"
 
 
 def _ask(settings: Settings, *arguments: str) -> str:
@@ -115,15 +98,13 @@ def _ask(settings: Settings, *arguments: str) -> str:
     return answer.text
 
 
-def _items(answer: str) -> list[dict[str, Any]]:
-    try:
-        return list(json.loads(answer)["items"])
-    except (ValueError, KeyError, TypeError):
-        raise Undecided("the cluster did not answer in JSON", UP) from None
-
-
-def _without_values(line: str) -> tuple[str, Live]:
-    namespace, *rest = line.split("\t")
+def _without_values(line: str) -> tuple[str, str, LiveSecret]:
+    namespace, name, reconcile, *rest = line.split("\t")
     end = rest.index("")
     labels = dict(label.split("=", 1) for label in rest[:end])
-    return namespace, Live(labels, frozenset(rest[end + 1 :]))
+    keys = frozenset(rest[end + 1 :])
+    return (
+        namespace,
+        name,
+        LiveSecret(keys, NOT_ASKED, owner_of(labels), left_alone=reconcile == "disabled"),
+    )

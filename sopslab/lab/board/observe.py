@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
-from sopslab.checks.board.steps import Row
-from sopslab.config.environment import at_seat
+from sopslab.checks.board.steps import Row, chapter_at
+from sopslab.checks.snapshot import Identity, Snapshot
+from sopslab.config.environment import Environment, at_seat
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.board.cluster import Everywhere, ask_everywhere
-from sopslab.lab.board.repositories import Repositories
+from sopslab.lab.board.repositories import Repositories, Repository
+from sopslab.lab.observe.cluster import unseen
 from sopslab.lab.observe.keys import PublicKeys, key_file, look_at_identity
 from sopslab.model.results import Undecided
 
@@ -42,23 +44,44 @@ class Board:
         }
         cluster = self._everywhere(asked)
         return [
-            Seen(
-                environment,
-                _has(f"{self._settings.seat_dir(environment.id)}/kubeconfig"),
-                _has(f"{self._settings.account_dir(environment.id)}/password"),
-                identities[environment.key],
-                identities[INSTRUCTOR],
-                repositories[environment.id],
-                None if cluster is None else cluster.of(environment),
-            )
+            self._seat(environment, identities, repositories[environment.id], cluster)
             for environment in environments
         ]
 
-    def _everywhere(self, asked: Sequence[Future[str]]) -> Everywhere | None:
+    def _seat(
+        self,
+        environment: Environment,
+        identities: Mapping[str, Identity],
+        repository: Repository,
+        cluster: Everywhere | Undecided,
+    ) -> Seen:
+        seen = Snapshot(
+            environment,
+            chapter_at(environment),
+            f"{self._settings.git_base_cluster_url}/{environment.repository}.git",
+            identity=identities[environment.key],
+            instructor=identities[INSTRUCTOR],
+            there=repository.there,
+            branches=repository.branches,
+            tree=repository.tree,
+        )
+        if isinstance(cluster, Undecided):
+            seen, holder = unseen(seen, cluster), ""
+        else:
+            seen, holder = cluster.of(seen), cluster.holder
+        return Seen(
+            seen,
+            _has(f"{self._settings.seat_dir(environment.id)}/kubeconfig"),
+            _has(f"{self._settings.account_dir(environment.id)}/password"),
+            repository.start,
+            holder,
+        )
+
+    def _everywhere(self, asked: Sequence[Future[str]]) -> Everywhere | Undecided:
         try:
             return Everywhere([answer.result() for answer in asked], self._public)
-        except Undecided:
-            return None
+        except Undecided as reason:
+            return reason
 
 
 def _has(path: str) -> bool:

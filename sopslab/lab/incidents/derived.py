@@ -14,11 +14,11 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.incidents.credentials import Credential, Place, Rotation, account_id, identity_id
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.repository import read_manifest
+from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.lab.tools.programs import git_environment
 from sopslab.layout import CANARY_PATH
 from sopslab.policy import documents
-from sopslab.policy.findings import Report, Undecidable
+from sopslab.policy.findings import Undecidable
 from sopslab.policy.sources import Blob, Repository, SourceError
 
 SECRETS = "flux/secrets"
@@ -84,11 +84,11 @@ def _secrets(settings: Settings, environment: Environment) -> Iterator[Credentia
 def _secret(environment: Environment, blob: Blob) -> Iterator[Credential]:
     try:
         parsed = documents.parse(blob.data.decode("utf-8-sig", "replace"))
-        manifest = read_manifest(blob.data, Report())
     except Undecidable:
         return
+    manifest = read_manifest(blob.data)
     encrypted = [_lastmodified(one) for one in parsed.documents]
-    if manifest.kind != "Secret" or not any(encrypted):
+    if manifest is None or not any(encrypted):
         return
     yield Credential(
         f"secret:{environment.id}/{manifest.name}",

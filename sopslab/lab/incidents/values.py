@@ -21,7 +21,7 @@ from sopslab.incidents.exposures import named_values
 from sopslab.incidents.records import Exposure
 from sopslab.lab.incidents.derived import MAIN, MOST, SECRETS
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.repository import digest_live, digest_manifest
+from sopslab.lab.observe.secret_files import digest_live, digest_manifest
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment, kubectl
 from sopslab.layout import ENVIRONMENT
 from sopslab.model.results import Undecided

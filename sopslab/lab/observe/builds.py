@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sopslab.checks.verification.cluster import Build, build_of
 from sopslab.config.places import Lab
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import KUSTOMIZATIONS
-from sopslab.model.builds import Building
+from sopslab.model.builds import Build, Building, build_of
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 

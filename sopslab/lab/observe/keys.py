@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
+from sopslab.checks.snapshot import ClusterKey, Entry, Identity, Rule
 from sopslab.config.places import Places
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
@@ -137,20 +137,6 @@ def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> C
         found = public(value) if value.strip() else frozenset[str]()
         entries[name] = found or (Entry.INVALID if value.strip() else Entry.EMPTY)
     return ClusterKey(present=True, entries=entries)
-
-
-def look_at_rule(work: Path, file: str) -> Rule:
-    """Return for whom the creation rules of a clone encrypt a file."""
-
-    def read(path: str) -> bytes | None:
-        try:
-            return (work / path).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise Undecided(f"{path} cannot be read: {error.strerror}") from None
-
-    return find_rule(read, file)
 
 
 def find_rule(read: Read, file: str) -> Rule:

@@ -1,229 +1,196 @@
-"""Everything that the checks look at, looked at once, and side by side where it takes time."""
+"""The observer of one environment: everything that `verify` and `doctor` judge, looked at side by
+side."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TypeVar
 
-from sopslab.checks.verification.cluster import Cluster, Flux, Identity, Keys
-from sopslab.checks.verification.delivery import Live, Source
-from sopslab.checks.verification.machine import GitServer, Tool
-from sopslab.checks.verification.repository import Commit, History, Hooks, Push, SecretFile
-from sopslab.config.environment import solo
+from sopslab.checks.board.steps import chapter_at
+from sopslab.checks.snapshot import (
+    NO_MAIN,
+    NO_REPOSITORY,
+    GitServer,
+    Hooks,
+    Identity,
+    Snapshot,
+    Tool,
+    Tree,
+    known,
+)
+from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.course.chapter import Chapter
-from sopslab.lab.observe import keys, repository, server, versions
-from sopslab.model.objects import Object, condition
+from sopslab.course.chapter import SECRET, Chapter
+from sopslab.lab.observe import clone, keys, server, trees, versions
+from sopslab.lab.observe.cluster import Asked
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
+from sopslab.policy.sources import SourceError
 
-if TYPE_CHECKING:
-    from sopslab.lab.observe.cluster import Connection
-
-# A Kustomization is reconciled every minute, and for a moment of that it is not Ready.
-_SETTLING = 5.0
+T = TypeVar("T")
+_PAUSE_S = 0.5
 
 
 class Observer:
-    """One look at a lab. What needs nothing else begins at once, in the background."""
+    """Looks at one environment and at what it depends on. What needs nothing else begins at
+    once."""
 
-    def __init__(self, settings: Settings, folder: Path, secret: str, wait: float = 0) -> None:
-        self._settings = settings
-        self._folder = folder
-        self._secret = secret
-        self._deadline = time.monotonic() + wait
-        self._executor = ThreadPoolExecutor(max_workers=12)
-        submit = self._executor.submit
-        self._tools = submit(versions.look_at_tools, settings, self._executor)
-        self._cluster = submit(self._look_at_cluster)
-        self._public = keys.PublicKeys(settings)
-        self._identities = {
-            key: submit(keys.look_at_identity, settings, key, self._public)
-            for key in (settings.learner.id, INSTRUCTOR)
-        }
-        self._file = submit(self._look_at_file)
-        self._history = submit(lambda: repository.look_at_history(settings, self._work))
-        self._hooks = submit(lambda: repository.look_at_hooks(settings, self._work))
-        self._server = submit(server.look_at_server, settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        settings: Settings,
+        environment: Environment,
+        folder: Path,
+        executor: Executor,
+        secret: str = SECRET,
     ) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """
+        + folder: where the one is who asks: the clone there, and the commands that are proposed
+        + secret: the Secret of the exercise
+        """
+        self._settings = settings
+        self._environment = environment
+        self._executor = executor
+        self._cluster = Asked(settings, environment)
+        self._work = self._find_work(folder)
+        self.chapter = self._chapter(folder, secret)
 
-    @cached_property
-    def _work(self) -> Path:
-        return repository.find_work(self._settings, self._folder)
+    def _find_work(self, folder: Path) -> Path | Undecided | None:
+        """Return the clone; None at a seat, where it is on the learner's machine."""
+        if self._environment.is_seat:
+            return None
+        return _seen(lambda: clone.find_work(self._settings, folder))
 
-    @cached_property
+    @property
     def work(self) -> Path | None:
         """The clone that is looked at, None without one."""
+        return None if isinstance(self._work, Undecided) else self._work
+
+    def _chapter(self, folder: Path, secret: str) -> Chapter:
+        if self._environment.is_seat:
+            return chapter_at(self._environment)
+        work = self.work or Path(self._settings.work_dir)
+        return Chapter(secret, self._environment.source, "" if work == folder else str(work))
+
+    def outside(self) -> Snapshot:
+        """Return a look at the environment as the Git server and Flux have it: main is judged."""
+        begun = self._begin()
+        opener = self._opener(begun.own)
         try:
-            return self._work
-        except Undecided:
+            git = trees.bare(self._settings, self._environment)
+            if git is None:
+                reason = Undecided(NO_REPOSITORY)
+                return replace(begun.seen(), there=False, branches=reason, tree=reason)
+            branches, _ = trees.look_at_branches(git)
+        except SourceError as error:
+            return _unread(begun.seen(), trees.unreadable(error))
+        except Undecided as reason:
+            return _unread(begun.seen(), reason)
+        tree: Tree | Undecided = Undecided(NO_MAIN)
+        if (main := branches.main) is not None:
+            tree = _seen(
+                lambda: trees.look_at_main(self._settings, git, main, self.chapter, opener)
+            )
+        return replace(begun.seen(), there=True, branches=branches, tree=tree)
+
+    def inside(self) -> Snapshot:
+        """Return a look at the environment as the learner has it: the clone is judged."""
+        begun = self._begin()
+        settings, work, chapter = self._settings, self._work, self.chapter
+        if not isinstance(work, Path):
+            reason = work or Undecided("the clone is on the learner's machine")
+            return replace(
+                _unread(begun.seen(), reason), commit=reason, push=reason, history=reason
+            )
+        history = self._executor.submit(_seen, lambda: clone.look_at_history(settings, work))
+        heads = self._executor.submit(_seen, lambda: clone.look_at_branches(settings, work))
+        opener = self._opener(begun.own)
+        commit = _seen(lambda: clone.look_at_commit(work, chapter))
+        head = None if isinstance(commit, Undecided) else commit.head
+        tree = _seen(lambda: trees.look_at_clone(settings, work, head, chapter, opener))
+        branches = heads.result()
+        return replace(
+            begun.seen(),
+            there=branches if isinstance(branches, Undecided) else True,
+            branches=branches,
+            tree=tree,
+            commit=commit,
+            push=_seen(lambda: clone.look_at_push(work, head, known(branches).main)),
+            history=history.result(),
+        )
+
+    def await_flux(
+        self, seen: Snapshot, reached: Callable[[Snapshot], bool], deadline: Deadline
+    ) -> Snapshot:
+        """Return a look at what Flux has done, once it is as wanted or the time for that is up.
+
+        + seen: the look so far, of which the rest is kept
+        """
+        while not (reached(seen) or deadline.is_over):
+            time.sleep(min(_PAUSE_S, deadline.left))
+            seen = self._cluster.follow(seen)
+        return self._cluster.look_at_delivered(seen, self._executor)
+
+    def _begin(self) -> _Begun:
+        settings, environment = self._settings, self._environment
+        submit, public = self._executor.submit, keys.PublicKeys(settings)
+        url = f"{settings.git_base_cluster_url}/{environment.repository}.git"
+        empty = Snapshot(environment, self.chapter, url)
+        return _Begun(
+            submit(self._cluster.look, empty, public, self._executor),
+            submit(_seen, lambda: versions.look_at_tools(settings, self._executor)),
+            submit(server.look_at_server, settings),
+            submit(_seen, lambda: keys.look_at_identity(settings, environment.key, public)),
+            submit(_seen, lambda: keys.look_at_identity(settings, INSTRUCTOR, public)),
+            submit(_seen, self._hooks),
+        )
+
+    def _hooks(self) -> Hooks | None:
+        work = known(self._work)
+        return None if work is None else clone.look_at_hooks(self._settings, work)
+
+    def _opener(self, own: Future[Identity | Undecided]) -> trees.Opener | None:
+        """Return what opens encrypted files, None without a key that can be used."""
+        identity = own.result()
+        if isinstance(identity, Undecided) or identity.recipient is None:
             return None
+        return trees.Opener(self._settings, self._environment.key, self._executor)
 
-    @cached_property
-    def chapter(self) -> Chapter:
-        """The chapter, with commands that start where the learner is."""
-        here = self.work is None or self.work == self._folder
-        return Chapter(self._secret, self._settings.learner.id, "" if here else str(self.work))
 
-    @property
-    def head(self) -> str:
-        """The commit of the clone. Raises Undecided without one."""
-        head = self.commit().head
-        if head is None:
-            raise Undecided("nothing is committed yet")
-        return head
+@dataclass(frozen=True)
+class _Begun:
+    """Looks that are under way."""
 
-    def tools(self) -> list[Tool]:
-        """The lab's tools."""
-        return self._tools.result()
+    cluster: Future[Snapshot]
+    tools: Future[list[Tool] | Undecided]
+    server: Future[GitServer]
+    own: Future[Identity | Undecided]
+    instructor: Future[Identity | Undecided]
+    hooks: Future[Hooks | Undecided | None]
 
-    def server(self) -> GitServer:
-        """The embedded Git server."""
-        return self._server.result()
-
-    def cluster(self) -> Cluster:
-        """The cluster and its nodes."""
-        return self._cluster.result()[0]
-
-    @property
-    def _connection(self) -> Connection:
-        connection = self._cluster.result()[1]
-        if connection is None:
-            raise Undecided("the cluster cannot be asked")
-        return connection
-
-    def _look_at_cluster(self) -> tuple[Cluster, Connection | None]:
-        # Importing kubernetes takes longer than all that is asked of the cluster.
-        from sopslab.lab.observe.cluster import Connection, Unreachable
-
-        try:
-            connection = Connection(self._settings, solo(self._settings))
-        except Unreachable as error:
-            return Cluster(error.trouble), None
-        return connection.look(), connection
-
-    def flux(self) -> Flux:
-        """Flux's controllers and objects."""
-        return self._connection.flux()
-
-    def keys(self) -> Keys:
-        """The keys of the learner and the instructor, of the cluster, and of .sops.yaml."""
-        return Keys(
-            self._identity(self._settings.learner.id),
-            self._identity(INSTRUCTOR),
-            keys.look_at_cluster_key(self._connection.key(), self._public),
-            keys.look_at_rule(self._work, self.chapter.file),
+    def seen(self) -> Snapshot:
+        """Return what has been seen, once all of it has."""
+        return replace(
+            self.cluster.result(),
+            tools=self.tools.result(),
+            server=self.server.result(),
+            identity=self.own.result(),
+            instructor=self.instructor.result(),
+            hooks=self.hooks.result(),
         )
 
-    def _identity(self, key: str) -> Identity:
-        return self._identities[key].result()
 
-    def file(self) -> SecretFile:
-        """The chapter's file."""
-        return self._file.result()
-
-    def _look_at_file(self) -> SecretFile:
-        usable = self._identity(self._settings.learner.id).recipient is not None
-        return repository.look_at_file(self._settings, self._work, self.chapter, may_open=usable)
-
-    def kustomization(self) -> str | None:
-        """The text of the environment's kustomization.yaml."""
-        return repository.read_text(self._work / self.chapter.kustomization)
-
-    def commit(self) -> Commit:
-        """What is committed."""
-        return self._commit
-
-    @cached_property
-    def _commit(self) -> Commit:
-        return repository.look_at_commit(self._work, self.chapter)
-
-    def push(self) -> Push:
-        """What is pushed."""
-        return repository.look_at_push(self._settings, self._work, self.head)
-
-    def source(self) -> Source:
-        """The learner's GitRepository, after the time it was given to read HEAD."""
-        name, wanted = self.chapter.source, f"main@sha1:{self.head}"
-        connection = self._connection
-
-        def has_read(found: Object) -> bool:
-            artifact = (found.get("status") or {}).get("artifact") or {}
-            return artifact.get("revision") == wanted and not _is_at_work(found)
-
-        found = self._settled(
-            lambda: connection.repository(name),
-            has_read,
-            lambda seconds: connection.await_repository(name, has_read, seconds),
-        )
-        return Source(found, connection.has_artifact(found))
-
-    def applied(self) -> Object | None:
-        """The Kustomization, after the time it was given to apply HEAD."""
-        wanted = f"main@sha1:{self.head}"
-        connection = self._connection
-
-        def has_applied(found: Object) -> bool:
-            applied = (found.get("status") or {}).get("lastAppliedRevision")
-            return applied == wanted and condition(found, "Ready").get("status") == "True"
-
-        return self._settled(
-            connection.kustomization,
-            has_applied,
-            lambda seconds: connection.await_kustomization(has_applied, seconds),
-        )
-
-    def _settled(
-        self,
-        look: Callable[[], Object | None],
-        reached: Callable[[Object], bool],
-        wait: Callable[[float], None],
-    ) -> Object | None:
-        """Return an object once it is as wanted, or the time to wait for that is up."""
-        found = look()
-        if found is None or reached(found):
-            return found
-        seconds = self._deadline - time.monotonic()
-        if _is_at_work(found):
-            seconds = max(seconds, _SETTLING)
-        if seconds <= 0:
-            return found
-        wait(seconds)
+def _seen(look: Callable[[], T]) -> T | Undecided:
+    """Return what is seen, or why it is not."""
+    try:
         return look()
-
-    def live(self) -> Live | None:
-        """The Secret in the cluster, by hash."""
-        found = self._connection.secret(self._secret)
-        if found is None:
-            return None
-        labels = found["metadata"].get("labels") or {}
-        return Live(labels, repository.digest_live(found.get("data") or {}))
-
-    def history(self) -> History:
-        """What the policy says of the history, and which incidents are on record."""
-        return self._history.result()
-
-    def hooks(self) -> Hooks:
-        """The commit hooks."""
-        return self._hooks.result()
+    except Undecided as reason:
+        return reason
 
 
-def _is_at_work(found: Object) -> bool:
-    return condition(found, "Ready").get("status") not in ("True", "False") or (
-        condition(found, "Reconciling").get("status") == "True"
-    )
+def _unread(seen: Snapshot, reason: Undecided) -> Snapshot:
+    return replace(seen, there=reason, branches=reason, tree=reason)

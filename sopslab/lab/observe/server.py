@@ -1,4 +1,4 @@
-"""The embedded Git server: whether it answers, and what guards a push to it."""
+"""The Git server: whether it answers, and what guards a push to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from sopslab.checks.verification.machine import GitServer, Part
+from sopslab.checks.snapshot import GitServer, Guard, Part
 from sopslab.config.places import Places
 from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.layout import PROJECT, TEMPLATES, git_server_sources
@@ -18,14 +18,18 @@ _PATIENCE = 5  # seconds
 
 
 def look_at_server(places: Places) -> GitServer:
-    """Return how the embedded Git server stands."""
+    """Return how the Git server stands."""
+    url = places.git_base_url
+    return GitServer(url, answer(places, f"{url}/"), _guard(places))
+
+
+def _guard(places: Places) -> Guard | None:
+    if places.git_url is not None:
+        return None
     data = Path(places.git_dir)
-    hook = data / "etc" / "hooks" / "pre-receive"
-    return GitServer(
-        places.git_base_url,
-        answer(places, f"{places.git_base_url}/"),
+    return Guard(
         _hooks_path(data / "etc" / "gitconfig"),
-        _hook(hook),
+        _hook(data / "etc" / "hooks" / "pre-receive"),
         _policy(data / "policy"),
     )
 

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from sopslab.artifacts.catalog import Catalog, Source, load_catalog
-from sopslab.checks.verification.machine import Tool
+from sopslab.checks.snapshot import Tool
 from sopslab.config.settings import Settings
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from sopslab import __version__
-from sopslab.checks.verification.cluster import LOCKDOWN
+from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_server_name, network_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.versions import look_at_tools

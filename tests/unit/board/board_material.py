@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sopslab.checks.board.seen import InCluster, Live, Repository, Seen, Tree
-from sopslab.checks.verification.cluster import ClusterKey, Identity, Rule
-from sopslab.checks.verification.repository import Opened, SecretFile
+from sopslab.checks.board.seen import Seen
+from sopslab.checks.board.steps import chapter_at
+from sopslab.checks.snapshot import (
+    Branches,
+    ClusterKey,
+    Identity,
+    LiveSecret,
+    Manifest,
+    Rule,
+    Snapshot,
+    Tree,
+)
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat
+from sopslab.model.results import Undecided
 
 ADA = Seat(id="ada", name="Ada", email="ada@example.org", group="a")
 HEAD, START = "a" * 40, "0" * 40
 OWN, INSTRUCTOR = "age1own", "age1instructor"
 REVISION = f"main@sha1:{HEAD}"
-FILE = SecretFile(
-    name="backend-secrets",
-    namespace="ada-develop",
-    opened=Opened.NOT_TRIED,
-    keys=frozenset({"password"}),
+FILE = Manifest(
+    "backend-secrets",
+    "ada-develop",
+    frozenset({"password"}),
+    frozenset({OWN, INSTRUCTOR}),
+    "^(data|stringData)$",
 )
 TREE = Tree(
-    FILE,
-    kustomization="resources:\n  - lab-canary.yaml\n  - backend-secrets.yaml\n",
+    HEAD,
+    frozenset({"backend-secrets.yaml", "lab-canary.yaml", "kustomization.yaml"}),
+    "resources:\n  - lab-canary.yaml\n  - backend-secrets.yaml\n",
+    {"backend-secrets.yaml": FILE},
     rule=Rule(True, frozenset({OWN, INSTRUCTOR})),
+    regex="^(data|stringData)$",
 )
-REPOSITORY = Repository(head=HEAD, start=START, tree=TREE)
-LIVE = Live(
-    {
-        "kustomize.toolkit.fluxcd.io/name": "secrets-develop",
-        "kustomize.toolkit.fluxcd.io/namespace": "lab-ada-sys",
+LIVE = LiveSecret(
+    frozenset({"password"}), Undecided("not asked for"), "lab-ada-sys/secrets-develop"
+)
+URL = "http://lab-git:8080/ada/lab.git"
+SPECS: Mapping[str, Mapping[str, Any]] = {
+    "GitRepository": {
+        "url": URL,
+        "ref": {"branch": "main"},
+        "secretRef": {"name": "git-credentials"},
     },
-    frozenset({"password"}),
-)
+    "Kustomization": {
+        "path": "./flux/secrets/develop",
+        "sourceRef": {"kind": "GitRepository", "name": "lab"},
+        "decryption": {"provider": "sops", "secretRef": {"name": "sops-age"}},
+        "serviceAccountName": "reconciler",
+    },
+}
 
 
 def flux_object(kind: str, namespace: str, name: str, **status: Any) -> dict[str, Any]:
@@ -41,7 +65,7 @@ def flux_object(kind: str, namespace: str, name: str, **status: Any) -> dict[str
     return {
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "generation": 1},
-        "spec": {},
+        "spec": dict(SPECS[kind]),
         "status": {
             "observedGeneration": 1,
             "conditions": [{"type": "Ready", "status": "True", "message": "", "reason": ""}],
@@ -58,7 +82,7 @@ def not_ready(found: dict[str, Any], message: str, reason: str = "BuildFailed") 
 
 def suspended(found: dict[str, Any]) -> dict[str, Any]:
     """Return the object as somebody suspended it."""
-    return {**found, "spec": {"suspend": True}}
+    return {**found, "spec": {**found["spec"], "suspend": True}}
 
 
 TENANT = flux_object("Kustomization", "flux-system", "tenant-ada")
@@ -70,30 +94,39 @@ KUSTOMIZATION = flux_object(
     lastAppliedRevision=REVISION,
     inventory={"entries": [{"id": "ada-develop_backend-secrets__Secret", "v": "v1"}]},
 )
-CLUSTER = InCluster(
-    {"ada-develop": "Active", "lab-ada-sys": "Active"},
-    TENANT,
-    SOURCE,
-    KUSTOMIZATION,
-    ClusterKey(True, {"age.agekey": frozenset({OWN})}),
-    LIVE,
+NAMESPACES = {"ada-develop": "Active", "lab-ada-sys": "Active"}
+SNAPSHOT = Snapshot(
+    at_seat(ADA),
+    chapter_at(at_seat(ADA)),
+    URL,
+    identity=Identity(OWN),
+    instructor=Identity(INSTRUCTOR),
+    sources=[SOURCE],
+    kustomizations=[KUSTOMIZATION],
+    platform=[TENANT],
+    namespaces=NAMESPACES,
+    key=ClusterKey(True, {"age.agekey": frozenset({OWN})}),
+    live={"backend-secrets": LIVE},
+    there=True,
+    branches=Branches(HEAD),
+    tree=TREE,
 )
-DONE = Seen(at_seat(ADA), True, True, Identity(OWN), Identity(INSTRUCTOR), REPOSITORY, CLUSTER)
+DONE = Seen(SNAPSHOT, kubeconfig=True, password=True, start=START)
 
 
 def with_tree(**changes: Any) -> Seen:
     """Return the seat with another tree on main."""
-    return replace(DONE, repository=replace(REPOSITORY, tree=replace(TREE, **changes)))
+    return with_facets(tree=replace(TREE, **changes))
 
 
-def with_repository(**changes: Any) -> Seen:
-    """Return the seat with another repository."""
-    return replace(DONE, repository=replace(REPOSITORY, **changes))
+def with_file(one: Manifest) -> Seen:
+    """Return the seat with another file on main."""
+    return with_tree(manifests={"backend-secrets.yaml": one})
 
 
-def with_cluster(**changes: Any) -> Seen:
-    """Return the seat with something else in the cluster."""
-    return replace(DONE, cluster=replace(CLUSTER, **changes))
+def with_facets(**changes: Any) -> Seen:
+    """Return the seat with something else of what is seen."""
+    return replace(DONE, snapshot=replace(SNAPSHOT, **changes))
 
 
 def fresh() -> Seen:
@@ -110,11 +143,15 @@ def fresh() -> Seen:
     )
     tree = replace(
         TREE,
-        file=SecretFile(there=False),
+        commit=START,
+        files=frozenset({"lab-canary.yaml", "kustomization.yaml"}),
+        manifests={},
         kustomization="resources:\n  - lab-canary.yaml\n  # - backend-secrets.yaml\n",
     )
-    return replace(
-        DONE,
-        repository=Repository(head=START, start=START, tree=tree),
-        cluster=replace(CLUSTER, source=source, kustomization=kustomization, live=None),
+    return with_facets(
+        branches=Branches(START),
+        tree=tree,
+        sources=[source],
+        kustomizations=[kustomization],
+        live={},
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sopslab.config.environment import at_seat
+from sopslab.config.environment import Environment, at_seat
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Seat, Settings
 from tests.unit.board.board_material import flux_object
@@ -21,7 +21,7 @@ _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
 # Answers by what it is asked, as a cluster would, and writes down nothing.
 _KUBECTL = """#!/bin/sh
 case "$*" in
-*--output*go-template*) cat "$0.secrets" ;;
+*go-template*) cat "$0.secrets" ;;
 *metadata.name=sops-age*) cat "$0.keys" ;;
 *namespaces,*) cat "$0.objects" ;;
 *) exit 1 ;;
@@ -199,6 +199,12 @@ def _begin(made: Class, seat: Seat, recipients: list[str], encrypted: str) -> No
     made.heads[seat.id] = _git(bare, "rev-parse", "refs/heads/main").strip()
 
 
+def _source(settings: Settings, environment: Environment, revision: str) -> dict[str, Any]:
+    found = flux_object("GitRepository", environment.system, "lab", artifact={"revision": revision})
+    url = f"{settings.git_base_cluster_url}/{environment.repository}.git"
+    return {**found, "spec": {**found["spec"], "url": url}}
+
+
 def _answer(made: Class, texts: dict[str, str]) -> None:
     keys, secrets = [], ""
     for seat in made.seats:
@@ -216,9 +222,7 @@ def _answer(made: Class, texts: dict[str, str]) -> None:
         ]
         for one in (
             flux_object("Kustomization", "flux-system", f"tenant-{seat.id}"),
-            flux_object(
-                "GitRepository", environment.system, "lab", artifact={"revision": revision}
-            ),
+            _source(made.settings, environment, revision),
             flux_object(
                 "Kustomization",
                 environment.system,
@@ -233,7 +237,7 @@ def _answer(made: Class, texts: dict[str, str]) -> None:
         metadata = {"name": "sops-age", "namespace": environment.system, "labels": labels}
         keys.append({"metadata": metadata, "data": data})
         secrets += (
-            f"{environment.namespace}\tkustomize.toolkit.fluxcd.io/name=secrets-develop"
+            f"{environment.namespace}\tbackend-secrets\t\tkustomize.toolkit.fluxcd.io/name=secrets-develop"
             f"\tkustomize.toolkit.fluxcd.io/namespace={environment.system}\t\tpassword\n"
         )
     made.kubectl.write_text(_KUBECTL)

@@ -8,30 +8,32 @@ from datetime import UTC, datetime
 import pytest
 
 from sopslab.checks.board.judge import judge
-from sopslab.checks.board.seen import Repository, Seen
+from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress
-from sopslab.checks.verification.cluster import ClusterKey, Entry, Identity, Rule
-from sopslab.checks.verification.repository import SecretFile
-from sopslab.lab import verification as checks
+from sopslab.checks.rules.table import Step
+from sopslab.checks.snapshot import NO_MAIN, Branches, ClusterKey, Entry, Identity, Rule
 from sopslab.lab.board.cluster import holder
+from sopslab.lab.observe.cluster import unseen
+from sopslab.model.results import Undecided
 from sopslab.policy.findings import Finding, Report
 from tests.unit.board import board_material as material
 from tests.unit.board.board_material import (
     ADA,
-    CLUSTER,
     DONE,
     FILE,
     HEAD,
     KUSTOMIZATION,
     LIVE,
+    NAMESPACES,
     OWN,
+    SNAPSHOT,
     SOURCE,
     TENANT,
     flux_object,
     not_ready,
     suspended,
-    with_cluster,
-    with_repository,
+    with_facets,
+    with_file,
     with_tree,
 )
 
@@ -71,9 +73,7 @@ def test_a_seat_on_its_first_day_is_whole_and_waits_for_the_learner() -> None:
 
 
 def test_a_step_that_verify_has_too_has_the_same_name() -> None:
-    known = {check.id for check in checks.checks(embedded_server=True)}
-
-    assert set(STEPS) - known == {"access"}
+    assert set(STEPS) - {step.value for step in Step} == {"access"}
 
 
 # What the lab owes the learner: it makes `status` fail.
@@ -81,59 +81,70 @@ BROKEN = [
     (replace(DONE, kubeconfig=False), "access", "no kubeconfig", "sopslab up"),
     (replace(DONE, password=False), "access", "no password", "sopslab up"),
     (
-        replace(DONE, repository=Repository(there=False)),
+        with_facets(there=False, branches=Undecided("gone"), tree=Undecided("gone")),
         "access",
         "no repository ada/lab",
         "sopslab up",
     ),
     (
-        with_cluster(namespaces={"lab-ada-sys": "Active"}),
+        with_facets(namespaces={"lab-ada-sys": "Active"}),
         "access",
-        "the namespace ada-develop does not exist",
+        "namespace ada-develop does not exist",
         "sopslab up",
     ),
     (
-        with_cluster(namespaces={**CLUSTER.namespaces, "ada-develop": "Terminating"}),
+        with_facets(namespaces={**NAMESPACES, "ada-develop": "Terminating"}),
         "access",
-        "the namespace ada-develop is being deleted",
-        "kubectl describe namespace ada-develop",
+        "namespace ada-develop is being deleted",
+        "sopslab reset ada",
     ),
-    (with_cluster(tenant=None), "access", "no Kustomization for the seat", "sopslab up"),
     (
-        with_cluster(tenant=suspended(TENANT)),
+        with_facets(platform=[]),
+        "access",
+        "no Kustomization that makes the environment",
+        "sopslab up",
+    ),
+    (
+        with_facets(platform=[suspended(TENANT)]),
         "access",
         "Kustomization tenant-ada is suspended",
         "flux --namespace flux-system resume kustomization tenant-ada",
     ),
     (
-        with_cluster(tenant=not_ready(TENANT, "Secret/x: hunter2 is forbidden")),
+        with_facets(platform=[not_ready(TENANT, "Secret/x: hunter2 is forbidden")]),
         "access",
-        "Flux could not apply the seat (BuildFailed)",
-        "kubectl -n flux-system describe kustomization tenant-ada",
+        "is not ready (BuildFailed)",
+        "sopslab up",
     ),
     (
-        with_cluster(key=ClusterKey(False)),
+        with_facets(key=ClusterKey(False)),
         "key",
         "no Secret sops-age in lab-ada-sys",
         "sopslab up",
     ),
     (
-        with_cluster(key=ClusterKey(True, {"age.agekey": frozenset({"age1other"})})),
+        with_facets(key=ClusterKey(True, {"age.agekey": frozenset({"age1other"})})),
         "key",
-        f"the cluster's key is age1other, but files are encrypted to {OWN}",
-        "sopslab up",
+        "has age1other",
+        "sopslab up --key-from store",
     ),
     (
-        with_cluster(key=ClusterKey(True, {"age.agekey": Entry.INVALID})),
+        with_facets(key=ClusterKey(True, {"age.agekey": Entry.INVALID})),
         "key",
         "holds no valid age identity",
         "sopslab up",
     ),
     (
-        replace(DONE, identity=Identity(problem="x is age1a, but it was age1b", fix="mend it")),
+        with_facets(identity=Identity(problem="x is age1a, but it was age1b", fix="mend it")),
         "key",
-        "the key file x is age1a, but it was age1b",
+        "the key file: x is age1a, but it was age1b",
         "mend it",
+    ),
+    (
+        with_tree(unruled="it is no YAML"),
+        "key",
+        ".sops.yaml is not valid",
+        "git checkout",
     ),
     (
         with_tree(rule=Rule(True, frozenset({OWN}))),
@@ -141,15 +152,15 @@ BROKEN = [
         "leaves out the instructor",
         "git checkout",
     ),
-    (with_cluster(source=None), "source", "Flux has no GitRepository lab", "sopslab up"),
+    (with_facets(sources=[]), "source", "Flux has no GitRepository lab", "sopslab up"),
     (
-        with_cluster(source=suspended(SOURCE)),
+        with_facets(sources=[suspended(SOURCE)]),
         "source",
         "GitRepository lab is suspended",
         "flux --namespace lab-ada-sys resume source git lab",
     ),
     (
-        with_cluster(source=not_ready(SOURCE, "authentication required: hunter2")),
+        with_facets(sources=[not_ready(SOURCE, "authentication required: hunter2")]),
         "source",
         "stale source: the Git server refuses Flux's credentials",
         "sopslab up",
@@ -159,92 +170,105 @@ BROKEN = [
 # What keeps the learner from going on, and is not the lab's fault.
 STUCK = [
     (
-        with_repository(head=None, tree=None),
+        with_facets(branches=Branches(), tree=Undecided(NO_MAIN)),
         "pushed",
-        "the Git server has no branch main",
+        "The Git server has no branch main",
         "git push origin HEAD:main",
     ),
     (
-        with_tree(
-            file=SecretFile(report=Report([Finding(PATH, 7, "secret-plaintext", "a is plain", "")]))
-        ),
+        with_file(replace(FILE, recipients=None, plain=("data.a",))),
         "encrypted",
-        f"{PATH}, line 7: a is plain. [secret-plaintext]",
+        f"{PATH} is not encrypted at all",
         "scripts/sops-encrypt-secret.sh develop backend-secrets --force",
     ),
     (
-        with_tree(others=Report([Finding("flux/secrets/x.yaml", 2, "key-age", "a key", "")])),
+        with_tree(report=Report([Finding("flux/secrets/x.yaml", 2, "key-age", "a key", "")])),
         "encrypted",
-        "flux/secrets/x.yaml, line 2: a key. [key-age]",
+        "flux/secrets/x.yaml: line 2: a key [key-age]",
         "sopslab policy history",
     ),
     (
-        with_tree(file=replace(FILE, namespace="bob-develop")),
+        with_file(replace(FILE, namespace="bob-develop")),
         "encrypted",
-        "does not name the namespace ada-develop",
+        "the namespace ada-develop is meant",
         "--force",
     ),
+    (with_tree(kustomization=None), "wired", "kustomization.yaml is missing", "git checkout"),
     (
-        with_cluster(kustomization=suspended(KUSTOMIZATION)),
+        with_facets(kustomizations=[suspended(KUSTOMIZATION)]),
         "applied",
         "Kustomization secrets-develop is suspended",
         "flux --namespace lab-ada-sys resume kustomization secrets-develop",
     ),
     (
-        with_cluster(kustomization=None),
+        with_facets(kustomizations=[]),
         "applied",
         "Flux has no Kustomization secrets-develop",
         "sopslab up",
     ),
     (
-        with_cluster(
-            kustomization=not_ready(
-                KUSTOMIZATION, "error decrypting sops tree: hunter2\nand more", "BuildFailed"
-            )
+        with_facets(
+            kustomizations=[
+                not_ready(
+                    KUSTOMIZATION, "error decrypting sops tree: hunter2\nand more", "BuildFailed"
+                )
+            ]
         ),
         "applied",
         "the file was changed after it was encrypted",
         "--force",
     ),
     (
-        with_cluster(kustomization=not_ready(KUSTOMIZATION, 'Secret "x" is forbidden: hunter2')),
+        with_facets(kustomizations=[not_ready(KUSTOMIZATION, 'Secret "x" is forbidden: hunter2')]),
         "applied",
         "Secrets and ConfigMaps in ada-develop",
         "sopslab validate",
     ),
     (
-        with_cluster(kustomization=not_ready(KUSTOMIZATION, "hunter2", "OddFailure")),
+        with_facets(kustomizations=[not_ready(KUSTOMIZATION, "hunter2", "OddFailure")]),
         "applied",
         "Flux could not apply the repository (OddFailure)",
         "kubectl -n lab-ada-sys describe kustomization secrets-develop",
     ),
     (
-        with_cluster(live=replace(LIVE, labels={})),
+        with_facets(live={}),
         "secret",
-        "the Secret backend-secrets in the namespace ada-develop was not made by Flux",
-        "flux --namespace lab-ada-sys reconcile kustomization secrets-develop --with-source",
-    ),
-    (
-        with_cluster(live=replace(LIVE, keys=frozenset())),
-        "secret",
-        "lacks password of the file",
+        "The Secret backend-secrets does not exist",
         "reconcile",
     ),
     (
-        with_cluster(live=replace(LIVE, keys=frozenset({"password", "more"}))),
+        with_facets(live={"backend-secrets": replace(LIVE, owner="")}),
         "secret",
-        "has more, which the file does not have",
+        "The Secret backend-secrets was not made by Flux",
+        "flux --namespace lab-ada-sys reconcile kustomization secrets-develop --with-source",
+    ),
+    (
+        with_facets(live={"backend-secrets": replace(LIVE, keys=frozenset())}),
+        "secret",
+        "differs from what Flux has applied in password",
+        "reconcile",
+    ),
+    (
+        with_facets(live={"backend-secrets": replace(LIVE, keys=frozenset({"password", "more"}))}),
+        "secret",
+        "differs from what Flux has applied in more",
         "reconcile",
     ),
 ]
 
 # What comes next, or only takes a moment.
 OPEN = [
-    (with_repository(head=HEAD, start=HEAD), "pushed", "nothing is pushed yet", "git push"),
+    (replace(DONE, start=HEAD), "pushed", "nothing is pushed yet", "git push"),
     (
-        replace(
-            with_tree(file=SecretFile(there=False)),
-            cluster=replace(CLUSTER, kustomization=_at(KUSTOMIZATION, inventory=None), live=None),
+        with_facets(
+            tree=replace(
+                material.TREE,
+                files=frozenset({"lab-canary.yaml"}),
+                manifests={},
+                kustomization="resources: [lab-canary.yaml]",
+            ),
+            kustomizations=[_at(KUSTOMIZATION, inventory=None)],
+            live={},
         ),
         "encrypted",
         "is not there yet",
@@ -256,36 +280,29 @@ OPEN = [
         "uncomment line 2",
         "kustomization.yaml",
     ),
-    (with_tree(kustomization=None), "wired", "kustomization.yaml is missing", "git checkout"),
     (
-        with_cluster(source=_at(SOURCE, artifact={"revision": BEHIND})),
+        with_facets(sources=[_at(SOURCE, artifact={"revision": BEHIND})]),
         "source",
         f"Flux has not read {HEAD[:7]} yet: what it last read is {OLD[:7]} of main",
         "flux --namespace lab-ada-sys reconcile",
     ),
     (
-        with_cluster(kustomization=_at(KUSTOMIZATION, lastAppliedRevision=BEHIND)),
+        with_facets(kustomizations=[_at(KUSTOMIZATION, lastAppliedRevision=BEHIND)]),
         "applied",
         f"Flux has not applied {HEAD[:7]} yet",
         "flux --namespace lab-ada-sys reconcile",
     ),
     (
-        with_cluster(kustomization=_at(KUSTOMIZATION, observedGeneration=0)),
+        with_facets(kustomizations=[_at(KUSTOMIZATION, observedGeneration=0)]),
         "applied",
         "has not yet looked at the present form",
         "reconcile",
     ),
     (
-        with_cluster(kustomization=_at(KUSTOMIZATION, inventory=None)),
+        with_facets(kustomizations=[_at(KUSTOMIZATION, inventory=None)]),
         "applied",
         "was not in it",
         "sopslab validate",
-    ),
-    (
-        with_cluster(live=None),
-        "secret",
-        "the Secret backend-secrets in the namespace ada-develop does not exist",
-        "reconcile",
     ),
 ]
 
@@ -313,23 +330,23 @@ def test_what_is_in_the_way_is_named_with_what_helps(
     assert "\n" not in row.next + row.fix
 
 
+UNREAD = Undecided("the repository cannot be read: x")
 UNKNOWN = [
     (
-        replace(DONE, cluster=None),
+        replace(DONE, snapshot=unseen(SNAPSHOT, Undecided("the cluster could not be asked"))),
         {"access", "key", "source", "applied", "secret"},
         "the cluster could not be asked.",
     ),
     (
-        with_repository(head=None, tree=None, problem="the repository cannot be read: x"),
+        with_facets(branches=UNREAD, tree=UNREAD),
         {"key", "pushed", "encrypted", "wired", "source", "applied", "secret"},
         "the repository cannot be read: x.",
     ),
-    (with_repository(start=None), {"pushed"}, "with which commit the repository began"),
-    (with_tree(unruled=".sops.yaml cannot be judged"), {"key"}, ".sops.yaml cannot be judged."),
+    (replace(DONE, start=None), {"pushed"}, "with which commit the repository began"),
     (
-        with_tree(others=Report(undecided=["gitleaks is not installed"])),
+        with_tree(report=Report(undecided=["gitleaks is not installed"])),
         {"encrypted"},
-        "main could not be judged: gitleaks is not installed.",
+        "the policy could not judge the secrets: gitleaks is not installed.",
     ),
 ]
 
@@ -348,9 +365,9 @@ def test_what_cannot_be_seen_is_unknown_and_nobodys_fault(
 
 def test_a_secret_from_before_the_last_push_is_neither_right_nor_wrong() -> None:
     """Its keys may be those of the commit before."""
-    seen = with_cluster(
-        kustomization=_at(KUSTOMIZATION, lastAppliedRevision=BEHIND),
-        live=replace(LIVE, keys=frozenset({"old"})),
+    seen = with_facets(
+        kustomizations=[_at(KUSTOMIZATION, lastAppliedRevision=BEHIND)],
+        live={"backend-secrets": replace(LIVE, keys=frozenset({"old"}))},
     )
     row = judge(ADA, seen)
 
@@ -359,24 +376,24 @@ def test_a_secret_from_before_the_last_push_is_neither_right_nor_wrong() -> None
 
 
 def test_what_is_broken_is_told_before_what_comes_next() -> None:
-    seen = replace(
-        material.fresh(), cluster=replace(CLUSTER, kustomization=suspended(KUSTOMIZATION))
-    )
+    first = material.fresh()
+    snapshot = replace(first.snapshot, kustomizations=[suspended(KUSTOMIZATION)])
+    seen = replace(first, snapshot=snapshot)
 
     assert "is suspended" in judge(ADA, seen).next
 
 
 def test_what_a_terminal_would_obey_is_not_passed_on() -> None:
-    seen = with_tree(others=Report([Finding("flux/secrets/\x1b[2J\n.yaml", 1, "x", "m", "")]))
+    seen = with_tree(report=Report([Finding("flux/secrets/\x1b[2J\n.yaml", 1, "x", "m", "")]))
 
-    assert judge(ADA, seen).next == "flux/secrets/\\x1b[2J\\n.yaml, line 1: m. [x]"
+    assert judge(ADA, seen).next.startswith("flux/secrets/\\x1b[2J\\n.yaml holds what")
 
 
 def test_a_source_that_is_read_at_the_moment_is_no_failure() -> None:
     busy = flux_object("GitRepository", "lab-ada-sys", "lab", artifact={"revision": BEHIND})
     busy["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
 
-    assert not judge(ADA, with_cluster(source=busy)).stuck
+    assert not judge(ADA, with_facets(sources=[busy])).stuck
 
 
 BEGUN = "2026-11-28T10:00:00Z"
@@ -401,7 +418,7 @@ def _building(
     [("ada", "everybody waits for it"), ("bob", "held up by the build of bob")],
 )
 def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) -> None:
-    row = judge(ADA, with_cluster(kustomization=_building(KUSTOMIZATION), holder=whose))
+    row = judge(ADA, replace(with_facets(kustomizations=[_building(KUSTOMIZATION)]), holder=whose))
 
     applied = next(step for step in row.steps if step.id == "applied")
     assert found in applied.found
@@ -410,7 +427,7 @@ def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) 
 
 
 def test_who_does_not_wait_for_it_is_told_nothing() -> None:
-    assert judge(ADA, with_cluster(holder="bob")).done
+    assert judge(ADA, replace(DONE, holder="bob")).done
 
 
 def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:

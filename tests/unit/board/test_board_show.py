@@ -14,9 +14,9 @@ from rich.console import Console
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.cli import board as show
-from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_cluster
+from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets
 
-STUCK_SEAT = with_cluster(kustomization=suspended(KUSTOMIZATION))
+STUCK_SEAT = with_facets(kustomizations=[suspended(KUSTOMIZATION)])
 
 
 def _rows(done: int = 0, stuck: int = 0, fresh_ones: int = 0) -> list[Row]:
@@ -77,7 +77,8 @@ def test_only_who_needs_help_is_told_in_full() -> None:
     (text,) = show.details(_rows(1, 1, 1))
 
     assert text.plain == (
-        "seat-1: Kustomization secrets-develop is suspended, so Flux does nothing with it.\n"
+        "seat-1: The Kustomization secrets-develop is suspended, so Flux applies nothing new; Ready"
+        " is of before (Kustomization lab-ada-sys/secrets-develop: spec.suspend is true).\n"
         "  → flux --namespace lab-ada-sys resume kustomization secrets-develop"
     )
 

@@ -1,6 +1,6 @@
-"""An environment that is well, as the doctor sees it, and what each fault makes of that.
+"""An environment that is well, as it is seen, and what each fault makes of that.
 
-Objects are the recorded ones of the verification; Flux's messages are those it gives.
+Objects are recorded ones; Flux's messages are those it gives.
 """
 
 from __future__ import annotations
@@ -9,14 +9,37 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sopslab.checks.doctor.seen import LiveSecret, Login, Manifest, Objects, Repository, Seen
-from sopslab.checks.verification.cluster import Cluster, ClusterKey, Entry, Flux, Identity, Rule
-from sopslab.checks.verification.repository import Opened, SecretFile
+from sopslab.checks.rules.machine import HOOKS_PATH
+from sopslab.checks.snapshot import (
+    Branches,
+    Cluster,
+    ClusterKey,
+    Commit,
+    Entry,
+    GitServer,
+    Guard,
+    History,
+    Hooks,
+    Identity,
+    LiveSecret,
+    Login,
+    Manifest,
+    Opened,
+    Part,
+    Push,
+    Rule,
+    Snapshot,
+    Tool,
+    Tree,
+    known,
+)
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
+from sopslab.policy.findings import Report
 
 RECORDED = Path(__file__).parents[1] / "verification" / "recorded"
 HEAD, LATER = "13901ba4ec12dcccb6c795a2db1be5081e4622c3", "a" * 40
@@ -27,28 +50,40 @@ AGREED = "^(data|stringData)$"
 LISTED = "resources:\n  - lab-canary.yaml\n  - backend-secrets.yaml\n"
 UNLISTED = "resources:\n  - lab-canary.yaml\n  # - backend-secrets.yaml\n"
 
-Change = Callable[[Seen], Seen]
+OWNER = "flux-system/secrets-develop"
+Change = Callable[[Snapshot], Snapshot]
 
 
 def recorded(name: str) -> Any:
     """Return a recorded file."""
-    return json.loads((RECORDED / f"{name}.json").read_text())
+    return json.loads(_text(name))
+
+
+@cache
+def _text(name: str) -> str:
+    return (RECORDED / f"{name}.json").read_text()
 
 
 def manifest(name: str, **changes: Any) -> Manifest:
-    """Return an encrypted Secret as it should be, with changes to what its file says."""
-    file = SecretFile(name=name, namespace="develop", digests={"A": name}, keys=frozenset("A"))
-    return Manifest(replace(file, **changes), BOTH, AGREED)
+    """Return an encrypted Secret as it should be, with changes."""
+    right = Manifest(
+        name, "develop", frozenset("A"), BOTH, AGREED, opened=Opened.YES, digests={"A": name}
+    )
+    return replace(right, **changes)
 
 
-def healthy() -> Seen:
+def live(name: str, value: str = "", **changes: Any) -> LiveSecret:
+    """Return a Secret in the cluster as Flux makes it of a manifest, with changes."""
+    return replace(LiveSecret(frozenset("A"), {"A": value or name}, OWNER), **changes)
+
+
+def healthy() -> Snapshot:
     """Return an environment with the exercise done, and nothing wrong."""
     kustomizations, repositories = recorded("kustomizations"), recorded("gitrepositories")
     for one in kustomizations:
         one["status"]["lastAppliedRevision"] = f"main@sha1:{HEAD}"
     for one in repositories:
-        one["kind"] = "GitRepository"
-    flux = Flux(recorded("deployments"), repositories, kustomizations, recorded("receivers"))
+        one["status"]["artifact"]["revision"] = f"main@sha1:{HEAD}"
     platform = [
         one for one in (*kustomizations, *repositories) if one["metadata"]["name"] == "flux-system"
     ]
@@ -56,67 +91,66 @@ def healthy() -> Seen:
         "learner", "Learner", "learner@example.org",
         "develop", "flux-system", "learner", "learner/lab", "flux-system",
     )  # fmt: skip
-    return Seen(
+    return Snapshot(
         environment,
         Chapter("backend-secrets", "learner"),
         URL,
-        Identity(OWN),
-        Cluster(nodes=[recorded("node")]),
-        Objects(
-            flux,
-            copy.deepcopy(platform),
-            {"develop": "Active", "flux-system": "Active"},
-            ClusterKey(present=True, entries={"age.agekey": frozenset({OWN})}),
-            Login(200, ours=True, account="/lab/flux"),
-            {name: LiveSecret({"A": name}) for name in ("lab-canary", "backend-secrets")},
-            stored=True,
+        tools=[Tool("sops", "3.13.3", "3.13.3"), Tool("flux", "2.9.3", "2.9.3")],
+        server=GitServer("http://git", 401, Guard(HOOKS_PATH, Part.SAME, Part.SAME)),
+        identity=Identity(OWN),
+        instructor=Identity(TEACHER),
+        cluster=Cluster(nodes=[recorded("node")]),
+        controllers=recorded("deployments"),
+        sources=repositories,
+        kustomizations=kustomizations,
+        receivers=recorded("receivers"),
+        platform=copy.deepcopy(platform),
+        namespaces={"develop": "Active", "flux-system": "Active"},
+        key=ClusterKey(present=True, entries={"age.agekey": frozenset({OWN})}),
+        login=Login(200, ours=True, account="/lab/flux"),
+        stored=True,
+        live={name: live(name) for name in ("lab-canary", "backend-secrets")},
+        there=True,
+        branches=Branches(HEAD),
+        tree=Tree(
+            HEAD,
+            frozenset({"lab-canary.yaml", "backend-secrets.yaml", "kustomization.yaml"}),
+            LISTED,
+            {f"{name}.yaml": manifest(name) for name in ("lab-canary", "backend-secrets")},
+            frozenset({"lab-canary.yaml", "backend-secrets.yaml"}),
+            Rule(there=True, recipients=BOTH),
+            AGREED,
         ),
-        Repository(
-            main=HEAD,
-            files=frozenset({"lab-canary.yaml", "backend-secrets.yaml", "kustomization.yaml"}),
-            kustomization=LISTED,
-            manifests={
-                f"{name}.yaml": manifest(name) for name in ("lab-canary", "backend-secrets")
-            },
-            once_listed=frozenset({"lab-canary.yaml", "backend-secrets.yaml"}),
-            rule=Rule(there=True, recipients=BOTH),
-            regex=AGREED,
-        ),
-        401,
-        "2.9.3",
+        hooks=Hooks("/clone/.git/hooks/pre-commit"),
+        commit=Commit(HEAD),
+        push=Push(),
+        history=History(Report(checked=7), "learner/lab"),
     )
 
 
-def objects(**changes: Any) -> Change:
-    """Return a change of what the cluster has."""
-
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.objects, Objects)
-        return replace(seen, objects=replace(seen.objects, **changes))
-
-    return change
+def facets(**changes: Any) -> Change:
+    """Return a change of facets."""
+    return lambda seen: replace(seen, **changes)
 
 
 def main(**changes: Any) -> Change:
-    """Return a change of what is on main."""
+    """Return a change of what the tree holds."""
+    return lambda seen: replace(seen, tree=replace(known(seen.tree), **changes))
 
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.repository, Repository)
-        return replace(seen, repository=replace(seen.repository, **changes))
 
-    return change
+def pushed(commit: str) -> Change:
+    """Return a change of the commit that is main, and HEAD of the clone."""
+    return both(main(commit=commit), facets(branches=Branches(commit), commit=Commit(commit)))
 
 
 def edited(kind: str, name: str, edit: Callable[[Any], object]) -> Change:
-    """Return a change of one of Flux's objects: of `deployments`, `repositories`, …"""
+    """Return a change of one object in a facet, such as `controllers` or `sources`."""
 
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.objects, Objects)
-        found = copy.deepcopy(list(getattr(seen.objects.flux, kind)))
+    def change(seen: Snapshot) -> Snapshot:
+        found = copy.deepcopy(list(known(getattr(seen, kind))))
         (one,) = [each for each in found if each["metadata"]["name"] == name]
         edit(one)
-        flux = replace(seen.objects.flux, **{kind: found})
-        return replace(seen, objects=replace(seen.objects, flux=flux))
+        return facets(**{kind: found})(seen)
 
     return change
 
@@ -140,7 +174,7 @@ def failing(kind: str, name: str, message: str, reason: str = "BuildFailed") -> 
 def both(*changes: Change) -> Change:
     """Return several changes, one after the other."""
 
-    def change(seen: Seen) -> Seen:
+    def change(seen: Snapshot) -> Snapshot:
         for one in changes:
             seen = one(seen)
         return seen
@@ -155,23 +189,21 @@ def not_applied(message: str, reason: str = "BuildFailed") -> Change:
 
 def not_read(message: str) -> Change:
     """Return a change that has Flux fail to read."""
-    return failing("repositories", "learner", message, "GitOperationFailed")
+    return failing("sources", "learner", message, "GitOperationFailed")
 
 
 def key(**entries: frozenset[str] | Entry) -> Change:
     """Return a change of what sops-age holds; `__` in a name stands for a dot."""
     named = {name.replace("__", "."): held for name, held in entries.items()}
-    return objects(key=ClusterKey(present=True, entries=named))
+    return facets(key=ClusterKey(present=True, entries=named))
 
 
 def on_main(name: str, one: Manifest, **changes: Any) -> Change:
     """Return a change of one Secret on main, in a commit that is later than what is applied."""
 
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.repository, Repository)
-        manifests = {**seen.repository.manifests, f"{name}.yaml": one}
-        repository = replace(seen.repository, manifests=manifests, main=LATER, **changes)
-        return replace(seen, repository=repository)
+    def change(seen: Snapshot) -> Snapshot:
+        manifests = {**known(seen.tree).manifests, f"{name}.yaml": one}
+        return both(pushed(LATER), main(manifests=manifests, **changes))(seen)
 
     return change
 
@@ -191,7 +223,7 @@ _NO_MATCH = (
 # What each fault of `sopslab break` looks like, Flux's own words included.
 FAULTS: Mapping[str, Change] = {
     "missing-key": both(
-        objects(key=ClusterKey(present=False)), not_applied('secrets "sops-age" not found')
+        facets(key=ClusterKey(present=False)), not_applied('secrets "sops-age" not found')
     ),
     "wrong-key": both(key(age__agekey=frozenset({STRANGER})), not_applied(_NO_MATCH)),
     "key-without-agekey": both(
@@ -211,13 +243,12 @@ FAULTS: Mapping[str, Change] = {
     # Flux is Ready: what is not listed any more, it has removed.
     "not-wired": both(
         main(kustomization=UNLISTED),
-        objects(live={"lab-canary": LiveSecret({"A": "lab-canary"})}),
+        facets(live={"lab-canary": live("lab-canary")}),
     ),
     "wrong-recipient": both(
         on_main(
             _SECRET,
-            replace(manifest(_SECRET, opened=Opened.KEY, digests={}),
-                    recipients=frozenset({STRANGER})),
+            manifest(_SECRET, opened=Opened.KEY, digests={}, recipients=frozenset({STRANGER})),
         ),
         not_applied(_NO_MATCH),
     ),
@@ -228,7 +259,7 @@ FAULTS: Mapping[str, Change] = {
     # Flux applies it without a word.
     "encrypted-regex-typo": on_main(
         _SECRET,
-        replace(manifest(_SECRET), plain=("data.API_TOKEN",), regex="^(dta|stringData)$"),
+        manifest(_SECRET, plain=("data.API_TOKEN",), regex="^(dta|stringData)$"),
         regex="^(dta|stringData)$",
     ),
     "suspended-kustomization": spec("kustomizations", "secrets-develop", suspend=True),
@@ -238,12 +269,12 @@ FAULTS: Mapping[str, Change] = {
                     "ArtifactFailed"),
     ),
     "git-credential-revoked": both(
-        objects(login=Login(401, ours=False, account="/lab/flux")),
+        facets(login=Login(401, ours=False, account="/lab/flux")),
         not_read("unable to list remote: authentication required: Unauthorized"),
     ),
     "source-controller-without-git": both(
-        spec("repositories", "learner", url="http://lab-git:9/learner/lab.git"),
+        spec("sources", "learner", url="http://lab-git:9/learner/lab.git"),
         not_read("unable to list remote: dial tcp 172.20.0.3:9: connect: connection refused"),
     ),
-    "drifted-lockdown-flag": edited("deployments", "kustomize-controller", _without_flag),
+    "drifted-lockdown-flag": edited("controllers", "kustomize-controller", _without_flag),
 }  # fmt: skip

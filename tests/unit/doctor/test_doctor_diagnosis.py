@@ -10,37 +10,60 @@ from typing import Any
 
 import pytest
 
-from sopslab.checks.doctor.diagnose import diagnose
-from sopslab.checks.doctor.results import Cause, Diagnosis
-from sopslab.checks.doctor.seen import LiveSecret, Login, Objects, Repository, Seen
-from sopslab.checks.verification.cluster import Cluster, Entry, Identity, Rule, Trouble
-from sopslab.checks.verification.repository import Opened
+from sopslab.checks.diagnosis import Diagnosis, diagnose
+from sopslab.checks.rules.results import Cause
+from sopslab.checks.rules.table import Step, examine
+from sopslab.checks.snapshot import (
+    NO_MAIN,
+    UNASKED,
+    Branches,
+    Cluster,
+    Entry,
+    GitServer,
+    Guard,
+    Hooks,
+    Identity,
+    Login,
+    Opened,
+    Part,
+    Rule,
+    Snapshot,
+    Tool,
+    Trouble,
+    known,
+)
 from sopslab.cli import doctor_report as report
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
 from sopslab.course.faults import BY_ID, clash
+from sopslab.lab.observe.cluster import unseen
 from sopslab.model.objects import condition
 from sopslab.model.results import Undecided
+from sopslab.policy.findings import Finding, Report
 from tests.unit.doctor.doctor_material import (
     FAULTS,
     LATER,
     OWN,
     STRANGER,
+    TEACHER,
     UNLISTED,
     Change,
     both,
     edited,
+    facets,
     healthy,
     key,
+    live,
     main,
     manifest,
     not_applied,
     not_read,
-    objects,
     on_main,
+    pushed,
     spec,
 )
 
+FOLDER = "flux/secrets/develop"
 MIXES = [pair for pair in permutations(FAULTS, 2) if clash(pair) is None]
 
 
@@ -48,11 +71,9 @@ def ids(diagnosis: Diagnosis) -> list[str]:
     return [one.id for one in diagnosis.causes]
 
 
-def messages(seen: Seen) -> Iterator[str]:
+def messages(seen: Snapshot) -> Iterator[str]:
     """Yield what Flux says anywhere."""
-    assert isinstance(seen.objects, Objects)
-    flux = seen.objects.flux
-    for one in (*(flux.repositories or ()), *(flux.kustomizations or ())):
+    for one in (*(known(seen.sources) or ()), *(known(seen.kustomizations) or ())):
         yield str(condition(one, "Ready").get("message", ""))
 
 
@@ -99,12 +120,24 @@ NOT_BEGUN = main(
 HALF_DONE = main(kustomization=UNLISTED, once_listed=frozenset({"lab-canary.yaml"}))
 
 
+def versions(controllers: str) -> Change:
+    """Return a change of the version of Flux's controllers."""
+    labels = {"app.kubernetes.io/version": f"v{controllers}"}
+    names = [one["metadata"]["name"] for one in known(healthy().controllers)]
+    return both(
+        *(
+            edited("controllers", name, lambda one: one["metadata"].update(labels=labels))
+            for name in names
+        )
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
         pytest.param(NOT_BEGUN, id="not begun"),
         pytest.param(HALF_DONE, id="encrypted and not listed yet"),
-        pytest.param(main(main=LATER), id="pushed, and Flux has not read it yet"),
+        pytest.param(pushed(LATER), id="pushed, and Flux has not read it yet"),
         pytest.param(
             edited(
                 "kustomizations",
@@ -119,9 +152,9 @@ HALF_DONE = main(kustomization=UNLISTED, once_listed=frozenset({"lab-canary.yaml
         pytest.param(
             key(age__agekey=frozenset({OWN}), notes=Entry.INVALID), id="an entry nobody reads"
         ),
-        pytest.param(objects(stored=None), id="an artifact that nobody could ask for"),
-        pytest.param(lambda seen: replace(seen, command=""), id="a command of unknown version"),
-        pytest.param(lambda seen: replace(seen, command="2.8.1"), id="one minor version apart"),
+        pytest.param(facets(stored=None), id="a source that names no artifact"),
+        pytest.param(facets(hooks=None), id="a clone on the learner's machine"),
+        pytest.param(versions("2.8.1"), id="one minor version apart"),
     ],
 )
 @pytest.mark.parametrize("start", [lambda seen: seen, HALF_DONE], ids=["done", "half done"])
@@ -130,22 +163,25 @@ def test_what_is_no_fault_is_passed_over(start: Change, change: Change) -> None:
 
 
 def _gone(kind: str, name: str) -> Change:
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.objects, Objects)
-        found = [one for one in getattr(seen.objects.flux, kind) if one["metadata"]["name"] != name]
-        return objects(flux=replace(seen.objects.flux, **{kind: found}))(seen)
+    def change(seen: Snapshot) -> Snapshot:
+        found = [one for one in known(getattr(seen, kind)) if one["metadata"]["name"] != name]
+        return facets(**{kind: found})(seen)
 
     return change
 
 
 def _platform(edit: Any) -> Change:
-    def change(seen: Seen) -> Seen:
-        assert isinstance(seen.objects, Objects)
-        found = list(healthy().objects.platform)  # type: ignore[union-attr]
+    def change(seen: Snapshot) -> Snapshot:
+        found = list(known(healthy().platform))
         edit(found[0])
-        return objects(platform=found)(seen)
+        return facets(platform=found)(seen)
 
     return change
+
+
+def _server(answer: int | None = 401, **guard: Any) -> Change:
+    ours = Guard("/srv/git/etc/hooks", Part.SAME, Part.SAME)
+    return facets(server=GitServer("http://git", answer, replace(ours, **guard)))
 
 
 OTHERS: dict[str, tuple[Change, str]] = {
@@ -154,55 +190,55 @@ OTHERS: dict[str, tuple[Change, str]] = {
         lambda seen: replace(seen, cluster=Cluster(nodes=[])),
         "cluster-down",
     ),
-    "a controller gone": (_gone("deployments", "source-controller"), "controller-missing"),
+    "a controller gone": (_gone("controllers", "source-controller"), "controller-missing"),
     "a controller that does not start": (
-        edited("deployments", "kustomize-controller", lambda one: one.update(status={})),
+        edited("controllers", "kustomize-controller", lambda one: one.update(status={})),
         "controller-down",
     ),
-    "versions": (lambda seen: replace(seen, command="2.7.0"), "version-skew"),
-    "a namespace gone": (objects(namespaces={"flux-system": "Active"}), "namespace-missing"),
+    "versions": (versions("2.7.0"), "version-skew"),
+    "a namespace gone": (facets(namespaces={"flux-system": "Active"}), "namespace-missing"),
     "a namespace going": (
-        objects(namespaces={"flux-system": "Active", "develop": "Terminating"}),
+        facets(namespaces={"flux-system": "Active", "develop": "Terminating"}),
         "namespace-terminating",
     ),
     "the platform suspended": (
         _platform(lambda one: one["spec"].update(suspend=True)), "suspended-platform",
     ),
-    "no platform": (objects(platform=[]), "platform-missing"),
+    "no platform": (facets(platform=[]), "platform-missing"),
     "the Git server": (
         both(
-            lambda seen: replace(seen, server=None),
-            objects(login=Login(None, ours=True, account="x")),
+            _server(None),
+            facets(login=Login(None, ours=True, account="x")),
             not_read("unable to list remote: no such host"),
         ),
         "git-server-down",
     ),
     "no repository": (
-        both(lambda seen: replace(seen, repository=Repository(there=False)),
+        both(facets(there=False),
              not_read("repository not found")),
         "repository-missing",
     ),
     "an empty repository": (
-        both(lambda seen: replace(seen, repository=Repository(empty=True)),
+        both(facets(branches=Branches(empty=True), tree=Undecided(NO_MAIN)),
              not_read("remote repository is empty")),
         "empty-repository",
     ),
     "no main": (
-        both(lambda seen: replace(seen, repository=Repository()),
+        both(facets(branches=Branches(), tree=Undecided(NO_MAIN)),
              not_read('couldn\'t find remote ref "refs/heads/main"')),
         "branch-deleted",
     ),
-    "no credential": (objects(login=None), "git-credential-missing"),
+    "no credential": (facets(login=None), "git-credential-missing"),
     "the way to the Git server": (
         not_read("unable to list remote: dial tcp: i/o timeout"), "source-controller-without-git",
     ),
-    "no source": (_gone("repositories", "learner"), "source-missing"),
-    "a source suspended": (spec("repositories", "learner", suspend=True), "suspended-source"),
-    "another branch": (spec("repositories", "learner", ref={"branch": "old"}), "wrong-branch"),
+    "no source": (_gone("sources", "learner"), "source-missing"),
+    "a source suspended": (spec("sources", "learner", suspend=True), "suspended-source"),
+    "another branch": (spec("sources", "learner", ref={"branch": "old"}), "wrong-branch"),
     "another credential": (
-        spec("repositories", "learner", secretRef={"name": "x"}), "wrong-login",
+        spec("sources", "learner", secretRef={"name": "x"}), "wrong-login",
     ),
-    "an artifact lost": (objects(stored=False), "artifact-lost"),
+    "an artifact lost": (facets(stored=False), "artifact-lost"),
     "the key file": (
         lambda seen: replace(seen, identity=Identity(problem="it is gone", fix="sopslab up")),
         "store-key-unusable",
@@ -227,11 +263,11 @@ OTHERS: dict[str, tuple[Change, str]] = {
     ),
     "a slip in the rule alone": (main(regex="^(dta|stringData)$"), "encrypted-regex-typo"),
     "no encryption at all": (
-        on_main("x", replace(manifest("x"), recipients=None, plain=("data.A",))),
+        on_main("x", manifest("x", recipients=None, plain=("data.A",))),
         "plaintext-secret",
     ),
     "a value added in plain text": (
-        both(on_main("x", replace(manifest("x"), plain=("data.A",))),
+        both(on_main("x", manifest("x", plain=("data.A",))),
              not_applied("Input string <redacted> does not match sops' data format")),
         "plaintext-value",
     ),
@@ -259,12 +295,58 @@ OTHERS: dict[str, tuple[Change, str]] = {
         "listed-file-missing",
     ),
     "a Secret deleted": (
-        objects(live={"lab-canary": LiveSecret({"A": "lab-canary"})}), "deleted-secret",
+        facets(live={"lab-canary": live("lab-canary")}), "deleted-secret",
     ),
     "a Secret changed": (
-        objects(live={"lab-canary": LiveSecret({"A": "lab-canary"}),
-                      "backend-secrets": LiveSecret({"A": "other"})}),
+        facets(live={"lab-canary": live("lab-canary"),
+                     "backend-secrets": live("backend-secrets", "other")}),
         "drifted-secret",
+    ),
+    "a Secret that somebody else has made": (
+        facets(live={"lab-canary": live("lab-canary", owner=""),
+                     "backend-secrets": live("backend-secrets")}),
+        "unowned-secret",
+    ),
+    "a tool that is gone": (facets(tools=[Tool("sops", "3.13.3", None)]), "tool-missing"),
+    "another version of a tool": (
+        facets(tools=[Tool("sops", "3.13.3", "3.7.3")]), "tool-version",
+    ),
+    "another program before it": (
+        facets(tools=[Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3")]),
+        "tool-shadowed",
+    ),
+    "a Git server that lets everybody in": (_server(200), "git-server-open"),
+    "a Git server without its hook": (_server(hook=Part.MISSING), "git-server-unguarded"),
+    "a Git server with another policy": (_server(policy=Part.OTHER), "git-server-unguarded"),
+    "a Git server that runs no hooks": (_server(hooks_path=None), "git-server-unguarded"),
+    "a Git server elsewhere": (facets(server=GitServer("http://git", None)), "git-server-down"),
+    "no commit hook": (facets(hooks=Hooks("/x", runs_pre_commit=False)), "hooks-missing"),
+    "no hooks configured": (facets(hooks=Hooks("/x", configured=False)), "hooks-changed"),
+    "a hook taken out": (facets(hooks=Hooks("/x", missing=["no-secrets"])), "hooks-changed"),
+    "the instructor's key file": (
+        facets(instructor=Identity(problem="it is gone", fix="sopslab up")),
+        "instructor-key-unusable",
+    ),
+    "a rule without the instructor": (
+        main(rule=Rule(there=True, recipients=frozenset({OWN}))), "rule-without-instructor",
+    ),
+    "a rule for a stranger, too": (
+        main(rule=Rule(there=True, recipients=frozenset({OWN, TEACHER, STRANGER}))),
+        "rule-with-stranger",
+    ),
+    "another account": (
+        spec("kustomizations", "secrets-develop", serviceAccountName=None), "wrong-account",
+    ),
+    "a Receiver suspended": (spec("receivers", "lab", suspend=True), "suspended-receiver"),
+    "a kind that is not known": (facets(receivers=None), "kind-missing"),
+    "something that the policy forbids": (
+        main(report=Report([Finding("flux/secrets/x.yaml", 3, "key-age", "an age key", "")])),
+        "policy-violation",
+    ),
+    "a file without the instructor": (
+        main(report=Report([Finding(f"{FOLDER}/lab-canary.yaml", 3, "sops-missing-recipient",
+                                    "age1teacher must be able to read it", "")])),
+        "encrypted-otherwise",
     ),
     "a quota": (
         not_applied('configmaps "x" is forbidden: exceeded quota: seat', "ReconciliationFailed"),
@@ -320,24 +402,33 @@ def test_no_cause_hides_another(fault: str, name: str) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_one_cause_and_git_is_looked_at() -> None:
-    seen = replace(
-        FAULTS["wrong-recipient"](healthy()),
-        cluster=Cluster(Trouble.REFUSED),
-        objects=Undecided("the cluster cannot be asked"),
-    )
-    diagnosis = diagnose(seen)
+    seen = unseen(FAULTS["wrong-recipient"](healthy()), Undecided(UNASKED))
+    diagnosis = diagnose(replace(seen, cluster=Cluster(Trouble.REFUSED)))
     assert (ids(diagnosis), diagnosis.undecided) == (["cluster-down", "wrong-recipient"], ())
     assert diagnosis.causes[0].next_step == "sopslab up"
 
 
 def test_what_could_not_be_looked_at_is_told_and_is_no_health() -> None:
-    seen = replace(healthy(), repository=Undecided("the repository cannot be read: x"))
+    seen = replace(healthy(), tree=Undecided("the repository cannot be read: x"))
     diagnosis = diagnose(seen)
     assert (ids(diagnosis), diagnosis.exit_code) == ([], 2)
     assert diagnosis.undecided == ("the repository cannot be read: x.",)
-    with_cause = diagnose(FAULTS["wrong-key"](seen))
-    assert (ids(with_cause), with_cause.exit_code) == (["wrong-key"], 1)
-    assert with_cause.undecided == diagnosis.undecided
+    with_cause = diagnose(FAULTS["corrupt-key"](seen))
+    assert (ids(with_cause), with_cause.exit_code) == (["corrupt-key"], 1)
+    assert diagnosis.undecided[0] in with_cause.undecided
+
+
+def test_which_of_two_keys_is_wrong_is_not_said_before_the_files_are_seen() -> None:
+    diagnosis = diagnose(FAULTS["wrong-key"](replace(healthy(), tree=Undecided("sops is gone"))))
+    assert (ids(diagnosis), diagnosis.exit_code) == ([], 2)
+
+
+def test_what_flux_reports_is_not_called_past_before_all_is_seen() -> None:
+    late = not_applied("error decrypting sops tree: x")(healthy())
+    assert ids(diagnose(late)) == ["flux-behind"]
+    closed = main(manifests={"x.yaml": manifest("x", opened=Undecided("sops did not answer"))})
+    assert ids(diagnose(closed(late))) == []
+    assert diagnose(closed(late)).exit_code == 2
 
 
 @pytest.mark.parametrize("failing_part", [not_applied, not_read])
@@ -379,6 +470,39 @@ def test_a_platform_that_has_not_tried_its_new_credential_yet_is_no_cause() -> N
     assert found("unable to list remote: x") == ["platform-not-ready"]
 
 
+def test_a_platform_that_has_not_tried_a_server_that_is_back_is_no_cause() -> None:
+    def edit(one: Any) -> None:
+        ready = {"type": "Ready", "status": "False", "message": "dial tcp: connection refused"}
+        one["kind"], one["status"]["conditions"] = "GitRepository", [ready]
+
+    seen = _platform(edit)(healthy())
+    assert "platform-not-ready" not in ids(diagnose(seen))
+    # Without an answer, it is the server that is told.
+    assert "git-server-down" in ids(diagnose(_server(None)(seen)))
+
+
+@pytest.mark.parametrize("rule", ["sops-missing-recipient", "secret-plaintext"])
+def test_what_the_policy_says_of_a_file_is_not_told_twice(rule: str) -> None:
+    found = Finding(f"{FOLDER}/backend-secrets.yaml", 3, rule, "x", "")
+    change = both(FAULTS["wrong-recipient"], main(report=Report([found])))
+    assert ids(diagnose(change(healthy()))) == ["wrong-recipient"]
+
+
+def test_what_the_policy_could_not_judge_is_told() -> None:
+    diagnosis = diagnose(main(report=Report(undecided=["no gitleaks"]))(healthy()))
+    assert diagnosis.exit_code == 2 and "no gitleaks" in diagnosis.undecided[0]
+
+
+def test_each_cause_is_of_one_check_of_verify() -> None:
+    steps: dict[str, set[Step]] = {}
+    for change in (*FAULTS.values(), *(change for change, _ in OTHERS.values())):
+        for step, one in examine(change(healthy())).causes:
+            steps.setdefault(one.id, set()).add(step)
+    # The same may be told by the lab's own server or by another, and of either half of the way.
+    several = {"git-server-down", "flux-behind"}
+    assert {one for one, found in steps.items() if len(found) > 1} == several
+
+
 def test_what_comes_first_on_the_way_is_told_first() -> None:
     order = ["drifted-lockdown-flag", "git-credential-revoked", "wrong-key", "wrong-path"]
     found = ids(diagnose(both(*(FAULTS[fault] for fault in reversed(order)))(healthy())))
@@ -403,8 +527,8 @@ def test_an_object_that_flux_was_told_to_leave_alone_is_released_first() -> None
 
 
 def test_a_secret_that_flux_was_told_to_leave_alone_is_released_first() -> None:
-    changed = LiveSecret({"A": "other"}, left_alone=True)
-    seen = objects(live={"lab-canary": LiveSecret({"A": "lab-canary"}), "backend-secrets": changed})
+    changed = live("backend-secrets", "other", left_alone=True)
+    seen = facets(live={"lab-canary": live("lab-canary"), "backend-secrets": changed})
     (one,) = diagnose(seen(healthy())).causes
     assert "told to leave it so" in one.sentence
     assert one.next_step.startswith("kubectl -n develop annotate secret backend-secrets")

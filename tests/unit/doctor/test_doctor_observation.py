@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.doctor.seen import Repository
-from sopslab.checks.verification.repository import Opened
-from sopslab.config.environment import Environment, bare_repository, solo
-from sopslab.config.settings import Settings
+from sopslab.checks.snapshot import Branches, Opened, Tree, Trouble, known
+from sopslab.config.environment import Environment, at_seat, bare_repository, solo
+from sopslab.config.settings import Learner, Settings
 from sopslab.course.chapter import Chapter
-from sopslab.lab.doctor.observation.repository import look_at_repository
+from sopslab.lab.observe import trees
+from sopslab.lab.observe.observer import Observer
+from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 
 FOLDER = "flux/secrets/develop"
@@ -89,18 +90,26 @@ class Lab:
         self.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return self.git("rev-parse", "HEAD")
 
-    def look(self, *, may_open: bool = True) -> Repository:
-        """Return what is seen."""
+    def branches(self) -> Branches:
+        """Return the branches that are seen."""
+        git = trees.bare(self.settings, self.environment)
+        assert git is not None
+        return trees.look_at_branches(git)[0]
+
+    def look(self, *, may_open: bool = True) -> Tree:
+        """Return what is seen of main."""
+        git = trees.bare(self.settings, self.environment)
+        main = self.branches().main
+        assert git is not None and main is not None
+        opener = trees.Opener(self.settings, "learner", self.executor) if may_open else None
         chapter = Chapter("backend-secrets", "learner")
-        return look_at_repository(
-            self.settings, self.environment, chapter, self.executor, may_open=may_open
-        )
+        return trees.look_at_main(self.settings, git, main, chapter, opener)
 
 
 @pytest.fixture
 def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Iterator[Lab]:
     """Return a repository in which the exercise is done, and nothing wrong."""
-    tools("sops", "age-keygen")
+    tools("sops", "age-keygen", "gitleaks")
     settings = lab()
     environment = solo(settings)
     bare = Path(bare_repository(settings, environment))
@@ -132,7 +141,8 @@ def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
 
 def test_what_is_well_is_seen_so(made: Lab) -> None:
     found = made.look()
-    assert found.main == made.git("rev-parse", "HEAD") and not found.empty
+    assert found.commit == made.git("rev-parse", "HEAD") and not made.branches().empty
+    assert (found.report.findings, found.report.undecided) == ([], [])
     assert found.files == {"lab-canary.yaml", "backend-secrets.yaml", "kustomization.yaml"}
     assert set(found.manifests) == {"lab-canary.yaml", "backend-secrets.yaml"}
     assert found.once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
@@ -142,13 +152,13 @@ def test_what_is_well_is_seen_so(made: Lab) -> None:
     )
     for one in found.manifests.values():
         assert (one.recipients, one.plain) == (frozenset({made.recipient}), ())
-        assert (one.regex, one.file.opened) == ("^(data|stringData)$", Opened.YES)
-        assert set(one.file.digests) == {"A", "B"} and one.file.namespace == "develop"
+        assert (one.regex, one.opened) == ("^(data|stringData)$", Opened.YES)
+        assert set(one.digests) == one.keys == {"A", "B"} and one.namespace == "develop"
 
 
 def test_without_the_key_nothing_is_opened(made: Lab) -> None:
-    opened = {one.file.opened for one in made.look(may_open=False).manifests.values()}
-    assert opened == {Opened.NOT_TRIED}
+    for one in made.look(may_open=False).manifests.values():
+        assert isinstance(one.opened, Undecided)
 
 
 def test_a_stranger_s_file_is_seen_by_its_recipients(made: Lab) -> None:
@@ -160,7 +170,7 @@ def test_a_stranger_s_file_is_seen_by_its_recipients(made: Lab) -> None:
     made.encrypt("backend-secrets")
     made.push()
     one = made.look().manifests["backend-secrets.yaml"]
-    assert (one.recipients, one.file.opened) == (frozenset({stranger}), Opened.KEY)
+    assert (one.recipients, one.opened) == (frozenset({stranger}), Opened.KEY)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +188,7 @@ def test_what_was_edited_does_not_open(made: Lab, old: str, new: str, opened: Op
         text = text.replace(old, new)
     made.write(path, text)
     made.push()
-    assert made.look().manifests["backend-secrets.yaml"].file.opened is opened
+    assert made.look().manifests["backend-secrets.yaml"].opened is opened
 
 
 def test_a_slip_in_the_regex_leaves_values_that_are_seen_by_their_keys(made: Lab) -> None:
@@ -232,9 +242,50 @@ def test_a_repository_without_main_without_branches_or_gone(made: Lab) -> None:
     bare = Path(bare_repository(made.settings, made.environment))
     made.git("push", "--quiet", "origin", "HEAD:refs/heads/other")
     made.bare("update-ref", "-d", "refs/heads/main")
-    found = made.look()
-    assert (found.there, found.main, found.empty) == (True, None, False)
+    assert made.branches() == Branches(main=None, empty=False)
     made.bare("update-ref", "-d", "refs/heads/other")
-    assert made.look().empty
+    assert made.branches() == Branches(main=None, empty=True)
     bare.rename(bare.with_suffix(".aside"))
-    assert not made.look().there
+    assert trees.bare(made.settings, made.environment) is None
+
+
+def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
+    made: Lab, tmp_path: Path
+) -> None:
+    observer = Observer(made.settings, made.environment, tmp_path, made.executor)
+    seen = observer.outside()
+    assert (known(seen.tree).commit, seen.there) == (made.git("rev-parse", "HEAD"), True)
+    assert known(seen.identity).recipient == made.recipient
+    assert {one.opened for one in known(seen.tree).manifests.values()} == {Opened.YES}
+    assert known(seen.cluster).trouble is Trouble.NO_KUBECONFIG
+    assert known(seen.server).answer is None
+    for facet in (seen.sources, seen.live, seen.hooks, seen.commit, seen.history):
+        assert isinstance(facet, Undecided)
+    bare = Path(bare_repository(made.settings, made.environment))
+    bare.rename(bare.with_suffix(".aside"))
+    seen = observer.outside()
+    assert seen.there is False and isinstance(seen.tree, Undecided)
+
+
+def test_a_seat_has_no_clone_here_whose_hooks_could_be_missing(made: Lab, tmp_path: Path) -> None:
+    ada = at_seat(Learner(id="ada", name="Ada", email="ada@example.org"))
+    assert Observer(made.settings, ada, tmp_path, made.executor).outside().hooks is None
+
+
+def test_the_learner_s_own_look_is_at_the_clone_as_it_lies_there(made: Lab, tmp_path: Path) -> None:
+    work = Path(made.settings.work_dir)
+    bare = bare_repository(made.settings, made.environment)
+    subprocess.run(["git", "clone", "--quiet", bare, str(work)], check=True)
+    (work / FOLDER / "kustomization.yaml").write_text(UNLISTED)
+    observer = Observer(made.settings, made.environment, tmp_path, made.executor)
+    seen = observer.inside()
+    head = made.git("rev-parse", "HEAD")
+    assert observer.work == work
+    assert known(seen.tree).kustomization == UNLISTED
+    assert (known(seen.tree).commit, known(seen.commit).head) == (head, head)
+    assert known(seen.commit).changes == (f"{FOLDER}/kustomization.yaml",)
+    assert known(seen.tree).once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
+    assert not known(seen.history).report.findings
+    # The Git server is not there to be asked.
+    for facet in (seen.there, seen.branches, seen.push):
+        assert isinstance(facet, Undecided)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sopslab.checks.doctor.skew import skew
+from sopslab.checks.rules.skew import skew
 
 
 @pytest.mark.parametrize(

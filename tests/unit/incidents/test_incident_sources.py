@@ -21,7 +21,7 @@ from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
 from sopslab.lab.incidents.platform import read_credentials, read_incidents
 from sopslab.lab.incidents.values import exposed_digests, uses_in_cluster
-from sopslab.lab.observe.repository import look_at_history
+from sopslab.lab.observe.clone import look_at_history
 from sopslab.layout import CANARY_PATH
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool

@@ -378,10 +378,8 @@ def test_no_verb_shows_what_a_condition_quotes(
 # Where a message is read, and why nothing of it gets out.
 READERS = {
     "sopslab/checks/causes.py": "the table",
-    "sopslab/checks/verification/delivery.py": "asks the table",
-    "sopslab/checks/verification/cluster.py": "a commit's id is read from it",
-    "sopslab/checks/doctor/examination/reports.py": "asks the table",
-    "sopslab/checks/doctor/examination/platform.py": "asks the table",
+    "sopslab/checks/rules/objects.py": "asks the table",
+    "sopslab/model/builds.py": "a commit's id is read from it",
     "sopslab/lab/act/manifests.py": "names and numbers are matched in it",
 }
 # Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.

@@ -9,46 +9,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sopslab.checks.verification.delivery import (
-    Live,
-    Source,
-    judge_applied,
-    judge_secret,
-    judge_source,
+from sopslab.checks.exercise import applied, read
+from sopslab.checks.rules.table import Step
+from sopslab.model.results import Status, Verdict
+from tests.unit.doctor.doctor_material import (
+    HEAD,
+    Change,
+    edited,
+    facets,
+    healthy,
+    live,
+    not_applied,
+    not_read,
 )
-from sopslab.course.chapter import Chapter
-from sopslab.model.results import Status
-from tests.unit.verification.verification_material import HEAD
+from tests.unit.verification.verification_material import verdict
 
 OLD = "0" * 40
-OWNER = {
-    "kustomize.toolkit.fluxcd.io/name": "secrets-develop",
-    "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
-}
-Change = Callable[[dict[str, Any]], object]
+Edit = Callable[[dict[str, Any]], object]
 
 
-def _ready(status: str, message: str = "", reason: str = "") -> Change:
-    def change(one: dict[str, Any]) -> None:
+def _ready(status: str, message: str = "", reason: str = "") -> Edit:
+    def edit(one: dict[str, Any]) -> None:
         one["status"]["conditions"] = [
             {"type": "Ready", "status": status, "message": message, "reason": reason}
         ]
 
-    return change
+    return edit
 
 
-def _status(**fields: object) -> Change:
+def _status(**fields: object) -> Edit:
     return lambda one: one["status"].update(fields)
 
 
-def test_a_source_at_head_is_well(repository: dict[str, Any], chapter: Chapter) -> None:
-    for stored in (True, None):
-        verdict = judge_source(Source(repository, stored), HEAD, chapter)
-        assert (verdict.status, HEAD[:7] in verdict.found) == (Status.OK, True)
+def _source(edit: Edit) -> Verdict:
+    return verdict(Step.SOURCE, edited("sources", "learner", edit)(healthy()))
+
+
+def _kustomization(edit: Edit) -> Verdict:
+    return verdict(Step.APPLIED, edited("kustomizations", "secrets-develop", edit)(healthy()))
+
+
+def test_a_source_at_head_is_well() -> None:
+    found = verdict(Step.SOURCE, healthy())
+    assert (found.status, HEAD[:7] in found.found) == (Status.OK, True)
 
 
 @pytest.mark.parametrize(
-    ("change", "found", "next_step"),
+    ("edit", "found", "next_step"),
     [
         (_status(artifact={"revision": f"main@sha1:{OLD}"}), "0000000 of main", "--wait 60"),
         (_status(artifact={"revision": f"other@sha1:{HEAD}"}), "of other", "--wait 60"),
@@ -56,56 +63,67 @@ def test_a_source_at_head_is_well(repository: dict[str, Any], chapter: Chapter) 
         (_status(observedGeneration=0), "present form", "--wait 60"),
         (_ready("Unknown"), "is reading the repository at the moment", "--wait 60"),
         (lambda one: one.pop("status"), "not yet looked", "--wait 60"),
+        (_ready("False", "never seen before", "Odd"), "cannot read the repository (Odd)", "get"),
+    ],
+)
+def test_a_source_that_is_behind_is_not_ok(edit: Edit, found: str, next_step: str) -> None:
+    told = _source(edit)
+
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert next_step in told.next_step
+
+
+@pytest.mark.parametrize(
+    ("message", "found", "next_step"),
+    [
         (
-            _ready(
-                "False",
-                "failed to checkout and determine revision: unable to list remote for 'http://git':"
-                " dial tcp: lookup lab-git: no such host",
-                "GitOperationFailed",
-            ),
+            "failed to checkout and determine revision: unable to list remote for 'http://git':"
+            " dial tcp: lookup lab-git: no such host",
             "stale source: the Git server does not answer Flux, and what it last read is 13901ba",
             "sopslab up",
         ),
         (
-            _ready("False", "unable to list remote: authentication required: Unauthorized"),
+            "unable to list remote: authentication required: Unauthorized",
             "refuses Flux's credentials",
             "sopslab up",
         ),
         (
-            _ready("False", 'couldn\'t find remote ref "refs/heads/main"'),
+            'couldn\'t find remote ref "refs/heads/main"',
             "the branch main is not on the Git server",
             "git push origin HEAD:main",
         ),
-        (_ready("False", "never seen before", "Odd"), "cannot read the repository (Odd)", "get"),
     ],
 )
-def test_a_source_that_is_behind_or_stale_is_not_ok(
-    change: Change, found: str, next_step: str, repository: dict[str, Any], chapter: Chapter
-) -> None:
-    change(repository)
-    verdict = judge_source(Source(repository, True), HEAD, chapter)
+def test_a_stale_source_is_told_by_its_cause(message: str, found: str, next_step: str) -> None:
+    told = read(not_read(message)(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert next_step in verdict.next_step
+    assert told is not None
+    assert found in told.found
+    assert next_step in told.next_step
 
 
-def test_ready_is_no_proof_that_the_artifact_is_stored(
-    repository: dict[str, Any], chapter: Chapter
-) -> None:
-    verdict = judge_source(Source(repository, False), HEAD, chapter)
+def test_a_source_that_failed_on_what_is_in_order_by_now_is_not_ok() -> None:
+    told = verdict(Step.SOURCE, not_read("authentication required")(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert "does not have it" in verdict.found
-    assert "reconcile source git learner" in verdict.next_step
+    assert told.status is Status.FAILED
+    assert "in order by now" in told.found
 
 
-def test_an_applied_head_is_well(kustomization: dict[str, Any], chapter: Chapter) -> None:
-    assert judge_applied(kustomization, HEAD, chapter).status is Status.OK
+def test_ready_is_no_proof_that_the_artifact_is_stored() -> None:
+    told = verdict(Step.SOURCE, facets(stored=False)(healthy()))
+
+    assert told.status is Status.FAILED
+    assert "has lost it" in told.found
+    assert "reconcile source git learner" in told.next_step
+
+
+def test_an_applied_head_is_well() -> None:
+    assert verdict(Step.APPLIED, healthy()).status is Status.OK
 
 
 @pytest.mark.parametrize(
-    ("change", "found", "next_step"),
+    ("edit", "found", "next_step"),
     [
         (_status(lastAppliedRevision=f"main@sha1:{OLD}"), "0000000 of main", "--wait 60"),
         (_status(lastAppliedRevision=None), "not applied", "--wait 60"),
@@ -115,15 +133,12 @@ def test_an_applied_head_is_well(kustomization: dict[str, Any], chapter: Chapter
         (_ready("False", "never seen before", "Odd"), "(Odd)", "describe kustomization"),
     ],
 )
-def test_ready_is_no_proof_that_head_is_applied(
-    change: Change, found: str, next_step: str, kustomization: dict[str, Any], chapter: Chapter
-) -> None:
-    change(kustomization)
-    verdict = judge_applied(kustomization, HEAD, chapter)
+def test_ready_is_no_proof_that_head_is_applied(edit: Edit, found: str, next_step: str) -> None:
+    told = _kustomization(edit)
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert next_step in verdict.next_step
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert next_step in told.next_step
 
 
 # The texts are those that the real controllers gave (facts on Flux and SOPS, 1.2 and 1.3).
@@ -211,15 +226,12 @@ def test_ready_is_no_proof_that_head_is_applied(
         ("can't access 'GitRepository/other/x', cross-namespace references", "locked down", "up"),
     ],
 )
-def test_a_failure_of_flux_is_told_by_its_cause(
-    message: str, found: str, next_step: str, kustomization: dict[str, Any], chapter: Chapter
-) -> None:
-    _ready("False", message, "BuildFailed")(kustomization)
-    verdict = judge_applied(kustomization, HEAD, chapter)
+def test_a_failure_of_flux_is_told_by_its_cause(message: str, found: str, next_step: str) -> None:
+    told = applied(not_applied(message)(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert next_step in verdict.next_step
+    assert told is not None
+    assert found in told.found
+    assert next_step in told.next_step
 
 
 @given(
@@ -231,45 +243,39 @@ def test_a_failure_of_flux_is_told_by_its_cause(
     ),
 )
 def test_what_flux_quotes_is_not_repeated(value: str, before: str) -> None:
-    chapter = Chapter("backend-secrets", "learner")
-    found = {
-        "metadata": {"generation": 1},
-        "status": {
-            "conditions": [
-                {"type": "Ready", "status": "False", "message": before + value, "reason": "Odd"}
-            ]
-        },
-    }
-    for verdict in (
-        judge_applied(found, HEAD, chapter),
-        judge_source(Source(found), HEAD, chapter),
+    for told in (
+        verdict(Step.APPLIED, not_applied(before + value, "Odd")(healthy())),
+        verdict(Step.SOURCE, not_read(before + value)(healthy())),
     ):
-        assert value not in verdict.found + verdict.next_step
+        assert value not in told.found + told.next_step
+
+
+def _live(**changes: Any) -> Change:
+    secret = live("backend-secrets", **changes)
+    return facets(live={"lab-canary": live("lab-canary"), "backend-secrets": secret})
 
 
 @pytest.mark.parametrize(
-    ("live", "found"),
+    ("change", "found"),
     [
-        (None, "does not exist"),
-        (Live({}, {"a": "1", "b": "2"}), "was not made by Flux"),
-        (Live(OWNER, {"a": "1"}), "lacks b of the file"),
-        (Live(OWNER, {"a": "1", "b": "2", "c": "3"}), "has c, which the file does not have"),
-        (Live(OWNER, {"a": "1", "b": "3"}), "has another value for b than the file"),
-        (Live(OWNER, {"a": "1", "b": "2", "x y": ""}), "has …, which"),
+        (facets(live={"lab-canary": live("lab-canary")}), "does not exist"),
+        (_live(owner=""), "was not made by Flux"),
+        (_live(keys=frozenset()), "differs from what Flux has applied in A"),
+        (_live(keys=frozenset("AB")), "in B"),
+        (_live(keys=frozenset({"A", "x y"})), "in …"),
+        (_live(value="other"), "differs from what Flux has applied in A"),
     ],
 )
-def test_another_secret_than_the_file_is_not_ok(
-    live: Live | None, found: str, chapter: Chapter
-) -> None:
-    verdict = judge_secret(live, {"a": "1", "b": "2"}, chapter)
+def test_another_secret_than_the_file_is_not_ok(change: Change, found: str) -> None:
+    told = verdict(Step.SECRET, change(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert "reconcile kustomization secrets-develop" in verdict.next_step
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert "reconcile kustomization secrets-develop" in told.next_step
 
 
-def test_the_same_content_by_hash_is_well(chapter: Chapter) -> None:
-    verdict = judge_secret(Live(OWNER, {"a": "1", "b": "2"}), {"b": "2", "a": "1"}, chapter)
+def test_the_same_content_by_hash_is_well() -> None:
+    told = verdict(Step.SECRET, healthy())
 
-    assert verdict.status is Status.OK
-    assert "2 keys" in verdict.found
+    assert told.status is Status.OK
+    assert "1 key," in told.found

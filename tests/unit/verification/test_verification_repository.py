@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,77 +18,88 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sopslab.checks.verification.cluster import ClusterKey, Entry, Rule
-from sopslab.checks.verification.repository import (
+from sopslab.checks.rules.table import Step
+from sopslab.checks.snapshot import (
+    NOT_OPENED,
+    Branches,
+    ClusterKey,
     Commit,
+    Entry,
     History,
     Hooks,
+    Identity,
+    Manifest,
     Opened,
     Push,
     Relation,
-    SecretFile,
-    judge_committed,
-    judge_encrypted,
-    judge_history,
-    judge_hooks,
-    judge_pushed,
-    judge_wired,
+    Rule,
+    Tree,
 )
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
 from sopslab.incidents.records import Cause, Exposure, Incident
-from sopslab.lab.observe import keys, repository
+from sopslab.lab.observe import clone, keys, secret_files, trees
 from sopslab.lab.tools import programs
 from sopslab.lab.tools.programs import Answer
 from sopslab.layout import TEMPLATES
 from sopslab.model.results import Status, Undecided, Verdict
 from sopslab.policy.findings import Finding, Report
 from tests.texts import replaced
+from tests.unit.doctor.doctor_material import Change, both, facets, healthy, main, manifest
+from tests.unit.verification.verification_material import verdict
 
-GOOD = SecretFile(name="backend-secrets", digests={"a": "1"})
 PATH = "flux/secrets/develop/backend-secrets.yaml"
+FOLDER = "flux/secrets/develop"
 HEAD, OTHER = "a" * 40, "b" * 40
 
 
+def _file(one: Manifest | None, **changes: Any) -> Change:
+    """Return a change of the exercise's file; with None, it is no Secret."""
+    manifests = {} if one is None else {"backend-secrets.yaml": one}
+    return main(manifests=manifests, **changes)
+
+
 @pytest.mark.parametrize(
-    ("file", "found"),
+    ("change", "found"),
     [
-        (SecretFile(there=False), "this is where the chapter begins"),
+        (_file(None, files=frozenset({"lab-canary.yaml"})), "this is where the chapter begins"),
         (
-            SecretFile(report=Report([Finding(PATH, 7, "secret-plaintext", "a is plain", "x")])),
-            f"{PATH}, line 7: a is plain. [secret-plaintext]",
+            main(report=Report([Finding(PATH, 7, "sops-no-mac", "it has no MAC", "x")])),
+            f"{PATH}: line 7: it has no MAC [sops-no-mac]",
         ),
-        (SecretFile(documents=2), "2 documents instead of one"),
-        (SecretFile(kind="ConfigMap", name="backend-secrets"), "not a Secret of the name"),
-        (SecretFile(name="other"), "not a Secret of the name backend-secrets"),
-        (SecretFile(name="backend-secrets", namespace=""), "does not name the namespace develop"),
-        (SecretFile(name="backend-secrets", opened=Opened.MAC), "its MAC does not fit"),
-        (SecretFile(name="backend-secrets", opened=Opened.KEY), "not to your key"),
-        (SecretFile(name="backend-secrets", opened=Opened.NO), "it is damaged"),
-        (SecretFile(name="backend-secrets", misfits=["data.n"]), "the value of data.n is none"),
-        (SecretFile(name="backend-secrets"), "holds no key at all"),
+        (_file(None), "is not one Secret of the name"),
+        (_file(manifest("other")), "is not one Secret of the name backend-secrets"),
+        (_file(manifest("backend-secrets", namespace="")), "does not name the namespace develop"),
+        (_file(manifest("backend-secrets", namespace="x")), "the namespace develop is meant"),
+        (_file(manifest("backend-secrets", opened=Opened.MAC)), "its MAC does not fit"),
+        (_file(manifest("backend-secrets", opened=Opened.KEY)), "cannot be opened"),
+        (_file(manifest("backend-secrets", opened=Opened.NO)), "cannot be decrypted"),
+        (
+            _file(manifest("backend-secrets", recipients=frozenset({"age1stranger"}))),
+            "not encrypted to the environment's key",
+        ),
+        (_file(manifest("backend-secrets", misfits=["data.n"])), "the value of data.n is none"),
+        (_file(manifest("backend-secrets", keys=frozenset())), "holds no key at all"),
+        (_file(manifest("backend-secrets", recipients=None)), "is not encrypted"),
     ],
 )
-def test_a_file_that_is_not_well_encrypted_leads_to_the_script(
-    file: SecretFile, found: str, chapter: Chapter
-) -> None:
-    verdict = judge_encrypted(file, chapter)
+def test_a_file_that_is_not_well_encrypted_leads_to_the_script(change: Change, found: str) -> None:
+    told = verdict(Step.ENCRYPTED, change(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert verdict.next_step.startswith("scripts/sops-encrypt-secret.sh develop backend-secrets")
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert told.next_step.startswith("scripts/sops-encrypt-secret.sh develop backend-secrets")
 
 
-def test_what_cannot_be_judged_is_not_ok(chapter: Chapter) -> None:
-    for file in (
-        SecretFile(report=Report(undecided=["no gitleaks"])),
-        SecretFile(name="backend-secrets", opened=Opened.NOT_TRIED),
-    ):
-        assert judge_encrypted(file, chapter).status is Status.UNKNOWN
-
-
-def test_an_encrypted_file_is_well(chapter: Chapter) -> None:
-    assert judge_encrypted(GOOD, chapter).status is Status.OK
+@pytest.mark.parametrize(
+    "change",
+    [
+        main(report=Report(undecided=["no gitleaks"])),
+        _file(manifest("backend-secrets", opened=NOT_OPENED, digests={})),
+    ],
+)
+def test_what_cannot_be_judged_is_not_ok(change: Change) -> None:
+    assert verdict(Step.ENCRYPTED, change(healthy())).status is Status.UNKNOWN
 
 
 def test_commands_start_in_the_clone(chapter: Chapter) -> None:
@@ -98,32 +110,36 @@ def test_commands_start_in_the_clone(chapter: Chapter) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["resources:\n  - backend-secrets.yaml\n", "resources: [a.yaml, ./backend-secrets.yaml]\n"],
+    [
+        "resources:\n  - backend-secrets.yaml\n  - lab-canary.yaml\n",
+        "resources: [lab-canary.yaml, ./backend-secrets.yaml]\n",
+    ],
 )
-def test_a_listed_file_is_wired(text: str, chapter: Chapter) -> None:
-    assert judge_wired(text, chapter).status is Status.OK
+def test_a_listed_file_is_wired(text: str) -> None:
+    assert verdict(Step.WIRED, main(kustomization=text)(healthy())).status is Status.OK
 
 
+@pytest.mark.parametrize("once", [frozenset[str](), frozenset({"backend-secrets.yaml"})])
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         (None, "is missing"),
         ("resources:\n  # - backend-secrets.yaml\n", "uncomment line 2"),
-        ("resources:\n  - other.yaml\n", "add `- backend-secrets.yaml` under resources"),
+        ("resources:\n  - lab-canary.yaml\n", "add `- backend-secrets.yaml` under resources"),
         ("resources:\n", "add `- backend-secrets.yaml`"),
-        ("- backend-secrets.yaml\n", "add `- backend-secrets.yaml`"),
-        ("resources: [\n", "is not valid YAML"),
-        ("\t\n", "is not valid YAML"),
+        ("- backend-secrets.yaml\n", "is not valid"),
+        ("resources: [\n", "is not valid"),
+        ("\t\n", "is not valid"),
     ],
 )
 def test_a_file_that_is_not_listed_is_not_wired(
-    text: str | None, found: str, chapter: Chapter
+    text: str | None, found: str, once: frozenset[str]
 ) -> None:
-    verdict = judge_wired(text, chapter)
+    told = verdict(Step.WIRED, main(kustomization=text, once_listed=once)(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert verdict.next_step
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert told.next_step
 
 
 @pytest.mark.parametrize(
@@ -132,50 +148,49 @@ def test_a_file_that_is_not_listed_is_not_wired(
         (Commit(None), "nothing is committed yet", "git commit"),
         (Commit(HEAD, [PATH]), f"{PATH} is not committed", "git add"),
         (Commit(HEAD, ["flux/secrets/x.yaml"]), "flux/secrets/x.yaml", "git status"),
+        (Commit(HEAD, [".sops.yaml"]), ".sops.yaml is not committed", "git status"),
         (Commit(HEAD, in_head=False), "it is ignored", "git add --force"),
         (Commit(HEAD, same=False), "it is ignored", "git add --force"),
     ],
 )
-def test_what_is_not_committed_is_named(
-    commit: Commit, found: str, next_step: str, chapter: Chapter
-) -> None:
-    verdict = judge_committed(commit, chapter)
+def test_what_is_not_committed_is_named(commit: Commit, found: str, next_step: str) -> None:
+    told = verdict(Step.COMMITTED, facets(commit=commit)(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert next_step in verdict.next_step
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert next_step in told.next_step
 
 
 @pytest.mark.parametrize(
-    ("push", "status", "next_step"),
+    ("branches", "push", "status", "next_step"),
     [
-        (Push(HEAD, main=HEAD), Status.OK, ""),
-        (Push(HEAD, reached=False), Status.UNKNOWN, "sopslab up"),
-        (Push(HEAD), Status.FAILED, "git push origin HEAD:main"),
-        (Push(HEAD, main=OTHER, relation=Relation.AHEAD), Status.FAILED, "git push"),
+        (Branches(HEAD), Push(), Status.OK, ""),
+        (Undecided("silent", "sopslab up"), Push(), Status.UNKNOWN, "sopslab up"),
+        (Branches(empty=True), Push(), Status.FAILED, "git push origin HEAD:main"),
+        (Branches(), Push(), Status.FAILED, "git push origin HEAD:main"),
+        (Branches(OTHER), Push("main", Relation.AHEAD), Status.FAILED, "git push"),
+        (Branches(OTHER), Push("x", Relation.AHEAD), Status.FAILED, "git push origin HEAD:main"),
         (
-            Push(HEAD, "topic", main=OTHER, relation=Relation.AHEAD),
-            Status.FAILED,
-            "git push origin HEAD:main",
-        ),
-        (
-            Push(HEAD, main=OTHER, relation=Relation.BEHIND),
+            Branches(OTHER),
+            Push("main", Relation.BEHIND),
             Status.FAILED,
             "git pull --rebase origin main",
         ),
         (
-            Push(HEAD, main=OTHER, relation=Relation.DIVERGED),
+            Branches(OTHER),
+            Push("main", Relation.DIVERGED),
             Status.FAILED,
             "git pull --rebase origin main && git push",
         ),
     ],
 )
 def test_pushed_is_what_the_server_has_as_main(
-    push: Push, status: Status, next_step: str, chapter: Chapter
+    branches: Branches | Undecided, push: Push, status: Status, next_step: str
 ) -> None:
-    verdict = judge_pushed(push, chapter)
+    seen = both(main(commit=HEAD), facets(branches=branches, push=push))(healthy())
+    told = verdict(Step.PUSHED, seen)
 
-    assert (verdict.status, verdict.next_step) == (status, next_step)
+    assert (told.status, told.next_step) == (status, next_step)
 
 
 LEAKED = Finding("a.yaml", 3, "secret-plaintext", "a is plain", "x", HEAD)
@@ -188,41 +203,42 @@ INCIDENT = Incident(
 )
 
 
-def judged(report: Report, chapter: Chapter, *incidents: Incident) -> Verdict:
-    return judge_history(History(report, "learner/lab", incidents), chapter)
+def judged(report: Report, *incidents: Incident) -> Verdict:
+    history = History(report, "learner/lab", incidents)
+    return verdict(Step.HISTORY, facets(history=history)(healthy()))
 
 
-def test_a_finding_in_the_history_says_that_reverting_is_not_enough(chapter: Chapter) -> None:
-    verdict = judged(Report([LEAKED] * 2), chapter)
+def test_a_finding_in_the_history_says_that_reverting_is_not_enough() -> None:
+    told = judged(Report([LEAKED] * 2))
 
-    assert verdict.status is Status.FAILED
-    assert f"a.yaml, line 3 of commit {HEAD[:7]}" in verdict.found
-    assert "(1 more)" in verdict.found
-    assert "rotation-plan.md" in verdict.found
-    assert verdict.next_step == "sopslab incident open leaked-value"
-    assert judged(Report(undecided=["shallow"]), chapter).status is Status.UNKNOWN
-    assert judged(Report(checked=3), chapter).status is Status.OK
+    assert told.status is Status.FAILED
+    assert f"a.yaml, line 3 of commit {HEAD[:7]}" in told.found
+    assert "(1 more)" in told.found
+    assert "rotation-plan.md" in told.found
+    assert told.next_step == "sopslab incident open leaked-value"
+    assert judged(Report(undecided=["shallow"])).status is Status.UNKNOWN
+    assert judged(Report(checked=3)).status is Status.OK
 
 
-def test_a_finding_fails_until_the_incident_that_covers_it_is_closed(chapter: Chapter) -> None:
+def test_a_finding_fails_until_the_incident_that_covers_it_is_closed() -> None:
     report = Report([LEAKED])
-    verdict = judged(report, chapter, INCIDENT)
+    told = judged(report, INCIDENT)
 
-    assert verdict.status is Status.FAILED
-    assert verdict.found.startswith("the incident 2026-11-25-leak is open: ")
-    assert verdict.next_step == "sopslab incident close 2026-11-25-leak"
-    verdict = judged(report, chapter, replace(INCIDENT, closed=date(2026, 11, 26)))
-    assert verdict.status is Status.OK
-    assert "2026-11-25-leak (closed on 2026-11-26)" in verdict.found
+    assert told.status is Status.FAILED
+    assert told.found.startswith("the incident 2026-11-25-leak is open: ")
+    assert told.next_step == "sopslab incident close 2026-11-25-leak"
+    told = judged(report, replace(INCIDENT, closed=date(2026, 11, 26)))
+    assert told.status is Status.OK
+    assert "2026-11-25-leak (closed on 2026-11-26)" in told.found
 
 
-def test_one_finding_that_no_incident_covers_is_enough_to_fail(chapter: Chapter) -> None:
+def test_one_finding_that_no_incident_covers_is_enough_to_fail() -> None:
     closed = replace(INCIDENT, closed=date(2026, 11, 26))
-    verdict = judged(Report([LEAKED, replace(LEAKED, path="b.yaml")]), chapter, closed)
+    told = judged(Report([LEAKED, replace(LEAKED, path="b.yaml")]), closed)
 
-    assert verdict.status is Status.FAILED
-    assert verdict.found.startswith("b.yaml, line 3")
-    assert "more)" not in verdict.found
+    assert told.status is Status.FAILED
+    assert told.found.startswith("b.yaml, line 3")
+    assert "more)" not in told.found
 
 
 @pytest.mark.parametrize(
@@ -233,12 +249,12 @@ def test_one_finding_that_no_incident_covers_is_enough_to_fail(chapter: Chapter)
         (Hooks("/x", missing=["no-secrets"]), "does not have the hook no-secrets"),
     ],
 )
-def test_hooks_that_would_not_check_are_named(hooks: Hooks, found: str, chapter: Chapter) -> None:
-    verdict = judge_hooks(hooks, chapter)
+def test_hooks_that_would_not_check_are_named(hooks: Hooks, found: str) -> None:
+    told = verdict(Step.HOOKS, facets(hooks=hooks)(healthy()))
 
-    assert verdict.status is Status.FAILED
-    assert found in verdict.found
-    assert verdict.next_step
+    assert told.status is Status.FAILED
+    assert found in told.found
+    assert told.next_step
 
 
 @dataclass
@@ -272,9 +288,20 @@ class Desk:
         (self.work / PATH).write_text(done.stdout)
         return done.stdout
 
-    def look(self) -> SecretFile:
+    def look(self) -> Tree:
+        """Look at the clone."""
+        with ThreadPoolExecutor(2) as executor:
+            opener = trees.Opener(self.lab, "learner", executor)
+            return trees.look_at_clone(self.lab, self.work, None, self.chapter, opener)
+
+    def file(self) -> Manifest:
         """Look at the file."""
-        return repository.look_at_file(self.lab, self.work, self.chapter, may_open=True)
+        return self.look().manifests["backend-secrets.yaml"]
+
+    def verdict(self) -> Verdict:
+        """Look at the file and judge it."""
+        seen = replace(healthy(), tree=self.look(), identity=Identity(self.own))
+        return verdict(Step.ENCRYPTED, replace(seen, instructor=Identity(self.own)))
 
 
 def _manifest(**values: object) -> dict[str, object]:
@@ -318,11 +345,10 @@ def desk(
 
 def test_a_good_file_is_opened_and_hashed(desk: Desk) -> None:
     desk.encrypt(_manifest(a="one", b=""))
-    file = desk.look()
 
-    assert judge_encrypted(file, desk.chapter).status is Status.OK
+    assert desk.verdict().status is Status.OK
     live = {"a": base64.b64encode(b"one").decode(), "b": ""}
-    assert file.digests == repository.digest_live(live)
+    assert desk.file().digests == secret_files.digest_live(live)
 
 
 def test_an_edited_file_fails_by_its_mac_whatever_the_user_has_set(
@@ -335,7 +361,7 @@ def test_an_edited_file_fails_by_its_mac_whatever_the_user_has_set(
     monkeypatch.setenv("SOPS_AGE_KEY", "nonsense")
     monkeypatch.setenv("SOPS_DECRYPT_IGNORE_MAC", "1")
 
-    assert desk.look().opened is Opened.MAC
+    assert desk.file().opened is Opened.MAC
 
 
 def test_a_file_for_somebody_else_and_a_plain_one_are_findings(desk: Desk) -> None:
@@ -353,15 +379,15 @@ def test_a_file_for_somebody_else_and_a_plain_one_are_findings(desk: Desk) -> No
         "sops-missing-recipient",
     }
     (desk.work / PATH).write_text(json.dumps(_manifest(a="in plain sight")))
-    verdict = judge_encrypted(desk.look(), desk.chapter)
-    assert verdict.status is Status.FAILED
-    assert "in plain sight" not in verdict.found
+    told = desk.verdict()
+    assert told.status is Status.FAILED
+    assert "in plain sight" not in told.found
 
 
 def test_a_number_is_no_value_of_a_secret(desk: Desk) -> None:
     desk.encrypt(_manifest(a=7))
 
-    assert desk.look().misfits == ("stringData.a",)
+    assert desk.file().misfits == ("stringData.a",)
 
 
 @settings(
@@ -383,10 +409,9 @@ def test_no_value_is_in_anything_that_is_said(
 ) -> None:
     text = desk.encrypt(_manifest(**values))
     if break_it:
-        (desk.work / PATH).write_text(replaced(text, "kind: Secret", "kind: secret"))
-    file = desk.look()
-    verdict = judge_encrypted(file, desk.chapter)
-    said = f"{file!r}{verdict!r}"
+        (desk.work / PATH).write_text(replaced(text, "name: backend-secrets", "name: backend"))
+    file = desk.file()
+    said = f"{file!r}{desk.verdict()!r}"
 
     assert file.opened is (Opened.MAC if break_it else Opened.YES)
     for value in values.values():
@@ -405,9 +430,9 @@ def test_the_file_and_the_cluster_hash_alike(
     stored = written | {
         key: base64.b64encode(value.encode()).decode() for key, value in strings.items()
     }
-    digests, misfits = repository.digest_manifest({"data": written, "stringData": strings})
+    digests, misfits = secret_files.digest_manifest({"data": written, "stringData": strings})
 
-    assert (digests, misfits) == (repository.digest_live(stored), [])
+    assert (digests, misfits) == (secret_files.digest_live(stored), [])
 
 
 @pytest.mark.parametrize(
@@ -424,24 +449,24 @@ def test_the_file_and_the_cluster_hash_alike(
 def test_what_kubernetes_would_refuse_is_named_by_its_key(
     manifest: dict[str, object], misfits: list[str]
 ) -> None:
-    assert repository.digest_manifest(manifest)[1] == misfits
+    assert secret_files.digest_manifest(manifest)[1] == misfits
 
 
 def test_what_is_committed_is_what_git_has_whatever_it_shows(desk: Desk) -> None:
-    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(None)
+    assert clone.look_at_commit(desk.work, desk.chapter) == Commit(None)
     desk.encrypt(_manifest(a="one"))
     (desk.work / ".gitignore").write_text("backend-secrets.yaml\n")
     desk.git("add", ".sops.yaml", ".gitignore")
     desk.git("commit", "--quiet", "-m", "begin")
-    assert not repository.look_at_commit(desk.work, desk.chapter).in_head
+    assert not clone.look_at_commit(desk.work, desk.chapter).in_head
     desk.git("add", "--force", PATH)
-    assert repository.look_at_commit(desk.work, desk.chapter).changes == (PATH,)
+    assert clone.look_at_commit(desk.work, desk.chapter).changes == (PATH,)
     desk.git("commit", "--quiet", "-m", "add")
     head = desk.git("rev-parse", "HEAD")
-    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(head)
+    assert clone.look_at_commit(desk.work, desk.chapter) == Commit(head)
     desk.git("update-index", "--assume-unchanged", PATH)
     desk.encrypt(_manifest(a="two"))
-    assert repository.look_at_commit(desk.work, desk.chapter) == Commit(head, same=False)
+    assert clone.look_at_commit(desk.work, desk.chapter) == Commit(head, same=False)
 
 
 @pytest.mark.parametrize(
@@ -450,34 +475,34 @@ def test_what_is_committed_is_what_git_has_whatever_it_shows(desk: Desk) -> None
 def test_a_clone_of_the_learners_repository_is_what_is_looked_at(
     url: str, desk: Desk, tmp_path: Path
 ) -> None:
-    clone = tmp_path / "clone"
-    (clone / "below").mkdir(parents=True)
-    assert repository.find_work(desk.lab, clone) == desk.work
-    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
-    assert repository.find_work(desk.lab, clone) == desk.work
-    subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", url], check=True)
-    assert repository.find_work(desk.lab, clone / "below") == clone
+    copy = tmp_path / "clone"
+    (copy / "below").mkdir(parents=True)
+    assert clone.find_work(desk.lab, copy) == desk.work
+    subprocess.run(["git", "init", "--quiet", str(copy)], check=True)
+    assert clone.find_work(desk.lab, copy) == desk.work
+    subprocess.run(["git", "-C", str(copy), "remote", "add", "origin", url], check=True)
+    assert clone.find_work(desk.lab, copy / "below") == copy
 
 
 def test_without_a_clone_nothing_is_decided(lab: Callable[..., Settings], tmp_path: Path) -> None:
     with pytest.raises(Undecided, match="there is no clone"):
-        repository.find_work(lab(), tmp_path)
+        clone.find_work(lab(), tmp_path)
 
 
 def test_hooks_are_looked_for_where_git_looks(desk: Desk, tmp_path: Path) -> None:
     shutil.copy(TEMPLATES / "learner" / ".pre-commit-config.yaml", desk.work)
     hook = desk.work / ".git" / "hooks" / "pre-commit"
-    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
     hook.write_text("#!/bin/sh\n# exec pre-commit run\nexit 0\n")
     hook.chmod(0o755)
-    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
     hook.write_text("#!/bin/sh\nexec pre-commit run\n")
-    assert repository.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook), install="sopslab up")
+    assert clone.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook), install="sopslab up")
     hook.chmod(0o644)
-    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
     hook.chmod(0o755)
     desk.git("config", "core.hooksPath", str(tmp_path))
-    assert not repository.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
 
 
 def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
@@ -492,9 +517,9 @@ def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
         (replaced(given_text, "id: no-secrets", "id: other"), ["no-secrets"]),
     ):
         config.write_text(text)
-        assert repository.look_at_hooks(desk.lab, desk.work).missing == tuple(missing)
+        assert clone.look_at_hooks(desk.lab, desk.work).missing == tuple(missing)
     config.write_text("repos: 7\n")
-    assert not repository.look_at_hooks(desk.lab, desk.work).configured
+    assert not clone.look_at_hooks(desk.lab, desk.work).configured
 
 
 def test_an_identity_that_cannot_be_used_says_why(desk: Desk) -> None:
@@ -569,12 +594,26 @@ def test_the_keys_of_many_files_are_asked_for_at_once(
 
 
 def test_the_rule_that_matches_is_what_sops_would_take(desk: Desk) -> None:
-    assert keys.look_at_rule(desk.work, PATH) == Rule(True, frozenset({desk.own}))
+    assert desk.look().rule == Rule(True, frozenset({desk.own}))
     config = desk.work / ".sops.yaml"
     config.write_text(replaced(config.read_text(), "develop", "production"))
-    assert keys.look_at_rule(desk.work, PATH) == Rule(True, None)
+    assert desk.look().rule == Rule(True, None)
     config.write_text("{")
-    with pytest.raises(Undecided):
-        keys.look_at_rule(desk.work, PATH)
+    assert desk.look().unruled
     config.unlink()
-    assert keys.look_at_rule(desk.work, PATH) == Rule(False)
+    assert desk.look().rule == Rule(False)
+
+
+def test_what_git_ignores_in_a_clone_is_not_judged_but_the_file_of_the_exercise(desk: Desk) -> None:
+    desk.encrypt(_manifest(a="one"))
+    (desk.work / FOLDER / "scratch.dec.yaml").write_text(json.dumps(_manifest(a="in plain sight")))
+    assert set(desk.look().manifests) == {"backend-secrets.yaml", "scratch.dec.yaml"}
+    (desk.work / ".gitignore").write_text("*.yaml\n")
+    assert set(desk.look().manifests) == {"backend-secrets.yaml"}
+
+
+def test_a_link_in_a_clone_is_not_followed(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "outside.yaml").write_text(json.dumps(_manifest(a="in plain sight")))
+    (desk.work / PATH).symlink_to(tmp_path / "outside.yaml")
+    found = desk.look()
+    assert "backend-secrets.yaml" in found.files and found.manifests == {}

@@ -17,88 +17,115 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sopslab.checks.verification.machine import (
-    HOOKS_PATH,
-    GitServer,
-    Part,
-    Tool,
-    judge_server,
-    judge_tools,
-)
+from sopslab.checks.rules.machine import HOOKS_PATH
+from sopslab.checks.rules.table import Step
+from sopslab.checks.snapshot import Cluster, GitServer, Guard, Part, Snapshot, Tool, Trouble
+from sopslab.checks.verification import NEEDS
 from sopslab.cli import verification_report as report
 from sopslab.lab import verification as checks
 from sopslab.lab.observe.observer import Observer
-from sopslab.lab.verification import Check
-from sopslab.model.results import (
-    Result,
-    Status,
-    Undecided,
-    Verdict,
-    exit_code,
-    failed,
-    passed,
-    undecided,
-)
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.results import Result, Status, Undecided, Verdict, exit_code, undecided
 from tests.marks import mostly_soak
+from tests.unit.doctor.doctor_material import edited, facets, healthy
+from tests.unit.verification.verification_material import verdict
 
-NO_LAB = cast(Observer, None)
+LISTED = checks.checks(embedded_server=True)
 
 
-def _check(name: str, verdict: Verdict | Undecided, *needs: str) -> Check:
-    def judge(_lab: Observer) -> Verdict:
-        if isinstance(verdict, Undecided):
-            raise verdict
-        return verdict
+class Looking:
+    """An observer of a lab that is in one state, and in another once Flux was given time."""
 
-    return Check(name, judge, needs)
+    def __init__(self, first: Snapshot, then: Snapshot | None = None) -> None:
+        self.first, self.then = first, then or first
+        self.waits: list[float] = []
+
+    def inside(self) -> Snapshot:
+        """Return what is seen at first."""
+        return self.first
+
+    def await_flux(
+        self, _seen: Snapshot, _reached: Callable[[Snapshot], bool], deadline: Deadline
+    ) -> Snapshot:
+        """Return what is seen after a wait."""
+        self.waits.append(deadline.left)
+        return self.then
+
+
+def run(
+    first: Snapshot, then: Snapshot | None = None, wait: float = 0
+) -> tuple[dict[str, Result], list[float]]:
+    """Return what each check says, and for how many seconds Flux was given time."""
+    looking = Looking(first, then)
+    told: list[Result] = []
+    results = checks.verify(cast(Observer, looking), LISTED, wait, told.append)
+    assert told == results
+    return {one.id: one for one in results}, looking.waits
+
+
+def test_a_lab_that_is_well_passes_every_check_without_a_wait() -> None:
+    results, waits = run(healthy(), wait=60)
+
+    assert list(results) == list(LISTED)
+    assert {one.status for one in results.values()} == {Status.OK}
+    assert waits == []
 
 
 def test_what_needs_a_failed_check_is_not_run_and_says_which() -> None:
-    results = checks.run(
-        [
-            _check("a", failed("broken.", "mend it")),
-            _check("b", passed("fine."), "a"),
-            _check("c", passed("fine."), "b"),
-            _check("d", passed("fine.")),
-        ],
-        NO_LAB,
-    )
+    results, _ = run(facets(cluster=Cluster(Trouble.REFUSED))(healthy()))
 
-    assert [result.status.value for result in results] == ["failed", "not-run", "not-run", "ok"]
-    assert results[2].found == "not looked at, since a failed."
-    assert results[2].next_step == "mend it"
+    assert results["cluster"].status is Status.FAILED
+    for name in ("flux", "key", "source", "applied", "secret"):
+        assert results[name].status is Status.NOT_RUN
+        assert results[name].found == "not looked at, since cluster failed."
+        assert results[name].next_step == results["cluster"].next_step
+    assert results["encrypted"].status is Status.OK
 
 
 def test_what_is_unknown_or_does_not_block_keeps_nothing_else_from_being_judged() -> None:
-    results = checks.run(
-        [
-            _check("a", Undecided("nobody answered", "ask again")),
-            _check("b", failed("odd.", "look", blocking=False)),
-            _check("c", passed("fine."), "a", "b"),
-        ],
-        NO_LAB,
+    other = Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3")
+    silent = Undecided("nobody answered", "ask again")
+    results, _ = run(facets(tools=[other], cluster=silent)(healthy()))
+
+    assert results["tools"].status is Status.FAILED
+    assert results["cluster"].status is Status.UNKNOWN
+    assert (results["cluster"].found, results["cluster"].next_step) == (
+        "nobody answered.",
+        "ask again",
     )
-
-    assert [result.status.value for result in results] == ["unknown", "failed", "ok"]
-    assert (results[0].found, results[0].next_step) == ("nobody answered.", "ask again")
+    assert results["key"].status is results["encrypted"].status is Status.OK
 
 
-def test_results_are_told_as_they_come() -> None:
-    told: list[Result] = []
-    results = checks.run(
-        [_check("a", passed("fine.")), _check("b", passed("x."))], NO_LAB, told.append
-    )
-
-    assert told == results
+def _behind() -> Snapshot:
+    old = {"revision": f"main@sha1:{'0' * 40}"}
+    return edited("sources", "learner", lambda one: one["status"].update(artifact=old))(healthy())
 
 
-def test_every_need_is_an_earlier_check_and_ids_are_unique() -> None:
-    seen: list[str] = []
-    for check in checks.checks(embedded_server=True):
-        assert set(check.needs) <= set(seen)
-        seen.append(check.id)
-    assert len(set(seen)) == len(seen)
-    assert seen == [check.id for check in checks.checks(embedded_server=False)] + ["server"]
+def test_flux_is_given_time_for_what_it_has_not_done_and_no_more() -> None:
+    results, waits = run(_behind(), healthy(), wait=60)
+    assert {one.status for one in results.values()} == {Status.OK}
+    assert len(waits) == 1 and 0 < waits[0] <= 60
+
+    results, waits = run(_behind(), healthy())
+    assert (results["source"].status, waits) == (Status.FAILED, [])
+
+
+def test_what_flux_is_at_the_moment_is_waited_for_without_being_asked() -> None:
+    ready = [{"type": "Ready", "status": "Unknown"}]
+    busy = edited("sources", "learner", lambda one: one["status"].update(conditions=ready))
+    results, waits = run(busy(healthy()), healthy())
+
+    assert results["source"].status is Status.OK
+    assert len(waits) == 1 and 0 < waits[0] <= 5
+
+
+def test_every_need_is_an_earlier_check() -> None:
+    seen: set[Step] = set()
+    for step in LISTED:
+        assert set(NEEDS[step]) <= seen
+        seen.add(step)
+    assert seen == NEEDS.keys()
+    assert [*checks.checks(embedded_server=False), Step.SERVER] == LISTED
 
 
 @pytest.mark.parametrize(
@@ -222,12 +249,12 @@ SOPS = Tool("sops", "3.13.3", "3.13.3")
     ("tool", "status", "found", "next_step", "blocking"),
     [
         (SOPS, Status.OK, "sops 3.13.3.", "", True),
-        (Tool("sops", "3.13.3", None), Status.FAILED, "is missing", "sopslab up", True),
+        (Tool("sops", "3.13.3", None), Status.FAILED, "does not run", "sopslab up", True),
         (Tool("sops", "3.13.3", "3.7.3"), Status.FAILED, "is 3.7.3, and", "sopslab up", True),
         (
             Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3"),
             Status.FAILED,
-            "sops in this shell is /old/sops, which is 3.7.3; the lab's is 3.13.3",
+            "/old/sops: is 3.7.3; the lab's is 3.13.3",
             'eval "$(sopslab env)"',
             False,
         ),
@@ -245,34 +272,39 @@ SOPS = Tool("sops", "3.13.3", "3.13.3")
 def test_tools_are_the_pinned_ones_and_first_in_path(
     tool: Tool, status: Status, found: str, next_step: str, blocking: bool
 ) -> None:
-    verdict = judge_tools([tool])
+    told = verdict(Step.TOOLS, facets(tools=[tool])(healthy()))
 
-    assert (verdict.status, verdict.next_step, verdict.blocking) == (status, next_step, blocking)
-    assert found in verdict.found
+    assert (told.status, told.next_step, told.blocking) == (status, next_step, blocking)
+    assert found in told.found
+
+
+def _server(answer: int | None, hooks: str | None, hook: Part, policy: Part) -> Verdict:
+    server = GitServer("http://git", answer, Guard(hooks, hook, policy))
+    return verdict(Step.SERVER, facets(server=server)(healthy()))
 
 
 @pytest.mark.parametrize(
-    ("server", "found"),
+    ("answer", "hooks", "hook", "policy", "found"),
     [
-        (GitServer("http://git", None, HOOKS_PATH, Part.SAME, Part.SAME), "does not answer"),
-        (GitServer("http://git", 200, HOOKS_PATH, Part.SAME, Part.SAME), "answers 200"),
-        (GitServer("http://git", 401, None, Part.SAME, Part.SAME), "not configured"),
-        (GitServer("http://git", 401, HOOKS_PATH, Part.MISSING, Part.SAME), "hook is missing"),
-        (GitServer("http://git", 401, HOOKS_PATH, Part.OTHER, Part.SAME), "hook was changed"),
-        (GitServer("http://git", 401, HOOKS_PATH, Part.SAME, Part.OTHER), "is not the one of"),
+        (None, HOOKS_PATH, Part.SAME, Part.SAME, "does not answer"),
+        (200, HOOKS_PATH, Part.SAME, Part.SAME, "answers 200"),
+        (401, None, Part.SAME, Part.SAME, "not configured"),
+        (401, HOOKS_PATH, Part.MISSING, Part.SAME, "hook: is missing"),
+        (401, HOOKS_PATH, Part.OTHER, Part.SAME, "hook: is not the one of"),
+        (401, HOOKS_PATH, Part.SAME, Part.OTHER, "policy of the Git server's hook: is not the one"),
     ],
 )
-def test_a_git_server_without_its_guard_is_not_ok(server: GitServer, found: str) -> None:
-    verdict = judge_server(server)
+def test_a_git_server_without_its_guard_is_not_ok(
+    answer: int | None, hooks: str | None, hook: Part, policy: Part, found: str
+) -> None:
+    told = _server(answer, hooks, hook, policy)
 
-    assert (verdict.status, verdict.next_step) == (Status.FAILED, "sopslab up")
-    assert found in verdict.found
+    assert (told.status, told.next_step) == (Status.FAILED, "sopslab up")
+    assert found in told.found
 
 
 def test_a_guarded_git_server_is_well() -> None:
-    server = GitServer("http://git", 401, HOOKS_PATH, Part.SAME, Part.SAME)
-
-    assert judge_server(server).status is Status.OK
+    assert _server(401, HOOKS_PATH, Part.SAME, Part.SAME).status is Status.OK
 
 
 COMMAND = (

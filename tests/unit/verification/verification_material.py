@@ -1,6 +1,13 @@
-"""What the recorded objects and the tests agree on."""
+"""What the tests of the verification share."""
 
 from __future__ import annotations
 
-HEAD = "13901ba4ec12dcccb6c795a2db1be5081e4622c3"
-"""The commit that the recorded Kustomization has applied."""
+from sopslab.checks.rules.table import Step, examine
+from sopslab.checks.snapshot import Snapshot
+from sopslab.checks.verification import judge
+from sopslab.model.results import Verdict
+
+
+def verdict(step: Step, seen: Snapshot) -> Verdict:
+    """Return what one check says by itself."""
+    return judge(step, seen, examine(seen))

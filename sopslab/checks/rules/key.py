@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
-from sopslab.checks.doctor.results import Cause, Evidence, cause
-from sopslab.checks.doctor.seen import Seen, known
-from sopslab.checks.verification.cluster import Entry, listed
+from sopslab.checks.rules.results import Cause, Evidence, cause
+from sopslab.checks.snapshot import Entry, Snapshot, known
 from sopslab.course.chapter import UP
-from sopslab.layout import KEY_SECRET
-from sopslab.model.results import Undecided
+from sopslab.layout import KEY_ENTRY, KEY_SECRET
 from sopslab.policy.sops import short
 
 _ENDING = ".agekey"
 
 
-def examine_store(seen: Seen) -> Iterator[Cause]:
-    """Yield why the key file of the lab cannot be used."""
-    if seen.identity.recipient is None:
+def listed(recipients: Set[str]) -> str:
+    """Return public keys in words."""
+    return ", ".join(short(name) for name in sorted(recipients)) or "nobody"
+
+
+def examine_store(seen: Snapshot) -> Iterator[Cause]:
+    """Yield why the key files of the lab cannot be used."""
+    own, instructor = known(seen.identity), known(seen.instructor)
+    if own.recipient is None:
         yield cause(
             "store-key-unusable",
             "The lab's own key file cannot be used, and the cluster's is compared with it.",
             "the key file",
-            seen.identity.problem,
-            seen.identity.fix,
+            own.problem,
+            own.fix,
+        )
+    if instructor.recipient is None:
+        yield cause(
+            "instructor-key-unusable",
+            "The instructor's key file cannot be used, so nobody could help with a lost key.",
+            "the instructor's key file",
+            instructor.problem,
+            instructor.fix,
         )
 
 
-def examine_key(seen: Seen) -> Iterator[Cause]:
+def examine_key(seen: Snapshot) -> Iterator[Cause]:
     """Yield why the cluster cannot decrypt what is encrypted to the environment's key."""
-    key, chapter = known(seen.objects).key, seen.chapter
+    key, chapter = known(seen.key), seen.chapter
     what = f"Secret {chapter.system}/{KEY_SECRET}"
     if not key.present:
         yield cause(
-            "missing-key", "Flux has no key to decrypt with.", what, "is gone", chapter.setup
+            "missing-key",
+            "Flux has no key to decrypt with: there is no Secret"
+            f" {KEY_SECRET} in {chapter.system}.",
+            what,
+            "is gone",
+            chapter.setup,
         )
         return
     # Flux takes every entry of this ending, and gives up if one of them is no identity.
@@ -42,22 +59,22 @@ def examine_key(seen: Seen) -> Iterator[Cause]:
         names = ", ".join(sorted(key.entries)) or "none"
         yield cause(
             "key-without-agekey",
-            f"Flux does not read the key: its entry does not end in {_ENDING}.",
+            f"Flux does not read the key: no entry of it ends in {_ENDING}, as {KEY_ENTRY} does.",
             what,
             f"has the entries: {names}",
             _give_back(seen),
         )
         return
-    damaged = [name for name, held in sorted(read.items()) if isinstance(held, Entry)]
-    for name in damaged:
+    damaged = {name: held for name, held in sorted(read.items()) if isinstance(held, Entry)}
+    for name, problem in damaged.items():
         yield cause(
             "corrupt-key",
             "The key in the cluster is damaged, so Flux cannot use it.",
             what,
-            f"its entry {name} is empty or holds no valid age identity",
+            f"its entry {name} {problem.value}",
             _give_back(seen),
         )
-    own = seen.identity.recipient
+    own = known(seen.identity).recipient
     held = frozenset[str]().union(*(one for one in read.values() if not isinstance(one, Entry)))
     if damaged or own is None or own in held:
         return
@@ -68,7 +85,7 @@ def examine_key(seen: Seen) -> Iterator[Cause]:
     if _is_the_files_key(seen, held, own):
         yield Cause(
             "store-key-differs",
-            "The key file is another than the key of the cluster and of the files on main.",
+            "The key file is another than the key of the cluster and of the encrypted files.",
             keys,
             f"{UP} --key-from cluster",
         )
@@ -81,16 +98,13 @@ def examine_key(seen: Seen) -> Iterator[Cause]:
     )
 
 
-def _give_back(seen: Seen) -> str:
+def _give_back(seen: Snapshot) -> str:
     """Return the command that replaces what the cluster has by the key of the store."""
     return f"{UP} --key-from store" if seen.environment.is_seat else seen.chapter.setup
 
 
-def _is_the_files_key(seen: Seen, held: frozenset[str], own: str) -> bool:
-    """Return whether what is on main is for the cluster's key, and not for the one of the store."""
-    try:
-        manifests = known(seen.repository).manifests.values()
-    except Undecided:
-        return False
+def _is_the_files_key(seen: Snapshot, held: frozenset[str], own: str) -> bool:
+    """Return whether files are for the cluster's key, and not for the one of the store."""
+    manifests = known(seen.tree).manifests.values()
     recipients = [one.recipients for one in manifests if one.recipients]
     return bool(recipients) and all(held & one and own not in one for one in recipients)

@@ -1,8 +1,7 @@
-"""What the doctor says: causes, each with evidence and a next step."""
+"""What a rule yields: causes, each with evidence and a next step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -23,22 +22,13 @@ class Cause:
     evidence: tuple[Evidence, ...]
     next_step: str
 
+    @property
+    def told(self) -> str:
+        """The sentence and what was seen, in one line."""
+        seen = "; ".join(f"{one.what}: {one.seen}" for one in self.evidence)
+        return f"{self.sentence.removesuffix('.')} ({seen})."
+
 
 def cause(id: str, sentence: str, what: str, seen: str, next_step: str) -> Cause:
     """Return a cause with one piece of evidence."""
     return Cause(id, sentence, (Evidence(what, seen),), next_step)
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """All causes, the first to be mended first; `undecided` says what could not be looked at."""
-
-    causes: Sequence[Cause] = ()
-    undecided: Sequence[str] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """1 if anything is wrong, else 2 if that could not be decided, else 0."""
-        if self.causes:
-            return 1
-        return 2 if self.undecided else 0

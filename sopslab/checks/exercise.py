@@ -1,0 +1,247 @@
+"""What the exercise still lacks: what is no fault, and comes next or only takes a moment. Pure.
+
+An exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
+messages of other programs are never repeated, since they may quote what they refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sopslab.checks.rules.content import edit_list, how_to_list, read_list
+from sopslab.checks.rules.delivery import kustomization
+from sopslab.checks.rules.objects import failure
+from sopslab.checks.rules.source import source
+from sopslab.checks.rules.table import Step
+from sopslab.checks.snapshot import Relation, Snapshot, known
+from sopslab.incidents.exposures import cover
+from sopslab.model.objects import condition, inventory
+from sopslab.model.results import Undecided, Verdict, awaited, failed
+from sopslab.policy.findings import Finding
+from sopslab.policy.printing import in_one_line
+from sopslab.policy.recipients import CONFIG
+
+Lack = Callable[[Snapshot], Verdict | None]
+
+
+def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
+    """Yield what the exercise lacks, and for which check; what could not be seen is left out."""
+    for step, lack in LACKS.items():
+        try:
+            verdict = lack(seen)
+        except Undecided:
+            continue
+        if verdict is not None:
+            yield step, verdict
+
+
+def encrypted(seen: Snapshot) -> Verdict | None:
+    """Return what the file of the exercise is not yet."""
+    tree, chapter = known(seen.tree), seen.chapter
+    again = chapter.encrypt_again
+    if f"{chapter.secret}.yaml" not in tree.files:
+        return failed(
+            f"{chapter.file} is not there yet: this is where the chapter begins. The command asks"
+            " for keys and values, and shows no value.",
+            chapter.encrypt,
+        )
+    manifest = tree.manifests.get(f"{chapter.secret}.yaml")
+    if manifest is None or manifest.name != chapter.secret:
+        return failed(f"{chapter.file} is not one Secret of the name {chapter.secret}.", again)
+    if manifest.namespace != chapter.namespace:
+        return failed(f"{chapter.file} does not name the namespace {chapter.namespace}.", again)
+    if not manifest.keys:
+        return failed(f"{chapter.file} holds no key at all.", again)
+    if manifest.recipients is None:
+        return failed(f"{chapter.file} is not encrypted.", again)
+    for key in manifest.misfits:
+        return failed(f"{chapter.file}: the value of {key} is none that Kubernetes takes.", again)
+    return None
+
+
+def wired(seen: Snapshot) -> Verdict | None:
+    """Return that Flux is not told to apply the file."""
+    tree, chapter = known(seen.tree), seen.chapter
+    text, name = tree.kustomization or "", f"{chapter.secret}.yaml"
+    if name in (read_list(text) or ()):
+        return None
+    return failed(
+        f"{chapter.kustomization} does not list {name}, so Flux does not apply it:"
+        f" {how_to_list(text, name)}.",
+        edit_list(chapter),
+    )
+
+
+def _committed(seen: Snapshot) -> Verdict | None:
+    commit, chapter = known(seen.commit), seen.chapter
+    if commit.head is None:
+        return failed("nothing is committed yet.", chapter.commit)
+    others = [path for path in commit.changes if path not in (chapter.file, chapter.kustomization)]
+    if others:
+        return failed(
+            f"{others[0]} is not committed as it is.",
+            chapter.at_work(f"git status -- flux/secrets {CONFIG}"),
+        )
+    if commit.changes:
+        changed = " and ".join(commit.changes)
+        return failed(f"{changed} is not committed as it is.", chapter.commit)
+    if not commit.in_head or not commit.same:
+        return failed(
+            f"{chapter.file} is not committed as it is, and Git does not show it as changed: it is"
+            " ignored.",
+            chapter.at_work(f"git add --force {chapter.file} && git commit"),
+        )
+    return None
+
+
+def _pushed(seen: Snapshot) -> Verdict | None:
+    main, push, chapter = known(seen.branches).main, known(seen.push), seen.chapter
+    head = _head(seen)
+    to_main = "git push" if push.branch == "main" else "git push origin HEAD:main"
+    if main == head:
+        return None
+    if main is None:
+        return failed("the Git server has no branch main.", chapter.at_work(to_main))
+    if push.relation is Relation.AHEAD:
+        return failed(
+            f"your commit {head[:7]} is not pushed: the Git server's main is {main[:7]}.",
+            chapter.at_work(to_main),
+        )
+    if push.relation is Relation.BEHIND:
+        return failed(
+            f"the Git server's main ({main[:7]}) is ahead of your commit {head[:7]}.",
+            chapter.at_work("git pull --rebase origin main"),
+        )
+    return failed(
+        f"your commit {head[:7]} and the Git server's main ({main[:7]}) went different ways.",
+        chapter.at_work(f"git pull --rebase origin main && {to_main}"),
+    )
+
+
+def read(seen: Snapshot) -> Verdict | None:
+    """Return that Flux has not read the tree's commit yet."""
+    found, head, chapter = source(seen), _head(seen), seen.chapter
+    if found is None:
+        return None
+    status = found.get("status") or {}
+    revision = str((status.get("artifact") or {}).get("revision", ""))
+    last = f"what it last read is {_short(revision)}" if revision else "it has read nothing yet"
+    if (refused := failure(found)) is not None:
+        meaning = refused.meaning
+        if meaning is None:
+            return failed(
+                f"stale source: Flux cannot read the repository ({refused.reason}), {last}.",
+                f"flux --namespace {chapter.system} get source git {chapter.source}",
+            )
+        return failed(
+            f"stale source: {meaning.meaning(chapter)}, and {last}.", meaning.fix(chapter)
+        )
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return awaited(
+            "Flux has not yet looked at the present form of the GitRepository.", chapter.wait
+        )
+    if revision != f"main@sha1:{head}":
+        return awaited(f"Flux has not read {head[:7]} yet: {last}.", chapter.wait)
+    if condition(found, "Ready").get("status") != "True":
+        return awaited(f"Flux is reading the repository at the moment, and {last}.", chapter.wait)
+    return None
+
+
+def applied(seen: Snapshot) -> Verdict | None:
+    """Return that Flux has not applied it yet, with the exercise's Secret in it."""
+    found, head, chapter = kustomization(seen), _head(seen), seen.chapter
+    if found is None:
+        return None
+    name = seen.environment.kustomization
+    status = found.get("status") or {}
+    if (refused := failure(found)) is not None:
+        meaning = refused.meaning
+        if meaning is None:
+            return failed(
+                f"Flux could not apply the repository ({refused.reason}).", chapter.describe
+            )
+        return failed(
+            f"Flux could not apply the repository: {meaning.meaning(chapter)}.",
+            meaning.fix(chapter),
+        )
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return awaited(f"Flux has not yet looked at the present form of {name}.", chapter.wait)
+    revision = str(status.get("lastAppliedRevision", ""))
+    if revision != f"main@sha1:{head}":
+        last = f"what it last applied is {_short(revision)}" if revision else "it applied nothing"
+        return awaited(f"Flux has not applied {head[:7]} yet: {last}.", chapter.wait)
+    if condition(found, "Ready").get("status") != "True":
+        return awaited(f"Flux is at work on {name} at the moment.", chapter.wait)
+    if f"{chapter.namespace}_{chapter.secret}__Secret" not in inventory(found):
+        return failed(
+            f"Flux applied {head[:7]}, but {chapter.live} was not in it.",
+            chapter.at_work("sopslab validate"),
+        )
+    return None
+
+
+def secret(seen: Snapshot) -> Verdict | None:
+    """Return that there is no Secret of the exercise."""
+    if seen.chapter.secret in known(seen.live):
+        return None
+    return failed(f"{seen.chapter.live} does not exist.", seen.chapter.reconcile)
+
+
+def _history(seen: Snapshot) -> Verdict | None:
+    """Return what of the history is exposed: it is dealt with once an incident names it and is
+    closed."""
+    history = known(seen.history)
+    if history.report.undecided:
+        raise Undecided(
+            f"the history could not be searched: {history.report.undecided[0]}",
+            seen.chapter.at_work("sopslab policy history"),
+        )
+    coverage = cover(history.report.findings, history.incidents, history.repository)
+    if coverage.uncovered:
+        return _uncovered(coverage.uncovered)
+    if coverage.open:
+        first = coverage.open[0].id
+        return failed(
+            f"the incident {first} is open: what the history holds is not dealt with before it is"
+            " closed.",
+            f"sopslab incident close {first}",
+        )
+    return None
+
+
+def _uncovered(findings: Sequence[Finding]) -> Verdict:
+    first, more = findings[0], len(findings) - 1
+    where = f"{in_one_line(first.path)}, line {first.line}"
+    if first.commit:
+        where += f" of commit {first.commit[:7]}"
+    rest = f" ({more} more)" if more else ""
+    return failed(
+        f"{where}: {first.message} [{first.rule}]{rest}. Reverting does not take it out of the"
+        " history: the value counts as leaked and has to be replaced, see rotation-plan.md. This"
+        " check passes once an incident names it and is closed.",
+        "sopslab incident open leaked-value",
+    )
+
+
+def _head(seen: Snapshot) -> str:
+    head = known(seen.tree).commit
+    if head is None:
+        raise Undecided("nothing is committed yet")
+    return head
+
+
+def _short(revision: str) -> str:
+    branch, _, commit = revision.partition("@")
+    return f"{commit.partition(':')[2][:7] or 'something else'} of {branch}"
+
+
+LACKS: Mapping[Step, Lack] = {
+    Step.ENCRYPTED: encrypted,
+    Step.WIRED: wired,
+    Step.COMMITTED: _committed,
+    Step.PUSHED: _pushed,
+    Step.SOURCE: read,
+    Step.APPLIED: applied,
+    Step.SECRET: secret,
+    Step.HISTORY: _history,
+}

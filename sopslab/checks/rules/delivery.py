@@ -1,0 +1,171 @@
+"""From the source controller into the namespace: the Kustomization, and what it has applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+from sopslab.checks.rules.content import listed_manifests
+from sopslab.checks.rules.objects import LEFT_ALONE, named, resume
+from sopslab.checks.rules.platform import hands_off, restore
+from sopslab.checks.rules.results import Cause, cause
+from sopslab.checks.snapshot import LiveSecret, Manifest, Opened, Snapshot, known
+from sopslab.course.chapter import UP
+from sopslab.layout import KEY_SECRET
+from sopslab.model.objects import Object, condition, is_suspended
+from sopslab.policy.findings import key_path
+
+
+def kustomization(seen: Snapshot) -> Object | None:
+    """Return the Kustomization of the environment, None if it is gone."""
+    return named(known(seen.kustomizations), seen.environment.kustomization)
+
+
+def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
+    """Yield what of the Kustomization is not as the platform has it."""
+    found, chapter, environment = kustomization(seen), seen.chapter, seen.environment
+    what = f"Kustomization {chapter.system}/{environment.kustomization}"
+    if found is None:
+        yield cause(
+            "kustomization-missing",
+            f"Flux has no Kustomization {environment.kustomization}, so it applies nothing of"
+            " yours.",
+            what,
+            "is gone",
+            UP,
+        )
+        return
+    if is_suspended(found):
+        yield cause(
+            "suspended-kustomization",
+            f"The Kustomization {environment.kustomization} is suspended, so Flux applies nothing"
+            " new; Ready is of before.",
+            what,
+            "spec.suspend is true",
+            resume(found),
+        )
+    for id, sentence, seen_there in _drifted(found, seen):
+        yield cause(id, sentence, what, f"{seen_there}{hands_off(found)}", restore(found, seen))
+
+
+def _drifted(found: Object, seen: Snapshot) -> Iterator[tuple[str, str, str]]:
+    """Yield an id, a sentence and what is seen of each field that is not the platform's."""
+    spec, chapter = found["spec"], seen.chapter
+    path = str(spec.get("path", ""))
+    if not _looks_at(path, seen):
+        yield (
+            "wrong-path",
+            "The Kustomization looks at another folder than the one with the secrets.",
+            f"spec.path is {path}, not ./{chapter.folder}",
+        )
+    decryption = spec.get("decryption") or {}
+    if decryption.get("provider") != "sops":
+        yield (
+            "decryption-off",
+            "The Kustomization does not decrypt.",
+            "has no spec.decryption with the provider sops",
+        )
+    elif (decryption.get("secretRef") or {}).get("name") != KEY_SECRET:
+        yield (
+            "wrong-key-reference",
+            f"The Kustomization does not decrypt with {KEY_SECRET}.",
+            "spec.decryption.secretRef names another Secret",
+        )
+    if not _reads_the_source(spec, seen):
+        yield (
+            "wrong-source",
+            "The Kustomization does not apply the learner's repository.",
+            f"spec.sourceRef does not name {chapter.source}",
+        )
+    if (account := spec.get("serviceAccountName")) != seen.environment.account:
+        yield (
+            "wrong-account",
+            f"The Kustomization does not act as the ServiceAccount {seen.environment.account}.",
+            f"spec.serviceAccountName is {account or 'not set'}",
+        )
+
+
+def _looks_at(path: str, seen: Snapshot) -> bool:
+    return path.strip("./") == seen.chapter.folder
+
+
+def _reads_the_source(spec: Object, seen: Snapshot) -> bool:
+    return (spec.get("sourceRef") or {}).get("name") == seen.chapter.source
+
+
+def examine_live(seen: Snapshot) -> Iterator[Cause]:
+    """Yield which Secret that Flux has applied is gone, or not what it has applied.
+
+    It is told where Flux has applied exactly the tree, and from the right place: else the
+    difference is what Flux has not done.
+    """
+    namespace, live = seen.environment.namespace, known(seen.live)
+    for wanted in _applied(seen):
+        name = wanted.name
+        found = live.get(name)
+        if found is None:
+            yield cause(
+                "deleted-secret",
+                f"The Secret {name} does not exist: it was deleted by hand, and Flux brings it back"
+                " at its interval.",
+                f"Secret {namespace}/{name}",
+                "is gone, though Flux has applied it",
+                seen.chapter.reconcile,
+            )
+        elif found.owner != f"{seen.environment.system}/{seen.environment.kustomization}":
+            yield cause(
+                "unowned-secret",
+                f"The Secret {name} was not made by Flux, though Flux has applied one of that"
+                " name.",
+                f"Secret {namespace}/{name}",
+                "has no label of the Kustomization",
+                seen.chapter.reconcile,
+            )
+        elif differing := wanted.keys ^ found.keys:
+            yield _changed(name, found, differing, seen)
+
+
+def examine_values(seen: Snapshot) -> Iterator[Cause]:
+    """Yield which Secret that Flux has applied has another value."""
+    live = known(seen.live)
+    for wanted in _applied(seen):
+        found = live.get(wanted.name)
+        # In plain text there is nothing to open, and that is what is wrong with it.
+        if found is None or wanted.recipients is None or wanted.keys != found.keys:
+            continue
+        if known(wanted.opened) is not Opened.YES:
+            continue
+        digests = known(found.digests)
+        if differing := {key for key in wanted.keys if digests[key] != wanted.digests.get(key)}:
+            yield _changed(wanted.name, found, differing, seen)
+
+
+def _applied(seen: Snapshot) -> Iterator[Manifest]:
+    """Yield the Secrets of the tree that Flux says that it has applied."""
+    found, tree = kustomization(seen), known(seen.tree)
+    if found is None:
+        return
+    status, spec = found.get("status") or {}, found["spec"]
+    if (
+        status.get("lastAppliedRevision") == f"main@sha1:{tree.commit}"
+        and condition(found, "Ready").get("status") == "True"
+        and _looks_at(str(spec.get("path", "")), seen)
+        and _reads_the_source(spec, seen)
+    ):
+        for manifest in listed_manifests(tree).values():
+            if manifest.namespace in ("", seen.environment.namespace):
+                yield manifest
+
+
+def _changed(name: str, found: LiveSecret, keys: Set[str], seen: Snapshot) -> Cause:
+    namespace, reconcile = seen.environment.namespace, seen.chapter.reconcile
+    kept = found.left_alone
+    return cause(
+        "drifted-secret",
+        f"The Secret {name} was changed by hand"
+        + (", and Flux is told to leave it so." if kept else "; Flux will put it right."),
+        f"Secret {namespace}/{name}",
+        f"differs from what Flux has applied in {', '.join(sorted(map(key_path, keys)))}",
+        f"kubectl -n {namespace} annotate secret {name} {LEFT_ALONE}- && {reconcile}"
+        if kept
+        else reconcile,
+    )

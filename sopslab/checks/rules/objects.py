@@ -1,0 +1,48 @@
+"""What an object of the cluster says of itself to Flux."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sopslab.checks.causes import APPLYING, READING, Cause, cause_of
+from sopslab.model.objects import Object, condition
+
+LEFT_ALONE = "kustomize.toolkit.fluxcd.io/reconcile"
+"""The annotation with which Flux does not touch an object while its value is `disabled`."""
+
+
+def is_left_alone(found: Object) -> bool:
+    """Return whether Flux is told not to touch an object."""
+    return (found["metadata"].get("annotations") or {}).get(LEFT_ALONE) == "disabled"
+
+
+def named(found: Sequence[Object] | None, name: str) -> Object | None:
+    """Return the object of a name, None if it is not among them."""
+    return next((one for one in found or () if one["metadata"]["name"] == name), None)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why Flux's last attempt failed: its own word for it, and what its message means, None for one
+    that is not known."""
+
+    reason: str
+    meaning: Cause | None
+
+
+def resume(found: Object) -> str:
+    """Return the command that has Flux go on with an object that is suspended."""
+    kind, named = found["kind"], found["metadata"]
+    word = "source git" if kind == "GitRepository" else kind.lower()
+    return f"flux --namespace {named['namespace']} resume {word} {named['name']}"
+
+
+def failure(found: Object) -> Failure | None:
+    """Return what an object of Flux says of its last attempt, None unless that has failed."""
+    ready = condition(found, "Ready")
+    if ready.get("status") != "False":
+        return None
+    reason = str(ready.get("reason") or "no reason given")
+    table = READING if found["kind"] == "GitRepository" else APPLYING
+    return Failure(reason, cause_of(str(ready.get("message") or ""), table))

@@ -1,0 +1,328 @@
+"""One look at one environment and at what it depends on, as every verb judges it.
+
+Each facet is what was seen, or the reason why it was not: `Undecided`. What nobody asked for was
+not seen either. It lies above `model`, since what the policy and the records say is part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeVar
+
+from sopslab.config.environment import Environment
+from sopslab.course.chapter import Chapter
+from sopslab.incidents.records import Incident
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+from sopslab.policy.findings import Report
+
+T = TypeVar("T")
+
+
+def known(facet: T | Undecided) -> T:
+    """Return what was seen. Raises Undecided for what was not."""
+    if isinstance(facet, Undecided):
+        # The same reason may be raised many times, and would keep each way that it took.
+        raise facet.with_traceback(None)
+    return facet
+
+
+# The lab's machine
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the lab, and what the learner's shell finds under its name.
+
+    `version` is None where it cannot be run; `first` is the path of another program that PATH has
+    before it, and `in_path` tells whether PATH has any.
+    """
+
+    name: str
+    wanted: str
+    version: str | None
+    in_path: bool = True
+    first: str | None = None
+    first_version: str | None = None
+
+
+class Part(Enum):
+    """How a file that the Git server depends on compares with ours."""
+
+    SAME = "same"
+    MISSING = "missing"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What checks each push to the lab's own Git server."""
+
+    hooks_path: str | None
+    hook: Part
+    policy: Part
+
+
+@dataclass(frozen=True)
+class GitServer:
+    """The Git server, as this machine reaches it.
+
+    `answer` is the HTTP status for somebody unknown, None without an answer; `guard` is None where
+    the server is not the lab's own.
+    """
+
+    url: str
+    answer: int | None
+    guard: Guard | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key file of the store: its public key, or what keeps it from being used and the fix."""
+
+    recipient: str | None = None
+    problem: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """The commit hooks: whether Git runs pre-commit, and the ids that are not configured as given.
+
+    `configured` is False where .pre-commit-config.yaml is missing or cannot be read; `install` is
+    the command that has Git run them.
+    """
+
+    path: str
+    runs_pre_commit: bool = True
+    configured: bool = True
+    missing: Sequence[str] = ()
+    install: str = ""
+
+
+# The cluster
+
+
+class Trouble(Enum):
+    """Why a cluster cannot be asked, in the words of the sentence about it."""
+
+    NO_KUBECONFIG = "there is no cluster of this lab on this machine yet"
+    BAD_KUBECONFIG = "the lab's kubeconfig has no usable context for the cluster"
+    REFUSED = "nobody answers where the cluster's API server should be"
+    SILENT = "the cluster's API server does not answer in time"
+    CERTIFICATE = "the cluster's certificate does not fit the lab's kubeconfig"
+    DENIED = "the cluster refuses the credentials of the lab's kubeconfig"
+    UNWELL = "the cluster's API server says that it is not ready"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Whether the API server answers, and the nodes if it does."""
+
+    trouble: Trouble | None = None
+    nodes: Sequence[Object] = ()
+
+
+class Entry(Enum):
+    """Why an entry of sops-age gives no key."""
+
+    EMPTY = "is empty"
+    INVALID = "holds no valid age identity"
+
+
+@dataclass(frozen=True)
+class ClusterKey:
+    """The Secret sops-age: for each entry the public keys in it, or why there are none."""
+
+    present: bool
+    entries: Mapping[str, frozenset[str] | Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Login:
+    """The credential with which Flux reads Git, and what the Git server answers to it.
+
+    `answer` is an HTTP status, None where it does not answer; `ours` tells whether it is the one
+    that the lab has stored in the folder `account`.
+    """
+
+    answer: int | None
+    ours: bool
+    account: str
+
+
+@dataclass(frozen=True)
+class LiveSecret:
+    """A Secret in the learner's namespace, without its values.
+
+    `digests` has the SHA-256 of each of them; `owner` names the Kustomization that applied it as
+    `namespace/name`, empty without one; `left_alone` tells whether an annotation has Flux leave it
+    as it is.
+    """
+
+    keys: Set[str]
+    digests: Mapping[str, str] | Undecided
+    owner: str = ""
+    left_alone: bool = False
+
+
+# Git
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The branches of the learner's repository: the commit of main, None without that branch, and
+    whether there is any."""
+
+    main: str | None = None
+    empty: bool = False
+
+
+class Opened(Enum):
+    """What became of decrypting a file with the environment's key."""
+
+    YES = "yes"
+    MAC = "mac"
+    KEY = "key"
+    NO = "no"
+
+
+NOT_OPENED = Undecided("no file was decrypted, so it is not known whether one was changed")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A Secret in the environment's folder.
+
+    `recipients` are None without a sops block; `plain` are the keys of values in plain text, `keys`
+    those of all. `opened` says what sops made of it; once it was opened, `digests` has the SHA-256
+    of each value, and `misfits` the values that Kubernetes would refuse.
+    """
+
+    name: str
+    namespace: str
+    keys: Set[str] = frozenset()
+    recipients: frozenset[str] | None = None
+    regex: str | None = None
+    plain: Sequence[str] = ()
+    opened: Opened | Undecided = NOT_OPENED
+    digests: Mapping[str, str] = field(default_factory=dict)
+    misfits: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What .sops.yaml says of the chapter's file: for whom, None without a rule that matches."""
+
+    there: bool
+    recipients: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a clone, or a commit, holds of the chapter.
+
+    `commit` is what it is a tree of, None before the first commit. `files` are the names in the
+    environment's folder, empty without it; `manifests` the Secrets among them by name;
+    `once_listed` the names that kustomization.yaml listed at any time. `rule` and `regex` are what
+    .sops.yaml says of a new file there, or `unruled` why that is not known. `report` is the
+    policy's, of all files among the secrets.
+    """
+
+    commit: str | None
+    files: Set[str] = frozenset()
+    kustomization: str | None = None
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    once_listed: Set[str] | Undecided = frozenset()
+    rule: Rule = field(default_factory=lambda: Rule(there=False))
+    regex: str | None = None
+    unruled: str = ""
+    report: Report = field(default_factory=Report)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is committed: the paths with changes that are not, and whether HEAD has the file.
+
+    `same` tells whether HEAD has it as it lies in the clone; `head` is None before the
+    first commit.
+    """
+
+    head: str | None
+    changes: Sequence[str] = ()
+    in_head: bool = True
+    same: bool = True
+
+
+class Relation(Enum):
+    """How HEAD stands to the Git server's main."""
+
+    SAME = "same"
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True)
+class Push:
+    """How HEAD of the clone, on `branch`, stands to the Git server's main."""
+
+    branch: str = "main"
+    relation: Relation = Relation.SAME
+
+
+@dataclass(frozen=True)
+class History:
+    """What the policy finds in the history of `repository`, and the incidents on record."""
+
+    report: Report
+    repository: str = ""
+    incidents: Sequence[Incident] = ()
+
+
+NOT_ASKED = Undecided("it was not looked at")
+UNASKED = "the cluster cannot be asked"
+NO_REPOSITORY = "the Git server does not have the repository"
+NO_MAIN = "the repository has no branch main"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at an environment.
+
+    `url` is where Flux is to read the repository. `tree` is what is judged: main for who looks from
+    outside, the clone for the learner who works in it. Of Flux's objects beside the environment's,
+    a kind is None where the cluster does not know it; `platform` are the Kustomizations and sources
+    that make the environment, `namespaces` phases by name. `login` is None without that Secret,
+    `stored` without an artifact that the source names; else it tells whether the source controller
+    has it. `there` tells whether the Git server has the repository, `hooks` are None where the
+    clone is not on this machine, as that of a seat.
+    """
+
+    environment: Environment
+    chapter: Chapter
+    url: str
+    tools: Sequence[Tool] | Undecided = NOT_ASKED
+    server: GitServer | Undecided = NOT_ASKED
+    identity: Identity | Undecided = NOT_ASKED
+    instructor: Identity | Undecided = NOT_ASKED
+    cluster: Cluster | Undecided = NOT_ASKED
+    controllers: Sequence[Object] | Undecided = NOT_ASKED
+    sources: Sequence[Object] | Undecided | None = NOT_ASKED
+    kustomizations: Sequence[Object] | Undecided | None = NOT_ASKED
+    receivers: Sequence[Object] | Undecided | None = NOT_ASKED
+    platform: Sequence[Object] | Undecided = NOT_ASKED
+    namespaces: Mapping[str, str] | Undecided = NOT_ASKED
+    key: ClusterKey | Undecided = NOT_ASKED
+    login: Login | Undecided | None = NOT_ASKED
+    stored: bool | Undecided | None = NOT_ASKED
+    live: Mapping[str, LiveSecret] | Undecided = NOT_ASKED
+    there: bool | Undecided = NOT_ASKED
+    branches: Branches | Undecided = NOT_ASKED
+    tree: Tree | Undecided = NOT_ASKED
+    hooks: Hooks | Undecided | None = NOT_ASKED
+    commit: Commit | Undecided = NOT_ASKED
+    push: Push | Undecided = NOT_ASKED
+    history: History | Undecided = NOT_ASKED

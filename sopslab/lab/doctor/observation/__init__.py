@@ -1,1 +1,0 @@
-"""Looking at one environment, side by side: the bare repository, the cluster, the Git server."""

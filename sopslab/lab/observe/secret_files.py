@@ -1,0 +1,132 @@
+"""Manifests of Secrets, encrypted or not: what they say of themselves, and what sops makes of them.
+
+What sops decrypts exists in this process only: each value becomes its SHA-256 at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sopslab.checks.snapshot import Manifest, Opened
+from sopslab.config.places import Places
+from sopslab.lab.observe.keys import key_file
+from sopslab.lab.tools.programs import ask, clean_environment
+from sopslab.policy import documents, sops
+from sopslab.policy.findings import Undecidable, key_path
+
+# Exit codes of sops (getsops/sops, cmd/sops/codes/codes.go).
+_NO_KEY, _MAC_MISMATCH = 128, 51
+
+
+def read_manifest(data: bytes) -> Manifest | None:
+    """Return what a file says of itself as a Secret, without any value; None if it is not one."""
+    try:
+        parsed = documents.parse(data.decode("utf-8-sig", "replace"))
+    except Undecidable:
+        return None
+    written = [one for one in parsed.documents if not documents.is_null(one)]
+    if parsed.error_line or len(written) != 1:
+        return None
+    (document,) = written
+    if documents.text_of(documents.get(document, "kind")) != "Secret":
+        return None
+    named = documents.get(document, "metadata")
+    metadata = sops.metadata(document)
+    return Manifest(
+        documents.text_of(documents.get(named, "name")),
+        documents.text_of(documents.get(named, "namespace")),
+        frozenset(key for _, key, _ in _values(document)),
+        None if metadata is None else metadata.recipients,
+        None if metadata is None else metadata.regex,
+        tuple(
+            key_path(section, key)
+            for section, key, text in _values(document)
+            if text and not sops.is_encrypted(text)
+        ),
+    )
+
+
+def _values(document: documents.Node) -> Iterator[tuple[str, str, str]]:
+    for section in ("data", "stringData"):
+        for key, value in documents.fields(documents.get(document, section)).items():
+            yield section, key, documents.text_of(value)
+
+
+def open_manifest(places: Places, key: str, manifest: Manifest, data: bytes) -> Manifest:
+    """Return what a manifest holds, by hash, or why it cannot be opened. Raises Undecided where
+    sops does not answer.
+
+    + key: the identity of the store to open it with
+    """
+    # Whom sops would have to ask elsewhere, it is not to ask from here.
+    if sops.foreign_kinds(data.decode("utf-8-sig", "replace")):
+        return replace(manifest, opened=Opened.NO)
+    answer = ask(
+        [
+            str(Path(places.bin_dir) / "sops"), "decrypt",
+            "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
+        ],
+        {
+            **clean_environment(places),
+            "SOPS_AGE_KEY_FILE": str(key_file(places, key)),
+        },
+        stdin=data,
+    )  # fmt: skip
+    if answer.code:
+        reasons = {_MAC_MISMATCH: Opened.MAC, _NO_KEY: Opened.KEY}
+        return replace(manifest, opened=reasons.get(answer.code, Opened.NO))
+    try:
+        secret = json.loads(answer.out)
+    except ValueError:
+        return replace(manifest, opened=Opened.NO)
+    digests, misfits = digest_manifest(secret)
+    return replace(manifest, opened=Opened.YES, digests=digests, misfits=tuple(misfits))
+
+
+def digest_manifest(secret: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Return the SHA-256 of each value of a manifest, as the API server would store it.
+
+    Second, the keys whose values it would refuse. `stringData` wins over `data`.
+    """
+    digests: dict[str, str] = {}
+    misfits: list[str] = []
+    for field in ("data", "stringData"):
+        values = secret.get(field) or {}
+        if not isinstance(values, dict):
+            misfits.append(field)
+            continue
+        for key, value in values.items():
+            try:
+                raw = _raw(value, encoded=field == "data")
+            except ValueError:
+                misfits.append(key_path(field, key))
+                continue
+            digests[key] = hashlib.sha256(raw).hexdigest()
+    return digests, misfits
+
+
+def digest_live(data: Mapping[str, str]) -> dict[str, str]:
+    """Return the SHA-256 of each value of a Secret in the cluster."""
+    return {key: hashlib.sha256(base64.b64decode(value)).hexdigest() for key, value in data.items()}
+
+
+def _raw(value: object, *, encoded: bool) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise ValueError("not a string")
+    if not encoded:
+        return value.encode()
+    try:
+        # Go's decoder passes over line breaks, and over nothing else.
+        return base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None

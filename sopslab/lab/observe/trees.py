@@ -1,0 +1,308 @@
+"""What repositories hold of the chapter: main on the Git server, and a clone as it lies there.
+
+No tree is checked out: what a learner wrote is read as objects, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from sopslab.checks.snapshot import Branches, Manifest, Rule, Tree
+from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.places import INSTRUCTOR, Places
+from sopslab.course.chapter import UP, Chapter
+from sopslab.lab.observe.keys import find_rule
+from sopslab.lab.observe.secret_files import open_manifest, read_manifest
+from sopslab.lab.tools.programs import ask, git_environment
+from sopslab.model.results import Undecided
+from sopslab.policy import documents, engine
+from sopslab.policy.findings import Report, Undecidable
+from sopslab.policy.gitleaks import begin
+from sopslab.policy.recipients import CONFIG, Trusted, creation_rule
+from sopslab.policy.sources import SYMLINK, Blob, SourceError
+from sopslab.policy.sources import Repository as Git
+
+MAIN = "refs/heads/main"
+SECRETS = "flux/secrets"
+# A learner may push whatever the policy lets pass, and a look has to end.
+MOST = (100, 2 * 1024 * 1024)  # files, bytes
+_MOST_COMMITS = 200
+_REGULAR = "100644"
+_LISTED = re.compile(r"\+ *- *(?:\./)?(\S+)\s*")
+
+Files = Mapping[str, Blob]
+"""The rules and everything among the secrets, by path."""
+
+
+@dataclass(frozen=True)
+class Opener:
+    """What opens encrypted files, side by side: an identity of the store."""
+
+    places: Places
+    key: str
+    executor: Executor
+
+    def __call__(self, manifests: Mapping[str, Manifest], files: Files) -> dict[str, Manifest]:
+        """Return the manifests, each as sops sees it. Raises Undecided where sops does not answer.
+
+        + manifests: by path
+        """
+        return dict(
+            zip(
+                manifests,
+                self.executor.map(
+                    lambda path: self._open(manifests[path], files[path].data), manifests
+                ),
+                strict=True,
+            )
+        )
+
+    def _open(self, manifest: Manifest, data: bytes) -> Manifest:
+        if manifest.recipients is None:
+            return manifest
+        return open_manifest(self.places, self.key, manifest, data)
+
+
+def read_tree(
+    commit: str | None,
+    files: Files,
+    chapter: Chapter,
+    report: Report,
+    *,
+    once_listed: frozenset[str] | Undecided,
+    opener: Opener | None = None,
+) -> Tree:
+    """Return what the files of a tree say. Raises Undecided where one is to be opened, and sops
+    does not answer.
+
+    + report: what the policy says of them
+    + opener: what opens encrypted files; without it, none is opened
+    """
+    inside = [path for path in files if str(PurePosixPath(path).parent) == chapter.folder]
+    manifests = {
+        path: found for path in inside if (found := read_manifest(files[path].data)) is not None
+    }
+    if opener is not None:
+        manifests = opener(manifests, files)
+    listing = files.get(chapter.kustomization)
+    rule, unruled = _rule(files, chapter.file)
+    return Tree(
+        commit,
+        frozenset(map(_name, inside)),
+        None if listing is None else listing.data.decode("utf-8-sig", "replace"),
+        {_name(path): one for path, one in manifests.items()},
+        once_listed,
+        rule,
+        _encrypted_regex(files, chapter.file),
+        unruled,
+        report,
+    )
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _rule(files: Files, path: str) -> tuple[Rule, str]:
+    def read(asked: str) -> bytes | None:
+        return files[asked].data if asked in files else None
+
+    try:
+        return find_rule(read, path), ""
+    except Undecided as reason:
+        return Rule(there=True), str(reason)
+
+
+def _encrypted_regex(files: Files, path: str) -> str | None:
+    """Return the encrypted_regex of the rule for a path, None without a rule that has one."""
+    if CONFIG not in files:
+        return None
+    try:
+        parsed = documents.parse(files[CONFIG].data.decode("utf-8-sig", "replace"))
+        rule = creation_rule(parsed.documents[0], path) if parsed.documents else None
+    except Undecidable:
+        return None
+    return documents.text_of(documents.get(rule, "encrypted_regex")) or None
+
+
+# A repository on the Git server
+
+
+def look_at_branches(git: Git, *more: str) -> tuple[Branches, dict[str, str]]:
+    """Return the branches of a repository, and all commits by name. Raises SourceError.
+
+    + more: other references that are told
+    """
+    listed = git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", *more)
+    refs = dict(line.split(" ", 1) for line in os.fsdecode(listed).splitlines())
+    empty = not any(name.startswith("refs/heads/") for name in refs)
+    return Branches(refs.get(MAIN), empty), refs
+
+
+def files_of(git: Git, commit: str) -> dict[str, Blob]:
+    """Return what a commit has of the chapter. Raises SourceError."""
+    return {blob.path: blob for blob in git.tree(commit, CONFIG, SECRETS, most=MOST)}
+
+
+def once_listed(git: Git, commit: str, kustomization: str) -> frozenset[str]:
+    """Return what any commit up to one wrote into the list of resources. Raises SourceError."""
+    changes = git.run(
+        "log", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
+        "--format=", f"--max-count={_MOST_COMMITS}", commit, "--", kustomization,
+    )  # fmt: skip
+    lines = changes.decode("utf-8", "replace").splitlines()
+    return frozenset(listed[1] for line in lines if (listed := _LISTED.fullmatch(line)))
+
+
+def bare(places: Places, environment: Environment) -> Git | None:
+    """Return the learner's repository on the lab's machine, None if it is not there. Raises
+    Undecided where there is only a copy of it, and that is not there yet.
+
+    Where the Git server is not ours, the copy is brought up to date; where its server is silent, it
+    stays as it is.
+    """
+    folder = Path(bare_repository(places, environment))
+    if places.git_url is not None:
+        _fetch(places, environment, folder)
+    return Git(str(folder), git_environment()) if folder.is_dir() else None
+
+
+def _fetch(places: Places, environment: Environment, folder: Path) -> None:
+    login = places.login_file(INSTRUCTOR)
+    if not folder.is_dir():
+        raise Undecided("there is no copy of the repository yet", UP)
+    ask(
+        [
+            "git", "--git-dir", str(folder), "-c", "http.proxy=", "-c", "credential.helper=",
+            "-c", f"credential.helper=store --file={shlex.quote(login)}",
+            "fetch", "--quiet", "--prune", f"{places.git_url}/{environment.repository}.git",
+            "+refs/heads/*:refs/heads/*",
+        ],
+        git_environment(),
+        patience=5,
+    )  # fmt: skip
+
+
+def look_at_main(
+    places: Places, git: Git, commit: str, chapter: Chapter, opener: Opener | None
+) -> Tree:
+    """Return main of a repository. Raises Undecided if it cannot be read.
+
+    + opener: what opens encrypted files; without it, none is opened
+    """
+    try:
+        files = files_of(git, commit)
+        listed = once_listed(git, commit, chapter.kustomization)
+    except SourceError as error:
+        raise unreadable(error) from None
+    report = judge(places, {"": files})[""]
+    return read_tree(commit, files, chapter, report, once_listed=listed, opener=opener)
+
+
+def unreadable(error: SourceError) -> Undecided:
+    """Return that a repository cannot be read."""
+    return Undecided(f"the repository cannot be read: {error}")
+
+
+# A clone
+
+
+def look_at_clone(
+    places: Places, work: Path, commit: str | None, chapter: Chapter, opener: Opener | None
+) -> Tree:
+    """Return a clone as it lies there, without what it ignores but the file of the exercise.
+
+    Raises Undecided if it cannot be read.
+
+    + commit: its HEAD, None before the first commit
+    + opener: as for `look_at_main`
+    """
+    git = Git(str(work), git_environment())
+    try:
+        named = git.run(
+            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", CONFIG, SECRETS
+        )
+        listed = frozenset[str]()
+        if commit is not None:
+            listed = once_listed(git, commit, chapter.kustomization)
+    except SourceError as error:
+        raise unreadable(error) from None
+    paths = {os.fsdecode(path) for path in named.split(b"\0") if path} | {chapter.file}
+    files = _files_on_disk(work, sorted(paths))
+    report = judge(places, {"": files})[""]
+    return read_tree(commit, files, chapter, report, once_listed=listed, opener=opener)
+
+
+def _files_on_disk(work: Path, paths: Sequence[str]) -> dict[str, Blob]:
+    files: dict[str, Blob] = {}
+    for path in paths:
+        file = work / path
+        try:
+            if file.is_symlink():
+                files[path] = Blob(path, SYMLINK, os.fsencode(file.readlink()))
+            elif file.is_file():
+                with file.open("rb") as opened:
+                    files[path] = Blob(path, _REGULAR, opened.read(MOST[1] + 1))
+        except OSError as error:
+            raise Undecided(f"{path} cannot be read: {error.strerror}") from None
+    if len(files) > MOST[0] or sum(len(one.data) for one in files.values()) > MOST[1]:
+        raise Undecided(f"more than {MOST[0]} files or {MOST[1]} bytes to look at in {SECRETS}")
+    return files
+
+
+# The policy
+
+
+def judge(places: Places, heads: Mapping[str, Files]) -> dict[str, Report]:
+    """Return what the policy says of the secrets in each of several trees, in one run: gitleaks
+    takes longer to start than to read the secrets of a class."""
+    if not heads:
+        return {}
+    source = _Heads({f"@{name}": files for name, files in heads.items()})
+    with begin(f"{places.bin_dir}/gitleaks") as begun:
+        answer = engine.check(source, Trusted(), begun)
+    reports = {f"@{name}": Report() for name in heads}
+    for finding in answer.findings:
+        path = finding.path.removeprefix(f"{finding.commit}/")
+        reports[finding.commit].findings.append(replace(finding, path=path, commit=""))
+    for reason in answer.undecided:
+        folder, _, rest = reason.partition("/")
+        if folder in reports:
+            reports[folder].undecided.append(rest)
+            continue
+        # What is said of no file concerns all of them: without gitleaks, for example.
+        for report in reports.values():
+            report.undecided.append(reason)
+    return {folder.removeprefix("@"): report for folder, report in reports.items()}
+
+
+class _Heads:
+    """The secrets of several trees as one tree, in which each has a folder.
+
+    A folder is named `@` and a seat: no rule of the policy goes by that, as some do by `tests`.
+    """
+
+    def __init__(self, heads: Mapping[str, Files]) -> None:
+        self._heads = heads
+
+    def blobs(self) -> Iterator[Blob]:
+        """Yield every file among the secrets; the tree takes the place of the commit."""
+        for folder, files in self._heads.items():
+            for blob in files.values():
+                if blob.path != CONFIG:
+                    yield replace(blob, path=f"{folder}/{blob.path}", commit=folder)
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """Return a file of that tree."""
+        blob = self._heads[commit].get(path.removeprefix(f"{commit}/"))
+        return None if blob is None else blob.data
+
+    def is_top(self, folder: str) -> bool:
+        """True for the folder of a tree."""
+        return folder in self._heads
