@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import click
+
+from sopslab.checks.diagnosis import diagnose
+from sopslab.cli import doctor_report as report
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.config.enrolled import named_environments
+from sopslab.config.inputs import local_settings
+from sopslab.errors import Exit, LabError
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.tools.programs import keep_to_the_lab
+
+_AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
 
 __all__ = ["doctor"]
 
@@ -26,10 +38,24 @@ def doctor(learner: str | None, as_json: bool) -> None:
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
-    arguments = ["--json"] if as_json else []
-    if learner is not None:
-        arguments += ["--", learner]
-    # The kubernetes package must not share a process with pyinfra. Nothing is imported from the
-    # folder that one is in.
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sopslab.cli.doctor", *arguments])
+    asked = [] if learner is None else [learner]
+    try:
+        settings = local_settings({"subjects": asked})
+        (environment,) = named_environments(settings, settings.subjects)
+    except LabError as error:
+        echo(error, err=True)
+        sys.exit(Exit.INPUT)
+    keep_to_the_lab(settings)
+    try:
+        with ThreadPoolExecutor(_AT_A_TIME) as executor:
+            observer = Observer(settings, environment, Path.cwd(), executor)
+            diagnosis = diagnose(observer.outside())
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    if as_json:
+        echo_json(report.as_json(diagnosis, environment.id))
+    else:
+        console = Console()
+        for text in report.as_text(diagnosis):
+            console.print(text, soft_wrap=True)
+    sys.exit(diagnosis.exit_code)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from sopslab.cli import verification_report as report
+from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.config.environment import solo
+from sopslab.config.inputs import local_settings
+from sopslab.config.naming import check_label
+from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
+from sopslab.errors import Exit, LabError
+from sopslab.lab import verification as checks
+from sopslab.lab.drill import score_staged
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.tools.programs import keep_to_the_lab
+from sopslab.model.results import Result, Status, exit_code
+
+_AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
 
 __all__ = ["verify"]
 
@@ -35,12 +51,59 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 
     Exit code: 0 all is well, 1 something is not, 2 something could not be decided.
     """
-    arguments = ["--secret", secret, "--wait", str(wait)]
-    if as_json:
-        arguments.append("--json")
+    try:
+        settings = local_settings()
+        check_label(secret)
+    except (LabError, ValueError) as error:
+        echo(error, err=True)
+        sys.exit(Exit.INPUT)
+    keep_to_the_lab(settings)
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        results = _verify(settings, secret, wait, as_json=as_json)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
     if junit is not None:
-        arguments += ["--junit", str(junit)]
-    # The kubernetes package must not share a process with pyinfra. Nothing is imported from the
-    # folder that one is in.
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sopslab.cli.verification", *arguments])
+        try:
+            junit.write_text(report.as_junit(results, began), encoding="utf-8")
+        except OSError as error:
+            echo(f"{junit} cannot be written: {error.strerror}", err=True)
+            sys.exit(Exit.INPUT)
+    sys.exit(exit_code(results))
+
+
+def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
+    """Run every check, score a drill if one is staged, show the results and return them."""
+    console = Console()
+    listed = checks.checks(embedded_server=settings.git_url is None)
+
+    def tell(result: Result) -> None:
+        if not as_json:
+            console.print(report.as_text(result), soft_wrap=True)
+
+    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+        observer = Observer(settings, solo(settings), Path.cwd(), executor, secret)
+        results = checks.verify(observer, listed, wait, tell)
+        work = observer.work
+    steps, exposed = _drill(settings)
+    for step in steps:
+        tell(step)
+    results += steps
+    if as_json:
+        echo_json(report.as_json(results, None if work is None else str(work), exposed))
+        return results
+    console.print(report.conclusion(results), soft_wrap=True)
+    for sentence in exposed:
+        console.print(f"Exposed for ever: {sentence}", soft_wrap=True)
+    return results
+
+
+def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
+    """Return the steps of a drill as checks, and what stays exposed; nothing if none is staged."""
+    try:
+        score = score_staged(settings, solo(settings))
+    except LabError as error:
+        return [Result("drill", Status.UNKNOWN, str(error), "", 0.0)], []
+    if score is None:
+        return [], []
+    return [replace(step, id=f"drill-{step.id}") for step in score.steps], score.exposed
