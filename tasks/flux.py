@@ -119,9 +119,10 @@ def give_seats_keys(settings: Settings, ids: list[str]) -> None:
 
 
 def _cluster_is_up(settings: Settings) -> bool:
-    """Return whether the cluster was there before this run."""
+    """Return whether the cluster was there before this run, and stays."""
     found = look(settings, cluster_state)
-    return found.complete and found.status == "running" and not found.stray
+    there = found.complete and found.status == "running" and not found.stray
+    return there and not settings.recreate
 
 
 def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:

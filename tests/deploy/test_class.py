@@ -11,10 +11,11 @@ import pytest
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import ENFORCER, PROJECT
+from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
 from tests.fake import Run
-from tests.machines import bare
+from tests.machines import Facts, bare, cluster
 
 DEPLOY = PROJECT / "deploy.py"
 Data = Callable[..., dict[str, Any]]
@@ -42,13 +43,27 @@ def test_a_class_has_a_step_at_the_beginning_and_one_at_the_end(lab_data: Data) 
     assert not run.failed
     steps = [event.operation.step for event in run.ends]
     assert list(dict.fromkeys(steps)) == [
-        *("Host", "Artifacts", "Network", "Roster", "Git", "Keys", "Learners", "Platform"),
-        *("Cluster", "Flux", "Canary", "Class"),
+        *("Host", "Format", "Artifacts", "Network", "Roster", "Git", "Keys", "Learners"),
+        *("Platform", "Cluster", "Flux", "Canary", "Class"),
     ]
 
 
 def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
     assert len(run_class(lab_data, 40).commands) == len(run_class(lab_data, 2).commands)
+
+
+@pytest.mark.parametrize(("recreate", "step"), [(False, "Platform"), (True, "Flux")])
+def test_access_is_issued_by_the_cluster_that_stays(
+    recreate: bool, step: str, lab_data: Data
+) -> None:
+    data = lab_data(seats=seats(2), recreate=recreate)
+    settings = load_settings(data)
+    answers = bare(settings)
+    answers[Facts(settings).cluster] = cluster()
+    planned = Run(DEPLOY, data, answers).events[0]
+    assert isinstance(planned, Planned)
+    steps = [one.step for one in planned.operations if one.label == "Issue the access of 2 seats"]
+    assert steps == [step]
 
 
 def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
