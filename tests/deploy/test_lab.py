@@ -365,7 +365,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
     "docker-without-its-chain": (
         lambda f, s: {f.rules: ""},
         "Host | Check Docker as it runs",
-        "keeps no chain DOCKER-USER",
+        "keeps neither a chain DOCKER-USER",
     ),
     "docker-forbidden": (
         lambda f, s: {f.engine: said(EngineState(answers=False, reason="forbidden"))},
@@ -391,11 +391,11 @@ def test_a_refusal_ends_the_run_before_anything_else_is_touched(
 
 def test_a_failed_command_ends_the_run_at_its_operation(lab_data: Data) -> None:
     data = lab_data()
-    failures = {"apt-get install": "E: unable to locate package"}
+    failures = {"act.packages.install": "E: unable to locate package"}
     run = Run(DEPLOY, data, bare(load_settings(data)).failing(failures))
     assert run.failed
     assert run.changed == []
-    assert "apt-get install" in run.commands[-1]
+    assert "act.packages.install" in run.commands[-1]
 
 
 @pytest.mark.parametrize("purge", [False, True])
@@ -463,6 +463,8 @@ def test_a_second_lab_touches_nothing_of_the_first(deploy: Path, lab_data: Data)
     answers = complete(first)
     if deploy == TEARDOWN:
         answers |= complete(second)
+    else:
+        answers[Facts(second).rules] = rules(first)
     # The second lab finds the first one's rules and containers; its own are not there.
     answers |= machine(second)
     answers[STORE] = filled_store(second)
