@@ -7,8 +7,9 @@ from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act import removal
+from sopslab.lab.observe.folders import lab_folder, leftovers
 from sopslab.provision.command import Commands, acting, script
-from sopslab.provision.facts.lab import LabData, Leftovers
+from sopslab.provision.look import look
 
 
 @operation()
@@ -19,11 +20,11 @@ def swept(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    leftovers = host.get_fact(Leftovers, settings=settings)
-    if not leftovers:
+    found = look(settings, leftovers)
+    if not found:
         host.noop("no run was killed")
         return
-    yield script('rm -rf -- "$@"', *leftovers)
+    yield script('rm -rf -- "$@"', *found)
 
 
 @operation()
@@ -34,7 +35,7 @@ def purged(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not host.get_fact(LabData, settings=settings):
+    if not look(settings, lab_folder):
         host.noop("nothing is left of the lab")
         return
     yield acting(settings, removal.purge)
