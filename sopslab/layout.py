@@ -41,6 +41,8 @@ TENANT_BASE = "flux/tenants/base"
 # NetworkPolicy is enforced by this where the node's own network does not do it.
 ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
 # Processes and threads that a pod may have; the largest of our own has some twenty.
+# What the node image says of its network: `static` or `kindnet`.
+CNI_LABEL = "sops-lab.cni"
 POD_PIDS_LIMIT = 256
 # What a node's containerd, runc and systemd have of all processors, in percent: ten pods that start
 # and end take seven seconds of a processor there, and others' pushes waited for it. A lab is up as

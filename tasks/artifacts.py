@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sopslab.artifacts.catalog import Catalog, Source, Thing, load_catalog
+from sopslab.artifacts.catalog import Catalog, Source, Thing, pinned_catalog
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
@@ -12,7 +12,7 @@ from sopslab.provision.operations import artifact
 @step(Step.ARTIFACTS)
 def provide_artifacts(settings: Settings) -> None:
     """Fill the store, assemble the images from it and link the tools."""
-    catalog = load_catalog(settings.catalog)
+    catalog = pinned_catalog(settings.catalog)
     source: Source | None = None if settings.artifact_source == "auto" else settings.artifact_source
     artifact.source(name="Choose the source", settings=settings, catalog=catalog)
     if source != "upstream":

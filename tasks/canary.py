@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sopslab.config.environment import at_seat, solo
+from collections.abc import Sequence
+
+from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
@@ -18,16 +20,7 @@ def prove_canary(settings: Settings) -> None:
         settings=settings,
         environments=list(known_environments(settings).values()),
     )
-    await_canary(settings)
-
-
-def await_canary(settings: Settings) -> None:
-    """Have the canary of the learner who is here in the cluster."""
-    flux.canary(
-        name="Wait for Flux to decrypt lab-canary",
-        settings=settings,
-        environment=solo(settings),
-    )
+    await_canaries(settings, [solo(settings)])
 
 
 @step(Step.CLASS)
@@ -38,10 +31,15 @@ def prove_class(settings: Settings) -> None:
     if enrolment.pruned:
         seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
     if ids:
-        seats.canaries(
-            name=f"Wait for {len(ids)} seats to be decrypted",
-            settings=settings,
-            environments=[at_seat(seat) for seat in enrolment.seats],
-        )
+        await_canaries(settings, [at_seat(seat) for seat in enrolment.seats])
         access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.reported(name="Report the seats", settings=settings, seats=ids)
+
+
+def await_canaries(settings: Settings, environments: Sequence[Environment]) -> None:
+    """Have the canaries of environments in the cluster."""
+    what = "lab-canary" if len(environments) == 1 else f"{len(environments)} canaries"
+    if environments:
+        flux.canaries(
+            name=f"Wait for Flux to decrypt {what}", settings=settings, environments=environments
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.naming import bridge_name, network_name
 from sopslab.config.settings import Settings
 from sopslab.files.render import render_tree
@@ -48,7 +48,7 @@ def begin_cluster(settings: Settings) -> None:
         kind.begun(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,
-            image=load_catalog(settings.catalog).node_tag,
+            image=pinned_catalog(settings.catalog).node_tag,
             template=str(TEMPLATES / "kind"),
         )
 
@@ -62,6 +62,6 @@ def provide_cluster(settings: Settings) -> None:
     kind.cluster(
         name=f"Create the kind cluster {settings.lab}",
         settings=settings,
-        image=load_catalog(settings.catalog).node_tag,
+        image=pinned_catalog(settings.catalog).node_tag,
         template=str(TEMPLATES / "kind"),
     )

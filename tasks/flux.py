@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
-from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.naming import NO_GENERATION, seat_user
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.archive import Tree, digest
@@ -17,7 +18,6 @@ from sopslab.layout import (
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
     ENVIRONMENT,
-    FLUX_NAMESPACE,
     KUSTOMIZATION,
     NAMESPACE,
     PLATFORM,
@@ -29,7 +29,6 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.look import look
 from sopslab.provision.operations import access, builds, flux, kubernetes
-from sopslab.provision.operations import seats as seat_operations
 from tasks.roster import enrolled
 
 # Of a URL that names none.
@@ -50,7 +49,7 @@ def provide_platform(settings: Settings) -> None:
         # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
         # Certificates, too: while Flux is at work, they take longer, and so does Flux.
         _give_seats(settings)
-    catalog = load_catalog(settings.catalog)
+    catalog = pinned_catalog(settings.catalog)
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
@@ -71,13 +70,13 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/components.yaml",
     )
-    pinned = load_catalog(settings.catalog).version("openapi", "modules")
+    pinned = pinned_catalog(settings.catalog).version("openapi", "modules")
     kubernetes.served_api(
         name="Ask the cluster for its API",
         settings=settings,
         pinned=f"{settings.store}/openapi-{pinned}",
     )
-    give_flux(settings)
+    give_secrets(settings, [solo(settings)])
     kubernetes.manifests(
         name="Apply the sources and Kustomizations",
         settings=settings,
@@ -87,35 +86,23 @@ def bootstrap_flux(settings: Settings) -> None:
         _give_seats(settings)
 
 
-def give_flux(settings: Settings) -> None:
-    """Give Flux what does not come out of Git: its login, the receiver's token, the key."""
-    kubernetes.secret(
-        name="Give Flux its Git credentials",
-        settings=settings,
-        namespace=FLUX_NAMESPACE,
-        secret="flux-system",
-        entries=flux.login_entries(settings),
-        labels={},
-    )
-    flux.receiver_token(name="Share a token with the Git server's hook", settings=settings)
-    flux.decryption_key(
-        name="Give the cluster the key sops-age", settings=settings, key=settings.learner.id
-    )
-
-
 def _give_seats(settings: Settings) -> None:
     """Give every seat what does not come out of Git: key, credentials, token, access."""
-    ids = [seat.id for seat in enrolled(settings)]
-    give_seats_keys(settings, ids)
-    access.issued(name=f"Issue the access of {len(ids)} seats", settings=settings, seats=ids)
+    seats = enrolled(settings)
+    give_secrets(settings, [at_seat(seat) for seat in seats])
+    access.issued(
+        name=f"Issue the access of {len(seats)} seats",
+        settings=settings,
+        seats=[seat.id for seat in seats],
+    )
 
 
-def give_seats_keys(settings: Settings, ids: list[str]) -> None:
-    """Give seats of a class what does not come out of Git but access: key, credentials, token."""
-    if ids:
-        seat_operations.secrets(
-            name=f"Give {len(ids)} seats their keys", settings=settings, seats=ids
-        )
+def give_secrets(settings: Settings, environments: Sequence[Environment]) -> None:
+    """Give Flux what does not come out of Git but access: keys, credentials, tokens."""
+    many = len(environments) > 1
+    whose = f"the Secrets of {len(environments)} environments" if many else "its Secrets"
+    if environments:
+        flux.secrets(name=f"Give Flux {whose}", settings=settings, environments=environments)
 
 
 def _cluster_is_up(settings: Settings) -> bool:

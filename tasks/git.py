@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.environment import at_seat
 from sopslab.config.naming import node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
@@ -29,14 +29,13 @@ def provide_git(settings: Settings) -> None:
     seats = enrolled(settings)
     users = (INSTRUCTOR, FLUX, settings.learner.id, *(seat.id for seat in seats))
     if settings.git_url is not None:
-        for user in users:
-            git.account(
-                name=f"Store the account of {user}",
-                settings=settings,
-                user=user,
-                username=settings.git_username or "",
-                password=settings.git_password or "",
-            )
+        git.accounts(
+            name="Store the accounts",
+            settings=settings,
+            users=users,
+            username=settings.git_username or "",
+            password=settings.git_password or "",
+        )
         return
     git.users(name="Make passwords", settings=settings, users=users)
     git.repositories(
@@ -66,7 +65,7 @@ def provide_git(settings: Settings) -> None:
     git.server(
         name=f"Serve at {settings.git_base_url}",
         settings=settings,
-        image=load_catalog(settings.catalog).git_tag,
+        image=pinned_catalog(settings.catalog).git_tag,
         configuration={**configuration, **programs},
     )
 

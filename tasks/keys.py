@@ -7,34 +7,28 @@ from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import age
-from tasks.roster import enrolled
+from tasks.roster import known_environments
 
 
 @step(Step.KEYS)
 def provide_keys(settings: Settings) -> None:
     """Make each identity once, and stop where store and cluster disagree."""
-    age.identity(name="Make the instructor's identity", settings=settings, key=INSTRUCTOR)
-    age.identity(
-        name="Make the identity of the environment",
+    environments = known_environments(settings).values()
+    age.identities(
+        name="Make the identities",
         settings=settings,
-        key=settings.learner.id,
-        in_cluster=True,
+        keys={INSTRUCTOR: None} | {one.key: one for one in environments},
     )
-    seats = [seat.id for seat in enrolled(settings)]
-    if seats:
-        age.identities(
-            name=f"Make the identities of {len(seats)} seats", settings=settings, seats=seats
-        )
     trust_recipients(settings)
 
 
 def trust_recipients(settings: Settings) -> None:
     """Tell the lab's own Git server for whom every secret must be encrypted."""
     if settings.git_url is None:
-        seats = [seat.id for seat in enrolled(settings)]
+        environments = known_environments(settings).values()
         age.trusted(
             name="Tell the Git server the recipients",
             settings=settings,
-            repositories={key: key for key in (settings.learner.id, *seats)},
+            repositories={one.id: one.key for one in environments},
             path=f"{settings.git_dir}/recipients",
         )

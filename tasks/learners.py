@@ -6,13 +6,12 @@ import functools
 import sys
 from pathlib import Path
 
-from sopslab.artifacts.catalog import load_catalog
-from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.config.environment import Environment, solo
 from sopslab.config.settings import Settings
 from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.files.render import render_tree
 from sopslab.layout import (
-    CANARY_PATH,
     ENVIRONMENT,
     KEY_ENTRY,
     KEY_SECRET,
@@ -22,7 +21,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import git
 from sopslab.provision.operations.tree import tree
-from tasks.roster import enrolled
+from tasks.roster import counted, known_environments
 
 VERSIONS = ("sops", "age", "flux")
 
@@ -30,19 +29,18 @@ VERSIONS = ("sops", "age", "flux")
 @step(Step.LEARNERS)
 def provide_learners(settings: Settings) -> None:
     """Fill each learner's repository once, and clone the one of the learner who is here."""
-    variables = learner_variables(settings, solo(settings))
-    git.seed(
-        name=f"Fill the repository {settings.learner_repository}",
+    environments = list(known_environments(settings).values())
+    git.seeds(
+        name=f"Fill {counted(environments)}",
         settings=settings,
-        repository=settings.learner_repository,
+        environments=environments,
         template=str(TEMPLATES / "learner"),
-        variables=variables,
-        canary=CANARY_PATH,
+        variables={one.id: learner_variables(settings, one) for one in environments},
     )
     tree(
         name="Write the instructor's answer key",
         path=f"{settings.lab_dir}/instructor",
-        files=render_tree(TEMPLATES / "instructor", variables),
+        files=render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings))),
     )
     git.clone(
         name="Clone the learner's repository",
@@ -50,14 +48,6 @@ def provide_learners(settings: Settings) -> None:
         repository=settings.learner_repository,
         hook=commit_hook(settings),
     )
-    seats = enrolled(settings)
-    if seats:
-        git.seeds(
-            name=f"Fill the repositories of {len(seats)} seats",
-            settings=settings,
-            template=str(TEMPLATES / "learner"),
-            variables={seat.id: learner_variables(settings, at_seat(seat)) for seat in seats},
-        )
 
 
 def learner_variables(settings: Settings, environment: Environment) -> dict[str, object]:
@@ -82,7 +72,7 @@ def learner_variables(settings: Settings, environment: Environment) -> dict[str,
 
 @functools.cache
 def _course(catalog: str) -> dict[str, object]:
-    pinned = load_catalog(catalog)
+    pinned = pinned_catalog(catalog)
     return {
         "versions": {name: pinned.version(name, "modules") for name in VERSIONS},
         "quiz": template_variable(load_quiz(QUIZ_FILE)),

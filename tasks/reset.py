@@ -5,15 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sopslab.checks.reset import saved_branch
-from sopslab.config.environment import Environment
+from sopslab.config.environment import Environment, solo
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import age, builds, drill, git, kubernetes, lab, reset, seats
-from tasks.canary import await_canary
-from tasks.flux import give_flux, give_seats_keys
+from sopslab.provision.operations import (
+    age,
+    builds,
+    drill,
+    git,
+    kubernetes,
+    lab,
+    reset,
+    seats,
+)
+from tasks.canary import await_canaries
+from tasks.flux import give_secrets
 from tasks.learners import commit_hook
-from tasks.roster import known_environments
+from tasks.roster import counted, known_environments
 
 # The branch on which this run keeps what it overwrites.
 _SAVED = saved_branch(datetime.now(UTC))
@@ -26,7 +35,7 @@ def reset_repositories(settings: Settings) -> None:
     reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
     end_drills(settings, environments)
     reset.repositories(
-        name=f"Put {_counted(environments)} back to {settings.checkpoint}",
+        name=f"Put {counted(environments)} back to {settings.checkpoint}",
         settings=settings,
         environments=environments,
         checkpoint=settings.checkpoint,
@@ -63,7 +72,7 @@ def reset_environments(settings: Settings) -> None:
     )
     if alone(environments):
         restore_solo(settings)
-    give_seats_keys(settings, seats_of(environments))
+    give_secrets(settings, environments)
     deliver(settings, environments)
     # What was pushed before may have been on its way until Flux saw the checkpoint.
     reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
@@ -81,31 +90,24 @@ def deliver(settings: Settings, environments: list[Environment]) -> None:
 
 def restore_solo(settings: Settings) -> None:
     """Have all of Flux's objects of a lab without a class: nobody else is there to restore them."""
-    age.identity(
+    environment = solo(settings)
+    age.identities(
         name="Compare the identity of the environment",
         settings=settings,
-        key=settings.learner.id,
-        in_cluster=True,
+        keys={environment.key: environment},
     )
     kubernetes.manifests(
         name="Apply the sources and Kustomizations",
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
-    give_flux(settings)
 
 
 @step(Step.CLASS)
 def report_reset(settings: Settings) -> None:
     """Wait for the canaries of seats, and name who could not be put back."""
     environments = chosen(settings)
-    ids = seats_of(environments)
-    if ids:
-        seats.canaries(
-            name=f"Wait for {len(ids)} seats to be decrypted",
-            settings=settings,
-            environments=[one for one in environments if one.is_seat],
-        )
+    await_canaries(settings, [one for one in environments if one.is_seat])
     seats.reported(
         name="Report the environments",
         settings=settings,
@@ -116,8 +118,7 @@ def report_reset(settings: Settings) -> None:
 @step(Step.CANARY)
 def prove_solo(settings: Settings) -> None:
     """Wait for the canary of the learner who is here, if the reset is about that one."""
-    if alone(chosen(settings)):
-        await_canary(settings)
+    await_canaries(settings, alone(chosen(settings)))
 
 
 def chosen(settings: Settings) -> list[Environment]:
@@ -143,14 +144,3 @@ def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
 def alone(environments: list[Environment]) -> list[Environment]:
     """Return the environment of the learner who is here, if it is one of these."""
     return [one for one in environments if not one.is_seat]
-
-
-def seats_of(environments: list[Environment]) -> list[str]:
-    """Return the ids of those who have a seat in a class."""
-    return [one.id for one in environments if one.is_seat]
-
-
-def _counted(environments: list[Environment]) -> str:
-    if len(environments) == 1:
-        return f"the repository {environments[0].repository}"
-    return f"{len(environments)} repositories"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pyinfra import host
+from collections.abc import Sequence
 
 from sopslab.config.enrolment import Enrolment, enrol
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Seat, Settings
 from sopslab.model.steps import Step
+from sopslab.provision import known
 from sopslab.provision.deploys import step
-from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.operations import seats
 
 
@@ -30,7 +30,7 @@ def enrolled(settings: Settings) -> tuple[Seat, ...]:
 
 def enrolment_of(settings: Settings) -> Enrolment:
     """Return what becomes of those on the roster and of those that the host remembers."""
-    recorded = host.get_fact(Enrolled, settings=settings)
+    recorded = known.enrolled(settings)
     return enrol(settings.seats, recorded, prune=settings.prune)
 
 
@@ -38,3 +38,10 @@ def known_environments(settings: Settings) -> dict[str, Environment]:
     """Return every environment of the lab, by the id of its learner."""
     known = {seat.id: at_seat(seat) for seat in enrolled(settings)}
     return {**known, settings.learner.id: solo(settings)}
+
+
+def counted(environments: Sequence[Environment]) -> str:
+    """Return in words whose repositories a step is about."""
+    if len(environments) == 1:
+        return f"the repository {environments[0].repository}"
+    return f"{len(environments)} repositories"

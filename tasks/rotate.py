@@ -10,10 +10,10 @@ from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_file
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import logins, proof, reencryption, rotation, seats
-from tasks.flux import give_flux, give_seats_keys
+from tasks.flux import give_secrets
 from tasks.keys import trust_recipients
 from tasks.reset import alone, begin_swept, chosen, deliver
-from tasks.roster import enrolled
+from tasks.roster import known_environments
 
 
 @step(Step.INVENTORY)
@@ -104,8 +104,7 @@ def replace_logins(settings: Settings) -> None:
         settings=settings,
         environments=chosen(settings),
     )
-    give_flux(settings)
-    give_seats_keys(settings, [seat.id for seat in enrolled(settings)])
+    give_secrets(settings, list(known_environments(settings).values()))
     _ended(settings, Phase.LOGINS)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 
-from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.environment import solo
 from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
@@ -14,45 +13,37 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import digest
 from sopslab.files.render import RenderedFile, render_tree
+from sopslab.lab.observe import docker
 from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.folders import any_folder, folder_digest, lab_folder, leftovers
 from sopslab.lab.observe.formats import lab_format
-from sopslab.lab.observe.host_secrets import held_key, secret_matches
-from sopslab.lab.observe.identities import identity_state, identity_states
-from sopslab.lab.observe.kind import cluster_state, stranger_bindings
+from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
+from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.kind import cluster_state, node_limits, stranger_bindings
 from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import listeners, machine_state, name_servers
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
+from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.lab.observe.suspension import suspended_objects
-from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.layout import CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
-from sopslab.model.decryption import DecryptionKeyState
+from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.docker import Container, Network
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
-from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
 from sopslab.model.wire import encode
-from sopslab.provision.facts.docker import (
-    CNI_LABEL,
-    Container,
-    ImageLabels,
-    Network,
-)
-from sopslab.provision.facts.git import (
-    CommitNote,
-    RemoteHead,
-)
-from sopslab.provision.facts.host import FirewallRules, IsRoot
-from sopslab.provision.facts.kind import NodeLimits
-from sopslab.provision.facts.lab import LabData, Leftovers
-from sopslab.provision.facts.seats import Enrolled
-from sopslab.provision.facts.tree import AnyFolder, TreeDigest
+from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.flux import platform_files
@@ -103,7 +94,6 @@ def machine(
     return Answers(
         {
             machine_look_text(machine_state, root=settings.root, commands=[]): said(offers),
-            fact_text(IsRoot): "0",
             machine_look_text(name_servers): NAME_SERVERS,
         }
         | {
@@ -125,10 +115,10 @@ def bare(settings: Settings) -> Answers:
     learner = settings.learner.id
     # Which one is made, only standard input says.
     facts = Facts(settings)
+    answers[facts.secrets] = answer({learner: SecretDrift.ABSENT})
     effects: dict[tuple[str, ...], dict[str, str]] = {
         ("act.identities.generate",): {
-            facts.recipients: identities(learner, INSTRUCTOR),
-            facts.succession: identities(learner),
+            facts.store: identities(INSTRUCTOR, learner),
         }
     }
     return Answers(answers, effects)
@@ -145,7 +135,7 @@ def identity(key: str) -> IdentityState:
 
 def filled_store(settings: Settings) -> str:
     """Return what a machine with a filled store says of it."""
-    catalog = load_catalog(settings.catalog)
+    catalog = pinned_catalog(settings.catalog)
     stat, total = "755 5 1.0 1.0 7", "5" * 64
     lines = ["arch\tx86_64", "source:modules"]
     for role in ("git", "node"):
@@ -164,21 +154,19 @@ def filled_store(settings: Settings) -> str:
     return "\n".join(lines)
 
 
+def held(state: DecryptionKeyState) -> str:
+    """Return what a machine says of the key that the cluster has of the learner."""
+    return answer({"learner": state})
+
+
 def answer(value: object) -> str:
     """Return what the lab's own program prints where it has found that."""
     return json.dumps(encode(value))
 
 
 def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
-    return json.dumps(
-        [
-            {
-                "State": {"Running": running},
-                "Config": {"Labels": {"sops-lab.config": mark}},
-                "NetworkSettings": {"Networks": {network_name(settings.lab): {}}},
-            }
-        ]
-    )
+    networks = (network_name(settings.lab),)
+    return said(Container(running, networks, {"sops-lab.config": mark}))
 
 
 def cluster(status: str = "running", *, complete: bool = True, owner: Owner = Owner.LAB) -> str:
@@ -193,7 +181,7 @@ ENGINE_OF_DEBIAN = EngineState(
 
 
 def network(settings: Settings) -> str:
-    return json.dumps([{"Labels": {"sops-lab.root": settings.root}}])
+    return said(Network({"sops-lab.root": settings.root}))
 
 
 def rules(settings: Settings) -> str:
@@ -212,70 +200,54 @@ class Facts:
 
     def __init__(self, settings: Settings) -> None:
         s, learner = settings, settings.learner.id
-        credentials = f"{s.git_dir}/credentials/{FLUX}"
-
-        def secret(name: str, entries: Mapping[str, str], **labels: str) -> str:
-            return look_text(
-                s,
-                secret_matches,
-                namespace="flux-system",
-                secret=name,
-                entries=entries,
-                labels={key.replace("_", "/"): value for key, value in labels.items()},
-            )
-
         self.listeners = machine_look_text(listeners, ports=[s.git_port])
         self.engine = machine_look_text(engine_state)
-        self.network = fact_text(Network, target=network_name(s.lab))
+        self.network = machine_look_text(docker.network, name=network_name(s.lab))
         self.rules = fact_text(FirewallRules, bridge=bridge_name(s.lab))
         self.cluster = look_text(s, cluster_state)
         self.strangers = look_text(s, stranger_bindings)
-        self.limits = fact_text(NodeLimits, settings=s)
-        self.patches = fact_text(TreeDigest, path=s.node_dir)
+        self.limits = look_text(s, node_limits)
+        self.patches = machine_look_text(folder_digest, path=s.node_dir)
         self.users = look_text(s, known_accounts)
         self.repositories = look_text(
             s, bare_repositories, repositories=["platform", s.learner_repository]
         )
-        self.configuration = fact_text(TreeDigest, path=f"{s.git_dir}/etc")
-        self.policy = fact_text(TreeDigest, path=f"{s.git_dir}/policy")
-        self.server = fact_text(Container, target=git_server_name(s.lab))
-        self.node = fact_text(Container, target=node_name(s.lab))
-        self.enrolled = fact_text(Enrolled, settings=s)
+        self.configuration = machine_look_text(folder_digest, path=f"{s.git_dir}/etc")
+        self.policy = machine_look_text(folder_digest, path=f"{s.git_dir}/policy")
+        self.server = machine_look_text(docker.container, name=git_server_name(s.lab))
+        self.node = machine_look_text(docker.container, name=node_name(s.lab))
+        self.enrolled = look_text(s, recorded_roster)
         both = [INSTRUCTOR, learner]
         following = [next_key(key) for key in both]
         self.identities = look_text(s, identity_states, keys=[*both, *following])
-        self.recipients = look_text(s, identity_states, keys=[learner, INSTRUCTOR])
-        self.succession = look_text(s, identity_states, keys=[learner, next_key(learner)])
-        self.trusted = fact_text(TreeDigest, path=f"{s.git_dir}/recipients")
-        self.answer_key = fact_text(TreeDigest, path=f"{s.lab_dir}/instructor")
-        self.instructor = look_text(s, identity_state, key=INSTRUCTOR)
-        self.learner = look_text(s, identity_state, key=learner)
-        self.decryption = look_text(s, held_key)
-        self.head = fact_text(RemoteHead, settings=s, repository=s.learner_repository)
+        self.secrets = look_text(s, secrets_drift, environments=[solo(s)])
+        self.trusted = machine_look_text(folder_digest, path=f"{s.git_dir}/recipients")
+        self.answer_key = machine_look_text(folder_digest, path=f"{s.lab_dir}/instructor")
+        self.store = look_text(s, identity_states, keys=both)
+        self.decryption = look_text(s, held_keys, environments=[solo(s)])
+        self.begun = look_text(s, begun_environments, environments=[solo(s)])
         self.work = look_text(s, clone_of_learner)
-        self.note = fact_text(CommitNote, path=s.platform_dir)
-        self.network_of_node = fact_text(ImageLabels, target=load_catalog(s.catalog).node_tag)
-        self.manifests = fact_text(TreeDigest, path=s.manifests_dir)
-        pinned = load_catalog(s.catalog).version("openapi", "modules")
-        self.api = fact_text(AnyFolder, paths=[f"{s.store}/openapi-{pinned}", s.served_api])
+        self.note = look_text(s, content_mark)
+        self.network_of_node = machine_look_text(
+            docker.image_labels, image=pinned_catalog(s.catalog).node_tag
+        )
+        pinned = pinned_catalog(s.catalog).version("openapi", "modules")
+        self.api = machine_look_text(
+            any_folder, paths=[f"{s.store}/openapi-{pinned}", s.served_api]
+        )
         self.components = look_text(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
         self.sync = look_text(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
-        self.credentials = secret(
-            "flux-system",
-            {"username": f"{credentials}/username", "password": f"{credentials}/password"},
-        )
-        self.token = secret("receiver-token", {"token": f"{s.git_dir}/receiver/token"})
         self.suspended = look_text(s, suspended_objects)
         self.builds = look_text(s, endless_build)
         self.canary = look_text(s, canary_states, environments=[solo(s)])
-        self.data = fact_text(LabData, settings=s)
-        self.leftovers = fact_text(Leftovers, settings=s)
+        self.data = look_text(s, lab_folder)
+        self.leftovers = look_text(s, leftovers)
         self.format = look_text(s, lab_format)
 
 
 def platform_note(settings: Settings) -> str:
     """Return what the platform repository says of what it was laid out from."""
-    recipe = load_catalog(settings.catalog).flux_recipe
+    recipe = pinned_catalog(settings.catalog).flux_recipe
     return f"{digest(platform_files(settings))}-{recipe}"
 
 
@@ -294,42 +266,46 @@ def complete(settings: Settings) -> Answers:
         facts.rules: rules(settings),
         facts.cluster: cluster(),
         facts.strangers: "",
-        facts.limits: f"pids {POD_PIDS_LIMIT}\nquota {SYSTEM_SHARE * 20}ms\ncpus 2",
-        facts.patches: digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2})),
+        facts.limits: said(Limits(POD_PIDS_LIMIT, SYSTEM_SHARE)),
+        facts.patches: said(digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2}))),
         facts.users: said(Accounts((FLUX, INSTRUCTOR, settings.learner.id))),
         facts.repositories: said(["platform", settings.learner_repository]),
-        facts.configuration: digest(server_configuration(settings)),
-        facts.policy: digest(server_programs()),
+        facts.configuration: said(digest(server_configuration(settings))),
+        facts.policy: said(digest(server_programs())),
         facts.server: container(settings),
         facts.node: container(settings),
         facts.enrolled: "",
         facts.identities: identities(INSTRUCTOR, learner),
-        facts.succession: identities(learner),
-        facts.trusted: digest(
-            {learner: RenderedFile(f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False)}
+        facts.secrets: "{}",
+        facts.trusted: said(
+            digest(
+                {
+                    learner: RenderedFile(
+                        f"age1{INSTRUCTOR},age1learner\n".encode(), executable=False
+                    )
+                }
+            )
         ),
-        facts.answer_key: digest(
-            render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings)))
+        facts.answer_key: said(
+            digest(
+                render_tree(TEMPLATES / "instructor", learner_variables(settings, solo(settings)))
+            )
         ),
-        facts.instructor: said(identity(INSTRUCTOR)),
-        facts.learner: said(identity(learner)),
-        facts.decryption: answer(
+        facts.store: identities(INSTRUCTOR, learner),
+        facts.decryption: held(
             DecryptionKeyState(True, "age1learner", None, ("age.agekey",), watched=True)
         ),
-        facts.head: "0123456789abcdef0123456789abcdef01234567",
+        facts.begun: answer([learner]),
         facts.work: said(LearnersClone((), origin)),
-        facts.note: platform_note(settings),
-        facts.network_of_node: json.dumps({CNI_LABEL: "static"}),
-        facts.manifests: "5" * 64,
-        facts.api: "there",
+        facts.note: said(platform_note(settings)),
+        facts.network_of_node: said({CNI_LABEL: "static"}),
+        facts.api: "true",
         facts.components: "[]",
         facts.sync: "[]",
-        facts.credentials: "true",
-        facts.token: "true",
         facts.suspended: "",
         facts.builds: "null",
         facts.canary: answer({learner: PROVEN}),
-        facts.data: "there",
+        facts.data: "true",
         facts.leftovers: "",
         facts.format: said(Format(FORMAT)),
     }

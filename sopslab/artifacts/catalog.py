@@ -8,6 +8,7 @@ recipe differs is outdated, whatever its name says.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -644,7 +645,7 @@ class Catalog(_Part):
         return Work(script, plan, (entry,), modules)
 
 
-# libyaml's loader is the same and ten times as fast; a deploy reads the catalog at several steps.
+# libyaml's loader is the same and ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -675,6 +676,12 @@ def load_catalog(path: str | Path) -> Catalog:
     if problems:
         raise InputError([f"{file}: {problem}" for problem in problems])
     return catalog
+
+
+@functools.cache
+def pinned_catalog(path: str) -> Catalog:
+    """Return the same, read once: it does not change while a deploy runs, and steps ask for it."""
+    return load_catalog(path)
 
 
 def image_reference(image: str, digest: str, mirror: str | None) -> str:

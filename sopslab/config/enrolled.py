@@ -15,16 +15,6 @@ from sopslab.errors import InputError, LabError
 _SEATS = TypeAdapter(tuple[Seat, ...])
 
 
-def parse_enrolled(text: str) -> tuple[Seat, ...]:
-    """Return who is on the record `text`.
-
-    Raises ValueError for what is no JSON, and pydantic's ValidationError, which is one, for JSON
-    that is no record.
-    """
-    # Not `validate_json`: in that mode a damaged file's content would be part of the message.
-    return _SEATS.validate_python(json.loads(text))
-
-
 def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
     """Return everybody who has a seat; nobody on a lab without a class.
 
@@ -32,18 +22,29 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
     """
     path = Path(settings.class_dir) / "roster.json"
     try:
-        return parse_enrolled(path.read_text(encoding="utf-8"))
+        return enrolled_in(path, path.read_bytes())
     except FileNotFoundError:
         return ()
     except OSError as error:
-        reason = str(error.strerror)
+        raise _unreadable(path, str(error.strerror)) from None
+
+
+def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
+    """Return who is on a record that is kept at a path. Raises LabError where it is damaged."""
+    try:
+        # Not `validate_json`: in that mode a damaged file's content would be part of the message.
+        return _SEATS.validate_python(json.loads(record))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the list"
         reason = f"{place}: {first['msg']}"
     except ValueError:
         reason = "it is no JSON"
-    raise LabError(
+    raise _unreadable(path, reason)
+
+
+def _unreadable(path: Path, reason: str) -> LabError:
+    return LabError(
         f"{path} cannot be read ({reason}): repair it, or remove it and run"
         " `sopslab up inventories/classroom.py`, which enrols who is on the roster"
     )

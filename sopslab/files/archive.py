@@ -10,6 +10,7 @@ import re
 import tarfile
 from collections.abc import Mapping
 
+from sopslab.files.digest import tree_digest
 from sopslab.files.render import RenderedFile
 
 Tree = Mapping[str, RenderedFile]
@@ -62,9 +63,7 @@ def _data(content: bytes) -> bytes:
 def digest(tree: Tree) -> str:
     """Return the SHA-256 of the files of `tree` and of which of them are executable.
 
-    It is what the fact `TreeDigest` counts on a host.
+    It is what `sopslab.lab.observe.folders.folder_digest` counts on a host.
     """
-    paths = sorted(tree, key=lambda path: f"./{path}".encode())
-    sums = [f"{hashlib.sha256(tree[path].content).hexdigest()}  ./{path}\n" for path in paths]
-    executable = [f"./{path}\n" for path in paths if tree[path].executable]
-    return hashlib.sha256("".join([*sums, *executable]).encode()).hexdigest()
+    sums = {path: hashlib.sha256(file.content).hexdigest() for path, file in tree.items()}
+    return tree_digest(sums, [path for path, file in tree.items() if file.executable])

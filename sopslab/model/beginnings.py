@@ -10,10 +10,8 @@ class Beginning:
     """The first commit of a learner's repository, before the canary is in it.
 
     `commit` is for `git fast-import`, to which files may be added. `rules` is its `.sops.yaml`, by
-    which the canary for `namespace` is encrypted.
+    which the canary is encrypted.
     """
 
-    learner: str
-    namespace: str
     commit: str
     rules: str

@@ -37,9 +37,11 @@ class DecryptionKeyState:
 
 
 class SecretDrift(StrEnum):
-    """In what a Secret of a seat is not as the host has it; the last is the worst."""
+    """In what a Secret of an environment is not as the host has it; the last is the worst."""
 
     ABSENT = "absent"
     DIFFERS = "differs"
     # The host's decryption key is none of the cluster's.
     KEY = "key"
+    # The host itself has not all that it is made of.
+    LACKING = "lacking"

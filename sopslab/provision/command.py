@@ -30,18 +30,11 @@ Commands = Generator[StringCommand, None, None]
 # Of what a script says on standard error, people get to see its own sentences: these.
 _SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
 """
-# Loopback is past every proxy by itself, and another address of this machine has to be.
-_PAST_PROXIES = """
-NO_PROXY=${NO_PROXY:-${no_proxy:-}},$LAB_ADDRESS
-no_proxy=$NO_PROXY
-export NO_PROXY no_proxy
-"""
 
 
 def script(
     text: str,
     *arguments: str,
-    environment: Mapping[str, str] | None = None,
     stdin: str | None = None,
     sudo: bool = False,
 ) -> StringCommand:
@@ -51,16 +44,12 @@ def script(
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
-    + environment: variables for it
     + stdin: what it reads; pyinfra ends it with a newline
     + sudo: run it as root
     """
     if re.search(r"\bsay ", text):
         text = _SAY + text
-    bits: list[object] = []
-    if environment:
-        bits += ["env", *(QuoteString(f"{key}={value}") for key, value in environment.items())]
-    bits += ["sh", "-euc", QuoteString(text), "sops-lab"]
+    bits: list[object] = ["sh", "-euc", QuoteString(text), "sops-lab"]
     bits += [QuoteString(argument) for argument in arguments]
     options: dict[str, object] = {}
     if stdin is not None:
@@ -87,41 +76,6 @@ def script_file(
     if sudo:
         options["_sudo"] = True
     return StringCommand("sh", "-eu", QuoteString(path), *map(QuoteString, arguments), **options)  # type: ignore[arg-type]
-
-
-def lab_script(
-    settings: Settings, text: str, *arguments: str, stdin: str | None = None
-) -> StringCommand:
-    """Return a script that sees the lab's tools, kubeconfig and context, and none of the user's.
-
-    The tools are found first in `$PATH`; `$KUBECONFIG` is the lab's own, and every call of
-    kubectl or flux names `--context "$LAB_CONTEXT"`. Where the embedded Git server has TLS, git
-    trusts its authority and no other.
-    """
-    prelude = 'PATH="$1:$PATH"; shift\n'
-    if settings.networked:
-        prelude += _PAST_PROXIES
-    environment = {
-        "KUBECONFIG": settings.lab_kubeconfig,
-        "LAB_CONTEXT": settings.lab_context,
-        # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
-        "KUBECACHEDIR": settings.kube_cache,
-        # Programs in Go that are done in a moment need no garbage collected: a fifth of their time.
-        "GOGC": "400",
-        # Nothing that configures git for the user may change what the lab does.
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        # What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": "/dev/null/none",
-    }
-    if settings.git_authority is not None:
-        environment["GIT_SSL_CAINFO"] = settings.git_authority
-        environment["LAB_ADDRESS"] = settings.git_address
-    return script(
-        prelude + text, settings.bin_dir, *arguments, environment=environment, stdin=stdin
-    )
 
 
 def acting(

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from sopslab.config.enrolled import enrolled_in
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
+from sopslab.config.settings import Seat, Settings
 from sopslab.course.fault_record import Injection, parse_record
-from sopslab.errors import InputError
+from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
 from sopslab.lab.observe.faults import fault_records
-from sopslab.lab.observe.machine import listeners
+from sopslab.lab.observe.machine import listeners, machine_state
 from sopslab.lab.observe.records import recorded_documents
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.provision.look import give_up, look, look_at_machine
+
+
+def enrolled(settings: Settings) -> tuple[Seat, ...]:
+    """Return who has a seat, as the last run has recorded it. A record that cannot be read fails
+    the host."""
+    text = look(settings, recorded_roster)
+    try:
+        return enrolled_in(Path(settings.class_dir, "roster.json"), text or "[]")
+    except LabError as error:
+        give_up(str(error))
+        return ()
+
+
+def is_root() -> bool:
+    """Return whether the commands of this run are root's."""
+    return look_at_machine(machine_state, root="/", commands=[]).uid == 0
 
 
 def injections(

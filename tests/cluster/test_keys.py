@@ -75,9 +75,7 @@ def test_a_wrong_key_in_the_cluster_stops_the_run_until_it_is_said_which_is_righ
     assert "--key-from store" in said and "--key-from cluster" in said
     assert version(lab) == before and key_file(lab).read_bytes() == content
     answer = lab.up("--key-from", "store")
-    assert [change.split(": ")[1] for change in lab.changes(answer)] == [
-        "Give the cluster the key sops-age"
-    ]
+    assert [change.split(": ")[1] for change in lab.changes(answer)] == ["Give Flux its Secrets"]
     assert lab.cluster_recipient() == lab.recipient()
     assert key_file(lab).read_bytes() == content
 
@@ -93,9 +91,7 @@ def test_a_wrong_key_in_the_store_is_replaced_by_the_clusters_and_archived(
     key_file(lab).with_suffix(".pub").write_text(f"{wrong}\n")
     assert lab.up(check=False)["code"] == Exit.KEYS
     answer = lab.up("--key-from", "cluster")
-    assert [change.split(": ")[1] for change in lab.changes(answer)] == [
-        "Make the identity of the environment"
-    ]
+    assert [change.split(": ")[1] for change in lab.changes(answer)] == ["Make the identities"]
     assert lab.recipient() == right and version(lab) == before
     (archived,) = (kept_keys / "archive").iterdir()
     assert archived.read_text() == identity
@@ -275,7 +271,7 @@ def test_a_full_disk_leaves_every_key_as_it_was(bare: Lab, tmp_path: Path) -> No
                 file.flush()
         done = make_keys(bare, tmp_path)
         assert done.returncode != 0
-        assert "Make the identity of the environment" in done.stderr, "it failed somewhere else"
+        assert "Make the identities" in done.stderr, "it failed somewhere else"
         assert "could not be made: the disk is full" in done.stderr
         assert {path.name: path.read_bytes() for path in keys.glob("*.*")} == kept
         (top / "filling").unlink()

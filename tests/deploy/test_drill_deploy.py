@@ -13,9 +13,9 @@ from sopslab.config.environment import solo
 from sopslab.config.settings import load_settings
 from sopslab.lab.observe.drills import drill_states
 from sopslab.lab.observe.records import recorded_documents
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text, look_text
+from tests.fake import Answers, Run, look_text
 
 STAGE, END, RECORD = (
     PROJECT / "deploys" / f"{name}.py" for name in ("drill", "drill_end", "record")
@@ -36,7 +36,7 @@ def run(
     ]
     drills = look_text(settings, drill_states, environments=[solo(settings)])
     answers = {
-        fact_text(Enrolled, settings=settings): json.dumps(roster) if roster else "",
+        look_text(settings, recorded_roster): json.dumps(json.dumps(roster)) if roster else "",
         drills: json.dumps({"learner": {"staged": NOTE, "on_main": staged == "main"}})
         if staged
         else "",

@@ -57,8 +57,8 @@ def test_a_dry_run_on_a_bare_machine_predicts_the_changes_and_touches_nothing(
         "Host | Install Docker",
         "Host | Start Docker",
         "Network | Begin the kind cluster lab",
-        "Keys | Make the identity of the environment",
-        "Flux | Give the cluster the key sops-age",
+        "Keys | Make the identities",
+        "Flux | Give Flux its Secrets",
         "Canary | Wait for Flux to decrypt lab-canary",
     ):
         assert name in predicted

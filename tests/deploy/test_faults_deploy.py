@@ -14,11 +14,11 @@ from sopslab.course.fault_record import Injection, render_record
 from sopslab.course.faults import BY_ID, draw, injectable
 from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.faults import fault_records
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from sopslab.model.faults import Exercise
 from sopslab.model.wire import encode
-from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text, look_text
+from tests.fake import Answers, Run, look_text
 
 BREAK, FIX = PROJECT / "deploys" / "break.py", PROJECT / "deploys" / "fix.py"
 Data = Callable[..., dict[str, Any]]
@@ -33,7 +33,7 @@ def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
     known = {name: at_seat(Learner(**seat(name))) for name in seats}
     known[settings.learner.id] = solo(settings)
     found = {
-        fact_text(Enrolled, settings=settings): json.dumps([seat(name) for name in seats])
+        look_text(settings, recorded_roster): json.dumps(json.dumps([seat(name) for name in seats]))
         if seats
         else ""
     }

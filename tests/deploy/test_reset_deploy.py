@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sopslab.config.settings import load_settings
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text
+from tests.fake import Answers, Run, look_text
 
 RESET = PROJECT / "deploys" / "reset.py"
 Data = Callable[..., dict[str, Any]]
@@ -22,8 +22,8 @@ def run(lab_data: Data, *subjects: str, seats: int = 0) -> Run:
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         for one in range(seats)
     ]
-    enrolled = fact_text(Enrolled, settings=load_settings(data))
-    answers = {enrolled: json.dumps(roster) if roster else ""}
+    enrolled = look_text(load_settings(data), recorded_roster)
+    answers = {enrolled: json.dumps(json.dumps(roster)) if roster else ""}
     refusal = {"there is no environment of joe": "refused"}
     return Run(RESET, data, Answers(answers, failures=refusal))
 
@@ -44,7 +44,7 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     done = run(lab_data, "s1", seats=3)
     assert steps(done) == ["Git", "Flux", "Class"]
     names = done.changed + done.unchanged
-    assert "Flux | Give 1 seats their keys" in names
+    assert "Flux | Give Flux its Secrets" in names
     assert not any("clone" in name for name in names)
     assert not any("s0" in command or "s2" in command for command in done.commands)
 

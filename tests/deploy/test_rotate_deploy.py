@@ -10,9 +10,9 @@ import pytest
 
 from sopslab.config.settings import load_settings
 from sopslab.incidents.records import Cause
+from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
-from sopslab.provision.facts.seats import Enrolled
-from tests.fake import Answers, Run, fact_text
+from tests.fake import Answers, Run, look_text
 
 ROTATE = PROJECT / "deploys" / "rotate.py"
 Data = Callable[..., dict[str, Any]]
@@ -25,8 +25,8 @@ def run(lab_data: Data, cause: str, *subjects: str, seats: int = 0, deploy: Any 
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         for one in range(seats)
     ]
-    enrolled = fact_text(Enrolled, settings=load_settings(data))
-    answers = {enrolled: json.dumps(roster) if roster else ""}
+    enrolled = look_text(load_settings(data), recorded_roster)
+    answers = {enrolled: json.dumps(json.dumps(roster)) if roster else ""}
     refusal = {"there is no environment of joe": "refused"}
     return Run(deploy, data, Answers(answers, failures=refusal))
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from sopslab.files.archive import beginning, digest, pack
 from sopslab.files.render import RenderedFile
-from sopslab.provision.facts.tree import TreeDigest
-from tests.fake import local_fact
+from sopslab.lab.observe.folders import folder_digest
 
 ODD = {
     "plain.txt": RenderedFile(b"plain\n", executable=False),
@@ -50,30 +49,30 @@ def test_what_was_packed_is_unpacked_with_content_and_mode(tmp_path: Path) -> No
     assert modes == {path: 0o755 if file.executable else 0o644 for path, file in ODD.items()}
 
 
-def test_the_digest_is_what_the_fact_reads_from_the_unpacked_tree(tmp_path: Path) -> None:
+def test_the_digest_is_what_is_read_from_the_unpacked_tree(tmp_path: Path) -> None:
     unpack(tmp_path / "tree", pack(ODD))
-    assert local_fact(TreeDigest, path=str(tmp_path / "tree")) == digest(ODD)
+    assert folder_digest(str(tmp_path / "tree")) == digest(ODD)
 
 
 def test_the_digest_tells_a_changed_an_added_and_a_removed_file(tmp_path: Path) -> None:
     folder = tmp_path / "tree"
     unpack(folder, pack(ODD))
     (folder / "plain.txt").write_text("other\n")
-    assert local_fact(TreeDigest, path=str(folder)) != digest(ODD)
+    assert folder_digest(str(folder)) != digest(ODD)
     (folder / "plain.txt").write_bytes(ODD["plain.txt"].content)
     (folder / "more").write_text("")
-    assert local_fact(TreeDigest, path=str(folder)) != digest(ODD)
+    assert folder_digest(str(folder)) != digest(ODD)
     (folder / "more").unlink()
     (folder / "-rf").unlink()
-    assert local_fact(TreeDigest, path=str(folder)) != digest(ODD)
+    assert folder_digest(str(folder)) != digest(ODD)
 
 
 def test_an_empty_directory_has_the_digest_of_no_files_and_an_absent_one_none(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert local_fact(TreeDigest, path=str(tmp_path / "empty")) == digest({})
-    assert local_fact(TreeDigest, path=str(tmp_path / "absent")) is None
+    assert folder_digest(str(tmp_path / "empty")) == digest({})
+    assert folder_digest(str(tmp_path / "absent")) is None
 
 
 def test_the_same_files_in_another_order_give_the_same_text_and_digest() -> None:

@@ -280,7 +280,7 @@ def test_flux_is_asked_at_once_if_it_was_done_already(
     head = alone.push("a-value")
     alone.show(kustomization(alone.environment, head), develop="another")
     with pytest.raises(LabError, match="is Ready, but lab-canary holds another value"):
-        canaries.await_alone(alone.settings.for_machine, alone.environment)
+        canaries.await_canaries(alone.settings.for_machine, [alone.environment])
     asked = json.loads((alone.tools / "asked").read_text())["items"]
     assert {each["kind"] for each in asked} == {"GitRepository", "Kustomization"}
 
@@ -291,14 +291,14 @@ def test_what_is_on_its_way_is_awaited(alone: Alone) -> None:
     arrived = alone.tools / "kustomizations.json"
     arrived.replace(alone.tools / "arriving")
     arrived.write_text(json.dumps({"items": [kustomization(alone.environment, "0" * 40)]}))
-    canaries.await_alone(alone.settings.for_machine, alone.environment)
+    canaries.await_canaries(alone.settings.for_machine, [alone.environment])
     assert not (alone.tools / "arriving").exists()
 
 
 def test_the_first_broken_link_is_named(alone: Alone) -> None:
     lab, environment = alone.settings.for_machine, alone.environment
     with pytest.raises(LabError, match="arrive: the Git server does not answer at http"):
-        canaries.await_alone(lab, environment)
+        canaries.await_canaries(lab, [environment])
     assert "cannot decrypt" in broken_link(lab, environment, Link.KEY)
     alone.tools.joinpath("kubectl").write_text("#!/bin/sh\ncase $* in *readyz*) echo ok ;; esac\n")
     assert "source-controller is not ready" in broken_link(lab, environment, Link.COMMIT)
@@ -310,5 +310,5 @@ def test_who_has_failed_already_is_not_waited_for(world: World) -> None:
     failed = Path(world.settings.class_dir, "failed/ada")
     failed.parent.mkdir(parents=True)
     failed.write_text("no key\n")
-    canaries.await_seats(world.settings.for_machine, [ADA])
+    canaries.await_canaries(world.settings.for_machine, [ADA])
     assert failed.read_text() == "no key\n"

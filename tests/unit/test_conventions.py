@@ -126,7 +126,7 @@ def shell_texts() -> Iterator[tuple[str, str]]:
         for node in ast.walk(TREES[str(path.relative_to(PROJECT))]):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            position = {"script": 0, "lab_script": 1}.get(node.func.id)
+            position = 0 if node.func.id == "script" else None
             for number, argument in enumerate(node.args):
                 text = constant(argument, namespace)
                 if text is not None and (number == position or "\n" in text):

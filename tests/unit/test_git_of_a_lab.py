@@ -16,6 +16,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import learners_clone, records, seeds
 from sopslab.lab.act.identities import generate
+from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.tools.git import Author
 from sopslab.lab.tools.programs import Failed
@@ -51,12 +52,11 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Iterat
 
 def seed(settings: Settings) -> Applied:
     return Applied(
-        operations.seed,
+        operations.seeds,
         settings=settings,
-        repository="learner/lab",
+        environments=[solo(settings)],
         template=str(TEMPLATES / "learner"),
-        variables=learner_variables(settings, solo(settings)),
-        canary=CANARY_PATH,
+        variables={"learner": learner_variables(settings, solo(settings))},
     )
 
 
@@ -97,13 +97,19 @@ def test_elsewhere_the_repository_is_filled_by_a_push_and_what_is_there_stays(
     git(tmp_path, "init", "--quiet", "--bare", "elsewhere/learner/lab.git")
     elsewhere = replace(settings.for_machine, git_url=str(tmp_path / "elsewhere"))
     text = "commit refs/lab/new\ncommitter A <a@b> now\ndata 6\nBegin\nM 100644 inline a\ndata 2\n"
-    beginning = Beginning("learner", "develop", f"{text}a\n\n", "")
-    seeds.seed(elsewhere, "learner/lab", beginning, "")
+    recipient = public_key(Path(settings.keys_dir, "learner.agekey"))
+    rules = f"creation_rules:\n  - encrypted_regex: ^stringData$\n    age: {recipient}\n"
+    beginning = Beginning(f"{text}a\n\n", rules)
+    environment = solo(settings)
+    assert begun_environments(elsewhere, [environment]) == []
+    seeds.seed(elsewhere, [environment], {environment.id: beginning})
     folder = tmp_path / "elsewhere" / "learner" / "lab.git"
     assert git(folder, "show", "main:a") == "a"
+    assert "lab-canary" in git(folder, "show", f"main:{CANARY_PATH}")
+    assert begun_environments(elsewhere, [environment]) == [environment.id]
     before = git(folder, "for-each-ref")
     with pytest.raises(Failed):
-        seeds.seed(elsewhere, "learner/lab", replace(beginning, commit=f"{text}b\n\n"), "")
+        seeds.seed(elsewhere, [environment], {"learner": replace(beginning, commit=f"{text}b\n\n")})
     assert git(folder, "for-each-ref") == before
 
 

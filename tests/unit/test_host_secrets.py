@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.lab.act import host_secrets as giving
 from sopslab.lab.act.host_secrets import refused_by_seat
 from sopslab.lab.observe.host_secrets import (
     differing,
-    manifest,
-    of_seats,
-    seat_secrets_drift,
-    seats_with_keys,
-    secret_matches,
+    held_keys,
+    secrets_drift,
+    secrets_of,
 )
-from sopslab.model.decryption import SecretDrift
-from tests.repositories import make_identity
+from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from tests.repositories import learner, make_identity
+
+ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
 # A cluster with the Secrets in $here/live.json, where what is created is there already.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
 *" get secrets "*) cat "$here/live.json" ;;
-*" get secret "*) cat "$here/one.json" ;;
-*" create "*) [ ! -s "$here/one.json" ] && cat >"$here/created" ;;
-*" replace "*) cat >"$here/replaced" ;;
+*" create "*) [ -e "$here/there" ] && exit 1; cat >>"$here/created" ;;
+*" replace "*) cat >>"$here/replaced" ;;
 *" apply "*)
     cat >"$here/applied"
     [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; } ;;
@@ -50,12 +50,11 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         path = Path(found.git_dir, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for seat in ("ada", "bob"):
+    for seat in ("ada", "bob", "learner"):
         recipient = make_identity(Path(found.keys_dir, f"{seat}.agekey"))
         Path(found.keys_dir, f"{seat}.pub").write_text(f"{recipient}\n")
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     show(found, "live", {"items": []})
-    Path(found.bin_dir, "one.json").touch()
     return found
 
 
@@ -63,27 +62,30 @@ def show(settings: Settings, name: str, what: Any) -> None:
     Path(settings.bin_dir, f"{name}.json").write_text(json.dumps(what))
 
 
-def secrets(settings: Settings, *seats: str) -> list[Any]:
-    found = of_seats(settings.for_machine, seats)
-    return [json.loads(json.dumps(one)) for one in found if one["kind"] == "Secret"]
+def secrets(settings: Settings, *environments: Environment) -> list[Any]:
+    found = secrets_of(settings.for_machine, environments)
+    return [json.loads(json.dumps(one)) for each in found.values() for one in each]
+
+
+def drift(settings: Settings, *environments: Environment) -> dict[str, SecretDrift]:
+    return secrets_drift(settings.for_machine, list(environments))
 
 
 def test_what_a_seat_lacks_is_told_by_what_is_worst(settings: Settings) -> None:
-    lab = settings.for_machine
-    assert seat_secrets_drift(lab, ["ada", "bob"]) == {"ada": "absent", "bob": "absent"}
-    live = secrets(settings, "ada", "bob")
+    assert drift(settings, ADA, BOB) == {"ada": "absent", "bob": "absent"}
+    live = secrets(settings, ADA, BOB)
     show(settings, "live", {"items": live})
-    assert seat_secrets_drift(lab, ["ada", "bob"]) == {}
+    assert drift(settings, ADA, BOB) == {}
     del live[1]
     live[0]["data"]["age.agekey"] = base64.b64encode(b"another").decode()
     show(settings, "live", {"items": live})
-    assert seat_secrets_drift(lab, ["ada", "bob"]) == {"ada": "key"}
+    assert drift(settings, ADA, BOB) == {"ada": "key"}
 
 
 def test_a_key_that_is_one_of_the_clusters_only_differs(settings: Settings) -> None:
-    live = secrets(settings, "ada")
+    live = secrets(settings, ADA)
     live[0]["data"]["next.agekey"] = live[0]["data"].pop("age.agekey")
-    assert differing(secrets(settings, "ada"), live) == {"ada": SecretDrift.DIFFERS}
+    assert differing({"ada": secrets(settings, ADA)}, live) == {"ada": SecretDrift.DIFFERS}
 
 
 def test_a_successor_and_a_certificate_are_given_too(
@@ -91,11 +93,11 @@ def test_a_successor_and_a_certificate_are_given_too(
 ) -> None:
     networked = lab(git_bind="192.0.2.10")
     make_identity(Path(settings.keys_dir, "next/ada.agekey"))
-    assert secrets(networked, "ada") == []
+    assert secrets(networked, ADA) == []
     authority = Path(str(networked.git_authority))
     authority.parent.mkdir(parents=True)
     authority.write_text("a certificate")
-    key, login, token = secrets(networked, "ada")
+    key, login, token = secrets(networked, ADA)
     assert set(key["data"]) == {"age.agekey", "next.agekey"}
     assert set(login["data"]) == {"username", "password", "ca.crt"}
     assert set(token["data"]) == {"token"}
@@ -104,18 +106,20 @@ def test_a_successor_and_a_certificate_are_given_too(
 def test_who_has_failed_or_has_no_key_is_left_out(settings: Settings) -> None:
     Path(settings.class_dir, "failed").mkdir(parents=True)
     Path(settings.class_dir, "failed/ada").write_text("no key\n")
-    assert seat_secrets_drift(settings.for_machine, ["ada", "bob", "eve"]) == {"bob": "absent"}
+    assert drift(settings, ADA, BOB, EVE) == {"bob": "absent"}
 
 
 def test_without_a_cluster_everything_is_absent(settings: Settings) -> None:
     Path(settings.lab_kubeconfig).unlink()
-    assert seat_secrets_drift(settings.for_machine, ["ada"]) == {"ada": "absent"}
-    assert seats_with_keys(settings.for_machine, ["ada"]) == []
+    assert drift(settings, ADA) == {"ada": "absent"}
+    assert held_keys(settings.for_machine, [ADA]) == {"ada": DecryptionKeyState()}
 
 
 def test_the_seats_whose_key_the_cluster_has_are_told(settings: Settings) -> None:
-    show(settings, "live", {"items": secrets(settings, "bob")[:1]})
-    assert seats_with_keys(settings.for_machine, ["ada", "bob"]) == ["bob"]
+    show(settings, "live", {"items": secrets(settings, BOB)[:1]})
+    found = held_keys(settings.for_machine, [ADA, BOB])
+    recipient = Path(settings.keys_dir, "bob.pub").read_text().strip()
+    assert {who: one.recipient for who, one in found.items()} == {"ada": None, "bob": recipient}
 
 
 def failure(settings: Settings, seat: str) -> str:
@@ -123,7 +127,7 @@ def failure(settings: Settings, seat: str) -> str:
 
 
 def test_another_key_in_the_cluster_is_told_in_public(settings: Settings) -> None:
-    live = secrets(settings, "bob")[0]
+    live = secrets(settings, BOB)[0]
     live["metadata"]["labels"]["sops-lab/seat"] = "ada"
     show(settings, "live", {"items": [live]})
     giving.refuse_keys(settings.for_machine, ["ada", "bob"])
@@ -139,7 +143,7 @@ def test_another_key_in_the_cluster_is_told_in_public(settings: Settings) -> Non
 def test_what_the_api_server_refuses_is_one_seats_failure(settings: Settings) -> None:
     said = 'Error from server (Forbidden): secrets "x" in lab-ada-sys is forbidden: over-the-top\n'
     Path(settings.bin_dir, "refusal").write_text(said)
-    giving.give_seats(settings.for_machine, ["ada", "bob"])
+    giving.give(settings.for_machine, [ADA, BOB])
     assert "the cluster refused its key: the lab may not do that" in failure(settings, "ada")
     assert "over-the-top" not in failure(settings, "ada")
     assert not Path(settings.class_dir, "failed/bob").exists()
@@ -154,23 +158,37 @@ def test_a_seat_is_told_from_one_whose_name_ends_like_it() -> None:
     }  # fmt: skip
 
 
-def test_a_secret_has_exactly_the_entries_of_the_files(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "value").write_bytes(b"\xff\n")
-    lab = settings.for_machine
+def test_alone_on_a_lab_each_secret_that_differs_is_replaced_and_no_other(
+    settings: Settings,
+) -> None:
+    lab, alone = settings.for_machine, solo(settings)
+    key, login, token = secrets(settings, alone)
+    assert {one["metadata"]["namespace"] for one in (key, login, token)} == {"flux-system"}
+    assert [one["metadata"]["name"] for one in (key, login, token)] == [
+        "sops-age", "flux-system", "receiver-token",
+    ]  # fmt: skip
+    assert drift(settings, alone) == {"learner": SecretDrift.ABSENT}
+    giving.give(lab, [alone])
+    created = Path(settings.bin_dir, "created").read_text()
+    assert created == "".join(json.dumps(one) for one in (key, login, token))
+    show(settings, "live", {"items": [key, login, token]})
+    assert drift(settings, alone) == {}
+    # Entries and labels are exactly ours.
+    Path(settings.bin_dir, "there").touch()
+    for change in ({"data": {**token["data"], "more": "eA=="}}, {"metadata": {
+        **token["metadata"], "labels": {"x": "1"},
+    }}):  # fmt: skip
+        show(settings, "live", {"items": [key, login, token | change]})
+        assert drift(settings, alone) == {"learner": SecretDrift.DIFFERS}
+    giving.give(lab, [alone])
+    assert json.loads(Path(settings.bin_dir, "replaced").read_text()) == token
 
-    def is_same(entries: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-        return secret_matches(lab, "n", "s", dict(entries), dict(labels))
 
-    entries, labels = {"a": str(tmp_path / "value")}, {"x": "1"}
-    assert not is_same(entries, labels)
-    giving.give(lab, "n", "s", entries, labels)
-    created = json.loads(Path(settings.bin_dir, "created").read_text())
-    assert created == manifest("n", "s", {"a": b"\xff\n"}, labels)
-    show(settings, "one", created)
-    assert is_same(entries, labels)
-    assert not is_same(entries, {})
-    assert not is_same({**entries, "b": entries["a"]}, labels)
-    assert not is_same({"a": str(tmp_path / "nowhere")}, labels)
-    # What is there already is replaced, in one request.
-    giving.give(lab, "n", "s", entries, labels)
-    assert json.loads(Path(settings.bin_dir, "replaced").read_text()) == created
+def test_alone_on_a_lab_a_file_that_is_not_there_is_told(settings: Settings) -> None:
+    Path(settings.git_dir, "receiver/token").unlink()
+    assert drift(settings, solo(settings), ADA) == {"learner": SecretDrift.LACKING}
+
+
+def test_whatever_is_in_a_file_is_given_as_it_is(settings: Settings) -> None:
+    Path(settings.git_dir, "receiver/token").write_bytes(b"\xff\n")
+    assert secrets(settings, ADA)[2]["data"]["token"] == base64.b64encode(b"\xff\n").decode()

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.environment import solo
 from sopslab.config.settings import Settings
 from sopslab.lab.act.identities import generate
-from sopslab.lab.observe.host_secrets import held_key
-from sopslab.lab.observe.identities import identity_state, identity_states, problem
+from sopslab.lab.observe.host_secrets import held_keys
+from sopslab.lab.observe.identities import identity_states, problem
+from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
 from tests.conftest import find_tool
@@ -37,14 +39,15 @@ def public(path: Path) -> str:
 
 
 def stand_in_kubectl(folder: Path, secret: object) -> None:
-    """Put a kubectl into the lab's bin that answers with one object, in JSON or its key's data."""
+    """Put a kubectl into the lab's bin that answers with one object, alone or in a list."""
     answer = folder / "answer.json"
     answer.write_text(json.dumps(secret))
+    (folder / "list.json").write_text(json.dumps({"items": [secret]}))
     kubectl = folder / "kubectl"
     kubectl.write_text(
         f"""#!/bin/sh
 case "$*" in
-*jsonpath*) jq -r '.data["age.agekey"]' "{answer}" ;;
+*" secrets "*) cat "{folder}/list.json" ;;
 *) cat "{answer}" ;;
 esac
 """
@@ -54,7 +57,7 @@ esac
 
 def key_secret(identity: Path, entry: str = "age.agekey", watch: str = "Enabled") -> object:
     return {
-        "metadata": {"labels": {"reconcile.fluxcd.io/watch": watch}},
+        "metadata": {"namespace": "flux-system", "labels": {"reconcile.fluxcd.io/watch": watch}},
         "data": {entry: base64.b64encode(identity.read_bytes()).decode()},
     }
 
@@ -72,13 +75,13 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
 @pytest.fixture
 def identity(settings: Settings) -> Path:
     """The identity of the lab's learner, as `up` makes it."""
-    made = Applied(age.identity, settings=settings, key="learner")
+    made = Applied(age.identities, settings=settings, keys={"learner": None})
     assert made.changed
     return Path(settings.keys_dir) / "learner.agekey"
 
 
 def state(settings: Settings, key: str = "learner") -> tuple[str | None, str | None]:
-    found = identity_state(settings.for_machine, key=key)
+    found = identity_states(settings.for_machine, keys=[key])[key]
     return found.recipient, found.problem
 
 
@@ -91,7 +94,7 @@ def identities(settings: Settings, *keys: str) -> dict[str, str | None]:
 def test_an_identity_is_its_owners_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
     before = os.umask(umask)
     try:
-        assert Applied(age.identity, settings=settings, key="learner").changed
+        assert Applied(age.identities, settings=settings, keys={"learner": None}).changed
     finally:
         os.umask(before)
     folder = Path(settings.keys_dir)
@@ -103,7 +106,7 @@ def test_an_identity_is_its_owners_alone_whatever_the_umask(settings: Settings, 
 
 def test_an_identity_that_is_there_is_left_alone(settings: Settings, identity: Path) -> None:
     before = identity.read_bytes(), identity.stat().st_mtime_ns
-    again = Applied(age.identity, settings=settings, key="learner")
+    again = Applied(age.identities, settings=settings, keys={"learner": None})
     assert (again.changed, again.failed) == (False, False)
     assert (identity.read_bytes(), identity.stat().st_mtime_ns) == before
 
@@ -111,7 +114,7 @@ def test_an_identity_that_is_there_is_left_alone(settings: Settings, identity: P
 def test_a_private_key_is_in_no_output(settings: Settings, identity: Path) -> None:
     secret = identity.read_text().split()[-1]
     assert secret.startswith("AGE-SECRET-KEY-1")
-    made = Applied(age.identity, settings=settings, key="instructor")
+    made = Applied(age.identities, settings=settings, keys={"instructor": None})
     for output in (made.stdout, made.stderr):
         assert "AGE-SECRET-KEY" not in output
 
@@ -164,7 +167,7 @@ def test_a_damaged_identity_is_refused_and_never_made_anew(
     inflict, expected = DAMAGE[damage]
     inflict(identity)
     before = {path.name: path.read_bytes() for path in identity.parent.iterdir()}
-    refused = Applied(age.identity, settings=settings, key="learner")
+    refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert f"the identity {identity} cannot be used: " in refused.stderr
     assert expected in refused.stderr
@@ -200,7 +203,7 @@ def test_an_identity_of_somebody_else_is_refused_with_the_fix(
 def test_an_identity_that_was_lost_is_not_made_anew(settings: Settings, identity: Path) -> None:
     recipient = public(identity)
     identity.unlink()
-    refused = Applied(age.identity, settings=settings, key="learner")
+    refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert f"the identity {identity} is gone, and it was {recipient}" in refused.stderr
     assert not identity.exists()
@@ -212,7 +215,7 @@ def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
     recorded = public(identity)
     identity.unlink()
     other = keygen(identity)
-    refused = Applied(age.identity, settings=settings, key="learner")
+    refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert recorded in refused.stderr
     assert other in refused.stderr
@@ -226,7 +229,7 @@ def test_what_was_noted_counts_however_its_file_ends(
     (identity.parent / "learner.pub").write_text(f"{recorded}{end}")
     identity.unlink()
     keygen(identity)
-    refused = Applied(age.identity, settings=settings, key="learner")
+    refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert recorded in refused.stderr
 
@@ -237,7 +240,7 @@ def test_without_the_tool_nothing_is_said_of_an_identity(lab: Callable[..., Sett
     folder.mkdir(parents=True)
     keygen(folder / "learner.agekey")
     (folder / "learner.pub").write_text("age1noted\n")
-    found = identity_state(settings.for_machine, key="learner")
+    found = identity_states(settings.for_machine, keys=["learner"])["learner"]
     assert found == IdentityState(recorded="age1noted")
     (folder / "learner.agekey").chmod(0o644)
     others = f"others may read it: chmod 600 {folder}/learner.agekey"
@@ -261,10 +264,10 @@ def test_post_quantum_identities_are_made_where_the_lab_has_them(
     lab: Callable[..., Settings], settings: Settings
 ) -> None:
     quantum = lab(age_key_type="pq")
-    assert Applied(age.identities, settings=quantum, seats=["ada", "bob"]).changed
+    assert Applied(age.identities, settings=quantum, keys={"ada": None, "bob": None}).changed
     made = identities(quantum, "ada", "bob")
     assert all((recipient or "").startswith("age1pq1") for recipient in made.values())
-    again = Applied(age.identities, settings=quantum, seats=["ada", "bob"])
+    again = Applied(age.identities, settings=quantum, keys={"ada": None, "bob": None})
     assert (again.changed, again.failed) == (False, False)
 
 
@@ -272,7 +275,7 @@ def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
     recipient = keygen(folder / "learner.agekey")
-    assert Applied(age.identity, settings=settings, key="learner").changed
+    assert Applied(age.identities, settings=settings, keys={"learner": None}).changed
     assert (folder / "learner.pub").read_text().strip() == recipient
     assert public(folder / "learner.agekey") == recipient
 
@@ -289,9 +292,14 @@ def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Setting
     assert not list(folder.glob(".new.*"))
 
 
+def held(settings: Settings) -> DecryptionKeyState:
+    (found,) = held_keys(settings.for_machine, [solo(settings)]).values()
+    return found
+
+
 def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
-    found = held_key(settings.for_machine)
+    found = held(settings)
     assert found.present
     assert found.recipient == public(identity)
     assert found.entries == ("age.agekey",)
@@ -303,13 +311,13 @@ def test_a_cluster_without_the_key_has_none(settings: Settings) -> None:
     kubectl = Path(settings.bin_dir) / "kubectl"
     kubectl.write_text("#!/bin/sh\nexit 0\n")
     kubectl.chmod(0o755)
-    found = held_key(settings.for_machine)
+    found = held(settings)
     assert (found.present, found.recipient, found.problem) == (False, None, None)
 
 
 def test_an_entry_that_flux_would_not_read_is_named(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="identity"))
-    found = held_key(settings.for_machine)
+    found = held(settings)
     assert "lacks the entry age.agekey (it has: identity)" in (found.problem or "")
 
 
@@ -319,13 +327,13 @@ def test_an_entry_without_a_valid_identity_is_named(
 ) -> None:
     (tmp_path / "key").write_text(content)
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "key"))
-    found = held_key(settings.for_machine)
+    found = held(settings)
     assert found.problem == "its entry age.agekey holds no valid age identity"
 
 
 def test_a_label_that_flux_does_not_watch_is_told(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, watch="Disabled"))
-    assert not held_key(settings.for_machine).watched
+    assert not held(settings).watched
 
 
 def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
@@ -334,14 +342,14 @@ def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
     recipient, content = public(identity), identity.read_bytes()
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
     shutil.rmtree(settings.keys_dir)
-    refused = Applied(age.identity, settings=settings, key="learner", in_cluster=True)
+    refused = Applied(age.identities, settings=settings, keys={"learner": solo(settings)})
     assert refused.failed
     assert f"the cluster still has it ({recipient}): `sopslab up --key-from cluster`" in (
         refused.stderr
     )
     assert not identity.exists()
     recovered = Applied(
-        age.identity, settings=lab(key_from="cluster"), key="learner", in_cluster=True
+        age.identities, settings=lab(key_from="cluster"), keys={"learner": solo(settings)}
     )
     assert recovered.changed
     assert identity.read_bytes().strip() == content.strip()
@@ -355,11 +363,13 @@ def test_a_differing_identity_stops_the_run_and_is_kept_when_the_clusters_is_tak
     mine = public(identity)
     theirs = keygen(tmp_path / "theirs")
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
-    refused = Applied(age.identity, settings=settings, key="learner", in_cluster=True)
+    refused = Applied(age.identities, settings=settings, keys={"learner": solo(settings)})
     assert refused.failed
     assert f"the store has {mine}, the cluster has {theirs}" in refused.stderr
     assert public(identity) == mine
-    taken = Applied(age.identity, settings=lab(key_from="cluster"), key="learner", in_cluster=True)
+    taken = Applied(
+        age.identities, settings=lab(key_from="cluster"), keys={"learner": solo(settings)}
+    )
     assert taken.changed
     assert public(identity) == theirs
     (archived,) = (identity.parent / "archive").iterdir()
@@ -372,6 +382,6 @@ def test_a_differing_identity_stays_when_the_stores_is_right(
     mine = public(identity)
     keygen(tmp_path / "theirs")
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
-    kept = Applied(age.identity, settings=lab(key_from="store"), key="learner", in_cluster=True)
+    kept = Applied(age.identities, settings=lab(key_from="store"), keys={"learner": solo(settings)})
     assert (kept.changed, kept.failed) == (False, False)
     assert public(identity) == mine

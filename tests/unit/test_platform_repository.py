@@ -13,9 +13,9 @@ from sopslab.files.archive import Tree, pack
 from sopslab.files.render import RenderedFile
 from sopslab.lab.act import platform
 from sopslab.lab.act.platform import lacking_images, split
+from sopslab.lab.observe.records import content_mark
 from sopslab.provision.command import acting
-from sopslab.provision.facts.git import CommitNote
-from tests.fake import local_fact, run_command
+from tests.fake import run_command
 from tests.repositories import git
 
 FLUX = "flux/clusters/lab/flux-system"
@@ -99,7 +99,7 @@ def test_the_repository_and_the_manifests_are_made_of_one_commit(settings: Setti
     assert git(bare(settings), "rev-parse", "tenant-base-1", "main").split()[0] == git(
         Path(settings.platform_dir), "rev-parse", "origin/main"
     )
-    assert local_fact(CommitNote, path=settings.platform_dir) == "a-mark"
+    assert content_mark(settings.for_machine) == "a-mark"
     assert not Path(settings.platform_dir, "left").exists()
     manifests = Path(settings.manifests_dir)
     assert (manifests / "components.yaml").read_text() == f"---\n{COMPONENTS}"

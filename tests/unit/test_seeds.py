@@ -31,8 +31,8 @@ def classroom(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     settings = lab(seats=people)
     enrolment = enrol(settings.seats, (), prune=False)
     assert Applied(seats.enrolled, settings=settings, enrolment=enrolment).changed
-    assert Applied(age.identity, settings=settings, key=INSTRUCTOR).changed
-    assert Applied(age.identities, settings=settings, seats=SEATS).changed
+    keys = {INSTRUCTOR: None} | {one.id: at_seat(one) for one in settings.seats}
+    assert Applied(age.identities, settings=settings, keys=keys).changed
     Path(settings.git_dir).mkdir()
     repositories = tuple(f"{seat}/lab" for seat in SEATS)
     assert Applied(git.repositories, settings=settings, repositories=repositories).changed
@@ -43,6 +43,7 @@ def seed(settings: Settings) -> Applied:
     return Applied(
         git.seeds,
         settings=settings,
+        environments=[at_seat(seat) for seat in settings.seats],
         template=str(TEMPLATES / "learner"),
         variables={seat.id: learner_variables(settings, at_seat(seat)) for seat in settings.seats},
     )

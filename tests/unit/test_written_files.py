@@ -93,7 +93,7 @@ def test_an_account_elsewhere_is_stored_literally_and_changed_when_it_changes(
 
     def apply(word: str) -> bool:
         return Applied(
-            git.account, settings=settings, user="flux", username="a b", password=word
+            git.accounts, settings=settings, users=["flux"], username="a b", password=word
         ).changed
 
     assert apply(password)

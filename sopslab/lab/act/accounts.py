@@ -54,9 +54,9 @@ def renew(lab: Lab, users: list[str]) -> None:
     _write(lab, [new_account(user) for user in users])
 
 
-def store(lab: Lab, user: str, username: str, password: str) -> None:
-    """Store with what account a user of the lab logs in to a Git server that is not ours."""
-    _write(lab, [Account(user, username, password)])
+def store(lab: Lab, users: list[str], username: str, password: str) -> None:
+    """Store with what account users of the lab log in to a Git server that is not ours."""
+    _write(lab, [Account(user, username, password) for user in users])
 
 
 def move(lab: Lab, users: list[str]) -> None:

@@ -30,21 +30,23 @@ _LOOKED_AGAIN_S = 5
 Found = Mapping[str, CanaryState]
 
 
-def await_seats(lab: Lab, environments: list[Environment]) -> None:
-    """Return when the canaries of seats have arrived; whose canary does not, fails."""
+def await_canaries(lab: Lab, environments: list[Environment]) -> None:
+    """Return when the canaries of environments have arrived. A seat whose canary does not, fails.
+    Alone on a lab nobody else goes on: LabError is raised with the first broken link of its way."""
+    canaries = Canaries(lab)
     failed = seat_failures(lab)
+    for one in environments:
+        if not one.is_seat:
+            _await_alone(lab, canaries, one)
     # Who has failed already is reported with the reason, and not waited for.
-    left = [one for one in environments if one.id not in failed]
+    seats = [one for one in environments if one.is_seat and one.id not in failed]
     # Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
-    time.sleep(0.4 * len(left) / len(os.sched_getaffinity(0)))
-    for who, state in _await(Canaries(lab), left, _Together(lab)).items():
+    time.sleep(0.4 * len(seats) / len(os.sched_getaffinity(0)))
+    for who, state in _await(canaries, seats, _Together(lab)).items():
         fail(lab, who, f"its canary did not arrive: {state.said or state.progress}")
 
 
-def await_alone(lab: Lab, environment: Environment) -> None:
-    """Return when the canary of a lab without a class has arrived. Raises LabError with the first
-    broken link of its way if it does not."""
-    canaries = Canaries(lab)
+def _await_alone(lab: Lab, canaries: Canaries, environment: Environment) -> None:
     head = canaries.head(environment)
     if head is None:
         raise _lost(lab, environment, None)

@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from sopslab.checks import causes
+from sopslab.config.environment import Environment
 from sopslab.config.naming import seat_system_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.act.failures import fail
-from sopslab.lab.observe.host_secrets import manifest, of_seats, recipients_in_cluster
+from sopslab.lab.observe.host_secrets import (
+    astray,
+    labels_of,
+    live_secrets,
+    recipients_in_cluster,
+    secrets_of,
+)
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
+from sopslab.model.objects import Object
 
 
-def give(
-    lab: Lab, namespace: str, secret: str, entries: dict[str, str], labels: dict[str, str]
-) -> None:
-    """Have a Secret with exactly the given entries, and no moment without it: Flux never meets one.
+def give(lab: Lab, environments: list[Environment]) -> None:
+    """Have the Secrets of environments in the cluster. Those of seats are applied together, and
+    what the API server refuses is one seat's failure. Alone on a lab each that differs is replaced,
+    so that Flux never meets a moment without it. Raises Failed."""
+    wanted = secrets_of(lab, environments)
+    seats = [one for one in environments if one.is_seat and one.id in wanted]
+    _apply(lab, {one: wanted[one.id] for one in seats})
+    for one in environments:
+        if not one.is_seat:
+            for secret in astray(wanted.get(one.id, ()), live_secrets(lab, [one])):
+                Kubectl(lab).put(secret)
 
-    Raises Failed.
 
-    + entries: the name of each entry, and the file that holds its value
-    """
-    values = {entry: Path(path).read_bytes() for entry, path in entries.items()}
-    Kubectl(lab).put(manifest(namespace, secret, values, labels))
-
-
-def give_seats(lab: Lab, seats: list[str]) -> None:
-    """Have the Secrets of seats in the cluster, in one apply for all; what the API server refuses
-    is one seat's failure."""
+def _apply(lab: Lab, secrets: Mapping[Environment, Iterable[Object]]) -> None:
+    objects = [each for one in secrets for each in (_namespace(one), *secrets[one])]
     try:
-        Kubectl(lab).apply(of_seats(lab, seats))
+        Kubectl(lab).apply(objects)
     except Failed as failure:
+        seats = [one.id for one in secrets]
         for seat, lines in refused_by_seat(failure.lines, seats).items():
             fail(lab, seat, f"the cluster refused its key: {causes.refused(lines)}")
+
+
+def _namespace(environment: Environment) -> Object:
+    metadata = {"name": environment.system, "labels": labels_of(environment)}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from sopslab.checks import causes
+from sopslab.checks.applied import lasting
 from sopslab.checks.recreation import RECREATE
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.lab.observe.applied import manifests_digest, record_file
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _ENDING_S, _SERVED_S = 60, 120
@@ -40,7 +44,7 @@ def apply(lab: Lab, path: str) -> None:
     deadline = Deadline(_SERVED_S)
     while True:
         try:
-            Kubectl(lab).apply_file(path)
+            made = Kubectl(lab).apply_file(path)
         except Failed as failure:
             # A kind that was defined a moment ago is served a moment later.
             said = "\n".join(failure.lines)
@@ -52,7 +56,17 @@ def apply(lab: Lab, path: str) -> None:
                 ) from None
             time.sleep(0.2)
         else:
+            _remember(lab, path, made)
             return
+
+
+def _remember(lab: Lab, path: str, made: Iterable[Object]) -> None:
+    """Have on record what the cluster has made of the manifests in a file."""
+    record = {
+        "manifests": manifests_digest(path),
+        "objects": [lasting(one, MANAGER) for one in made],
+    }
+    files.write(record_file(lab, path), json.dumps(record))
 
 
 def _await_end(

@@ -9,9 +9,9 @@ import hashlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
+from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail, has_failed
@@ -20,6 +20,7 @@ from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
+from sopslab.layout import CANARY_PATH
 from sopslab.model.beginnings import Beginning
 from sopslab.model.results import Undecided
 
@@ -27,78 +28,73 @@ from sopslab.model.results import Undecided
 NEW = "refs/lab/new"
 
 
-def seed(lab: Lab, repository: str, beginning: Beginning, canary: str) -> None:
-    """Push the first commit of a learner's repository.
+def seed(lab: Lab, environments: list[Environment], beginnings: dict[str, Beginning]) -> None:
+    """Fill the repositories of environments, all of them together. A seat that fails says so while
+    the others go on; alone on a lab nobody else does, and what fails is raised.
 
-    + repository: its path on the Git server, without `.git`
-    + canary: where the canary goes; "" without one
-    """
-    login = lab.login_file(INSTRUCTOR)
-    with files.new_folder(lab.work_dir) as folder:
-        git = Git(lab, folder / "lab.git", login=login)
-        git.run("init", "--quiet", "--bare")
-        _begin(lab, git, beginning, canary, new_token())
-        if lab.git_url is None:
-            # Whoever pushes to the branch `reset` is put back to this; no push itself can set it.
-            bare = Git(lab, f"{lab.git_dir}/repositories/{repository}.git")
-            bare.run("fetch", "--quiet", str(git.folder), f"+{NEW}:{START}")
-        git.push(f"{lab.git_base_url}/{repository}.git", f"{NEW}:{MAIN}")
-
-
-def seed_seats(lab: Lab, beginnings: list[Beginning], canary: str) -> None:
-    """Fill the repositories of seats, straight into the bare ones, which are this machine's own: a
-    hundred pushes would take a minute. A seat that fails says so.
-
-    + canary: where the canary goes
+    + beginnings: how each begins, by the learner's id
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(partial(_seed_seat, lab, canary), beginnings))
+        list(pool.map(lambda one: _seed(lab, one, beginnings[one.id]), environments))
 
 
-def _seed_seat(lab: Lab, canary: str, beginning: Beginning) -> None:
-    seat = beginning.learner
-    if has_failed(lab, seat):
+def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
+    if environment.is_seat and has_failed(lab, environment.id):
         return
+    fill = _fill if lab.git_url is None else _push
     try:
-        _fill(lab, canary, beginning)
+        fill(lab, environment, beginning)
     except (Failed, LabError, Undecided, OSError) as error:
+        if not environment.is_seat:
+            raise
         words = error.words if isinstance(error, Failed) else f"{error}\n".encode()
         sys.stderr.buffer.write(words)
-        fail(lab, seat, "its repository could not be filled")
+        fail(lab, environment.id, "its repository could not be filled")
 
 
-def _fill(lab: Lab, canary: str, beginning: Beginning) -> None:
-    seat = beginning.learner
-    git = Git(lab, f"{lab.git_dir}/repositories/{seat}/lab.git")
-    begun = git.blob(START, canary)
+def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
+    """Fill a repository on a Git server that is not ours."""
+    with files.new_folder(lab.work_dir) as folder:
+        git = Git(lab, folder / "lab.git", login=lab.login_file(INSTRUCTOR))
+        git.run("init", "--quiet", "--bare")
+        _begin(lab, git, environment, beginning, new_token())
+        git.push(f"{lab.git_base_url}/{environment.repository}.git", f"{NEW}:{MAIN}")
+
+
+def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
+    """Fill a repository of the lab's own Git server, which lies on this machine: a hundred pushes
+    would take a minute. Whoever pushes to the branch `reset` is put back to its start; no push
+    itself can set that."""
+    git = Git(lab, bare_repository(lab, environment))
+    begun = git.blob(START, CANARY_PATH)
     # Where it is there, the repository is the learner's and stays; only the hash of its canary was
     # lost. The hash is kept first, and the branch appears last.
-    token = new_token() if begun is None else _opened(lab, seat, begun)
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    files.write(Path(lab.seat_dir(seat), "canary"), f"{digest}\n")
+    token = new_token() if begun is None else _opened(lab, environment, begun)
+    if environment.is_seat:
+        # Of a learner who is alone, the lab decrypts what is at main.
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        files.write(Path(lab.seat_dir(environment.id), "canary"), f"{digest}\n")
     if begun is None:
-        _begin(lab, git, beginning, canary, token)
+        _begin(lab, git, environment, beginning, token)
         git.update_refs(f"create {START} {NEW}", f"create {MAIN} {NEW}", f"delete {NEW}")
 
 
-def _begin(lab: Lab, git: Git, beginning: Beginning, canary: str, token: str) -> None:
-    """Have `NEW` be the first commit."""
-    commit = beginning.commit.encode()
-    if canary:
-        rules = beginning.rules.encode()
-        manifest = new_canary(lab, rules, canary, beginning.namespace, token)
-        commit += f"M 100644 inline {canary}\ndata {len(manifest)}\n".encode() + manifest + b"\n"
+def _begin(lab: Lab, git: Git, environment: Environment, beginning: Beginning, token: str) -> None:
+    """Have `NEW` be the first commit, with a canary of this value."""
+    rules = beginning.rules.encode()
+    manifest = new_canary(lab, rules, CANARY_PATH, environment.namespace, token)
+    canary = f"M 100644 inline {CANARY_PATH}\ndata {len(manifest)}\n".encode() + manifest + b"\n"
     # What is cut off has no `done`.
     git.run(
         "-c", "fastimport.unpackLimit=1", "fast-import",
         "--quiet", "--force", "--done", "--date-format=now",
-        stdin=commit + b"done\n",
+        stdin=beginning.commit.encode() + canary + b"done\n",
     )  # fmt: skip
 
 
-def _opened(lab: Lab, seat: str, manifest: bytes) -> str:
-    identity = f"{lab.keys_dir}/{seat}.agekey"
+def _opened(lab: Lab, environment: Environment, manifest: bytes) -> str:
+    identity = f"{lab.keys_dir}/{environment.key}.agekey"
     answer = sops.decrypt(lab, identity, manifest, "--extract", '["stringData"]["value"]')
     if answer.code:
-        raise LabError(f"the canary of {seat} could not be decrypted")
+        raise LabError(f"the canary of {environment.id} could not be decrypted")
     return answer.text

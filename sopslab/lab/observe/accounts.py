@@ -1,7 +1,8 @@
-"""The accounts of the embedded Git server, without a password of them."""
+"""The accounts with which users log in to the Git server, without a password of them."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from sopslab.config.places import Lab
@@ -18,6 +19,25 @@ def known_accounts(lab: Lab) -> Accounts:
         complete=tuple(user for user, _, kept in lines if _is_hash(kept) and _has(folder / user)),
         moved=tuple(user for user in _users(folder) if _has_moved(lab, folder / user)),
     )
+
+
+def stored_accounts(lab: Lab, users: list[str]) -> dict[str, str]:
+    """Return for each user whose account is stored its digest, as `account_digest` counts it."""
+    folders = {user: Path(lab.account_dir(user)) for user in users}
+    return {
+        user: account_digest(*(_text(folder / part) for part in ("username", "password")))
+        for user, folder in folders.items()
+        if _has(folder)
+    }
+
+
+def account_digest(username: str, password: str) -> str:
+    """Return the SHA-256 of an account. What a look is given may be in a log: no password."""
+    return hashlib.sha256(f"{username}\n{password}".encode()).hexdigest()
+
+
+def _text(path: Path) -> str:
+    return (files.read(path) or b"").decode("utf-8", "replace").rstrip("\n")
 
 
 def _is_hash(text: str) -> bool:

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sopslab.config.naming import next_key, seat_system_namespace
+from sopslab.config.environment import Environment
+from sopslab.config.naming import next_key
 from sopslab.config.places import FLUX, Lab
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.tools import sops
@@ -19,7 +20,6 @@ from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import (
-    FLUX_NAMESPACE,
     KEY_ENTRY,
     KEY_SECRET,
     NEXT_KEY_ENTRY,
@@ -31,6 +31,7 @@ from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _WORST = tuple(SecretDrift)
+_KEYS = f"metadata.name={KEY_SECRET}"
 
 
 def manifest(
@@ -46,25 +47,6 @@ def manifest(
     }
 
 
-def secret_matches(
-    lab: Lab, namespace: str, secret: str, entries: dict[str, str], labels: dict[str, str]
-) -> bool:
-    """Return whether a Secret of the cluster has exactly the entries that files hold, and the
-    labels.
-
-    + entries: the name of each entry, and the file that holds its value
-    """
-    values = {entry: read(path) for entry, path in entries.items()}
-    if not has_content(lab.lab_kubeconfig) or None in values.values():
-        return False
-    try:
-        live = Kubectl(lab).get("secret", secret, namespace, patience=20)
-    except Undecided:
-        return False
-    held = {entry: value for entry, value in values.items() if value is not None}
-    return live is not None and _part(live) == _part(manifest(namespace, secret, held, labels))
-
-
 def _part(one: Object) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Return what of a Secret has to be as it should: its labels, and its entries by hash."""
     data = one.get("data") or {}
@@ -75,38 +57,38 @@ def _hash(encoded: str) -> str:
     return hashlib.sha256(encoded.encode()).hexdigest()
 
 
-def of_seats(lab: Lab, seats: Sequence[str]) -> list[Object]:
-    """Return the namespaces of seats, and the Secrets that each is given: key material, a password,
-    a token, and whom Flux trusts where the Git server has TLS.
+def secrets_of(lab: Lab, environments: Iterable[Environment]) -> dict[str, list[Object]]:
+    """Return the Secrets that each environment is given, by the learner's id: key material, a
+    password, a token, and whom Flux trusts where the Git server has TLS.
 
-    A seat that has failed, or whose files are not all there, is left out.
+    One whose files are not all there is left out, as is a seat that has failed.
     """
     login = _login(lab)
     token = read(f"{lab.git_dir}/receiver/token")
     failed = seat_failures(lab)
-    found: list[Object] = []
-    for seat in seats:
-        key = read(f"{lab.keys_dir}/{seat}.agekey")
-        if login is None or token is None or key is None or seat in failed:
+    found: dict[str, list[Object]] = {}
+    for one in environments:
+        key = read(f"{lab.keys_dir}/{one.key}.agekey")
+        if login is None or token is None or key is None or (one.is_seat and one.id in failed):
             continue
-        following = read(f"{lab.keys_dir}/{next_key(seat)}.agekey")
+        following = read(f"{lab.keys_dir}/{next_key(one.key)}.agekey")
         keys = {KEY_ENTRY: key} | ({} if following is None else {NEXT_KEY_ENTRY: following})
-        namespace, label = seat_system_namespace(seat), {SEAT_LABEL: seat}
-        found += [
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": namespace, "labels": label},
-            },
-            manifest(namespace, KEY_SECRET, keys, label | WATCHED),
-            manifest(namespace, "git-credentials", login, label),
-            manifest(namespace, "receiver-token", {"token": token}, label),
+        label = labels_of(one)
+        found[one.id] = [
+            manifest(one.system, KEY_SECRET, keys, label | WATCHED),
+            manifest(one.system, one.login, login, label),
+            manifest(one.system, "receiver-token", {"token": token}, label),
         ]
     return found
 
 
+def labels_of(environment: Environment) -> dict[str, str]:
+    """Return the labels of what an environment is given: a seat's is known by them."""
+    return {SEAT_LABEL: environment.id} if environment.is_seat else {}
+
+
 def _login(lab: Lab) -> dict[str, bytes] | None:
-    """Return the entries with which Flux reads Git at a seat, None where a file is not there."""
+    """Return the entries with which Flux reads Git, None where a file is not there."""
     files = {name: f"{lab.account_dir(FLUX)}/{name}" for name in ("username", "password")}
     if lab.git_authority is not None:
         files["ca.crt"] = lab.git_authority
@@ -114,21 +96,42 @@ def _login(lab: Lab) -> dict[str, bytes] | None:
     return entries if entries.keys() == files.keys() else None
 
 
-def seat_secrets_drift(lab: Lab, seats: list[str]) -> dict[str, SecretDrift]:
-    """Return the seats whose Secrets in the cluster are not as the host has them, and in what."""
-    return differing(of_seats(lab, seats), _live(lab))
+def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, SecretDrift]:
+    """Return the environments whose Secrets in the cluster are not as the host has them, and in
+    what. A seat of which the host lacks a file is left out: it has said so."""
+    wanted = secrets_of(lab, environments)
+    lacking = [one.id for one in environments if not one.is_seat and one.id not in wanted]
+    found = differing(wanted, live_secrets(lab, environments))
+    return found | dict.fromkeys(lacking, SecretDrift.LACKING)
 
 
-def differing(wanted: Iterable[Object], live: Iterable[Object]) -> dict[str, SecretDrift]:
-    """Return for each seat of which a Secret is not as wanted the worst that is wrong."""
+def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
+    """Return the Secrets of the cluster among which those of environments are."""
+    only = environments[0].system if len(environments) == 1 else None
+    labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
+    return _secrets(lab, namespace=only, selector=labelled)
+
+
+def differing(
+    wanted: Mapping[str, Iterable[Object]], live: Iterable[Object]
+) -> dict[str, SecretDrift]:
+    """Return for each learner of whose Secrets one is not as wanted the worst that is wrong."""
     there = {_name(one): one for one in live}
-    found: dict[str, SecretDrift] = {}
-    for one in wanted:
-        how = _difference(one, there.get(_name(one))) if one["kind"] == "Secret" else None
-        if how is not None:
-            seat = one["metadata"]["labels"][SEAT_LABEL]
-            found[seat] = max(found.get(seat, how), how, key=_WORST.index)
-    return found
+    differences = {
+        who: [_difference(one, there.get(_name(one))) for one in secrets]
+        for who, secrets in wanted.items()
+    }
+    return {
+        who: max(found, key=_WORST.index)
+        for who, each in differences.items()
+        if (found := [how for how in each if how is not None])
+    }
+
+
+def astray(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
+    """Return the Secrets that are not in the cluster as they are wanted."""
+    there = {_name(one): one for one in live}
+    return [one for one in wanted if _difference(one, there.get(_name(one))) is not None]
 
 
 def _name(one: Object) -> tuple[str | None, str]:
@@ -144,40 +147,41 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
     return None if _part(live) == _part(wanted) else SecretDrift.DIFFERS
 
 
-def _live(lab: Lab, fields: str | None = None) -> list[Object]:
+def _secrets(
+    lab: Lab,
+    *,
+    namespace: str | None = None,
+    selector: str | None = None,
+    fields: str | None = None,
+) -> list[Object]:
+    """Return Secrets of the cluster; none where it does not answer."""
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
-        return Kubectl(lab).list("secrets", selector=SEAT_LABEL, fields=fields, patience=30)
+        return Kubectl(lab).list(
+            "secrets", namespace=namespace, selector=selector, fields=fields, patience=30
+        )
     except Undecided:
         return []
-
-
-def seats_with_keys(lab: Lab, seats: list[str]) -> list[str]:
-    """Return the seats for which the cluster has a decryption key, of those asked for."""
-    named = {one["metadata"]["labels"][SEAT_LABEL] for one in _keys(lab)}
-    return [seat for seat in seats if seat in named]
-
-
-def _keys(lab: Lab) -> list[Object]:
-    return _live(lab, f"metadata.name={KEY_SECRET}")
 
 
 def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
     """Return whom the cluster decrypts for at seats, in words where it has no valid identity."""
-    held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in _keys(lab)}
+    live = _secrets(lab, selector=SEAT_LABEL, fields=_KEYS)
+    held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in live}
     found = {seat: _recipients(lab, held.get(seat, {}), KEY_ENTRY) for seat in seats}
     return {seat: " ".join(each) or "no valid identity" for seat, each in found.items()}
 
 
-def held_key(lab: Lab) -> DecryptionKeyState:
-    """Return how the key stands with which Flux decrypts on a lab without a class."""
-    if not has_content(lab.lab_kubeconfig):
-        return DecryptionKeyState()
-    try:
-        live = Kubectl(lab).get("secret", KEY_SECRET, FLUX_NAMESPACE, patience=20)
-    except Undecided:
-        live = None
+def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
+    """Return for each environment how the key stands with which Flux decrypts."""
+    only = environments[0].system if len(environments) == 1 else None
+    found = _secrets(lab, namespace=only, fields=_KEYS)
+    live = {one["metadata"]["namespace"]: one for one in found}
+    return {one.id: _held(lab, live.get(one.system)) for one in environments}
+
+
+def _held(lab: Lab, live: Object | None) -> DecryptionKeyState:
     if live is None:
         return DecryptionKeyState()
     labels = live["metadata"].get("labels") or {}

@@ -16,11 +16,6 @@ from sopslab.model.identities import IdentityState
 _INVALID = "it does not hold one valid age identity: restore it from your backup"
 
 
-def identity_state(lab: Lab, key: str) -> IdentityState:
-    """Return how an identity of the store stands."""
-    return identity_states(lab, [key])[key]
-
-
 def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     """Return how each of the identities stands; one process tells the public keys of all."""
     paths = {key: key_file(lab, key) for key in keys}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sopslab.config.naming import network_name
+from sopslab.config.naming import network_name, node_name
 from sopslab.config.places import Lab
-from sopslab.lab.tools.docker import inspected_containers, labelled_containers
+from sopslab.lab.tools.docker import ask_docker, inspected_containers, labelled_containers
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.locks import locked
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.kind import ClusterState, Owner
+from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -25,6 +26,12 @@ _STRANGE = {
     "User": re.compile(r"system:(anonymous$|bootstrap:)"),
     "Group": re.compile(r"system:(unauthenticated$|bootstrappers)"),
 }
+_LIMITS = "cat /var/lib/kubelet/config.yaml; systemctl show -p CPUQuotaPerSecUSec system.slice"
+_PIDS = re.compile(r"^podPidsLimit: *([0-9]+)$", re.MULTILINE)
+# As systemd writes spans of time (systemd.time(7)), in seconds.
+_QUOTA = re.compile(r"^CPUQuotaPerSecUSec=(.*)$", re.MULTILINE)
+_SPAN = re.compile(r"([0-9.]+)(min|s|ms|us)\b")
+_UNITS = {"min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 # Health and version are public.
 _PUBLIC = "system:public-info-viewer"
 _TOKENS = (
@@ -103,6 +110,26 @@ def _stray(
     if not wanted or list(servers) == wanted:
         return ""
     return "led elsewhere" if servers else "was missing"
+
+
+def node_limits(lab: Lab) -> Limits | None:
+    """Return the limits of the lab's node, None without a node that runs."""
+    try:
+        said = ask_docker("exec", node_name(lab.lab), "sh", "-ec", _LIMITS, patience=20)
+    except Undecided:
+        return None
+    return limits_in(said.text, len(os.sched_getaffinity(0))) if said.code == 0 else None
+
+
+def limits_in(said: str, cpus: int) -> Limits:
+    """Return the limits that the kubelet's configuration and systemd tell of.
+
+    + cpus: how many processors the share is of
+    """
+    pids, quota = _PIDS.search(said), _QUOTA.search(said)
+    spans = _SPAN.findall(quota[1]) if quota else []
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in spans)
+    return Limits(pids=int(pids[1]) if pids else 0, share=round(100 * seconds / cpus))
 
 
 def stranger_bindings(lab: Lab) -> list[str]:

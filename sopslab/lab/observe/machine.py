@@ -88,6 +88,12 @@ def _is_there(command: str) -> bool:
     return shutil.which(command, path=path) is not None
 
 
+def recorded_value(path: str) -> str | None:
+    """Return the number that a file keeps, None where there is no such file."""
+    lines = (read(path) or b"").decode("ascii", "replace").splitlines()
+    return lines[0].strip() if lines else None
+
+
 def listeners(ports: list[int]) -> dict[str, str]:
     """Return who listens on which of some ports: the containers that publish it, or "another
     program"."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.lab.observe.applied import is_as_applied
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
@@ -65,6 +66,8 @@ def manifest_drift(lab: Lab, path: str) -> list[str]:
     """
     if not has_content(lab.lab_kubeconfig) or not has_content(path):
         return [ABSENT]
+    if is_as_applied(lab, path):
+        return []
     text = Path(path).read_text(encoding="utf-8")
     found = [f"the namespace {name} is being deleted" for name in ending_namespaces(lab, text)]
     found += [f"the kind {name} is being deleted" for name in ending_kinds(lab, text)]

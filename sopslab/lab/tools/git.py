@@ -53,14 +53,17 @@ def login_options(credentials: str) -> dict[str, str]:
     }
 
 
-def list_remote(places: Places, url: str, login: str, folder: Path) -> None:
-    """Have a server list what a repository has, which is for those who may read it. Raises Failed.
+def list_remote(places: Places, url: str, login: str, folder: Path, *refs: str) -> bytes:
+    """Return what a server lists of a repository, which is for those who may read it. Raises
+    Failed.
 
     + login: the file with the account for it
     + folder: one that is in no repository
+    + refs: those that are listed; without any, all
     """
     environment = lab_environment(places) | login_options(login)
-    run(["git", "ls-remote", "--quiet", url], environment, folder=folder, patience=20)
+    command = ["git", "ls-remote", "--quiet", url, *refs]
+    return run(command, environment, folder=folder, patience=20)
 
 
 def clone(

@@ -103,6 +103,11 @@ class Kubectl:
         said = self._get(kind, name, *where, "--ignore-not-found", patience=patience)
         return parsed(said) if said.strip() else None
 
+    def get_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
+        """Return the objects that the manifests in a file name. Raises Undecided where one of them
+        is not there, or cannot be seen."""
+        return _objects(parsed(self._get("--filename", path, patience=patience)))
+
     def _get(self, *arguments: str, patience: float = 60) -> bytes:
         try:
             return self.run("get", *arguments, "--output", "json", patience=patience)
@@ -140,9 +145,12 @@ class Kubectl:
                 "apply", *_OWNED, *more, "--filename", "-", stdin=listed(items), patience=patience
             )
 
-    def apply_file(self, path: str, *, patience: float = 60) -> None:
-        """Apply a file of manifests on the server's side. Raises Failed."""
-        self.run("apply", *_OWNED, "--force-conflicts", "--filename", path, patience=patience)
+    def apply_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
+        """Apply a file of manifests on the server's side, and return what that has made of each
+        object, and whose each field is. Raises Failed."""
+        shown = ("--output", "json", "--show-managed-fields")
+        request = ("apply", *_OWNED, "--force-conflicts", "--filename", path)
+        return _objects(parsed(self.run(*request, *shown, patience=patience)))
 
     def put(self, one: Object) -> None:
         """Have an object exactly as it is given, created or replaced in one request: there is no
@@ -212,6 +220,11 @@ class Kubectl:
 def listed(objects: Iterable[Object]) -> bytes:
     """Return objects as one List in JSON."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}).encode()
+
+
+def _objects(said: Any) -> list[Object]:
+    """Return the objects that kubectl prints, of which one alone is in no list."""
+    return list(said["items"]) if said["kind"] == "List" else [said]
 
 
 def parsed(said: bytes) -> Any:

@@ -9,34 +9,6 @@ from sopslab.model.firewall import Firewall
 from sopslab.provision.command import script
 
 
-class IsRoot(FactBase[bool]):
-    """
-    Returns whether the commands of this run are root's.
-    """
-
-    @override
-    def command(self) -> StringCommand:
-        return script("id -u")
-
-    @override
-    def process(self, output: list[str]) -> bool:
-        return output == ["0"]
-
-
-class RecordedValue(FactBase[str | None]):
-    """
-    Returns the number that the file `path` keeps, or None if there is no such file.
-    """
-
-    @override
-    def command(self, path: str) -> StringCommand:
-        return script('[ ! -s "$1" ] || cat "$1"', path)
-
-    @override
-    def process(self, output: list[str]) -> str | None:
-        return output[0].strip() if output else None
-
-
 class FirewallRules(FactBase[Firewall]):
     """
     Returns the rules that come before Docker's: those of its chain DOCKER-USER, as `iptables -S`

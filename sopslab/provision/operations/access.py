@@ -16,7 +16,7 @@ from sopslab.lab.act import access, accounts, kubeconfigs
 from sopslab.lab.observe.access import seat_access
 from sopslab.lab.observe.users import retired_access, seat_generations, unbound_users
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.seats import Enrolled
+from sopslab.provision.known import enrolled
 from sopslab.provision.look import look
 
 # How many seconds the cluster has to sign certificates, and to hear of another user.
@@ -93,7 +93,7 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
     if not seats:
         host.noop("nobody's access is to be replaced")
         return
-    known = [seat.id for seat in host.get_fact(Enrolled, settings=settings)]
+    known = [seat.id for seat in enrolled(settings)]
     unknown = [seat for seat in seats if seat not in known]
     if unknown:
         yield refusal(f"there is no seat {', '.join(unknown)}: {_listing(known)}")

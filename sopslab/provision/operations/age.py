@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sopslab.config.naming import next_key, seat_system_namespace
+from sopslab.config.environment import Environment
+from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.files.events import note
+from sopslab.files.events import named, note
 from sopslab.files.render import RenderedFile
 from sopslab.lab.act import identities as act_identities
-from sopslab.lab.observe.host_secrets import held_key, seats_with_keys
-from sopslab.lab.observe.identities import identity_state, identity_states
-from sopslab.layout import FLUX_NAMESPACE
+from sopslab.lab.observe.host_secrets import held_keys
+from sopslab.lab.observe.identities import identity_states
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.policy.sops import kind_of, short
@@ -59,93 +59,105 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
 
 
 @operation()
-def identity(settings: Settings, key: str, in_cluster: bool = False) -> Commands:
+def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Commands:
     """
-    Have an age identity in the lab's key store: made once, never overwritten, never made anew
-    silently.
+    Have age identities in the lab's key store: made once, never overwritten, never made anew
+    silently. A seat whose identity cannot be used fails, and the others go on; any other one that
+    cannot is refused.
 
     + settings: the lab's settings
-    + key: its name in the store
-    + in_cluster: whether the cluster's `sops-age` holds the same one, to be compared or recovered
+    + keys: their names in the store, and whose `sops-age` in the cluster holds the same one, to be
+        compared or recovered; None for one that the cluster has not
+    """
+    states = {key: IdentityState() for key in keys}
+    states |= look(settings, identity_states, keys=list(keys))
+    held = _held(settings, keys, states)
+    reasons = {key: _unusable(settings, key, state, held.get(key)) for key, state in states.items()}
+    refused = {key: reason for key, reason in reasons.items() if reason is not None}
+    fatal = [reason for key, reason in refused.items() if not _is_at_seat(keys[key])]
+    if fatal:
+        yield refusal("\n".join(fatal))
+        return
+    recovered = {
+        key: owner.system
+        for key, owner in keys.items()
+        if owner is not None and key in held and settings.key_from == "cluster"
+    }
+    made = [
+        key
+        for key, state in states.items()
+        if state.recipient is None and key not in (*refused, *recovered)
+    ]
+    unnoted = [key for key in unrecorded(states) if key not in recovered]
+    if not (refused or recovered or made or unnoted):
+        host.noop("every identity is there")
+        return
+    yield from failing(settings, refused)
+    if recovered:
+        note(f"recovered from the cluster: {named(list(recovered))}")
+    for key, namespace in recovered.items():
+        path = f"{settings.keys_dir}/{key}"
+        yield acting(settings, act_identities.recover, path=path, namespace=namespace)
+    if made:
+        yield generate(settings, *(f"{settings.keys_dir}/{key}" for key in made))
+    if unnoted:
+        yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unnoted))
+
+
+def _is_at_seat(owner: Environment | None) -> bool:
+    return owner is not None and owner.is_seat
+
+
+def _held(
+    settings: Settings,
+    keys: Mapping[str, Environment | None],
+    states: Mapping[str, IdentityState],
+) -> dict[str, str]:
+    """Return the recipients of identities that the cluster has and the store has not, by key.
+
+    Seats that have theirs are compared when the cluster is given it, all of them together.
+    """
+    owners = {
+        key: owner
+        for key, owner in keys.items()
+        if owner is not None
+        and states[key].problem is None
+        and (not owner.is_seat or states[key] == IdentityState())
+    }
+    if not owners:
+        return {}
+    found = look(settings, held_keys, environments=list(owners.values()))
+    live = {key: found.get(owner.id, DecryptionKeyState()) for key, owner in owners.items()}
+    return {
+        key: one.recipient
+        for key, one in live.items()
+        if one.recipient is not None and not one.holds(states[key].recipient)
+    }
+
+
+def _unusable(
+    settings: Settings, key: str, state: IdentityState, cluster: str | None
+) -> str | None:
+    """Return why an identity cannot be used, None if it can, or can be made or recovered.
+
+    + cluster: the recipient of the one that the cluster has instead, if it has another one
     """
     path = f"{settings.keys_dir}/{key}"
-    state = look(settings, identity_state, key=key)
-    held = DecryptionKeyState()
-    if in_cluster and state.problem is None:
-        held = look(settings, held_key)
-    cluster = held.recipient
-    if cluster is not None and not held.holds(state.recipient):
+    if cluster is not None:
         if settings.key_from == "cluster":
-            note("recovered the identity from the cluster")
-            yield _recover(settings, key, FLUX_NAMESPACE)
-            return
+            return None
         if state.recipient is None:
-            yield refusal(_recoverable(path, f"it ({short(cluster)})"))
-            return
+            return (
+                f"the identity {path}.agekey is gone, but the cluster still has it"
+                f" ({short(cluster)}): `sopslab up --key-from cluster` recovers it"
+            )
         if settings.key_from != "store":
-            yield refusal(
+            return (
                 f"the key in the store and the key in the cluster differ: the store has"
                 f" {short(state.recipient)}, the cluster has {short(cluster)}. Say which is right:"
                 " `sopslab up --key-from store` or `--key-from cluster`"
             )
-            return
-    problem = _problem(settings, path, state)
-    if problem is not None:
-        yield refusal(problem)
-        return
-    if state.recipient is None:
-        yield generate(settings, path)
-        return
-    if state.recorded is None:
-        yield record(settings, path)
-        return
-    host.noop(f"the identity {key} is there")
-
-
-@operation()
-def identities(settings: Settings, seats: Sequence[str]) -> Commands:
-    """
-    Have an age identity for each seat of a class, by the rules of `identity`. A seat whose identity
-    cannot be used fails, and the others go on.
-
-    + settings: the lab's settings
-    + seats: their ids, which are the names of the identities
-    """
-    states = look(settings, identity_states, keys=list(seats))
-    lost = [seat for seat in seats if states.get(seat, IdentityState()) == IdentityState()]
-    # Only who has nothing here is looked for in the cluster: on a first run, that is nobody yet.
-    held = look(settings, seats_with_keys, seats=lost) if lost else []
-    reasons = {seat: _unusable(settings, seat, states[seat], held) for seat in states}
-    refused = {seat: reason for seat, reason in reasons.items() if reason is not None}
-    recovered = [seat for seat in held if settings.key_from == "cluster"]
-    made = [seat for seat in lost if seat not in held]
-    unnoted = unrecorded(states)
-    if not (refused or recovered or made or unnoted):
-        host.noop("every seat has its identity")
-        return
-    yield from failing(settings, refused)
-    for seat in recovered:
-        yield _recover(settings, seat, seat_system_namespace(seat))
-    if made:
-        yield generate(settings, *(f"{settings.keys_dir}/{seat}" for seat in made))
-    if unnoted:
-        yield record(settings, *(f"{settings.keys_dir}/{seat}" for seat in unnoted))
-
-
-def _unusable(
-    settings: Settings, seat: str, state: IdentityState, held: Sequence[str]
-) -> str | None:
-    path = f"{settings.keys_dir}/{seat}"
-    if seat in held:
-        return None if settings.key_from == "cluster" else _recoverable(path, "it")
     return _problem(settings, path, state)
-
-
-def _recoverable(path: str, it: str) -> str:
-    return (
-        f"the identity {path}.agekey is gone, but the cluster still has {it}:"
-        " `sopslab up --key-from cluster` recovers it"
-    )
 
 
 def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
@@ -174,11 +186,6 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
             " name"
         )
     return None
-
-
-def _recover(settings: Settings, key: str, namespace: str) -> StringCommand:
-    path = f"{settings.keys_dir}/{key}"
-    return acting(settings, act_identities.recover, path=path, namespace=namespace)
 
 
 def generate(settings: Settings, *paths: str) -> StringCommand:

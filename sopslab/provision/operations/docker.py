@@ -9,12 +9,13 @@ from sopslab.config.naming import bridge_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
+from sopslab.lab.observe import docker as observe
 from sopslab.lab.observe.engine import CONFIG, engine_state
 from sopslab.lab.observe.machine import machine_state
 from sopslab.model.engine import RUNTIME
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
-from sopslab.provision.facts.docker import Container, Network
-from sopslab.provision.facts.host import FirewallRules, IsRoot
+from sopslab.provision.facts.host import FirewallRules
+from sopslab.provision.known import is_root
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages
 from sopslab.provision.preflight import find_consents, find_engine_problems
@@ -92,8 +93,8 @@ def running(settings: Settings) -> Commands:
     with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
     on_this_machine = settings.engine_host is None
     if with_firewall and on_this_machine and recall_of_machine(engine_state).answers:
-        sudo, bridge = not host.get_fact(IsRoot), bridge_name(settings.lab)
-        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo).program:
+        bridge = bridge_name(settings.lab)
+        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=not is_root()).program:
             problems.append(
                 "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
                 " lists, so traffic could not be kept on this machine: install nftables if Docker"
@@ -150,7 +151,7 @@ def engine() -> Commands:
                 f" `sudo usermod -aG docker {machine.user}` and log in again"
             )
             return
-    sudo = not host.get_fact(IsRoot)
+    sudo = not is_root()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
     if machine.user != "root":
@@ -170,15 +171,14 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
     + owner: the root of the lab, its label
     + present: whether it should exist
     """
-    found = host.get_fact(Network, target=network)
-    labels = (found or {}).get("Labels") or {}
-    if found is not None and labels.get(OWNER_LABEL) != owner:
+    found = look_at_machine(observe.network, name=network)
+    if found is not None and found.labels.get(OWNER_LABEL) != owner:
         if not present:
             host.noop(f"the network {network} is not this lab's")
             return
         yield refusal(
             f"the Docker network {network} belongs to another lab"
-            f" ({labels.get(OWNER_LABEL, 'no owner')}): choose another name for this one"
+            f" ({found.labels.get(OWNER_LABEL, 'no owner')}): choose another name for this one"
         )
         return
     if present == (found is not None):
@@ -207,8 +207,8 @@ def removed(container: str, network: str) -> Commands:
     + container: its name
     + network: the lab's network
     """
-    found = host.get_fact(Container, target=container)
-    if found is None or network not in found["NetworkSettings"]["Networks"]:
+    found = look_at_machine(observe.container, name=container)
+    if found is None or network not in found.networks:
         host.noop(f"there is no container {container} of this lab")
         return
     yield script('docker rm -fv "$1" >/dev/null', container)

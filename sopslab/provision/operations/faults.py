@@ -19,11 +19,9 @@ from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.faults import record_file
 from sopslab.model.faults import Mistake
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import Enrolled
-from sopslab.provision.known import injections
+from sopslab.provision.known import enrolled, injections
 from sopslab.provision.look import look
-from sopslab.provision.operations import kubernetes, seats
-from sopslab.provision.operations.flux import decryption_key, login_entries
+from sopslab.provision.operations import flux, kubernetes
 from sopslab.provision.operations.reset import reconciled
 
 
@@ -38,7 +36,7 @@ def injected(settings: Settings, environment: Environment, faults: Sequence[str]
     + faults: their ids
     """
     learner = environment.id
-    in_class = bool(host.get_fact(Enrolled, settings=settings))
+    in_class = bool(enrolled(settings))
     allowed = injectable(seat=environment.is_seat, in_class=in_class)
     for fault in faults:
         if BY_ID[fault] not in allowed:
@@ -119,7 +117,9 @@ def _undo(
     if committed:
         yield acting(settings, mistakes.take_back, environment=environment, mistakes=committed)
     if parts & {Part.KEY, Part.LOGIN}:
-        yield from _secrets(settings, environment)
+        # What the store has is right, whatever was put into the cluster.
+        stored = settings.model_copy(update={"key_from": "store"})
+        yield from flux.secrets._inner(settings=stored, environments=[environment])
     if Part.CONTROLLER in parts:
         yield from kubernetes.manifests._inner(
             settings=settings, path=f"{settings.manifests_dir}/components.yaml"
@@ -129,24 +129,6 @@ def _undo(
         lab_faults.mend,
         environment=environment,
         faults=[fault for fault in record if not BY_ID[fault].in_git],
-    )
-
-
-def _secrets(settings: Settings, environment: Environment) -> Commands:
-    """Yield what gives Flux its key and its login as the store has them."""
-    if environment.is_seat:
-        yield from seats.secrets._inner(
-            settings=settings.model_copy(update={"key_from": "store"}),
-            seats=[environment.id],
-        )
-        return
-    yield from decryption_key._inner(settings=settings, key=environment.key)
-    yield from kubernetes.secret._inner(
-        settings=settings,
-        namespace=environment.system,
-        secret=environment.login,
-        entries=login_entries(settings),
-        labels={},
     )
 
 

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.environment import Environment
-from sopslab.config.naming import next_key, node_name
-from sopslab.config.places import FLUX
+from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, digest, pack
-from sopslab.files.events import note
-from sopslab.lab.act import existing
-from sopslab.lab.act.canaries import await_alone
+from sopslab.files.events import named, note
+from sopslab.lab.act import existing, host_secrets
+from sopslab.lab.act.canaries import await_canaries
 from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.existing import has_flux
-from sopslab.lab.observe.host_secrets import held_key
-from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
+from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_generations
-from sopslab.layout import ENFORCER, KEY_ENTRY, NAMESPACE, NEXT_KEY_ENTRY, WATCHED
+from sopslab.layout import CNI_LABEL, ENFORCER, NAMESPACE
 from sopslab.model.canaries import PROVEN
-from sopslab.model.identities import IdentityState
+from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.git import CommitNote
-from sopslab.provision.facts.tree import TreeDigest
-from sopslab.provision.look import look
-from sopslab.provision.operations.kubernetes import secret
+from sopslab.provision.look import look, look_at_machine
 
 COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
@@ -60,10 +56,7 @@ def platform(
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
     mark = f"{digest(files)}-{recipe}"
-    if (
-        host.get_fact(CommitNote, path=settings.platform_dir) == mark
-        and host.get_fact(TreeDigest, path=settings.manifests_dir) is not None
-    ):
+    if look(settings, content_mark) == mark:
         host.noop("the platform repository is up to date")
         return
     yield acting(
@@ -80,76 +73,65 @@ def platform(
 def _needs_enforcer(settings: Settings, node_image: str) -> bool:
     if settings.cluster_provider != "kind":
         return False
-    return host.get_fact(ImageLabels, target=node_image).get(CNI_LABEL) == "static"
-
-
-def login_entries(settings: Settings) -> dict[str, str]:
-    """Return the entries of the Secret with which Flux reads Git, and the files that hold them."""
-    entries = {name: f"{settings.account_dir(FLUX)}/{name}" for name in ("username", "password")}
-    return entries | ({"ca.crt": settings.git_authority} if settings.git_authority else {})
+    return look_at_machine(image_labels, image=node_image).get(CNI_LABEL) == "static"
 
 
 @operation()
-def receiver_token(settings: Settings) -> Commands:
+def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have the Git server's hook and Flux's receiver share a token, made once.
+    Have in the cluster what Flux needs for environments and what does not come out of Git: the key
+    `sops-age`, without a moment without it, and beside it the one that will follow, where there is
+    one; the login with which the repository is read; and the token that Flux's receiver shares with
+    the Git server's hook.
 
     + settings: the lab's settings
+    + environments: whose
     """
-    path = f"{settings.git_dir}/receiver/token"
-    yield from secret._inner(
-        settings=settings,
-        namespace="flux-system",
-        secret="receiver-token",
-        entries={"token": path},
-        labels={},
-    )
+    drift = look(settings, secrets_drift, environments=list(environments))
+    if not drift:
+        host.noop("Flux has every Secret that it needs")
+        return
+    if SecretDrift.LACKING in drift.values():
+        yield refusal(
+            f"the key, the login or the token of Flux is not in {settings.lab_dir}:"
+            " `sopslab up` makes them, or says what is to be restored"
+        )
+        return
+    # Alone on a lab, that was refused before anything was touched.
+    conflicts = [
+        one.id
+        for one in environments
+        if one.is_seat and drift.get(one.id) is SecretDrift.KEY and settings.key_from != "store"
+    ]
+    if conflicts:
+        yield acting(settings, host_secrets.refuse_keys, seats=conflicts)
+    given = [one for one in environments if one.id in drift and one.id not in conflicts]
+    changed = [one for one in given if drift[one.id] is not SecretDrift.ABSENT]
+    if changed:
+        note(f"differed: {named([one.id for one in changed])}")
+        held = look(settings, held_keys, environments=changed)
+        for who, state in held.items():
+            if state.problem is not None:
+                note(f"{who}: sops-age was unusable: {state.problem}")
+    if given:
+        yield acting(settings, host_secrets.give, environments=given)
 
 
 @operation()
-def decryption_key(settings: Settings, key: str) -> Commands:
+def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have `sops-age` in flux-system hold the learner's identity, without a moment without it, and
-    beside it the one that will follow, where there is one.
+    Prove the whole path for environments: what was encrypted and pushed is in the cluster,
+    decrypted, by its hash.
 
     + settings: the lab's settings
-    + key: the identity's name in the store
+    + environments: whose
     """
-    states = look(settings, identity_states, keys=[key, next_key(key)])
-    store = states.get(key, IdentityState()).recipient
-    following = states.get(next_key(key), IdentityState()).recipient
-    if store is None:
-        yield refusal(f"the identity {settings.keys_dir}/{key}.agekey is not there")
+    states = look(settings, canary_states, environments=list(environments))
+    awaited = [one for one in environments if states.get(one.id) != PROVEN]
+    if not awaited:
+        host.noop("every canary is in the cluster, and it is the repository's")
         return
-    cluster = look(settings, held_key)
-    if (cluster.recipient, cluster.next) == (store, following) and cluster.watched:
-        host.noop("sops-age holds the learner's key")
-        return
-    if cluster.problem is not None:
-        note(f"sops-age was unusable: {cluster.problem}")
-    held = {KEY_ENTRY: key} | ({NEXT_KEY_ENTRY: next_key(key)} if following else {})
-    yield from secret._inner(
-        settings=settings,
-        namespace="flux-system",
-        secret="sops-age",
-        entries={entry: f"{settings.keys_dir}/{name}.agekey" for entry, name in held.items()},
-        labels=WATCHED,
-    )
-
-
-@operation()
-def canary(settings: Settings, environment: Environment) -> Commands:
-    """
-    Prove the whole path: what was encrypted and pushed is in the cluster, decrypted, by its hash.
-
-    + settings: the lab's settings
-    + environment: that of a lab without a class
-    """
-    states = look(settings, canary_states, environments=[environment])
-    if states.get(environment.id) == PROVEN:
-        host.noop("the canary is in the cluster, and it is the repository's")
-        return
-    yield acting(settings, await_alone, environment=environment)
+    yield acting(settings, await_canaries, environments=awaited)
 
 
 @operation()

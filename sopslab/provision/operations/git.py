@@ -13,35 +13,31 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.checks.causes import for_bash
+from sopslab.config.environment import Environment
 from sopslab.config.naming import git_server_name, network_name
 from sopslab.config.places import GIT_SERVER_PORT, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, beginning
 from sopslab.files.events import named, note
 from sopslab.files.render import Renderer
-from sopslab.lab.act import accounts, learners_clone
+from sopslab.lab.act import accounts as act_accounts
+from sopslab.lab.act import learners_clone
 from sopslab.lab.act import repositories as act_repositories
 from sopslab.lab.act import seeds as act_seeds
 from sopslab.lab.act import server as act_server
-from sopslab.lab.observe.accounts import known_accounts
-from sopslab.lab.observe.begun import begun_seats
+from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
+from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.certificates import tls_state
+from sopslab.lab.observe.docker import container
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import machine_state
 from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools.git import Author
-from sopslab.layout import CANARY_PATH
 from sopslab.model.beginnings import Beginning
-from sopslab.model.identities import IdentityState
 from sopslab.model.learners_clone import Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.docker import Container
-from sopslab.provision.facts.git import (
-    AccountDigest,
-    RemoteHead,
-)
 from sopslab.provision.look import look, look_at_machine
 
 CONFIG_LABEL = "sops-lab.config"
@@ -63,28 +59,30 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
         return
     if moved:
         note(f"the Git server is at {settings.git_base_url} now")
-        yield acting(settings, accounts.move, users=moved)
+        yield acting(settings, act_accounts.move, users=moved)
     if not missing:
         return
     note(f"passwords for {named(missing)}")
-    yield acting(settings, accounts.renew, users=missing)
+    yield acting(settings, act_accounts.renew, users=missing)
 
 
 @operation()
-def account(settings: Settings, user: str, username: str, password: str) -> Commands:
+def accounts(settings: Settings, users: Sequence[str], username: str, password: str) -> Commands:
     """
-    Store with what account `user` logs in to a Git server that is not ours.
+    Store with what account users log in to a Git server that is not ours.
 
     + settings: the lab's settings
-    + user: who of the lab: `instructor`, `flux` or the learner
+    + users: who of the lab: `instructor`, `flux` and the learner
     + username: the account on that server
     + password: its password or token
     """
-    given = hashlib.sha256(f"{username}\n{password}".encode()).hexdigest()
-    if host.get_fact(AccountDigest, settings=settings, user=user) == given:
-        host.noop(f"the account of {user} is stored")
+    stored = look(settings, stored_accounts, users=list(users))
+    given = account_digest(username, password)
+    missing = [user for user in users if stored.get(user) != given]
+    if not missing:
+        host.noop("the account of every user is stored")
         return
-    yield acting(settings, accounts.store, user=user, username=username, password=password)
+    yield acting(settings, act_accounts.store, users=missing, username=username, password=password)
 
 
 @operation()
@@ -113,7 +111,7 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     + configuration: what it is started with; a change of it starts it anew
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
-    container = git_server_name(settings.lab)
+    name = git_server_name(settings.lab)
     publish = f"{settings.git_published}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
     # Another way to start it starts it anew, too.
@@ -123,88 +121,70 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
         # It reads its certificate when it starts.
         wanted.append(look(settings, tls_state).certificate)
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
-    found = host.get_fact(Container, target=container)
-    if found and network_name(settings.lab) not in found["NetworkSettings"]["Networks"]:
+    found = look_at_machine(container, name=name)
+    if found is not None and network_name(settings.lab) not in found.networks:
         yield refusal(
-            f"there is a container {container} that this lab did not make; it is left alone:"
+            f"there is a container {name} that this lab did not make; it is left alone:"
             " choose another name for the lab (SOPSLAB_LAB)"
         )
         return
-    if found and found["State"]["Running"] and found["Config"]["Labels"].get(CONFIG_LABEL) == mark:
-        host.noop(f"the Git server {container} runs")
+    if found is not None and found.running and found.labels.get(CONFIG_LABEL) == mark:
+        host.noop(f"the Git server {name} runs")
         return
-    if found and not found["State"]["Running"]:
+    if found is not None and not found.running:
         note("the Git server was stopped")
     yield acting(settings, act_server.serve, image=image, label=f"{CONFIG_LABEL}={mark}")
 
 
 @operation()
-def seed(
-    settings: Settings, repository: str, template: str, variables: dict[str, object], canary: str
+def seeds(
+    settings: Settings,
+    environments: Sequence[Environment],
+    template: str,
+    variables: Mapping[str, Mapping[str, Any]],
 ) -> Commands:
     """
-    Fill a learner's repository once. What is there already, is the learner's and stays.
+    Fill the repositories of environments once, all of them together, each with a canary: an
+    encrypted Secret of a random value. What is there already is the learner's and stays.
 
     + settings: the lab's settings
-    + repository: its path on the Git server, without `.git`
+    + environments: whose
     + template: the folder of templates on this side
-    + variables: what the templates use, besides the recipients that this operation reads
-    + canary: where in it the canary, an encrypted Secret of a random value, goes
+    + variables: each learner's id, and what the templates use besides the recipients, which this
+        operation reads
     """
-    if host.get_fact(RemoteHead, settings=settings, repository=repository) is not None:
-        host.noop("the repository has content, and it is the learner's")
-        return
-    learner = settings.learner.id
-    states = look(settings, identity_states, keys=[learner, INSTRUCTOR])
-    beginning = _beginning(Renderer(Path(template)), learner, variables, states)
-    yield acting(
-        settings, act_seeds.seed, repository=repository, beginning=beginning, canary=canary
-    )
-
-
-@operation()
-def seeds(settings: Settings, template: str, variables: Mapping[str, dict[str, Any]]) -> Commands:
-    """
-    Fill the repositories of the seats once, all of them together.
-
-    + settings: the lab's settings
-    + template: the folder of templates on this side
-    + variables: each seat, and what the templates use for it besides the recipients
-    """
-    begun = look(settings, begun_seats, seats=list(variables))
-    missing = [seat for seat in variables if seat not in begun]
+    begun = look(settings, begun_environments, environments=list(environments))
+    missing = [one for one in environments if one.id not in begun]
     if not missing:
-        host.noop("every seat's repository has content, and it is the learner's")
+        host.noop("every repository has content, and it is the learner's")
         return
-    states = look(settings, identity_states, keys=[INSTRUCTOR, *missing])
-    ready = [seat for seat in missing if states and states[seat].recipient is not None]
+    states = look(
+        settings, identity_states, keys=[INSTRUCTOR, *dict.fromkeys(one.key for one in missing)]
+    )
+    recipients = {key: state.recipient for key, state in states.items()}
+    # A seat without an identity has said why it has failed.
+    ready = [one for one in missing if not one.is_seat or recipients.get(one.key)]
     renderer = Renderer(Path(template))
     yield acting(
         settings,
-        act_seeds.seed_seats,
-        beginnings=[_beginning(renderer, seat, variables[seat], states) for seat in ready],
-        canary=CANARY_PATH,
+        act_seeds.seed,
+        environments=ready,
+        beginnings={
+            one.id: _beginning(renderer, one, variables[one.id], recipients) for one in ready
+        },
     )
 
 
 def _beginning(
     renderer: Renderer,
-    learner: str,
+    environment: Environment,
     variables: Mapping[str, Any],
-    states: Mapping[str, IdentityState],
+    recipients: Mapping[str, str | None],
 ) -> Beginning:
-    recipients = {
-        "learner": states.get(learner, IdentityState()).recipient,
-        "instructor": states.get(INSTRUCTOR, IdentityState()).recipient,
-    }
-    files = renderer.render({**variables, "recipients": recipients, "causes": for_bash()})
-    who = variables["learner"]
-    return Beginning(
-        learner,
-        variables["namespace"],
-        beginning(files, act_seeds.NEW, who["name"], who["email"], "Begin the lab").decode(),
-        files[CREATION_RULES].content.decode(),
-    )
+    given = {"learner": recipients.get(environment.key), "instructor": recipients.get(INSTRUCTOR)}
+    files = renderer.render({**variables, "recipients": given, "causes": for_bash()})
+    first = beginning(files, act_seeds.NEW, environment.name, environment.email, "Begin the lab")
+    return Beginning(first.decode(), files[CREATION_RULES].content.decode())
 
 
 @operation()

@@ -12,17 +12,13 @@ from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import packages as act
-from sopslab.lab.observe.machine import addresses, machine_state, name_servers
+from sopslab.lab.observe.docker import container, networks_of
+from sopslab.lab.observe.machine import addresses, machine_state, name_servers, recorded_value
 from sopslab.model.firewall import replacing_table, rules_of, table_of
 from sopslab.model.packages import MANAGERS, packages_of
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
-from sopslab.provision.facts.docker import Container, LabNetworks
-from sopslab.provision.facts.host import (
-    FirewallRules,
-    IsRoot,
-    RecordedValue,
-)
-from sopslab.provision.known import holders_of
+from sopslab.provision.facts.host import FirewallRules
+from sopslab.provision.known import holders_of, is_root
 from sopslab.provision.look import look_at_machine
 from sopslab.provision.preflight import find_problems, find_taken_ports
 
@@ -35,8 +31,10 @@ def preflight(settings: Settings) -> Commands:
     + settings: the lab's settings; `force` lets a machine pass that is merely too small
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
-    running = host.get_fact(Container, target=node_name(settings.lab)) is not None
-    problems = find_problems(machine, running=running, force=settings.force)
+    problems = find_problems(machine, running=False, force=settings.force)
+    if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
+        # Its cluster has its memory already.
+        problems = find_problems(machine, running=True, force=settings.force)
     if problems:
         yield refusal("\n".join(problems))
         return
@@ -102,15 +100,15 @@ def sysctl_restored(key: str, record: str, owner: str) -> Commands:
     + record: the file that keeps the value of before
     + owner: the root of the labs
     """
-    before = host.get_fact(RecordedValue, path=record)
+    before = look_at_machine(recorded_value, path=record)
     if before is None:
         host.noop(f"{key} was not raised by this lab")
         return
-    if host.get_fact(LabNetworks, owner=owner):
+    if look_at_machine(networks_of, owner=owner):
         host.noop(f"another lab still needs {key}")
         return
     path = "/proc/sys/" + key.replace(".", "/")
-    yield script('echo "$1" >"$2"', before, path, sudo=not host.get_fact(IsRoot))
+    yield script('echo "$1" >"$2"', before, path, sudo=not is_root())
     yield script('rm "$1"', record)
 
 
@@ -134,7 +132,7 @@ def firewall(
     + allowed: the URL of the one server outside that may be reached
     + present: whether the rules should exist
     """
-    sudo = not host.get_fact(IsRoot)
+    sudo = not is_root()
     found = host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo)
     wanted = (
         rules_of(

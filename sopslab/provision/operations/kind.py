@@ -13,13 +13,12 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
 from sopslab.files.render import render_tree
 from sopslab.lab.act import kind as act
-from sopslab.lab.observe.kind import cluster_state, stranger_bindings
+from sopslab.lab.observe.docker import image_labels
+from sopslab.lab.observe.kind import cluster_state, node_limits, stranger_bindings
 from sopslab.lab.observe.machine import machine_state
-from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
+from sopslab.layout import CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE
 from sopslab.model.kind import Limits, Owner
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.docker import CNI_LABEL, ImageLabels
-from sopslab.provision.facts.kind import NodeLimits
 from sopslab.provision.look import forget, look, look_at_machine, recall
 
 # Pods that run keep what they have; the kubelet sets the limit when it starts one.
@@ -111,7 +110,7 @@ def _config(settings: Settings, image: str, template: str) -> str:
         "api_names": settings.api_names,
         "api_port": settings.api_port,
         "cgroup": machine.cgroup,
-        "cni": host.get_fact(ImageLabels, target=image).get(CNI_LABEL),
+        "cni": look_at_machine(image_labels, image=image).get(CNI_LABEL),
         "node_dir": settings.node_dir,
         "pod_pids_limit": POD_PIDS_LIMIT,
         "restricted": machine.restricted,
@@ -184,7 +183,7 @@ def limits(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    found = host.get_fact(NodeLimits, settings=settings)
+    found = look(settings, node_limits)
     if found in (None, Limits(pids=POD_PIDS_LIMIT, share=SYSTEM_SHARE)):
         host.noop("what pods take from the node is limited")
         return

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.lab.act import existing, host_secrets
+from sopslab.lab.act import existing
 from sopslab.lab.act import manifests as applying
 from sopslab.lab.act import served_api as api
 from sopslab.lab.observe.existing import has_context
-from sopslab.lab.observe.host_secrets import secret_matches
+from sopslab.lab.observe.folders import any_folder
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.tree import AnyFolder
-from sopslab.provision.look import look
+from sopslab.provision.look import look, look_at_machine
 
 
 @operation()
@@ -42,7 +39,7 @@ def served_api(settings: Settings, pinned: str) -> Commands:
     + settings: the lab's settings
     + pinned: the folder of the store that has the sources
     """
-    if host.get_fact(AnyFolder, paths=[pinned, settings.served_api]):
+    if look_at_machine(any_folder, paths=[pinned, settings.served_api]):
         host.noop("the schemas can be made")
         return
     yield acting(settings, api.keep, folder=settings.served_api)
@@ -64,40 +61,3 @@ def manifests(settings: Settings, path: str) -> Commands:
         if item != ABSENT:
             note(f"differed: {item}")
     yield acting(settings, applying.apply, path=path)
-
-
-@operation()
-def secret(
-    settings: Settings,
-    namespace: str,
-    secret: str,
-    entries: Mapping[str, str],
-    labels: Mapping[str, str],
-) -> Commands:
-    """
-    Have a Secret with exactly the given entries, created or replaced in one request.
-
-    + settings: the lab's settings
-    + namespace: where it lies
-    + secret: its name
-    + entries: the name of each entry, and the file on the host that holds its value
-    + labels: its labels
-    """
-    if look(
-        settings,
-        secret_matches,
-        namespace=namespace,
-        secret=secret,
-        entries=dict(entries),
-        labels=dict(labels),
-    ):
-        host.noop(f"the Secret {namespace}/{secret} is up to date")
-        return
-    yield acting(
-        settings,
-        host_secrets.give,
-        namespace=namespace,
-        secret=secret,
-        entries=dict(entries),
-        labels=dict(labels),
-    )

@@ -13,9 +13,9 @@ from sopslab.files.events import note
 from sopslab.lab.act import leases, removal
 from sopslab.lab.act.takeover import take_over
 from sopslab.lab.observe import leases as observed
+from sopslab.lab.observe.folders import lab_folder, leftovers
 from sopslab.lab.observe.formats import lab_format
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.lab import LabData, Leftovers
 from sopslab.provision.look import look
 
 
@@ -27,11 +27,11 @@ def swept(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    leftovers = host.get_fact(Leftovers, settings=settings)
-    if not leftovers:
+    found = look(settings, leftovers)
+    if not found:
         host.noop("no run was killed")
         return
-    yield script('rm -rf -- "$@"', *leftovers)
+    yield script('rm -rf -- "$@"', *found)
 
 
 @operation()
@@ -100,7 +100,7 @@ def purged(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not host.get_fact(LabData, settings=settings):
+    if not look(settings, lab_folder):
         host.noop("nothing is left of the lab")
         return
     yield acting(settings, removal.purge if settings.lease is None else removal.purge_own)

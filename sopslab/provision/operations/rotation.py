@@ -30,9 +30,8 @@ from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.known import incidents
 from sopslab.provision.look import look
-from sopslab.provision.operations import seats
+from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
-from sopslab.provision.operations.flux import decryption_key
 from sopslab.provision.operations.incidents import recorded
 from sopslab.provision.operations.rotating import (
     change_of,
@@ -130,14 +129,7 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
     + settings: the lab's settings
     + environments: whose
     """
-    given = [
-        command
-        for one in environments
-        if not one.is_seat
-        for command in decryption_key._inner(settings=settings, key=one.key)
-    ]
-    ids = [one.id for one in environments if one.is_seat]
-    given += seats.secrets._inner(settings=settings, seats=ids) if ids else []
+    given = list(flux.secrets._inner(settings=settings, environments=environments))
     # A run that was killed in between has left Flux looking away.
     if not given and not look(settings, left_by_a_rotation, environments=list(environments)):
         return

@@ -10,20 +10,13 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.enrolment import Enrolment
-from sopslab.config.environment import Environment, at_seat
+from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
-from sopslab.files.events import named, note
-from sopslab.lab.act import host_secrets
-from sopslab.lab.act.canaries import await_seats
 from sopslab.lab.act.failures import record
 from sopslab.lab.act.pruning import prune
-from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.failures import seat_failures
-from sopslab.lab.observe.host_secrets import seat_secrets_drift
-from sopslab.model.canaries import PROVEN
-from sopslab.model.decryption import SecretDrift
+from sopslab.provision import known
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.facts.seats import Enrolled
 from sopslab.provision.look import look
 
 
@@ -35,7 +28,7 @@ def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
     + settings: the lab's settings
     + enrolment: who has a seat, who stays, and who goes
     """
-    recorded = host.get_fact(Enrolled, settings=settings)
+    recorded = known.enrolled(settings)
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
     wanted = (*enrolment.seats, *leaving)
@@ -66,43 +59,6 @@ def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
 
 
 @operation()
-def secrets(settings: Settings, seats: Sequence[str]) -> Commands:
-    """
-    Have every seat's key, Git credentials and receiver token in the cluster, in one apply for all.
-
-    + settings: the lab's settings
-    + seats: their ids
-    """
-    drift = look(settings, seat_secrets_drift, seats=list(seats))
-    if not drift:
-        host.noop("every seat has its Secrets")
-        return
-    conflicts = [seat for seat, how in drift.items() if how is SecretDrift.KEY]
-    if conflicts and settings.key_from != "store":
-        yield acting(settings, host_secrets.refuse_keys, seats=conflicts)
-        drift = {seat: how for seat, how in drift.items() if how is not SecretDrift.KEY}
-    if drift:
-        note(f"differed: {named(sorted(drift))}")
-        yield acting(settings, host_secrets.give_seats, seats=sorted(drift))
-
-
-@operation()
-def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
-    """
-    Prove the whole path for every seat: its canary is in its namespace, decrypted, by its hash.
-
-    + settings: the lab's settings
-    + environments: those of the seats
-    """
-    states = look(settings, canary_states, environments=list(environments))
-    awaited = [one for one in environments if states.get(one.id) != PROVEN]
-    if not awaited:
-        host.noop("the canary of every seat is in the cluster")
-        return
-    yield acting(settings, await_seats, environments=awaited)
-
-
-@operation()
 def reported(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     End the run with the seats that failed, if there are any; all others are finished.
@@ -128,7 +84,7 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
     + enrolment: who has a seat, and who goes
     + patience: how long Flux may take to remove it: seconds
     """
-    recorded = host.get_fact(Enrolled, settings=settings)
+    recorded = known.enrolled(settings)
     leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]
     if not leaving:
         host.noop("nobody is pruned")

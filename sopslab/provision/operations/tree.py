@@ -6,8 +6,9 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.files.archive import Tree, digest, pack
+from sopslab.lab.observe.folders import folder_digest
 from sopslab.provision.command import Commands, script
-from sopslab.provision.facts.tree import TreeDigest
+from sopslab.provision.look import look_at_machine
 
 
 @operation()
@@ -18,7 +19,7 @@ def tree(path: str, files: Tree) -> Commands:
     + path: the directory on the host
     + files: path below it to file
     """
-    if host.get_fact(TreeDigest, path=path) == digest(files):
+    if look_at_machine(folder_digest, path=path) == digest(files):
         host.noop(f"{path} is up to date")
         return
     yield script(

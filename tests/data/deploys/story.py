@@ -10,7 +10,8 @@ from pyinfra import host
 from pyinfra.api import deploy, operation
 
 from sopslab.provision.command import Commands, refusal, script
-from sopslab.provision.facts.lab import LabData
+from sopslab.lab.observe.folders import lab_folder
+from sopslab.provision.look import look
 from sopslab.files.events import note
 from sopslab.run.session import begin
 from sopslab.config.settings import Settings
@@ -30,7 +31,7 @@ def made(settings: Settings, step: str) -> Commands:
     + step: its name
     """
     folder = settings.model_copy(update={"lab": step})
-    if host.get_fact(LabData, settings=folder):
+    if look(folder, lab_folder):
         host.noop("it is there")
         return
     note(f"{step} was missing")

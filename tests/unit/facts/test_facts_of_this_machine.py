@@ -1,8 +1,8 @@
-"""Facts whose commands do no harm, read from this machine and from folders made for it."""
+"""What is seen of this machine, and of folders that are made for it."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -14,25 +14,26 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
+from sopslab.lab.observe.docker import container, image_labels, network, networks_of
+from sopslab.lab.observe.folders import any_folder, lab_folder, leftovers
+from sopslab.lab.observe.kind import limits_in
 from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import (
     asked_over_the_network,
     listeners,
     machine_state,
     name_servers,
+    recorded_value,
 )
+from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.model.docker import Container, Network
+from sopslab.model.kind import Limits
 from sopslab.model.learners_clone import Origin
-from sopslab.provision.facts.git import (
-    AccountDigest,
-    CommitNote,
-)
-from sopslab.provision.facts.host import IsRoot, RecordedValue
-from sopslab.provision.facts.lab import LabData
 from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
-from tests.fake import Applied, local_fact
+from tests.fake import Applied
 
 GIT = {
     "GIT_AUTHOR_NAME": "a",
@@ -79,10 +80,6 @@ def test_a_root_on_a_read_only_file_system_is_not_writable() -> None:
     assert not machine_state(root="/proc/self/sops-lab", commands=[]).writable
 
 
-def test_who_runs_the_commands_is_known() -> None:
-    assert bool(local_fact(IsRoot)) == (os.getuid() == 0)
-
-
 def test_a_listening_socket_is_found_and_a_free_port_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -112,9 +109,9 @@ def test_the_container_that_publishes_a_port_is_named(
 def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
     (tmp_path / "limit").write_text("128\n")
     (tmp_path / "empty").write_text("")
-    assert local_fact(RecordedValue, path=str(tmp_path / "limit")) == "128"
-    assert local_fact(RecordedValue, path=str(tmp_path / "empty")) is None
-    assert local_fact(RecordedValue, path=str(tmp_path / "absent")) is None
+    assert recorded_value(str(tmp_path / "limit")) == "128"
+    assert recorded_value(str(tmp_path / "empty")) is None
+    assert recorded_value(str(tmp_path / "absent")) is None
 
 
 def test_the_name_servers_of_this_machine_are_read() -> None:
@@ -148,9 +145,9 @@ def test_name_servers_are_those_that_docker_asks_over_the_network(
 
 def test_a_lab_is_there_when_its_folder_is(lab: Callable[..., Settings]) -> None:
     settings = lab()
-    assert not local_fact(LabData, settings=settings)
+    assert not lab_folder(settings.for_machine)
     Path(settings.lab_dir).mkdir(parents=True)
-    assert local_fact(LabData, settings=settings)
+    assert lab_folder(settings.for_machine)
 
 
 @pytest.fixture
@@ -189,8 +186,10 @@ def test_no_users_are_no_users(lab: Callable[..., Settings]) -> None:
 def test_an_account_is_compared_without_being_shown(
     accounts: Settings, user: str, given: str, same: bool
 ) -> None:
-    wanted = hashlib.sha256(given.encode()).hexdigest()
-    assert (local_fact(AccountDigest, settings=accounts, user=user) == wanted) is same
+    username, password = given.split("\n")
+    stored = stored_accounts(accounts.for_machine, users=[user])
+    assert (stored.get(user) == account_digest(username, password)) is same
+    assert "$ecret" not in str(stored)
 
 
 def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> None:
@@ -218,35 +217,118 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_note_of_a_pushed_commit_is_read(copy: Path) -> None:
-    assert local_fact(CommitNote, path=str(copy)) == "abc123"
+@pytest.fixture
+def platform(copy: Path, lab: Callable[..., Settings]) -> Settings:
+    """A lab whose clone of the platform repository is that one."""
+    settings = lab()
+    Path(settings.manifests_dir).mkdir(parents=True)
+    copy.rename(settings.platform_dir)
+    return settings
 
 
-def test_a_commit_that_was_not_pushed_has_no_note(copy: Path) -> None:
+def test_the_note_of_a_pushed_commit_is_read(platform: Settings) -> None:
+    assert content_mark(platform.for_machine) == "abc123"
+    Path(platform.manifests_dir).rmdir()
+    assert content_mark(platform.for_machine) is None
+
+
+def test_a_commit_that_was_not_pushed_has_no_note(platform: Settings) -> None:
     message = ("-m", "More", "-m", "Sops-lab-content: abc124")
-    git(copy, "commit", "--quiet", "--allow-empty", *message)
-    assert local_fact(CommitNote, path=str(copy)) is None
+    git(Path(platform.platform_dir), "commit", "--quiet", "--allow-empty", *message)
+    assert content_mark(platform.for_machine) is None
 
 
-def commit_file(copy: Path, path: str) -> None:
-    (copy / path).parent.mkdir(parents=True, exist_ok=True)
-    (copy / path).write_text("by hand\n")
-    git(copy, "add", "--all")
-    git(copy, "commit", "--quiet", "-m", "By hand")
-    git(copy, "push", "--quiet", "origin", "main")
+def commit_file(settings: Settings, path: str) -> None:
+    clone = Path(settings.platform_dir)
+    (clone / path).parent.mkdir(parents=True, exist_ok=True)
+    (clone / path).write_text("by hand\n")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", "By hand")
+    git(clone, "push", "--quiet", "origin", "main")
 
 
-def test_records_below_docs_leave_the_note_as_it_is(copy: Path) -> None:
-    commit_file(copy, "docs/incidents/2026-11-25-leak.yaml")
-    assert local_fact(CommitNote, path=str(copy)) == "abc123"
+def test_records_below_docs_leave_the_note_as_it_is(platform: Settings) -> None:
+    commit_file(platform, "docs/incidents/2026-11-25-leak.yaml")
+    assert content_mark(platform.for_machine) == "abc123"
 
 
-def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(copy: Path, tmp_path: Path) -> None:
-    commit_file(copy, "flux/a.yaml")
-    assert local_fact(CommitNote, path=str(copy)) is None
-    git(tmp_path, "init", "--quiet", "empty")
-    assert local_fact(CommitNote, path=str(tmp_path / "empty")) is None
-    assert local_fact(CommitNote, path=str(tmp_path / "absent")) is None
+def test_a_change_by_hand_an_empty_copy_and_none_have_no_note(platform: Settings) -> None:
+    commit_file(platform, "flux/a.yaml")
+    assert content_mark(platform.for_machine) is None
+    shutil.rmtree(platform.platform_dir)
+    assert content_mark(platform.for_machine) is None
+    git(Path(platform.lab_dir), "init", "--quiet", "platform")
+    assert content_mark(platform.for_machine) is None
+
+
+def test_what_a_killed_run_was_writing_is_found_and_nothing_of_the_learners(
+    lab: Callable[..., Settings],
+) -> None:
+    settings = lab()
+    assert leftovers(settings.for_machine) == []
+    root = Path(settings.lab_dir)
+    unfinished = (".new.a1/files", "keys/.new.b2", "class/seats/.roster.new", "git/etc.new/a")
+    complete = ("work/mine.new", "git/repositories/x.new", "git/etc/new", "class/seats/ada/b.new")
+    for name in (*unfinished, *complete):
+        (root / name).mkdir(parents=True)
+    (root / "link").symlink_to(root / "work")
+    found = [str(Path(path).relative_to(root)) for path in leftovers(settings.for_machine)]
+    assert found == [".new.a1", "class/seats/.roster.new", "git/etc.new", "keys/.new.b2"]
+
+
+def test_a_folder_counts_and_a_file_does_not(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    paths = {name: str(tmp_path / name) for name in ("file", "link", "nothing")}
+    assert not any_folder([paths["file"], paths["nothing"]])
+    assert any_folder([paths["nothing"], paths["link"]])
+
+
+INSPECTED = {
+    "container": {
+        "State": {"Running": True},
+        "Config": {"Labels": None},
+        "NetworkSettings": {"Networks": {"bridge": {}, "kind": {}}},
+    },
+    "network": {"Labels": {"sops-lab.root": "/srv"}},
+    "image": {"Config": {"Labels": {"sops-lab.cni": "static"}}},
+}
+DOCKER = """#!/bin/sh
+[ "$3" != absent ] || { echo '[]'; exit 1; }
+[ "$1 $2" != "network ls" ] || exec printf 'one\\ntwo\\n'
+cat "$(dirname "$0")/$1.json"
+"""
+
+
+def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    for kind, said in INSPECTED.items():
+        (tmp_path / f"{kind}.json").write_text(json.dumps([said]))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert container("a") == Container(running=True, networks=("bridge", "kind"), labels={})
+    assert network("a") == Network({"sops-lab.root": "/srv"})
+    assert image_labels("a") == {"sops-lab.cni": "static"}
+    assert networks_of("/srv") == ["one", "two"]
+    assert (container("absent"), network("absent"), image_labels("absent")) == (None, None, {})
+    # An engine that does not answer.
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    assert (container("a"), network("a"), image_labels("a")) == (None, None, {})
+    assert networks_of("/srv") == []
+
+
+@pytest.mark.parametrize(
+    ("quota", "share"), [("800ms", 40), ("3.600s", 180), ("1min 12s", 3600), ("infinity", 0)]
+)
+def test_the_limits_of_a_node_are_read_as_systemd_and_the_kubelet_write_them(
+    quota: str, share: int
+) -> None:
+    said = f"cgroupDriver: systemd\npodPidsLimit: 256\nCPUQuotaPerSecUSec={quota}\n"
+    assert limits_in(said, 2) == Limits(pids=256, share=share)
+    assert limits_in("podPidsLimit: -1\n", 2) == Limits(pids=0, share=0)
 
 
 def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:

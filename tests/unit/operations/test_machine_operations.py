@@ -157,7 +157,11 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
     put_back, forget = commands(
         "host.sysctl_restored", settings,
         arguments={"key": key, "record": str(record), "owner": settings.root},
-        facts={"RecordedValue": [record.read_text().strip()], "LabNetworks": [], "IsRoot": ["0"]},
+        facts={
+            "recorded_value": [json.dumps(record.read_text().strip())],
+            "networks_of": [],
+            "machine_state": {"uid": 0},
+        },
     )  # fmt: skip
     carry_out(put_back, standins, place)
     carry_out(forget, standins)
@@ -282,7 +286,7 @@ def test_the_last_lab_of_a_root_takes_the_store_along_and_no_other_does(
     Path(root, "cache/modules").chmod(0o555)
 
     def purge(one: Settings) -> None:
-        (command,) = commands("lab.purged", one, settings={}, facts={"LabData": ["there"]})
+        (command,) = commands("lab.purged", one, settings={}, facts={"lab_folder": ["true"]})
         assert carry_out(command, standins).returncode == 0
 
     purge(settings)

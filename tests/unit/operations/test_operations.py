@@ -3,8 +3,8 @@
 A case is a YAML file in a folder named `<module>.<operation>`:
 
     settings: changes to the defaults of a lab; the operation gets them as `settings`
-    arguments: its other arguments; an `environment` is named by its learner, as `environments` are,
-        and `learner` is the one of a lab without a class
+    arguments: its other arguments; an `environment` is named by its learner, as `environments` are
+        and whose each of the `keys` is, and `learner` is the one of a lab without a class
     facts: what the command of each fact it reads prints, by the fact's name; for some, what
         differs from a large machine, from no engine and from no cluster; of a look, by its
         function's name, what it returns, in JSON
@@ -80,7 +80,6 @@ WITHOUT_CASES = {
     "artifact.toolchain",
     "drill.ended",
     "drill.staged",
-    "git.seeds",
     "logins.proven",
     "logins.replaced",
     "proof.asked",
@@ -151,7 +150,7 @@ def server_label(
     certificate: str = "AA:BB",
 ) -> str:
     """Return the label that a Git server gets when it is made of this."""
-    said = {"machine_state": output("machine_state", {"uid": uid}), "Container": ["[]"]}
+    said = {"machine_state": output("machine_state", {"uid": uid}), "container": []}
     if settings.networked:
         said["tls_state"] = output("tls_state", encode(TlsState(certificate=certificate)))
     with ctx_host.use(RecordedHost(said)):
@@ -214,6 +213,9 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
         arguments["incident"] = incident(arguments["incident"])
     for key in {"environment", "environments"} & set(arguments):
         arguments[key] = environments(arguments[key], settings)
+    if "keys" in arguments:
+        owners = arguments["keys"].items()
+        arguments["keys"] = {key: one and environments(one, settings) for key, one in owners}
     if "settings" in case:
         arguments["settings"] = settings
     facts = case.get("facts") or {}

@@ -15,8 +15,8 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
-from sopslab.lab.observe.host_secrets import seat_secrets_drift
-from sopslab.provision.operations import age, seats
+from sopslab.lab.observe.host_secrets import secrets_drift
+from sopslab.provision.operations import age, flux, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
 
@@ -110,7 +110,7 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
 
 def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
     make_identity(Path(settings.keys_dir, "ada.agekey"))
-    assert Applied(seats.secrets, settings=settings, seats=["ada"]).changed
+    assert Applied(flux.secrets, settings=settings, environments=[at_seat(ADA)]).changed
     applied = json.loads(Path(settings.bin_dir, "applied").read_text())["items"]
     watch = "reconcile.fluxcd.io/watch"
     labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in applied}
@@ -125,7 +125,7 @@ def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> No
             if unwatched:
                 one["metadata"]["labels"].pop(watch, None)
         Path(settings.bin_dir, "live").write_text(json.dumps({"items": live}))
-        assert seat_secrets_drift(settings.for_machine, ["ada"]) == drift
+        assert secrets_drift(settings.for_machine, [at_seat(ADA)]) == drift
 
 
 def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: Settings) -> None:
@@ -196,7 +196,7 @@ def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     (folder / "kustomizations").write_text(json.dumps({"items": items}))
 
     environments = [at_seat(one) for one in (ADA, BOB, ADA_2)]
-    canaries.await_seats(settings.for_machine, environments)
+    canaries.await_canaries(settings.for_machine, environments)
 
     asked = {line for line in (folder / "asked").read_text().splitlines() if line}
     assert asked and all("sops-lab/seat in (bob,ada-2)" in line for line in asked)

@@ -34,7 +34,7 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT
-from sopslab.provision.operations import flux, kubernetes, seats
+from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
 from tests.marks import soak
 from tests.repositories import git, learner
@@ -321,7 +321,7 @@ def _up(settings: Settings) -> str:
 
 
 def _canary(settings: Settings) -> str:
-    done = Applied(flux.canary, settings=settings, environment=solo(settings))
+    done = Applied(flux.canaries, settings=settings, environments=[solo(settings)])
     assert done.failed
     return str(done.stderr)
 
@@ -337,7 +337,7 @@ def _manifests(settings: Settings) -> str:
 def _seat_secrets(settings: Settings) -> str:
     for name in ("class", "git/receiver"):
         Path(settings.lab_dir, name).mkdir(parents=True, exist_ok=True)
-    Applied(seats.secrets, settings=settings, seats=["ada"])
+    Applied(flux.secrets, settings=settings, environments=[at_seat(learner("ada"))])
     failed = Path(settings.class_dir, "failed")
     return "".join(path.read_text() for path in failed.glob("*")) or "nothing"
 

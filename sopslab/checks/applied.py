@@ -1,0 +1,70 @@
+"""Whether objects are as they were when they were applied.
+
+Pure. What the API server made of them then is what counts: it writes numbers its own way, and adds
+what it takes for granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sopslab.model.objects import Object, inventory_id, is_deleted
+
+# What others write at an object all the time.
+_REPORTED = {"metadata", "status"}
+_NAMED = ("name", "namespace")
+_GIVEN = ("labels", "annotations")
+
+
+def lasting(made: Object, manager: str) -> Object:
+    """Return of an object that was applied what stays as it is while nobody changes it.
+
+    + manager: who applied it; labels and annotations of others are theirs
+    """
+    metadata = made["metadata"]
+    named = {part: metadata[part] for part in _NAMED if part in metadata}
+    given = {
+        part: {name: metadata[part][name] for name in _owned(metadata, manager, part)}
+        for part in _GIVEN
+    }
+    return {**_content(made), "metadata": {**named, **given}}
+
+
+def _owned(metadata: Any, manager: str, part: str) -> list[str]:
+    """Return the names in a part of an object's metadata that a manager has applied."""
+    return [
+        field.removeprefix("f:")
+        for entry in metadata.get("managedFields") or []
+        if (entry.get("manager"), entry.get("operation")) == (manager, "Apply")
+        for field in entry.get("fieldsV1", {}).get("f:metadata", {}).get(f"f:{part}", {})
+        if field.startswith("f:")
+    ]
+
+
+def _content(one: Object) -> dict[str, Any]:
+    return {part: value for part, value in one.items() if part not in _REPORTED}
+
+
+def are_as_applied(live: Iterable[Object], applied: Iterable[Object]) -> bool:
+    """Return whether objects in the cluster are as they were applied. Labels and annotations may
+    have been added by others; nothing else may.
+
+    + applied: what was lasting of each
+    """
+    found = {inventory_id(one): one for one in live}
+    wanted = {inventory_id(one): one for one in applied}
+    return found.keys() == wanted.keys() and all(
+        _stands(found[name], one) for name, one in wanted.items()
+    )
+
+
+def _stands(live: Object, applied: Object) -> bool:
+    return (
+        not is_deleted(live)
+        and _content(live) == _content(applied)
+        and all(
+            (live["metadata"].get(part) or {}).items() >= applied["metadata"][part].items()
+            for part in _GIVEN
+        )
+    )

@@ -1,0 +1,47 @@
+"""Whether the cluster is as manifests were applied to it last: that takes a look at their objects,
+where comparing them with the manifests themselves takes two questions about each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from sopslab.checks.applied import are_as_applied
+from sopslab.config.places import Lab, Places
+from sopslab.lab.tools.files import read
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+
+
+def record_file(places: Places, path: str) -> str:
+    """Return where it is kept what the cluster has made of the manifests in a file."""
+    return f"{places.lab_dir}/applied/{Path(path).stem}.json"
+
+
+def manifests_digest(path: str) -> str:
+    """Return by what the manifests in a file are known."""
+    return hashlib.sha256(read(path) or b"").hexdigest()
+
+
+def is_as_applied(lab: Lab, path: str) -> bool:
+    """Return whether the manifests in a file are those that were applied last, and their objects in
+    the cluster as they were then. Where it is not, only comparing them tells what differs."""
+    applied = _applied(lab, path)
+    if applied is None:
+        return False
+    try:
+        return are_as_applied(Kubectl(lab).get_file(path, patience=30), applied)
+    except Undecided:
+        return False
+
+
+def _applied(lab: Lab, path: str) -> list[Object] | None:
+    """Return what is on record of the manifests; None where that is of others, or damaged."""
+    try:
+        record = json.loads(read(record_file(lab, path)) or b"null")
+        objects: list[Object] = record["objects"]
+        return objects if record["manifests"] == manifests_digest(path) else None
+    except (ValueError, LookupError, TypeError):
+        return None

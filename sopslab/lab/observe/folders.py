@@ -1,0 +1,65 @@
+"""Folders of this machine: those that the lab delivers as a whole, and what is left in its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.files.digest import tree_digest
+from sopslab.lab.tools import files
+
+# So deep below the lab's folder something is that is renamed when it is complete.
+_DEPTH = 3
+
+
+def folder_digest(path: str) -> str | None:
+    """Return the digest of all files below a folder and of which of them may be executed, as
+    `sopslab.files.archive.digest` counts it; None where there is no such folder."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    found = {
+        str(file.relative_to(folder)): file
+        for parent, _, names in os.walk(folder)
+        for file in (Path(parent, name) for name in names)
+        if stat.S_ISREG(file.lstat().st_mode)
+    }
+    sums = {
+        name: hashlib.sha256(files.read(file) or b"").hexdigest() for name, file in found.items()
+    }
+    executable = [name for name, file in found.items() if file.stat().st_mode & stat.S_IXUSR]
+    return tree_digest(sums, executable)
+
+
+def any_folder(paths: list[str]) -> bool:
+    """Return whether any of these is a folder; what a link leads to counts as well."""
+    return any(map(os.path.isdir, paths))
+
+
+def lab_folder(lab: Lab) -> bool:
+    """Return whether the lab's folder is there."""
+    return Path(lab.lab_dir).is_dir()
+
+
+def leftovers(lab: Lab) -> list[str]:
+    """Return the paths that a killed run was writing to, apart from the learner's and the server's
+    own files."""
+    others = {lab.work_dir, f"{lab.git_dir}/repositories"}
+    found: list[str] = []
+    for folder, below, names in os.walk(lab.lab_dir):
+        unfinished = {name for name in (*below, *names) if _is_unfinished(name)}
+        found += [f"{folder}/{name}" for name in unfinished]
+        depth = len(Path(folder).relative_to(lab.lab_dir).parts) + 1
+        below[:] = [
+            name
+            for name in below
+            if depth < _DEPTH and name not in unfinished and f"{folder}/{name}" not in others
+        ]
+    return sorted(found)
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".new.") or name.endswith(".new")

@@ -1,0 +1,22 @@
+"""What Docker says of objects of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container: whether it runs, the networks that it is on, and its labels."""
+
+    running: bool
+    networks: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, by its labels."""
+
+    labels: Mapping[str, str]
