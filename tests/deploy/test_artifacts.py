@@ -6,6 +6,7 @@ import contextlib
 import json
 import runpy
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ from pyinfra.connectors.fake import FakeConnector
 
 from sopslab.artifacts.catalog import Catalog, Source, load_catalog
 from sopslab.config.settings import Settings, load_settings
+from sopslab.lab.observe.machine import machine_state
+from sopslab.provision.operations.artifact import PACKERS
 from tasks.artifacts import provide_artifacts
+from tests.fake import machine_look_text
+from tests.machines import MACHINE, said
 
 ROOT = Path(__file__).resolve().parents[2]
 STAT = "755 5 1.0"
@@ -81,7 +86,9 @@ class Run:
     """What a run of the step did on the fake host."""
 
     def __init__(self, responses: Mapping[str, Any], source: str = "auto") -> None:
-        data = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": dict(responses)}
+        offers = {machine_look_text(machine_state, root="/", commands=PACKERS): said(MACHINE)}
+        answers = {**offers, **responses}
+        data = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
         inventory = Inventory(([("@fake/seat", data)], {}))
         state = State(inventory, Config(), check_for_changes=False)
         state.cwd = str(ROOT)
@@ -223,3 +230,23 @@ def test_values_reach_the_host_quoted(catalog: Catalog) -> None:
     run = Run({LOOK: "arch\tx86_64", PROBE: "yes"})
     named = [command for command in run.commands if "/srv/lab root" in command]
     assert named and all("'/srv/lab root" in command for command in named)
+
+
+def test_root_file_systems_are_refused_in_a_sentence_where_there_is_no_apt(
+    catalog: Catalog,
+) -> None:
+    fedora = machine_look_text(machine_state, root="/", commands=PACKERS)
+    answers = {LOOK: store(catalog, without=("node-rootfs",), chosen="modules")}
+    run = Run(
+        {
+            **answers,
+            fedora: said(replace(MACHINE, manager="dnf")),
+            'say "$1"; exit 1': {"success": False},
+        }
+    )
+    assert run.failed
+    assert "set `artifact_source: upstream`" in run.commands[-1]
+    # Of upstream none is made of this machine's packages.
+    upstream = store(catalog, "upstream", without=("git-rootfs",))
+    run = Run({LOOK: upstream, fedora: said(replace(MACHINE, manager="dnf"))}, "upstream")
+    assert not run.failed and run.changed[0] == "Make git-rootfs from an image"
