@@ -26,6 +26,7 @@ SHIPPED = (
     *("artifacts", "deploy.py", "deploys", "flux", "group_data", "inventories", "tasks"),
     "templates",
 )
+BYTE_CODE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
 # The checkout is under an empty file system, for this command only.
 WITHOUT_CHECKOUT = 'mount -t tmpfs none "$1"; cd "$2"; shift 2; exec "$@"'
 # Python and the tools may be in root's home: this user may read all, and write nothing of root's.
@@ -94,11 +95,16 @@ def installed(wheel: Path) -> Iterator[Installed]:
         pins = folder / "constraints.txt"
         pins.write_text(constraints())
         found = Installed(folder)
-        run([sys.executable, "-m", "venv", str(found.environment)])
-        run([
-            str(found.environment / "bin" / "pip"), "install", "--quiet",
-            "--disable-pip-version-check", f"--constraint={pins}", str(wheel),
-        ])  # fmt: skip
+        # pip makes the byte code, where nobody has told Python to keep it elsewhere.
+        plain = {name: value for name, value in os.environ.items() if name not in BYTE_CODE}
+        run([sys.executable, "-m", "venv", str(found.environment)], env=plain)
+        run(
+            [
+                str(found.environment / "bin" / "pip"), "install", "--quiet",
+                "--disable-pip-version-check", f"--constraint={pins}", str(wheel),
+            ],
+            env=plain,
+        )  # fmt: skip
         yield found
 
 
