@@ -83,7 +83,8 @@ def test_an_exam_tells_nowhere_what_it_drew(lab_data: Data, count: int) -> None:
 def test_who_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
     done, _ = run(BREAK, lab_data, "ada", subjects=["joe"], faults=["wrong-key"])
     assert done.failed
-    assert done.changed + done.unchanged == ["Faults | Begin to break"]
+    assert done.changed == []
+    assert done.unchanged == ["Format | Check the lab's format", "Faults | Begin to break"]
 
 
 def test_fixing_is_about_everybody_who_is_broken(lab_data: Data) -> None:

@@ -34,7 +34,7 @@ def steps(run: Run) -> list[str]:
 
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
     done = run(lab_data)
-    assert steps(done) == ["Git", "Flux", "Class", "Canary"]
+    assert steps(done) == ["Format", "Git", "Flux", "Class", "Canary"]
     assert "Git | Put the clone back" in done.changed + done.unchanged
 
 
@@ -42,7 +42,7 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     lab_data: Data,
 ) -> None:
     done = run(lab_data, "s1", seats=3)
-    assert steps(done) == ["Git", "Flux", "Class"]
+    assert steps(done) == ["Format", "Git", "Flux", "Class"]
     names = done.changed + done.unchanged
     assert "Flux | Give Flux its Secrets" in names
     assert not any("clone" in name for name in names)
@@ -58,7 +58,8 @@ def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> 
 def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
     done = run(lab_data, "s1", "joe", seats=3)
     assert done.failed
-    assert done.changed + done.unchanged == ["Git | Begin a reset"]
+    assert done.changed == []
+    assert done.unchanged == ["Format | Check the lab's format", "Git | Begin a reset"]
 
 
 def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:

@@ -64,4 +64,5 @@ def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> 
 def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
     done = run(lab_data, "learner-key", "s1", "joe", seats=3)
     assert done.failed
-    assert done.changed + done.unchanged == ["Inventory | Begin a rotation"]
+    assert done.changed == []
+    assert done.unchanged == ["Format | Check the lab's format", "Inventory | Begin a rotation"]
