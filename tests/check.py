@@ -82,7 +82,15 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "openssl": "openssl"}
+PACKAGES = {
+    # The scripts of a learner's repository run under these, with these awks.
+    "busybox": "busybox",
+    "mksh": "mksh",
+    "original-awk": "original-awk",
+    "zsh": "zsh",
+    "ip": "iproute2",
+    "openssl": "openssl",
+}
 SHELL = ("artifacts", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import for_bash
+from sopslab.checks.causes import for_shell
 from sopslab.config.naming import git_server_name, network_name
 from sopslab.config.places import GIT_SERVER_PORT, INSTRUCTOR
 from sopslab.config.settings import Settings
@@ -197,7 +197,7 @@ def _beginning(
         "learner": states.get(learner, IdentityState()).recipient,
         "instructor": states.get(INSTRUCTOR, IdentityState()).recipient,
     }
-    files = renderer.render({**variables, "recipients": recipients, "causes": for_bash()})
+    files = renderer.render({**variables, "recipients": recipients, "causes": for_shell()})
     who = variables["learner"]
     return Beginning(
         learner,
