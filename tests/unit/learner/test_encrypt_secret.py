@@ -551,9 +551,9 @@ def test_a_missing_sops_is_said_plainly(repository: Repository) -> None:
 
 def test_a_shell_that_would_show_values_as_arguments_is_refused(repository: Repository) -> None:
     """For mksh, printf is a program."""
-    mksh = replace(repository, shell=replace(repository.shell, words=(real_tool("mksh"),)))
+    repository.shell = replace(repository.shell, words=(real_tool("mksh"),))
 
-    result = mksh.run(*CREATE, stdin=f"k={SECRET}\n")
+    result = repository.run(*CREATE, stdin=f"k={SECRET}\n")
 
     assert result.returncode == 3
     assert "printf is a program here" in result.stderr
