@@ -84,7 +84,17 @@ def provide(packages: dict[str, str]) -> None:
 
 
 # Command and the Debian package that has it.
-PACKAGES = {"ip": "iproute2", "nft": "nftables", "node": "nodejs", "openssl": "openssl"}
+PACKAGES = {
+    # The scripts of a learner's repository run under these, with these awks.
+    "busybox": "busybox",
+    "mksh": "mksh",
+    "original-awk": "original-awk",
+    "zsh": "zsh",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "node": "nodejs",
+    "openssl": "openssl",
+}
 SHELL = ("artifacts", "ci", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
     python("style", "ruff", "check", "--quiet", "."),

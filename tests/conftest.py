@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "soak: a long tail, run by `make soak`; something near it is in `make test`"
     )
+    config.addinivalue_line(
+        "markers",
+        "shells(usual=False): it runs a learner's scripts, in `make soak` under each shell that"
+        " there is, and in `make test` where `usual` says so",
+    )
     # `nohup`, a shell's `&` and some CI runners have what they start ignore these signals, and all
     # that the tests start would ignore them, too.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -30,6 +30,14 @@ class Step:
     commands: tuple[str, ...]
 
 
+_INSTALL = Step(
+    "Install git, sops and kubectl",
+    "Linux: from your distribution, or their projects' release pages. macOS: brew install git sops"
+    " kubernetes-cli. Windows: wsl --install, and work inside it. Three versions must appear:",
+    ("git --version && sops --version && kubectl version --client",),
+)
+
+
 @dataclass(frozen=True)
 class Card:
     """What one learner is handed out.
@@ -54,7 +62,7 @@ class Card:
 
     def steps(self) -> tuple[Step, ...]:
         """Return what to do, in order."""
-        return (*self._trust(), self._clone(), self._connect(), self._start_over())
+        return (_INSTALL, *self._trust(), self._clone(), self._connect(), self._start_over())
 
     def _trust(self) -> tuple[Step, ...]:
         if self.authority is None:

@@ -591,7 +591,7 @@ def refused(lines: Sequence[str]) -> str:
     return cause.text if cause else _UNKNOWN
 
 
-def for_bash() -> dict[str, list[tuple[str, str]]]:
+def for_shell() -> dict[str, list[tuple[str, str]]]:
     """Return the tables that a learner's scripts have: pairs of a pattern and what it means.
 
     Both are quoted for a shell; the patterns are extended ones, matched in either case.

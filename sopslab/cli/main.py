@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from importlib import import_module
 from keyword import iskeyword
 
@@ -10,7 +11,8 @@ from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from sopslab.cli import verbs
-from sopslab.errors import MEANINGS
+from sopslab.errors import MEANINGS, Exit
+from sopslab.model.machine import elsewhere
 
 GROUPS = {
     "Make": {
@@ -58,6 +60,12 @@ _WIDTH = max(map(len, VERBS))
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+class _UnfitHost(click.ClickException):
+    """A sentence on why this machine is not fit."""
+
+    exit_code = Exit.HOST
+
+
 class _Verbs(click.Group):
     """Import a verb when it is asked for: all of them take twice as long as any."""
 
@@ -70,6 +78,9 @@ class _Verbs(click.Group):
         name = VERBS.get(cmd_name)
         if name is None:
             return None
+        if platform.system() == "Windows":
+            # The modules of the verbs import what only POSIX has.
+            raise _UnfitHost(elsewhere("Windows"))
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)
         return verb
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 from pyinfra import host, state
 from pyinfra.api import State
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
+from pyinfra.connectors.local import LocalConnector
 from typing_extensions import override
 
 from sopslab.config.settings import Settings, load_settings
-from sopslab.errors import LabError
+from sopslab.errors import Exit, LabError
 from sopslab.files import events
 from sopslab.incidents.rotation.given import read_values
+from sopslab.model.machine import elsewhere
 from sopslab.run import lock
 from sopslab.run.reporter import Reporter
 
@@ -47,12 +50,20 @@ def given_values(settings: Settings) -> dict[str, str]:
         raise DeployError(str(error)) from None
 
 
+def _refuse_other_systems() -> None:
+    """Raise LabError where the lab would be on this machine, and this machine runs no Linux."""
+    refused = elsewhere(platform.system())
+    if refused and isinstance(host.connector, LocalConnector):
+        raise LabError(refused, Exit.HOST)
+
+
 def begin() -> Settings:
     """Return the settings of the current host, once they are valid.
 
     Raises pyinfra's DeployError, before anything is touched, for what LabError says in words.
     """
     try:
+        _refuse_other_systems()
         settings = load_settings(host.data.dict())
     except LabError as error:
         events.refuse(error)

@@ -55,6 +55,17 @@ def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sops
     return run
 
 
+@pytest.mark.parametrize("verb", ["up", "policy"])
+def test_windows_itself_is_refused_with_where_to_go(
+    sopslab: Sopslab, root: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    done = sopslab(verb)
+    assert done.exit_code == Exit.HOST
+    assert "make it in WSL2" in done.output
+    assert not root.exists()
+
+
 def test_the_installed_command_runs() -> None:
     command = Path(sys.executable).parent / "sopslab"
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.causes import for_bash
+from sopslab.checks.causes import for_shell
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.settings import Settings
@@ -38,7 +38,7 @@ def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
     }
     variables = learner_variables(settings, solo(settings)) | {
         "recipients": recipients,
-        "causes": for_bash(),
+        "causes": for_shell(),
     }
     work = tmp_path / "work"
     for name, file in render_tree(TEMPLATES / "learner", variables).items():

@@ -6,21 +6,27 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyinfra.api.exceptions import DeployError
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.ssh import SSHConnector
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe import engine
 from sopslab.lab.observe.engine import engine_state
 from sopslab.model.engine import EngineState, EngineTraits
-from sopslab.model.machine import MachineState
+from sopslab.model.machine import MachineState, elsewhere
 from sopslab.provision.preflight import (
     find_consents,
     find_engine_problems,
     find_problems,
     find_taken_ports,
 )
+from sopslab.run import session
 
 GIB = 1024 * 1024  # in KiB
 LARGE = MachineState(
@@ -297,3 +303,46 @@ def test_whether_an_engine_answers_is_asked_once(
     monkeypatch.setenv("DOCKER_HOST", address)
     found = engine_state()
     assert (found.answers, found.reason, found.default_runtime) == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "named", "guest"),
+    [
+        ("Darwin", "macOS", "Lima, colima or OrbStack"),
+        ("Windows", "Windows", "WSL2"),
+        ("FreeBSD", "FreeBSD", "Debian"),
+    ],
+)
+def test_another_system_is_told_where_a_lab_can_be(system: str, named: str, guest: str) -> None:
+    said = elsewhere(system)
+    assert f"this is {named}:" in said
+    assert guest in said
+    assert "devcontainer" in said
+
+
+def test_linux_is_fit() -> None:
+    assert elsewhere("Linux") == ""
+
+
+def on(connector: type[BaseConnector], data: dict[str, Any]) -> SimpleNamespace:
+    """A host of pyinfra, as far as a run looks at it to begin with."""
+    host_data = SimpleNamespace(dict=lambda: data)
+    return SimpleNamespace(connector=object.__new__(connector), data=host_data)
+
+
+def test_a_run_on_a_mac_is_refused_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(session, "host", on(LocalConnector, {}))
+    with pytest.raises(DeployError, match="this is macOS"):
+        session.begin()
+
+
+def test_a_mac_may_provision_machines_that_it_reaches_over_ssh(
+    lab_data: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(session, "host", on(SSHConnector, lab_data(lab="seat")))
+    monkeypatch.setattr(session, "_lab_dirs", {"begun"})
+    assert session.begin().lab == "seat"

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.checks.causes import for_bash
+from sopslab.checks.causes import for_shell
 from sopslab.config.environment import Environment
 from sopslab.config.naming import git_server_name, network_name
 from sopslab.config.places import GIT_SERVER_PORT, INSTRUCTOR
@@ -182,7 +182,7 @@ def _beginning(
     recipients: Mapping[str, str | None],
 ) -> Beginning:
     given = {"learner": recipients.get(environment.key), "instructor": recipients.get(INSTRUCTOR)}
-    files = renderer.render({**variables, "recipients": given, "causes": for_bash()})
+    files = renderer.render({**variables, "recipients": given, "causes": for_shell()})
     first = beginning(files, act_seeds.NEW, environment.name, environment.email, "Begin the lab")
     return Beginning(first.decode(), files[CREATION_RULES].content.decode())
 

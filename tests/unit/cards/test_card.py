@@ -34,6 +34,13 @@ def test_the_steps_clone_look_and_start_over(card: Callable[..., Card]) -> None:
     assert any("saved/" in step.text for step in card().steps())
 
 
+def test_a_card_begins_with_what_each_system_needs(card: Callable[..., Card]) -> None:
+    first = card().steps()[0]
+    assert all(system in first.text for system in ("Linux:", "macOS:", "Windows:"))
+    tools = ("git", "sops", "kubectl")
+    assert [word for word in first.commands[0].split() if word in tools] == list(tools)
+
+
 def test_without_an_authority_nothing_is_said_of_one(card: Callable[..., Card]) -> None:
     assert not [command for command in commands(card()) if "ca.crt" in command]
 
@@ -42,8 +49,8 @@ def test_with_an_authority_it_is_compared_before_git_is_told_to_trust_it(
     card: Callable[..., Card],
 ) -> None:
     shown = commands(card(authority=FINGERPRINT))
-    assert shown[0] == "openssl x509 -in ca.crt -noout -fingerprint -sha256"
-    assert shown[1].startswith('git clone -c http.sslCAInfo="$PWD/ca.crt" http')
+    compared = shown.index("openssl x509 -in ca.crt -noout -fingerprint -sha256")
+    assert shown[compared + 1].startswith('git clone -c http.sslCAInfo="$PWD/ca.crt" http')
 
 
 def test_no_command_holds_the_password(card: Callable[..., Card]) -> None:

@@ -19,15 +19,24 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.causes import for_bash
+from sopslab.checks.causes import for_shell
 from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.files.render import render_tree
+from tests.marks import soak
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 TOOLS = os.environ.get("SOPSLAB_TOOLS", "")
 SYSTEM_PATH = f"{TOOLS}:{os.environ['PATH']}" if TOOLS else os.environ["PATH"]
 ENCRYPT = "scripts/sops-encrypt-secret.sh"
 SETUP = "scripts/sops-setup.sh"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a learner's system runs the scripts with, and where it has its tools."""
+
+    words: tuple[str, ...]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class Repository:
 
     root: Path
     environment: dict[str, str]
+    shell: Shell
     learner: Key
     instructor: Key
     stand_ins: Path = field(init=False)
@@ -56,7 +66,7 @@ class Repository:
     def __post_init__(self) -> None:
         self.stand_ins = self.root.parent / "stand-ins"
         self.stand_ins.mkdir()
-        self.environment["PATH"] = f"{self.stand_ins}:{self.environment['PATH']}"
+        self.environment["PATH"] = f"{self.stand_ins}:{self.shell.path}"
 
     @property
     def memory(self) -> Path:
@@ -67,6 +77,10 @@ class Repository:
     def secrets(self) -> Path:
         return self.root / "flux" / "secrets" / "develop"
 
+    def command(self, script: str, *arguments: str) -> list[str]:
+        """What starts one of the repository's scripts from anywhere."""
+        return [*self.shell.words, str(self.root / script), *arguments]
+
     def run(
         self,
         *command: str,
@@ -76,9 +90,8 @@ class Repository:
         **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run one of the repository's scripts to its end, whatever that is."""
-        script = self.root / command[0]
         return subprocess.run(
-            [str(script), *command[1:]],
+            self.command(*command),
             input=stdin.decode("latin-1") if isinstance(stdin, bytes) else stdin,
             encoding="latin-1" if isinstance(stdin, bytes) else "utf-8",
             capture_output=True,
@@ -91,8 +104,9 @@ class Repository:
 
     def tool(self, *command: str) -> bytes:
         """What a real tool says, as bytes."""
+        environment = self.environment | {"PATH": SYSTEM_PATH}
         return subprocess.run(
-            command, capture_output=True, cwd=self.root, env=self.environment, check=True
+            command, capture_output=True, cwd=self.root, env=environment, check=True
         ).stdout
 
     def value(self, name: str, key: str) -> bytes:
@@ -148,7 +162,7 @@ def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
         "recipients": {"learner": learner, "instructor": instructor},
         "repository_url": "http://git.lab.invalid/learner/lab.git",
         "plan": None,
-        "causes": for_bash(),
+        "causes": for_shell(),
         "age_key_type": "x25519",
         "versions": dict.fromkeys(("sops", "age", "kubectl", "flux", "kubernetes"), "1.2.3"),
         "quiz": template_variable(load_quiz(QUIZ_FILE)),
@@ -188,25 +202,64 @@ def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> N
         path.chmod(0o755 if rendered.executable else 0o644)
 
 
+# The shell that the first line of a script names, with all tools of this system.
+BY_ITSELF = Shell((), SYSTEM_PATH)
+
+
+def _busybox(folder: Path) -> Shell:
+    """No tool but BusyBox' own, and what the card tells to install."""
+    subprocess.run([real_tool("busybox"), "--install", "-s", str(folder)], check=True)
+    for name in ("age-keygen", "git", "kubectl", "sops"):
+        (folder / name).symlink_to(real_tool(name))
+    return Shell((str(folder / "sh"),), str(folder))
+
+
+def _bash(folder: Path) -> Shell:
+    """The awk of a Mac is not that of Debian."""
+    (folder / "awk").symlink_to(real_tool("original-awk"))
+    return Shell((real_tool("bash"), "--posix"), f"{folder}:{SYSTEM_PATH}")
+
+
+def _zsh(_folder: Path) -> Shell:
+    return Shell((real_tool("zsh"), "--emulate", "sh"), SYSTEM_PATH)
+
+
+# How other systems run them: a small Linux, a Mac, and a Mac whose sh is zsh.
+OTHERS = {"busybox": _busybox, "bash": _bash, "zsh": _zsh}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    mark = metafunc.definition.get_closest_marker("shells")
+    if mark is not None and "shell" in metafunc.fixturenames:
+        others = OTHERS if mark.kwargs.get("usual") else map(soak, OTHERS)
+        metafunc.parametrize("shell", ["itself", *others], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """What the scripts are run with: the shell that they name, if nothing else is asked for."""
+    name = getattr(request, "param", "itself")
+    return OTHERS[name](tmp_path_factory.mktemp(name)) if name in OTHERS else BY_ITSELF
+
+
 # A space in it, as in the names of many folders of people.
 ROOT = "work tree"
 Variables = Callable[[str, str], Mapping[str, object]]
 
 
 @contextmanager
-def _opened(folder: Path, key: str) -> Iterator[Repository]:
+def _opened(folder: Path, key: str, shell: Shell) -> Iterator[Repository]:
     """Yield what lies in a folder as a repository; its scripts get this key, and some memory."""
     keys = [folder / "keys" / owner for owner in ("learner", "instructor")]
     publics = [(folder / f"{one.name}.pub").read_text() for one in keys]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         environment = {
-            "PATH": SYSTEM_PATH,
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder),
             "XDG_RUNTIME_DIR": memory,
             "SOPS_AGE_KEY_FILE": key,
         }
-        yield Repository(folder / ROOT, environment, *map(Key, keys, publics))
+        yield Repository(folder / ROOT, environment, shell, *map(Key, keys, publics))
 
 
 def _make(folder: Path, variables: Variables) -> None:
@@ -242,7 +295,7 @@ def a_seat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of a learner in a class, with the canary in it."""
     folder = tmp_path_factory.mktemp("seat")
     _make(folder, seat_variables)
-    with _opened(folder, "") as made:
+    with _opened(folder, "", BY_ITSELF) as made:
         done = made.run(ENCRYPT, "develop", "lab-canary", stdin="value=made-up\n")
         assert done.returncode == 0, done.stderr
         made.stand_ins.rmdir()
@@ -250,18 +303,18 @@ def a_seat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, a_repository: Path) -> Iterator[Repository]:
+def repository(tmp_path: Path, a_repository: Path, shell: Shell) -> Iterator[Repository]:
     """A learner's Git repository, its keys, and an otherwise empty home."""
     _copy(a_repository, tmp_path)
-    with _opened(tmp_path, str(tmp_path / "keys" / "learner")) as made:
+    with _opened(tmp_path, str(tmp_path / "keys" / "learner"), shell) as made:
         yield made
 
 
 @pytest.fixture
-def seat(tmp_path: Path, a_seat: Path) -> Iterator[Repository]:
+def seat(tmp_path: Path, a_seat: Path, shell: Shell) -> Iterator[Repository]:
     """The same of a learner in a class, who has no private key, with the canary in it."""
     _copy(a_seat, tmp_path)
-    with _opened(tmp_path, "") as made:
+    with _opened(tmp_path, "", shell) as made:
         yield made
 
 

@@ -108,14 +108,14 @@ def test_every_path_and_link_leads_somewhere(seat: Repository, name: str) -> Non
 def test_shell_blocks_can_be_parsed(seat: Repository, name: str) -> None:
     text = "\n".join(commands((seat.root / name).read_text()))
 
-    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 
 
 @pytest.mark.parametrize("script", [SETUP, ENCRYPT])
 def test_the_scripts_are_clean(seat: Repository, script: str) -> None:
     assert os.access(seat.root / script, os.X_OK)
 
-    seat.tool("shellcheck", "--norc", script)
+    seat.tool("shellcheck", "--norc", "--shell=sh", script)
 
 
 def test_a_learner_resets_by_a_push(seat: Repository) -> None:
@@ -148,6 +148,7 @@ def asked(seat: Repository, answers: Answers, tmp_path: Path) -> Callable[[], st
     return lambda: record.read_text() if record.exists() else ""
 
 
+@pytest.mark.shells(usual=True)
 def test_a_check_needs_no_private_key(seat: Repository, asked: Callable[[], str]) -> None:
     result = seat.run(SETUP, "--check")
 
@@ -174,6 +175,7 @@ def test_a_check_finds_a_stranger_in_sops_yaml(
     assert "✓ cluster" in result.stdout
 
 
+@pytest.mark.shells
 def test_a_check_finds_files_that_are_not_for_the_lab_s_readers(
     seat: Repository, answers: Answers, other_key: Callable[[str], Key]
 ) -> None:

@@ -21,6 +21,8 @@ from tests.texts import replaced
 
 from .conftest import SETUP, Key, Repository, real_tool
 
+pytestmark = pytest.mark.shells
+
 STAND_IN = """#!{python}
 import os, subprocess, sys
 from pathlib import Path
@@ -109,6 +111,7 @@ def assert_no_key_shown(result: "subprocess.CompletedProcess[str]", *keys: Key) 
 # --- --create-secret -------------------------------------------------------------------------
 
 
+@pytest.mark.shells(usual=True)
 def test_creates_the_secret_that_flux_expects(repository: Repository, cluster: Cluster) -> None:
     result = repository.run(SETUP, "--create-secret")
 
@@ -153,7 +156,7 @@ def test_updates_without_a_gap(repository: Repository, cluster: Cluster) -> None
 
 def test_tracing_does_not_show_the_key(repository: Repository, cluster: Cluster) -> None:
     result = subprocess.run(
-        ["bash", "-x", repository.root / SETUP, "--create-secret"],
+        [*(repository.shell.words or ["sh"]), "-x", repository.root / SETUP, "--create-secret"],
         capture_output=True,
         text=True,
         env=repository.environment,
@@ -264,7 +267,7 @@ def test_the_chmod_in_the_message_helps(repository: Repository, cluster: Cluster
     refused = repository.run(SETUP, "--create-secret", SOPS_AGE_KEY_FILE=str(spaced))
     command = refused.stderr.split("Next: ")[1].strip()
 
-    subprocess.run(["bash", "-c", command], check=True)
+    subprocess.run(["sh", "-c", command], check=True)
 
     accepted = repository.run(SETUP, "--create-secret", SOPS_AGE_KEY_FILE=str(spaced))
     assert accepted.returncode == 0, accepted.stderr
@@ -295,6 +298,7 @@ def test_somebody_else_s_key_is_refused(repository: Repository, cluster: Cluster
     assert "chown" in result.stderr
 
 
+@pytest.mark.shells(usual=True)
 @pytest.mark.parametrize(
     ("path", "said"),
     [("", 'eval "$(sopslab env)"'), ("/nonexistent/key", "no key file"), ("/", "regular file")],
@@ -406,6 +410,7 @@ def test_an_unusable_entry_is_replaced(
 # --- --check ---------------------------------------------------------------------------------
 
 
+@pytest.mark.shells(usual=True)
 def test_a_check_of_a_good_lab_says_so(repository: Repository, cluster: Cluster) -> None:
     repository.run(SETUP, "--create-secret")
 
@@ -484,6 +489,7 @@ def test_a_check_compares_what_it_can(repository: Repository, cluster: Cluster) 
     assert "✗ cluster" in result.stdout
 
 
+@pytest.mark.shells(usual=True)
 def test_a_lost_key_file_can_be_recovered_from_the_cluster(
     repository: Repository, cluster: Cluster
 ) -> None:
@@ -498,7 +504,7 @@ def test_a_lost_key_file_can_be_recovered_from_the_cluster(
     assert not repository.learner.path.exists()
     for output in (checked.stdout, generated.stderr):
         (command,) = [line for line in output.splitlines() if "(umask 077" in line]
-        subprocess.run(["bash", "-c", command], env=repository.environment, check=True)
+        subprocess.run(["sh", "-c", command], env=repository.environment, check=True)
         assert repository.learner.path.read_bytes() == content
         assert repository.learner.path.stat().st_mode & 0o777 == 0o600
         repository.learner.path.unlink()
@@ -582,7 +588,7 @@ def test_help_documents_the_exit_codes(repository: Repository) -> None:
 
 
 def test_a_missing_tool_is_said_plainly(repository: Repository) -> None:
-    for name in ("bash", "env", "dirname"):
+    for name in ("awk", "dirname", "sed", "tr"):
         (repository.stand_ins / name).symlink_to(real_tool(name))
 
     result = repository.run(SETUP, "--check", PATH=str(repository.stand_ins))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.causes import for_bash
+from sopslab.checks.causes import for_shell
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.settings import Settings
@@ -56,7 +56,7 @@ def repository(
     variables = {
         **learner_variables(settings, solo(settings)),
         "recipients": {"learner": public, "instructor": public},
-        "causes": for_bash(),
+        "causes": for_shell(),
     }
     root = tmp_path / "work"
     write(root, render_tree(TEMPLATES / "learner", variables))

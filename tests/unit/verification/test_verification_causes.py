@@ -19,7 +19,7 @@ from sopslab.checks.causes import (
     SERVING,
     Cause,
     cause_of,
-    for_bash,
+    for_shell,
     meaning,
     of_programs,
     reason,
@@ -29,11 +29,12 @@ from sopslab.checks.causes import (
 from sopslab.cli.verbs.status import _flux
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
+from sopslab.files.render import template_environment
 from sopslab.lab.act import failures
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import PROJECT
+from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
 from tests.marks import soak
@@ -205,20 +206,25 @@ def test_the_first_sentence_of_ours_is_the_reason() -> None:
 
 
 @pytest.mark.parametrize(("kind", "causes"), [("API", SERVING), ("Program", RUNNING)])
-def test_bash_recognises_what_python_does(kind: str, causes: tuple[Cause, ...]) -> None:
-    for words, _ in PROGRAMS:
-        for line in words.splitlines():
-            by_python = cause_of(line, causes)
-            tests = "; ".join(
-                f"pattern={pattern}; [[ $1 =~ $pattern ]] && printf %s {text} && exit"
-                for pattern, text in for_bash()[kind]
-            )
-            done = subprocess.run(
-                ["bash", "-c", f"shopt -s nocasematch; {tests}; exit 0", "bash", line],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            assert done.stdout == (by_python.text if by_python else "")
-            assert done.stderr == ""
+def test_a_learner_s_script_recognises_what_python_does(
+    kind: str, causes: tuple[Cause, ...]
+) -> None:
+    lines = [line for words, _ in PROGRAMS for line in words.splitlines()]
+    by_python = [cause_of(line, causes) for line in lines]
+    template = template_environment(TEMPLATES / "learner", escaping=False).get_template(
+        "meaning.sh.j2"
+    )
+    function = template.render(speaker="kubectl", table=for_shell()[kind])
+    asking = 'for line; do meaning "$line"; echo; done'
+
+    done = subprocess.run(
+        ["sh", "-euc", f"{function}\n{asking}", "sh", *lines],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    unknown = "the reason is not one that is known here"
+    assert done.stdout.splitlines() == [one.text if one else unknown for one in by_python]
+    assert done.stderr == ""
 
 
 STDERR = re.compile(r">&2")
