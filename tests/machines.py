@@ -25,6 +25,7 @@ from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.kind import cluster_state, node_limits, stranger_bindings
 from sopslab.lab.observe.learners_clone import clone_of_learner
+from sopslab.lab.observe.leases import lease
 from sopslab.lab.observe.machine import listeners, machine_state, name_servers
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.lab.observe.records import content_mark
@@ -243,6 +244,7 @@ class Facts:
         self.data = look_text(s, lab_folder)
         self.leftovers = look_text(s, leftovers)
         self.format = look_text(s, lab_format)
+        self.lease = look_text(s, lease)
 
 
 def platform_note(settings: Settings) -> str:
@@ -308,5 +310,6 @@ def complete(settings: Settings) -> Answers:
         facts.data: "true",
         facts.leftovers: "",
         facts.format: said(Format(FORMAT)),
+        facts.lease: "null",
     }
     return answers

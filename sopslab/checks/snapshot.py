@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
-from sopslab.incidents.records import Incident
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
+
+if TYPE_CHECKING:
+    # It takes pydantic with it, and whoever looks has no use for that.
+    from sopslab.incidents.records import Incident
 
 T = TypeVar("T")
 

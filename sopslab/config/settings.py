@@ -48,6 +48,7 @@ _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # The same in the words of a JSON schema, which has neither Python's classes of characters nor what
 # reads a URL: these let pass a little more than the functions below do.
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*")
+_DOCKER_HOST = re.compile(r"(unix|fd|tcp)://.*")
 _URL = re.compile(
     r"(?=[!-~]+$)[Hh][Tt][Tt][Pp][Ss]?://"
     r"([^\s\"'`$;{}<>|\\?#@/:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?(/[^\s\"'`$;{}<>|\\?#]*)?"
@@ -239,7 +240,10 @@ AgeKeyType = Literal["x25519", "pq"]
 DockerHost = Annotated[
     Text,
     AfterValidator(_docker_host),
-    Field(description="`unix://…`, or `tcp://host:port`"),
+    Field(
+        description="`unix://…`, or `tcp://host:port`",
+        json_schema_extra=_schema(_DOCKER_HOST),
+    ),
 ]
 Incident = Annotated[
     Text,

@@ -105,7 +105,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Check the lab's format",
         "Host | Check the ports",
         "Host | Sweep up after a killed run",
-        "Host | Note for how long the lab is meant",
+        "Format | Note for how long the lab is meant",
         "Host | Check the machine",
         # There is no Docker, and a fake one is not started.
         "Host | Check Docker",

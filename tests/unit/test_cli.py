@@ -209,7 +209,7 @@ def test_up_tells_its_steps_as_junit_also_where_it_fails(sopslab: Sopslab, tmp_p
     (failure,) = host
     assert (host.get("name"), failure.tag) == ("Host", "failure")
     assert f"port {port} is taken by another program" in failure.get("message", "")
-    assert [case.get("name") for case in others][:2] == ["Artifacts", "Network"]
+    assert [case.get("name") for case in others][:2] == ["Format", "Artifacts"]
     assert {case[0].tag for case in others} == {"skipped"}
 
 

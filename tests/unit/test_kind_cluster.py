@@ -31,7 +31,7 @@ ps*) ls containers ;;
 "container inspect"*) [ -n "$(ls containers)" ] || { echo '[]'; exit 1; }; cat containers/* ;;
 rm*) rm -f containers/* ;;
 start* | unpause*) echo running >status ;;
-image*) echo null ;;
+image*) echo '[]' ;;
 esac
 """
 _KIND = """#!/bin/sh

@@ -38,7 +38,9 @@ BEYOND = {
     "git-cluster-url-plain",
     "git-url-without-account",
     "kind-with-context",
+    "lease-of-an-existing-cluster",
     "port-float",
+    "recreate-existing",
     "same-port-twice",
 }
 

@@ -13,6 +13,7 @@ import pytest
 
 from sopslab.checks.snapshot import Branches, Opened, Tree, Trouble, known
 from sopslab.config.environment import Environment, at_seat, bare_repository, solo
+from sopslab.config.job import free_port
 from sopslab.config.settings import Learner, Settings
 from sopslab.course.chapter import Chapter
 from sopslab.lab.observe import trees
@@ -110,7 +111,8 @@ class Lab:
 def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Iterator[Lab]:
     """Return a repository in which the exercise is done, and nothing wrong."""
     tools("sops", "age-keygen", "gitleaks")
-    settings = lab()
+    # Where nobody serves: a lab on this machine may be at the usual port.
+    settings = lab(git_port=free_port())
     environment = solo(settings)
     bare = Path(bare_repository(settings, environment))
     bare.mkdir(parents=True)

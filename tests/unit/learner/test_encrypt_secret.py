@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import termios
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.shells
 SECRET = "correct-horse-battery-staple"
 TARGET = "flux/secrets/develop/backend-secrets.yaml"
 CREATE = (ENCRYPT, "develop", "backend-secrets")
+# GNU's, whatever is first in the PATH of whom the script is run by.
+ENV = shutil.which("env") or "env"
 ENCRYPTED = re.compile(r"ENC\[AES256_GCM,data:[^,]+,iv:[^,]+,tag:[^,]+,type:str\]")
 
 
@@ -337,7 +340,7 @@ class Terminal:
         self.master, self.slave = pty.openpty()
         self.output = b""
         self.process = subprocess.Popen(
-            ["env", "--default-signal=INT", *repository.command(*command)],
+            [ENV, "--default-signal=INT", *repository.command(*command)],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
@@ -577,7 +580,7 @@ def test_interrupted_leaves_the_tree_as_it_was(
         f"touch '{marker}'; exec sleep {naptime}\n",
     )
     process = subprocess.Popen(
-        ["env", "--default-signal=INT",
+        [ENV, "--default-signal=INT",
          *repository.command(*CREATE, "--force", *literal("k", SECRET))],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

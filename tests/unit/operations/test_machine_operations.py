@@ -24,7 +24,7 @@ from tests.texts import replaced
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "engine_state": {"reason": "stopped"}, "machine_state": {}, "IsRoot": ["0"],
+    "engine_state": {"reason": "stopped"}, "machine_state": {},
 }  # fmt: skip
 # Whom an entry of an access control list is for that is for no user or group by name.
 NOBODY = 0xFFFFFFFF

@@ -392,7 +392,7 @@ READERS = {
 READ = re.compile(r"\.message\b|^message$")
 # Modules whose `message` is one of our own: findings, and JUnit.
 OUR_OWN = (
-    *("sopslab/policy/", "sopslab/validation/", "sopslab/cli/verification_report.py"),
+    *("sopslab/policy/", "sopslab/validation/", "sopslab/cli/junit.py"),
     "sopslab/gitserver/",
 )
 
