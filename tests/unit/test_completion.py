@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sopslab.cli import completing
 from sopslab.cli.main import VERBS, main
-from sopslab.config.inputs import CLASSROOM, LOCAL
+from sopslab.config.inputs import CI, CLASSROOM, LOCAL
 from sopslab.config.settings import Settings
 from sopslab.course.faults import BY_ID
 from sopslab.lab.incidents import platform
@@ -57,7 +57,7 @@ def test_verbs_and_options() -> None:
     assert completed("re") == ["reap", "reset", "reissue"]
     assert "--dry-run" in completed("reset", "--d")
     assert completed("reset", "--to", "") == ["start", "encrypted", "wired", "done"]
-    assert completed("up", "inv") == [LOCAL, CLASSROOM]
+    assert completed("up", "inv") == [LOCAL, CLASSROOM, CI]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
