@@ -23,6 +23,8 @@ from sopslab.policy.recipients import CONFIG
 
 Lack = Callable[[Snapshot], Verdict | None]
 
+USE_THE_LAB = 'eval "$(sopslab env)"'
+
 
 def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
     """Yield what the exercise lacks, and for which check; what could not be seen is left out."""
@@ -33,6 +35,19 @@ def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
             continue
         if verdict is not None:
             yield step, verdict
+
+
+def _shadowed(seen: Snapshot) -> Verdict | None:
+    """Return that the shell finds another tool than the lab's; all else can be judged with it."""
+    for tool in known(seen.tools):
+        if tool.first is not None and tool.first_version != tool.wanted:
+            return failed(
+                f"this shell finds another {tool.name} than the lab's: {tool.first} is"
+                f" {tool.first_version or 'of an unknown version'}, not {tool.wanted}.",
+                USE_THE_LAB,
+                blocking=False,
+            )
+    return None
 
 
 def encrypted(seen: Snapshot) -> Verdict | None:
@@ -236,6 +251,7 @@ def _short(revision: str) -> str:
 
 
 LACKS: Mapping[Step, Lack] = {
+    Step.TOOLS: _shadowed,
     Step.ENCRYPTED: encrypted,
     Step.WIRED: wired,
     Step.COMMITTED: _committed,

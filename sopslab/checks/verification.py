@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sopslab.checks.exercise import LACKS
-from sopslab.checks.rules.machine import USE_THE_LAB
+from sopslab.checks.exercise import LACKS, USE_THE_LAB
 from sopslab.checks.rules.table import Examined, Step
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.incidents.exposures import cover
@@ -37,8 +36,6 @@ NEEDS: Mapping[Step, tuple[Step, ...]] = {
 }
 DELIVERY = frozenset({Step.SOURCE, Step.APPLIED, Step.SECRET})
 """What Flux does by itself, given time."""
-# What keeps nothing else from being judged.
-_HARMLESS = frozenset({"tool-shadowed"})
 
 
 def judge(step: Step, seen: Snapshot, examined: Examined[Step]) -> Verdict:
@@ -48,7 +45,7 @@ def judge(step: Step, seen: Snapshot, examined: Examined[Step]) -> Verdict:
     """
     cause = examined.first(step)
     if cause is not None:
-        return failed(cause.told, cause.next_step, blocking=cause.id not in _HARMLESS)
+        return failed(cause.told, cause.next_step)
     try:
         lack = LACKS[step](seen) if step in LACKS else None
         if lack is not None:

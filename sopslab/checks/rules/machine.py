@@ -10,12 +10,11 @@ from sopslab.course.chapter import UP
 
 HOOKS_PATH = "/srv/git/etc/hooks"
 HOOK_CONFIG = ".pre-commit-config.yaml"
-USE_THE_LAB = 'eval "$(sopslab env)"'
 _PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not the one of this sopslab"}
 
 
 def examine_tools(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which tool is not the pinned one, or not the one that a shell finds."""
+    """Yield which tool of the lab is not the pinned one."""
     for tool in known(seen.tools):
         what = f"the lab's {tool.name}"
         if tool.version is None:
@@ -27,14 +26,6 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
                 what,
                 f"is {tool.version}, and {tool.wanted} is pinned",
                 UP,
-            )
-        elif tool.first is not None and tool.first_version != tool.wanted:
-            yield cause(
-                "tool-shadowed",
-                f"This shell finds another {tool.name} than the lab's.",
-                tool.first,
-                f"is {tool.first_version or 'of an unknown version'}; the lab's is {tool.wanted}",
-                USE_THE_LAB,
             )
 
 

@@ -229,7 +229,7 @@ def test_an_up_takes_out_what_lets_strangers_in(classroom: Classroom) -> None:
     assert Stranger(host, port, PLANTED).ask("/api") == 401, "no token of this kind is taken"
     changes = "\n".join(lab.changes(classroom.up()))
     for part in ("bootstrap-token-sopsla", "kubeadm:node-autoapprove-bootstrap", "anybody",
-                 "make the cluster anew", "Limit what pods take from the node"):  # fmt: skip
+                 "up --recreate", "Limit what pods take from the node"):  # fmt: skip
         assert part in changes
     assert Stranger(host, port).ask("/api/v1/pods") == 403
     assert_closed(lab)

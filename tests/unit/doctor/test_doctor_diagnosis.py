@@ -311,10 +311,6 @@ OTHERS: dict[str, tuple[Change, str]] = {
     "another version of a tool": (
         facets(tools=[Tool("sops", "3.13.3", "3.7.3")]), "tool-version",
     ),
-    "another program before it": (
-        facets(tools=[Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3")]),
-        "tool-shadowed",
-    ),
     "a Git server that lets everybody in": (_server(200), "git-server-open"),
     "a Git server without its hook": (_server(hook=Part.MISSING), "git-server-unguarded"),
     "a Git server with another policy": (_server(policy=Part.OTHER), "git-server-unguarded"),

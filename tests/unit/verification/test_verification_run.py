@@ -260,7 +260,7 @@ SOPS = Tool("sops", "3.13.3", "3.13.3")
         (
             Tool("sops", "3.13.3", "3.13.3", True, "/old/sops", "3.7.3"),
             Status.FAILED,
-            "/old/sops: is 3.7.3; the lab's is 3.13.3",
+            "/old/sops is 3.7.3, not 3.13.3",
             'eval "$(sopslab env)"',
             False,
         ),
