@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sopslab.checks import causes
 from sopslab.checks.takeover import FORMAT, unfit
+from sopslab.cli import completing
 from sopslab.cli.display import Display
 from sopslab.cli.junit import write_junit
 from sopslab.cli.run_report import as_results
@@ -39,8 +40,20 @@ install_docker_option = click.option(
     help="Have Docker installed, or its configuration added to, also where some of it is here.",
 )
 
-OWN_ID = "The learner. A lab without a class needs no ID."
-OWN_IDS = "The learners. A lab without a class needs no ID."
+own_id_argument = click.argument(
+    "ids",
+    nargs=-1,
+    metavar="[ID]",
+    help="The learner. A lab without a class needs no ID.",
+    shell_complete=completing.learners,
+)
+own_ids_argument = click.argument(
+    "ids",
+    nargs=-1,
+    metavar="[ID...]",
+    help="The learners. A lab without a class needs no ID.",
+    shell_complete=completing.learners,
+)
 
 
 def settings_or_exit(

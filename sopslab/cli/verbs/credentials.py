@@ -9,14 +9,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
-    OWN_ID,
     deploy_or_exit,
     end,
     json_option,
     lab_or_exit,
+    own_id_argument,
     settings_or_exit,
 )
 from sopslab.cli.verbs.incident import today
@@ -75,7 +74,7 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
 
 
 @credentials.command()
-@click.argument("ids", nargs=-1, metavar="[ID]", help=OWN_ID, shell_complete=completing.learners)
+@own_id_argument
 def plan(ids: tuple[str, ...]) -> None:
     """Print the rotation plan of the learner ID, with what is due and what leaked filled in.
 

@@ -8,15 +8,14 @@ import sys
 import click
 from rich.text import Text
 
-from sopslab.cli import completing
 from sopslab.cli import verification_report as report
 from sopslab.cli.terminal import Console, echo_json
 from sopslab.cli.verbs._shared import (
-    OWN_ID,
     deploy_or_exit,
     end,
     json_option,
     lab_or_exit,
+    own_id_argument,
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments
@@ -28,10 +27,6 @@ from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
-_id = click.argument(
-    "ids", nargs=-1, metavar="[ID]", help=OWN_ID, shell_complete=completing.learners
-)
-
 
 @click.group()
 def drill() -> None:
@@ -39,7 +34,7 @@ def drill() -> None:
 
 
 @drill.command()
-@_id
+@own_id_argument
 @json_option
 def leak(ids: tuple[str, ...], as_json: bool) -> None:
     """Stage a leak in the environment of the learner ID.
@@ -65,7 +60,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 @drill.command("end")
-@_id
+@own_id_argument
 @json_option
 def end_(ids: tuple[str, ...], as_json: bool) -> None:
     """End the drill of the learner ID: the environment as it was before.
@@ -83,7 +78,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 @drill.command()
-@_id
+@own_id_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(ids: tuple[str, ...], as_json: bool) -> None:
     """Tell how far the learner ID is with the leak, step by step, and what stays exposed.

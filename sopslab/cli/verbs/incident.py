@@ -12,11 +12,11 @@ import click
 from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
-    OWN_IDS,
     deploy_or_exit,
     end,
     json_option,
     lab_or_exit,
+    own_ids_argument,
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
@@ -92,9 +92,7 @@ def incident(context: click.Context, as_json: bool) -> None:
 
 @incident.command("open")
 @click.argument("words", metavar="WORDS", help="What it is called, such as leaked-api-key.")
-@click.argument(
-    "ids", nargs=-1, metavar="[ID...]", help=OWN_IDS, shell_complete=completing.learners
-)
+@own_ids_argument
 @click.option(
     "--cause",
     type=click.Choice([cause.value for cause in Cause]),

@@ -14,11 +14,11 @@ import click
 from sopslab.cli import completing
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import (
-    OWN_IDS,
     deploy_or_exit,
     end,
     json_option,
     lab_or_exit,
+    own_ids_argument,
     planned_or_exit,
     show_plan,
 )
@@ -60,9 +60,7 @@ class _Asked:
     metavar="CAUSE",
     help="What became known, as above.",
 )
-@click.argument(
-    "ids", nargs=-1, metavar="[ID...]", help=OWN_IDS, shell_complete=completing.learners
-)
+@own_ids_argument
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option(
     "--incident",
