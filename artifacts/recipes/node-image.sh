@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Assemble the image of a kind node from the store, with the images that its cluster runs.
 # PLAN: image, labels, base, kubernetes, kind (the folder with kind's own files, or null when the
-# base is kind's image), programs {path: path in the store}, network (a CNI configuration or null),
-# preload [{image, program, path, user, rootfs, links}] or [{image, archive}].
+# base is kind's image), programs {path: path in the store}, links {path: target}, network (a CNI configuration or null),
+# preload [{image, program, path, user, rootfs, links, entrypoint}] or [{image, archive}].
 main() {
 	local base
 	begin_image
@@ -24,7 +24,7 @@ main() {
 
 # add_files: kind's own files and the node's programs.
 add_files() {
-	local stage=$WORK/stage path
+	local stage=$WORK/stage path target
 	mkdir -p "$stage/kind" "$stage/etc/cni/net.d" "$stage/etc/kubernetes/manifests"
 	cp -r "$STORE/$(get .kind)/files/." "$stage/"
 	chmod 755 "$stage"/usr/local/bin/* "$stage"/kind/bin/*
@@ -32,6 +32,9 @@ add_files() {
 		mkdir -p "$stage/$(dirname "$path")"
 		cp "$STORE/$(get ".programs[\"$path\"]")" "$stage/$path"
 	done < <(get '.programs | keys[]')
+	while IFS=$'\t' read -r path target; do
+		ln -sfn "$target" "$stage/$path"
+	done < <(get '.links | to_entries[] | [.key, .value] | @tsv')
 	get .kubernetes >"$stage/kind/version"
 	get .network >"$stage/etc/cni/net.d/10-sops-lab.conflist"
 	into_container "$stage"
@@ -96,10 +99,11 @@ import() {
 		--label=io.cri-containerd.pinned=pinned "$@" - >/dev/null
 }
 
-# static_images: one archive, as `docker save` writes it, with an image of one layer for every
-# program. Docker itself does not see them: it may have images of these names that are somebody's.
+# static_images: one archive, as `docker save` writes it. An image is two layers: its program, below
+# what lies around it, so that images of one program share it on the node, too. Docker itself does
+# not see them: it may have images of these names that are somebody's.
 static_images() {
-	local image number=0 sum diff
+	local image sum
 	local base=$WORK/base dir=$WORK/images
 	mkdir -p "$dir" "$base/tmp" "$base/etc/ssl/certs" "$base/usr/local/bin"
 	chmod 1777 "$base/tmp"
@@ -107,44 +111,63 @@ static_images() {
 		>"$base/etc/ssl/certs/ca-certificates.crt"
 	printf '%s:x:%s:%s::/:/sbin/nologin\n' root 0 0 nobody 65534 65534 nonroot 65532 65532 >"$base/etc/passwd"
 	while read -r image; do
-		number=$((number + 1))
-		mkdir "$dir/$number"
-		layer "$image" "$dir/$number/layer.tar"
-		diff=$(sha256sum <"$dir/$number/layer.tar")
-		jq --null-input --compact-output --argjson image "$image" --arg diff "sha256:${diff%% *}" \
-			--arg arch "$(get .arch)" '{architecture: $arch, os: "linux",
-				config: {User: $image.user, Entrypoint: ["/\($image.path)"], WorkingDir: "/",
+		program "$image" "$WORK/layer.tar"
+		add_layer program
+		around "$image" "$WORK/layer.tar"
+		add_layer around
+		jq --null-input --compact-output --argjson image "$image" --arg arch "$(get .arch)" \
+			--args '{architecture: $arch, os: "linux",
+				config: {User: $image.user, Entrypoint: ["/\($image.entrypoint)"], WorkingDir: "/",
 					Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
-				rootfs: {type: "layers", diff_ids: [$diff]}}' >"$dir/config"
+				rootfs: {type: "layers", diff_ids: $ARGS.positional | map("sha256:" + .)}}' \
+			"$program" "$around" >"$dir/config"
 		sum=$(sha256sum <"$dir/config")
 		mv "$dir/config" "$dir/${sum%% *}.json"
-		jq --null-input --argjson image "$image" --arg config "${sum%% *}.json" --arg layer "$number/layer.tar" \
-			'{Config: $config, RepoTags: [$image.image], Layers: [$layer]}' >>"$WORK/manifests"
+		jq --null-input --argjson image "$image" --arg config "${sum%% *}.json" \
+			--args '{Config: $config, RepoTags: [$image.image],
+				Layers: $ARGS.positional | map(. + "/layer.tar")}' \
+			"$program" "$around" >>"$WORK/manifests"
 	done < <(get '.preload[] | tojson')
 	jq --slurp --compact-output . "$WORK/manifests" >"$dir/manifest.json"
 	tar --directory "$dir" --create --file "$WORK/images.tar" .
 	rm -rf "$dir" "$base"
 }
 
-# layer IMAGE FILE: the program, on the few files that a static one needs, or on a root file system.
-layer() {
-	local program path rootfs link target
+# add_layer VARIABLE: take the layer that was made, and say which it is.
+add_layer() {
+	local sum
+	sum=$(sha256sum <"$WORK/layer.tar")
+	sum=${sum%% *}
+	mkdir -p "$dir/$sum"
+	mv "$WORK/layer.tar" "$dir/$sum/layer.tar"
+	printf -v "$1" %s "$sum"
+}
+
+# program IMAGE FILE: what is alike in all images of a program.
+program() {
+	local program path
 	program=$(jq --raw-output .program <<<"$1")
 	path=$(jq --raw-output .path <<<"$1")
+	tar --directory "$STORE/${program%/*}" --transform "s,^${program##*/}\$,$path," --mtime=@0 \
+		--owner=0 --group=0 --numeric-owner --create --file "$2" "${program##*/}"
+}
+
+# around IMAGE FILE: the few files that a static program needs, or a root file system; and links.
+around() {
+	local rootfs link target
 	rootfs=$(jq --raw-output '.rootfs // ""' <<<"$1")
 	if [ -z "$rootfs" ]; then
 		tar --directory "$base" --owner=0 --group=0 --numeric-owner --create --file "$2" .
 	else
 		cp "$STORE/$rootfs/rootfs.tar" "$2"
-		mkdir -p "$WORK/links"
-		while IFS=$'\t' read -r link target; do
-			mkdir -p "$WORK/links/$(dirname "$link")"
-			ln -sfn "$target" "$WORK/links/$link"
-		done < <(jq --raw-output '.links | to_entries[] | [.key, .value] | @tsv' <<<"$1")
-		tar --directory "$WORK/links" --owner=0 --group=0 --numeric-owner --append --file "$2" .
 	fi
-	tar --directory "$STORE/${program%/*}" --transform "s,^${program##*/}\$,$path," \
-		--owner=0 --group=0 --numeric-owner --append --file "$2" "${program##*/}"
+	rm -rf "$WORK/links"
+	mkdir "$WORK/links"
+	while IFS=$'\t' read -r link target; do
+		mkdir -p "$WORK/links/$(dirname "$link")"
+		ln -sfn "$target" "$WORK/links/$link"
+	done < <(jq --raw-output '.links | to_entries[] | [.key, .value] | @tsv' <<<"$1")
+	tar --directory "$WORK/links" --owner=0 --group=0 --numeric-owner --append --file "$2" .
 }
 
 main </dev/null

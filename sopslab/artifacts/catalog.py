@@ -112,8 +112,9 @@ class Edit(_Part):
 
 
 class Build(_Part):
-    """Programs of one of our Go modules."""
+    """Programs of one of our Go modules: the one that is named like the build, or `module`."""
 
+    module: Name | None = None
     tags: tuple[Program, ...] = ()
     stamps: tuple[Template, ...] = ()
     embed: Embed | None = None
@@ -177,12 +178,16 @@ class Derived(Pull):
 
 
 class Preload(_Part):
-    """An image that the node image brings along: a program of the store, or an archive in it."""
+    """An image that the node image brings along: a program of the store, or an archive in it.
+
+    `name` is what the program is started by, where one file is several programs.
+    """
 
     image: Template
     program: RelativePath | None = None
     archive: Name | None = None
     path: RelativePath | None = None
+    name: Program | None = None
     user: Annotated[str, Field(pattern=r"^\d+(:\d+)?$")] = "0"
     rootfs: Name | None = None
     links: dict[RelativePath, RelativePath] = {}
@@ -195,6 +200,7 @@ class NodeImage(_Part):
     cni: Literal["static", "kindnet"]
     kind_files: Name | None = None
     programs: dict[RelativePath, RelativePath] = {}
+    links: dict[RelativePath, RelativePath] = {}
     network: dict[str, Any] | None = None
     preload: tuple[Preload, ...] = ()
 
@@ -472,6 +478,7 @@ class Catalog(_Part):
             "kubernetes": kubernetes,
             "kind": spec.kind_files and entries[spec.kind_files].key,
             "programs": _paths(spec.programs, entries),
+            "links": spec.links,
             "network": json.dumps(spec.network),
             "preload": [self._preload(image, source, entries) for image in spec.preload],
             "labels": {
@@ -502,13 +509,20 @@ class Catalog(_Part):
         if image.archive is not None:
             return {"image": reference, "archive": entries[image.archive].key}
         program = image.program or ""
+        path = image.path or f"usr/local/bin/{Path(program).name}"
+        links = dict(image.links)
+        entrypoint = path
+        if image.name is not None:
+            entrypoint = str(Path(path).with_name(image.name))
+            links[entrypoint] = Path(path).name
         return {
             "image": reference,
             "program": _path(program, entries),
-            "path": image.path or f"usr/local/bin/{Path(program).name}",
+            "path": path,
+            "entrypoint": entrypoint,
             "user": image.user,
             "rootfs": image.rootfs and entries[image.rootfs].key,
-            "links": image.links,
+            "links": links,
         }
 
     def _fill(self, template: str, source: Source, **more: str) -> str:
@@ -533,9 +547,10 @@ class Catalog(_Part):
 
     def _build(self, name: str, source: Source, arch: Arch) -> Work:
         build = self.builds[name]
+        module = build.module or name
         stamps = [f"-X {self._fill(stamp, source)}" for stamp in build.stamps]
         plan: dict[str, Any] = {
-            "module": name,
+            "module": module,
             "arch": arch,
             "tags": ",".join(build.tags),
             "ldflags": " ".join(stamps),
@@ -566,11 +581,11 @@ class Catalog(_Part):
                     recipe,
                     details,
                     [f"bin/{program}" for program in programs],
-                    [name],
+                    [module],
                     [embedded.recipe] if embedded is not None and embeds else [],
                 )
             )
-        return Work(recipe, plan, tuple(entries), (name,))
+        return Work(recipe, plan, tuple(entries), (module,))
 
     def _folder(self, name: str, source: Source, arch: Arch) -> Work:
         folder = self.folders[name]
@@ -693,8 +708,9 @@ def image_reference(image: str, digest: str, mirror: str | None) -> str:
 
 def _module_texts(folder: Path) -> dict[str, dict[str, str]]:
     texts: dict[str, dict[str, str]] = {}
-    for file in sorted(folder.glob("*/*")):
-        texts.setdefault(file.parent.name, {})[file.name] = file.read_text(encoding="utf-8")
+    for file in sorted(path for path in folder.glob("*/**/*") if path.is_file()):
+        module, _, inside = file.relative_to(folder).as_posix().partition("/")
+        texts.setdefault(module, {})[inside] = file.read_text(encoding="utf-8")
     return texts
 
 
@@ -717,7 +733,8 @@ def _problems(catalog: Catalog) -> Iterator[str]:
     for name in catalog.deliver:
         if name not in known:
             yield f"deliver: {name} is filled by nothing"
-    wanted = {*catalog.builds, *(folder.module for folder in catalog.folders.values())}
+    wanted = {build.module or name for name, build in catalog.builds.items()}
+    wanted |= {folder.module for folder in catalog.folders.values()}
     for manifests in catalog.manifests.values():
         wanted |= {manifests.module, *(part.module for part in manifests.controllers.values())}
     for module in sorted(wanted - catalog.modules.keys()):

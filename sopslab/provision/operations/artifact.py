@@ -281,10 +281,12 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
         plan["toolchain"] = f"{toolchain.entries[0].key}/{toolchain.entries[0].files[0]}"
     for module in work.modules:
         folder = f"{settings.root}/cache/modules/{module}"
-        yield script('mkdir -p "$1"', folder)
-        for file in catalog.modules[module]:
+        targets = {file: f"{folder}/{file}" for file in catalog.modules[module]}
+        folders = {str(Path(target).parent) for target in targets.values()}
+        yield script('mkdir -p "$@"', *sorted(folders))
+        for file, target in targets.items():
             source = Path(settings.catalog).parent / "modules" / module / file
-            yield FileUploadCommand(str(source), f"{folder}/{file}")
+            yield FileUploadCommand(str(source), target)
     yield _run(settings, catalog, work.script, Work(work.script, plan, work.entries).order())
 
 

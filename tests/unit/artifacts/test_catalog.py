@@ -22,6 +22,9 @@ ARTIFACTS = ROOT / "artifacts"
 MODULES = ARTIFACTS / "modules"
 KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "network" / "kube-router.yaml"
 
+# What programs that are put together in our modules are made of; `pause` is ours.
+OURS = {"kubernetes": "k8s.io/kubernetes", "coredns": "github.com/coredns/coredns", "pause": None}
+
 Write = Callable[[dict[str, Any]], Path]
 
 
@@ -78,14 +81,45 @@ def test_images_can_be_resolved(catalog: Catalog, source: Any, arch: Any) -> Non
 
 
 def test_go_modules_require_the_versions_of_the_catalog(catalog: Catalog) -> None:
-    for module, build in catalog.builds.items():
-        required = _requirements(module)
+    for name, build in catalog.builds.items():
+        required = _requirements(build.module or name)
         for entry, programs in build.fills.items():
             for package in programs.values():
                 if package.startswith("sops-lab/"):
+                    package = OURS[entry]
+                if package is None:
                     continue
                 owner = max((path for path in required if package.startswith(path)), key=len)
-                assert required[owner] == catalog.version(entry, "modules"), (module, package)
+                assert required[owner] == catalog.version(entry, "modules"), (name, package)
+
+
+def test_programs_that_we_compose_import_what_gives_them_their_version(catalog: Catalog) -> None:
+    for build in catalog.builds.values():
+        for entry, programs in build.fills.items():
+            for package in programs.values():
+                module, _, folder = package.removeprefix("sops-lab/artifacts/").partition("/")
+                if package.startswith("sops-lab/") and OURS[entry] is not None:
+                    main = (MODULES / module / folder / "main.go").read_text()
+                    assert f'"{OURS[entry]}/' in main
+
+
+def test_nothing_but_the_programs_that_are_one_file_is_started_by_another_name(
+    catalog: Catalog,
+) -> None:
+    preload = _preload(catalog, "modules")
+    assert {name for name, image in preload.items() if "kubernetes-" in image["program"]} == {
+        "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler",
+    }  # fmt: skip
+    main = (MODULES / "kubernetes" / "multicall" / "main.go").read_text()
+    for name, image in preload.items():
+        file = image["path"].rsplit("/", 1)
+        started = image["entrypoint"].rsplit("/", 1)
+        if "kubernetes-" not in image["program"]:
+            assert started == file, name
+            continue
+        assert started == [file[0], name]
+        assert image["links"][image["entrypoint"]] == file[1]
+        assert f'case "{name}":' in main
 
 
 def test_folders_and_manifests_come_from_the_versions_of_the_catalog(catalog: Catalog) -> None:
@@ -164,7 +198,8 @@ def test_whoever_writes_rules_for_the_kernel_writes_them_for_nftables(catalog: C
              ("", "-save", "-restore")}  # fmt: skip
     for writer in ("kube-proxy", "kube-router"):
         assert preload[writer]["rootfs"] == "netfilter-rootfs-bookworm"
-        assert preload[writer]["links"] == dict.fromkeys(names, "xtables-nft-multi"), writer
+        links = {path: to for path, to in preload[writer]["links"].items() if path in names}
+        assert links == dict.fromkeys(names, "xtables-nft-multi"), writer
     packages = set(catalog.rootfs["netfilter-rootfs"].packages)
     assert packages >= {"conntrack", "ipset", "iptables"}
 
