@@ -34,7 +34,7 @@ def runtime(wrapper: str) -> Commands:
     """
     Put our OCI runtime in front of runc where the machine lacks what `--privileged` asks for.
 
-    + wrapper: the text of the wrapper script
+    + wrapper: the program, in Python
     """
     machine = look_at_machine(machine_state, root="/", commands=[])
     if not machine.restricted:
