@@ -9,8 +9,8 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, host, lab
 
-# What recipes and operations run; xargs, setsid and flock are not everywhere.
-COMMANDS = ["curl", "flock", "git", "iptables", "jq", "setsid", "xargs"]
+# What operations run; setsid is not everywhere.
+COMMANDS = ["git", "iptables", "setsid"]
 
 # What kind asks of the kernel (kind.sigs.k8s.io, known issues, "too many open files"). With 128
 # instances a fifth cluster on a machine had no kube-proxy.
