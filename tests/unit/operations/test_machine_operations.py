@@ -16,6 +16,7 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.engine import runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
@@ -212,8 +213,9 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
         "default-runtime": "sops-lab",
         "runtimes": {"sops-lab": {"path": str(wrapper)}},
     }
-    first, *rest = wrapper.read_text().splitlines()
-    assert rest == ["# ours"]
+    first = wrapper.read_text().splitlines()[0]
+    assert runtime_body(str(wrapper)) == "# ours"
+    assert runtime_body(str(tmp_path / "absent")) == ""
     assert os.access(wrapper, os.X_OK)
     # Not that of an environment, which may be removed while Docker still needs the runtime.
     python, options = first.removeprefix("#!").split()
