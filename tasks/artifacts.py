@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sopslab.artifacts.catalog import Catalog, Source, Thing, pinned_catalog
+from sopslab.artifacts.catalog import Catalog, Thing, pinned_catalog
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
+from sopslab.model.store import Source
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import artifact
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sopslab.config.naming import git_server_name, node_name
 from sopslab.config.settings import Settings
-from sopslab.layout import PROJECT
+from sopslab.layout import PACKAGE
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, host, lab
 
-# What recipes and operations run; xargs, setsid and flock are not everywhere.
-COMMANDS = ["curl", "flock", "git", "iptables", "jq", "setsid", "xargs"]
+# What operations run; setsid is not everywhere.
+COMMANDS = ["git", "iptables", "setsid"]
 
 # What kind asks of the kernel (kind.sigs.k8s.io, known issues, "too many open files"). With 128
 # instances a fifth cluster on a machine had no kube-proxy.
@@ -38,7 +38,7 @@ def prepare_host(settings: Settings) -> None:
         return
     docker.runtime(
         name="Let containers be privileged",
-        wrapper=(PROJECT / "artifacts" / "host" / "oci-runtime.sh").read_text(),
+        wrapper=(PACKAGE / "lab" / "oci_runtime.py").read_text(),
     )
     for key, at_least in LIMITS.items():
         host.sysctl(

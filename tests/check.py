@@ -85,8 +85,11 @@ def provide(packages: dict[str, str]) -> None:
 
 # Command and the Debian package that has it.
 PACKAGES = {
-    # The scripts of a learner's repository run under these, with these awks.
+    # The scripts of a learner's repository run under these, with these awks; stand-ins in shell
+    # read JSON.
     "busybox": "busybox",
+    "curl": "curl",
+    "jq": "jq",
     "mksh": "mksh",
     "original-awk": "original-awk",
     "zsh": "zsh",

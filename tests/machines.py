@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.artifacts.catalog import Catalog, pinned_catalog
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.environment import solo
 from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
@@ -43,6 +43,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
+from sopslab.model.store import Source, Store, StoredEntry
 from sopslab.model.wire import encode
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.operations.artifact import PACKERS
@@ -54,8 +55,8 @@ from tasks.learners import learner_variables
 from tests.fake import Answers, fact_text, look_text, machine_look_text
 
 NAME_SERVERS = '["192.0.2.53"]'
-# The part by which the one command that looks at the store is recognised.
-STORE = "…find store -mindepth 2"
+# The part by which the look at the store is recognised.
+STORE = "…observe.store.store_state"
 MACHINE = MachineState(
     uid=0,
     gid=0,
@@ -109,7 +110,7 @@ def bare(settings: Settings) -> Answers:
     offers = replace(MACHINE, inotify_instances=8, inotify_watches=8, bounding=0xA80425FB)
     answers = machine(settings, offers, tuple(COMMANDS + CLIENT + ENGINE + PACKERS))
     answers[machine_look_text(engine_state)] = said(EngineState(answers=False, reason="absent"))
-    answers[STORE] = "arch\tx86_64"
+    answers[STORE] = said(Store())
     for file in ("components", "sync"):
         path = f"{settings.manifests_dir}/{file}.yaml"
         answers[look_text(settings, manifest_drift, path=path)] = answer([ABSENT])
@@ -134,25 +135,36 @@ def identity(key: str) -> IdentityState:
     return IdentityState(f"age1{key}", f"age1{key}")
 
 
-def filled_store(settings: Settings) -> str:
-    """Return what a machine with a filled store says of it."""
-    catalog = pinned_catalog(settings.catalog)
-    stat, total = "755 5 1.0 1.0 7", "5" * 64
-    lines = ["arch\tx86_64", "source:modules"]
-    for role in ("git", "node"):
-        image = catalog.image(role, "modules", "amd64")
-        labels = {"sops-lab.recipe": image.recipe}
-        lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
-    for entry in catalog.entries("modules", "amd64").values():
+def filled_store(settings: Settings) -> Store:
+    """Return what a machine with a filled store has."""
+    return stored(pinned_catalog(settings.catalog), "modules")
+
+
+def stored(
+    catalog: Catalog, source: Source, without: tuple[str, ...] = (), spoilt: tuple[str, ...] = ()
+) -> Store:
+    """Return a store that is filled from a source, but for what is missing or was changed."""
+    stat, total = "755 5 1", "5" * 64
+    entries = {}
+    for name, entry in catalog.entries(source, "amd64").items():
+        if name in without:
+            continue
         files = entry.files or ("files/one",)
-        manifest = {**entry.manifest, "files": dict.fromkeys(files, total)}
-        lines.append(f"store/{entry.key}/manifest.json:{json.dumps(manifest)}")
-        for file in files:
-            lines.append(f"store/{entry.key}/stamp:{file}\t{stat}")
-            lines.append(f"file\t{entry.key}/{file}\t{stat}")
-    for tool, path in catalog.tools("modules", "amd64").items():
-        lines.append(f"link\t{tool}\t../store/{path}")
-    return "\n".join(lines)
+        found = dict.fromkeys(files, "755 9 2" if name in spoilt else stat)
+        entries[entry.key] = StoredEntry(
+            manifest={**entry.manifest, "files": dict.fromkeys(files, total)},
+            files=found,
+            stamp=dict.fromkeys(files, stat),
+            sums=dict.fromkeys(files, "6" * 64) if name in spoilt else {},
+        )
+    images = [catalog.image(role, source, "amd64") for role in ("git", "node")]
+    return Store(
+        "amd64",
+        "modules",
+        entries,
+        {tool: f"../store/{path}" for tool, path in catalog.tools(source, "amd64").items()},
+        {image.reference: image.recipe for image in images},
+    )
 
 
 def held(state: DecryptionKeyState) -> str:
@@ -263,7 +275,7 @@ def complete(settings: Settings) -> Answers:
     answers |= {
         facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
         facts.engine: said(ENGINE_OF_DEBIAN),
-        STORE: filled_store(settings),
+        STORE: said(filled_store(settings)),
         facts.network: network(settings),
         facts.rules: rules(settings),
         facts.cluster: cluster(),

@@ -1,9 +1,9 @@
 """What is pinned, and what follows from it: pure, but for reading the catalog and its folders.
 
-`artifacts/catalog.yaml` names every version. Each thing it lists becomes a `Work`: a recipe (a
-script in `artifacts/recipes`), what that recipe is told, and the `Entry`s of the store it fills.
-An entry's `recipe` is a digest of all that decides its content, so a store entry or an image whose
-recipe differs is outdated, whatever its name says.
+`artifacts/catalog.yaml` names every version. Each thing it lists becomes a `Work`: the plan of a
+recipe (a module of `sopslab.lab.store`), and the `Entry`s of the store that it fills. An entry's
+`recipe` is a digest of all that decides its content, the recipe's own text included, so a store
+entry or an image whose recipe differs is outdated, whatever its name says.
 """
 
 from __future__ import annotations
@@ -30,26 +30,47 @@ from pydantic import (
 )
 
 from sopslab.errors import InputError
-from sopslab.layout import PROJECT
+from sopslab.layout import PACKAGE
+from sopslab.model import recipes
+from sopslab.model.recipes import (
+    ArchivedImage,
+    DerivedPlan,
+    FolderPlan,
+    GitImagePlan,
+    ImagePlan,
+    ManifestsPlan,
+    NodeImagePlan,
+    Plan,
+    ProgramsPlan,
+    PullPlan,
+    ReleasePlan,
+    RootfsPlan,
+    StaticImage,
+    ToolchainPlan,
+)
+from sopslab.model.store import RECIPE_LABEL, Arch, Entry, Source
+from sopslab.model.wire import encode
 
-Source = Literal["modules", "upstream"]
-Arch = Literal["amd64", "arm64"]
 Kind = Literal["build", "derived", "folder", "manifests", "pull", "release", "rootfs"]
 
 SOURCES: tuple[Source, ...] = ("upstream", "modules")
 ARCHES: tuple[Arch, ...] = ("amd64", "arm64")
 FIRST_USE = "first-use"
 
-_RECIPES = PROJECT / "artifacts" / "recipes"
-# Every recipe is read behind lib.sh, and some behind libraries that decide with them.
-_PARTS = {
-    "module.sh": ("go.sh", "module.sh"),
-    "edited-module.sh": ("go.sh", "edits.sh", "module.sh"),
-    "folder.sh": ("go.sh", "folder.sh"),
-    "flux-manifests.sh": ("go.sh", "flux-manifests.sh"),
-    "derive.sh": ("docker.sh", "derive.sh"),
-    "git-image.sh": ("docker.sh", "git-image.sh"),
-    "node-image.sh": ("docker.sh", "node-image.sh"),
+_RECIPES = PACKAGE / "lab" / "store"
+# What of a recipe decides its result, by its plan. The rest of `sopslab.lab` only locks, checks and
+# moves.
+METHODS: Mapping[type[Plan | ImagePlan], tuple[str, ...]] = {
+    ProgramsPlan: ("edits", "go", "programs"),
+    FolderPlan: ("folder", "go"),
+    ManifestsPlan: ("flux_manifests", "go"),
+    ReleasePlan: ("release",),
+    PullPlan: ("containers", "pull"),
+    DerivedPlan: ("containers", "derived"),
+    RootfsPlan: ("rootfs",),
+    ToolchainPlan: ("toolchain",),
+    GitImagePlan: ("containers", "git_image", "tars"),
+    NodeImagePlan: ("containers", "images", "node_image", "tars"),
 }
 
 # These reach paths, URLs and `-ldflags`; what they may not contain cannot be misread there.
@@ -235,56 +256,22 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What the store has to hold: a folder `<name>-<version>` made by this very recipe."""
-
-    name: str
-    version: str
-    source: Source
-    arch: Arch
-    recipe: str
-    files: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """The folder in the store."""
-        return f"{self.name}-{self.version}"
-
-    @property
-    def manifest(self) -> dict[str, str]:
-        """The manifest of that folder, without the sums that filling it adds."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "source": self.source,
-            "arch": self.arch,
-            "recipe": self.recipe,
-        }
-
-
-@dataclass(frozen=True)
 class Work:
     """One run of a recipe."""
 
-    script: str
-    plan: Mapping[str, Any]
+    plan: Plan
     entries: tuple[Entry, ...]
-    # Folders of artifacts/modules that the recipe needs on the target.
+    # Folders of artifacts/modules that the recipe needs.
     modules: tuple[str, ...] = ()
 
     def only(self, wanted: Sequence[Entry]) -> Work:
         """Return the work that fills no more than the `wanted` entries."""
-        plan = dict(self.plan)
-        if "programs" in plan:
-            plan["programs"] = {entry.name: plan["programs"][entry.name] for entry in wanted}
-        embed = plan.get("embed")
-        if embed and embed["entry"] not in plan["programs"]:
-            plan["embed"] = None
+        plan = self.plan
+        if isinstance(plan, ProgramsPlan):
+            programs = {entry.name: plan.programs[entry.name] for entry in wanted}
+            embed = plan.embed if plan.embed and plan.embed.entry in programs else None
+            plan = replace(plan, programs=programs, embed=embed)
         return replace(self, plan=plan, entries=tuple(wanted))
-
-    def order(self) -> str:
-        """Return what the recipe is told, as JSON."""
-        return json.dumps({**self.plan, "entries": [entry.manifest for entry in self.entries]})
 
 
 @dataclass(frozen=True)
@@ -292,14 +279,13 @@ class Image:
     """An image that is assembled from the store."""
 
     reference: str
-    script: str
-    plan: Mapping[str, Any]
-    recipe: str
+    plan: ImagePlan
+    labels: Mapping[str, str]
 
-    def order(self) -> str:
-        """Return what the recipe is told, as JSON."""
-        labels = {**self.plan["labels"], "sops-lab.recipe": self.recipe}
-        return json.dumps({**self.plan, "image": self.reference, "labels": labels})
+    @property
+    def recipe(self) -> str:
+        """The digest of all that decides its content."""
+        return self.labels[RECIPE_LABEL]
 
 
 @dataclass(frozen=True)
@@ -389,15 +375,9 @@ class Catalog(_Part):
         """Return what fetches Go for a machine that has none, if the catalog names one."""
         if self.go is None:
             return None
-        plan = {
-            "package": self.go.package,
-            "version": self.go.version,
-            "sha256": self.go.sha256[arch],
-        }
-        entry = self._entry(
-            "go", self.go.version, "modules", arch, "toolchain.sh", plan, ["go.whl"]
-        )
-        return Work("toolchain.sh", plan, (entry,))
+        plan = ToolchainPlan(self.go.package, self.go.version, self.go.sha256[arch])
+        entry = self._entry("go", self.go.version, "modules", arch, plan, ["go.whl"])
+        return Work(plan, (entry,))
 
     def tools(self, source: Source, arch: Arch) -> dict[str, str]:
         """Return the links of the tools: name in the bin folder, path in the store."""
@@ -409,45 +389,41 @@ class Catalog(_Part):
             for file in entries[name].files
         }
 
-    def script(self, name: str) -> str:
-        """Return a recipe as the target's bash reads it."""
-        return f"{self.recipes['lib.sh']}\n{self._method(name)}"
-
-    def _method(self, name: str) -> str:
-        """Return what of a recipe decides its result: lib.sh only locks, checks and moves."""
-        return "\n".join(self.recipes[part] for part in _PARTS.get(name, (name,)))
+    def _method(self, plan: Plan | ImagePlan) -> list[str]:
+        """Return the texts that decide what comes of a plan."""
+        return [self.recipes[part] for part in METHODS[type(plan)]]
 
     @cached_property
     def node_tag(self) -> str:
         """The node image's reference: the same for every source, another for other content."""
-        recipes = [self._node(source, arch)[1] for source in self.node_image for arch in ARCHES]
-        return f"sops-lab/node:{_digest(sorted(recipes))[:12]}"
+        digests = [self._node(source, arch)[2] for source in self.node_image for arch in ARCHES]
+        return f"sops-lab/node:{_digest(sorted(digests))[:12]}"
 
     @cached_property
     def git_tag(self) -> str:
         """The Git server image's reference."""
-        recipes = [self._git(source, arch)[1] for source in SOURCES for arch in ARCHES]
-        return f"sops-lab/git:{_digest(sorted(recipes))[:12]}"
+        digests = [self._git(source, arch)[2] for source in SOURCES for arch in ARCHES]
+        return f"sops-lab/git:{_digest(sorted(digests))[:12]}"
 
     @cached_property
     def flux_recipe(self) -> str:
         """What the flux command is made by: the same for every source, another for another one."""
-        recipes = [
+        digests = [
             self.entries(source, arch)["flux"].recipe for source in SOURCES for arch in ARCHES
         ]
-        return _digest(sorted(recipes))[:12]
+        return _digest(sorted(digests))[:12]
 
     @cached_property
     def digest(self) -> str:
         """What a copy of the store is known by: another one, where anything in it is made in
         another way."""
-        recipes = [
+        digests = [
             entry.recipe
             for source in SOURCES
             for arch in ARCHES
             for entry in self.entries(source, arch).values()
         ]
-        return _digest(sorted(recipes))[:20]
+        return _digest(sorted(digests))[:20]
 
     @property
     def image_tags(self) -> list[str]:
@@ -459,55 +435,58 @@ class Catalog(_Part):
 
     def image(self, role: Literal["git", "node"], source: Source, arch: Arch) -> Image:
         """Return the image of the Git server or of the node as a source makes it."""
-        if role == "git":
-            return Image(self.git_tag, "git-image.sh", *self._git(source, arch))
-        return Image(self.node_tag, "node-image.sh", *self._node(source, arch))
+        reference = self.git_tag if role == "git" else self.node_tag
+        made = self._git(source, arch) if role == "git" else self._node(source, arch)
+        plan, labels, recipe = made
+        return Image(reference, plan, {**labels, RECIPE_LABEL: recipe})
 
     def node_facts(self, source: Source) -> Node:
         """Return what the cluster step has to know of the node image that a source makes."""
         kubernetes = f"v{self.version('kubernetes', source)}"
         return Node(self.node_tag, kubernetes, self.node_image[source].cni)
 
-    def _node(self, source: Source, arch: Arch) -> tuple[Mapping[str, Any], str]:
+    def _node(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
+        """Return the plan of the node image, its labels, and a digest of all that decides it."""
         spec = self.node_image[source]
         entries = self.entries(source, arch)
         kubernetes = f"v{self.version('kubernetes', source)}"
-        plan = {
-            "arch": arch,
-            "base": entries[spec.base].key,
-            "kubernetes": kubernetes,
-            "kind": spec.kind_files and entries[spec.kind_files].key,
-            "programs": _paths(spec.programs, entries),
-            "links": spec.links,
-            "network": json.dumps(spec.network),
-            "preload": [self._preload(image, source, entries) for image in spec.preload],
-            "labels": {
-                "sops-lab.source": source,
-                "sops-lab.kubernetes": kubernetes,
-                "sops-lab.cni": spec.cni,
-            },
+        plan = NodeImagePlan(
+            arch=arch,
+            base=entries[spec.base].key,
+            kubernetes=kubernetes,
+            kind=entries[spec.kind_files].key if spec.kind_files else None,
+            programs=_paths(spec.programs, entries),
+            links=spec.links,
+            network=spec.network,
+            preload=tuple(self._preload(image, source, entries) for image in spec.preload),
+        )
+        labels = {
+            "sops-lab.source": source,
+            "sops-lab.kubernetes": kubernetes,
+            "sops-lab.cni": spec.cni,
         }
         needs = [entries[name].recipe for name in spec.needs]
-        return plan, _digest([self._method("node-image.sh"), plan, needs])
+        return plan, labels, _digest([self._method(plan), encode(plan), labels, needs])
 
-    def _git(self, source: Source, arch: Arch) -> tuple[Mapping[str, Any], str]:
+    def _git(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
+        """Return the same of the Git server's image."""
         if self.git_image is None:
             raise KeyError("git_image")
         entries = self.entries(source, arch)
-        plan = {
-            "base": entries[self.git_image.base].key,
-            "programs": _paths(self.git_image.programs, entries),
-            "labels": {"sops-lab.source": source},
-        }
+        plan = GitImagePlan(
+            base=entries[self.git_image.base].key,
+            programs=_paths(self.git_image.programs, entries),
+        )
+        labels = {"sops-lab.source": source}
         needs = [entries[name].recipe for name in self.git_image.needs]
-        return plan, _digest([self._method("git-image.sh"), plan, needs])
+        return plan, labels, _digest([self._method(plan), encode(plan), labels, needs])
 
     def _preload(
         self, image: Preload, source: Source, entries: Mapping[str, Entry]
-    ) -> dict[str, Any]:
+    ) -> StaticImage | ArchivedImage:
         reference = self._fill(image.image, source)
         if image.archive is not None:
-            return {"image": reference, "archive": entries[image.archive].key}
+            return ArchivedImage(reference, entries[image.archive].key)
         program = image.program or ""
         path = image.path or f"usr/local/bin/{Path(program).name}"
         links = dict(image.links)
@@ -515,15 +494,15 @@ class Catalog(_Part):
         if image.name is not None:
             entrypoint = str(Path(path).with_name(image.name))
             links[entrypoint] = Path(path).name
-        return {
-            "image": reference,
-            "program": _path(program, entries),
-            "path": path,
-            "entrypoint": entrypoint,
-            "user": image.user,
-            "rootfs": image.rootfs and entries[image.rootfs].key,
-            "links": links,
-        }
+        return StaticImage(
+            image=reference,
+            program=_path(program, entries),
+            path=path,
+            entrypoint=entrypoint,
+            user=image.user,
+            rootfs=entries[image.rootfs].key if image.rootfs else None,
+            links=links,
+        )
 
     def _fill(self, template: str, source: Source, **more: str) -> str:
         versions = {name: self.version(name, source) for name in self.versions}
@@ -535,129 +514,123 @@ class Catalog(_Part):
         version: str,
         source: Source,
         arch: Arch,
-        script: str,
-        details: Any,
+        plan: Plan,
         files: Sequence[str] = (),
         modules: Sequence[str] = (),
         needs: Sequence[str] = (),
     ) -> Entry:
         texts = [self.modules[module] for module in modules]
-        inputs = [name, version, source, arch, self._method(script), details, texts, sorted(needs)]
+        told = encode(plan)
+        inputs = [name, version, source, arch, self._method(plan), told, texts, sorted(needs)]
         return Entry(name, version, source, arch, _digest(inputs), tuple(files))
 
     def _build(self, name: str, source: Source, arch: Arch) -> Work:
         build = self.builds[name]
         module = build.module or name
-        stamps = [f"-X {self._fill(stamp, source)}" for stamp in build.stamps]
-        plan: dict[str, Any] = {
-            "module": module,
-            "arch": arch,
-            "tags": ",".join(build.tags),
-            "ldflags": " ".join(stamps),
-            "programs": build.fills,
-            "edits": [edit.model_dump() for edit in build.edits],
-            "embed": None,
-        }
+        embed: recipes.Embed | None = None
         embedded: Entry | None = None
         if build.embed is not None:
             (embedded,) = self._manifests(build.embed.source, source, arch).entries
-            plan["embed"] = {
-                **build.embed.model_dump(exclude={"source"}),
-                "from": f"{embedded.key}/manifests",
-            }
-        recipe = "edited-module.sh" if build.edits else "module.sh"
+            told = {**build.embed.model_dump(), "source": f"{embedded.key}/manifests"}
+            embed = recipes.Embed(**told)
+        plan = ProgramsPlan(
+            module=module,
+            tags=",".join(build.tags),
+            ldflags=" ".join(f"-X {self._fill(stamp, source)}" for stamp in build.stamps),
+            programs=build.fills,
+            edits=tuple(recipes.Edit(**edit.model_dump()) for edit in build.edits),
+            embed=embed,
+        )
         entries = []
         for filled, programs in build.fills.items():
-            embeds = embedded is not None and plan["embed"]["entry"] == filled
-            details = [plan["tags"], plan["ldflags"], programs, plan["embed"] if embeds else None]
-            if build.edits:
-                details.append(plan["edits"])
+            embeds = embed is not None and embed.entry == filled
+            own = replace(plan, programs={filled: programs}, embed=embed if embeds else None)
             entries.append(
                 self._entry(
                     filled,
                     self.version(filled, source),
                     source,
                     arch,
-                    recipe,
-                    details,
+                    own,
                     [f"bin/{program}" for program in programs],
                     [module],
                     [embedded.recipe] if embedded is not None and embeds else [],
                 )
             )
-        return Work(recipe, plan, tuple(entries), (module,))
+        return Work(plan, tuple(entries), (module,))
 
     def _folder(self, name: str, source: Source, arch: Arch) -> Work:
         folder = self.folders[name]
-        plan = {**folder.model_dump(), "arch": arch}
-        return self._single(name, source, arch, "folder.sh", plan, modules=(folder.module,))
+        plan = FolderPlan(**folder.model_dump())
+        return self._single(name, source, arch, plan, modules=(folder.module,))
 
     def _manifests(self, name: str, source: Source, arch: Arch) -> Work:
         manifests = self.manifests[name]
         modules = {manifests.module, *(part.module for part in manifests.controllers.values())}
         kubectl = self.version(manifests.kubectl, source)
-        plan = {
-            **manifests.model_dump(),
-            "arch": arch,
-            "kubectl": f"{manifests.kubectl}-{kubectl}/bin/kubectl",
-        }
-        return self._single(
-            name, source, arch, "flux-manifests.sh", plan, modules=tuple(sorted(modules))
+        plan = ManifestsPlan(
+            module=manifests.module,
+            package=manifests.package,
+            controllers={
+                controller: recipes.ModulePackage(**part.model_dump())
+                for controller, part in manifests.controllers.items()
+            },
+            kubectl=f"{manifests.kubectl}-{kubectl}/bin/kubectl",
         )
+        return self._single(name, source, arch, plan, modules=tuple(sorted(modules)))
 
     def _release(self, name: str, source: Source, arch: Arch) -> Work:
         release = self.releases[name]
         pinned = release.sha256[arch]
-        plan = {
-            "base": release.base,
-            "file": self._fill(release.file, source, arch=release.arch[arch]),
-            "sha256": None if pinned == FIRST_USE else pinned,
-            "members": release.members,
-        }
+        plan = ReleasePlan(
+            base=release.base,
+            file=self._fill(release.file, source, arch=release.arch[arch]),
+            sha256=None if pinned == FIRST_USE else pinned,
+            members=release.members,
+        )
         files = [f"bin/{program}" for program in release.members]
-        return self._single(name, source, arch, "release.sh", plan, files)
+        return self._single(name, source, arch, plan, files)
 
     def _pull(self, name: str, source: Source, arch: Arch) -> Work:
         pull = self.pulls[name]
         image = self._fill(pull.image, source)
-        plan = {
-            "image": image.rsplit(":", 1)[0],
-            "digest": pull.digest,
-            "keep_as": f"sops-lab/preload/{image.rsplit('/', 1)[1]}",
-        }
-        return self._single(name, source, arch, "pull.sh", plan, ["image.tar"])
+        plan = PullPlan(
+            image=image.rsplit(":", 1)[0],
+            digest=pull.digest,
+            keep_as=f"sops-lab/preload/{image.rsplit('/', 1)[1]}",
+        )
+        return self._single(name, source, arch, plan, ["image.tar"])
 
     def _rootfs(self, name: str, source: Source, arch: Arch) -> Work:
         rootfs = self.rootfs[name]
-        plan = {
-            "codename": self.debian,
-            "variant": rootfs.variant,
-            "packages": sorted(rootfs.packages),
-        }
-        return self._single(name, source, arch, "rootfs.sh", plan, ["rootfs.tar"])
+        plan = RootfsPlan(
+            codename=self.debian,
+            variant=rootfs.variant,
+            packages=tuple(sorted(rootfs.packages)),
+        )
+        return self._single(name, source, arch, plan, ["rootfs.tar"])
 
     def _derived(self, name: str, source: Source, arch: Arch) -> Work:
         derived = self.derived[name]
-        plan = {
-            "image": self._fill(derived.image, source).rsplit(":", 1)[0],
-            "digest": derived.digest,
-            "packages": sorted(derived.packages),
-        }
-        return self._single(name, source, arch, "derive.sh", plan, ["rootfs.tar"])
+        plan = DerivedPlan(
+            image=self._fill(derived.image, source).rsplit(":", 1)[0],
+            digest=derived.digest,
+            packages=tuple(sorted(derived.packages)),
+        )
+        return self._single(name, source, arch, plan, ["rootfs.tar"])
 
     def _single(
         self,
         name: str,
         source: Source,
         arch: Arch,
-        script: str,
-        plan: Mapping[str, Any],
+        plan: Plan,
         files: Sequence[str] = (),
         modules: tuple[str, ...] = (),
     ) -> Work:
         version = self.version(name, source)
-        entry = self._entry(name, version, source, arch, script, plan, files, modules)
-        return Work(script, plan, (entry,), modules)
+        entry = self._entry(name, version, source, arch, plan, files, modules)
+        return Work(plan, (entry,), modules)
 
 
 # libyaml's loader is the same and ten times as fast.
@@ -683,7 +656,7 @@ def load_catalog(path: str | Path) -> Catalog:
         catalog = Catalog(
             **data,
             modules=_module_texts(file.parent / "modules"),
-            recipes={file.name: file.read_text(encoding="utf-8") for file in _RECIPES.glob("*.sh")},
+            recipes={file.stem: file.read_text(encoding="utf-8") for file in _RECIPES.glob("*.py")},
         )
     except ValidationError as error:
         raise InputError([_sentence(file, problem) for problem in error.errors()]) from None
@@ -708,9 +681,10 @@ def image_reference(image: str, digest: str, mirror: str | None) -> str:
 
 def _module_texts(folder: Path) -> dict[str, dict[str, str]]:
     texts: dict[str, dict[str, str]] = {}
-    for file in sorted(path for path in folder.glob("*/**/*") if path.is_file()):
-        module, _, inside = file.relative_to(folder).as_posix().partition("/")
-        texts.setdefault(module, {})[inside] = file.read_text(encoding="utf-8")
+    for file in sorted(folder.glob("*/**/*")):
+        if file.is_file():
+            module, *path = file.relative_to(folder).parts
+            texts.setdefault(module, {})["/".join(path)] = file.read_text(encoding="utf-8")
     return texts
 
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 RUNTIME = "sops-lab"
 
 
+def body(program: str) -> str:
+    """Return a program without its first line, which names the Python of the machine it is for."""
+    return program.partition("\n")[2]
+
+
 @dataclass(frozen=True)
 class EngineTraits:
     """What an engine is like: empty texts where there is none, or none that tells.

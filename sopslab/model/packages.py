@@ -43,27 +43,19 @@ MANAGERS: Mapping[str, Manager] = {
 # Docker's client out of its engine.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "apt-get": {
-        "curl": ("curl",),
         "docker": ("docker-cli", "docker.io"),
         "dockerd": ("docker.io",),
-        "flock": ("util-linux",),
         "git": ("git",),
         "iptables": ("iptables",),
-        "jq": ("jq",),
         "mmdebstrap": ("mmdebstrap",),
         "setsid": ("util-linux",),
-        "xargs": ("findutils",),
     },
     "dnf": {
-        "curl": ("curl",),
         "docker": ("docker-cli", "moby-engine"),
         "dockerd": ("moby-engine",),
-        "flock": ("util-linux",),
         "git": ("git-core",),
         "iptables": ("iptables-nft",),
-        "jq": ("jq",),
         "setsid": ("util-linux",),
-        "xargs": ("findutils",),
     },
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def encode(value: Any) -> Any:
@@ -47,6 +47,10 @@ def decode(kind: Any, data: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _one_of(arguments, data)
+    if origin is Literal:
+        if data not in arguments:
+            raise ValueError(f"one of {', '.join(map(str, arguments))} was expected")
+        return data
     if origin in (list, Sequence):
         return [decode(arguments[0], each) for each in _expected(list, data)]
     if origin in (tuple, set, frozenset):

@@ -9,7 +9,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
-from sopslab.checks.causes import said, told
+from sopslab.checks.causes import OURS, said, told
 from sopslab.files.events import take_notes, write
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.model.steps import Step
@@ -78,7 +78,7 @@ def _operation(state: State, op_hash: str) -> Operation:
 
 
 def _told(operation: Operation, lines: list[str]) -> tuple[str, ...]:
-    # A recipe speaks for itself: it is read by bash as it is, and no secret is near it.
+    # What a compiler or apt says is worth reading, and no secret is near it.
     if operation.belongs_to is Step.ARTIFACTS:
-        return tuple([said(line) for line in lines][-20:])
+        return tuple([said(line.removeprefix(f"{OURS}: ")) for line in lines][-20:])
     return tuple(told(lines)[-20:])

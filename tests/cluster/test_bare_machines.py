@@ -19,7 +19,7 @@ SOPSLAB = f"{CHECKOUT}/.venv/bin/sopslab"
 
 @pytest.fixture(params=["bookworm", "trixie"])
 def bare(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A machine without Docker, jq or iptables, but with this machine's store and the checkout."""
+    """A machine without Docker or iptables, but with this machine's store and the checkout."""
     root = Path(local_settings().root)
     with machine(request.param, "git", "make", "python3-venv") as bare:
         parts = [part for part in ("store", "bin", "source") if (root / part).exists()]

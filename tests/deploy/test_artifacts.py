@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import runpy
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,20 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.fake import FakeConnector
 
-from sopslab.artifacts.catalog import Catalog, Source, load_catalog
+from sopslab.artifacts.catalog import Catalog, load_catalog
 from sopslab.config.settings import Settings, load_settings
 from sopslab.lab.observe.machine import machine_state
+from sopslab.model.store import Source, Store
+from sopslab.model.wire import encode
 from sopslab.provision.operations.artifact import PACKERS
 from tasks.artifacts import provide_artifacts
 from tests.fake import machine_look_text
-from tests.machines import MACHINE, said
+from tests.machines import MACHINE, said, stored
 
 ROOT = Path(__file__).resolve().parents[2]
-STAT = "755 5 1.0"
-SUM = "5" * 64
 # Parts of the commands' texts by which a fake host recognises them.
-LOOK, SUMS, PROBE, GO = "docker image inspect", "sha256sum --", "--max-time 5", "go env GOVERSION"
+LOOK, PROBE, GO = "observe.store.store_state", "observe.store.answers", "observe.store.go_version"
+BARE = said(Store())
 
 
 @pytest.fixture(scope="module")
@@ -50,36 +52,14 @@ def settings(source: str = "auto") -> Settings:
 
 def store(
     catalog: Catalog,
-    source: Source = "modules",
+    filled_from: Source = "modules",
     *,
-    chosen: str = "",
     without: tuple[str, ...] = (),
-    touched: tuple[str, ...] = (),
-    images: bool = True,
-    links: Mapping[str, str] = {},
-    cache: tuple[str, ...] = (),
+    spoilt: tuple[str, ...] = (),
+    **more: Any,
 ) -> str:
-    """Say what a machine with a filled store says, but for what is missing or was touched."""
-    lines = ["arch\tx86_64", ""]
-    for role in ("git", "node") if images else ():
-        image = catalog.image(role, source, "amd64")
-        labels = {"sops-lab.recipe": image.recipe}
-        lines.append(f"image\t{json.dumps([image.reference])}\t{json.dumps(labels)}")
-    if chosen:
-        lines.append(f"source:{chosen}")
-    for name, entry in catalog.entries(source, "amd64").items():
-        if name in without:
-            continue
-        files = entry.files or ("files/one",)
-        manifest = {**entry.manifest, "files": dict.fromkeys(files, SUM)}
-        lines.append(f"store/{entry.key}/manifest.json:{json.dumps(manifest)}")
-        for file in files:
-            lines.append(f"store/{entry.key}/stamp:{file}\t{STAT}")
-            lines.append(f"file\t{entry.key}/{file}\t{'755 9 2.0' if name in touched else STAT}")
-    tools = {tool: f"../store/{path}" for tool, path in catalog.tools(source, "amd64").items()}
-    lines += [f"link\t{tool}\t{target}" for tool, target in {**tools, **links}.items()]
-    lines += [f"cache\t{item}" for item in cache]
-    return "\n".join(lines)
+    """Say what a machine with a filled store says, but for what is missing or was changed."""
+    return said(replace(stored(catalog, filled_from, without, spoilt), **{"source": "", **more}))
 
 
 class Run:
@@ -98,12 +78,14 @@ class Run:
         add_deploy(state, provide_artifacts, settings(source))
         state.set_stage(StateStage.Execute)
         # Orders to the lab's own program, which a fake host does not write down.
-        self.given: list[dict[str, Any]] = []
+        self.given: list[tuple[str, dict[str, Any]]] = []
         execute = FakeConnector.run_shell_command
 
         def write_down(connector: FakeConnector, command: StringCommand, **more: Any) -> Any:
             if "sopslab.lab" in command.get_raw_value() and more.get("_stdin"):
-                self.given.append(json.loads(more["_stdin"]))
+                words = shlex.split(command.get_raw_value())
+                what = words[words.index("sopslab.lab") + 1]
+                self.given.append((what, json.loads(more["_stdin"])))
             return execute(connector, command, **more)
 
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(PyinfraError):
@@ -123,11 +105,9 @@ class Run:
         state.set_stage(StateStage.Disconnect)
         disconnect_all(state)
 
-    def orders(self) -> Iterator[dict[str, Any]]:
-        """Yield what recipes were told."""
-        for command in self.commands:
-            if "exec bash -s" in command:
-                yield json.loads(command[command.index('{"') : command.rindex("}") + 1])
+    def orders(self, recipe: str = "store.") -> list[dict[str, Any]]:
+        """Return what recipes were told, or those of a module."""
+        return [order for what, order in self.given if what.startswith(recipe)]
 
     def looks(self) -> int:
         return sum(LOOK in command for command in self.commands)
@@ -143,100 +123,110 @@ def test_a_complete_store_is_looked_at_once_and_nothing_else_is_run(
 
 
 def test_one_missing_entry_is_built_and_no_other(catalog: Catalog) -> None:
-    run = Run({LOOK: store(catalog, without=("sops",), chosen="modules"), GO: "go1.27.0"})
+    found = store(catalog, without=("sops",), source="modules")
+    run = Run({LOOK: found, GO: said((1, 27, 0))})
     (order,) = run.orders()
     assert run.changed == [
         "Build sops 3.13.3, flux 2.9.3, source-controller 1.9.3, kustomize-controller 1.9.4, "
         "notification-controller 1.9.2"
     ]
     assert [entry["name"] for entry in order["entries"]] == ["sops"]
-    assert order["embed"] is None
+    assert order["plan"]["embed"] is None
+    assert order["sources"]["modules"] == {"toolkit": catalog.modules["toolkit"]}
 
 
 def test_a_tool_with_another_sum_is_replaced(catalog: Catalog) -> None:
-    responses = {
-        LOOK: store(catalog, touched=("age",), chosen="modules"),
-        SUMS: f"{'6' * 64}  age-1.3.2/bin/age\n{SUM}  age-1.3.2/bin/age-keygen",
-        GO: "go1.26.8",
-    }
-    run = Run(responses, "modules")
+    found = store(catalog, spoilt=("age",), source="modules")
+    run = Run({LOOK: found, GO: said((1, 26, 8))}, "modules")
     assert run.changed == ["Build age 1.3.2"]
 
 
-def test_a_tool_that_was_only_touched_stays(catalog: Catalog) -> None:
-    sums = f"{SUM}  age-1.3.2/bin/age\n{SUM}  age-1.3.2/bin/age-keygen"
-    run = Run({LOOK: store(catalog, touched=("age",)), SUMS: sums})
-    assert run.changed == []
-
-
 def test_an_image_that_was_pruned_is_assembled_from_the_store(catalog: Catalog) -> None:
-    run = Run({LOOK: store(catalog, images=False)})
+    run = Run({LOOK: store(catalog, images={})})
     assert run.changed == ["Assemble the Git server's image", "Assemble the node image"]
     assert [order["image"] for order in run.orders()] == [catalog.git_tag, catalog.node_tag]
+    images = [catalog.image(role, "modules", "amd64") for role in ("git", "node")]
+    for image, order in zip(images, run.orders(), strict=True):
+        assert (order["labels"], order["plan"]) == (image.labels, encode(image.plan))
 
 
 def test_a_link_that_leads_elsewhere_is_set_right(catalog: Catalog) -> None:
-    run = Run({LOOK: store(catalog, links={"sops": "/usr/bin/sops"})})
+    links = {tool: f"../store/{path}" for tool, path in catalog.tools("modules", "amd64").items()}
+    run = Run({LOOK: store(catalog, links={**links, "sops": "/usr/bin/sops"})})
     assert run.changed == ["Link the tools"]
-    (links,) = [given["links"] for given in run.given if "links" in given]
-    assert links == {"sops": "../store/sops-3.13.3/bin/sops"}
+    (order,) = run.orders("act.tools.link")
+    assert order["links"] == {"sops": "../store/sops-3.13.3/bin/sops"}
 
 
 def test_caches_go_when_the_store_is_complete_and_stay_while_it_is_not(catalog: Catalog) -> None:
     run = Run({LOOK: store(catalog, cache=("go-build", "go-mod"))})
     assert run.changed == ["Remove the build caches"]
-    run = Run(
-        {LOOK: store(catalog, cache=("go-build",), without=("age",), chosen="modules")}, "modules"
-    )
+    found = store(catalog, cache=("go-build",), without=("age",), source="modules")
+    run = Run({LOOK: found}, "modules")
     assert "Remove the build caches" not in run.changed
 
 
 def test_release_pages_that_answer_are_chosen(catalog: Catalog) -> None:
-    run = Run({LOOK: "arch\tx86_64", PROBE: "yes"})
+    run = Run({LOOK: BARE, PROBE: "true"})
     assert "Fetch sops 3.13.3" in run.changed
     assert not [name for name in run.changed if name.startswith("Build")]
-    orders = {order["entries"][0]["name"]: order for order in run.orders() if "entries" in order}
+    orders = {order["entry"]["name"]: order for order in run.orders() if "entry" in order}
     assert orders["sops"]["url"].startswith("https://releases.example/getsops/sops/")
     assert orders["kubectl"]["url"].startswith("https://k.example/release/v1.37.0/")
     assert orders["kubernetes"]["reference"].startswith("docker.io/kindest/node@sha256:")
 
 
 def test_a_closed_network_leads_to_go_modules(catalog: Catalog) -> None:
-    run = Run({LOOK: "arch\taarch64", PROBE: "no", GO: "go1.26.8"})
+    run = Run({LOOK: said(Store("arm64")), PROBE: "false", GO: said((1, 26, 8))})
     assert "Build age 1.3.2" in run.changed
     assert not [name for name in run.changed if name.startswith(("Fetch", "Pull", "Provide"))]
-    assert {order["arch"] for order in run.orders() if "arch" in order} == {"arm64"}
+    assert {order["sources"]["arch"] for order in run.orders() if "sources" in order} == {"arm64"}
 
 
-@pytest.mark.parametrize("version", ["", "go1.26.7", "go1.9"])
-def test_a_toolchain_is_fetched_where_go_is_missing_or_old(catalog: Catalog, version: str) -> None:
-    run = Run({LOOK: "arch\tx86_64", GO: version}, "modules")
+def test_root_file_systems_are_begun_while_programs_are_built(catalog: Catalog) -> None:
+    run = Run({LOOK: BARE, GO: said((1, 26, 8))}, "modules")
+    assert run.changed[0] == "Begin the root file systems"
+    (order,) = run.orders("store.rootfs.begin")
+    wanted = ["netfilter-rootfs", "node-rootfs", "git-rootfs"]
+    assert [entry["name"] for entry in order["entries"]] == wanted
+    made = run.orders("store.rootfs.make")
+    begun = zip(order["plans"], order["entries"], strict=True)
+    assert [(one["plan"], one["entry"]) for one in made] == list(begun)
+
+
+@pytest.mark.parametrize("version", [(), (1, 26, 7), (1, 9)])
+def test_a_toolchain_is_fetched_where_go_is_missing_or_old(
+    catalog: Catalog, version: tuple[int, ...]
+) -> None:
+    run = Run({LOOK: BARE, GO: said(version)}, "modules")
     assert run.changed[0] == "Provide a Go toolchain"
 
 
 def test_a_store_that_was_begun_from_modules_goes_on_without_a_probe(catalog: Catalog) -> None:
-    run = Run({LOOK: store(catalog, without=("kind",), chosen="modules"), GO: "go1.26.8"})
+    found = store(catalog, without=("kind",), source="modules")
+    run = Run({LOOK: found, GO: said((1, 26, 8))})
     assert run.changed == ["Build kind 0.33.0"]
     assert not [command for command in run.commands if PROBE in command]
 
 
 def test_what_fails_ends_the_step(catalog: Catalog) -> None:
-    run = Run({LOOK: "arch\tx86_64", GO: "go1.26.8", "exec bash -s": {"success": False}}, "modules")
+    failing = {"store.programs.build": {"success": False}}
+    run = Run({LOOK: BARE, GO: said((1, 26, 8)), **failing}, "modules")
     assert run.failed
-    assert len(list(run.orders())) == 1
+    assert len(run.orders("store.programs.build")) == 1
 
 
 def test_values_reach_the_host_quoted(catalog: Catalog) -> None:
-    run = Run({LOOK: "arch\tx86_64", PROBE: "yes"})
-    named = [command for command in run.commands if "/srv/lab root" in command]
-    assert named and all("'/srv/lab root" in command for command in named)
+    run = Run({LOOK: BARE, PROBE: "true"})
+    scripts = [command for command in run.commands if "sopslab.lab" not in command]
+    assert scripts and all("'/srv/lab root'" in command for command in scripts)
 
 
 def test_root_file_systems_are_refused_in_a_sentence_where_there_is_no_apt(
     catalog: Catalog,
 ) -> None:
     fedora = machine_look_text(machine_state, root="/", commands=PACKERS)
-    answers = {LOOK: store(catalog, without=("node-rootfs",), chosen="modules")}
+    answers = {LOOK: store(catalog, without=("node-rootfs",), source="modules")}
     run = Run(
         {
             **answers,

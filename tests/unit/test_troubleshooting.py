@@ -14,7 +14,7 @@ PAGE = PROJECT / "docs" / "troubleshooting.md"
 PYTHON = [path for top in ("sopslab", "tasks") for path in (PROJECT / top).rglob("*.py")]
 SCRIPTS = [
     path
-    for top in ("artifacts/recipes", "artifacts/host", "templates")
+    for top in ("artifacts/host", "templates")
     for path in (PROJECT / top).rglob("*")
     if path.is_file()
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -34,6 +34,7 @@ class Tree:
     by_name: Mapping[str, Leaf] = field(default_factory=dict)
     deep: dict[str, list[bool]] = field(default_factory=dict)
     best: Leaf | None = None
+    way: Literal["up", "down"] = "up"
     free: Any = None
 
 
@@ -46,6 +47,7 @@ TREES = st.builds(
     st.dictionaries(NAMES, LEAVES, max_size=3),
     st.dictionaries(NAMES, st.lists(st.booleans(), max_size=2), max_size=2),
     st.none() | LEAVES,
+    st.sampled_from(["up", "down"]),
     st.none() | st.integers() | NAMES,
 )
 
@@ -69,6 +71,7 @@ def test_what_is_sent_arrives_as_it_was(tree: Tree) -> None:
         (list[int], {"a": 1}),
         (tuple[str, ...], "text"),
         (None, 1),
+        (Literal["a", "b"], "c"),
     ],
 )
 def test_what_is_of_another_kind_is_refused(kind: Any, data: Any) -> None:

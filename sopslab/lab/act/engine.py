@@ -5,7 +5,10 @@ from __future__ import annotations
 import grp
 import json
 import os
+import re
+import shutil
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,12 +17,14 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.programs import run
 
 _GROUP = "docker"
+# Where a distribution has its Python.
+_SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
     """Have a runtime of ours be the default one.
 
-    + wrapper: the program
+    + wrapper: the program, in Python
     + runtime: its name
     + path: where it will be
     + config: the engine's configuration
@@ -27,7 +32,7 @@ def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid
     """
     for file in (path, config):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, wrapper, 0o755)
+    files.write(path, _runnable(wrapper), 0o755)
     before = (files.read(config) or b"").decode()
     files.write(config, with_runtime(before, runtime, path, config), 0o644)
     pid = (files.read(pid_file) or b"").decode().strip()
@@ -35,6 +40,13 @@ def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid
         with suppress(ValueError, OSError):
             # Runtimes are among what dockerd reads again on SIGHUP; running containers go on.
             os.kill(int(pid), signal.SIGHUP)
+
+
+def _runnable(program: str) -> str:
+    """Return a program in Python for the machine's own one: Docker needs it for longer than the
+    environment is there that this runs in."""
+    python = shutil.which("python3", path=_SYSTEM_PATH) or os.path.realpath(sys.executable)
+    return re.sub(r"\A#!\S+", f"#!{python}", program)
 
 
 def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
-from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
+from sopslab.model.engine import RUNTIME, EngineState, EngineTraits, body
 from sopslab.model.results import Undecided
 
 _PATIENCE = 8
@@ -48,6 +48,11 @@ def engine_state() -> EngineState:
         _traits(values),
         _is_configured(),
     )
+
+
+def runtime_body(path: str) -> str:
+    """Return a program that stands in front of runc, without its first line."""
+    return body((read(path) or b"").decode("utf-8", "replace"))
 
 
 def _reason() -> str:

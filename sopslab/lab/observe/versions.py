@@ -8,11 +8,12 @@ import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
-from sopslab.artifacts.catalog import Catalog, Source, load_catalog
+from sopslab.artifacts.catalog import Catalog, load_catalog
 from sopslab.checks.snapshot import Tool
 from sopslab.config.settings import Settings
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
+from sopslab.model.store import Source
 
 # Program, entry of the catalog, and how it is asked for its version without a network.
 _PROGRAMS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import functools
+import hashlib
 import io
 import operator
 import os
@@ -88,6 +89,12 @@ def read(path: str | Path) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def sha256(path: str | Path) -> str:
+    """Return the sum of a file. Raises OSError."""
+    with Path(path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def unpack(packed: str, folder: str | Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from sopslab.lab.tools.waiting import wait_until
 
 
 @contextmanager
-def locked(path: str | Path, seconds: float, otherwise: str) -> Iterator[int]:
+def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = "") -> Iterator[int]:
     """Hold a lock file in the block, and yield its descriptor. Raises LabError if others hold it
     for longer.
 
@@ -23,9 +24,12 @@ def locked(path: str | Path, seconds: float, otherwise: str) -> Iterator[int]:
 
     + seconds: how long to wait
     + otherwise: what to say after that
+    + meanwhile: what the log is told where others hold it
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
+        if meanwhile and not _taken(descriptor):
+            sys.stderr.buffer.write(f"{meanwhile}\n".encode())
         if not wait_until(lambda: _taken(descriptor), seconds, pause=0.1):
             raise LabError(otherwise)
         yield descriptor

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from sopslab.config.places import Places
 from sopslab.model.results import Undecided
@@ -79,25 +80,29 @@ def run(
     environment: Mapping[str, str],
     *,
     folder: str | Path | None = None,
-    stdin: bytes = b"",
+    stdin: bytes | IO[bytes] = b"",
+    to: IO[bytes] | None = None,
     patience: float = 60,
     inherited: int | None = None,
     errors: bool = False,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
+    + stdin: what it reads, or the file that it reads
+    + to: the file that it prints to, and nothing is returned
     + patience: seconds
     + inherited: a descriptor that the program has, too, such as that of a lock
     + errors: whether its standard error is returned, too
     """
     name = Path(argv[0]).name
+    given: dict[str, Any] = {"input" if isinstance(stdin, bytes) else "stdin": stdin}
     try:
         done = subprocess.run(
             list(argv),
             env=dict(environment),
             cwd=folder,
-            input=stdin,
-            stdout=subprocess.PIPE,
+            **given,
+            stdout=subprocess.PIPE if to is None else to,
             stderr=subprocess.STDOUT if errors else subprocess.PIPE,
             timeout=patience,
             pass_fds=() if inherited is None else (inherited,),
@@ -109,7 +114,7 @@ def run(
         raise _absent(name, error) from None
     if done.returncode:
         raise Failed(name, done.stderr or b"")
-    return done.stdout
+    return done.stdout or b""
 
 
 def lines(

@@ -6,30 +6,51 @@ kept until an operation is about to change something. `source` comes first and a
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Generator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 from pyinfra import host, logger
-from pyinfra.api import FileUploadCommand, StringCommand, operation
+from pyinfra.api import StringCommand, operation
 
-from sopslab.artifacts.catalog import SOURCES, Catalog, Source, Thing, Work, image_reference
+from sopslab.artifacts.catalog import SOURCES, Catalog, Thing, Work, image_reference
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import tools as act
 from sopslab.lab.observe.machine import machine_state
-from sopslab.provision.command import acting, refusal, script, script_file
-from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
-from sopslab.provision.look import look_at_machine
+from sopslab.lab.observe.store import answers, go_version, store_state
+from sopslab.lab.store import (
+    bench,
+    derived,
+    flux_manifests,
+    folder,
+    git_image,
+    node_image,
+    programs,
+    pull,
+    release,
+    rootfs,
+)
+from sopslab.lab.store import toolchain as go_toolchain
+from sopslab.model.recipes import (
+    DerivedPlan,
+    FolderPlan,
+    GitImagePlan,
+    GoSources,
+    ManifestsPlan,
+    NodeImagePlan,
+    ProgramsPlan,
+    PullPlan,
+    ReleasePlan,
+    RootfsPlan,
+    ToolchainPlan,
+)
+from sopslab.model.store import Source, Store
+from sopslab.provision.command import Commands, acting, refusal, script
+from sopslab.provision.look import look, look_at_machine
 from sopslab.provision.operations.host import packages
 
 # What root file systems are made with.
 PACKERS = ["mmdebstrap"]
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 
 @dataclass
@@ -67,7 +88,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
         host.noop("the store is being filled from modules")
         return
     probe = _probe(settings, catalog, store)
-    if probe is None or host.get_fact(Answers, url=probe):
+    if probe is None or look_at_machine(answers, url=probe):
         chosen: Source = "upstream"
         said = "release pages answer, so tools and images come from there"
     else:
@@ -100,7 +121,7 @@ def toolchain(settings: Settings, catalog: Catalog) -> Commands:
     if not _faults(catalog, store, "modules"):
         host.noop("everything is built")
         return
-    if host.get_fact(GoVersion) >= tuple(int(part) for part in catalog.go.minimum.split(".")):
+    if look_at_machine(go_version) >= tuple(int(part) for part in catalog.go.minimum.split(".")):
         host.noop("the machine has a Go toolchain")
         return
     yield from _fill(settings, catalog, work)
@@ -133,14 +154,15 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
     + catalog: what is pinned
     """
     memory, store = _recall(settings, catalog)
-    works = [
-        work
+    missing = [
+        (work.plan, entry)
         for thing in catalog.things(memory.source)
-        if thing.kind == "rootfs"
         for work in [catalog.work(thing, memory.source, store.arch)]
-        if any(store.fault(entry) for entry in work.entries)
+        if isinstance(work.plan, RootfsPlan)
+        for entry in work.entries
+        if store.fault(entry)
     ]
-    if not works:
+    if not missing:
         host.noop("the root file systems are made")
         return
     machine = look_at_machine(machine_state, root="/", commands=PACKERS)
@@ -152,12 +174,8 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
         return
     if machine.missing:
         yield from packages._inner(commands=PACKERS)
-    yield script_file(
-        "head-start.sh",
-        settings.root,
-        *(work.order() for work in works),
-        stdin=catalog.script("rootfs.sh"),
-    )
+    plans, wanted = zip(*missing, strict=True)
+    yield acting(settings, rootfs.begin, plans=list(plans), entries=list(wanted))
 
 
 @operation()
@@ -172,11 +190,16 @@ def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) ->
     """
     memory, store = _recall(settings, catalog)
     wanted = catalog.image(role, memory.source, store.arch)
-    if store.has(wanted):
+    if store.images.get(wanted.reference) == wanted.recipe:
         host.noop(f"{wanted.reference} is there")
         return
     memory.store = None
-    yield _run(settings, catalog, wanted.script, wanted.order())
+    named, labels = wanted.reference, dict(wanted.labels)
+    match wanted.plan:
+        case GitImagePlan() as plan:
+            yield acting(settings, git_image.assemble, plan=plan, image=named, labels=labels)
+        case NodeImagePlan() as node:
+            yield acting(settings, node_image.assemble, plan=node, image=named, labels=labels)
 
 
 @operation()
@@ -218,16 +241,11 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
         host.noop(f"the store is not complete: {faults[0]}")
         return
     memory.store = None
-    yield _run(settings, catalog, "clean.sh", "{}")
+    yield acting(settings, bench.clear_cache)
 
 
 def _look(settings: Settings, catalog: Catalog) -> Store:
-    store: Store = host.get_fact(StoreState, root=settings.root, images=catalog.image_tags)
-    doubtful = store.doubtful()
-    if doubtful:
-        sums = host.get_fact(StoreSums, root=settings.root, files=doubtful)
-        store = replace(store, sums=sums)
-    return store
+    return look(settings, store_state, images=catalog.image_tags)
 
 
 def _recall(settings: Settings, catalog: Catalog) -> tuple[_Memory, Store]:
@@ -245,16 +263,16 @@ def _faults(catalog: Catalog, store: Store, source: Source) -> list[str]:
 def _probe(settings: Settings, catalog: Catalog, store: Store) -> str | None:
     """Return the URL of a release file, to find out whether release pages answer."""
     for thing in catalog.things("upstream"):
-        if thing.kind == "release":
-            return _url(settings, catalog.work(thing, "upstream", store.arch))
+        plan = catalog.work(thing, "upstream", store.arch).plan
+        if isinstance(plan, ReleasePlan):
+            return _url(settings, plan)
     return None
 
 
-def _url(settings: Settings, work: Work) -> str:
-    base = settings.mirrors.releases
-    if work.plan["base"] == "kubernetes":
-        base = settings.mirrors.kubernetes
-    return f"{base}/{work.plan['file']}"
+def _url(settings: Settings, plan: ReleasePlan) -> str:
+    mirrors = settings.mirrors
+    base = mirrors.kubernetes if plan.base == "kubernetes" else mirrors.releases
+    return f"{base}/{plan.file}"
 
 
 def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
@@ -270,37 +288,37 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
         host.noop(f"the store has {', '.join(entry.key for entry in work.entries)}")
         return
     memory.store = None
-    work = work.only(wrong)
-    plan = dict(work.plan)
-    if work.script == "release.sh":
-        plan["url"] = _url(settings, work)
-    if "digest" in work.plan:
-        plan["reference"] = image_reference(plan["image"], plan["digest"], settings.mirrors.images)
-    toolchain = catalog.toolchain(store.arch)
-    if work.modules and toolchain is not None:
-        plan["toolchain"] = f"{toolchain.entries[0].key}/{toolchain.entries[0].files[0]}"
-    for module in work.modules:
-        folder = f"{settings.root}/cache/modules/{module}"
-        targets = {file: f"{folder}/{file}" for file in catalog.modules[module]}
-        folders = {str(Path(target).parent) for target in targets.values()}
-        yield script('mkdir -p "$@"', *sorted(folders))
-        for file, target in targets.items():
-            source = Path(settings.catalog).parent / "modules" / module / file
-            yield FileUploadCommand(str(source), target)
-    yield _run(settings, catalog, work.script, Work(work.script, plan, work.entries).order())
+    yield _make(settings, catalog, work.only(wrong))
 
 
-def _run(settings: Settings, catalog: Catalog, recipe: str, order: str) -> StringCommand:
-    """Return the command that runs a recipe: bash reads it from standard input."""
-    return script(
-        'PATH=${3:+$3:}$PATH; export PATH; exec bash -s -- "$1" "$2"',
-        settings.root,
-        order,
-        _folder_with_pip(),
-        stdin=catalog.script(recipe),
+def _make(settings: Settings, catalog: Catalog, work: Work) -> StringCommand:
+    """Return the command that fills the entries of a work."""
+    first = work.entries[0]
+    toolchain = catalog.toolchain(first.arch)
+    sources = GoSources(
+        first.arch,
+        {name: catalog.modules[name] for name in work.modules},
+        f"{toolchain.entries[0].key}/{toolchain.entries[0].files[0]}" if toolchain else None,
     )
-
-
-def _folder_with_pip() -> str:
-    """Return the folder of the Python that runs this, which has pip where a bare Debian has not."""
-    return str(Path(sys.executable).parent) if importlib.util.find_spec("pip") else ""
+    match work.plan:
+        case ProgramsPlan() as plan:
+            return acting(
+                settings, programs.build, plan=plan, entries=list(work.entries), sources=sources
+            )
+        case FolderPlan() as plan:
+            return acting(settings, folder.copy, plan=plan, entry=first, sources=sources)
+        case ManifestsPlan() as plan:
+            return acting(settings, flux_manifests.make, plan=plan, entry=first, sources=sources)
+        case ReleasePlan() as plan:
+            url = _url(settings, plan)
+            return acting(settings, release.fetch, plan=plan, entry=first, url=url)
+        case PullPlan() as plan:
+            reference = image_reference(plan.image, plan.digest, settings.mirrors.images)
+            return acting(settings, pull.pull, plan=plan, entry=first, reference=reference)
+        case DerivedPlan() as plan:
+            reference = image_reference(plan.image, plan.digest, settings.mirrors.images)
+            return acting(settings, derived.make, plan=plan, entry=first, reference=reference)
+        case RootfsPlan() as plan:
+            return acting(settings, rootfs.make, plan=plan, entry=first)
+        case ToolchainPlan() as plan:
+            return acting(settings, go_toolchain.fetch, plan=plan, entry=first)

@@ -10,9 +10,9 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
 from sopslab.lab.observe import docker as observe
-from sopslab.lab.observe.engine import CONFIG, engine_state
+from sopslab.lab.observe.engine import CONFIG, engine_state, runtime_body
 from sopslab.lab.observe.machine import machine_state
-from sopslab.model.engine import RUNTIME
+from sopslab.model.engine import RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.known import is_root
@@ -34,7 +34,7 @@ def runtime(wrapper: str) -> Commands:
     """
     Put our OCI runtime in front of runc where the machine lacks what `--privileged` asks for.
 
-    + wrapper: the text of the wrapper script
+    + wrapper: the program, in Python
     """
     machine = look_at_machine(machine_state, root="/", commands=[])
     if not machine.restricted:
@@ -42,9 +42,12 @@ def runtime(wrapper: str) -> Commands:
         return
     engine = recall_of_machine(engine_state)
     if engine.answers and engine.default_runtime == RUNTIME:
-        host.noop(f"{RUNTIME} is the default runtime")
-        return
-    note("this machine lacks a capability that privileged containers ask for")
+        if look_at_machine(runtime_body, path=RUNTIME_PATH) == body(wrapper):
+            host.noop(f"{RUNTIME} is the default runtime")
+            return
+        note(f"the runtime {RUNTIME} was another one")
+    else:
+        note("this machine lacks a capability that privileged containers ask for")
     forget(engine_state)
     yield changing_machine(
         machine.uid != 0,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,26 @@ from typing import Any
 import pytest
 import yaml
 
-from sopslab.artifacts.catalog import ARCHES, SOURCES, Catalog, image_reference, load_catalog
-from sopslab.errors import InputError
+from sopslab.artifacts.catalog import (
+    ARCHES,
+    METHODS,
+    SOURCES,
+    Catalog,
+    image_reference,
+    load_catalog,
+)
+from sopslab.errors import InputError, LabError
+from sopslab.lab.store.edits import replace_text
+from sopslab.model.recipes import DerivedPlan, NodeImagePlan, ProgramsPlan, RootfsPlan
 
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACTS = ROOT / "artifacts"
 MODULES = ARTIFACTS / "modules"
+RECIPES = {
+    path.stem: path.read_text()
+    for path in (ROOT / "sopslab" / "lab" / "store").glob("*.py")
+    if path.stem != "__init__"
+}
 KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "network" / "kube-router.yaml"
 
 # What programs that are put together in our modules are made of; `pause` is ours.
@@ -75,18 +87,18 @@ def test_every_source_delivers_the_same_tools(catalog: Catalog, source: Any, arc
 @pytest.mark.parametrize("arch", ARCHES)
 def test_images_can_be_resolved(catalog: Catalog, source: Any, arch: Any) -> None:
     for role in ("git", "node"):
-        order = json.loads(catalog.image(role, source, arch).order())
-        assert order["labels"]["sops-lab.source"] == source
-        assert re.fullmatch(rf"sops-lab/{role}:[0-9a-f]{{12}}", order["image"])
+        image = catalog.image(role, source, arch)
+        assert image.labels["sops-lab.source"] == source
+        assert image.labels["sops-lab.recipe"] == image.recipe
+        assert re.fullmatch(rf"sops-lab/{role}:[0-9a-f]{{12}}", image.reference)
 
 
 def test_go_modules_require_the_versions_of_the_catalog(catalog: Catalog) -> None:
     for name, build in catalog.builds.items():
         required = _requirements(build.module or name)
         for entry, programs in build.fills.items():
-            for package in programs.values():
-                if package.startswith("sops-lab/"):
-                    package = OURS[entry]
+            for built in programs.values():
+                package = OURS[entry] if built.startswith("sops-lab/") else built
                 if package is None:
                     continue
                 owner = max((path for path in required if package.startswith(path)), key=len)
@@ -107,18 +119,18 @@ def test_nothing_but_the_programs_that_are_one_file_is_started_by_another_name(
     catalog: Catalog,
 ) -> None:
     preload = _preload(catalog, "modules")
-    assert {name for name, image in preload.items() if "kubernetes-" in image["program"]} == {
+    assert {name for name, image in preload.items() if "kubernetes-" in image.program} == {
         "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler",
     }  # fmt: skip
     main = (MODULES / "kubernetes" / "multicall" / "main.go").read_text()
     for name, image in preload.items():
-        file = image["path"].rsplit("/", 1)
-        started = image["entrypoint"].rsplit("/", 1)
-        if "kubernetes-" not in image["program"]:
+        file = image.path.rsplit("/", 1)
+        started = image.entrypoint.rsplit("/", 1)
+        if "kubernetes-" not in image.program:
             assert started == file, name
             continue
         assert started == [file[0], name]
-        assert image["links"][image["entrypoint"]] == file[1]
+        assert image.links[image.entrypoint] == file[1]
         assert f'case "{name}":' in main
 
 
@@ -153,10 +165,15 @@ def test_every_module_with_requirements_has_sums() -> None:
         assert (file.parent / "go.sum").stat().st_size > 0, file
 
 
-def _preload(catalog: Catalog, source: Any) -> dict[str, dict[str, Any]]:
+def _node(catalog: Catalog, source: Any) -> NodeImagePlan:
+    plan = catalog.image("node", source, "amd64").plan
+    assert isinstance(plan, NodeImagePlan)
+    return plan
+
+
+def _preload(catalog: Catalog, source: Any) -> dict[str, Any]:
     """Return what the node image of a source brings along, by the last part of the name."""
-    order = json.loads(catalog.image("node", source, "amd64").order())
-    return {re.split("[/:]", image["image"])[-2]: image for image in order["preload"]}
+    return {re.split("[/:]", one.image)[-2]: one for one in _node(catalog, source).preload}
 
 
 def test_a_node_whose_network_enforces_no_policy_brings_along_who_does(catalog: Catalog) -> None:
@@ -169,7 +186,7 @@ def test_the_image_of_kube_router_is_the_one_that_its_manifest_names(catalog: Ca
     (daemon_set,) = [part for part in documents if part["kind"] == "DaemonSet"]
     pod = daemon_set["spec"]["template"]["spec"]
     for container in (*pod["initContainers"], *pod["containers"]):
-        assert container["image"] == _preload(catalog, "modules")["kube-router"]["image"]
+        assert container["image"] == _preload(catalog, "modules")["kube-router"].image
         assert container["imagePullPolicy"] == "IfNotPresent"
 
 
@@ -177,8 +194,8 @@ def test_new_pods_are_those_with_an_address_of_the_static_network(catalog: Catal
     documents = yaml.safe_load_all(KUBE_ROUTER.read_text())
     (rules,) = [part["data"]["new-pods.nft"] for part in documents if part["kind"] == "ConfigMap"]
     named = {ipaddress.IPv4Network(word) for word in re.findall(r"[\d.]+/\d+", rules)}
-    order = json.loads(catalog.image("node", "modules", "amd64").order())
-    network = json.loads(order["network"])
+    network = _node(catalog, "modules").network
+    assert network is not None
     (ranges,) = network["plugins"][0]["ipam"]["ranges"]
     subnets = {ipaddress.IPv4Network(one["subnet"]) for one in ranges}
     assert len(named) == 1
@@ -187,9 +204,13 @@ def test_new_pods_are_those_with_an_address_of_the_static_network(catalog: Catal
 
 def test_kube_router_says_its_version(catalog: Catalog) -> None:
     thing = next(thing for thing in catalog.things() if thing.name == "kube-router")
-    flag = catalog.work(thing, "modules", "amd64").plan["ldflags"]
+    plan = catalog.work(thing, "modules", "amd64").plan
+    assert isinstance(plan, ProgramsPlan)
     version = catalog.version("kube-router", "modules")
-    assert flag == f"-X github.com/cloudnativelabs/kube-router/v2/pkg/version.Version=v{version}"
+    assert (
+        plan.ldflags
+        == f"-X github.com/cloudnativelabs/kube-router/v2/pkg/version.Version=v{version}"
+    )
 
 
 def test_whoever_writes_rules_for_the_kernel_writes_them_for_nftables(catalog: Catalog) -> None:
@@ -197,8 +218,8 @@ def test_whoever_writes_rules_for_the_kernel_writes_them_for_nftables(catalog: C
     names = {f"usr/sbin/{ip}tables{part}" for ip in ("ip", "ip6") for part in
              ("", "-save", "-restore")}  # fmt: skip
     for writer in ("kube-proxy", "kube-router"):
-        assert preload[writer]["rootfs"] == "netfilter-rootfs-bookworm"
-        links = {path: to for path, to in preload[writer]["links"].items() if path in names}
+        assert preload[writer].rootfs == "netfilter-rootfs-bookworm"
+        links = {path: to for path, to in preload[writer].links.items() if path in names}
         assert links == dict.fromkeys(names, "xtables-nft-multi"), writer
     packages = set(catalog.rootfs["netfilter-rootfs"].packages)
     assert packages >= {"conntrack", "ipset", "iptables"}
@@ -209,7 +230,8 @@ def test_the_git_server_can_speak_tls_whatever_the_source(catalog: Catalog, sour
     assert catalog.git_image is not None
     entries = {thing.name: thing for thing in catalog.things(source)}
     plan = catalog.work(entries[catalog.git_image.base], source, "amd64").plan
-    assert {"lighttpd", "lighttpd-mod-openssl"} <= set(plan["packages"])
+    assert isinstance(plan, RootfsPlan | DerivedPlan)
+    assert {"lighttpd", "lighttpd-mod-openssl"} <= set(plan.packages)
 
 
 def test_nothing_of_upstream_is_made_of_this_machines_debian_packages(catalog: Catalog) -> None:
@@ -286,9 +308,9 @@ def test_a_changed_input_changes_the_recipe_and_no_other(
     assert differing == {name for name in changed if ":" not in name}
 
 
-def test_a_changed_script_changes_what_it_makes(catalog: Catalog) -> None:
+def test_a_changed_recipe_changes_what_it_makes(catalog: Catalog) -> None:
     other = load_catalog(ARTIFACTS / "catalog.yaml")
-    other.recipes["rootfs.sh"] += "# other\n"
+    other.recipes["rootfs"] += "# other\n"
     before, after = (part.entries("modules", "amd64") for part in (catalog, other))
     assert {name for name in before if before[name].recipe != after[name].recipe} == {
         "git-rootfs", "netfilter-rootfs", "node-rootfs",
@@ -306,37 +328,52 @@ def test_another_edit_builds_that_module_again_and_no_other(
     assert differing == set(data["builds"]["toolkit"]["fills"])
 
 
+@pytest.mark.parametrize("plan", METHODS, ids=lambda plan: plan.__name__)
+def test_what_decides_a_result_is_all_that_its_recipe_is_made_of(plan: Any) -> None:
+    """The recipe is the module that takes the plan; what it imports from its room, it is made of,
+    but for the bench."""
+    (recipe,) = [name for name, text in RECIPES.items() if f"plan: {plan.__name__}" in text]
+    parts: set[str] = set()
+    found = {recipe}
+    while found:
+        parts |= found
+        found = {name for part in found for name in _room(RECIPES[part])} - parts - {"bench"}
+    assert set(METHODS[plan]) == parts
+
+
+def _room(text: str) -> set[str]:
+    """Return the other recipes that one imports."""
+    return set(re.findall(r"^from sopslab\.lab\.store\.(\w+) import", text, re.MULTILINE))
+
+
+def test_every_module_with_recipes_decides_a_result() -> None:
+    assert {part for parts in METHODS.values() for part in parts} == set(RECIPES) - {"bench"}
+
+
 @pytest.mark.parametrize(
     ("content", "becomes"),
     [
         ("a\n\tget(x)\nb\n", "a\n\tno(y)\nb\n"),
+        ("get(x)", "no(y)"),
         ("a\n\tgot(x)\nb\n", None),
         ("get(x)\nget(x)\n", None),
         (None, None),
     ],
-    ids=["once", "absent", "twice", "no-file"],
+    ids=["once", "alone", "absent", "twice", "no-file"],
 )
 def test_a_text_is_replaced_where_it_is_exactly_once_or_nothing_is_built(
     content: str | None, becomes: str | None, tmp_path: Path
 ) -> None:
-    file = tmp_path / "edited" / "loader.go"
-    file.parent.mkdir()
+    file = tmp_path / "loader.go"
     if content is not None:
         file.write_text(content)
-    library = (ARTIFACTS / "recipes" / "lib.sh").read_text()
-    edits = (ARTIFACTS / "recipes" / "edits.sh").read_text()
-
-    done = subprocess.run(
-        ["bash", "-s", "--", tmp_path, "{}"],
-        input=f"{library}\nWORK=$1\n{edits}\nreplace_text '{file}' 'get(x)' 'no(y)'\n",
-        text=True,
-        capture_output=True,
-    )
-
     if becomes is not None:
-        assert (done.returncode, file.read_text()) == (0, becomes), done.stderr
-    else:
-        assert done.returncode == 1 and "has to be replaced" in done.stderr
+        replace_text(file, "a/loader.go", "get(x)", "no(y)")
+        assert file.read_text() == becomes
+        return
+    with pytest.raises(LabError, match=r"a/loader\.go .* has to be replaced"):
+        replace_text(file, "a/loader.go", "get(x)", "no(y)")
+    assert content is None or file.read_text() == content
 
 
 def test_an_image_gets_another_tag_with_other_content_only(
@@ -358,10 +395,11 @@ def test_a_build_can_be_narrowed_to_what_is_missing(catalog: Catalog) -> None:
     thing = next(thing for thing in catalog.things() if thing.name == "toolkit")
     work = catalog.work(thing, "modules", "amd64")
     sops = next(entry for entry in work.entries if entry.name == "sops")
-    order = json.loads(work.only([sops]).order())
-    assert list(order["programs"]) == ["sops"]
-    assert order["embed"] is None
-    assert [entry["name"] for entry in order["entries"]] == ["sops"]
+    narrowed = work.only([sops])
+    assert isinstance(narrowed.plan, ProgramsPlan)
+    assert list(narrowed.plan.programs) == ["sops"]
+    assert narrowed.plan.embed is None
+    assert narrowed.entries == (sops,)
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

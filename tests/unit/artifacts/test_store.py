@@ -1,33 +1,37 @@
-"""What a machine says of its store, and what is wrong with an entry of it."""
+"""What a machine has of its store, and what is wrong with an entry of it."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
-from pyinfra.api.exceptions import FactProcessError
 
-from sopslab.artifacts.catalog import Entry
-from sopslab.provision.facts.artifact import Answers, GoVersion, Store, StoreState, StoreSums
+from sopslab.config.settings import Settings
+from sopslab.lab.observe import store as observe
+from sopslab.lab.observe.store import go_version, store_state
+from sopslab.lab.store.bench import bench, clear_cache
+from sopslab.model.store import Entry, Store, StoredEntry
 
 SUM = "5" * 64
-STAT = "755 5 1.0"
+STAT = "755 5 1"
 ENTRY = Entry("sops", "3.13.3", "modules", "amd64", "digest", ("bin/sops",))
+KEY = "sops-3.13.3"
 
 
-def describe(manifest: object = None, stat: str | None = STAT, stamp: str = STAT) -> Store:
-    written = manifest or {**ENTRY.manifest, "files": {"bin/sops": SUM}}
-    text = written if isinstance(written, str) else json.dumps(written)
-    lines = [
-        "arch\tx86_64",
-        "",
-        f"store/sops-3.13.3/manifest.json:{text}",
-        f"store/sops-3.13.3/stamp:bin/sops\t{stamp}",
-        "file\tsops-3.13.3/manifest.json\t644 1 1.0",
-        *([f"file\tsops-3.13.3/bin/sops\t{stat}"] if stat else []),
-    ]
-    return StoreState().process(lines)
+def describe(
+    manifest: Any = None, stat: str | None = STAT, stamp: str = STAT, sums: str | None = None
+) -> StoredEntry:
+    return StoredEntry(
+        {**ENTRY.manifest, "files": {"bin/sops": SUM}} if manifest is None else manifest,
+        {"bin/sops": stat} if stat else {},
+        {"bin/sops": stamp},
+        {"bin/sops": sums} if sums else {},
+    )
 
 
 def test_an_entry_that_is_what_its_manifest_says_has_no_fault() -> None:
@@ -35,78 +39,162 @@ def test_an_entry_that_is_what_its_manifest_says_has_no_fault() -> None:
 
 
 def test_a_changed_time_is_forgiven_and_a_changed_sum_is_not() -> None:
-    store = describe(stat="755 5 2.0")
-    assert store.doubtful() == ["sops-3.13.3/bin/sops"]
-    assert replace(store, sums={"sops-3.13.3/bin/sops": SUM}).fault(ENTRY) is None
-    fault = replace(store, sums={"sops-3.13.3/bin/sops": "6" * 64}).fault(ENTRY)
-    assert fault == "sops-3.13.3/bin/sops is not what its manifest says"
+    touched = describe(stat="755 5 2")
+    assert touched.doubtful() == ["bin/sops"]
+    assert replace(touched, sums={"bin/sops": SUM}).fault(ENTRY) is None
+    for sums in ({"bin/sops": "6" * 64}, {}):
+        fault = replace(touched, sums=sums).fault(ENTRY)
+        assert fault == "sops-3.13.3/bin/sops is not what its manifest says"
 
 
 @pytest.mark.parametrize(
-    ("store", "fault"),
+    ("stored", "fault"),
     [
-        (Store("amd64"), "sops-3.13.3 is missing"),
+        (None, "sops-3.13.3 is missing"),
         (describe(stat=None), "sops-3.13.3/bin/sops is missing"),
-        (describe("not JSON"), "sops-3.13.3 was made by another recipe"),
-        (describe("[1]"), "sops-3.13.3 was made by another recipe"),
+        (describe({}), "sops-3.13.3 was made by another recipe"),
         (describe({**ENTRY.manifest, "recipe": "x"}), "sops-3.13.3 was made by another recipe"),
         (describe({**ENTRY.manifest, "files": {}}), "sops-3.13.3/bin/sops is missing"),
-        (
-            describe(stat="644 5 1.0", stamp="644 5 1.0"),
-            "sops-3.13.3/bin/sops cannot be run",
-        ),
+        (describe(stat="644 5 1", stamp="644 5 1"), "sops-3.13.3/bin/sops cannot be run"),
     ],
-    ids=["no entry", "no file", "no manifest", "no object", "other recipe", "unlisted", "no mode"],
+    ids=["no entry", "no file", "no manifest", "other recipe", "unlisted", "no mode"],
 )
-def test_a_fault_is_named(store: Store, fault: str) -> None:
-    assert store.fault(ENTRY) == fault
+def test_a_fault_is_named(stored: StoredEntry | None, fault: str) -> None:
+    assert Store(entries={KEY: stored} if stored else {}).fault(ENTRY) == fault
 
 
-def test_the_whole_state_is_read() -> None:
-    store = StoreState().process(
-        [
-            "arch\taarch64",
-            'image\t["sops-lab/git:1","other:2"]\t{"sops-lab.recipe":"digest"}',
-            'image\t["plain:1"]\tnull',
-            "source:modules",
-            "link\tsops\t../store/sops-3.13.3/bin/sops",
-            "cache\tgo-build",
-        ]
+Root = Callable[..., Settings]
+
+
+def publish(settings: Settings, content: str = "sops", mode: int = 0o755) -> Path:
+    """Put an entry into the store as recipes do; return its folder."""
+    with bench(settings.for_machine, "test") as place:
+        made = place.folder / "entry"
+        (made / "bin").mkdir(parents=True)
+        (made / "bin" / "sops").write_text(content)
+        (made / "bin" / "sops").chmod(mode)
+        place.publish(made, ENTRY)
+    return Path(settings.store, KEY)
+
+
+def seen(settings: Settings) -> Store:
+    return store_state(settings.for_machine, images=[])
+
+
+def test_what_a_recipe_publishes_is_seen_without_a_fault(lab: Root) -> None:
+    settings = lab()
+    folder = publish(settings)
+    assert seen(settings).fault(ENTRY) is None
+    assert seen(settings).entries[KEY].sums == {}
+    assert folder.stat().st_mode & 0o777 == 0o755
+    # Anybody may read what is there to be run.
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.rglob("*"))
+    # Published anew, it is replaced as a whole.
+    (folder / "more").touch()
+    publish(settings, "another")
+    assert (folder / "bin" / "sops").read_text() == "another"
+    assert not (folder / "more").exists()
+    assert {path.name for path in Path(settings.root, "cache").iterdir()} == {"test.lock"}
+
+
+def test_what_was_changed_in_the_store_is_seen(lab: Root) -> None:
+    settings = lab()
+    tool = publish(settings) / "bin" / "sops"
+    os.utime(tool, (1, 1))
+    assert seen(settings).fault(ENTRY) is None
+    tool.write_text("evil")
+    assert seen(settings).fault(ENTRY) == f"{KEY}/bin/sops is not what its manifest says"
+    tool.unlink()
+    assert seen(settings).fault(ENTRY) == f"{KEY}/bin/sops is missing"
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[1]", "null"])
+def test_a_manifest_that_cannot_be_read_describes_nothing(text: str, lab: Root) -> None:
+    settings = lab()
+    (publish(settings) / "manifest.json").write_text(text)
+    assert seen(settings).fault(ENTRY) == f"{KEY} was made by another recipe"
+
+
+def test_an_entry_that_is_there_already_is_known_as_published(lab: Root) -> None:
+    settings = lab()
+    tool = publish(settings) / "bin" / "sops"
+    os.utime(tool, (1, 1))
+    with bench(settings.for_machine, "test") as place:
+        assert place.is_published(ENTRY)
+        assert not place.is_published(replace(ENTRY, recipe="other"))
+        assert not place.is_published(replace(ENTRY, version="4"))
+    # Whoever has read it once has noted the time that it has now.
+    assert seen(settings).entries[KEY].doubtful() == []
+    tool.chmod(0o644)
+    with bench(settings.for_machine, "test") as place:
+        assert not place.is_published(ENTRY)
+
+
+def test_the_whole_state_is_read(
+    lab: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    root = Path(settings.root)
+    assert seen(settings) == Store(seen(settings).arch)
+    for folder in ("bin", "cache/go-build", "store/.left"):
+        (root / folder).mkdir(parents=True)
+    (root / "source").write_text("modules\n")
+    (root / "cache" / "go.lock").touch()
+    (root / "bin" / "sops").symlink_to("../store/sops-3.13.3/bin/sops")
+    docker = tmp_path / "docker"
+    labelled = json.dumps({"sops-lab.recipe": "digest"})
+    docker.write_text(
+        f"#!/bin/sh\nprintf '%s\\t%s\\n' '[\"a:1\",\"b:2\"]' '{labelled}' '[\"plain:1\"]' null\n"
+        "echo\nexit 1\n"
     )
-    assert store == Store(
-        "arm64",
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = store_state(settings.for_machine, images=["a:1", "plain:1", "none:1"])
+    assert found == Store(
+        found.arch,
         "modules",
         {},
         {"sops": "../store/sops-3.13.3/bin/sops"},
-        {"sops-lab/git:1": "digest", "other:2": "digest", "plain:1": ""},
+        {"a:1": "digest", "b:2": "digest", "plain:1": ""},
         ("go-build",),
     )
+    assert found.arch == {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
-@pytest.mark.parametrize("lines", [[], ["arch\tmips"], ["arch\tx86_64", "what is this"]])
-def test_what_cannot_be_read_fails_the_fact(lines: list[str]) -> None:
-    with pytest.raises(FactProcessError, match="unknown way"):
-        StoreState().process(lines)
-
-
-def test_sums_are_read_by_path() -> None:
-    assert StoreSums().process([f"{SUM}  a-1/bin/a b"]) == {"a-1/bin/a b": SUM}
-
-
-@pytest.mark.parametrize(("line", "answers"), [("yes", True), ("no", False)])
-def test_a_probe_is_read(line: str, answers: bool) -> None:
-    assert Answers().process([line]) is answers
+def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
+    settings = lab()
+    cache = Path(settings.root, "cache")
+    (cache / "go-build" / "ab").mkdir(parents=True)
+    (cache / "work.x").touch()
+    (cache / "image.lock").touch()
+    clear_cache(settings.for_machine)
+    assert {path.name for path in cache.iterdir()} == {"go.lock", "image.lock"}
+    assert seen(settings).cache == ()
 
 
 @pytest.mark.parametrize(
-    ("lines", "version"),
+    ("says", "version"),
     [
-        (["go1.26.8"], (1, 26, 8)),
-        (["go1.27rc1"], (1,)),
-        (["go1.26.8 X:nocoverageredesign"], (1, 26, 8)),
-        ([], ()),
-        (["devel"], ()),
+        ("go1.26.8", (1, 26, 8)),
+        ("go1.27rc1", (1,)),
+        ("go1.26.8 X:nocoverageredesign", (1, 26, 8)),
+        ("", ()),
+        ("devel", ()),
     ],
 )
-def test_the_version_of_go_is_read(lines: list[str], version: tuple[int, ...]) -> None:
-    assert GoVersion().process(lines) == version
+def test_the_version_of_go_is_read(
+    says: str, version: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(f'#!/bin/sh\n[ "$*" = "env GOVERSION" ] && echo "{says}"\n')
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert go_version() == version
+
+
+def test_a_machine_without_go_has_no_version_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(observe, "GO_FOLDER", str(tmp_path))
+    assert go_version() == ()

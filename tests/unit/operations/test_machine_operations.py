@@ -16,6 +16,7 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.engine import runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
@@ -79,7 +80,7 @@ def carry_out(
     )  # fmt: skip
 
 
-MISSING = {"machine_state": {"uid": 0, "missing": ["dockerd", "docker", "flock"]}}
+MISSING = {"machine_state": {"uid": 0, "missing": ["dockerd", "docker", "setsid"]}}
 
 
 def installing(settings: Settings, manager: str = "apt-get") -> StringCommand:
@@ -182,7 +183,7 @@ def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Call
             (tmp_path / "docker.pid").write_text(str(pid))
         (command,) = commands(
             "docker.runtime", lab(),
-            arguments={"wrapper": "#!/bin/sh # ours"},
+            arguments={"wrapper": "#!/usr/bin/python -IS\n# ours"},
             facts={
                 "machine_state": {"uid": 0, "bounding": FEW}, "engine_state": {"reason": "stopped"},
             },
@@ -212,8 +213,14 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
         "default-runtime": "sops-lab",
         "runtimes": {"sops-lab": {"path": str(wrapper)}},
     }
-    assert wrapper.read_text().startswith("#!/bin/sh # ours")
+    first = wrapper.read_text().splitlines()[0]
+    assert runtime_body(str(wrapper)) == "# ours"
+    assert runtime_body(str(tmp_path / "absent")) == ""
     assert os.access(wrapper, os.X_OK)
+    # Not that of an environment, which may be removed while Docker still needs the runtime.
+    python, options = first.removeprefix("#!").split()
+    assert os.access(python, os.X_OK) and Path(python).parent in map(Path, ("/usr/bin", "/bin"))
+    assert options == "-IS"
 
 
 def test_another_default_runtime_is_named_and_stays(engine: Callable[..., Any]) -> None:

@@ -1,0 +1,140 @@
+"""The store of artifacts as it is, and where more could come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sopslab.config.places import Lab
+from sopslab.lab.tools import web
+from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.files import read, sha256
+from sopslab.lab.tools.programs import ask
+from sopslab.model.results import Undecided
+from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
+
+# In a folder of the store, beside the files that it is about.
+MANIFEST, STAMP = "manifest.json", "stamp"
+GO_FOLDER = "/usr/local/go/bin"
+
+_ARCHES: Mapping[str, Arch] = {"x86_64": "amd64", "aarch64": "arm64"}
+_PROBE_S = 5
+_IMAGE = "{{json .RepoTags}}\t{{json .Config.Labels}}"
+
+
+def store_state(lab: Lab, images: list[str]) -> Store:
+    """Return what is in the store, and which of some images Docker has.
+
+    Raises Undecided where the machine has other processors than there are artifacts for.
+    """
+    root = Path(lab.root)
+    return Store(
+        _arch(),
+        (read(root / "source") or b"").decode("utf-8", "replace").strip(),
+        {path.name: entry for path in _paths(root / "store") if (entry := stored_entry(path))},
+        {path.name: str(path.readlink()) for path in _paths(root / "bin") if path.is_symlink()},
+        _recipes(images),
+        tuple(path.name for path in _paths(root / "cache") if path.suffix != ".lock"),
+    )
+
+
+def stored_entry(folder: Path) -> StoredEntry | None:
+    """Return what a folder of the store holds, None where nothing is."""
+    found = stamped(folder)
+    manifest = read(folder / MANIFEST)
+    if manifest is None and not found:
+        return None
+    lines = (read(folder / STAMP) or b"").decode("utf-8", "surrogateescape").splitlines()
+    stamp = {name: stat for name, tab, stat in (line.partition("\t") for line in lines) if tab}
+    stored = StoredEntry(_manifest(manifest or b""), found, stamp)
+    sums = {name: _sum(folder / name) for name in stored.doubtful()}
+    return StoredEntry(stored.manifest, found, stamp, sums)
+
+
+def stamped(folder: Path) -> dict[str, str]:
+    """Return mode, size and time of every file in a folder of the store."""
+    return {
+        name: f"{found.st_mode & 0o7777:o} {found.st_size} {found.st_mtime_ns}"
+        for name, found in _stats(folder, "")
+        if name not in (MANIFEST, STAMP)
+    }
+
+
+def answers(url: str) -> bool:
+    """Whether a URL answers within 5 seconds."""
+    found: list[bool] = []
+    # Looking up a name takes as long as the machine's resolver likes.
+    asking = threading.Thread(target=lambda: found.append(web.answers(url, _PROBE_S)), daemon=True)
+    asking.start()
+    asking.join(_PROBE_S)
+    return True in found
+
+
+def go_version() -> tuple[int, ...]:
+    """Return the version of Go on this machine, such as `(1, 26, 8)`, or `()` without one."""
+    path = f"{os.environ.get('PATH', os.defpath)}:{GO_FOLDER}"
+    try:
+        said = ask(["go", "env", "GOVERSION"], {**os.environ, "PATH": path, "GOTOOLCHAIN": "local"})
+    except Undecided:
+        return ()
+    found = re.match(r"go(\d+(?:\.\d+)*)(?!\w)", said.text.strip())
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def _arch() -> Arch:
+    machine = os.uname().machine
+    if machine not in _ARCHES:
+        raise Undecided(f"there are no artifacts for processors of the kind {machine}")
+    return _ARCHES[machine]
+
+
+def _recipes(images: list[str]) -> dict[str, str]:
+    if not images:
+        return {}
+    said = ask_docker("image", "inspect", "--format", _IMAGE, *images)
+    found: dict[str, str] = {}
+    # Of those that are not there it says nothing, or an empty line.
+    for line in filter(None, said.text.splitlines()):
+        tags, labels = map(json.loads, line.split("\t"))
+        found |= dict.fromkeys(tags, (labels or {}).get(RECIPE_LABEL, ""))
+    return found
+
+
+def _paths(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _stats(folder: Path, below: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        entries = list(os.scandir(folder / below))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _stats(folder, f"{below}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield f"{below}{entry.name}", entry.stat(follow_symlinks=False)
+
+
+def _manifest(text: bytes) -> Mapping[str, Any]:
+    # A manifest that cannot be read describes nothing, so its entry is made anew.
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _sum(file: Path) -> str:
+    try:
+        return sha256(file)
+    except OSError:
+        return ""

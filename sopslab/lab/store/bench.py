@@ -1,0 +1,143 @@
+"""Where a recipe works: alone, in a folder of its own. What it makes appears in the store whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.store import MANIFEST, STAMP, stamped, stored_entry
+from sopslab.lab.tools import files, programs
+from sopslab.lab.tools.locks import locked
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.store import Entry
+
+# A build takes minutes, on a slow machine many.
+_TURN_S = 1500
+_WORK_S = 900
+_LOCK = ".lock"
+
+
+class Bench:
+    """A folder to work in, on the store's file system, and the lock under which it is."""
+
+    def __init__(self, lab: Lab, lock: int, folder: Path) -> None:
+        self.store = Path(lab.store)
+        self.cache = cache_of(lab)
+        self.folder = folder
+        self._lock = lock
+
+    def run(
+        self,
+        *command: str,
+        otherwise: str = "",
+        environment: Mapping[str, str] = os.environ,
+        folder: Path | None = None,
+        stdin: bytes | IO[bytes] = b"",
+        to: IO[bytes] | None = None,
+        patience: float = _WORK_S,
+    ) -> str:
+        """Return what a program prints. It inherits the lock: what a killed run left running is
+        awaited, not raced.
+
+        Raises Failed, or LabError where there is something to say; what the program said is in the
+        log before that.
+
+        + otherwise: what to say where it fails
+        """
+        try:
+            said = programs.run(
+                command, environment, folder=folder, stdin=stdin, to=to, patience=patience,
+                inherited=self._lock,
+            )  # fmt: skip
+        except Failed as failure:
+            if not otherwise:
+                raise
+            sys.stderr.buffer.write(failure.words)
+            raise LabError(otherwise) from None
+        return os.fsdecode(said).rstrip("\n")
+
+    def is_published(self, entry: Entry) -> bool:
+        """Whether the store holds exactly this. Its files are not read again while they stay."""
+        folder = self.store / entry.key
+        stored = stored_entry(folder)
+        if stored is None or stored.fault(entry) is not None:
+            return False
+        _stamp(folder)
+        return True
+
+    def publish(self, folder: Path, entry: Entry) -> None:
+        """Move what is in a folder into the store, with its sums: whole or not at all."""
+        sums = {name: files.sha256(folder / name) for name in sorted(stamped(folder))}
+        (folder / MANIFEST).write_text(json.dumps({**entry.manifest, "files": sums}))
+        _stamp(folder)
+        # What is in the store is for everybody.
+        folder.chmod(0o755)
+        target = self.store / entry.key
+        if target.exists():
+            target.rename(self.folder / "replaced")
+        folder.rename(target)
+        files.remove(self.folder / "replaced")
+
+
+@contextmanager
+def bench(lab: Lab, name: str) -> Iterator[Bench]:
+    """Yield a place to work at once nobody else does this work.
+
+    + name: what is made
+    """
+    cache = cache_of(lab)
+    for folder in (cache, Path(lab.store)):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        _turn(lab, name) as lock,
+        tempfile.TemporaryDirectory(prefix="work.", dir=cache) as work,
+    ):
+        yield Bench(lab, lock, Path(work))
+
+
+def clear_cache(lab: Lab) -> None:
+    """Remove what was only needed to fill the store."""
+    with _turn(lab, "go"):
+        for path in cache_of(lab).iterdir():
+            if path.suffix != _LOCK:
+                files.remove(path)
+
+
+def cache_of(lab: Lab) -> Path:
+    """Return where what is needed only while the store is filled lies."""
+    return Path(lab.root, "cache")
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy files as they would be written here: those of a Go module are read-only."""
+    for folder, _, names in os.walk(source):
+        copied = target / Path(folder).relative_to(source)
+        copied.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (copied / name).write_bytes(Path(folder, name).read_bytes())
+
+
+@contextmanager
+def _turn(lab: Lab, name: str) -> Iterator[int]:
+    with locked(
+        cache_of(lab) / f"{name}{_LOCK}",
+        _TURN_S,
+        f"another run has been making {name} for 25 minutes: end it, then run again",
+        f"waiting for another run that makes {name}",
+    ) as lock:
+        yield lock
+
+
+def _stamp(folder: Path) -> None:
+    """Note mode, size and time of every file. While they stay, nobody reads the content again; a
+    copy of the store that keeps times is trusted like the store."""
+    lines = [f"{name}\t{stat}\n" for name, stat in stamped(folder).items()]
+    files.write(folder / STAMP, "".join(lines), 0o644)

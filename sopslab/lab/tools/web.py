@@ -1,0 +1,115 @@
+"""Files fetched over HTTP, through the proxy of the environment where it names one."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO, Any
+
+from typing_extensions import override
+
+from sopslab.errors import LabError
+from sopslab.lab.tools.waiting import Deadline
+
+_CONNECT_S = 10
+_WHOLE_S = 900
+# Slower than this for so long is standstill.
+_STALL_S = 30
+_LEAST_BYTES = 1024 * _STALL_S
+_PIECE = 1 << 16
+
+
+class Unavailable(LabError):
+    """A file could not be fetched; the sentence is the cause, without what the server said."""
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Whether a URL can be had, as far as each step of asking ends in time."""
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.build_opener(_proxies()).open(request, timeout=seconds):
+            return True
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+
+
+def download(url: str, file: Path) -> None:
+    """Fetch a file. Raises Unavailable where it is not to be had, or not in bounded time."""
+    opener = urllib.request.build_opener(_proxies(), _Http, _Https)
+    deadline = Deadline(_WHOLE_S)
+    try:
+        with opener.open(url, timeout=_CONNECT_S) as response, file.open("wb") as target:
+            length = response.headers.get("Content-Length")
+            fetched = _copy(response, target, deadline)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise Unavailable(f"HTTP status {error.code}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unavailable(_cause(error)) from None
+    if length is not None and int(length) != fetched:
+        raise Unavailable(f"{fetched} of {length} bytes came")
+
+
+def _copy(response: Any, target: IO[bytes], deadline: Deadline) -> int:
+    """Return how many bytes there were."""
+    total = before = 0
+    window = Deadline(_STALL_S)
+    while piece := response.read1(_PIECE):
+        target.write(piece)
+        total += len(piece)
+        if deadline.is_over:
+            raise TimeoutError(f"it was not complete within {_WHOLE_S} s")
+        if window.is_over:
+            if total - before < _LEAST_BYTES:
+                raise TimeoutError(f"less than 1 KiB/s came for {_STALL_S} s")
+            before, window = total, Deadline(_STALL_S)
+    return total
+
+
+def _cause(error: Exception) -> str:
+    """Return why something could not be fetched, in few words."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return str(error) if error.args and error.errno is None else "it timed out"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return type(error).__name__
+
+
+def _proxies() -> urllib.request.ProxyHandler:
+    """Return the proxies of the environment; `all_proxy` is for what has none of its own."""
+    named = urllib.request.getproxies()
+    every = named.pop("all", None)
+    known = dict.fromkeys(("http", "https"), every) if every else {}
+    return urllib.request.ProxyHandler({**known, **named})
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that is patient once it is there."""
+
+    @override
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_STALL_S)
+
+
+class _TlsConnection(_Connection, http.client.HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    @override
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    @override
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_TlsConnection, req)

@@ -1,0 +1,58 @@
+"""What tests of recipes share: a lab, and programs that stand in for those that recipes run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.places import Lab
+from sopslab.config.settings import Settings
+from sopslab.model.store import Entry
+
+StandIn = Callable[[str, str], None]
+
+
+@pytest.fixture
+def place(lab: Callable[..., Settings]) -> Lab:
+    """A lab whose store is empty."""
+    return lab().for_machine
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Write a program, in sh, that is found before any other; what it is told is in `calls`."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+
+    def write(name: str, text: str) -> None:
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nset -eu\necho "{name} $*" >>"$CALLS"\n{text}\n')
+        program.chmod(0o755)
+
+    return write
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Callable[[], list[str]]:
+    """Return what the programs that stand in were told."""
+    return lambda: (tmp_path / "calls").read_text().splitlines()
+
+
+def entry(name: str, *files: str) -> Entry:
+    """Return what the store has to hold."""
+    return Entry(name, "1.0", "modules", "amd64", f"recipe of {name}", files)
+
+
+def stored(place: Lab, key: str, files: dict[str, str]) -> Path:
+    """Put files into a folder of the store, as a recipe has done before; return it."""
+    folder = Path(place.store, key)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755 if "bin/" in name else 0o644)
+    return folder

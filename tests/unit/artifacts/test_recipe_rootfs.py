@@ -1,0 +1,94 @@
+"""The recipe that makes root file systems, with apt and mmdebstrap that stand in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.places import Lab
+from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.lab.observe.store import store_state
+from sopslab.lab.store import rootfs
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.model.recipes import RootfsPlan
+from sopslab.provision.command import acting
+from tests.fake import run_command
+from tests.unit.artifacts.conftest import StandIn, entry
+
+TARGETS = """cat <<'END'
+deb http://mirror.example/debian bookworm main
+deb http://mirror.example/debian bookworm main
+deb http://mirror.example/debian bookworm-updates main
+deb http://mirror.example/security bookworm-security main
+deb http://other.example/apt bookwormish main
+deb http://other.example/apt stable main
+END"""
+PLAN = RootfsPlan("bookworm", "minbase", ("git", "jq"))
+WANTED = entry("small-rootfs", "rootfs.tar")
+
+
+def test_it_is_made_from_the_mirrors_of_this_machines_apt(
+    place: Lab, stand_in: StandIn, calls: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in("apt-get", TARGETS)
+    stand_in("mmdebstrap", "cat")
+    stand_in("sudo", '[ "$1" = --non-interactive ]; shift; exec "$@"')
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    rootfs.make(place, PLAN, WANTED)
+    made = Path(place.store, WANTED.key, "rootfs.tar")
+    assert made.read_text().splitlines() == [
+        "deb http://mirror.example/debian bookworm main",
+        "deb http://mirror.example/debian bookworm-updates main",
+        "deb http://mirror.example/security bookworm-security main",
+    ]
+    (command,) = [call for call in calls() if call.startswith("mmdebstrap ")]
+    assert "--variant=minbase" in command and "--include=git,jq" in command
+    assert [call for call in calls() if call.startswith("sudo --non-interactive mmdebstrap")]
+    # Who comes second finds it made.
+    stand_in("apt-get", "exit 1")
+    rootfs.make(place, PLAN, WANTED)
+
+
+def test_a_machine_that_knows_no_such_debian_is_told_so(place: Lab, stand_in: StandIn) -> None:
+    stand_in("apt-get", "echo deb http://mirror.example/debian trixie main")
+    with pytest.raises(LabError, match="apt on this machine knows no Debian bookworm: add it"):
+        rootfs.make(place, PLAN, WANTED)
+
+
+def test_packages_that_are_not_to_be_had_are_told_and_nothing_is_stored(
+    place: Lab, stand_in: StandIn
+) -> None:
+    stand_in("apt-get", TARGETS)
+    stand_in("mmdebstrap", "echo half; exit 1")
+    with pytest.raises(LabError, match="could not be made from Debian packages: see above"):
+        rootfs.make(place, PLAN, WANTED)
+    assert list(Path(place.store).iterdir()) == []
+
+
+def test_what_is_begun_goes_on_while_others_work_and_is_awaited(
+    lab: Callable[..., Settings], stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    monkeypatch.setenv("GO_ON", str(tmp_path / "go-on"))
+    stand_in("apt-get", TARGETS)
+    stand_in("mmdebstrap", 'until [ -e "$GO_ON" ]; do sleep 0.1; done; cat')
+    other = entry("other-rootfs", "rootfs.tar")
+    begun = run_command(acting(settings, rootfs.begin, plans=[PLAN, PLAN], entries=[WANTED, other]))
+    # It has ended, and holds neither of its outputs: what it began is not done.
+    assert (begun.returncode, begun.stderr) == (0, "")
+
+    def faults() -> list[str | None]:
+        found = store_state(settings.for_machine, images=[])
+        return [found.fault(each) for each in (WANTED, other)]
+
+    assert faults() == [f"{each.key} is missing" for each in (WANTED, other)]
+    assert wait_until(Path(settings.root, "cache", f"{WANTED.key}.lock").exists, 20)
+    (tmp_path / "go-on").touch()
+    awaited = run_command(acting(settings, rootfs.make, plan=PLAN, entry=WANTED))
+    assert awaited.returncode == 0, awaited.stderr
+    assert faults()[0] is None
+    assert wait_until(lambda: faults() == [None, None], 20)
