@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sopslab.checks.causes import meaning
+from sopslab.checks.delivery import applied_revision, has_applied
 from sopslab.config.environment import Environment
 from sopslab.layout import CANARY_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
@@ -31,15 +32,6 @@ class Canary:
     live: str | None = None
 
 
-def applied(own: Object | None) -> str | None:
-    """Return which revision of the repository Flux has applied, None if it has not yet.
-
-    + own: the Kustomization that decrypts
-    """
-    revision: str | None = ((own or {}).get("status") or {}).get("lastAppliedRevision")
-    return revision
-
-
 def judge_canary(
     environment: Environment, own: Object | None, tenant: Object | None, seen: Canary | None
 ) -> CanaryState:
@@ -49,11 +41,10 @@ def judge_canary(
     + tenant: the one that makes the environment
     + seen: what was seen of the canary; None where nothing was applied that could have brought it
     """
-    revision = applied(own)
-    is_current = seen is not None and revision == f"main@sha1:{seen.head}"
+    is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
         return PROVEN
-    link = Link.BEGINNING if revision is None else Link.COMMIT
+    link = Link.COMMIT if applied_revision(own) else Link.BEGINNING
     if seen is not None and is_current:
         link = Link.KEY if seen.expected == UNDECRYPTABLE else Link.VALUE
     return _on_its_way(environment, own, tenant, link)
