@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sopslab.checks import delivery
 from sopslab.checks.delivery import Pending, Why
-from sopslab.checks.rules.content import edit_list, how_to_list, read_list
+from sopslab.checks.rules.content import edit_list
 from sopslab.checks.rules.objects import failure, kustomization, source
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Relation, Snapshot, known
+from sopslab.course.listing import how_to_list, read_list
 from sopslab.incidents.exposures import cover
 from sopslab.model.objects import Object, inventory
 from sopslab.model.results import Undecided, Verdict, awaited, failed

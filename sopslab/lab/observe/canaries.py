@@ -15,6 +15,7 @@ from sopslab.checks.delivery import applied_revision
 from sopslab.checks.rules.objects import kustomization, tenant
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.environments import look
 from sopslab.lab.tools import sops
@@ -154,8 +155,8 @@ class Canaries:
 
 def _is_listed(git: Git, head: str) -> bool:
     path = Path(CANARY_PATH)
-    listed = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
-    return any(path.name.encode() in line.partition(b"#")[0] for line in listed.splitlines())
+    listing = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
+    return path.name in (read_list(listing) or ())
 
 
 def _hash(value: bytes) -> str:
