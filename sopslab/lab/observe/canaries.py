@@ -112,8 +112,10 @@ class Canaries:
     def head(self, environment: Environment) -> str | None:
         """Return main of the repository as the Git server has it, None where it does not answer.
 
-        It is asked as Flux asks it; what it has is kept on this machine.
+        Alone on a lab it is asked as Flux asks it, and what it has is kept on this machine.
         """
+        if environment.is_seat:
+            return Git(self._lab, bare_repository(self._lab, environment)).commit(MAIN)
         git = self._observed(environment)
         url = f"{self._lab.git_base_url}/{environment.repository}.git"
         try:
