@@ -25,7 +25,7 @@ def endless_build(lab: Lab) -> Building | None:
     takes longer than builds do."""
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
-        found = oldest(listed(lab, KUSTOMIZATIONS, 20))
+        found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))
         if found is None:
             return None
         one, build = found

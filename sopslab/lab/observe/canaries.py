@@ -18,10 +18,10 @@ from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.environments import look
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.git import MAIN, Git
-from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH
 from sopslab.model.canaries import CanaryState, Link, Progress
@@ -41,7 +41,6 @@ class Canaries:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._kubectl = Kubectl(lab)
         self._decrypted: dict[str, str] = {}
 
     def look(self, environments: Sequence[Environment]) -> dict[str, CanaryState]:
@@ -69,12 +68,7 @@ class Canaries:
     def _live(self, environments: Sequence[Environment]) -> Mapping[str, str]:
         """Return the hash of the canary in each namespace that has one."""
         only = environments[0].namespace if len(environments) == 1 else None
-        try:
-            found = self._kubectl.list(
-                "secrets", namespace=only, fields=f"metadata.name={_NAME}", patience=30
-            )
-        except Undecided:
-            return {}
+        found = listed(self._lab, "secrets", namespace=only, fields=f"metadata.name={_NAME}")
         values = {
             str(one["metadata"]["namespace"]): base64.b64decode(
                 (one.get("data") or {}).get("value", "")

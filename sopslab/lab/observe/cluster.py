@@ -28,7 +28,6 @@ from sopslab.lab.observe import server
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key
 from sopslab.lab.observe.objects import (
     DELIVERY,
-    FLUX_KINDS,
     Objects,
     ask_for,
     get,
@@ -41,6 +40,7 @@ from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
+from sopslab.model.objects import FLUX_KINDS
 from sopslab.model.results import Undecided
 
 _PATIENCE_S = 6.0

@@ -29,7 +29,7 @@ def live_values(
     """
     live = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one.get("data") or {}
-        for one in listed(lab, "secrets")
+        for one in listed(lab, "secrets", patience=60)
     }
     found: dict[str, dict[str, LiveValue]] = {}
     for one in environments:
@@ -62,7 +62,7 @@ def old_consumers(
 
     + secrets: the Secrets that have other values now, by the learner's id
     """
-    workloads = listed(lab, _WORKLOADS)
+    workloads = listed(lab, _WORKLOADS, patience=60)
     found = {}
     for one in environments:
         own = [each for each in workloads if each["metadata"]["namespace"] == one.namespace]

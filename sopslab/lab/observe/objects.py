@@ -15,7 +15,7 @@ from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
-from sopslab.model.objects import Object, is_deleted
+from sopslab.model.objects import FLUX_KINDS, Object, is_deleted
 from sopslab.model.results import Undecided
 
 RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
@@ -25,7 +25,6 @@ _OF_FLUX = {
     "Kustomization": KUSTOMIZATIONS,
     "Receiver": RECEIVERS,
 }
-FLUX_KINDS = tuple(_OF_FLUX)
 # What makes an environment, and says how far it is.
 DELIVERY = ("Namespace", *FLUX_KINDS)
 _OWNER = "kustomize.toolkit.fluxcd.io"
@@ -141,15 +140,25 @@ def get(kubectl: Kubectl, *arguments: str, patience: float) -> bytes:
     return kubectl.run("get", *arguments, *bounded, patience=patience + _START_S)
 
 
-def listed(lab: Lab, kinds: str, patience: float = 60) -> list[Object]:
-    """Return all objects of some kinds, as far as they can be seen.
+def listed(
+    lab: Lab,
+    kinds: str,
+    *,
+    namespace: str | None = None,
+    selector: str | None = None,
+    fields: str | None = None,
+    patience: float = 30,
+) -> list[Object]:
+    """Return objects of some kinds, none where the cluster does not show them.
 
-    + kinds: as kubectl takes them, with commas between
+    + kinds, namespace, selector, fields: as `Kubectl.list` takes them
     """
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
-        return Kubectl(lab).list(kinds, patience=patience)
+        return Kubectl(lab).list(
+            kinds, namespace=namespace, selector=selector, fields=fields, patience=patience
+        )
     except Undecided:
         return []
 

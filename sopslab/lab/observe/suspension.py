@@ -16,7 +16,7 @@ _PATIENCE_S = 20
 
 def suspended_objects(lab: Lab) -> list[Suspended]:
     """Return the sources and Kustomizations of the cluster that are suspended."""
-    found = listed(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", _PATIENCE_S)
+    found = listed(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", patience=_PATIENCE_S)
     return [
         Suspended(
             one["kind"], one["metadata"]["namespace"], one["metadata"]["name"], suspended_by(one)
