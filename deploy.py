@@ -5,7 +5,7 @@ pyinfra inventories/local.py deploy.py
 
 from sopslab.run.session import begin
 from tasks.artifacts import provide_artifacts
-from tasks.canary import prove_canary, prove_class
+from tasks.canary import conclude_class, prove_canaries
 from tasks.cluster import begin_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git
@@ -29,5 +29,5 @@ provide_learners(settings)
 provide_platform(settings)
 provide_cluster(settings)
 bootstrap_flux(settings)
-prove_canary(settings)
-prove_class(settings)
+prove_canaries(settings)
+conclude_class(settings)

@@ -5,7 +5,7 @@ pyinfra inventories/local.py deploys/drill_end.py --data 'subjects=["ada"]'
 
 from sopslab.run.session import begin
 from tasks.drill import deliver_drill, end_leak
-from tasks.reset import report_reset
+from tasks.reset import prove_reset, report_reset
 from tasks.takeover import refuse_other
 
 settings = begin()
@@ -13,4 +13,5 @@ settings = begin()
 refuse_other(settings)
 end_leak(settings)
 deliver_drill(settings)
+prove_reset(settings)
 report_reset(settings)

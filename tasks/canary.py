@@ -1,10 +1,10 @@
-"""The step that proves the lab: a secret that was pushed encrypted is in the cluster, decrypted."""
+"""The steps that prove the lab: what was pushed encrypted is in the cluster, decrypted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
@@ -13,25 +13,24 @@ from tasks.roster import enrolment_of, known_environments
 
 
 @step(Step.CANARY)
-def prove_canary(settings: Settings) -> None:
-    """Wait for the canary, and name the broken link if it does not arrive."""
+def prove_canaries(settings: Settings) -> None:
+    """Wait for every canary, and name the broken link if that of the lab's own learner does not
+    arrive."""
+    environments = list(known_environments(settings).values())
     suspension.resumed(
-        name="Resume what was suspended",
-        settings=settings,
-        environments=list(known_environments(settings).values()),
+        name="Resume what was suspended", settings=settings, environments=environments
     )
-    await_canaries(settings, [solo(settings)])
+    await_canaries(settings, environments)
 
 
 @step(Step.CLASS)
-def prove_class(settings: Settings) -> None:
-    """Wait for the canary of every seat, take leave of those pruned, and name who is not ready."""
+def conclude_class(settings: Settings) -> None:
+    """Take leave of those pruned, end earlier access, and name whose seat is not ready."""
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
         seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
     if ids:
-        await_canaries(settings, [at_seat(seat) for seat in enrolment.seats])
         access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.reported(name="Report the seats", settings=settings, seats=ids)
 

@@ -103,22 +103,20 @@ def restore_solo(settings: Settings) -> None:
     )
 
 
+@step(Step.CANARY)
+def prove_reset(settings: Settings) -> None:
+    """Wait for the canaries of the environments."""
+    await_canaries(settings, chosen(settings))
+
+
 @step(Step.CLASS)
 def report_reset(settings: Settings) -> None:
-    """Wait for the canaries of seats, and name who could not be put back."""
-    environments = chosen(settings)
-    await_canaries(settings, [one for one in environments if one.is_seat])
+    """Name who could not be put back."""
     seats.reported(
         name="Report the environments",
         settings=settings,
-        seats=[environment.id for environment in environments],
+        seats=[environment.id for environment in chosen(settings)],
     )
-
-
-@step(Step.CANARY)
-def prove_solo(settings: Settings) -> None:
-    """Wait for the canary of the learner who is here, if the reset is about that one."""
-    await_canaries(settings, alone(chosen(settings)))
 
 
 def chosen(settings: Settings) -> list[Environment]:

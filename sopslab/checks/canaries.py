@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sopslab.checks.causes import meaning
+from sopslab.checks.delivery import applied_revision, has_applied
+from sopslab.checks.rules.objects import kustomization, named, source
+from sopslab.checks.snapshot import Snapshot, known
 from sopslab.config.environment import Environment
 from sopslab.layout import CANARY_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.model.objects import Object, condition, is_suspended
+from sopslab.model.results import Undecided
 
 # What no hash is like.
 UNDECRYPTABLE = "undecryptable"
@@ -31,15 +35,6 @@ class Canary:
     live: str | None = None
 
 
-def applied(own: Object | None) -> str | None:
-    """Return which revision of the repository Flux has applied, None if it has not yet.
-
-    + own: the Kustomization that decrypts
-    """
-    revision: str | None = ((own or {}).get("status") or {}).get("lastAppliedRevision")
-    return revision
-
-
 def judge_canary(
     environment: Environment, own: Object | None, tenant: Object | None, seen: Canary | None
 ) -> CanaryState:
@@ -49,11 +44,10 @@ def judge_canary(
     + tenant: the one that makes the environment
     + seen: what was seen of the canary; None where nothing was applied that could have brought it
     """
-    revision = applied(own)
-    is_current = seen is not None and revision == f"main@sha1:{seen.head}"
+    is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
         return PROVEN
-    link = Link.BEGINNING if revision is None else Link.COMMIT
+    link = Link.COMMIT if applied_revision(own) else Link.BEGINNING
     if seen is not None and is_current:
         link = Link.KEY if seen.expected == UNDECRYPTABLE else Link.VALUE
     return _on_its_way(environment, own, tenant, link)
@@ -88,6 +82,8 @@ STUCK_S = 5
 WAITED_S = 15
 # What says for so long what is wrong is not waited for; what is on its way is.
 HOPELESS_S = 16
+# The first canary of a lab may come before Flux's controllers have all begun.
+FIRST_S = 60
 
 
 def stuck(found: Mapping[str, CanaryState], unchanged: float) -> list[str]:
@@ -103,7 +99,63 @@ def stuck(found: Mapping[str, CanaryState], unchanged: float) -> list[str]:
     return [one for one, state in found.items() if state.progress is Progress.FAILING]
 
 
-def is_hopeless(found: Mapping[str, CanaryState], unchanged: float) -> bool:
-    """Return whether no canary is on its way any more, and has not been for a while."""
+def is_hopeless(found: Mapping[str, CanaryState], unchanged: float, *, is_first: bool) -> bool:
+    """Return whether no canary is on its way any more, and has not been for a while.
+
+    + is_first: whether no other has shown that Flux is at work
+    """
     on_its_way = any(state.progress is Progress.WAITING for state in found.values())
-    return not on_its_way and unchanged >= HOPELESS_S
+    return not on_its_way and unchanged >= (FIRST_S if is_first else HOPELESS_S)
+
+
+_CONTROLLERS = ("source-controller", "kustomize-controller")
+_READY = "ready"
+_CLOSER = "`sopslab doctor` looks closer"
+
+
+def lost(seen: Snapshot, link: Link) -> str:
+    """Return in words where the canary of a lab without a class gets lost: the first broken link of
+    its way.
+
+    + link: what was not there when it was last looked at
+    """
+    try:
+        return _broken(seen, link)
+    except Undecided as reason:
+        return reason.found
+
+
+def _broken(seen: Snapshot, link: Link) -> str:
+    environment = seen.environment
+    if known(seen.cluster).trouble is not None:
+        return "the API server does not answer"
+    for controller in _CONTROLLERS:
+        found = named(known(seen.controllers), controller)
+        if not ((found or {}).get("status") or {}).get("readyReplicas"):
+            return (
+                f"{controller} is not ready: `kubectl --namespace {environment.system} logs"
+                f" deployment/{controller}` has its last words"
+            )
+    said = _told(source(seen), environment)
+    if said != _READY:
+        said = said or "its source is not there"
+        return f"Flux cannot read the repository: {said}; {_CLOSER}"
+    if not known(seen.key).present:
+        return f"the decryption key sops-age is missing in {environment.system}"
+    said = _told(kustomization(seen), environment)
+    if said != _READY:
+        return f"{environment.kustomization} is not ready: {said or 'it is not there'}; {_CLOSER}"
+    if link is Link.KEY:
+        return f"the store's key cannot decrypt {CANARY_PATH}"
+    return (
+        f"{environment.kustomization} is Ready, but lab-canary holds another value than the"
+        " repository"
+    )
+
+
+def _told(found: Object | None, environment: Environment) -> str | None:
+    """Return in words what an object of Flux says of itself, None where it is not there."""
+    if found is None:
+        return None
+    name = found["metadata"]["name"]
+    return meaning(found["kind"], condition(found, "Ready"), name, environment.namespace)

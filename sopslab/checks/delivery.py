@@ -6,14 +6,15 @@ by objects that Flux has seen in their present form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sopslab.checks.causes import meaning
-from sopslab.config.environment import Environment
-from sopslab.layout import FLUX_NAMESPACE, RECEIVER
-from sopslab.model.objects import Live, Object, condition, is_deleted, is_suspended
+from sopslab.checks.rules.objects import kustomization, named, source, tenant
+from sopslab.checks.snapshot import GOING, Snapshot, known
+from sopslab.layout import RECEIVER
+from sopslab.model.objects import Object, condition, is_deleted, is_suspended
 
 _REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
@@ -29,10 +30,28 @@ class Ask(StrEnum):
     LATE = "late"
 
 
+class Why(StrEnum):
+    """What keeps Flux from having done something.
+
+    An object of its own is missing, or not as it is wanted. Of one that is `unseen` it has not
+    looked at the present form, on one that is `busy` it is at work, and one that is `behind` is
+    ready, but with another commit.
+    """
+
+    MISSING = "missing"
+    DELETED = "deleted"
+    SUSPENDED = "suspended"
+    UNSEEN = "unseen"
+    BUSY = "busy"
+    NOT_READY = "not-ready"
+    BEHIND = "behind"
+
+
 @dataclass(frozen=True)
 class Pending:
     """Something that Flux has not done yet, and what to ask it for that; None if it is at it."""
 
+    why: Why
     said: str
     ask: Ask | None = None
 
@@ -45,98 +64,150 @@ class Wanted:
     secrets: frozenset[str] = frozenset()
 
 
-def pending(environment: Environment, live: Live, wanted: Wanted) -> list[Pending]:
-    """Return what of an environment Flux has not done yet, nothing where all has arrived.
-
-    + live: the Flux objects of the environment, its namespaces, and the Secrets that are awaited
-    """
-    return [
-        *_made(environment, live),
-        *(reading := list(_read(environment, live, wanted))),
-        *_applied(environment, live, wanted, is_read=not reading),
+def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
+    """Return what of an environment Flux has not done yet, what it was asked for included; nothing
+    where all has arrived. Raises Undecided for what was not seen."""
+    read = _read(seen, wanted.head, heed=True)
+    receiver = named(known(seen.receivers), RECEIVER)
+    found = [
+        *_made(seen),
+        read,
+        # What is read anew is applied without being asked for.
+        _applied(seen, wanted, Ask.OWN if read is None else None),
+        _standing(receiver, f"the Receiver {RECEIVER}", Ask.RECEIVER, heed=True),
     ]
+    return [one for one in found if one is not None]
 
 
-def _made(environment: Environment, live: Live) -> Iterator[Pending]:
+def reading(seen: Snapshot, head: str | None) -> Pending | None:
+    """Return what keeps Flux from having read a commit of main, None if it has."""
+    return _read(seen, head, heed=False)
+
+
+def applying(seen: Snapshot, head: str | None) -> Pending | None:
+    """Return what keeps Flux from having applied a commit of main, None if it has."""
+    return _own(seen, head, None, heed=False)
+
+
+def has_read(found: Object | None, head: str | None) -> bool:
+    """Whether what a source has read last is a commit of main."""
+    return read_revision(found) == _revision(head)
+
+
+def has_applied(found: Object | None, head: str | None) -> bool:
+    """Whether what a Kustomization has applied last is a commit of main."""
+    return applied_revision(found) == _revision(head)
+
+
+def read_revision(found: Object | None) -> str:
+    """Return what a source has read last, as Flux writes a revision; empty without anything."""
+    artifact = ((found or {}).get("status") or {}).get("artifact") or {}
+    return str(artifact.get("revision") or "")
+
+
+def applied_revision(found: Object | None) -> str:
+    """Return what a Kustomization has applied last; empty without anything."""
+    return str(((found or {}).get("status") or {}).get("lastAppliedRevision") or "")
+
+
+def in_words(revision: str) -> str:
+    """Return a revision of Flux as a commit and its branch."""
+    branch, _, commit = revision.partition("@")
+    return f"{commit.partition(':')[2][:7] or 'something else'} of {branch}"
+
+
+def is_at_work(found: Object) -> bool:
+    """Whether Flux is about to look at one of its objects: as it is now, or because it was asked
+    to."""
+    return _is_unseen(found, heed=True) or _ready(found) == "Unknown"
+
+
+def standing(found: Object | None, name: str, arrives: str = "") -> Pending | None:
+    """Return what an object of Flux is not, None for one that is ready in its present form.
+
+    + name: what it is called in a sentence
+    + arrives: the namespace where its objects arrive, for sentences about them
+    """
+    return _standing(found, name, None, arrives, heed=False)
+
+
+def _made(seen: Snapshot) -> Iterator[Pending | None]:
+    environment, namespaces = seen.environment, known(seen.namespaces)
     if environment.is_seat:
-        tenant = live.get("Kustomization", FLUX_NAMESPACE, environment.tenant)
-        yield from _open(tenant, environment.tenant, environment.namespace, Ask.TENANT)
+        name, arrives = environment.tenant, environment.namespace
+        yield _standing(tenant(seen), name, Ask.TENANT, arrives, heed=True)
     for name in (environment.namespace, environment.system):
-        namespace = live.get("Namespace", "", name)
-        if namespace is None:
-            yield Pending(f"the namespace {name} is not there", Ask.TENANT)
-        elif is_deleted(namespace):
-            yield Pending(f"the namespace {name} is being deleted")
+        if name not in namespaces:
+            yield Pending(Why.MISSING, f"the namespace {name} is not there", Ask.TENANT)
+        elif namespaces[name] == GOING:
+            yield Pending(Why.DELETED, f"the namespace {name} is being deleted")
 
 
-def _read(environment: Environment, live: Live, wanted: Wanted) -> Iterator[Pending]:
-    source = live.get("GitRepository", environment.system, environment.source)
-    for found in _open(source, f"the GitRepository {environment.source}", "", Ask.SOURCE):
-        yield found
-        return
-    status = (source or {}).get("status") or {}
-    if (status.get("artifact") or {}).get("revision") != _revision(wanted):
-        yield Pending(f"Flux has not read {_short(wanted)} yet", Ask.SOURCE)
+def _read(seen: Snapshot, head: str | None, *, heed: bool) -> Pending | None:
+    found, name = source(seen), f"the GitRepository {seen.environment.source}"
+    open_one = _standing(found, name, Ask.SOURCE, heed=heed)
+    if open_one is None and not has_read(found, head):
+        return Pending(Why.BEHIND, f"Flux has not read {_short(head)} yet", Ask.SOURCE)
+    return open_one
 
 
-def _applied(
-    environment: Environment, live: Live, wanted: Wanted, *, is_read: bool
-) -> Iterator[Pending]:
-    # What is read anew is applied without being asked for.
-    ask = Ask.OWN if is_read else None
-    own = live.get("Kustomization", environment.system, environment.kustomization)
-    yield from _first(_of_own(environment, own, live, wanted, ask))
-    receiver = live.get("Receiver", environment.system, RECEIVER)
-    yield from _open(receiver, f"the Receiver {RECEIVER}", "", Ask.RECEIVER)
+def _applied(seen: Snapshot, wanted: Wanted, ask: Ask | None) -> Pending | None:
+    open_one = _own(seen, wanted.head, ask, heed=True)
+    lacking = sorted(wanted.secrets - known(seen.live).keys()) if wanted.secrets else []
+    if open_one is None and lacking:
+        said = f"the Secret {lacking[0]} is not in {seen.environment.namespace}"
+        return Pending(Why.MISSING, said, ask)
+    return open_one
 
 
-def _of_own(
-    environment: Environment, own: Object | None, live: Live, wanted: Wanted, ask: Ask | None
-) -> Iterator[Pending]:
-    yield from _open(own, environment.kustomization, environment.namespace, ask)
-    status: Mapping[str, object] = (own or {}).get("status") or {}
-    if status.get("lastAppliedRevision") != _revision(wanted):
+def _own(seen: Snapshot, head: str | None, ask: Ask | None, *, heed: bool) -> Pending | None:
+    found, environment = kustomization(seen), seen.environment
+    name = environment.kustomization
+    open_one = _standing(found, name, ask, environment.namespace, heed=heed)
+    if open_one is None and not has_applied(found, head):
         late = Ask.LATE if ask is not None else None
-        yield Pending(f"Flux has not applied {_short(wanted)} yet", late)
-    for name in sorted(wanted.secrets):
-        if live.get("Secret", environment.namespace, name) is None:
-            yield Pending(f"the Secret {name} is not in {environment.namespace}", ask)
+        return Pending(Why.BEHIND, f"Flux has not applied {_short(head)} yet", late)
+    return open_one
 
 
-def _first(found: Iterator[Pending]) -> Iterator[Pending]:
-    for one in found:
-        yield one
-        return
+def _standing(
+    found: Object | None, name: str, ask: Ask | None, arrives: str = "", *, heed: bool
+) -> Pending | None:
+    """Return what an object of Flux is not yet.
 
-
-def _open(found: Object | None, name: str, arrives: str, ask: Ask | None) -> Iterator[Pending]:
-    """Yield what an object of Flux has not done yet, or is not."""
+    + heed: whether what Flux was asked for counts, too
+    """
     if found is None:
-        yield Pending(f"{name} is not there", ask)
-    elif is_deleted(found):
-        yield Pending(f"{name} is being deleted", ask)
-    elif is_suspended(found):
-        yield Pending(f"{name} is suspended", ask)
-    elif _is_at_work(found):
-        yield Pending(f"{name} is being looked at")
-    elif condition(found, "Ready").get("status") != "True":
+        return Pending(Why.MISSING, f"{name} is not there", ask)
+    if is_deleted(found):
+        return Pending(Why.DELETED, f"{name} is being deleted", ask)
+    if is_suspended(found):
+        return Pending(Why.SUSPENDED, f"{name} is suspended", ask)
+    if _is_unseen(found, heed=heed):
+        return Pending(Why.UNSEEN, f"{name} is being looked at")
+    if _ready(found) == "Unknown":
+        return Pending(Why.BUSY, f"{name} is being looked at")
+    if _ready(found) != "True":
         told = meaning(found["kind"], condition(found, "Ready"), found["metadata"]["name"], arrives)
-        yield Pending(f"{name} is not ready: {told}", ask)
+        return Pending(Why.NOT_READY, f"{name} is not ready: {told}", ask)
+    return None
 
 
-def _is_at_work(found: Object) -> bool:
-    status = found.get("status") or {}
-    asked = (found["metadata"].get("annotations") or {}).get(_REQUESTED)
-    return (
-        status.get("observedGeneration") != found["metadata"].get("generation")
-        or (asked is not None and asked != status.get("lastHandledReconcileAt"))
-        or condition(found, "Ready").get("status") == "Unknown"
+def _is_unseen(found: Object, *, heed: bool) -> bool:
+    metadata, status = found["metadata"], found.get("status") or {}
+    asked = (metadata.get("annotations") or {}).get(_REQUESTED) if heed else None
+    return status.get("observedGeneration") != metadata.get("generation") or (
+        asked is not None and asked != status.get("lastHandledReconcileAt")
     )
 
 
-def _revision(wanted: Wanted) -> str:
-    return f"main@sha1:{wanted.head or 'none'}"
+def _ready(found: Object) -> object:
+    return condition(found, "Ready").get("status")
 
 
-def _short(wanted: Wanted) -> str:
-    return (wanted.head or "none")[:7]
+def _revision(head: str | None) -> str:
+    return f"main@sha1:{head or 'none'}"
+
+
+def _short(head: str | None) -> str:
+    return (head or "none")[:7]

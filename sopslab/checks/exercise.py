@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sopslab.checks.rules.content import edit_list, how_to_list, read_list
-from sopslab.checks.rules.delivery import kustomization
-from sopslab.checks.rules.objects import failure
-from sopslab.checks.rules.source import source
+from sopslab.checks import delivery
+from sopslab.checks.delivery import Pending, Why
+from sopslab.checks.rules.content import edit_list
+from sopslab.checks.rules.objects import failure, kustomization, source
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Relation, Snapshot, known
+from sopslab.course.listing import how_to_list, read_list
 from sopslab.incidents.exposures import cover
-from sopslab.model.objects import condition, inventory
+from sopslab.model.objects import Object, inventory
 from sopslab.model.results import Undecided, Verdict, awaited, failed
 from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
@@ -136,12 +137,15 @@ def _pushed(seen: Snapshot) -> Verdict | None:
 def read(seen: Snapshot) -> Verdict | None:
     """Return that Flux has not read the tree's commit yet."""
     found, head, chapter = source(seen), _head(seen), seen.chapter
-    if found is None:
+    late = delivery.reading(seen, head)
+    # That there is none at all is a fault, and told as that.
+    if found is None or late is None:
         return None
-    status = found.get("status") or {}
-    revision = str((status.get("artifact") or {}).get("revision", ""))
-    last = f"what it last read is {_short(revision)}" if revision else "it has read nothing yet"
-    if (refused := failure(found)) is not None:
+    revision = delivery.read_revision(found)
+    last = "it has read nothing yet"
+    if revision:
+        last = f"what it last read is {delivery.in_words(revision)}"
+    if late.why is Why.NOT_READY and (refused := failure(found)) is not None:
         meaning = refused.meaning
         if meaning is None:
             return failed(
@@ -151,15 +155,12 @@ def read(seen: Snapshot) -> Verdict | None:
         return failed(
             f"stale source: {meaning.meaning(chapter)}, and {last}.", meaning.fix(chapter)
         )
-    if status.get("observedGeneration") != found["metadata"]["generation"]:
-        return awaited(
-            "Flux has not yet looked at the present form of the GitRepository.", chapter.wait
-        )
-    if revision != f"main@sha1:{head}":
-        return awaited(f"Flux has not read {head[:7]} yet: {last}.", chapter.wait)
-    if condition(found, "Ready").get("status") != "True":
-        return awaited(f"Flux is reading the repository at the moment, and {last}.", chapter.wait)
-    return None
+    told = {
+        Why.UNSEEN: "Flux has not yet looked at the present form of the GitRepository",
+        Why.BEHIND: f"Flux has not read {head[:7]} yet: {last}",
+        Why.BUSY: f"Flux is reading the repository at the moment, and {last}",
+    }
+    return awaited(f"{told.get(late.why, late.said)}.", chapter.wait)
 
 
 def applied(seen: Snapshot) -> Verdict | None:
@@ -167,9 +168,20 @@ def applied(seen: Snapshot) -> Verdict | None:
     found, head, chapter = kustomization(seen), _head(seen), seen.chapter
     if found is None:
         return None
-    name = seen.environment.kustomization
-    status = found.get("status") or {}
-    if (refused := failure(found)) is not None:
+    late = delivery.applying(seen, head)
+    if late is not None:
+        return _not_applied(found, head, late, seen)
+    if f"{chapter.namespace}_{chapter.secret}__Secret" not in inventory(found):
+        return failed(
+            f"Flux applied {head[:7]}, but {chapter.live} was not in it.",
+            chapter.at_work("sopslab validate"),
+        )
+    return None
+
+
+def _not_applied(found: Object, head: str, late: Pending, seen: Snapshot) -> Verdict:
+    chapter, name = seen.chapter, seen.environment.kustomization
+    if late.why is Why.NOT_READY and (refused := failure(found)) is not None:
         meaning = refused.meaning
         if meaning is None:
             return failed(
@@ -179,20 +191,16 @@ def applied(seen: Snapshot) -> Verdict | None:
             f"Flux could not apply the repository: {meaning.meaning(chapter)}.",
             meaning.fix(chapter),
         )
-    if status.get("observedGeneration") != found["metadata"]["generation"]:
-        return awaited(f"Flux has not yet looked at the present form of {name}.", chapter.wait)
-    revision = str(status.get("lastAppliedRevision", ""))
-    if revision != f"main@sha1:{head}":
-        last = f"what it last applied is {_short(revision)}" if revision else "it applied nothing"
-        return awaited(f"Flux has not applied {head[:7]} yet: {last}.", chapter.wait)
-    if condition(found, "Ready").get("status") != "True":
-        return awaited(f"Flux is at work on {name} at the moment.", chapter.wait)
-    if f"{chapter.namespace}_{chapter.secret}__Secret" not in inventory(found):
-        return failed(
-            f"Flux applied {head[:7]}, but {chapter.live} was not in it.",
-            chapter.at_work("sopslab validate"),
-        )
-    return None
+    revision = delivery.applied_revision(found)
+    last = "it applied nothing"
+    if revision:
+        last = f"what it last applied is {delivery.in_words(revision)}"
+    told = {
+        Why.UNSEEN: f"Flux has not yet looked at the present form of {name}",
+        Why.BEHIND: f"Flux has not applied {head[:7]} yet: {last}",
+        Why.BUSY: f"Flux is at work on {name} at the moment",
+    }
+    return awaited(f"{told.get(late.why, late.said)}.", chapter.wait)
 
 
 def secret(seen: Snapshot) -> Verdict | None:
@@ -243,11 +251,6 @@ def _head(seen: Snapshot) -> str:
     if head is None:
         raise Undecided("nothing is committed yet")
     return head
-
-
-def _short(revision: str) -> str:
-    branch, _, commit = revision.partition("@")
-    return f"{commit.partition(':')[2][:7] or 'something else'} of {branch}"
 
 
 LACKS: Mapping[Step, Lack] = {

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.snapshot import GOING, Snapshot, known
 from sopslab.config.environment import Environment
-from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.objects import (
     Live,
     Object,
@@ -73,36 +74,33 @@ class InTheWay:
         return bool(self.strays or self.going or self.suspended)
 
 
-def in_the_way(environment: Environment, live: Live) -> InTheWay:
-    """Return what is in the way in an environment.
-
-    + live: Flux's objects, all namespaces, and whatever is in the environment's own
-    """
-    tenant = live.get("Kustomization", FLUX_NAMESPACE, environment.tenant)
-    own = live.get("Kustomization", environment.system, environment.kustomization)
-    source = live.get("GitRepository", environment.system, environment.source)
+def in_the_way(seen: Snapshot) -> InTheWay:
+    """Return what is in the way in an environment. Raises Undecided for what was not seen."""
+    environment, contents, phases = seen.environment, known(seen.contents), known(seen.namespaces)
+    maker, own = tenant(seen), kustomization(seen)
     names = (environment.namespace, environment.system)
-    spaces = {name: live.get("Namespace", "", name) for name in names}
-    going = tuple(name for name, one in spaces.items() if one is not None and is_deleted(one))
-    applied = inventory(tenant) | inventory(own)
+    going = tuple(name for name in names if phases.get(name) == GOING)
+    applied = inventory(maker) | inventory(own)
     here = f"{environment.namespace}_"
-    tended = [one for one in (own, source, tenant if environment.is_seat else None) if one]
+    tended = [one for one in (own, source(seen), maker if environment.is_seat else None) if one]
     is_going = environment.namespace in going
     return InTheWay(
         going=going,
-        absent=tuple(name for name, one in spaces.items() if one is None),
-        missing=tuple(sorted(key for key in applied if key.startswith(here) and key not in live)),
+        absent=tuple(name for name in names if name not in phases),
+        missing=tuple(
+            sorted(key for key in applied if key.startswith(here) and key not in contents)
+        ),
         suspended=tuple(identity(one) for one in tended if is_suspended(one)),
         # The namespace waits for the finalizers of Flux, and longer if it comes to them later.
         waiting=tuple(
             identity(one)
-            for one in live.within(environment.system)
+            for one in contents.within(environment.system)
             if environment.system in going
             and one["metadata"].get("finalizers") is not None
             and not is_deleted(one)
         ),
-        strays=tuple(_strays(environment, live, inventory(tenant), inventory(own), is_going)),
-        untended=tenant is None,
+        strays=tuple(_strays(environment, contents, inventory(maker), inventory(own), is_going)),
+        untended=maker is None,
     )
 
 

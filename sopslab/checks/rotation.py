@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from sopslab.checks.delivery import is_at_work
 from sopslab.model.objects import Object, condition
 from sopslab.model.rotation import LiveValue
 
@@ -21,14 +22,10 @@ def is_settled(kustomization: Object, key_version: int) -> bool:
 
     + key_version: the version of the key that the cluster has now, 0 without one
     """
-    metadata, status = kustomization["metadata"], kustomization.get("status") or {}
-    handled = status.get("lastHandledReconcileAt")
-    asked = (metadata.get("annotations") or {}).get("reconcile.fluxcd.io/requestedAt", handled)
     return (
         condition(kustomization, "Ready").get("status") == "True"
-        and asked == handled
-        and status.get("observedGeneration") == metadata.get("generation")
-        and int(metadata["resourceVersion"]) > key_version
+        and not is_at_work(kustomization)
+        and int(kustomization["metadata"]["resourceVersion"]) > key_version
     )
 
 

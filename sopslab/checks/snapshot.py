@@ -7,13 +7,13 @@ not seen either. It lies above `model`, since what the policy and the records sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
-from sopslab.model.objects import Object
+from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
 
@@ -111,6 +111,7 @@ class Hooks:
 class Trouble(Enum):
     """Why a cluster cannot be asked, in the words of the sentence about it."""
 
+    NO_KUBECTL = "kubectl cannot be run"
     NO_KUBECONFIG = "there is no cluster of this lab on this machine yet"
     BAD_KUBECONFIG = "the lab's kubeconfig has no usable context for the cluster"
     REFUSED = "nobody answers where the cluster's API server should be"
@@ -285,32 +286,26 @@ class History:
     incidents: Sequence[Incident] = ()
 
 
+GOING = "Terminating"
+"""The phase of a namespace that is being deleted."""
+
 NOT_ASKED = Undecided("it was not looked at")
 UNASKED = "the cluster cannot be asked"
 NO_REPOSITORY = "the Git server does not have the repository"
 NO_MAIN = "the repository has no branch main"
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """One look at an environment.
+@dataclass(frozen=True, kw_only=True)
+class InCluster:
+    """What the cluster has of an environment.
 
-    `url` is where Flux is to read the repository. `tree` is what is judged: main for who looks from
-    outside, the clone for the learner who works in it. Of Flux's objects beside the environment's,
-    a kind is None where the cluster does not know it; `platform` are the Kustomizations and sources
-    that make the environment, `namespaces` phases by name. `login` is None without that Secret,
-    `stored` without an artifact that the source names; else it tells whether the source controller
-    has it. `there` tells whether the Git server has the repository, `hooks` are None where the
-    clone is not on this machine, as that of a seat.
+    Of Flux's objects beside the environment's, a kind is None where the cluster does not know it;
+    `platform` are the Kustomizations and sources that make the environment, `namespaces` phases by
+    name. `login` is None without that Secret, `stored` without an artifact that the source names;
+    else it tells whether the source controller has it. `contents` is whatever lies in the
+    environment's own namespaces.
     """
 
-    environment: Environment
-    chapter: Chapter
-    url: str
-    tools: Sequence[Tool] | Undecided = NOT_ASKED
-    server: GitServer | Undecided = NOT_ASKED
-    identity: Identity | Undecided = NOT_ASKED
-    instructor: Identity | Undecided = NOT_ASKED
     cluster: Cluster | Undecided = NOT_ASKED
     controllers: Sequence[Object] | Undecided = NOT_ASKED
     sources: Sequence[Object] | Undecided | None = NOT_ASKED
@@ -322,6 +317,25 @@ class Snapshot:
     login: Login | Undecided | None = NOT_ASKED
     stored: bool | Undecided | None = NOT_ASKED
     live: Mapping[str, LiveSecret] | Undecided = NOT_ASKED
+    contents: Live | Undecided = NOT_ASKED
+
+
+@dataclass(frozen=True)
+class Snapshot(InCluster):
+    """One look at an environment.
+
+    `url` is where Flux is to read the repository. `tree` is what is judged: main for who looks from
+    outside, the clone for the learner who works in it. `there` tells whether the Git server has the
+    repository, `hooks` are None where the clone is not on this machine, as that of a seat.
+    """
+
+    environment: Environment
+    chapter: Chapter
+    url: str
+    tools: Sequence[Tool] | Undecided = NOT_ASKED
+    server: GitServer | Undecided = NOT_ASKED
+    identity: Identity | Undecided = NOT_ASKED
+    instructor: Identity | Undecided = NOT_ASKED
     there: bool | Undecided = NOT_ASKED
     branches: Branches | Undecided = NOT_ASKED
     tree: Tree | Undecided = NOT_ASKED
@@ -329,3 +343,9 @@ class Snapshot:
     commit: Commit | Undecided = NOT_ASKED
     push: Push | Undecided = NOT_ASKED
     history: History | Undecided = NOT_ASKED
+
+
+def unseen(seen: Snapshot, reason: Undecided) -> Snapshot:
+    """Return a look with the reason why nothing of the cluster was seen."""
+    hidden: dict[str, Any] = {facet.name: reason for facet in fields(InCluster)}
+    return replace(seen, **hidden)

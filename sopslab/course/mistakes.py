@@ -8,18 +8,10 @@ _RULE, _SLIP = b"(data|stringData)", b"(dta|stringData)"
 _VALUE = b"ENC[AES256_GCM,data:"
 
 
-def is_listed(kustomization: bytes, name: str) -> bool:
-    """Whether a kustomization lists a file."""
-    return _entry(name).search(kustomization) is not None
-
-
 def unlisted(kustomization: bytes, name: str) -> bytes:
     """Return a kustomization in which the line that lists a file is a comment."""
-    return _entry(name).sub(rb"\1# - " + name.encode(), kustomization)
-
-
-def _entry(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"(?m)^( *)- *(?:\./)?" + re.escape(name).encode() + rb" *$")
+    entry = rb"(?m)^( *)- *(?:\./)?" + re.escape(name).encode() + rb" *$"
+    return re.sub(entry, rb"\1# - " + name.encode(), kustomization)
 
 
 def edited(manifest: bytes) -> bytes:

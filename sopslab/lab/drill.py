@@ -10,13 +10,10 @@ from sopslab.config.settings import Settings
 from sopslab.incidents.closing import Use
 from sopslab.incidents.leak import PATH, SECRET, covering, read_staged
 from sopslab.lab.incidents.platform import read_incidents
-from sopslab.lab.incidents.values import (
-    live_digests,
-    secrets_on_main,
-    uses_in_cluster,
-    uses_on_main,
-)
+from sopslab.lab.incidents.values import secrets_on_main, uses_in_cluster, uses_on_main
+from sopslab.lab.observe.cluster import secrets_in
 from sopslab.lab.observe.secret_files import read_manifest
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.drills import Staged
 from sopslab.model.results import Result, Undecided
 
@@ -50,17 +47,17 @@ def look(settings: Settings, environment: Environment, staged: Staged) -> Seen:
     live: frozenset[str] | None = None
     live_uses: list[Use] = []
     try:
-        files = dict(secrets_on_main(settings, environment))
+        files = secrets_on_main(settings, environment)
         if PATH in files:
             manifest = read_manifest(files[PATH])
             main = frozenset[str]() if manifest is None else frozenset(manifest.keys)
-        uses = list(uses_on_main(settings, environment, exposed))
+        uses = list(uses_on_main(settings, environment, files, exposed))
     except Undecided as reason:
         trouble["rotated"] = reason
     try:
-        found = live_digests(settings, environment.namespace)
-        live = frozenset(found[SECRET]) if SECRET in found else None
-        live_uses = list(uses_in_cluster(settings, environment, exposed))
+        found = secrets_in(Kubectl(settings), environment.namespace)
+        live = frozenset(found[SECRET].keys) if SECRET in found else None
+        live_uses = list(uses_in_cluster(environment, found, exposed))
     except Undecided as reason:
         trouble["live"] = reason
     incident = covering(environment.repository, staged.leak, read_incidents(settings).values())

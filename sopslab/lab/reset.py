@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sopslab.checks.delivery import pending
+from sopslab.checks.namespaces import in_the_way
 from sopslab.checks.reset import Standing, awaited_secrets, reset_plan, saved_branch
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.incidents.leak import kept_dir, leak_dir
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
-from sopslab.lab.observe.delivery import deliveries
-from sopslab.lab.observe.namespaces import obstacles
+from sopslab.lab.observe.delivery import wanted
+from sopslab.lab.observe.environments import look_into
+from sopslab.model.results import Undecided
 
 
 def plan_reset(
@@ -27,8 +30,13 @@ def plan_reset(
     lab, asked = settings.for_machine, list(environments)
     saved = saved_branch(datetime.now(UTC))
     stored = repository_states(lab, asked, checkpoint, saved)
-    found = obstacles(lab, asked)
-    pending = deliveries(lab, asked, awaited_secrets(checkpoint)) if found else {}
+    goal = wanted(lab, asked, awaited_secrets(checkpoint))
+    try:
+        seen = look_into(lab, asked)
+        found = {who: in_the_way(one) for who, one in seen.items()}
+        late = {who: tuple(pending(one, goal[who])) for who, one in seen.items()}
+    except Undecided:
+        found, late = {}, {}
     return {
         one.id: reset_plan(
             Standing(
@@ -36,7 +44,7 @@ def plan_reset(
                 stored[one.id],
                 None if one.is_seat else clone_state(lab, one, checkpoint, saved),
                 found.get(one.id),
-                tuple(pending[one.id]) if one.id in pending else None,
+                late.get(one.id),
                 kept_dir(settings) if _has_drill(settings, one) else None,
             ),
             checkpoint,

@@ -34,7 +34,7 @@ def steps(run: Run) -> list[str]:
 
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
     done = run(lab_data)
-    assert steps(done) == ["Format", "Git", "Flux", "Class", "Canary"]
+    assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
     assert "Git | Put the clone back" in done.changed + done.unchanged
 
 
@@ -42,7 +42,7 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     lab_data: Data,
 ) -> None:
     done = run(lab_data, "s1", seats=3)
-    assert steps(done) == ["Format", "Git", "Flux", "Class"]
+    assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
     names = done.changed + done.unchanged
     assert "Flux | Give Flux its Secrets" in names
     assert not any("clone" in name for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +16,21 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
     found = lab()
     monkeypatch.setenv("SOPSLAB_ROOT", found.root)
     return found
+
+
+@pytest.fixture
+def answered_by(
+    lab: Callable[..., Settings], tools: Callable[..., Path]
+) -> Callable[..., Settings]:
+    """Return a lab with a cluster that is a script in kubectl's place, and with some real tools."""
+
+    def make(kubectl: str, *names: str) -> Settings:
+        settings = lab()
+        script = tools(*names) / "kubectl"
+        script.write_text(kubectl)
+        script.chmod(0o755)
+        Path(settings.lab_dir).mkdir(parents=True)
+        Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
+        return settings
+
+    return make

@@ -130,14 +130,11 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A lab whose manifests were applied just now."""
-    found = lab()
-    folder = tools()
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
+    found = answered_by(KUBECTL)
+    folder = Path(found.bin_dir)
     Path(found.manifests_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     for name in ("made", "live"):
         (folder / f"{name}.json").write_text(json.dumps({"kind": "List", "items": [MADE]}))
     path = path_of(found)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks import canaries as judging
 from sopslab.checks.canaries import (
+    FIRST_S,
     HOPELESS_S,
     STUCK_S,
     UNDECRYPTABLE,
@@ -102,9 +104,14 @@ def test_flux_is_asked_for_those_that_fail_and_later_for_all() -> None:
 
 
 def test_nobody_waits_where_none_is_on_its_way() -> None:
-    assert is_hopeless({"bob": FAILING}, HOPELESS_S)
-    assert not is_hopeless({"bob": FAILING}, HOPELESS_S - 1)
-    assert not is_hopeless({"bob": FAILING, "ada": WAITING}, HOPELESS_S)
+    assert is_hopeless({"bob": FAILING}, HOPELESS_S, is_first=False)
+    assert not is_hopeless({"bob": FAILING}, HOPELESS_S - 1, is_first=False)
+    assert not is_hopeless({"bob": FAILING, "ada": WAITING}, HOPELESS_S, is_first=False)
+
+
+def test_the_first_canary_of_a_lab_is_given_more_time() -> None:
+    assert not is_hopeless({"learner": FAILING}, HOPELESS_S, is_first=True)
+    assert is_hopeless({"learner": FAILING}, FIRST_S, is_first=True)
 
 
 # --- looked at ---------------------------------------------------------------------------------
@@ -114,14 +121,18 @@ KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
+*" get nodes,"*) cat "$here/everything.json" ;;
 *" get kustomizations."*) cat "$here/kustomizations.json" ;;
 *" get secrets "*) cat "$here/secrets.json" ;;
 *" annotate "*) cat >>"$here/asked" ;;
 *" /readyz "*) echo ok ;;
 *" wait "*) [ ! -e "$here/arriving" ] || mv "$here/arriving" "$here/kustomizations.json" ;;
-*) echo '{"status": {"readyReplicas": 1, "conditions": [{"type": "Ready", "status": "True"}]}}' ;;
 esac
 """
+IN_FLUX = {"namespace": "flux-system"}
+CONTROLLERS = ("source-controller", "kustomize-controller")
+SOURCE = {"kind": "GitRepository", "status": {"conditions": [READY]}}
+READY_ONE = {"kind": "Deployment", "status": {"readyReplicas": 1}}
 MANIFEST = """apiVersion: v1
 kind: Secret
 metadata: {{name: lab-canary}}
@@ -161,19 +172,27 @@ class World:
             }
             for namespace, value in values.items()
         ]
-        for kind, items in (("kustomizations", kustomizations), ("secrets", secrets)):
+        key: dict[str, Any] = {
+            "metadata": {"namespace": "flux-system", "name": "sops-age"},
+            "data": {"a": ""},
+        }
+        held: list[dict[str, Any]] = [{"kind": "Secret", **one} for one in (*secrets, key)]
+        everything = [
+            *kustomizations,
+            {**SOURCE, "metadata": {"namespace": "flux-system", "name": "learner"}},
+            *({**READY_ONE, "metadata": {**IN_FLUX, "name": name}} for name in CONTROLLERS),
+        ]
+        for kind, items in (
+            ("kustomizations", kustomizations),
+            ("secrets", held),
+            ("everything", everything),
+        ):
             (self.tools / f"{kind}.json").write_text(json.dumps({"items": list(items)}))
 
 
 @pytest.fixture
-def world(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> World:
-    settings = lab()
-    folder = tools("sops", "age-keygen")
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
-    Path(settings.lab_dir).mkdir(parents=True)
-    Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
-    made = World(settings, tmp_path)
+def world(answered_by: Callable[..., Settings], tmp_path: Path) -> World:
+    made = World(answered_by(KUBECTL, "sops", "age-keygen"), tmp_path)
     made.show()
     return made
 
@@ -276,7 +295,7 @@ def test_a_canary_that_was_taken_out_proves_nothing(alone: Alone) -> None:
 def test_flux_is_asked_at_once_if_it_was_done_already(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(canaries, "_ALONE_S", dict.fromkeys(Link, 1))
+    monkeypatch.setattr(judging, "FIRST_S", 0)
     head = alone.push("a-value")
     alone.show(kustomization(alone.environment, head), develop="another")
     with pytest.raises(LabError, match="is Ready, but lab-canary holds another value"):
@@ -299,8 +318,9 @@ def test_the_first_broken_link_is_named(alone: Alone) -> None:
     lab, environment = alone.settings.for_machine, alone.environment
     with pytest.raises(LabError, match="arrive: the Git server does not answer at http"):
         canaries.await_canaries(lab, [environment])
+    alone.show(kustomization(environment, "0" * 40))
     assert "cannot decrypt" in broken_link(lab, environment, Link.KEY)
-    alone.tools.joinpath("kubectl").write_text("#!/bin/sh\ncase $* in *readyz*) echo ok ;; esac\n")
+    (alone.tools / "everything.json").write_text('{"items": []}')
     assert "source-controller is not ready" in broken_link(lab, environment, Link.COMMIT)
     alone.tools.joinpath("kubectl").write_text("#!/bin/sh\nfalse\n")
     assert broken_link(lab, environment, Link.COMMIT) == "the API server does not answer"

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.rules.table import examine
 from sopslab.checks.snapshot import Cluster, LiveSecret, Snapshot, Trouble, known
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Learner, Settings
 from sopslab.lab.observe import cluster
+from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.keys import PublicKeys
 from sopslab.model.results import Undecided
 
@@ -57,9 +57,9 @@ def place(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Place:
 def look(settings: Settings, environment: Environment | None = None) -> Snapshot:
     """Return what is seen of an environment in the cluster."""
     one = environment or solo(settings)
-    empty = Snapshot(one, chapter_at(one), "http://git")
     with ThreadPoolExecutor(4) as executor:
-        return cluster.Asked(settings, one).look(empty, PublicKeys(settings), executor)
+        asked = cluster.Asked(settings, one)
+        return asked.look(begun(settings, one), PublicKeys(settings), executor)
 
 
 @contextmanager
@@ -132,6 +132,13 @@ def test_without_a_kubeconfig_there_is_no_cluster(
     assert in_trouble(lab()) is Trouble.NO_KUBECONFIG
 
 
+def test_a_kubectl_that_is_missing_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = place("http://127.0.0.1:1")
+    Path(settings.bin_dir, "kubectl").unlink()
+    monkeypatch.setenv("PATH", settings.bin_dir)
+    assert in_trouble(settings) is Trouble.NO_KUBECTL
+
+
 @pytest.mark.parametrize("text", ["{}", "a: [", "clusters: 7", '{"current-context": "other"}'])
 def test_a_kubeconfig_that_names_no_cluster_is_told(text: str, place: Place) -> None:
     settings = place("http://127.0.0.1:1")
@@ -149,7 +156,7 @@ def test_a_port_that_is_closed_is_told(place: Place) -> None:
 def test_a_server_that_says_nothing_is_told(
     scheme: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_ANSWER", ("--request-timeout", "1s"))
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 1.0)
     with listening() as silent:
         port = silent.getsockname()[1]
         assert in_trouble(place(f"{scheme}://127.0.0.1:{port}")) is Trouble.SILENT

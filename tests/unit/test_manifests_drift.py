@@ -41,17 +41,13 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    found = lab()
-    folder = tools()
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
+def settings(answered_by: Callable[..., Settings]) -> Settings:
+    found = answered_by(KUBECTL)
+    folder = Path(found.bin_dir)
     (folder / "errors").touch()
     for name in ("live", "merged"):
         (folder / name).mkdir()
         (folder / name / "apps.v1.Deployment.a").write_text(LIVE)
-    Path(found.lab_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     (folder / "manifests.yaml").write_text("kind: Deployment\nmetadata:\n  namespace: develop\n")
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sopslab.course.fault_record import Injection, parse_record, render_record
-from sopslab.course.mistakes import edited, is_listed, unlisted, with_slip, without_last_letter
+from sopslab.course.mistakes import edited, unlisted, with_slip, without_last_letter
 from sopslab.lab.act.drills import with_entry
 from sopslab.lab.act.mistakes import replanted
 
@@ -17,9 +17,7 @@ NAME = "backend-secrets.yaml"
 )
 def test_a_file_that_is_listed_is_taken_off_the_list_and_nothing_else(line: str) -> None:
     text = f"resources:\n  - a.yaml\n{line}\n  - b.yaml\n"
-    assert is_listed(text.encode(), NAME)
     without = unlisted(text.encode(), NAME).decode()
-    assert not is_listed(without.encode(), NAME)
     indent = " " * (len(line) - len(line.lstrip()))
     assert without == text.replace(line, f"{indent}# - {NAME}")
 
@@ -30,7 +28,6 @@ def test_a_file_that_is_listed_is_taken_off_the_list_and_nothing_else(line: str)
 )  # fmt: skip
 def test_a_line_that_says_something_else_does_not_list_it(line: str) -> None:
     text = f"resources:\n{line}\n".encode()
-    assert not is_listed(text, NAME)
     assert unlisted(text, NAME) == text
 
 

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks.delivery import Why
 from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
+from sopslab.lab.reset import plan_reset
 from sopslab.provision.operations import reset
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
@@ -482,6 +485,7 @@ def test_a_copy_stays_as_it_is_when_the_repository_could_not_be_put_back(alone: 
 
 STAND_IN_KUBECTL = """#!/bin/sh
 # Answers `get` with the objects of a file, as far as it is asked for them.
+echo "$*" >>"$0.calls"
 case $* in
 *readyz*) echo ok ;;
 *api-resources*) printf 'configmaps\\nevents\\nevents.events.k8s.io\\npods\\n' ;;
@@ -491,19 +495,14 @@ esac
 
 
 @pytest.fixture
-def cluster(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable[..., Settings]:
+def cluster(answered_by: Callable[..., Settings]) -> Callable[..., Settings]:
     """Return a lab whose cluster has the given objects."""
-    settings = lab()
-    folder = tools()
-    kubeconfig = Path(settings.lab_kubeconfig)
-    kubeconfig.parent.mkdir(parents=True)
-    kubeconfig.write_text("a: kubeconfig\n")
-    kubectl = folder / "kubectl"
-    kubectl.write_text(STAND_IN_KUBECTL)
-    kubectl.chmod(0o755)
+    settings = answered_by(STAND_IN_KUBECTL)
 
     def having(*objects: dict[str, Any]) -> Settings:
-        (folder / "objects.json").write_text(json.dumps({"kind": "List", "items": objects}))
+        Path(settings.bin_dir, "objects.json").write_text(
+            json.dumps({"kind": "List", "items": objects})
+        )
         return settings
 
     return having
@@ -681,6 +680,28 @@ def test_namespaces_that_go_or_are_gone_and_what_is_suspended_are_told(
 
 def test_a_cluster_that_is_not_there_has_no_environments(lab: Callable[..., Settings]) -> None:
     assert states(lab(), "ada") == {}
+
+
+def test_a_cluster_that_is_silent_has_not_lost_what_it_does_not_show(
+    cluster: Callable[..., Settings],
+) -> None:
+    settings = cluster(*SEAT)
+    kubectl = Path(settings.bin_dir, "kubectl")
+    kubectl.write_text("#!/bin/sh\necho 'the connection to the server was refused' >&2\nexit 1\n")
+    assert states(settings, "ada") == {}
+    (late,) = deliveries(settings.for_machine, [at_seat(learner("ada"))], [])["ada"]
+    assert (late.why, late.said) == (Why.UNSEEN, Trouble.REFUSED.value)
+
+
+def test_a_plan_asks_for_each_object_once(cluster: Callable[..., Settings]) -> None:
+    settings = cluster(*SEAT)
+    plan = plan_reset(settings, [at_seat(learner("ada"))], "done")
+    assert "is gone: `sopslab up` makes it anew" in plan["ada"][0]
+    calls = Path(settings.bin_dir, "kubectl.calls").read_text().splitlines()
+    everywhere, inside = (line for line in calls if " get " in line)
+    assert "kustomizations" in everywhere and "--all-namespaces" in everywhere
+    assert "configmaps,pods" in inside and "--namespace ada-develop" in inside
+    assert len(calls) == 3
 
 
 def test_an_environment_that_cannot_be_cleared_fails_alone(

@@ -68,6 +68,7 @@ def kustomization(version: str, **changes: Any) -> dict[str, Any]:
     status = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
     metadata = {"namespace": "lab-ada-sys", "name": "secrets-develop", "resourceVersion": version}
     return {
+        "kind": "Kustomization",
         "metadata": {**metadata, "generation": 1, **changes.get("metadata", {})},
         "status": {**status, **changes.get("status", {})},
     }
@@ -184,11 +185,12 @@ def test_what_is_suspended_is_found_with_the_verb_that_did_it(settings: Settings
     ours = {"metadata": {"annotations": {"sops-lab/suspended-by": "rotate"}}}
     found = [kustomization("1", **changes) for changes in ({}, {}, ours, ours)]
     for one, suspend in zip(found, ({}, {"suspend": True}, {"suspend": True}, {}), strict=True):
-        one.update(kind="Kustomization", spec=suspend)
+        one.update(spec=suspend)
     having(settings, kustomizations=found)
     assert suspended_objects(settings.for_machine) == [
         Suspended("Kustomization", "lab-ada-sys", "secrets-develop", by) for by in ("", "rotate")
     ]
+    having(settings, kustomizations=found[-1:])
     assert left_by_a_rotation(settings.for_machine, environments=[ADA]) is True
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from sopslab.checks import exercise
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.checks.rules import content, delivery, key, platform, source
+from sopslab.checks.rules import content, delivery, key, objects, platform, source
 from sopslab.checks.rules.objects import failure
 from sopslab.checks.rules.table import Examined, Rule, ask
 from sopslab.checks.snapshot import known
@@ -93,7 +93,7 @@ def _pushed(seen: Seen) -> Verdict | None:
 
 
 def _applied(seen: Seen) -> Verdict | None:
-    found, holder = delivery.kustomization(seen.snapshot), seen.holder
+    found, holder = objects.kustomization(seen.snapshot), seen.holder
     if holder == seen.snapshot.environment.id:
         return failed(
             "the build of main does not end, and everybody waits for it.", f"sopslab reset {holder}"
@@ -123,13 +123,13 @@ def _never(_seen: Seen) -> bool:
 
 
 def _cannot_read(seen: Seen) -> bool:
-    return _has_failed(source.source(seen.snapshot))
+    return _has_failed(objects.source(seen.snapshot))
 
 
 def _cannot_apply(seen: Seen) -> bool:
     """Return whether Flux does not get to the end; else only the file is not in what it did."""
     mine = seen.holder == seen.snapshot.environment.id
-    return mine or _has_failed(delivery.kustomization(seen.snapshot))
+    return mine or _has_failed(objects.kustomization(seen.snapshot))
 
 
 def _has_failed(found: Object | None) -> bool:

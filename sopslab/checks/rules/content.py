@@ -6,14 +6,12 @@ The tree is main, or the clone that a learner works in: the same is wrong with i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-
-import yaml
 
 from sopslab.checks.rules.key import listed
 from sopslab.checks.rules.results import Cause, Evidence, cause
 from sopslab.checks.snapshot import Manifest, Opened, Snapshot, Tree, known
 from sopslab.course.chapter import UP, Chapter
+from sopslab.course.listing import how_to_list, read_list
 from sopslab.model.results import Undecided
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import AGREED_REGEX, short
@@ -253,29 +251,6 @@ def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
             f" {how_to_list(tree.kustomization, name)}",
             edit_list(chapter),
         )
-
-
-@lru_cache
-def read_list(kustomization: str) -> tuple[str, ...] | None:
-    """Return the resources of a kustomization, None if it cannot be read."""
-    try:
-        parsed = yaml.safe_load(kustomization)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    if not isinstance(parsed, dict):
-        return None
-    resources = parsed.get("resources") or []
-    if not isinstance(resources, list):
-        return None
-    return tuple(one.removeprefix("./") for one in resources if isinstance(one, str))
-
-
-def how_to_list(kustomization: str, name: str) -> str:
-    """Return in words what of a kustomization is to be edited for a file to be listed."""
-    for number, line in enumerate(kustomization.splitlines(), 1):
-        if line.lstrip().startswith("#") and line.lstrip("# \t-").strip() == name:
-            return f"uncomment line {number}"
-    return f"add `- {name}` under resources"
 
 
 def edit_list(chapter: Chapter) -> str:

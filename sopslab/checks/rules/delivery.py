@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
+from sopslab.checks.delivery import has_applied
 from sopslab.checks.rules.content import listed_manifests
-from sopslab.checks.rules.objects import LEFT_ALONE, named, resume
+from sopslab.checks.rules.objects import LEFT_ALONE, kustomization, resume
 from sopslab.checks.rules.platform import hands_off, restore
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import LiveSecret, Manifest, Opened, Snapshot, known
@@ -13,11 +14,6 @@ from sopslab.course.chapter import UP
 from sopslab.layout import KEY_SECRET
 from sopslab.model.objects import Object, condition, is_suspended
 from sopslab.policy.findings import key_path
-
-
-def kustomization(seen: Snapshot) -> Object | None:
-    """Return the Kustomization of the environment, None if it is gone."""
-    return named(known(seen.kustomizations), seen.environment.kustomization)
 
 
 def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
@@ -144,9 +140,9 @@ def _applied(seen: Snapshot) -> Iterator[Manifest]:
     found, tree = kustomization(seen), known(seen.tree)
     if found is None:
         return
-    status, spec = found.get("status") or {}, found["spec"]
+    spec = found["spec"]
     if (
-        status.get("lastAppliedRevision") == f"main@sha1:{tree.commit}"
+        has_applied(found, tree.commit)
         and condition(found, "Ready").get("status") == "True"
         and _looks_at(str(spec.get("path", "")), seen)
         and _reads_the_source(spec, seen)

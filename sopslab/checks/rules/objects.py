@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sopslab.checks.causes import APPLYING, READING, Cause, cause_of
+from sopslab.checks.snapshot import Snapshot, known
 from sopslab.model.objects import Object, condition
 
 LEFT_ALONE = "kustomize.toolkit.fluxcd.io/reconcile"
@@ -20,6 +21,22 @@ def is_left_alone(found: Object) -> bool:
 def named(found: Sequence[Object] | None, name: str) -> Object | None:
     """Return the object of a name, None if it is not among them."""
     return next((one for one in found or () if one["metadata"]["name"] == name), None)
+
+
+def source(seen: Snapshot) -> Object | None:
+    """Return the source of the environment, None if it is gone."""
+    return named(known(seen.sources), seen.environment.source)
+
+
+def kustomization(seen: Snapshot) -> Object | None:
+    """Return the Kustomization of the environment, None if it is gone."""
+    return named(known(seen.kustomizations), seen.environment.kustomization)
+
+
+def tenant(seen: Snapshot) -> Object | None:
+    """Return the Kustomization that makes the environment, None if it is gone."""
+    made = [one for one in known(seen.platform) if one["kind"] == "Kustomization"]
+    return named(made, seen.environment.tenant)
 
 
 @dataclass(frozen=True)

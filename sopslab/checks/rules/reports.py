@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
-from sopslab.checks.rules.delivery import kustomization
-from sopslab.checks.rules.objects import failure
+from sopslab.checks.rules.objects import failure, kustomization, source
 from sopslab.checks.rules.results import Cause, cause
-from sopslab.checks.rules.source import source
 from sopslab.checks.snapshot import Snapshot
 from sopslab.model.objects import is_suspended
 from sopslab.model.results import Undecided

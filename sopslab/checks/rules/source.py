@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from sopslab.checks.rules.objects import named, resume
+from sopslab.checks.rules.objects import resume, source
 from sopslab.checks.rules.platform import hands_off, restore
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.course.chapter import UP
-from sopslab.model.objects import Object, is_suspended
+from sopslab.model.objects import is_suspended
 
 _REFUSED = (401, 403)
 
@@ -51,11 +51,6 @@ def examine_branches(seen: Snapshot) -> Iterator[Cause]:
             "has branches, and main is none of them",
             to_main,
         )
-
-
-def source(seen: Snapshot) -> Object | None:
-    """Return the source of the environment, None if it is gone."""
-    return named(known(seen.sources), seen.chapter.source)
 
 
 def _what(seen: Snapshot) -> str:

@@ -15,7 +15,7 @@ from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.observe.observer import Observer
+from sopslab.lab.observe.observer import Observer, subject_of
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
@@ -50,8 +50,8 @@ def doctor(learner: str | None, as_json: bool) -> None:
     keep_to_the_lab(settings)
     try:
         with ThreadPoolExecutor(_AT_A_TIME) as executor:
-            observer = Observer(settings, environment, Path.cwd(), executor)
-            diagnosis = diagnose(observer.outside())
+            subject = subject_of(settings, environment, Path.cwd())
+            diagnosis = diagnose(Observer(settings, executor).outside(subject))
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,21 +16,27 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import Row
 from sopslab.checks.causes import meaning
+from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
+from sopslab.checks.rules.objects import kustomization, source, tenant
 from sopslab.cli import board as show
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
 from sopslab.config.enrolled import read_enrolled
+from sopslab.config.environment import at_seat, solo
 from sopslab.config.naming import git_server_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.board.observe import Board
-from sopslab.lab.tools.programs import kubectl
-from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+from sopslab.lab.observe.environments import look_in
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.tools.docker import ask_docker
+from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.objects import Object, condition
+from sopslab.model.results import Undecided
 
-_PATIENCE = 10  # seconds for each question
+_PATIENCE = 10  # seconds for docker
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process
 _EVERY = 3.0  # seconds between two looks
 _WIDTH = 160  # columns, where no terminal says how many
@@ -97,13 +102,15 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
 
 def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
     """Return a function that looks; what it has seen once helps it the next time."""
-    board = Board(settings, executor)
+    observer = Observer(settings, executor)
 
     def look() -> Found:
-        parts = [executor.submit(part) for part in _parts(settings)]
+        containers = [executor.submit(part) for part in _containers(settings)]
+        flux = executor.submit(_flux, settings)
         seats = read_enrolled(settings)
-        rows = board.rows(seats) if seats else []
-        return Found([part.result() for part in parts], rows)
+        seen = observer.seats(list(map(at_seat, seats))) if seats else []
+        rows = [judge(seat, one) for seat, one in zip(seats, seen, strict=True)]
+        return Found([*(part.result() for part in containers), *flux.result()], rows)
 
     return look
 
@@ -146,8 +153,8 @@ def _one_line(part: Part) -> Text:
     return line
 
 
-def _parts(settings: Settings) -> list[Callable[[], Part]]:
-    """Return the questions about the parts of the lab, to be asked in any order.
+def _containers(settings: Settings) -> list[Callable[[], Part]]:
+    """Return the questions about the lab's containers, to be asked in any order.
 
     Each is answered with the part's name, whether it is up, its state in words, and where it is.
     """
@@ -159,55 +166,50 @@ def _parts(settings: Settings) -> list[Callable[[], Part]]:
         server = git_server_name(settings.lab)
         address = f"{settings.git_base_url}/{settings.learner_repository}.git"
         questions.append(partial(_container, "git", server, address))
-    for kind, name in (
-        ("kustomization", FLUX_NAMESPACE),
-        ("gitrepository", settings.learner.id),
-        ("kustomization", KUSTOMIZATION),
-    ):
-        questions.append(partial(_flux, settings, kind, name))
     return questions
 
 
 def _container(name: str, container: str, where: str) -> Part:
-    answer = _ask(["docker", "container", "inspect", "--format", "{{.State.Status}}", container])
-    state = answer or "not there"
+    asked = ("container", "inspect", "--format", "{{.State.Status}}", container)
+    try:
+        answer = ask_docker(*asked, patience=_PATIENCE)
+    except Undecided as reason:
+        return {"name": name, "up": False, "state": reason.found, "where": where}
+    state = answer.text if answer.code == 0 else "not there"
     return {"name": name, "up": state == "running", "state": state, "where": where}
 
 
-def _flux(settings: Settings, kind: str, name: str) -> Part:
-    answer = _ask(
-        kubectl(settings, "--namespace", FLUX_NAMESPACE, "get", kind, name, "--output", "json")
+def _flux(settings: Settings) -> list[Part]:
+    """Return what delivers the Secrets of the learner who is here, and what makes that."""
+    one = solo(settings)
+    named = (
+        ("kustomization", one.tenant, tenant),
+        ("gitrepository", one.source, source),
+        ("kustomization", one.kustomization, kustomization),
     )
-    where = f"{kind}/{name} in {FLUX_NAMESPACE}"
-    if not answer:
-        return {"name": kind, "up": False, "state": "not there", "where": where}
-    found = json.loads(answer)
-    ready = condition(found, "Ready")
-    current = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
-    up = ready.get("status") == "True" and current
-    state = meaning(found["kind"], ready, name, NAMESPACE)
-    if up:
-        state = f"ready, at {_revision(found)}"
-    elif state == "ready":
-        state = "its present form has not been looked at yet"
-    if found["spec"].get("suspend"):
-        up, state = False, "suspended"
-    return {"name": kind, "up": up, "state": state, "where": where}
+    try:
+        seen = look_in(settings, one)
+    except Undecided as reason:
+        return [_part(kind, name, up=False, state=reason.found) for kind, name, _ in named]
+    return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
+
+
+def _flux_part(kind: str, name: str, found: Object | None) -> Part:
+    late = standing(found, name, NAMESPACE)
+    if found is None or late is None:
+        state = "not there" if found is None else f"ready, at {_revision(found)}"
+        return _part(kind, name, up=late is None, state=state)
+    state = {
+        Why.SUSPENDED: "suspended",
+        Why.UNSEEN: "its present form has not been looked at yet",
+    }.get(late.why) or meaning(found["kind"], condition(found, "Ready"), name, NAMESPACE)
+    return _part(kind, name, up=False, state=state)
+
+
+def _part(kind: str, name: str, *, up: bool, state: str) -> Part:
+    return {"name": kind, "up": up, "state": state, "where": f"{kind}/{name} in {FLUX_NAMESPACE}"}
 
 
 def _revision(found: Object) -> str:
-    """Return what Flux has read or applied: a branch and a commit."""
-    status = found["status"]
-    read = (status.get("artifact") or {}).get("revision")
-    branch, _, commit = str(read or status.get("lastAppliedRevision") or "").partition("@")
-    return f"{commit.partition(':')[2][:7] or 'no commit'} of {branch or 'no branch'}"
-
-
-def _ask(command: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Return what Flux has read or applied: a commit and its branch."""
+    return in_words(read_revision(found) or applied_revision(found))

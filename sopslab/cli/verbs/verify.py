@@ -21,7 +21,7 @@ from sopslab.course.chapter import SECRET
 from sopslab.errors import Exit, LabError
 from sopslab.lab import verification as checks
 from sopslab.lab.drill import score_staged
-from sopslab.lab.observe.observer import Observer
+from sopslab.lab.observe.observer import Observer, subject_of
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
@@ -74,6 +74,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
     console = Console()
+    subject = subject_of(settings, solo(settings), Path.cwd(), secret)
     listed = checks.checks(embedded_server=settings.git_url is None)
 
     def tell(result: Result) -> None:
@@ -81,15 +82,15 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
             console.print(report.as_text(result), soft_wrap=True)
 
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        observer = Observer(settings, solo(settings), Path.cwd(), executor, secret)
-        results = checks.verify(observer, listed, wait, tell)
-        work = observer.work
+        observer = Observer(settings, executor)
+        results = checks.verify(observer, subject, listed, wait, tell)
     steps, exposed = _drill(settings)
     for step in steps:
         tell(step)
     results += steps
     if as_json:
-        echo_json(report.as_json(results, None if work is None else str(work), exposed))
+        work = str(subject.work) if isinstance(subject.work, Path) else None
+        echo_json(report.as_json(results, work, exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)
     for sentence in exposed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -16,6 +17,7 @@ from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl, listed
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.results import Undecided
 
 _LONGEST_S = 40
 _RESUMED = (
@@ -32,7 +34,9 @@ def clear(lab: Lab, environments: list[Environment]) -> None:
     while any(one.is_blocked for one in found.values()) and not deadline.is_over:
         clear_away(lab, found.values())
         time.sleep(0.3)
-        found = look(lab, environments)
+        # A cluster that is silent for a moment is as it was.
+        with suppress(Undecided):
+            found = look(lab, environments)
     for who, obstacle in found.items():
         if obstacle.is_blocked:
             fail(lab, who, f"its namespace could not be cleared: {_named(obstacle)}")

@@ -16,6 +16,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.applied import manifests_digest, record_file
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
@@ -105,10 +106,10 @@ def holders(namespace: Any) -> str:
 
 def _left(lab: Lab, kind: str) -> str:
     try:
-        listed = Kubectl(lab).run("get", kind, "--all-namespaces", "--output", "name")
+        named = Kubectl(lab).run("get", kind, "--all-namespaces", "--output", "name")
     except Failed:
         return ""
-    return " ".join(listed.decode().split())
+    return " ".join(named.decode().split())
 
 
 def _let_go(lab: Lab) -> None:
@@ -117,11 +118,7 @@ def _let_go(lab: Lab) -> None:
     """
     kubectl = Kubectl(lab)
     for kind in _OBJECTS_OF_FLUX:
-        try:
-            found = kubectl.list(kind)
-        except Undecided:
-            continue
-        for one in found:
+        for one in listed(lab, kind):
             named = one["metadata"]
             if "deletionTimestamp" not in named:
                 continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.files import archive, read, write
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.results import Undecided
 
 
 def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
@@ -71,7 +73,8 @@ def _await_end(lab: Lab, environments: list[Environment], patience: int) -> None
                 " at `kubectl get kustomizations --all-namespaces`"
             )
         # What was left in them may wait for somebody who never comes.
-        clear_away(lab, doomed(look(lab, environments).values()))
+        with suppress(Undecided):
+            clear_away(lab, doomed(look(lab, environments).values()))
 
 
 def doomed(found: Iterable[InTheWay]) -> list[InTheWay]:

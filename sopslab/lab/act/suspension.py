@@ -7,7 +7,7 @@ from typing import Any
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
-from sopslab.lab.observe.settling import own_kustomizations
+from sopslab.lab.observe.environments import own_kustomizations
 from sopslab.lab.observe.suspension import ROTATE, suspended_by
 from sopslab.lab.tools.kubectl import FLUX, Kubectl
 from sopslab.model.objects import Object, is_suspended, reference
@@ -20,13 +20,14 @@ def look_away(lab: Lab, environments: list[Environment]) -> None:
     Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
     checks, the second interrupts what the first has begun, and says for a moment: not ready.
     """
-    awake = [one for one in own_kustomizations(lab, environments) if not is_suspended(one)]
+    found = own_kustomizations(lab, environments).values()
+    awake = [one for one in found if not is_suspended(one)]
     _patch(lab, awake, {"spec": {"suspend": True}, **_marked(ROTATE)})
 
 
 def look_again(lab: Lab, environments: list[Environment]) -> None:
     """Have Flux at work on environments again; what a person has suspended stays so."""
-    found = own_kustomizations(lab, environments)
+    found = own_kustomizations(lab, environments).values()
     ours = [one for one in found if suspended_by(one) == ROTATE]
     _patch(lab, ours, {"spec": {"suspend": None}, **_marked(None)})
 

@@ -7,11 +7,11 @@ at once.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from sopslab.checks.snapshot import LiveSecret, known
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
@@ -20,9 +20,11 @@ from sopslab.incidents.closing import Use
 from sopslab.incidents.exposures import named_values
 from sopslab.incidents.records import Exposure
 from sopslab.lab.incidents.derived import MAIN, MOST, SECRETS
+from sopslab.lab.observe.cluster import secrets_in
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.secret_files import digest_live, digest_manifest
-from sopslab.lab.tools.programs import ask, clean_environment, git_environment, kubectl
+from sopslab.lab.observe.secret_files import digest_manifest
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import ENVIRONMENT
 from sopslab.model.results import Undecided
 from sopslab.policy import sops
@@ -47,9 +49,9 @@ def gather(
     Raises Undecided where something cannot be looked at.
     """
     uses: list[Use] = []
-    known = {environment.repository for environment in environments}
+    repositories = {environment.repository for environment in environments}
     # Whose environment is gone, nobody can look at any more.
-    unknown = [one for one in exposures if one.repository not in known]
+    unknown = [one for one in exposures if one.repository not in repositories]
     for environment in environments:
         exposed: set[str] = set()
         for one in exposures:
@@ -60,8 +62,10 @@ def gather(
             if not found:
                 unknown.append(one)
         if exposed:
-            uses += uses_on_main(settings, environment, exposed)
-            uses += uses_in_cluster(settings, environment, exposed)
+            files = secrets_on_main(settings, environment)
+            uses += uses_on_main(settings, environment, files, exposed)
+            live = secrets_in(Kubectl(settings), environment.namespace)
+            uses += uses_in_cluster(environment, live, exposed)
     return Evidence(tuple(uses), tuple(unknown))
 
 
@@ -82,9 +86,11 @@ def exposed_digests(
     )
 
 
-def uses_on_main(settings: Settings, environment: Environment, exposed: Set[str]) -> Iterator[Use]:
-    """Yield where main has one of the values, encrypted or not."""
-    for path, data in secrets_on_main(settings, environment):
+def uses_on_main(
+    settings: Settings, environment: Environment, files: Mapping[str, bytes], exposed: Set[str]
+) -> Iterator[Use]:
+    """Yield which of the encrypted files on main have one of the values."""
+    for path, data in files.items():
         for key, digest in _opened(settings, environment, path, data).items():
             if digest in exposed:
                 yield Use(
@@ -92,14 +98,14 @@ def uses_on_main(settings: Settings, environment: Environment, exposed: Set[str]
                 )
 
 
-def secrets_on_main(settings: Settings, environment: Environment) -> list[tuple[str, bytes]]:
-    """Return the encrypted files on main. Raises Undecided where main cannot be read."""
+def secrets_on_main(settings: Settings, environment: Environment) -> dict[str, bytes]:
+    """Return the encrypted files on main, by path. Raises Undecided where it cannot be read."""
     git = Repository(bare_repository(settings, environment), git_environment())
     try:
         blobs = list(git.tree(MAIN, SECRETS, most=MOST))
     except SourceError as error:
         raise Undecided(f"main of {environment.repository} cannot be read: {error}", UP) from None
-    return [(blob.path, blob.data) for blob in blobs if _ENCRYPTED in blob.data]
+    return {blob.path: blob.data for blob in blobs if _ENCRYPTED in blob.data}
 
 
 def replace_value(path: str, key: str) -> str:
@@ -133,25 +139,13 @@ def _opened(
 
 
 def uses_in_cluster(
-    settings: Settings, environment: Environment, exposed: Set[str]
+    environment: Environment, live: Mapping[str, LiveSecret], exposed: Set[str]
 ) -> Iterator[Use]:
     """Yield which Secrets of the environment's namespace have one of the values."""
     namespace = environment.namespace
     wait = f"flux --namespace {environment.system} reconcile kustomization"
     wait += f" {environment.kustomization} --with-source"
-    for name, digests in live_digests(settings, namespace).items():
-        for key, digest in digests.items():
+    for name, secret in live.items():
+        for key, digest in known(secret.digests).items():
             if digest in exposed:
                 yield Use(f"the Secret {name} of the namespace {namespace}", key, wait)
-
-
-def live_digests(settings: Settings, namespace: str) -> dict[str, dict[str, str]]:
-    """Return every Secret of a namespace with its values by hash. Raises Undecided."""
-    answer = ask(
-        kubectl(settings, "get", "secrets", "--namespace", namespace, "--output", "json"),
-        {**os.environ, "KUBECACHEDIR": settings.kube_cache},
-    )
-    if answer.code:
-        raise Undecided("the cluster could not be asked", UP)
-    items = json.loads(answer.out)["items"]
-    return {one["metadata"]["name"]: digest_live(one.get("data") or {}) for one in items}

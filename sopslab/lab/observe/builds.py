@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sopslab.config.places import Lab
-from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import KUSTOMIZATIONS
 from sopslab.model.builds import Build, Building, build_of
 from sopslab.model.objects import Object, condition
-from sopslab.model.results import Undecided
 
 # As Kubernetes writes a time.
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -27,7 +25,7 @@ def endless_build(lab: Lab) -> Building | None:
     takes longer than builds do."""
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
-        found = oldest(_kustomizations(lab))
+        found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))
         if found is None:
             return None
         one, build = found
@@ -38,15 +36,6 @@ def endless_build(lab: Lab) -> Building | None:
             return _building(one, build)
         time.sleep(1)
     return None
-
-
-def _kustomizations(lab: Lab) -> list[Object]:
-    if not has_content(lab.lab_kubeconfig):
-        return []
-    try:
-        return Kubectl(lab).list(KUSTOMIZATIONS, patience=20)
-    except Undecided:
-        return []
 
 
 def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sopslab.checks.canaries import UNDECRYPTABLE, Canary, applied, judge_canary
+from sopslab.checks.canaries import UNDECRYPTABLE, Canary, judge_canary
+from sopslab.checks.delivery import applied_revision
+from sopslab.checks.rules.objects import kustomization, tenant
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.environments import look
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.git import MAIN, Git
-from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import CANARY_PATH, FLUX_NAMESPACE, KUSTOMIZATIONS, SEAT_LABEL
-from sopslab.model.canaries import CanaryState
-from sopslab.model.objects import Object
+from sopslab.layout import CANARY_PATH
+from sopslab.model.canaries import CanaryState, Link, Progress
 from sopslab.model.results import Undecided
 
 _NAME = "lab-canary"
@@ -38,7 +41,6 @@ class Canaries:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._kubectl = Kubectl(lab)
         self._decrypted: dict[str, str] = {}
 
     def look(self, environments: Sequence[Environment]) -> dict[str, CanaryState]:
@@ -49,49 +51,31 @@ class Canaries:
         """
         if not has_content(self._lab.lab_kubeconfig):
             return {}
-        flux = self._kustomizations(environments)
-        own = {one.id: flux.get((one.system, one.kustomization)) for one in environments}
-        begun = [one for one in environments if applied(own[one.id]) is not None]
+        try:
+            found = look(self._lab, environments, ("Kustomization",))
+        except Undecided as reason:
+            silent = CanaryState(Progress.WAITING, reason.found, Link.BEGINNING)
+            return {one.id: silent for one in environments}
+        own = {who: kustomization(one) for who, one in found.items()}
+        begun = [one for one in environments if applied_revision(own[one.id])]
         live = self._live(begun) if begun else {}
         seen = {one.id: self._seen(one, live.get(one.namespace)) for one in begun}
         return {
-            one.id: judge_canary(
-                one, own[one.id], flux.get((FLUX_NAMESPACE, one.tenant)), seen.get(one.id)
-            )
+            one.id: judge_canary(one, own[one.id], tenant(found[one.id]), seen.get(one.id))
             for one in environments
         }
-
-    def _kustomizations(
-        self, environments: Iterable[Environment]
-    ) -> Mapping[tuple[str, str], Object]:
-        labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
-        found = self._listed(KUSTOMIZATIONS, selector=labelled)
-        return {(_namespace(one), one["metadata"]["name"]): one for one in found}
 
     def _live(self, environments: Sequence[Environment]) -> Mapping[str, str]:
         """Return the hash of the canary in each namespace that has one."""
         only = environments[0].namespace if len(environments) == 1 else None
-        found = self._listed("secrets", namespace=only, fields=f"metadata.name={_NAME}")
+        found = listed(self._lab, "secrets", namespace=only, fields=f"metadata.name={_NAME}")
         values = {
-            _namespace(one): base64.b64decode((one.get("data") or {}).get("value", ""))
+            str(one["metadata"]["namespace"]): base64.b64decode(
+                (one.get("data") or {}).get("value", "")
+            )
             for one in found
         }
         return {namespace: _hash(value) for namespace, value in values.items() if value}
-
-    def _listed(
-        self,
-        kinds: str,
-        *,
-        namespace: str | None = None,
-        selector: str | None = None,
-        fields: str | None = None,
-    ) -> list[Object]:
-        try:
-            return self._kubectl.list(
-                kinds, namespace=namespace, selector=selector, fields=fields, patience=30
-            )
-        except Undecided:
-            return []
 
     def _seen(self, environment: Environment, live: str | None) -> Canary:
         if environment.is_seat:
@@ -122,8 +106,10 @@ class Canaries:
     def head(self, environment: Environment) -> str | None:
         """Return main of the repository as the Git server has it, None where it does not answer.
 
-        It is asked as Flux asks it; what it has is kept on this machine.
+        Alone on a lab it is asked as Flux asks it, and what it has is kept on this machine.
         """
+        if environment.is_seat:
+            return Git(self._lab, bare_repository(self._lab, environment)).commit(MAIN)
         git = self._observed(environment)
         url = f"{self._lab.git_base_url}/{environment.repository}.git"
         try:
@@ -163,14 +149,10 @@ class Canaries:
         return _hash(opened.out) if opened.code == 0 and opened.out.strip() else UNDECRYPTABLE
 
 
-def _namespace(one: Object) -> str:
-    return str(one["metadata"].get("namespace", ""))
-
-
 def _is_listed(git: Git, head: str) -> bool:
     path = Path(CANARY_PATH)
-    listed = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
-    return any(path.name.encode() in line.partition(b"#")[0] for line in listed.splitlines())
+    listing = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
+    return path.name in (read_list(listing) or ())
 
 
 def _hash(value: bytes) -> str:

@@ -5,97 +5,45 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sopslab.checks.rules.objects import is_left_alone, named
+from sopslab.checks.rules.objects import named
 from sopslab.checks.snapshot import (
-    NOT_ASKED,
     UNASKED,
     Cluster,
     LiveSecret,
     Login,
     Snapshot,
     Trouble,
+    unseen,
 )
 from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX, Places
 from sopslab.lab.observe import server
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key
+from sopslab.lab.observe.objects import (
+    DELIVERY,
+    Objects,
+    ask_for,
+    get,
+    live_secret,
+    refused,
+)
 from sopslab.lab.observe.secret_files import digest_live
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KEY_SECRET, KUSTOMIZATIONS
-from sopslab.model.objects import Object
+from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
+from sopslab.model.objects import FLUX_KINDS
 from sopslab.model.results import Undecided
 
-RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
-# What Flux brings, by what the rest of an object calls it.
-_OF_FLUX = {
-    "GitRepository": GIT_REPOSITORIES,
-    "Kustomization": KUSTOMIZATIONS,
-    "Receiver": RECEIVERS,
-}
-_PLATFORM_SOURCES = frozenset({FLUX_NAMESPACE, "tenant-base"})
-_OWNER = "kustomize.toolkit.fluxcd.io"
-_PATIENCE_S = 10.0
-_ANSWER = ("--request-timeout", "6s")
-
-
-class Objects:
-    """Objects of the cluster, of which each environment has some."""
-
-    def __init__(self, items: Iterable[Object], asked: Collection[str], unknown: Collection[str]):
-        """
-        + asked: the kinds that were asked for
-        + unknown: those of them that the cluster does not know
-        """
-        self._asked, self._unknown = asked, unknown
-        self._found: dict[tuple[str, str], list[Object]] = {}
-        for one in items:
-            namespace = str(one["metadata"].get("namespace", ""))
-            self._found.setdefault((str(one["kind"]), namespace), []).append(one)
-
-    def within(self, kind: str, namespace: str) -> Sequence[Object] | Undecided | None:
-        """Return the objects of a kind in a namespace, None where the cluster does not know it."""
-        if kind not in self._asked:
-            return NOT_ASKED
-        return None if kind in self._unknown else self._found.get((kind, namespace), [])
-
-    def of(self, seen: Snapshot) -> Snapshot:
-        """Return a look at an environment with what is its own of the objects."""
-        environment = seen.environment
-        controllers = self.within("Deployment", FLUX_NAMESPACE)
-        return replace(
-            seen,
-            controllers=[] if controllers is None else controllers,
-            sources=self.within("GitRepository", environment.system),
-            kustomizations=self.within("Kustomization", environment.system),
-            receivers=self.within("Receiver", environment.system),
-            platform=self._platform(environment),
-            namespaces={
-                name: str((one.get("status") or {}).get("phase", ""))
-                for one in self._found.get(("Namespace", ""), [])
-                if (name := one["metadata"]["name"]) in (environment.namespace, environment.system)
-            },
-        )
-
-    def _platform(self, environment: Environment) -> list[Object]:
-        """Return the sources and Kustomizations in flux-system that make an environment."""
-        made = {FLUX_NAMESPACE, environment.tenant}
-        wanted = (("Kustomization", made), ("GitRepository", _PLATFORM_SOURCES))
-        return [
-            one
-            for kind, names in wanted
-            for one in self._found.get((kind, FLUX_NAMESPACE), [])
-            if one["metadata"]["name"] in names
-        ]
+_PATIENCE_S = 6.0
 
 
 class Asked:
@@ -129,13 +77,12 @@ class Asked:
 
     def follow(self, seen: Snapshot) -> Snapshot:
         """Return a look with the sources and Kustomizations as they are now."""
+        system = self._environment.system
         try:
-            items, unknown = self._get(self._environment.system, "GitRepository", "Kustomization")
+            now = self._ask(system, "GitRepository", "Kustomization")
         except Undecided:
             # What comes of it is seen by whoever looks next.
             return seen
-        now = Objects(items, ("GitRepository", "Kustomization"), unknown)
-        system = self._environment.system
         return replace(
             seen,
             sources=now.within("GitRepository", system),
@@ -151,56 +98,32 @@ class Asked:
         if not has_content(self._places.lab_kubeconfig):
             return Trouble.NO_KUBECONFIG
         try:
-            self._kubectl.run("get", "--raw", "/readyz", *_ANSWER, patience=_PATIENCE_S)
+            self._get("--raw", "/readyz")
         except Failed as failure:
             return trouble_of(failure.words)
         return None
 
     def _with_objects(self, seen: Snapshot) -> Snapshot:
-        asked = ("Node", "Namespace", "Deployment", *_OF_FLUX)
-        items, unknown = self._get(FLUX_NAMESPACE, *asked)
+        objects = self._ask(FLUX_NAMESPACE, "Node", "Deployment", *DELIVERY)
         if self._environment.is_seat:
-            more, _ = self._get(self._environment.system, *(kind for kind in _OF_FLUX))
-            items = [*items, *more]
-        nodes = [one for one in items if one["kind"] == "Node"]
-        return replace(Objects(items, asked, unknown).of(seen), cluster=Cluster(nodes=nodes))
+            objects = objects.with_more(self._ask(self._environment.system, *FLUX_KINDS))
+        nodes = [one for one in objects.items if one["kind"] == "Node"]
+        return replace(objects.of(seen), cluster=Cluster(nodes=nodes))
 
-    def _get(self, namespace: str, *kinds: str) -> tuple[list[Object], set[str]]:
-        """Return objects in a namespace, and the kinds that the cluster does not know. Raises
-        Undecided."""
-        try:
-            return self._list(namespace, kinds), set()
-        except Failed as failure:
-            if not _is_unknown(failure) or len(kinds) == 1:
-                raise _refused(failure) from None
-        items: list[Object] = []
-        unknown = set()
-        for kind in kinds:
-            try:
-                items += self._list(namespace, [kind])
-            except Failed as failure:
-                if not _is_unknown(failure):
-                    raise _refused(failure) from None
-                unknown.add(kind)
-        return items, unknown
+    def _ask(self, namespace: str, *kinds: str) -> Objects:
+        return ask_for(self._kubectl, kinds, "--namespace", namespace, patience=_PATIENCE_S)
 
-    def _list(self, namespace: str, kinds: Iterable[str]) -> list[Object]:
-        names = ",".join(_OF_FLUX.get(kind, f"{kind.lower()}s") for kind in kinds)
-        return list(parsed(self._said(names, "--namespace", namespace))["items"])
-
-    def _said(self, *arguments: str) -> bytes:
-        return self._kubectl.run(
-            "get", *arguments, "--output", "json", *_ANSWER, patience=_PATIENCE_S
-        )
+    def _get(self, *arguments: str) -> bytes:
+        return get(self._kubectl, *arguments, patience=_PATIENCE_S)
 
     def _secrets(self) -> dict[str, Mapping[str, Any]]:
         """Return the entries of the Secrets beside Flux's objects, in base64. Raises Undecided."""
         names = (KEY_SECRET, self._environment.login)
         where = ("--namespace", self._environment.system, "--ignore-not-found")
         try:
-            said = self._said("secrets", *names, *where)
+            said = self._get("secrets", *names, *where, "--output", "json")
         except Failed as failure:
-            raise _refused(failure) from None
+            raise refused(failure) from None
         found = parsed(said) if said.strip() else {}
         # Of a single one that is there, kubectl makes no list.
         items = found.get("items", [found] if found else [])
@@ -231,13 +154,9 @@ class Asked:
 
     def _live(self) -> dict[str, LiveSecret] | Undecided:
         try:
-            said = self._said("secrets", "--namespace", self._environment.namespace)
-            items = parsed(said)["items"]
-        except Failed as failure:
-            return _refused(failure)
+            return secrets_in(self._kubectl, self._environment.namespace)
         except Undecided as reason:
             return reason
-        return {str(one["metadata"]["name"]): _live_secret(one) for one in items}
 
     def _stored(self, seen: Snapshot) -> bool | Undecided | None:
         """Return whether the source controller serves the artifact that the source names.
@@ -253,7 +172,7 @@ class Asked:
             return None
         service = f"/api/v1/namespaces/{FLUX_NAMESPACE}/services/http:source-controller:80/proxy"
         try:
-            self._kubectl.run("get", "--raw", f"{service}{path}", *_ANSWER, patience=_PATIENCE_S)
+            self._get("--raw", f"{service}{path}")
         except Failed as failure:
             if b"could not find the requested resource" in failure.words:
                 return False
@@ -261,39 +180,11 @@ class Asked:
         return True
 
 
-def unseen(seen: Snapshot, reason: Undecided) -> Snapshot:
-    """Return a look with the reason why nothing of the cluster was seen."""
-    return replace(
-        seen,
-        cluster=reason,
-        controllers=reason,
-        sources=reason,
-        kustomizations=reason,
-        receivers=reason,
-        platform=reason,
-        namespaces=reason,
-        key=reason,
-        login=reason,
-        live=reason,
-        stored=reason,
-    )
-
-
-def _is_unknown(failure: Failed) -> bool:
-    return b"doesn't have a resource type" in failure.words
-
-
-def _refused(failure: Failed) -> Undecided:
-    return Undecided(trouble_of(failure.words).value)
-
-
-def _live_secret(found: Object) -> LiveSecret:
-    labels = found["metadata"].get("labels") or {}
-    digests = digest_live(found.get("data") or {})
-    return LiveSecret(digests.keys(), digests, owner_of(labels), is_left_alone(found))
-
-
-def owner_of(labels: Mapping[str, str]) -> str:
-    """Return the Kustomization that applied an object, by its labels; empty without one."""
-    names = [labels.get(f"{_OWNER}/{part}", "") for part in ("namespace", "name")]
-    return "/".join(names) if all(names) else ""
+def secrets_in(kubectl: Kubectl, namespace: str) -> dict[str, LiveSecret]:
+    """Return the Secrets of a namespace by name, each value as its SHA-256. Raises Undecided."""
+    where = ("--namespace", namespace)
+    found = ask_for(kubectl, ["Secret"], *where, patience=_PATIENCE_S).items
+    return {
+        str(one["metadata"]["name"]): live_secret(one, digest_live(one.get("data") or {}))
+        for one in found
+    }

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sopslab.checks.delivery import Pending, Wanted, pending
+from sopslab.checks.delivery import Pending, Wanted, Why, pending
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
-from sopslab.lab.observe.objects import delivery_objects
+from sopslab.lab.observe import environments as cluster
 from sopslab.lab.tools.git import MAIN, Git
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.results import Undecided
 
 
 def deliveries(
     lab: Lab, environments: list[Environment], secrets: list[str]
 ) -> dict[str, list[Pending]]:
-    """Return for each environment what Flux has not done yet; nothing of a cluster that does not
-    answer.
+    """Return for each environment what Flux has not done yet.
 
     + secrets: names of Secrets that have to be there, in every environment
     """
-    if not environments or not Kubectl(lab).answers():
-        return {}
-    return look(lab, wanted(lab, environments, secrets), environments)
+    return look(lab, wanted(lab, environments, secrets), environments) if environments else {}
 
 
 def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) -> dict[str, Wanted]:
@@ -36,7 +33,11 @@ def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) ->
 def look(
     lab: Lab, wanted: dict[str, Wanted], environments: Iterable[Environment]
 ) -> dict[str, list[Pending]]:
-    """Return for each environment what Flux has not done yet, as it is in the cluster now."""
+    """Return for each environment what Flux has not done yet, as it is in the cluster now; that the
+    cluster cannot be asked, where it cannot."""
     names = {name for one in wanted.values() for name in one.secrets}
-    live = delivery_objects(lab, sorted(names))
-    return {one.id: pending(one, live, wanted[one.id]) for one in environments}
+    try:
+        seen = cluster.look(lab, environments, secrets=names)
+        return {who: pending(one, wanted[who]) for who, one in seen.items()}
+    except Undecided as reason:
+        return {who: [Pending(Why.UNSEEN, reason.found)] for who in wanted}

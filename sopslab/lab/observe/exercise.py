@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
-from sopslab.course.mistakes import is_listed
+from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.tools.git import MAIN
 from sopslab.layout import ENVIRONMENT
@@ -18,7 +18,8 @@ def exercise_on_main(lab: Lab, environment: Environment, secret: str) -> Exercis
     if problem is not None:
         return Exercise(problem=problem)
     git, folder = repository.git, f"flux/secrets/{ENVIRONMENT}"
+    listing = git.blob(MAIN, f"{folder}/kustomization.yaml") or b""
     return Exercise(
         git.blob(MAIN, f"{folder}/{secret}.yaml") is not None,
-        is_listed(git.blob(MAIN, f"{folder}/kustomization.yaml") or b"", f"{secret}.yaml"),
+        f"{secret}.yaml" in (read_list(listing) or ()),
     )

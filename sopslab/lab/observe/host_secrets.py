@@ -15,9 +15,9 @@ from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import FLUX, Lab
 from sopslab.lab.observe.failures import seat_failures
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
-from sopslab.lab.tools.files import has_content, read
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.files import read
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import (
     KEY_ENTRY,
@@ -28,7 +28,6 @@ from sopslab.layout import (
 )
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from sopslab.model.objects import Object
-from sopslab.model.results import Undecided
 
 _WORST = tuple(SecretDrift)
 _KEYS = f"metadata.name={KEY_SECRET}"
@@ -109,7 +108,7 @@ def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
     """Return the Secrets of the cluster among which those of environments are."""
     only = environments[0].system if len(environments) == 1 else None
     labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
-    return _secrets(lab, namespace=only, selector=labelled)
+    return listed(lab, "secrets", namespace=only, selector=labelled)
 
 
 def differing(
@@ -147,27 +146,9 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
     return None if _part(live) == _part(wanted) else SecretDrift.DIFFERS
 
 
-def _secrets(
-    lab: Lab,
-    *,
-    namespace: str | None = None,
-    selector: str | None = None,
-    fields: str | None = None,
-) -> list[Object]:
-    """Return Secrets of the cluster; none where it does not answer."""
-    if not has_content(lab.lab_kubeconfig):
-        return []
-    try:
-        return Kubectl(lab).list(
-            "secrets", namespace=namespace, selector=selector, fields=fields, patience=30
-        )
-    except Undecided:
-        return []
-
-
 def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
     """Return whom the cluster decrypts for at seats, in words where it has no valid identity."""
-    live = _secrets(lab, selector=SEAT_LABEL, fields=_KEYS)
+    live = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
     held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in live}
     found = {seat: _recipients(lab, held.get(seat, {}), KEY_ENTRY) for seat in seats}
     return {seat: " ".join(each) or "no valid identity" for seat, each in found.items()}
@@ -176,7 +157,7 @@ def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
 def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
     """Return for each environment how the key stands with which Flux decrypts."""
     only = environments[0].system if len(environments) == 1 else None
-    found = _secrets(lab, namespace=only, fields=_KEYS)
+    found = listed(lab, "secrets", namespace=only, fields=_KEYS)
     live = {one["metadata"]["namespace"]: one for one in found}
     return {one.id: _held(lab, live.get(one.system)) for one in environments}
 

@@ -11,7 +11,7 @@ from sopslab.checks.rotation import compare, consumers
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.settling import seen
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.model.rotation import Delivered, LiveValue
@@ -29,7 +29,7 @@ def live_values(
     """
     live = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one.get("data") or {}
-        for one in seen(lab, "secrets")
+        for one in listed(lab, "secrets", patience=60)
     }
     found: dict[str, dict[str, LiveValue]] = {}
     for one in environments:
@@ -62,7 +62,7 @@ def old_consumers(
 
     + secrets: the Secrets that have other values now, by the learner's id
     """
-    workloads = seen(lab, _WORKLOADS)
+    workloads = listed(lab, _WORKLOADS, patience=60)
     found = {}
     for one in environments:
         own = [each for each in workloads if each["metadata"]["namespace"] == one.namespace]

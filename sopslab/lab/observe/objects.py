@@ -1,67 +1,203 @@
-"""Objects in the lab's cluster, many in one question. No value of a Secret is kept."""
+"""Objects of the lab's cluster, many in one question, and told apart by their environments."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from sopslab.checks.rules.objects import is_left_alone
+from sopslab.checks.snapshot import GOING, NOT_ASKED, LiveSecret, Snapshot
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
-from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.model.objects import Live, Object
+from sopslab.course.chapter import UP
+from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.kubectl import Kubectl, parsed
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
+from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.model.objects import FLUX_KINDS, Object, is_deleted
+from sopslab.model.results import Undecided
 
+RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
+# What Flux brings, by what the rest of an object calls it.
+_OF_FLUX = {
+    "GitRepository": GIT_REPOSITORIES,
+    "Kustomization": KUSTOMIZATIONS,
+    "Receiver": RECEIVERS,
+}
 # What makes an environment, and says how far it is.
-DELIVERY = ",".join(
-    (
-        "namespaces",
-        "gitrepositories.source.toolkit.fluxcd.io",
-        "kustomizations.kustomize.toolkit.fluxcd.io",
-        "receivers.notification.toolkit.fluxcd.io",
-    )
-)
-# They pass by themselves.
-_EVENTS = {"events", "events.events.k8s.io"}
+DELIVERY = ("Namespace", *FLUX_KINDS)
+_OWNER = "kustomize.toolkit.fluxcd.io"
+_PLATFORM_SOURCES = frozenset({FLUX_NAMESPACE, "tenant-base"})
+# Events pass by themselves.
+_BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
+# A kubectl has to start, and may have to learn what kinds there are.
+_START_S = 4.0
 
 
-def delivery_objects(lab: Lab, secrets: Sequence[str] = ()) -> Live:
-    """Return Flux's objects, the namespaces, and every Secret of some names, without values."""
-    cluster = Kubectl(lab)
-    found = _seen(cluster, DELIVERY, "--all-namespaces")
-    for name in secrets:
-        selector = f"--field-selector=metadata.name={name}"
-        found += _seen(cluster, "secrets", "--all-namespaces", selector)
-    return Live(found)
+class Objects:
+    """Objects of the cluster, of which each environment has some."""
+
+    def __init__(
+        self, items: Iterable[Object], asked: Collection[str], unknown: Collection[str] = ()
+    ) -> None:
+        """
+        + asked: the kinds that were asked for
+        + unknown: those of them that the cluster does not know
+        """
+        self.items = list(items)
+        self._asked, self._unknown = asked, unknown
+        self._found: dict[tuple[str, str], list[Object]] = {}
+        for one in self.items:
+            namespace = str(one["metadata"].get("namespace", ""))
+            self._found.setdefault((str(one["kind"]), namespace), []).append(one)
+
+    def with_more(self, others: Objects) -> Objects:
+        """Return these and others, of kinds that were asked for here, too."""
+        return Objects([*self.items, *others.items], self._asked, self._unknown)
+
+    def within(self, kind: str, namespace: str) -> Sequence[Object] | Undecided | None:
+        """Return the objects of a kind in a namespace, None where the cluster does not know it."""
+        if kind not in self._asked:
+            return NOT_ASKED
+        return None if kind in self._unknown else self._found.get((kind, namespace), [])
+
+    def of(self, seen: Snapshot) -> Snapshot:
+        """Return a look at an environment with what is its own of the objects."""
+        environment, asked = seen.environment, self._asked
+        controllers = self.within("Deployment", FLUX_NAMESPACE)
+        return replace(
+            seen,
+            controllers=[] if controllers is None else controllers,
+            sources=self.within("GitRepository", environment.system),
+            kustomizations=self.within("Kustomization", environment.system),
+            receivers=self.within("Receiver", environment.system),
+            platform=self._platform(environment) if "Kustomization" in asked else NOT_ASKED,
+            namespaces=self._namespaces(environment) if "Namespace" in asked else NOT_ASKED,
+        )
+
+    def _namespaces(self, environment: Environment) -> dict[str, str]:
+        names = (environment.namespace, environment.system)
+        found = self._found.get(("Namespace", ""), [])
+        return {name: _phase(one) for one in found if (name := one["metadata"]["name"]) in names}
+
+    def _platform(self, environment: Environment) -> list[Object]:
+        """Return the sources and Kustomizations in flux-system that make an environment."""
+        made = {FLUX_NAMESPACE, environment.tenant}
+        wanted = (("Kustomization", made), ("GitRepository", _PLATFORM_SOURCES))
+        return [
+            one
+            for kind, names in wanted
+            for one in self._found.get((kind, FLUX_NAMESPACE), [])
+            if one["metadata"]["name"] in names
+        ]
 
 
-def environment_objects(lab: Lab, environments: Sequence[Environment]) -> Live:
-    """Return the same, and whatever is in the environments' own namespaces."""
-    cluster = Kubectl(lab)
-    kinds = _kinds(cluster)
-    if len(environments) > 1:
-        return Live(_seen(cluster, f"namespaces,{kinds}", "--all-namespaces"))
-    # Of one among many, only what is in its own namespace is asked for.
-    found = _seen(cluster, DELIVERY, "--all-namespaces")
-    for one in environments:
-        found += _seen(cluster, kinds, "--namespace", one.namespace)
-    return Live(found)
+def _phase(namespace: Object) -> str:
+    if is_deleted(namespace):
+        return GOING
+    return str((namespace.get("status") or {}).get("phase", ""))
 
 
-def _kinds(cluster: Kubectl) -> str:
-    listed = cluster.say(
+def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float) -> Objects:
+    """Return the objects of some kinds, some of which the cluster may not know. Raises Undecided
+    where it cannot be asked.
+
+    + where: arguments of kubectl, such as those that name a namespace
+    + patience: how long the API server may take: seconds
+    """
+    try:
+        return Objects(_listed(kubectl, kinds, where, patience), kinds)
+    except Failed as failure:
+        if not _is_unknown(failure) or len(kinds) == 1:
+            raise refused(failure) from None
+    items: list[Object] = []
+    unknown = set()
+    for kind in kinds:
+        try:
+            items += _listed(kubectl, [kind], where, patience)
+        except Failed as failure:
+            if not _is_unknown(failure):
+                raise refused(failure) from None
+            unknown.add(kind)
+    return Objects(items, kinds, unknown)
+
+
+def _listed(
+    kubectl: Kubectl, kinds: Sequence[str], where: Sequence[str], patience: float
+) -> list[Object]:
+    names = ",".join(_OF_FLUX.get(kind, f"{kind.lower()}s") for kind in kinds)
+    said = get(kubectl, names, *where, "--output", "json", patience=patience)
+    return list(parsed(said)["items"])
+
+
+def get(kubectl: Kubectl, *arguments: str, patience: float) -> bytes:
+    """Return what kubectl gets. Raises Failed.
+
+    + patience: how long the API server may take: seconds
+    """
+    bounded = ("--request-timeout", f"{patience:g}s")
+    return kubectl.run("get", *arguments, *bounded, patience=patience + _START_S)
+
+
+def listed(
+    lab: Lab,
+    kinds: str,
+    *,
+    namespace: str | None = None,
+    selector: str | None = None,
+    fields: str | None = None,
+    patience: float = 30,
+) -> list[Object]:
+    """Return objects of some kinds, none where the cluster does not show them.
+
+    + kinds, namespace, selector, fields: as `Kubectl.list` takes them
+    """
+    if not has_content(lab.lab_kubeconfig):
+        return []
+    try:
+        return Kubectl(lab).list(
+            kinds, namespace=namespace, selector=selector, fields=fields, patience=patience
+        )
+    except Undecided:
+        return []
+
+
+def refused(failure: Failed) -> Undecided:
+    """Return why the cluster was not seen, by what kubectl says."""
+    return Undecided(trouble_of(failure.words).value, UP)
+
+
+def _is_unknown(failure: Failed) -> bool:
+    return b"doesn't have a resource type" in failure.words
+
+
+def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
+    """Return whatever lies in namespaces beside Flux's objects, as far as it can be seen: a kind
+    that the cluster cannot list is in nobody's way.
+
+    + where: arguments of kubectl that name the namespaces
+    """
+    listed = kubectl.say(
         "api-resources", "--namespaced", "--verbs", "list,delete", "--output", "name"
     )
-    return ",".join(kind for kind in listed.decode().split() if kind not in _EVENTS)
-
-
-def _seen(cluster: Kubectl, *arguments: str) -> list[Object]:
-    """Return what can be seen: a kind that the cluster does not know is in nobody's way."""
-    said = cluster.say("get", *arguments, "--output", "json")
+    kinds = ",".join(kind for kind in listed.decode().split() if kind not in _BESIDE)
     try:
-        items = json.loads(said)["items"]
-    except (ValueError, KeyError, TypeError):
+        return list(parsed(kubectl.say("get", kinds, *where, "--output", "json"))["items"])
+    except (Undecided, LookupError, TypeError):
         return []
-    return [_without_values(one) for one in items]
 
 
-def _without_values(found: Object) -> Object:
-    return {key: value for key, value in found.items() if key not in ("data", "stringData")}
+def live_secret(found: Object, digests: Mapping[str, str] | Undecided = NOT_ASKED) -> LiveSecret:
+    """Return a Secret of the cluster without its values.
+
+    + digests: the SHA-256 of each
+    """
+    owner = owner_of(found["metadata"].get("labels") or {})
+    return LiveSecret(frozenset(found.get("data") or {}), digests, owner, is_left_alone(found))
+
+
+def owner_of(labels: Mapping[str, str]) -> str:
+    """Return the Kustomization that applied an object, by its labels; empty without one."""
+    names = [labels.get(f"{_OWNER}/{part}", "") for part in ("namespace", "name")]
+    return "/".join(names) if all(names) else ""

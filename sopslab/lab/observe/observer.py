@@ -1,120 +1,119 @@
-"""The observer of one environment: everything that `verify` and `doctor` judge, looked at side by
-side."""
+"""The observer: everything that `verify`, `doctor` and `status` judge, looked at side by side."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import chapter_at
-from sopslab.checks.snapshot import (
-    NO_MAIN,
-    NO_REPOSITORY,
-    GitServer,
-    Hooks,
-    Identity,
-    Snapshot,
-    Tool,
-    Tree,
-    known,
-)
+from sopslab.checks.snapshot import GitServer, Hooks, Identity, Snapshot, Tool, known, unseen
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import clone, keys, server, trees, versions
 from sopslab.lab.observe.cluster import Asked
+from sopslab.lab.observe.environments import begun
+from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
+from sopslab.lab.observe.mains import Mains
+from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
-from sopslab.policy.sources import SourceError
 
 T = TypeVar("T")
 _PAUSE_S = 0.5
 
 
 class Observer:
-    """Looks at one environment and at what it depends on. What needs nothing else begins at
-    once."""
+    """Looks at environments and at what they depend on: at one thoroughly, or at all seats of a
+    class together.
 
-    def __init__(
-        self,
-        settings: Settings,
-        environment: Environment,
-        folder: Path,
-        executor: Executor,
-        secret: str = SECRET,
-    ) -> None:
-        """
-        + folder: where the one is who asks: the clone there, and the commands that are proposed
-        + secret: the Secret of the exercise
-        """
+    What needs nothing else begins at once; what did not change since the last look at a class is
+    not worked out again.
+    """
+
+    def __init__(self, settings: Settings, executor: Executor) -> None:
         self._settings = settings
-        self._environment = environment
         self._executor = executor
-        self._cluster = Asked(settings, environment)
-        self._work = self._find_work(folder)
-        self.chapter = self._chapter(folder, secret)
+        self._public = keys.PublicKeys(settings)
+        self._mains = Mains(settings, executor)
 
-    def _find_work(self, folder: Path) -> Path | Undecided | None:
-        """Return the clone; None at a seat, where it is on the learner's machine."""
-        if self._environment.is_seat:
-            return None
-        return _seen(lambda: clone.find_work(self._settings, folder))
+    # All seats of a class
 
-    @property
-    def work(self) -> Path | None:
-        """The clone that is looked at, None without one."""
-        return None if isinstance(self._work, Undecided) else self._work
-
-    def _chapter(self, folder: Path, secret: str) -> Chapter:
-        if self._environment.is_seat:
-            return chapter_at(self._environment)
-        work = self.work or Path(self._settings.work_dir)
-        return Chapter(secret, self._environment.source, "" if work == folder else str(work))
-
-    def outside(self) -> Snapshot:
-        """Return a look at the environment as the Git server and Flux have it: main is judged."""
-        begun = self._begin()
-        opener = self._opener(begun.own)
-        try:
-            git = trees.bare(self._settings, self._environment)
-            if git is None:
-                reason = Undecided(NO_REPOSITORY)
-                return replace(begun.seen(), there=False, branches=reason, tree=reason)
-            branches, _ = trees.look_at_branches(git)
-        except SourceError as error:
-            return _unread(begun.seen(), trees.unreadable(error))
-        except Undecided as reason:
-            return _unread(begun.seen(), reason)
-        tree: Tree | Undecided = Undecided(NO_MAIN)
-        if (main := branches.main) is not None:
-            tree = _seen(
-                lambda: trees.look_at_main(self._settings, git, main, self.chapter, opener)
+    def seats(self, environments: Sequence[Environment]) -> list[Seen]:
+        """Return a look at each seat, by what of it can be seen in few processes."""
+        settings = self._settings
+        asked = ask_everywhere(settings, self._executor)
+        seen = [begun(settings, one) for one in environments]
+        mains = self._mains.look(seen)
+        found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)
+        return [
+            Seen(
+                one,
+                has_content(f"{settings.seat_dir(one.environment.id)}/kubeconfig"),
+                has_content(f"{settings.account_dir(one.environment.id)}/password"),
+                mains[one.environment.id].start,
+                found.holder,
             )
-        return replace(begun.seen(), there=True, branches=branches, tree=tree)
+            for one in found.seen
+        ]
 
-    def inside(self) -> Snapshot:
-        """Return a look at the environment as the learner has it: the clone is judged."""
-        begun = self._begin()
-        settings, work, chapter = self._settings, self._work, self.chapter
+    def _everywhere(self, seen: Sequence[Snapshot], asked: Questions) -> Everywhere:
+        identities = self._identities([*(one.environment.key for one in seen), INSTRUCTOR])
+        seen = [
+            replace(
+                one, identity=identities[one.environment.key], instructor=identities[INSTRUCTOR]
+            )
+            for one in seen
+        ]
+        try:
+            return asked.answered(seen, self._public)
+        except Undecided as reason:
+            return Everywhere([unseen(one, reason) for one in seen], "")
+
+    def _identities(self, owners: Sequence[str]) -> Mapping[str, Identity]:
+        settings, public = self._settings, self._public
+        contents = (read(keys.key_file(settings, owner)) for owner in owners)
+        public.learn(file for file in contents if file is not None)
+        return {owner: keys.look_at_identity(settings, owner, public) for owner in owners}
+
+    # One environment
+
+    def outside(self, subject: Subject) -> Snapshot:
+        """Return a look at an environment as the Git server and Flux have it: main is judged."""
+        looks = self._begin(subject)
+        main = self._mains.look_closely(looks.seen, self._opener(subject, looks.own))
+        return main.of(looks.together())
+
+    def inside(self, subject: Subject) -> Snapshot:
+        """Return a look at an environment as its learner has it: the clone is judged."""
+        looks = self._begin(subject)
+        settings, work, chapter = self._settings, subject.work, subject.chapter
         if not isinstance(work, Path):
             reason = work or Undecided("the clone is on the learner's machine")
             return replace(
-                _unread(begun.seen(), reason), commit=reason, push=reason, history=reason
+                looks.together(),
+                there=reason,
+                branches=reason,
+                tree=reason,
+                commit=reason,
+                push=reason,
+                history=reason,
             )
         history = self._executor.submit(_seen, lambda: clone.look_at_history(settings, work))
         heads = self._executor.submit(_seen, lambda: clone.look_at_branches(settings, work))
-        opener = self._opener(begun.own)
+        opener = self._opener(subject, looks.own)
         commit = _seen(lambda: clone.look_at_commit(work, chapter))
         head = None if isinstance(commit, Undecided) else commit.head
         tree = _seen(lambda: trees.look_at_clone(settings, work, head, chapter, opener))
         branches = heads.result()
         return replace(
-            begun.seen(),
+            looks.together(),
             there=branches if isinstance(branches, Undecided) else True,
             branches=branches,
             tree=tree,
@@ -130,41 +129,71 @@ class Observer:
 
         + seen: the look so far, of which the rest is kept
         """
+        cluster = Asked(self._settings, seen.environment)
         while not (reached(seen) or deadline.is_over):
             time.sleep(min(_PAUSE_S, deadline.left))
-            seen = self._cluster.follow(seen)
-        return self._cluster.look_at_delivered(seen, self._executor)
+            seen = cluster.follow(seen)
+        return cluster.look_at_delivered(seen, self._executor)
 
-    def _begin(self) -> _Begun:
-        settings, environment = self._settings, self._environment
-        submit, public = self._executor.submit, keys.PublicKeys(settings)
-        url = f"{settings.git_base_cluster_url}/{environment.repository}.git"
-        empty = Snapshot(environment, self.chapter, url)
-        return _Begun(
-            submit(self._cluster.look, empty, public, self._executor),
-            submit(_seen, lambda: versions.look_at_tools(settings, self._executor)),
-            submit(server.look_at_server, settings),
-            submit(_seen, lambda: keys.look_at_identity(settings, environment.key, public)),
-            submit(_seen, lambda: keys.look_at_identity(settings, INSTRUCTOR, public)),
-            submit(_seen, self._hooks),
+    def _begin(self, subject: Subject) -> _Looks:
+        settings, public, executor = self._settings, self._public, self._executor
+        cluster = Asked(settings, subject.environment)
+        seen = begun(settings, subject.environment, subject.chapter)
+
+        def identity(owner: str) -> Future[Identity | Undecided]:
+            return executor.submit(_seen, lambda: keys.look_at_identity(settings, owner, public))
+
+        return _Looks(
+            seen,
+            executor.submit(cluster.look, seen, public, executor),
+            executor.submit(_seen, lambda: versions.look_at_tools(settings, executor)),
+            executor.submit(server.look_at_server, settings),
+            identity(subject.environment.key),
+            identity(INSTRUCTOR),
+            executor.submit(_seen, lambda: _hooks(settings, subject)),
         )
 
-    def _hooks(self) -> Hooks | None:
-        work = known(self._work)
-        return None if work is None else clone.look_at_hooks(self._settings, work)
-
-    def _opener(self, own: Future[Identity | Undecided]) -> trees.Opener | None:
+    def _opener(self, subject: Subject, own: Future[Identity | Undecided]) -> trees.Opener | None:
         """Return what opens encrypted files, None without a key that can be used."""
         identity = own.result()
         if isinstance(identity, Undecided) or identity.recipient is None:
             return None
-        return trees.Opener(self._settings, self._environment.key, self._executor)
+        return trees.Opener(self._settings, subject.environment.key, self._executor)
 
 
 @dataclass(frozen=True)
-class _Begun:
+class Subject:
+    """An environment that is looked at thoroughly, and what the chapter is called there.
+
+    `work` is the clone; None at a seat, where it is on the learner's machine.
+    """
+
+    environment: Environment
+    work: Path | Undecided | None
+    chapter: Chapter
+
+
+def subject_of(
+    settings: Settings, environment: Environment, folder: Path, secret: str = SECRET
+) -> Subject:
+    """Return an environment as whoever asks comes upon it.
+
+    + folder: where that is: the clone there, and the commands that are proposed
+    + secret: the Secret of the exercise
+    """
+    if environment.is_seat:
+        return Subject(environment, None, chapter_at(environment))
+    found = _seen(lambda: clone.find_work(settings, folder))
+    work = Path(settings.work_dir) if isinstance(found, Undecided) else found
+    chapter = Chapter(secret, environment.source, "" if work == folder else str(work))
+    return Subject(environment, found, chapter)
+
+
+@dataclass(frozen=True)
+class _Looks:
     """Looks that are under way."""
 
+    seen: Snapshot
     cluster: Future[Snapshot]
     tools: Future[list[Tool] | Undecided]
     server: Future[GitServer]
@@ -172,7 +201,7 @@ class _Begun:
     instructor: Future[Identity | Undecided]
     hooks: Future[Hooks | Undecided | None]
 
-    def seen(self) -> Snapshot:
+    def together(self) -> Snapshot:
         """Return what has been seen, once all of it has."""
         return replace(
             self.cluster.result(),
@@ -184,13 +213,14 @@ class _Begun:
         )
 
 
+def _hooks(settings: Settings, subject: Subject) -> Hooks | None:
+    work = known(subject.work)
+    return None if work is None else clone.look_at_hooks(settings, work)
+
+
 def _seen(look: Callable[[], T]) -> T | Undecided:
     """Return what is seen, or why it is not."""
     try:
         return look()
     except Undecided as reason:
         return reason
-
-
-def _unread(seen: Snapshot, reason: Undecided) -> Snapshot:
-    return replace(seen, there=reason, branches=reason, tree=reason)

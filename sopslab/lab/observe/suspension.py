@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
-from sopslab.lab.observe.settling import own_kustomizations, seen
+from sopslab.lab.observe.environments import own_kustomizations
+from sopslab.lab.observe.objects import listed
 from sopslab.layout import GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.objects import Object, is_suspended
 from sopslab.model.suspension import SUSPENDED_BY, Suspended
@@ -15,7 +16,7 @@ _PATIENCE_S = 20
 
 def suspended_objects(lab: Lab) -> list[Suspended]:
     """Return the sources and Kustomizations of the cluster that are suspended."""
-    found = seen(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", _PATIENCE_S)
+    found = listed(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", patience=_PATIENCE_S)
     return [
         Suspended(
             one["kind"], one["metadata"]["namespace"], one["metadata"]["name"], suspended_by(one)
@@ -27,7 +28,8 @@ def suspended_objects(lab: Lab) -> list[Suspended]:
 
 def left_by_a_rotation(lab: Lab, environments: list[Environment]) -> bool:
     """Whether a rotation that was killed has left a Kustomization of one of them suspended."""
-    return any(suspended_by(one) == ROTATE for one in own_kustomizations(lab, environments))
+    found = own_kustomizations(lab, environments).values()
+    return any(suspended_by(one) == ROTATE for one in found)
 
 
 def suspended_by(found: Object) -> str:

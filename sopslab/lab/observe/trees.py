@@ -189,22 +189,6 @@ def _fetch(places: Places, environment: Environment, folder: Path) -> None:
     )  # fmt: skip
 
 
-def look_at_main(
-    places: Places, git: Git, commit: str, chapter: Chapter, opener: Opener | None
-) -> Tree:
-    """Return main of a repository. Raises Undecided if it cannot be read.
-
-    + opener: what opens encrypted files; without it, none is opened
-    """
-    try:
-        files = files_of(git, commit)
-        listed = once_listed(git, commit, chapter.kustomization)
-    except SourceError as error:
-        raise unreadable(error) from None
-    report = judge(places, {"": files})[""]
-    return read_tree(commit, files, chapter, report, once_listed=listed, opener=opener)
-
-
 def unreadable(error: SourceError) -> Undecided:
     """Return that a repository cannot be read."""
     return Undecided(f"the repository cannot be read: {error}")
@@ -221,7 +205,7 @@ def look_at_clone(
     Raises Undecided if it cannot be read.
 
     + commit: its HEAD, None before the first commit
-    + opener: as for `look_at_main`
+    + opener: what opens encrypted files; without it, none is opened
     """
     git = Git(str(work), git_environment())
     try:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sopslab.config.naming import GENERATION, seat_namespace, seat_user
 from sopslab.config.places import Lab
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
-from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.model.results import Undecided
+from sopslab.layout import SEAT_LABEL
 
 
 def generation_of(lab: Lab, seat: str) -> str | None:
@@ -51,14 +51,9 @@ def still_unbound(users: Mapping[str, str], found: Mapping[str, tuple[str, ...]]
 
 def bound(lab: Lab) -> dict[str, tuple[str, ...]]:
     """Return the users that the cluster lets into seats, by namespace; nobody without an answer."""
-    if not files.has_content(lab.lab_kubeconfig):
-        return {}
-    try:
-        roles = Kubectl(lab).list(
-            "rolebindings", selector="sops-lab/seat", fields="metadata.name=learner", patience=20
-        )
-    except Undecided:
-        return {}
+    roles = listed(
+        lab, "rolebindings", selector=SEAT_LABEL, fields="metadata.name=learner", patience=20
+    )
     return {
         role["metadata"]["namespace"]: tuple(one["name"] for one in role.get("subjects") or ())
         for role in roles

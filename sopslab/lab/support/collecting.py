@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -18,7 +17,7 @@ from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_server_name, network_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.versions import look_at_tools
-from sopslab.lab.tools.programs import PATIENCE, clean_environment, git_environment, kubectl
+from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.results import Undecided
 
@@ -88,8 +87,13 @@ def _from_docker(settings: Settings) -> Iterator[Piece]:
 
 
 def _from_cluster(settings: Settings) -> Iterator[Piece]:
+    reaching = [
+        f"{settings.bin_dir}/kubectl", "--kubeconfig", settings.lab_kubeconfig,
+        "--context", settings.lab_context, "--request-timeout", "8s",
+    ]  # fmt: skip
+
     def asked(*arguments: str) -> Callable[[], bytes]:
-        return partial(_said, kubectl(settings, *arguments), clean_environment(settings))
+        return partial(_said, [*reaching, *arguments], clean_environment(settings))
 
     everywhere = ("--all-namespaces", "--output")
     here = ("--namespace", FLUX_NAMESPACE)
@@ -139,19 +143,7 @@ def _tools(settings: Settings, executor: Executor) -> bytes:
 
 def _said(argv: list[str], environment: Mapping[str, str] = os.environ) -> bytes:
     """Return everything that a program says; its errors are among what a report is read for."""
-    try:
-        done = subprocess.run(
-            argv,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Undecided(f"{Path(argv[0]).name} did not answer within {PATIENCE:g} s") from None
-    return done.stdout
+    return ask(argv, environment, errors=True).out
 
 
 def _json(value: object) -> bytes:

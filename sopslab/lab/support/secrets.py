@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.support.redaction import Secret
-from sopslab.lab.tools.programs import ask, clean_environment, kubectl
-from sopslab.model.results import Undecided
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import PATIENCE
+from sopslab.model.objects import Object
 
 _AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
 _KEY_BODY = re.compile(rb"-BEGIN [A-Z0-9 ]*PRIVATE KEY-+\n(.*?)-+END", re.DOTALL)
@@ -63,16 +62,10 @@ def values_in(name: str, content: bytes) -> list[bytes]:
 
 def in_cluster(settings: Settings) -> list[Secret]:
     """Return the values of every Secret in the cluster. Raises Undecided if it cannot be asked."""
-    answer = ask(
-        kubectl(settings, "get", "secrets", "--all-namespaces", "--output", "json"),
-        clean_environment(settings),
-    )
-    if answer.code:
-        raise Undecided("the cluster does not show its Secrets")
-    return list(values_of(json.loads(answer.out)["items"]))
+    return list(values_of(Kubectl(settings).list("secrets", patience=PATIENCE)))
 
 
-def values_of(secrets: list[dict[str, Any]]) -> Iterator[Secret]:
+def values_of(secrets: Iterable[Object]) -> Iterator[Secret]:
     """Yield the values of Secrets, as the API server shows them."""
     for secret in secrets:
         named = f"{secret['metadata']['namespace']}/{secret['metadata']['name']}"

@@ -66,10 +66,6 @@ class Kubectl:
             return False
         return True
 
-    def answers(self) -> bool:
-        """Whether there is a cluster, and its API server is ready."""
-        return has_content(self._places.lab_kubeconfig) and self.is_ready()
-
     def is_ready(self) -> bool:
         """Whether the API server answers, and is ready."""
         return self.succeeds("get", "--raw", "/readyz", "--request-timeout", "10s", patience=15)
@@ -200,10 +196,6 @@ class Kubectl:
         """
         if objects:
             self._request("--filename", "-", stdin=listed(objects), patience=seconds)
-
-    def ask_flux_about(self, kinds: str, selector: str, seconds: float) -> None:
-        """The same for the objects of some kinds with some labels, wherever they are."""
-        self._request(kinds, "--all-namespaces", "--selector", selector, patience=seconds)
 
     def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
         """Ask the same of what arguments of kubectl name in a namespace."""

@@ -36,7 +36,8 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program said; of its errors only the code is kept, since they may quote input."""
+    """What a program said; of its errors only the code is kept, since they may quote input, unless
+    they were asked for."""
 
     code: int
     out: bytes = b""
@@ -54,8 +55,12 @@ def ask(
     folder: Path | None = None,
     stdin: bytes = b"",
     patience: float = PATIENCE,
+    errors: bool = False,
 ) -> Answer:
-    """Return what a program answers. Raises Undecided if it cannot be run or does not end."""
+    """Return what a program answers. Raises Undecided if it cannot be run or does not end.
+
+    + errors: whether its standard error is part of that
+    """
     name = Path(argv[0]).name
     try:
         done = subprocess.run(
@@ -64,7 +69,7 @@ def ask(
             cwd=folder,
             input=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
             timeout=patience,
             check=False,
         )
@@ -160,14 +165,6 @@ def _late(name: str, patience: float) -> bytes:
 def _absent(name: str, error: OSError) -> Failed:
     words = f"{name}: {error.strerror}" if error.errno else name
     return Failed(name, f"{words}: not found".encode())
-
-
-def kubectl(places: Places, *arguments: str) -> list[str]:
-    """Return the command that asks the lab's cluster something."""
-    return [
-        f"{places.bin_dir}/kubectl", "--kubeconfig", places.lab_kubeconfig,
-        "--context", places.lab_context, "--request-timeout", "8s", *arguments,
-    ]  # fmt: skip
 
 
 def clean_environment(places: Places) -> dict[str, str]:

@@ -8,6 +8,8 @@ from sopslab.checks.snapshot import Trouble
 
 # The texts are those of kubectl 1.36 and of Go's network library. The first that matches counts.
 _SAID: tuple[tuple[str, Trouble], ...] = (
+    # The one sentence that is ours.
+    (r"^kubectl: .*not found$", Trouble.NO_KUBECTL),
     (
         r"(?i)context \"?[^\"]*\"? does not exist|no context exists|error loading config file"
         r"|invalid configuration|no server found for cluster|couldn't get version/kind; json parse"

@@ -235,7 +235,7 @@ def _answer(made: Class, texts: dict[str, str]) -> None:
             made.objects.append(one)
         data = {"age.agekey": base64.b64encode(texts[seat.id].encode()).decode()}
         metadata = {"name": "sops-age", "namespace": environment.system, "labels": labels}
-        keys.append({"metadata": metadata, "data": data})
+        keys.append({"kind": "Secret", "metadata": metadata, "data": data})
         secrets += (
             f"{environment.namespace}\tbackend-secrets\t\tkustomize.toolkit.fluxcd.io/name=secrets-develop"
             f"\tkustomize.toolkit.fluxcd.io/namespace={environment.system}\t\tpassword\n"

@@ -11,9 +11,8 @@ from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress
 from sopslab.checks.rules.table import Step
-from sopslab.checks.snapshot import NO_MAIN, Branches, ClusterKey, Entry, Identity, Rule
-from sopslab.lab.board.cluster import holder
-from sopslab.lab.observe.cluster import unseen
+from sopslab.checks.snapshot import NO_MAIN, Branches, ClusterKey, Entry, Identity, Rule, unseen
+from sopslab.lab.observe.everywhere import holder
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Finding, Report
 from tests.unit.board import board_material as material
@@ -435,7 +434,8 @@ def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:
 
     def seat(name: str, since: str, reason: str = "Progressing") -> dict[str, object]:
         found = _building(KUSTOMIZATION, since, reason)
-        return {**found, "metadata": {"name": "x", "labels": {"sops-lab/seat": name}}}
+        labels = {"sops-lab/seat": name}
+        return {**found, "metadata": {"name": "x", "namespace": name, "labels": labels}}
 
     late, first = seat("bob", "2026-11-28T10:00:05Z"), seat("ada", BEGUN)
     assert holder([late, first, seat("eve", "2026-11-28T10:00:55Z")], now) == "ada"

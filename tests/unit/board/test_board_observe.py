@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import Progress, Row
 from sopslab.cli import board as show
-from sopslab.lab.board.observe import Board
+from sopslab.config.environment import at_seat
+from sopslab.lab.observe.observer import Observer
 from tests.marks import soak
 from tests.unit.board.class_material import Class
 
@@ -48,6 +50,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
+def _rows(made: Class, observer: Observer) -> list[Row]:
+    seen = observer.seats(list(map(at_seat, made.seats)))
+    return [judge(seat, one) for seat, one in zip(made.seats, seen, strict=True)]
+
+
 def _programs(commands: list[list[str]]) -> Counter[str]:
     return Counter(Path(command[0]).name for command in commands)
 
@@ -73,9 +80,9 @@ def test_seats_take_three_processes_each_and_five_for_all(
     again: int,
 ) -> None:
     made = classroom([f"seat-{number:03}" for number in range(seats)])
-    board = Board(made.settings, executor)
+    observer = Observer(made.settings, executor)
     started.clear()
-    rows = board.rows(made.seats)
+    rows = _rows(made, observer)
 
     assert [row.seat.id for row in rows if row.done] == [seat.id for seat in made.seats]
     assert _programs(started) == {"git": first, "kubectl": 3, "age-keygen": 1, "gitleaks": 1}
@@ -83,7 +90,7 @@ def test_seats_take_three_processes_each_and_five_for_all(
     started.clear()
     made.push("seat-007", {"README.md": "more"})
     started.clear()
-    rows = board.rows(made.seats)
+    rows = _rows(made, observer)
 
     # What did not change is not read again.
     assert _programs(started) == {"git": again, "kubectl": 3, "gitleaks": 1}
@@ -98,7 +105,7 @@ def test_each_repository_is_judged_by_itself(
     made.push("bob", {SECRET: PLAIN.format("hunter2-hunter2")})
     made.push("tests", {"flux/secrets/deploy.py": 'password = "Tr0ub4dor-and-3"\n'})
     made.push("eve", {".sops.yaml": "creation_rules: [\n"})
-    found = _open(Board(made.settings, executor).rows(made.seats))
+    found = _open(_rows(made, Observer(made.settings, executor)))
 
     assert found["bob"][0] == "encrypted"
     assert found["bob"][1].startswith(f"{SECRET} is not encrypted at all")
@@ -114,7 +121,7 @@ def test_no_value_is_shown_or_passed_on(
     made = classroom(["ada", "bob"])
     made.push("bob", {SECRET: PLAIN.format("hunter2-hunter2")})
     started.clear()
-    rows = Board(made.settings, executor).rows(made.seats)
+    rows = _rows(made, Observer(made.settings, executor))
     said = _said(rows) + repr(rows) + repr(started)
 
     assert "hunter2" not in said
@@ -128,7 +135,7 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
 ) -> None:
     made = classroom(["ada"])
     started.clear()
-    Board(made.settings, executor).rows(made.seats)
+    _rows(made, Observer(made.settings, executor))
     asked = [command for command in started if Path(command[0]).name == "kubectl"]
 
     assert len(asked) == 3
@@ -198,9 +205,9 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
             "the cluster did not answer in JSON.",
         ),
         (
-            lambda made: made.kubectl.unlink(),
+            lambda made: made.kubectl.write_text("#!/bin/sh\necho was refused >&2\nexit 1\n"),
             "access",
-            "kubectl cannot be run: ",
+            "nobody answers where the cluster's API server should be.",
         ),
         (
             lambda made: made.push(
@@ -220,7 +227,7 @@ def test_what_is_broken_at_one_seat_is_found_there_only(
 ) -> None:
     made = classroom(["ada"])
     break_it(made)
-    (row,) = Board(made.settings, executor).rows(made.seats)
+    (row,) = _rows(made, Observer(made.settings, executor))
 
     assert row.open is not None
     assert row.open.id == step
@@ -232,7 +239,7 @@ def test_without_gitleaks_nothing_counts_as_encrypted(
 ) -> None:
     made = classroom(["ada", "bob"])
     Path(made.settings.bin_dir, "gitleaks").unlink()
-    rows = Board(made.settings, executor).rows(made.seats)
+    rows = _rows(made, Observer(made.settings, executor))
 
     assert len(rows) == 2
     for row in rows:
@@ -248,7 +255,7 @@ def test_a_branch_that_is_gone_is_the_learners(
     subprocess.run(
         ["git", "--git-dir", made.bare("ada"), "update-ref", "-d", "refs/heads/main"], check=True
     )
-    (row,) = Board(made.settings, executor).rows(made.seats)
+    (row,) = _rows(made, Observer(made.settings, executor))
 
     assert row.open is not None and row.open.id == "pushed"
     assert row.next.startswith("The learner's repository is empty")
@@ -265,4 +272,4 @@ def test_a_git_of_another_repository_does_not_lead_astray(
     subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "other")], check=True)
     monkeypatch.setitem(os.environ, "GIT_DIR", str(tmp_path / "other"))
 
-    assert Board(made.settings, executor).rows(made.seats)[0].done
+    assert _rows(made, Observer(made.settings, executor))[0].done

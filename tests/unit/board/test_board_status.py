@@ -20,25 +20,24 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class
 
 # The lab around the class: everything that is asked about it is up.
 _LAB = """#!/bin/sh
 case "$*" in
-*"get kustomization "* | *"get gitrepository "*)
-    cat "$0.part" ;;
+*" --namespace flux-system "*) cat "$0.part" ;;
 *) exec "$0.class" "$@" ;;
 esac
 """
-_READY = {
-    "kind": "Kustomization",
-    "metadata": {"generation": 1},
-    "spec": {},
-    "status": {
-        "observedGeneration": 1,
-        "conditions": [{"type": "Ready", "status": "True", "message": "fine"}],
-    },
-}
+_READY = [
+    flux_object(kind, "flux-system", name)
+    for kind, name in (
+        ("Kustomization", "flux-system"),
+        ("GitRepository", "learner"),
+        ("Kustomization", "secrets-develop"),
+    )
+]
 
 
 @pytest.fixture
@@ -57,7 +56,8 @@ def up(
         made.kubectl.rename(folder / "kubectl.class")
         made.kubectl.write_text(_LAB)
         made.kubectl.chmod(0o755)
-        (folder / "kubectl.part").write_text(json.dumps(_READY))
+        (folder / "kubectl.part").write_text(json.dumps({"items": _READY}))
+        Path(made.settings.lab_kubeconfig).write_text("a: kubeconfig\n")
         docker = tmp_path / "stand-ins" / "docker"
         docker.parent.mkdir()
         docker.write_text("#!/bin/sh\necho running\n")

@@ -31,12 +31,12 @@ from sopslab.checks.snapshot import (
     Tool,
     Trouble,
     known,
+    unseen,
 )
 from sopslab.cli import doctor_report as report
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
 from sopslab.course.faults import BY_ID, clash
-from sopslab.lab.observe.cluster import unseen
 from sopslab.model.objects import condition
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Finding, Report

@@ -20,7 +20,7 @@ from sopslab.incidents.records import Cause, Exposure, Incident, incident_path, 
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
 from sopslab.lab.incidents.platform import read_credentials, read_incidents
-from sopslab.lab.incidents.values import exposed_digests, uses_in_cluster
+from sopslab.lab.incidents.values import exposed_digests, gather
 from sopslab.lab.observe.clone import look_at_history
 from sopslab.layout import CANARY_PATH
 from sopslab.model.results import Undecided
@@ -153,11 +153,15 @@ def test_the_values_of_an_exposure_are_known_by_hash(
 
 
 def test_a_cluster_that_cannot_be_asked_decides_nothing(
-    settings: Settings, tools: Callable[..., Path]
+    settings: Settings, tools: Callable[..., Path], learner: Callable[[dict[str, str]], str]
 ) -> None:
     tools("kubectl")
-    with pytest.raises(Undecided, match="the cluster could not be asked"):
-        list(uses_in_cluster(settings, solo(settings), frozenset({"0" * 64})))
+    head = learner({"flux/secrets/develop/a.yaml": PLAIN})
+    exposure = Exposure(
+        "learner/lab", head, "flux/secrets/develop/a.yaml", ("API_KEY",), "secret-plaintext"
+    )
+    with pytest.raises(Undecided, match="no usable context for the cluster"):
+        gather(settings, [solo(settings)], [exposure])
 
 
 def test_the_lab_knows_its_identities_passwords_and_secrets(

@@ -160,7 +160,7 @@ def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: S
 ASKED = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
-*" annotate "*) echo "$*" >>"$here/asked" ;;
+*" annotate "*) cat >>"$here/asked"; echo >>"$here/asked" ;;
 *" get kustomizations"*) cat "$here/kustomizations" ;;
 esac
 """
@@ -198,7 +198,13 @@ def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     environments = [at_seat(one) for one in (ADA, BOB, ADA_2)]
     canaries.await_canaries(settings.for_machine, environments)
 
-    asked = {line for line in (folder / "asked").read_text().splitlines() if line}
-    assert asked and all("sops-lab/seat in (bob,ada-2)" in line for line in asked)
+    asked = [
+        one["metadata"]
+        for line in (folder / "asked").read_text().splitlines()
+        for one in json.loads(line)["items"]
+    ]
+    assert {one["namespace"] for one in asked} == {"flux-system", "lab-bob-sys", "lab-ada-2-sys"}
+    tenants = {one["name"] for one in asked if one["namespace"] == "flux-system"}
+    assert tenants == {"tenant-bob", "tenant-ada-2"}
     failures = {path.name for path in Path(settings.class_dir, "failed").iterdir()}
     assert failures == {"ada", "bob", "ada-2"}

@@ -297,6 +297,7 @@ def broken(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable
             thing("GitRepository", "lab-ada-sys", "lab", "fine"),
             thing("Kustomization", "lab-ada-sys", "secrets-develop", message),
             thing("Kustomization", "flux-system", "tenant-ada", message),
+            thing("Kustomization", "flux-system", "flux-system", message),
             thing("Receiver", "lab-ada-sys", "lab", message),
             {"kind": "Namespace", "metadata": {"name": "ada-develop"}},
             {"kind": "Namespace", "metadata": {"name": "lab-ada-sys"}},
@@ -349,7 +350,7 @@ def _seat_secrets(settings: Settings) -> str:
 
 
 def _status(settings: Settings) -> str:
-    return str(_flux(settings, "kustomization", "secrets-develop"))
+    return str(_flux(settings))
 
 
 VERBS = {

@@ -1,0 +1,30 @@
+"""The list of what Flux applies of a folder, as a learner edits it. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import yaml
+
+
+@lru_cache
+def read_list(kustomization: str | bytes) -> tuple[str, ...] | None:
+    """Return the resources of a kustomization, None if it cannot be read."""
+    try:
+        parsed = yaml.safe_load(kustomization)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    if not isinstance(parsed, dict):
+        return None
+    resources = parsed.get("resources") or []
+    if not isinstance(resources, list):
+        return None
+    return tuple(one.removeprefix("./") for one in resources if isinstance(one, str))
+
+
+def how_to_list(kustomization: str, name: str) -> str:
+    """Return in words what of a kustomization is to be edited for a file to be listed."""
+    for number, line in enumerate(kustomization.splitlines(), 1):
+        if line.lstrip().startswith("#") and line.lstrip("# \t-").strip() == name:
+            return f"uncomment line {number}"
+    return f"add `- {name}` under resources"

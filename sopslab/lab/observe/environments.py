@@ -1,0 +1,116 @@
+"""What the cluster has of environments, one or many, in one look for all of them.
+
+It is what operations decide by. No value of a Secret is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sopslab.checks.board.steps import chapter_at
+from sopslab.checks.rules.objects import kustomization
+from sopslab.checks.snapshot import LiveSecret, Snapshot, Trouble
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab, Places
+from sopslab.course.chapter import UP, Chapter
+from sopslab.lab.observe.objects import DELIVERY, ask_for, contents_of, live_secret
+from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.objects import Live, Object
+from sopslab.model.results import Undecided
+
+_EVERYWHERE = "--all-namespaces"
+# Many are much to tell, for a small machine that is at work on them.
+_PATIENCE_S = 20.0
+
+
+def begun(places: Places, environment: Environment, chapter: Chapter | None = None) -> Snapshot:
+    """Return a look at an environment in which nothing has been seen yet."""
+    url = f"{places.git_base_cluster_url}/{environment.repository}.git"
+    return Snapshot(environment, chapter or chapter_at(environment), url)
+
+
+def look_in(places: Places, environment: Environment) -> Snapshot:
+    """Return the source and the Kustomization of one environment, and what else of their kinds lies
+    beside them. Raises Undecided where the cluster cannot be asked."""
+    kinds = ("GitRepository", "Kustomization")
+    where = ("--namespace", environment.system)
+    objects = ask_for(_kubectl(places), kinds, *where, patience=_PATIENCE_S)
+    return objects.of(begun(places, environment))
+
+
+def look(
+    lab: Lab,
+    environments: Iterable[Environment],
+    kinds: Sequence[str] = DELIVERY,
+    secrets: Iterable[str] = (),
+) -> dict[str, Snapshot]:
+    """Return for each environment what the cluster has of it. Raises Undecided where that cannot be
+    asked.
+
+    + kinds: those of the objects that are looked at
+    + secrets: the names of Secrets that are looked for, in every environment
+    """
+    kubectl = _kubectl(lab)
+    objects = ask_for(kubectl, kinds, _EVERYWHERE, patience=_PATIENCE_S)
+    seen = {one.id: objects.of(begun(lab, one)) for one in environments}
+    wanted = sorted(set(secrets))
+    if not wanted:
+        return seen
+    live: list[Object] = []
+    for name in wanted:
+        live += kubectl.list("secrets", fields=f"metadata.name={name}")
+    found = _live_secrets(live)
+    return {
+        who: replace(one, live=found.get(one.environment.namespace, {}))
+        for who, one in seen.items()
+    }
+
+
+def look_into(lab: Lab, environments: Sequence[Environment]) -> dict[str, Snapshot]:
+    """Return the same, and whatever is in the environments' own namespaces."""
+    kubectl = _kubectl(lab)
+    objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
+    # Of one among many, only what is in its own namespace is asked for.
+    where = [_EVERYWHERE] if len(environments) > 1 else ["--namespace", environments[0].namespace]
+    inside = contents_of(kubectl, *where)
+    live = _live_secrets(one for one in inside if one["kind"] == "Secret")
+    contents = Live(map(_without_values, [*objects.items, *inside]))
+    return {
+        one.id: replace(
+            objects.of(begun(lab, one)), live=live.get(one.namespace, {}), contents=contents
+        )
+        for one in environments
+    }
+
+
+def _kubectl(places: Places) -> Kubectl:
+    if not has_content(places.lab_kubeconfig):
+        raise Undecided(Trouble.NO_KUBECONFIG.value, UP)
+    return Kubectl(places)
+
+
+def own_kustomizations(lab: Lab, environments: Sequence[Environment]) -> dict[str, Object]:
+    """Return the Kustomizations that deliver the environments' Secrets, by the learner's id, as far
+    as they are seen."""
+    try:
+        seen = look(lab, environments, ("Kustomization",))
+    except Undecided:
+        return {}
+    found = {who: kustomization(one) for who, one in seen.items()}
+    return {who: one for who, one in found.items() if one is not None}
+
+
+def _live_secrets(found: Iterable[Object]) -> Mapping[str, Mapping[str, LiveSecret]]:
+    """Return Secrets by namespace and name, without their values."""
+    secrets: dict[str, dict[str, LiveSecret]] = {}
+    for one in found:
+        metadata = one["metadata"]
+        named = secrets.setdefault(metadata.get("namespace") or "", {})
+        named[metadata["name"]] = live_secret(one)
+    return secrets
+
+
+def _without_values(found: Object) -> Object:
+    return {key: value for key, value in found.items() if key not in ("data", "stringData")}

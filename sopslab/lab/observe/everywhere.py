@@ -1,0 +1,117 @@
+"""What the cluster has of all seats: three questions, side by side, for a class of any size.
+
+No value of a learner's Secret enters this process: kubectl leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sopslab.checks.snapshot import NOT_ASKED, LiveSecret, Snapshot
+from sopslab.config.places import Places
+from sopslab.lab.observe.builds import oldest
+from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
+from sopslab.lab.observe.objects import Objects, ask_for, get, owner_of, refused
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import KEY_SECRET, SEAT_LABEL
+from sopslab.model.builds import HELD_S
+from sopslab.model.objects import Object
+
+_PATIENCE_S = 8.0
+_EVERYWHERE = "--all-namespaces"
+# Everything of a Secret but its values: where, name, whether Flux leaves it, labels, an empty
+# field, keys.
+_WITHOUT_VALUES = (
+    "{{range .items}}{{.metadata.namespace}}"
+    '{{"\\t"}}{{.metadata.name}}'
+    '{{"\\t"}}{{with .metadata.annotations}}'
+    '{{index . "kustomize.toolkit.fluxcd.io/reconcile"}}{{end}}'
+    '{{range $name, $value := .metadata.labels}}{{"\\t"}}{{$name}}={{$value}}{{end}}{{"\\t"}}'
+    '{{range $key, $value := .data}}{{"\\t"}}{{$key}}{{end}}{{"\\n"}}{{end}}'
+)
+Live = Mapping[str, Mapping[str, LiveSecret]]
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """What the cluster has of seats, and the seat whose build all others wait for, empty if none
+    does not end."""
+
+    seen: Sequence[Snapshot]
+    holder: str
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What all namespaces are being asked; the answers may raise Undecided."""
+
+    objects: Future[Objects]
+    keys: Future[Objects]
+    secrets: Future[str]
+
+    def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> Everywhere:
+        """Return looks at seats with what the cluster has of each. Raises Undecided."""
+        objects, live = self.objects.result(), _live(self.secrets.result())
+        keys = {
+            one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys.result().items
+        }
+        public.learn(file for data in keys.values() for file in key_files(data).values())
+        found = [
+            replace(
+                objects.of(one),
+                key=look_at_cluster_key(keys.get(one.environment.system), public),
+                live=live.get(one.environment.namespace, {}),
+            )
+            for one in seen
+        ]
+        return Everywhere(found, holder(objects.items, datetime.now(UTC)))
+
+
+def ask_everywhere(places: Places, executor: Executor) -> Questions:
+    """Begin to ask all namespaces."""
+    kubectl = Kubectl(places)
+
+    def ask(kinds: Sequence[str], *where: str) -> Future[Objects]:
+        return executor.submit(
+            ask_for, kubectl, kinds, _EVERYWHERE, "--selector", SEAT_LABEL, *where,
+            patience=_PATIENCE_S,
+        )  # fmt: skip
+
+    return Questions(
+        ask(("Namespace", "GitRepository", "Kustomization")),
+        ask(("Secret",), "--field-selector", f"metadata.name={KEY_SECRET}"),
+        executor.submit(secrets_without_values, kubectl),
+    )
+
+
+def secrets_without_values(kubectl: Kubectl) -> str:
+    """Return all Secrets of the cluster, a line each, without what they hold. Raises Undecided."""
+    asked = ("secrets", _EVERYWHERE, "--output", f"go-template={_WITHOUT_VALUES}")
+    try:
+        return get(kubectl, *asked, patience=_PATIENCE_S).decode("utf-8", "replace")
+    except Failed as failure:
+        raise refused(failure) from None
+
+
+def holder(objects: Iterable[Object], now: datetime) -> str:
+    """Return the seat of the oldest build that is no ordinary one any more, empty without one."""
+    found = oldest(one for one in objects if one["kind"] == "Kustomization")
+    if found is None or found[1].age(now) <= HELD_S:
+        return ""
+    return str(found[0]["metadata"]["labels"][SEAT_LABEL])
+
+
+def _live(lines: str) -> Live:
+    live: dict[str, dict[str, LiveSecret]] = {}
+    for line in lines.splitlines():
+        namespace, name, reconcile, *rest = line.split("\t")
+        end = rest.index("")
+        owner = owner_of(dict(label.split("=", 1) for label in rest[:end]))
+        left_alone = reconcile == "disabled"
+        keys = frozenset(rest[end + 1 :])
+        live.setdefault(namespace, {})[name] = LiveSecret(keys, NOT_ASKED, owner, left_alone)
+    return live

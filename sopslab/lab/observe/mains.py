@@ -1,0 +1,136 @@
+"""Main of learners' repositories, as the Git server keeps them on this machine.
+
+Three processes for each of them, one where its main is known already, and one run of the policy
+over all that is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from sopslab.checks.snapshot import NO_MAIN, NO_REPOSITORY, NOT_ASKED, Branches, Snapshot, Tree
+from sopslab.config.places import Places
+from sopslab.lab.observe import trees
+from sopslab.lab.observe.checkpoints import START
+from sopslab.model.results import Undecided
+from sopslab.policy.findings import Report
+from sopslab.policy.sources import Repository as Git
+from sopslab.policy.sources import SourceError
+
+Openers = Mapping[str, trees.Opener | None]
+
+
+@dataclass(frozen=True)
+class Main:
+    """What the Git server has of a learner's repository.
+
+    `start` is the commit that it began with, None where that is not known.
+    """
+
+    there: bool | Undecided
+    branches: Branches | Undecided
+    tree: Tree | Undecided
+    start: str | None = None
+
+    def of(self, seen: Snapshot) -> Snapshot:
+        """Return a look at the environment with it."""
+        return replace(seen, there=self.there, branches=self.branches, tree=self.tree)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A repository before the policy has seen its files; they are None if that is not needed."""
+
+    main: Main
+    files: trees.Files | None = None
+    once_listed: frozenset[str] | Undecided = NOT_ASKED
+
+
+class Mains:
+    """The repositories of a class, any number of times; what did not change is not read again."""
+
+    def __init__(self, places: Places, executor: Executor) -> None:
+        self._places = places
+        self._executor = executor
+        self._known: dict[str, Main] = {}
+
+    def look(self, seen: Sequence[Snapshot]) -> Mapping[str, Main]:
+        """Return main of each environment, by the id of its learner. No file is opened."""
+        self._known = self._look(seen, self._known, None)
+        return self._known
+
+    def look_closely(self, seen: Snapshot, opener: trees.Opener | None) -> Main:
+        """Return main of an environment with what its history listed, and what its files hold.
+
+        + opener: what opens encrypted files; without it, none is opened
+        """
+        return self._look([seen], {}, {seen.environment.id: opener})[seen.environment.id]
+
+    def _look(
+        self, seen: Sequence[Snapshot], known: Mapping[str, Main], openers: Openers | None
+    ) -> dict[str, Main]:
+        reading = self._executor.map(
+            lambda one: self._read(one, known, closely=openers is not None), seen
+        )
+        read = {one.environment.id: each for one, each in zip(seen, reading, strict=True)}
+        new = {who: one.files for who, one in read.items() if one.files is not None}
+        reports = trees.judge(self._places, new)
+        return {
+            (who := one.environment.id): _with_tree(
+                read[who], one, reports.get(who), (openers or {}).get(who)
+            )
+            for one in seen
+        }
+
+    def _read(self, seen: Snapshot, known: Mapping[str, Main], *, closely: bool) -> _Read:
+        try:
+            git = trees.bare(self._places, seen.environment)
+        except Undecided as reason:
+            return _Read(Main(reason, reason, reason))
+        if git is None:
+            gone = Undecided(NO_REPOSITORY)
+            return _Read(Main(False, gone, gone))
+        try:
+            branches, refs = trees.look_at_branches(git, START)
+        except SourceError as error:
+            unread = trees.unreadable(error)
+            return _Read(Main(True, unread, unread))
+        now = Main(True, branches, Undecided(NO_MAIN), refs.get(START))
+        if branches.main is None:
+            return _Read(now)
+        before = known.get(seen.environment.id)
+        if before is not None and isinstance(before.tree, Tree) and before.branches == branches:
+            return _Read(replace(now, tree=before.tree))
+        return _read_main(git, branches.main, now, seen, closely=closely)
+
+
+def _read_main(git: Git, main: str, now: Main, seen: Snapshot, *, closely: bool) -> _Read:
+    try:
+        files = trees.files_of(git, main)
+        if not closely:
+            return _Read(now, files)
+        return _Read(now, files, trees.once_listed(git, main, seen.chapter.kustomization))
+    except SourceError as error:
+        return _Read(replace(now, tree=trees.unreadable(error)))
+
+
+def _with_tree(
+    read: _Read, seen: Snapshot, report: Report | None, opener: trees.Opener | None
+) -> Main:
+    branches = read.main.branches
+    if read.files is None or report is None or isinstance(branches, Undecided):
+        return read.main
+    try:
+        tree = trees.read_tree(
+            branches.main,
+            read.files,
+            seen.chapter,
+            report,
+            once_listed=read.once_listed,
+            opener=opener,
+        )
+    except Undecided as reason:
+        return replace(read.main, tree=reason)
+    return replace(read.main, tree=tree)
