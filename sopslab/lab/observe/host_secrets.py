@@ -129,9 +129,9 @@ def differing(
 
 
 def astray(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
-    """Return the Secrets that are not in the cluster as they are wanted."""
+    """Return the Secrets that are in the cluster otherwise than they are wanted."""
     there = {_name(one): one for one in live}
-    return [one for one in wanted if _difference(one, there.get(_name(one))) is not None]
+    return [one for one in wanted if _difference(one, there.get(_name(one), one)) is not None]
 
 
 def _name(one: Object) -> tuple[str | None, str]:
