@@ -15,7 +15,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class LearnersClone:
-    """What it lacks of "clone" and "hooks", and where it came from; None where there is none.
+    """What it lacks of "clone", "hooks" and "login", and where it came from, if it is there.
 
     `hook` is the text of the commit hook where sops-lab installed it, empty for any other.
     """
