@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Seat
 from sopslab.course.chapter import SECRET, UP, Chapter
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat
 
 STEPS = ("access", "key", "pushed", "encrypted", "wired", "source", "applied", "secret")
 """In the order in which one thing depends on another, all of it seen at the Git server's main.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
-from sopslab.config.settings import Settings
 from sopslab.course.faults import FAULTS, injectable
 from sopslab.errors import InputError, LabError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _SEEDS = 10**6
 
@@ -79,13 +82,11 @@ def break_(
         }
     else:
         data["faults"] = json.dumps(scenarios)
-    console = Console()
-    result = deploy_or_exit("deploys/break.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/break.py", settings, data, as_json)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
-    console.print(
+    echo(
         f"\n{subject} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {subject}` undoes"
-        " it.",
-        soft_wrap=True,
+        " it."
     )
 
 

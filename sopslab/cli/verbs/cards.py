@@ -7,15 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from sopslab.checks.diagnosis import diagnose
 from sopslab.cli import completing
 from sopslab.cli import doctor_report as report
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.observe.observer import Observer
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
@@ -40,6 +39,10 @@ def doctor(learner: str | None, as_json: bool) -> None:
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
+    # All that looks and judges: help does without.
+    from sopslab.checks.diagnosis import diagnose
+    from sopslab.lab.observe.observer import Observer
+
     asked = [] if learner is None else [learner]
     try:
         settings = local_settings({"subjects": asked})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
 
 from sopslab.cli import verification_report as report
-from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -20,12 +22,14 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.incidents.leak import leak_dir
 from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @click.group()
@@ -47,15 +51,11 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
-    console = Console()
-    deploy_or_exit(
-        "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
-    )
-    console.print(
+    deploy_or_exit("deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    echo(
         f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
         f"\n  less {leak_dir(settings, learner)}/README.md"
-        f"\n  sopslab drill status{f' {learner}' if ids else ''}",
-        soft_wrap=True,
+        f"\n  sopslab drill status{f' {learner}' if ids else ''}"
     )
 
 
@@ -70,11 +70,8 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).id
-    console = Console()
-    deploy_or_exit(
-        "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
-    )
-    console.print(f"\n{learner} is where the drill began", soft_wrap=True)
+    deploy_or_exit("deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    echo(f"\n{learner} is where the drill began")
 
 
 @drill.command()

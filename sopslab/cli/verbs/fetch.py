@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sopslab.artifacts.catalog import load_catalog
-from sopslab.cli.terminal import Console, echo
+from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -29,11 +28,12 @@ def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
     data: dict[str, object] = {"install_docker": True} if install_docker else {}
     settings = settings_or_exit(data, as_json=as_json)
     if key:
+        from sopslab.artifacts.catalog import load_catalog
+
         try:
             echo(load_catalog(settings.catalog).digest)
         except LabError as error:
             end(error.code, str(error).splitlines(), as_json=as_json)
         return
-    console = Console()
-    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, console)
-    console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)
+    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json)
+    echo(f"The store {settings.store} is full ({result.changed} changes)")

@@ -7,7 +7,7 @@ import json
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console
+from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments
 from sopslab.errors import LabError
@@ -35,10 +35,6 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
         environments = named_environments(settings, ids) if ids else []
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    console = Console()
     data = {"subjects": json.dumps([one.id for one in environments])}
-    result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
-    console.print(
-        f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)",
-        soft_wrap=True,
-    )
+    result = deploy_or_exit("deploys/fix.py", settings, data, as_json)
+    echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -18,9 +19,11 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
-from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.lab.reset import plan_reset
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 CHECKPOINTS = {
     "start": "as the lab began",
@@ -79,12 +82,10 @@ def reset(
             f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
             abort=True,
         )
-    console = Console()
-    result = deploy_or_exit("deploys/reset.py", settings, data, as_json, console)
-    console.print(
+    result = deploy_or_exit("deploys/reset.py", settings, data, as_json)
+    echo(
         f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
-        f" ({result.changed} changes, {result.seconds:.1f} s)",
-        soft_wrap=True,
+        f" ({result.changed} changes, {result.seconds:.1f} s)"
     )
 
 

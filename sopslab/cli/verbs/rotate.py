@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -23,13 +24,15 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
-from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
 from sopslab.incidents.rotation.given import render_values
 from sopslab.incidents.rotation.phases import MEANING, PHASES
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
 from sopslab.lab.rotation import plan_rotation
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,14 @@ def rotate(
             " What it was stays in the archive and in Git's history. Go on?",
             abort=True,
         )
-    console = Console()
     result = deploy_or_exit(
-        "deploys/rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
+        "deploys/rotate.py", settings, asked.data(), as_json, stdin=render_values(values)
     )
-    console.print(
+    echo(
         f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
         f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
         " repository says what was done, and what stays exposed for ever.\n"
         "Other clones, and one here that has changes of its own, follow with: git pull --rebase",
-        soft_wrap=True,
-        markup=False,
     )
 
 

@@ -10,26 +10,28 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sopslab.checks.board.steps import Row
 from sopslab.checks.causes import meaning
 from sopslab.cli import board as show
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.naming import git_server_name, node_name
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.board.observe import Board
 from sopslab.lab.tools.programs import kubectl
 from sopslab.layout import FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
 from sopslab.model.objects import Object, condition
+
+if TYPE_CHECKING:
+    from sopslab.checks.board.steps import Row
+    from sopslab.config.settings import Settings
 
 _PATIENCE = 10  # seconds for each question
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process
@@ -97,6 +99,9 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
 
 def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
     """Return a function that looks; what it has seen once helps it the next time."""
+    # All that looks and judges: help does without.
+    from sopslab.lab.board.observe import Board
+
     board = Board(settings, executor)
 
     def look() -> Found:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sopslab.checks.snapshot import NOT_ASKED, LiveSecret, Snapshot
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import UP
 from sopslab.lab.observe.cluster import Objects, owner_of
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
@@ -19,6 +19,9 @@ from sopslab.layout import GIT_REPOSITORIES, KEY_SECRET, KUSTOMIZATIONS, SEAT_LA
 from sopslab.model.builds import HELD_S, build_of
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _PATIENCE = 10.0  # seconds for each question
 _ASKED = ("Namespace", "GitRepository", "Kustomization")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
@@ -12,12 +13,14 @@ from sopslab.checks.board.steps import Row, chapter_at
 from sopslab.checks.snapshot import Identity, Snapshot
 from sopslab.config.environment import Environment, at_seat
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import Seat, Settings
 from sopslab.lab.board.cluster import Everywhere, ask_everywhere
 from sopslab.lab.board.repositories import Repositories, Repository
 from sopslab.lab.observe.cluster import unseen
 from sopslab.lab.observe.keys import PublicKeys, key_file, look_at_identity
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat, Settings
 
 
 class Board:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.snapshot import NO_MAIN, NO_REPOSITORY, NOT_ASKED, Branches, Tree
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.lab.observe import trees
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
 from sopslab.policy.sources import Repository as Git
 from sopslab.policy.sources import SourceError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 START = "refs/lab/start"
 

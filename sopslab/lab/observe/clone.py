@@ -6,14 +6,13 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from sopslab.checks.rules.machine import HOOK_CONFIG
 from sopslab.checks.snapshot import Branches, Commit, History, Hooks, Push, Relation
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import UP, Chapter
 from sopslab.errors import LabError
 from sopslab.lab.incidents.platform import read_incidents
@@ -23,6 +22,9 @@ from sopslab.layout import TEMPLATES
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.recipients import CONFIG
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _RUNS_PRE_COMMIT = re.compile(r"^[^#\n]*\bpre[-_]commit\b", re.MULTILINE)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.snapshot import (
@@ -24,13 +24,15 @@ from sopslab.checks.snapshot import (
 )
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import clone, keys, server, trees, versions
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
 from sopslab.policy.sources import SourceError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 T = TypeVar("T")
 _PAUSE_S = 0.5

@@ -7,13 +7,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.support.redaction import Secret
 from sopslab.lab.tools.programs import ask, clean_environment, kubectl
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
 _KEY_BODY = re.compile(rb"-BEGIN [A-Z0-9 ]*PRIVATE KEY-+\n(.*?)-+END", re.DOTALL)
