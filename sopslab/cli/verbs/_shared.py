@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,20 +40,10 @@ install_docker_option = click.option(
     help="Have Docker installed, or its configuration added to, also where some of it is here.",
 )
 
-own_id_argument = click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID]",
-    help="The learner. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
-own_ids_argument = click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
+_ids = partial(click.argument, "ids", nargs=-1, shell_complete=completing.learners)
+own_id_argument = _ids(metavar="[ID]", help="The learner. A lab without a class needs no ID.")
+own_ids_argument = _ids(metavar="[ID...]", help="The learners. A lab without a class needs no ID.")
+any_ids_argument = partial(_ids, metavar="[ID...]", help="The learners. Without any, everybody.")
 
 
 def settings_or_exit(

@@ -13,7 +13,7 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import any_ids_argument, end, json_option, lab_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
 
@@ -34,13 +34,7 @@ class _Made:
 
 
 @click.command()
-@click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. Without any, everybody.",
-    shell_complete=completing.seats,
-)
+@any_ids_argument(shell_complete=completing.seats)
 @json_option
 def cards(ids: tuple[str, ...], as_json: bool) -> None:
     """Write a page to hand out for each learner of the class, or for the IDs.

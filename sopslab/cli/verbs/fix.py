@@ -6,21 +6,20 @@ import json
 
 import click
 
-from sopslab.cli import completing
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import (
+    any_ids_argument,
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+)
 from sopslab.config.enrolled import named_environments
 from sopslab.errors import LabError
 
 
 @click.command()
-@click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. Without any, everybody.",
-    shell_complete=completing.learners,
-)
+@any_ids_argument()
 @json_option
 def fix(ids: tuple[str, ...], as_json: bool) -> None:
     """Undo what was injected for the learners IDs.
