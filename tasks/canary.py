@@ -29,7 +29,7 @@ def prove_class(settings: Settings) -> None:
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
-        seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
+        seats.pruned(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
     if ids:
         await_canaries(settings, [at_seat(seat) for seat in enrolment.seats])
         access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)

@@ -10,7 +10,7 @@ class Origin:
     """Where a clone came from, and whom it trusts there; "" for what it does not say."""
 
     url: str
-    authority: str
+    ca: str
 
 
 @dataclass(frozen=True)

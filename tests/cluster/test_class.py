@@ -254,18 +254,18 @@ def test_who_is_enrolled_is_on_record_and_readable_by_the_owner_only(classroom: 
 
 
 @pytest.mark.parametrize(
-    ("reader", "repository"),
+    ("user", "repository"),
     [("ada", "bob/lab"), ("ada", "platform"), ("flux", "platform"), ("ada", "learner/lab")],
 )
 def test_only_its_learner_may_push_to_a_repository(
-    classroom: Classroom, tmp_path: Path, reader: str, repository: str
+    classroom: Classroom, tmp_path: Path, user: str, repository: str
 ) -> None:
     url = f"{classroom.lab.settings.git_base_url}/{repository}.git"
     run(["git", "init", "--quiet", str(tmp_path)])
     run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet",
          "--allow-empty", "--message", "x"], cwd=tmp_path)  # fmt: skip
     answer = run(
-        ["git", *classroom.login(reader), "push", url, "HEAD:refs/heads/main"],
+        ["git", *classroom.login(user), "push", url, "HEAD:refs/heads/main"],
         cwd=tmp_path,
         check=False,
     )

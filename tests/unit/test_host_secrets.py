@@ -105,9 +105,9 @@ def test_a_successor_and_a_certificate_are_given_too(
     networked = lab(git_bind="192.0.2.10")
     make_identity(Path(settings.keys_dir, "next/ada.agekey"))
     assert secrets(networked, ADA) == []
-    authority = Path(str(networked.git_authority))
-    authority.parent.mkdir(parents=True)
-    authority.write_text("a certificate")
+    ca = Path(str(networked.git_ca))
+    ca.parent.mkdir(parents=True)
+    ca.write_text("a certificate")
     key, login, token = secrets(networked, ADA)
     assert set(key["data"]) == {"age.agekey", "next.agekey"}
     assert set(login["data"]) == {"username", "password", "ca.crt"}

@@ -114,15 +114,15 @@ def _as_dict(settings: Settings, made: _Made) -> dict[str, object]:
 
 
 def _say(settings: Settings, made: _Made) -> None:
-    authority = Path(settings.tls_dir) / "ca.crt"
+    ca = Path(settings.tls_dir) / "ca.crt"
     first, *others = made.seats
     more = ", …" if others else ""
     echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
     echo(f"  a page each      {first}.html, {first}.pdf{more}")
     echo(f"  the whole class  all.pdf, with {made.pages} of {made.enrolled} learners")
     echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
-    if authority.exists():
-        echo(f"                   {authority}, the same for everybody")
+    if ca.exists():
+        echo(f"                   {ca}, the same for everybody")
     echo("These files hold passwords: print them where nobody else collects the paper, give")
     echo("each learner their own only, and remove the folder when the class is over.")
     for problem in made.problems:

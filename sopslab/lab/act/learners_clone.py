@@ -30,8 +30,8 @@ def _clone(lab: Lab, repository: str, author: Author) -> None:
         "user.email": author.email,
         "http.proxy": "",
     }
-    if lab.git_authority is not None:
-        settings["http.sslCAInfo"] = lab.git_authority
+    if lab.git_ca is not None:
+        settings["http.sslCAInfo"] = lab.git_ca
     with files.new_folder(lab.work_dir) as new:
         git.clone(lab, f"{lab.git_base_url}/{repository}.git", new / "work", login, settings)
         (new / "work").rename(lab.work_dir)
@@ -49,7 +49,7 @@ def move(lab: Lab, repository: str) -> None:
     """Have the origin of the clone where the Git server is now, and trust it there."""
     work = Git(lab, lab.work_dir, work=True)
     work.run("config", "remote.origin.url", f"{lab.git_base_url}/{repository}.git")
-    if lab.git_authority is not None:
-        work.run("config", "http.sslCAInfo", lab.git_authority)
+    if lab.git_ca is not None:
+        work.run("config", "http.sslCAInfo", lab.git_ca)
     else:
         work.ask("config", "--unset-all", "http.sslCAInfo")

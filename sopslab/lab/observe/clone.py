@@ -102,7 +102,7 @@ def _lines(data: bytes) -> bytes:
 def look_at_branches(settings: Settings, work: Path) -> Branches:
     """Return the branches on the Git server, asked for as the learner. Raises Undecided if it does
     not tell."""
-    trust = ["-c", f"http.sslCAInfo={settings.git_authority}"] if settings.git_authority else []
+    trust = ["-c", f"http.sslCAInfo={settings.git_ca}"] if settings.git_ca else []
     answer = ask(
         [
             "git", *trust, "ls-remote", "--quiet", "--heads",

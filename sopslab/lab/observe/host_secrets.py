@@ -90,8 +90,8 @@ def labels_of(environment: Environment) -> dict[str, str]:
 def _login(lab: Lab) -> dict[str, bytes] | None:
     """Return the entries with which Flux reads Git, None where a file is not there."""
     files = {name: f"{lab.account_dir(FLUX)}/{name}" for name in ("username", "password")}
-    if lab.git_authority is not None:
-        files["ca.crt"] = lab.git_authority
+    if lab.git_ca is not None:
+        files["ca.crt"] = lab.git_ca
     entries = {name: content for name, path in files.items() if (content := read(path)) is not None}
     return entries if entries.keys() == files.keys() else None
 
