@@ -42,7 +42,7 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
     roster = Path(settings.class_dir) / "roster.json"
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        raise InputError([f"{name!r}: nobody of this id is enrolled; {roster} has who is"
+        raise InputError([f"{name!r}: no learner with this id is enrolled; {roster} lists them"
                           for name in unknown])  # fmt: skip
     return seats
 

@@ -70,7 +70,7 @@ def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environme
     """
     known = read_environments(settings)
     if not ids and len(known) > 1:
-        raise InputError([f"name whom it is about: {', '.join(known)}"])
+        raise InputError([f"name the learners: {', '.join(known)}"])
     problems = strangers(dict.fromkeys(ids), known)
     if problems:
         raise InputError(problems)

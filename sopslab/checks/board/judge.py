@@ -87,7 +87,7 @@ def _access(seen: Seen) -> Verdict | None:
 def _pushed(seen: Seen) -> Verdict | None:
     main = known(seen.snapshot.branches).main
     if main is not None and seen.start is None:
-        raise Undecided("nobody knows with which commit the repository began", UP)
+        raise Undecided("the first commit of the repository is not known", UP)
     if main != seen.start:
         return None
     return failed(

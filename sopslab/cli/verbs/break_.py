@@ -37,11 +37,9 @@ def _scenario_or_learner(
     help="What to break, and whose environment. A lab without a class needs no ID.",
     shell_complete=_scenario_or_learner,
 )
-@click.option("--list", "listing", is_flag=True, help="Say what there is, and what each teaches.")
-@click.option("--random", "exam", is_flag=True, help="An exam: draw, and do not say what.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same as another time."
-)
+@click.option("--list", "listing", is_flag=True, help="List the faults, and what each teaches.")
+@click.option("--random", "exam", is_flag=True, help="An exam: draw a fault, and do not name it.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same faults again.")
 @click.option(
     "--count",
     type=click.IntRange(1, 2),
@@ -57,12 +55,11 @@ def break_(
     count: int | None,
     as_json: bool,
 ) -> None:
-    """Break the environment of the learner ID, for them to find out what is wrong.
+    """Break the environment of the learner ID, who is to find out what is wrong.
 
-    The exercise has to be done there; `sopslab reset ID --to done` does it. What is broken is
-    broken for real, in the cluster or by a commit of a teammate on the Git server, and `sopslab
-    fix` undoes it. In a class nobody else's environment is touched: what all share cannot be broken
-    there.
+    The exercise has to be done there; `sopslab reset ID --to done` does it. The fault is real, in
+    the cluster or in a commit of a teammate on the Git server, and `sopslab fix` undoes it. In a
+    class no other environment is touched: faults in what all share are for a single learner's lab.
     """
     if listing:
         _show_list(as_json)
@@ -100,7 +97,7 @@ def _check_options(
     if not exam and any(draw is not None for draw in draws):
         problems.append("--seed and --count go with --random")
     if exam and as_json and draws[0] is None:
-        problems.append("--json with --random needs a --seed: nobody would know it otherwise")
+        problems.append("--json with --random needs a --seed, because a drawn one is not printed")
     if problems:
         raise InputError(problems)
 

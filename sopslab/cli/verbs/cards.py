@@ -39,9 +39,9 @@ class _Made:
 def cards(ids: tuple[str, ...], as_json: bool) -> None:
     """Write a page to hand out for each learner of the class, or for the IDs.
 
-    Each is there as HTML and as PDF. all.pdf has the whole class, to print, whoever was named. A
-    page tells address, login, password and first steps. Nothing is issued anew, and a second run
-    changes nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
+    Each page is written as HTML and as PDF, with the address, login, password and first steps;
+    all.pdf always holds the whole class, to print. No access is replaced, and a second run changes
+    nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
     """
     settings = lab_or_exit(as_json=as_json)
     try:
@@ -123,7 +123,7 @@ def _say(settings: Settings, made: _Made) -> None:
     echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
     if ca.exists():
         echo(f"                   {ca}, the same for everybody")
-    echo("These files hold passwords: print them where nobody else collects the paper, give")
+    echo("These files hold passwords: print them where only you collect the paper, give")
     echo("each learner their own only, and remove the folder when the class is over.")
     for problem in made.problems:
         echo(problem, err=True)

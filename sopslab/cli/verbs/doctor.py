@@ -34,8 +34,8 @@ __all__ = ["doctor"]
 def doctor(learner: str | None, as_json: bool) -> None:
     """Name the causes for which the secrets of the learner ID do not arrive.
 
-    Looks at the cluster, the Git server's main and the lab's files, at each link itself: what Flux
-    says of one cause may hide another. An exercise that is not finished is no fault.
+    Looks at each link itself, in the cluster, on the Git server and in the lab's files: what Flux
+    says of one cause may hide another. An unfinished exercise is not a fault.
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """

@@ -44,9 +44,9 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     """Stage a leak in the environment of the learner ID.
 
     A colleague has committed an API key in plain text, reverted that, and encrypted the same key.
-    Main is moved as a push before there was a guard would have moved it, and the key is in the
-    cluster. What the learner is told lies in a folder that this command names. The value is random
-    and shown nowhere by this command. `sopslab drill end` and `sopslab reset` take all of it away.
+    Main is moved as if that had been pushed before there was a guard, and the key is in the
+    cluster. The learner's briefing is in a folder that this command names. The value is random, and
+    this command does not show it. `sopslab drill end` and `sopslab reset` remove all of it.
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
@@ -78,7 +78,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
 @own_id_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(ids: tuple[str, ...], as_json: bool) -> None:
-    """Tell how far the learner ID is with the leak, step by step, and what stays exposed.
+    """Show the learner ID's progress with the leak, step by step, and what stays exposed.
 
     The steps are read from the incidents on record, from main and from the cluster. Values are
     compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.

@@ -24,10 +24,10 @@ from sopslab.errors import LabError
 def fix(ids: tuple[str, ...], as_json: bool) -> None:
     """Undo what was injected for the learners IDs.
 
-    What a learner has committed since stays, and what a learner has repaired is repaired. Ends when
-    Flux has applied what the repository holds then.
+    A learner's later commits and repairs stay. The command ends when Flux has applied the
+    repository.
 
-    Exit code 4 says that nothing is injected any more and Flux still cannot apply a repository.
+    Exit code 4 says that the faults are undone, but Flux still cannot apply a repository.
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     try:

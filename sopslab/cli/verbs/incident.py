@@ -101,7 +101,7 @@ def incident(context: click.Context, as_json: bool) -> None:
     type=click.Choice([cause.value for cause in Cause]),
     default=Cause.VALUE_EXPOSED.value,
     show_default=True,
-    help="What became known.",
+    help="What leaked.",
 )
 @_upstream
 @_remains
@@ -175,7 +175,7 @@ def note(
 ) -> None:
     """Add to the record INCIDENT what has to be revoked, what is, or where a value stays exposed.
 
-    Write what is meant, such as "the key at the payment provider", and never a value.
+    Describe it, such as "the key at the payment provider", and never write a value.
     """
     settings = lab_or_exit(as_json=as_json)
     before = _one(settings, identifier, as_json)
@@ -220,8 +220,8 @@ def show(identifier: str, as_json: bool) -> None:
 def close(identifier: str, as_json: bool) -> None:
     """Close INCIDENT, if everything is done; otherwise say what is not, and change nothing.
 
-    An exposed value must not be in use any more, neither on main nor in the cluster, which is
-    compared by hash; and what has to be revoked elsewhere must be.
+    An exposed value must not be in use any more on main or in the cluster, which is compared by
+    hash, and everything that was to be revoked elsewhere must be revoked.
     """
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)

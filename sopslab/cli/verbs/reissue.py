@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     """Replace the access of the learners IDs: password, certificate and kubeconfig.
 
-    What they had is refused from then on, which is tried before this command ends. Key, repository
-    and environment stay as they are, and nobody else's access changes.
+    The old ones are refused from then on, which this command proves before it ends. Key, repository
+    and environment stay as they are, and no other access changes.
     """
     subjects = tuple(dict.fromkeys(ids))
     settings = lab_or_exit({"subjects": subjects}, as_json=as_json)

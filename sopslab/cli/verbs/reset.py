@@ -55,11 +55,11 @@ def reset(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Put the environments of the learners IDs back, from whatever state they are in.
+    """Put the environments of the learners IDs back, whatever their state.
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
-    repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
-    nobody else's environment is touched.
+    repository. Objects in the namespace that Flux did not apply are deleted. Keys and passwords
+    stay, and no other environment is touched.
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """
@@ -102,7 +102,7 @@ def _subjects(settings: Settings, everybody: bool) -> list[str]:
         return seats or [settings.learner.id]
     if not asked:
         if seats:
-            raise InputError([f"name whom to reset, or --all: {', '.join(seats)}"])
+            raise InputError([f"name the learners to reset, or --all: {', '.join(seats)}"])
         return [settings.learner.id]
     problems = strangers(asked, [*seats, settings.learner.id])
     if problems:

@@ -1,4 +1,4 @@
-"""`sopslab status`: what is up, and where; and of a class, how far everybody is."""
+"""`sopslab status`: what is up, and each learner's progress."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Found:
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
 @click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
 def status(as_json: bool, as_csv: bool, watch: bool) -> None:
-    """Tell what of the lab is up, and where; and of a class, how far each learner is.
+    """Show which parts of the lab are up, and of a class, each learner's progress.
 
     A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
     and what comes next. They are read on the Git server and in the cluster, so what a learner has
     not pushed does not show.
 
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
-    access, key or source. How far a learner is makes no difference.
+    access, key or source. A learner's progress makes no difference.
     """
     console = Console()
     if as_json + as_csv + watch > 1:

@@ -46,8 +46,8 @@ __all__ = ["verify"]
 def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
     """Check the chapter's exercise, step by step, and say what to do next.
 
-    Looks at the clone of the learner's repository that one is in, or else at the lab's own. No
-    value of a Secret is shown, written or passed on; content is compared by hash.
+    Looks at the learner's clone that you are in, or else at the lab's own. No value of a Secret is
+    shown, written or passed on; content is compared by hash.
 
     Exit code: 0 all is well, 1 something is not, 2 something could not be decided.
     """

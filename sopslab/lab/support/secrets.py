@@ -101,7 +101,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LabError(
-            f"{path} cannot be read ({error.strerror}), so nobody can say what of a report is"
-            " secret: run this as who made the lab",
+            f"{path} cannot be read ({error.strerror}), so a report could not be cleared of"
+            " its secrets: run this as the user who made the lab",
             Exit.FAILED,
         ) from None
