@@ -53,8 +53,8 @@ api_port = None
 docker_host = os.environ.get("DOCKER_HOST")
 
 # The address of this machine at which the embedded Git server listens. At one that is not
-# loopback's, learners connect over the network: Git is https with the lab's own certificate
-# authority then, and the API server is published at this address, too.
+# loopback's, learners connect over the network: Git is https with the lab's own CA then, and the
+# API server is published at this address, too.
 git_bind = "127.0.0.1"
 
 # The port of the embedded Git server.

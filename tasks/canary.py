@@ -29,7 +29,7 @@ def conclude_class(settings: Settings) -> None:
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
-        seats.pruned(name="Put aside who is pruned", settings=settings, enrolment=enrolment)
+        seats.pruned(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
     if ids:
         access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.reported(name="Report the seats", settings=settings, seats=ids)

@@ -85,7 +85,7 @@ def retire_old(settings: Settings) -> None:
     if not replaces_keys(_cause(settings)):
         return
     rotation.retired(
-        name="Put aside the identities that leaked",
+        name="Archive the identities that leaked",
         settings=settings,
         environments=chosen(settings),
     )

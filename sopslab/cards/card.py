@@ -42,7 +42,7 @@ _INSTALL = Step(
 class Card:
     """What one learner is handed out.
 
-    `authority` is the SHA-256 fingerprint of the certificate authority that the Git server's
+    `ca` is the SHA-256 fingerprint of the CA that the Git server's
     certificate comes from, or None where the server has none of the class's own.
     """
 
@@ -53,7 +53,7 @@ class Card:
     namespace: str
     clone_url: str
     access: Access
-    authority: str | None
+    ca: str | None
 
     @property
     def kubeconfig(self) -> str:
@@ -65,7 +65,7 @@ class Card:
         return (_INSTALL, *self._trust(), self._clone(), self._connect(), self._start_over())
 
     def _trust(self) -> tuple[Step, ...]:
-        if self.authority is None:
+        if self.ca is None:
             return ()
         return (
             Step(
@@ -78,7 +78,7 @@ class Card:
         )
 
     def _clone(self) -> Step:
-        trusting = "" if self.authority is None else '-c http.sslCAInfo="$PWD/ca.crt" '
+        trusting = "" if self.ca is None else '-c http.sslCAInfo="$PWD/ca.crt" '
         return Step(
             "Begin",
             "Git asks for the login and the password above. lab.md leads through the lab.",
@@ -111,11 +111,11 @@ class Card:
         )
 
 
-def card_of(settings: Settings, seat: Seat, access: Access, authority: str | None) -> Card:
+def card_of(settings: Settings, seat: Seat, access: Access, ca: str | None) -> Card:
     """Return the card of a seat.
 
     + access: the login that was made for the seat
-    + authority: the fingerprint of the class's certificate authority, if there is one
+    + ca: the fingerprint of the class's CA, if there is one
     """
     environment = at_seat(seat)
     return Card(
@@ -126,7 +126,7 @@ def card_of(settings: Settings, seat: Seat, access: Access, authority: str | Non
         environment.namespace,
         f"{settings.git_base_url}/{environment.repository}.git",
         access,
-        authority,
+        ca,
     )
 
 

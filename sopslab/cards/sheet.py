@@ -119,9 +119,9 @@ class _Sheet(FPDF):
         self._fact("Repository", card.clone_url)
         self._fact("Login", fonts.exact(card.access.username))
         self._fact("Password", fonts.exact(card.access.password))
-        if card.authority is not None:
-            half = len(card.authority) // 2 + 1
-            lines = card.authority[:half], card.authority[half:]
+        if card.ca is not None:
+            half = len(card.ca) // 2 + 1
+            lines = card.ca[:half], card.ca[half:]
             self._fact("CA (SHA-256)", "\n".join(lines))
         lacking = _lacking(card)
         if lacking:

@@ -1,4 +1,4 @@
-"""What the cards are made from: the login, the kubeconfig and the certificate authority on disk."""
+"""What the cards are made from: the login, the kubeconfig and the CA on disk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
     roster = Path(settings.class_dir) / "roster.json"
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        raise InputError([f"{name!r}: nobody of this id is enrolled; {roster} has who is"
+        raise InputError([f"{name!r}: no learner with this id is enrolled; {roster} lists them"
                           for name in unknown])  # fmt: skip
     return seats
 
@@ -50,9 +50,9 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
 def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
     """Return the cards of `seats`, and what is missing for the rest of them.
 
-    Raises LabError where the certificate authority cannot be read: then no card is right.
+    Raises LabError where the CA cannot be read: then no card is right.
     """
-    authority = _authority(settings)
+    ca = _ca(settings)
     cards: list[Card] = []
     problems: dict[str, tuple[str, ...]] = {}
     for seat in seats:
@@ -64,7 +64,7 @@ def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
         if missing:
             problems[seat.id] = tuple(f"{seat.id}: {reason}" for reason in missing)
         else:
-            cards.append(card_of(settings, seat, access, authority))
+            cards.append(card_of(settings, seat, access, ca))
     return Gathered(tuple(cards), problems)
 
 
@@ -90,7 +90,7 @@ def _text(path: Path, missing: list[str]) -> str:
     return ""
 
 
-def _authority(settings: Settings) -> str | None:
+def _ca(settings: Settings) -> str | None:
     path = Path(settings.tls_dir) / "ca.crt"
     try:
         return fingerprint(path.read_text(encoding="ascii"))

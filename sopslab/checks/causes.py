@@ -375,7 +375,7 @@ RUNNING = (
     Cause(
         "no-rule",
         r"(?i)no matching creation rules|config file not found|no creation rules",
-        "no creation rule says whom to encrypt for",
+        "no creation rule names the file's recipients",
         _up,
     ),
     Cause(

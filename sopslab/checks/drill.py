@@ -54,7 +54,7 @@ def exposed_for_ever(seen: Seen) -> Iterator[str]:
         yield "every place that the audit has not found yet"
         return
     yield f"the log {LOG}, and wherever a CI system copies its logs to"
-    yield f"{CLONE}, and every other clone that was made since: nobody can list them"
+    yield f"{CLONE}, and every other clone that was made since: they cannot be listed"
 
 
 def _found(seen: Seen) -> Verdict:
@@ -123,8 +123,8 @@ def _revoked(seen: Seen) -> Verdict:
             # What is closed has nothing left to do: it takes what is done only.
             option += f" --revoked {what}"
         return failed(
-            "nobody has said where the leaked key has to be revoked. A new value here does not end"
-            " the old one there.",
+            "the record does not say where the leaked key has to be revoked. A new value here does"
+            " not end the old one there.",
             _note(seen, option),
         )
     for what in seen.incident.unrevoked:

@@ -114,7 +114,7 @@ class Trouble(Enum):
     NO_KUBECTL = "kubectl cannot be run"
     NO_KUBECONFIG = "there is no cluster of this lab on this machine yet"
     BAD_KUBECONFIG = "the lab's kubeconfig has no usable context for the cluster"
-    REFUSED = "nobody answers where the cluster's API server should be"
+    REFUSED = "nothing answers at the address of the cluster's API server"
     SILENT = "the cluster's API server does not answer in time"
     CERTIFICATE = "the cluster's certificate does not fit the lab's kubeconfig"
     DENIED = "the cluster refuses the credentials of the lab's kubeconfig"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.config.settings import Seat
 from sopslab.policy.printing import printable
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat
 
 # What makes a spreadsheet take a cell for a formula, its full-width forms included.
 _FORMULA = "=+-@|%\t\r\n＝＋－＠"

@@ -7,7 +7,7 @@ import time
 from rich.live import Live
 from rich.text import Text
 
-from sopslab.cli.terminal import Console
+from sopslab.cli.console import Console
 from sopslab.model.events import Ended, Event, Operation, Planned, Started
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from sopslab.checks.diagnosis import Diagnosis
-from sopslab.checks.rules.results import Cause
 from sopslab.policy.printing import printable
+
+if TYPE_CHECKING:
+    from sopslab.checks.diagnosis import Diagnosis
+    from sopslab.checks.rules.results import Cause
 
 
 def as_json(diagnosis: Diagnosis, learner: str) -> str:

@@ -46,7 +46,7 @@ print(json.dumps({name: defaults[name] for name in sys.argv[2:]}))
 
 def verbs() -> str:
     """Return the page about every command, by what it is for."""
-    context = click.Context(main, info_name="sopslab")
+    context = main.make_context("sopslab", [], resilient_parsing=True)
     lines = [
         _prose(main.help or ""),
         "",

@@ -63,7 +63,7 @@ def conclusion(results: Sequence[Result]) -> Text:
     """Return the last line: how far the learner is, and what comes next."""
     done = sum(result.status is Status.OK for result in results)
     if done == len(results):
-        return Text("Done: the secret went the whole way, and nobody saw its value.", "green")
+        return Text("Done: the secret went the whole way, and its value was never shown.", "green")
     first = next(
         (result for result in results if result.status is Status.FAILED and result.next_step),
         next((result for result in results if result.status is Status.UNKNOWN), None),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from sopslab.config.environment import Environment, at_seat, solo
-from sopslab.config.settings import Seat, Settings
 from sopslab.errors import InputError, LabError
 
-_SEATS = TypeAdapter(tuple[Seat, ...])
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat, Settings
 
 
 def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
@@ -31,9 +30,14 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
 
 def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
     """Return who is on a record that is kept at a path. Raises LabError where it is damaged."""
+    # Most of what imports this module reads no record, and importing these takes long.
+    from pydantic import TypeAdapter, ValidationError
+
+    from sopslab.config.settings import Seat
+
     try:
         # Not `validate_json`: in that mode a damaged file's content would be part of the message.
-        return _SEATS.validate_python(json.loads(record))
+        return TypeAdapter(tuple[Seat, ...]).validate_python(json.loads(record))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the list"
@@ -66,7 +70,7 @@ def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environme
     """
     known = read_environments(settings)
     if not ids and len(known) > 1:
-        raise InputError([f"name whom it is about: {', '.join(known)}"])
+        raise InputError([f"name the learners: {', '.join(known)}"])
     problems = strangers(dict.fromkeys(ids), known)
     if problems:
         raise InputError(problems)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sopslab.config.settings import Seat
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The settings of the local lab, as its inventory spells them out, for what needs no pyinfra."""
+"""The settings of the local lab, as its inventory spells them out, for what needs no pyinfra.
+
+What reads and validates them takes long to import: whoever only asks for a name does without.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,17 @@ import os
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sopslab.config.defaults import DEFAULTS
 from sopslab.config.job import free_port, job_name
-from sopslab.config.labfile import read_lab_file
 from sopslab.config.leases import read_lease
 from sopslab.config.places import lease_file
-from sopslab.config.roster import read_roster
-from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import InputError
 from sopslab.layout import PROJECT
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 INVENTORY = "SOPSLAB_INVENTORY"
 LAB = "SOPSLAB_LAB"
@@ -39,6 +42,8 @@ def local_data() -> dict[str, Any]:
 
     Raises InputError.
     """
+    from sopslab.config.labfile import read_lab_file
+
     return read_lab_file(os.environ.get(LAB_FILE))
 
 
@@ -47,6 +52,8 @@ def class_data() -> dict[str, Any]:
 
     Raises InputError with every problem of the roster.
     """
+    from sopslab.config.roster import read_roster
+
     return {**local_data(), "seats": read_roster(os.environ.get(ROSTER) or str(EXAMPLE_ROSTER))}
 
 
@@ -86,11 +93,15 @@ def local_settings(
 
     Raises InputError with every problem.
     """
+    from sopslab.config.settings import load_settings
+
     data = _DATA[inventory or chosen_inventory()]()
     return load_settings({**_defaults(), **data, **(overrides or {})})
 
 
 def _defaults() -> dict[str, Any]:
+    from sopslab.config.settings import Settings
+
     defaults = runpy.run_path(str(DEFAULTS))
     return {key: value for key, value in defaults.items() if key in Settings.model_fields}
 

@@ -162,11 +162,11 @@ class Places:
 
     @property
     def tls_dir(self) -> str:
-        """Where the certificate authority of a lab that is networked lies."""
+        """Where the CA of a lab that is networked lies."""
         return f"{self.lab_dir}/tls"
 
     @property
-    def git_authority(self) -> str | None:
+    def git_ca(self) -> str | None:
         """The certificate that clients of the embedded Git server trust, where it has TLS."""
         return f"{self.tls_dir}/ca.crt" if self.networked else None
 

@@ -144,7 +144,7 @@ FAULTS = (
     ),
     Fault(
         "source-controller-without-git",
-        "the GitRepository names a port of the Git server at which nobody answers",
+        "the GitRepository names a port at which the Git server does not answer",
         "tell a server that is down from one that is asked for at the wrong place",
         Part.ADDRESS,
         Scope.LAB,

@@ -31,7 +31,7 @@ def missing(incident: Incident, uses: Sequence[Use]) -> list[str]:
     ]
     if incident.exposures and not incident.upstream:
         sentences.append(
-            "nobody has said where the value has to be revoked:"
+            "the record does not say where the value has to be revoked:"
             f' {note} --upstream "the key at its provider"'
         )
     if _is_rotating(incident):

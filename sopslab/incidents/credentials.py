@@ -144,7 +144,7 @@ def parse_credentials(path: str, text: str) -> tuple[Credential, ...]:
 
 
 def render_credentials(credentials: Sequence[Credential]) -> str:
-    """Return the registry of those credentials as YAML."""
+    """Return those credentials as YAML."""
     listed = tuple(_Recorded(**vars(one)) for one in credentials)
     return render_document(_Registry(listed), _FORM)
 

@@ -1,4 +1,4 @@
-"""The rotation plan of a learner, filled in from the registry and the open incidents. Pure."""
+"""The rotation plan of a learner, with the credentials on record and the open incidents. Pure."""
 
 from __future__ import annotations
 

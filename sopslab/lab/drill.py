@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sopslab.checks.drill import Seen, exposed_for_ever, score
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.incidents.closing import Use
 from sopslab.incidents.leak import PATH, SECRET, covering, read_staged
 from sopslab.lab.incidents.platform import read_incidents
@@ -16,6 +16,9 @@ from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.drills import Staged
 from sopslab.model.results import Result, Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.checks.delivery import pending
 from sopslab.checks.namespaces import in_the_way
 from sopslab.checks.reset import Standing, awaited_secrets, reset_plan, saved_branch
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.incidents.leak import kept_dir, leak_dir
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import wanted
 from sopslab.lab.observe.environments import look_into
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 def plan_reset(

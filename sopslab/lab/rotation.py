@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.record import Rotation, key_of
 from sopslab.incidents.rotation.sentences import rotation_plan
@@ -13,6 +13,9 @@ from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.identities import identity_states
 from sopslab.model.identities import IdentityState
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 def plan_rotation(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sopslab.checks.recreation import cluster_plan
 from sopslab.checks.takeover import takeover_plan
-from sopslab.config.settings import Settings
-from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.observe.kind import cluster_state
+from sopslab.model.formats import Format
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
-def plan_takeover(settings: Settings, node_image: str) -> list[str]:
+def plan_takeover(settings: Settings, found: Format | None, node_image: str) -> list[str]:
     """Return what becomes of the lab's files and of its cluster, in sentences; nothing for a lab
     that this product made.
 
+    + found: the format of the lab, None without a lab
     + node_image: what this product makes a node of
 
     Raises LabError where that cannot be seen.
     """
-    lab = settings.for_machine
-    plan = takeover_plan(lab_format(lab))
+    plan = takeover_plan(found)
     if settings.cluster_provider == "kind":
-        plan += cluster_plan(cluster_state(lab), node_image, recreate=settings.recreate)
+        state = cluster_state(settings.for_machine)
+        plan += cluster_plan(state, node_image, recreate=settings.recreate)
     return plan

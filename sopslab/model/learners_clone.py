@@ -10,12 +10,12 @@ class Origin:
     """Where a clone came from, and whom it trusts there; "" for what it does not say."""
 
     url: str
-    authority: str
+    ca: str
 
 
 @dataclass(frozen=True)
 class LearnersClone:
-    """What it lacks of "clone" and "hooks", and where it came from; None where there is none.
+    """What it lacks of "clone", "hooks" and "login", and where it came from, if it is there.
 
     `hook` is the text of the commit hook where sops-lab installed it, empty for any other.
     """

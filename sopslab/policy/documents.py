@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,8 +235,11 @@ def children(node: Node) -> list[Node]:
     return list(node.value) if isinstance(node, Sequence) else []
 
 
-def walk(root: Node) -> Iterator[Node]:
-    """Yield every node under *root* once, however often it is aliased."""
+def walk(root: Node, below: Callable[[Node], list[Node]] = children) -> Iterator[Node]:
+    """Yield every node under *root* once, however often it is aliased.
+
+    + below: what of a node is walked, too
+    """
     seen: set[int] = set()
     stack = [root]
     while stack:
@@ -245,7 +248,7 @@ def walk(root: Node) -> Iterator[Node]:
             continue
         seen.add(id(node))
         yield node
-        stack.extend(reversed(children(node)))
+        stack.extend(reversed(below(node)))
 
 
 def _refuse_bombs(root: Node) -> None:

@@ -145,24 +145,20 @@ def _read(data: bytes) -> tuple[list[_Text], list[Hit]]:
 
 def _texts(root: Node, field: str) -> Iterator[_Text]:
     """Yield the strings under *root* that may name something, each node once."""
-    seen: set[int] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Scalar):
-            if "\n" not in node.value.strip():
-                yield _Text(node.value.strip(), documents.line_of(node), field)
-        elif isinstance(node, documents.Sequence):
-            stack.extend(node.value)
-        else:
-            stack.extend(
-                value
-                for key, _, value in documents.entries(node)
-                if key.lower() not in _VALUES or _names_something(key, value)
-            )
+    for node in documents.walk(root, _naming):
+        if isinstance(node, Scalar) and "\n" not in node.value.strip():
+            yield _Text(node.value.strip(), documents.line_of(node), field)
+
+
+def _naming(node: Node) -> list[Node]:
+    """Return the items, or the values of a mapping, that may name something."""
+    if isinstance(node, documents.Sequence):
+        return list(node.value)
+    return [
+        value
+        for key, _, value in documents.entries(node)
+        if key.lower() not in _VALUES or _names_something(key, value)
+    ]
 
 
 def _names_something(key: str, value: Node) -> bool:

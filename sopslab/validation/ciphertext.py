@@ -89,7 +89,7 @@ def _of_value(
                 yield "decryption-missing", f"{where} holds an encrypted file"
             return
     opened = [one for one in found if one.path in before and decrypts]
-    sealed = [one for one in found if one not in opened]
+    encrypted = [one for one in found if one not in opened]
     if opened and own is not None:
         text = (
             f"{where} comes from {opened[0].path}, which Flux decrypts before the build, and the "
@@ -99,16 +99,20 @@ def _of_value(
     elif opened and not is_secret:
         text = f"{where} is decrypted from {opened[0].path}, and this is no Secret"
         yield "decrypted-exposed", text
-    apart = own is not None and [one for one in sealed if not _one_key(one.path, own.path, reader)]
+    apart = own is not None and [
+        one for one in encrypted if not _one_key(one.path, own.path, reader)
+    ]
     if apart and own is not None:
         text = (
             f"{where} is encrypted in {apart[0].path}, and the rest of the object in {own.path}: "
         )
         yield "encrypted-apart", f"{text}with another data key"
-    elif sealed and own is None and not decrypts and sealed[0].path in before:
-        yield "decryption-missing", f"{where} is encrypted in {sealed[0].path}"
-    elif sealed and own is None:
-        text = f"{where} is encrypted in {sealed[0].path}, and nothing decrypts it: the object has "
+    elif encrypted and own is None and not decrypts and encrypted[0].path in before:
+        yield "decryption-missing", f"{where} is encrypted in {encrypted[0].path}"
+    elif encrypted and own is None:
+        text = (
+            f"{where} is encrypted in {encrypted[0].path}, and nothing decrypts it: the object has "
+        )
         yield "ciphertext-applied", f"{text}no sops block of its own once it is built"
 
 

@@ -8,14 +8,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sopslab.artifacts.catalog import load_catalog
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.validation import schemas
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 __all__ = ["make", "schema_dir", "write"]
 

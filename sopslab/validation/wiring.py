@@ -245,7 +245,7 @@ def check_objects(overlay: Overlay, reader: Reader) -> Iterator[Finding]:
             continue
         for one in reader.file(reference.target).objects:
             if one.api_version and one.kind and not one.is_typed:
-                text = "the whole object is encrypted, so nobody can tell its kind"
+                text = "the whole object is encrypted, and so is its kind"
                 yield finding(one.path, one.line, "object-encrypted", text)
                 continue
             missing = _missing(one)

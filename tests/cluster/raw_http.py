@@ -70,7 +70,7 @@ def statuses(
 ) -> list[int]:
     """Send a request, with a login or without, and return the status of every answer to it, until
     the server hangs up or has said nothing for `patience` seconds after an answer."""
-    context = ssl.create_default_context(cafile=settings.git_authority)
+    context = ssl.create_default_context(cafile=settings.git_ca)
     if login is not None:
         first, _, rest = request.partition(b"\r\n")
         token = base64.b64encode(login.encode())

@@ -20,6 +20,7 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 # Whose status Flux itself touches at every interval, without anything having changed.
 TICKING = {"GitRepository", "Kustomization"}
+SYSTEM_OF_ADA = ("--namespace", "lab-ada-sys")
 
 
 def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
@@ -135,9 +136,7 @@ def test_whoever_left_gets_into_nothing_of_somebody_else_of_that_name(
 
 
 def test_who_fails_is_named_and_stops_nobody(classroom: Classroom, broken: tuple[str, str]) -> None:
-    classroom.lab.kubectl(
-        "--namespace", "lab-ada-sys", "delete", "secret", "sops-age", "git-credentials"
-    )
+    classroom.lab.kubectl(*SYSTEM_OF_ADA, "delete", "secret", "sops-age", "git-credentials")
     answer = classroom.up(check=False)
     assert answer["code"] == Exit.PARTIAL
     problems = "\n".join(answer["problems"])
@@ -145,9 +144,28 @@ def test_who_fails_is_named_and_stops_nobody(classroom: Classroom, broken: tuple
     assert all(f"  {seat}: " in problems for seat in broken)
     assert "chmod 600" in problems
     assert "ada" not in problems
-    assert "sops-age" in classroom.lab.kubectl(
-        "--namespace", "lab-ada-sys", "get", "secrets", "--output", "name"
-    )
+    assert "sops-age" in classroom.lab.kubectl(*SYSTEM_OF_ADA, "get", "secrets", "--output", "name")
+
+
+@pytest.mark.soak
+def test_an_entry_that_somebody_added_to_a_seats_secret_is_taken_out(
+    classroom: Classroom,
+) -> None:
+    names = ("sops-age", "git-credentials", "receiver-token")
+    before = {name: entries_of(classroom, name) for name in names}
+    for name in names:
+        classroom.lab.kubectl(
+            *SYSTEM_OF_ADA, "patch", "secret", name, "--patch", '{"data": {"more": "eA=="}}'
+        )
+    classroom.up()
+    assert {name: entries_of(classroom, name) for name in names} == before
+    assert classroom.up()["changed"] == 0
+
+
+def entries_of(classroom: Classroom, name: str) -> set[str]:
+    """Return which entries a Secret of Ada's has."""
+    found = json.loads(classroom.lab.kubectl(*SYSTEM_OF_ADA, "get", "secret", name, "-ojson"))
+    return set(found["data"])
 
 
 @pytest.mark.soak
@@ -214,7 +232,7 @@ def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(
     classroom.lab.run("age-keygen", "-o", str(tmp_path / "other"))
     other = classroom.lab.run("age-keygen", "-y", str(tmp_path / "other")).stdout.strip()
     value = json.dumps({"stringData": {"age.agekey": (tmp_path / "other").read_text()}})
-    secret = ("--namespace", "lab-ada-sys", "patch", "secret", "sops-age", "--patch")
+    secret = (*SYSTEM_OF_ADA, "patch", "secret", "sops-age", "--patch")
     classroom.lab.kubectl(*secret, value)
     try:
         answer = classroom.up(check=False)
@@ -236,18 +254,18 @@ def test_who_is_enrolled_is_on_record_and_readable_by_the_owner_only(classroom: 
 
 
 @pytest.mark.parametrize(
-    ("reader", "repository"),
+    ("user", "repository"),
     [("ada", "bob/lab"), ("ada", "platform"), ("flux", "platform"), ("ada", "learner/lab")],
 )
 def test_only_its_learner_may_push_to_a_repository(
-    classroom: Classroom, tmp_path: Path, reader: str, repository: str
+    classroom: Classroom, tmp_path: Path, user: str, repository: str
 ) -> None:
     url = f"{classroom.lab.settings.git_base_url}/{repository}.git"
     run(["git", "init", "--quiet", str(tmp_path)])
     run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet",
          "--allow-empty", "--message", "x"], cwd=tmp_path)  # fmt: skip
     answer = run(
-        ["git", *classroom.login(reader), "push", url, "HEAD:refs/heads/main"],
+        ["git", *classroom.login(user), "push", url, "HEAD:refs/heads/main"],
         cwd=tmp_path,
         check=False,
     )

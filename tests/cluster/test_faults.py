@@ -395,4 +395,4 @@ def test_what_all_share_is_not_broken_in_a_class(seats: Classroom) -> None:
 def test_a_class_is_asked_whom_the_doctor_is_to_examine(seats: Classroom) -> None:
     done = seats.lab.sopslab("doctor", check=False)
     assert done.returncode == Exit.INPUT
-    assert "name whom it is about: ada, bob, eve" in done.stderr
+    assert "name the learners: ada, bob, eve" in done.stderr

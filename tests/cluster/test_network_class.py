@@ -77,10 +77,10 @@ def _plain() -> dict[str, str]:
 
 
 def _git(
-    classroom: Classroom, *arguments: str, authority: str | None, check: bool = True
+    classroom: Classroom, *arguments: str, ca: str | None, check: bool = True
 ) -> tuple[int, str]:
     """Run git as a learner does on another machine: with a login, and nothing of this lab."""
-    trusting = [] if authority is None else ["-c", f"http.sslCAInfo={authority}"]
+    trusting = [] if ca is None else ["-c", f"http.sslCAInfo={ca}"]
     login = classroom.login(SEAT)
     done = run(["git", *trusting, *login, *arguments], env=_plain(), check=check)
     return done.returncode, done.stdout + done.stderr
@@ -93,20 +93,20 @@ def _flux(classroom: Classroom, kind: str, name: str, namespace: str) -> tuple[s
     return ready[0], found["spec"].get("url", "")
 
 
-def test_a_learner_who_trusts_the_authority_clones_and_pushes(
+def test_a_learner_who_trusts_the_ca_clones_and_pushes(
     networked: Classroom, tmp_path: Path
 ) -> None:
     settings = networked.lab.settings
     assert networked.url(SEAT).startswith(f"https://{settings.git_bind}:")
-    authority = str(tmp_path / "ca.crt")
-    Path(authority).write_bytes(Path(str(settings.git_authority)).read_bytes())
+    ca = str(tmp_path / "ca.crt")
+    Path(ca).write_bytes(Path(str(settings.git_ca)).read_bytes())
 
     clone = tmp_path / "clone"
-    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), authority=authority)
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), ca=ca)
     assert (clone / "lab.md").is_file()
     who = ["-C", str(clone), "-c", f"user.name={SEAT}", "-c", f"user.email={SEAT}@example.org"]
-    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", authority=authority)
-    _git(networked, *who, "push", "--quiet", authority=authority)
+    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", ca=ca)
+    _git(networked, *who, "push", "--quiet", ca=ca)
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
     assert networked.head(SEAT) == head
 
@@ -122,7 +122,7 @@ def test_a_learner_who_trusts_the_authority_clones_and_pushes(
 
 
 def test_a_learner_who_does_not_trust_it_sends_no_password(networked: Classroom) -> None:
-    code, said = _git(networked, "ls-remote", networked.url(SEAT), authority=None, check=False)
+    code, said = _git(networked, "ls-remote", networked.url(SEAT), ca=None, check=False)
 
     assert code != 0
     assert "certificate" in said
@@ -130,7 +130,7 @@ def test_a_learner_who_does_not_trust_it_sends_no_password(networked: Classroom)
 
 def test_nothing_answers_in_plain_http(networked: Classroom) -> None:
     plain = networked.url(SEAT).replace("https://", "http://")
-    code, said = _git(networked, "ls-remote", plain, authority=None, check=False)
+    code, said = _git(networked, "ls-remote", plain, ca=None, check=False)
     answer = run(
         ["curl", "--silent", "--noproxy", "*", "--output", "/dev/null", "--write-out",
          "%{http_code}", plain], check=False,
@@ -232,11 +232,11 @@ def test_a_neighbour_finds_the_git_server_and_the_api_server_and_nothing_else(
 def test_a_learner_connects_from_there(
     networked: Classroom, ports: dict[str, int], neighbour: Neighbour
 ) -> None:
-    address, authority = networked.lab.settings.git_bind, networked.lab.settings.git_authority
+    address, ca = networked.lab.settings.git_bind, networked.lab.settings.git_ca
     login = (Path(networked.lab.settings.account_dir(SEAT)) / "git-credentials").read_text()
     # On standard input and in no argument: what curl reads as its configuration.
     asked = neighbour.run(
-        "curl", "--silent", "--noproxy", "*", "--cacert", str(authority), "--config", "-",
+        "curl", "--silent", "--noproxy", "*", "--cacert", str(ca), "--config", "-",
         f"{networked.url(SEAT)}/info/refs?service=git-upload-pack",
         stdin=f"user = {json.dumps(_user_of(login))}\n",
     )  # fmt: skip
@@ -298,11 +298,11 @@ def test_no_header_of_a_push_is_a_setting_of_a_program(
 ) -> None:
     """`Proxy:` would be HTTP_PROXY, through which the hook would tell Flux what was pushed."""
     gateway = gateway_of(networked.lab.network)
-    authority = str(networked.lab.settings.git_authority)
+    ca = str(networked.lab.settings.git_ca)
     clone = tmp_path / "clone"
-    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), authority=authority)
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), ca=ca)
     who = ["-C", str(clone), "-c", f"user.name={SEAT}", "-c", f"user.email={SEAT}@example.org"]
-    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", authority=authority)
+    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", ca=ca)
     with socket.create_server((gateway, 0)) as proxy:
         url = f"http://{gateway}:{proxy.getsockname()[1]}"
         # The container reaches that address, or nothing would be proven.
@@ -314,7 +314,7 @@ def test_no_header_of_a_push_is_a_setting_of_a_program(
             f"http.extraHeader={name}: {url}" for name in ("Proxy", "Http-Proxy", "All-Proxy")
         ]
         options = [word for header in headers for word in ("-c", header)]
-        _git(networked, *who, *options, "push", "--quiet", authority=authority)
+        _git(networked, *who, *options, "push", "--quiet", ca=ca)
         proxy.settimeout(2)
         with pytest.raises(TimeoutError):
             proxy.accept()
@@ -333,8 +333,8 @@ def test_flux_reads_over_tls_and_has_decrypted(networked: Classroom) -> None:
         "-n", f"lab-{SEAT}-sys", "get", "secret", "git-credentials",
         "-o", r"jsonpath={.data.ca\.crt}",
     )  # fmt: skip
-    authority = Path(str(networked.lab.settings.git_authority))
-    assert base64.b64decode(trusted) == authority.read_bytes()
+    ca = Path(str(networked.lab.settings.git_ca))
+    assert base64.b64decode(trusted) == ca.read_bytes()
 
 
 def test_the_learners_kubeconfig_leads_to_the_same_address(networked: Classroom) -> None:
@@ -368,9 +368,9 @@ def test_up_again_changes_nothing(networked: Classroom) -> None:
     assert (answer["changed"], networked.lab.changes(answer)) == (0, [])
 
 
-def test_what_is_lost_is_renewed_by_the_same_authority(networked: Classroom) -> None:
+def test_what_is_lost_is_renewed_by_the_same_ca(networked: Classroom) -> None:
     settings = networked.lab.settings
-    authority = Path(str(settings.git_authority)).read_bytes()
+    ca = Path(str(settings.git_ca)).read_bytes()
     (Path(settings.git_dir) / "tls" / "server.pem").unlink()
     networked.lab.kubectl(
         "-n", f"lab-{SEAT}-sys", "patch", "secret", "git-credentials", "--type", "json",
@@ -378,10 +378,8 @@ def test_what_is_lost_is_renewed_by_the_same_authority(networked: Classroom) -> 
     )  # fmt: skip
 
     changes = networked.lab.changes(networked.up(ids=(SEAT,)))
-    assert Path(str(settings.git_authority)).read_bytes() == authority
-    code, _ = _git(
-        networked, "ls-remote", networked.url(SEAT), authority=settings.git_authority, check=False
-    )
+    assert Path(str(settings.git_ca)).read_bytes() == ca
+    code, _ = _git(networked, "ls-remote", networked.url(SEAT), ca=settings.git_ca, check=False)
     assert code == 0
     assert any("Certify the Git server" in change for change in changes), changes
     assert any("keys" in change for change in changes), changes
@@ -392,19 +390,19 @@ def test_what_is_lost_is_renewed_by_the_same_authority(networked: Classroom) -> 
 def test_an_environment_is_put_back_over_tls_by_its_learner_and_by_the_instructor(
     networked: Classroom, tmp_path: Path
 ) -> None:
-    authority = str(networked.lab.settings.git_authority)
+    ca = str(networked.lab.settings.git_ca)
     clone = tmp_path / "clone"
-    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), authority=authority)
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), ca=ca)
     who = ["-C", str(clone), "-c", f"user.name={SEAT}", "-c", f"user.email={SEAT}@example.org"]
     start = run(["git", "rev-parse", "refs/lab/start"], cwd=networked.bare(SEAT)).stdout.strip()
 
-    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", authority=authority)
-    _git(networked, *who, "push", "--quiet", authority=authority)
-    _, said = _git(networked, *who, "push", "origin", "HEAD:reset", authority=authority)
+    _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", ca=ca)
+    _git(networked, *who, "push", "--quiet", ca=ca)
+    _, said = _git(networked, *who, "push", "origin", "HEAD:reset", ca=ca)
     assert "is kept on the branch saved/" in said
     assert networked.head(SEAT) == start
 
-    _git(networked, *who, "push", "--quiet", "--force", authority=authority)
+    _git(networked, *who, "push", "--quiet", "--force", ca=ca)
     assert networked.head(SEAT) != start
     networked.lab.sopslab("reset", SEAT, "--json")
     assert networked.head(SEAT) == start
@@ -419,9 +417,7 @@ def test_what_leaked_is_replaced_over_tls(networked: Classroom, cause: str) -> N
     rotate(lab, cause, SEAT)
     assert (lab.recipient(SEAT) != key) is (cause == "cluster-key")
     assert ((account / "password").read_text() != password) is (cause == "git-credential")
-    code, said = _git(
-        networked, "ls-remote", networked.url(SEAT), authority=lab.settings.git_authority
-    )
+    code, said = _git(networked, "ls-remote", networked.url(SEAT), ca=lab.settings.git_ca)
     assert code == 0, said
     answer = networked.up(ids=(SEAT,))
     assert (answer["changed"], lab.changes(answer)) == (0, [])

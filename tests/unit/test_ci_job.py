@@ -93,7 +93,13 @@ def test_the_lab_of_a_job_has_its_name_a_port_that_is_free_and_a_lease() -> None
         assert local_settings(inventory=CI).git_port != settings.git_port
 
 
-def test_once_it_is_made_its_port_is_the_one_that_it_has() -> None:
+@pytest.mark.parametrize("root_in_file", [False, True])
+def test_once_it_is_made_its_port_is_the_one_that_it_has(
+    root_in_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if root_in_file:
+        (tmp_path / "lab.yaml").write_text(f"root: {tmp_path}/elsewhere\n")
+        monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "lab.yaml"))
     settings = local_settings(inventory=CI)
     Path(settings.lab_dir).mkdir(parents=True)
     lease = {"hours": 6, "until": "2026-01-01T00:00:00+00:00", "git_port": 40123}

@@ -191,7 +191,15 @@ def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
     told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
     assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
     assert (bench.folder / "output").read_text() == "key=0123abcd\n"
-    assert f"steps.{first['id']}.outputs.key" in second["with"]["key"]
+    # Of another system or processor it would be another store.
+    for part in (f"steps.{first['id']}.outputs.key", "runner.os", "runner.arch"):
+        assert f"${{{{ {part} }}}}" in second["with"]["key"]
+    assert second["with"]["path"] == "${{ inputs.root }}/store"
+
+
+def test_a_script_of_an_action_that_is_killed_is_a_failure(bench: Bench) -> None:
+    write(bench.folder / "bin" / "sh", "#!/bin/sh\nkill -KILL $$\n")
+    assert bench.run("node", str(PROJECT / "ci/action/up.js")) == 1
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_without_a_seed_one_is_drawn_and_told(runs: list[tuple[str, Data]]) -> N
         ((), ("wrong-key", "--count", "2"), ["--seed and --count go with --random"]),
         ((), ("--random", "--json"), ["--json with --random needs a --seed"]),
         ((), ("wrong-key", "joe"), ["there is no environment of joe: known are learner"]),
-        (("ada", "bob"), ("wrong-key",), ["name whom it is about: ada, bob, learner"]),
+        (("ada", "bob"), ("wrong-key",), ["name the learners: ada, bob, learner"]),
         (("ada", "bob"), ("wrong-key", "ada", "bob"), ["one at a time: ada or bob"]),
         (
             ("ada",),

@@ -18,7 +18,7 @@ from sopslab.lab.act import learners_clone, records, seeds
 from sopslab.lab.act.identities import generate
 from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.records import recorded_documents
-from sopslab.lab.tools.git import Author
+from sopslab.lab.tools.git import Author, login_helper
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH, TEMPLATES
 from sopslab.model.beginnings import Beginning
@@ -127,7 +127,7 @@ def test_a_clone_works_with_nothing_of_the_users_configuration(settings: Setting
     login = f"{settings.account_dir('learner')}/git-credentials"
     for name, value in (
         ("user.name", "Learner"), ("user.email", "learner@example.org"), ("http.proxy", ""),
-        ("credential.helper", f"store --file='{login}'"),
+        ("credential.helper", login_helper(login)),
     ):  # fmt: skip
         assert git(work, "config", "--local", name) == value
     (work / "mine").write_text("")

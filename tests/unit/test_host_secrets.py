@@ -20,22 +20,22 @@ from sopslab.lab.observe.host_secrets import (
     secrets_drift,
     secrets_of,
 )
+from sopslab.lab.tools.programs import Failed
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from tests.repositories import learner, make_identity
 
 ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
-# A cluster with the Secrets in $here/live.json, where what is created is there already.
+# A cluster with the Secrets in $here/live.json.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
 *" get secrets "*) cat "$here/live.json" ;;
-*" create "*) [ -e "$here/there" ] && exit 1; cat >>"$here/created" ;;
-*" replace "*) cat >>"$here/replaced" ;;
-*" apply "*)
-    cat >"$here/applied"
-    [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; } ;;
+*" replace "*) cat >"$here/replaced" ;;
+*" apply "*) cat >"$here/applied" ;;
+*) exit 1 ;;
 esac
+case " $* " in *" $(cat "$here/refuses") "*) cat "$here/refusal" >&2; exit 1 ;; esac
 """
 
 
@@ -55,11 +55,22 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         Path(found.keys_dir, f"{seat}.pub").write_text(f"{recipient}\n")
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     show(found, "live", {"items": []})
+    refuse(found, "nothing", "")
     return found
 
 
 def show(settings: Settings, name: str, what: Any) -> None:
     Path(settings.bin_dir, f"{name}.json").write_text(json.dumps(what))
+
+
+def sent(settings: Settings, name: str) -> Any:
+    return json.loads(Path(settings.bin_dir, name).read_text())["items"]
+
+
+def refuse(settings: Settings, verb: str, said: str) -> None:
+    """Have the API server refuse what a verb of kubectl sends."""
+    Path(settings.bin_dir, "refuses").write_text(verb)
+    Path(settings.bin_dir, "refusal").write_text(said)
 
 
 def secrets(settings: Settings, *environments: Environment) -> list[Any]:
@@ -94,9 +105,9 @@ def test_a_successor_and_a_certificate_are_given_too(
     networked = lab(git_bind="192.0.2.10")
     make_identity(Path(settings.keys_dir, "next/ada.agekey"))
     assert secrets(networked, ADA) == []
-    authority = Path(str(networked.git_authority))
-    authority.parent.mkdir(parents=True)
-    authority.write_text("a certificate")
+    ca = Path(str(networked.git_ca))
+    ca.parent.mkdir(parents=True)
+    ca.write_text("a certificate")
     key, login, token = secrets(networked, ADA)
     assert set(key["data"]) == {"age.agekey", "next.agekey"}
     assert set(login["data"]) == {"username", "password", "ca.crt"}
@@ -140,15 +151,41 @@ def test_another_key_in_the_cluster_is_told_in_public(settings: Settings) -> Non
     assert "the cluster (no valid identity) differ" in failure(settings, "bob")
 
 
-def test_what_the_api_server_refuses_is_one_seats_failure(settings: Settings) -> None:
+@pytest.mark.parametrize("refuses", ["apply", "replace"])
+def test_what_the_api_server_refuses_is_one_seats_failure(settings: Settings, refuses: str) -> None:
     said = 'Error from server (Forbidden): secrets "x" in lab-ada-sys is forbidden: over-the-top\n'
-    Path(settings.bin_dir, "refusal").write_text(said)
+    refuse(settings, refuses, said)
+    wanted = secrets(settings, ADA)
+    show(settings, "live", {"items": [one | {"data": {}} for one in wanted]})
     giving.give(settings.for_machine, [ADA, BOB])
     assert "the cluster refused its key: the lab may not do that" in failure(settings, "ada")
     assert "over-the-top" not in failure(settings, "ada")
     assert not Path(settings.class_dir, "failed/bob").exists()
-    applied = json.loads(Path(settings.bin_dir, "applied").read_text())["items"]
-    assert [one["kind"] for one in applied] == ["Namespace", *["Secret"] * 3] * 2
+    # Whatever is refused of it, the rest is given.
+    assert [one["kind"] for one in sent(settings, "applied")] == [
+        *["Namespace"] * 2, *["Secret"] * 6,
+    ]  # fmt: skip
+    assert sent(settings, "replaced") == wanted
+
+
+def test_alone_on_a_lab_what_the_api_server_refuses_ends_the_run(settings: Settings) -> None:
+    refuse(settings, "apply", "Error from server (Forbidden)\n")
+    with pytest.raises(Failed):
+        giving.give(settings.for_machine, [solo(settings)])
+
+
+@pytest.mark.parametrize("who", [ADA, None])
+def test_a_secret_with_more_than_ours_is_replaced_and_no_other(
+    settings: Settings, who: Environment | None
+) -> None:
+    environment = who or solo(settings)
+    key, login, token = secrets(settings, environment)
+    more = {**token["data"], "more": "eA=="}, {**token["metadata"]["labels"], "more": "1"}
+    for change in ({"data": more[0]}, {"metadata": {**token["metadata"], "labels": more[1]}}):
+        show(settings, "live", {"items": [key, login, token | change]})
+        assert drift(settings, environment) == {environment.id: SecretDrift.DIFFERS}
+        giving.give(settings.for_machine, [environment])
+        assert sent(settings, "replaced") == [token]
 
 
 def test_a_seat_is_told_from_one_whose_name_ends_like_it() -> None:
@@ -158,9 +195,7 @@ def test_a_seat_is_told_from_one_whose_name_ends_like_it() -> None:
     }  # fmt: skip
 
 
-def test_alone_on_a_lab_each_secret_that_differs_is_replaced_and_no_other(
-    settings: Settings,
-) -> None:
+def test_alone_on_a_lab_the_secrets_are_beside_fluxs_own(settings: Settings) -> None:
     lab, alone = settings.for_machine, solo(settings)
     key, login, token = secrets(settings, alone)
     assert {one["metadata"]["namespace"] for one in (key, login, token)} == {"flux-system"}
@@ -169,19 +204,9 @@ def test_alone_on_a_lab_each_secret_that_differs_is_replaced_and_no_other(
     ]  # fmt: skip
     assert drift(settings, alone) == {"learner": SecretDrift.ABSENT}
     giving.give(lab, [alone])
-    created = Path(settings.bin_dir, "created").read_text()
-    assert created == "".join(json.dumps(one) for one in (key, login, token))
+    assert sent(settings, "applied") == [key, login, token]
     show(settings, "live", {"items": [key, login, token]})
     assert drift(settings, alone) == {}
-    # Entries and labels are exactly ours.
-    Path(settings.bin_dir, "there").touch()
-    for change in ({"data": {**token["data"], "more": "eA=="}}, {"metadata": {
-        **token["metadata"], "labels": {"x": "1"},
-    }}):  # fmt: skip
-        show(settings, "live", {"items": [key, login, token | change]})
-        assert drift(settings, alone) == {"learner": SecretDrift.DIFFERS}
-    giving.give(lab, [alone])
-    assert json.loads(Path(settings.bin_dir, "replaced").read_text()) == token
 
 
 def test_alone_on_a_lab_a_file_that_is_not_there_is_told(settings: Settings) -> None:

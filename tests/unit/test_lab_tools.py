@@ -49,7 +49,7 @@ def test_what_the_user_has_set_for_git_sops_and_kubectl_does_not_count(
     assert not [name for name, value in found.items() if "/home/ada" in value and name in theirs]
     assert "GIT_DIR" not in found and "SOPS_AGE_KEY_FILE" not in found
     assert found["KUBECONFIG"] == settings.lab_kubeconfig
-    assert found["GIT_SSL_CAINFO"] == settings.git_authority
+    assert found["GIT_SSL_CAINFO"] == settings.git_ca
     assert found["PATH"].split(os.pathsep)[0] == settings.bin_dir
     assert found["NO_PROXY"] == found["no_proxy"] == "example.org,192.0.2.10"
     script = "import os, sys; sys.exit(any(v == sys.argv[1] for v in os.environ.values()))"

@@ -271,7 +271,7 @@ def test_one_that_cannot_be_put_back_does_not_stop_the_others(classroom: Class) 
     assert "is gone: `sopslab up`" in failures["ada"]
     assert "which commit the repository began with" in failures["bob"]
     assert "the repository is locked" in failures["carol"]
-    assert "no creation rule says whom to encrypt for" in failures["dan"]
+    assert "no creation rule names the file's recipients" in failures["dan"]
     assert "lab/encrypted" not in classroom.refs("dan")
 
 

@@ -81,7 +81,7 @@ def test_who_is_meant_is_put_back(
                 "there is no environment of joe: known are ada, learner",
             ],
         ),
-        (("ada", "bob"), (), ["name whom to reset, or --all: ada, bob"]),
+        (("ada", "bob"), (), ["name the learners to reset, or --all: ada, bob"]),
         (("ada",), ("ada", "--all"), ["--all goes without IDs"]),
     ],
 )

@@ -91,7 +91,7 @@ def test_who_is_meant(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("learner-key",), "name whose it was, or --all: ada, bob"),
+        (("learner-key",), "name the learners concerned, or --all: ada, bob"),
         (("learner-key", "joe"), "there is no environment of joe"),
         (("learner-key", "ada", "--all"), "--all goes without IDs"),
         (("instructor-key", "ada"), "instructor-key goes without IDs"),

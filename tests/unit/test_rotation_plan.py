@@ -245,7 +245,7 @@ def test_a_splice_takes_the_data_key_of_one_recipient_and_leaves_the_rest() -> N
 
 
 @pytest.mark.parametrize("past", [encrypted(OTHER), "a: 1\n", "", "{", "- 1\n"])
-def test_there_is_no_splice_without_that_reader(past: str) -> None:
+def test_there_is_no_splice_without_that_recipient(past: str) -> None:
     assert splice(encrypted(NEW), past, OLD) is None
 
 

@@ -133,7 +133,7 @@ def test_two_labs_share_nothing_but_the_store(lab_data: Data) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10"])
 def test_loopback_is_plain_http(address: str, lab_data: Data) -> None:
     settings = load_settings(lab_data(git_bind=address))
-    assert (settings.networked, settings.git_authority) == (False, None)
+    assert (settings.networked, settings.git_ca) == (False, None)
     assert settings.git_base_url == f"http://{address}:8418"
     assert settings.git_base_cluster_url == "http://lab-git:8080"
     assert settings.api_address == "127.0.0.1"
@@ -143,7 +143,7 @@ def test_any_other_address_is_tls(lab_data: Data) -> None:
     settings = load_settings(lab_data(git_bind="192.0.2.10"))
     assert settings.git_base_url == "https://192.0.2.10:8418"
     assert settings.git_base_cluster_url == "https://lab-git:8080"
-    assert settings.git_authority == f"{settings.lab_dir}/tls/ca.crt"
+    assert settings.git_ca == f"{settings.lab_dir}/tls/ca.crt"
     assert settings.api_address == "192.0.2.10"
 
 
@@ -156,7 +156,7 @@ def test_what_the_certificate_is_for_the_cluster_may_use(lab_data: Data) -> None
 def test_another_git_server_has_a_certificate_of_its_own(lab_data: Data) -> None:
     given = {"git_url": "https://git.example", "git_username": "u", "git_password": PASSWORD}
     settings = load_settings(lab_data(git_bind="192.0.2.10", **given))
-    assert (settings.networked, settings.git_authority) == (False, None)
+    assert (settings.networked, settings.git_ca) == (False, None)
 
 
 def test_the_name_of_a_bridge_fits_the_kernel() -> None:

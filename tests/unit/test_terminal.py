@@ -13,8 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sopslab.cli.console import Console
 from sopslab.cli.display import Display
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.policy.printing import in_one_line, printable
 

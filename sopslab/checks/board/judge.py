@@ -9,6 +9,7 @@ holds plain text is not looked at either: the Git server's hook has seen every p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from sopslab.checks import exercise
 from sopslab.checks.board.seen import Seen
@@ -17,12 +18,14 @@ from sopslab.checks.rules import content, delivery, key, objects, platform, sour
 from sopslab.checks.rules.objects import failure
 from sopslab.checks.rules.table import Examined, Rule, ask
 from sopslab.checks.snapshot import known
-from sopslab.config.settings import Seat
 from sopslab.course.chapter import UP
 from sopslab.model.builds import build_of
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided, Verdict, failed
 from sopslab.policy.printing import in_one_line
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat
 
 # Those of the rules that can be asked of a whole class at once.
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -84,7 +87,7 @@ def _access(seen: Seen) -> Verdict | None:
 def _pushed(seen: Seen) -> Verdict | None:
     main = known(seen.snapshot.branches).main
     if main is not None and seen.start is None:
-        raise Undecided("nobody knows with which commit the repository began", UP)
+        raise Undecided("the first commit of the repository is not known", UP)
     if main != seen.start:
         return None
     return failed(

@@ -12,7 +12,6 @@ from sopslab.config.environment import Environment
 from sopslab.course.chapter import SECRET, UP, Chapter
 
 if TYPE_CHECKING:
-    # It takes pydantic with it, and whoever looks has no use for that.
     from sopslab.config.settings import Seat
 
 STEPS = ("access", "key", "pushed", "encrypted", "wired", "source", "applied", "secret")

@@ -32,7 +32,7 @@ def examine_store(seen: Snapshot) -> Iterator[Cause]:
     if instructor.recipient is None:
         yield cause(
             "instructor-key-unusable",
-            "The instructor's key file cannot be used, so nobody could help with a lost key.",
+            "The instructor's key file cannot be used, so a lost key would be final.",
             "the instructor's key file",
             instructor.problem,
             instructor.fix,

@@ -64,7 +64,7 @@ def examine_foreign_server(seen: Snapshot) -> Iterator[Cause]:
 def _down(server: GitServer) -> Cause:
     return cause(
         "git-server-down",
-        "The Git server does not answer, so nobody can read or push.",
+        "The Git server does not answer, so pulls and pushes fail.",
         "the Git server",
         f"no answer at {server.url}, where this machine reaches it",
         UP,

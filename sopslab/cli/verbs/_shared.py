@@ -6,26 +6,26 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from rich.text import Text
 
 from sopslab.checks import causes
 from sopslab.checks.takeover import FORMAT, unfit
 from sopslab.cli import completing
-from sopslab.cli.display import Display
-from sopslab.cli.junit import write_junit
-from sopslab.cli.run_report import as_results
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.inputs import chosen_inventory, local_settings
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools.programs import Failed
+from sopslab.model.formats import Format
 from sopslab.model.results import Undecided
-from sopslab.run.runner import Result, run
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+    from sopslab.run.runner import Result
 
 # Sentences for each learner.
 Plan = Mapping[str, Sequence[str]]
@@ -40,20 +40,10 @@ install_docker_option = click.option(
     help="Have Docker installed, or its configuration added to, also where some of it is here.",
 )
 
-own_id_argument = click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID]",
-    help="The learner. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
-own_ids_argument = click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
+_ids = partial(click.argument, "ids", nargs=-1, shell_complete=completing.learners)
+own_id_argument = _ids(metavar="[ID]", help="The learner. A lab without a class needs no ID.")
+own_ids_argument = _ids(metavar="[ID...]", help="The learners. A lab without a class needs no ID.")
+any_ids_argument = partial(_ids, metavar="[ID...]", help="The learners. Without any, everybody.")
 
 
 def settings_or_exit(
@@ -77,21 +67,30 @@ def lab_or_exit(
     *,
     as_json: bool = False,
     inventory: str | None = None,
-    oldest: int = FORMAT,
 ) -> Settings:
     """Return the settings of a local lab that is going to be changed, or end with the reason why
-    this product leaves it alone.
+    this product leaves it alone."""
+    settings = settings_or_exit(overrides, as_json=as_json, inventory=inventory)
+    format_or_exit(settings, as_json=as_json)
+    return settings
+
+
+def format_or_exit(
+    settings: Settings, *, as_json: bool = False, oldest: int = FORMAT
+) -> Format | None:
+    """Return the format of a lab, None without a lab, or end with the reason why this product
+    leaves it alone.
 
     + oldest: the first format of a lab that is worked on
     """
-    settings = settings_or_exit(overrides, as_json=as_json, inventory=inventory)
     try:
-        refused = unfit(lab_format(settings.for_machine), oldest)
+        found = lab_format(settings.for_machine)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
+    refused = unfit(found, oldest)
     if refused is not None:
         end(Exit.FORMAT, [refused], as_json=as_json)
-    return settings
+    return found
 
 
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
@@ -109,7 +108,6 @@ def deploy_or_exit(
     settings: Settings,
     data: Mapping[str, object],
     as_json: bool,
-    console: Console,
     inventory: str | None = None,
     stdin: str = "",
     junit: Path | None = None,
@@ -121,6 +119,16 @@ def deploy_or_exit(
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     + junit: a file that tells its steps as JUnit XML
     """
+    # What runs a deploy and shows it takes long to import, and help and completion do without.
+    from rich.text import Text
+
+    from sopslab.cli.console import Console
+    from sopslab.cli.display import Display
+    from sopslab.cli.junit import write_junit
+    from sopslab.cli.run_report import as_results
+    from sopslab.run.runner import run
+
+    console = Console()
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
     try:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
-from sopslab.config.settings import Settings
 from sopslab.course.faults import FAULTS, injectable
 from sopslab.errors import InputError, LabError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _SEEDS = 10**6
 
@@ -34,11 +37,9 @@ def _scenario_or_learner(
     help="What to break, and whose environment. A lab without a class needs no ID.",
     shell_complete=_scenario_or_learner,
 )
-@click.option("--list", "listing", is_flag=True, help="Say what there is, and what each teaches.")
-@click.option("--random", "exam", is_flag=True, help="An exam: draw, and do not say what.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same as another time."
-)
+@click.option("--list", "listing", is_flag=True, help="List the faults, and what each teaches.")
+@click.option("--random", "exam", is_flag=True, help="An exam: draw a fault, and do not name it.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same faults again.")
 @click.option(
     "--count",
     type=click.IntRange(1, 2),
@@ -54,12 +55,11 @@ def break_(
     count: int | None,
     as_json: bool,
 ) -> None:
-    """Break the environment of the learner ID, for them to find out what is wrong.
+    """Break the environment of the learner ID, who is to find out what is wrong.
 
-    The exercise has to be done there; `sopslab reset ID --to done` does it. What is broken is
-    broken for real, in the cluster or by a commit of a teammate on the Git server, and `sopslab
-    fix` undoes it. In a class nobody else's environment is touched: what all share cannot be broken
-    there.
+    The exercise has to be done there; `sopslab reset ID --to done` does it. The fault is real, in
+    the cluster or in a commit of a teammate on the Git server, and `sopslab fix` undoes it. In a
+    class no other environment is touched: faults in what all share are for a single learner's lab.
     """
     if listing:
         _show_list(as_json)
@@ -79,13 +79,11 @@ def break_(
         }
     else:
         data["faults"] = json.dumps(scenarios)
-    console = Console()
-    result = deploy_or_exit("deploys/break.py", settings, data, as_json, console)
+    result = deploy_or_exit("deploys/break.py", settings, data, as_json)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
-    console.print(
+    echo(
         f"\n{subject} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {subject}` undoes"
-        " it.",
-        soft_wrap=True,
+        " it."
     )
 
 
@@ -99,7 +97,7 @@ def _check_options(
     if not exam and any(draw is not None for draw in draws):
         problems.append("--seed and --count go with --random")
     if exam and as_json and draws[0] is None:
-        problems.append("--json with --random needs a --seed: nobody would know it otherwise")
+        problems.append("--json with --random needs a --seed, because a drawn one is not printed")
     if problems:
         raise InputError(problems)
 

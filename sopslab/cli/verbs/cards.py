@@ -7,15 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
-from sopslab.config.settings import Settings
+from sopslab.cli.verbs._shared import any_ids_argument, end, json_option, lab_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,14 @@ class _Made:
 
 
 @click.command()
-@click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. Without any, everybody.",
-    shell_complete=completing.seats,
-)
+@any_ids_argument(shell_complete=completing.seats)
 @json_option
 def cards(ids: tuple[str, ...], as_json: bool) -> None:
     """Write a page to hand out for each learner of the class, or for the IDs.
 
-    Each is there as HTML and as PDF. all.pdf has the whole class, to print, whoever was named. A
-    page tells address, login, password and first steps. Nothing is issued anew, and a second run
-    changes nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
+    Each page is written as HTML and as PDF, with the address, login, password and first steps;
+    all.pdf always holds the whole class, to print. No access is replaced, and a second run changes
+    nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
     """
     settings = lab_or_exit(as_json=as_json)
     try:
@@ -117,16 +114,16 @@ def _as_dict(settings: Settings, made: _Made) -> dict[str, object]:
 
 
 def _say(settings: Settings, made: _Made) -> None:
-    authority = Path(settings.tls_dir) / "ca.crt"
+    ca = Path(settings.tls_dir) / "ca.crt"
     first, *others = made.seats
     more = ", …" if others else ""
     echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
     echo(f"  a page each      {first}.html, {first}.pdf{more}")
     echo(f"  the whole class  all.pdf, with {made.pages} of {made.enrolled} learners")
     echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
-    if authority.exists():
-        echo(f"                   {authority}, the same for everybody")
-    echo("These files hold passwords: print them where nobody else collects the paper, give")
+    if ca.exists():
+        echo(f"                   {ca}, the same for everybody")
+    echo("These files hold passwords: print them where only you collect the paper, give")
     echo("each learner their own only, and remove the folder when the class is over.")
     for problem in made.problems:
         echo(problem, err=True)

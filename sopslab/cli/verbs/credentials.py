@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -21,7 +23,6 @@ from sopslab.cli.verbs._shared import (
 from sopslab.cli.verbs.incident import today
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.config.inputfile import read_text
-from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.incidents.credentials import (
     CREDENTIALS_FILE,
@@ -31,11 +32,13 @@ from sopslab.incidents.credentials import (
     parse_credentials,
     render_credentials,
 )
-from sopslab.incidents.plan import render_plan
 from sopslab.incidents.records import Incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.platform import read_credentials, read_incidents
 from sopslab.lab.tools.programs import keep_to_the_lab
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _STYLES = {
     Urgency.EXPOSED: "red",
@@ -80,6 +83,8 @@ def plan(ids: tuple[str, ...]) -> None:
 
     It is the learner's rotation-plan.md: redirect it there, go on with it, and commit it.
     """
+    from sopslab.incidents.plan import render_plan
+
     settings = settings_or_exit()
     try:
         environments = named_environments(settings, ids)
@@ -104,7 +109,7 @@ def record(file: str, as_json: bool) -> None:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
-    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
+    deploy_or_exit("deploys/record.py", settings, data, as_json)
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from sopslab.checks.diagnosis import diagnose
 from sopslab.cli import completing
 from sopslab.cli import doctor_report as report
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
-from sopslab.lab.observe.observer import Observer, subject_of
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
@@ -35,11 +34,15 @@ __all__ = ["doctor"]
 def doctor(learner: str | None, as_json: bool) -> None:
     """Name the causes for which the secrets of the learner ID do not arrive.
 
-    Looks at the cluster, the Git server's main and the lab's files, at each link itself: what Flux
-    says of one cause may hide another. An exercise that is not finished is no fault.
+    Looks at each link itself, in the cluster, on the Git server and in the lab's files: what Flux
+    says of one cause may hide another. An unfinished exercise is not a fault.
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
+    # All that looks and judges: help does without.
+    from sopslab.checks.diagnosis import diagnose
+    from sopslab.lab.observe.observer import Observer, subject_of
+
     asked = [] if learner is None else [learner]
     try:
         settings = local_settings({"subjects": asked})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sopslab.cli.terminal import Console
+from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_exit
 
 
@@ -27,6 +27,5 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
             abort=True,
         )
     data = {"purge": True} if purge else {}
-    console = Console()
-    result = deploy_or_exit("deploys/teardown.py", settings, data, as_json, console)
-    console.print(f"The lab {settings.lab} is down ({result.changed} changes)")
+    result = deploy_or_exit("deploys/teardown.py", settings, data, as_json)
+    echo(f"The lab {settings.lab} is down ({result.changed} changes)")

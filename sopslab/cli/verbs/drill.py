@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
 
 from sopslab.cli import verification_report as report
-from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -20,12 +22,14 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.incidents.leak import leak_dir
 from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @click.group()
@@ -40,22 +44,18 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     """Stage a leak in the environment of the learner ID.
 
     A colleague has committed an API key in plain text, reverted that, and encrypted the same key.
-    Main is moved as a push before there was a guard would have moved it, and the key is in the
-    cluster. What the learner is told lies in a folder that this command names. The value is random
-    and shown nowhere by this command. `sopslab drill end` and `sopslab reset` take all of it away.
+    Main is moved as if that had been pushed before there was a guard, and the key is in the
+    cluster. The learner's briefing is in a folder that this command names. The value is random, and
+    this command does not show it. `sopslab drill end` and `sopslab reset` remove all of it.
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
-    console = Console()
-    deploy_or_exit(
-        "deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json, console
-    )
-    console.print(
+    deploy_or_exit("deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    echo(
         f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
         f"\n  less {leak_dir(settings, learner)}/README.md"
-        f"\n  sopslab drill status{f' {learner}' if ids else ''}",
-        soft_wrap=True,
+        f"\n  sopslab drill status{f' {learner}' if ids else ''}"
     )
 
 
@@ -70,18 +70,15 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).id
-    console = Console()
-    deploy_or_exit(
-        "deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json, console
-    )
-    console.print(f"\n{learner} is where the drill began", soft_wrap=True)
+    deploy_or_exit("deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    echo(f"\n{learner} is where the drill began")
 
 
 @drill.command()
 @own_id_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(ids: tuple[str, ...], as_json: bool) -> None:
-    """Tell how far the learner ID is with the leak, step by step, and what stays exposed.
+    """Show the learner ID's progress with the leak, step by step, and what stays exposed.
 
     The steps are read from the incidents on record, from main and from the cluster. Values are
     compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.

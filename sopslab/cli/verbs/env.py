@@ -16,11 +16,11 @@ from sopslab.config.inputs import CHOOSING
 
 @click.command()
 def env() -> None:
-    """Print what a shell needs to use the lab: eval "$(sopslab env)".
+    """Print the lab's variables for a shell: eval "$(sopslab env)".
 
     PATH gets the lab's sops, age, kubectl, flux and kind in front; KUBECONFIG is the lab's own;
-    SOPS_AGE_KEY_FILE is the identity of the environment. What says which lab it is, such as
-    SOPSLAB_ROOT, stays as it is now.
+    SOPS_AGE_KEY_FILE is the identity of the environment. Variables that choose the lab, such as
+    SOPSLAB_ROOT, keep their present values.
     """
     settings = settings_or_exit()
     # Where pipx or uv have linked `sopslab` from, and pre-commit is beside it.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sopslab.artifacts.catalog import load_catalog
-from sopslab.cli.terminal import Console, echo
+from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -17,23 +16,24 @@ from sopslab.errors import LabError
 
 
 @click.command()
-@click.option("--key", is_flag=True, help="Print what a copy of the store is known by, no more.")
+@click.option("--key", is_flag=True, help="Only print the key for a cache of the store.")
 @json_option
 @install_docker_option
 def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
     """Fill the store with every tool and image, and start nothing.
 
-    What `sopslab up` does first; worth doing on its own before a class, while there is time and
-    network. It may be interrupted, and goes on where it was.
+    `sopslab up` begins with the same. Run it on its own before a class, while there is time and a
+    network. After an interruption it goes on where it was.
     """
     data: dict[str, object] = {"install_docker": True} if install_docker else {}
     settings = settings_or_exit(data, as_json=as_json)
     if key:
+        from sopslab.artifacts.catalog import load_catalog
+
         try:
             echo(load_catalog(settings.catalog).digest)
         except LabError as error:
             end(error.code, str(error).splitlines(), as_json=as_json)
         return
-    console = Console()
-    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, console)
-    console.print(f"The store {settings.store} is full ({result.changed} changes)", soft_wrap=True)
+    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json)
+    echo(f"The store {settings.store} is full ({result.changed} changes)")

@@ -6,39 +6,34 @@ import json
 
 import click
 
-from sopslab.cli import completing
-from sopslab.cli.terminal import Console
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
+from sopslab.cli.terminal import echo
+from sopslab.cli.verbs._shared import (
+    any_ids_argument,
+    deploy_or_exit,
+    end,
+    json_option,
+    lab_or_exit,
+)
 from sopslab.config.enrolled import named_environments
 from sopslab.errors import LabError
 
 
 @click.command()
-@click.argument(
-    "ids",
-    nargs=-1,
-    metavar="[ID...]",
-    help="The learners. Without any, everybody.",
-    shell_complete=completing.learners,
-)
+@any_ids_argument()
 @json_option
 def fix(ids: tuple[str, ...], as_json: bool) -> None:
     """Undo what was injected for the learners IDs.
 
-    What a learner has committed since stays, and what a learner has repaired is repaired. Ends when
-    Flux has applied what the repository holds then.
+    A learner's later commits and repairs stay. The command ends when Flux has applied the
+    repository.
 
-    Exit code 4 says that nothing is injected any more and Flux still cannot apply a repository.
+    Exit code 4 says that the faults are undone, but Flux still cannot apply a repository.
     """
     settings = lab_or_exit({"subjects": ids}, as_json=as_json)
     try:
         environments = named_environments(settings, ids) if ids else []
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    console = Console()
     data = {"subjects": json.dumps([one.id for one in environments])}
-    result = deploy_or_exit("deploys/fix.py", settings, data, as_json, console)
-    console.print(
-        f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)",
-        soft_wrap=True,
-    )
+    result = deploy_or_exit("deploys/fix.py", settings, data, as_json)
+    echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")

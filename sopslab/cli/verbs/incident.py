@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -20,7 +21,6 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, InputError, LabError
 from sopslab.incidents.closing import missing, remaining
 from sopslab.incidents.exposures import not_covered
@@ -39,6 +39,9 @@ from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.incidents.values import gather
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _identifier = click.argument(
     "identifier",
@@ -98,7 +101,7 @@ def incident(context: click.Context, as_json: bool) -> None:
     type=click.Choice([cause.value for cause in Cause]),
     default=Cause.VALUE_EXPOSED.value,
     show_default=True,
-    help="What became known.",
+    help="What leaked.",
 )
 @_upstream
 @_remains
@@ -172,7 +175,7 @@ def note(
 ) -> None:
     """Add to the record INCIDENT what has to be revoked, what is, or where a value stays exposed.
 
-    Write what is meant, such as "the key at the payment provider", and never a value.
+    Describe it, such as "the key at the payment provider", and never write a value.
     """
     settings = lab_or_exit(as_json=as_json)
     before = _one(settings, identifier, as_json)
@@ -217,8 +220,8 @@ def show(identifier: str, as_json: bool) -> None:
 def close(identifier: str, as_json: bool) -> None:
     """Close INCIDENT, if everything is done; otherwise say what is not, and change nothing.
 
-    An exposed value must not be in use any more, neither on main nor in the cluster, which is
-    compared by hash; and what has to be revoked elsewhere must be.
+    An exposed value must not be in use any more on main or in the cluster, which is compared by
+    hash, and everything that was to be revoked elsewhere must be revoked.
     """
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
@@ -264,7 +267,7 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
-    deploy_or_exit("deploys/record.py", settings, data, as_json, Console())
+    deploy_or_exit("deploys/record.py", settings, data, as_json)
 
 
 def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:

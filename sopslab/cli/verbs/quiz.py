@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from sopslab.cli.terminal import Console
+from sopslab.cli.console import Console
 from sopslab.course.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz
 
 __all__ = ["quiz"]

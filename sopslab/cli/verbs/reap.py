@@ -23,9 +23,9 @@ from sopslab.run import reaping
 def reap(dry_run: bool, as_json: bool) -> None:
     """Take down every lab of this root whose lease has ended, with its keys and Git data.
 
-    For a machine that runs CI jobs, from time to time: a job that was killed takes nothing down.
-    Only labs with the setting `lease` have one, as those of inventories/ci.py do. One that is being
-    worked on stays, and so does the store.
+    Run it from time to time on a machine with CI jobs: a job that was killed leaves its lab. Only
+    labs with the setting `lease` have a lease, such as those of inventories/ci.py. A lab that is
+    being worked on stays, and so does the store.
 
     Exit code 1 says that a lab could not be taken down, and which.
     """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console
+from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @click.command()
@@ -27,8 +30,8 @@ from sopslab.errors import Exit, LabError
 def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     """Replace the access of the learners IDs: password, certificate and kubeconfig.
 
-    What they had is refused from then on, which is tried before this command ends. Key, repository
-    and environment stay as they are, and nobody else's access changes.
+    The old ones are refused from then on, which this command proves before it ends. Key, repository
+    and environment stay as they are, and no other access changes.
     """
     subjects = tuple(dict.fromkeys(ids))
     settings = lab_or_exit({"subjects": subjects}, as_json=as_json)
@@ -36,12 +39,11 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
         _refuse_unknown(settings)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
-    console = Console()
     data = {"subjects": json.dumps(subjects)}
-    deploy_or_exit("deploys/reissue.py", settings, data, as_json, console)
+    deploy_or_exit("deploys/reissue.py", settings, data, as_json)
     for seat in subjects:
-        console.print(f"{seat} has new access: {settings.seat_dir(seat)}", soft_wrap=True)
-    console.print(f"`sopslab cards {' '.join(subjects)}` writes what to hand out", soft_wrap=True)
+        echo(f"{seat} has new access: {settings.seat_dir(seat)}")
+    echo(f"`sopslab cards {' '.join(subjects)}` writes what to hand out")
 
 
 def _refuse_unknown(settings: Settings) -> None:

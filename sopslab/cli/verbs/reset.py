@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -18,9 +19,11 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
-from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.lab.reset import plan_reset
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 CHECKPOINTS = {
     "start": "as the lab began",
@@ -52,11 +55,11 @@ def reset(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Put the environments of the learners IDs back, from whatever state they are in.
+    """Put the environments of the learners IDs back, whatever their state.
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
-    repository. In the namespace, what Flux did not apply is deleted. Keys and passwords stay, and
-    nobody else's environment is touched.
+    repository. Objects in the namespace that Flux did not apply are deleted. Keys and passwords
+    stay, and no other environment is touched.
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """
@@ -79,12 +82,10 @@ def reset(
             f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
             abort=True,
         )
-    console = Console()
-    result = deploy_or_exit("deploys/reset.py", settings, data, as_json, console)
-    console.print(
+    result = deploy_or_exit("deploys/reset.py", settings, data, as_json)
+    echo(
         f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
-        f" ({result.changed} changes, {result.seconds:.1f} s)",
-        soft_wrap=True,
+        f" ({result.changed} changes, {result.seconds:.1f} s)"
     )
 
 
@@ -101,7 +102,7 @@ def _subjects(settings: Settings, everybody: bool) -> list[str]:
         return seats or [settings.learner.id]
     if not asked:
         if seats:
-            raise InputError([f"name whom to reset, or --all: {', '.join(seats)}"])
+            raise InputError([f"name the learners to reset, or --all: {', '.join(seats)}"])
         return [settings.learner.id]
     problems = strangers(asked, [*seats, settings.learner.id])
     if problems:

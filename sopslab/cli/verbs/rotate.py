@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
@@ -23,13 +24,15 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
-from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
 from sopslab.incidents.rotation.given import render_values
 from sopslab.incidents.rotation.phases import MEANING, PHASES
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
 from sopslab.lab.rotation import plan_rotation
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class _Asked:
     "cause",
     type=click.Choice([str(cause) for cause in Cause]),
     metavar="CAUSE",
-    help="What became known, as above.",
+    help="What leaked, as above.",
 )
 @own_ids_argument
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
@@ -99,18 +102,18 @@ def rotate(
     """Make what leaked worthless, and prove that it opens nothing any more.
 
     \b
-    CAUSE is what became known to whom it does not concern:
+    CAUSE is what leaked:
     value-exposed    values, as in a commit in plain text: new ones, and another data key
     learner-key      the identity of an environment, from a machine: a new one, and new values
     cluster-key      the same identity, from sops-age in the cluster: the same
     instructor-key   the instructor's identity: a new one, and every file and value of everybody
     git-credential   a password of the Git server: a new one, and another for Flux
 
-    During all of it Flux can decrypt. Run again after whatever stopped it, it goes on where it was.
-    Nothing gets back what was seen: old values stay readable in the history of Git.
+    Flux can decrypt at any moment of it. After an interruption, run it again: it goes on where it
+    was. A leak cannot be undone: old values stay readable in the history of Git.
 
-    Exit code 4 says that some environments could not be finished, and which; 20 that values are
-    left which only a human can make.
+    Exit code 4 says that some environments could not be finished, and which; 20 that some values
+    have to be made by a person.
     """
     settings = lab_or_exit(
         {"subjects": ids, "incident": incident, "exposed": exposed, "given": given},
@@ -130,17 +133,14 @@ def rotate(
             " What it was stays in the archive and in Git's history. Go on?",
             abort=True,
         )
-    console = Console()
     result = deploy_or_exit(
-        "deploys/rotate.py", settings, asked.data(), as_json, console, stdin=render_values(values)
+        "deploys/rotate.py", settings, asked.data(), as_json, stdin=render_values(values)
     )
-    console.print(
+    echo(
         f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
         f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
         " repository says what was done, and what stays exposed for ever.\n"
         "Other clones, and one here that has changes of its own, follow with: git pull --rebase",
-        soft_wrap=True,
-        markup=False,
     )
 
 
@@ -211,7 +211,7 @@ def _continued(
         return _Asked(cause, begun.incident, begun.subjects, begun.exposed, settings.given)
     if not subjects:
         if seats:
-            raise InputError([f"name whose it was, or --all: {', '.join(seats)}"])
+            raise InputError([f"name the learners concerned, or --all: {', '.join(seats)}"])
         subjects = (settings.learner.id,)
     if cause is Cause.VALUE_EXPOSED and not exposed:
         exposed = _recorded_exposures(settings)

@@ -1,4 +1,4 @@
-"""`sopslab status`: what is up, and where; and of a class, how far everybody is."""
+"""`sopslab status`: what is up, and each learner's progress."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sopslab.checks.board.judge import judge
-from sopslab.checks.board.steps import Row
 from sopslab.checks.causes import meaning
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
 from sopslab.cli import board as show
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.naming import git_server_name, node_name
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.observe.environments import look_in
-from sopslab.lab.observe.observer import Observer
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.checks.board.steps import Row
+    from sopslab.config.settings import Settings
 
 _PATIENCE = 10  # seconds for docker
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process
@@ -62,14 +63,14 @@ class Found:
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
 @click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
 def status(as_json: bool, as_csv: bool, watch: bool) -> None:
-    """Tell what of the lab is up, and where; and of a class, how far each learner is.
+    """Show which parts of the lab are up, and of a class, each learner's progress.
 
     A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
     and what comes next. They are read on the Git server and in the cluster, so what a learner has
     not pushed does not show.
 
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
-    access, key or source. How far a learner is makes no difference.
+    access, key or source. A learner's progress makes no difference.
     """
     console = Console()
     if as_json + as_csv + watch > 1:
@@ -102,6 +103,10 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
 
 def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
     """Return a function that looks; what it has seen once helps it the next time."""
+    # All that looks and judges: help does without.
+    from sopslab.checks.board.judge import judge
+    from sopslab.lab.observe.observer import Observer
+
     observer = Observer(settings, executor)
 
     def look() -> Found:

@@ -23,7 +23,7 @@ from sopslab.lab.support.report import make_report
 )
 @json_option
 def support(output: Path | None, as_json: bool) -> None:
-    """Collect what somebody needs who helps with this lab, in one file without a secret.
+    """Collect logs and state for somebody who helps with this lab, without secrets.
 
     Logs and times of the last runs, versions, events, Flux's objects and its controllers' logs, and
     what `status`, `verify` and `doctor` say. Every secret that the lab knows is taken out:

@@ -6,20 +6,21 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.artifacts.catalog import load_catalog
 from sopslab.checks.takeover import takeover_plan
 from sopslab.cli.junit import junit_option
-from sopslab.cli.terminal import Console, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
     end,
+    format_or_exit,
     install_docker_option,
     json_option,
-    lab_or_exit,
     planned_or_exit,
+    settings_or_exit,
     show_plan,
 )
 from sopslab.config.enrolled import read_enrolled
@@ -33,12 +34,13 @@ from sopslab.config.inputs import (
     chosen_inventory,
     known_inventory,
 )
-from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.observe.formats import lab_format
-from sopslab.lab.takeover import plan_takeover
 from sopslab.layout import CANARY_PATH
-from sopslab.run.runner import Result
+from sopslab.model.formats import Format
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+    from sopslab.run.runner import Result
 
 
 @click.command()
@@ -110,35 +112,39 @@ def up(
         data["install_docker"] = True
     if key_from is not None:
         data["key_from"] = key_from
-    settings = lab_or_exit(data, as_json=as_json, inventory=known, oldest=0)
+    settings = settings_or_exit(data, as_json=as_json, inventory=known)
+    found = format_or_exit(settings, as_json=as_json, oldest=0)
     if dry_run:
-        _tell_plan(settings, as_json)
+        _tell_plan(settings, found, as_json)
         return
     # A port that is free now is not the one that a second look would find.
     data["git_port"] = settings.git_port
-    console = Console()
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if not as_json:
-        for sentence in takeover_plan(lab_format(settings.for_machine)):
-            console.print(sentence, soft_wrap=True)
+        for sentence in takeover_plan(found):
+            echo(sentence)
     if known == CLASSROOM and not as_json:
         for sentence in plan(enrolment):
-            console.print(sentence, soft_wrap=True)
-    result = deploy_or_exit("deploy.py", settings, data, as_json, console, known, junit=junit)
-    _say_what_is_up(console, settings, result)
+            echo(sentence)
+    result = deploy_or_exit("deploy.py", settings, data, as_json, known, junit=junit)
+    _say_what_is_up(settings, result)
     if enrolment.seats:
-        console.print(
+        echo(
             f"\nThe class: {len(enrolment.seats)} seats."
             " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
         )
 
 
-def _tell_plan(settings: Settings, as_json: bool) -> None:
+def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
+    # Only here does the command itself read the catalog, which takes longer than all before it.
+    from sopslab.artifacts.catalog import load_catalog
+    from sopslab.lab.takeover import plan_takeover
+
     image = load_catalog(settings.catalog).node_tag
-    plan = planned_or_exit(lambda: {settings.lab: plan_takeover(settings, image)}, as_json)
+    plan = planned_or_exit(lambda: {settings.lab: plan_takeover(settings, found, image)}, as_json)
     if as_json:
         echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
     else:
@@ -160,8 +166,8 @@ def _known(inventory: str | None) -> str:
     return known
 
 
-def _say_what_is_up(console: Console, settings: Settings, result: Result) -> None:
-    console.print(
+def _say_what_is_up(settings: Settings, result: Result) -> None:
+    echo(
         f"""
 The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
 
@@ -169,14 +175,12 @@ The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
   repository    {settings.git_base_url}/{settings.learner_repository}.git
   clone         {settings.work_dir}
   canary        {CANARY_PATH} was decrypted by Flux
-""",
-        soft_wrap=True,
+"""
     )
     for remark in result.remarks:
-        console.print(f"  {remark}\n", soft_wrap=True, markup=False)
-    console.print(
+        echo(f"  {remark}\n")
+    echo(
         f"""Next:
   eval "$({sys.argv[0]} env)"
-  cd {settings.work_dir} && less lab.md""",
-        soft_wrap=True,
+  cd {settings.work_dir} && less lab.md"""
     )

@@ -30,7 +30,7 @@ _COMMITTING = "PRE_COMMIT"
     required=False,
     type=click.Path(path_type=Path),
     metavar="[PATH]",
-    help="The top of the repository. Without it, that of the Git repository one is in.",
+    help="The top of the repository; without it, of the Git repository you are in.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def validate(path: Path | None, as_json: bool) -> None:

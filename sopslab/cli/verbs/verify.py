@@ -7,23 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import verification_report as report
+from sopslab.cli.console import Console
 from sopslab.cli.junit import junit_option, write_junit
-from sopslab.cli.terminal import Console, echo, echo_json
+from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.naming import check_label
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET
 from sopslab.errors import Exit, LabError
-from sopslab.lab import verification as checks
-from sopslab.lab.drill import score_staged
-from sopslab.lab.observe.observer import Observer, subject_of
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
 
@@ -45,8 +46,8 @@ __all__ = ["verify"]
 def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
     """Check the chapter's exercise, step by step, and say what to do next.
 
-    Looks at the clone of the learner's repository that one is in, or else at the lab's own. No
-    value of a Secret is shown, written or passed on; content is compared by hash.
+    Looks at the learner's clone that you are in, or else at the lab's own. No value of a Secret is
+    shown, written or passed on; content is compared by hash.
 
     Exit code: 0 all is well, 1 something is not, 2 something could not be decided.
     """
@@ -73,6 +74,10 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 
 def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
+    # All that looks and judges: help does without.
+    from sopslab.lab import verification as checks
+    from sopslab.lab.observe.observer import Observer, subject_of
+
     console = Console()
     subject = subject_of(settings, solo(settings), Path.cwd(), secret)
     listed = checks.checks(embedded_server=settings.git_url is None)
@@ -100,6 +105,8 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
 
 def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
     """Return the steps of a drill as checks, and what stays exposed; nothing if none is staged."""
+    from sopslab.lab.drill import score_staged
+
     try:
         score = score_staged(settings, solo(settings))
     except LabError as error:

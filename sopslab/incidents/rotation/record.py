@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, TypeAdapter
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import Settings
 from sopslab.incidents.closing import missing
 from sopslab.incidents.documents import parse_document, render_document
 from sopslab.incidents.records import Cause, Incident, Upstream
 from sopslab.incidents.rotation.phases import PHASES, Phase
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 @dataclass(frozen=True)

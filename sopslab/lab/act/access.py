@@ -148,6 +148,6 @@ def await_bound(lab: Lab, users: dict[str, str], within: int) -> None:
         fail_first(
             lab,
             seat,
-            f"after {within} s the cluster still lets in the user of an earlier access, or nobody:"
+            f"after {within} s the cluster still lets in the user of an earlier access, or no user:"
             f" `flux get kustomization tenant-{seat}` says why",
         )

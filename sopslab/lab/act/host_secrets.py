@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sopslab.checks import causes
 from sopslab.config.environment import Environment
@@ -24,25 +25,28 @@ from sopslab.model.objects import Object
 
 
 def give(lab: Lab, environments: list[Environment]) -> None:
-    """Have the Secrets of environments in the cluster. Those of seats are applied together, and
-    what the API server refuses is one seat's failure. Alone on a lab each that differs is replaced,
-    so that Flux never meets a moment without it. Raises Failed."""
+    """Have the Secrets of environments in the cluster, all together, so that Flux never meets a
+    moment without one. What the API server refuses is one seat's failure. Raises Failed."""
     wanted = secrets_of(lab, environments)
+    secrets = [each for found in wanted.values() for each in found]
     seats = [one for one in environments if one.is_seat and one.id in wanted]
-    _apply(lab, {one: wanted[one.id] for one in seats})
-    for one in environments:
-        if not one.is_seat:
-            for secret in astray(wanted.get(one.id, ()), live_secrets(lab, [one])):
-                Kubectl(lab).put(secret)
+    with _refusals_told(lab, seats):
+        Kubectl(lab).apply([*map(_namespace, seats), *secrets])
+    # Server-side apply leaves every entry and label that somebody has added.
+    with _refusals_told(lab, seats):
+        Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
 
 
-def _apply(lab: Lab, secrets: Mapping[Environment, Iterable[Object]]) -> None:
-    objects = [each for one in secrets for each in (_namespace(one), *secrets[one])]
+@contextmanager
+def _refusals_told(lab: Lab, seats: Sequence[Environment]) -> Iterator[None]:
+    """Record what the API server refuses with the seats that it names. Alone on a lab, it is
+    raised."""
     try:
-        Kubectl(lab).apply(objects)
+        yield
     except Failed as failure:
-        seats = [one.id for one in secrets]
-        for seat, lines in refused_by_seat(failure.lines, seats).items():
+        if not seats:
+            raise
+        for seat, lines in refused_by_seat(failure.lines, [one.id for one in seats]).items():
             fail(lab, seat, f"the cluster refused its key: {causes.refused(lines)}")
 
 

@@ -19,6 +19,7 @@ def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
     work = Path(lab.work_dir)
     if not (work / ".git").is_dir():
         _clone(lab, repository, author)
+    _log_in(lab)
     files.write(work / ".git" / "hooks" / "pre-commit", hook, 0o755)
 
 
@@ -27,21 +28,28 @@ def _clone(lab: Lab, repository: str, author: Author) -> None:
     settings = {
         "user.name": author.name,
         "user.email": author.email,
-        "credential.helper": f"store --file='{login}'",
         "http.proxy": "",
     }
-    if lab.git_authority is not None:
-        settings["http.sslCAInfo"] = lab.git_authority
+    if lab.git_ca is not None:
+        settings["http.sslCAInfo"] = lab.git_ca
     with files.new_folder(lab.work_dir) as new:
         git.clone(lab, f"{lab.git_base_url}/{repository}.git", new / "work", login, settings)
         (new / "work").rename(lab.work_dir)
+
+
+def _log_in(lab: Lab) -> None:
+    """Have the clone log in as its learner; a helper of the learner's own stays."""
+    ours = r"^(store --file=|!only_get\(\))"
+    helper = git.login_helper(lab.login_file(lab.learner_id))
+    work = Git(lab, lab.work_dir, work=True)
+    work.run("config", "--replace-all", "credential.helper", helper, ours)
 
 
 def move(lab: Lab, repository: str) -> None:
     """Have the origin of the clone where the Git server is now, and trust it there."""
     work = Git(lab, lab.work_dir, work=True)
     work.run("config", "remote.origin.url", f"{lab.git_base_url}/{repository}.git")
-    if lab.git_authority is not None:
-        work.run("config", "http.sslCAInfo", lab.git_authority)
+    if lab.git_ca is not None:
+        work.run("config", "http.sslCAInfo", lab.git_ca)
     else:
         work.ask("config", "--unset-all", "http.sslCAInfo")

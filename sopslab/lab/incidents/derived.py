@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import FLUX, INSTRUCTOR
-from sopslab.config.settings import Settings
 from sopslab.incidents.credentials import Credential, Place, Rotation, account_id, identity_id
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import read_manifest
@@ -20,6 +20,9 @@ from sopslab.layout import CANARY_PATH
 from sopslab.policy import documents
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.sources import Blob, Repository, SourceError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 SECRETS = "flux/secrets"
 MAIN = "refs/heads/main"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.settings import Settings
 from sopslab.incidents.exposures import exposures
 from sopslab.incidents.records import Exposure
 from sopslab.lab.tools.programs import git_environment
@@ -13,6 +13,9 @@ from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.findings import Finding
 from sopslab.policy.sources import Repository
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 
 def find_exposures(settings: Settings, environment: Environment) -> tuple[Exposure, ...]:

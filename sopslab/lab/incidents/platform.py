@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sopslab.config.settings import Settings
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.credentials import CREDENTIALS_FILE, Credential, parse_credentials
 from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
 from sopslab.lab.tools.programs import git_environment
 from sopslab.policy.sources import Repository, SourceError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _MAIN = "refs/remotes/origin/main"
 _MOST_FILES, _MOST_BYTES = 1000, 8 * 1024 * 1024

@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.checks.snapshot import LiveSecret, known
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import UP
 from sopslab.incidents.closing import Use
 from sopslab.incidents.exposures import named_values
@@ -29,6 +29,9 @@ from sopslab.layout import ENVIRONMENT
 from sopslab.model.results import Undecided
 from sopslab.policy import sops
 from sopslab.policy.sources import Repository, SourceError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _ENCRYPTED = b"ENC[AES256_GCM,"
 

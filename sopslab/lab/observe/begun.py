@@ -35,6 +35,6 @@ def _is_served(lab: Lab, environment: Environment) -> bool:
     login = lab.login_file(INSTRUCTOR)
     url = f"{lab.git_base_url}/{environment.repository}.git"
     try:
-        return has_content(login) and bool(list_remote(lab, url, login, Path(login).parent, MAIN))
+        return has_content(login) and bool(list_remote(lab, url, login, MAIN))
     except Failed:
         return False

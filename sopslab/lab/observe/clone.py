@@ -6,23 +6,25 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from sopslab.checks.rules.machine import HOOK_CONFIG
 from sopslab.checks.snapshot import Branches, Commit, History, Hooks, Push, Relation
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import UP, Chapter
 from sopslab.errors import LabError
 from sopslab.lab.incidents.platform import read_incidents
-from sopslab.lab.tools.git import MAIN
+from sopslab.lab.tools.git import MAIN, login_options
 from sopslab.lab.tools.programs import Answer, ask, git_environment
 from sopslab.layout import TEMPLATES
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.recipients import CONFIG
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _RUNS_PRE_COMMIT = re.compile(r"^[^#\n]*\bpre[-_]commit\b", re.MULTILINE)
 
@@ -100,17 +102,13 @@ def _lines(data: bytes) -> bytes:
 def look_at_branches(settings: Settings, work: Path) -> Branches:
     """Return the branches on the Git server, asked for as the learner. Raises Undecided if it does
     not tell."""
-    account = Path(settings.account_dir(settings.learner.id), "git-credentials")
-    trust = ["-c", f"http.sslCAInfo={settings.git_authority}"] if settings.git_authority else []
+    trust = ["-c", f"http.sslCAInfo={settings.git_ca}"] if settings.git_ca else []
     answer = ask(
         [
-            "git", "-c", "http.proxy=", "-c", "credential.helper=",
-            *trust,
-            "-c", f"credential.helper=store --file={shlex.quote(str(account))}",
-            "ls-remote", "--quiet", "--heads",
+            "git", *trust, "ls-remote", "--quiet", "--heads",
             f"{settings.git_base_url}/{settings.learner_repository}.git",
         ],
-        git_environment(),
+        git_environment() | login_options(settings.login_file(settings.learner.id)),
         folder=work,
         patience=10,
     )  # fmt: skip

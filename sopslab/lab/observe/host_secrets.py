@@ -89,8 +89,8 @@ def labels_of(environment: Environment) -> dict[str, str]:
 def _login(lab: Lab) -> dict[str, bytes] | None:
     """Return the entries with which Flux reads Git, None where a file is not there."""
     files = {name: f"{lab.account_dir(FLUX)}/{name}" for name in ("username", "password")}
-    if lab.git_authority is not None:
-        files["ca.crt"] = lab.git_authority
+    if lab.git_ca is not None:
+        files["ca.crt"] = lab.git_ca
     entries = {name: content for name, path in files.items() if (content := read(path)) is not None}
     return entries if entries.keys() == files.keys() else None
 
@@ -128,9 +128,9 @@ def differing(
 
 
 def astray(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
-    """Return the Secrets that are not in the cluster as they are wanted."""
+    """Return the Secrets that are in the cluster otherwise than they are wanted."""
     there = {_name(one): one for one in live}
-    return [one for one in wanted if _difference(one, there.get(_name(one))) is not None]
+    return [one for one in wanted if _difference(one, there.get(_name(one), one)) is not None]
 
 
 def _name(one: Object) -> tuple[str | None, str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.lab.tools.files import read
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import Git, login_helper
 from sopslab.model.learners_clone import LearnersClone, Origin
 
+_SETTINGS = r"^(remote\.origin\.url|http\.sslcainfo|credential\.helper)$"
 # What the hook says of itself, whichever version installed it.
 _OURS = "# Installed by sops-lab."
 
@@ -20,12 +21,15 @@ def clone_of_learner(lab: Lab) -> LearnersClone:
     if not repository.is_dir():
         return LearnersClone()
     told = Git(lab, lab.work_dir, work=True).ask(
-        "config", "--local", "--null", "--get-regexp", r"^(remote\.origin\.url|http\.sslcainfo)$"
+        "config", "--local", "--null", "--get-regexp", _SETTINGS
     )
-    values = dict(entry.partition("\n")[::2] for entry in told.text.split("\0"))
+    entries = [entry.partition("\n")[::2] for entry in told.text.split("\0")]
+    values = dict(entries)
     hook = repository / "hooks" / "pre-commit"
+    login = ("credential.helper", login_helper(lab.login_file(lab.learner_id)))
+    has = {"hooks": os.access(hook, os.X_OK), "login": login in entries}
     return LearnersClone(
-        () if os.access(hook, os.X_OK) else ("hooks",),
+        tuple(name for name, is_there in has.items() if not is_there),
         Origin(values.get("remote.origin.url", ""), values.get("http.sslcainfo", "")),
         text if _OURS in (text := (read(hook) or b"").decode("utf-8", "replace")) else "",
     )

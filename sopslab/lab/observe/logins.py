@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sopslab.config.places import Lab
-from sopslab.lab.tools import files
 from sopslab.lab.tools.git import list_remote
 from sopslab.lab.tools.programs import Failed
 
@@ -16,14 +15,10 @@ def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
     + login: a file in the format of git's credential store
     + repository: its path on the Git server, without `.git`
     """
-    # git forgets what a server refuses, in the very file: it is given a copy.
-    with files.new_folder(lab.class_dir) as folder:
-        copy = folder / "login"
-        files.write(copy, files.read(login) or b"")
-        try:
-            list_remote(lab, f"{lab.git_base_url}/{repository}.git", str(copy), folder)
-        except Failed as failure:
-            return failure
+    try:
+        list_remote(lab, f"{lab.git_base_url}/{repository}.git", str(login))
+    except Failed as failure:
+        return failure
     return None
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.snapshot import GitServer, Hooks, Identity, Snapshot, Tool, known, unseen
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
-from sopslab.config.settings import Settings
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import clone, keys, server, trees, versions
 from sopslab.lab.observe.cluster import Asked
@@ -24,6 +23,9 @@ from sopslab.lab.observe.mains import Mains
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 T = TypeVar("T")
 _PAUSE_S = 0.5

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from sopslab.config.places import INSTRUCTOR, Places
 from sopslab.course.chapter import UP, Chapter
 from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.secret_files import open_manifest, read_manifest
+from sopslab.lab.tools.git import login_options
 from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.model.results import Undecided
 from sopslab.policy import documents, engine
@@ -174,17 +174,14 @@ def bare(places: Places, environment: Environment) -> Git | None:
 
 
 def _fetch(places: Places, environment: Environment, folder: Path) -> None:
-    login = places.login_file(INSTRUCTOR)
     if not folder.is_dir():
         raise Undecided("there is no copy of the repository yet", UP)
     ask(
         [
-            "git", "--git-dir", str(folder), "-c", "http.proxy=", "-c", "credential.helper=",
-            "-c", f"credential.helper=store --file={shlex.quote(login)}",
-            "fetch", "--quiet", "--prune", f"{places.git_url}/{environment.repository}.git",
-            "+refs/heads/*:refs/heads/*",
+            "git", "--git-dir", str(folder), "fetch", "--quiet", "--prune",
+            f"{places.git_url}/{environment.repository}.git", "+refs/heads/*:refs/heads/*",
         ],
-        git_environment(),
+        git_environment() | login_options(places.login_file(INSTRUCTOR)),
         patience=5,
     )  # fmt: skip
 

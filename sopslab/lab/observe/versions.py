@@ -7,13 +7,16 @@ import re
 import shutil
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab.artifacts.catalog import Catalog, load_catalog
 from sopslab.checks.snapshot import Tool
-from sopslab.config.settings import Settings
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.model.store import Source
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 # Program, entry of the catalog, and how it is asked for its version without a network.
 _PROGRAMS = (

@@ -11,15 +11,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sopslab import __version__
 from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_server_name, network_name, node_name
-from sopslab.config.settings import Settings
 from sopslab.lab.observe.versions import look_at_tools
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _LINES = "3000"  # of each container's log
 _MOST = 2 * 1024 * 1024  # bytes of one piece; its end says more than its beginning

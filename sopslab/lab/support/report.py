@@ -7,13 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.support import archive, collecting, secrets
 from sopslab.lab.support.collecting import Collected
 from sopslab.lab.support.redaction import Redactor, Secret, holds_key_material
 from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _AT_A_TIME = 8  # questions; each of them mostly waits for a process
 

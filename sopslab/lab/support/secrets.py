@@ -6,13 +6,16 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.support.redaction import Secret
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import PATIENCE
 from sopslab.model.objects import Object
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
 
 _AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
 _KEY_BODY = re.compile(rb"-BEGIN [A-Z0-9 ]*PRIVATE KEY-+\n(.*?)-+END", re.DOTALL)
@@ -92,7 +95,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LabError(
-            f"{path} cannot be read ({error.strerror}), so nobody can say what of a report is"
-            " secret: run this as who made the lab",
+            f"{path} cannot be read ({error.strerror}), so a report could not be cleared of"
+            " its secrets: run this as the user who made the lab",
             Exit.FAILED,
         ) from None

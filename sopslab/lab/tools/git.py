@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ MAIN = "refs/heads/main"
 NOTHING = "0" * 40
 _LINK, _SUBMODULE = b"120000", b"160000"
 _ORDINARY = "100644"
+# git has `store` itself take out of the file what a server refuses.
+_ONLY_GET = '!only_get() { [ "$2" != get ] || git credential-store --file="$1" get; }; only_get'
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ class Entry:
     blob: str
 
 
-def login_options(credentials: str) -> dict[str, str]:
+def login_helper(login: str) -> str:
+    """Return what has git log in with the accounts in a file, and never change it."""
+    return f"{_ONLY_GET} {shlex.quote(login)}"
+
+
+def login_options(login: str) -> dict[str, str]:
     """Return what has git log in with the accounts in a file and nothing else, past any proxy."""
     return {
         "GIT_CONFIG_COUNT": "3",
@@ -49,21 +57,20 @@ def login_options(credentials: str) -> dict[str, str]:
         "GIT_CONFIG_KEY_1": "credential.helper",
         "GIT_CONFIG_VALUE_1": "",
         "GIT_CONFIG_KEY_2": "credential.helper",
-        "GIT_CONFIG_VALUE_2": f"store --file='{credentials}'",
+        "GIT_CONFIG_VALUE_2": login_helper(login),
     }
 
 
-def list_remote(places: Places, url: str, login: str, folder: Path, *refs: str) -> bytes:
+def list_remote(places: Places, url: str, login: str, *refs: str) -> bytes:
     """Return what a server lists of a repository, which is for those who may read it. Raises
     Failed.
 
-    + login: the file with the account for it
-    + folder: one that is in no repository
+    + login: the file with the account for it, which is in no repository
     + refs: those that are listed; without any, all
     """
     environment = lab_environment(places) | login_options(login)
     command = ["git", "ls-remote", "--quiet", url, *refs]
-    return run(command, environment, folder=folder, patience=20)
+    return run(command, environment, folder=Path(login).parent, patience=20)
 
 
 def clone(

@@ -148,13 +148,14 @@ class Kubectl:
         request = ("apply", *_OWNED, "--force-conflicts", "--filename", path)
         return _objects(parsed(self.run(*request, *shown, patience=patience)))
 
-    def put(self, one: Object) -> None:
-        """Have an object exactly as it is given, created or replaced in one request: there is no
-        moment without it. Raises Failed."""
-        given = json.dumps(one).encode()
-        request = ("--validate=warn", "--filename", "-")
-        if not self.succeeds("create", *request, stdin=given):
-            self.run("replace", *request, stdin=given)
+    def replace(self, objects: Iterable[Object], *, patience: float = 120) -> None:
+        """Have objects that are there exactly as they are given. Raises Failed."""
+        items = list(objects)
+        if items:
+            self.run(
+                "replace", "--validate=warn", "--filename", "-",
+                stdin=listed(items), patience=patience,
+            )  # fmt: skip
 
     def patch(
         self,

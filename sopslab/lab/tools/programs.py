@@ -196,8 +196,8 @@ def lab_environment(places: Places) -> dict[str, str]:
         **TRUE_HISTORY,
         "LC_ALL": "C",
     }
-    if places.git_authority is not None:
-        environment["GIT_SSL_CAINFO"] = places.git_authority
+    if places.git_ca is not None:
+        environment["GIT_SSL_CAINFO"] = places.git_ca
         # Loopback is past every proxy by itself, and another address of this machine has to be.
         past = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
         environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_address}"

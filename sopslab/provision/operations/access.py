@@ -77,7 +77,7 @@ def bound(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     awaited = look(settings, unbound_users, seats=list(seats))
     if not awaited:
-        host.noop("the cluster lets in whom it should")
+        host.noop("the cluster lets in the right users")
         return
     yield acting(settings, access.await_bound, users=awaited, within=KNOWN_WITHIN)
 
@@ -91,7 +91,7 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
     + seats: the ids of those whose access is replaced
     """
     if not seats:
-        host.noop("nobody's access is to be replaced")
+        host.noop("no access is to be replaced")
         return
     known = [seat.id for seat in enrolled(settings)]
     unknown = [seat for seat in seats if seat not in known]

@@ -99,7 +99,7 @@ def undone(settings: Settings, environments: Sequence[Environment]) -> Commands:
 def _damaged(settings: Settings, environment: Environment) -> StringCommand:
     learner = environment.id
     return refusal(
-        f"{record_file(settings, environment)} is damaged, so nobody knows what is broken: put"
+        f"{record_file(settings, environment)} is damaged, and does not say what is broken: put"
         f" everything back with `sopslab reset {learner}`, then remove it"
     )
 

@@ -226,5 +226,5 @@ def _moved(settings: Settings, origin: Origin, repository: str) -> bool:
     ours = rf"https?://[0-9.]+:[0-9]+/{re.escape(repository)}\.git"
     if settings.git_url is not None or not re.fullmatch(ours, origin.url):
         return False
-    wanted = Origin(f"{settings.git_base_url}/{repository}.git", settings.git_authority or "")
+    wanted = Origin(f"{settings.git_base_url}/{repository}.git", settings.git_ca or "")
     return origin != wanted

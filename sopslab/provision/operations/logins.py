@@ -28,9 +28,8 @@ def replaced(settings: Settings, environments: Sequence[Environment]) -> Command
     + settings: the lab's settings
     + environments: whose
     """
-    rotation = host.get_fact(Remembered, settings=settings)
-    concerned = unfinished(settings, rotation, environments)
-    if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL or not concerned:
+    concerned = _concerned(settings, environments)
+    if not concerned:
         host.noop("no password leaked")
         return
     users = [*(one.id for one in concerned), FLUX]
@@ -53,12 +52,19 @@ def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
     + settings: the lab's settings
     + environments: whose
     """
-    rotation = host.get_fact(Remembered, settings=settings)
-    concerned = unfinished(settings, rotation, environments)
-    if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL or not concerned:
+    concerned = _concerned(settings, environments)
+    if not concerned:
         host.noop("no password is left to be tried")
         return
     tried = [Login(one.id, one.id, one.repository) for one in concerned]
     # Flux has one password for all of them.
     tried.append(Login(concerned[0].id, FLUX, concerned[0].repository))
     yield acting(settings, logins.prove, folder=logins_dir(settings), logins=tried)
+
+
+def _concerned(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
+    """Return those whose password leaked, and of whom a rotation is not over."""
+    rotation = host.get_fact(Remembered, settings=settings)
+    if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL:
+        return []
+    return unfinished(settings, rotation, environments)

@@ -259,6 +259,6 @@ def complete(settings: Settings) -> Commands:
         return
     listing = "\n".join(f"  {who}: {', '.join(names)}" for who, names in sorted(left.items()))
     yield refusal(
-        "these values have not been replaced, for nobody but their owner can make others; give them"
+        "these values have not been replaced, because only their owner can make new ones; give them"
         f" with `--incident {settings.incident} --value NAME/KEY`:\n{listing}"
     )

@@ -87,7 +87,7 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
     recorded = known.enrolled(settings)
     leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]
     if not leaving:
-        host.noop("nobody is pruned")
+        host.noop("no seat is pruned")
         return
     roster = _roster(enrolment.seats)
     yield acting(settings, prune, environments=leaving, roster=roster, patience=patience)

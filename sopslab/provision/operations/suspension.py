@@ -56,6 +56,6 @@ def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands
         note(excuse(one) or f"{one.named} was suspended")
     wanted = [one for one in found if excuse(one) is None]
     if not wanted:
-        host.noop("whoever suspended it undoes it")
+        host.noop("it stays until the person who suspended it resumes it")
         return
     yield acting(settings, suspension.resume, suspended=wanted)

@@ -242,10 +242,10 @@ def _idle_connections(learner: Hostile) -> None:
 
 def _connection(learner: Hostile) -> http.client.HTTPConnection:
     url = urlsplit(learner.lab.settings.git_base_url)
-    authority = learner.lab.settings.git_authority
-    if authority is None:
+    ca = learner.lab.settings.git_ca
+    if ca is None:
         return http.client.HTTPConnection(str(url.hostname), url.port, timeout=2 * LONG)
-    context = ssl.create_default_context(cafile=authority)
+    context = ssl.create_default_context(cafile=ca)
     return http.client.HTTPSConnection(
         str(url.hostname), url.port, timeout=2 * LONG, context=context
     )

@@ -28,13 +28,13 @@ def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
         *,
         username: str = "ada",
         password: str = PASSWORD.format("ada"),
-        authority: str | None = None,
+        ca: str | None = None,
         settings: dict[str, object] | None = None,
         **seat: str,
     ) -> Card:
         person = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", **seat}
         access = Access(username, password)
-        return card_of(lab(**(settings or {})), Seat(**person), access, authority)
+        return card_of(lab(**(settings or {})), Seat(**person), access, ca)
 
     return make
 
@@ -77,8 +77,8 @@ class Class:
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(self.cards.iterdir())}
 
-    def issue_authority(self) -> str:
-        """Make a certificate authority and return the fingerprint that OpenSSL prints of it."""
+    def issue_ca(self) -> str:
+        """Make a CA and return the fingerprint that OpenSSL prints of it."""
         file = self.path("tls/ca.crt")
         file.parent.mkdir(parents=True)
         subprocess.run(

@@ -41,26 +41,26 @@ def test_a_card_begins_with_what_each_system_needs(card: Callable[..., Card]) ->
     assert [word for word in first.commands[0].split() if word in tools] == list(tools)
 
 
-def test_without_an_authority_nothing_is_said_of_one(card: Callable[..., Card]) -> None:
+def test_without_a_ca_nothing_is_said_of_one(card: Callable[..., Card]) -> None:
     assert not [command for command in commands(card()) if "ca.crt" in command]
 
 
-def test_with_an_authority_it_is_compared_before_git_is_told_to_trust_it(
+def test_with_a_ca_it_is_compared_before_git_is_told_to_trust_it(
     card: Callable[..., Card],
 ) -> None:
-    shown = commands(card(authority=FINGERPRINT))
+    shown = commands(card(ca=FINGERPRINT))
     compared = shown.index("openssl x509 -in ca.crt -noout -fingerprint -sha256")
     assert shown[compared + 1].startswith('git clone -c http.sslCAInfo="$PWD/ca.crt" http')
 
 
 def test_no_command_holds_the_password(card: Callable[..., Card]) -> None:
-    made = card(authority=FINGERPRINT)
+    made = card(ca=FINGERPRINT)
     assert not [command for command in commands(made) if PASSWORD.format("ada") in command]
     assert PASSWORD.format("ada") not in repr(made)
 
 
 def test_the_fingerprint_is_the_one_that_openssl_prints(classroom: Class) -> None:
-    printed = classroom.issue_authority()
+    printed = classroom.issue_ca()
     text = Path(classroom.path("tls/ca.crt")).read_text()
     assert fingerprint(text) == printed
     assert fingerprint(f"Subject: CN=class\n{text}\n\n") == printed
@@ -70,7 +70,7 @@ def test_the_fingerprint_is_the_one_that_openssl_prints(classroom: Class) -> Non
 def test_what_is_not_exactly_one_certificate_has_no_fingerprint(
     classroom: Class, damage: str
 ) -> None:
-    classroom.issue_authority()
+    classroom.issue_ca()
     text = classroom.path("tls/ca.crt").read_text()
     damaged = {
         "empty": "",

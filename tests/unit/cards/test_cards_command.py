@@ -46,7 +46,7 @@ def test_a_card_holds_no_other_learners_password(full: Class, cards: Cards) -> N
 
 
 def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, cards: Cards) -> None:
-    authority = full.issue_authority()
+    ca = full.issue_ca()
     done = cards()
     assert str(full.cards) in done.stdout
     assert "hold passwords" in done.stdout
@@ -54,7 +54,7 @@ def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, card
     assert "tls/ca.crt" in done.stdout
     assert "passphrase" not in done.output
     assert "passphrase" not in cards("--json").output
-    assert authority in full.files()["ada.html"].decode()
+    assert ca in full.files()["ada.html"].decode()
 
 
 def test_a_second_run_changes_nothing(full: Class, cards: Cards) -> None:
@@ -200,7 +200,7 @@ def test_a_damaged_roster_is_named(full: Class, cards: Cards, damage: str, said:
     assert not full.cards.exists()
 
 
-def test_a_damaged_authority_stops_every_card(full: Class, cards: Cards) -> None:
+def test_a_damaged_ca_stops_every_card(full: Class, cards: Cards) -> None:
     full.write("tls/ca.crt", "no certificate")
     done = cards()
     assert done.exit_code == 1

@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_says_everything_that_is_on_the_card(card: Callable[..., Card]) -> None:
-    made = card(group="Table 3", authority=FINGERPRINT)
+    made = card(group="Table 3", ca=FINGERPRINT)
     said = "".join(Reader(page(made)).texts)
     parts = [
         "Ada Lovelace", "ada", "Table 3", "Lab lab", "ada-develop", made.clone_url,
@@ -54,7 +54,7 @@ def test_the_page_says_everything_that_is_on_the_card(card: Callable[..., Card])
     assert [part for part in parts if part not in said] == []
 
 
-def test_without_a_group_and_an_authority_there_are_no_rows_for_them(
+def test_without_a_group_and_a_ca_there_are_no_rows_for_them(
     card: Callable[..., Card],
 ) -> None:
     said = "".join(Reader(page(card())).texts)
@@ -75,7 +75,7 @@ def test_a_password_is_escaped_too(card: Callable[..., Card]) -> None:
 
 
 def test_the_page_needs_no_other_file_and_runs_nothing(card: Callable[..., Card]) -> None:
-    elements = Reader(page(card(authority=FINGERPRINT))).elements
+    elements = Reader(page(card(ca=FINGERPRINT))).elements
     assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in elements}
     assert not [values for _, values in elements if {"src", "href", "style"} & set(values)]
     policy = [values["content"] for _, values in elements if "http-equiv" in values]

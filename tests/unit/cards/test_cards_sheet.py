@@ -35,7 +35,7 @@ def test_each_card_has_a_page_with_all_that_it_says(card: Callable[..., Card]) -
 
 
 def test_the_fingerprint_is_on_it_where_there_is_one(card: Callable[..., Card]) -> None:
-    (text,) = pages(sheet("ada", [card(authority=FINGERPRINT)]))
+    (text,) = pages(sheet("ada", [card(ca=FINGERPRINT)]))
     assert FINGERPRINT in text.replace("\n", "")
 
 
@@ -92,7 +92,7 @@ def test_the_longest_lines_of_a_roster_still_fit_on_one_page(card: Callable[...,
         name="李" * 200,
         group="W" * 200,
         username="x" * 40,
-        authority=FINGERPRINT,
+        ca=FINGERPRINT,
         settings={"git_url": f"https://{'a' * 60}.example", "git_username": "x",
                   "git_password": "x"},
     )  # fmt: skip

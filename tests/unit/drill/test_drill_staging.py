@@ -129,14 +129,14 @@ def test_the_leak_is_in_the_history_reverted_and_then_encrypted_as_it_was(alone:
     assert subjects[1].startswith("Robin Junior: Revert ")
     assert alone.value in git(alone.bare, "show", f"{staged.leak}:{PATH}")
     assert git(alone.bare, "ls-tree", f"{staged.fixed}~1", PATH) == ""
-    sealed = git(alone.bare, "show", f"main:{PATH}")
-    assert "ENC[AES256_GCM" in sealed and alone.value not in sealed
+    encrypted = git(alone.bare, "show", f"main:{PATH}")
+    assert "ENC[AES256_GCM" in encrypted and alone.value not in encrypted
     assert "- payment-api.yaml" in git(alone.bare, "show", f"main:{LISTED}")
     assert staged.digest == hashlib.sha256(alone.value.encode()).hexdigest()
     opened = subprocess.run(
         [find_tool("sops"), "decrypt", "--input-type", "yaml", "--extract",
          f'["stringData"]["{KEY}"]', "/dev/stdin"],
-        input=sealed, text=True, capture_output=True, check=True,
+        input=encrypted, text=True, capture_output=True, check=True,
         env={"SOPS_AGE_KEY_FILE": f"{alone.settings.keys_dir}/learner.agekey", "HOME": "/none"},
     ).stdout  # fmt: skip
     assert opened == alone.value

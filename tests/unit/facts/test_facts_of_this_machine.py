@@ -406,9 +406,9 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     hook.write_text("#!/bin/sh\n")
     hook.chmod(0o755)
     git(work, "config", "remote.origin.url", "http://127.0.0.1:8418/learner/lab.git")
-    authority = f"{networked.lab_dir}/tls/ca.crt"
+    ca = f"{networked.lab_dir}/tls/ca.crt"
     for settings, found in (
-        (networked, Origin("https://192.0.2.10:8418/learner/lab.git", authority)),
+        (networked, Origin("https://192.0.2.10:8418/learner/lab.git", ca)),
         (loopback, Origin("http://127.0.0.1:8418/learner/lab.git", "")),
     ):
         arguments = {"settings": settings, "repository": "learner/lab", "hook": "#!/bin/sh"}

@@ -176,7 +176,7 @@ def test_a_check_finds_a_stranger_in_sops_yaml(
 
 
 @pytest.mark.shells
-def test_a_check_finds_files_that_are_not_for_the_lab_s_readers(
+def test_a_check_finds_files_that_are_not_for_the_lab_s_recipients(
     seat: Repository, answers: Answers, other_key: Callable[[str], Key]
 ) -> None:
     path = seat.root / ".sops.yaml"

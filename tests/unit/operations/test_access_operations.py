@@ -377,8 +377,7 @@ def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: Signin
 
 # The server that git asks admits one login: the one in the file `admitted`.
 _GIT = """#!/bin/sh
-login=${GIT_CONFIG_VALUE_2#*=?}
-cmp -s "${login%?}" "$(dirname "$0")/admitted" \\
+cmp -s "${GIT_CONFIG_VALUE_2##* }" "$(dirname "$0")/admitted" \\
     || { echo "fatal: Authentication failed for '$3'" >&2; exit 128; }
 """
 

@@ -321,7 +321,7 @@ def test_a_place_is_elsewhere_by_its_form(text: str, remote: bool) -> None:
     assert kustomizations.is_remote(text) is remote
 
 
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 
 
 @pytest.mark.parametrize(
@@ -343,10 +343,10 @@ def test_encrypted_files_that_a_build_reads_are_told(field: str, expected: list[
     tree: dict[str, str | bytes] = {
         FILE: field,
         f"{ROOT}/a.yaml": field,
-        f"{ROOT}/b.env": f"A={SEALED}",
-        f"{ROOT}/c.env": f"A={SEALED}",
+        f"{ROOT}/b.env": f"A={ENCRYPTED}",
+        f"{ROOT}/c.env": f"A={ENCRYPTED}",
         f"{ROOT}/plain.env": "A=b",
-        "flux/b.env": f"A={SEALED}",
+        "flux/b.env": f"A={ENCRYPTED}",
     }
     assert rules(tree) == []
     paths = [posixpath.normpath(posixpath.join(ROOT, path)) for path in expected]

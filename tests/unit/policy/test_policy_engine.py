@@ -27,7 +27,7 @@ from tests.unit.policy.policy_places import Told, told
 from tests.unit.policy.policy_process import Process, finding
 
 FILE = "100644"
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 PASSWORD = "Quince77" + "lantern"
 IDENTITY = age_identity()
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {note: hunter2}\n"
@@ -239,7 +239,7 @@ def test_what_may_hold_a_secret_is_read_whatever_it_is_called(text: str) -> None
     assert found in ("secret-plaintext", "kubeconfig-credential", "registry-credential")
 
 
-SOPS = f"a: {SEALED}\nb: note\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}\n"
+SOPS = f"a: {ENCRYPTED}\nb: note\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}\n"
 
 
 def test_an_encrypted_file_is_read_whatever_it_is_called() -> None:
@@ -247,7 +247,7 @@ def test_an_encrypted_file_is_read_whatever_it_is_called() -> None:
         (1, "secret-plaintext", "data"),
         (3, "secret-plaintext", "b"),
     ]
-    text = f'{{"a": "{SEALED}", "b": "note", "sops": {render("{{ sops_json }}")}}}'
+    text = f'{{"a": "{ENCRYPTED}", "b": "note", "sops": {render("{{ sops_json }}")}}}'
     assert hits("a.conf", text) == [(1, "secret-plaintext", "b")]
 
 
@@ -258,20 +258,20 @@ INI = f"[sops]\n{render('{{ sops_ini }}')}\n"
 @pytest.mark.parametrize(
     ("path", "text", "expected"),
     [
-        (".env", f"A={SEALED}\n{FLAT}", []),
-        ("a.conf", f"A={SEALED}\n{FLAT}", []),
-        (".env", f"A={SEALED}\nB=note\n{FLAT}", [(2, "secret-plaintext", "B")]),
-        ("a.conf", f"A={SEALED}\nB=note\n{FLAT}", [(2, "secret-plaintext", "B")]),
-        ("a.ini", f"[x]\nA={SEALED}\nB=note\n{INI}", [(3, "secret-plaintext", "B")]),
-        (".env", f"A={SEALED}\nB_unencrypted=note\n{FLAT}", []),
+        (".env", f"A={ENCRYPTED}\n{FLAT}", []),
+        ("a.conf", f"A={ENCRYPTED}\n{FLAT}", []),
+        (".env", f"A={ENCRYPTED}\nB=note\n{FLAT}", [(2, "secret-plaintext", "B")]),
+        ("a.conf", f"A={ENCRYPTED}\nB=note\n{FLAT}", [(2, "secret-plaintext", "B")]),
+        ("a.ini", f"[x]\nA={ENCRYPTED}\nB=note\n{INI}", [(3, "secret-plaintext", "B")]),
+        (".env", f"A={ENCRYPTED}\nB_unencrypted=note\n{FLAT}", []),
         (
             f"{TREE}/.env",
-            f"A={SEALED}\nB_unencrypted=note\n{FLAT}",
+            f"A={ENCRYPTED}\nB_unencrypted=note\n{FLAT}",
             [(2, "secret-plaintext", "B_unencrypted")],
         ),
         (
             f"{FLUX}/.env",
-            f"A={SEALED}\nB_unencrypted=note\n{FLAT}",
+            f"A={ENCRYPTED}\nB_unencrypted=note\n{FLAT}",
             [],
         ),
         (
@@ -281,17 +281,17 @@ INI = f"[sops]\n{render('{{ sops_ini }}')}\n"
         ),
         (
             ".env",
-            f"A={SEALED}\npassword_unencrypted={PASSWORD}\nPASSWORD={PASSWORD}\n{FLAT}",
+            f"A={ENCRYPTED}\npassword_unencrypted={PASSWORD}\nPASSWORD={PASSWORD}\n{FLAT}",
             [(3, "secret-plaintext", "PASSWORD"), (3, "password", "PASSWORD")],
         ),
         (
             ".env",
-            f"A={SEALED}\n{FLAT.replace('sops_mac', 'sops_mic')}",
+            f"A={ENCRYPTED}\n{FLAT.replace('sops_mac', 'sops_mic')}",
             [(2, "sops-no-mac", "the")],
         ),
-        ("a.md", f"A={SEALED}\nB=note\n{FLAT}", []),
-        ("a.py", f"A={SEALED}\nB=note\n{FLAT}", []),
-        ("a.yaml", f"A={SEALED}\nB=note\n{FLAT}", []),
+        ("a.md", f"A={ENCRYPTED}\nB=note\n{FLAT}", []),
+        ("a.py", f"A={ENCRYPTED}\nB=note\n{FLAT}", []),
+        ("a.yaml", f"A={ENCRYPTED}\nB=note\n{FLAT}", []),
     ],
 )
 def test_a_flat_file_of_sops_is_encrypted_as_it_says(path: str, text: str, expected: Told) -> None:
@@ -302,13 +302,13 @@ CONFIG = {".sops.yaml": f"creation_rules: [{{path_regex: 'secret', age: {RECIPIE
 
 
 def test_an_encrypted_file_has_the_recipients_of_its_rule() -> None:
-    for path, text in ((".env.secret", f"A={SEALED}\n{FLAT}"), ("secret.yaml", SOPS)):
+    for path, text in ((".env.secret", f"A={ENCRYPTED}\n{FLAT}"), ("secret.yaml", SOPS)):
         found = hits(path, text, beside=CONFIG)
         assert [rule for _, rule, _ in found if rule.startswith("sops")] == [
             "sops-wrong-recipient",
             "sops-missing-recipient",
         ]
-    assert (2, "sops-no-rule", "no") in hits(".env", f"A={SEALED}\n{FLAT}", beside=CONFIG)
+    assert (2, "sops-no-rule", "no") in hits(".env", f"A={ENCRYPTED}\n{FLAT}", beside=CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_a_configuration_of_sops_is_judged() -> None:
         ("a.yaml", "apiVersion: v1\nkind: ConfigMap", False),
         ("a.yaml", "kind: ConfigMap", True),
         ("a.yaml", SECRET, False),
-        ("a.yaml", f"a: {SEALED}\n{sops_block(RECIPIENT)}", False),
+        ("a.yaml", f"a: {ENCRYPTED}\n{sops_block(RECIPIENT)}", False),
         ("kustomization.yaml", "resources: [a.yaml]", False),
         ("kustomization.yml", "resources: [a.yaml]", False),
         ("Kustomization", "resources: [a.yaml]", True),
@@ -447,7 +447,7 @@ HOLLOW = "sops-nothing-encrypted"
     ("text", "lines"),
     [
         (f"a: note\n{BLOCK}", [2]),
-        (f"a: note\nb: {SEALED}\n{BLOCK}", []),
+        (f"a: note\nb: {ENCRYPTED}\n{BLOCK}", []),
         (f"a: ''\n{BLOCK}", []),
         ("a: note\nsops: {version: x}", []),
         (f"a: note\n{sops_block(with_mac=False)}", []),
@@ -457,9 +457,9 @@ HOLLOW = "sops-nothing-encrypted"
         (f"apiVersion: v1\nkind: List\nx: y\n{BLOCK}", []),
         (f"kind: SecretList\nx: y\n{BLOCK}", []),
         (f"kind: Other\nx: y\n{BLOCK}", [3]),
-        (f"a: note\n{BLOCK}\n---\nb: {SEALED}\n{BLOCK}", []),
+        (f"a: note\n{BLOCK}\n---\nb: {ENCRYPTED}\n{BLOCK}", []),
         (f"a: note\n{BLOCK}\n---\nb: note\n{BLOCK}", [2]),
-        (f"a: note\n{BLOCK}\n---\nb: {SEALED}\n{sops_block(RECIPIENT)}", [2]),
+        (f"a: note\n{BLOCK}\n---\nb: {ENCRYPTED}\n{sops_block(RECIPIENT)}", [2]),
     ],
 )
 def test_one_run_of_sops_encrypts_something(text: str, lines: list[int]) -> None:
@@ -624,7 +624,7 @@ def test_every_file_is_checked_and_what_is_found_is_sorted() -> None:
 
 def test_each_commit_has_its_own_rules() -> None:
     beside = {"c0:.sops.yaml": f"creation_rules: [{{age: {RECIPIENT_PQ}}}]"}
-    text = f"a: {SEALED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}"
+    text = f"a: {ENCRYPTED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}"
     answer = checked(
         blob("a.yaml", text, commit="c0"), blob("a.yaml", text, commit="c1"), beside=beside
     )
@@ -635,7 +635,7 @@ def test_each_commit_has_its_own_rules() -> None:
 
 
 def test_what_the_caller_trusts_counts() -> None:
-    text = f"a: {SEALED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}"
+    text = f"a: {ENCRYPTED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}"
     trusted = Trusted(frozenset({RECIPIENT_PQ}))
     answer = engine.check(Files(blob("a.yaml", text)), trusted, Process().begun)
     assert [one.rule for one in answer.findings] == ["sops-missing-recipient"]
@@ -757,7 +757,7 @@ def test_a_password_is_told_of_once() -> None:
         (1, "dotenv-values"),
         (2, "dotenv-values"),
     }
-    answer = checked(blob(".env", f"A={SEALED}\nPASSWORD={PASSWORD}\n{FLAT}"))
+    answer = checked(blob(".env", f"A={ENCRYPTED}\nPASSWORD={PASSWORD}\n{FLAT}"))
     assert [(one.line, one.rule) for one in answer.findings] == [(2, "secret-plaintext")]
     answer = checked(blob("a.conf", f"password={PASSWORD}\nDB_PASSWORD={PASSWORD}\n"))
     assert [(one.line, one.rule) for one in answer.findings] == [(1, "password"), (2, "password")]

@@ -21,7 +21,7 @@ from tests.unit.policy.policy_material import (
 )
 from tests.unit.policy.policy_places import Told, document, place, told
 
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 PASSWORD = "Quince77" + "lantern"
 HEAD = "apiVersion: v1\nkind: ConfigMap\n"
 
@@ -55,7 +55,7 @@ def test_a_secret_is_one_wherever_it_lies(text: str, expected: Told) -> None:
     ("text", "expected"),
     [
         ("a: {stringData: {b: hunter2, c: ''}}", ["stringData.b"]),
-        (f"a: {{stringData: {{b: '{SEALED}'}}}}", []),
+        (f"a: {{stringData: {{b: '{ENCRYPTED}'}}}}", []),
         ("a: {STRINGDATA: {b: {c: hunter2}}}", ["STRINGDATA.b.c"]),
         ("a: {stringData: hunter2}", []),
         ("a: {stringData: {type: object, description: b}}", []),
@@ -110,8 +110,8 @@ LITERAL = [(2, "generator-literal", "the")]
         ("key=", False, False),
         ("key=''", False, False),
         ("key", False, False),
-        (f"key={SEALED}", False, False),
-        (f'key="{SEALED}"', False, False),
+        (f"key={ENCRYPTED}", False, False),
+        (f'key="{ENCRYPTED}"', False, False),
         ("key=${VALUE}", True, False),
         ("key={{ value }}", True, False),
         ("key=$VALUE", True, True),
@@ -191,7 +191,7 @@ def test_a_generator_may_read_several_files() -> None:
     [
         ("{client-key-data: aGVsbG8xMjM0}", ["user.client-key-data"]),
         ("{token: hunter2, password: hunter3}", ["user.token", "user.password"]),
-        (f"{{token: '{SEALED}'}}", []),
+        (f"{{token: '{ENCRYPTED}'}}", []),
         ("{token: ''}", []),
         ("{token: '<token>'}", []),
         ("{client-certificate-data: aGVsbG8xMjM0}", []),
@@ -214,7 +214,7 @@ def test_a_user_of_a_kubeconfig_has_no_credential(user: str, expected: list[str]
         ("{registrytoken: hunter2}", ["auths.registrytoken"]),
         ("{auth: aHVudGVyMg==, password: hunter2}", ["auths.auth"]),
         ("{auth: '${AUTH}', password: hunter2}", ["auths.password"]),
-        (f"{{auth: '{SEALED}'}}", []),
+        (f"{{auth: '{ENCRYPTED}'}}", []),
         ("{auth: ''}", []),
         ("{email: a@lab}", []),
     ],
@@ -254,7 +254,7 @@ def test_a_json_web_key_is_private_by_its_parts(fields: str, lines: list[int]) -
             ["stringData.a.b", "stringData.c"],
         ),
         ("{op: add, path: /stringData/, value: hunter2}", ["stringData"]),
-        (f"{{op: add, path: /stringData/a, value: '{SEALED}'}}", []),
+        (f"{{op: add, path: /stringData/a, value: '{ENCRYPTED}'}}", []),
         ("{op: add, path: /stringData/a, value: ''}", []),
         ("{op: remove, path: /stringData/a}", []),
         ("{path: /stringData/a, value: hunter2}", []),
@@ -351,9 +351,9 @@ def test_a_key_may_not_occur_twice_where_secrets_are() -> None:
 def test_an_encrypted_file_is_judged_as_a_whole() -> None:
     plain = [(2, "secret-plaintext", "b.c")]
     block = sops_block(RECIPIENT, options="unencrypted_suffix: _x")
-    text = f"a: {SEALED}\nb: {{c: d}}\n"
+    text = f"a: {ENCRYPTED}\nb: {{c: d}}\n"
     assert found(text + block) == plain
-    assert found(f"a: {SEALED}\n{block}") == []
+    assert found(f"a: {ENCRYPTED}\n{block}") == []
     broken = sops_block(RECIPIENT, options="unencrypted_suffix: _x", with_mac=False)
     assert found(text + broken) == [(3, "sops-no-mac", "the"), *plain]
     nobody = sops_block(options="unencrypted_suffix: _x")
@@ -368,7 +368,9 @@ def test_an_encrypted_file_is_judged_as_a_whole() -> None:
 
 def test_the_metadata_of_a_secret_is_told_of_once() -> None:
     block = sops_block(RECIPIENT, with_mac=False)
-    assert found(f"kind: Secret\ndata: {{a: '{SEALED}'}}\n{block}") == [(3, "sops-no-mac", "the")]
+    assert found(f"kind: Secret\ndata: {{a: '{ENCRYPTED}'}}\n{block}") == [
+        (3, "sops-no-mac", "the")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +380,9 @@ def test_the_metadata_of_a_secret_is_told_of_once() -> None:
 def test_what_has_to_be_encrypted_depends_on_where_it_lies(
     start: str, in_tree: list[str], ruled: list[str], elsewhere: list[str]
 ) -> None:
-    text = f"{start}a: note\nb: {SEALED}\n{sops_block(RECIPIENT, options='encrypted_regex: ^b$')}"
+    text = (
+        f"{start}a: note\nb: {ENCRYPTED}\n{sops_block(RECIPIENT, options='encrypted_regex: ^b$')}"
+    )
     rule = Expected(frozenset(), None, options={"encrypted_regex": "^a$"})
     assert names(text, place(in_tree=True)) == in_tree
     assert names(text, place(expected=rule)) == ruled
@@ -395,11 +399,11 @@ def test_what_has_to_be_encrypted_depends_on_where_it_lies(
         (f"password_b: {PASSWORD}", True, True),
         (f"a: {{password_b: {PASSWORD}}}", True, True),
         ("a_b: ''", False, False),
-        (f"a_b: '{SEALED}'", False, False),
+        (f"a_b: '{ENCRYPTED}'", False, False),
     ],
 )
 def test_a_suffix_leaves_no_secret_plain(entry: str, in_tree: bool, elsewhere: bool) -> None:
-    text = f"{HEAD}x: {SEALED}\n{entry}\n{SUFFIX}"
+    text = f"{HEAD}x: {ENCRYPTED}\n{entry}\n{SUFFIX}"
     rules = [(line, rule) for line, rule, _ in found(text)]
     hit = [(4, "secret-unencrypted-suffix")]
     assert (hit[0] in rules) is elsewhere
@@ -409,7 +413,7 @@ def test_a_suffix_leaves_no_secret_plain(entry: str, in_tree: bool, elsewhere: b
 
 
 def test_what_is_left_out_is_named_by_its_path() -> None:
-    text = f"{HEAD}x: {SEALED}\ndata: {{a: {{c_b: note}}}}\n{SUFFIX}"
+    text = f"{HEAD}x: {ENCRYPTED}\ndata: {{a: {{c_b: note}}}}\n{SUFFIX}"
     assert found(text) == [(4, "secret-unencrypted-suffix", "data.a.c_b")]
 
 

@@ -21,7 +21,7 @@ from tests.unit.policy.policy_material import (
 from tests.unit.policy.policy_places import Told, document, place, told
 
 HEAD = "apiVersion: v1\nkind: Secret\n"
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 BROKEN = sops_block(RECIPIENT, with_mac=False)
 """Where metadata is looked at, this is told of."""
 FILE = render("{{ sops_binary }}")
@@ -56,8 +56,8 @@ def test_a_secret_is_told_by_kind_and_version(text: str, expected: bool) -> None
     [
         ("", ""),
         ("hunter2", "secret-plaintext"),
-        (SEALED, ""),
-        (f"{SEALED} ", "secret-lookalike"),
+        (ENCRYPTED, ""),
+        (f"{ENCRYPTED} ", "secret-lookalike"),
         (" enc [hunter2]", "secret-lookalike"),
         ("**SOPS**", "secret-mask"),
         (f" {b64('**SOPS**')}\n", "secret-mask"),
@@ -103,7 +103,7 @@ def test_an_encrypted_file_as_a_value_is_remembered(value: str) -> None:
 
 def test_every_leaf_of_both_sections_is_looked_at() -> None:
     text = (
-        f"{HEAD}data:\n  a: {SEALED}\n  b: hunter2\n  c:\n    d: hunter2\n"
+        f"{HEAD}data:\n  a: {ENCRYPTED}\n  b: hunter2\n  c:\n    d: hunter2\n"
         "StringData:\n  e: hunter2\nother:\n  f: hunter2\n"
     )
     assert found(text) == [
@@ -121,10 +121,10 @@ def test_every_leaf_of_both_sections_is_looked_at() -> None:
         ("data: ''", False),
         ("data: {a: ''}", False),
         ("data: {a: null}", False),
-        (f"data: {{a: '{SEALED}'}}", True),
-        (f"data: {{a: '{SEALED}', b: ''}}", True),
-        (f"data: {{a: '{SEALED}'}}\nstringData: ''", True),
-        (f"other: {{a: '{SEALED}'}}", False),
+        (f"data: {{a: '{ENCRYPTED}'}}", True),
+        (f"data: {{a: '{ENCRYPTED}', b: ''}}", True),
+        (f"data: {{a: '{ENCRYPTED}'}}\nstringData: ''", True),
+        (f"other: {{a: '{ENCRYPTED}'}}", False),
         ("", False),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_suffix_keeps_a_value_plain(options: str, keys: list[str]) -> None:
     assert (line, "secret-unencrypted-suffix", f"data.{keys[0]}") in found(
         f"{HEAD}data:{value} hunter2\n{block}"
     )
-    assert found(f"{HEAD}data:{value} {SEALED}\n{block or sops_block(RECIPIENT)}") == []
+    assert found(f"{HEAD}data:{value} {ENCRYPTED}\n{block or sops_block(RECIPIENT)}") == []
 
 
 def test_another_suffix_replaces_the_usual_one() -> None:
@@ -176,7 +176,7 @@ def test_another_suffix_replaces_the_usual_one() -> None:
 
 
 def test_each_secret_of_a_list_may_have_its_own_metadata() -> None:
-    item = f"kind: Secret\n  data: {{a: '{SEALED}'}}\n"
+    item = f"kind: Secret\n  data: {{a: '{ENCRYPTED}'}}\n"
     own = sops_block(RECIPIENT).replace("\n", "\n  ")
     assert found(f"item:\n  {item}  {own}\n{BROKEN}", None, "item") == []
     assert found(f"item:\n  {item}{BROKEN}", None, "item") == [(4, "sops-no-mac", "the")]
@@ -184,12 +184,14 @@ def test_each_secret_of_a_list_may_have_its_own_metadata() -> None:
 
 
 def test_ciphertext_without_metadata_is_told_of_once() -> None:
-    text = f"{HEAD}other: {{a: '{SEALED}'}}\nDATA:\n  b: ''\n  c: {SEALED}\n  d: {SEALED}\n"
+    text = (
+        f"{HEAD}other: {{a: '{ENCRYPTED}'}}\nDATA:\n  b: ''\n  c: {ENCRYPTED}\n  d: {ENCRYPTED}\n"
+    )
     assert found(text) == [(6, "sops-no-mac", "values")]
 
 
 def test_the_recipients_have_to_be_those_expected() -> None:
-    text = f"{HEAD}data:\n  a: {SEALED}\n{sops_block(RECIPIENT)}"
+    text = f"{HEAD}data:\n  a: {ENCRYPTED}\n{sops_block(RECIPIENT)}"
     other = Expected(frozenset(), frozenset({RECIPIENT_PQ}))
     assert found(text, place(expected=other)) == [(5, "sops-wrong-recipient", "encrypted")]
     assert found(text, place(expected=Expected(frozenset(), frozenset({RECIPIENT})))) == []
@@ -208,7 +210,7 @@ def test_the_recipients_have_to_be_those_expected() -> None:
 def test_the_secrets_have_one_regex_and_others_one_for_both_sections(
     regex: str, in_tree: bool, elsewhere: bool
 ) -> None:
-    text = f"{HEAD}data: {{a: '{SEALED}'}}\n{sops_block(RECIPIENT, options=regex)}"
+    text = f"{HEAD}data: {{a: '{ENCRYPTED}'}}\n{sops_block(RECIPIENT, options=regex)}"
     for where, passes in ((place(in_tree=True), in_tree), (place(), elsewhere)):
         problem = [(4, "sops-wrong-regex", text) for _, _, text in found(text, where)]
         assert found(text, where) == ([] if passes else problem[:1])
@@ -217,8 +219,8 @@ def test_the_secrets_have_one_regex_and_others_one_for_both_sections(
 
 def test_what_flux_must_read_is_not_encrypted() -> None:
     text = (
-        f"{HEAD}metadata:\n  name: a\n  labels:\n    b: {SEALED}\ntype: {SEALED}\n"
-        f"data:\n  c: {SEALED}\n{sops_block(RECIPIENT)}"
+        f"{HEAD}metadata:\n  name: a\n  labels:\n    b: {ENCRYPTED}\ntype: {ENCRYPTED}\n"
+        f"data:\n  c: {ENCRYPTED}\n{sops_block(RECIPIENT)}"
     )
     assert found(text, place(in_tree=True)) == [
         (6, "secret-field-encrypted", "metadata.labels.b"),

@@ -23,7 +23,7 @@ from tests.unit.policy.policy_material import (
 )
 from tests.unit.policy.policy_places import Told, document, told
 
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 FINGERPRINT = "0123456789ABCDEF" * 2 + "01234567"
 ENC = "\n".join(age_armor(RECIPIENT))
 FIELDS = {
@@ -330,7 +330,7 @@ FLAT = render("{{ sops_dotenv }}")
 
 
 def test_flat_metadata_is_read_from_dotenv() -> None:
-    found = of_flat(f"A={SEALED}\n\n{FLAT}\n")
+    found = of_flat(f"A={ENCRYPTED}\n\n{FLAT}\n")
     assert found.line == 3
     assert found.recipients == {RECIPIENT}
     assert found.options == {"unencrypted_suffix": "_unencrypted"}
@@ -340,7 +340,7 @@ def test_flat_metadata_is_read_from_dotenv() -> None:
 
 def test_flat_metadata_is_read_from_the_section_of_ini() -> None:
     ini = render("{{ sops_ini }}")
-    found = of_flat(f"[app]\nA = {SEALED}\n\n [ sops ] \n{ini}\n")
+    found = of_flat(f"[app]\nA = {ENCRYPTED}\n\n [ sops ] \n{ini}\n")
     assert found.line == 5
     assert found.recipients == {RECIPIENT}
     assert told(found.problems()) == []
@@ -387,8 +387,8 @@ def test_flat_groups_are_in_the_order_of_their_numbers() -> None:
         ("# A=b", None),
         ("; A=b", None),
         ("A", None),
-        (f"A={SEALED}", None),
-        (f"A='{SEALED}'", None),
+        (f"A={ENCRYPTED}", None),
+        (f"A='{ENCRYPTED}'", None),
         ("sops_A=b", None),
         ("[sops]\nA=b", None),
         ("[a]\nA=b", (2, "A", "b")),
@@ -401,16 +401,22 @@ def test_plain_values_of_a_flat_file_are_told(
 
 
 def test_of_a_flat_file_that_is_plain_counts_which_its_options_select() -> None:
-    text = f"sops_mac=x\nA=1\nsops_a=1\nB={SEALED}\nC_b=2\nD='3'\n"
+    text = f"sops_mac=x\nA=1\nsops_a=1\nB={ENCRYPTED}\nC_b=2\nD='3'\n"
     found = metadata(unencrypted_suffix="_b")
     assert list(sops.flat_plaintext(text, found)) == [(2, "A", "1"), (6, "D", "3")]
     assert list(sops.flat_plaintext(text)) == [(2, "A", "1"), (5, "C_b", "2"), (6, "D", "3")]
-    assert list(sops.flat_values(text)) == ["1", SEALED, "2", "3"]
+    assert list(sops.flat_values(text)) == ["1", ENCRYPTED, "2", "3"]
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([], False), ([""], False), (["a", ""], True), (["a", SEALED], False), ([SEALED], False)],
+    [
+        ([], False),
+        ([""], False),
+        (["a", ""], True),
+        (["a", ENCRYPTED], False),
+        ([ENCRYPTED], False),
+    ],
 )
 def test_a_file_is_hollow_where_no_value_is_ciphertext(values: list[str], expected: bool) -> None:
     assert sops.is_hollow(iter(values)) is expected
@@ -425,7 +431,7 @@ def test_what_tells_objects_apart_is_no_value() -> None:
 
 
 def test_leaves_are_told_which_the_options_select_or_somebody_demands() -> None:
-    text = f"a: {{b: x, c: '{SEALED}', d: ''}}\ne_b: y\nf: z\nsops: {{g: v}}\n"
+    text = f"a: {{b: x, c: '{ENCRYPTED}', d: ''}}\ne_b: y\nf: z\nsops: {{g: v}}\n"
     found = metadata(encrypted_suffix="_b")
 
     def paths(*demanded: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -438,7 +444,7 @@ def test_leaves_are_told_which_the_options_select_or_somebody_demands() -> None:
     assert (path, leaf.value) == (("e_b",), "y")
 
 
-YAML = f"a: {SEALED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _b')}\n"
+YAML = f"a: {ENCRYPTED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _b')}\n"
 
 
 @pytest.mark.parametrize(
@@ -451,8 +457,8 @@ YAML = f"a: {SEALED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _b')}\
         (YAML + "c_b: x\n", True),
         (YAML + "c: [\n", False),
         (YAML + "c: &a [*a]\n", False),
-        (YAML.replace(SEALED, "''"), True),
-        (YAML.replace("a:", "a_b:").replace(SEALED, "x"), False),
+        (YAML.replace(ENCRYPTED, "''"), True),
+        (YAML.replace("a:", "a_b:").replace(ENCRYPTED, "x"), False),
         (YAML.replace("mac:", "mic:"), False),
         (YAML.replace("sops:", "soap:"), False),
         ("sops: 1\na: x\n", False),
@@ -460,11 +466,11 @@ YAML = f"a: {SEALED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _b')}\
         ("", False),
         (render("{{ sops_binary }}"), True),
         (render("{{ sops_binary }}").replace('"mac"', '"mic"'), False),
-        (f"A={SEALED}\n{FLAT}", True),
-        (f"A={SEALED}\nB=x\n{FLAT}", False),
-        (f"A={SEALED}\nB_unencrypted=x\n{FLAT}", True),
+        (f"A={ENCRYPTED}\n{FLAT}", True),
+        (f"A={ENCRYPTED}\nB=x\n{FLAT}", False),
+        (f"A={ENCRYPTED}\nB_unencrypted=x\n{FLAT}", True),
         (f"B_unencrypted=x\n{FLAT}", False),
-        (f"A={SEALED}\n{FLAT}".replace("sops_mac", "sops_mic"), False),
+        (f"A={ENCRYPTED}\n{FLAT}".replace("sops_mac", "sops_mic"), False),
     ],
 )
 def test_a_file_is_encrypted_where_sops_left_nothing_plain(text: str, expected: bool) -> None:

@@ -8,7 +8,7 @@ from sopslab.policy import templates
 from tests.unit.policy.policy_material import encrypted_value
 from tests.unit.policy.policy_places import told
 
-SEALED = encrypted_value()
+ENCRYPTED = encrypted_value()
 
 
 def found(text: str, **how: bool) -> list[tuple[int, str]]:
@@ -70,7 +70,7 @@ def test_other_lines_end_no_document(between: str) -> None:
         ("data: x\n  a: hunter2\n", []),
         ("data:\n  a: ''\n  b: null\n  c: ~\n  d: {}\n  e: []\n  f:\n  g: |\n", []),
         ("data:\n  a: '' # x\n", []),
-        (f"data:\n  a: {SEALED}\n  b: '{SEALED}'\n  c: \"{SEALED}\",\n", []),
+        (f"data:\n  a: {ENCRYPTED}\n  b: '{ENCRYPTED}'\n  c: \"{ENCRYPTED}\",\n", []),
         ("data:\n  a: {{ .b }}\n  c: ${D}\n  e: $(F)\n  g: <h>\n  i: $J_K\n", []),
         ("data:\n  {{- if a }}\n  b: c\n  {%- endif %}\n", [(3, "data.b")]),
         ("data:\n{{- if a }}\n{%- endif %}\n  d: {% if x %}e{% endif %}", [(4, "data.d")]),
@@ -94,7 +94,7 @@ def test_the_entries_of_a_block_are_its_lines(lines: str, expected: list[tuple[i
         ("\n    # x\n    {{ a }}\n    hunter2\n    hunter2\n", 7),
         ("      hunter2\n", 4),
         ("    {{ a }}: {{ b }}\n", 0),
-        (f"    {SEALED}\n", 0),
+        (f"    {ENCRYPTED}\n", 0),
         ("    x{{ a }}\n", 0),
         ("\n", 0),
     ],
@@ -120,7 +120,7 @@ def test_a_line_that_is_no_entry_ends_the_one_before() -> None:
         ("'data' : {'a' : \"hunter2\", b: 'x, y', c: z}", ["data.a", "data.b", "data.c"]),
         ("STRINGDATA: {a: hunter2}", ["STRINGDATA.a"]),
         ("data: {a: '', b: null, c: $D, e: \"{{ f }}\"}", []),
-        (f"data: {{a: '{SEALED}'}}", []),
+        (f"data: {{a: '{ENCRYPTED}'}}", []),
         ("mydata: {a: hunter2}", []),
         ("data: {a: hunter2}, more: {b: hunter2}", ["data.a"]),
         ("data: {a: hunter2}, stringData: {b: hunter2}", ["data.a", "stringData.b"]),

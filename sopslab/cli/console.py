@@ -1,0 +1,36 @@
+"""The way to the terminal of what has styles, or changes while it is shown.
+
+Importing rich takes longer than most verbs: those that only say sentences do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import rich.console
+from rich.segment import Segment
+from typing_extensions import override
+
+from sopslab.policy.printing import printable
+
+
+class Console(rich.console.Console):
+    """A console of rich that sends nothing to the terminal but text that can be seen, and the
+    styles that our own code gives it. Texts hold no markup: brackets are brackets."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
+
+    @override
+    def render(
+        self,
+        renderable: rich.console.RenderableType,
+        options: rich.console.ConsoleOptions | None = None,
+    ) -> Iterable[Segment]:
+        """Yield the segments of whatever is shown, each of them printable."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text))
