@@ -93,8 +93,13 @@ def installing(settings: Settings, manager: str = "apt-get") -> StringCommand:
     [("docker.io docker-cli util-linux", "docker-cli"), ("docker.io util-linux", "docker.io")],
 )
 def test_packages_are_installed_from_lists_of_today_by_the_names_of_the_release(
-    lab: Callable[..., Settings], standins: Path, known: str, client: str
+    lab: Callable[..., Settings],
+    standins: Path,
+    known: str,
+    client: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DEBIAN_FRONTEND", "readline")
     refuse = f'case " {known} " in *" $package "*) ;; *) exit 100 ;; esac'
     stand_in(
         standins, "apt-get",
@@ -105,8 +110,9 @@ case $* in *--simulate*) {refuse} ;; esac""",
     )  # fmt: skip
     done = carry_out(installing(lab()), standins)
     assert done.returncode == 0, done.stderr
-    update, *_, installed = calls(standins)
+    update, *simulated, installed = calls(standins)
     assert update.split()[1] == "update"
+    assert all("--no-remove" in call and "--simulate" in call for call in simulated)
     assert "--no-remove" in installed and "--simulate" not in installed
     assert installed.split()[-3:] == [client, "docker.io", "util-linux"]
 
@@ -119,7 +125,8 @@ def test_fedoras_packages_are_installed_by_its_own_manager(
     assert done.returncode == 0, done.stderr
     installed = calls(standins)[-1].split()
     assert installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
-    assert "--allowerasing" not in installed
+    # There is nobody to answer, and what is on the machine stays.
+    assert "--assumeyes" in installed and "--allowerasing" not in installed
 
 
 def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
