@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.lab.act.engine import admit
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
@@ -205,7 +207,10 @@ def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Call
     return configure
 
 
-@pytest.mark.parametrize("before", [None, "", '{"log-driver": "local"}'])
+@pytest.mark.parametrize(
+    "before",
+    [None, "", '{"log-driver": "local"}', '{"runtimes": {"crun": {"path": "/usr/bin/crun"}}}'],
+)
 def test_our_runtime_is_the_default_and_other_settings_stay(
     engine: Callable[..., Any], tmp_path: Path, before: str | None
 ) -> None:
@@ -214,10 +219,11 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
         # dockerd reads its configuration again on SIGHUP, of which a `sleep` dies.
         assert (code, errors, dockerd.wait(10)) == (0, "", -signal.SIGHUP)
     wrapper = tmp_path / "libexec" / "sops-lab" / "oci-runtime"
+    known = json.loads(before or "{}")
     assert json.loads(config) == {
-        **json.loads(before or "{}"),
+        **known,
         "default-runtime": "sops-lab",
-        "runtimes": {"sops-lab": {"path": str(wrapper)}},
+        "runtimes": {**known.get("runtimes", {}), "sops-lab": {"path": str(wrapper)}},
     }
     assert wrapper.read_text().startswith("#!/bin/sh # ours")
     assert os.access(wrapper, os.X_OK)
@@ -262,6 +268,18 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
         (0x01, 6, NOBODY), (0x02, 6, 1000), (0x04, 6, NOBODY), (0x10, 6, NOBODY),
         (0x20, 0, NOBODY),
     ]  # fmt: skip
+
+
+def test_whoever_may_use_the_engine_already_is_left_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, standins: Path, tmp_path: Path
+) -> None:
+    stand_in(standins, "usermod")
+    group = grp.struct_group(("docker", "x", 998, ["ada"]))
+    monkeypatch.setattr(os, "getgrouplist", lambda _user, _group: [1000, 998])
+    monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    admit("ada", 1000, 1000, str(tmp_path / "no.sock"))
+    assert not (standins / "calls").exists()
 
 
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
