@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sopslab.config.job import job_name
 from sopslab.config.naming import check_label
 from sopslab.config.settings import load_settings
 from sopslab.errors import InputError
+from sopslab.layout import PROJECT
 from tests.unit.test_inputs import seen_by_pyinfra
 
 GITHUB = {
@@ -84,6 +87,17 @@ def test_whatever_a_job_is_called_its_lab_has_a_name_that_is_allowed(title: str)
 def test_outside_of_ci_a_name_is_asked_for(environment: Mapping[str, str]) -> None:
     with pytest.raises(InputError, match="SOPSLAB_LAB"):
         job_name(environment)
+
+
+def test_outside_of_ci_pyinfra_says_so_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", CI, "debug-inventory"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "name the lab yourself, with SOPSLAB_LAB" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_lab_of_a_job_has_its_name_a_port_that_is_free_and_a_lease() -> None:

@@ -222,6 +222,25 @@ def test_without_an_engine_it_is_told_whether_a_client_is_there(
     assert (found.answers, found.reason) == (False, reason)
 
 
+@pytest.mark.parametrize(
+    ("listed", "reason"), [(b"", "stopped"), (b"0: 1 0 00 /run/docker.sock\n", "forbidden")]
+)
+def test_an_engine_that_does_not_answer_is_told_by_whether_its_socket_is_bound(
+    listed: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("bin/docker", "sbin/dockerd"):
+        (tmp_path / program).parent.mkdir()
+        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    # The engine is where a user's PATH does not lead.
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine, "SYSTEM_FOLDER", str(tmp_path / "sbin"))
+    monkeypatch.setattr(engine, "_SOCKET", str(tmp_path / "docker.sock"))
+    monkeypatch.setattr(engine, "read", lambda path: listed if path == "/proc/net/unix" else None)
+    assert engine_state().reason == reason
+
+
 # Programs that are called docker, and what is told of them.
 INFO = "driver=overlay2\nsystem=Debian\nfolder=/var/lib/docker\nsecurity=name=seccomp "
 SNAP = INFO.replace("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
@@ -278,6 +297,25 @@ esac
 
 
 INFO_OF_DOCKER = f"version=28.2.2\nruntime=sops-lab\n{INFO}"
+
+
+def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "snap").write_text(f"#!/bin/sh\necho '{INFO_OF_DOCKER}'\n")
+    (tmp_path / "snap").chmod(0o755)
+    (tmp_path / "docker").symlink_to("snap")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert engine_state().traits.snap
+
+
+def test_an_engine_answers_only_where_its_client_does_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho '{INFO_OF_DOCKER}'; exit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert not engine_state().answers
 
 
 @pytest.mark.parametrize(

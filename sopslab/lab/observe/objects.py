@@ -173,19 +173,15 @@ def _is_unknown(failure: Failed) -> bool:
 
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
-    """Return whatever lies in namespaces beside Flux's objects, as far as it can be seen: a kind
-    that the cluster cannot list is in nobody's way.
+    """Return whatever lies in namespaces beside Flux's objects; a kind that the cluster cannot list
+    is in nobody's way. Raises Undecided where it lists none.
 
     + where: arguments of kubectl that name the namespaces
     """
-    listed = kubectl.say(
-        "api-resources", "--namespaced", "--verbs", "list,delete", "--output", "name"
-    )
-    kinds = ",".join(kind for kind in listed.decode().split() if kind not in _BESIDE)
-    try:
-        return list(parsed(kubectl.say("get", kinds, *where, "--output", "json"))["items"])
-    except (Undecided, LookupError, TypeError):
-        return []
+    named = ("--namespaced", "--verbs", "list,delete", "--output", "name")
+    kinds = kubectl.say("api-resources", *named).decode().split()
+    wanted = ",".join(kind for kind in kinds if kind not in _BESIDE)
+    return list(parsed(kubectl.say("get", wanted, *where, "--output", "json"))["items"])
 
 
 def live_secret(found: Object, digests: Mapping[str, str] | Undecided = NOT_ASKED) -> LiveSecret:

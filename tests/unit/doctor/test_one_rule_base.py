@@ -51,6 +51,11 @@ def _at_work(kind: str, name: str) -> Change:
     return edited(kind, name, lambda one: one["status"].update(conditions=ready))
 
 
+def _going(kind: str, name: str) -> Change:
+    since = {"deletionTimestamp": "2026-11-29T10:00:00Z"}
+    return edited(kind, name, lambda one: one["metadata"].update(since))
+
+
 # What is wrong, whoever looks: on main as in the clone.
 WRONG = [*FAULTS.values(), *(change for change, _ in OTHERS.values())]
 # How far the exercise is, on main as in the clone.
@@ -62,6 +67,8 @@ OPEN: list[Change] = [
     main(manifests={"backend-secrets.yaml": manifest("backend-secrets", misfits=["data.A"])}),
     _at_work("kustomizations", "secrets-develop"),
     _at_work("sources", "learner"),
+    _going("kustomizations", "secrets-develop"),
+    _going("sources", "learner"),
     not_applied("never seen before"),
     not_read("never seen before"),
     facets(history=History(Report([Finding("a.yaml", 3, "secret-plaintext", "a", "")]), "x")),

@@ -28,6 +28,7 @@ from sopslab.lab.observe.machine import (
 )
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.lab.tools.git import login_helper
 from sopslab.model.docker import Container, Network
 from sopslab.model.kind import Limits
 from sopslab.model.learners_clone import Origin
@@ -337,6 +338,8 @@ def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     assert clone_of_learner(settings.for_machine).missing == ("clone", "hooks")
     work.mkdir(parents=True)
     git(work, "init", "--quiet")
+    assert clone_of_learner(settings.for_machine).missing == ("hooks", "login")
+    git(work, "config", "credential.helper", login_helper(settings.login_file("learner")))
     assert clone_of_learner(settings.for_machine).missing == ("hooks",)
     hook = work / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.lab.act.engine import admit
 from sopslab.lab.observe.engine import runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations.artifact import PACKERS
@@ -94,8 +96,13 @@ def installing(settings: Settings, manager: str = "apt-get") -> StringCommand:
     [("docker.io docker-cli util-linux", "docker-cli"), ("docker.io util-linux", "docker.io")],
 )
 def test_packages_are_installed_from_lists_of_today_by_the_names_of_the_release(
-    lab: Callable[..., Settings], standins: Path, known: str, client: str
+    lab: Callable[..., Settings],
+    standins: Path,
+    known: str,
+    client: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DEBIAN_FRONTEND", "readline")
     refuse = f'case " {known} " in *" $package "*) ;; *) exit 100 ;; esac'
     stand_in(
         standins, "apt-get",
@@ -106,8 +113,9 @@ case $* in *--simulate*) {refuse} ;; esac""",
     )  # fmt: skip
     done = carry_out(installing(lab()), standins)
     assert done.returncode == 0, done.stderr
-    update, *_, installed = calls(standins)
+    update, *simulated, installed = calls(standins)
     assert update.split()[1] == "update"
+    assert all("--no-remove" in call and "--simulate" in call for call in simulated)
     assert "--no-remove" in installed and "--simulate" not in installed
     assert installed.split()[-3:] == [client, "docker.io", "util-linux"]
 
@@ -120,7 +128,8 @@ def test_fedoras_packages_are_installed_by_its_own_manager(
     assert done.returncode == 0, done.stderr
     installed = calls(standins)[-1].split()
     assert installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
-    assert "--allowerasing" not in installed
+    # There is nobody to answer, and what is on the machine stays.
+    assert "--assumeyes" in installed and "--allowerasing" not in installed
 
 
 def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
@@ -199,7 +208,10 @@ def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Call
     return configure
 
 
-@pytest.mark.parametrize("before", [None, "", '{"log-driver": "local"}'])
+@pytest.mark.parametrize(
+    "before",
+    [None, "", '{"log-driver": "local"}', '{"runtimes": {"crun": {"path": "/usr/bin/crun"}}}'],
+)
 def test_our_runtime_is_the_default_and_other_settings_stay(
     engine: Callable[..., Any], tmp_path: Path, before: str | None
 ) -> None:
@@ -208,10 +220,11 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
         # dockerd reads its configuration again on SIGHUP, of which a `sleep` dies.
         assert (code, errors, dockerd.wait(10)) == (0, "", -signal.SIGHUP)
     wrapper = tmp_path / "libexec" / "sops-lab" / "oci-runtime"
+    known = json.loads(before or "{}")
     assert json.loads(config) == {
-        **json.loads(before or "{}"),
+        **known,
         "default-runtime": "sops-lab",
-        "runtimes": {"sops-lab": {"path": str(wrapper)}},
+        "runtimes": {**known.get("runtimes", {}), "sops-lab": {"path": str(wrapper)}},
     }
     first = wrapper.read_text().splitlines()[0]
     assert runtime_body(str(wrapper)) == "# ours"
@@ -262,6 +275,18 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
         (0x01, 6, NOBODY), (0x02, 6, 1000), (0x04, 6, NOBODY), (0x10, 6, NOBODY),
         (0x20, 0, NOBODY),
     ]  # fmt: skip
+
+
+def test_whoever_may_use_the_engine_already_is_left_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, standins: Path, tmp_path: Path
+) -> None:
+    stand_in(standins, "usermod")
+    group = grp.struct_group(("docker", "x", 998, ["ada"]))
+    monkeypatch.setattr(os, "getgrouplist", lambda _user, _group: [1000, 998])
+    monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    admit("ada", 1000, 1000, str(tmp_path / "no.sock"))
+    assert not (standins / "calls").exists()
 
 
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
