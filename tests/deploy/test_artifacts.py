@@ -132,7 +132,7 @@ def test_one_missing_entry_is_built_and_no_other(catalog: Catalog) -> None:
     ]
     assert [entry["name"] for entry in order["entries"]] == ["sops"]
     assert order["plan"]["embed"] is None
-    assert order["sources"]["modules"] == {"toolkit": catalog.modules["toolkit"]}
+    assert order["sources"]["modules"] == {"kubernetes": catalog.modules["kubernetes"]}
 
 
 def test_a_tool_with_another_sum_is_replaced(catalog: Catalog) -> None:

@@ -341,7 +341,7 @@ UNKNOWN = [
         {"key", "pushed", "encrypted", "wired", "source", "applied", "secret"},
         "the repository cannot be read: x.",
     ),
-    (replace(DONE, start=None), {"pushed"}, "with which commit the repository began"),
+    (replace(DONE, start=None), {"pushed"}, "the first commit of the repository"),
     (
         with_tree(report=Report(undecided=["gitleaks is not installed"])),
         {"encrypted"},

@@ -207,7 +207,7 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
         (
             lambda made: made.kubectl.write_text("#!/bin/sh\necho was refused >&2\nexit 1\n"),
             "access",
-            "nobody answers where the cluster's API server should be.",
+            "nothing answers at the address of the cluster's API server.",
         ),
         (
             lambda made: made.push(
