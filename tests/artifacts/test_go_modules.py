@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sopslab.lab.tools.waiting import wait_until
 from tests.artifacts.conftest import Lab
 
 CATALOG = Path(__file__).resolve().parents[2] / "artifacts" / "catalog.yaml"
@@ -40,7 +41,8 @@ def test_a_closed_network_leads_to_go_modules_and_the_caches_are_removed(lab: La
         "Remove the build caches",
     ]
     assert (lab.root / "bin" / "pause").stat().st_mode & 0o777 == 0o755
-    assert {path.suffix for path in (lab.root / "cache").iterdir()} == {".lock"}
+    cache = lab.root / "cache"
+    assert wait_until(lambda: {path.suffix for path in cache.iterdir()} == {".lock"}, 60)
     assert lab.run(artifact_source="auto", mirrors=CLOSED).changed == []
 
 

@@ -14,6 +14,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.tools import web
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read, sha256
+from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.programs import ask
 from sopslab.model.results import Undecided
 from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
@@ -21,6 +22,8 @@ from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
 # In a folder of the store, beside the files that it is about.
 MANIFEST, STAMP = "manifest.json", "stamp"
 GO_FOLDER = "/usr/local/go/bin"
+# The lock of whoever works in the caches of Go.
+BUILDS = "go"
 
 _ARCHES: Mapping[str, Arch] = {"x86_64": "amd64", "aarch64": "arm64"}
 _PROBE_S = 5
@@ -39,8 +42,15 @@ def store_state(lab: Lab, images: list[str]) -> Store:
         {path.name: entry for path in _paths(root / "store") if (entry := stored_entry(path))},
         {path.name: str(path.readlink()) for path in _paths(root / "bin") if path.is_symlink()},
         _recipes(images),
-        tuple(path.name for path in _paths(root / "cache") if path.suffix != ".lock"),
+        _cached(root / "cache"),
     )
+
+
+def _cached(cache: Path) -> tuple[str, ...]:
+    """Return what builds have left; nothing while one goes on, or what they left is removed."""
+    if is_locked(cache / f"{BUILDS}.lock"):
+        return ()
+    return tuple(path.name for path in _paths(cache) if path.suffix != ".lock")
 
 
 def stored_entry(folder: Path) -> StoredEntry | None:

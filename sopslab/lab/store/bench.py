@@ -13,9 +13,9 @@ from typing import IO
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.observe.store import MANIFEST, STAMP, stamped, stored_entry
+from sopslab.lab.observe.store import BUILDS, MANIFEST, STAMP, stamped, stored_entry
 from sopslab.lab.tools import files, programs
-from sopslab.lab.tools.locks import locked
+from sopslab.lab.tools.locks import go_on_alone, locked
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.store import Entry
 
@@ -97,18 +97,24 @@ def bench(lab: Lab, name: str) -> Iterator[Bench]:
     for folder in (cache, Path(lab.store)):
         folder.mkdir(parents=True, exist_ok=True)
     with (
-        _turn(lab, name) as lock,
+        turn(lab, name) as lock,
         tempfile.TemporaryDirectory(prefix="work.", dir=cache) as work,
     ):
         yield Bench(lab, lock, Path(work))
 
 
 def clear_cache(lab: Lab) -> None:
-    """Remove what was only needed to fill the store."""
-    with _turn(lab, "go"):
+    """Have what was only needed to fill the store removed, by a process that goes on alone: where
+    the disk is told of each block that becomes free, that takes minutes. The lock of builds is held
+    until then."""
+
+    def clear() -> None:
         for path in cache_of(lab).iterdir():
             if path.suffix != _LOCK:
                 files.remove(path)
+
+    with turn(lab, BUILDS):
+        go_on_alone(clear)
 
 
 def cache_of(lab: Lab) -> Path:
@@ -126,7 +132,8 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _turn(lab: Lab, name: str) -> Iterator[int]:
+def turn(lab: Lab, name: str) -> Iterator[int]:
+    """Hold the lock under which something is made in the block, and yield its descriptor."""
     with locked(
         cache_of(lab) / f"{name}{_LOCK}",
         _TURN_S,

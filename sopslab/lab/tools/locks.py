@@ -38,6 +38,18 @@ def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = ""
         os.close(descriptor)
 
 
+def is_locked(path: str | Path) -> bool:
+    """Whether somebody holds a lock file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _taken(descriptor: int) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

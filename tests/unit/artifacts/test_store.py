@@ -14,7 +14,9 @@ import pytest
 from sopslab.config.settings import Settings
 from sopslab.lab.observe import store as observe
 from sopslab.lab.observe.store import go_version, store_state
-from sopslab.lab.store.bench import bench, clear_cache
+from sopslab.lab.store.bench import bench, clear_cache, turn
+from sopslab.lab.tools.locks import is_locked
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.store import Entry, Store, StoredEntry
 
 SUM = "5" * 64
@@ -168,8 +170,20 @@ def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
     (cache / "work.x").touch()
     (cache / "image.lock").touch()
     clear_cache(settings.for_machine)
+    # Whether or not it has ended, nobody has to do it again.
+    assert seen(settings).cache == ()
+    assert wait_until(lambda: not is_locked(cache / "go.lock"), 10)
     assert {path.name for path in cache.iterdir()} == {"go.lock", "image.lock"}
     assert seen(settings).cache == ()
+
+
+def test_what_a_removal_that_was_killed_left_is_still_to_be_removed(lab: Root) -> None:
+    settings = lab()
+    (Path(settings.root, "cache") / "go-build").mkdir(parents=True)
+    (Path(settings.root, "cache") / "go.lock").touch()
+    assert seen(settings).cache == ("go-build",)
+    with turn(settings.for_machine, "go"):
+        assert seen(settings).cache == ()
 
 
 @pytest.mark.parametrize(
