@@ -21,6 +21,7 @@ from sopslab.checks.board.steps import Row
 from sopslab.checks.causes import meaning
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.snapshot import Trouble
 from sopslab.cli import board as show
 from sopslab.cli.terminal import Console, echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
@@ -190,7 +191,9 @@ def _flux(settings: Settings) -> list[Part]:
     try:
         seen = look_in(settings, one)
     except Undecided as reason:
-        return [_part(kind, name, up=False, state=reason.found) for kind, name, _ in named]
+        no_cluster = reason.found == Trouble.NO_KUBECONFIG.value
+        state = "not there" if no_cluster else reason.found
+        return [_part(kind, name, up=False, state=state) for kind, name, _ in named]
     return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
 
 
