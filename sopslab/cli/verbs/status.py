@@ -19,6 +19,7 @@ from rich.text import Text
 from sopslab.checks.causes import meaning
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.snapshot import Trouble
 from sopslab.cli import board as show
 from sopslab.cli.console import Console
 from sopslab.cli.terminal import echo, echo_json
@@ -195,7 +196,9 @@ def _flux(settings: Settings) -> list[Part]:
     try:
         seen = look_in(settings, one)
     except Undecided as reason:
-        return [_part(kind, name, up=False, state=reason.found) for kind, name, _ in named]
+        no_cluster = reason.found == Trouble.NO_KUBECONFIG.value
+        state = "not there" if no_cluster else reason.found
+        return [_part(kind, name, up=False, state=state) for kind, name, _ in named]
     return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
 
 
