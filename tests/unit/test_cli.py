@@ -226,7 +226,7 @@ def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> 
     assert done.exit_code == 1
     shown = json.loads(done.stdout)
     assert (shown["lab"], shown["up"]) == ("lab", False)
-    assert shown["parts"] and not any(part["up"] for part in shown["parts"])
+    assert {part["state"] for part in shown["parts"]} == {"not there"}
     assert not root.exists()
 
 
