@@ -17,7 +17,7 @@ def prove_canaries(settings: Settings) -> None:
     """Wait for every canary, and name the broken link if that of the lab's own learner does not
     arrive."""
     environments = list(known_environments(settings).values())
-    suspension.resumed(
+    suspension.resumption(
         name="Resume what was suspended", settings=settings, environments=environments
     )
     await_canaries(settings, environments)

@@ -64,7 +64,7 @@ def provide_platform(settings: Settings) -> None:
 @step(Step.FLUX)
 def bootstrap_flux(settings: Settings) -> None:
     """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
-    builds.unblocked(name="Have no build hold up the others", settings=settings)
+    builds.queue(name="Have no build hold up the others", settings=settings)
     kubernetes.manifests(
         name="Apply the controllers",
         settings=settings,

@@ -66,7 +66,7 @@ def end_drills(settings: Settings, environments: list[Environment]) -> None:
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
     environments = chosen(settings)
-    builds.unblocked(name="Have no build hold up the others", settings=settings)
+    builds.queue(name="Have no build hold up the others", settings=settings)
     reset.cleared(
         name="Clear what Flux did not apply", settings=settings, environments=environments
     )
@@ -130,7 +130,7 @@ def chosen(settings: Settings) -> list[Environment]:
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
     """Begin with environments, refuse who has none, and sweep up after a run that was killed."""
     reset.begun(name=name, settings=settings, unknown=unknown(settings, environments))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:

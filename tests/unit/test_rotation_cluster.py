@@ -404,10 +404,10 @@ def test_only_what_nobody_will_resume_is_resumed(settings: Settings) -> None:
         settings, {"ada": ({}, suspend), "bob": (ours, suspend), "eve": ({}, suspend)}
     )
     environments = [at_seat(learner(name)) for name in ("ada", "bob")]
-    done = Applied(suspension.resumed, settings=settings, environments=environments)
+    done = Applied(suspension.resumption, settings=settings, environments=environments)
     assert done.changed and not done.failed, done.stderr
     assert suspended_systems(settings) == ["lab-bob-sys", "lab-eve-sys"]
-    assert not Applied(suspension.resumed, settings=settings, environments=environments).changed
+    assert not Applied(suspension.resumption, settings=settings, environments=environments).changed
 
 
 # Refuses one workload, and keeps what it is told of the others.
