@@ -90,7 +90,7 @@ def _give_seats(settings: Settings) -> None:
     """Give every seat what does not come out of Git: key, credentials, token, access."""
     seats = enrolled(settings)
     give_secrets(settings, [at_seat(seat) for seat in seats])
-    access.issued(
+    access.kubeconfigs(
         name=f"Issue the access of {len(seats)} seats",
         settings=settings,
         seats=[seat.id for seat in seats],

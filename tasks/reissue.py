@@ -12,16 +12,16 @@ from sopslab.provision.operations import access, seats
 def replace_access(settings: Settings) -> None:
     """Give the subjects another password, and a certificate that names another user."""
     subjects = settings.subjects
-    access.replaced(
+    access.replacement(
         name=f"Replace the access of {', '.join(subjects)}", settings=settings, seats=subjects
     )
-    access.issued(name="Issue new certificates", settings=settings, seats=subjects)
+    access.kubeconfigs(name="Issue new certificates", settings=settings, seats=subjects)
 
 
 @step(Step.ACCESS)
 def prove_access(settings: Settings) -> None:
     """Wait until the old access is refused and the new one works, and name who is left out."""
-    access.proven(
+    access.proof(
         name="Prove that the old access is refused", settings=settings, seats=settings.subjects
     )
 
@@ -29,4 +29,4 @@ def prove_access(settings: Settings) -> None:
 @step(Step.CLASS)
 def report_access(settings: Settings) -> None:
     """Name the subjects whose access could not be replaced."""
-    seats.reported(name="Report the seats", settings=settings, seats=settings.subjects)
+    seats.report(name="Report the seats", settings=settings, seats=settings.subjects)

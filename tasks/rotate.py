@@ -141,7 +141,7 @@ def conclude(settings: Settings) -> None:
 def report_rotation(settings: Settings) -> None:
     """Name the environments that could not be finished."""
     ids = [environment.id for environment in chosen(settings)]
-    seats.reported(name="Report the environments", settings=settings, seats=ids)
+    seats.report(name="Report the environments", settings=settings, seats=ids)
 
 
 @step(Step.VALUES)

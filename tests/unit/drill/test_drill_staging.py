@@ -57,7 +57,7 @@ class Alone:
 
     def stage(self) -> Applied:
         return Applied(
-            drill.staged,
+            drill.leak,
             settings=self.settings,
             environment=self.environment,
             text=drill_text(self.settings, self.environment),
@@ -65,7 +65,7 @@ class Alone:
 
     def end(self) -> Applied:
         return Applied(
-            drill.ended, settings=self.settings, environments=[self.environment], saved=SAVED
+            drill.end, settings=self.settings, environments=[self.environment], saved=SAVED
         )
 
     def commit(self, path: str, text: str, push: bool = True) -> str:
