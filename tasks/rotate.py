@@ -79,7 +79,7 @@ def deliver_content(settings: Settings) -> None:
 
 @step(Step.KEYS)
 def retire_old(settings: Settings) -> None:
-    """Put the old identities aside, and take them from cluster and Git server."""
+    """Archive the old identities, and take them from cluster and Git server."""
     if not replaces_keys(_cause(settings)):
         return
     rotation.retirement(
