@@ -40,7 +40,7 @@ def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
 @step(Step.FAULTS)
 def undo_faults(settings: Settings) -> None:
     """Undo what was injected: for those that are chosen, or for everybody."""
-    environments = _subjects(settings)
+    environments = _environments(settings)
     begin_swept("Begin to fix", settings, environments)
     faults.removal(name="Undo what was injected", settings=settings, environments=environments)
 
@@ -48,7 +48,7 @@ def undo_faults(settings: Settings) -> None:
 @step(Step.FLUX)
 def deliver_again(settings: Settings) -> None:
     """Have Flux apply what the repositories hold, and forget what was injected."""
-    environments = _subjects(settings)
+    environments = _environments(settings)
     faults.reconciliation(
         name="Have Flux apply the repositories", settings=settings, environments=environments
     )
@@ -61,11 +61,11 @@ def report_fix(settings: Settings) -> None:
     seats.report(
         name="Report the environments",
         settings=settings,
-        seats=[environment.id for environment in _subjects(settings)],
+        seats=[environment.id for environment in _environments(settings)],
     )
 
 
-def _subjects(settings: Settings) -> list[Environment]:
-    if settings.subjects:
+def _environments(settings: Settings) -> list[Environment]:
+    if settings.learners:
         return chosen(settings)
     return list(known_environments(settings).values())

@@ -124,9 +124,9 @@ def report_reset(settings: Settings) -> None:
 def chosen(settings: Settings) -> list[Environment]:
     """Return the environments that the settings name, or the only one of a lab without a class."""
     known = known_environments(settings)
-    if not settings.subjects and len(known) == 1:
+    if not settings.learners and len(known) == 1:
         return list(known.values())
-    return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]
+    return [known[name] for name in dict.fromkeys(settings.learners) if name in known]
 
 
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
@@ -138,7 +138,7 @@ def begin_swept(name: str, settings: Settings, environments: list[Environment]) 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
     """Return whom the settings name without there being an environment."""
     known = {environment.id for environment in environments}
-    return [name for name in settings.subjects if name not in known]
+    return [name for name in settings.learners if name not in known]
 
 
 def alone(environments: list[Environment]) -> list[Environment]:
