@@ -1,6 +1,6 @@
 """An environment broken to practise on: by the faults that are named, or by those an exam draws.
 
-pyinfra inventories/local.py deploys/break.py --data 'subjects=["ada"]' \\
+pyinfra inventories/local.py deploys/break.py --data 'learners=["ada"]' \\
     --data 'faults=["wrong-key"]'
 """
 

@@ -1,6 +1,6 @@
-"""A drill: the chapter's leak staged in one environment. Whose, says the data `subjects`.
+"""A drill: the chapter's leak staged in one environment. Whose, says the data `learners`.
 
-pyinfra inventories/local.py deploys/drill.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/drill.py --data 'learners=["ada"]'
 """
 
 from sopslab.run.session import begin

@@ -1,6 +1,6 @@
 """The end of a drill: the environment as it was before, and nothing of the leak in its history.
 
-pyinfra inventories/local.py deploys/drill_end.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/drill_end.py --data 'learners=["ada"]'
 """
 
 from sopslab.run.session import begin

@@ -1,6 +1,6 @@
 """What `deploys/break.py` injected, undone: for the learners that are named, or for everybody.
 
-pyinfra inventories/local.py deploys/fix.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/fix.py --data 'learners=["ada"]'
 """
 
 from sopslab.run.session import begin

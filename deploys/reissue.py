@@ -1,7 +1,7 @@
 """The access of single learners replaced: password, certificate and kubeconfig. What they had is
-worth nothing then. Whom it is about says the data `subjects`, a list of ids.
+worth nothing then. Whom it is about says the data `learners`, a list of ids.
 
-pyinfra inventories/local.py deploys/reissue.py --data 'subjects=["ada"]'
+pyinfra inventories/local.py deploys/reissue.py --data 'learners=["ada"]'
 """
 
 from sopslab.run.session import begin

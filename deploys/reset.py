@@ -1,6 +1,6 @@
 """Environments put back to day one, or to a checkpoint of the chapter. Nobody else's are touched.
 
-pyinfra inventories/local.py deploys/reset.py --data 'subjects=["ada"]' --data checkpoint=start
+pyinfra inventories/local.py deploys/reset.py --data 'learners=["ada"]' --data checkpoint=start
 """
 
 from sopslab.run.session import begin

@@ -1,7 +1,7 @@
 """Keys and values replaced after an exposure, and the proof that what leaked is worth nothing.
 
 pyinfra inventories/local.py deploys/rotate.py --data cause=learner-key \
-    --data incident=2026-11-25-lost-laptop --data 'subjects=["ada"]'
+    --data incident=2026-11-25-lost-laptop --data 'learners=["ada"]'
 """
 
 from sopslab.run.session import begin, given_values

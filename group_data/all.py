@@ -91,7 +91,7 @@ prune = False
 
 # Whom a deploy for single learners is about: `deploys/reset.py`, `deploys/reissue.py`,
 # `deploys/break.py`, `deploys/fix.py`, … (`sopslab reset ada`).
-subjects = []
+learners = []
 
 # What an environment is put back to (`sopslab reset ada --to wired`).
 checkpoint = "start"

@@ -17,7 +17,7 @@ def prove_canaries(settings: Settings) -> None:
     """Wait for every canary, and name the broken link if that of the lab's own learner does not
     arrive."""
     environments = list(known_environments(settings).values())
-    suspension.resumed(
+    suspension.resumption(
         name="Resume what was suspended", settings=settings, environments=environments
     )
     await_canaries(settings, environments)
@@ -29,10 +29,10 @@ def conclude_class(settings: Settings) -> None:
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
-        seats.pruned(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
+        seats.pruning(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
     if ids:
-        access.bound(name="Wait until earlier access is refused", settings=settings, seats=ids)
-        seats.reported(name="Report the seats", settings=settings, seats=ids)
+        access.bindings(name="Wait until earlier access is refused", settings=settings, seats=ids)
+        seats.report(name="Report the seats", settings=settings, seats=ids)
 
 
 def await_canaries(settings: Settings, environments: Sequence[Environment]) -> None:

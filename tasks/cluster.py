@@ -45,7 +45,7 @@ def begin_cluster(settings: Settings) -> None:
             # Before anybody is given access to a cluster that is there already.
             kind.strangers(name="Shut strangers out of the cluster", settings=settings)
             kind.limits(name="Limit what pods take from the node", settings=settings)
-        kind.begun(
+        kind.head_start(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,
             image=pinned_catalog(settings.catalog).node_tag,

@@ -14,15 +14,15 @@ from tasks.host import LIMITS, sysctl_record
 def remove_cluster(settings: Settings) -> None:
     """Delete the cluster, or take from an existing one what the lab brought."""
     if settings.cluster_provider == "existing":
-        flux.uninstalled(name="Take Flux and the environments out", settings=settings)
+        flux.removal(name="Take Flux and the environments out", settings=settings)
     else:
-        kind.deleted(name=f"Delete the kind cluster {settings.lab}", settings=settings)
+        kind.removal(name=f"Delete the kind cluster {settings.lab}", settings=settings)
 
 
 @step(Step.GIT)
 def remove_git(settings: Settings) -> None:
     """Remove the embedded server; its data stays."""
-    docker.removed(
+    docker.removal(
         name="Remove the Git server",
         container=git_server_name(settings.lab),
         network=network_name(settings.lab),
@@ -46,7 +46,7 @@ def release_host(settings: Settings) -> None:
             present=False,
         )
     for key in LIMITS:
-        host.sysctl_restored(
+        host.original_sysctl(
             name=f"Restore {key}", key=key, record=sysctl_record(settings, key), owner=settings.root
         )
 
@@ -54,4 +54,4 @@ def release_host(settings: Settings) -> None:
 @step(Step.PURGE)
 def purge_lab(settings: Settings) -> None:
     """Remove what only this lab has and, with the last lab of the root, store and images."""
-    lab.purged(name="Remove keys, Git data and clone", settings=settings)
+    lab.removal(name="Remove keys, Git data and clone", settings=settings)

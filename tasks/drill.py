@@ -19,7 +19,7 @@ def stage_leak(settings: Settings) -> None:
     """Stage the leak in the environments that the settings name; a drill is for one."""
     environments = _begun(settings)
     for environment in environments:
-        drill.staged(
+        drill.leak(
             name=f"Stage a leak in {environment.repository}",
             settings=settings,
             environment=environment,

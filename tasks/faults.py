@@ -20,7 +20,7 @@ def inject_faults(settings: Settings) -> None:
     environments = chosen(settings)
     begin_swept("Begin to break", settings, environments)
     for environment in environments:
-        faults.injected(
+        faults.injection(
             # The name of an exam's operation tells nothing.
             name=f"Break the environment of {environment.id}",
             settings=settings,
@@ -40,32 +40,32 @@ def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
 @step(Step.FAULTS)
 def undo_faults(settings: Settings) -> None:
     """Undo what was injected: for those that are chosen, or for everybody."""
-    environments = _subjects(settings)
+    environments = _environments(settings)
     begin_swept("Begin to fix", settings, environments)
-    faults.undone(name="Undo what was injected", settings=settings, environments=environments)
+    faults.removal(name="Undo what was injected", settings=settings, environments=environments)
 
 
 @step(Step.FLUX)
 def deliver_again(settings: Settings) -> None:
     """Have Flux apply what the repositories hold, and forget what was injected."""
-    environments = _subjects(settings)
-    faults.delivered(
+    environments = _environments(settings)
+    faults.reconciliation(
         name="Have Flux apply the repositories", settings=settings, environments=environments
     )
-    faults.forgotten(name="Forget the faults", settings=settings, environments=environments)
+    faults.records(name="Forget the faults", settings=settings, environments=environments)
 
 
 @step(Step.CLASS)
 def report_fix(settings: Settings) -> None:
     """Name whose environment is not in order although nothing is injected any more."""
-    seats.reported(
+    seats.report(
         name="Report the environments",
         settings=settings,
-        seats=[environment.id for environment in _subjects(settings)],
+        seats=[environment.id for environment in _environments(settings)],
     )
 
 
-def _subjects(settings: Settings) -> list[Environment]:
-    if settings.subjects:
+def _environments(settings: Settings) -> list[Environment]:
+    if settings.learners:
         return chosen(settings)
     return list(known_environments(settings).values())

@@ -64,7 +64,7 @@ def provide_platform(settings: Settings) -> None:
 @step(Step.FLUX)
 def bootstrap_flux(settings: Settings) -> None:
     """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
-    builds.unblocked(name="Have no build hold up the others", settings=settings)
+    builds.queue(name="Have no build hold up the others", settings=settings)
     kubernetes.manifests(
         name="Apply the controllers",
         settings=settings,
@@ -90,7 +90,7 @@ def _give_seats(settings: Settings) -> None:
     """Give every seat what does not come out of Git: key, credentials, token, access."""
     seats = enrolled(settings)
     give_secrets(settings, [at_seat(seat) for seat in seats])
-    access.issued(
+    access.kubeconfigs(
         name=f"Issue the access of {len(seats)} seats",
         settings=settings,
         seats=[seat.id for seat in seats],

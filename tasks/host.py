@@ -22,18 +22,18 @@ def check_host(settings: Settings) -> None:
     """Refuse a newer product's lab and ports of somebody else, and begin with a clean desk."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
     host.ports(name="Check the ports", ports=_published(settings))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 
 @step(Step.HOST)
 def prepare_host(settings: Settings) -> None:
     """Check the machine with numbers, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)
-    docker.suitable(name="Check Docker", settings=settings)
+    docker.preflight(name="Check Docker", settings=settings)
     host.packages(name="Install what is missing", commands=COMMANDS)
-    docker.installed(name="Install Docker")
+    docker.packages(name="Install Docker")
     docker.engine(name="Start Docker")
-    docker.running(name="Check Docker as it runs", settings=settings)
+    docker.compatibility(name="Check Docker as it runs", settings=settings)
     if settings.engine_host is not None:
         return
     docker.runtime(

@@ -26,7 +26,7 @@ def trust_recipients(settings: Settings) -> None:
     """Tell the lab's own Git server for whom every secret must be encrypted."""
     if settings.git_url is None:
         environments = known_environments(settings).values()
-        age.trusted(
+        age.recipients(
             name="Tell the Git server the recipients",
             settings=settings,
             repositories={one.id: one.key for one in environments},

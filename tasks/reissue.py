@@ -10,23 +10,23 @@ from sopslab.provision.operations import access, seats
 
 @step(Step.ACCESS)
 def replace_access(settings: Settings) -> None:
-    """Give the subjects another password, and a certificate that names another user."""
-    subjects = settings.subjects
-    access.replaced(
-        name=f"Replace the access of {', '.join(subjects)}", settings=settings, seats=subjects
+    """Give the learners another password, and a certificate that names another user."""
+    learners = settings.learners
+    access.replacement(
+        name=f"Replace the access of {', '.join(learners)}", settings=settings, seats=learners
     )
-    access.issued(name="Issue new certificates", settings=settings, seats=subjects)
+    access.kubeconfigs(name="Issue new certificates", settings=settings, seats=learners)
 
 
 @step(Step.ACCESS)
 def prove_access(settings: Settings) -> None:
     """Wait until the old access is refused and the new one works, and name who is left out."""
-    access.proven(
-        name="Prove that the old access is refused", settings=settings, seats=settings.subjects
+    access.proof(
+        name="Prove that the old access is refused", settings=settings, seats=settings.learners
     )
 
 
 @step(Step.CLASS)
 def report_access(settings: Settings) -> None:
-    """Name the subjects whose access could not be replaced."""
-    seats.reported(name="Report the seats", settings=settings, seats=settings.subjects)
+    """Name the learners whose access could not be replaced."""
+    seats.report(name="Report the seats", settings=settings, seats=settings.learners)

@@ -32,7 +32,9 @@ _SAVED = saved_branch(datetime.now(UTC))
 def reset_repositories(settings: Settings) -> None:
     """Put repositories back, and the clone of the learner who is here."""
     environments = chosen(settings)
-    reset.begun(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
+    reset.beginning(
+        name="Begin a reset", settings=settings, unknown=unknown(settings, environments)
+    )
     end_drills(settings, environments)
     reset.repositories(
         name=f"Put {counted(environments)} back to {settings.checkpoint}",
@@ -59,15 +61,15 @@ def reset_repositories(settings: Settings) -> None:
 
 def end_drills(settings: Settings, environments: list[Environment]) -> None:
     """Take away the leaks that are staged: what is kept of them is in no history."""
-    drill.ended(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
+    drill.end(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
 
 
 @step(Step.FLUX)
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
     environments = chosen(settings)
-    builds.unblocked(name="Have no build hold up the others", settings=settings)
-    reset.cleared(
+    builds.queue(name="Have no build hold up the others", settings=settings)
+    reset.namespaces(
         name="Clear what Flux did not apply", settings=settings, environments=environments
     )
     if alone(environments):
@@ -75,12 +77,12 @@ def reset_environments(settings: Settings) -> None:
     give_secrets(settings, environments)
     deliver(settings, environments)
     # What was pushed before may have been on its way until Flux saw the checkpoint.
-    reset.cleared(name="Clear what came meanwhile", settings=settings, environments=environments)
+    reset.namespaces(name="Clear what came meanwhile", settings=settings, environments=environments)
 
 
 def deliver(settings: Settings, environments: list[Environment]) -> None:
     """Wait until Flux has applied what the repositories hold."""
-    reset.reconciled(
+    reset.reconciliation(
         name="Have Flux apply the repositories",
         settings=settings,
         environments=environments,
@@ -112,7 +114,7 @@ def prove_reset(settings: Settings) -> None:
 @step(Step.CLASS)
 def report_reset(settings: Settings) -> None:
     """Name who could not be put back."""
-    seats.reported(
+    seats.report(
         name="Report the environments",
         settings=settings,
         seats=[environment.id for environment in chosen(settings)],
@@ -122,21 +124,21 @@ def report_reset(settings: Settings) -> None:
 def chosen(settings: Settings) -> list[Environment]:
     """Return the environments that the settings name, or the only one of a lab without a class."""
     known = known_environments(settings)
-    if not settings.subjects and len(known) == 1:
+    if not settings.learners and len(known) == 1:
         return list(known.values())
-    return [known[name] for name in dict.fromkeys(settings.subjects) if name in known]
+    return [known[name] for name in dict.fromkeys(settings.learners) if name in known]
 
 
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
     """Begin with environments, refuse who has none, and sweep up after a run that was killed."""
-    reset.begun(name=name, settings=settings, unknown=unknown(settings, environments))
-    lab.swept(name="Sweep up after a killed run", settings=settings)
+    reset.beginning(name=name, settings=settings, unknown=unknown(settings, environments))
+    lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
     """Return whom the settings name without there being an environment."""
     known = {environment.id for environment in environments}
-    return [name for name in settings.subjects if name not in known]
+    return [name for name in settings.learners if name not in known]
 
 
 def alone(environments: list[Environment]) -> list[Environment]:

@@ -18,7 +18,7 @@ def enrol_class(settings: Settings) -> None:
     """Record who is enrolled. Whoever is no longer on the roster stays, unless pruned."""
     enrolment = enrolment_of(settings)
     if enrolment.seats or enrolment.pruned:
-        seats.enrolled(
+        seats.roster(
             name=f"Enrol {len(enrolment.seats)} learners", settings=settings, enrolment=enrolment
         )
 

@@ -21,7 +21,7 @@ def take_inventory(settings: Settings) -> None:
     """Note what goes, and open the incident."""
     environments = chosen(settings)
     begin_swept("Begin a rotation", settings, environments)
-    rotation.inventoried(
+    rotation.inventory(
         name="Note what goes",
         settings=settings,
         environments=environments,
@@ -36,7 +36,7 @@ def accept_both(settings: Settings) -> None:
     """Make the identities that follow, and have cluster and Git server accept old and new."""
     if not replaces_keys(_cause(settings)):
         return
-    rotation.followed(
+    rotation.successors(
         name="Make the identities that follow", settings=settings, environments=chosen(settings)
     )
     _ended(settings, Phase.IDENTITY)
@@ -52,9 +52,7 @@ def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
         return
     environments = chosen(settings)
     for label in ("Re-encrypt what leaked", "Re-encrypt what came meanwhile"):
-        reencryption.reencrypted(
-            name=label, settings=settings, environments=environments, given=given
-        )
+        reencryption.files(name=label, settings=settings, environments=environments, given=given)
     for environment in alone(environments):
         reencryption.clone(
             name="Bring the clone after it", settings=settings, environment=environment
@@ -69,11 +67,11 @@ def deliver_content(settings: Settings) -> None:
         return
     environments = chosen(settings)
     deliver(settings, environments)
-    proof.delivered(
+    proof.values(
         name="Compare the cluster with the files", settings=settings, environments=environments
     )
     _ended(settings, Phase.CONVERGED)
-    proof.restarted(
+    proof.workloads(
         name="Restart what has read an old value", settings=settings, environments=environments
     )
     _ended(settings, Phase.RESTARTED)
@@ -81,10 +79,10 @@ def deliver_content(settings: Settings) -> None:
 
 @step(Step.KEYS)
 def retire_old(settings: Settings) -> None:
-    """Put the old identities aside, and take them from cluster and Git server."""
+    """Archive the old identities, and take them from cluster and Git server."""
     if not replaces_keys(_cause(settings)):
         return
-    rotation.retired(
+    rotation.retirement(
         name="Archive the identities that leaked",
         settings=settings,
         environments=chosen(settings),
@@ -99,7 +97,7 @@ def replace_logins(settings: Settings) -> None:
     """Replace passwords of the Git server, and give Flux its own, which reads for everybody."""
     if _cause(settings) is not Cause.GIT_CREDENTIAL:
         return
-    logins.replaced(
+    logins.passwords(
         name="Replace the passwords that leaked",
         settings=settings,
         environments=chosen(settings),
@@ -112,12 +110,14 @@ def replace_logins(settings: Settings) -> None:
 def prove(settings: Settings) -> None:
     """Prove that Flux works with what is new, and that what leaked opens nothing."""
     environments = chosen(settings)
-    proof.asked(name="Have Flux decrypt once more", settings=settings, environments=environments)
+    proof.decryption(
+        name="Have Flux decrypt once more", settings=settings, environments=environments
+    )
     deliver(settings, environments)
-    proof.proven(
+    proof.attempts(
         name="Prove that what leaked opens nothing", settings=settings, environments=environments
     )
-    logins.proven(
+    logins.proof(
         name="Prove that the old passwords are refused",
         settings=settings,
         environments=environments,
@@ -128,7 +128,7 @@ def prove(settings: Settings) -> None:
 @step(Step.INVENTORY)
 def conclude(settings: Settings) -> None:
     """Note for whom it is over, and close the incident if that is everybody."""
-    rotation.concluded(
+    rotation.conclusion(
         name="Note for whom it is over",
         settings=settings,
         environments=chosen(settings),
@@ -141,13 +141,13 @@ def conclude(settings: Settings) -> None:
 def report_rotation(settings: Settings) -> None:
     """Name the environments that could not be finished."""
     ids = [environment.id for environment in chosen(settings)]
-    seats.reported(name="Report the environments", settings=settings, seats=ids)
+    seats.report(name="Report the environments", settings=settings, seats=ids)
 
 
 @step(Step.VALUES)
 def report_values(settings: Settings) -> None:
     """Name the values that are left to a human."""
-    rotation.complete(name="Report the values", settings=settings)
+    rotation.report(name="Report the values", settings=settings)
 
 
 def _cause(settings: Settings) -> Cause:
@@ -155,13 +155,13 @@ def _cause(settings: Settings) -> Cause:
 
 
 def _ended(settings: Settings, phase: Phase) -> None:
-    rotation.ended(name=f"Note the end of the phase {phase}", settings=settings, phase=phase)
+    rotation.phase_end(name=f"Note the end of the phase {phase}", settings=settings, phase=phase)
 
 
 def _give_keys(settings: Settings) -> None:
     """Give the cluster the identities that the store has, when Flux is not in the middle of it."""
     _settle(settings)
-    rotation.handed_over(
+    rotation.handover(
         name="Give the cluster the identities of the store",
         settings=settings,
         environments=chosen(settings),
@@ -170,4 +170,6 @@ def _give_keys(settings: Settings) -> None:
 
 
 def _settle(settings: Settings) -> None:
-    proof.settled(name="Let Flux come to its end", settings=settings, environments=chosen(settings))
+    proof.readiness(
+        name="Let Flux come to its end", settings=settings, environments=chosen(settings)
+    )

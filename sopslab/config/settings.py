@@ -325,7 +325,7 @@ class Settings(_Part, Places):
     learner: Learner
     seats: tuple[Seat, ...]
     prune: Annotated[bool, Field(strict=True)]
-    subjects: tuple[Label, ...]
+    learners: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
     records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
     faults: tuple[FaultId, ...]

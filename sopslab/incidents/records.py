@@ -132,7 +132,7 @@ class Incident:
         return tuple(one.what for one in self.upstream if one.revoked is None)
 
     def concerns(self, learner: str) -> bool:
-        """Return whether the environment of this learner is among the subjects."""
+        """Return whether the incident is about the environment of this learner."""
         return not self.subjects or learner in self.subjects
 
 

@@ -10,7 +10,7 @@ from sopslab.checks.rules.objects import kustomization, source
 from sopslab.checks.rules.table import Step, examine
 from sopslab.checks.snapshot import Snapshot
 from sopslab.checks.verification import NEEDS, judge
-from sopslab.lab.observe.observer import Observer, Subject
+from sopslab.lab.observe.observer import Observer, Viewpoint
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.objects import Object, is_busy
 from sopslab.model.results import Result, Status, Undecided, Verdict
@@ -36,7 +36,7 @@ def checks(*, embedded_server: bool) -> list[Step]:
 
 def verify(
     observer: Observer,
-    subject: Subject,
+    viewpoint: Viewpoint,
     listed: list[Step],
     wait: float,
     tell: Callable[[Result], None] = lambda _result: None,
@@ -47,7 +47,7 @@ def verify(
     + tell: is given each result as soon as there is one
     """
     started, deadline = time.monotonic(), Deadline(wait)
-    seen = observer.inside(subject)
+    seen = observer.inside(viewpoint)
     examined = examine(seen)
     results: list[Result] = []
     blocked: dict[Step, Result] = {}

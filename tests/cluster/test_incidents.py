@@ -212,7 +212,7 @@ def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
     drill = Drill(lab)
     refs = run(["git", "for-each-ref"], cwd=lab.bare).stdout
 
-    data = {"subjects": json.dumps([lab.settings.learner.id])}
+    data = {"learners": json.dumps([lab.settings.learner.id])}
 
     kill_in(lab, tmp_path, "deploys/drill.py", "Stage a leak in", seconds, data)
     drill.sopslab("drill", "leak")

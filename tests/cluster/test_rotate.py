@@ -190,7 +190,7 @@ def test_a_rotation_killed_at_every_so_many_operations_completes(
     rotated: Lab, tmp_path: Path, stride: int
 ) -> None:
     old, name = rotated.recipient(), f"2026-11-25-killed-{stride}"
-    data = {"cause": "cluster-key", "incident": name, "subjects": '["learner"]'}
+    data = {"cause": "cluster-key", "incident": name, "learners": '["learner"]'}
     plan: list[str] = []
     position = 0
     with Readiness(rotated) as readiness:

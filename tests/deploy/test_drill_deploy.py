@@ -25,10 +25,10 @@ Data = Callable[..., dict[str, Any]]
 
 
 def run(
-    deploy: Path, lab_data: Data, *subjects: str, seats: int = 0, staged: str | None = None
+    deploy: Path, lab_data: Data, *learners: str, seats: int = 0, staged: str | None = None
 ) -> Run:
     """Run a deploy on a machine with a class, on which the learner's drill is staged or not."""
-    data = lab_data(subjects=list(subjects))
+    data = lab_data(learners=list(learners))
     settings = load_settings(data)
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}

@@ -58,7 +58,7 @@ def run(
 
 
 def test_one_environment_is_broken_and_nobody_else_is_named(lab_data: Data) -> None:
-    done, _ = run(BREAK, lab_data, "ada", "bob", subjects=["ada"], faults=["wrong-key"])
+    done, _ = run(BREAK, lab_data, "ada", "bob", learners=["ada"], faults=["wrong-key"])
     assert not done.failed
     assert done.changed == ["Faults | Break the environment of ada"]
     changing = [command for command in done.commands if "act.faults.inject" in command]
@@ -73,7 +73,7 @@ def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_exam_tells_nowhere_what_it_drew(lab_data: Data, count: int) -> None:
     for seed in range(5):
-        done, _ = run(BREAK, lab_data, "ada", subjects=["ada"], exam=seed, exam_faults=count)
+        done, _ = run(BREAK, lab_data, "ada", learners=["ada"], exam=seed, exam_faults=count)
         drawn = draw(seed, count, injectable(seat=True, in_class=True))
         assert not done.failed and done.changed
         assert not any(fault in str(done.events) for fault in drawn)
@@ -81,7 +81,7 @@ def test_an_exam_tells_nowhere_what_it_drew(lab_data: Data, count: int) -> None:
 
 
 def test_who_has_no_environment_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
-    done, _ = run(BREAK, lab_data, "ada", subjects=["joe"], faults=["wrong-key"])
+    done, _ = run(BREAK, lab_data, "ada", learners=["joe"], faults=["wrong-key"])
     assert done.failed
     assert done.changed == []
     assert done.unchanged == ["Format | Check the lab's format", "Faults | Begin to break"]

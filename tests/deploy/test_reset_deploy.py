@@ -15,9 +15,9 @@ RESET = PROJECT / "deploys" / "reset.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def run(lab_data: Data, *subjects: str, seats: int = 0) -> Run:
+def run(lab_data: Data, *learners: str, seats: int = 0) -> Run:
     """Run a deploy on a machine that has a class, and says nothing else of itself."""
-    data = lab_data(subjects=list(subjects))
+    data = lab_data(learners=list(learners))
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         for one in range(seats)

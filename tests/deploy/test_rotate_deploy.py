@@ -18,9 +18,9 @@ ROTATE = PROJECT / "deploys" / "rotate.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def run(lab_data: Data, cause: str, *subjects: str, seats: int = 0, deploy: Any = ROTATE) -> Run:
+def run(lab_data: Data, cause: str, *learners: str, seats: int = 0, deploy: Any = ROTATE) -> Run:
     """Run a deploy on a machine that has a class, and says nothing else of itself."""
-    data = lab_data(cause=cause, incident="2026-11-25-test", subjects=list(subjects))
+    data = lab_data(cause=cause, incident="2026-11-25-test", learners=list(learners))
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         for one in range(seats)

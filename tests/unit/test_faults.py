@@ -60,7 +60,7 @@ def follow(classroom: Class, seat: str) -> None:
 
 def inject(classroom: Class, *ids: str, seat: str = "ada") -> Applied:
     return Applied(
-        faults.injected,
+        faults.injection,
         settings=classroom.settings,
         environment=classroom.seats[seat],
         faults=ids,
@@ -69,7 +69,7 @@ def inject(classroom: Class, *ids: str, seat: str = "ada") -> Applied:
 
 def undo(classroom: Class, *seats: str) -> Applied:
     return Applied(
-        faults.undone,
+        faults.removal,
         settings=classroom.settings,
         environments=[classroom.seats[seat] for seat in seats or ("ada",)],
     )
@@ -77,7 +77,7 @@ def undo(classroom: Class, *seats: str) -> Applied:
 
 def forget(classroom: Class) -> Applied:
     environments = list(classroom.seats.values())
-    return Applied(faults.forgotten, settings=classroom.settings, environments=environments)
+    return Applied(faults.records, settings=classroom.settings, environments=environments)
 
 
 def record(classroom: Class, seat: str = "ada") -> Path:

@@ -52,7 +52,7 @@ def test_the_list_says_what_each_fault_teaches(settings: Settings) -> None:
 def test_a_scenario_is_injected_by_its_name(runs: list[tuple[str, Data]]) -> None:
     done = sopslab("break", "wrong-key")
     assert done.exit_code == 0, done.output
-    assert runs == [("deploys/break.py", {"subjects": '["learner"]', "faults": '["wrong-key"]'})]
+    assert runs == [("deploys/break.py", {"learners": '["learner"]', "faults": '["wrong-key"]'})]
     assert "`sopslab fix learner` undoes it" in done.output
 
 
@@ -62,7 +62,7 @@ def test_an_exam_is_asked_for_by_its_seed_and_told_by_nothing_else(
     enrol(settings, "ada", "bob")
     done = sopslab("break", "--random", "--seed", "7", "--count", "2", "ada")
     assert done.exit_code == 0, done.output
-    assert runs == [("deploys/break.py", {"subjects": '["ada"]', "exam": 7, "exam_faults": 2})]
+    assert runs == [("deploys/break.py", {"learners": '["ada"]', "exam": 7, "exam_faults": 2})]
     assert "--seed 7" in done.output
     assert not any(fault in done.output for fault in BY_ID)
 
@@ -125,18 +125,18 @@ def test_what_cannot_be_is_refused_with_all_problems_at_once(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "subjects"), [((), []), (("bob", "ada", "bob"), ["bob", "ada"])]
+    ("arguments", "learners"), [((), []), (("bob", "ada", "bob"), ["bob", "ada"])]
 )
 def test_everybody_is_fixed_or_those_who_are_named(
     settings: Settings,
     runs: list[tuple[str, Data]],
     arguments: tuple[str, ...],
-    subjects: list[str],
+    learners: list[str],
 ) -> None:
     enrol(settings, "ada", "bob")
     done = sopslab("fix", *arguments)
     assert done.exit_code == 0, done.output
-    assert runs == [("deploys/fix.py", {"subjects": json.dumps(subjects)})]
+    assert runs == [("deploys/fix.py", {"learners": json.dumps(learners)})]
 
 
 def test_who_is_not_there_is_not_fixed(settings: Settings, runs: list[tuple[str, Data]]) -> None:

@@ -73,7 +73,7 @@ def link(classroom: Class, path: str, outside: Path) -> str:
 def stage(classroom: Class) -> Applied:
     environment = classroom.seats["ada"]
     return Applied(
-        drill.staged,
+        drill.leak,
         settings=classroom.settings,
         environment=environment,
         text=drill_text(classroom.settings, environment),

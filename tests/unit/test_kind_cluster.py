@@ -113,7 +113,7 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
 def test_a_cluster_is_made_in_the_background_and_waited_for(settings: Settings) -> None:
     slow = Path(settings.bin_dir, "slow")
     slow.touch()
-    done = make(settings, kind.begun)
+    done = make(settings, kind.head_start)
     assert (done.changed, done.failed) == (True, False), done.stderr
     assert not Path(settings.lab_dir, "node-id").exists()
     with Path(settings.lab_dir, ".cluster.lock").open() as lock, pytest.raises(BlockingIOError):
@@ -150,10 +150,10 @@ def test_a_half_made_cluster_is_removed_before_another_is_made(settings: Setting
 
 def test_a_cluster_stays_until_it_is_said_that_it_is_replaced(settings: Settings) -> None:
     make(settings)
-    assert not make(settings, kind.begun).changed
+    assert not make(settings, kind.head_start).changed
     new = settings.model_copy(update={"recreate": True})
     before = len(calls(settings))
-    assert make(new, kind.begun).changed
+    assert make(new, kind.head_start).changed
     # The old node is gone when the operation ends, whatever goes on in the background.
     removed = [call for call in calls(settings)[before:] if call.startswith("docker rm ")]
     assert removed and not make(settings).changed
@@ -163,10 +163,10 @@ def test_a_cluster_stays_until_it_is_said_that_it_is_replaced(settings: Settings
 
 def test_a_removed_cluster_leaves_nothing(settings: Settings) -> None:
     make(settings)
-    done = Applied(kind.deleted, settings=settings)
+    done = Applied(kind.removal, settings=settings)
     assert (done.changed, done.failed) == (True, False), done.stderr
     assert [path.name for path in Path(settings.lab_dir).iterdir()] == [".cluster.lock"]
-    assert not Applied(kind.deleted, settings=settings).changed
+    assert not Applied(kind.removal, settings=settings).changed
 
 
 @pytest.mark.parametrize(("status", "verb"), [("exited", "start"), ("paused", "unpause")])

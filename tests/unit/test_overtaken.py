@@ -92,11 +92,11 @@ def test_a_fault_does_not_pass_over_a_commit_that_came_meanwhile(
 
     def inject() -> Applied:
         return Applied(
-            faults.injected, settings=made.settings, environment=ada, faults=["not-wired"]
+            faults.injection, settings=made.settings, environment=ada, faults=["not-wired"]
         )
 
     def undo() -> Applied:
-        return Applied(faults.undone, settings=made.settings, environments=[ada])
+        return Applied(faults.removal, settings=made.settings, environments=[ada])
 
     if operation == "undo":
         assert inject().changed

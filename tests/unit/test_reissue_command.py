@@ -42,7 +42,7 @@ def test_without_an_id_it_says_how_it_is_used(settings: Settings) -> None:
         ((), ("ada",), "there is no seat ada: the lab has no class"),
         (("ada", "bob"), ("bob", "eve"), "there is no seat eve: the class has ada, bob"),
         (("ada",), ("joe", "eve"), "there is no seat joe, eve: the class has ada"),
-        (("ada",), ("A b",), "subjects.0: 'A b' is refused"),
+        (("ada",), ("A b",), "learners.0: 'A b' is refused"),
     ],
 )
 def test_who_has_no_seat_is_refused_before_anything_is_touched(
@@ -71,7 +71,7 @@ def test_each_id_is_handed_on_once_and_as_text(
     done = reissue("007", "ada", "no", "007")
     assert done.exit_code == 0
     ((deploy, given, data, *_),) = runs
-    assert (deploy, given.subjects) == ("deploys/reissue.py", ("007", "ada", "no"))
+    assert (deploy, given.learners) == ("deploys/reissue.py", ("007", "ada", "no"))
     # pyinfra reads it as JSON: text stays text.
-    assert json.loads(data["subjects"]) == ["007", "ada", "no"]
+    assert json.loads(data["learners"]) == ["007", "ada", "no"]
     assert "sopslab cards 007 ada no" in done.stdout

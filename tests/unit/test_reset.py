@@ -709,7 +709,7 @@ def test_an_environment_that_cannot_be_cleared_fails_alone(
 ) -> None:
     settings = cluster(*SEAT)
     done = Applied(
-        reset.cleared,
+        reset.namespaces,
         settings=settings,
         environments=[at_seat(learner(seat)) for seat in ("ada", "bob")],
     )
@@ -717,7 +717,7 @@ def test_an_environment_that_cannot_be_cleared_fails_alone(
     (path,) = (Path(settings.class_dir) / "failed").iterdir()
     assert path.name == "bob"
     assert "no Kustomization tenant-bob: `sopslab up`" in path.read_text()
-    again = Applied(reset.cleared, settings=settings, environments=[at_seat(learner("bob"))])
+    again = Applied(reset.namespaces, settings=settings, environments=[at_seat(learner("bob"))])
     assert not again.changed
 
 

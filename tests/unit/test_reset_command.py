@@ -25,7 +25,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
     seen: list[tuple[str, Data]] = []
 
     def deploy(file: str, _settings: Settings, data: Data, *_more: Any) -> RunResult:
-        seen.append((file, {**data, "subjects": json.loads(data["subjects"])}))
+        seen.append((file, {**data, "learners": json.loads(data["learners"])}))
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
     def plan(
@@ -66,7 +66,7 @@ def test_who_is_meant_is_put_back(
         enrol(settings, *enrolled)
     done = reset(*asked, "--to", "wired")
     assert done.exit_code == 0, done.output
-    assert runs == [("deploys/reset.py", {"subjects": meant, "checkpoint": "wired"})]
+    assert runs == [("deploys/reset.py", {"learners": meant, "checkpoint": "wired"})]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
     seen: list[Data] = []
 
     def record(file: str, data: Data, stdin: str) -> RunResult:
-        lists = {key: json.loads(data[key]) for key in ("subjects", "exposed", "given")}
+        lists = {key: json.loads(data[key]) for key in ("learners", "exposed", "given")}
         seen.append({**data, **lists, "deploy": file, "stdin": stdin})
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
@@ -51,9 +51,9 @@ def rotate(*arguments: str, stdin: str = "") -> Result:
     return CliRunner().invoke(main, ["rotate", *arguments], input=stdin)
 
 
-def begun(settings: Settings, *subjects: str, **changes: Any) -> Rotation:
+def begun(settings: Settings, *learners: str, **changes: Any) -> Rotation:
     given = {"cause": Cause.LEARNER_KEY, "incident": "2026-11-24-lost", **changes}
-    rotation = Rotation(opened=date(2026, 11, 24), subjects=subjects, **given)
+    rotation = Rotation(opened=date(2026, 11, 24), subjects=learners, **given)
     path = Path(settings.lab_dir) / "rotations" / f"{rotation.incident}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     say_format(settings)
@@ -62,7 +62,7 @@ def begun(settings: Settings, *subjects: str, **changes: Any) -> Rotation:
 
 
 @pytest.mark.parametrize(
-    ("enrolled", "asked", "subjects"),
+    ("enrolled", "asked", "learners"),
     [
         ((), ("learner-key",), ["learner"]),
         (("ada", "bob"), ("cluster-key", "bob", "bob"), ["bob"]),
@@ -76,7 +76,7 @@ def test_who_is_meant(
     runs: list[Data],
     enrolled: tuple[str, ...],
     asked: tuple[str, ...],
-    subjects: list[str],
+    learners: list[str],
 ) -> None:
     if enrolled:
         enrol(settings, *enrolled)
@@ -84,7 +84,7 @@ def test_who_is_meant(
     assert done.exit_code == 0, done.output
     (run,) = runs
     assert run["deploy"] == "deploys/rotate.py"
-    assert run["subjects"] == subjects
+    assert run["learners"] == learners
     assert run["incident"].endswith(asked[0])
 
 
@@ -128,7 +128,7 @@ def test_a_rotation_under_way_goes_on(settings: Settings, runs: list[Data]) -> N
     for asked in (("learner-key",), ("learner-key", "ada"), ("learner-key", "--all")):
         assert rotate(*asked, "--yes").exit_code == 0
     assert {run["incident"] for run in runs} == {"2026-11-24-lost"}
-    assert all(run["subjects"] == ["ada", "bob"] for run in runs)
+    assert all(run["learners"] == ["ada", "bob"] for run in runs)
     rotate("cluster-key", "ada", "--yes")
     assert runs[-1]["incident"] != "2026-11-24-lost"
 

@@ -167,20 +167,20 @@ class World:
         return Applied(operation, settings=self.settings, environments=self.environments, **more)
 
     def take_inventory(self, *exposed: str) -> Applied:
-        return self.apply(rotation.inventoried, exposed=list(exposed))
+        return self.apply(rotation.inventory, exposed=list(exposed))
 
     def reencrypt(self, **given: str) -> Applied:
         values = {name.replace("__", "/").replace("_", "-"): one for name, one in given.items()}
-        return self.apply(reencryption.reencrypted, given=values)
+        return self.apply(reencryption.files, given=values)
 
     def rotate(self) -> list[Applied]:
         """Do all that a rotation does without a cluster."""
         return [
-            self.apply(rotation.followed),
+            self.apply(rotation.successors),
             self.reencrypt(),
-            self.apply(rotation.retired),
-            self.apply(proof.proven),
-            self.apply(rotation.concluded, given=[]),
+            self.apply(rotation.retirement),
+            self.apply(proof.attempts),
+            self.apply(rotation.conclusion, given=[]),
         ]
 
 
@@ -319,9 +319,9 @@ def test_the_splice_opens_what_only_got_another_recipient(world: Callable[..., W
 def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     found.reencrypt()
-    found.apply(rotation.retired)
+    found.apply(rotation.retirement)
     # Another recipient, and the data key of before: what a rotation by hand ends with.
     clone = found.clone("learner")
     old = found.record.retiring["learner"]
@@ -337,9 +337,9 @@ def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., Wor
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "-m", "By hand")
     git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
-    assert not found.apply(proof.proven).failed
+    assert not found.apply(proof.attempts).failed
     assert "an old data key put into" in found.failures()["learner"]
-    found.apply(rotation.concluded, given=[])
+    found.apply(rotation.conclusion, given=[])
     assert found.record.proven == ()
 
 
@@ -380,15 +380,15 @@ def test_values_that_cannot_be_made_up_are_left_to_a_human(world: Callable[..., 
     assert found.secret("learner", OTHER)["data"] == before
     assert found.record.pending == {"learner": ("other/password",)}
     assert not found.record.over
-    refused = Applied(rotation.complete, settings=found.settings)
+    refused = Applied(rotation.report, settings=found.settings)
     assert refused.failed and "other/password" in refused.stderr
     # A human gives it, and it is over.
     assert found.reencrypt(other__password="given-by-hand").changed
-    assert_done([found.apply(proof.proven)])
-    found.apply(rotation.concluded, given=["other/password"])
+    assert_done([found.apply(proof.attempts)])
+    found.apply(rotation.conclusion, given=["other/password"])
     assert found.secret("learner", OTHER)["data"] == {"password": "Z2l2ZW4tYnktaGFuZA=="}
     assert found.record.over
-    assert not Applied(rotation.complete, settings=found.settings).changed
+    assert not Applied(rotation.report, settings=found.settings).changed
 
 
 @pytest.mark.soak
@@ -484,30 +484,30 @@ def test_what_no_file_holds_is_named(world: Callable[..., World]) -> None:
 def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     found.reencrypt()
-    found.apply(rotation.retired)
+    found.apply(rotation.retirement)
     sops = Path(found.settings.bin_dir) / "sops"
     real = sops.readlink()
     sops.unlink()
     # It opens nothing, and neither would it open what the old key still opens.
     sops.write_text("#!/bin/sh\nexit 1\n")
     sops.chmod(0o755)
-    found.apply(proof.proven)
+    found.apply(proof.attempts)
     assert "sops ended with 1 instead of " in found.failures()["learner"]
     (Path(found.settings.class_dir) / "failed/learner").unlink()
     sops.unlink()
     sops.symlink_to(real)
-    found.apply(proof.proven)
+    found.apply(proof.attempts)
     assert found.failures() == {}
 
 
 def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     found.reencrypt()
-    found.apply(rotation.retired)
+    found.apply(rotation.retirement)
     clone, late = found.clone("learner"), f"{FOLDER}/late.yaml"
     git(clone, "pull", "--quiet", "--rebase")
     found.encrypt("learner", late)
@@ -520,7 +520,7 @@ def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., Wo
         text = (clone / late).read_text()
         (clone / late).write_text(replaced(text, "\nsops:\n", f"\nsops:\n    {vault}\n"))
         found.commit("learner", "Another kind of recipient")
-        found.apply(proof.proven)
+        found.apply(proof.attempts)
         # Whoever connected would wait here.
         service.settimeout(0)
         with pytest.raises(BlockingIOError):
@@ -529,7 +529,7 @@ def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., Wo
     assert found.failures()["learner"] == (
         f"the old key on {late}: sops would ask others than age about it\n"
     )
-    found.apply(rotation.concluded, given=[])
+    found.apply(rotation.conclusion, given=[])
     assert not found.record.over
 
 
@@ -540,11 +540,11 @@ def test_a_rotation_takes_no_more_commands_for_a_class_than_for_one(
     found = world("cluster-key", "ada", "bob", "eve")
     found.take_inventory()
     steps: list[tuple[Callable[..., Any], dict[str, Any]]] = [
-        (rotation.followed, {}),
-        (reencryption.reencrypted, {"given": {}}),
-        (rotation.retired, {}),
-        (proof.proven, {}),
-        (rotation.concluded, {"given": []}),
+        (rotation.successors, {}),
+        (reencryption.files, {"given": {}}),
+        (rotation.retirement, {}),
+        (proof.attempts, {}),
+        (rotation.conclusion, {"given": []}),
     ]
     for operation, more in steps:
         one, all_of_them = (
@@ -565,7 +565,7 @@ def test_a_successor_whose_note_is_missing_takes_the_place_all_the_same(
 ) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     # Killed between the identity and its note.
     (found.keys / "next/learner.pub").unlink()
     successor = public_key(found.keys / "next/learner.agekey")
@@ -578,7 +578,7 @@ def test_a_successor_whose_note_is_missing_takes_the_place_all_the_same(
 def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     (found.clone("learner") / "notes").write_text("mine\n")
     head = found.commit("learner", "Meanwhile")
     found.reencrypt()
@@ -616,7 +616,7 @@ def test_a_commit_that_comes_while_files_are_replaced_is_not_passed_over(
         here = f"file://{found.bare('learner').parent.parent}/"
         git(observed, "config", f"url.{here}.insteadOf", f"{elsewhere['git_url']}/")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     tools = Path(found.settings.bin_dir)
     (found.clone("learner") / "notes").write_text("mine\n")
     git(found.clone("learner"), "add", "--all")
@@ -635,8 +635,8 @@ def test_an_identity_that_main_still_needs_stays(world: Callable[..., World]) ->
     found = world("learner-key")
     old = public_key(found.keys / "learner.agekey")
     found.take_inventory()
-    found.apply(rotation.followed)
-    found.apply(rotation.retired)
+    found.apply(rotation.successors)
+    found.apply(rotation.retirement)
     assert "still encrypted to the old key" in found.failures()["learner"]
     assert public_key(found.keys / "learner.agekey") == old
 
@@ -645,7 +645,7 @@ def test_an_identity_that_main_still_needs_stays(world: Callable[..., World]) ->
 def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., World]) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     locks = [found.bare("learner") / name for name in ("refs/heads/main.lock", "packed-refs.lock")]
     for lock in locks:
         lock.touch()
@@ -662,7 +662,7 @@ def test_archiving_an_identity_can_be_interrupted_anywhere(
     found = world("learner-key")
     old = public_key(found.keys / "learner.agekey")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     found.reencrypt()
     new = public_key(found.keys / "next/learner.agekey")
     command = acting(found.settings, retirement.retire, keys=["learner"])
@@ -680,10 +680,10 @@ def test_archiving_an_identity_can_be_interrupted_anywhere(
 def test_reencrypting_can_be_interrupted_anywhere(world: Callable[..., World], moment: int) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     refs, old = found.refs("learner"), found.record.retiring["learner"]
     arguments = {"settings": found.settings, "environments": found.environments}
-    *_, command = would_run(reencryption.reencrypted, **arguments, given={})
+    *_, command = would_run(reencryption.files, **arguments, given={})
     killed = killed_before_program(moment, command)
     # The branch and the checkpoint change last, and together.
     assert (found.refs("learner") == refs) is killed
@@ -720,7 +720,7 @@ def test_a_full_disk_destroys_nothing(
 ) -> None:
     found = world("learner-key")
     found.take_inventory()
-    found.apply(rotation.followed)
+    found.apply(rotation.successors)
     before, refs = found.show("learner", SECRET), found.refs("learner")
     filler = fill(small_disk, room)
     done = found.reencrypt()

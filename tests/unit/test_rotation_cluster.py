@@ -233,7 +233,7 @@ def password(settings: Settings, user: str) -> str:
 
 
 def test_a_password_that_leaked_and_fluxs_own_are_replaced_once(leaked: Settings) -> None:
-    done = Applied(logins.replaced, settings=leaked, environments=[ADA])
+    done = Applied(logins.passwords, settings=leaked, environments=[ADA])
     assert done.changed and not done.failed
     new = {user: password(leaked, user) for user in ("ada", "flux")}
     assert not set(new.values()) & {"old-ada", "old-flux"}
@@ -241,7 +241,7 @@ def test_a_password_that_leaked_and_fluxs_own_are_replaced_once(leaked: Settings
     kept = Path(logins_dir(leaked))
     assert sorted(path.name for path in kept.iterdir()) == ["ada", "flux"]
     assert all(path.stat().st_mode & 0o077 == 0 for path in kept.iterdir())
-    assert not Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    assert not Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
     assert {user: password(leaked, user) for user in new} == new
 
 
@@ -252,7 +252,7 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     users = ["ada", "flux", "bob"]
     states = {"ada": "kept", "flux": "unkept", "bob": "unkept"}
     assert leaked_logins(leaked.for_machine, kept=logins_dir(leaked), users=users) == states
-    assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    assert Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
     assert (kept / "ada").read_text() == "http://ada:old-ada@127.0.0.1:8418\n"
     assert password(leaked, "ada") != "old-ada"
 
@@ -272,7 +272,7 @@ exit 128
 @pytest.fixture
 def replaced(leaked: Settings) -> Settings:
     """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
-    assert Applied(logins.replaced, settings=leaked, environments=[ADA]).changed
+    assert Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
     stand_in = Path(leaked.bin_dir) / "git"
     stand_in.write_text(GIT)
     stand_in.chmod(0o755)
@@ -293,7 +293,7 @@ def failures(settings: Settings) -> dict[str, str]:
 
 def test_logins_that_are_refused_are_not_kept(replaced: Settings) -> None:
     kept = Path(logins_dir(replaced))
-    done = Applied(logins.proven, settings=replaced, environments=[ADA])
+    done = Applied(logins.proof, settings=replaced, environments=[ADA])
     assert (done.changed, done.failed) == (True, False), done.stderr
     assert list(kept.iterdir()) == []
     assert failures(replaced) == {}
@@ -322,7 +322,7 @@ def test_a_learner_of_whom_a_login_is_not_proven_has_failed(
         case _:
             (Path(replaced.bin_dir) / "silent").touch()
     before = (kept / "flux").read_bytes()
-    assert not Applied(logins.proven, settings=replaced, environments=[ADA]).failed
+    assert not Applied(logins.proof, settings=replaced, environments=[ADA]).failed
     assert failures(replaced) == {"ada": sentence}
     assert (kept / "flux").read_bytes() == before
 
@@ -389,7 +389,7 @@ def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
         make_identity(Path(settings.keys_dir) / f"{name}.agekey")
     environments = [at_seat(learner(name)) for name in found]
 
-    done = Applied(rotation.handed_over, settings=settings, environments=environments)
+    done = Applied(rotation.handover, settings=settings, environments=environments)
 
     assert done.changed and not done.failed, done.stderr
     assert (Path(settings.bin_dir) / "applied").exists()
@@ -404,10 +404,10 @@ def test_only_what_nobody_will_resume_is_resumed(settings: Settings) -> None:
         settings, {"ada": ({}, suspend), "bob": (ours, suspend), "eve": ({}, suspend)}
     )
     environments = [at_seat(learner(name)) for name in ("ada", "bob")]
-    done = Applied(suspension.resumed, settings=settings, environments=environments)
+    done = Applied(suspension.resumption, settings=settings, environments=environments)
     assert done.changed and not done.failed, done.stderr
     assert suspended_systems(settings) == ["lab-bob-sys", "lab-eve-sys"]
-    assert not Applied(suspension.resumed, settings=settings, environments=environments).changed
+    assert not Applied(suspension.resumption, settings=settings, environments=environments).changed
 
 
 # Refuses one workload, and keeps what it is told of the others.

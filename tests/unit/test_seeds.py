@@ -30,7 +30,7 @@ def classroom(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     people = [{"id": seat, "name": f"Dr. {seat}", "email": f"{seat}@example.org"} for seat in SEATS]
     settings = lab(seats=people)
     enrolment = enrol(settings.seats, (), prune=False)
-    assert Applied(seats.enrolled, settings=settings, enrolment=enrolment).changed
+    assert Applied(seats.roster, settings=settings, enrolment=enrolment).changed
     keys = {INSTRUCTOR: None} | {one.id: at_seat(one) for one in settings.seats}
     assert Applied(age.identities, settings=settings, keys=keys).changed
     Path(settings.git_dir).mkdir()

@@ -12,7 +12,7 @@ import pytest
 from sopslab.config.settings import Settings
 from sopslab.files.render import RenderedFile
 from sopslab.provision.operations import git, host
-from sopslab.provision.operations.lab import swept as sweep
+from sopslab.provision.operations.lab import leftovers
 from sopslab.provision.operations.tree import tree
 from tests.fake import Applied
 
@@ -152,10 +152,10 @@ def test_leftovers_of_a_killed_run_are_swept_and_a_learners_files_are_not(
     for path in (*kept, *left):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    assert Applied(sweep, settings=settings).changed
+    assert Applied(leftovers, settings=settings).changed
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in left)
-    assert not Applied(sweep, settings=settings).changed
+    assert not Applied(leftovers, settings=settings).changed
 
 
 def test_firewall_rules_come_in_order_and_go_without_those_of_others(

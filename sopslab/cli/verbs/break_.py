@@ -65,13 +65,13 @@ def break_(
         _show_list(as_json)
         return
     scenarios, ids = ((), words) if exam else (words[:1], words[1:])
-    settings = lab_or_exit({"faults": scenarios, "subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"faults": scenarios, "learners": ids}, as_json=as_json)
     try:
         _check_options(scenarios, exam=exam, draws=(seed, count), as_json=as_json)
-        subject = _subject(settings)
+        learner = _learner(settings)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    data: dict[str, object] = {"subjects": json.dumps([subject])}
+    data: dict[str, object] = {"learners": json.dumps([learner])}
     if exam:
         data |= {
             "exam": secrets.randbelow(_SEEDS) if seed is None else seed,
@@ -82,7 +82,7 @@ def break_(
     result = deploy_or_exit("deploys/break.py", settings, data, as_json)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
     echo(
-        f"\n{subject} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {subject}` undoes"
+        f"\n{learner} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {learner}` undoes"
         " it."
     )
 
@@ -102,27 +102,27 @@ def _check_options(
         raise InputError(problems)
 
 
-def _subject(settings: Settings) -> str:
+def _learner(settings: Settings) -> str:
     """Return whose environment is meant.
 
     Raises InputError if that is not one, or if somebody else would be broken, too.
     """
-    environment, *others = named_environments(settings, settings.subjects)
-    subject = environment.id
+    environment, *others = named_environments(settings, settings.learners)
+    learner = environment.id
     if others:
         named = ", ".join(other.id for other in others)
-        raise InputError([f"one at a time: {subject} or {named}"])
+        raise InputError([f"one at a time: {learner} or {named}"])
     in_class = bool(read_enrolled(settings))
     allowed = [fault.id for fault in injectable(seat=environment.is_seat, in_class=in_class)]
     refused = [fault for fault in settings.faults if fault not in allowed]
     if refused:
         raise InputError(
             [
-                f"{fault} would reach the whole class; for {subject} there are {', '.join(allowed)}"
+                f"{fault} would reach the whole class; for {learner} there are {', '.join(allowed)}"
                 for fault in refused
             ]
         )
-    return subject
+    return learner
 
 
 def _show_list(as_json: bool) -> None:

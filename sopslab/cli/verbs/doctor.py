@@ -41,20 +41,20 @@ def doctor(learner: str | None, as_json: bool) -> None:
     """
     # All that looks and judges: help does without.
     from sopslab.checks.diagnosis import diagnose
-    from sopslab.lab.observe.observer import Observer, subject_of
+    from sopslab.lab.observe.observer import Observer, viewpoint_of
 
     asked = [] if learner is None else [learner]
     try:
-        settings = local_settings({"subjects": asked})
-        (environment,) = named_environments(settings, settings.subjects)
+        settings = local_settings({"learners": asked})
+        (environment,) = named_environments(settings, settings.learners)
     except LabError as error:
         echo(error, err=True)
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
     try:
         with ThreadPoolExecutor(_AT_A_TIME) as executor:
-            subject = subject_of(settings, environment, Path.cwd())
-            diagnosis = diagnose(Observer(settings, executor).outside(subject))
+            viewpoint = viewpoint_of(settings, environment, Path.cwd())
+            diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     if as_json:

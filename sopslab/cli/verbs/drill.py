@@ -48,10 +48,10 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     cluster. The learner's briefing is in a folder that this command names. The value is random, and
     this command does not show it. `sopslab drill end` and `sopslab reset` remove all of it.
     """
-    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"learners": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
-    deploy_or_exit("deploys/drill.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    deploy_or_exit("deploys/drill.py", settings, {"learners": json.dumps([learner])}, as_json)
     echo(
         f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
         f"\n  less {leak_dir(settings, learner)}/README.md"
@@ -68,9 +68,9 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     Main goes back to where it was, and the incidents of the drill are taken off the record. What
     was committed on top of the leak is kept in a bundle, outside of every history.
     """
-    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"learners": ids}, as_json=as_json)
     learner = _one(settings, ids, as_json).id
-    deploy_or_exit("deploys/drill_end.py", settings, {"subjects": json.dumps([learner])}, as_json)
+    deploy_or_exit("deploys/drill_end.py", settings, {"learners": json.dumps([learner])}, as_json)
     echo(f"\n{learner} is where the drill began")
 
 
@@ -83,7 +83,7 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     The steps are read from the incidents on record, from main and from the cluster. Values are
     compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.
     """
-    settings = settings_or_exit({"subjects": ids}, as_json=as_json)
+    settings = settings_or_exit({"learners": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
     keep_to_the_lab(settings)

@@ -29,11 +29,11 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
 
     Exit code 4 says that the faults are undone, but Flux still cannot apply a repository.
     """
-    settings = lab_or_exit({"subjects": ids}, as_json=as_json)
+    settings = lab_or_exit({"learners": ids}, as_json=as_json)
     try:
         environments = named_environments(settings, ids) if ids else []
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    data = {"subjects": json.dumps([one.id for one in environments])}
+    data = {"learners": json.dumps([one.id for one in environments])}
     result = deploy_or_exit("deploys/fix.py", settings, data, as_json)
     echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")

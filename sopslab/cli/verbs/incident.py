@@ -137,13 +137,13 @@ def open_(
     before = known.get(identifier)
     if before is not None and before.closed is not None:
         end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
-    subjects = tuple(one.id for one in environments)
-    opened = before or Incident(identifier, Cause(cause), subjects, day)
+    learners = tuple(one.id for one in environments)
+    opened = before or Incident(identifier, Cause(cause), learners, day)
     others = [one for one in known.values() if one.id != identifier]
     new = not_covered(found, others) if opened.cause is Cause.VALUE_EXPOSED else ()
     record = replace(
         opened,
-        subjects=_joined(opened.subjects, subjects),
+        subjects=_joined(opened.subjects, learners),
         exposures=tuple(sorted({*opened.exposures, *new})),
         upstream=_with_upstream(opened.upstream, upstream),
     )

@@ -33,22 +33,22 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     The old ones are refused from then on, which this command proves before it ends. Key, repository
     and environment stay as they are, and no other access changes.
     """
-    subjects = tuple(dict.fromkeys(ids))
-    settings = lab_or_exit({"subjects": subjects}, as_json=as_json)
+    learners = tuple(dict.fromkeys(ids))
+    settings = lab_or_exit({"learners": learners}, as_json=as_json)
     try:
         _refuse_unknown(settings)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
-    data = {"subjects": json.dumps(subjects)}
+    data = {"learners": json.dumps(learners)}
     deploy_or_exit("deploys/reissue.py", settings, data, as_json)
-    for seat in subjects:
-        echo(f"{seat} has new access: {settings.seat_dir(seat)}")
-    echo(f"`sopslab cards {' '.join(subjects)}` writes what to hand out")
+    for learner in learners:
+        echo(f"{learner} has new access: {settings.seat_dir(learner)}")
+    echo(f"`sopslab cards {' '.join(learners)}` writes what to hand out")
 
 
 def _refuse_unknown(settings: Settings) -> None:
     known = [seat.id for seat in read_enrolled(settings)]
-    unknown = [seat for seat in settings.subjects if seat not in known]
+    unknown = [seat for seat in settings.learners if seat not in known]
     if unknown:
         has = f"the class has {', '.join(known)}" if known else "the lab has no class"
         raise LabError(f"there is no seat {', '.join(unknown)}: {has}", Exit.INPUT)

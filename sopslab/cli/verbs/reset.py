@@ -63,14 +63,14 @@ def reset(
 
     Exit code 4 says that some could not be put back, and which; all others are.
     """
-    settings = lab_or_exit({"subjects": ids, "checkpoint": checkpoint}, as_json=as_json)
+    settings = lab_or_exit({"learners": ids, "checkpoint": checkpoint}, as_json=as_json)
     try:
-        subjects = _subjects(settings, everybody)
+        learners = _learners(settings, everybody)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    data = {"subjects": json.dumps(subjects), "checkpoint": checkpoint}
+    data = {"learners": json.dumps(learners), "checkpoint": checkpoint}
     if dry_run:
-        environments = named_environments(settings, subjects)
+        environments = named_environments(settings, learners)
         plan = planned_or_exit(lambda: plan_reset(settings, environments, checkpoint), as_json)
         if as_json:
             echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
@@ -79,23 +79,23 @@ def reset(
         return
     if everybody and not (yes or as_json):
         click.confirm(
-            f"This puts {_counted(subjects)} back to the checkpoint {checkpoint}. Go on?",
+            f"This puts {_counted(learners)} back to the checkpoint {checkpoint}. Go on?",
             abort=True,
         )
     result = deploy_or_exit("deploys/reset.py", settings, data, as_json)
     echo(
-        f"\n{_counted(subjects)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
+        f"\n{_counted(learners)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
         f" ({result.changed} changes, {result.seconds:.1f} s)"
     )
 
 
-def _subjects(settings: Settings, everybody: bool) -> list[str]:
+def _learners(settings: Settings, everybody: bool) -> list[str]:
     """Return the ids that are meant, each once.
 
     Raises InputError with every problem in what was asked for.
     """
     seats = [seat.id for seat in read_enrolled(settings)]
-    asked = list(dict.fromkeys(settings.subjects))
+    asked = list(dict.fromkeys(settings.learners))
     if everybody:
         if asked:
             raise InputError(["--all goes without IDs"])
@@ -110,5 +110,5 @@ def _subjects(settings: Settings, everybody: bool) -> list[str]:
     return asked
 
 
-def _counted(subjects: Sequence[str]) -> str:
-    return subjects[0] if len(subjects) == 1 else f"{len(subjects)} environments"
+def _counted(learners: Sequence[str]) -> str:
+    return learners[0] if len(learners) == 1 else f"{len(learners)} environments"

@@ -41,7 +41,7 @@ class _Asked:
 
     cause: Cause
     incident: str
-    subjects: tuple[str, ...]
+    learners: tuple[str, ...]
     exposed: tuple[str, ...]
     given: tuple[str, ...]
 
@@ -50,7 +50,7 @@ class _Asked:
         return {
             "cause": str(self.cause),
             "incident": self.incident,
-            "subjects": json.dumps(self.subjects),
+            "learners": json.dumps(self.learners),
             "exposed": json.dumps(self.exposed),
             "given": json.dumps(self.given),
         }
@@ -116,7 +116,7 @@ def rotate(
     have to be made by a person.
     """
     settings = lab_or_exit(
-        {"subjects": ids, "incident": incident, "exposed": exposed, "given": given},
+        {"learners": ids, "incident": incident, "exposed": exposed, "given": given},
         as_json=as_json,
     )
     try:
@@ -129,7 +129,7 @@ def rotate(
         return
     if not (yes or as_json):
         click.confirm(
-            f"This replaces what leaked ({cause}) of {', '.join(asked.subjects)}."
+            f"This replaces what leaked ({cause}) of {', '.join(asked.learners)}."
             " What it was stays in the archive and in Git's history. Go on?",
             abort=True,
         )
@@ -152,16 +152,16 @@ def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
     seats = [seat.id for seat in read_enrolled(settings)]
     known = [*seats, settings.learner.id]
     problems = []
-    subjects = tuple(dict.fromkeys(settings.subjects))
-    if everybody and subjects:
+    learners = tuple(dict.fromkeys(settings.learners))
+    if everybody and learners:
         problems.append("--all goes without IDs")
-    problems += strangers(subjects, known)
+    problems += strangers(learners, known)
     if cause is Cause.INSTRUCTOR_KEY:
-        if subjects:
+        if learners:
             problems.append("instructor-key goes without IDs: it opens the files of everybody")
-        subjects = tuple(known)
+        learners = tuple(known)
     elif everybody:
-        subjects = tuple(seats) or (settings.learner.id,)
+        learners = tuple(seats) or (settings.learner.id,)
     exposed = tuple(dict.fromkeys((*settings.exposed, *settings.given)))
     if cause is not Cause.VALUE_EXPOSED:
         exposed = ()
@@ -178,13 +178,13 @@ def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
     problems += [f"{name}: NAME/KEY is needed" for name in settings.given if "/" not in name]
     if problems:
         raise InputError(problems)
-    return _continued(settings, cause, subjects, exposed, seats)
+    return _continued(settings, cause, learners, exposed, seats)
 
 
 def _continued(
     settings: Settings,
     cause: Cause,
-    subjects: tuple[str, ...],
+    learners: tuple[str, ...],
     exposed: tuple[str, ...],
     seats: Sequence[str],
 ) -> _Asked:
@@ -202,25 +202,25 @@ def _continued(
                 for one in rotations.values()
                 if one.cause is cause
                 and not one.over
-                and set(subjects or one.subjects) <= set(one.subjects)
+                and set(learners or one.subjects) <= set(one.subjects)
                 and set(exposed) <= {*one.exposed, *settings.given}
             ),
             None,
         )
     if begun is not None:
         return _Asked(cause, begun.incident, begun.subjects, begun.exposed, settings.given)
-    if not subjects:
+    if not learners:
         if seats:
             raise InputError([f"name the learners concerned, or --all: {', '.join(seats)}"])
-        subjects = (settings.learner.id,)
+        learners = (settings.learner.id,)
     if cause is Cause.VALUE_EXPOSED and not exposed:
         exposed = _recorded_exposures(settings)
     if cause is Cause.VALUE_EXPOSED and not exposed:
         raise InputError(["name what leaked: --exposed NAME[/KEY], or --value NAME/KEY"])
-    if settings.given and len(subjects) > 1:
+    if settings.given and len(learners) > 1:
         raise InputError(["a value is given to one environment: name its ID"])
     incident = settings.incident or _free(rotations, cause)
-    return _Asked(cause, incident, subjects, exposed, settings.given)
+    return _Asked(cause, incident, learners, exposed, settings.given)
 
 
 def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
@@ -279,9 +279,9 @@ def _values(names: Sequence[str]) -> dict[str, str]:
 
 def _planned(settings: Settings, asked: _Asked) -> dict[str, list[str]]:
     today = datetime.now(UTC).date()
-    new = Rotation(asked.incident, asked.cause, today, asked.subjects, asked.exposed)
+    new = Rotation(asked.incident, asked.cause, today, asked.learners, asked.exposed)
     rotation = _rotations(settings).get(asked.incident, new)
-    return plan_rotation(settings, named_environments(settings, asked.subjects), rotation)
+    return plan_rotation(settings, named_environments(settings, asked.learners), rotation)
 
 
 def _show(settings: Settings, asked: _Asked, as_json: bool) -> None:

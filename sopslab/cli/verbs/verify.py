@@ -76,10 +76,10 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
     """Run every check, score a drill if one is staged, show the results and return them."""
     # All that looks and judges: help does without.
     from sopslab.lab import verification as checks
-    from sopslab.lab.observe.observer import Observer, subject_of
+    from sopslab.lab.observe.observer import Observer, viewpoint_of
 
     console = Console()
-    subject = subject_of(settings, solo(settings), Path.cwd(), secret)
+    viewpoint = viewpoint_of(settings, solo(settings), Path.cwd(), secret)
     listed = checks.checks(embedded_server=settings.git_url is None)
 
     def tell(result: Result) -> None:
@@ -88,13 +88,13 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
 
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         observer = Observer(settings, executor)
-        results = checks.verify(observer, subject, listed, wait, tell)
+        results = checks.verify(observer, viewpoint, listed, wait, tell)
     steps, exposed = _drill(settings)
     for step in steps:
         tell(step)
     results += steps
     if as_json:
-        work = str(subject.work) if isinstance(subject.work, Path) else None
+        work = str(viewpoint.work) if isinstance(viewpoint.work, Path) else None
         echo_json(report.as_json(results, work, exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)

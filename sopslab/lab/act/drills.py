@@ -198,7 +198,7 @@ def _end_in_clone(lab: Lab, environment: Environment, saved: str) -> None:
     put_clone_back(lab, environment, saved)
     refs = work.refs_with(staged.leak, "refs/heads")
     if refs:
-        _keep(lab, work, refs, staged, "working-copy")
+        _keep(lab, work, refs, staged, "clone")
         work.update_refs(*(f"delete {ref} {tip}" for ref, tip in refs.items()))
 
 

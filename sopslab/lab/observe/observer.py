@@ -86,16 +86,16 @@ class Observer:
 
     # One environment
 
-    def outside(self, subject: Subject) -> Snapshot:
+    def outside(self, viewpoint: Viewpoint) -> Snapshot:
         """Return a look at an environment as the Git server and Flux have it: main is judged."""
-        looks = self._begin(subject)
-        main = self._mains.look_closely(looks.seen, self._opener(subject, looks.own))
+        looks = self._begin(viewpoint)
+        main = self._mains.look_closely(looks.seen, self._opener(viewpoint, looks.own))
         return main.of(looks.together())
 
-    def inside(self, subject: Subject) -> Snapshot:
+    def inside(self, viewpoint: Viewpoint) -> Snapshot:
         """Return a look at an environment as its learner has it: the clone is judged."""
-        looks = self._begin(subject)
-        settings, work, chapter = self._settings, subject.work, subject.chapter
+        looks = self._begin(viewpoint)
+        settings, work, chapter = self._settings, viewpoint.work, viewpoint.chapter
         if not isinstance(work, Path):
             reason = work or Undecided("the clone is on the learner's machine")
             return replace(
@@ -109,7 +109,7 @@ class Observer:
             )
         history = self._executor.submit(_seen, lambda: clone.look_at_history(settings, work))
         heads = self._executor.submit(_seen, lambda: clone.look_at_branches(settings, work))
-        opener = self._opener(subject, looks.own)
+        opener = self._opener(viewpoint, looks.own)
         commit = _seen(lambda: clone.look_at_commit(work, chapter))
         head = None if isinstance(commit, Undecided) else commit.head
         tree = _seen(lambda: trees.look_at_clone(settings, work, head, chapter, opener))
@@ -137,10 +137,10 @@ class Observer:
             seen = cluster.follow(seen)
         return cluster.look_at_delivered(seen, self._executor)
 
-    def _begin(self, subject: Subject) -> _Looks:
+    def _begin(self, viewpoint: Viewpoint) -> _Looks:
         settings, public, executor = self._settings, self._public, self._executor
-        cluster = Asked(settings, subject.environment)
-        seen = begun(settings, subject.environment, subject.chapter)
+        cluster = Asked(settings, viewpoint.environment)
+        seen = begun(settings, viewpoint.environment, viewpoint.chapter)
 
         def identity(owner: str) -> Future[Identity | Undecided]:
             return executor.submit(_seen, lambda: keys.look_at_identity(settings, owner, public))
@@ -150,21 +150,23 @@ class Observer:
             executor.submit(cluster.look, seen, public, executor),
             executor.submit(_seen, lambda: versions.look_at_tools(settings, executor)),
             executor.submit(server.look_at_server, settings),
-            identity(subject.environment.key),
+            identity(viewpoint.environment.key),
             identity(INSTRUCTOR),
-            executor.submit(_seen, lambda: _hooks(settings, subject)),
+            executor.submit(_seen, lambda: _hooks(settings, viewpoint)),
         )
 
-    def _opener(self, subject: Subject, own: Future[Identity | Undecided]) -> trees.Opener | None:
+    def _opener(
+        self, viewpoint: Viewpoint, own: Future[Identity | Undecided]
+    ) -> trees.Opener | None:
         """Return what opens encrypted files, None without a key that can be used."""
         identity = own.result()
         if isinstance(identity, Undecided) or identity.recipient is None:
             return None
-        return trees.Opener(self._settings, subject.environment.key, self._executor)
+        return trees.Opener(self._settings, viewpoint.environment.key, self._executor)
 
 
 @dataclass(frozen=True)
-class Subject:
+class Viewpoint:
     """An environment that is looked at thoroughly, and what the chapter is called there.
 
     `work` is the clone; None at a seat, where it is on the learner's machine.
@@ -175,20 +177,20 @@ class Subject:
     chapter: Chapter
 
 
-def subject_of(
+def viewpoint_of(
     settings: Settings, environment: Environment, folder: Path, secret: str = SECRET
-) -> Subject:
+) -> Viewpoint:
     """Return an environment as whoever asks comes upon it.
 
     + folder: where that is: the clone there, and the commands that are proposed
     + secret: the Secret of the exercise
     """
     if environment.is_seat:
-        return Subject(environment, None, chapter_at(environment))
+        return Viewpoint(environment, None, chapter_at(environment))
     found = _seen(lambda: clone.find_work(settings, folder))
     work = Path(settings.work_dir) if isinstance(found, Undecided) else found
     chapter = Chapter(secret, environment.source, "" if work == folder else str(work))
-    return Subject(environment, found, chapter)
+    return Viewpoint(environment, found, chapter)
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class _Looks:
         )
 
 
-def _hooks(settings: Settings, subject: Subject) -> Hooks | None:
-    work = known(subject.work)
+def _hooks(settings: Settings, viewpoint: Viewpoint) -> Hooks | None:
+    work = known(viewpoint.work)
     return None if work is None else clone.look_at_hooks(settings, work)
 
 

@@ -12,7 +12,8 @@ from sopslab.checks.access import CURRENT, MISSING
 from sopslab.config.naming import new_generation, seat_user
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
-from sopslab.lab.act import access, accounts, kubeconfigs
+from sopslab.lab.act import access, accounts
+from sopslab.lab.act.kubeconfigs import issue
 from sopslab.lab.observe.access import seat_access
 from sopslab.lab.observe.users import retired_access, seat_generations, unbound_users
 from sopslab.provision.command import Commands, acting, refusal
@@ -46,7 +47,7 @@ def _new_generations(seats: Sequence[str]) -> dict[str, str]:
 
 
 @operation()
-def issued(settings: Settings, seats: Sequence[str]) -> Commands:
+def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     Have a kubeconfig for every seat, with a certificate that the cluster signed.
 
@@ -64,11 +65,11 @@ def issued(settings: Settings, seats: Sequence[str]) -> Commands:
     # A seat without a generation has said why it has failed.
     users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
     if users:
-        yield acting(settings, kubeconfigs.issue, users=users, within=SIGNED_WITHIN)
+        yield acting(settings, issue, users=users, within=SIGNED_WITHIN)
 
 
 @operation()
-def bound(settings: Settings, seats: Sequence[str]) -> Commands:
+def bindings(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     Have the cluster let the present user of each seat into its namespace, and no earlier one.
 
@@ -83,7 +84,7 @@ def bound(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
+def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     Have another password for seats, and their certificates issued under another user from now on.
 
@@ -107,7 +108,7 @@ def replaced(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def proven(settings: Settings, seats: Sequence[str]) -> Commands:
+def proof(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     Prove that access which was replaced is worth nothing any more, and that the new one works.
 

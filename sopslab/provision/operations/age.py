@@ -26,7 +26,7 @@ from sopslab.provision.operations.tree import tree
 
 
 @operation()
-def trusted(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
+def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
     """
     Have a folder with the recipients to whom every secret of a learner must be encrypted: whoever
     checks a push goes by it, and not by the `.sops.yaml` that is pushed.

@@ -17,7 +17,7 @@ from sopslab.provision.command import Commands, changing_machine, refusal, scrip
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.known import is_root
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
-from sopslab.provision.operations.host import packages
+from sopslab.provision.operations.host import packages as host_packages
 from sopslab.provision.preflight import find_consents, find_engine_problems
 
 CLIENT = ["docker"]
@@ -65,7 +65,7 @@ _told: set[str] = set()
 
 
 @operation()
-def suitable(settings: Settings) -> Commands:
+def preflight(settings: Settings) -> Commands:
     """
     Refuse an engine that a lab cannot work with, or not without changing what is the user's,
     before anything is installed or built.
@@ -85,7 +85,7 @@ def suitable(settings: Settings) -> Commands:
 
 
 @operation()
-def running(settings: Settings) -> Commands:
+def compatibility(settings: Settings) -> Commands:
     """
     Refuse an engine that was started just now and that a lab cannot work with, and one whose
     traffic could not be kept on this machine, because there is no place for rules before its own.
@@ -118,7 +118,7 @@ def _unsuitable(settings: Settings) -> list[str]:
 
 
 @operation()
-def installed() -> Commands:
+def packages() -> Commands:
     """
     Have Docker installed from the distribution. A client says nothing of an engine, and an engine
     that answers, or is elsewhere, needs no other one on this machine.
@@ -128,7 +128,7 @@ def installed() -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    yield from packages._inner(commands=CLIENT + ([] if found.reason == "remote" else ENGINE))
+    yield from host_packages._inner(commands=CLIENT + ([] if found.reason == "remote" else ENGINE))
 
 
 @operation()
@@ -203,7 +203,7 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
 
 
 @operation()
-def removed(container: str, network: str) -> Commands:
+def removal(container: str, network: str) -> Commands:
     """
     Have a container of the lab gone. One of that name on another network is not ours, and stays.
 

@@ -23,7 +23,7 @@ from sopslab.provision.operations.incidents import documents
 
 
 @operation()
-def staged(settings: Settings, environment: Environment, text: Tree) -> Commands:
+def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
     """
     Have the leak of the chapter staged: a value in plain text in the history of main, reverted and
     then encrypted as it was; and a log and a clone that hold it.
@@ -48,7 +48,7 @@ def staged(settings: Settings, environment: Environment, text: Tree) -> Commands
 
 
 @operation()
-def ended(settings: Settings, environments: Sequence[Environment], saved: str) -> Commands:
+def end(settings: Settings, environments: Sequence[Environment], saved: str) -> Commands:
     """
     Have no drill in environments: main where it was, and no branch, log, clone or incident that
     names it. What was made on top of a leak is kept in a bundle.

@@ -21,12 +21,11 @@ from sopslab.model.faults import Mistake
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.known import enrolled, injections
 from sopslab.provision.look import look
-from sopslab.provision.operations import flux, kubernetes
-from sopslab.provision.operations.reset import reconciled
+from sopslab.provision.operations import flux, kubernetes, reset
 
 
 @operation()
-def injected(settings: Settings, environment: Environment, faults: Sequence[str]) -> Commands:
+def injection(settings: Settings, environment: Environment, faults: Sequence[str]) -> Commands:
     """
     Have an environment broken by faults, for its learner to find. Without the exercise there is
     nothing to break.
@@ -75,7 +74,7 @@ def injected(settings: Settings, environment: Environment, faults: Sequence[str]
 
 
 @operation()
-def undone(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def removal(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have nothing of the faults that were injected into environments, whatever became of them since.
 
@@ -133,7 +132,7 @@ def _undo(
 
 
 @operation()
-def delivered(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def reconciliation(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have Flux done with what the repositories of environments hold whose faults were undone.
 
@@ -145,11 +144,13 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
         host.noop("nothing was injected")
         return
     mended = [one for one in environments if one.id in records]
-    yield from reconciled._inner(settings=settings, environments=mended, checkpoint="start")
+    yield from reset.reconciliation._inner(
+        settings=settings, environments=mended, checkpoint="start"
+    )
 
 
 @operation()
-def forgotten(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def records(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have nothing written down of faults that were undone.
 

@@ -135,7 +135,7 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 
 
 @operation()
-def uninstalled(settings: Settings) -> Commands:
+def removal(settings: Settings) -> Commands:
     """
     Have Flux and the environments out of a cluster that the lab did not make.
 

@@ -92,7 +92,7 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 
 
 @operation()
-def sysctl_restored(key: str, record: str, owner: str) -> Commands:
+def original_sysctl(key: str, record: str, owner: str) -> Commands:
     """
     Put a kernel limit back to what it was before a lab raised it, once the last lab is gone.
 

@@ -39,7 +39,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
 
 
 @operation()
-def recorded(settings: Settings, incident: Incident) -> Commands:
+def incident_record(settings: Settings, incident: Incident) -> Commands:
     """
     Have an incident on record as it is given.
 

@@ -38,7 +38,7 @@ _SET_SHARE = (
 
 
 @operation()
-def begun(settings: Settings, image: str, template: str) -> Commands:
+def head_start(settings: Settings, image: str, template: str) -> Commands:
     """
     Have the creation of a lab's cluster begun, in the background: what does not need the cluster is
     done meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
@@ -119,7 +119,7 @@ def _config(settings: Settings, image: str, template: str) -> str:
 
 
 @operation()
-def deleted(settings: Settings) -> Commands:
+def removal(settings: Settings) -> Commands:
     """
     Have no kind cluster of this lab. One that somebody else made stays.
 

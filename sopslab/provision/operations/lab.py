@@ -10,24 +10,25 @@ from pyinfra.api import operation
 from sopslab.checks.takeover import FORMAT, takeover_plan, unfit
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.lab.act import leases, removal
+from sopslab.lab.act import leases
+from sopslab.lab.act.removal import purge, purge_own
 from sopslab.lab.act.takeover import take_over
+from sopslab.lab.observe import folders
 from sopslab.lab.observe import leases as observed
-from sopslab.lab.observe.folders import lab_folder, leftovers
 from sopslab.lab.observe.formats import lab_format
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import look
 
 
 @operation()
-def swept(settings: Settings) -> Commands:
+def leftovers(settings: Settings) -> Commands:
     """
     Have nothing around that a killed run was writing: what it wrote to is named `.new.*` or `*.new`
     until it is complete.
 
     + settings: the lab's settings
     """
-    found = look(settings, leftovers)
+    found = look(settings, folders.leftovers)
     if not found:
         host.noop("no run was killed")
         return
@@ -92,7 +93,7 @@ def lease(settings: Settings) -> Commands:
 
 
 @operation()
-def purged(settings: Settings) -> Commands:
+def removal(settings: Settings) -> Commands:
     """
     Have nothing left of a lab: its keys, Git data and clone, and with the last lab of a root
     the store, the links, the caches and the images as well. A lab with a lease leaves those: the
@@ -100,7 +101,7 @@ def purged(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not look(settings, lab_folder):
+    if not look(settings, folders.lab_folder):
         host.noop("nothing is left of the lab")
         return
-    yield acting(settings, removal.purge if settings.lease is None else removal.purge_own)
+    yield acting(settings, purge if settings.lease is None else purge_own)

@@ -21,7 +21,7 @@ from sopslab.provision.operations.rotating import unfinished
 
 
 @operation()
-def replaced(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def passwords(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have another password for learners, and for Flux, which reads their repositories.
 
@@ -45,7 +45,7 @@ def replaced(settings: Settings, environments: Sequence[Environment]) -> Command
 
 
 @operation()
-def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def proof(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Prove that the passwords which leaked are refused, and that the new ones work.
 

@@ -31,7 +31,7 @@ from sopslab.provision.operations.seats import failing
 
 
 @operation()
-def settled(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def readiness(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have Flux done with what it was told last, so that what it is told next finds it ready. Whoever
     is not ready after that is named by what comes next.
@@ -48,7 +48,7 @@ def settled(settings: Settings, environments: Sequence[Environment]) -> Commands
 
 
 @operation()
-def delivered(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have the cluster hold what the re-encrypted files say, compared by what they hold.
 
@@ -86,7 +86,7 @@ def delivered(settings: Settings, environments: Sequence[Environment]) -> Comman
 
 
 @operation()
-def restarted(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def workloads(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have no workload left that has read an old value into its environment at its start.
 
@@ -123,7 +123,7 @@ def restarted(settings: Settings, environments: Sequence[Environment]) -> Comman
 
 
 @operation()
-def asked(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def decryption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have Flux decrypt once more, with what it has now.
 
@@ -139,7 +139,7 @@ def asked(settings: Settings, environments: Sequence[Environment]) -> Commands:
 
 
 @operation()
-def proven(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def attempts(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Prove that what leaked opens nothing at any main: neither as it is, nor with a data key of an
     older version put into the present one.

@@ -44,7 +44,7 @@ from sopslab.provision.operations.seats import failing
 
 
 @operation()
-def reencrypted(
+def files(
     settings: Settings, environments: Sequence[Environment], given: Mapping[str, str]
 ) -> Commands:
     """

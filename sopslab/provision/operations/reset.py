@@ -34,7 +34,7 @@ _UNSEEN = RepositoryState(problem="its repository could not be looked at")
 
 
 @operation()
-def begun(settings: Settings, unknown: Sequence[str]) -> Commands:
+def beginning(settings: Settings, unknown: Sequence[str]) -> Commands:
     """
     Begin with no failure of an earlier run, and refuse who has no environment.
 
@@ -120,7 +120,7 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
 
 
 @operation()
-def cleared(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def namespaces(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
     namespace that cannot come to its end.
@@ -153,7 +153,7 @@ def standing(settings: Settings, environments: Sequence[Environment]) -> list[En
 
 
 @operation()
-def reconciled(
+def reconciliation(
     settings: Settings, environments: Sequence[Environment], checkpoint: str
 ) -> Commands:
     """

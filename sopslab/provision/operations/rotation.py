@@ -21,7 +21,8 @@ from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import faults
 from sopslab.incidents.rotation.record import begin_rotation, incident_of
-from sopslab.lab.act import retirement, suspension
+from sopslab.lab.act import suspension
+from sopslab.lab.act.retirement import retire
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.suspension import left_by_a_rotation
@@ -32,7 +33,7 @@ from sopslab.provision.known import incidents
 from sopslab.provision.look import look
 from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
-from sopslab.provision.operations.incidents import recorded
+from sopslab.provision.operations.incidents import incident_record
 from sopslab.provision.operations.rotating import (
     change_of,
     identities,
@@ -46,7 +47,7 @@ from sopslab.provision.operations.seats import failing
 
 
 @operation()
-def inventoried(
+def inventory(
     settings: Settings, environments: Sequence[Environment], exposed: Sequence[str]
 ) -> Commands:
     """
@@ -81,7 +82,7 @@ def inventoried(
 
 
 @operation()
-def followed(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def successors(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have the identities that will follow those that go, made once, beside them in the store.
 
@@ -121,7 +122,7 @@ def followed(settings: Settings, environments: Sequence[Environment]) -> Command
 
 
 @operation()
-def handed_over(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def handover(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have the cluster hold the identities that the store has, without a moment in which Flux says
     that it is not ready.
@@ -139,7 +140,7 @@ def handed_over(settings: Settings, environments: Sequence[Environment]) -> Comm
 
 
 @operation()
-def retired(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def retirement(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have each successor in the place of the identity that goes, which is archived and never lost.
     An identity that any main still needs stays.
@@ -172,11 +173,11 @@ def retired(settings: Settings, environments: Sequence[Environment]) -> Commands
         return
     yield from failing(settings, problems)
     if leaving:
-        yield acting(settings, retirement.retire, keys=leaving)
+        yield acting(settings, retire, keys=leaving)
 
 
 @operation()
-def ended(settings: Settings, phase: Phase) -> Commands:
+def phase_end(settings: Settings, phase: Phase) -> Commands:
     """
     Have on record that a phase is over, once it is for everybody.
 
@@ -196,7 +197,7 @@ def ended(settings: Settings, phase: Phase) -> Commands:
 
 
 @operation()
-def concluded(
+def conclusion(
     settings: Settings, environments: Sequence[Environment], given: Sequence[str]
 ) -> Commands:
     """
@@ -241,11 +242,13 @@ def incident(settings: Settings) -> Commands:
         return
     known = incidents(settings).get(rotation.incident)
     today = datetime.now(UTC).date()
-    yield from recorded._inner(settings=settings, incident=incident_of(rotation, known, today))
+    yield from incident_record._inner(
+        settings=settings, incident=incident_of(rotation, known, today)
+    )
 
 
 @operation()
-def complete(settings: Settings) -> Commands:
+def report(settings: Settings) -> Commands:
     """
     End the run with the values that only a human can make, if there are any.
 

@@ -1,5 +1,5 @@
 """Operations on the seats of a class. Each works on all of them, and a seat that fails says so in a
-file of its own while the others go on; `reported` names them at the end."""
+file of its own while the others go on; `report` names them at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sopslab.provision.look import look
 
 
 @operation()
-def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
+def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     """
     Have it recorded who has a seat, and no failure of an earlier run.
 
@@ -44,11 +44,11 @@ def enrolled(settings: Settings, enrolment: Enrolment) -> Commands:
         mv "$1/roster.json.new" "$1/roster.json"
         """,
         settings.class_dir,
-        stdin=_roster(wanted),
+        stdin=_text_of(wanted),
     )
 
 
-def _roster(seats: Sequence[Seat]) -> str:
+def _text_of(seats: Sequence[Seat]) -> str:
     return json.dumps([seat.model_dump() for seat in seats], ensure_ascii=False, indent=1)
 
 
@@ -59,7 +59,7 @@ def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
 
 
 @operation()
-def reported(settings: Settings, seats: Sequence[str]) -> Commands:
+def report(settings: Settings, seats: Sequence[str]) -> Commands:
     """
     End the run with the seats that failed, if there are any; all others are finished.
 
@@ -75,7 +75,7 @@ def reported(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
+def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
     """
     Have nothing of the seats that are pruned in the cluster or on the Git server. Their keys, their
     Git data and their access are archived in `class/pruned`.
@@ -89,5 +89,10 @@ def pruned(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Comm
     if not leaving:
         host.noop("no seat is pruned")
         return
-    roster = _roster(enrolment.seats)
-    yield acting(settings, prune, environments=leaving, roster=roster, patience=patience)
+    yield acting(
+        settings,
+        prune,
+        environments=leaving,
+        roster=_text_of(enrolment.seats),
+        patience=patience,
+    )

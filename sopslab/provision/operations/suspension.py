@@ -21,7 +21,7 @@ FAULT = "suspended-kustomization"
 
 
 @operation()
-def resumed(settings: Settings, environments: Sequence[Environment]) -> Commands:
+def resumption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Have no source and no Kustomization of a learner suspended, but for what a fault or a rotation
     of ours has suspended: whoever did that undoes it.

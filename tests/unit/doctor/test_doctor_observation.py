@@ -19,7 +19,7 @@ from sopslab.course.chapter import Chapter
 from sopslab.lab.observe import trees
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.mains import Mains
-from sopslab.lab.observe.observer import Observer, subject_of
+from sopslab.lab.observe.observer import Observer, viewpoint_of
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 
@@ -254,8 +254,8 @@ def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
     made: Lab, tmp_path: Path
 ) -> None:
     observer = Observer(made.settings, made.executor)
-    subject = subject_of(made.settings, made.environment, tmp_path)
-    seen = observer.outside(subject)
+    viewpoint = viewpoint_of(made.settings, made.environment, tmp_path)
+    seen = observer.outside(viewpoint)
     assert (known(seen.tree).commit, seen.there) == (made.git("rev-parse", "HEAD"), True)
     assert known(seen.identity).recipient == made.recipient
     assert {one.opened for one in known(seen.tree).manifests.values()} == {Opened.YES}
@@ -265,14 +265,14 @@ def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
         assert isinstance(facet, Undecided)
     bare = Path(bare_repository(made.settings, made.environment))
     bare.rename(bare.with_suffix(".aside"))
-    seen = observer.outside(subject)
+    seen = observer.outside(viewpoint)
     assert seen.there is False and isinstance(seen.tree, Undecided)
 
 
 def test_a_seat_has_no_clone_here_whose_hooks_could_be_missing(made: Lab, tmp_path: Path) -> None:
     ada = at_seat(Learner(id="ada", name="Ada", email="ada@example.org"))
-    subject = subject_of(made.settings, ada, tmp_path)
-    assert Observer(made.settings, made.executor).outside(subject).hooks is None
+    viewpoint = viewpoint_of(made.settings, ada, tmp_path)
+    assert Observer(made.settings, made.executor).outside(viewpoint).hooks is None
 
 
 def test_the_learner_s_own_look_is_at_the_clone_as_it_lies_there(made: Lab, tmp_path: Path) -> None:
@@ -280,10 +280,10 @@ def test_the_learner_s_own_look_is_at_the_clone_as_it_lies_there(made: Lab, tmp_
     bare = bare_repository(made.settings, made.environment)
     subprocess.run(["git", "clone", "--quiet", bare, str(work)], check=True)
     (work / FOLDER / "kustomization.yaml").write_text(UNLISTED)
-    subject = subject_of(made.settings, made.environment, tmp_path)
-    seen = Observer(made.settings, made.executor).inside(subject)
+    viewpoint = viewpoint_of(made.settings, made.environment, tmp_path)
+    seen = Observer(made.settings, made.executor).inside(viewpoint)
     head = made.git("rev-parse", "HEAD")
-    assert subject.work == work
+    assert viewpoint.work == work
     assert known(seen.tree).kustomization == UNLISTED
     assert (known(seen.tree).commit, known(seen.commit).head) == (head, head)
     assert known(seen.commit).changes == (f"{FOLDER}/kustomization.yaml",)

@@ -57,7 +57,7 @@ class Alone:
 
     def stage(self) -> Applied:
         return Applied(
-            drill.staged,
+            drill.leak,
             settings=self.settings,
             environment=self.environment,
             text=drill_text(self.settings, self.environment),
@@ -65,7 +65,7 @@ class Alone:
 
     def end(self) -> Applied:
         return Applied(
-            drill.ended, settings=self.settings, environments=[self.environment], saved=SAVED
+            drill.end, settings=self.settings, environments=[self.environment], saved=SAVED
         )
 
     def commit(self, path: str, text: str, push: bool = True) -> str:
@@ -209,10 +209,10 @@ def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> N
     assert git(alone.work, "status", "--porcelain") == ""
     assert not alone.folder.exists()
     kept = sorted(Path(alone.settings.lab_dir, "drills", "kept").iterdir())
-    assert [path.name.rsplit("-", 1)[0] for path in kept] == ["learner", "working-copy"]
+    assert [path.name.rsplit("-", 1)[0] for path in kept] == ["clone", "learner"]
     heads = [git(alone.bare, "bundle", "list-heads", str(path)) for path in kept]
-    assert pushed in heads[0] and "refs/heads/topic" in heads[0]
-    git(alone.work, "fetch", "--quiet", str(kept[1]), f"refs/heads/{SAVED}")
+    assert pushed in heads[1] and "refs/heads/topic" in heads[1]
+    git(alone.work, "fetch", "--quiet", str(kept[0]), f"refs/heads/{SAVED}")
     assert git(alone.work, "show", "FETCH_HEAD:loose.md") == "never committed"
     assert git(alone.work, "merge-base", "--is-ancestor", local, "FETCH_HEAD") == ""
     again = alone.end()

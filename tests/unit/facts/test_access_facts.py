@@ -40,7 +40,7 @@ def cluster(settings: Settings, kept: Path) -> SigningCluster:
         return SigningCluster(settings)
     found = SigningCluster(settings)
     assert Applied(access.generations, settings=settings, seats=SEATS).changed
-    assert Applied(access.issued, settings=settings, seats=SEATS).changed
+    assert Applied(access.kubeconfigs, settings=settings, seats=SEATS).changed
     shutil.copytree(settings.root, kept)
     return found
 
@@ -167,7 +167,7 @@ def test_without_a_cluster_all_access_is_stale(settings: Settings, cluster: Sign
 def test_a_certificate_that_soon_ends_is_stale(settings: Settings, days: str, state: str) -> None:
     SigningCluster(settings).tell("days", days)
     assert Applied(access.generations, settings=settings, seats=["ada"]).changed
-    assert Applied(access.issued, settings=settings, seats=["ada"]).changed
+    assert Applied(access.kubeconfigs, settings=settings, seats=["ada"]).changed
     found = states(settings, ["ada"])["ada"]
     assert found.partition(": ")[0] == state
     assert state == "current" or "ends in less than 3 days" in found

@@ -71,7 +71,7 @@ def generations(settings: Settings) -> dict[str, str]:
 
 def issue(settings: Settings, *ids: str) -> Applied:
     name(settings, *ids)
-    return Applied(access.issued, settings=settings, seats=list(ids or IDS))
+    return Applied(access.kubeconfigs, settings=settings, seats=list(ids or IDS))
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -262,7 +262,7 @@ def hashes(settings: Settings) -> dict[str, str]:
 
 
 def replace(settings: Settings, *ids: str) -> Applied:
-    return Applied(access.replaced, settings=settings, seats=list(ids))
+    return Applied(access.replacement, settings=settings, seats=list(ids))
 
 
 def test_replaced_access_has_another_password_and_another_user(
@@ -369,7 +369,7 @@ def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: Signin
     cluster.tell("refuses", "bob")
     replace(classroom, "ada", "bob")
     assert issue(classroom, "ada", "bob").changed
-    done = Applied(seats.reported, settings=classroom, seats=["ada", "bob"])
+    done = Applied(seats.report, settings=classroom, seats=["ada", "bob"])
     assert done.failed
     assert "1 of 2 seats are not ready:" in done.stderr
     assert "  bob: the cluster did not take its request for a certificate" in done.stderr
@@ -410,7 +410,7 @@ def admit(settings: Settings, folder: Path) -> None:
 
 def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
     monkeypatch.setattr(access, "KNOWN_WITHIN", 1)
-    return Applied(access.proven, settings=settings, seats=IDS)
+    return Applied(access.proof, settings=settings, seats=IDS)
 
 
 @pytest.mark.soak

@@ -165,7 +165,7 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         carry_out(raise_it, standins, place)
         assert (tmp_path / "limit").read_text() == "300\n"
     put_back, forget = commands(
-        "host.sysctl_restored", settings,
+        "host.original_sysctl", settings,
         arguments={"key": key, "record": str(record), "owner": settings.root},
         facts={
             "recorded_value": [json.dumps(record.read_text().strip())],
@@ -318,7 +318,7 @@ def test_the_last_lab_of_a_root_takes_the_store_along_and_no_other_does(
     Path(root, "cache/modules").chmod(0o555)
 
     def purge(one: Settings) -> None:
-        (command,) = commands("lab.purged", one, settings={}, facts={"lab_folder": ["true"]})
+        (command,) = commands("lab.removal", one, settings={}, facts={"lab_folder": ["true"]})
         assert carry_out(command, standins).returncode == 0
 
     purge(settings)

@@ -79,15 +79,15 @@ def prune(settings: Settings, operation: Callable[..., Any], **more: Any) -> App
 def test_whoever_is_pruned_is_on_record_until_nothing_of_them_is_left(settings: Settings) -> None:
     held = Path(settings.bin_dir, "held")
     held.write_text("\n" * 1000)
-    assert prune(settings, seats.enrolled).changed
+    assert prune(settings, seats.roster).changed
     assert recorded(settings) == {"ada", "ada-2", "bob"}
-    assert prune(settings, seats.pruned, patience=1).failed
+    assert prune(settings, seats.pruning, patience=1).failed
     # A run that is killed here would forget them otherwise, with their namespaces still there.
     assert recorded(settings) == {"ada", "ada-2", "bob"}
     held.unlink()
-    assert not prune(settings, seats.pruned).failed
+    assert not prune(settings, seats.pruning).failed
     assert recorded(settings) == {"ada-2", "bob"}
-    assert not prune(settings, seats.pruned).changed
+    assert not prune(settings, seats.pruning).changed
 
 
 def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None:
@@ -96,11 +96,11 @@ def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None
     clock.write_text('#!/bin/sh\necho x >>"$0.days"\necho $(($(wc -l <"$0.days") * 86400))\n')
     clock.chmod(0o755)
     Path(settings.bin_dir, "held").write_text("\n" * 3)
-    assert not prune(settings, seats.pruned).failed
+    assert not prune(settings, seats.pruning).failed
 
 
 def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Settings) -> None:
-    assert prune(settings, seats.pruned).changed
+    assert prune(settings, seats.pruning).changed
     lines = Path(settings.git_dir, "htpasswd").read_text().splitlines()
     assert {line.partition(":")[0] for line in lines} == {"flux", "ada-2", "bob"}
     assert set(known_accounts(settings.for_machine).complete) == {"flux", "ada-2", "bob"}
@@ -138,7 +138,7 @@ def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: S
     def demanded() -> dict[str, set[str]]:
         folder = Path(settings.git_dir, "recipients")
         done = Applied(
-            age.trusted,
+            age.recipients,
             settings=settings,
             repositories={"ada": "ada", "bob": "bob"},
             path=str(folder),

@@ -25,7 +25,7 @@ from sopslab.checks.verification import NEEDS
 from sopslab.cli import verification_report as report
 from sopslab.cli.junit import as_junit
 from sopslab.lab import verification as checks
-from sopslab.lab.observe.observer import Observer, Subject
+from sopslab.lab.observe.observer import Observer, Viewpoint
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Result, Status, Undecided, Verdict, exit_code, undecided
 from tests.marks import mostly_soak
@@ -42,7 +42,7 @@ class Looking:
         self.first, self.then = first, then or first
         self.waits: list[float] = []
 
-    def inside(self, _subject: Subject) -> Snapshot:
+    def inside(self, _viewpoint: Viewpoint) -> Snapshot:
         """Return what is seen at first."""
         return self.first
 
@@ -60,8 +60,8 @@ def run(
     """Return what each check says, and for how many seconds Flux was given time."""
     looking = Looking(first, then)
     told: list[Result] = []
-    subject = Subject(first.environment, None, first.chapter)
-    results = checks.verify(cast(Observer, looking), subject, LISTED, wait, told.append)
+    viewpoint = Viewpoint(first.environment, None, first.chapter)
+    results = checks.verify(cast(Observer, looking), viewpoint, LISTED, wait, told.append)
     assert told == results
     return {one.id: one for one in results}, looking.waits
 
