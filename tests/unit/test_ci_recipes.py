@@ -256,8 +256,9 @@ def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Ben
     process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "run", WAITS="down")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, signal.SIGINT)
+    # A child that it has just forked is called the same until it becomes another program.
     (teardown,) = subprocess.run(
-        ["pgrep", "--full", f"{bench.folder}/bin/sopslab down"],
+        ["pgrep", "--oldest", "--full", f"{bench.folder}/bin/sopslab down"],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     os.kill(int(teardown), signal.SIGTERM)
