@@ -564,7 +564,7 @@ def test_a_reset_beside_an_up_is_refused_and_changes_nothing(
     ("arguments", "said"),
     [
         (["nobody"], "there is no environment of nobody"),
-        ([], "name whom to reset, or --all"),
+        ([], "--all"),
         (["--all", "ada"], "--all goes without IDs"),
         (["Ada"], "'Ada' is refused"),
     ],
