@@ -69,12 +69,15 @@ def main() -> None:
     """Relax what runc is told, and become runc."""
     file, part = described(sys.argv[1:])
     if file:
-        with open(file, encoding="utf-8") as config, open("/proc/self/status") as status:
-            told, lacking = json.load(config), missing(status.read())
-        relax((told.get(part) or {}) if part else told, lacking)
-        with open(f"{file}.relaxed", "w", encoding="utf-8") as relaxed:
-            json.dump(told, relaxed)
-        os.replace(f"{file}.relaxed", file)
+        with open("/proc/self/status") as status:
+            lacking = missing(status.read())
+        # In place: it keeps its owner and mode, and nobody else reads it before runc does.
+        with open(file, "r+", encoding="utf-8") as config:
+            told = json.load(config)
+            relax((told.get(part) or {}) if part else told, lacking)
+            config.seek(0)
+            json.dump(told, config)
+            config.truncate()
     os.execvp("runc", ["runc", *sys.argv[1:]])
 
 

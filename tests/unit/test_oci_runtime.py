@@ -84,9 +84,13 @@ def test_a_process_in_a_container_is_started_likewise(
 ) -> None:
     process = runc / "p.json"
     process.write_text(json.dumps(PROCESS))
+    process.chmod(0o600)
     start(runc, "exec", *arguments, "id", "create")
     given = "p.json" in arguments
     assert json.loads(process.read_text()) == (expected() if given else PROCESS)
+    # The environment of a process may hold what is nobody else's.
+    assert process.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in runc.iterdir()} == {"p.json", "runc", "told"}
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("delete", "--force", "id")])
@@ -113,3 +117,11 @@ def test_a_process_without_capabilities_gets_none() -> None:
     process: dict[str, Any] = {"args": ["a"], "capabilities": None, "oomScoreAdj": 5}
     relax(process, {"CAP_CHOWN"})
     assert process == {"args": ["a"], "capabilities": None, "oomScoreAdj": 5}
+
+
+def test_what_a_machine_lacks_is_taken_from_every_set() -> None:
+    process: dict[str, Any] = {
+        "capabilities": {"bounding": ["CAP_A", "CAP_B"], "effective": ["CAP_A"], "ambient": None}
+    }
+    relax(process, {"CAP_A"})
+    assert process == {"capabilities": {"bounding": ["CAP_B"], "effective": [], "ambient": []}}
