@@ -118,14 +118,17 @@ def test_the_learners_clone_keeps_its_login_and_helpers_of_their_own(
     git(work, "remote", "add", "origin", f"{server.url}/learner/lab.git")
     # As an earlier version left it.
     git(work, "config", "credential.helper", f"store --file='{login}'")
-    git(work, "config", "--add", "credential.helper", "cache --timeout=1")
+    own = ["cache --timeout=1", f"store --file={tmp_path}/their-own"]
+    for helper in own:
+        git(work, "config", "--add", "credential.helper", helper)
     assert "login" in clone_of_learner(settings.for_machine).missing
     for _ in range(2):
         learners_clone.complete(settings.for_machine, "learner/lab", AUTHOR, "#!/bin/sh\n")
     assert clone_of_learner(settings.for_machine).missing == ()
     helpers = git(work, "config", "--get-all", "credential.helper").splitlines()
-    assert len(helpers) == 2 and "cache --timeout=1" in helpers
+    assert len(helpers) == 3 and set(own) < set(helpers)
     git(work, "config", "--unset", "credential.helper", "^cache")
+    git(work, "config", "--unset", "credential.helper", "their-own$")
     fetched = subprocess.run(
         ["git", "fetch"], cwd=work, env=lab_environment(settings), capture_output=True, check=False
     )

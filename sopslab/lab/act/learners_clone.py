@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sopslab.config.places import Lab
@@ -39,8 +40,11 @@ def _clone(lab: Lab, repository: str, author: Author) -> None:
 
 def _log_in(lab: Lab) -> None:
     """Have the clone log in as its learner; a helper of the learner's own stays."""
-    ours = r"^(store --file=|!only_get\(\))"
-    helper = git.login_helper(lab.login_file(lab.learner_id))
+    login = lab.login_file(lab.learner_id)
+    # The former one let Git erase a login that a server had refused once.
+    former = re.escape(f"store --file='{login}'")
+    ours = rf"^({former}$|!only_get\(\))"
+    helper = git.login_helper(login)
     work = Git(lab, lab.work_dir, work=True)
     work.run("config", "--replace-all", "credential.helper", helper, ours)
 
