@@ -32,6 +32,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
         elif "round" in self.path:
             self._head(302, ("Location", self.path))
+        elif "endless" in self.path:
+            self._head(200, ("Content-Length", "many"))
         else:
             self._head(200, ("Content-Length", str(len(CONTENT))))
             if self.command == "GET":
@@ -99,6 +101,25 @@ def test_why_a_file_could_not_be_fetched_is_told(
     with pytest.raises(Unavailable) as failed:
         download(f"{server}/{path}", tmp_path / "file")
     assert str(failed.value) == cause
+
+
+def test_a_length_that_is_no_number_ends_in_a_cause_or_a_file(server: str, tmp_path: Path) -> None:
+    with suppress(Unavailable):
+        download(f"{server}/endless", tmp_path / "file")
+    assert _Handler.asked == ["GET /endless"]
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_proxy_that_speaks_no_http_is_named_before_anything_is_asked(
+    name: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, server.replace("http", "socks5h"))
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(Unavailable, match="socks5h"):
+        download("http://releases.invalid/file", tmp_path / "file")
+    with pytest.raises(Unavailable, match="socks5h"):
+        answers("http://releases.invalid/file")
+    assert _Handler.asked == []
 
 
 def test_a_host_that_is_not_there_is_told(tmp_path: Path) -> None:

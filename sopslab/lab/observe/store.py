@@ -76,10 +76,14 @@ def stamped(folder: Path) -> dict[str, str]:
 
 
 def answers(url: str) -> bool:
-    """Whether a URL answers within 5 seconds."""
+    """Whether a URL answers within 5 seconds. Raises LabError where the environment names a proxy
+    that cannot be used."""
     found: list[bool] = []
+    proxies = web.proxies()
     # Looking up a name takes as long as the machine's resolver likes.
-    asking = threading.Thread(target=lambda: found.append(web.answers(url, _PROBE_S)), daemon=True)
+    asking = threading.Thread(
+        target=lambda: found.append(web.answers(url, _PROBE_S, proxies)), daemon=True
+    )
     asking.start()
     asking.join(_PROBE_S)
     return True in found

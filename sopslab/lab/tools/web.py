@@ -20,17 +20,18 @@ _WHOLE_S = 900
 _STALL_S = 30
 _LEAST_BYTES = 1024 * _STALL_S
 _PIECE = 1 << 16
+_SCHEMES = ("http", "https")
 
 
 class Unavailable(LabError):
     """A file could not be fetched; the sentence is the cause, without what the server said."""
 
 
-def answers(url: str, seconds: float) -> bool:
+def answers(url: str, seconds: float, proxies: urllib.request.ProxyHandler) -> bool:
     """Whether a URL can be had, as far as each step of asking ends in time."""
     request = urllib.request.Request(url, method="HEAD")
     try:
-        with urllib.request.build_opener(_proxies()).open(request, timeout=seconds):
+        with urllib.request.build_opener(proxies).open(request, timeout=seconds):
             return True
     except (OSError, http.client.HTTPException, ValueError):
         return False
@@ -38,18 +39,18 @@ def answers(url: str, seconds: float) -> bool:
 
 def download(url: str, file: Path) -> None:
     """Fetch a file. Raises Unavailable where it is not to be had, or not in bounded time."""
-    opener = urllib.request.build_opener(_proxies(), _Http, _Https)
+    opener = urllib.request.build_opener(proxies(), _Http, _Https)
     deadline = Deadline(_WHOLE_S)
     try:
         with opener.open(url, timeout=_CONNECT_S) as response, file.open("wb") as target:
-            length = response.headers.get("Content-Length")
+            length = response.length
             fetched = _copy(response, target, deadline)
     except urllib.error.HTTPError as error:
         error.close()
         raise Unavailable(f"HTTP status {error.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unavailable(_cause(error)) from None
-    if length is not None and int(length) != fetched:
+    if length is not None and length != fetched:
         raise Unavailable(f"{fetched} of {length} bytes came")
 
 
@@ -71,7 +72,9 @@ def _copy(response: Any, target: IO[bytes], deadline: Deadline) -> int:
 
 def _cause(error: Exception) -> str:
     """Return why something could not be fetched, in few words."""
-    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+    if isinstance(error, urllib.error.URLError):
+        if not isinstance(error.reason, OSError):
+            return str(error.reason)
         error = error.reason
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
@@ -82,11 +85,21 @@ def _cause(error: Exception) -> str:
     return type(error).__name__
 
 
-def _proxies() -> urllib.request.ProxyHandler:
-    """Return the proxies of the environment; `all_proxy` is for what has none of its own."""
+def proxies() -> urllib.request.ProxyHandler:
+    """Return the proxies of the environment; `all_proxy` is for what has none of its own.
+
+    Raises Unavailable where one is not an HTTP proxy, such as SOCKS.
+    """
     named = urllib.request.getproxies()
     every = named.pop("all", None)
-    known = dict.fromkeys(("http", "https"), every) if every else {}
+    known = dict.fromkeys(_SCHEMES, every) if every else {}
+    for scheme in _SCHEMES:
+        kind, separator, _ = {**known, **named}.get(scheme, "").partition("://")
+        if separator and kind.lower() not in _SCHEMES:
+            raise Unavailable(
+                f"the proxy for {scheme} is one of {kind}: name an HTTP proxy in {scheme}_proxy, or"
+                " set `artifact_source: modules`"
+            )
     return urllib.request.ProxyHandler({**known, **named})
 
 
