@@ -60,7 +60,8 @@ class Bench:
         except Failed as failure:
             if not otherwise:
                 raise
-            sys.stderr.buffer.write(failure.words)
+            # What was cut off in the middle of a line has our sentence below it, too.
+            sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
             raise LabError(otherwise) from None
         return os.fsdecode(said).rstrip("\n")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,10 +70,11 @@ def test_a_program_that_a_killed_run_left_running_is_awaited(place: Lab) -> None
     assert is_free(lock)
 
 
+@pytest.mark.parametrize("end", ["", "\n"], ids=["cut off", "whole"])
 def test_what_a_program_says_that_fails_is_in_the_log_above_our_sentence(
-    place: Lab, capfdbinary: pytest.CaptureFixture[bytes]
+    end: str, place: Lab, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    failing = (sys.executable, "-c", "import sys; sys.exit('out of memory')")
+    failing = ("sh", "-c", f"printf 'out of memory{end}' >&2; exit 1")
     with bench(place, "go") as made:
         with pytest.raises(LabError, match="Go could not build it: see above"):
             made.run(*failing, otherwise="Go could not build it: see above")
