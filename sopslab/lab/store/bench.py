@@ -123,15 +123,6 @@ def cache_of(lab: Lab) -> Path:
     return Path(lab.root, "cache")
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy files as they would be written here: those of a Go module are read-only."""
-    for folder, _, names in os.walk(source):
-        copied = target / Path(folder).relative_to(source)
-        copied.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (copied / name).write_bytes(Path(folder, name).read_bytes())
-
-
 @contextmanager
 def turn(lab: Lab, name: str) -> Iterator[int]:
     """Hold the lock under which something is made in the block, and yield its descriptor."""

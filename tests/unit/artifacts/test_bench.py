@@ -15,8 +15,9 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.observe.store import store_state
 from sopslab.lab.store import bench as module
-from sopslab.lab.store.bench import bench, copy_tree
+from sopslab.lab.store.bench import bench
 from sopslab.lab.store.pull import pull
+from sopslab.lab.store.trees import copy_tree
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.recipes import PullPlan
 from sopslab.provision.command import acting
