@@ -19,9 +19,11 @@ from sopslab.lab.tools.locks import go_on_alone, locked
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.store import Entry
 
-# A build takes minutes, on a slow machine many.
-_TURN_S = 1500
 _WORK_S = 900
+# No program of a recipe takes longer: Kubernetes takes ten minutes on two slow cores.
+LONGEST_S = 3600
+# Who waits for that program is not told to end it.
+_TURN_S = LONGEST_S + _WORK_S
 _LOCK = ".lock"
 
 
@@ -129,7 +131,8 @@ def turn(lab: Lab, name: str) -> Iterator[int]:
     with locked(
         cache_of(lab) / f"{name}{_LOCK}",
         _TURN_S,
-        f"another run has been making {name} for 25 minutes: end it, then run again",
+        f"another run has been making {name} for {_TURN_S / 60:.0f} minutes: end it, then run"
+        " again",
         f"waiting for another run that makes {name}",
     ) as lock:
         yield lock
