@@ -30,12 +30,8 @@ def purge(lab: Lab) -> None:
         return
     # Perhaps a process is still removing the caches.
     with turn(lab, BUILDS) if (root / "cache").is_dir() else nullcontext():
-        # Go's module cache is read-only.
-        for folder in [root / "cache", *(root / "cache").rglob("*")]:
-            if folder.is_dir() and not folder.is_symlink():
-                folder.chmod(folder.stat().st_mode | 0o200)
         for name in _SHARED:
-            files.remove(root / name)
+            files.remove_all(root / name)
     for folder in (root / "sysctl", root):
         with suppress(OSError):
             folder.rmdir()

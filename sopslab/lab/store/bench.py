@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -114,7 +114,8 @@ def clear_cache(lab: Lab) -> None:
     def clear() -> None:
         for path in cache_of(lab).iterdir():
             if path.suffix != _LOCK:
-                files.remove(path)
+                with suppress(OSError):
+                    files.remove_all(path)
 
     with turn(lab, BUILDS):
         go_on_alone(clear)
