@@ -13,7 +13,16 @@ from typing import IO
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.observe.store import BUILDS, MANIFEST, STAMP, stamped, stored_entry
+from sopslab.lab.observe.store import (
+    BUILDS,
+    LOCK,
+    MANIFEST,
+    STAMP,
+    WORK,
+    leftovers,
+    stamped,
+    stored_entry,
+)
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.locks import go_on_alone, locked
 from sopslab.lab.tools.programs import Failed
@@ -24,7 +33,6 @@ _WORK_S = 900
 LONGEST_S = 3600
 # Who waits for that program is not told to end it.
 _TURN_S = LONGEST_S + _WORK_S
-_LOCK = ".lock"
 
 
 class Bench:
@@ -101,7 +109,7 @@ def bench(lab: Lab, name: str) -> Iterator[Bench]:
         folder.mkdir(parents=True, exist_ok=True)
     with (
         turn(lab, name) as lock,
-        tempfile.TemporaryDirectory(prefix="work.", dir=cache) as work,
+        tempfile.TemporaryDirectory(prefix=f"{WORK}{name}.", dir=cache) as work,
     ):
         yield Bench(lab, lock, Path(work))
 
@@ -112,10 +120,9 @@ def clear_cache(lab: Lab) -> None:
     until then."""
 
     def clear() -> None:
-        for path in cache_of(lab).iterdir():
-            if path.suffix != _LOCK:
-                with suppress(OSError):
-                    files.remove_all(path)
+        for path in leftovers(cache_of(lab)):
+            with suppress(OSError):
+                files.remove_all(path)
 
     with turn(lab, BUILDS):
         go_on_alone(clear)
@@ -130,7 +137,7 @@ def cache_of(lab: Lab) -> Path:
 def turn(lab: Lab, name: str) -> Iterator[int]:
     """Hold the lock under which something is made in the block, and yield its descriptor."""
     with locked(
-        cache_of(lab) / f"{name}{_LOCK}",
+        cache_of(lab) / f"{name}{LOCK}",
         _TURN_S,
         f"another run has been making {name} for {_TURN_S / 60:.0f} minutes: end it, then run"
         " again",

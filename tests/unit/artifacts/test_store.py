@@ -167,7 +167,8 @@ def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
     settings = lab()
     cache = Path(settings.root, "cache")
     (cache / "go-build" / "ab").mkdir(parents=True)
-    (cache / "work.x").touch()
+    (cache / "work.go.x").mkdir()
+    (cache / "work.image.x").mkdir()
     (cache / "image.lock").touch()
     clear_cache(settings.for_machine)
     # Whether or not it has ended, nobody has to do it again.
@@ -175,6 +176,19 @@ def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
     assert wait_until(lambda: not is_locked(cache / "go.lock"), 10)
     assert {path.name for path in cache.iterdir()} == {"go.lock", "image.lock"}
     assert seen(settings).cache == ()
+
+
+def test_a_folder_that_another_run_works_in_is_no_leaving(lab: Root) -> None:
+    settings = lab()
+    cache = Path(settings.root, "cache")
+    (cache / "go-build").mkdir(parents=True)
+    with bench(settings.for_machine, "rootfs-12.3") as place:
+        assert seen(settings).cache == ("go-build",)
+        clear_cache(settings.for_machine)
+        assert wait_until(lambda: not (cache / "go-build").exists(), 10)
+        assert wait_until(lambda: not is_locked(cache / "go.lock"), 10)
+        assert seen(settings).cache == ()
+        assert place.folder.is_dir()
 
 
 def test_what_a_removal_that_was_killed_left_is_still_to_be_removed(lab: Root) -> None:
