@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.lab.observe.store import BUILDS
-from sopslab.lab.store.bench import turn
+from sopslab.lab.store.bench import removal, turn
 from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import docker
 from sopslab.lab.tools.programs import Failed
@@ -28,8 +28,11 @@ def purge(lab: Lab) -> None:
         (root / "labs").rmdir()
     except OSError:
         return
-    # Perhaps a process is still removing the caches.
-    with turn(lab, BUILDS) if (root / "cache").is_dir() else nullcontext():
+    with ExitStack() as held:
+        if (root / "cache").is_dir():
+            held.enter_context(turn(lab, BUILDS))
+            # Perhaps a process is still removing the caches.
+            held.enter_context(removal(lab))
         for name in _SHARED:
             files.remove_all(root / name)
     for folder in (root / "sysctl", root):

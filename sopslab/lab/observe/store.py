@@ -27,6 +27,8 @@ BUILDS = "go"
 # Begins the name of a folder that a recipe works in. There follow its lock's name, and one of its
 # own.
 WORK = "work."
+# What is removed has a name that no build looks for, and one lock.
+GONE = "gone"
 LOCK = ".lock"
 
 _ARCHES: Mapping[str, Arch] = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -60,16 +62,17 @@ def _cached(cache: Path) -> tuple[str, ...]:
 def leftovers(cache: Path) -> list[Path]:
     """Return what builds have left, where nobody works in Go's caches but whoever asks.
 
-    A folder that another recipe works in is left out. No folder gets its name twice, so what is
-    found to be nobody's remains so.
+    What another run works in, or removes, is left out. No such folder gets its name twice, so what
+    is found to be nobody's remains so.
     """
     return [path for path in _paths(cache) if path.suffix != LOCK and not _is_in_use(path)]
 
 
 def _is_in_use(path: Path) -> bool:
-    if not path.name.startswith(WORK):
-        return False
-    lock = path.name.removeprefix(WORK).rpartition(".")[0]
+    if path.name.startswith(WORK):
+        lock = path.name.removeprefix(WORK).rpartition(".")[0]
+    else:
+        lock = GONE if path.name.startswith(f"{GONE}.") else BUILDS
     return lock != BUILDS and is_locked(path.with_name(f"{lock}{LOCK}"))
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.store import (
     BUILDS,
+    GONE,
     LOCK,
     MANIFEST,
     STAMP,
@@ -116,16 +117,29 @@ def bench(lab: Lab, name: str) -> Iterator[Bench]:
 
 def clear_cache(lab: Lab) -> None:
     """Have what was only needed to fill the store removed, by a process that goes on alone: where
-    the disk is told of each block that becomes free, that takes minutes. The lock of builds is held
-    until then."""
+    the disk is told of each block that becomes free, that takes minutes.
 
-    def clear() -> None:
-        for path in leftovers(cache_of(lab)):
-            with suppress(OSError):
-                files.remove_all(path)
-
+    Before that it is moved to where no build looks, so none has to wait, and none trusts what a
+    removal that was killed has left. The next one removes that."""
+    cache = cache_of(lab)
     with turn(lab, BUILDS):
-        go_on_alone(clear)
+        left = leftovers(cache)
+        gone = Path(tempfile.mkdtemp(prefix=f"{GONE}.", dir=cache))
+        for path in left:
+            # What cannot be moved is still seen, and does not keep the rest.
+            with suppress(OSError):
+                path.rename(gone / path.name)
+
+    def remove() -> None:
+        # No signal that is meant for the run reaches it.
+        os.setsid()
+        for path in cache.glob(f"{GONE}.*"):
+            if path.suffix != LOCK:
+                with suppress(OSError):
+                    files.remove_all(path)
+
+    with removal(lab):
+        go_on_alone(remove)
 
 
 def cache_of(lab: Lab) -> Path:
@@ -133,17 +147,23 @@ def cache_of(lab: Lab) -> Path:
     return Path(lab.root, "cache")
 
 
-@contextmanager
-def turn(lab: Lab, name: str) -> Iterator[int]:
+def turn(lab: Lab, name: str) -> AbstractContextManager[int]:
     """Hold the lock under which something is made in the block, and yield its descriptor."""
-    with locked(
+    return _turn(lab, name, f"making {name}")
+
+
+def removal(lab: Lab) -> AbstractContextManager[int]:
+    """Hold the lock under which what was cleared is removed."""
+    return _turn(lab, GONE, "removing the build caches")
+
+
+def _turn(lab: Lab, name: str, doing: str) -> AbstractContextManager[int]:
+    return locked(
         cache_of(lab) / f"{name}{LOCK}",
         _TURN_S,
-        f"another run has been making {name} for {_TURN_S / 60:.0f} minutes: end it, then run"
-        " again",
-        f"waiting for another run that makes {name}",
-    ) as lock:
-        yield lock
+        f"another run has been {doing} for {_TURN_S / 60:.0f} minutes: end it, then run again",
+        f"waiting for another run that is {doing}",
+    )
 
 
 def _stamp(folder: Path) -> None:

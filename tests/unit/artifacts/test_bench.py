@@ -46,7 +46,7 @@ def test_two_never_make_the_same_and_who_waits_says_so(
             bench(place, "go"),
         ):
             pass
-    assert b"waiting for another run that makes go\n" in capfdbinary.readouterr().err
+    assert b"waiting for another run that is making go\n" in capfdbinary.readouterr().err
     with bench(place, "go"):
         pass
 
