@@ -61,9 +61,9 @@ _RECIPES = PACKAGE / "lab" / "store"
 # What of a recipe decides its result, by its plan. The rest of `sopslab.lab` only locks, checks and
 # moves.
 METHODS: Mapping[type[Plan | ImagePlan], tuple[str, ...]] = {
-    ProgramsPlan: ("edits", "go", "programs"),
-    FolderPlan: ("folder", "go"),
-    ManifestsPlan: ("flux_manifests", "go"),
+    ProgramsPlan: ("edits", "go", "programs", "trees"),
+    FolderPlan: ("folder", "go", "trees"),
+    ManifestsPlan: ("flux_manifests", "go", "trees"),
     ReleasePlan: ("release",),
     PullPlan: ("containers", "pull"),
     DerivedPlan: ("containers", "derived"),

@@ -87,3 +87,29 @@ def test_new_folders_are_private_and_those_that_are_there_stay_as_they_are(tmp_p
     (folder / "file").touch()
     with pytest.raises(FileExistsError):
         files.private_folder(folder / "file")
+
+
+def test_what_cannot_be_removed_does_not_keep_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    for name in ("a", "kept", "z"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").touch()
+        (folder / name).chmod(0o500)
+    (folder / "link").symlink_to(tmp_path)
+    unlink = os.unlink
+
+    def refuse(path: str, *, dir_fd: int | None = None) -> None:
+        if dir_fd is not None and Path(f"/proc/self/fd/{dir_fd}").readlink().name == "kept":
+            raise PermissionError(path)
+        unlink(path, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        with pytest.raises(PermissionError):
+            files.remove_all(folder)
+    assert [path.name for path in folder.iterdir()] == ["kept"]
+    files.remove_all(folder)
+    assert list(tmp_path.iterdir()) == []
+    files.remove_all(folder)

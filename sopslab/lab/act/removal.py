@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.lab.observe.store import BUILDS
-from sopslab.lab.store.bench import turn
+from sopslab.lab.store.bench import removal, turn
 from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import docker
 from sopslab.lab.tools.programs import Failed
@@ -28,14 +28,13 @@ def purge(lab: Lab) -> None:
         (root / "labs").rmdir()
     except OSError:
         return
-    # Perhaps a process is still removing the caches.
-    with turn(lab, BUILDS) if (root / "cache").is_dir() else nullcontext():
-        # Go's module cache is read-only.
-        for folder in [root / "cache", *(root / "cache").rglob("*")]:
-            if folder.is_dir() and not folder.is_symlink():
-                folder.chmod(folder.stat().st_mode | 0o200)
+    with ExitStack() as held:
+        if (root / "cache").is_dir():
+            held.enter_context(turn(lab, BUILDS))
+            # Perhaps a process is still removing the caches.
+            held.enter_context(removal(lab))
         for name in _SHARED:
-            files.remove(root / name)
+            files.remove_all(root / name)
     for folder in (root / "sysctl", root):
         with suppress(OSError):
             folder.rmdir()

@@ -24,6 +24,12 @@ MANIFEST, STAMP = "manifest.json", "stamp"
 GO_FOLDER = "/usr/local/go/bin"
 # The lock of whoever works in the caches of Go.
 BUILDS = "go"
+# Begins the name of a folder that a recipe works in. There follow its lock's name, and one of its
+# own.
+WORK = "work."
+# What is removed has a name that no build looks for, and one lock.
+GONE = "gone"
+LOCK = ".lock"
 
 _ARCHES: Mapping[str, Arch] = {"x86_64": "amd64", "aarch64": "arm64"}
 _PROBE_S = 5
@@ -48,9 +54,26 @@ def store_state(lab: Lab, images: list[str]) -> Store:
 
 def _cached(cache: Path) -> tuple[str, ...]:
     """Return what builds have left; nothing while one goes on, or what they left is removed."""
-    if is_locked(cache / f"{BUILDS}.lock"):
+    if is_locked(cache / f"{BUILDS}{LOCK}"):
         return ()
-    return tuple(path.name for path in _paths(cache) if path.suffix != ".lock")
+    return tuple(path.name for path in leftovers(cache))
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """Return what builds have left, where nobody works in Go's caches but whoever asks.
+
+    What another run works in, or removes, is left out. No such folder gets its name twice, so what
+    is found to be nobody's remains so.
+    """
+    return [path for path in _paths(cache) if path.suffix != LOCK and not _is_in_use(path)]
+
+
+def _is_in_use(path: Path) -> bool:
+    if path.name.startswith(WORK):
+        lock = path.name.removeprefix(WORK).rpartition(".")[0]
+    else:
+        lock = GONE if path.name.startswith(f"{GONE}.") else BUILDS
+    return lock != BUILDS and is_locked(path.with_name(f"{lock}{LOCK}"))
 
 
 def stored_entry(folder: Path) -> StoredEntry | None:

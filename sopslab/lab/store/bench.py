@@ -7,22 +7,33 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.observe.store import BUILDS, MANIFEST, STAMP, stamped, stored_entry
+from sopslab.lab.observe.store import (
+    BUILDS,
+    GONE,
+    LOCK,
+    MANIFEST,
+    STAMP,
+    WORK,
+    leftovers,
+    stamped,
+    stored_entry,
+)
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.locks import go_on_alone, locked
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.store import Entry
 
-# A build takes minutes, on a slow machine many.
-_TURN_S = 1500
 _WORK_S = 900
-_LOCK = ".lock"
+# No program of a recipe takes longer: Kubernetes takes ten minutes on two slow cores.
+LONGEST_S = 3600
+# Who waits for that program is not told to end it.
+_TURN_S = LONGEST_S + _WORK_S
 
 
 class Bench:
@@ -60,7 +71,8 @@ class Bench:
         except Failed as failure:
             if not otherwise:
                 raise
-            sys.stderr.buffer.write(failure.words)
+            # What was cut off in the middle of a line has our sentence below it, too.
+            sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
             raise LabError(otherwise) from None
         return os.fsdecode(said).rstrip("\n")
 
@@ -98,23 +110,36 @@ def bench(lab: Lab, name: str) -> Iterator[Bench]:
         folder.mkdir(parents=True, exist_ok=True)
     with (
         turn(lab, name) as lock,
-        tempfile.TemporaryDirectory(prefix="work.", dir=cache) as work,
+        tempfile.TemporaryDirectory(prefix=f"{WORK}{name}.", dir=cache) as work,
     ):
         yield Bench(lab, lock, Path(work))
 
 
 def clear_cache(lab: Lab) -> None:
     """Have what was only needed to fill the store removed, by a process that goes on alone: where
-    the disk is told of each block that becomes free, that takes minutes. The lock of builds is held
-    until then."""
+    the disk is told of each block that becomes free, that takes minutes.
 
-    def clear() -> None:
-        for path in cache_of(lab).iterdir():
-            if path.suffix != _LOCK:
-                files.remove(path)
-
+    Before that it is moved to where no build looks, so none has to wait, and none trusts what a
+    removal that was killed has left. The next one removes that."""
+    cache = cache_of(lab)
     with turn(lab, BUILDS):
-        go_on_alone(clear)
+        left = leftovers(cache)
+        gone = Path(tempfile.mkdtemp(prefix=f"{GONE}.", dir=cache))
+        for path in left:
+            # What cannot be moved is still seen, and does not keep the rest.
+            with suppress(OSError):
+                path.rename(gone / path.name)
+
+    def remove() -> None:
+        # No signal that is meant for the run reaches it.
+        os.setsid()
+        for path in cache.glob(f"{GONE}.*"):
+            if path.suffix != LOCK:
+                with suppress(OSError):
+                    files.remove_all(path)
+
+    with removal(lab):
+        go_on_alone(remove)
 
 
 def cache_of(lab: Lab) -> Path:
@@ -122,25 +147,23 @@ def cache_of(lab: Lab) -> Path:
     return Path(lab.root, "cache")
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy files as they would be written here: those of a Go module are read-only."""
-    for folder, _, names in os.walk(source):
-        copied = target / Path(folder).relative_to(source)
-        copied.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (copied / name).write_bytes(Path(folder, name).read_bytes())
-
-
-@contextmanager
-def turn(lab: Lab, name: str) -> Iterator[int]:
+def turn(lab: Lab, name: str) -> AbstractContextManager[int]:
     """Hold the lock under which something is made in the block, and yield its descriptor."""
-    with locked(
-        cache_of(lab) / f"{name}{_LOCK}",
+    return _turn(lab, name, f"making {name}")
+
+
+def removal(lab: Lab) -> AbstractContextManager[int]:
+    """Hold the lock under which what was cleared is removed."""
+    return _turn(lab, GONE, "removing the build caches")
+
+
+def _turn(lab: Lab, name: str, doing: str) -> AbstractContextManager[int]:
+    return locked(
+        cache_of(lab) / f"{name}{LOCK}",
         _TURN_S,
-        f"another run has been making {name} for 25 minutes: end it, then run again",
-        f"waiting for another run that makes {name}",
-    ) as lock:
-        yield lock
+        f"another run has been {doing} for {_TURN_S / 60:.0f} minutes: end it, then run again",
+        f"waiting for another run that is {doing}",
+    )
 
 
 def _stamp(folder: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sopslab.errors import LabError
-from sopslab.lab.store.bench import copy_tree
 from sopslab.lab.store.go import Go
+from sopslab.lab.store.trees import copy_tree
 from sopslab.model.recipes import Edit
 
 

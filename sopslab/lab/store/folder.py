@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sopslab.config.places import Lab
-from sopslab.lab.store.bench import bench, copy_tree
+from sopslab.lab.store.bench import bench
 from sopslab.lab.store.go import Go
+from sopslab.lab.store.trees import copy_tree
 from sopslab.model.recipes import FolderPlan, GoSources
 from sopslab.model.store import Entry
 

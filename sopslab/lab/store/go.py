@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sopslab.lab.observe.store import GO_FOLDER
-from sopslab.lab.store.bench import Bench
+from sopslab.lab.store.bench import LONGEST_S, Bench
 from sopslab.lab.tools.files import remove
 from sopslab.model.recipes import GoSources
-
-# Kubernetes takes ten minutes on two slow cores.
-_BUILD_S = 3600
 
 
 class Go:
@@ -52,7 +49,7 @@ class Go:
         """Return what go prints, at work in a module. Raises LabError with `otherwise`, if that is
         given, where it fails."""
         return self._bench.run(
-            "go", *arguments, environment=self._environment, folder=module, patience=_BUILD_S,
+            "go", *arguments, environment=self._environment, folder=module, patience=LONGEST_S,
             otherwise=otherwise,
         )  # fmt: skip
 

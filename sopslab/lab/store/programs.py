@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 from sopslab.config.places import Lab
-from sopslab.lab.store.bench import Bench, bench, copy_tree
+from sopslab.lab.store.bench import Bench, bench
 from sopslab.lab.store.edits import edit
 from sopslab.lab.store.go import Go
+from sopslab.lab.store.trees import copy_tree
 from sopslab.model.recipes import Embed, GoSources, ProgramsPlan
 from sopslab.model.store import Entry
 

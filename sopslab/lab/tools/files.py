@@ -14,7 +14,7 @@ import struct
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -56,6 +56,19 @@ def remove(path: str | Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_all(path: str | Path) -> None:
+    """Remove the same, with folders that are read-only, as those of Go's module cache are.
+
+    Raises OSError where something cannot be removed; all else is removed even so.
+    """
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+    # What is still there says why.
+    remove(path)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:

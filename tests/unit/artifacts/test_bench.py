@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,10 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.observe.store import store_state
 from sopslab.lab.store import bench as module
-from sopslab.lab.store.bench import bench, copy_tree
+from sopslab.lab.store import rootfs
+from sopslab.lab.store.bench import bench
 from sopslab.lab.store.pull import pull
+from sopslab.lab.store.trees import copy_tree
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.recipes import PullPlan
 from sopslab.provision.command import acting
@@ -41,13 +42,17 @@ def test_two_never_make_the_same_and_who_waits_says_so(
         with bench(place, "image"):
             pass
         with (
-            pytest.raises(LabError, match="another run has been making go for 25 minutes: end it"),
+            pytest.raises(LabError, match="another run has been making go for 0 minutes: end it"),
             bench(place, "go"),
         ):
             pass
-    assert b"waiting for another run that makes go\n" in capfdbinary.readouterr().err
+    assert b"waiting for another run that is making go\n" in capfdbinary.readouterr().err
     with bench(place, "go"):
         pass
+
+
+def test_who_waits_is_not_told_to_end_what_is_within_its_own_time() -> None:
+    assert max(module.LONGEST_S, rootfs._MAKE_S) < module._TURN_S
 
 
 def is_free(lock: Path) -> bool:
@@ -71,10 +76,11 @@ def test_a_program_that_a_killed_run_left_running_is_awaited(place: Lab) -> None
     assert is_free(lock)
 
 
+@pytest.mark.parametrize("end", ["", "\n"], ids=["cut off", "whole"])
 def test_what_a_program_says_that_fails_is_in_the_log_above_our_sentence(
-    place: Lab, capfdbinary: pytest.CaptureFixture[bytes]
+    end: str, place: Lab, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    failing = (sys.executable, "-c", "import sys; sys.exit('out of memory')")
+    failing = ("sh", "-c", f"printf 'out of memory{end}' >&2; exit 1")
     with bench(place, "go") as made:
         with pytest.raises(LabError, match="Go could not build it: see above"):
             made.run(*failing, otherwise="Go could not build it: see above")

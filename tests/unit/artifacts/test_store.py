@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.lab.act.removal import purge
 from sopslab.lab.observe import store as observe
 from sopslab.lab.observe.store import go_version, store_state
+from sopslab.lab.store import bench as module
 from sopslab.lab.store.bench import bench, clear_cache, turn
+from sopslab.lab.tools import files
 from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.store import Entry, Store, StoredEntry
@@ -167,23 +171,84 @@ def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
     settings = lab()
     cache = Path(settings.root, "cache")
     (cache / "go-build" / "ab").mkdir(parents=True)
-    (cache / "work.x").touch()
+    (cache / "work.go.x").mkdir()
+    (cache / "work.image.x").mkdir()
     (cache / "image.lock").touch()
     clear_cache(settings.for_machine)
     # Whether or not it has ended, nobody has to do it again.
     assert seen(settings).cache == ()
-    assert wait_until(lambda: not is_locked(cache / "go.lock"), 10)
-    assert {path.name for path in cache.iterdir()} == {"go.lock", "image.lock"}
+    assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
+    assert {path.name for path in cache.iterdir()} == {"go.lock", "gone.lock", "image.lock"}
     assert seen(settings).cache == ()
 
 
-def test_what_a_removal_that_was_killed_left_is_still_to_be_removed(lab: Root) -> None:
+def test_a_folder_that_another_run_works_in_is_no_leaving(lab: Root) -> None:
+    settings = lab()
+    cache = Path(settings.root, "cache")
+    (cache / "go-build").mkdir(parents=True)
+    with bench(settings.for_machine, "rootfs-12.3") as place:
+        assert seen(settings).cache == ("go-build",)
+        clear_cache(settings.for_machine)
+        assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
+        assert not (cache / "go-build").exists()
+        assert seen(settings).cache == ()
+        assert place.folder.is_dir()
+
+
+def test_what_a_build_has_left_is_to_be_removed_when_it_has_ended(lab: Root) -> None:
     settings = lab()
     (Path(settings.root, "cache") / "go-build").mkdir(parents=True)
     (Path(settings.root, "cache") / "go.lock").touch()
     assert seen(settings).cache == ("go-build",)
     with turn(settings.for_machine, "go"):
         assert seen(settings).cache == ()
+
+
+def test_a_removal_that_is_killed_leaves_nothing_that_a_build_would_trust(
+    lab: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    cache = Path(settings.root, "cache")
+    for name in ("a", "b"):
+        (cache / "go-mod" / name).mkdir(parents=True)
+        (cache / "go-mod" / name / "file").touch()
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "rmdir", lambda *_, **__: os._exit(9))
+        clear_cache(settings.for_machine)
+        assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
+    (left,) = seen(settings).cache
+    assert left.startswith("gone.")
+    assert len(list((cache / left).rglob("file"))) == 1
+    clear_cache(settings.for_machine)
+    assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
+    assert {path.name for path in cache.iterdir()} == {"go.lock", "gone.lock"}
+
+
+def test_no_build_waits_for_a_removal_and_a_purge_does(
+    lab: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    cache = Path(settings.root, "cache")
+    (cache / "go-build").mkdir(parents=True)
+    Path(settings.lab_dir).mkdir(parents=True)
+    monkeypatch.setattr(module, "_TURN_S", 0.2)
+    ends, told = os.pipe()
+
+    def until_told(_: Path) -> None:
+        os.close(told)
+        os.read(ends, 1)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(files, "remove_all", until_told)
+        clear_cache(settings.for_machine)
+    os.close(ends)
+    with bench(settings.for_machine, "go"):
+        pass
+    assert seen(settings).cache == ()
+    with pytest.raises(LabError, match="another run has been removing the build caches"):
+        purge(settings.for_machine)
+    os.close(told)
+    assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
 
 
 @pytest.mark.parametrize(
