@@ -22,6 +22,7 @@ def check_host(settings: Settings) -> None:
     """Refuse a newer product's lab and ports of somebody else, and begin with a clean desk."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
     host.ports(name="Check the ports", ports=_published(settings))
+    lab.beginning(name="Forget who failed earlier", settings=settings)
     lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 

@@ -32,9 +32,7 @@ _SAVED = saved_branch(datetime.now(UTC))
 def reset_repositories(settings: Settings) -> None:
     """Put repositories back, and the clone of the learner who is here."""
     environments = chosen(settings)
-    reset.beginning(
-        name="Begin a reset", settings=settings, unknown=unknown(settings, environments)
-    )
+    lab.beginning(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
     end_drills(settings, environments)
     reset.repositories(
         name=f"Put {counted(environments)} back to {settings.checkpoint}",
@@ -131,7 +129,7 @@ def chosen(settings: Settings) -> list[Environment]:
 
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
     """Begin with environments, refuse who has none, and sweep up after a run that was killed."""
-    reset.beginning(name=name, settings=settings, unknown=unknown(settings, environments))
+    lab.beginning(name=name, settings=settings, unknown=unknown(settings, environments))
     lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 

@@ -19,6 +19,7 @@ from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.folders import any_folder, folder_digest, lab_folder, leftovers
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
@@ -254,6 +255,7 @@ class Facts:
         self.builds = look_text(s, endless_build)
         self.canary = look_text(s, canary_states, environments=[solo(s)])
         self.data = look_text(s, lab_folder)
+        self.failures = look_text(s, seat_failures)
         self.leftovers = look_text(s, leftovers)
         self.format = look_text(s, lab_format)
         self.lease = look_text(s, lease)
@@ -320,6 +322,7 @@ def complete(settings: Settings) -> Answers:
         facts.builds: "null",
         facts.canary: answer({learner: PROVEN}),
         facts.data: "true",
+        facts.failures: "{}",
         facts.leftovers: "",
         facts.format: said(Format(FORMAT)),
         facts.lease: "null",

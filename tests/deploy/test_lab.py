@@ -105,6 +105,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
     idle = {
         "Host | Check the lab's format",
         "Host | Check the ports",
+        "Host | Forget who failed earlier",
         "Host | Sweep up after a killed run",
         "Format | Note for how long the lab is meant",
         "Host | Check the machine",
@@ -269,6 +270,10 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     "another-versions-node": (
         lambda f, s: {f.cluster: said(ClusterState(Owner.LAB, "running", True, image="older:1"))},
         {},
+    ),
+    "a-failure-of-an-earlier-verb": (
+        lambda f, s: {f.failures: said({s.learner.id: "it would not go"})},
+        {"Host | Forget who failed earlier": []},
     ),
     "leftovers-of-a-killed-run": (
         lambda f, s: {f.leftovers: said([f"{s.lab_dir}/.new.a1b2c3"])},

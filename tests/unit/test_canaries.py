@@ -33,7 +33,9 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.canary_way import broken_link
 from sopslab.layout import CANARY_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
+from sopslab.provision.operations import lab as labs
 from tests.conftest import find_tool
+from tests.fake import Applied
 from tests.repositories import git, learner, make_identity
 
 ADA = at_seat(learner("ada"))
@@ -332,3 +334,13 @@ def test_who_has_failed_already_is_not_waited_for(world: World) -> None:
     failed.write_text("no key\n")
     canaries.await_canaries(world.settings.for_machine, [ADA])
     assert failed.read_text() == "no key\n"
+
+
+def test_what_an_earlier_verb_could_not_do_keeps_nobody_from_being_proven(alone: Alone) -> None:
+    lab, environment = alone.settings.for_machine, alone.environment
+    failed = Path(alone.settings.class_dir, "failed", environment.id)
+    failed.parent.mkdir(parents=True)
+    failed.write_text("its namespace could not be cleared\n")
+    assert Applied(labs.beginning, settings=alone.settings).changed
+    with pytest.raises(LabError, match="the canary did not arrive"):
+        canaries.await_canaries(lab, [environment])

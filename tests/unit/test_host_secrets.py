@@ -168,6 +168,48 @@ def test_what_the_api_server_refuses_is_one_seats_failure(settings: Settings, re
     assert sent(settings, "replaced") == wanted
 
 
+OF_ADA = 'Error from server (Forbidden): secrets "x" in lab-ada-sys is forbidden\n'
+SILENT = "The connection to the server 127.0.0.1:6443 was refused\n"
+LATE = "kubectl timed out after 120 s"
+
+
+@pytest.mark.parametrize("refuses", ["apply", "replace"])
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ('Error from server (Forbidden): secrets "x" in flux-system is forbidden\n', []),
+        (f'{OF_ADA}The Secret "sops-age" is invalid\n', ["ada"]),
+        (SILENT, []),
+        (LATE, []),
+    ],
+    ids=["refused", "refused-with-a-seat", "silent", "late"],
+)
+def test_what_the_learner_who_is_here_is_refused_ends_the_run_beside_seats(
+    settings: Settings, refuses: str, said: str, failed: list[str]
+) -> None:
+    refuse(settings, refuses, said)
+    alone = solo(settings)
+    wanted = secrets(settings, alone, ADA)
+    show(settings, "live", {"items": [one | {"data": {}} for one in wanted]})
+    with pytest.raises(Failed):
+        giving.give(settings.for_machine, [alone, ADA])
+    assert [path.name for path in Path(settings.class_dir).glob("failed/*")] == failed
+
+
+def test_a_seat_alone_is_to_blame_beside_the_learner_who_is_here(settings: Settings) -> None:
+    refuse(settings, "apply", OF_ADA)
+    giving.give(settings.for_machine, [solo(settings), ADA])
+    assert "the cluster refused its key" in failure(settings, "ada")
+
+
+@pytest.mark.parametrize("said", [SILENT, LATE])
+def test_a_cluster_that_is_silent_is_no_seats_failure(settings: Settings, said: str) -> None:
+    refuse(settings, "apply", said)
+    with pytest.raises(Failed):
+        giving.give(settings.for_machine, [ADA, BOB])
+    assert not Path(settings.class_dir, "failed").exists()
+
+
 def test_alone_on_a_lab_what_the_api_server_refuses_ends_the_run(settings: Settings) -> None:
     refuse(settings, "apply", "Error from server (Forbidden)\n")
     with pytest.raises(Failed):

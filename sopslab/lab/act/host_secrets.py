@@ -26,28 +26,35 @@ from sopslab.model.objects import Object
 
 def give(lab: Lab, environments: list[Environment]) -> None:
     """Have the Secrets of environments in the cluster, all together, so that Flux never meets a
-    moment without one. What the API server refuses is one seat's failure. Raises Failed."""
+    moment without one. What the API server refuses of a seat is that seat's failure; whatever else
+    fails is raised as Failed."""
     wanted = secrets_of(lab, environments)
     secrets = [each for found in wanted.values() for each in found]
     seats = [one for one in environments if one.is_seat and one.id in wanted]
-    with _refusals_told(lab, seats):
+    only_seats = all(one.is_seat for one in environments)
+    with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).apply([*map(_namespace, seats), *secrets])
     # Server-side apply leaves every entry and label that somebody has added.
-    with _refusals_told(lab, seats):
+    with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
 
 
 @contextmanager
-def _refusals_told(lab: Lab, seats: Sequence[Environment]) -> Iterator[None]:
-    """Record what the API server refuses with the seats that it names. Alone on a lab, it is
-    raised."""
+def _refusals_told(lab: Lab, seats: Sequence[Environment], *, only_seats: bool) -> Iterator[None]:
+    """Record what the API server refuses with the seats that it names, and raise what it does not
+    say of any of them.
+
+    + only_seats: whether a line that names no seat belongs to one that does
+    """
     try:
         yield
     except Failed as failure:
-        if not seats:
-            raise
-        for seat, lines in refused_by_seat(failure.lines, [one.id for one in seats]).items():
+        refused = refused_by_seat(failure.lines, [one.id for one in seats])
+        for seat, lines in refused.items():
             fail(lab, seat, f"the cluster refused its key: {causes.refused(lines)}")
+        told = {line for lines in refused.values() for line in lines}
+        if not told or not (only_seats or told.issuperset(failure.lines)):
+            raise
 
 
 def _namespace(environment: Environment) -> Object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pyinfra import host
@@ -15,9 +16,29 @@ from sopslab.lab.act.removal import purge, purge_own
 from sopslab.lab.act.takeover import take_over
 from sopslab.lab.observe import folders
 from sopslab.lab.observe import leases as observed
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.formats import lab_format
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import look
+
+
+@operation()
+def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
+    """
+    Begin with no failure of an earlier run, and refuse who has no environment.
+
+    + settings: the lab's settings
+    + unknown: who was named and has none
+    """
+    if unknown:
+        yield refusal(
+            f"there is no environment of {', '.join(unknown)}: `sopslab up` makes those of a roster"
+        )
+        return
+    if not look(settings, seat_failures):
+        host.noop("no earlier run left a failure")
+        return
+    yield script('rm -rf "$1/failed"', settings.class_dir)
 
 
 @operation()

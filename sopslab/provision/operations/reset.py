@@ -26,30 +26,11 @@ from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.model.canaries import PROVEN
 from sopslab.model.repositories import RepositoryState
-from sopslab.provision.command import Commands, acting, refusal, script
+from sopslab.provision.command import Commands, acting
 from sopslab.provision.look import look
 from sopslab.provision.operations.seats import failing
 
 _UNSEEN = RepositoryState(problem="its repository could not be looked at")
-
-
-@operation()
-def beginning(settings: Settings, unknown: Sequence[str]) -> Commands:
-    """
-    Begin with no failure of an earlier run, and refuse who has no environment.
-
-    + settings: the lab's settings
-    + unknown: who was named and has none
-    """
-    if unknown:
-        yield refusal(
-            f"there is no environment of {', '.join(unknown)}: `sopslab up` makes those of a roster"
-        )
-        return
-    if not look(settings, seat_failures):
-        host.noop("no earlier run left a failure")
-        return
-    yield script('rm -rf "$1/failed"', settings.class_dir)
 
 
 @operation()

@@ -23,7 +23,7 @@ from sopslab.provision.look import look
 @operation()
 def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     """
-    Have it recorded who has a seat, and no failure of an earlier run.
+    Have it recorded who has a seat.
 
     + settings: the lab's settings
     + enrolment: who has a seat, who stays, and who goes
@@ -32,14 +32,13 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
     wanted = (*enrolment.seats, *leaving)
-    if recorded == wanted and not look(settings, seat_failures):
+    if recorded == wanted:
         host.noop(f"{len(enrolment.seats)} learners are enrolled")
         return
     yield script(
         """
         umask 077
         mkdir -p "$1/seats"
-        rm -rf "$1/failed"
         cat >"$1/roster.json.new"
         mv "$1/roster.json.new" "$1/roster.json"
         """,
