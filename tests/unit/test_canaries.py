@@ -34,6 +34,7 @@ from sopslab.lab.observe.canary_way import broken_link
 from sopslab.layout import CANARY_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.provision.operations import lab as labs
+from sopslab.provision.operations import seats
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import git, learner, make_identity
@@ -344,3 +345,25 @@ def test_what_an_earlier_verb_could_not_do_keeps_nobody_from_being_proven(alone:
     assert Applied(labs.beginning, settings=alone.settings).changed
     with pytest.raises(LabError, match="the canary did not arrive"):
         canaries.await_canaries(lab, [environment])
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_lost_canary_of_the_learner_who_is_here_hides_no_seat_that_failed(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch, *, pushed: bool, earlier: bool
+) -> None:
+    monkeypatch.setattr(judging, "FIRST_S", 0)
+    monkeypatch.setattr(canaries, "_LONGEST_S", 0)
+    environment, folder = alone.environment, Path(alone.settings.class_dir, "failed")
+    if pushed:
+        alone.show(kustomization(environment, alone.push("a-value")), develop="another")
+    if earlier:
+        folder.mkdir(parents=True)
+        (folder / "ada").write_text("its namespace could not be cleared\n")
+    canaries.await_canaries(alone.settings.for_machine, [environment, ADA])
+    named = {path.name: path.read_text() for path in folder.iterdir()}
+    assert set(named) == {"ada", environment.id}
+    assert named[environment.id].startswith("its canary did not arrive: ")
+    assert ("cleared" in named["ada"]) == earlier
+    ended = Applied(seats.report, settings=alone.settings, seats=["ada", environment.id])
+    assert ended.failed and "2 of 2 seats are not ready" in ended.stderr

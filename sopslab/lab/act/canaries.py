@@ -31,29 +31,33 @@ Found = Mapping[str, CanaryState]
 
 
 def await_canaries(lab: Lab, environments: list[Environment]) -> None:
-    """Return when the canaries of environments have arrived. A seat whose canary does not, fails.
-    Alone on a lab nobody else goes on: LabError is raised with the first broken link of its way."""
+    """Return when the canaries of environments have arrived; whose does not, fails. Where only that
+    of the lab's own learner does not, LabError is raised with the first broken link of its way."""
     canaries, failed = Canaries(lab), seat_failures(lab)
     # Who has failed already is reported with the reason, and not waited for.
     left = [one for one in environments if one.id not in failed]
-    alone = [one for one in left if not one.is_seat]
-    for one in alone:
-        if canaries.head(one) is None:
-            raise _lost(lab, one, None)
+    lost: dict[Environment, Link | None] = {
+        one: None for one in left if not one.is_seat and canaries.head(one) is None
+    }
+    left = [one for one in left if one not in lost]
     # Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
     time.sleep(0.4 * len(left) / len(os.sched_getaffinity(0)))
     found = _await(canaries, left, _Pace(lab, canaries))
     for one in left:
-        if one.is_seat and one.id in found:
-            state = found[one.id]
+        if one.id not in found:
+            continue
+        state = found[one.id]
+        if one.is_seat:
             fail(lab, one.id, f"its canary did not arrive: {state.said or state.progress}")
-    for one in alone:
-        if one.id in found:
-            raise _lost(lab, one, found[one.id].link)
-
-
-def _lost(lab: Lab, environment: Environment, link: Link | None) -> LabError:
-    return LabError(f"the canary did not arrive: {broken_link(lab, environment, link)}")
+        else:
+            lost[one] = state.link
+    # A run that ends here would not name the others who have failed.
+    others = bool(seat_failures(lab))
+    for one, link in lost.items():
+        broken = broken_link(lab, one, link)
+        if not others:
+            raise LabError(f"the canary did not arrive: {broken}")
+        fail(lab, one.id, f"its canary did not arrive: {broken}")
 
 
 class _Pace:
