@@ -66,13 +66,7 @@ def write(tmp_path: Path) -> Write:
 
 def _requirements(module: str) -> dict[str, str]:
     text = (MODULES / module / "go.mod").read_text()
-    line = r"^(?:require )?\t?(\S+\.\S+/\S+) v(\S+)(?: // indirect)?$"
-    return dict(re.findall(line, text, re.MULTILINE))
-
-
-def _replaced(module: str) -> dict[str, str]:
-    text = (MODULES / module / "go.mod").read_text()
-    return dict(re.findall(r"^\t(\S+) => \S+ v(\S+)$", text, re.MULTILINE))
+    return dict(re.findall(r"^(?:require )?\t?(\S+\.\S+/\S+) v(\S+)$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("arch", ARCHES)
@@ -109,15 +103,6 @@ def test_go_modules_require_the_versions_of_the_catalog(catalog: Catalog) -> Non
                     continue
                 owner = max((path for path in required if package.startswith(path)), key=len)
                 assert required[owner] == catalog.version(entry, "modules"), (name, package)
-
-
-def test_containerd_is_built_with_what_is_compiled_for_kubernetes() -> None:
-    apart = _requirements("containerd")
-    shared = _requirements("kubernetes") | _replaced("kubernetes")
-    assert "k8s.io/client-go" in apart
-    assert {name: shared[name] for name in apart.keys() & shared.keys()} == {
-        name: apart[name] for name in apart.keys() & shared.keys()
-    }
 
 
 def test_programs_that_we_compose_import_what_gives_them_their_version(catalog: Catalog) -> None:
