@@ -882,7 +882,8 @@ def test_editing_can_add_and_remove_keys(repository: Repository) -> None:
         soak('sed -i \'s/"k"/"k k"/\' "$1"', 1, "under stringData there are only keys"),
         ("sed -i 's/: develop/: other/' \"$1\"", 1, "metadata.namespace should be develop"),
         soak("sed -i 's/kind: Secret/kind: ConfigMap/' \"$1\"", 1, "not a Secret"),
-        soak("sed -i 's/stringData/data/; s/one/@@/' \"$1\"", 1, "is not base64"),
+        ("sed -i 's/stringData/data/; s/one/@@/' \"$1\"", 1, "is not base64"),
+        soak("sed -i 's/stringData/data/; s/one/abc/' \"$1\"", 1, "is not base64"),
         soak("sed -i 's/stringData/spec/' \"$1\"", 1, "it holds no value"),
     ],
 )
