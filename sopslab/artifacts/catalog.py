@@ -288,15 +288,6 @@ class Image:
         return self.labels[RECIPE_LABEL]
 
 
-@dataclass(frozen=True)
-class Node:
-    """What the cluster step has to know of the node image."""
-
-    reference: str
-    kubernetes: str
-    cni: Literal["static", "kindnet"]
-
-
 class Catalog(_Part):
     """The whole catalog, with the texts of the recipes and modules that it names."""
 
@@ -439,11 +430,6 @@ class Catalog(_Part):
         made = self._git(source, arch) if role == "git" else self._node(source, arch)
         plan, labels, recipe = made
         return Image(reference, plan, {**labels, RECIPE_LABEL: recipe})
-
-    def node_facts(self, source: Source) -> Node:
-        """Return what the cluster step has to know of the node image that a source makes."""
-        kubernetes = f"v{self.version('kubernetes', source)}"
-        return Node(self.node_tag, kubernetes, self.node_image[source].cni)
 
     def _node(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
         """Return the plan of the node image, its labels, and a digest of all that decides it."""
