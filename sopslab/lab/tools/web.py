@@ -92,15 +92,15 @@ def proxies() -> urllib.request.ProxyHandler:
     """
     named = urllib.request.getproxies()
     every = named.pop("all", None)
-    known = dict.fromkeys(_SCHEMES, every) if every else {}
+    used = {**(dict.fromkeys(_SCHEMES, every) if every else {}), **named}
     for scheme in _SCHEMES:
-        kind, separator, _ = {**known, **named}.get(scheme, "").partition("://")
+        kind, separator, _ = used.get(scheme, "").partition("://")
         if separator and kind.lower() not in _SCHEMES:
             raise Unavailable(
                 f"the proxy for {scheme} is one of {kind}: name an HTTP proxy in {scheme}_proxy, or"
                 " set `artifact_source: modules`"
             )
-    return urllib.request.ProxyHandler({**known, **named})
+    return urllib.request.ProxyHandler(used)
 
 
 class _Connection(http.client.HTTPConnection):
