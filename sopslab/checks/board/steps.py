@@ -79,10 +79,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Row:
-    """One learner: every step, in the order of `STEPS`."""
+    """One learner: every step, in the order of `STEPS`.
+
+    `asked` is the time, in seconds since 1970, at which the learner asked for help; None if nobody
+    has to come.
+    """
 
     seat: Seat
     steps: tuple[Step, ...]
+    asked: float | None = None
 
     @property
     def done(self) -> bool:
