@@ -11,6 +11,7 @@ other programs go there, too, for the log.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -18,12 +19,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from sopslab.checks.causes import OURS
+from sopslab.checks.causes import OURS, reason
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decode, encode
+
+# What is the machine's to say; any other error of the kind is a mistake of ours.
+_THE_MACHINES = {errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS}
 
 
 def find(what: str) -> Callable[..., Any]:
@@ -56,6 +60,12 @@ def main() -> int:
     except (LabError, Undecided) as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"{OURS}: {line}\n")
+        return 1
+    except OSError as error:
+        if error.errno not in _THE_MACHINES:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{OURS}: {place}{reason([str(error.strerror)])}\n")
         return 1
     except Failed as failure:
         sys.stderr.buffer.write(failure.words)

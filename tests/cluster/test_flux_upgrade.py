@@ -145,9 +145,9 @@ def product_before(components_before: str, tmp_path_factory: pytest.TempPathFact
         copy(PROJECT / name, folder / name)
     printed = folder / "components.yaml"
     printed.write_text(components_before)
-    operation = folder / "sopslab/provision/operations/flux.py"
-    command = 'flux install --export --components="$components"'
-    operation.write_text(replaced(operation.read_text(), command, f"cat '{printed}'"))
+    tool = folder / "sopslab/lab/tools/flux.py"
+    command = '["flux", "install", "--export", *only]'
+    tool.write_text(replaced(tool.read_text(), command, f'["cat", "{printed}"]'))
     task = folder / "tasks/flux.py"
     task.write_text(replaced(task.read_text(), "recipe=catalog.flux_recipe", 'recipe="older"'))
     return folder

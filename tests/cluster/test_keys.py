@@ -272,7 +272,7 @@ def test_a_full_disk_leaves_every_key_as_it_was(bare: Lab, tmp_path: Path) -> No
         done = make_keys(bare, tmp_path)
         assert done.returncode != 0
         assert "Make the identities" in done.stderr, "it failed somewhere else"
-        assert "could not be made: the disk is full" in done.stderr
+        assert "learner.agekey: the disk is full" in done.stderr
         assert {path.name: path.read_bytes() for path in keys.glob("*.*")} == kept
         (top / "filling").unlink()
         assert make_keys(bare, tmp_path).returncode == 0

@@ -118,6 +118,30 @@ sys.exit(program.main())
     assert (done.returncode, done.stdout) == (0, '""\n')
 
 
+@pytest.mark.parametrize(
+    ("number", "told"), [("ENOSPC", "the disk is full"), ("EROFS", "the disk is read-only")]
+)
+def test_what_the_machine_refuses_is_one_sentence_with_its_place(
+    lab: Callable[..., Settings], number: str, told: str
+) -> None:
+    text = f"""
+import errno, os, sys
+from sopslab.config.places import Lab
+from sopslab.lab import __main__ as program
+
+def write(lab: Lab) -> None:
+    raise OSError(errno.{number}, os.strerror(errno.{number}), "/some/file")
+
+program.find = lambda what: write
+sys.exit(program.main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text, "anything"],
+        input=json.dumps(order(lab())), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, f"sops-lab says: /some/file: {told}\n")
+
+
 def test_an_order_travels_on_standard_input_only(lab: Callable[..., Settings]) -> None:
     settings = lab()
     command = acting(

@@ -82,8 +82,10 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
             file.write(data)
             os.fchmod(file.fileno(), mode)
         Path(new).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(new).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 
