@@ -99,11 +99,11 @@ def read_text(path: str, kind: str) -> str:
 
     Raises InputError for a file that cannot be read, exceeds 1 MiB, or is not UTF-8.
     """
-    content = read_bytes(path, kind, MAX_BYTES)
+    content = read_bytes(path, kind, MAX_BYTES).removeprefix(codecs.BOM_UTF8)
     if content.startswith(UTF_16):
         raise InputError([f"{path}: is UTF-16: save it as UTF-8"])
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             [f"{path}:{line_at(content, error.start)}: is not UTF-8: save it as UTF-8"]

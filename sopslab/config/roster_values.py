@@ -57,6 +57,15 @@ CHECKS: Mapping[str, Callable[[str], object]] = {
 }
 
 
+def is_email(text: str) -> bool:
+    """Return whether a text is an address, and nothing else."""
+    try:
+        _email(text)
+    except ValueError:
+        return False
+    return True
+
+
 def default_email(seat: str | None) -> str:
     """Return the address of a learner who has none on the roster."""
     return f"{seat}@example.org"
@@ -78,6 +87,18 @@ class Proposals:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
+
+    def like(self, text: str) -> str | None:
+        """Return the text itself, in small letters, where that is an id and free; else what
+        `instead_of` does."""
+        small = text.casefold()
+        if small in self._taken:
+            return self.instead_of(text)
+        try:
+            self._taken.add(check_seat(small))
+        except ValueError:
+            return self.instead_of(text)
+        return small
 
     def instead_of(self, text: str) -> str | None:
         """Return an id that is free and close to `text`, or None if there is none."""

@@ -26,6 +26,8 @@ SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"}
 # What may separate columns, by name. Where two give as many columns, the first one counts: the
 # later ones are part of names and headers more often.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
+# What a table without any value is made of.
+_NOTHING = "".join(SEPARATORS) + ' "\r\n'
 # With this first line programs tell Excel what stands between the columns.
 _NAMED = re.compile(r"\"?sep=(?P<sign>[^\"]?)\"?[,;\t| ]*", re.IGNORECASE)
 # What makes a spreadsheet take a cell for a formula, its full-width forms included.
@@ -69,6 +71,8 @@ def read_table(path: str, most: int) -> Table:
     _refuse_other_kinds(path)
     content = read_bytes(path, "export of a class", _MAX_BYTES)
     encoding, text = _decoded(path, content)
+    if not text.strip(_NOTHING):
+        raise InputError([f"{path}: is empty: a row with the names of the columns is needed"])
     number, first = first_line(text)
     sign = named_separator(first)
     if sign is not None and sign not in SEPARATORS:
@@ -141,13 +145,19 @@ def _refuse_other_kinds(path: str) -> None:
 def _decoded(path: str, content: bytes) -> tuple[str, str]:
     """Return in which encoding a file is, in words, and its text: by its byte order mark, else
     UTF-8 to the last byte, else Windows-1252."""
+    unmarked = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith(UTF_16):
         encoding, text = "UTF-16", _by_mark(path, content)
     else:
         try:
-            encoding, text = "UTF-8", content.decode("utf-8-sig")
+            encoding, text = "UTF-8", unmarked.decode("utf-8")
         except UnicodeDecodeError as error:
-            encoding, text = "Windows-1252", _windows(path, content, error.start)
+            if unmarked != content or not content[: error.start].isascii():
+                place = f"{path}:{line_at(unmarked, error.start)}"
+                raise InputError(
+                    [f"{place}: is not UTF-8, and what is before it is: save it as UTF-8"]
+                ) from None
+            encoding, text = "Windows-1252", _windows(path, content)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError([f"{path}:{line}: holds a zero byte, which no text has: save it as UTF-8"])
@@ -163,14 +173,7 @@ def _by_mark(path: str, content: bytes) -> str:
         ) from None
 
 
-def _windows(path: str, content: bytes, broken: int) -> str:
-    """Return text in Windows-1252.
-
-    + broken: the first byte that is not UTF-8
-    """
-    place = f"{path}:{line_at(content, broken)}"
-    if content.startswith(codecs.BOM_UTF8) or not content[:broken].isascii():
-        raise InputError([f"{place}: is not UTF-8, and what is before it is: save it as UTF-8"])
+def _windows(path: str, content: bytes) -> str:
     try:
         return content.decode("cp1252")
     except UnicodeDecodeError as error:
