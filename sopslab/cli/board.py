@@ -11,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
+from sopslab.config.tables import is_formula
 from sopslab.policy.printing import printable
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
-# What makes a spreadsheet take a cell for a formula, its full-width forms included.
-_FORMULA = "=+-@|%\t\r\n＝＋－＠"
 _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNKNOWN: ("–", "dim")}
 _STUCK = "red"
 _NAME = 20  # columns at most for a name
@@ -69,7 +68,7 @@ def _yes(value: bool) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip(" ")[:1] in tuple(_FORMULA) else cell
+    return f"'{cell}" if is_formula(cell) else cell
 
 
 def table(rows: Sequence[Row], width: int) -> Table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,16 +13,16 @@ from typing_extensions import override
 
 from sopslab.errors import InputError
 
-_MAX_BYTES = 1024 * 1024
+MIB = 1024 * 1024
+MAX_BYTES = MIB
 _MAX_NODES = 20_000
-# How files begin that are no text in UTF-8, and what they are.
+# How files begin that are no text, and what they are.
 _NO_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or another archive, whatever it is called: save it as text",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet, whatever it is called: save it as text",
-    b"\xff\xfe": "is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16: save it as UTF-8",
     b"%PDF-": "is a PDF: save it as text",
 }
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _Read = TypeVar("_Read")
 
@@ -72,26 +74,65 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+@dataclass
+class Findings:
+    """The problems of a file, which are told in the order of its lines."""
+
+    path: str
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, sentence: str) -> None:
+        """Note a problem; line 0 is the file as a whole."""
+        self.found.append((line, sentence))
+
+    def refuse_if_any(self) -> None:
+        """Raise InputError with all problems, if there are any."""
+        if self.found:
+            found = sorted(self.found, key=lambda problem: problem[0])
+            raise InputError(
+                [f"{self.path}{f':{line}' if line else ''}: {text}" for line, text in found]
+            )
+
+
 def read_text(path: str, kind: str) -> str:
     """Return the text of the file `path`, which is a `kind` of file, without a byte order mark.
 
     Raises InputError for a file that cannot be read, exceeds 1 MiB, or is not UTF-8.
     """
+    content = read_bytes(path, kind, MAX_BYTES).removeprefix(codecs.BOM_UTF8)
+    if content.startswith(UTF_16):
+        raise InputError([f"{path}: is UTF-16: save it as UTF-8"])
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            [f"{path}:{line_at(content, error.start)}: is not UTF-8: save it as UTF-8"]
+        ) from None
+
+
+def read_bytes(path: str, kind: str, most: int) -> bytes:
+    """Return the bytes of the file `path`, which is a `kind` of file in text.
+
+    + most: the bytes that it may have, a number of MiB
+
+    Raises InputError for a file that cannot be read, is larger, or is known to be no text.
+    """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise InputError([f"{path}: cannot be read: {error.strerror}"]) from None
-    if len(content) > _MAX_BYTES:
-        raise InputError([f"{path}: is larger than 1 MiB, which no {kind} is"])
+    if len(content) > most:
+        raise InputError([f"{path}: is larger than {most // MIB} MiB, which no {kind} is"])
     for start, what in _NO_TEXT.items():
         if content.startswith(start):
             raise InputError([f"{path}: {what}"])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError([f"{path}:{line}: is not UTF-8: save it as UTF-8"]) from None
+    return content
+
+
+def line_at(content: bytes, position: int) -> int:
+    """Return the number of the line in which a byte stands."""
+    return content.count(b"\n", 0, position) + 1
 
 
 def load_yaml(path: str, text: str) -> Any:

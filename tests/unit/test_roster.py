@@ -339,8 +339,9 @@ def test_under_a_wrong_header_nothing_else_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["class.yaml", "class.csv"])
 def test_what_is_not_utf_8_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
-    content = b"id,name\nzoe,Zo\xeb\n"
-    assert problems_of(tmp_path, content, name) == [":2: is not UTF-8: save it as UTF-8"]
+    for mark in (b"", b"\xef\xbb\xbf"):
+        content = mark + b"id,name\nZ\xeb,Zoe\n"
+        assert problems_of(tmp_path, content, name) == [":2: is not UTF-8: save it as UTF-8"]
 
 
 @pytest.mark.parametrize("name", ["class.yaml", "class.csv"])

@@ -1,0 +1,241 @@
+"""`sopslab roster`: the learners of a class, from what other programs export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sopslab.cli.terminal import echo
+from sopslab.cli.verbs._shared import end, settings_or_exit
+from sopslab.config.inputs import EXAMPLE_ROSTER, LOCAL
+from sopslab.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from sopslab.config.column_choice import Columns, Named, Question
+    from sopslab.config.roster_import import Proposal
+    from sopslab.config.tables import Table
+
+_YAML = (".yaml", ".yml")
+_WIDTH = 160  # columns, where no terminal says how many
+
+
+@click.group()
+def roster() -> None:
+    """Make the roster of a class from an export, or check one.
+
+    `sopslab up inventories/classroom.py --roster FILE` makes the class.
+    """
+
+
+@roster.command("import")
+@click.argument("file", type=click.Path(), metavar="FILE", help="The table.")
+@click.option("--id-from", metavar="COLUMN", help="The column with logins.")
+@click.option(
+    "--name-from",
+    multiple=True,
+    metavar="COLUMN",
+    help="The column with names; repeated, or with commas, its parts in their order.",
+)
+@click.option("--email-from", metavar="COLUMN", help="The column with addresses.")
+@click.option("--group-from", metavar="COLUMN", help="The column with groups.")
+@click.option(
+    "--into",
+    type=click.Path(),
+    metavar="ROSTER",
+    help="A roster to add to: who is on it keeps the id.",
+)
+@click.option(
+    "--output",
+    type=click.Path(),
+    metavar="ROSTER",
+    help="Where to write; without it the roster of --into, or class.yaml.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--yes", is_flag=True, help="Write without asking.")
+def import_(
+    file: str,
+    id_from: str | None,
+    name_from: tuple[str, ...],
+    email_from: str | None,
+    group_from: str | None,
+    into: str | None,
+    output: str | None,
+    force: bool,
+    yes: bool,
+) -> None:
+    """Make a roster of the table FILE: an export of Moodle, Canvas, GitHub Classroom or the like,
+    or a spreadsheet saved as text.
+
+    CSV or TSV, separated by commas, semicolons, tabs or vertical bars; UTF-8, UTF-16 with a byte
+    order mark, or Windows-1252. Columns are known by their headers in many languages. A COLUMN is
+    named by its header or its number, and `-` is none; where it is not clear which is meant, the
+    question is asked.
+
+    What will be written is shown, and asked for. With --into, who is in FILE and not on the roster
+    is added to it, found by address, or by login and name without one; comments in it are lost.
+    """
+    from sopslab.config.column_choice import Named
+    from sopslab.config.roster import read_roster
+    from sopslab.config.roster_import import MOST_ROWS, propose, render
+    from sopslab.config.tables import read_table
+
+    named = Named(id_from, name_from, email_from, group_from)
+    target = Path(output or into or "class.yaml")
+    try:
+        _refuse_target(target, into, force)
+        known = read_roster(into) if into else []
+        table = read_table(file, MOST_ROWS)
+        columns = _columns(table, named, ask=not yes and on_terminal())
+        proposal = propose(table, columns, known)
+        text = render(proposal.learners)
+    except InputError as error:
+        end(error.code, error.problems, as_json=False)
+    _show(table, columns, proposal)
+    _agree_or_exit(target, len(proposal.learners), yes)
+    _write_or_exit(target, text)
+    echo(
+        f"{target} has {_counted(len(proposal.learners))}; make the class with"
+        f" `sopslab up inventories/classroom.py --roster {target}`"
+    )
+
+
+@roster.command()
+@click.argument("file", type=click.Path(), metavar="FILE", help="The roster, in YAML or CSV.")
+def check(file: str) -> None:
+    """Read the roster FILE as `up --roster` does, and say how many it has, or all its problems.
+
+    The settings of the lab count as well: a class is not for every lab. Exit code: 0 if `up` would
+    take it, 2 if not.
+    """
+    from collections import Counter
+
+    from sopslab.config.roster import read_roster
+
+    try:
+        rows = read_roster(file)
+    except InputError as error:
+        end(error.code, error.problems, as_json=False)
+    settings_or_exit({"seats": rows}, inventory=LOCAL)
+    groups = Counter(row["group"] for row in rows)
+    alone = groups.pop(None, 0)
+    echo(f"{file}: {_counted(len(rows))}, {len(groups)} group{'' if len(groups) == 1 else 's'}")
+    for group, size in groups.items():
+        echo(f"  {size:>4}  {group}")
+    if groups and alone:
+        echo(f"  {alone:>4}  without a group")
+
+
+@roster.command()
+@click.option("--csv", "as_csv", is_flag=True, help="The form in CSV, for a file ending in .csv.")
+def template(as_csv: bool) -> None:
+    """Print a roster to fill in, with comments on each field."""
+    if as_csv:
+        echo(_example_as_csv(), nl=False)
+    else:
+        echo(EXAMPLE_ROSTER.read_text(encoding="utf-8"), nl=False)
+
+
+def on_terminal() -> bool:
+    """Return whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def _refuse_target(target: Path, into: str | None, force: bool) -> None:
+    """Raise InputError if the roster cannot be written where it is meant to be."""
+    if target.suffix.lower() not in _YAML:
+        raise InputError(
+            [f"{target}: the roster is YAML: name a file ending in .yaml with --output"]
+        )
+    same = into is not None and target.resolve() == Path(into).resolve()
+    if target.exists() and not (same or force):
+        raise InputError(
+            [
+                f"{target}: is there already: --into adds to it, --force replaces it, and --output"
+                " names another file"
+            ]
+        )
+
+
+def _columns(table: Table, named: Named, ask: bool) -> Columns:
+    """Return the columns that are meant, having asked where that is not clear.
+
+    Raises InputError where nobody is to be asked, or the answer is no column.
+    """
+    from sopslab.config.column_choice import UnclearColumns, choose
+
+    try:
+        return choose(table, named)
+    except UnclearColumns as unclear:
+        if not ask:
+            raise
+        for question in unclear.questions:
+            named = _asked(table, named, question)
+    return choose(table, named)
+
+
+def _asked(table: Table, named: Named, question: Question) -> Named:
+    from sopslab.config.column_choice import NO_COLUMN
+
+    for column in question.candidates:
+        echo(f"{column + 1:>4}  {table.header.values[column] or '(without a header)'}")
+    needed = question.key == "name"
+    several = "; several with commas, in their order" if needed else f"; {NO_COLUMN} for none"
+    answer = click.prompt(f"Which column is the {question.key}? Its number{several}")
+    return named.answering(question.key, answer)
+
+
+def _show(table: Table, columns: Columns, proposal: Proposal) -> None:
+    from sopslab.cli.console import Console
+    from sopslab.cli.roster_display import people, reading, remarks
+
+    for sentence in reading(table, columns):
+        echo(sentence)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console.print()
+    console.print(people(proposal))
+    console.print()
+    for sentence in remarks(proposal):
+        echo(sentence)
+
+
+def _agree_or_exit(target: Path, learners: int, yes: bool) -> None:
+    if yes:
+        return
+    if not on_terminal():
+        end(
+            Exit.INPUT,
+            [f"{target} is not written: --yes writes what is shown, and nobody can be asked here"],
+            as_json=False,
+        )
+    echo(f"{target} will have {_counted(learners)}.")
+    click.confirm("Write it?", abort=True)
+
+
+def _write_or_exit(target: Path, text: str) -> None:
+    from sopslab.files.privatefile import write_private
+
+    try:
+        write_private(target, text.encode())
+    except OSError as error:
+        end(Exit.INPUT, [f"{target}: cannot be written: {error.strerror}"], as_json=False)
+
+
+def _example_as_csv() -> str:
+    import csv
+    import io
+
+    from sopslab.config.roster import read_roster
+    from sopslab.config.roster_values import KNOWN
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, KNOWN, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(read_roster(str(EXAMPLE_ROSTER)))
+    return text.getvalue()
+
+
+def _counted(learners: int) -> str:
+    return "1 learner" if learners == 1 else f"{learners} learners"

@@ -1,0 +1,122 @@
+"""What may stand in a roster: how an id, a name, an address and a group are written.
+
+Pure. Each check raises ValueError with what is wrong and what is needed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from sopslab.config.naming import SEAT_LENGTH, check_seat, propose_seat
+from sopslab.config.settings import Email
+
+NEEDED = ("id", "name")
+KNOWN = (*NEEDED, "email", "group")
+_MAX_LINE = 200
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+# Unicode calls these printable, and nothing is seen of them. Variation selectors are not here:
+# Japanese names need them.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# What Git strips from an author's name; of nothing else it takes none.
+_STRIPPED_BY_GIT = " .,:;<>\"\\'"
+
+
+def _line_of_text(value: str) -> None:
+    if not value.strip():
+        raise ValueError("one line of printable characters is needed")
+    if len(value) > _MAX_LINE:
+        raise ValueError(f"at most {_MAX_LINE} characters are allowed, and it has {len(value)}")
+    for sign in value:
+        if not sign.isprintable() or sign in _INVISIBLE:
+            described = f"U+{ord(sign):04X} {unicodedata.name(sign, '')}".rstrip()
+            raise ValueError(f"take out {described}: one line of printable characters is needed")
+
+
+def _name(value: str) -> None:
+    _line_of_text(value)
+    if not value.strip(_STRIPPED_BY_GIT):
+        raise ValueError("a name is needed that is more than punctuation: it signs commits")
+
+
+def _email(value: str) -> None:
+    try:
+        _EMAIL.validate_python(value)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(message) from None
+
+
+CHECKS: Mapping[str, Callable[[str], object]] = {
+    "id": check_seat,
+    "name": _name,
+    "email": _email,
+    "group": _line_of_text,
+}
+
+
+def is_email(text: str) -> bool:
+    """Return whether a text is an address, and nothing else."""
+    try:
+        _email(text)
+    except ValueError:
+        return False
+    return True
+
+
+def default_email(seat: str | None) -> str:
+    """Return the address of a learner who has none on the roster."""
+    return f"{seat}@example.org"
+
+
+def folded(text: str) -> str:
+    """Return what two texts have in common that are one to a reader, or to a file system."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def shown(text: str) -> str:
+    """Return a text in quotes and escaped, as a sentence has it; what is long is cut."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= 80 else f"{quoted[:60]}…"
+
+
+class Proposals:
+    """Ids for those whose own is missing or refused; no two are the same, and all are allowed."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def like(self, text: str) -> str | None:
+        """Return the text itself, in small letters, where that is an id and free; else what
+        `instead_of` does."""
+        small = text.casefold()
+        if small in self._taken:
+            return self.instead_of(text)
+        try:
+            self._taken.add(check_seat(small))
+        except ValueError:
+            return self.instead_of(text)
+        return small
+
+    def instead_of(self, text: str) -> str | None:
+        """Return an id that is free and close to `text`, or None if there is none."""
+        slug = propose_seat(text)
+        if slug is None:
+            return None
+        # Room for a number.
+        slug = slug[: SEAT_LENGTH - 5].rstrip("-")
+        # Of so many, one is not taken.
+        for number in range(1, len(self._taken) + 3):
+            candidate = slug if number == 1 else f"{slug}-{number}"
+            if candidate not in self._taken:
+                try:
+                    self._taken.add(check_seat(candidate))
+                except ValueError:
+                    # Of reserved names some end with a number, and others are whole families.
+                    if number > 1:
+                        return None
+                else:
+                    return candidate
+        return None
