@@ -28,11 +28,13 @@ GROUPS = {
         "validate": "build the repository as Flux would, and check the result",
         "policy": "look for secrets and key material before they are committed",
         "quiz": "ask the questions of the chapter",
+        "hint": "give a hint for the next step, one at a time",
         "break": "break an environment to practise on; also as an exam",
         "fix": "undo what was broken",
     },
     "Class": {
         "cards": "write a page for each learner, to print and hand out",
+        "helped": "take back that learners ask for help",
         "reset": "put an environment back to day one, or to a checkpoint",
         "reissue": "replace a learner's password, certificate and kubeconfig",
     },
