@@ -14,7 +14,8 @@ from sopslab.checks.rules.content import edit_list
 from sopslab.checks.rules.objects import failure, kustomization, source
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Relation, Snapshot, known
-from sopslab.course.listing import how_to_list, read_list
+from sopslab.course import lacks
+from sopslab.course.listing import read_list
 from sopslab.incidents.exposures import cover
 from sopslab.model.objects import Object, inventory
 from sopslab.model.results import Undecided, Verdict, awaited, failed
@@ -56,11 +57,7 @@ def encrypted(seen: Snapshot) -> Verdict | None:
     tree, chapter = known(seen.tree), seen.chapter
     again = chapter.encrypt_again
     if f"{chapter.secret}.yaml" not in tree.files:
-        return failed(
-            f"{chapter.file} is not there yet: this is where the chapter begins. The command asks"
-            " for keys and values, and shows no value.",
-            chapter.encrypt,
-        )
+        return failed(lacks.no_file(chapter), chapter.encrypt)
     manifest = tree.manifests.get(f"{chapter.secret}.yaml")
     if manifest is None or manifest.name != chapter.secret:
         return failed(f"{chapter.file} is not one Secret of the name {chapter.secret}.", again)
@@ -69,7 +66,7 @@ def encrypted(seen: Snapshot) -> Verdict | None:
     if not manifest.keys:
         return failed(f"{chapter.file} holds no key at all.", again)
     if manifest.recipients is None:
-        return failed(f"{chapter.file} is not encrypted.", again)
+        return failed(lacks.not_encrypted(chapter), again)
     for key in manifest.misfits:
         return failed(f"{chapter.file}: the value of {key} is none that Kubernetes takes.", again)
     return None
@@ -81,11 +78,7 @@ def wired(seen: Snapshot) -> Verdict | None:
     text, name = tree.kustomization or "", f"{chapter.secret}.yaml"
     if name in (read_list(text) or ()):
         return None
-    return failed(
-        f"{chapter.kustomization} does not list {name}, so Flux does not apply it:"
-        f" {how_to_list(text, name)}.",
-        edit_list(chapter),
-    )
+    return failed(lacks.not_listed(chapter, text), edit_list(chapter))
 
 
 def _committed(seen: Snapshot) -> Verdict | None:
@@ -119,17 +112,14 @@ def _pushed(seen: Snapshot) -> Verdict | None:
     if main is None:
         return failed("the Git server has no branch main.", chapter.at_work(to_main))
     if push.relation is Relation.AHEAD:
-        return failed(
-            f"your commit {head[:7]} is not pushed: the Git server's main is {main[:7]}.",
-            chapter.at_work(to_main),
-        )
+        return failed(lacks.not_pushed(head, main), chapter.at_work(to_main))
     if push.relation is Relation.BEHIND:
         return failed(
             f"the Git server's main ({main[:7]}) is ahead of your commit {head[:7]}.",
             chapter.at_work("git pull --rebase origin main"),
         )
     return failed(
-        f"your commit {head[:7]} and the Git server's main ({main[:7]}) went different ways.",
+        lacks.gone_apart(head, main),
         chapter.at_work(f"git pull --rebase origin main && {to_main}"),
     )
 

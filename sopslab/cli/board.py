@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNKNOWN: ("–", "dim")}
 _STUCK = "red"
+_ASKS = "bold yellow"
 _NAME = 20  # columns at most for a name
 _ROOMY = 110  # columns from which on there is place for more than one name
 
@@ -32,6 +34,8 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
             "group": row.seat.group,
             "done": row.done,
             "needs_help": row.stuck,
+            "asked": row.asked,
+            "hints": row.hints,
             "steps": {step.id: step.progress.value for step in row.steps},
             "next": row.next,
             "fix": row.fix,
@@ -43,11 +47,14 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
 def as_csv(rows: Sequence[Row]) -> str:
     """Return a line with the names of the columns, and one for each learner.
 
-    Every cell is quoted, and none begins like a formula: the names come from a roster.
+    Every cell is quoted, and none begins like a formula: the names come from a roster. When a
+    learner asked for help is told in UTC, in ISO 8601.
     """
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow(("seat", "name", "group", "done", "needs_help", *STEPS, "next", "fix"))
+    writer.writerow(
+        ("seat", "name", "group", "done", "needs_help", "asked", "hints", *STEPS, "next", "fix")
+    )
     for row in rows:
         cells = (
             row.seat.id,
@@ -55,6 +62,8 @@ def as_csv(rows: Sequence[Row]) -> str:
             row.seat.group or "",
             _yes(row.done),
             _yes(row.stuck),
+            "" if row.asked is None else _moment(row.asked),
+            str(row.hints),
             *(step.progress.value for step in row.steps),
             row.next,
             row.fix,
@@ -67,14 +76,20 @@ def _yes(value: bool) -> str:
     return (Progress.YES if value else Progress.NO).value
 
 
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 def _harmless(cell: str) -> str:
     return f"'{cell}" if is_formula(cell) else cell
 
 
-def table(rows: Sequence[Row], width: int) -> Table:
-    """Return one line for each learner, and a mark for each step.
+def table(rows: Sequence[Row], width: int, now: float) -> Table:
+    """Return one line for each learner, and a mark for each step; where somebody asks for help, for
+    how long, too.
 
     + width: the columns of the screen; without many, a seat is known by its id alone
+    + now: in seconds since 1970
     """
     named: dict[str, Callable[[Seat], str | None]] = {"seat": lambda seat: seat.id}
     if width >= _ROOMY:
@@ -84,6 +99,9 @@ def table(rows: Sequence[Row], width: int) -> Table:
     shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", expand=True)
     for name in named:
         shown.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_NAME)
+    asking = any(row.asked is not None for row in rows)
+    if asking:
+        shown.add_column("asks", no_wrap=True, justify="right")
     for name in STEPS:
         shown.add_column(name, no_wrap=True, justify="center")
     shown.add_column("next", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -91,6 +109,7 @@ def table(rows: Sequence[Row], width: int) -> Table:
         style = _STUCK if row.stuck else ""
         shown.add_row(
             *(Text(printable(value(row.seat) or ""), style) for value in named.values()),
+            *([Text("" if row.asked is None else ago(row.asked, now), _ASKS)] if asking else []),
             *map(_mark, row.steps),
             Text(printable(row.next), style),
         )
@@ -102,36 +121,55 @@ def _mark(step: Step) -> Text:
     return Text(mark, _STUCK if step.stuck else style)
 
 
-def details(rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield for everybody who needs help what is wrong, in full, and the command that helps."""
+def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
+    """Yield for everybody who needs help, or asks for it, what is wrong or comes next, in full, and
+    the command that helps.
+
+    + now: in seconds since 1970
+    """
     for row in rows:
-        if not row.stuck:
+        if not row.stuck and row.asked is None:
             continue
-        text = Text.assemble((row.seat.id, _STUCK), ": ", row.next)
+        text = Text.assemble((row.seat.id, _STUCK if row.stuck else ""), ": ")
+        if row.asked is not None:
+            text.append(f"asks for help since {ago(row.asked, now)}", _ASKS)
+            text.append(f"; {row.next}" if row.next else ".")
+        else:
+            text.append(row.next)
         if row.fix:
             text.append("\n  → ").append(row.fix, "bold")
         yield text
 
 
+def ago(since: float, now: float) -> str:
+    """Return how long something has been so: `3 min`, or `2 h 5 min`."""
+    hours, minutes = divmod(max(int(now - since), 0) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def summary(rows: Sequence[Row]) -> Text:
-    """Return the last line: how many are done, and how many need help."""
+    """Return the last line: how many are done, how many need help, and how many ask for it."""
     done, stuck = sum(row.done for row in rows), sum(row.stuck for row in rows)
+    asking = sum(row.asked is not None for row in rows)
     text = Text(f"{done} of {len(rows)} {'is' if done == 1 else 'are'} done")
     if stuck:
         text.append("; ").append(f"{stuck} need{'s' * (stuck == 1)} help", _STUCK)
+    if asking:
+        text.append("; ").append(f"{asking} ask{'s' * (asking == 1)} for help", _ASKS)
     return text.append(".")
 
 
-def fitting(rows: Sequence[Row], width: int, lines: int) -> Table:
+def fitting(rows: Sequence[Row], width: int, lines: int, now: float) -> Table:
     """Return the table for a screen on which not all may fit.
 
     + lines: how many there are, the one with the names of the columns included
+    + now: in seconds since 1970
     """
     if len(rows) < lines:
-        return table(rows, width)
-    # Who needs help stays, who is done goes first.
-    chosen = sorted(rows, key=lambda row: (not row.stuck, row.done))[: max(lines - 2, 1)]
-    kept = {row.seat.id for row in chosen}
-    cut = table([row for row in rows if row.seat.id in kept], width)
+        return table(rows, width, now)
+    # Who asks for help or needs it stays, who is done goes first.
+    ranked = sorted(rows, key=lambda row: (row.asked is None, not row.stuck, row.done))
+    kept = {row.seat.id for row in ranked[: max(lines - 2, 1)]}
+    cut = table([row for row in rows if row.seat.id in kept], width, now)
     cut.add_row(Text(f"… {len(rows) - len(kept)} more", "dim"))
     return cut

@@ -55,6 +55,13 @@ def as_text(result: Result) -> Text:
     return text
 
 
+def waiting(check: str, found: str, seconds: float) -> Text:
+    """Return the line that stands until a check turns: what is not so yet, and how long that is
+    waited for."""
+    most = f"waiting for up to {max(round(seconds), 1)} s"
+    return Text(f"… {check:<{_WIDTH}}{printable(found).rstrip('.')}; {most}", "dim")
+
+
 def _tone(result: Result) -> str:
     return "dim" if result.status is Status.NOT_RUN else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sopslab.checks import exercise
 from sopslab.checks.rules.objects import kustomization, source
@@ -40,11 +41,14 @@ def verify(
     listed: list[Step],
     wait: float,
     tell: Callable[[Result], None] = lambda _result: None,
+    tell_wait: Callable[[Step, str, float], None] = lambda _step, _found, _seconds: None,
 ) -> list[Result]:
     """Judge one check after the other; what needs a failed one is not judged.
 
     + wait: seconds that Flux is given to reach the commit of the clone
     + tell: is given each result as soon as there is one
+    + tell_wait: is given the check that Flux gets time for, what is not so yet, and the most
+        seconds that it may take
     """
     started, deadline = time.monotonic(), Deadline(wait)
     seen = observer.inside(viewpoint)
@@ -59,7 +63,8 @@ def verify(
         else:
             verdict = judge(step, seen, examined)
             if step in _AWAITED and verdict.status is not Status.OK:
-                seen = _await(observer, step, seen, deadline)
+                told = partial(tell_wait, step, verdict.found)
+                seen = _await(observer, step, seen, deadline, told)
                 examined = examine(seen)
                 verdict = judge(step, seen, examined)
         ended = time.monotonic()
@@ -76,8 +81,17 @@ def verify(
     return results
 
 
-def _await(observer: Observer, step: Step, seen: Snapshot, deadline: Deadline) -> Snapshot:
-    """Return a look after the time that Flux is given for one check."""
+def _await(
+    observer: Observer,
+    step: Step,
+    seen: Snapshot,
+    deadline: Deadline,
+    tell_wait: Callable[[float], None],
+) -> Snapshot:
+    """Return a look after the time that Flux is given for one check.
+
+    + tell_wait: is given the most seconds that it may take, if there is anything to wait for
+    """
     lack, doer = _AWAITED[step]
     try:
         found = doer(seen)
@@ -88,4 +102,5 @@ def _await(observer: Observer, step: Step, seen: Snapshot, deadline: Deadline) -
         deadline = max(deadline, Deadline(_SETTLING_S), key=lambda one: one.left)
     if done or deadline.is_over:
         return seen
+    tell_wait(deadline.left)
     return observer.await_flux(seen, lambda now: lack(now) is None, deadline)

@@ -411,6 +411,26 @@ def test_an_environment_is_put_back_over_tls_by_its_learner_and_by_the_instructo
     assert networked.up(ids=(SEAT,))["changed"] == 0
 
 
+def test_a_learner_asks_for_help_over_tls_and_the_instructor_clears_it(
+    networked: Classroom, tmp_path: Path
+) -> None:
+    def asked() -> float | None:
+        told = networked.lab.sopslab("status", "--json", check=False).stdout
+        (since,) = [row["asked"] for row in json.loads(told)["class"] if row["seat"] == SEAT]
+        return None if since is None else float(since)
+
+    ca = str(networked.lab.settings.git_ca)
+    clone = tmp_path / "clone"
+    _git(networked, "clone", "--quiet", networked.url(SEAT), str(clone), ca=ca)
+    _, said = _git(networked, "-C", str(clone), "push", "origin", "HEAD:help", ca=ca)
+
+    assert networked.url(SEAT).startswith("https://")
+    assert "Your instructor sees now that you ask for help." in said
+    assert asked() is not None
+    networked.lab.sopslab("helped", SEAT)
+    assert asked() is None
+
+
 @pytest.mark.parametrize("cause", ["cluster-key", "git-credential"])
 def test_what_leaked_is_replaced_over_tls(networked: Classroom, cause: str) -> None:
     lab = networked.lab

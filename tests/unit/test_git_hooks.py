@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
 
+from sopslab.checks.board.steps import STEPS
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
+from sopslab.gitserver import asking
+from sopslab.gitserver.standing import Seat as Standpoint
+from sopslab.lab.tools.files import read
 from sopslab.layout import PROJECT, RECEIVER_PORT
+from sopslab.model.hints import RECORD, parse_given
+from sopslab.model.mark import MARK, parse_mark, render_mark
 from tasks.git import server_configuration
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
+from tests.unit.gitserver.gitserver_material import eventually
 from tests.unit.policy import policy_material
 
 TOKEN = "a-token-that-guards-nothing"
 SAVED = re.compile(r"saved/[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
+FILE = "flux/secrets/develop/backend-secrets.yaml"
+LIST = "flux/secrets/develop/kustomization.yaml"
 PLAIN = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  password: hunter2\n"
 
 Pushed = subprocess.CompletedProcess[str]
@@ -57,6 +70,10 @@ class Receiver:
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def told(self) -> int:
+        """Return how many calls came so far."""
+        return len(self._calls)
 
     def called(self) -> str:
         """Return the path of the one call that comes."""
@@ -451,3 +468,396 @@ def test_a_push_without_a_token_or_a_receiver_is_still_a_push(seat: Seat) -> Non
     (seat.server.folder / "receiver" / "token").unlink()
     seat.server.commit(seat.clone, "four")
     assert "Traceback" not in seat.push("HEAD:main").stderr
+
+
+ASKS = "remote: Your instructor sees now that you ask for help. The same push takes that back:"
+TAKEN_BACK = "remote: You do not ask for help any more, and your instructor sees that."
+
+
+def mark(seat: Seat) -> float | None:
+    """Return since when the learner of a seat asks for help."""
+    return parse_mark(read(seat.bare / MARK))
+
+
+def hints_given(seat: Seat) -> dict[str, int]:
+    """Return how many hints there were for each step."""
+    given = parse_given(read(seat.bare / RECORD))
+    return {step: len(times) for step, times in given.times.items()}
+
+
+def publish(seat: Seat, seen: float | None = None, **open_step: object) -> None:
+    """Publish a row as the board does, in which all steps but one are done."""
+    rows = seat.server.folder / "rows"
+    rows.mkdir(exist_ok=True)
+    steps: list[dict[str, object]] = [
+        {"id": name, "progress": "yes", "found": "", "fix": "", "stuck": False} for name in STEPS
+    ]
+    steps = [{**step, **open_step} if step["id"] == open_step.get("id") else step for step in steps]
+    row = {"seen": time.time() if seen is None else seen, "steps": steps, "next": "", "fix": ""}
+    (rows / "ada.json").write_text(json.dumps({**row, "asked": None}))
+
+
+def test_a_push_to_help_marks_the_seat_and_a_second_one_takes_that_back(seat: Seat) -> None:
+    before = seat.server.branches(seat.bare)
+    began = time.time()
+    said = seat.push("HEAD:help").stderr
+    since = mark(seat)
+    assert since is not None
+    assert began <= since <= time.time()
+    assert ASKS in said
+    assert "remote:   git push origin HEAD:help" in said
+    assert "remote: What the doctor would ask first: " in said
+    assert seat.server.branches(seat.bare) == before
+
+    assert TAKEN_BACK in seat.push("HEAD:help").stderr
+    assert mark(seat) is None
+    assert seat.server.branches(seat.bare) == before
+
+
+@pytest.mark.parametrize(
+    "branch",
+    mostly_soak(["help/me", "help/a/b", "help/übung", "help/$(id)", "help/-d"], "help/$(id)"),
+)
+def test_a_branch_below_help_asks_as_well_whatever_its_name(seat: Seat, branch: str) -> None:
+    said = seat.push(f"HEAD:refs/heads/{branch}").stderr
+    assert ASKS in said
+    assert "Traceback" not in said
+    assert mark(seat) is not None
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+def test_two_branches_in_one_push_ask_once(seat: Seat) -> None:
+    seat.push("HEAD:help/a", "HEAD:help/b")
+    assert mark(seat) is not None
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+@pytest.mark.parametrize("name", ["helping", "hints", "my/help"])
+def test_a_branch_that_is_only_called_similarly_asks_for_nothing(seat: Seat, name: str) -> None:
+    seat.push(f"HEAD:refs/heads/{name}")
+    assert seat.server.branches(seat.bare) == {"main": seat.head, name: seat.head}
+    assert (mark(seat), hints_given(seat)) == (None, {})
+
+
+def test_deleting_a_branch_help_asks_for_nothing_and_takes_nothing_back(seat: Seat) -> None:
+    seat.push("HEAD:help")
+    since = mark(seat)
+    seat.server.git(seat.bare, "update-ref", "refs/heads/help", seat.head)
+    seat.push("--delete", "help")
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+    assert mark(seat) == since is not None
+
+
+def test_a_mark_is_kept_over_a_reset(seat: Seat) -> None:
+    """Whoever waits for the instructor still does."""
+    seat.push("HEAD:help")
+    since = mark(seat)
+    seat.push("HEAD:reset")
+    assert seat.server.at(seat.bare, "main") == seat.start
+    assert mark(seat) == since is not None
+
+
+def test_only_the_repository_that_was_pushed_to_is_marked(server: Server, tmp_path: Path) -> None:
+    ada = make_seat(server, "ada/lab.git", tmp_path / "ada")
+    bob = make_seat(server, "bob/lab.git", tmp_path / "bob")
+    ada.push("HEAD:help", "HEAD:help/bob", "HEAD:help/../bob/lab.git", check=False)
+    ada.push("HEAD:refs/heads/help/bob/lab.git")
+    assert mark(ada) is not None
+    assert mark(bob) is None
+
+
+def test_nobody_is_told_of_a_push_to_the_one_learners_own_repository(
+    server: Server, tmp_path: Path
+) -> None:
+    alone = make_seat(server, "learner/lab.git", tmp_path / "clone")
+    assert "`sopslab doctor` answers that." in alone.push("HEAD:help").stderr
+    assert "`sopslab hint` answers that." in alone.push("HEAD:hint").stderr
+    assert server.branches(alone.bare) == {"main": alone.head}
+    assert (mark(alone), hints_given(alone)) == (None, {})
+
+
+def test_a_repository_without_a_start_has_ordinary_branches_help_and_hint(
+    server: Server, tmp_path: Path
+) -> None:
+    bare = server.repository("platform.git")
+    clone = server.clone(bare, tmp_path / "clone")
+    head = server.commit(clone, "a")
+    server.git(clone, "push", "--quiet", "origin", "HEAD:main", "HEAD:help", "HEAD:hint")
+    assert server.branches(bare) == {"main": head, "help": head, "hint": head}
+    assert not (bare / MARK).exists()
+
+
+def test_flux_is_not_told_of_a_question(seat: Seat) -> None:
+    told = seat.server.receiver.told
+    before = told()
+    seat.push("HEAD:help")
+    seat.push("HEAD:hint")
+    seat.push("HEAD:refs/heads/topic")
+    # What a push has begun comes in the order of the pushes.
+    assert eventually(lambda: told() == before + 1)
+
+
+def test_asking_many_times_leaves_one_file_and_no_branch(seat: Seat) -> None:
+    before = {path.name for path in seat.bare.iterdir()}
+    for _ in range(7):
+        seat.push("HEAD:help")
+    for _ in range(7):
+        seat.push("HEAD:hint")
+    assert mark(seat) is not None
+    assert {path.name for path in seat.bare.iterdir()} == before | {MARK, RECORD}
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+def test_two_pushes_at_once_are_each_answered_and_leave_nothing_else(seat: Seat) -> None:
+    before = {path.name for path in seat.bare.iterdir()}
+    said: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda name=name: said.append(seat.push(f"HEAD:help/{name}").stderr)
+        )
+        for name in ("a", "b")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    asked, taken_back = (sum(line in one for one in said) for line in (ASKS, TAKEN_BACK))
+    assert (asked, taken_back) in ((2, 0), (1, 1))
+    assert (mark(seat) is None) == (taken_back == 1)
+    assert {path.name for path in seat.bare.iterdir()} - before <= {MARK}
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+def test_a_mark_that_was_made_in_the_meantime_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(**options: Any) -> tuple[int, str]:
+        (tmp_path / MARK).write_text(render_mark(1.0))
+        return made(**options)
+
+    made = tempfile.mkstemp
+    monkeypatch.setattr("sopslab.gitserver.asking.tempfile.mkstemp", late)
+    assert asking.toggle(tmp_path, 2.0)
+    assert parse_mark(read(tmp_path / MARK)) == 1.0
+    assert [path.name for path in tmp_path.iterdir()] == [MARK]
+
+
+def test_the_mark_is_read_by_the_server_and_by_nobody_else(seat: Seat) -> None:
+    seat.push("HEAD:help")
+    seat.push("HEAD:hint")
+    for name in (MARK, RECORD):
+        assert (seat.bare / name).stat().st_mode & 0o007 == 0
+
+
+def test_a_mark_that_cannot_be_made_is_said_and_the_push_stands(seat: Seat, tmp_path: Path) -> None:
+    (seat.bare / MARK).mkdir()
+    pushed = seat.push("HEAD:help")
+    assert "This could not be noted down: ask your instructor in person." in pushed.stderr
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+# What the doctor would ask first
+
+
+def test_without_the_file_the_doctor_asks_for_it(seat: Seat) -> None:
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: {FILE} is not there yet: this is where the chapter begins." in said
+    assert "remote:   scripts/sops-encrypt-secret.sh develop backend-secrets" in said
+
+
+@pytest.mark.parametrize("text", [PLAIN, "kind: Secret\ndata: {a: eA==}\nsops: {mac: x}\n"])
+def test_a_value_in_plain_text_is_named_and_not_shown(seat: Seat, text: str) -> None:
+    seat.server.commit(seat.clone, FILE, text)
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: {FILE} is not encrypted." in said
+    assert "hunter2" not in said
+
+
+IV, TAG = f"{'A' * 43}=", f"{'A' * 22}=="
+ENCRYPTED = f"""\
+kind: Secret
+data:
+  a: ENC[AES256_GCM,data:AA==,iv:{IV},tag:{TAG},type:str]
+sops:
+  mac: x
+"""
+UNLISTED = "resources:\n  - lab-canary.yaml\n  # - backend-secrets.yaml\n"
+WIRED = UNLISTED.replace("# - b", "- b")
+
+
+def encrypt(seat: Seat, listed: str = "") -> str:
+    """Commit an encrypted file, and a list of what Flux is to apply."""
+    if listed:
+        (seat.clone / LIST).parent.mkdir(parents=True)
+        (seat.clone / LIST).write_text(listed)
+    return seat.server.commit(seat.clone, FILE, ENCRYPTED)
+
+
+def test_a_file_that_is_not_listed_is_named_with_the_line_to_uncomment(seat: Seat) -> None:
+    encrypt(seat, UNLISTED)
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: {LIST} does not list backend-secrets.yaml" in said
+    assert "uncomment line 3." in said
+
+
+def test_commits_that_main_lacks_are_asked_for_before_what_flux_does(seat: Seat) -> None:
+    head = encrypt(seat, WIRED)
+    publish(seat, id="applied", progress="no", found="Flux says no.", fix="")
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: your commit {head[:7]} is not pushed" in said
+    assert "remote:   git push origin HEAD:main" in said
+    seat.server.git(seat.clone, "reset", "--quiet", "--hard", seat.start)
+    encrypt(seat, WIRED)
+    seat.push("HEAD:help")
+    assert "went different ways." in seat.push("HEAD:help").stderr
+
+
+def test_with_all_of_it_on_main_the_rest_is_flux(seat: Seat) -> None:
+    encrypt(seat, WIRED)
+    seat.push("HEAD:main")
+    said = seat.push("HEAD:help").stderr
+    assert "ask first: main holds all that the chapter asks for" in said
+    assert "remote:   kubectl -n ada-develop get secret backend-secrets" in said
+
+
+def test_the_row_of_the_board_is_what_the_doctor_goes_by(seat: Seat) -> None:
+    encrypt(seat, WIRED)
+    seat.push("HEAD:main")
+    publish(seat, id="applied", progress="no", found="Flux cannot decrypt \x1b[2J.", stuck=True)
+    said = seat.push("HEAD:help").stderr
+    assert "ask first: Flux cannot decrypt \\x1b[2J." in said
+    assert "\x1b[2J" not in said
+    publish(seat, id="none")
+    seat.push("HEAD:help")
+    assert "You have done all of the chapter's steps." in seat.push("HEAD:help").stderr
+
+
+@pytest.mark.parametrize(
+    ("fix", "shown"),
+    [
+        ("git push", True),
+        ("scripts/sops-encrypt-secret.sh develop backend-secrets --force", True),
+        ("sopslab up", False),
+        ("flux --namespace lab-ada-sys resume kustomization secrets-develop", False),
+        ("kubectl -n lab-ada-sys describe kustomization secrets-develop", False),
+    ],
+)
+def test_no_command_of_the_instructors_is_told_to_a_learner(
+    seat: Seat, fix: str, shown: bool
+) -> None:
+    publish(seat, id="key", progress="no", found="The key is gone.", fix=fix, stuck=True)
+    said = seat.push("HEAD:help").stderr
+    assert "ask first: The key is gone." in said
+    assert (f"remote:   {fix}" in said) == shown
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "", "[", "[]", "{}", '{"seen": "x"}', '{"seen": 1e12}', '{"seen": 1e12, "steps": [1]}',
+        '{"seen": 1e12, "steps": {"a": 1}}', '{"seen": 1e12, "steps": [{"id": "x"}]}',
+        '{"seen": 1e12, "steps": []}', "[" * 100_000, "\udcff",
+    ],
+)  # fmt: skip
+def test_a_row_that_is_damaged_or_of_before_is_not_gone_by(seat: Seat, row: str) -> None:
+    (seat.server.folder / "rows").mkdir()
+    (seat.server.folder / "rows/ada.json").write_bytes(row.encode("utf-8", "surrogateescape"))
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: {FILE} is not there yet" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("age", [1.0, 9 * 3600.0], ids=["before-the-push", "another-day"])
+def test_a_row_that_is_too_old_is_not_gone_by(seat: Seat, age: float) -> None:
+    main = seat.bare / "refs/heads/main"
+    if age > 3600:
+        os.utime(main, (0, 0))
+        (seat.bare / "packed-refs").unlink(missing_ok=True)
+    publish(seat, main.stat().st_mtime - 1 if age == 1.0 else time.time() - age, id="key",
+            progress="no", found="Of old.")  # fmt: skip
+    assert "Of old." not in seat.push("HEAD:help").stderr
+    publish(seat, id="key", progress="no", found="Of now.")
+    seat.push("HEAD:help")
+    assert "Of now." in seat.push("HEAD:help").stderr
+
+
+def test_a_list_that_expands_for_ever_is_not_read(seat: Seat) -> None:
+    """Every level doubles what is merged, as YAML can write it in a few lines."""
+    levels = "".join(f"- &l{n} {{<<: [*l{n - 1}, *l{n - 1}]}}\n" for n in range(1, 40))
+    encrypt(seat, f"resources:\n- &l0 {{a: b}}\n{levels}")
+    said = seat.push("HEAD:help").stderr
+    assert f"ask first: {LIST} does not list backend-secrets.yaml" in said
+    assert mark(seat) is not None
+
+
+def test_what_takes_too_long_to_look_at_ends_and_the_mark_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_seat: object, _pushed: str) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(asking, "standing", look)
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    repository = Standpoint("ada", tmp_path, tmp_path / "row")
+    assert asking.help_wanted(repository, "HEAD")[-1] == "  git push origin HEAD:help"
+    assert (tmp_path / MARK).exists()
+    assert asking.hint_wanted(repository, "HEAD")[0].startswith("It took too long")
+    assert not (tmp_path / RECORD).exists()
+
+
+# Hints
+
+
+def test_hints_come_one_at_a_time_and_are_counted(seat: Seat) -> None:
+    said = [seat.push("HEAD:hint").stderr for _ in range(5)]
+    for number, text in enumerate(said[:3], 1):
+        assert f"remote: Hint {number} of 3, for the step `encrypted`:" in text
+    assert "remote: The same push gives the next one." in said[0]
+    assert "remote:   scripts/sops-encrypt-secret.sh develop backend-secrets" in said[2]
+    assert "scripts/" not in said[0] + said[1]
+    assert said[3] == said[4]
+    assert "remote: All 3 hints, since there are no others" in said[3]
+    assert hints_given(seat) == {"encrypted": 3}
+    assert mark(seat) is None
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+def test_another_step_begins_with_its_first_hint(seat: Seat) -> None:
+    seat.push("HEAD:hint")
+    encrypt(seat, UNLISTED)
+    assert "Hint 1 of 3, for the step `wired`" in seat.push("HEAD:hint/please").stderr
+    publish(seat, id="none")
+    seat.push("HEAD:main")
+    publish(seat, id="none")
+    assert "There is no hint to give." in seat.push("HEAD:hint").stderr
+    assert hints_given(seat) == {"encrypted": 1, "wired": 1}
+
+
+def test_a_step_that_nothing_is_known_of_sends_to_the_instructor(seat: Seat) -> None:
+    rows = seat.server.folder / "rows"
+    rows.mkdir()
+    step = {"id": "of-a-newer-version", "progress": "no"}
+    (rows / "ada.json").write_text(json.dumps({"seen": time.time() + 60, "steps": [step]}))
+    said = seat.push("HEAD:hint").stderr
+    assert "There is no hint for where you are: ask your instructor." in said
+    assert "remote:   git push origin HEAD:help" in said
+
+
+@pytest.mark.parametrize("record", ["", "[", "[]", '{"encrypted": 3}', '{"encrypted": ["x"]}'])
+def test_a_record_that_is_damaged_begins_anew(seat: Seat, record: str) -> None:
+    (seat.bare / RECORD).write_text(record)
+    assert "Hint 1 of 3" in seat.push("HEAD:hint").stderr
+    assert hints_given(seat) == {"encrypted": 1}
+
+
+def test_the_policy_looks_at_a_push_to_help_as_at_any_other(guarded: Server, seat: Seat) -> None:
+    seat.server.commit(seat.clone, "secret.yaml", PLAIN)
+    pushed = seat.push("HEAD:help", check=False)
+    assert pushed.returncode != 0
+    assert "secret-plaintext" in pushed.stderr
+    assert mark(seat) is None
+    # With what is on the server already one can always ask.
+    seat.push("origin/main:refs/heads/help")
+    assert mark(seat) is not None

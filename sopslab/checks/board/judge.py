@@ -53,7 +53,7 @@ def judge(seat: Seat, seen: Seen) -> Row:
     if is_there and steps["applied"].progress is not Progress.YES:
         found = "whether the Secret is the one on main shows when main is applied."
         steps["secret"] = Step("secret", Progress.UNKNOWN, found)
-    return Row(seat, tuple(steps.values()))
+    return Row(seat, tuple(steps.values()), seen.asked, seen.hints)
 
 
 def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:

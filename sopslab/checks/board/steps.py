@@ -82,12 +82,13 @@ class Row:
     """One learner: every step, in the order of `STEPS`.
 
     `asked` is the time, in seconds since 1970, at which the learner asked for help; None if nobody
-    has to come.
+    has to come. `hints` is how many hints there were so far.
     """
 
     seat: Seat
     steps: tuple[Step, ...]
     asked: float | None = None
+    hints: int = 0
 
     @property
     def done(self) -> bool:

@@ -68,7 +68,8 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
 
     A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
     and what comes next. They are read on the Git server and in the cluster, so what a learner has
-    not pushed does not show.
+    not pushed does not show. Who asks for help (`git push origin HEAD:help`) is shown with the
+    minutes since then.
 
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
     access, key or source. A learner's progress makes no difference.
@@ -128,7 +129,7 @@ def _watch(look: Callable[[], Found], console: Console) -> NoReturn:
             lines: list[RenderableType] = [_one_line(part) for part in found.parts]
             if found.rows:
                 room = console.height - len(lines) - 3
-                rows = show.fitting(found.rows, console.width, room)
+                rows = show.fitting(found.rows, console.width, room, time.time())
                 lines += [Text(), rows, Text(), show.summary(found.rows)]
             live.update(Group(*lines), refresh=True)
             time.sleep(_EVERY)
@@ -141,9 +142,10 @@ def _print(found: Found, console: Console) -> None:
         if not console.is_terminal:
             console.width = _WIDTH
         console.print()
-        console.print(show.table(found.rows, console.width))
+        now = time.time()
+        console.print(show.table(found.rows, console.width, now))
         console.print()
-        for text in show.details(found.rows):
+        for text in show.details(found.rows, now):
             console.print(text, soft_wrap=True)
         console.print(show.summary(found.rows))
 

@@ -40,7 +40,7 @@ __all__ = ["verify"]
     default=0,
     metavar="SECONDS",
     show_default=True,
-    help="Give Flux this long to reach the pushed commit.",
+    help="Give Flux this long to reach the pushed commit; each check is told as it turns.",
 )
 @click.option("--secret", default=SECRET, show_default=True, help="The Secret of the exercise.")
 def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
@@ -86,9 +86,13 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
         if not as_json:
             console.print(report.as_text(result), soft_wrap=True)
 
+    def tell_wait(check: str, found: str, seconds: float) -> None:
+        if not as_json:
+            console.print(report.waiting(check, found, seconds), soft_wrap=True)
+
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         observer = Observer(settings, executor)
-        results = checks.verify(observer, viewpoint, listed, wait, tell)
+        results = checks.verify(observer, viewpoint, listed, wait, tell, tell_wait)
     steps, exposed = _drill(settings)
     for step in steps:
         tell(step)

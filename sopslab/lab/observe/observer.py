@@ -15,7 +15,7 @@ from sopslab.checks.snapshot import GitServer, Hooks, Identity, Snapshot, Tool, 
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.course.chapter import SECRET, Chapter
-from sopslab.lab.observe import clone, keys, server, trees, versions
+from sopslab.lab.observe import asking, clone, keys, server, trees, versions
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
@@ -61,6 +61,8 @@ class Observer:
                 has_content(f"{settings.account_dir(one.environment.id)}/password"),
                 mains[one.environment.id].start,
                 found.holder,
+                asking.asked(settings, one.environment),
+                asking.given(settings, one.environment).count,
             )
             for one in found.seen
         ]

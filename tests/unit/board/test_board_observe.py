@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,6 +21,8 @@ from sopslab.checks.board.steps import Progress, Row
 from sopslab.cli import board as show
 from sopslab.config.environment import at_seat
 from sopslab.lab.observe.observer import Observer
+from sopslab.model.hints import RECORD, Given, render_given
+from sopslab.model.mark import MARK, render_mark
 from tests.marks import soak
 from tests.unit.board.class_material import Class
 
@@ -60,7 +63,7 @@ def _programs(commands: list[list[str]]) -> Counter[str]:
 
 
 def _said(rows: list[Row]) -> str:
-    console_text = "\n".join(text.plain for text in show.details(rows))
+    console_text = "\n".join(text.plain for text in show.details(rows, time.time()))
     return json.dumps(show.as_dicts(rows)) + show.as_csv(rows) + console_text
 
 
@@ -273,3 +276,26 @@ def test_a_git_of_another_repository_does_not_lead_astray(
     monkeypatch.setitem(os.environ, "GIT_DIR", str(tmp_path / "other"))
 
     assert _rows(made, Observer(made.settings, executor))[0].done
+
+
+def test_who_asks_for_help_is_seen_without_another_process(
+    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+) -> None:
+    made = classroom(["ada", "bob", "eve"])
+    observer = Observer(made.settings, executor)
+    started.clear()
+    before = _rows(made, observer)
+    usual = _programs(started)
+    assert [(row.asked, row.hints) for row in before] == [(None, 0)] * 3
+
+    (made.bare("bob") / MARK).write_text(render_mark(1_800_000_000.5))
+    (made.bare("bob") / RECORD).write_text(render_given(Given({"key": (1.0, 2.0)})))
+    (made.bare("eve") / MARK).write_text("{")
+    started.clear()
+    rows = _rows(made, observer)
+
+    assert [(row.asked, row.hints) for row in rows] == [(None, 0), (1_800_000_000.5, 2), (None, 0)]
+    assert [row.steps for row in rows] == [row.steps for row in before]
+    # The policy has seen all of it, and nothing is read again.
+    assert _programs(started) == Counter({"git": 3, "kubectl": 3})
+    assert usual["git"] > 3

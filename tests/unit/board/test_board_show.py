@@ -19,6 +19,9 @@ from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, sus
 STUCK_SEAT = with_facets(kustomizations=[suspended(KUSTOMIZATION)])
 
 
+NOW = 1_800_000_000.0
+
+
 def _rows(done: int = 0, stuck: int = 0, fresh_ones: int = 0) -> list[Row]:
     kinds = [DONE] * done + [STUCK_SEAT] * stuck + [fresh()] * fresh_ones
     return [
@@ -47,7 +50,7 @@ def test_the_last_line_counts(done: int, stuck: int, others: int, text: str) -> 
 
 
 def test_a_learner_is_one_line_with_a_mark_for_each_step() -> None:
-    header, done, stuck, open_one = _printed(show.table(_rows(1, 1, 1), 140), 140)
+    header, done, stuck, open_one = _printed(show.table(_rows(1, 1, 1), 140, NOW), 140)
 
     assert header.split() == ["seat", "name", "group", *STEPS, "next"]
     assert done.split() == ["seat-0", "Ada", "a", *"✓" * 8]
@@ -58,7 +61,7 @@ def test_a_learner_is_one_line_with_a_mark_for_each_step() -> None:
 
 @pytest.mark.parametrize("width", [72, 80, 100])
 def test_a_narrow_screen_keeps_every_step(width: int) -> None:
-    header, *lines = _printed(show.table(_rows(1, 1, 1), width), width)
+    header, *lines = _printed(show.table(_rows(1, 1, 1), width, NOW), width)
 
     assert header.split() == ["seat", *STEPS, "next"]
     assert [line.split()[0] for line in lines] == ["seat-0", "seat-1", "seat-2"]
@@ -67,14 +70,14 @@ def test_a_narrow_screen_keeps_every_step(width: int) -> None:
 def test_a_low_screen_keeps_those_who_need_help_and_says_how_many_it_leaves_out() -> None:
     rows = _rows(done=5, stuck=1, fresh_ones=2)
 
-    assert len(_printed(show.fitting(rows, 100, 9), 100)) == 9
-    lines = _printed(show.fitting(rows, 100, 5), 100)
+    assert len(_printed(show.fitting(rows, 100, 9, NOW), 100)) == 9
+    lines = _printed(show.fitting(rows, 100, 5, NOW), 100)
     assert [line.split()[0] for line in lines[1:-1]] == ["seat-5", "seat-6", "seat-7"]
     assert lines[-1] == "… 5 more"
 
 
 def test_only_who_needs_help_is_told_in_full() -> None:
-    (text,) = show.details(_rows(1, 1, 1))
+    (text,) = show.details(_rows(1, 1, 1), NOW)
 
     assert text.plain == (
         "seat-1: The Kustomization secrets-develop is suspended, so Flux applies nothing new; Ready"
@@ -92,6 +95,8 @@ def test_json_has_each_learner_with_every_step() -> None:
         "group": "a",
         "done": True,
         "needs_help": False,
+        "asked": None,
+        "hints": 0,
         "steps": dict.fromkeys(STEPS, "yes"),
         "next": "",
         "fix": "",
@@ -103,8 +108,12 @@ def test_json_has_each_learner_with_every_step() -> None:
 def test_csv_is_a_line_of_names_and_one_for_each_learner() -> None:
     header, *lines = csv.reader(io.StringIO(show.as_csv(_rows(1, 1))))
 
-    assert header == ["seat", "name", "group", "done", "needs_help", *STEPS, "next", "fix"]
-    assert lines[0] == ["seat-0", "Ada", "a", "yes", "no", *["yes"] * 8, "", ""]
+    assert header == [
+        *("seat", "name", "group", "done", "needs_help", "asked", "hints"),
+        *STEPS,
+        *("next", "fix"),
+    ]
+    assert lines[0] == ["seat-0", "Ada", "a", "yes", "no", "", "0", *["yes"] * 8, "", ""]
     assert [lines[1][header.index(name)] for name in ("applied", "secret")] == ["no", "unknown"]
 
 
@@ -133,7 +142,7 @@ def _csv_of(name: str, found: str = "") -> list[str]:
 )
 def test_no_cell_begins_like_a_formula(formula: str) -> None:
     assert _csv_of(formula)[1] == f"'{formula}"
-    assert _csv_of("Ada", found=formula)[6] == f"'{formula}"
+    assert _csv_of("Ada", found=formula)[8] == f"'{formula}"
 
 
 def test_a_name_that_begins_like_a_word_stays_as_it_is() -> None:
@@ -152,6 +161,66 @@ def test_every_cell_is_quoted_and_reads_as_one(name: str) -> None:
 
 def test_what_a_terminal_would_obey_is_not_printed() -> None:
     row = replace(_rows(1)[0], seat=ADA.model_copy(update={"name": "[red]\x1b[2JAda"}))
-    (_, line) = _printed(show.table([row], 140), 140)
+    (_, line) = _printed(show.table([row], 140, NOW), 140)
 
     assert "[red]\\x1b[2JAda" in line
+
+
+def _asking(minutes: float, *kinds: int) -> list[Row]:
+    """Return rows of which the last one asks for help since so many minutes."""
+    *others, last = _rows(*kinds)
+    return [*others, replace(last, asked=NOW - 60 * minutes, hints=2)]
+
+
+def test_who_asks_for_help_is_marked_with_the_minutes_since_then() -> None:
+    header, *lines = _printed(show.table(_asking(12, 1, 1, 1), 140, NOW), 140)
+
+    assert header.split() == ["seat", "name", "group", "asks", *STEPS, "next"]
+    assert [line.split()[3:5] for line in lines] == [["✓", "✓"], ["✓", "✓"], ["12", "min"]]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(0, "0 min"), (0.9, "0 min"), (59.9, "59 min"), (60, "1 h 0 min"), (125, "2 h 5 min"),
+     (-3, "0 min")],
+)  # fmt: skip
+def test_how_long_ago_something_was_is_told_in_whole_minutes(minutes: float, told: str) -> None:
+    assert show.ago(NOW - 60 * minutes, NOW) == told
+
+
+def test_who_asks_for_help_is_told_in_full_and_counted() -> None:
+    rows = _asking(12, 1, 1, 1)
+
+    _, asks = show.details(rows, NOW)
+    assert asks.plain == (
+        "seat-2: asks for help since 12 min; nothing is pushed yet: main is where it began."
+        "\n  → git push"
+    )
+    (done,) = show.details(_asking(3, 1), NOW)
+    assert done.plain == "seat-0: asks for help since 3 min."
+    assert show.summary(rows).plain == "1 of 3 is done; 1 needs help; 1 asks for help."
+    two = [replace(row, asked=NOW) for row in _rows(2)]
+    assert show.summary(two).plain == "2 of 2 are done; 2 ask for help."
+
+
+def test_json_and_csv_have_the_time_and_the_hints() -> None:
+    rows = _asking(12, 1, 0, 1)
+    told = show.as_dicts(rows)[1]
+    assert (told["asked"], told["hints"]) == (NOW - 720, 2)
+    header, _, line = csv.reader(io.StringIO(show.as_csv(rows)))
+    row = dict(zip(header, line, strict=True))
+    assert (row["asked"], row["hints"]) == ("2027-01-15T07:48:00+00:00", "2")
+
+
+def test_who_asks_for_help_stays_on_a_low_screen_before_all_others() -> None:
+    rows = _asking(1, 5, 2, 1)
+    lines = _printed(show.fitting(rows, 100, 4, NOW), 100)
+
+    assert [line.split()[0] for line in lines[1:-1]] == ["seat-5", "seat-7"]
+
+
+def test_the_order_of_the_roster_stays() -> None:
+    rows = _asking(1, 1, 1, 1)
+    lines = _printed(show.table(rows, 140, NOW), 140)
+
+    assert [line.split()[0] for line in lines[1:]] == ["seat-0", "seat-1", "seat-2"]

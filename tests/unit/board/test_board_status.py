@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from tests.commands import say_format
 from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class
 
@@ -208,3 +209,20 @@ def _until_closed(terminal: int) -> str:
         if not read:
             return seen.decode(errors="replace")
         seen += read
+
+
+def test_a_hint_is_for_the_step_that_the_row_of_a_seat_is_at(
+    up: Callable[..., Class], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It changes the environment of the whole process.
+    monkeypatch.setattr("sopslab.cli.verbs.hint.keep_to_the_lab", lambda _settings: None)
+    made = up("ada", "bob")
+    say_format(made.settings)
+    made.push("bob", {"flux/secrets/develop/backend-secrets.yaml": "kind: ConfigMap\n"})
+    said = [CliRunner().invoke(main, ["hint", seat]).stdout for seat in ("ada", "bob", "bob")]
+
+    assert said[0] == "all steps of the chapter are done, so there is no hint to give\n"
+    assert said[1].startswith("Hint 1 of 3, for the step `encrypted`:\n")
+    assert said[2].startswith("Hint 2 of 3, for the step `encrypted`:\n")
+    rows = {row["seat"]: row for row in json.loads(_run("--json").stdout)["class"]}
+    assert (rows["ada"]["hints"], rows["bob"]["hints"]) == (0, 2)

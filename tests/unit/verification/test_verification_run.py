@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typing_extensions import override
 
 from sopslab.checks.rules.machine import HOOKS_PATH
 from sopslab.checks.rules.table import Step
@@ -120,6 +121,54 @@ def test_what_flux_is_at_the_moment_is_waited_for_without_being_asked() -> None:
 
     assert results["source"].status is Status.OK
     assert len(waits) == 1 and 0 < waits[0] <= 5
+
+
+def test_each_check_is_told_as_it_turns_and_what_is_waited_for_before() -> None:
+    told: list[str] = []
+
+    class Turning(Looking):
+        @override
+        def await_flux(
+            self, seen: Snapshot, reached: Callable[[Snapshot], bool], deadline: Deadline
+        ) -> Snapshot:
+            """Return what is seen once Flux is there."""
+            told.append("flux is given time")
+            return super().await_flux(seen, reached, deadline)
+
+    looking = Turning(_behind(), healthy())
+    viewpoint = Viewpoint(looking.first.environment, None, looking.first.chapter)
+    checks.verify(
+        cast(Observer, looking), viewpoint, LISTED, 60,
+        lambda result: told.append(f"{result.id} {result.status}"),
+        lambda step, found, seconds: told.append(f"{step} waits {round(seconds)}: {found}"),
+    )  # fmt: skip
+    at = told.index("flux is given time")
+
+    assert told[at - 2 : at + 3] == [
+        "pushed ok",
+        told[at - 1],
+        "flux is given time",
+        "source ok",
+        "applied ok",
+    ]
+    assert told[at - 1].startswith("source waits 60: Flux has not read ")
+
+
+def test_nothing_is_waited_for_that_time_does_not_bring() -> None:
+    told: list[str] = []
+    for first, wait in ((healthy(), 60.0), (_behind(), 0.0)):
+        looking = Looking(first)
+        viewpoint = Viewpoint(first.environment, None, first.chapter)
+        checks.verify(
+            cast(Observer, looking), viewpoint, LISTED, wait,
+            tell_wait=lambda step, _found, _seconds: told.append(step),
+        )  # fmt: skip
+    assert told == []
+
+
+def test_the_line_about_a_wait_says_what_for_and_for_how_long() -> None:
+    line = report.waiting("source", "Flux has not read abc yet.", 59.6)
+    assert line.plain == "… source    Flux has not read abc yet; waiting for up to 60 s"
 
 
 def test_every_need_is_an_earlier_check() -> None:

@@ -1,0 +1,46 @@
+"""What the exercise still lacks of a repository, in sentences. Pure.
+
+The checks on this machine say them, and so does the Git server, which has nothing but a repository.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from sopslab.course.chapter import Chapter
+from sopslab.course.listing import how_to_list
+
+
+def no_file(chapter: Chapter) -> str:
+    """Return that the exercise has not begun."""
+    return (
+        f"{chapter.file} is not there yet: this is where the chapter begins. The command asks"
+        " for keys and values, and shows no value."
+    )
+
+
+def not_encrypted(chapter: Chapter) -> str:
+    """Return that the file holds what it should not show."""
+    return f"{chapter.file} is not encrypted."
+
+
+def not_listed(chapter: Chapter, kustomization: str) -> str:
+    """Return that Flux is not told to apply the file, and what is to be edited.
+
+    + kustomization: the text of the list
+    """
+    name = PurePosixPath(chapter.file).name
+    return (
+        f"{chapter.kustomization} does not list {name}, so Flux does not apply it:"
+        f" {how_to_list(kustomization, name)}."
+    )
+
+
+def not_pushed(head: str, main: str) -> str:
+    """Return that the Git server's main lacks a commit."""
+    return f"your commit {head[:7]} is not pushed: the Git server's main is {main[:7]}."
+
+
+def gone_apart(head: str, main: str) -> str:
+    """Return that a commit and the Git server's main each have what the other lacks."""
+    return f"your commit {head[:7]} and the Git server's main ({main[:7]}) went different ways."

@@ -1,0 +1,197 @@
+"""Where a learner stands, as far as it shows on the Git server: by the row that the instructor's
+board has published, or else by the repository alone.
+
+What is read was written by others: sizes and time are bounded, and nothing is shown unescaped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sopslab.config.naming import seat_namespace, seat_system_namespace
+from sopslab.course import lacks
+from sopslab.course.chapter import SECRET, Chapter
+from sopslab.course.listing import read_list
+from sopslab.policy import documents, sops
+from sopslab.policy.findings import Undecidable
+from sopslab.policy.printing import in_one_line
+
+_MAIN = "refs/heads/main"
+_MOST = 256 * 1024
+"""Bytes of a file that is looked into; the chapter's have some hundred."""
+_LONGEST = 600
+"""Characters of a sentence."""
+_A_DAY = 8 * 3600.0
+"""Seconds after which a row is one of another day's class."""
+_GIT_S = 3.0
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A learner's bare repository on the Git server, and where the row of it is published."""
+
+    id: str
+    repository: Path
+    row: Path
+
+    @property
+    def chapter(self) -> Chapter:
+        """What the chapter calls things there."""
+        system = seat_system_namespace(self.id)
+        return Chapter(SECRET, "lab", namespace=seat_namespace(self.id), system=system)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The step that a learner is at, None where all are done: what is in the way or comes next, and
+    the command that helps, empty where the learner has none."""
+
+    step: str | None
+    found: str = ""
+    fix: str = ""
+
+
+def standing(seat: Seat, pushed: str) -> Standing:
+    """Return where a learner stands.
+
+    The row comes first where the push brought nothing that main lacks: it has what Flux says, too.
+
+    + pushed: the commit that the learner has asked with
+    """
+    main = _commit(seat, _MAIN)
+    if main is not None and _count(seat, pushed, main) == 0:
+        found = _published(seat, time.time())
+        if found is not None:
+            return found
+    return _by_repository(seat, pushed, main)
+
+
+# The row
+
+
+def _published(seat: Seat, now: float) -> Standing | None:
+    try:
+        row = json.loads(seat.row.read_bytes())
+        seen = float(row["seen"])
+        if not max(_moved(seat), now - _A_DAY) <= seen:
+            return None
+        return _by_row(row, seat)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _by_row(row: Mapping[str, Any], seat: Seat) -> Standing:
+    """Return where a row stands. Raises LookupError, TypeError or AttributeError if it is none."""
+    if not row["steps"]:
+        raise LookupError("it has no steps")
+    left = [step for step in row["steps"] if step["progress"] != "yes"]
+    if not left:
+        return Standing(None)
+    step = next((one for one in left if one.get("stuck") is True), left[0])
+    found, fix = (in_one_line(str(step.get(name, ""))[:_LONGEST]) for name in ("found", "fix"))
+    # What the instructor would do is no command of a learner's.
+    ours = fix.startswith(("sopslab ", "flux ")) or seat.chapter.system in fix
+    return Standing(str(step["id"]), found, "" if ours else fix)
+
+
+def _moved(seat: Seat) -> float:
+    """Return when main was moved last, or when git has packed the branches since."""
+    times = [0.0]
+    for name in (_MAIN, "packed-refs"):
+        try:
+            times.append((seat.repository / name).stat().st_mtime)
+        except OSError:
+            continue
+    return max(times)
+
+
+# The repository
+
+
+def _by_repository(seat: Seat, pushed: str, main: str | None) -> Standing:
+    """Return what comes first of what a commit and main lack, in the words of the doctor."""
+    chapter = seat.chapter
+    manifest = _file(seat, pushed, chapter.file)
+    if manifest is None:
+        return Standing("encrypted", lacks.no_file(chapter), chapter.encrypt)
+    if not _is_encrypted(manifest):
+        return Standing("encrypted", lacks.not_encrypted(chapter), chapter.encrypt_again)
+    text = (_file(seat, pushed, chapter.kustomization) or b"").decode("utf-8-sig", "replace")
+    if PurePosixPath(chapter.file).name not in _listed(text):
+        return Standing("wired", in_one_line(lacks.not_listed(chapter, text)))
+    push = "git push origin HEAD:main"
+    if main is None:
+        return Standing("pushed", "the Git server has no branch main.", push)
+    if _count(seat, pushed, main):
+        if _count(seat, main, pushed):
+            both = f"git pull --rebase origin main && {push}"
+            return Standing("pushed", lacks.gone_apart(pushed, main), both)
+        return Standing("pushed", lacks.not_pushed(pushed, main), push)
+    return Standing(
+        "applied",
+        "main holds all that the chapter asks for, so the rest is Flux's: is the Secret there?",
+        f"kubectl -n {chapter.namespace} get secret {chapter.secret}",
+    )
+
+
+def _listed(kustomization: str) -> Collection[str]:
+    """Return what a list names, nothing for one that cannot be read, or would expand for ever."""
+    try:
+        documents.parse(kustomization)
+    except Undecidable:
+        return ()
+    return read_list(kustomization) or ()
+
+
+def _is_encrypted(manifest: bytes) -> bool:
+    """Whether a file has a sops block, and nothing but encrypted values; True where the policy,
+    which has seen the push, could not tell either."""
+    try:
+        parsed = documents.parse(manifest.decode("utf-8-sig", "replace"))
+    except Undecidable:
+        return True
+    return all(
+        sops.metadata(document) is not None
+        and all(
+            sops.is_encrypted(documents.text_of(value))
+            for section in ("data", "stringData")
+            for value in documents.fields(documents.get(document, section)).values()
+        )
+        for document in parsed.documents
+        if not documents.is_null(document)
+    )
+
+
+def _commit(seat: Seat, name: str) -> str | None:
+    found = _git(seat, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return None if found is None else found.decode("ascii").strip()
+
+
+def _count(seat: Seat, commit: str, without: str) -> int:
+    """Return how many commits one has that another lacks; one where git does not say."""
+    found = _git(seat, "rev-list", "--count", "--max-count=1", commit, f"^{without}")
+    return 1 if found is None else int(found)
+
+
+def _file(seat: Seat, commit: str, path: str) -> bytes | None:
+    """Return a file of a commit, None where it is not there; of a large one the beginning."""
+    found = _git(seat, "cat-file", "blob", f"{commit}:{path}")
+    return None if found is None else found[:_MOST]
+
+
+def _git(seat: Seat, *arguments: str) -> bytes | None:
+    """Return what git prints, None where it fails or takes too long."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(seat.repository), *arguments],
+            capture_output=True, timeout=_GIT_S, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
