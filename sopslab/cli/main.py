@@ -32,6 +32,7 @@ GROUPS = {
         "fix": "undo what was broken",
     },
     "Class": {
+        "board": "show the class in a browser: who is stuck, where and since when",
         "cards": "write a page for each learner, to print and hand out",
         "reset": "put an environment back to day one, or to a checkpoint",
         "reissue": "replace a learner's password, certificate and kubeconfig",
