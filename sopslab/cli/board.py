@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,13 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
+from sopslab.cli import spreadsheet
 from sopslab.policy.printing import printable
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
-# What makes a spreadsheet take a cell for a formula, its full-width forms included.
-_FORMULA = "=+-@|%\t\r\n＝＋－＠"
 _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNKNOWN: ("–", "dim")}
 _STUCK = "red"
 _NAME = 20  # columns at most for a name
@@ -42,34 +39,28 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Return a line with the names of the columns, and one for each learner.
-
-    Every cell is quoted, and none begins like a formula: the names come from a roster.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow(("seat", "name", "group", "done", "needs_help", *STEPS, "next", "fix"))
-    for row in rows:
-        cells = (
-            row.seat.id,
-            row.seat.name,
-            row.seat.group or "",
-            _yes(row.done),
-            _yes(row.stuck),
-            *(step.progress.value for step in row.steps),
-            row.next,
-            row.fix,
-        )
-        writer.writerow([_harmless(cell) for cell in cells])
-    return out.getvalue()
+    """Return a line with the names of the columns, and one for each learner."""
+    header = ("seat", "name", "group", "done", "needs_help", *STEPS, "next", "fix")
+    return spreadsheet.as_csv(
+        header,
+        (
+            (
+                row.seat.id,
+                row.seat.name,
+                row.seat.group or "",
+                _yes(row.done),
+                _yes(row.stuck),
+                *(step.progress.value for step in row.steps),
+                row.next,
+                row.fix,
+            )
+            for row in rows
+        ),
+    )
 
 
 def _yes(value: bool) -> str:
     return (Progress.YES if value else Progress.NO).value
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip(" ")[:1] in tuple(_FORMULA) else cell
 
 
 def table(rows: Sequence[Row], width: int) -> Table:

@@ -33,6 +33,7 @@ GROUPS = {
     },
     "Class": {
         "board": "show the class in a browser: who is stuck, where and since when",
+        "class": "report on what the class did, for people and grade books",
         "cards": "write a page for each learner, to print and hand out",
         "reset": "put an environment back to day one, or to a checkpoint",
         "reissue": "replace a learner's password, certificate and kubeconfig",
