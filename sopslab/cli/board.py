@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.config.tables import is_formula
+from sopslab.cli import spreadsheet
 from sopslab.policy.printing import printable
 
 if TYPE_CHECKING:
@@ -47,29 +45,38 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
 def as_csv(rows: Sequence[Row]) -> str:
     """Return a line with the names of the columns, and one for each learner.
 
-    Every cell is quoted, and none begins like a formula: the names come from a roster. When a
-    learner asked for help is told in UTC, in ISO 8601.
+    When a learner asked for help is told in UTC, in ISO 8601.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow(
-        ("seat", "name", "group", "done", "needs_help", "asked", "hints", *STEPS, "next", "fix")
+    header = (
+        "seat",
+        "name",
+        "group",
+        "done",
+        "needs_help",
+        "asked",
+        "hints",
+        *STEPS,
+        "next",
+        "fix",
     )
-    for row in rows:
-        cells = (
-            row.seat.id,
-            row.seat.name,
-            row.seat.group or "",
-            _yes(row.done),
-            _yes(row.stuck),
-            "" if row.asked is None else _moment(row.asked),
-            str(row.hints),
-            *(step.progress.value for step in row.steps),
-            row.next,
-            row.fix,
-        )
-        writer.writerow([_harmless(cell) for cell in cells])
-    return out.getvalue()
+    return spreadsheet.as_csv(
+        header,
+        (
+            (
+                row.seat.id,
+                row.seat.name,
+                row.seat.group or "",
+                _yes(row.done),
+                _yes(row.stuck),
+                "" if row.asked is None else _moment(row.asked),
+                str(row.hints),
+                *(step.progress.value for step in row.steps),
+                row.next,
+                row.fix,
+            )
+            for row in rows
+        ),
+    )
 
 
 def _yes(value: bool) -> str:
@@ -78,10 +85,6 @@ def _yes(value: bool) -> str:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if is_formula(cell) else cell
 
 
 def table(rows: Sequence[Row], width: int, now: float) -> Table:

@@ -35,7 +35,9 @@ GROUPS = {
     "Class": {
         "roster": "make the roster of a class from an export, or check one",
         "cards": "write a page for each learner, to print and hand out",
-        "helped": "take back that learners ask for help",
+        "board": "show the class in a browser: who is stuck, where and since when",
+        "helped": "mark learners who asked for help as helped",
+        "class": "report on what the class did, for people and grade books",
         "reset": "put an environment back to day one, or to a checkpoint",
         "reissue": "replace a learner's password, certificate and kubeconfig",
     },

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +25,24 @@ from pydantic import (
 from sopslab.errors import LabError
 from sopslab.layout import PROJECT
 
-__all__ = ["QUIZ_FILE", "Question", "QuizError", "grade", "load_quiz", "template_variable"]
+__all__ = [
+    "ANSWERS_FILE",
+    "QUIZ_FILE",
+    "Question",
+    "QuizError",
+    "answers_as_text",
+    "answers_in",
+    "grade",
+    "load_quiz",
+    "right",
+    "template_variable",
+]
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
+ANSWERS_FILE = "quiz-answers.txt"
+"""In a learner's repository: answers that the learner wants to be counted, a line each."""
+
+_ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Letter = Annotated[str, StringConstraints(pattern="^[A-F]$")]
@@ -84,6 +101,26 @@ def grade(question: Question, given: str) -> bool:
     """Whether an answer is right; case, spaces around it, quotes and a final dot do not count."""
     plain = _plain(given)
     return any(plain == _plain(accepted) for accepted in (question.answer, *question.accept))
+
+
+def answers_in(text: str) -> dict[int, str]:
+    """Return the answers that a learner recorded, by the number of the question; other lines say
+    nothing, and of two answers to one question the last one counts."""
+    found = filter(None, map(_ANSWER.fullmatch, text.splitlines()))
+    return {int(one[1]): one[2].strip() for one in found}
+
+
+def answers_as_text(answers: Mapping[int, str]) -> str:
+    """Return answers as a learner records them."""
+    return "".join(f"{number}: {answers[number]}\n" for number in sorted(answers))
+
+
+def right(questions: Sequence[Question], answers: Mapping[int, str]) -> int:
+    """Return how many of the questions are answered, and rightly."""
+    return sum(
+        number in answers and grade(question, answers[number])
+        for number, question in enumerate(questions, 1)
+    )
 
 
 def _plain(text: str) -> str:

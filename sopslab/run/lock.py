@@ -15,10 +15,14 @@ from sopslab.errors import Exit, LabError
 _held: dict[str, IO[str]] = {}
 
 
-def hold(path: Path, patience: float = 0) -> None:
+_BUSY = "this lab is being worked on by process {holder}: wait for it to finish"
+
+
+def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
     """Hold the lock file `path` until this process ends; holding it twice is no error.
 
     + patience: seconds to wait for another run to finish
+    + busy: what is said then, with the process that is `{holder}`
 
     Raises LabError (exit code LOCKED) that names the process which holds it, or (HOST) where no
     such file can be.
@@ -38,10 +42,7 @@ def hold(path: Path, patience: float = 0) -> None:
         if time.monotonic() >= deadline:
             holder = _holder(file)
             file.close()
-            raise LabError(
-                f"this lab is being worked on by process {holder}: wait for it to finish",
-                Exit.LOCKED,
-            )
+            raise LabError(busy.format(holder=holder), Exit.LOCKED)
         time.sleep(0.2)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")

@@ -8,7 +8,16 @@ import yaml
 from click.testing import CliRunner
 
 from sopslab.cli.verbs.quiz import quiz
-from sopslab.course.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz, template_variable
+from sopslab.course.quiz import (
+    QUIZ_FILE,
+    Question,
+    QuizError,
+    answers_in,
+    grade,
+    load_quiz,
+    right,
+    template_variable,
+)
 
 QUESTIONS = load_quiz(QUIZ_FILE)
 VALID: Mapping[str, object] = {
@@ -179,3 +188,37 @@ def test_brackets_in_a_text_are_shown_as_they_are() -> None:
     (number,) = [n for n, q in enumerate(QUESTIONS, 1) if q.id == "sops-block-is-no-proof"]
 
     assert "begins with ENC[." in " ".join(run("--only", str(number), answers="b\n")[1].split())
+
+
+# --- recorded answers ----------------------------------------------------------------------------
+
+
+def test_answers_are_read_however_they_are_written() -> None:
+    text = "My answers\n1: B\n 2) two words \n3.c\n1: A\nx: B\n4:\n"
+
+    assert answers_in(text) == {1: "A", 2: "two words", 3: "c"}
+
+
+def test_only_right_answers_to_questions_that_are_asked_count() -> None:
+    wrong = next(letter for letter in QUESTIONS[0].choices if letter != QUESTIONS[0].answer)
+
+    assert right(QUESTIONS, {1: QUESTIONS[0].answer, 99: "A", 0: "A"}) == 1
+    assert right(QUESTIONS, {1: wrong}) == 0
+
+
+def test_recorded_answers_stand_beside_those_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "answers"
+    file.write_text("1: A\n2: B\n")
+    ended = CliRunner().invoke(
+        quiz, ["--only", "2", "--only", "3", "--record", str(file)], input="C\n\n"
+    )
+
+    assert ended.exit_code == 0, ended.output
+    assert answers_in(file.read_text()) == {1: "A", 2: "C"}, "an empty answer is none"
+
+
+def test_without_record_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(quiz, ["--only", "1"], input="A\n")
+
+    assert not list(tmp_path.iterdir())

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from sopslab.cli.console import Console
-from sopslab.course.quiz import QUIZ_FILE, Question, QuizError, grade, load_quiz
+from sopslab.course.quiz import (
+    ANSWERS_FILE,
+    QUIZ_FILE,
+    Question,
+    QuizError,
+    answers_as_text,
+    answers_in,
+    grade,
+    load_quiz,
+)
 
 __all__ = ["quiz"]
 
@@ -21,7 +31,14 @@ __all__ = ["quiz"]
     metavar="N",
     help="Ask question N only; may be repeated.",
 )
-def quiz(numbers: tuple[int, ...]) -> None:
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help=f"Write your answers to a file, beside those that it has. Push it as {ANSWERS_FILE} if"
+    " your instructor is to see them.",
+)
+def quiz(numbers: tuple[int, ...], record: Path | None) -> None:
     """Ask the questions of the chapter, explain each answer, and count.
 
     Answer with a letter, or a word where there are no letters. An empty answer shows the
@@ -39,27 +56,34 @@ def quiz(numbers: tuple[int, ...]) -> None:
     chosen = sorted(set(numbers)) or range(1, len(questions) + 1)
     console = Console()
     right = asked = 0
+    given: dict[int, str] = {}
     for number in chosen:
-        correct = _ask(console, number, questions[number - 1])
-        if correct is None:
+        answer = _ask(console, number, questions[number - 1])
+        if answer is None:
             break
         asked += 1
-        right += correct
+        right += _answered(console, questions[number - 1], answer)
+        if answer:
+            given[number] = answer
     if asked < len(chosen):
         console.print(f"\nStopped after {asked} of {len(chosen)} questions.")
     console.print(f"\nYou had {right} of {asked} right.", style="bold")
+    if record is not None:
+        _record(record, given)
 
 
-def _ask(console: Console, number: int, question: Question) -> bool | None:
-    """Ask one question; None if there was no more input."""
+def _ask(console: Console, number: int, question: Question) -> str | None:
+    """Ask one question and return the answer; None if there was no more input."""
     console.print(f"\n{number}. {question.question}", style="bold")
     for letter, text in question.choices.items():
         console.print(f"   {letter}) {text}")
     console.print("> ", end="")
     line = sys.stdin.readline()
-    if not line:
-        return None
-    given = line.strip()
+    return line.strip() if line else None
+
+
+def _answered(console: Console, question: Question, given: str) -> bool:
+    """Return whether an answer is right, and say so."""
     correct = grade(question, given)
     solution = question.answer
     if question.choices:
@@ -71,3 +95,12 @@ def _ask(console: Console, number: int, question: Question) -> bool | None:
         console.print(f"{verdict} {solution}", style="red" if given else "")
     console.print(question.why)
     return correct
+
+
+def _record(file: Path, given: dict[int, str]) -> None:
+    try:
+        before = answers_in(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(answers_as_text({**before, **given}), encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise click.ClickException(f"{file} cannot be written: {reason}") from error

@@ -6,9 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -16,47 +15,18 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sopslab.checks.causes import meaning
-from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
-from sopslab.checks.rules.objects import kustomization, source, tenant
-from sopslab.checks.snapshot import Trouble
 from sopslab.cli import board as show
 from sopslab.cli.console import Console
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
-from sopslab.config.enrolled import read_enrolled
-from sopslab.config.environment import at_seat, solo
-from sopslab.config.naming import git_server_name, node_name
 from sopslab.errors import Exit, LabError
-from sopslab.lab.observe.environments import look_in
-from sopslab.lab.tools.docker import ask_docker
-from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
-from sopslab.model.objects import Object, condition
-from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
-    from sopslab.checks.board.steps import Row
-    from sopslab.config.settings import Settings
+    from sopslab.lab.board import Found
+    from sopslab.lab.parts import Part
 
-_PATIENCE = 10  # seconds for docker
-_AT_A_TIME = 8  # questions; each of them mostly waits for a process
 _EVERY = 3.0  # seconds between two looks
 _WIDTH = 160  # columns, where no terminal says how many
-
-Part = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Found:
-    """One look: the parts of the lab, and a row for each learner of a class."""
-
-    parts: list[Part]
-    rows: list[Row]
-
-    @property
-    def up(self) -> bool:
-        """Whether all of the lab is up, and each seat has what the lab owes it."""
-        return all(part["up"] for part in self.parts) and not any(row.broken for row in self.rows)
 
 
 @click.command()
@@ -80,9 +50,12 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     if watch and not console.is_terminal:
         raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
+    # All that looks and judges: help does without.
+    from sopslab.lab.board import AT_A_TIME, looks
+
     try:
-        with ThreadPoolExecutor(_AT_A_TIME) as executor:
-            look = _looks(settings, executor)
+        with ThreadPoolExecutor(AT_A_TIME) as executor:
+            look = looks(settings, executor)
             if watch:
                 _watch(look, console)
             found = look()
@@ -92,7 +65,8 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     if as_json:
-        answer: dict[str, object] = {"lab": settings.lab, "up": found.up, "parts": found.parts}
+        answer: dict[str, object] = {"lab": settings.lab, "up": found.up}
+        answer["parts"] = [asdict(part) for part in found.parts]
         if found.rows:
             answer["class"] = show.as_dicts(found.rows)
         echo_json(json.dumps(answer, indent=2))
@@ -101,25 +75,6 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     else:
         _print(found, console)
     sys.exit(Exit.OK if found.up else Exit.FAILED)
-
-
-def _looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
-    """Return a function that looks; what it has seen once helps it the next time."""
-    # All that looks and judges: help does without.
-    from sopslab.checks.board.judge import judge
-    from sopslab.lab.observe.observer import Observer
-
-    observer = Observer(settings, executor)
-
-    def look() -> Found:
-        containers = [executor.submit(part) for part in _containers(settings)]
-        flux = executor.submit(_flux, settings)
-        seats = read_enrolled(settings)
-        seen = observer.seats(list(map(at_seat, seats))) if seats else []
-        rows = [judge(seat, one) for seat, one in zip(seats, seen, strict=True)]
-        return Found([*(part.result() for part in containers), *flux.result()], rows)
-
-    return look
 
 
 def _watch(look: Callable[[], Found], console: Console) -> NoReturn:
@@ -151,75 +106,11 @@ def _print(found: Found, console: Console) -> None:
 
 
 def _line(part: Part) -> Text:
-    mark = Text("✓ ", "green") if part["up"] else Text("✗ ", "red")
-    return mark + Text(f"{part['name']:<14}{part['where']}: {part['state']}")
+    mark = Text("✓ ", "green") if part.up else Text("✗ ", "red")
+    return mark + Text(f"{part.name:<14}{part.where}: {part.state}")
 
 
 def _one_line(part: Part) -> Text:
     line = _line(part)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
-
-
-def _containers(settings: Settings) -> list[Callable[[], Part]]:
-    """Return the questions about the lab's containers, to be asked in any order.
-
-    Each is answered with the part's name, whether it is up, its state in words, and where it is.
-    """
-    questions: list[Callable[[], Part]] = []
-    if settings.cluster_provider == "kind":
-        node = node_name(settings.lab)
-        questions.append(partial(_container, "node", node, settings.lab_context))
-    if settings.git_url is None:
-        server = git_server_name(settings.lab)
-        address = f"{settings.git_base_url}/{settings.learner_repository}.git"
-        questions.append(partial(_container, "git", server, address))
-    return questions
-
-
-def _container(name: str, container: str, where: str) -> Part:
-    asked = ("container", "inspect", "--format", "{{.State.Status}}", container)
-    try:
-        answer = ask_docker(*asked, patience=_PATIENCE)
-    except Undecided as reason:
-        return {"name": name, "up": False, "state": reason.found, "where": where}
-    state = answer.text if answer.code == 0 else "not there"
-    return {"name": name, "up": state == "running", "state": state, "where": where}
-
-
-def _flux(settings: Settings) -> list[Part]:
-    """Return what delivers the Secrets of the learner who is here, and what makes that."""
-    one = solo(settings)
-    named = (
-        ("kustomization", one.tenant, tenant),
-        ("gitrepository", one.source, source),
-        ("kustomization", one.kustomization, kustomization),
-    )
-    try:
-        seen = look_in(settings, one)
-    except Undecided as reason:
-        no_cluster = reason.found == Trouble.NO_KUBECONFIG.value
-        state = "not there" if no_cluster else reason.found
-        return [_part(kind, name, up=False, state=state) for kind, name, _ in named]
-    return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
-
-
-def _flux_part(kind: str, name: str, found: Object | None) -> Part:
-    late = standing(found, name, NAMESPACE)
-    if found is None or late is None:
-        state = "not there" if found is None else f"ready, at {_revision(found)}"
-        return _part(kind, name, up=late is None, state=state)
-    state = {
-        Why.SUSPENDED: "suspended",
-        Why.UNSEEN: "its present form has not been looked at yet",
-    }.get(late.why) or meaning(found["kind"], condition(found, "Ready"), name, NAMESPACE)
-    return _part(kind, name, up=False, state=state)
-
-
-def _part(kind: str, name: str, *, up: bool, state: str) -> Part:
-    return {"name": kind, "up": up, "state": state, "where": f"{kind}/{name} in {FLUX_NAMESPACE}"}
-
-
-def _revision(found: Object) -> str:
-    """Return what Flux has read or applied: a commit and its branch."""
-    return in_words(read_revision(found) or applied_revision(found))

@@ -76,8 +76,12 @@ class Class:
             f"M 100644 inline {path}\ndata {len(text.encode())}\n{text}"
             for path, text in files.items()
         ]
+        return self.run(seat, "\n".join(stream) + "\n")
+
+    def run(self, seat: str, stream: str) -> str:
+        """Import a stream of git's into a learner's repository, and return its main."""
         bare = self.bare(seat)
-        _git(bare, "fast-import", "--quiet", stdin="\n".join(stream) + "\n")
+        _git(bare, "fast-import", "--quiet", stdin=stream)
         self.heads[seat] = _git(bare, "rev-parse", "refs/heads/main").strip()
         return self.heads[seat]
 

@@ -26,13 +26,13 @@ from sopslab.checks.causes import (
     said,
     told,
 )
-from sopslab.cli.verbs.status import _flux
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.files.render import template_environment
 from sopslab.lab.act import failures
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
+from sopslab.lab.parts import flux_parts
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.operations import flux, kubernetes
@@ -350,7 +350,7 @@ def _seat_secrets(settings: Settings) -> str:
 
 
 def _status(settings: Settings) -> str:
-    return str(_flux(settings))
+    return str(flux_parts(settings))
 
 
 VERBS = {

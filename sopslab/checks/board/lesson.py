@@ -1,0 +1,142 @@
+"""A class looked back on: who did what and when, how long each step took, and where people got
+stuck. Pure.
+
+Times of steps are those at which a board saw them: to what happened while none looked belongs the
+time of the next look. Times of commits are those of the learners' machines.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sopslab.checks.board.steps import STEPS, Progress, Row
+from sopslab.model.progress import HELP, Change
+from sopslab.model.work import Work
+
+
+@dataclass(frozen=True)
+class Score:
+    """Answers to the quiz that a learner recorded: how many, and how many of them are right."""
+
+    answered: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step of a learner.
+
+    `done` is when it was done first, in seconds since 1970, None if it was not seen done. `took`
+    are the seconds since the step before it, or since the beginning; `stuck` those in which the
+    learner was stuck at it.
+    """
+
+    step: str
+    done: float | None
+    took: float | None
+    stuck: float
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a learner did. `asked` is how often the learner asked for help; `score` is None where no
+    answers to the quiz were recorded."""
+
+    row: Row
+    taken: Sequence[Taken]
+    asked: int
+    work: Work
+    score: Score | None
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """A step over the whole class: who has it done now, the median of the seconds that it took, and
+    who was ever stuck at it."""
+
+    step: str
+    done: int
+    took: float | None
+    stuck: int
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A class looked back on, from `begun` to `ended` in seconds since 1970: the first and the last
+    change on record, None without a record."""
+
+    learners: Sequence[Learner]
+    begun: float | None
+    ended: float | None
+    changes: Sequence[Change] = field(repr=False)
+
+    @property
+    def steps(self) -> list[StepSummary]:
+        """The steps of the chapter, in order."""
+        return [self._summary(step) for step in STEPS]
+
+    def _summary(self, step: str) -> StepSummary:
+        taken = [one for learner in self.learners for one in learner.taken if one.step == step]
+        times = [one.took for one in taken if one.took is not None]
+        done = sum(
+            one.progress is Progress.YES
+            for learner in self.learners
+            for one in learner.row.steps
+            if one.id == step
+        )
+        median = statistics.median(times) if times else None
+        return StepSummary(step, done, median, sum(one.stuck > 0 for one in taken))
+
+
+def looked_back(
+    rows: Sequence[Row],
+    changes: Sequence[Change],
+    work: Mapping[str, Work],
+    scores: Mapping[str, Score],
+    now: float,
+) -> Lesson:
+    """Return a class looked back on.
+
+    + rows: how far everybody is now
+    + changes: the history, in the order of time
+    + work, scores: by learners' ids; of who is not in `scores` no answers were recorded
+    + now: in seconds since 1970
+    """
+    seats = {row.seat.id for row in rows}
+    own = [one for one in changes if one.seat in seats]
+    begun = own[0].at if own else None
+    learners = []
+    for row in rows:
+        mine = [one for one in own if one.seat == row.seat.id]
+        asked = sum(one.step == HELP and one.progress == Progress.YES.value for one in mine)
+        learners.append(
+            Learner(
+                row,
+                _taken(mine, begun, now),
+                asked,
+                work.get(row.seat.id, Work()),
+                scores.get(row.seat.id),
+            )
+        )
+    return Lesson(learners, begun, own[-1].at if own else None, own)
+
+
+def _taken(changes: Sequence[Change], begun: float | None, now: float) -> list[Taken]:
+    """Return the steps of one learner."""
+    taken, before = [], begun
+    for step in STEPS:
+        of_step = [one for one in changes if one.step == step]
+        done = next((one.at for one in of_step if one.progress == Progress.YES.value), None)
+        # Whoever does a later step first has not taken any time for it.
+        took = None if done is None or before is None else max(done - before, 0.0)
+        taken.append(Taken(step, done, took, _stuck(of_step, now)))
+        before = max(filter(None, (before, done)), default=None)
+    return taken
+
+
+def _stuck(changes: Sequence[Change], now: float) -> float:
+    """Return the seconds in which a learner was stuck at a step."""
+    ends = [*(one.at for one in changes[1:]), now]
+    return sum(end - one.at for one, end in zip(changes, ends, strict=False) if one.stuck)

@@ -1,0 +1,61 @@
+"""Who of a class comes first on a page, and how many are how far. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sopslab.checks.board.history import Latest, since
+from sopslab.checks.board.steps import Row
+
+
+class Standing(StrEnum):
+    """How a learner is doing."""
+
+    STUCK = "stuck"
+    WORKING = "working"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many learners of a class are done, at work and stuck, and how many of all of them ask for
+    help."""
+
+    done: int
+    working: int
+    stuck: int
+    asking: int
+
+
+def standing(row: Row) -> Standing:
+    """Return how a learner is doing."""
+    if row.stuck:
+        return Standing.STUCK
+    return Standing.DONE if row.done else Standing.WORKING
+
+
+def counts(rows: Sequence[Row]) -> Counts:
+    """Return how many are how far."""
+    found = [standing(row) for row in rows]
+    asking = sum(row.asked is not None for row in rows)
+    return Counts(*(found.count(one) for one in _COUNTED), asking)
+
+
+_COUNTED = (Standing.DONE, Standing.WORKING, Standing.STUCK)
+_ORDER = (Standing.STUCK, Standing.WORKING, Standing.DONE)
+
+
+def by_need(rows: Iterable[Row], history: Latest) -> list[Row]:
+    """Return the rows with those first who need somebody most: who asks for help, who is stuck, who
+    is at work, who is done; and of each, who has been so for longest."""
+
+    def need(row: Row) -> tuple[int, float]:
+        if row.asked is not None:
+            return -1, row.asked
+        begun = since(history, row)
+        # What is not on record has only just begun.
+        return _ORDER.index(standing(row)), float("inf") if begun is None else begun
+
+    return sorted(rows, key=need)

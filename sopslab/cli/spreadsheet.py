@@ -1,0 +1,25 @@
+"""Tables for spreadsheets, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from sopslab.config.tables import is_formula
+
+
+def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a line with the names of the columns, and the others.
+
+    Every cell is quoted, and none begins like a formula: names come from a roster.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_harmless(cell) for cell in line] for line in lines)
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if is_formula(cell) else cell

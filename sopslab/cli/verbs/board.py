@@ -1,0 +1,88 @@
+"""`sopslab board`: the class at a glance, in a browser."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import webbrowser
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sopslab.cli.terminal import echo
+from sopslab.cli.verbs._shared import end, lab_or_exit
+from sopslab.errors import Exit, LabError
+from sopslab.run import lock
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
+
+_BUSY = (
+    "the board of this lab is served already, by process {holder}: use that one, or end it first"
+)
+
+
+@click.command()
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="The port to listen at. Without it, the one that this lab's board had before, or a free"
+    " one.",
+)
+@click.option(
+    "--at-git-bind",
+    is_flag=True,
+    help="Listen at the address where the learners reach the class, with the lab's certificate.",
+)
+@click.option(
+    "--projector",
+    is_flag=True,
+    help="Print the address of the page for a wall: in large type, with initials.",
+)
+@click.option("--new-link", is_flag=True, help="Replace the address; the old one opens nothing.")
+def board(
+    open_browser: bool, port: int | None, at_git_bind: bool, projector: bool, new_link: bool
+) -> None:
+    """Serve a page with a row for each learner, which changes by itself, until Ctrl-C.
+
+    Who asks for help comes first, then who is stuck, longest first, with what is in the way and
+    the command that helps. Whoever has the address can read the page, and change nothing. It is
+    reached from this machine only, unless you say --at-git-bind.
+
+    Meanwhile the progress of the class is recorded, and each learner's page shows their own row.
+    """
+    settings = lab_or_exit()
+    # All that looks and serves: help does without.
+    from sopslab.lab.board import AT_A_TIME, looks
+    from sopslab.web.address import claim
+    from sopslab.web.records import LabRecords
+    from sopslab.web.server import BoardServer
+
+    try:
+        lock.hold(Path(settings.class_dir) / "board.lock", busy=_BUSY)
+        place = claim(settings, port, at_git_bind=at_git_bind, new=new_link)
+        url = f"{place.url}?projector" if projector else place.url
+        with place.socket, ThreadPoolExecutor(AT_A_TIME) as executor:
+            look, records = looks(settings, executor), LabRecords(settings)
+            server = BoardServer(settings.lab, look, records, place.address, place.token)
+            echo(f"The board is at {url}")
+            if open_browser:
+                _open(settings, url)
+            server.run([place.socket])
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=False)
+    except KeyboardInterrupt:
+        sys.exit(Exit.OK)
+
+
+def _open(settings: Settings, url: str) -> None:
+    """Open a page in a browser: by a thread, for some browsers come back when they are closed."""
+    from sopslab.web.link import doorstep
+
+    page = doorstep(settings, url).as_uri()
+    threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()

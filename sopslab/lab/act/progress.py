@@ -1,0 +1,34 @@
+"""The record of a class's progress. There is one writer at a time: the board holds a lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sopslab.checks.board.history import MOST, bounded
+from sopslab.config.places import Places
+from sopslab.lab.observe.progress import progress_file
+from sopslab.lab.tools import files
+from sopslab.model.progress import Change, as_lines, in_lines
+
+# As many changes as a history has at most, of a hundred bytes and less.
+_MOST_BYTES = MOST * 100
+
+
+def append(places: Places, changes: Sequence[Change]) -> None:
+    """Have changes on record, in one write at the end of it; what is old is left out once it is too
+    long. Raises OSError."""
+    path = progress_file(places)
+    files.private_folder(places.class_dir)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        # What a killed process began stays a line of its own.
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (b"\n" if torn else b"") + as_lines(changes))
+    finally:
+        os.close(descriptor)
+    if size > _MOST_BYTES:
+        files.write(path, as_lines(bounded(in_lines(Path(path).read_bytes()))))

@@ -1,0 +1,53 @@
+"""A class at a glance: one look at the lab's parts and at every seat, judged. `sopslab status` and
+`sopslab board` show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sopslab.checks.board.judge import judge
+from sopslab.checks.board.steps import Row
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.environment import at_seat
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.parts import Part, look_at_parts
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
+AT_A_TIME = 8
+"""Questions of one look; each of them mostly waits for a process."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look: the parts of the lab, and a row for each learner of a class, as enrolled."""
+
+    parts: Sequence[Part]
+    rows: Sequence[Row]
+
+    @property
+    def up(self) -> bool:
+        """Whether all of the lab is up, and each seat has what the lab owes it."""
+        return all(part.up for part in self.parts) and not any(row.broken for row in self.rows)
+
+
+def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
+    """Return a function that looks; what it has seen once helps it the next time.
+
+    It raises LabError where the roster cannot be read. What else cannot be seen is in what it
+    returns.
+    """
+    observer = Observer(settings, executor)
+
+    def look() -> Found:
+        parts = look_at_parts(settings, executor)
+        seats = read_enrolled(settings)
+        seen = observer.seats(list(map(at_seat, seats))) if seats else []
+        rows = [judge(seat, one) for seat, one in zip(seats, seen, strict=True)]
+        return Found(parts(), rows)
+
+    return look

@@ -1,0 +1,104 @@
+"""The parts of a lab: its containers, and what Flux has for the learner who is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sopslab.checks.causes import meaning
+from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
+from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.snapshot import Trouble
+from sopslab.config.environment import solo
+from sopslab.config.naming import git_server_name, node_name
+from sopslab.lab.observe.environments import look_in
+from sopslab.lab.tools.docker import ask_docker
+from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
+from sopslab.model.objects import Object, condition
+from sopslab.model.results import Undecided
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
+_PATIENCE = 10  # seconds for docker
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the lab: whether it is up, its state in words, and where it is."""
+
+    name: str
+    up: bool
+    state: str
+    where: str
+
+
+def look_at_parts(settings: Settings, executor: Executor) -> Callable[[], list[Part]]:
+    """Begin to look at all parts of the lab, and return what waits for the end of that."""
+    containers = [executor.submit(part) for part in _containers(settings)]
+    flux: Future[list[Part]] = executor.submit(flux_parts, settings)
+    return lambda: [*(part.result() for part in containers), *flux.result()]
+
+
+def _containers(settings: Settings) -> list[Callable[[], Part]]:
+    """Return the questions about the lab's containers, to be asked in any order."""
+    questions: list[Callable[[], Part]] = []
+    if settings.cluster_provider == "kind":
+        node = node_name(settings.lab)
+        questions.append(partial(_container, "node", node, settings.lab_context))
+    if settings.git_url is None:
+        server = git_server_name(settings.lab)
+        address = f"{settings.git_base_url}/{settings.learner_repository}.git"
+        questions.append(partial(_container, "git", server, address))
+    return questions
+
+
+def _container(name: str, container: str, where: str) -> Part:
+    asked = ("container", "inspect", "--format", "{{.State.Status}}", container)
+    try:
+        answer = ask_docker(*asked, patience=_PATIENCE)
+    except Undecided as reason:
+        return Part(name, False, reason.found, where)
+    state = answer.text if answer.code == 0 else "not there"
+    return Part(name, state == "running", state, where)
+
+
+def flux_parts(settings: Settings) -> list[Part]:
+    """Return what delivers the Secrets of the learner who is here, and what makes that."""
+    one = solo(settings)
+    named = (
+        ("kustomization", one.tenant, tenant),
+        ("gitrepository", one.source, source),
+        ("kustomization", one.kustomization, kustomization),
+    )
+    try:
+        seen = look_in(settings, one)
+    except Undecided as reason:
+        no_cluster = reason.found == Trouble.NO_KUBECONFIG.value
+        state = "not there" if no_cluster else reason.found
+        return [_part(kind, name, up=False, state=state) for kind, name, _ in named]
+    return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
+
+
+def _flux_part(kind: str, name: str, found: Object | None) -> Part:
+    late = standing(found, name, NAMESPACE)
+    if found is None or late is None:
+        state = "not there" if found is None else f"ready, at {_revision(found)}"
+        return _part(kind, name, up=late is None, state=state)
+    state = {
+        Why.SUSPENDED: "suspended",
+        Why.UNSEEN: "its present form has not been looked at yet",
+    }.get(late.why) or meaning(found["kind"], condition(found, "Ready"), name, NAMESPACE)
+    return _part(kind, name, up=False, state=state)
+
+
+def _part(kind: str, name: str, *, up: bool, state: str) -> Part:
+    return Part(kind, up, state, f"{kind}/{name} in {FLUX_NAMESPACE}")
+
+
+def _revision(found: Object) -> str:
+    """Return what Flux has read or applied: a commit and its branch."""
+    return in_words(read_revision(found) or applied_revision(found))

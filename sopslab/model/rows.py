@@ -1,0 +1,34 @@
+"""What the Git server is told of a learner, for the learner's own page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """A step of the chapter: done (`yes`), not done (`no`) or not known (`unknown`), what was found
+    and the command that helps."""
+
+    id: str
+    progress: str
+    found: str
+    fix: str
+    stuck: bool
+
+
+@dataclass(frozen=True)
+class OwnRow:
+    """How far one learner is.
+
+    `seen` is the time of the last change and `asked` that of the learner's asking for help, None
+    if nobody has to come: both in seconds since 1970. `next` says what is in the way or comes next,
+    and `fix` is the command that helps; both are empty when all is done.
+    """
+
+    seen: float
+    steps: Sequence[OwnStep]
+    next: str
+    fix: str
+    asked: float | None

@@ -1,0 +1,130 @@
+"""What the board answers: two pages, a stream of what changes, a style sheet and a script.
+
+Whoever asks has to know the token in the path, and to ask for an address at which the board is: a
+name that somebody else's page has resolved to this machine is none. Nothing can be changed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sopslab.web.hub import Hub
+from sopslab.web.pages import FOLDER, Pages, Variant
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""With every answer."""
+
+_PING = ": still there\n\n"
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in: the token, and the values of `Host` that are the board's own."""
+
+    token: str
+    hosts: Collection[str]
+
+
+def application(hub: Hub, pages: Pages, door: Door) -> ASGIApp:
+    """Return the application that answers for the board."""
+
+    async def page(request: Request) -> Response:
+        made = pages.page(hub.state, _variant(request))
+        return Response(made, media_type="text/html")
+
+    async def events(request: Request) -> Response:
+        seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+        variant = _variant(request)
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        return StreamingResponse(_told(hub, pages, variant, seen), media_type="text/event-stream")
+
+    routes = [
+        Route("/", page),
+        Route("/events", events),
+        _file("board.css", "text/css"),
+        _file("board.js", "text/javascript"),
+    ]
+    return _Guard(Starlette(routes=routes), door)
+
+
+def _variant(request: Request) -> Variant:
+    asked = request.query_params
+    return Variant(asked.get("group"), "projector" in asked)
+
+
+def _file(name: str, kind: str) -> Route:
+    content = (FOLDER / name).read_bytes()
+
+    async def answer(_request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return Route(f"/{name}", answer)
+
+
+async def _told(hub: Hub, pages: Pages, variant: Variant, seen: str) -> AsyncIterator[str]:
+    """Yield the events of a stream: what of the page changes, whenever it does."""
+    async for state in hub.states(seen):
+        if state is None:
+            yield _PING
+        else:
+            # A line of the page may end in more ways than a line of an event.
+            lines = "\n".join(f"data: {line}" for line in pages.main(state, variant).splitlines())
+            yield f"id: {state.version}\n{lines}\n\n"
+
+
+class _Guard:
+    """Answers everything that is not for the board by itself, the same to everybody."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app, self._door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        app, inside = self._answer(scope)
+        await app(inside, receive, with_headers)
+
+    def _answer(self, scope: Scope) -> tuple[ASGIApp, Scope]:
+        """Return what answers a request, and the request without the token."""
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
+            return PlainTextResponse("not here\n", 421), scope
+        token, slash, rest = scope["path"].removeprefix("/").partition("/")
+        if not (slash and hmac.compare_digest(token.encode(), self._door.token.encode())):
+            return PlainTextResponse("not found\n", 404), scope
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("read only\n", 405, {"Allow": "GET, HEAD"}), scope
+        return self._app, {**scope, "path": f"/{rest}", "raw_path": b"", "root_path": ""}

@@ -1,0 +1,71 @@
+"""Between the watcher's thread and those who watch: the newest state, and the wish for a newer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from sopslab.web.state import State
+
+_PING_S = 15.0
+
+
+class Hub:
+    """Has the newest state for any number of streams. A viewer who is slow skips what is old."""
+
+    def __init__(self, state: State, watched: Callable[[bool], None]) -> None:
+        """
+        + watched: is told whether there are viewers, whenever that changes
+        """
+        self.state = state
+        self._watched = watched
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+        self._closed = False
+        self._viewers = 0
+
+    def open(self) -> None:
+        """Take states from other threads from now on: call it where the streams run."""
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        self._news.set()
+
+    def tell(self, state: State) -> None:
+        """Have a newer state, told by another thread; nothing once the loop has ended."""
+        if self._loop is not None and not self._closed:
+            self._loop.call_soon_threadsafe(self._become, state)
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        news, self._news = self._news, asyncio.Event()
+        if self._closed:
+            self._news.set()
+        news.set()
+
+    async def states(self, seen: str, ping_s: float = _PING_S) -> AsyncIterator[State | None]:
+        """Yield each new state until the hub is closed, and None where for a while there is none.
+
+        + seen: the version that the viewer has already
+        + ping_s: that while, in seconds
+        """
+        self._count(1)
+        try:
+            while not self._closed:
+                news, state = self._news, self.state
+                if state.version != seen:
+                    seen = state.version
+                    yield state
+                    continue
+                try:
+                    await asyncio.wait_for(news.wait(), ping_s)
+                except TimeoutError:
+                    yield None
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._viewers += more
+        self._watched(self._viewers > 0)

@@ -1,0 +1,59 @@
+"""The board's link, kept for the lab: a tab that is open, or a phone that was shown it, finds the
+board again when it was ended and comes back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.config.places import Places
+from sopslab.files.privatefile import write_private
+from sopslab.files.render import template_environment
+from sopslab.lab.tools.files import private_folder, read
+from sopslab.model.wire import decode, encode
+from sopslab.web.pages import FOLDER
+
+_BYTES = 32  # of randomness in a token
+
+
+@dataclass(frozen=True)
+class Link:
+    """A port, and the token in the path."""
+
+    port: int
+    token: str
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def kept_link(places: Places) -> Link | None:
+    """Return the link of the lab's last board, None without one."""
+    try:
+        link: Link = decode(Link, json.loads(read(_file(places)) or b""))
+    except ValueError:
+        return None
+    return link if 0 < link.port < 65536 and len(link.token) >= _BYTES else None
+
+
+def keep_link(places: Places, link: Link) -> None:
+    """Have a link kept, where only this account reads it. Raises OSError."""
+    private_folder(places.class_dir)
+    write_private(_file(places), f"{json.dumps(encode(link))}\n".encode())
+
+
+def doorstep(places: Places, url: str) -> Path:
+    """Return a file for a browser to open that leads on to the board: the URL itself would be
+    an argument of a command, for others on the machine to read. Raises OSError."""
+    template = template_environment(FOLDER, escaping=True).get_template("doorstep.html.j2")
+    path = Path(places.class_dir, "board.html")
+    write_private(path, template.render(url=url).encode())
+    return path
+
+
+def _file(places: Places) -> Path:
+    return Path(places.class_dir, "board.json")

@@ -1,0 +1,26 @@
+"""What learners are called where others look on. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Seat
+
+_MOST = 3  # letters
+
+
+def initials(name: str) -> str:
+    """Return the first letters of a name's words, empty where no word begins with one."""
+    letters = [word[0].upper() for word in name.replace("-", " ").split() if word[0].isalpha()]
+    return "".join([*letters[: _MOST - 1], *letters[-1:]] if len(letters) > _MOST else letters)
+
+
+def labels(seats: Sequence[Seat]) -> dict[str, str]:
+    """Return for each learner, by id, what they are called on a wall: by their initials, or by the
+    id where others of the class have the same ones, or there are none."""
+    found = {seat.id: initials(seat.name) for seat in seats}
+    often = Counter(found.values())
+    return {id: short if short and often[short] == 1 else id for id, short in found.items()}

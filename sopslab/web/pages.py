@@ -1,0 +1,223 @@
+"""The pages: what is known of a class as HTML. Names and sentences were written by others, so each
+is shown as text, in its line, and as if nothing in it could turn the direction of writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from sopslab.checks.board import history
+from sopslab.checks.board.history import Curve
+from sopslab.checks.board.order import by_need, counts, standing
+from sopslab.checks.board.steps import STEPS, Progress, Row, Step
+from sopslab.files.render import template_environment
+from sopslab.layout import TEMPLATES
+from sopslab.policy.printing import in_one_line
+from sopslab.web import chart
+from sopslab.web.names import labels
+from sopslab.web.state import State
+
+FOLDER = TEMPLATES / "board"
+
+_LONGEST_SENTENCE = 400  # characters
+_LONGEST_COMMAND = 300
+_MARKS = {Progress.YES: "y", Progress.NO: "n", Progress.UNKNOWN: "u"}
+_WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 24 * 3600
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which page it is: of the whole class or of a group, for a desk or for a wall."""
+
+    group: str | None = None
+    projector: bool = False
+
+    def address(self, path: str = "") -> str:
+        """Return the relative URL of what is at a path, for this variant."""
+        asked = {} if self.group is None else {"group": self.group}
+        query = urlencode(asked | ({"projector": ""} if self.projector else {}))
+        return f"{path or './'}?{query}" if query else path or "./"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A step of a learner: how it looks, and what it is called where it cannot be seen."""
+
+    look: str
+    word: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A learner as they are shown."""
+
+    id: str
+    name: str
+    group: str
+    standing: str
+    asks: bool
+    moment: str
+    ago: str
+    cells: Sequence[Cell]
+    next: str
+    fix: str
+    curve: Markup
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A learner as others may see them."""
+
+    label: str
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How many have a step done: now, and before."""
+
+    step: str
+    count: int
+    curve: Markup
+
+
+class Pages:
+    """Makes pages of states. A page is made once for all who look at the same."""
+
+    def __init__(self, lab: str) -> None:
+        self._lab = lab
+        self._templates = _environment()
+        self._made: dict[Variant, tuple[str, str]] = {}
+
+    def page(self, state: State, variant: Variant) -> str:
+        """Return a whole page."""
+        main = Markup(self.main(state, variant))
+        template = self._templates.get_template("page.html.j2")
+        return template.render(lab=self._lab, variant=variant, main=main, version=state.version)
+
+    def main(self, state: State, variant: Variant) -> str:
+        """Return what of a page changes."""
+        known = variant.group is None or variant.group in _groups(state)
+        version, made = self._made.get(variant, ("", ""))
+        if version != state.version:
+            made = self._render(state, variant)
+            # A group that is nobody's is whatever somebody has typed.
+            if known:
+                self._made[variant] = state.version, made
+        return made
+
+    def _render(self, state: State, variant: Variant) -> str:
+        rows = _rows_of(state, variant.group)
+        name = "projector.html.j2" if variant.projector else "main.html.j2"
+        return self._templates.get_template(name).render(
+            lab=self._lab,
+            state=state,
+            variant=variant,
+            counts=counts(rows),
+            groups=[(name, Variant(name, variant.projector).address()) for name in _groups(state)],
+            everybody=Variant(None, variant.projector).address(),
+            other=Variant(variant.group, not variant.projector).address(),
+            shows_group=variant.group is None and bool(_groups(state)),
+            steps=STEPS,
+            lines=_on_a_wall(state, rows) if variant.projector else _lines(state, rows),
+            parts=[] if state.found is None else state.found.parts,
+            curves=_curves(state, rows),
+            minutes=int(max(state.now - state.begun, 0) // _MINUTE_S),
+            seen=_moment(state.seen),
+        )
+
+
+def _environment() -> Environment:
+    templates = template_environment(FOLDER, escaping=True)
+    templates.filters["shown"] = in_one_line
+    return templates
+
+
+def _groups(state: State) -> list[str]:
+    rows = [] if state.found is None else state.found.rows
+    return sorted({row.seat.group for row in rows if row.seat.group})
+
+
+def _rows_of(state: State, group: str | None) -> list[Row]:
+    rows = [] if state.found is None else state.found.rows
+    return [row for row in rows if group is None or row.seat.group == group]
+
+
+def _lines(state: State, rows: Sequence[Row]) -> list[Line]:
+    curves = history.by_learner(state.changes, state.begun)
+    return [_line(state, row, curves.get(row.seat.id)) for row in by_need(rows, state.latest)]
+
+
+def _line(state: State, row: Row, curve: Curve | None) -> Line:
+    begun = history.since(state.latest, row)
+    seconds = state.now - state.begun
+    return Line(
+        id=row.seat.id,
+        name=row.seat.name,
+        group=row.seat.group or "",
+        standing=standing(row).value,
+        asks=row.asked is not None,
+        moment="" if begun is None else _moment(begun),
+        ago="" if begun is None else _ago(state.now - begun),
+        cells=list(map(_cell, row.steps)),
+        next=_clipped(row.next),
+        fix=_command(row),
+        curve=Markup("")
+        if curve is None
+        else chart.drawn(curve, chart.LEARNER, seconds, len(STEPS)),
+    )
+
+
+def _cell(step: Step) -> Cell:
+    return Cell("s", "stuck") if step.stuck else _plain(step)
+
+
+def _plain(step: Step) -> Cell:
+    return Cell(_MARKS[step.progress], _WORDS[step.progress])
+
+
+def _clipped(sentence: str) -> str:
+    shown = in_one_line(sentence)
+    return shown if len(shown) <= _LONGEST_SENTENCE else f"{shown[:_LONGEST_SENTENCE]} …"
+
+
+def _command(row: Row) -> str:
+    """Return the command that helps. Part of one would do something else, so one that is too long
+    to be shown is left to the doctor."""
+    shown = in_one_line(row.fix)
+    return shown if len(shown) <= _LONGEST_COMMAND else f"sopslab doctor {row.seat.id}"
+
+
+def _on_a_wall(state: State, rows: Sequence[Row]) -> list[Labelled]:
+    """Return the learners as others may see them, in the order of the roster."""
+    called = labels([row.seat for row in _rows_of(state, None)])
+    return [Labelled(called[row.seat.id], [_plain(step) for step in row.steps]) for row in rows]
+
+
+def _curves(state: State, rows: Sequence[Row]) -> list[Drawn]:
+    found = history.by_step(state.changes, (row.seat.id for row in rows), state.begun)
+    seconds = state.now - state.begun
+    return [
+        Drawn(curve.name, curve.points[-1][1], chart.drawn(curve, chart.STEP, seconds, len(rows)))
+        for curve in found
+    ]
+
+
+def _moment(seconds: float) -> str:
+    """Return a time as HTML's `time` has it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _ago(seconds: float) -> str:
+    """Return in words how long something takes already."""
+    if seconds < _HOUR_S:
+        return f"{max(int(seconds // _MINUTE_S), 0)} min"
+    if seconds < _DAY_S:
+        return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
+    return f"{int(seconds // _DAY_S)} d"

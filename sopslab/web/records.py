@@ -1,0 +1,55 @@
+"""What the board leaves on this machine while it looks: the history, and each learner's own row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from typing_extensions import override
+
+from sopslab.checks.board.steps import Row
+from sopslab.lab.act import progress, rows
+from sopslab.lab.observe.progress import recorded_progress
+from sopslab.model.progress import Change
+
+if TYPE_CHECKING:
+    from sopslab.config.places import Places
+
+
+class Records(Protocol):
+    """Where it is kept. What writes raises OSError."""
+
+    def recorded(self) -> list[Change]:
+        """Return the history so far."""
+
+    def append(self, changes: Sequence[Change]) -> None:
+        """Have changes in the history."""
+
+    def publish(self, rows: Sequence[Row]) -> None:
+        """Have each learner's own row where the learner's page finds it."""
+
+    def withdraw(self) -> None:
+        """Have no rows there any more."""
+
+
+class LabRecords(Records):
+    """The same in the lab's own folders."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    @override
+    def recorded(self) -> list[Change]:
+        return recorded_progress(self._places)
+
+    @override
+    def append(self, changes: Sequence[Change]) -> None:
+        progress.append(self._places, changes)
+
+    @override
+    def publish(self, rows_now: Sequence[Row]) -> None:
+        rows.publish(self._places, rows_now)
+
+    @override
+    def withdraw(self) -> None:
+        rows.withdraw(self._places)
