@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.board.judge import judge
-from sopslab.checks.board.steps import STEPS, Row
+from sopslab.checks.board.steps import STEPS
 from sopslab.config.settings import Settings
 from sopslab.lab.act.rows import publish, withdraw
 from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets

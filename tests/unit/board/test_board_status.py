@@ -20,53 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
-from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class
-
-# The lab around the class: everything that is asked about it is up.
-_LAB = """#!/bin/sh
-case "$*" in
-*" --namespace flux-system "*) cat "$0.part" ;;
-*) exec "$0.class" "$@" ;;
-esac
-"""
-_READY = [
-    flux_object(kind, "flux-system", name)
-    for kind, name in (
-        ("Kustomization", "flux-system"),
-        ("GitRepository", "learner"),
-        ("Kustomization", "secrets-develop"),
-    )
-]
-
-
-@pytest.fixture
-def up(
-    classroom: Callable[..., Class], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Class]:
-    """Make a class on a lab that is up."""
-
-    def make(*ids: str, **names: str) -> Class:
-        made = classroom(list(ids), **names)
-        folder = made.kubectl.parent
-        for part in ("objects", "keys", "secrets"):
-            (folder / f"kubectl.class.{part}").write_bytes(
-                (folder / f"kubectl.{part}").read_bytes()
-            )
-        made.kubectl.rename(folder / "kubectl.class")
-        made.kubectl.write_text(_LAB)
-        made.kubectl.chmod(0o755)
-        (folder / "kubectl.part").write_text(json.dumps({"items": _READY}))
-        Path(made.settings.lab_kubeconfig).write_text("a: kubeconfig\n")
-        docker = tmp_path / "stand-ins" / "docker"
-        docker.parent.mkdir()
-        docker.write_text("#!/bin/sh\necho running\n")
-        docker.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
-        monkeypatch.setenv("SOPSLAB_ROOT", made.settings.root)
-        return made
-
-    return make
 
 
 def _run(*arguments: str) -> Result:
