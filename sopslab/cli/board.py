@@ -47,20 +47,9 @@ def as_csv(rows: Sequence[Row]) -> str:
 
     When a learner asked for help is told in UTC, in ISO 8601.
     """
-    header = (
-        "seat",
-        "name",
-        "group",
-        "done",
-        "needs_help",
-        "asked",
-        "hints",
-        *STEPS,
-        "next",
-        "fix",
-    )
+    about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
     return spreadsheet.as_csv(
-        header,
+        (*about, *STEPS, "next", "fix"),
         (
             (
                 row.seat.id,

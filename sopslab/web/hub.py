@@ -45,11 +45,10 @@ class Hub:
             self._news.set()
         news.set()
 
-    async def states(self, seen: str, ping_s: float = _PING_S) -> AsyncIterator[State | None]:
+    async def states(self, seen: str) -> AsyncIterator[State | None]:
         """Yield each new state until the hub is closed, and None where for a while there is none.
 
         + seen: the version that the viewer has already
-        + ping_s: that while, in seconds
         """
         self._count(1)
         try:
@@ -60,7 +59,7 @@ class Hub:
                     yield state
                     continue
                 try:
-                    await asyncio.wait_for(news.wait(), ping_s)
+                    await asyncio.wait_for(news.wait(), _PING_S)
                 except TimeoutError:
                     yield None
         finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from urllib.parse import urlencode
 
 from jinja2 import Environment
@@ -133,6 +134,7 @@ class Pages:
         )
 
 
+@cache
 def _environment() -> Environment:
     templates = template_environment(FOLDER, escaping=True)
     templates.filters["shown"] = in_one_line
@@ -184,7 +186,8 @@ def _plain(step: Step) -> Cell:
 
 def _clipped(sentence: str) -> str:
     shown = in_one_line(sentence)
-    return shown if len(shown) <= _LONGEST_SENTENCE else f"{shown[:_LONGEST_SENTENCE]} …"
+    cut = shown[:_LONGEST_SENTENCE].rstrip()
+    return shown if len(shown) <= _LONGEST_SENTENCE else f"{cut} …"
 
 
 def _command(row: Row) -> str:

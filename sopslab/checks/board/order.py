@@ -39,11 +39,14 @@ def standing(row: Row) -> Standing:
 def counts(rows: Sequence[Row]) -> Counts:
     """Return how many are how far."""
     found = [standing(row) for row in rows]
-    asking = sum(row.asked is not None for row in rows)
-    return Counts(*(found.count(one) for one in _COUNTED), asking)
+    return Counts(
+        done=found.count(Standing.DONE),
+        working=found.count(Standing.WORKING),
+        stuck=found.count(Standing.STUCK),
+        asking=sum(row.asked is not None for row in rows),
+    )
 
 
-_COUNTED = (Standing.DONE, Standing.WORKING, Standing.STUCK)
 _ORDER = (Standing.STUCK, Standing.WORKING, Standing.DONE)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import end, lab_or_exit
+from sopslab.cli.verbs._shared import end, format_or_exit, settings_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
 
@@ -56,7 +56,13 @@ def board(
 
     Meanwhile the progress of the class is recorded, and each learner's page shows their own row.
     """
-    settings = lab_or_exit()
+    settings = settings_or_exit()
+    if format_or_exit(settings) is None:
+        end(
+            Exit.FAILED,
+            [f"there is no lab {settings.lab} on this machine: `sopslab up` makes it"],
+            as_json=False,
+        )
     # All that looks and serves: help does without.
     from sopslab.lab.board import AT_A_TIME, looks
     from sopslab.web.address import claim

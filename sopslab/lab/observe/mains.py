@@ -1,7 +1,7 @@
 """Main of learners' repositories, as the Git server keeps them on this machine.
 
-Three processes for each of them, one where its main is known already, and one run of the policy
-over all that is new.
+Three processes for each of them, none where its references are as they were, one where only its
+main is, and one run of the policy over all that is new.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from sopslab.checks.snapshot import NO_MAIN, NO_REPOSITORY, NOT_ASKED, Branches, Snapshot, Tree
+from sopslab.config.environment import bare_repository
 from sopslab.config.places import Places
 from sopslab.lab.observe import trees
 from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.refs import Mark, mark_of
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
 from sopslab.policy.sources import Repository as Git
@@ -26,13 +28,15 @@ Openers = Mapping[str, trees.Opener | None]
 class Main:
     """What the Git server has of a learner's repository.
 
-    `start` is the commit that it began with, None where that is not known.
+    `start` is the commit that it began with, None where that is not known. `mark` tells the same
+    references from others, None where it does not.
     """
 
     there: bool | Undecided
     branches: Branches | Undecided
     tree: Tree | Undecided
     start: str | None = None
+    mark: Mark | None = None
 
     def of(self, seen: Snapshot) -> Snapshot:
         """Return a look at the environment with it."""
@@ -92,15 +96,18 @@ class Mains:
         if git is None:
             gone = Undecided(NO_REPOSITORY)
             return _Read(Main(False, gone, gone))
+        before = known.get(seen.environment.id)
+        mark = mark_of(bare_repository(self._places, seen.environment))
+        if before is not None and isinstance(before.tree, Tree) and mark and before.mark == mark:
+            return _Read(before)
         try:
             branches, refs = trees.look_at_branches(git, START)
         except SourceError as error:
             unread = trees.unreadable(error)
             return _Read(Main(True, unread, unread))
-        now = Main(True, branches, Undecided(NO_MAIN), refs.get(START))
+        now = Main(True, branches, Undecided(NO_MAIN), refs.get(START), mark)
         if branches.main is None:
             return _Read(now)
-        before = known.get(seen.environment.id)
         if before is not None and isinstance(before.tree, Tree) and before.branches == branches:
             return _Read(replace(now, tree=before.tree))
         return _read_main(git, branches.main, now, seen, closely=closely)

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from typing_extensions import override
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.lesson import Lesson, looked_back
@@ -151,9 +152,11 @@ class Page(HTMLParser):
         self.text = ""
         self.feed(text)
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
 
+    @override
     def handle_data(self, data: str) -> None:
         self.text += data
 

@@ -1,0 +1,199 @@
+"""A board on loopback whose looks are made up, and clients that need not be browsers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from typing_extensions import override
+
+from sopslab.checks.board.judge import judge
+from sopslab.checks.board.steps import Progress, Row, Step
+from sopslab.config.settings import Seat
+from sopslab.lab.board import Found
+from sopslab.lab.parts import Part
+from sopslab.model.progress import Change
+from sopslab.web.address import Address
+from sopslab.web.records import Records
+from sopslab.web.server import BoardServer
+from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets
+
+TOKEN = "a-token-that-guards-nothing-" + "0" * 8
+PARTS = (Part("node", True, "running", "kind-lab"), Part("git", True, "running", "http://lab/x"))
+FRESH = judge(ADA, fresh())
+STUCK = judge(ADA, with_facets(kustomizations=[suspended(KUSTOMIZATION)]))
+ALL = judge(ADA, DONE)
+
+
+def seat(id: str, name: str = "", group: str | None = None) -> Seat:
+    """Return a learner."""
+    return Seat(id=id, name=name or id.title(), email=f"{id}@example.org", group=group)
+
+
+def row(like: Row, who: Seat, asked: float | None = None) -> Row:
+    """Return a row like another one, of somebody else."""
+    return replace(like, seat=who, asked=asked)
+
+
+def saying(who: Seat, found: str, fix: str = "") -> Row:
+    """Return the row of a learner whose first step is stuck, with that sentence and command."""
+    return Row(who, (Step("access", Progress.NO, found, fix, stuck=True), *ALL.steps[1:]))
+
+
+def found(*rows: Row, parts: Sequence[Part] = PARTS) -> Found:
+    """Return what a look finds."""
+    return Found(tuple(parts), rows)
+
+
+class Memory(Records):
+    """Records that are in no file."""
+
+    def __init__(self, changes: Sequence[Change] = ()) -> None:
+        self.changes = list(changes)
+        self.rows: Sequence[Row] | None = None
+        self.broken: OSError | None = None
+
+    @override
+    def recorded(self) -> list[Change]:
+        """Return the history so far."""
+        return list(self.changes)
+
+    @override
+    def append(self, changes: Sequence[Change]) -> None:
+        """Have changes in the history."""
+        if self.broken is not None:
+            raise self.broken
+        self.changes += changes
+
+    @override
+    def publish(self, rows: Sequence[Row]) -> None:
+        """Have each learner's own row there."""
+        self.rows = rows
+
+    @override
+    def withdraw(self) -> None:
+        """Have no rows there any more."""
+        self.rows = None
+
+
+@dataclass
+class Look:
+    """What looks: it finds what it is told, or fails with what it is told."""
+
+    now: Found = field(default_factory=lambda: found(row(FRESH, seat("ada"))))
+    failure: Exception | None = None
+    times: int = 0
+
+    def __call__(self) -> Found:
+        self.times += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.now
+
+
+@dataclass
+class Board:
+    """A board that is served."""
+
+    server: BoardServer
+    port: int
+    look: Look
+    records: Memory
+    client_tls: ssl.SSLContext | None = None
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection to it."""
+        if self.client_tls is not None:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=20, context=self.client_tls
+            )
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def ask(
+        self, path: str = f"/{TOKEN}/", method: str = "GET", host: str | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        """Return status, headers and body of an answer."""
+        connection = self.connection()
+        try:
+            headers = {"Host": host or f"127.0.0.1:{self.port}"}
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, told, answer.read().decode()
+        finally:
+            connection.close()
+
+    def stream(self, query: str = "") -> Stream:
+        """Return a stream of events, from now on."""
+        return Stream(self.connection(), f"/{TOKEN}/events{query}")
+
+
+class Stream:
+    """The events of a board, as an EventSource reads them."""
+
+    def __init__(self, connection: http.client.HTTPConnection, path: str) -> None:
+        self._connection = connection
+        connection.request("GET", path)
+        self.answer = connection.getresponse()
+
+    def event(self) -> tuple[str, str]:
+        """Return id and data of the next event; both are empty of a comment."""
+        name, lines = "", []
+        while line := self.answer.readline().decode().rstrip("\n"):
+            if line.startswith("id: "):
+                name = line.removeprefix("id: ")
+            elif line.startswith("data:"):
+                lines.append(line.removeprefix("data:").removeprefix(" "))
+        return name, "\n".join(lines)
+
+    def until(self, wanted: str, seconds: float = 10) -> str:
+        """Return the first event that has this in it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            _, data = self.event()
+            if wanted in data:
+                return data
+        raise AssertionError(f"no event had {wanted!r} within {seconds} s")
+
+    def close(self) -> None:
+        """Leave, without a word."""
+        self.answer.close()
+        self._connection.close()
+
+
+def until(so: Callable[[], object], seconds: float = 10) -> None:
+    """Return as soon as something is so."""
+    deadline = time.monotonic() + seconds
+    while not so():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not become so within {seconds} s")
+        time.sleep(0.02)
+
+
+@contextmanager
+def serving(
+    look: Look | None = None,
+    records: Memory | None = None,
+    tls: ssl.SSLContext | None = None,
+    client_tls: ssl.SSLContext | None = None,
+) -> Iterator[Board]:
+    """Serve a board of made up looks, and end it."""
+    look, records = look or Look(), records or Memory()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        server = BoardServer("lab", look, records, Address("127.0.0.1", port, tls), TOKEN)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        try:
+            until(lambda: (server.started and server.hub.state.found) or look.failure)
+            yield Board(server, port, look, records, client_tls)
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
