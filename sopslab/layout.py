@@ -50,8 +50,13 @@ POD_PIDS_LIMIT = 256
 SYSTEM_SHARE = 20
 
 
+# What of the model those modules import.
+_MODELS = ("__init__.py", "passwords.py")
+
+
 def git_server_sources() -> dict[str, Path]:
     """Return the modules of ours that run inside the Git server's container, by path in it."""
     modules = (sorted((PACKAGE / folder).rglob("*.py")) for folder in ("gitserver", "policy"))
-    sources = [PACKAGE / "__init__.py", *(module for some in modules for module in some)]
+    alone = (PACKAGE / "__init__.py", *(PACKAGE / "model" / name for name in _MODELS))
+    sources = [*alone, *(module for some in modules for module in some)]
     return {str(source.relative_to(PACKAGE.parent)): source for source in sources}
