@@ -32,7 +32,7 @@ GROUPS = {
         "fix": "undo what was broken",
     },
     "Class": {
-        "cards": "write a page for each learner, to print and hand out",
+        "cards": "write a card for each learner, to print and hand out",
         "reset": "put an environment back to day one, or to a checkpoint",
         "reissue": "replace a learner's password, certificate and kubeconfig",
     },
