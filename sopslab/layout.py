@@ -58,7 +58,7 @@ _FOR_THE_GIT_SERVER = (
     *("course/__init__.py", "course/chapter.py", "course/hints.py", "course/lacks.py"),
     "course/listing.py",
     *("files/__init__.py", "files/privatefile.py"),
-    *("model/__init__.py", "model/hints.py", "model/mark.py"),
+    *("model/__init__.py", "model/hints.py", "model/mark.py", "model/passwords.py"),
 )
 
 

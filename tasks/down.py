@@ -6,7 +6,7 @@ from sopslab.config.naming import bridge_name, git_server_name, network_name
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import docker, flux, host, kind, lab
+from sopslab.provision.operations import access, docker, flux, host, kind, lab
 from tasks.host import LIMITS, sysctl_record
 
 
@@ -21,7 +21,8 @@ def remove_cluster(settings: Settings) -> None:
 
 @step(Step.GIT)
 def remove_git(settings: Settings) -> None:
-    """Remove the embedded server; its data stays."""
+    """Remove the embedded server; its data stays, but for what it hands out."""
+    access.withdrawal(name="Take back what learners fetch", settings=settings)
     docker.removal(
         name="Remove the Git server",
         container=git_server_name(settings.lab),

@@ -95,6 +95,9 @@ def _give_seats(settings: Settings) -> None:
         settings=settings,
         seats=[seat.id for seat in seats],
     )
+    access.handouts(
+        name="Hand out what learners fetch for themselves", settings=settings, seats=seats
+    )
 
 
 def give_secrets(settings: Settings, environments: Sequence[Environment]) -> None:

@@ -6,6 +6,7 @@ from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import access, seats
+from tasks.roster import enrolled
 
 
 @step(Step.ACCESS)
@@ -16,6 +17,11 @@ def replace_access(settings: Settings) -> None:
         name=f"Replace the access of {', '.join(learners)}", settings=settings, seats=learners
     )
     access.kubeconfigs(name="Issue new certificates", settings=settings, seats=learners)
+    access.handouts(
+        name="Hand out the new access",
+        settings=settings,
+        seats=[seat for seat in enrolled(settings) if seat.id in learners],
+    )
 
 
 @step(Step.ACCESS)

@@ -7,6 +7,7 @@ python -m tests.check quick|all|soak
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -66,11 +67,22 @@ def real(title: str, marks: str, first: str) -> Check:
     return title, commands
 
 
+def is_there(needed: str) -> bool:
+    """Return whether a command, a library (`lib….so.N`) or a file is on this machine."""
+    if "/" in needed:
+        return Path(needed).exists()
+    if ".so." not in needed:
+        return shutil.which(needed) is not None
+    try:
+        ctypes.CDLL(needed)
+    except OSError:
+        return False
+    return True
+
+
 def provide(packages: dict[str, str]) -> None:
     """Install what only the tests need from the distribution, as the lab installs what it needs."""
-    missing = sorted(
-        {package for command, package in packages.items() if not shutil.which(command)}
-    )
+    missing = sorted({package for needed, package in packages.items() if not is_there(needed)})
     if not missing:
         return
     root = [] if os.geteuid() == 0 else ["sudo"]
@@ -83,7 +95,7 @@ def provide(packages: dict[str, str]) -> None:
     )
 
 
-# Command and the Debian package that has it.
+# Command, library or file, and the Debian package that has it.
 PACKAGES = {
     # The scripts of a learner's repository run under these, with these awks; stand-ins in shell
     # read JSON.
@@ -97,6 +109,14 @@ PACKAGES = {
     "nft": "nftables",
     "node": "nodejs",
     "openssl": "openssl",
+    # Cards as PDF: what makes them, what reads them back, and fonts for names.
+    "libharfbuzz-subset.so.0": "libharfbuzz-subset0",
+    "libpango-1.0.so.0": "libpango-1.0-0",
+    "libpangoft2-1.0.so.0": "libpangoft2-1.0-0",
+    "pdftotext": "poppler-utils",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
+    "/usr/share/fonts/truetype/lohit-devanagari/Lohit-Devanagari.ttf": "fonts-lohit-deva",
+    "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf": "fonts-droid-fallback",
 }
 SHELL = ("artifacts", "ci", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
+from sopslab.model.passwords import essence
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 
@@ -19,6 +20,12 @@ class Access:
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def forgiving(self) -> bool:
+        """Whether case, hyphens and blanks of the password do not matter; in older ones they do."""
+        typed = self.password.encode()
+        return essence(typed) != typed
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,31 @@ _INSTALL = Step(
 )
 
 
+# Nobody else gets into it, whatever is put there.
+_FOLDER = "mkdir -m 700 sops-lab && cd sops-lab"
+_LATER = (
+    Step(
+        "When you are stuck",
+        "A hint for the step where you are; or your instructor, who sees that you ask, until you"
+        " push there once more:",
+        ("git push origin HEAD:hint", "git push origin HEAD:help"),
+    ),
+    Step(
+        "Start over, whenever you like",
+        "The first line puts your repository on the server back to day one, and keeps your commits"
+        " there on a branch saved/…; the second does the same to your copy, and drops what you have"
+        " not committed.",
+        ("git push origin HEAD:reset", "git fetch && git reset --hard origin/main"),
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Card:
-    """What one learner is handed out.
+    """What one learner is told: handed out with a login on paper, and shown to who has logged in.
 
-    `ca` is the SHA-256 fingerprint of the CA that the Git server's
-    certificate comes from, or None where the server has none of the class's own.
+    `ca` is the SHA-256 fingerprint of the CA that the Git server's certificate comes from, or None
+    where the server has none of the class's own.
     """
 
     lab: str
@@ -51,29 +77,56 @@ class Card:
     name: str
     group: str | None
     namespace: str
+    server: str
     clone_url: str
-    access: Access
+    access: Access | None
     ca: str | None
 
     @property
-    def kubeconfig(self) -> str:
-        """Where the learner keeps the kubeconfig."""
-        return f"~/.kube/sops-lab-{self.seat}"
+    def fingerprint(self) -> tuple[str, str] | None:
+        """That of the CA, in two lines."""
+        if self.ca is None:
+            return None
+        middle = len(self.ca) // 2 + 1
+        return self.ca[:middle], self.ca[middle:]
+
+    @property
+    def page(self) -> str:
+        """The address of the learner's own page."""
+        return f"{self.server}/~/"
 
     def steps(self) -> tuple[Step, ...]:
         """Return what to do, in order."""
-        return (_INSTALL, *self._trust(), self._clone(), self._connect(), self._start_over())
+        return (_INSTALL, *self._trust(), self._connect(), self._clone(), *_LATER)
 
     def _trust(self) -> tuple[Step, ...]:
         if self.ca is None:
             return ()
         return (
             Step(
-                "Trust the Git server",
-                "The file ca.crt came with this card. Put it where you want to work, and go there:"
-                " the command must print the fingerprint above. If it prints another one, stop and"
-                " ask. Git will need the file there from now on.",
-                ("openssl x509 -in ca.crt -noout -fingerprint -sha256",),
+                "Make sure that it is the lab's server",
+                "In a new folder, get the certificate that it is known by. The last line must print"
+                " the fingerprint of the CA on your card; if it prints another one, stop and ask.",
+                (
+                    _FOLDER,
+                    f"curl -fsSkO {self.page}ca.crt",
+                    "openssl x509 -in ca.crt -noout -fingerprint -sha256",
+                ),
+            ),
+        )
+
+    def _connect(self) -> Step:
+        trusting = "" if self.ca is None else "--cacert ca.crt "
+        fetching = f"curl -fsSO {trusting}-u {self.seat} {self.page}kubeconfig"
+        return Step(
+            "Look into the cluster",
+            "curl asks for the password on your card. Whoever has the file kubeconfig can act as"
+            " you: it stays in this folder. Repeat the export in every new shell.",
+            (
+                *((_FOLDER,) if self.ca is None else ()),
+                fetching,
+                'export KUBECONFIG="$PWD/kubeconfig"',
+                f"kubectl -n {self.namespace} get secret",
             ),
         )
 
@@ -81,40 +134,16 @@ class Card:
         trusting = "" if self.ca is None else '-c http.sslCAInfo="$PWD/ca.crt" '
         return Step(
             "Begin",
-            "Git asks for the login and the password above. lab.md leads through the lab.",
-            (f"git clone {trusting}{self.clone_url}", "cd lab", "less lab.md"),
-        )
-
-    def _connect(self) -> Step:
-        return Step(
-            "Look into the cluster",
-            "The file kubeconfig came with this card, and whoever has it can act as you. From where"
-            " it is, copy it to a place that only you can read; the export is for every new shell.",
-            (
-                "mkdir -p ~/.kube",
-                f"install -m 600 kubeconfig {self.kubeconfig}",
-                f"export KUBECONFIG={self.kubeconfig}",
-                f"kubectl -n {self.namespace} get secret",
-            ),
-        )
-
-    def _start_over(self) -> Step:
-        return Step(
-            "Start over, whenever you like",
-            "The first command puts your repository on the server back to day one and keeps your"
-            " commits there on a branch saved/…; the second one does the same to your copy, and"
-            " drops what you have not committed.",
-            (
-                "git push origin HEAD:reset",
-                "git fetch && git reset --hard origin/main",
-            ),
+            "In the same folder. Git asks for the same login and password; lab.md leads through the"
+            " lab.",
+            (f"git clone {trusting}{self.clone_url}", "cd lab && less lab.md"),
         )
 
 
-def card_of(settings: Settings, seat: Seat, access: Access, ca: str | None) -> Card:
+def card_of(settings: Settings, seat: Seat, access: Access | None, ca: str | None) -> Card:
     """Return the card of a seat.
 
-    + access: the login that was made for the seat
+    + access: the login that was made for the seat; None for what is shown to who has logged in
     + ca: the fingerprint of the class's CA, if there is one
     """
     environment = at_seat(seat)
@@ -124,6 +153,7 @@ def card_of(settings: Settings, seat: Seat, access: Access, ca: str | None) -> C
         seat.name,
         seat.group,
         environment.namespace,
+        settings.git_base_url,
         f"{settings.git_base_url}/{environment.repository}.git",
         access,
         ca,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,19 +14,37 @@ _DIRECTORY, _FILE = 0o700, 0o600
 _SUFFIXES = (".html", ".pdf")
 
 
-def put(folder: Path, files: Mapping[str, bytes]) -> list[str]:
-    """Have `files` in a folder, and return the names of those that had to be written.
+def put(folder: Path, files: Mapping[str, bytes | None]) -> list[str]:
+    """Have `files` in a folder, in their order, and return the names of those that had to change.
 
     What is there already stays untouched. Raises LabError where that cannot be.
+
+    + files: the content by the name; None for what must not be there
     """
     try:
         _make(folder)
         changed = [name for name, content in files.items() if not _is(folder / name, content)]
         for name in changed:
-            write_private(folder / name, files[name])
+            content = files[name]
+            if content is None:
+                (folder / name).unlink()
+            else:
+                write_private(folder / name, content)
     except OSError as error:
         raise _cannot(folder, error) from None
     return changed
+
+
+def has(folder: Path, name: str, content: bytes | None = None) -> bool:
+    """Return whether a private file is there, with this content or, without one, with any.
+
+    Raises LabError where that cannot be seen.
+    """
+    path = folder / name
+    try:
+        return _is_private(path) and content in (None, path.read_bytes())
+    except OSError as error:
+        raise _cannot(folder, error) from None
 
 
 def drop(folder: Path, keep: Iterable[str]) -> list[str]:
@@ -51,12 +70,17 @@ def _make(folder: Path) -> None:
         left.unlink()
 
 
-def _is(path: Path, content: bytes) -> bool:
+def _is(path: Path, content: bytes | None) -> bool:
+    if content is None:
+        return not os.path.lexists(path)
+    return _is_private(path) and path.read_bytes() == content
+
+
+def _is_private(path: Path) -> bool:
     try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
+        return path.lstat().st_mode == stat.S_IFREG | _FILE
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    return mode == stat.S_IFREG | _FILE and path.read_bytes() == content
 
 
 def _cannot(folder: Path, error: OSError) -> LabError:

@@ -1,10 +1,11 @@
-"""A card as a page of HTML that needs nothing else: no script, no font, no network."""
+"""Cards as pages of HTML that need nothing else: no script, no font of their own, no network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
-from sopslab.cards import code
 from sopslab.cards.card import Card
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
@@ -13,9 +14,26 @@ from sopslab.layout import TEMPLATES
 _ENVIRONMENT = template_environment(TEMPLATES / "cards", escaping=True)
 
 
-def page(card: Card) -> str:
-    """Return the page of a card; the same card gives the same page."""
-    # The code is drawn from our own numbers, and holds nothing that would have to be escaped.
-    return _ENVIRONMENT.get_template("card.html.j2").render(
-        card=card, code=Markup(code.svg(card.clone_url))
+def sheet(title: str, cards: Sequence[Card], *, two_up: bool = False) -> str:
+    """Return the page to print of cards that have a login; the same cards give the same page.
+
+    + two_up: two cards to a sheet of A4, with marks where to cut it; else one
+    """
+    # Imported here: `up` makes learners' own pages, and takes its time without it.
+    from sopslab.cards import code
+
+    # The codes are drawn from our own numbers, and hold nothing that would have to be escaped.
+    drawn = [(card, Markup(code.svg(card.page))) for card in cards]
+    together = 2 if two_up else 1
+    sheets = [drawn[at : at + together] for at in range(0, len(drawn), together)]
+    return _ENVIRONMENT.get_template("sheet.html.j2").render(
+        title=title, sheets=sheets, two_up=two_up
     )
+
+
+def own_page(card: Card, place: str) -> str:
+    """Return the page that a learner gets who has logged in; it holds no password.
+
+    + place: what stands where the Git server tells how far they are
+    """
+    return _ENVIRONMENT.get_template("own.html.j2").render(card=card, row=Markup(place))

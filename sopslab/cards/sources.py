@@ -1,4 +1,4 @@
-"""What the cards are made from: the login, the kubeconfig and the CA on disk."""
+"""What the cards are made from: the login and the CA on disk, and what the Git server hands out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
         if seat.id == ALL:
             missing.append("the sheet of the whole class has this name: enrol with another id")
         access = _access(settings, seat, missing)
-        _text(Path(settings.seat_dir(seat.id)) / "kubeconfig", missing)
+        # The card says how to fetch it.
+        _text(Path(settings.handout_dir(seat.id)) / "kubeconfig", missing)
         if missing:
             problems[seat.id] = tuple(f"{seat.id}: {reason}" for reason in missing)
         else:

@@ -34,7 +34,7 @@ GROUPS = {
     },
     "Class": {
         "roster": "make the roster of a class from an export, or check one",
-        "cards": "write a page for each learner, to print and hand out",
+        "cards": "write a card for each learner, to print and hand out",
         "board": "show the class in a browser: who is stuck, where and since when",
         "helped": "mark learners who asked for help as helped",
         "class": "report on what the class did, for people and grade books",

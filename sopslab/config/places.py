@@ -125,6 +125,15 @@ class Places:
         return f"{self.lab_dir}/git"
 
     @property
+    def handouts_dir(self) -> str:
+        """What the embedded Git server hands out: the CA, and a folder for each learner."""
+        return f"{self.git_dir}/access"
+
+    def handout_dir(self, seat: str) -> str:
+        """What it hands out to one learner: their page and their kubeconfig."""
+        return f"{self.handouts_dir}/{seat}"
+
+    @property
     def engine_host(self) -> str | None:
         """The machine of the lab's containers, None where it is this one."""
         return engine_host(self.docker_host)

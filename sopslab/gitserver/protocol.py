@@ -47,7 +47,7 @@ def parse(head: bytes) -> Request:
     method, target, minor = found.groups()
     if minor == "0":
         raise Refused("505 HTTP Version Not Supported", "only HTTP/1.1 is spoken here")
-    if method not in ("GET", "POST"):
+    if method not in ("GET", "HEAD", "POST"):
         raise Refused("405 Method Not Allowed", "only GET and POST are answered here")
     headers: dict[str, str] = {}
     for line in lines:

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sopslab.gitserver import pages
 from sopslab.gitserver.accounts import Accounts
 from sopslab.gitserver.backend import Backend, Gone, environment
 from sopslab.gitserver.protocol import (
@@ -112,49 +113,60 @@ class Server:
         request: Request | None = None
         try:
             with self._strangers.hold(peer, writer.transport):
-                request, user = await self._who(reader)
+                request = await self._head(reader)
+                public = pages.is_public(request)
+                user = "" if public else self._user(request)
             if "100-continue" in request.headers.get("expect", "").lower():
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             async with AsyncExitStack() as places:
-                try:
+                if not public:
                     await self._have_place(places, request, user)
-                except Busy:
-                    raise Refused(
-                        "503 Service Unavailable",
-                        "refused: too many requests at once, so this one had no turn within"
-                        f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
-                    ) from None
-                await Backend(request, reader, writer).run(
-                    str(self._root / "etc" / "gate"),
-                    environment(self._root, request, user, peer),
-                )
+                if pages.is_page(request):
+                    writer.write(pages.answer(self._root, request, user))
+                else:
+                    await Backend(request, reader, writer).run(
+                        str(self._root / "etc" / "gate"),
+                        environment(self._root, request, user, peer),
+                    )
         except Refused as refused:
-            _refuse(writer, refused, is_push=request is not None and request.is_push)
+            _refuse(writer, refused, request)
         with self._strangers.hold(peer, writer.transport):
             await _leave(reader, writer)
 
-    async def _who(self, reader: asyncio.StreamReader) -> tuple[Request, str]:
-        """Return a request and who makes it. Raises Refused."""
+    async def _head(self, reader: asyncio.StreamReader) -> Request:
+        """Return a request, up to its body. Raises Refused."""
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             raise Refused("431 Request Header Fields Too Large", "too long a head") from None
-        request = parse(head)
+        return parse(head)
+
+    def _user(self, request: Request) -> str:
+        """Return who makes a request. Raises Refused."""
+        if request.method == "HEAD" and not pages.is_page(request):
+            raise Refused("405 Method Not Allowed", "only GET and POST are answered here")
         user = self._accounts.user(request.headers.get("authorization", ""))
         if user is None:
             raise Refused("401 Unauthorized", "log in with the account that you were given")
-        return request, user
+        return user
 
     async def _have_place(self, places: AsyncExitStack, request: Request, user: str) -> None:
-        """Wait for a turn. Raises Busy."""
-        await places.enter_async_context(self._users.hold(user))
-        if request.is_push:
-            # First the repository's own: whoever pushes ten times holds one place of all.
-            await places.enter_async_context(self._repositories.hold(request.path))
-            await places.enter_async_context(self._pushes.hold(""))
-        else:
-            await places.enter_async_context(self._questions.hold(""))
+        """Wait for a turn. Raises Refused where there was none in time."""
+        try:
+            await places.enter_async_context(self._users.hold(user))
+            if request.is_push:
+                # First the repository's own: whoever pushes ten times holds one place of all.
+                await places.enter_async_context(self._repositories.hold(request.path))
+                await places.enter_async_context(self._pushes.hold(""))
+            else:
+                await places.enter_async_context(self._questions.hold(""))
+        except Busy:
+            raise Refused(
+                "503 Service Unavailable",
+                "refused: too many requests at once, so this one had no turn within"
+                f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
+            ) from None
 
 
 def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -164,17 +176,17 @@ def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         print(f"error: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
 
 
-def _refuse(writer: asyncio.StreamWriter, refused: Refused, *, is_push: bool) -> None:
+def _refuse(writer: asyncio.StreamWriter, refused: Refused, request: Request | None) -> None:
     sentence = str(refused)
-    if is_push and re.match("503|413", refused.status):
+    if request is not None and request.is_push and re.match("503|413", refused.status):
         # git shows a learner nothing of an answer that is not of its own protocol.
         writer.write(answer_head("200 OK", _PUSHED) + push_error(sentence))
         return
     headers = {**_TEXT, **(_CHALLENGE if refused.status.startswith("401") else {})}
     content = f"{sentence}\n".encode()
-    writer.write(
-        answer_head(refused.status, {**headers, "Content-Length": str(len(content))}) + content
-    )
+    writer.write(answer_head(refused.status, {**headers, "Content-Length": str(len(content))}))
+    if request is None or request.method != "HEAD":
+        writer.write(content)
 
 
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

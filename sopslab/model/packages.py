@@ -39,22 +39,32 @@ MANAGERS: Mapping[str, Manager] = {
     ),
 }
 
-# Of several packages the first counts that can be installed: Debian 13 and Fedora 41 have taken
-# Docker's client out of its engine.
+# What makes PDFs loads these, and sets text in a font.
+PDF_LIBRARIES = ("libharfbuzz-subset", "libpango", "libpangoft2", "a font")
+
+# By command, and by what else is needed. Of several packages the first counts that can be
+# installed: Debian 13 and Fedora 41 have taken Docker's client out of its engine.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "apt-get": {
+        "a font": ("fonts-dejavu-core",),
         "docker": ("docker-cli", "docker.io"),
         "dockerd": ("docker.io",),
         "git": ("git",),
         "iptables": ("iptables",),
+        "libharfbuzz-subset": ("libharfbuzz-subset0",),
+        "libpango": ("libpango-1.0-0",),
+        "libpangoft2": ("libpangoft2-1.0-0",),
         "mmdebstrap": ("mmdebstrap",),
         "setsid": ("util-linux",),
     },
     "dnf": {
+        "a font": ("dejavu-sans-fonts",),
         "docker": ("docker-cli", "moby-engine"),
         "dockerd": ("moby-engine",),
         "git": ("git-core",),
         "iptables": ("iptables-nft",),
+        "libharfbuzz-subset": ("harfbuzz",),
+        "libpango": ("pango",),
         "setsid": ("util-linux",),
     },
 }

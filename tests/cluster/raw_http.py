@@ -24,6 +24,7 @@ ELSEWHERE = (
     f"{OWN}/config", f"{OWN}/HEAD", f"{OWN}/objects/info/packs", f"{OWN}/info/refs",
     f"{OWN}/hooks/pre-receive", f"{OWN}/info/refs?service=git-upload-archive",
     f"{OWN}/../../../htpasswd", f"{OWN}/%2e%2e/%2e%2e/%2e%2e/htpasswd", "/htpasswd", "/../htpasswd",
+    "/~/learner/kubeconfig", "/~/../access/learner/kubeconfig", "/~/%2e%2e/htpasswd",
     "/credentials/flux/password", "/../credentials/flux/password", "/receiver/token", "/", "/*",
 )  # fmt: skip
 AS_SOMEBODY = (

@@ -321,6 +321,27 @@ def test_no_header_of_a_push_is_a_setting_of_a_program(
             proxy.accept()
 
 
+def test_a_card_leads_to_the_ca_and_to_the_kubeconfig(networked: Classroom, tmp_path: Path) -> None:
+    """What is typed from it, but for the password, which curl reads from standard input here."""
+    settings = networked.lab.settings
+    cards = json.loads(networked.lab.sopslab("cards", "--json").stdout)
+    page = Path(cards["cards"][0]["html"]).read_text()
+    top = f"{settings.git_base_url}/~/"
+    trusting, fetching = f"curl -fsSkO {top}ca.crt", f"curl -fsSO --cacert ca.crt -u {SEAT} {top}"
+    assert trusting in page and f"{fetching}kubeconfig" in page
+    run(trusting.split(), cwd=tmp_path, env=_plain())
+    printed = run(
+        ["openssl", "x509", "-in", "ca.crt", "-noout", "-fingerprint", "-sha256"], cwd=tmp_path
+    ).stdout.strip()
+    assert printed.partition("=")[2] in page.replace("<br>", "")
+    password = Path(settings.account_dir(SEAT), "password").read_text()
+    run(
+        ["curl", "-fsSO", "--cacert", "ca.crt", "--config", "-", f"{top}kubeconfig"],
+        cwd=tmp_path, env=_plain(), stdin=f"user = {json.dumps(f'{SEAT}:{password}')}\n",
+    )  # fmt: skip
+    assert networked.pods_with(tmp_path / "kubeconfig").returncode == 0
+
+
 def test_flux_reads_over_tls_and_has_decrypted(networked: Classroom) -> None:
     server = git_server_name(networked.lab.name)
     ready, url = _flux(networked, "gitrepository", "lab", f"lab-{SEAT}-sys")

@@ -406,7 +406,7 @@ def test_nothing_is_taken_down_where_nothing_is(lab_data: Data, purge: bool) -> 
     run = Run(TEARDOWN, data, machine(load_settings(data)))
     assert run.changed == []
     assert not run.failed
-    assert len(run.unchanged) == 6 + purge
+    assert len(run.unchanged) == 7 + purge
 
 
 def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(

@@ -123,6 +123,10 @@ def test_it_can_read_what_it_needs_and_write_repositories_only(
     (data / "tls").mkdir()
     (data / "tls" / "server.pem").write_text("")
     (data / "tls" / "server.pem").chmod(0o600)
+    (data / "access" / "ada").mkdir(parents=True)
+    (data / "rows").mkdir()
+    for private in (data / "access" / "ada" / "kubeconfig", data / "rows" / "ada.json"):
+        private.touch(0o600)
     pushed = data / "repositories" / "learner" / "lab.git" / "objects" / "aa"
     pushed.mkdir()
     (pushed / "read-only").write_text("")
@@ -134,6 +138,9 @@ def test_it_can_read_what_it_needs_and_write_repositories_only(
     assert modes(data, ".", "htpasswd") == [0o2750, 0o640]
     assert modes(data, "receiver/token", "tls/server.pem") == [0o640, 0o640]
     assert [mode & 0o777 for mode in modes(data, "receiver", "tls")] == [0o750, 0o750]
+    # What is put there while it runs is for it to read, too.
+    assert modes(data, "access", "rows", "access/ada") == [0o2750] * 3
+    assert modes(data, "access/ada/kubeconfig", "rows/ada.json") == [0o640, 0o640]
     assert modes(data, "credentials/learner/password", "credentials") == [0o600, 0o700]
     repository = data / "repositories" / "learner" / "lab.git"
     # Whoever may write to a repository makes no other one beside it.

@@ -31,35 +31,42 @@ class _Made:
     enrolled: int
     changed: tuple[str, ...]
     problems: tuple[str, ...]
+    no_pdf: str
 
 
 @click.command()
 @any_ids_argument(shell_complete=completing.seats)
+@click.option(
+    "--two-up",
+    is_flag=True,
+    help="Two cards to a sheet of A4 for the whole class, with marks where to cut it.",
+)
 @json_option
-def cards(ids: tuple[str, ...], as_json: bool) -> None:
-    """Write a page to hand out for each learner of the class, or for the IDs.
+def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
+    """Write a card to hand out for each learner of the class, or for the IDs.
 
-    Each page is written as HTML and as PDF, with the address, login, password and first steps;
-    all.pdf always holds the whole class, to print. No access is replaced, and a second run changes
-    nothing. A seat that is not complete yet is named and gets no page; the exit code is 1.
+    It has all that a learner needs: address, login, password, and how to fetch the rest. Each is
+    written as HTML and as PDF; all.html and all.pdf always hold the whole class, to print. No
+    access is replaced, and a second run changes nothing. A seat that is not complete yet is named
+    and gets no card; the exit code is 1. Where a PDF cannot be made, it is said what to install.
     """
     settings = lab_or_exit(as_json=as_json)
     try:
-        made = _make(settings, ids)
+        made = _make(settings, ids, two_up)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     if as_json:
-        echo_json(json.dumps(_as_dict(settings, made), indent=2))
+        echo_json(json.dumps(_as_dict(made), indent=2))
     else:
-        _say(settings, made)
+        _say(made)
     sys.exit(Exit.FAILED if made.problems else Exit.OK)
 
 
-def _make(settings: Settings, ids: Sequence[str]) -> _Made:
-    # Imported here: fonts and PDF take longer to load than most other verbs take to run.
+def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
+    # Imported here: templates take longer to load than most other verbs take to run.
     from sopslab.cards.folder import drop, put
-    from sopslab.cards.page import page
-    from sopslab.cards.sheet import sheet
+    from sopslab.cards.page import sheet
+    from sopslab.cards.printing import printed
     from sopslab.cards.sources import ALL, enrolled, gather
 
     seats = enrolled(settings, ids)
@@ -76,12 +83,11 @@ def _make(settings: Settings, ids: Sequence[str]) -> _Made:
     ]
     if not chosen:
         raise LabError("\n".join(problems))
-    files = {}
-    for card in chosen:
-        files[f"{card.seat}.html"] = page(card).encode()
-        files[f"{card.seat}.pdf"] = sheet(f"{card.seat}, lab {card.lab}", [card])
-    files[f"{ALL}.pdf"] = sheet(f"The class of the lab {settings.lab}", gathered.cards)
+    pages = {card.seat: sheet(f"{card.seat}, lab {card.lab}", [card]) for card in chosen}
+    title = f"The class of the lab {settings.lab}"
+    pages[ALL] = sheet(title, gathered.cards, two_up=two_up)
     folder = Path(settings.class_dir) / "cards"
+    files, no_pdf = printed(folder, pages)
     written = put(folder, files)
     removed = drop(folder, [ALL, *(seat.id for seat in seats)])
     return _Made(
@@ -91,39 +97,41 @@ def _make(settings: Settings, ids: Sequence[str]) -> _Made:
         len(seats),
         (*written, *removed),
         tuple(problems),
+        no_pdf,
     )
 
 
-def _as_dict(settings: Settings, made: _Made) -> dict[str, object]:
+def _as_dict(made: _Made) -> dict[str, object]:
     return {
         "ok": not made.problems,
         "changed": len(made.changed),
         "folder": str(made.folder),
-        "all": str(made.folder / "all.pdf"),
+        "all": {"html": str(made.folder / "all.html"), "pdf": _pdf(made, "all")},
         "cards": [
-            {
-                "id": seat,
-                "html": str(made.folder / f"{seat}.html"),
-                "pdf": str(made.folder / f"{seat}.pdf"),
-                "kubeconfig": f"{settings.seat_dir(seat)}/kubeconfig",
-            }
+            {"id": seat, "html": str(made.folder / f"{seat}.html"), "pdf": _pdf(made, seat)}
             for seat in made.seats
         ],
+        "no_pdf": made.no_pdf,
         "problems": list(made.problems),
     }
 
 
-def _say(settings: Settings, made: _Made) -> None:
-    ca = Path(settings.tls_dir) / "ca.crt"
+def _pdf(made: _Made, name: str) -> str | None:
+    return None if made.no_pdf else str(made.folder / f"{name}.pdf")
+
+
+def _say(made: _Made) -> None:
     first, *others = made.seats
     more = ", …" if others else ""
     echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
-    echo(f"  a page each      {first}.html, {first}.pdf{more}")
-    echo(f"  the whole class  all.pdf, with {made.pages} of {made.enrolled} learners")
-    echo(f"  hand out beside  {settings.seat_dir(first)}/kubeconfig{more}")
-    if ca.exists():
-        echo(f"                   {ca}, the same for everybody")
+    kinds = ("html",) if made.no_pdf else ("html", "pdf")
+    each = ", ".join(f"{first}.{kind}" for kind in kinds)
+    whole = ", ".join(f"all.{kind}" for kind in kinds)
+    echo(f"  a card each      {each}{more}")
+    echo(f"  the whole class  {whole}, with {made.pages} of {made.enrolled} learners")
     echo("These files hold passwords: print them where only you collect the paper, give")
     echo("each learner their own only, and remove the folder when the class is over.")
-    for problem in made.problems:
-        echo(problem, err=True)
+    if made.no_pdf:
+        echo("A browser prints the pages as well.")
+    for sentence in filter(None, (*made.problems, made.no_pdf)):
+        echo(sentence, err=True)

@@ -53,6 +53,7 @@ def retire(lab: Lab, generations: dict[str, str]) -> None:
             for name, content in _valid(lab, seat).items():
                 files.write(new / name, content)
             new.rename(kept / f"before-{generation}")
+        files.remove(lab.handout_dir(seat))
         # Before the password: whatever happens then, the next run gives the seat another user.
         files.write(folder / "generation", f"{generation}\n")
 

@@ -15,8 +15,9 @@ import bcrypt
 
 from sopslab.config.places import Lab, Places
 from sopslab.lab.tools import files
+from sopslab.model.passwords import essence, new_password
 
-# The password is 256 random bits, which no cost would protect better; the server checks it at every
+# The password is 84 random bits, which no cost would protect better; the server checks it at every
 # request, a hundred clones of a class included.
 _BCRYPT_COST = 5
 
@@ -33,7 +34,7 @@ class Account:
     def hashed(self) -> str:
         """The password as the embedded server keeps it."""
         salt = bcrypt.gensalt(rounds=_BCRYPT_COST)
-        return bcrypt.hashpw(self.password.encode()[:72], salt).decode()
+        return bcrypt.hashpw(essence(self.password.encode())[:72], salt).decode()
 
     def credential(self, places: Places) -> str:
         """Return the line of it in git's credential store."""
@@ -46,7 +47,7 @@ class Account:
 
 def new_account(user: str) -> Account:
     """Return an account with a password that nobody had."""
-    return Account(user, user, secrets.token_urlsafe(32))
+    return Account(user, user, new_password())
 
 
 def renew(lab: Lab, users: list[str]) -> None:

@@ -17,7 +17,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.clearing import clear_away
 from sopslab.lab.observe.namespaces import look
-from sopslab.lab.tools.files import archive, read, write
+from sopslab.lab.tools.files import archive, read, remove, write
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
@@ -33,6 +33,9 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
     """
     now = int(time.time())
     for one in environments:
+        # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
+        remove(lab.handout_dir(one.id))
+        remove(f"{lab.git_dir}/rows/{one.id}.json")
         _archive(lab, one.id, Path(lab.class_dir, "pruned", f"{one.id}-{now}"))
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
     _await_end(lab, environments, patience)

@@ -26,7 +26,9 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import wait_until
 
 _PATIENCE = 20  # seconds
-_FOLDERS = ("credentials", "receiver", "recipients", "repositories", "tls")
+_FOLDERS = ("access", "credentials", "receiver", "recipients", "repositories", "rows", "tls")
+# Of these what is put there while it runs is the server's to read, too: they hand on their group.
+_HANDED_ON = ("access", "rows")
 
 
 def serve(lab: Lab, image: str, label: str) -> None:
@@ -87,6 +89,9 @@ def prepare(lab: Lab, group: int) -> None:
     for name in ("receiver", "tls"):
         for path in _all(data / name):
             _give(path, group, _to_read)
+    for name in _HANDED_ON:
+        for path in _all(data / name):
+            _give(path, group, _to_hand_on)
     repositories = data / "repositories"
     for path in _all(repositories):
         _give(path, group, _to_write)
@@ -119,6 +124,10 @@ def _give(path: Path, group: int, permitted: Callable[[int], int]) -> None:
 def _to_read(mode: int) -> int:
     handed_on = stat.S_IMODE(mode) & stat.S_ISGID if stat.S_ISDIR(mode) else 0
     return handed_on | (0o750 if mode & 0o111 else 0o640)
+
+
+def _to_hand_on(mode: int) -> int:
+    return stat.S_ISGID | 0o750 if stat.S_ISDIR(mode) else 0o640
 
 
 def _to_write(mode: int) -> int:

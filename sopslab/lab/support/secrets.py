@@ -35,6 +35,7 @@ def on_disk(settings: Settings) -> list[Secret]:
     """
     places = [
         settings.keys_dir, f"{settings.git_dir}/credentials", f"{settings.git_dir}/receiver",
+        settings.handouts_dir,
         settings.tls_dir, settings.class_dir, settings.lab_kubeconfig,
     ]  # fmt: skip
     found = [

@@ -58,6 +58,11 @@ def certificate_in(pem: bytes) -> x509.Certificate | None:
     return found
 
 
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as its file holds it."""
+    return certificate.public_bytes(Encoding.PEM)
+
+
 def key_in(pem: bytes) -> EllipticCurvePrivateKey | None:
     """Return the private key in a file, None where it holds none of our kind."""
     try:

@@ -3,18 +3,25 @@ that fails says so in a file of its own while the others go on."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.cards.card import card_of
+from sopslab.cards.page import own_page
 from sopslab.checks.access import CURRENT, MISSING
 from sopslab.config.naming import new_generation, seat_user
-from sopslab.config.settings import Settings
+from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
+from sopslab.gitserver.pages import PLACE
 from sopslab.lab.act import access, accounts
+from sopslab.lab.act.handouts import hand_out, withdraw
 from sopslab.lab.act.kubeconfigs import issue
 from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.certificates import tls_state
+from sopslab.lab.observe.handouts import handed_out, stale_handouts
 from sopslab.lab.observe.users import retired_access, seat_generations, unbound_users
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import enrolled
@@ -66,6 +73,38 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
     if users:
         yield acting(settings, issue, users=users, within=SIGNED_WITHIN)
+
+
+@operation()
+def handouts(settings: Settings, seats: Sequence[Seat]) -> Commands:
+    """
+    Have the Git server hand out to each learner their own page and kubeconfig, and the CA to
+    everybody.
+
+    + settings: the lab's settings
+    + seats: the learners
+    """
+    ca = look(settings, tls_state).ca if settings.networked else None
+    pages = {seat.id: own_page(card_of(settings, seat, None, ca), PLACE) for seat in seats}
+    digests = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in pages.items()}
+    stale = look(settings, stale_handouts, pages=digests)
+    if not stale:
+        host.noop("every learner can fetch their own")
+        return
+    yield acting(settings, hand_out, pages={seat: pages[seat] for seat in stale})
+
+
+@operation()
+def withdrawal(settings: Settings) -> Commands:
+    """
+    Have the Git server hand out nothing any more: what it did leads to a cluster that is gone.
+
+    + settings: the lab's settings
+    """
+    if not look(settings, handed_out):
+        host.noop("nothing is handed out")
+        return
+    yield acting(settings, withdraw)
 
 
 @operation()

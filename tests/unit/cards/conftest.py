@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,9 +16,20 @@ from sopslab.cards.card import Access, Card, card_of
 from sopslab.cli.main import main
 from sopslab.config.settings import Seat, Settings
 from tests.commands import say_format
+from tests.conftest import find_tool
 
-PASSWORD = "Kb0-O1lI_passphrase-of-{}"
-FINGERPRINT = ":".join(["A7"] * 32)
+# As new ones look, and as they did in older versions.
+TYPED = "cdfh-jkmn-prtv-wxy3-479c"
+OLD = "Kb0-O1lI_passphrase-of-ada"
+FINGERPRINT = ":".join(f"{number:02X}" for number in range(0xA0, 0xC0))
+
+
+def password_of(seat: str) -> str:
+    """Return a password that a seat alone has."""
+    alphabet = "cdfhjkmnprtvwxy3479"
+    digits = hashlib.sha256(seat.encode()).digest()[:20]
+    signs = "".join(alphabet[digit % len(alphabet)] for digit in digits)
+    return "-".join(signs[at : at + 4] for at in range(0, 20, 4))
 
 
 @pytest.fixture
@@ -27,7 +39,7 @@ def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
     def make(
         *,
         username: str = "ada",
-        password: str = PASSWORD.format("ada"),
+        password: str = TYPED,
         ca: str | None = None,
         settings: dict[str, object] | None = None,
         **seat: str,
@@ -37,6 +49,14 @@ def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
         return card_of(lab(**(settings or {})), Seat(**person), access, ca)
 
     return make
+
+
+def printed_pages(pdf: bytes) -> list[str]:
+    """Return the text of each page of a PDF, as a search or a screen reader finds it."""
+    done = subprocess.run(
+        [find_tool("pdftotext"), "-layout", "-", "-"], input=pdf, check=True, capture_output=True
+    )
+    return done.stdout.decode().split("\f")[:-1]
 
 
 class Class:
@@ -54,8 +74,8 @@ class Class:
         )
         self.record()
         self.write(f"git/credentials/{seat}/username", seat)
-        self.write(f"git/credentials/{seat}/password", PASSWORD.format(seat))
-        self.write(f"class/seats/{seat}/kubeconfig", "apiVersion: v1\n")
+        self.write(f"git/credentials/{seat}/password", password_of(seat))
+        self.write(f"git/access/{seat}/kubeconfig", "apiVersion: v1\n")
 
     def leave(self, seat: str) -> None:
         self._seats = [known for known in self._seats if known["id"] != seat]
@@ -73,6 +93,10 @@ class Class:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+    def text(self, name: str) -> str:
+        """Return the text of a PDF among the cards."""
+        return "".join(printed_pages(self.files()[name]))
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(self.cards.iterdir())}

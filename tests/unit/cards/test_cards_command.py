@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from sopslab.cards import printing
+from sopslab.cards.pdf import NoPdf
 from sopslab.layout import PROJECT
 
-from .conftest import PASSWORD, Class
-from .pdf_text import pages
+from .conftest import Class, password_of, printed_pages
 
 Cards = Callable[..., Result]
 
@@ -31,18 +32,55 @@ def test_everybody_gets_a_page_and_the_class_one_file(full: Class, cards: Cards)
     done = cards()
     assert (done.exit_code, done.stderr) == (0, "")
     assert list(full.files()) == [
-        "ada.html", "ada.pdf", "all.pdf", "lei.html", "lei.pdf", "zoe.html", "zoe.pdf",
+        "ada.html", "ada.pdf", "all.html", "all.pdf", "lei.html", "lei.pdf", "zoe.html", "zoe.pdf",
     ]  # fmt: skip
-    assert [len(pages(full.files()[f"{name}.pdf"])) for name in ("ada", "all")] == [1, 3]
+    assert [pages(full, name) for name in ("ada", "all")] == [1, 3]
     for seat in ("ada", "zoe", "lei"):
-        assert PASSWORD.format(seat) in full.files()[f"{seat}.html"].decode()
-        assert PASSWORD.format(seat) in "".join(pages(full.files()[f"{seat}.pdf"]))
+        assert password_of(seat) in full.files()[f"{seat}.html"].decode()
+        assert password_of(seat) in full.text(f"{seat}.pdf")
+        assert password_of(seat) in full.text("all.pdf")
+
+
+def pages(classroom: Class, name: str) -> int:
+    return len(printed_pages(classroom.files()[f"{name}.pdf"]))
+
+
+def test_two_to_a_sheet_are_asked_for_of_the_whole_class(full: Class, cards: Cards) -> None:
+    cards()
+    before = full.files()
+    done = json.loads(cards("--two-up", "--json").stdout)
+    assert done["changed"] == 2
+    assert [pages(full, name) for name in ("ada", "all")] == [1, 2]
+    assert {name for name in before if full.files()[name] != before[name]} == {
+        "all.html", "all.pdf",
+    }  # fmt: skip
+    assert "(0 changes)" in cards("--two-up").stdout
+
+
+def test_where_no_pdf_can_be_made_the_pages_are_there_and_it_is_said_why(
+    full: Class, cards: Cards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards("ada")
+
+    def missing(_page: str) -> bytes:
+        raise NoPdf("no PDF was made: install it")
+
+    monkeypatch.setattr(printing, "pdf", missing)
+    full.write("git/credentials/ada/password", password_of("another"))
+    done = cards()
+    assert done.exit_code == 0
+    assert done.stderr == "no PDF was made: install it\n"
+    assert list(full.files()) == ["ada.html", "all.html", "lei.html", "zoe.html"]
+    said = json.loads(cards("--json").stdout)
+    assert (said["ok"], said["changed"]) == (True, 0)
+    assert said["no_pdf"] == "no PDF was made: install it"
+    assert {one["pdf"] for one in (said["all"], *said["cards"])} == {None}
 
 
 def test_a_card_holds_no_other_learners_password(full: Class, cards: Cards) -> None:
     cards()
-    assert PASSWORD.format("zoe") not in full.files()["ada.html"].decode()
-    assert PASSWORD.format("zoe") not in "".join(pages(full.files()["ada.pdf"]))
+    assert password_of("zoe") not in full.files()["ada.html"].decode()
+    assert password_of("zoe") not in full.text("ada.pdf")
 
 
 def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, cards: Cards) -> None:
@@ -50,11 +88,12 @@ def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, card
     done = cards()
     assert str(full.cards) in done.stdout
     assert "hold passwords" in done.stdout
-    assert "/seats/ada/kubeconfig" in done.stdout
-    assert "tls/ca.crt" in done.stdout
-    assert "passphrase" not in done.output
-    assert "passphrase" not in cards("--json").output
-    assert ca in full.files()["ada.html"].decode()
+    # Nothing has to be handed out beside them.
+    assert "kubeconfig" not in done.stdout
+    assert "ca.crt" not in done.stdout
+    assert password_of("ada") not in done.output
+    assert password_of("ada") not in cards("--json").output
+    assert ca in full.files()["ada.html"].decode().replace("<br>", "")
 
 
 def test_a_second_run_changes_nothing(full: Class, cards: Cards) -> None:
@@ -73,21 +112,22 @@ def test_a_second_run_changes_nothing(full: Class, cards: Cards) -> None:
 def test_a_password_that_was_issued_anew_reaches_only_that_card(full: Class, cards: Cards) -> None:
     cards()
     before = full.files()
-    full.write("git/credentials/ada/password", "another-one")
+    full.write("git/credentials/ada/password", password_of("another"))
     done = json.loads(cards("--json").stdout)
     after = full.files()
-    assert done["changed"] == 3
+    assert done["changed"] == 4
     assert {name for name in after if after[name] != before[name]} == {
-        "ada.html", "ada.pdf", "all.pdf",
+        "ada.html", "ada.pdf", "all.html", "all.pdf",
     }  # fmt: skip
+    assert password_of("another") in full.text("ada.pdf")
 
 
 def test_for_one_learner_only_their_pages_and_the_whole_class_are_made(
     full: Class, cards: Cards
 ) -> None:
     assert cards("ada", "ada").exit_code == 0
-    assert list(full.files()) == ["ada.html", "ada.pdf", "all.pdf"]
-    assert len(pages(full.files()["all.pdf"])) == 3
+    assert list(full.files()) == ["ada.html", "ada.pdf", "all.html", "all.pdf"]
+    assert pages(full, "all") == 3
 
 
 def test_one_learners_pages_are_the_same_whoever_else_was_asked_for(
@@ -103,17 +143,17 @@ def test_json_has_the_paths(full: Class, cards: Cards) -> None:
     done = cards("--json", "ada")
     assert json.loads(done.stdout) == {
         "ok": True,
-        "changed": 3,
+        "changed": 4,
         "folder": str(full.cards),
-        "all": str(full.cards / "all.pdf"),
+        "all": {"html": str(full.cards / "all.html"), "pdf": str(full.cards / "all.pdf")},
         "cards": [
             {
                 "id": "ada",
                 "html": str(full.cards / "ada.html"),
                 "pdf": str(full.cards / "ada.pdf"),
-                "kubeconfig": str(full.folder / "seats" / "ada" / "kubeconfig"),
             }
         ],
+        "no_pdf": "",
         "problems": [],
     }
 
@@ -123,8 +163,8 @@ def test_those_who_left_lose_their_card(full: Class, cards: Cards) -> None:
     full.leave("zoe")
     done = cards()
     assert not [name for name in full.files() if "zoe" in name]
-    assert len(pages(full.files()["all.pdf"])) == 2
-    assert "(3 changes)" in done.stdout
+    assert pages(full, "all") == 2
+    assert "(4 changes)" in done.stdout
 
 
 def test_a_lab_without_a_class_is_bad_input(classroom: Class, cards: Cards) -> None:
@@ -151,17 +191,17 @@ def test_all_that_is_missing_is_named_at_once_and_the_others_get_their_cards(
     full: Class, cards: Cards
 ) -> None:
     full.path("git/credentials/ada/password").unlink()
-    full.path("class/seats/ada/kubeconfig").unlink()
+    full.path("git/access/ada/kubeconfig").unlink()
     full.write("git/credentials/zoe/password", "\n")
     done = cards()
     assert done.exit_code == 1
     problems = done.stderr.splitlines()
     assert [problem.partition(":")[0] for problem in problems] == ["ada", "ada", "zoe"]
     assert "/credentials/ada/password is missing" in problems[0]
-    assert "/seats/ada/kubeconfig is missing" in problems[1]
+    assert "/access/ada/kubeconfig is missing" in problems[1]
     assert "/credentials/zoe/password is empty" in problems[2]
-    assert list(full.files()) == ["all.pdf", "lei.html", "lei.pdf"]
-    assert len(pages(full.files()["all.pdf"])) == 1
+    assert list(full.files()) == ["all.html", "all.pdf", "lei.html", "lei.pdf"]
+    assert pages(full, "all") == 1
 
 
 def test_what_another_learner_lacks_is_no_failure_of_the_one_asked_for(
@@ -179,7 +219,7 @@ def test_a_seat_cannot_take_the_name_of_the_classs_own_file(full: Class, cards: 
     done = cards()
     assert done.exit_code == 1
     assert done.stderr.startswith("all: the sheet of the whole class has this name")
-    assert len(pages(full.files()["all.pdf"])) == 3
+    assert pages(full, "all") == 3
 
 
 @pytest.mark.parametrize(

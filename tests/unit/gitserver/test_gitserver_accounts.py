@@ -43,8 +43,18 @@ def test_a_password_is_hashed_once_for_each_user_until_the_file_changes(
     write_accounts(tmp_path, "ada")
     os.utime(tmp_path / "htpasswd", (1, 1))
     assert known.user(header("ada", PASSWORD)) == "ada"
-    assert known.user(header("bob", PASSWORD)) is None
     assert len(hashed) == 3
+    assert known.user(header("bob", PASSWORD)) is None
+
+
+def test_a_name_that_is_not_known_takes_the_time_of_one_that_is(
+    tmp_path: Path, hashed: list[bytes]
+) -> None:
+    write_accounts(tmp_path, "ada")
+    known = Accounts(tmp_path / "htpasswd")
+    assert known.user(header("eve", PASSWORD)) is None
+    assert known.user(header("eve", "wrong")) is None
+    assert hashed == [PASSWORD.encode(), b"wrong"]
 
 
 def test_a_wrong_password_is_never_taken_for_one_that_was_right(

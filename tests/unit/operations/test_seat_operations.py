@@ -15,6 +15,7 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.provision.operations import age, flux, seats
 from tests.fake import Applied
@@ -106,6 +107,18 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
     assert set(known_accounts(settings.for_machine).complete) == {"flux", "ada-2", "bob"}
     (kept,) = Path(settings.class_dir, "pruned").glob("ada-*/credentials/password")
     assert kept.read_text() == "password of ada"
+
+
+def test_whoever_is_pruned_is_handed_nothing_any_more_and_others_are(settings: Settings) -> None:
+    for seat in ("ada", "ada-2"):
+        kubeconfig = Path(settings.handout_dir(seat), "kubeconfig")
+        row = Path(settings.git_dir, "rows", f"{seat}.json")
+        for path in (kubeconfig, row):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    assert prune(settings, seats.pruning).changed
+    assert handed_out(settings.for_machine) == ["ada-2"]
+    assert [path.name for path in Path(settings.git_dir, "rows").iterdir()] == ["ada-2.json"]
 
 
 def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
