@@ -47,11 +47,11 @@ def quiz(numbers: tuple[int, ...]) -> None:
         right += correct
     if asked < len(chosen):
         console.print(f"\nStopped after {asked} of {len(chosen)} questions.")
-    console.print(f"\nYou had {right} of {asked} right.", style="bold")
+    console.print(f"\nYou got {right} of {asked} right.", style="bold")
 
 
 def _ask(console: Console, number: int, question: Question) -> bool | None:
-    """Ask one question; None if there was no more input."""
+    """Ask one question and return whether the answer is right; None if there was no more input."""
     console.print(f"\n{number}. {question.question}", style="bold")
     for letter, text in question.choices.items():
         console.print(f"   {letter}) {text}")
