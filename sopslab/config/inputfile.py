@@ -13,7 +13,7 @@ from sopslab.errors import InputError
 
 _MAX_BYTES = 1024 * 1024
 _MAX_NODES = 20_000
-# How files begin that are no text in UTF-8, and what they are.
+# How files begin that are not UTF-8 text, and what they are.
 _NO_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or another archive, whatever it is called: save it as text",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet, whatever it is called: save it as text",
@@ -97,7 +97,7 @@ def read_text(path: str, kind: str) -> str:
 def load_yaml(path: str, text: str) -> Any:
     """Return what the YAML `text` of the file `path` says.
 
-    Raises InputError, naming file and line, for what is no YAML, has duplicate keys or aliases, or
+    Raises InputError, naming file and line, for what is not YAML, has duplicate keys or aliases, or
     holds more than any file of ours.
     """
     return _parsed(path, text, lambda loader: loader.get_single_data())
@@ -106,7 +106,7 @@ def load_yaml(path: str, text: str) -> Any:
 def compose_yaml(path: str, text: str) -> yaml.Node | None:
     """Return the nodes of the YAML `text`, with their places, or None for an empty file.
 
-    Raises InputError as `load_yaml` does, but for duplicate keys, which nodes can have.
+    Raises InputError as `load_yaml` does, except for duplicate keys, which nodes can have.
     """
     node: yaml.Node | None = _parsed(path, text, lambda loader: loader.get_single_node())
     return node
