@@ -1,4 +1,4 @@
-"""How the Docker engine is, and what it is like."""
+"""The state of the Docker engine, and its traits."""
 
 from __future__ import annotations
 

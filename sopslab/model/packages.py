@@ -24,7 +24,7 @@ class Manager:
 MANAGERS: Mapping[str, Manager] = {
     "apt-get": Manager(
         update=("apt-get", "update", "-qq"),
-        # `apt-cache show` knows packages, too, that others only mention.
+        # Not `apt-cache show`, which also knows packages that others only mention.
         known=("apt-get", "install", "-qq", "--simulate", "--no-remove"),
         install=(
             *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),
@@ -39,7 +39,7 @@ MANAGERS: Mapping[str, Manager] = {
     ),
 }
 
-# Of several packages the first counts that can be installed: Debian 13 and Fedora 41 have taken
+# Of several packages, the first that can be installed counts: Debian 13 and Fedora 41 have taken
 # Docker's client out of its engine.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "apt-get": {
