@@ -1,4 +1,4 @@
-"""What the exercise still lacks: what is no fault, and comes next or only takes a moment. Pure.
+"""What the exercise still lacks: what is not a fault, but comes next or only takes a moment. Pure.
 
 An exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
 messages of other programs are never repeated, since they may quote what they refuse.
@@ -39,7 +39,8 @@ def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
 
 
 def _shadowed(seen: Snapshot) -> Verdict | None:
-    """Return that the shell finds another tool than the lab's; all else can be judged with it."""
+    """Return that the shell finds another tool than the lab's; everything else can be judged all
+    the same."""
     for tool in known(seen.tools):
         if tool.first is not None and tool.first_version != tool.wanted:
             return failed(
@@ -52,7 +53,7 @@ def _shadowed(seen: Snapshot) -> Verdict | None:
 
 
 def encrypted(seen: Snapshot) -> Verdict | None:
-    """Return what the file of the exercise is not yet."""
+    """Return what the file of the exercise still lacks."""
     tree, chapter = known(seen.tree), seen.chapter
     again = chapter.encrypt_again
     if f"{chapter.secret}.yaml" not in tree.files:
@@ -71,7 +72,9 @@ def encrypted(seen: Snapshot) -> Verdict | None:
     if manifest.recipients is None:
         return failed(f"{chapter.file} is not encrypted.", again)
     for key in manifest.misfits:
-        return failed(f"{chapter.file}: the value of {key} is none that Kubernetes takes.", again)
+        return failed(
+            f"{chapter.file}: the value of {key} is not one that Kubernetes accepts.", again
+        )
     return None
 
 
@@ -129,7 +132,7 @@ def _pushed(seen: Snapshot) -> Verdict | None:
             chapter.at_work("git pull --rebase origin main"),
         )
     return failed(
-        f"your commit {head[:7]} and the Git server's main ({main[:7]}) went different ways.",
+        f"your commit {head[:7]} and the Git server's main ({main[:7]}) have diverged.",
         chapter.at_work(f"git pull --rebase origin main && {to_main}"),
     )
 
@@ -138,7 +141,7 @@ def read(seen: Snapshot) -> Verdict | None:
     """Return that Flux has not read the tree's commit yet."""
     found, head, chapter = source(seen), _head(seen), seen.chapter
     late = delivery.reading(seen, head)
-    # That there is none at all is a fault, and told as that.
+    # That there is no source at all is a fault, and told as one.
     if found is None or late is None:
         return None
     revision = delivery.read_revision(found)
@@ -164,7 +167,7 @@ def read(seen: Snapshot) -> Verdict | None:
 
 
 def applied(seen: Snapshot) -> Verdict | None:
-    """Return that Flux has not applied it yet, with the exercise's Secret in it."""
+    """Return that Flux has not yet applied the tree's commit, with the exercise's Secret in it."""
     found, head, chapter = kustomization(seen), _head(seen), seen.chapter
     if found is None:
         return None
