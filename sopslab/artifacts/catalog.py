@@ -1,4 +1,4 @@
-"""What is pinned, and what follows from it: pure, but for reading the catalog and its folders.
+"""What is pinned, and what follows from it: pure, except for reading the catalog and its folders.
 
 `artifacts/catalog.yaml` names every version. Each thing it lists becomes a `Work`: the plan of a
 recipe (a module of `sopslab.lab.store`), and the `Entry`s of the store that it fills. An entry's

@@ -281,7 +281,7 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return text that shows as it is, but for code between backticks."""
+    """Return text that shows as it is, except code between backticks."""
     return "".join(
         part if part.startswith("`") else _MARKS.sub(r"\\\g<0>", part)
         for part in re.split(r"(`[^`]*`)", re.sub(r"``([^`]+)``", r"`\1`", text))

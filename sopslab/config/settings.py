@@ -183,7 +183,8 @@ SeatId = Annotated[
     Text,
     AfterValidator(check_seat),
     Field(
-        description="a DNS label that is no user of the lab's own and does not begin with `lab-`",
+        description="a DNS label that is not one of the lab's own users and does not begin with"
+        " `lab-`",
         json_schema_extra={
             **_schema(SEAT, f"{RESERVED.pattern}|{NO_SEATS.pattern}"), "maxLength": SEAT_LENGTH,
         },

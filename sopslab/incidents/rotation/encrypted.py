@@ -36,7 +36,7 @@ class Leaf:
 class EncryptedFile:
     """What an encrypted file says of itself.
 
-    `secret` is the name of the Secret in it, empty where it is none; `free` tells whether any text
+    `secret` is the name of the Secret in it, empty if it is not one; `free` tells whether any text
     will do as a value; `exposed` whether a value in it is not encrypted.
     """
 
