@@ -1,4 +1,4 @@
-"""An environment broken to practise on: by the faults that are named, or by those an exam draws.
+"""Break an environment to practise on, with the faults that are named or those that an exam draws.
 
 pyinfra inventories/local.py deploys/break.py --data 'learners=["ada"]' \\
     --data 'faults=["wrong-key"]'

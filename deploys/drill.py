@@ -1,4 +1,4 @@
-"""A drill: the chapter's leak staged in one environment. Whose, says the data `learners`.
+"""Stage the chapter's leak in one environment, as a drill. The data `learners` says in whose.
 
 pyinfra inventories/local.py deploys/drill.py --data 'learners=["ada"]'
 """

@@ -1,4 +1,4 @@
-"""The end of a drill: the environment as it was before, and nothing of the leak in its history.
+"""End a drill: put the environment back as it was, with nothing of the leak in its history.
 
 pyinfra inventories/local.py deploys/drill_end.py --data 'learners=["ada"]'
 """

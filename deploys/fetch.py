@@ -1,4 +1,4 @@
-"""The store, filled: every tool and image of a lab, and nothing started.
+"""Fill the store with every tool and image of a lab, and start nothing.
 
 pyinfra inventories/local.py deploys/fetch.py
 """

@@ -1,4 +1,4 @@
-"""What `deploys/break.py` injected, undone: for the learners that are named, or for everybody.
+"""Undo what `deploys/break.py` injected, for the learners that are named or for everybody.
 
 pyinfra inventories/local.py deploys/fix.py --data 'learners=["ada"]'
 """

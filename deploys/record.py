@@ -1,4 +1,4 @@
-"""Records put into the platform repository: incidents, and the registry of credentials.
+"""Put records into the platform repository: incidents, and the list of credentials.
 
 pyinfra inventories/local.py deploys/record.py \\
     --data 'records={"docs/credentials.yaml": "credentials: []"}'

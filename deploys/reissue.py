@@ -1,5 +1,5 @@
-"""The access of single learners replaced: password, certificate and kubeconfig. What they had is
-worth nothing then. Whom it is about says the data `learners`, a list of ids.
+"""Replace the access of single learners: password, certificate and kubeconfig. What they had is
+worth nothing then. The data `learners`, a list of ids, says whose.
 
 pyinfra inventories/local.py deploys/reissue.py --data 'learners=["ada"]'
 """

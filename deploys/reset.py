@@ -1,4 +1,4 @@
-"""Environments put back to day one, or to a checkpoint of the chapter. Nobody else's are touched.
+"""Put environments back to day one, or to a checkpoint of the chapter, and touch no other.
 
 pyinfra inventories/local.py deploys/reset.py --data 'learners=["ada"]' --data checkpoint=start
 """

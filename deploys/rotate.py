@@ -1,4 +1,4 @@
-"""Keys and values replaced after an exposure, and the proof that what leaked is worth nothing.
+"""Replace keys and values after an exposure, and prove that what leaked is worth nothing.
 
 pyinfra inventories/local.py deploys/rotate.py --data cause=learner-key \
     --data incident=2026-11-25-lost-laptop --data 'learners=["ada"]'

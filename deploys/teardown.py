@@ -1,4 +1,4 @@
-"""The lab taken down again, in the opposite order. What cannot be made anew stays, unless purged.
+"""Take the lab down, in the opposite order. What cannot be made anew stays, unless purged.
 
 pyinfra inventories/local.py deploys/teardown.py
 """

@@ -35,7 +35,7 @@ mirrors = {
 catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
 
 # `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
-# needs `kind`: only there the lab knows that network policies are enforced.
+# needs `kind`: only there does the lab know that network policies are enforced.
 cluster_provider = "kind"
 
 # The kubeconfig that leads to an existing cluster.

@@ -39,7 +39,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.FAILED: "failed, for a reason without a code of its own",
     Exit.INPUT: "bad input: nothing was touched",
     Exit.LOCKED: "another run is at work on this lab",
-    Exit.PARTIAL: "some of a class are not ready, and named: all others are",
+    Exit.PARTIAL: "some of a class are not ready, and are named: all others are",
     Exit.HOST: "the machine is not fit for a lab, or could not be prepared",
     Exit.ARTIFACTS: "a tool or an image could not be had",
     Exit.CLUSTER: "the network or the cluster is not there",
@@ -56,7 +56,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.INTERRUPTED: "stopped by Ctrl-C: the next run goes on",
     Exit.TERMINATED: "stopped by SIGTERM: the next run goes on",
 }
-"""What each code says of a run, in a few words."""
+"""What each code says about a run, in a few words."""
 
 
 class LabError(Exception):

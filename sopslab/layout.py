@@ -19,9 +19,9 @@ GIT_REPOSITORIES = "gitrepositories.source.toolkit.fluxcd.io"
 KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
 KEY_SECRET = "sops-age"
 KEY_ENTRY = "age.agekey"
-# While a key is replaced, the one that will follow it lies beside it: Flux tries every entry.
+# While a key is replaced, the one that follows lies beside it: Flux tries every entry.
 NEXT_KEY_ENTRY = "next.agekey"
-# With this Flux looks again at once when a key changes.
+# With this label, Flux reconciles at once when the key changes.
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
 # On every object of a seat that is not the learner's own.
 SEAT_LABEL = "sops-lab/seat"
@@ -38,15 +38,15 @@ API_PORT = 6443
 # In the platform repository: what a class has once, and what every seat has.
 CLASSROOM_DIR = "flux/clusters/lab/classroom/"
 TENANT_BASE = "flux/tenants/base"
-# NetworkPolicy is enforced by this where the node's own network does not do it.
+# This enforces NetworkPolicy where the node's own network does not.
 ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
-# Processes and threads that a pod may have; the largest of our own has some twenty.
 # What the node image says of its network: `static` or `kindnet`.
 CNI_LABEL = "sops-lab.cni"
+# Processes and threads that a pod may have; the largest of our own has some twenty.
 POD_PIDS_LIMIT = 256
-# What a node's containerd, runc and systemd have of all processors, in percent: ten pods that start
-# and end take seven seconds of a processor there, and others' pushes waited for it. A lab is up as
-# fast with 20 % of two cores as without a limit.
+# The share of all processors, in percent, that a node's containerd, runc and systemd may use: ten
+# pods that start and end take seven seconds of a processor there, and others' pushes waited for it.
+# A lab is up as fast with 20 % of two cores as without a limit.
 SYSTEM_SHARE = 20
 
 

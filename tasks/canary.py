@@ -14,8 +14,8 @@ from tasks.roster import enrolment_of, known_environments
 
 @step(Step.CANARY)
 def prove_canaries(settings: Settings) -> None:
-    """Wait for every canary, and name the broken link if that of the lab's own learner does not
-    arrive."""
+    """Wait for every canary; if that of the lab's own learner does not arrive, name the broken
+    link."""
     environments = list(known_environments(settings).values())
     suspension.resumption(
         name="Resume what was suspended", settings=settings, environments=environments
@@ -25,7 +25,7 @@ def prove_canaries(settings: Settings) -> None:
 
 @step(Step.CLASS)
 def conclude_class(settings: Settings) -> None:
-    """Take leave of those pruned, end earlier access, and name whose seat is not ready."""
+    """Archive the pruned seats, end earlier access, and name the seats that are not ready."""
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.pruned:
@@ -36,7 +36,7 @@ def conclude_class(settings: Settings) -> None:
 
 
 def await_canaries(settings: Settings, environments: Sequence[Environment]) -> None:
-    """Have the canaries of environments in the cluster."""
+    """Wait until the canaries of these environments are in the cluster."""
     what = "lab-canary" if len(environments) == 1 else f"{len(environments)} canaries"
     if environments:
         flux.canaries(

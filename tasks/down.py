@@ -1,4 +1,4 @@
-"""The steps back: each undoes what a step of `deploy.py` did, and is content where nothing is."""
+"""The steps back: each undoes what a step of `deploy.py` did, if there is anything to undo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.host import LIMITS, sysctl_record
 
 @step(Step.CLUSTER)
 def remove_cluster(settings: Settings) -> None:
-    """Delete the cluster, or take from an existing one what the lab brought."""
+    """Delete the cluster, or remove from an existing one what the lab brought."""
     if settings.cluster_provider == "existing":
         flux.removal(name="Take Flux and the environments out", settings=settings)
     else:
@@ -54,5 +54,6 @@ def release_host(settings: Settings) -> None:
 
 @step(Step.PURGE)
 def purge_lab(settings: Settings) -> None:
-    """Remove what only this lab has and, with the last lab of the root, store and images."""
+    """Remove what only this lab has and, with the last lab of the root, the store and the
+    images."""
     lab.removal(name="Remove keys, Git data and clone", settings=settings)

@@ -29,7 +29,7 @@ def stage_leak(settings: Settings) -> None:
 
 @step(Step.GIT)
 def end_leak(settings: Settings) -> None:
-    """Put repositories back to before their drills."""
+    """Put the repositories back to where they were before their drills."""
     end_drills(settings, _begun(settings))
 
 
@@ -46,7 +46,7 @@ def deliver_drill(settings: Settings) -> None:
 
 
 def drill_text(settings: Settings, environment: Environment) -> Tree:
-    """Return what the drill says of itself, and to whoever works it through."""
+    """Return the texts of the drill, for the record and for whoever works through it."""
     return render_tree(
         TEMPLATES / "drill",
         {

@@ -1,4 +1,4 @@
-"""The steps that break an environment to practise on, and that undo it."""
+"""The steps that break an environment to practise on, and those that undo it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def inject_faults(settings: Settings) -> None:
     begin_swept("Begin to break", settings, environments)
     for environment in environments:
         faults.injection(
-            # The name of an exam's operation tells nothing.
+            # The label must not tell what an exam has drawn.
             name=f"Break the environment of {environment.id}",
             settings=settings,
             environment=environment,
@@ -57,7 +57,7 @@ def deliver_again(settings: Settings) -> None:
 
 @step(Step.CLASS)
 def report_fix(settings: Settings) -> None:
-    """Name whose environment is not in order although nothing is injected any more."""
+    """Name the environments that are not in order although nothing is injected any more."""
     seats.report(
         name="Report the environments",
         settings=settings,

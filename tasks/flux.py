@@ -31,7 +31,7 @@ from sopslab.provision.look import look
 from sopslab.provision.operations import access, builds, flux, kubernetes
 from tasks.roster import enrolled
 
-# Of a URL that names none.
+# The port of a URL that names none.
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -46,8 +46,8 @@ def provide_platform(settings: Settings) -> None:
             seats=[seat.id for seat in seats],
         )
     if seats and _cluster_is_up(settings):
-        # Before Flux begins with a new seat: nothing fails, and is tried again, for want of a key.
-        # Certificates, too: while Flux is at work, they take longer, and so does Flux.
+        # Before Flux begins with a new seat, so that nothing fails for want of a key and is tried
+        # again. Certificates, too: while Flux is at work, they take longer, and so does Flux.
         _give_seats(settings)
     catalog = pinned_catalog(settings.catalog)
     flux.platform(
@@ -101,7 +101,7 @@ def _give_seats(settings: Settings) -> None:
 
 
 def give_secrets(settings: Settings, environments: Sequence[Environment]) -> None:
-    """Give Flux what does not come out of Git but access: keys, credentials, tokens."""
+    """Give Flux what does not come out of Git, except access: keys, credentials, tokens."""
     many = len(environments) > 1
     whose = f"the Secrets of {len(environments)} environments" if many else "its Secrets"
     if environments:
@@ -142,7 +142,7 @@ def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
     )
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
     if not ours:
-        # At which port another cluster's API server answers is not known.
+        # The port of another cluster's API server is not known.
         del laid_out["flux/clusters/lab/flux-system/network.yaml"]
     if not seats:
         return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
@@ -158,7 +158,8 @@ def overlays(settings: Settings, seats: Sequence[Seat], generations: Mapping[str
     """Return what the platform repository has for each seat.
 
     + seats: the learners of a class
-    + generations: that of each seat's access; a seat without one is bound to a user nobody is
+    + generations: that of each seat's access; a seat without one is bound to a user that does not
+      exist
     """
     tenants = Renderer(PLATFORM / "tenants")
     laid_out = {}
@@ -178,7 +179,7 @@ def tenant_base() -> Tree:
 def tenant_base_tag() -> str:
     """Return the tag under which Flux reads the base of the seats.
 
-    It moves with what the base says and with nothing else, so that a new learner's overlay wakes
-    nobody else.
+    It moves when the base changes and at no other time, so that a new learner's overlay wakes no
+    other seat.
     """
     return f"tenant-base-{digest(tenant_base())[:12]}"

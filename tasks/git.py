@@ -25,7 +25,7 @@ from tasks.roster import enrolled
 
 @step(Step.GIT)
 def provide_git(settings: Settings) -> None:
-    """Serve the platform repository and the learners', each to whom it concerns."""
+    """Serve the platform repository and the learners' repositories, each to those it concerns."""
     seats = enrolled(settings)
     users = (INSTRUCTOR, FLUX, settings.learner.id, *(seat.id for seat in seats))
     if settings.git_url is not None:
@@ -71,7 +71,7 @@ def provide_git(settings: Settings) -> None:
 
 
 def server_configuration(settings: Settings) -> Tree:
-    """Return what the server is started with: the gate that knows who may do what, and hooks."""
+    """Return what the server starts with: the gate, which knows who may do what, and the hooks."""
     return render_tree(
         TEMPLATES / "git",
         {

@@ -9,7 +9,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import docker, host, lab
 
-# What operations run; setsid is not everywhere.
+# The commands that operations run; not every machine has setsid.
 COMMANDS = ["git", "iptables", "setsid"]
 
 # What kind asks of the kernel (kind.sigs.k8s.io, known issues, "too many open files"). With 128
@@ -19,7 +19,8 @@ LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 5
 
 @step(Step.HOST)
 def check_host(settings: Settings) -> None:
-    """Refuse a newer product's lab and ports of somebody else, and begin with a clean desk."""
+    """Refuse the lab of a newer product and ports that are taken, and clear up after earlier
+    runs."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
     host.ports(name="Check the ports", ports=_published(settings))
     lab.beginning(name="Forget who failed earlier", settings=settings)

@@ -51,7 +51,7 @@ def provide_learners(settings: Settings) -> None:
 
 
 def learner_variables(settings: Settings, environment: Environment) -> dict[str, object]:
-    """Return what the templates of a learner's repository use, besides the recipients."""
+    """Return what the templates of a learner's repository use, except the recipients."""
     return {
         "lab": settings.lab,
         "learner": environment.learner,

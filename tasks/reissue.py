@@ -1,4 +1,4 @@
-"""The steps that replace the access of single learners: what they had is worth nothing then."""
+"""The steps that replace the access of single learners, so that what they had is worth nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def replace_access(settings: Settings) -> None:
 
 @step(Step.ACCESS)
 def prove_access(settings: Settings) -> None:
-    """Wait until the old access is refused and the new one works, and name who is left out."""
+    """Wait until the old access is refused and the new one works; name the learners for whom that
+    fails."""
     access.proof(
         name="Prove that the old access is refused", settings=settings, seats=settings.learners
     )

@@ -1,4 +1,4 @@
-"""The steps of a reset: environments put back to a checkpoint, and nothing of any other touched."""
+"""The steps of a reset: put environments back to a checkpoint, and touch no other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reset_repositories(settings: Settings) -> None:
 
 
 def end_drills(settings: Settings, environments: list[Environment]) -> None:
-    """Take away the leaks that are staged: what is kept of them is in no history."""
+    """Remove the leaks that are staged: what is kept of them is in no history."""
     drill.end(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
 
 
@@ -74,7 +74,7 @@ def reset_environments(settings: Settings) -> None:
         restore_solo(settings)
     give_secrets(settings, environments)
     deliver(settings, environments)
-    # What was pushed before may have been on its way until Flux saw the checkpoint.
+    # What was pushed earlier may still have arrived until Flux saw the checkpoint.
     reset.namespaces(name="Clear what came meanwhile", settings=settings, environments=environments)
 
 
@@ -89,7 +89,7 @@ def deliver(settings: Settings, environments: list[Environment]) -> None:
 
 
 def restore_solo(settings: Settings) -> None:
-    """Have all of Flux's objects of a lab without a class: nobody else is there to restore them."""
+    """Apply all of Flux's objects in a lab without a class, where nothing else restores them."""
     environment = solo(settings)
     age.identities(
         name="Compare the identity of the environment",
@@ -128,13 +128,13 @@ def chosen(settings: Settings) -> list[Environment]:
 
 
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:
-    """Begin with environments, refuse who has none, and sweep up after a run that was killed."""
+    """Begin with environments, refuse learners who have none, and sweep up after a killed run."""
     lab.beginning(name=name, settings=settings, unknown=unknown(settings, environments))
     lab.leftovers(name="Sweep up after a killed run", settings=settings)
 
 
 def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
-    """Return whom the settings name without there being an environment."""
+    """Return the learners whom the settings name, but who have no environment."""
     known = {environment.id for environment in environments}
     return [name for name in settings.learners if name not in known]
 

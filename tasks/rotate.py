@@ -18,11 +18,11 @@ from tasks.roster import known_environments
 
 @step(Step.INVENTORY)
 def take_inventory(settings: Settings) -> None:
-    """Note what goes, and open the incident."""
+    """Note what is to be replaced, and open the incident."""
     environments = chosen(settings)
     begin_swept("Begin a rotation", settings, environments)
     rotation.inventory(
-        name="Note what goes",
+        name="Note what is replaced",
         settings=settings,
         environments=environments,
         exposed=settings.exposed,
@@ -33,7 +33,7 @@ def take_inventory(settings: Settings) -> None:
 
 @step(Step.KEYS)
 def accept_both(settings: Settings) -> None:
-    """Make the identities that follow, and have cluster and Git server accept old and new."""
+    """Make the new identities, and have the cluster and the Git server accept old and new ones."""
     if not replaces_keys(_cause(settings)):
         return
     rotation.successors(
@@ -47,7 +47,7 @@ def accept_both(settings: Settings) -> None:
 
 @step(Step.FILES)
 def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
-    """Give the files other recipients, data keys and values, and have the clone follow."""
+    """Give the files other recipients, data keys and values, and bring the clone up to date."""
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
@@ -55,14 +55,15 @@ def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
         reencryption.files(name=label, settings=settings, environments=environments, given=given)
     for environment in alone(environments):
         reencryption.clone(
-            name="Bring the clone after it", settings=settings, environment=environment
+            name="Bring the clone up to date", settings=settings, environment=environment
         )
     _ended(settings, Phase.FILES)
 
 
 @step(Step.FLUX)
 def deliver_content(settings: Settings) -> None:
-    """Have Flux apply it, the cluster hold it, and nothing run on with an old value."""
+    """Have Flux apply the new files, see that the cluster holds them, and restart what runs on with
+    an old value."""
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
@@ -79,7 +80,7 @@ def deliver_content(settings: Settings) -> None:
 
 @step(Step.KEYS)
 def retire_old(settings: Settings) -> None:
-    """Archive the old identities, and take them from cluster and Git server."""
+    """Archive the old identities, and take them from the cluster and the Git server."""
     if not replaces_keys(_cause(settings)):
         return
     rotation.retirement(
@@ -94,7 +95,7 @@ def retire_old(settings: Settings) -> None:
 
 @step(Step.ACCESS)
 def replace_logins(settings: Settings) -> None:
-    """Replace passwords of the Git server, and give Flux its own, which reads for everybody."""
+    """Replace the Git server's passwords, Flux's own among them, which reads every repository."""
     if _cause(settings) is not Cause.GIT_CREDENTIAL:
         return
     logins.passwords(
@@ -127,7 +128,7 @@ def prove(settings: Settings) -> None:
 
 @step(Step.INVENTORY)
 def conclude(settings: Settings) -> None:
-    """Note for whom it is over, and close the incident if that is everybody."""
+    """Note for whom the rotation is over, and close the incident if that is everybody."""
     rotation.conclusion(
         name="Note for whom it is over",
         settings=settings,
@@ -159,7 +160,7 @@ def _ended(settings: Settings, phase: Phase) -> None:
 
 
 def _give_keys(settings: Settings) -> None:
-    """Give the cluster the identities that the store has, when Flux is not in the middle of it."""
+    """Give the cluster the identities that the store has, while Flux is not at work."""
     _settle(settings)
     rotation.handover(
         name="Give the cluster the identities of the store",

@@ -1,4 +1,4 @@
-"""The steps about a lab's format: whose lab is left alone, and how an older one is taken over."""
+"""The steps about a lab's format: which labs are left alone, and how an older one is taken over."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def refuse_other(settings: Settings) -> None:
 
 @step(Step.FORMAT)
 def take_over(settings: Settings) -> None:
-    """Bring a lab's files to this product's format, and note for how long it is meant."""
+    """Bring a lab's files to this product's format, and note how long the lab is to stay."""
     lab.format(name="Bring the lab to this format", settings=settings)
-    lab.lease(name="Note for how long the lab is meant", settings=settings)
+    lab.lease(name="Note how long the lab is to stay", settings=settings)

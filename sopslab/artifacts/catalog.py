@@ -1,4 +1,4 @@
-"""What is pinned, and what follows from it: pure, but for reading the catalog and its folders.
+"""What is pinned, and what follows from it: pure, except for reading the catalog and its folders.
 
 `artifacts/catalog.yaml` names every version. Each thing it lists becomes a `Work`: the plan of a
 recipe (a module of `sopslab.lab.store`), and the `Entry`s of the store that it fills. An entry's
@@ -58,8 +58,8 @@ ARCHES: tuple[Arch, ...] = ("amd64", "arm64")
 FIRST_USE = "first-use"
 
 _RECIPES = PACKAGE / "lab" / "store"
-# What of a recipe decides its result, by its plan. The rest of `sopslab.lab` only locks, checks and
-# moves.
+# The modules that decide what a recipe makes, by its plan. The rest of `sopslab.lab` only locks,
+# checks and moves.
 METHODS: Mapping[type[Plan | ImagePlan], tuple[str, ...]] = {
     ProgramsPlan: ("edits", "go", "programs", "trees"),
     FolderPlan: ("folder", "go", "trees"),
@@ -97,7 +97,7 @@ class PerSource(_Part):
     upstream: Version
 
 
-# Told apart first, so that a bad version is one problem and not one of each alternative.
+# Told apart first, so that a bad version is one problem, not one for each alternative.
 Versions = Annotated[
     Annotated[Version, Tag("version")] | Annotated[PerSource, Tag("sources")],
     Discriminator(lambda value: "sources" if isinstance(value, dict | PerSource) else "version"),
@@ -316,7 +316,7 @@ class Catalog(_Part):
         return getattr(version, source) if isinstance(version, PerSource) else version
 
     def things(self, source: Source | None = None) -> tuple[Thing, ...]:
-        """Return what there is to fill, by one source or by any, in a possible order."""
+        """Return what there is to fill, by one source or by any, in an order that works."""
         return tuple(thing for thing in self._things() if source is None or source in thing.sources)
 
     def _things(self) -> Iterator[Thing]:
@@ -386,7 +386,8 @@ class Catalog(_Part):
 
     @cached_property
     def node_tag(self) -> str:
-        """The node image's reference: the same for every source, another for other content."""
+        """The node image's reference: the same for every source, different for different
+        content."""
         digests = [self._node(source, arch)[2] for source in self.node_image for arch in ARCHES]
         return f"sops-lab/node:{_digest(sorted(digests))[:12]}"
 
@@ -398,7 +399,7 @@ class Catalog(_Part):
 
     @cached_property
     def flux_recipe(self) -> str:
-        """What the flux command is made by: the same for every source, another for another one."""
+        """A digest of how the flux command is made: the same for every source."""
         digests = [
             self.entries(source, arch)["flux"].recipe for source in SOURCES for arch in ARCHES
         ]
@@ -406,8 +407,8 @@ class Catalog(_Part):
 
     @cached_property
     def digest(self) -> str:
-        """What a copy of the store is known by: another one, where anything in it is made in
-        another way."""
+        """The key for a copy of the store: it changes when anything in the store is made
+        differently."""
         digests = [
             entry.recipe
             for source in SOURCES
@@ -455,7 +456,7 @@ class Catalog(_Part):
         return plan, labels, _digest([self._method(plan), encode(plan), labels, needs])
 
     def _git(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
-        """Return the same of the Git server's image."""
+        """Return the same for the Git server's image. Raises KeyError if the catalog has none."""
         if self.git_image is None:
             raise KeyError("git_image")
         entries = self.entries(source, arch)
@@ -619,7 +620,7 @@ class Catalog(_Part):
         return Work(plan, (entry,), modules)
 
 
-# libyaml's loader is the same and ten times as fast.
+# libyaml's loader does the same, ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -654,7 +655,7 @@ def load_catalog(path: str | Path) -> Catalog:
 
 @functools.cache
 def pinned_catalog(path: str) -> Catalog:
-    """Return the same, read once: it does not change while a deploy runs, and steps ask for it."""
+    """Return what `load_catalog` returns, read once: it does not change while a deploy runs."""
     return load_catalog(path)
 
 
@@ -675,7 +676,7 @@ def _module_texts(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _problems(catalog: Catalog) -> Iterator[str]:
-    """Yield what the parts say that does not fit together."""
+    """Yield a sentence for everything in the parts that does not fit together."""
     named: dict[str, list[str]] = {
         "builds": [entry for build in catalog.builds.values() for entry in build.fills],
         "folders": [*catalog.folders],

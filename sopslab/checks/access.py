@@ -1,4 +1,4 @@
-"""Whether what a learner has of the cluster, a certificate and a kubeconfig, is as it should be."""
+"""Whether a learner's access to the cluster, a certificate and a kubeconfig, is as it should be."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ClientCertificate:
 
 @dataclass(frozen=True)
 class SeenAccess:
-    """What lies in a seat's folder beside each other.
+    """What was seen in a seat's folder.
 
     `is_open` is whether others could read what is secret, `generation` None where it cannot be
     read, `certificate` None where there is none.

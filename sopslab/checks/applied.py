@@ -1,7 +1,7 @@
 """Whether objects are as they were when they were applied.
 
 Pure. What the API server made of them then is what counts: it writes numbers its own way, and adds
-what it takes for granted.
+defaults.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from sopslab.model.objects import Object, inventory_id, is_deleted
 
-# What others write at an object all the time.
+# What others write to an object all the time.
 _REPORTED = {"metadata", "status"}
 _NAMED = ("name", "namespace")
 _GIVEN = ("labels", "annotations")
 
 
 def lasting(made: Object, manager: str) -> Object:
-    """Return of an object that was applied what stays as it is while nobody changes it.
+    """Return the part of an applied object that stays as it is while nobody changes it.
 
     + manager: who applied it; labels and annotations of others are theirs
     """
@@ -50,7 +50,7 @@ def are_as_applied(live: Iterable[Object], applied: Iterable[Object]) -> bool:
     """Return whether objects in the cluster are as they were applied. Labels and annotations may
     have been added by others; nothing else may.
 
-    + applied: what was lasting of each
+    + applied: the lasting part of each
     """
     found = {inventory_id(one): one for one in live}
     wanted = {inventory_id(one): one for one in applied}

@@ -1,6 +1,6 @@
 """Whether a canary has arrived: what was encrypted and pushed is in the cluster, by its hash.
 
-Ready alone would not prove it: it may be of before, and of another value.
+Ready alone would not prove it: it may be from before, and about another value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.model.objects import Object, condition, is_suspended
 from sopslab.model.results import Undecided
 
-# What no hash is like.
+# Unlike any hash.
 UNDECRYPTABLE = "undecryptable"
 
 
@@ -76,11 +76,11 @@ def _on_its_way(
     return CanaryState(Progress.WAITING, said, link)
 
 
-# What was deleted, or gave up for a while, is begun again now and not at its interval.
+# After so long, what was deleted, or gave up for a while, is begun again and not at its interval.
 STUCK_S = 5
 # Flux is at work on those that wait: asked for them again, it would do all of it twice.
 WAITED_S = 15
-# What says for so long what is wrong is not waited for; what is on its way is.
+# A canary that has been failing for so long is not waited for; one that is on its way is.
 HOPELESS_S = 16
 # The first canary of a lab may come before Flux's controllers have all begun.
 FIRST_S = 60

@@ -21,7 +21,7 @@ from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
-    In what it means, `{namespace}` stands for the learner's, and `{kustomization}` for what has
+    In `text`, `{namespace}` stands for the learner's, and `{kustomization}` for the object that has
     the message.
     """
 
@@ -31,7 +31,7 @@ class Cause:
     fix: Callable[[Chapter], str]
 
     def meaning(self, chapter: Chapter) -> str:
-        """Return what it means for a learner."""
+        """Return what the message means, for a learner."""
         return self.text.format(namespace=chapter.namespace, kustomization=KUSTOMIZATION)
 
 
@@ -230,7 +230,8 @@ ANSWERING = (
     ),
 )
 
-# What the API server answers whoever applies something, and kubectl where nothing answers.
+# What the API server answers to whoever applies something, and what kubectl says if nothing
+# answers.
 SERVING = (
     Cause(
         "api-silent",
@@ -272,7 +273,7 @@ SERVING = (
     Cause(
         "conflict",
         r"(?i)conflict|already exists|has been modified",
-        "somebody else has changed it at the same moment",
+        "somebody else changed it at the same moment",
         _up,
     ),
     Cause(
@@ -424,7 +425,7 @@ RUNNING = (
         "overtaken",
         r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref"
         r"|is at [0-9a-f]{7,} but expected",
-        "somebody else has changed the repository at the same moment",
+        "somebody else changed the repository at the same moment",
         _up,
     ),
     Cause(
@@ -461,7 +462,7 @@ RUNNING = (
         "revision-missing",
         r"(?i)unknown revision|bad revision|not a valid ref|couldn't find remote ref"
         r"|needed a single revision|path '.*' (does not exist|exists on disk)|invalid reference",
-        "the repository has not the branch or file that is looked for",
+        "the repository does not have the branch or file that is looked for",
         _up,
     ),
     Cause(
@@ -493,12 +494,13 @@ _TABLES = {
     "API": SERVING,
     "Program": RUNNING,
 }
-# What begins a line of a script's errors that is a sentence of ours; then come a colon and it.
+# The beginning of a line of a script's errors that is a sentence of ours; a colon and the sentence
+# follow.
 OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
-LOGGED = "its words are in the log"
+LOGGED = "the log says more"
 # Reasons are words of Flux's own source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
@@ -586,7 +588,7 @@ def of_programs(lines: Sequence[str]) -> str:
 
 
 def refused(lines: Sequence[str]) -> str:
-    """Return what it means that the API server, or kubectl of it, said these lines."""
+    """Return what it means that the API server, or kubectl about it, said these lines."""
     cause = cause_of("\n".join(lines), SERVING)
     return cause.text if cause else _UNKNOWN
 

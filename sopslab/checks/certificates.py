@@ -13,7 +13,7 @@ SOON = timedelta(days=30)
 class ServerCertificate:
     """What the file with the Git server's key and certificate holds.
 
-    `names` are written as OpenSSL does, `signed` is whether the lab's CA has signed it.
+    `names` are written as OpenSSL writes them, `signed` is whether the lab's CA has signed it.
     """
 
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ def fault_of(
 
     + found: None where the file holds no certificate
     + is_open: whether others than the server could read its key
-    + names: what it has to be for, written as OpenSSL does
+    + names: those that it has to be for, written as OpenSSL writes them
     """
     if is_open:
         return "others could read its key"

@@ -1,7 +1,7 @@
 """Whether Flux has done what a repository says, and all it was asked for: only this place knows.
 
-Ready alone is no proof: it may be of before. What counts is the commit that was read and applied,
-by objects that Flux has seen in their present form.
+Ready alone is no proof: it may be from before. What counts is the commit that was read and applied,
+by objects whose present form Flux has seen.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Ask(StrEnum):
 class Why(StrEnum):
     """What keeps Flux from having done something.
 
-    An object of its own is missing, or not as it is wanted. Of one that is `unseen` it has not
-    looked at the present form, on one that is `busy` it is at work, and one that is `behind` is
-    ready, but with another commit.
+    An object is missing, or not as it is wanted. Flux has not looked at the present form of one
+    that is `unseen`, and is at work on one that is `busy`; one that is `behind` is ready, but with
+    another commit.
     """
 
     MISSING = "missing"
@@ -49,7 +49,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Pending:
-    """Something that Flux has not done yet, and what to ask it for that; None if it is at it."""
+    """Something that Flux has not done yet, and what to ask it for; None if it is doing it
+    already."""
 
     why: Why
     said: str
@@ -90,12 +91,12 @@ def applying(seen: Snapshot, head: str | None) -> Pending | None:
 
 
 def has_read(found: Object | None, head: str | None) -> bool:
-    """Whether what a source has read last is a commit of main."""
+    """Return whether what a source has read last is this commit of main."""
     return read_revision(found) == _revision(head)
 
 
 def has_applied(found: Object | None, head: str | None) -> bool:
-    """Whether what a Kustomization has applied last is a commit of main."""
+    """Return whether what a Kustomization has applied last is this commit of main."""
     return applied_revision(found) == _revision(head)
 
 
@@ -123,7 +124,7 @@ def is_at_work(found: Object) -> bool:
 
 
 def standing(found: Object | None, name: str, arrives: str = "") -> Pending | None:
-    """Return what an object of Flux is not, None for one that is ready in its present form.
+    """Return why an object of Flux is not ready in its present form, None if it is.
 
     + name: what it is called in a sentence
     + arrives: the namespace where its objects arrive, for sentences about them
@@ -173,7 +174,7 @@ def _own(seen: Snapshot, head: str | None, ask: Ask | None, *, heed: bool) -> Pe
 def _standing(
     found: Object | None, name: str, ask: Ask | None, arrives: str = "", *, heed: bool
 ) -> Pending | None:
-    """Return what an object of Flux is not yet.
+    """Return why an object of Flux is not ready yet, None if it is.
 
     + heed: whether what Flux was asked for counts, too
     """

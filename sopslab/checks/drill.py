@@ -45,7 +45,7 @@ def score(seen: Seen) -> list[Result]:
 
 
 def exposed_for_ever(seen: Seen) -> Iterator[str]:
-    """Yield where the old value stays readable, whatever is done now."""
+    """Yield the places where the old value stays readable, whatever is done now."""
     repository = seen.environment.repository
     leak, fixed = seen.staged.leak[:12], seen.staged.fixed[:12]
     yield f"the old {KEY}, in plain text in commit {leak} of {repository}, revert or not"
@@ -71,13 +71,13 @@ def _found(seen: Seen) -> Verdict:
 def _rotated(seen: Seen) -> Verdict:
     if seen.main is None or KEY not in seen.main:
         return failed(
-            f"main has no {PATH} with {KEY}: what needs the key is without it.",
+            f"main has no {PATH} with {KEY}: whatever needs the key lacks it.",
             f"scripts/sops-encrypt-secret.sh develop {SECRET}, then push",
         )
     for use in seen.uses:
         return failed(
-            f"{use.key} has the leaked value still, in {use.place}: encrypting a value that was"
-            " seen protects nothing.",
+            f"{use.key} still has the leaked value in {use.place}: encrypting a value that was seen"
+            " protects nothing.",
             use.fix,
         )
     return passed(f"{KEY} has another value in {PATH} on main.")
@@ -85,7 +85,7 @@ def _rotated(seen: Seen) -> Verdict:
 
 def _live(seen: Seen) -> Verdict:
     for use in seen.live_uses:
-        return failed(f"{use.key} has the leaked value still, in {use.place}.", use.fix)
+        return failed(f"{use.key} still has the leaked value in {use.place}.", use.fix)
     if seen.live is None or KEY not in seen.live:
         return failed(
             f"the namespace {seen.environment.namespace} has no Secret {SECRET} with {KEY}.",
@@ -120,7 +120,8 @@ def _revoked(seen: Seen) -> Verdict:
         what = '"the key at the payment provider"'
         option = f"--upstream {what}"
         if seen.incident is not None and seen.incident.closed is not None:
-            # What is closed has nothing left to do: it takes what is done only.
+            # A closed incident has nothing left to do: only what is done already can be added to
+            # it.
             option += f" --revoked {what}"
         return failed(
             "the record does not say where the leaked key has to be revoked. A new value here does"
@@ -146,7 +147,7 @@ def _closed(seen: Seen) -> Verdict:
             f"the incident {seen.incident.id} is open.",
             f"sopslab incident close {seen.incident.id}",
         )
-    return passed(f"the incident {seen.incident.id} is closed since {seen.incident.closed}.")
+    return passed(f"the incident {seen.incident.id} was closed on {seen.incident.closed}.")
 
 
 _JUDGES: Mapping[str, Callable[[Seen], Verdict]] = {

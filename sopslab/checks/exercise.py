@@ -1,4 +1,4 @@
-"""What the exercise still lacks: what is no fault, and comes next or only takes a moment. Pure.
+"""What the exercise still lacks: what is not a fault, but comes next or only takes a moment. Pure.
 
 An exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
 messages of other programs are never repeated, since they may quote what they refuse.
@@ -40,7 +40,8 @@ def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
 
 
 def _shadowed(seen: Snapshot) -> Verdict | None:
-    """Return that the shell finds another tool than the lab's; all else can be judged with it."""
+    """Return that the shell finds another tool than the lab's; everything else can be judged all
+    the same."""
     for tool in known(seen.tools):
         if tool.first is not None and tool.first_version != tool.wanted:
             return failed(
@@ -53,7 +54,7 @@ def _shadowed(seen: Snapshot) -> Verdict | None:
 
 
 def encrypted(seen: Snapshot) -> Verdict | None:
-    """Return what the file of the exercise is not yet."""
+    """Return what the file of the exercise still lacks."""
     tree, chapter = known(seen.tree), seen.chapter
     again = chapter.encrypt_again
     if f"{chapter.secret}.yaml" not in tree.files:
@@ -68,7 +69,9 @@ def encrypted(seen: Snapshot) -> Verdict | None:
     if manifest.recipients is None:
         return failed(lacks.not_encrypted(chapter), again)
     for key in manifest.misfits:
-        return failed(f"{chapter.file}: the value of {key} is none that Kubernetes takes.", again)
+        return failed(
+            f"{chapter.file}: the value of {key} is not one that Kubernetes accepts.", again
+        )
     return None
 
 
@@ -128,7 +131,7 @@ def read(seen: Snapshot) -> Verdict | None:
     """Return that Flux has not read the tree's commit yet."""
     found, head, chapter = source(seen), _head(seen), seen.chapter
     late = delivery.reading(seen, head)
-    # That there is none at all is a fault, and told as that.
+    # That there is no source at all is a fault, and told as one.
     if found is None or late is None:
         return None
     revision = delivery.read_revision(found)
@@ -154,7 +157,7 @@ def read(seen: Snapshot) -> Verdict | None:
 
 
 def applied(seen: Snapshot) -> Verdict | None:
-    """Return that Flux has not applied it yet, with the exercise's Secret in it."""
+    """Return that Flux has not yet applied the tree's commit, with the exercise's Secret in it."""
     found, head, chapter = kustomization(seen), _head(seen), seen.chapter
     if found is None:
         return None

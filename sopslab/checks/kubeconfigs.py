@@ -1,7 +1,7 @@
 """What a seat's kubeconfig says, from the lab's own cluster and the seat's certificate and key.
 
 JSON is YAML, and a seat may be called `no` or `007`. What is written here is compared byte by byte
-with what labs have: another form of the same would make every kubeconfig of a class anew.
+with what labs have: the same in another form would replace every kubeconfig of a class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sopslab.config.naming import network_name, seat_namespace
 
 
 class Standing(Enum):
-    """How a kubeconfig that was found stands to the one that would be written."""
+    """How a kubeconfig that was found compares with the one that would be written."""
 
     SAME = "same"
     NOWHERE = "nowhere"
@@ -57,7 +57,7 @@ def kubeconfig(
 
 
 def standing(found: bytes, wanted: str, lab: str, cluster: Mapping[str, Any] | None) -> Standing:
-    """Return how a kubeconfig stands to the one that would be written."""
+    """Return how a kubeconfig compares with the one that would be written."""
     if cluster is None:
         return Standing.NOWHERE
     try:

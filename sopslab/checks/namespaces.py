@@ -1,7 +1,7 @@
 """What lies in the namespaces of an environment and does not belong there.
 
-Whose an object is, its labels do not prove: a learner sets those. What proves it is Flux's own
-record, in a namespace where the learner has no right.
+An object's labels do not prove whose it is: a learner can set those. Flux's own record proves it,
+in a namespace where the learner has no right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sopslab.model.objects import (
     is_suspended,
 )
 
-# Who makes objects of a kind, among those that are applied.
+# The kinds whose controllers make objects of a kind, among the kinds that are applied.
 _MAKERS = {
     "ReplicaSet": ("Deployment",),
     "Pod": ("ReplicaSet", "StatefulSet", "Job"),
@@ -35,14 +35,14 @@ _MAKERS = {
 # What every namespace has.
 _ALWAYS = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 _DISOWNED = "kustomize.toolkit.fluxcd.io/"
-# What tells one object from another, and whether it waits for its end.
+# What tells one object from another, and whether it is waiting to be deleted.
 _KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReferences")
 
 
 @dataclass(frozen=True)
 class Stray:
-    """An object that Flux has not applied; `made` if a controller has made it, of another one, and
-    `doomed` if its namespace is being deleted."""
+    """An object that Flux has not applied; `made` if a controller has made it for another object,
+    and `doomed` if its namespace is being deleted."""
 
     what: dict[str, Any]
     made: bool
@@ -55,9 +55,9 @@ class InTheWay:
 
     `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
     Flux has applied and is not there any more, by its name in Flux's inventory; `suspended` what
-    Flux was told to leave alone; `waiting` what a namespace waits for that is being deleted; and
-    `strays` what is in the namespace and Flux has not applied. `untended` is whether the
-    Kustomization is gone that makes the environment.
+    Flux was told to leave alone; `waiting` what a namespace that is being deleted waits for; and
+    `strays` what is in the namespace and not applied by Flux. `untended` is whether the
+    Kustomization that makes the environment is gone.
     """
 
     going: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ def in_the_way(seen: Snapshot) -> InTheWay:
             sorted(key for key in applied if key.startswith(here) and key not in contents)
         ),
         suspended=tuple(identity(one) for one in tended if is_suspended(one)),
-        # The namespace waits for the finalizers of Flux, and longer if it comes to them later.
+        # The namespace waits for Flux's finalizers, and longer if Flux comes to them later.
         waiting=tuple(
             identity(one)
             for one in contents.within(environment.system)
@@ -115,8 +115,8 @@ def _strays(
     by_uid = {one["metadata"].get("uid") or "": one for one in here}
 
     def makers(found: Object) -> Iterator[Object]:
-        """Yield what a controller has made an object of. That it says so is not enough, for a
-        learner may write it: a maker of that kind has to be there."""
+        """Yield the objects for which a controller has made this one. That it says so is not
+        enough, because a learner may write it: a maker of that kind has to be there."""
         metadata = found["metadata"]
         if found["kind"] == "Endpoints":
             owners = [live.get("Service", metadata["namespace"], metadata["name"])]

@@ -1,4 +1,4 @@
-"""What becomes of a lab's cluster that is there: it stays, or is replaced where that is said."""
+"""What becomes of a lab's cluster that is there: it stays, or is replaced if that is asked for."""
 
 from __future__ import annotations
 

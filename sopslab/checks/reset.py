@@ -16,7 +16,7 @@ from sopslab.model.repositories import CloneState, RepositoryState
 
 @dataclass(frozen=True)
 class Standing:
-    """How an environment stands to a checkpoint.
+    """How an environment compares with a checkpoint.
 
     `in_the_way` and `pending` are None where the cluster does not answer, `clone` where there is
     none; `drill` is where commits are kept that were made on top of a drill, None without one.
@@ -97,7 +97,7 @@ def hopeless(environment: Environment, found: InTheWay | None) -> str | None:
     """Return why a namespace cannot be cleared, None if it can."""
     if found is None:
         return "the cluster does not answer: `sopslab status` tells more"
-    # Without a class, what makes the environment is applied by a reset itself.
+    # Without a class, a reset itself applies what makes the environment.
     if found.untended and environment.is_seat:
         return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
     return None

@@ -11,12 +11,12 @@ from sopslab.checks.delivery import is_at_work
 from sopslab.model.objects import Object, condition
 from sopslab.model.rotation import LiveValue
 
-# On the pods of a workload that was restarted for an incident.
+# The annotation of the pods of a workload that was restarted for an incident.
 RESTARTED_FOR = "sops-lab/incident"
 
 
 def is_settled(kustomization: Object, key_version: int) -> bool:
-    """Whether Flux is done with what it was told: with a key when it has reported since.
+    """Return whether Flux is done with what it was told: with a key, once it has reported since.
 
     All objects of a cluster share one count of versions.
 
@@ -30,7 +30,7 @@ def is_settled(kustomization: Object, key_version: int) -> bool:
 
 
 def compare(file: Mapping[str, Any], live: Mapping[str, str] | None) -> LiveValue:
-    """Return how a Secret of the cluster stands to what a file says.
+    """Return how a Secret of the cluster compares with what a file says.
 
     + file: a manifest, decrypted
     + live: the Secret's data, None if it is not there

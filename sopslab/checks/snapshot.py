@@ -18,7 +18,7 @@ from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
 
 if TYPE_CHECKING:
-    # It takes pydantic with it, and whoever looks has no use for that.
+    # It imports pydantic, and whoever looks has no use for that.
     from sopslab.incidents.records import Incident
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def known(facet: T | Undecided) -> T:
     """Return what was seen. Raises Undecided for what was not."""
     if isinstance(facet, Undecided):
-        # The same reason may be raised many times, and would keep each way that it took.
+        # The same reason may be raised many times, and would keep the traceback of each.
         raise facet.with_traceback(None)
     return facet
 
@@ -261,7 +261,7 @@ class Commit:
 
 
 class Relation(Enum):
-    """How HEAD stands to the Git server's main."""
+    """How HEAD compares with the Git server's main."""
 
     SAME = "same"
     AHEAD = "ahead"
@@ -271,7 +271,7 @@ class Relation(Enum):
 
 @dataclass(frozen=True)
 class Push:
-    """How HEAD of the clone, on `branch`, stands to the Git server's main."""
+    """How HEAD of the clone, on `branch`, compares with the Git server's main."""
 
     branch: str = "main"
     relation: Relation = Relation.SAME
@@ -299,7 +299,7 @@ NO_MAIN = "the repository has no branch main"
 class InCluster:
     """What the cluster has of an environment.
 
-    Of Flux's objects beside the environment's, a kind is None where the cluster does not know it;
+    A kind of Flux's objects is None where the cluster does not know it;
     `platform` are the Kustomizations and sources that make the environment, `namespaces` phases by
     name. `login` is None without that Secret, `stored` without an artifact that the source names;
     else it tells whether the source controller has it. `contents` is whatever lies in the
@@ -324,9 +324,9 @@ class InCluster:
 class Snapshot(InCluster):
     """One look at an environment.
 
-    `url` is where Flux is to read the repository. `tree` is what is judged: main for who looks from
-    outside, the clone for the learner who works in it. `there` tells whether the Git server has the
-    repository, `hooks` are None where the clone is not on this machine, as that of a seat.
+    `url` is where Flux is to read the repository. `tree` is what is judged: main for whoever looks
+    from outside, the clone for the learner who works in it. `there` tells whether the Git server
+    has the repository, `hooks` are None where the clone is not on this machine, as that of a seat.
     """
 
     environment: Environment

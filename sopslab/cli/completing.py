@@ -1,7 +1,7 @@
 """What a shell completes, beside verbs, options and files: what is known on this machine.
 
-Where that cannot be read, nothing is completed, and nothing is said. What it takes to read it is
-imported when a word is completed: the verbs run without.
+Where that cannot be read, nothing is completed, and nothing is said. What reading it takes is
+imported only when a word is completed: the verbs run without it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The way to the terminal of what has styles, or changes while it is shown.
+"""The way to the terminal for what has styles, or changes while it is shown.
 
-Importing rich takes longer than most verbs: those that only say sentences do without.
+Importing rich takes longer than most verbs do: those that only print sentences do without it.
 """
 
 from __future__ import annotations

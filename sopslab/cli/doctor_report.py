@@ -43,7 +43,7 @@ def as_text(diagnosis: Diagnosis) -> Iterator[Text]:
     for reason in diagnosis.undecided:
         yield Text.assemble(("?", "yellow"), " ", printable(reason))
     if diagnosis.exit_code == 0:
-        yield Text("Nothing is wrong. How far the exercise is, `sopslab verify` tells.", "green")
+        yield Text("Nothing is wrong. `sopslab verify` says how far the exercise is.", "green")
 
 
 def _cause(one: Cause) -> Text:

@@ -15,7 +15,7 @@ from sopslab.policy.printing import printable
 
 
 def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
-    # A run takes minutes, and what it says would be lost at its end.
+    # A run takes minutes, and its results would be lost at its end.
     if file is not None and not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {file.parent}")
     return file
@@ -31,7 +31,7 @@ junit_option = click.option(
 
 
 def write_junit(file: Path, suite: str, results: Sequence[Result], began: datetime) -> None:
-    """Write results as JUnit XML. Raises LabError where that cannot be."""
+    """Write results as JUnit XML. Raises LabError if the file cannot be written."""
     try:
         file.write_text(as_junit(suite, results, began), encoding="utf-8")
     except OSError as error:

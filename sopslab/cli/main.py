@@ -56,7 +56,7 @@ GROUPS = {
 }
 """The verbs, by what they are for: what each does, in a line."""
 
-# Each in the module of its name; but a word of Python's is no name of a function.
+# Each is in the module of its name; a keyword of Python cannot name a function, so it gets a `_`.
 VERBS = {
     verb: f"{verb}_" if iskeyword(verb) else verb for group in GROUPS.values() for verb in group
 }
@@ -72,7 +72,8 @@ class _UnfitHost(click.ClickException):
 
 
 class _Verbs(click.Group):
-    """Import a verb when it is asked for: all of them take twice as long as any."""
+    """Import a verb when it is asked for: importing all of them takes twice as long as any single
+    one."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:

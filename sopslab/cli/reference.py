@@ -32,7 +32,7 @@ from sopslab.validation import findings as validation
 FOLDER = PROJECT / "docs" / "reference"
 
 _WIDTH = 120
-# What Markdown would read as its own; an underscore within a word is none.
+# Characters that Markdown would read as markup; an underscore within a word is none.
 _MARKS = re.compile(r"[\\*<$]|(?<!\w)_|_(?!\w)")
 _NOTICE = "<!-- Made by `make reference` from {source}: change that, not this. -->"
 # Whoever asks, the defaults shown are those of somebody who lives here and has set no variable.
@@ -185,7 +185,7 @@ def exit_codes() -> str:
             "",
             *_table(("code", "meaning", "steps"), rows),
             "",
-            "What only looks has codes of its own, which its [entry](verbs.md) tells.",
+            "Verbs that only look have codes of their own, which their [entries](verbs.md) tell.",
         ]
     )
 
@@ -211,7 +211,8 @@ def rules() -> str:
             "",
             "## validate",
             "",
-            "What is blocking keeps kustomize from building, or would make it look outside of the",
+            "A blocking rule is about what keeps kustomize from building, or makes it look outside "
+            "the",
             "repository.",
             "",
             *_table(
@@ -280,7 +281,7 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return text that shows as it is, but for code between backticks."""
+    """Return text that shows as it is, except code between backticks."""
     return "".join(
         part if part.startswith("`") else _MARKS.sub(r"\\\g<0>", part)
         for part in re.split(r"(`[^`]*`)", re.sub(r"``([^`]+)``", r"`\1`", text))

@@ -15,5 +15,5 @@ def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
 
 
 def echo_json(text: str) -> None:
-    """Print what `json.dumps` made: it has escaped all that is to be escaped, but for DEL."""
+    """Print what `json.dumps` made: it has escaped all that has to be escaped, except DEL."""
     click.echo(text.replace("\x7f", "\\u007f"))

@@ -10,7 +10,8 @@ DEFAULTS = PROJECT / "group_data" / "all.py"
 
 
 def explained() -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the comment above each default says, and which variable of ours overrides it."""
+    """Return what the comment above each default says, and which environment variable overrides
+    it."""
     text = DEFAULTS.read_text(encoding="utf-8")
     lines = text.splitlines()
     comments, variables = {}, {}

@@ -29,7 +29,7 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
 
 
 def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
-    """Return who is on a record that is kept at a path. Raises LabError where it is damaged."""
+    """Return who is on a record that was read from a path. Raises LabError if it is damaged."""
     # Most of what imports this module reads no record, and importing these takes long.
     from pydantic import TypeAdapter, ValidationError
 
@@ -43,7 +43,7 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
         place = ".".join(str(part) for part in first["loc"]) or "the list"
         reason = f"{place}: {first['msg']}"
     except ValueError:
-        reason = "it is no JSON"
+        reason = "it is not JSON"
     raise _unreadable(path, reason)
 
 
@@ -64,9 +64,10 @@ def read_environments(settings: Settings) -> dict[str, Environment]:
 
 
 def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environment]:
-    """Return the environments of these learners, each once; without any, that of a lab's only one.
+    """Return the environments of these learners, each once; without ids, that of a lab's only
+    learner.
 
-    Raises LabError, with every name that is none's.
+    Raises InputError with every id that is nobody's, LabError where the record cannot be read.
     """
     known = read_environments(settings)
     if not ids and len(known) > 1:

@@ -1,6 +1,6 @@
 """Who has an environment after a run: the roster, and those whom earlier rosters had.
 
-Pure. Nobody loses an environment by missing from a roster: only `--prune` takes it.
+Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away.
 """
 
 from __future__ import annotations
@@ -70,14 +70,15 @@ def plan(enrolment: Enrolment) -> list[str]:
     for old, new in enrolment.renamed:
         fate = "is removed" if old in pruned else "stays as it is"
         sentences.append(
-            f"{new} seems to be who was {old}: another id is another environment, with a key and a"
-            f" repository of its own, and that of {old} {fate}"
+            f"{new} seems to be the same person as {old}: another id means another environment,"
+            f" with its own key and repository, and that of {old} {fate}"
         )
     return sentences
 
 
 def _renamed(gone: Sequence[Seat], new: Sequence[Seat]) -> tuple[tuple[str, str], ...]:
-    """Return likely pairs of an old and a new id, each id once; an address goes before a name."""
+    """Return likely pairs of an old and a new id, each id once; an equal address counts before an
+    equal name."""
     pairs: dict[str, str] = {}
     for trait in (_email, _name):
         left = [seat for seat in gone if seat.id not in pairs.values()]

@@ -138,7 +138,7 @@ def line_at(content: bytes, position: int) -> int:
 def load_yaml(path: str, text: str) -> Any:
     """Return what the YAML `text` of the file `path` says.
 
-    Raises InputError, naming file and line, for what is no YAML, has duplicate keys or aliases, or
+    Raises InputError, naming file and line, for what is not YAML, has duplicate keys or aliases, or
     holds more than any file of ours.
     """
     return _parsed(path, text, lambda loader: loader.get_single_data())
@@ -147,7 +147,7 @@ def load_yaml(path: str, text: str) -> Any:
 def compose_yaml(path: str, text: str) -> yaml.Node | None:
     """Return the nodes of the YAML `text`, with their places, or None for an empty file.
 
-    Raises InputError as `load_yaml` does, but for duplicate keys, which nodes can have.
+    Raises InputError as `load_yaml` does, except for duplicate keys, which nodes can have.
     """
     node: yaml.Node | None = _parsed(path, text, lambda loader: loader.get_single_node())
     return node

@@ -26,7 +26,7 @@ LAB = "SOPSLAB_LAB"
 LAB_FILE = "SOPSLAB_FILE"
 ROOT = "SOPSLAB_ROOT"
 ROSTER = "SOPSLAB_ROSTER"
-# What says which lab it is.
+# The variables that say which lab is meant.
 CHOOSING = (INVENTORY, LAB, LAB_FILE, ROOT, ROSTER)
 
 LOCAL = "inventories/local.py"
@@ -48,7 +48,7 @@ def local_data() -> dict[str, Any]:
 
 
 def class_data() -> dict[str, Any]:
-    """Return the same with a seat for each learner on the roster of SOPSLAB_ROSTER.
+    """Return what `local_data` does, with a seat for each learner on the roster of SOPSLAB_ROSTER.
 
     Raises InputError with every problem of the roster.
     """

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from sopslab.errors import InputError
 
-# Of each kind of CI: the variable that it is known by, the name of a job for people to recognise,
-# and what tells the job from every other that may be on the same machine at the same time.
+# For each kind of CI: the variable that it is known by, the name of a job for people to recognise,
+# and what tells the job from every other one on the same machine at the same time.
 _KINDS = (
     (
         ("GITHUB_ACTIONS", "true"), "GITHUB_JOB",
@@ -27,7 +27,7 @@ _LENGTH = 30  # characters of a lab's name
 
 def job_name(environment: Mapping[str, str]) -> str:
     """Return the name of the lab of the CI job that has these variables: the same in each of its
-    steps, and another one in every other job. Raises InputError outside of any CI that is known.
+    steps, and another one in every other job. Raises InputError outside any CI that is known.
     """
     for (variable, value), title, parts in _KINDS:
         if environment.get(variable) == value:
@@ -36,7 +36,10 @@ def job_name(environment: Mapping[str, str]) -> str:
             words = re.findall("[a-z0-9]+", environment.get(title, "").lower())
             return "-".join(["ci", *words])[: _LENGTH - len(end)].rstrip("-") + end
     raise InputError(
-        ["no CI job is known by this environment: name the lab yourself, with SOPSLAB_LAB"]
+        [
+            "this is not the environment of a CI job that is known: name the lab yourself, with"
+            " SOPSLAB_LAB"
+        ]
     )
 
 

@@ -12,7 +12,7 @@ def read_lab_file(path: str | None) -> dict[str, Any]:
     """Return the settings in the YAML file `path`, or none for None.
 
     Raises InputError, naming file and line, for a file that cannot be read, is not UTF-8, exceeds
-    1 MiB, is no YAML, has duplicate keys or aliases, or holds anything but a mapping.
+    1 MiB, is not YAML, has duplicate keys or aliases, or holds anything but a mapping.
     """
     if path is None:
         return {}

@@ -12,8 +12,8 @@ from sopslab.model.wire import decode
 
 
 def read_lease(path: str | Path) -> Lease | None:
-    """Return the lease in a file, None where there is no file. Raises InputError if it is damaged:
-    what ends when is not known then."""
+    """Return the lease in a file, None where there is no file. Raises InputError if it cannot be
+    read or is damaged: when the lab ends is not known then."""
     try:
         lease: Lease = decode(Lease, json.loads(Path(path).read_text(encoding="utf-8")))
         # One without a time zone cannot be compared.

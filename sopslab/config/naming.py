@@ -12,8 +12,8 @@ import unicodedata
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 RESERVED = re.compile(r"default|flux-system|kube-.*")
 
-# With this, the longest name that is made of a seat's id ends far below the 63 characters of a
-# label, and its user at the 64 of a certificate's common name.
+# With this, the longest name that is made of a seat's id stays far below the 63 characters of a
+# label, and its user within the 64 of a certificate's common name.
 SEAT_LENGTH = 40
 # What a generation of access looks like, and one that no certificate has.
 GENERATION = re.compile(r"[0-9a-f]{14}")
@@ -94,17 +94,17 @@ def check_seat(value: str) -> str:
     """Return `value` if a seat of a class may have it as its id; raise ValueError if not.
 
     Two ids give different names throughout: a seat's namespaces end in `-develop` and `-sys`, and
-    between their fixed parts stands the id as it is.
+    the id stands unchanged between their fixed parts.
     """
     if not SEAT.fullmatch(value):
         raise ValueError(
-            f"of it names are made such as {seat_namespace(value)!r:.60}, in which a-z, 0-9 and `-`"
-            " are allowed, with a letter or digit at both ends"
+            f"it becomes part of names such as {seat_namespace(value)!r:.60}, in which a-z, 0-9 and"
+            " `-` are allowed, with a letter or digit at both ends"
         )
     if len(value) > SEAT_LENGTH:
         raise ValueError(
-            f"at most {SEAT_LENGTH} characters are allowed, and it has {len(value)}: of it longer"
-            f" names are made, such as `{seat_system_namespace('<id>')}`, and those end at 63"
+            f"at most {SEAT_LENGTH} characters are allowed, and it has {len(value)}: it becomes"
+            f" part of longer names, such as `{seat_system_namespace('<id>')}`, which can have 63"
         )
     if NO_SEATS.fullmatch(value):
         raise ValueError("this name is the lab's own")
@@ -114,7 +114,7 @@ def check_seat(value: str) -> str:
 def propose_seat(name: str) -> str | None:
     """Return an id in ASCII for somebody of this name, or None if no word of it is Latin.
 
-    The same name gives the same id always; two names may give the same.
+    The same name always gives the same id; two names may give the same one.
     """
     text = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
     kept = "".join(sign for sign in text if not unicodedata.combining(sign) and sign not in "'’ʼ")

@@ -15,8 +15,8 @@ from sopslab.config.naming import git_server_name
 
 # The port of the embedded Git server inside its container.
 GIT_SERVER_PORT = 8080
-# Who the Git server is where root runs the lab, user and group: a number that nobody else has, for
-# neither distributions nor systemd give it away.
+# The user and the group of the Git server where root runs the lab: a number that nobody else has,
+# because neither distributions nor systemd assign it.
 GIT_SERVER_USER = 60941
 
 # The lab's own users of the Git server, beside the learner.
@@ -25,7 +25,7 @@ FLUX = "flux"
 
 
 def lease_file(root: str, lab: str) -> str:
-    """Return where it is on record for how long a lab of a root is meant."""
+    """Return the file that records how long a lab of a root is to stay."""
     return f"{root}/labs/{lab}/lease.json"
 
 
@@ -54,7 +54,7 @@ class Places:
 
     @property
     def format_file(self) -> str:
-        """What says which format that folder has."""
+        """The file that says which format that folder has."""
         return f"{self.lab_dir}/format"
 
     @property
@@ -74,7 +74,7 @@ class Places:
 
     @property
     def lease_file(self) -> str:
-        """For how long the lab is meant, where it is meant for a time."""
+        """The file that records how long the lab is to stay, if it has a lease."""
         return lease_file(self.root, self.lab)
 
     @property
@@ -84,7 +84,7 @@ class Places:
 
     @property
     def served_api(self) -> str:
-        """What the cluster says of its own API, where the store has not the sources of it."""
+        """What the cluster says of its own API, where the store does not have its sources."""
         return f"{self.lab_dir}/api"
 
     @property
@@ -99,7 +99,7 @@ class Places:
 
     @property
     def class_dir(self) -> str:
-        """What the class has beside the lab: who is enrolled, and a folder for each seat."""
+        """What a class has in addition: who is enrolled, and a folder for each seat."""
         return f"{self.lab_dir}/class"
 
     @property
@@ -108,7 +108,7 @@ class Places:
         return f"{self.lab_dir}/kube-cache"
 
     def account_dir(self, user: str) -> str:
-        """With what a user logs in to the Git server: username, password, git-credentials."""
+        """What a user logs in to the Git server with: username, password, git-credentials."""
         return f"{self.git_dir}/credentials/{user}"
 
     def login_file(self, user: str) -> str:
@@ -165,13 +165,13 @@ class Places:
 
     @property
     def api_names(self) -> tuple[str, ...]:
-        """What its certificate is for, beside what the node itself is called."""
+        """The names that its certificate is for, besides those of the node itself."""
         names = ("localhost", "127.0.0.1", self.api_address, self.engine_host)
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def tls_dir(self) -> str:
-        """Where the CA of a lab that is networked lies."""
+        """The folder of the CA of a networked lab."""
         return f"{self.lab_dir}/tls"
 
     @property
@@ -181,7 +181,7 @@ class Places:
 
     @property
     def git_server_names(self) -> tuple[tuple[str, str], ...]:
-        """What the certificate of the embedded Git server is for, each after its kind."""
+        """The names that the certificate of the embedded Git server is for, each after its kind."""
         return (
             (kind_of_name(self.git_address), self.git_address),
             ("IP", "127.0.0.1"),

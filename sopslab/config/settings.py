@@ -38,7 +38,7 @@ from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
-# A record travels in one argument of a command, which Linux ends at 128 KiB.
+# A record travels in one argument of a command, which Linux limits to 128 KiB.
 _RECORD_LENGTH = 60_000
 # What survives every shell, YAML and URL that a path or a person's name ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
@@ -57,7 +57,7 @@ _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
-# What is allowed, in words: for who is refused, and for docs/reference/settings.md.
+# What is allowed, in words: for whoever is refused, and for docs/reference/settings.md.
 _PATH_FORM = "an absolute path without quotes, colons, commas, `$` or `..`"
 _LINE_FORM = "one line of printable characters"
 _EMAIL_FORM = "an address such as ada@example.org"
@@ -110,7 +110,7 @@ def _email(value: str) -> str:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    # Reading `port` raises ValueError where it is no number.
+    # Reading `port` raises ValueError if it is not a number.
     if (
         parts.port == 0
         or parts.scheme not in {"http", "https"}
@@ -119,7 +119,7 @@ def _http_url(value: str) -> str:
     ):
         raise ValueError(f"{_URL_FORM} is needed")
     if parts.username or parts.password:
-        raise ValueError("credentials do not belong into a URL: set git_username and git_password")
+        raise ValueError("credentials do not belong in a URL: set git_username and git_password")
     if parts.query or parts.fragment:
         raise ValueError("a base URL ends before any `?` or `#`: paths are appended to it")
     if re.search(r"[\s\"'`$;{}<>|\\]", value):
@@ -138,7 +138,7 @@ def _address(value: str) -> str:
         address = ipaddress.IPv4Address(value)
     except ValueError:
         raise ValueError(f"{_ADDRESS_FORM} is needed") from None
-    # A certificate has to say what they connect to, and their kubeconfigs, too.
+    # A certificate has to name what they connect to, and so have their kubeconfigs.
     if address.is_unspecified:
         raise ValueError("name the address that the learners connect to")
     return value
@@ -183,7 +183,8 @@ SeatId = Annotated[
     Text,
     AfterValidator(check_seat),
     Field(
-        description="a DNS label that is no user of the lab's own and does not begin with `lab-`",
+        description="a DNS label that is not one of the lab's own users and does not begin with"
+        " `lab-`",
         json_schema_extra={
             **_schema(SEAT, f"{RESERVED.pattern}|{NO_SEATS.pattern}"), "maxLength": SEAT_LENGTH,
         },
@@ -366,11 +367,11 @@ class Settings(_Part, Places):
             )
         if self.seats and self.cluster_provider == "existing":
             problems.append(
-                "a class needs cluster_provider `kind`: only there the lab knows that network"
+                "a class needs cluster_provider `kind`: only there does the lab know that network"
                 " policies are enforced"
             )
         if mixed := clash(self.faults):
-            problems.append(f"faults cannot be mixed so: {mixed}")
+            problems.append(f"these faults cannot be mixed: {mixed}")
         ids = [seat.id for seat in self.seats]
         if self.learner.id in ids:
             problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
@@ -399,7 +400,8 @@ class Settings(_Part, Places):
 
     @property
     def for_machine(self) -> Lab:
-        """What of them the program on the lab's machine is told: nothing that is secret."""
+        """The part of them that the program on the lab's machine is told: nothing that is
+        secret."""
         return Lab(
             lab=self.lab,
             root=self.root,

@@ -10,7 +10,7 @@ from sopslab.errors import LabError
 
 
 def find_tools(*names: str) -> None:
-    """Have programs of the lab's store on this process's PATH, where one of them is not on it.
+    """Put the programs of the lab's store on this process's PATH, if one of these is not on it.
 
     Without a lab whose settings are valid, PATH stays as it is: what needs a program says so.
     """

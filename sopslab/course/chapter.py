@@ -73,7 +73,7 @@ class Chapter:
 
     @property
     def reconcile(self) -> str:
-        """The command that lets Flux read and apply at once."""
+        """The command that has Flux read and apply at once."""
         return (
             f"flux --namespace {self.system} reconcile kustomization {KUSTOMIZATION} --with-source"
         )
@@ -94,7 +94,7 @@ class Chapter:
         return f"the Secret {self.secret} in the namespace {self.namespace}"
 
     def restore(self, path: str) -> str:
-        """Return the command that brings a file back as the lab began with it."""
+        """Return the command that brings a file back as it was when the lab began."""
         first = "$(git rev-list --max-parents=0 HEAD | tail -n 1)"
         return self.at_work(f'git checkout "{first}" -- {path}')
 

@@ -1,6 +1,7 @@
 """What is broken in an environment, as it is written down on the lab's machine.
 
-It holds no secret. In base64, whoever sits an exam does not read the answer in passing.
+It holds no secret. It is in base64, so that whoever sits an exam does not read the answer in
+passing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def render_record(faults: Mapping[str, Injection]) -> str:
 
 
 def parse_record(text: str) -> Mapping[str, Injection]:
-    """Return the faults of a record, by id. Raises ValueError for what is none."""
+    """Return the faults of a record, by id. Raises ValueError for anything else."""
     try:
         found = json.loads(base64.b64decode(text.strip(), validate=True))
         return {
@@ -34,4 +35,4 @@ def parse_record(text: str) -> Mapping[str, Injection]:
             for fault, one in found.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError("it is no record of faults") from error
+        raise ValueError("it is not a record of faults") from error

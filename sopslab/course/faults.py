@@ -93,7 +93,7 @@ FAULTS = (
     Fault(
         "not-wired",
         "a commit comments the file out of kustomization.yaml",
-        "Flux applies what is listed, and removes what is not any more, while it is Ready",
+        "Flux applies what is listed, removes what no longer is, and stays Ready",
         Part.LIST,
         Scope.LEARNER,
     ),
@@ -145,7 +145,7 @@ FAULTS = (
     Fault(
         "source-controller-without-git",
         "the GitRepository names a port at which the Git server does not answer",
-        "tell a server that is down from one that is asked for at the wrong place",
+        "tell a server that is down from one that is looked for in the wrong place",
         Part.ADDRESS,
         Scope.LAB,
     ),

@@ -23,7 +23,7 @@ def read_list(kustomization: str | bytes) -> tuple[str, ...] | None:
 
 
 def how_to_list(kustomization: str, name: str) -> str:
-    """Return in words what of a kustomization is to be edited for a file to be listed."""
+    """Return in words what to edit in a kustomization so that a file is listed."""
     for number, line in enumerate(kustomization.splitlines(), 1):
         if line.lstrip().startswith("#") and line.lstrip("# \t-").strip() == name:
             return f"uncomment line {number}"

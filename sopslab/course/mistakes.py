@@ -15,7 +15,7 @@ def unlisted(kustomization: bytes, name: str) -> bytes:
 
 
 def edited(manifest: bytes) -> bytes:
-    """Return an encrypted manifest in which the first letter of its first value is another one."""
+    """Return an encrypted manifest in which the first letter of the first value is changed."""
     before, value, after = manifest.partition(_VALUE)
     if not value:
         return manifest

@@ -79,7 +79,8 @@ class Question(BaseModel):
 
 
 def load_quiz(path: Path) -> tuple[Question, ...]:
-    """Read a quiz file; all that is wrong with it is reported at once."""
+    """Return the questions of a quiz file. Raises QuizError with everything that is wrong with
+    it."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         questions = TypeAdapter(tuple[Question, ...]).validate_python(raw)
@@ -98,7 +99,8 @@ def load_quiz(path: Path) -> tuple[Question, ...]:
 
 
 def grade(question: Question, given: str) -> bool:
-    """Whether an answer is right; case, spaces around it, quotes and a final dot do not count."""
+    """Return whether an answer is right; case, spaces around it, quotes and a final dot do not
+    count."""
     plain = _plain(given)
     return any(plain == _plain(accepted) for accepted in (question.answer, *question.accept))
 
@@ -128,5 +130,5 @@ def _plain(text: str) -> str:
 
 
 def template_variable(questions: tuple[Question, ...]) -> list[dict[str, object]]:
-    """The questions as the templates use them, under the name `quiz`."""
+    """Return the questions as the templates use them, under the name `quiz`."""
     return [question.model_dump() for question in questions]

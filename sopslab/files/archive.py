@@ -35,7 +35,7 @@ def pack(tree: Tree) -> str:
 
 
 def beginning(tree: Tree, ref: str, name: str, email: str, message: str) -> bytes:
-    """Return the first commit of a repository, for `git fast-import`; files may be added behind it.
+    """Return the first commit of a repository, for `git fast-import`; more files may be appended.
 
     The same as `git add` and `git commit`, in one process and one file instead of one for each.
 
@@ -63,7 +63,7 @@ def _data(content: bytes) -> bytes:
 def digest(tree: Tree) -> str:
     """Return the SHA-256 of the files of `tree` and of which of them are executable.
 
-    It is what `sopslab.lab.observe.folders.folder_digest` counts on a host.
+    It is what `sopslab.lab.observe.folders.folder_digest` computes on a host.
     """
     sums = {path: hashlib.sha256(file.content).hexdigest() for path, file in tree.items()}
     return tree_digest(sums, [path for path, file in tree.items() if file.executable])

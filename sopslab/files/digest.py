@@ -1,4 +1,4 @@
-"""How a tree of files is counted, where it is made and where it lies."""
+"""The digest of a tree of files, computed alike where it is made and where it lies."""
 
 from __future__ import annotations
 

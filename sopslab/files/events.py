@@ -1,4 +1,4 @@
-"""Where a run tells its events, and what the operation that runs now has to say of itself.
+"""Where a run tells its events, and what the operation that runs now says about itself.
 
 They are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
 """
@@ -31,7 +31,8 @@ def take_notes() -> tuple[str, ...]:
 
 
 def named(names: Sequence[str]) -> str:
-    """Return names for a note: a few are all there, and of more it is said how many more."""
+    """Return names for a note: all of a few; of many, the first ones and how many more there
+    are."""
     if len(names) <= _NAMED:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"

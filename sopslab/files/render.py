@@ -34,7 +34,7 @@ class RenderedFile:
 
 
 class RenderError(LabError):
-    """A template that cannot be rendered; says which file, where known which line, and why."""
+    """A template that cannot be rendered: which file, which line if that is known, and why."""
 
     def __init__(self, path: Path, line: int | None, reason: str) -> None:
         super().__init__(f"{path}: {reason}" if line is None else f"{path}:{line}: {reason}")
@@ -44,7 +44,8 @@ class RenderError(LabError):
 
 
 def template_environment(source: Path, *, escaping: bool) -> Environment:
-    """Return what every template below `source` is read with, the project's delimiters among it.
+    """Return the Jinja2 environment for every template below `source`, with the project's
+    delimiters.
 
     + escaping: whether values are escaped as HTML; text, YAML and shell would be spoilt by it
     """
@@ -67,7 +68,7 @@ def template_environment(source: Path, *, escaping: bool) -> Environment:
 class Renderer:
     """Renders a directory of templates any number of times; each template is parsed once.
 
-    Raises RenderError for a directory that is none or holds anything but plain files.
+    Raises RenderError if `source` is not a directory, or holds anything but plain files.
     """
 
     def __init__(self, source: Path) -> None:
@@ -126,7 +127,7 @@ def _content(
 
 
 def _line(error: TemplateError, path: Path) -> int | None:
-    """The line of the template that raised, which Jinja2 puts into the traceback."""
+    """Return the line of the template that raised, which Jinja2 puts into the traceback."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,5 +1,5 @@
 """What leaked, what of it is still worth something, and how it is replaced.
 
-Records hold no value of any secret. `records` and `credentials` are pure; they say what stands in
-the platform repository's `docs`.
+Records hold no value of any secret. `records` and `credentials` are pure; they say what is in the
+platform repository's `docs`.
 """

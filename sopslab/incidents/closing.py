@@ -26,9 +26,7 @@ def missing(incident: Incident, uses: Sequence[Use]) -> list[str]:
     + uses: where its exposed values are still in use
     """
     note = f"sopslab incident note {incident.id}"
-    sentences = [
-        f"{use.key} has its exposed value still, in {use.place}: {use.fix}" for use in uses
-    ]
+    sentences = [f"{use.key} still has its exposed value in {use.place}: {use.fix}" for use in uses]
     if incident.exposures and not incident.upstream:
         sentences.append(
             "the record does not say where the value has to be revoked:"
@@ -53,7 +51,7 @@ def _is_rotating(incident: Incident) -> bool:
 
 
 def remaining(exposures: Sequence[Exposure]) -> Iterator[str]:
-    """Yield what of exposures stays readable, whatever is done now."""
+    """Yield a sentence for each exposure: what of it stays readable, whatever is done now."""
     for one in exposures:
         named = ", ".join(one.keys) or "a value"
         yield (

@@ -1,7 +1,7 @@
 """Which credentials there are, and when each is due to be replaced. Pure: today is given.
 
 What the lab itself knows is derived each time (`sopslab.lab.incidents.derived`); what it cannot
-know, such as the key of a provider, stands in the platform repository as `docs/credentials.yaml`.
+know, such as the key of a provider, is in the platform repository, in `docs/credentials.yaml`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WARNING = timedelta(days=14)
 
 
 class Rotation(StrEnum):
-    """How often a credential is replaced without any reason to."""
+    """How often a credential is replaced without a particular reason."""
 
     MONTHLY = "monthly"
     QUARTERLY = "quarterly"
@@ -107,7 +107,7 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """A credential on a day; `incident` is the open one that exposes it."""
+    """A credential as it stands on a day; `incident` is the open one that exposes it."""
 
     credential: Credential
     due: date
@@ -155,7 +155,7 @@ def entries(
     """Return every credential with when it is due, the most urgent first.
 
     What an open incident exposes is due since it was opened; an exposed value that belongs to no
-    credential on the list is on it nevertheless.
+    credential on the list becomes an entry of its own.
     """
     opened = sorted(
         (one for one in incidents if one.closed is None), key=lambda one: (one.opened, one.id)
@@ -196,7 +196,7 @@ def _exposes(incident: Incident, credential: Credential) -> bool:
 def _lies_at(exposure: Exposure, place: Place | None) -> bool:
     if place is None or exposure.repository != place.repository:
         return False
-    # The same name in another file is the same credential more often than not, and then it counts.
+    # The same name in another file is the same credential more often than not, so it counts.
     return bool(set(exposure.keys) & set(place.keys)) or exposure.path == place.path
 
 

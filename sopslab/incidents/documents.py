@@ -30,7 +30,8 @@ def parse_document(path: str, text: str, form: TypeAdapter[_Document]) -> _Docum
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that writes every value out: two equal days are no alias of each other."""
+    """SafeDumper that writes every value out: two equal days do not become aliases of each
+    other."""
 
     @override
     def ignore_aliases(self, data: Any) -> bool:

@@ -22,13 +22,13 @@ from sopslab.policy.printing import printable
 Read = Callable[[str, str], bytes | None]
 """Returns a file as it is in a commit, None if it is not there."""
 
-# `KEY=value` and its like, where a file is no YAML: dotenv, properties, a constant in a script.
+# `KEY=value` and its like, where a file is not YAML: dotenv, properties, a constant in a script.
 _ASSIGNED = re.compile(r"""\s*(?:export\s+)?([-._a-zA-Z0-9]+)\s*[:=]\s*(["']?)(.+?)\2[;,]?\s*""")
 
 
 @dataclass(frozen=True)
 class Named:
-    """A value by its hashes: as it is written, and in base64 decoded, as a Secret's is."""
+    """A value by its hashes: as it is written, and decoded from base64, as a Secret's is."""
 
     line: int
     key: str
@@ -44,7 +44,8 @@ def named_values(data: bytes) -> list[Named]:
         parsed = documents.Parsed((), error_line=1)
     structured = any(isinstance(one, documents.Mapping) for one in parsed.documents)
     found = _leaves(parsed) if structured else _lines(text)
-    # A slip such as {password:value} makes a value part of a key: the policy shows it neither.
+    # A slip such as {password:value} makes a value part of a key: the policy does not show it
+    # either.
     return [value for value in found if SHOWN_KEY.fullmatch(value.key)]
 
 
@@ -63,7 +64,7 @@ def _lines(text: str) -> Iterator[Named]:
 
 
 def digests(text: str) -> frozenset[str]:
-    """Return the SHA-256 of a value as it is, and of what it is in base64, if it is that."""
+    """Return the SHA-256 of a value as it is, and as decoded, if it is base64."""
     values = [text.encode("utf-8", "surrogatepass")]
     with contextlib.suppress(binascii.Error, ValueError):
         values.append(base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True))
@@ -71,7 +72,7 @@ def digests(text: str) -> frozenset[str]:
 
 
 def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple[Exposure, ...]:
-    """Return each place that the findings name once, with the names of what leaked there.
+    """Return each place that the findings name, once, with the names of what leaked there.
 
     + repository: the repository's path on the Git server
     """
@@ -88,7 +89,7 @@ def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple
                 rule,
             )
             for (commit, path, rule), at in lines.items()
-            # Of what no commit leads to, such as a tag of a blob, no record can name a place.
+            # For what no commit leads to, such as a tag of a blob, a record cannot name a place.
             if commit
         )
     )
@@ -101,7 +102,7 @@ def _keys(data: bytes | None, lines: set[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What of some findings no incident covers, and the incidents that cover the others."""
+    """Which of some findings no incident covers, and the incidents that cover the others."""
 
     uncovered: tuple[Finding, ...]
     open: tuple[Incident, ...]

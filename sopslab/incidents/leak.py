@@ -44,12 +44,12 @@ def render_staged(staged: Staged) -> str:
 
 
 def parse_staged(text: str | bytes) -> Staged:
-    """Return what a note says is staged. Raises ValueError for what is none."""
+    """Return what a note says is staged. Raises ValueError for anything else."""
     try:
         found = json.loads(text)
         staged: Staged = decode(Staged, {one.name: found[one.name] for one in fields(Staged)})
     except (LookupError, TypeError) as error:
-        raise ValueError("it is no note of a drill") from error
+        raise ValueError("it is not a note of a drill") from error
     return staged
 
 

@@ -28,7 +28,8 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 class Cause(StrEnum):
-    """What became known to whom it does not concern; each asks for a rotation of its own."""
+    """What became known to people who must not know it; each cause asks for a rotation of its
+    own."""
 
     VALUE_EXPOSED = "value-exposed"
     LEARNER_KEY = "learner-key"
@@ -90,7 +91,7 @@ class Exposure:
 
     @property
     def place(self) -> tuple[str, str, str, str]:
-        """What tells it from every other one, and by which a finding is known to be covered."""
+        """What tells it from every other one; a finding with the same place is covered by it."""
         return self.repository, self.commit, self.path, self.rule
 
 
@@ -158,7 +159,7 @@ def parse_incident(path: str, text: str) -> Incident:
 
 def _contradictions(incident: Incident, filename: str) -> Iterator[str]:
     if filename != f"{incident.id}.yaml":
-        yield f"id: {incident.id} belongs into {incident.id}.yaml"
+        yield f"id: {incident.id} belongs in {incident.id}.yaml"
     if len(set(incident.exposures)) < len(incident.exposures):
         yield "exposures: one is there twice: keep one"
     if incident.closed is None:

@@ -2,8 +2,8 @@
 
 WHAT names a function below `sopslab.lab`, such as `act.checkpoints.put_back`. ORDER is JSON: the
 function's arguments by name, of which the first is the lab, unless all it is about is the machine
-itself. Where it is not given it is read from standard input, and
-only there it may hold secrets. What the function returns is printed as JSON.
+itself. Where it is not given it is read from standard input, and only there may it hold secrets.
+What the function returns is printed as JSON.
 
 What a person is to see of a failure goes to standard error as a sentence of ours; the words of
 other programs go there, too, for the log.
@@ -41,9 +41,10 @@ def find(what: str) -> Callable[..., Any]:
 
 
 def carry_out(function: Callable[..., Any], order: dict[str, Any]) -> Any:
-    """Return in terms of JSON what a function returns for an order, or raise ValueError."""
+    """Return, in terms of JSON, what a function returns for an order. Raises ValueError if the
+    order does not fit the function."""
     hints = get_type_hints(function)
-    # What looks at the machine takes no lab; whatever takes one takes it first, as places or more.
+    # What looks at the machine takes no lab; what takes one takes it first, as `Places` or more.
     lab = [decode(Lab, order.pop("lab"))] if "lab" in order else []
     arguments = {name: decode(hints[name], value) for name, value in order.items()}
     return encode(function(*lab, **arguments))

@@ -1,4 +1,4 @@
-"""What the drill's score is made of, looked at: the records, main, and the cluster."""
+"""The look at what a drill is scored by: the records, main, and the cluster."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def plan_takeover(settings: Settings, found: Format | None, node_image: str) -> 
     + found: the format of the lab, None without a lab
     + node_image: what this product makes a node of
 
-    Raises LabError where that cannot be seen.
+    Raises LabError if that cannot be seen.
     """
     plan = takeover_plan(found)
     if settings.cluster_provider == "kind":

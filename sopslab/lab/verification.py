@@ -18,7 +18,7 @@ from sopslab.model.results import Result, Status, Undecided, Verdict
 
 # A Kustomization is reconciled every minute, and for a moment of that it is not Ready.
 _SETTLING_S = 5.0
-# What Flux does by itself, given time: what is still to be done, and which of its objects does it.
+# What Flux does by itself, given time: what still has to be done, and which of its objects does it.
 _AWAITED: Mapping[
     Step, tuple[Callable[[Snapshot], Verdict | None], Callable[[Snapshot], Object | None]]
 ] = {

@@ -11,7 +11,7 @@ from typing import Any
 # What Flux says while a build waits for its turn, or has it: there is one at a time for everybody.
 _BUILDING = re.compile(r"Building manifests for revision \S+@sha1:([0-9a-f]{40,64}) ")
 HELD_S = 10
-"""A build that takes longer is no ordinary one, and those that wait for it are told so."""
+"""A build that takes longer is not an ordinary one, and those that wait for it are told so."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Build:
     since: datetime
 
     def age(self, now: datetime) -> float:
-        """Return for how many seconds it has not ended."""
+        """Return how many seconds ago it began."""
         return (now - self.since).total_seconds()
 
 

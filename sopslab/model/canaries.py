@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Progress(StrEnum):
-    """Whether a canary has arrived, is on its way, or does not get on."""
+    """Whether a canary has arrived, is on its way, or is stuck."""
 
     PROVEN = "proven"
     WAITING = "waiting"
@@ -15,7 +15,7 @@ class Progress(StrEnum):
 
 
 class Link(StrEnum):
-    """What of the way is not there yet, from its beginning."""
+    """The first link of the way that is missing, in their order."""
 
     # Flux has applied nothing so far.
     BEGINNING = "beginning"

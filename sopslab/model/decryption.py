@@ -41,7 +41,7 @@ class SecretDrift(StrEnum):
 
     ABSENT = "absent"
     DIFFERS = "differs"
-    # The host's decryption key is none of the cluster's.
+    # The host's decryption key is not among the cluster's.
     KEY = "key"
-    # The host itself has not all that it is made of.
+    # The host itself lacks something that the Secret is made of.
     LACKING = "lacking"

@@ -1,4 +1,4 @@
-"""How the Docker engine is, and what it is like."""
+"""The state of the Docker engine, and its traits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def body(program: str) -> str:
 
 @dataclass(frozen=True)
 class EngineTraits:
-    """What an engine is like: empty texts where there is none, or none that tells.
+    """What an engine is like: empty texts if there is none, or if it does not tell.
 
     `driver` is its storage driver, `security` its security options, `snap` whether it sees files
     as a snap does; `proxies` is the client's file that has proxies for every container.

@@ -85,7 +85,8 @@ def to_line(event: Event) -> str:
 
 
 def from_line(line: str) -> Event:
-    """Return the event that a line tells of. Raises ValueError for what is none."""
+    """Return the event that a line tells of. Raises ValueError, KeyError or AttributeError for
+    others."""
     fields = json.loads(line)
     event: Event = decode(_KINDS[fields.pop("event")], fields)
     return event

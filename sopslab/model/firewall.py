@@ -16,7 +16,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Firewall:
-    """The rules that Docker's are preceded by, as the program prints them that Docker works with:
+    """The rules that come before Docker's, as printed by the program that Docker works with:
     `iptables`, `nftables`, or none that is known."""
 
     program: str = ""
@@ -80,7 +80,7 @@ def rules_of(
 
 def table_of(bridge: str, rules: Sequence[Rule]) -> str:
     """Return the table that holds the rules of a bridge, as `nft list` prints it; empty without
-    rules. It comes before Docker's: what it accepts, Docker's decides."""
+    rules. It comes before Docker's, which decides about what this one accepts."""
     if not rules:
         return ""
     lines = [
@@ -95,8 +95,8 @@ def table_of(bridge: str, rules: Sequence[Rule]) -> str:
 
 
 def replacing_table(bridge: str, rules: Sequence[Rule]) -> str:
-    """Return what `nft -f` has to read, which does all of it or nothing, so that exactly these
-    rules of a bridge are there."""
+    """Return the input for `nft -f`, which does all of it or nothing, so that exactly these rules
+    of a bridge are there."""
     name = f"table ip sops-lab-{bridge}"
-    # To delete a table that is not there would be a mistake.
+    # Deleting a table that is not there would be an error.
     return f"{name}\ndelete {name}\n{table_of(bridge, rules)}"

@@ -23,13 +23,13 @@ def render_format(found: Format) -> str:
 
 
 def parse_format(text: str) -> Format:
-    """Return the format that such a file names. Raises ValueError for what names none.
+    """Return the format that such a file names. Raises ValueError if it names none.
 
     What a newer product says beside it is passed over: the number has to be understood for ever.
     """
     said = json.loads(text)
     number = said.get("format") if isinstance(said, dict) else None
-    # JSON's true is no number, though Python takes it for one.
+    # JSON's true is not a number, though Python takes it for one.
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise ValueError("it names no format")
     product = said.get("product")

@@ -35,8 +35,9 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a node lets pods have: processes each, 0 for any number; what starts and ends them has a
-    share of all processors, in percent (systemd.resource-control(5), CPUQuota), 0 for no limit.
+    """What a node lets pods have: `pids` processes each, 0 for any number; what starts and ends
+    them has a `share` of all processors, in percent (systemd.resource-control(5), CPUQuota), 0 for
+    no limit.
     """
 
     pids: int

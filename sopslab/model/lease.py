@@ -1,4 +1,4 @@
-"""For how long a lab is meant, where it is meant for a time: that of a CI job."""
+"""How long a lab is to stay, if it is not to stay for good: that of a CI job."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Lease:
-    """For how many hours a lab is meant, when they end (ISO 8601, with a time zone), and which port
-    its Git server has for that time."""
+    """For how many hours a lab is to stay, when they end (ISO 8601, with a time zone), and which
+    port its Git server has for that time."""
 
     hours: int
     until: str

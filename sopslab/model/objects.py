@@ -37,7 +37,8 @@ def inventory_id(found: Object) -> str:
 
 
 def inventory(found: Object | None) -> frozenset[str]:
-    """Return what Flux has applied for a Kustomization, by their names in its inventory."""
+    """Return the objects that Flux has applied for a Kustomization, by their names in its
+    inventory."""
     entries = (((found or {}).get("status") or {}).get("inventory") or {}).get("entries") or []
     return frozenset(str(entry["id"]) for entry in entries)
 

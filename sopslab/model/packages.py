@@ -24,7 +24,7 @@ class Manager:
 MANAGERS: Mapping[str, Manager] = {
     "apt-get": Manager(
         update=("apt-get", "update", "-qq"),
-        # `apt-cache show` knows packages, too, that others only mention.
+        # Not `apt-cache show`, which also knows packages that others only mention.
         known=("apt-get", "install", "-qq", "--simulate", "--no-remove"),
         install=(
             *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),

@@ -1,6 +1,6 @@
 """What recipes are told: a plan for each of `sopslab.lab.store`.
 
-All that a plan says decides what comes of it; where that is fetched from is told beside it.
+Everything in a plan decides the result; where it is fetched from is told beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sopslab.model.store import Arch
 @dataclass(frozen=True)
 class GoSources:
     """Our Go modules that a recipe needs, as texts by path, and what builds them: a wheel in the
-    store with a toolchain, which counts where it is there."""
+    store with a toolchain, which is used if it is there."""
 
     arch: Arch
     modules: Mapping[str, Mapping[str, str]]

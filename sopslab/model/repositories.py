@@ -1,4 +1,4 @@
-"""How a learner's repository, and the clone of it, stand to a checkpoint."""
+"""How a learner's repository, and the clone of it, compare with a checkpoint."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CloneState:
 
 
 class CloneStanding(StrEnum):
-    """How the learner's clone stands to main of the repository: on it, behind it where it can
+    """How the learner's clone compares with main of the repository: the same, behind where it can
     simply follow, or apart where it has something of its own."""
 
     SAME = "same"

@@ -1,4 +1,4 @@
-"""The steps of the deploys: what each is called, and what a run exits with that fails in it."""
+"""The steps of the deploys: what each is called, and the exit code of a run that fails in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Step(Enum):
     VALUES = "Values", Exit.VALUES
     FAULTS = "Faults", Exit.FAULTS
     PURGE = "Purge", Exit.FAILED
-    # What pyinfra does outside all of ours.
+    # What pyinfra does outside all our steps.
     OTHER = "", Exit.FAILED
 
     def __init__(self, title: str, code: Exit) -> None:
@@ -39,5 +39,5 @@ class Step(Enum):
 
     @staticmethod
     def called(title: str) -> Step:
-        """Return the step of that name, `OTHER` for one that is none of ours."""
+        """Return the step of that name, `OTHER` if it is not one of ours."""
         return next((step for step in Step if step.title == title), Step.OTHER)

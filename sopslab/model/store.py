@@ -9,7 +9,7 @@ from typing import Any, Literal
 Source = Literal["modules", "upstream"]
 Arch = Literal["amd64", "arm64"]
 
-# What an image is known by that was assembled from the store.
+# The label that an image from the store is known by.
 RECIPE_LABEL = "sops-lab.recipe"
 
 

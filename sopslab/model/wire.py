@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def encode(value: Any) -> Any:
-    """Return a value as JSON can have it. Raises TypeError for what has no place there."""
+    """Return a value as JSON can hold it. Raises TypeError for what has no place there."""
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | bool | int | float):
@@ -36,9 +36,9 @@ def _name(key: Any) -> str:
 
 
 def decode(kind: Any, data: Any) -> Any:
-    """Return what `encode` has made of a value of this kind, as it was.
+    """Return the value of this kind from which `encode` made the data.
 
-    Raises ValueError where the data is of another kind: what is missing or unknown in it, too.
+    Raises ValueError if the data does not fit, and also if something in it is missing or unknown.
 
     + kind: a dataclass, an Enum, a type of JSON, or a collection or union of them
     """
@@ -79,7 +79,7 @@ def _one_of(kinds: tuple[Any, ...], data: Any) -> Any:
 
 
 def _expected(kind: type, data: Any) -> Any:
-    # JSON's true is no number, though Python takes it for one.
+    # JSON's true is not a number, though Python takes it for one.
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         raise ValueError(f"{kind.__name__} was expected, not {type(data).__name__}")
     return data

@@ -40,7 +40,7 @@ def kind_of(recipient: str) -> bytes | None:
 
 
 def unarmored(text: str) -> bytes | None:
-    """Return what age's armor in *text* holds, None where it is none."""
+    """Return what age's armor in *text* holds, None if there is none."""
     armor = _ARMOR.fullmatch(text.replace("\r\n", "\n").strip())
     try:
         return base64.b64decode(armor[1].replace("\n", ""), validate=True) if armor else None

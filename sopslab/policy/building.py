@@ -99,7 +99,7 @@ def build(repository: Repository, commit: str) -> Result:
     if outcome.code == 0:
         return Built(outcome.output)
     if kustomizations.encrypted_sources(tree):
-        # With the key it may be another build, which nobody has seen end.
+        # With the key it may become another build, which nobody has seen end.
         message = "cannot be built, as far as that can be told of encrypted files"
         return _refused("kustomize-build", message, commit, ROOT)
     return Broken()
@@ -110,7 +110,7 @@ def _refused(rule: str, message: str, commit: str, path: str) -> Refused:
 
 
 def _odd(blobs: list[Blob], commit: str) -> Iterator[Finding]:
-    """Yield what is no file, and what no file system could have as Git has it."""
+    """Yield what is not a file, and what no file system could hold as Git has it."""
     for blob in blobs:
         if blob.mode in (SYMLINK, SUBMODULE):
             yield Hit(1, "not-a-regular-file", "a link below flux/").at(blob.path, commit)
@@ -148,7 +148,7 @@ def _command(folder: Path) -> list[str]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a private folder; those of hooks that were killed are removed."""
+    """Yield a private folder, and remove those that killed hooks have left."""
     places = Path(tempfile.gettempdir())
     for left in places.glob(f"{_FOLDER}*"):
         try:
@@ -166,7 +166,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _slot() -> Iterator[None]:
-    """Wait until fewer builds than there are slots are under way. Raises SourceError in the end."""
+    """Hold a slot for a build, once one is free. Raises SourceError if that takes too long."""
     deadline = time.monotonic() + _PATIENCE_S
     files = []
     try:

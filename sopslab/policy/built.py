@@ -2,7 +2,7 @@
 
 ``flux build`` hides the values of a Secret that looks encrypted, those too that are not. So before
 a tree is built, each encrypted value is replaced by a mark (``marked``); what is then found among
-the values of a Secret and is no mark was in plain text somewhere (``check``).
+the values of a Secret and is not a mark was in plain text somewhere (``check``).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 ``python confine.py SECONDS BYTES PROGRAM [ARGUMENT…]``: SECONDS of processor time, BYTES of memory
 of its own. A program that opens a socket is killed by SIGSYS, one that takes too long by SIGKILL,
-and all of them with the process that started them. Works without a right of any kind, also in a
-container whose capabilities are dropped. The standard library only; it is run as a file, so that
-it starts in the time that Python takes without site and paths.
+and all of them with the process that started them. It needs no right of any kind, and works in a
+container whose capabilities are dropped, too. The standard library only; it is run as a file, so
+that it starts in the time that Python takes without site and paths.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def confine(seconds: int, size: int) -> None:
     program = ctypes.create_string_buffer(
         struct.pack("@HP", len(code) // 8, ctypes.addressof(text)), struct.calcsize("@HP")
     )
-    # The first limit of time is told by a signal of its own, the second one ends what ignores that.
+    # The first limit of time sends a signal of its own, the second one ends what ignores that.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     for limit, value in (
         (resource.RLIMIT_DATA, size),
@@ -67,7 +67,7 @@ def confine(seconds: int, size: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    # Whoever runs out of memory in this container: it is this process that goes.
+    # If memory runs out in this container, this process is the one that is ended.
     Path("/proc/self/oom_score_adj").write_text("1000")
     for option, value in (
         (_PDEATHSIG, signal.SIGKILL),
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> None:
     parent = os.getppid()
     confine(int(seconds), int(size))
     if os.getppid() != parent:
-        # Whoever started it ended before its end could be this one's.
+        # The parent ended before its end could end this process, too.
         sys.exit(1)
     os.execve(command[0], command, dict(os.environ))
 

@@ -2,7 +2,7 @@
 
 Names and forms are those of the tools' own documentation: Git, PostgreSQL, MySQL, curl, mail and
 FTP clients, IDEs, Rails, Django, WordPress and other frameworks, package managers, VPNs. In such a
-file any value counts that is no template: `password` is a password there.
+file, any value that is not a template counts: `password` is a password there.
 """
 
 from __future__ import annotations

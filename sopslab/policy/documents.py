@@ -277,7 +277,7 @@ def _refuse_bombs(root: Node) -> None:
 def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
     """Return (key, key node, value) of a mapping, merge keys (``<<``) resolved, own keys first.
 
-    Anything but a mapping has no entries. A key that is no scalar appears as the empty string.
+    Anything but a mapping has no entries. A key that is not a scalar appears as the empty string.
     """
     if not isinstance(node, Mapping):
         return []
@@ -325,7 +325,7 @@ def _text(node: Scalar) -> str:
 
 
 def is_null(node: Node) -> bool:
-    """True for null in any of its spellings; a tag alone makes no null of a text."""
+    """True for null in any of its spellings; a tag alone does not turn text into null."""
     return isinstance(node, Scalar) and node.tag == NULL and node.value in _NULLS
 
 

@@ -90,7 +90,7 @@ def _is_text(data: bytes, text: str) -> bool:
 
 
 def _hollow(line: int) -> Hit:
-    return Hit(line, "sops-nothing-encrypted", "has a sops block, and not one value is encrypted")
+    return Hit(line, "sops-nothing-encrypted", "has a sops block, but not one value is encrypted")
 
 
 def _hollow_parts(parsed: documents.Parsed) -> Iterator[Hit]:
@@ -184,7 +184,7 @@ class File:
             yield Hit(1, "too-large", "larger than 5 MiB")
             return
         if self.place.for_flux and not _is_text(self.blob.data, self.text):
-            yield Hit(1, "not-looked-into", "no text, where Flux reads")
+            yield Hit(1, "not-looked-into", "not text, although Flux may read it")
         yield from self.kind.forbidden(self.blob.data, self.text)
         if self._is_flat():
             yield from self._flat()
@@ -219,7 +219,7 @@ class File:
             yield from self.place.expected().problems(found)
             if sops.is_hollow(sops.flat_values(self.text)):
                 yield _hollow(found.line)
-            # Among the secrets a file does not say itself what of it may be plain.
+            # Among the secrets, a file itself does not decide what in it may be plain.
             options = None if self.kind.in_secrets_tree else found
             for line, key, _ in sops.flat_plaintext(self.text, options):
                 message = f"{key_path(key)} is in plain text in an encrypted file"
@@ -329,7 +329,7 @@ class File:
             yield from passwords.in_comments(self.text)
 
     def _may_hide_a_secret(self) -> bool:
-        """True for text that is no template, and might be a Secret to a more lenient reader."""
+        """True for text that is not a template, and might be a Secret to a more lenient reader."""
         if self.kind.is_docs or self._is_lock:
             return False
         # Flux fills in no marks, and its reader may be the more lenient one.

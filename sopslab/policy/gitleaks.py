@@ -1,4 +1,4 @@
-"""gitleaks as it is started: apart from what it takes to judge, which is as long in coming."""
+"""How gitleaks is started: apart from the modules that judge, which take as long to import."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ScannerError(Exception):
 
 @dataclass(frozen=True)
 class Begun:
-    """gitleaks waiting for what it is to scan, or why it does not; as a context, it ends in it."""
+    """gitleaks waiting for what it is to scan, or why it does not run; a context that ends it."""
 
     started: subprocess.Popen[bytes] | None
     problem: str = ""

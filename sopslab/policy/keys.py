@@ -2,7 +2,8 @@
 
 age identities are BIP 173 bech32 (age, internal/bech32): a run of its alphabet with the right
 length is a key; one with hardly any different characters is a filler in documentation.
-PEM markers alone are no key: source code and documentation are full of them, so a body is needed.
+PEM markers alone are not a key: source code and documentation are full of them, so a body is
+needed.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def _decoded(data: bytes) -> Iterator[tuple[int, bytes]]:
             token = _SEPARATORS.sub(b"", match[0]).rstrip(b"=")
             if any(needle in token for needle in _NEEDLES):
                 token = token.replace(b"-", b"+").replace(b"_", b"/")
-                # One letter beyond groups of four codes no byte.
+                # One letter beyond groups of four encodes no byte.
                 token = token[: len(token) - (len(token) % 4 == 1)]
                 yield match.start(), base64.b64decode(token + b"=" * (-len(token) % 4))
     if _HEX_NEEDLE.search(data):

@@ -3,7 +3,7 @@
 A build is done by Flux for everybody in one process, one after the other. So nothing is taken that
 names a place elsewhere, that is too large, or that becomes too much when every kustomization that
 names another one is followed. Which field names a file is left to kustomize: every string counts,
-at any depth, but for those that are values by their key.
+at any depth, except those that are values by their key.
 """
 
 from __future__ import annotations

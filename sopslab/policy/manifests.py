@@ -95,7 +95,7 @@ def _whole(document: Node, place: Place) -> Iterator[Hit]:
 
 
 def _demanded(document: Node, place: Place) -> Callable[[tuple[str, ...]], bool]:
-    """Return what has to be encrypted whatever the file itself says, in no Kubernetes object.
+    """Return what has to be encrypted whatever the file itself says; nothing in Kubernetes objects.
 
     Among the secrets that is everything, elsewhere what the creation rule for it says.
     """
@@ -157,7 +157,7 @@ def _items(node: Node | None) -> list[Node]:
 
 
 def _generators(found: dict[str, Node], place: Place) -> Iterator[Hit]:
-    # kustomize passes over the case of a field's name.
+    # kustomize ignores the case of a field's name.
     folded = {key.casefold(): node for key, node in found.items()}
     generators = _items(folded.get("secretgenerator"))
     if documents.text_of(found.get("kind")) == "SecretGenerator":

@@ -1,8 +1,8 @@
 """Files that have to be encrypted, by what their name or a creation rule says.
 
 A name with `.sops.` in it promises ciphertext. A creation rule says for whom, and covers more than
-it means (`.*\\.yaml`), so it counts where it speaks of secrets or names the very file, and only for
-what is no Kubernetes object: those are judged by their kind.
+it means (`.*\\.yaml`), so it counts where it speaks of secrets or names the very file, and not for
+Kubernetes objects, which are judged by their kind.
 """
 
 from __future__ import annotations

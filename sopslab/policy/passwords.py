@@ -37,7 +37,7 @@ _TOKEN_KEY = re.compile(
     r"(?:access_?)?(?:key|token|secret|pass)|client_?secret|token|secret|bearer|credentials?|"
     r"private_?key(?:_data)?|secret_?key_?base|dsn)$"
 )
-# Whether there is one, and how one is made: `--generate-password=64,letters`.
+# Keys that say whether there is a password, or how one is made: `--generate-password=64,letters`.
 _SAYS_HOW = re.compile(
     r"(?:generate|requires?|has|show|hide|forgot|enable|disable|allow|validate)_"
 )
@@ -196,7 +196,7 @@ _ODD = re.compile(r"\d{2}|[A-Za-z]\d|\d[A-Za-z]|\w[!#$%&*+=@^~]")
 
 
 def _is_passphrase(key: str, value: str) -> bool:
-    """True for words with blanks between that are no sentence about a password."""
+    """True for words with blanks between that are not a sentence about a password."""
     words = value.split(" ")
     if not 2 <= len(words) <= 24 or "" in words or _PROSE.search(value):
         return False
@@ -293,7 +293,7 @@ def _names(node: Node) -> Iterator[int]:
 
 
 def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
-    """Yield the passwords in a YAML or JSON document that is no Secret.
+    """Yield the passwords in a YAML or JSON document that is not a Secret.
 
     + names: gets the lines that only name something
     """

@@ -31,7 +31,7 @@ VARIABLE = (
 _VARIABLE = re.compile(VARIABLE)
 _CAPITALS = re.compile(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
 _SHELL = re.compile(r"\$[A-Za-z_0-9@?#*(]|^`")
-# Of a connection: `{{ uri }}?sslmode=require`.
+# The parameters of a connection: `{{ uri }}?sslmode=require`.
 _PARAMETERS = re.compile(
     r"(?<=\})(?:[?&](?:sslmode|ssl|tls|charset|timezone|parseTime|encrypt|schema)=[A-Za-z0-9-]{1,16})+$"
 )

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import unicodedata
 
-# Beside what can be seen: line feeds, tabs, and what joins and parts letters of some scripts.
+# Kept besides what can be seen: line feeds, tabs, and what joins and parts letters of some scripts.
 _KEPT = "\n\t\u200c\u200d"
 _LONGEST = 4000  # characters of a line
 
 
 def printable(text: str) -> str:
     """Return a text as it may be shown: what cannot be seen is escaped, such as `\\x1b`, and what a
-    line has beyond 4,000 characters is left out, and said so."""
+    line has beyond 4,000 characters is left out, and counted."""
     if len(text) <= _LONGEST and text.isprintable():
         return text
     return "\n".join(_shown(line) for line in text.split("\n"))

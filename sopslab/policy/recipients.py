@@ -44,7 +44,7 @@ class Trusted:
 
     @property
     def age_only(self) -> bool:
-        """True where the caller's own keys are all of age: no other kind can be meant there."""
+        """True if the caller's own keys are all age keys: no other kind can be meant then."""
         return bool(self.required) and all(name.startswith("age1") for name in self.required)
 
     @classmethod

@@ -27,7 +27,8 @@ MEMORY = 256 * 1024 * 1024
 MAX_OUTPUT = 2 * 1024 * 1024
 """Bytes that it may print."""
 
-# After so many seconds of a processor it is no ordinary one, and gives way to those that are.
+# After so many seconds of a processor, a program is not an ordinary one, and gives way to those
+# that are.
 _ORDINARY_S = 0.5
 
 
@@ -49,7 +50,7 @@ def run(command: Sequence[str], folder: Path) -> Outcome:
     # No PATH, so that nothing is found to be run; and a collector that keeps below the limit.
     limit = MEMORY * 3 // 4
     environment = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/nonexistent"}
-    # An ordinary build is done before garbage is worth collecting: half of its time.
+    # An ordinary build ends before garbage is worth collecting, which would take half of its time.
     environment |= {"GOGC": "off", "GOMEMLIMIT": str(limit), "GOMAXPROCS": "1"}
     try:
         process = subprocess.Popen(

@@ -68,7 +68,7 @@ def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
                 yield from hits
             if not _DATA_KEY.fullmatch(key):
                 # {password:value} is a key without a value: the text is in the key.
-                text = f"{key_path(section, key)} is no key of a Secret, but text"
+                text = f"{key_path(section, key)} is not a key of a Secret, but text"
                 yield Hit(documents.line_of(entry_node), "secret-plaintext", text)
                 filled = True
     if filled:

@@ -67,7 +67,7 @@ def _sizes(match: re.Match[str]) -> int | None:
 
 @dataclass(frozen=True)
 class Recipient:
-    """Whom the data key of a file, or a share of it, was wrapped for, and what came of that."""
+    """Whom the data key of a file, or a share of it, was wrapped for, and the wrapped key."""
 
     kind: str
     name: str
@@ -164,25 +164,26 @@ class Metadata:
             yield "the sops block asks for more groups of recipients than there are"
         for one in self._by_age:
             if age.unarmored(one.enc) is None:
-                yield f"what is wrapped for {short(one.name)} is no data key"
+                yield f"what is wrapped for {short(one.name)} is not a data key"
 
     def made_up(self) -> Iterator[Hit]:
         """Yield what sops did not write, as far as it shows without a key.
 
-        Only who demands that a file can be opened asks: in examples such values stand for others.
+        Asked only where a file has to be one that can be opened: in examples such values stand for
+        others.
         """
         if self._mac_bytes not in (None, _MAC_BYTES):
-            yield Hit(self.line, "sops-no-mac", "the mac in the sops block is no SHA-512")
+            yield Hit(self.line, "sops-no-mac", "the mac in the sops block is not a SHA-512")
         shared = len(self.groups) > 1
         for one in self._by_age:
             known = age.unarmored(one.enc) is not None
             if known and not age.wraps_data_key(one.name, one.enc, shared=shared):
-                text = f"what is wrapped for {short(one.name)} is no data key"
+                text = f"what is wrapped for {short(one.name)} is not a data key"
                 yield Hit(self.line, "sops-unopenable", text)
 
     @property
     def _mac_bytes(self) -> int | None:
-        """How long the mac is; None where it has not the form of an encrypted text."""
+        """How long the mac is, in bytes; None if it does not have the form of an encrypted text."""
         match = VALUE.fullmatch(re.sub(r"\s+", "", self.mac))
         return _sizes(match) if match is not None and match[4] == "str" else None
 
@@ -241,7 +242,7 @@ def metadata(document: Node) -> Metadata | None:
 
 
 def _metadata(line: int, fields: dict[str, str], groups: list[Group], kinds: set[str]) -> Metadata:
-    """Return the metadata; the first of *groups* is what stands outside of any group.
+    """Return the metadata; the first of *groups* has the recipients outside of any group.
 
     + kinds: what there are lists of, in whatever place
     """
@@ -301,7 +302,7 @@ def normal_recipient(name: str) -> str:
     return bare.upper() if re.fullmatch(r"[0-9A-Fa-f]{16,40}", bare) else bare
 
 
-# Of a section `[sops]` that sops wrote there is one at least: others have one about sops.
+# A section `[sops]` that sops wrote has at least one of these; another one may be about sops.
 _WRITTEN = {"mac", "lastmodified", "version"}
 
 
@@ -331,7 +332,7 @@ def flat_metadata(text: str) -> Metadata | None:
 
 
 def flat_values(text: str) -> Iterator[str]:
-    """Yield the values of a dotenv or INI file but for sops' own."""
+    """Yield the values of a dotenv or INI file except sops' own."""
     for _, key, value in _flat_lines(text):
         if not key.startswith("sops_"):
             yield value.strip("\"'")
@@ -373,9 +374,9 @@ _OBJECT = frozenset(("apiVersion", "kind", "metadata", "type"))
 
 
 def values(document: Node) -> Iterator[str]:
-    """Yield the texts of all leaves of a document but those of its sops block.
+    """Yield the texts of all leaves of a document except those of its sops block.
 
-    What tells an object of Kubernetes from another is no value, in it and in those that it holds.
+    What tells one Kubernetes object from another is not a value, in it or in those that it holds.
     """
     is_object = documents.get(document, "kind") is not None
     for key, _, value in documents.entries(document):
@@ -406,7 +407,7 @@ def plaintext_leaves(
 
 
 def foreign_kinds(text: str) -> frozenset[str]:
-    """Return the kinds of recipients in a file, but for age's own: sops asks others about them.
+    """Return the kinds of recipients in a file, except age's own: sops asks others about them.
 
     All that sops might take for metadata counts, and what cannot be read has the kind `unknown`.
     """

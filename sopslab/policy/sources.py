@@ -20,12 +20,12 @@ from typing import Protocol
 
 SYMLINK, SUBMODULE = "120000", "160000"
 TEXT = "text"
-"""What is no file: the message of a commit or tag, or names."""
+"""What is not a file: the message of a commit or tag, or names."""
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names under which kustomize looks for a kustomization."""
 _REGULAR = "100644"
 MAX_BLOB = 64 * 1024 * 1024
-"""No more than this, and a byte, is read of a file on disk."""
+"""At most this many bytes, and one more, are read of a file on disk."""
 _ZERO = re.compile(r"0+")
 _WORD = re.compile(rb"[^\s\"'=,\[\]{}/]+")
 

@@ -1,4 +1,4 @@
-"""Secrets in text that is no valid YAML: Helm templates, heredocs, broken files.
+"""Secrets in text that is not valid YAML: Helm templates, heredocs, broken files.
 
 Reading is by indentation, and forgiving. A value counts as plaintext when no template is in it.
 """

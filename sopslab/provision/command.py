@@ -27,7 +27,7 @@ Order = ParamSpec("Order")
 # What an operation is: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
-# Of what a script says on standard error, people get to see its own sentences: these.
+# Of what a script writes to standard error, people see only its own sentences, said with this.
 _SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
 """
 
@@ -40,7 +40,8 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
-    What a person is to see of a failure it tells with `say`; other words are in the log only.
+    What a person is to see of a failure, the script tells with `say`; other words go to the log
+    only.
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
@@ -94,8 +95,8 @@ def acting(
 def changing_machine(
     sudo: bool, function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
 ) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` change the host, as `acting`, if it
-    is about no lab.
+    """Return the command that has a function of `sopslab.lab` change the host, as `acting` does,
+    for a function that is about no lab.
 
     + sudo: run it as root
     """
@@ -112,7 +113,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 def program(what: str, *given: str, **options: object) -> StringCommand:
     """Return the command that starts the program on the lab's machine."""
-    # Root leaves nothing among the files of whoever runs the lab.
+    # Root must leave nothing among the files of whoever runs the lab.
     flags = ["-B", "-P"] if "_sudo" in options else ["-P"]
     words: list[object] = [QuoteString(sys.executable), *flags, "-m", "sopslab.lab", what]
     words += [QuoteString(each) for each in given]

@@ -1,4 +1,4 @@
-"""What operations know of a host by a look and by what its files mean."""
+"""What operations know of a host, from a look and from what its files mean."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def is_root() -> bool:
 def injections(
     settings: Settings, environments: Sequence[Environment]
 ) -> dict[str, Mapping[str, Injection] | None]:
-    """Return for each environment that was broken the faults in it, by the learner's id; None where
-    the record of them is damaged."""
+    """Return the faults in each environment that was broken, by the learner's id; None if the
+    record of them is damaged."""
     texts = look(settings, fault_records, environments=list(environments))
     return {learner: _parsed(text) for learner, text in texts.items()}
 

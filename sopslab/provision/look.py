@@ -30,7 +30,7 @@ from sopslab.provision.command import name_of, program
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 
-# `host` itself is a proxy of whichever host's turn it is.
+# `host` itself is a proxy for whichever host's turn it is.
 _kept: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -60,7 +60,7 @@ def look(
 ) -> Seen:
     """Return what a function of `sopslab.lab` sees of the present host, and keep it.
 
-    Where it fails, the host has failed, as it has with a fact; its words are in the log.
+    If it fails, the host has failed, as with a fact; what it said is in the log.
     """
     return _seen(function, {"lab": settings.for_machine, **order})
 
@@ -68,7 +68,7 @@ def look(
 def look_at_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Return the same of a function that is about no lab, and keep it."""
+    """Return the same for a function that is about no lab, and keep it."""
     return _seen(function, order)
 
 
@@ -79,19 +79,19 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what was seen last; where it was not looked at, or is forgotten, look."""
+    """Return what was seen last; look, if that was not seen yet, or is forgotten."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
 
 def recall_of_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Return the same of a function that is about no lab."""
+    """Return the same for a function that is about no lab."""
     return _recalled(function, order)
 
 
 def forget(function: Callable[..., Any]) -> None:
-    """Have something looked at anew, because it is going to change."""
+    """Forget what a function saw, because it is going to change: the next `recall` looks anew."""
     _kept.get(ctx_host.get(), {}).pop(name_of(function), None)
 
 
@@ -109,7 +109,7 @@ def _seen(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
 
 
 def give_up(sentence: str) -> None:
-    """Have the present host fail for a reason, as it fails with a fact."""
+    """Fail the present host for a reason, as a fact would."""
     logger.error(f"{host.print_prefix}{OURS}: {sentence}")
     state.fail_hosts({host})
 

@@ -56,7 +56,7 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
     """
     if engine.podman:
         return [
-            "`docker` is Podman's here, and the lab needs Docker itself: take podman-docker out or"
+            "`docker` is Podman's here, and the lab needs Docker itself: remove podman-docker or"
             " unset DOCKER_HOST, then install Docker; nothing was changed"
         ]
     problems = []
@@ -73,7 +73,7 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
     if "name=userns" in engine.security:
         problems.append(
             "this Docker maps users (`userns-remap`), and a node has to be privileged: take"
-            " `userns-remap` out of /etc/docker/daemon.json and start Docker anew"
+            " `userns-remap` out of /etc/docker/daemon.json and restart Docker"
         )
     if (
         engine.driver in _OTHER_SNAPSHOTTERS
@@ -98,17 +98,15 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
 
 
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
-    """Return a sentence for each thing that is the user's and would have to be changed, or to get
-    something beside it.
+    """Return a sentence for each thing of the user's that would have to be changed or added to.
 
-    + machine: what it offers
-    + engine: how it is
+    + machine: what the machine offers + engine: the state of its Docker engine
     """
     sentences = []
     if engine.reason == "client":
         sentences.append(
             "a client of Docker is here, but no engine: start the engine that it belongs to, or"
-            " have the distribution's installed with `--install-docker`"
+            " install the distribution's with `--install-docker`"
         )
     if machine.restricted and engine.configured and engine.default_runtime != RUNTIME:
         sentences.append(
@@ -119,7 +117,7 @@ def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
 
 
 def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:
-    """Return a sentence for each port that somebody else holds.
+    """Return a sentence for each port that something else holds.
 
     + listeners: who listens on which port now
     + ports: the ports that are needed, and the container of the lab that may hold each

@@ -24,8 +24,8 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
     + patience: seconds to wait for another run to finish
     + busy: what is said then, with the process that is `{holder}`
 
-    Raises LabError (exit code LOCKED) that names the process which holds it, or (HOST) where no
-    such file can be.
+    Raises LabError: with the code LOCKED, naming the process that holds it; with HOST, if the file
+    cannot be written.
     """
     if str(path) in _held:
         return

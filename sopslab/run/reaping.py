@@ -1,4 +1,4 @@
-"""Labs whose lease has ended, taken down."""
+"""Take down labs whose lease has ended."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sopslab.run.runner import run
 
 @dataclass
 class Reaped:
-    """What became of the labs of a root: those that are gone, and of each other one, why it stays
-    or what has kept it from going."""
+    """What became of the labs of a root: those that are gone, and for each other one, why it stays
+    or why it could not be taken down."""
 
     gone: list[str] = field(default_factory=list)
     stays: dict[str, str] = field(default_factory=dict)
@@ -27,9 +27,9 @@ class Reaped:
 
 
 def reap(root: str, now: datetime, take_down: Callable[[Path], Sequence[str]]) -> Reaped:
-    """Take down each lab of a root whose lease has ended, but for one that is worked on.
+    """Take down each lab of a root whose lease has ended, unless it is being worked on.
 
-    + take_down: takes down the lab of a folder; returns what has kept it from that
+    + take_down: takes down the lab of a folder; returns what kept it from doing so
     """
     reaped = Reaped()
     for folder in sorted(Path(root, "labs").glob("*/")):

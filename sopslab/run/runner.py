@@ -267,7 +267,7 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
 
 
 def _last(words: list[str]) -> list[str]:
-    """Return what the end of a log means: sentences of ours in it, or the cause."""
+    """Return what the end of a log means: our own sentences in it, or the cause."""
     # pyinfra puts the host's name, and colours, in front of what a host has said.
     ends = [_SHOWN.sub("", line) for line in words if line.strip()][-20:]
     own = [found[1] for line in ends if (found := _OWN.search(line))]
@@ -275,7 +275,7 @@ def _last(words: list[str]) -> list[str]:
         return own
     error = next((found[1] for line in reversed(ends) if (found := _ERROR.match(line))), None)
     if error is not None:
-        return [f"an error in the program itself ({error}); its words are in the log"]
+        return [f"an error in the program itself ({error}); the log says more"]
     return [of_programs(ends)]
 
 

@@ -60,7 +60,7 @@ def _refuse_other_systems() -> None:
 def begin() -> Settings:
     """Return the settings of the current host, once they are valid.
 
-    Raises pyinfra's DeployError, before anything is touched, for what LabError says in words.
+    Raises pyinfra's DeployError, before anything is touched, with the sentences of a LabError.
     """
     try:
         _refuse_other_systems()

@@ -1,7 +1,7 @@
 """Which files of a repository a source hands to Flux: told by `flux build artifact`.
 
-source-controller leaves out what `.sourceignore` files and `spec.ignore` say; where there is none
-of both, images, archives and the files of CI systems (fluxcd/pkg, artifact/storage/archive.go:
+source-controller leaves out what `.sourceignore` files and `spec.ignore` say; where there is
+neither, images, archives and the files of CI systems (fluxcd/pkg, artifact/storage/archive.go:
 SourceIgnoreFilter), and the files of Git in any case. Only names decide, so only names are shown.
 """
 
@@ -76,7 +76,7 @@ def _patterns(text: str) -> list[str]:
 
 
 def _at(folder: str, pattern: str) -> str:
-    """Return what a pattern in a folder is when it is written at the top."""
+    """Return a pattern that is written in a folder as it reads at the top."""
     sign, rest = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
     inner = rest.lstrip("/") if "/" in rest.rstrip("/") else f"**/{rest}"
     return f"{sign}/{_SPECIAL.sub(_escaped, folder)}/{inner}"

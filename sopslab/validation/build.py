@@ -72,7 +72,7 @@ _MESSAGES = (
     (re.compile(r"trouble configuring builtin (\w+)"),
      "build-failed", "{0} cannot be used as it is written"),
     (re.compile(rf"failed to decode Kubernetes YAML from ({_WORD}): "),
-     "not-an-object", "{0} is no Kubernetes object, and nothing says what to apply instead"),
+     "not-an-object", "{0} is not a Kubernetes object, and nothing says what to apply instead"),
     (re.compile(r"kustomization.yaml is empty"),
      "build-failed", "a kustomization that is included is empty"),
     (re.compile(rf"component path '({_WORD})' must be local"),
@@ -97,7 +97,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Built:
-    """What came of a root: objects with marks in them, or a rule and a message."""
+    """The result for a root: objects with marks in them, or a rule and a message."""
 
     root: Root
     objects: tuple[Manifest, ...] = ()
@@ -176,7 +176,7 @@ def _failed(root: Root, answer: str) -> tuple[str, str]:
     """Return the rule and the message for what flux said."""
     where = _SUBSTITUTING.search(answer)
     if where is not None:
-        text = f"an expression ${{…}} in {where[1]} cannot be substituted, or not in YAML"
+        text = f"an expression ${{…}} in {where[1]} cannot be substituted, or not into YAML"
         return "substitution", text
     for pattern, rule, message in _MESSAGES:
         match = pattern.search(answer)
@@ -207,7 +207,7 @@ def _load(text: str) -> Iterator[Manifest]:
 
 
 def _as_text(secret: Manifest) -> None:
-    """Make texts of the values of a Secret: what hides them in flux takes their quotes off."""
+    """Turn the values of a Secret into text: what hides them in flux takes their quotes off."""
     for section in ("data", "stringData"):
         content = secret.get(section)
         if isinstance(content, dict):

@@ -97,7 +97,7 @@ def _of_value(
         text += f"rest of the object from {own.path}, which it decrypts after it"
         yield "encrypted-apart", text
     elif opened and not is_secret:
-        text = f"{where} is decrypted from {opened[0].path}, and this is no Secret"
+        text = f"{where} is decrypted from {opened[0].path}, and this is not a Secret"
         yield "decrypted-exposed", text
     apart = own is not None and [
         one for one in encrypted if not _one_key(one.path, own.path, reader)
@@ -117,7 +117,7 @@ def _of_value(
 
 
 def _one_key(one: str, other: str, reader: Reader) -> bool:
-    """True if two files are encrypted with the same data key, or are the same."""
+    """Return whether two files are encrypted with the same data key, or are the same."""
     return one == other or bool(_wrapped(one, reader) & _wrapped(other, reader))
 
 

@@ -39,7 +39,7 @@ from sopslab.validation.variables import Variables, may_be_patched
 
 __all__ = ["Answer", "validate"]
 
-# With these, what is written may be less than a whole object.
+# With these fields, what is written may be less than a whole object.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
 _CRD_GROUP, _CRD_KIND = "apiextensions.k8s.io", "CustomResourceDefinition"
 _MAX_ROOTS = 1000
@@ -266,7 +266,7 @@ class _Run:
         ]
         patches += [str(one.written.manifest.get("spec")) for one in self._reconciled]
         elsewhere = isinstance(post, dict) and post.get("substituteFrom")
-        # What whoever applies it would add is not known: it is reported as not listed.
+        # What those that apply it would add is not known: it is reported as not listed.
         is_idle = root.written is not None and self._overlays.passes_over(root.written.path)
         for one in built.missing:
             if one.is_invalid:

@@ -36,7 +36,7 @@ class Marks:
     """The marks of one run."""
 
     def __init__(self) -> None:
-        # Letters and digits of a multiple of four: base64, and no number in YAML.
+        # Letters and digits, a multiple of four of them: base64, and not a number in YAML.
         self._prefix = "mark" + secrets.token_hex(6)
         self._origins: list[Origin] = []
         self._numbers: dict[Origin, int] = {}

@@ -31,7 +31,8 @@ class Root:
 
     @property
     def decrypts(self) -> bool:
-        """True if what is encrypted is decrypted; somewhere else, if not here, that may be said."""
+        """True if what is encrypted is decrypted, or if a Flux Kustomization elsewhere may say
+        so."""
         return self.written is None or bool(self.spec.get("decryption"))
 
     @property

@@ -50,7 +50,7 @@ def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
 def check_environment(file: File, namespaces: Mapping[str, str | None]) -> Iterator[Finding]:
     """Yield what does not belong to the environment that a file lies in.
 
-    + namespaces: that of each environment, None for what is none (`environments`)
+    + namespaces: that of each environment, None for a folder that is not one (`environments`)
     """
     environment = environment_of(file.path)
     wanted = namespaces.get(environment)

@@ -116,7 +116,7 @@ def work_tree_around(folder: Path) -> Path:
         return Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
     except _GitError:
         raise LabError(
-            f"{folder} is in no Git repository: go to one, or name the folder to check",
+            f"{folder} is not in a Git repository: go to one, or name the folder to check",
             Exit.INPUT,
         ) from None
 
@@ -266,7 +266,7 @@ def _special(root: Path, paths: Iterable[str]) -> tuple[set[str], set[str]]:
 
 
 def _blobs(root: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the content of blobs by path; of what is too large to be read, nothing."""
+    """Return the content of blobs by path, without those that are too large to be read."""
     asked = "".join(f"{oid}\n" for oid in wanted.values()).encode()
     sizes = _git(root, "cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
     small = {

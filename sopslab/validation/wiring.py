@@ -101,7 +101,7 @@ def _form(overlay: Overlay, file: File) -> Iterator[Finding]:
         return
     kind = found.kind or "Kustomization"
     if kind not in _VERSIONS:
-        text = f"kind {_shown(kind)} is not one of kustomize"
+        text = f"kind {_shown(kind)} is not one of kustomize's"
         yield finding(file.path, found.line_at("kind"), "kustomization-version", text)
     elif found.api_version not in ("", _VERSIONS[kind]):
         text = f"apiVersion {_shown(found.api_version)} is not that of a {kind} of kustomize"
@@ -183,7 +183,7 @@ def _reference(
 
 
 def _is_left_out(target: str, tree: Tree) -> bool:
-    """True for a file that no artifact has, and for a folder of which none has a file."""
+    """Return whether no artifact has a file, or any file of a folder."""
     if target in tree.folders:
         return False
     return any(is_below(path, target) for path in tree.left_out)
@@ -236,7 +236,7 @@ def _listing(overlay: Overlay, reader: Reader, name: str) -> Finding:
 
 
 def check_objects(overlay: Overlay, reader: Reader) -> Iterator[Finding]:
-    """Yield listed documents that are no objects, and objects that are listed twice."""
+    """Yield listed documents that are not objects, and objects that are listed twice."""
     seen: dict[tuple[str, ...], Object] = {}
     for reference in overlay.references:
         if reference.field not in ("resources", "bases"):

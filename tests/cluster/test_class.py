@@ -191,7 +191,7 @@ def test_a_learner_with_another_id_gets_a_seat_of_their_own_and_is_told(
     learners = [{"id": seat, "name": name} for seat, name in people.items()]
     roster.write_text(yaml.safe_dump({"learners": learners}))
     done = classroom.lab.sopslab("up", CLASSROOM, "--roster", str(roster))
-    assert "eva seems to be who was eve" in done.stdout
+    assert "eva seems to be the same person as eve" in done.stdout
     # Another id is another environment, and the one of before is kept until it is pruned.
     assert canary_arrived(classroom, "eva") and canary_arrived(classroom, "eve")
     assert classroom.lab.recipient("eva") != classroom.lab.recipient("eve")

@@ -107,7 +107,7 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Check the ports",
         "Host | Forget who failed earlier",
         "Host | Sweep up after a killed run",
-        "Format | Note for how long the lab is meant",
+        "Format | Note how long the lab is to stay",
         "Host | Check the machine",
         # There is no Docker, and a fake one is not started.
         "Host | Check Docker",

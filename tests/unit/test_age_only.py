@@ -79,7 +79,7 @@ def test_nothing_connects_where_the_rules_name_a_vault(
     assert unguarded.returncode != 0
     assert calls
     calls.clear()
-    with pytest.raises(LabError, match="names recipients of another kind than age"):
+    with pytest.raises(LabError, match="names recipients of other kinds than age"):
         encrypt(settings, rules.encode(), "a.yaml", b"a: b\n")
     assert calls == []
     assert encrypt(settings, f"creation_rules:\n- {rule}\n".encode(), "a.yaml", b"a: b\n")

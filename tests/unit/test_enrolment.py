@@ -93,8 +93,8 @@ def test_another_id_for_the_same_person_is_told(
     assert old.id in (enrolment.pruned if prune else enrolment.kept)
     assert new in enrolment.seats
     assert plan(enrolment)[-1] == (
-        f"{new.id} seems to be who was {old.id}: another id is another environment, with a key and"
-        f" a repository of its own, and that of {old.id} {fate}"
+        f"{new.id} seems to be the same person as {old.id}: another id means another environment,"
+        f" with its own key and repository, and that of {old.id} {fate}"
     )
 
 

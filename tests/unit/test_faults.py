@@ -305,7 +305,7 @@ def test_how_far_the_exercise_is_shows_on_main(classroom: Class) -> None:
 def test_a_record_that_is_none_is_said(classroom: Class) -> None:
     inject(classroom, "not-wired")
     record(classroom).write_text("nonsense")
-    with pytest.raises(ValueError, match="no record of faults"):
+    with pytest.raises(ValueError, match="not a record of faults"):
         parse_record(record(classroom).read_text())
     for done in (inject(classroom, "wrong-path"), undo(classroom)):
         assert done.failed and "`sopslab reset ada`, then remove it" in done.stderr

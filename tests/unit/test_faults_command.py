@@ -79,12 +79,12 @@ def test_without_a_seed_one_is_drawn_and_told(runs: list[tuple[str, Data]]) -> N
     ("enrolled", "arguments", "sentences"),
     [
         ((), ("no-key",), ["faults.0: 'no-key' is refused: there is no such fault"]),
-        ((), (), ["name a scenario (`sopslab break --list` has them), or --random"]),
+        ((), (), ["name a scenario (`sopslab break --list` lists them), or --random"]),
         (
             (),
             ("--seed", "1"),
             [
-                "name a scenario (`sopslab break --list` has them), or --random",
+                "name a scenario (`sopslab break --list` lists them), or --random",
                 "--seed and --count go with --random",
             ],
         ),

@@ -89,7 +89,7 @@ def test_a_drill_writes_through_no_link(classroom: Class, outside: Path, path: s
     assert seen(outside) == before
     if path in (*ON_THE_WAY, PATH):
         assert done.failed
-        assert f"{path} on main is no file or folder but leads elsewhere" in done.stderr
+        assert f"{path} on main is not a file or folder but leads elsewhere" in done.stderr
         assert classroom.refs("ada")["heads/main"] == main
     else:
         assert not done.failed, done.stderr

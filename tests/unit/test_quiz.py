@@ -143,7 +143,7 @@ def test_all_right_answers_are_counted() -> None:
     code, output = run(answers=answers)
 
     assert code == 0
-    assert f"You had {len(QUESTIONS)} of {len(QUESTIONS)} right." in output
+    assert f"You got {len(QUESTIONS)} of {len(QUESTIONS)} right." in output
 
 
 def test_a_wrong_answer_is_explained_and_is_no_error() -> None:
@@ -151,7 +151,7 @@ def test_a_wrong_answer_is_explained_and_is_no_error() -> None:
 
     assert code == 0
     assert "✗ Not quite. A) It holds the private age key" in output
-    assert "You had 0 of 1 right." in output
+    assert "You got 0 of 1 right." in output
 
 
 def test_an_empty_answer_shows_the_solution() -> None:
@@ -166,14 +166,14 @@ def test_the_end_of_input_ends_the_quiz() -> None:
 
     assert code == 0
     assert f"Stopped after 1 of {len(QUESTIONS)} questions." in output
-    assert "You had 1 of 1 right." in output
+    assert "You got 1 of 1 right." in output
 
 
 def test_only_can_be_repeated() -> None:
     _, output = run("--only", "3", "--only", "1", answers="A\nB\n")
 
     assert output.index("1. What") < output.index("3. What")
-    assert "You had 2 of 2 right." in output
+    assert "You got 2 of 2 right." in output
 
 
 @pytest.mark.parametrize("number", ["0", "99", "x"])

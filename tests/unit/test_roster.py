@@ -466,7 +466,7 @@ def test_an_id_that_gives_no_good_names_is_refused_with_such_a_name(
     value: str, tmp_path: Path
 ) -> None:
     (problem,) = problems_of(tmp_path, f"[{{id: {yaml_text(value)}, name: Ada}}]")
-    assert problem.startswith(f":1: id {value!r} is refused: of it names are made such as ")
+    assert problem.startswith(f":1: id {value!r} is refused: it becomes part of names such as ")
     assert repr(f"{value}-develop") in problem
 
 

@@ -225,7 +225,7 @@ def test_what_sops_would_ask_a_service_for_is_not_given_to_it() -> None:
     own = "age1" + "q" * 58
     asking = replaced(encrypted(own), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
     plan = plan_version(rotation(), version(a=encrypted(own), b=asking), old=own, given=())
-    assert "flux/b.yaml has a recipient of another kind than age (kms)" in str(asks_elsewhere(plan))
+    assert "flux/b.yaml has a recipient that is not age's (kms)" in str(asks_elsewhere(plan))
     good = plan_version(rotation(), version(a=encrypted(own)), old=own, given=())
     assert asks_elsewhere(good) is None
 

@@ -18,7 +18,7 @@ from sopslab.policy.sops import AGREED_REGEX, short
 
 
 def examine_rules(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what of .sops.yaml would encrypt the next file for others than those who are meant."""
+    """Yield what in .sops.yaml would encrypt the next file for others than those who are meant."""
     tree, chapter = known(seen.tree), seen.chapter
     restore = chapter.restore(CONFIG)
     if tree.unruled:
@@ -57,7 +57,7 @@ def examine_rules(seen: Snapshot) -> Iterator[Cause]:
     if strangers := named - {own, instructor}:
         yield cause(
             "rule-with-stranger",
-            f"{CONFIG} encrypts to somebody who is unknown.",
+            f"{CONFIG} encrypts to a recipient that is unknown.",
             CONFIG,
             f"its rule names {listed(strangers)}, too",
             restore,
@@ -138,7 +138,7 @@ _EDITED = {
 
 
 def examine_opened(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret is not any more what sops has written."""
+    """Yield which Secret is no longer what sops has written."""
     tree, own = known(seen.tree), known(seen.identity).recipient
     for name, manifest in _encrypted(tree):
         if _is_foreign(manifest, own) or _is_elsewhere(manifest, seen):
@@ -221,7 +221,7 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
             "list-invalid",
             f"{what} is not valid, so Flux can build nothing.",
             what,
-            "is no YAML with a list of resources",
+            "is not YAML with a list of resources",
             chapter.at_work("sopslab validate"),
         )
         return
@@ -272,5 +272,5 @@ def _encrypt_again(seen: Snapshot, name: str) -> str:
     secret = name.rpartition(".")[0]
     if secret == seen.chapter.secret:
         return seen.chapter.encrypt_again
-    # Of a value that only the lab knows, there is the one that it began with.
+    # A value that only the lab knows is restored to what the lab began with.
     return seen.chapter.restore(_path(seen, name))

@@ -34,7 +34,7 @@ def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
         yield cause(
             "suspended-kustomization",
             f"The Kustomization {environment.kustomization} is suspended, so Flux applies nothing"
-            " new; Ready is of before.",
+            " new; Ready is from before.",
             what,
             "spec.suspend is true",
             resume(found),
@@ -91,8 +91,8 @@ def _reads_the_source(spec: Object, seen: Snapshot) -> bool:
 def examine_live(seen: Snapshot) -> Iterator[Cause]:
     """Yield which Secret that Flux has applied is gone, or not what it has applied.
 
-    It is told where Flux has applied exactly the tree, and from the right place: else the
-    difference is what Flux has not done.
+    It is told only if Flux has applied exactly the tree, and from the right place; otherwise the
+    difference is what Flux has not done yet.
     """
     namespace, live = seen.environment.namespace, known(seen.live)
     for wanted in _applied(seen):

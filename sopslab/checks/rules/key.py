@@ -53,7 +53,7 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
             chapter.setup,
         )
         return
-    # Flux takes every entry of this ending, and gives up if one of them is no identity.
+    # Flux takes every entry with this ending, and gives up if one of them is not an identity.
     read = {name: held for name, held in key.entries.items() if name.endswith(_ENDING)}
     if not read:
         names = ", ".join(sorted(key.entries)) or "none"
@@ -85,7 +85,7 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
     if _is_the_files_key(seen, held, own):
         yield Cause(
             "store-key-differs",
-            "The key file is another than the key of the cluster and of the encrypted files.",
+            "The key file holds another key than the cluster and the encrypted files.",
             keys,
             f"{UP} --key-from cluster",
         )
@@ -104,7 +104,8 @@ def _give_back(seen: Snapshot) -> str:
 
 
 def _is_the_files_key(seen: Snapshot, held: frozenset[str], own: str) -> bool:
-    """Return whether files are for the cluster's key, and not for the one of the store."""
+    """Return whether the files are encrypted to the cluster's key, and not to the one of the
+    store."""
     manifests = known(seen.tree).manifests.values()
     recipients = [one.recipients for one in manifests if one.recipients]
     return bool(recipients) and all(held & one and own not in one for one in recipients)

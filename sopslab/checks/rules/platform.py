@@ -51,7 +51,7 @@ def _down(found: str, next_step: str) -> Cause:
 
 
 def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what of Flux does not run, or not as the lab has it."""
+    """Yield which part of Flux does not run, or not as the lab has it."""
     deployments = {one["metadata"]["name"]: one for one in known(seen.controllers)}
     for name, flags in LOCKDOWN.items():
         what = f"Deployment {FLUX_NAMESPACE}/{name}"
@@ -234,7 +234,7 @@ def hands_off(found: Object) -> str:
 
 
 def restore(found: Object, seen: Snapshot) -> str:
-    """Return the command with which the platform's form of an object of the environment is back."""
+    """Return the command that brings back the platform's form of an object of the environment."""
     environment, kind = seen.environment, found["kind"].lower()
     made = f"flux --namespace {FLUX_NAMESPACE} reconcile kustomization {environment.tenant}"
     if not hands_off(found):

@@ -1,6 +1,6 @@
 """What Flux reports, where nothing else shows it: what the API server refuses, for example.
 
-A message speaks of Flux's last attempt. What it says of things that can be looked at is left out:
+A message is about Flux's last attempt. What it says of things that can be looked at is left out:
 either the look shows it, too, or it is in order by now. So these rules come last, and answer only
 where all has been seen that could be behind a message.
 """
@@ -15,8 +15,8 @@ from sopslab.checks.snapshot import Snapshot
 from sopslab.model.objects import is_suspended
 from sopslab.model.results import Undecided
 
-# What only Flux, or the API server that answers it, can tell. In brackets, what may be behind it:
-# then it is told as that.
+# What only Flux, or the API server that answers it, can tell. In braces, the causes that may be
+# behind it, which are then told instead.
 _TOLD_BY_FLUX: dict[str, Set[str]] = {
     "over-quota": frozenset(),
     "refused-by-admission": frozenset(),
@@ -40,7 +40,7 @@ _SILENCING = frozenset(
 
 
 def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Iterator[Cause]:
-    """Yield what Flux reports of its source, and none of the causes explains.
+    """Yield what Flux reports of its source, unless one of the causes explains it.
 
     + found: the ids of the causes that there are
     + all_seen: whether every other rule could answer
@@ -72,7 +72,7 @@ def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Itera
 
 
 def examine_applying(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Iterator[Cause]:
-    """Yield what Flux reports of its Kustomization, and none of the causes explains.
+    """Yield what Flux reports of its Kustomization, unless one of the causes explains it.
 
     + found, all_seen: as for `examine_reading`
     """

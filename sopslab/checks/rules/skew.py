@@ -1,7 +1,7 @@
 """Versions of Flux that work together: the command and the controllers, at most one minor apart.
 
 Flux supports an upgrade from one minor version to the next (flux2, docs: upgrade); the manifests of
-a version know the kinds of their own.
+a version know the kinds of that version.
 """
 
 from __future__ import annotations

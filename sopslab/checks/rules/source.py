@@ -48,7 +48,7 @@ def examine_branches(seen: Snapshot) -> Iterator[Cause]:
             "branch-deleted",
             "The Git server has no branch main; Flux goes on with what it read before.",
             what,
-            "has branches, and main is none of them",
+            "has branches, but main is not among them",
             to_main,
         )
 

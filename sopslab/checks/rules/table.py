@@ -1,4 +1,4 @@
-"""The rules, in the order in which a secret goes: what comes first keeps the rest from arriving."""
+"""The rules, in the order of a secret's way: what fails first keeps the rest from arriving."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.SECRET, delivery.examine_values),
     (Step.HOOKS, machine.examine_hooks),
 )
-# What lies beside the way, so that nothing which Flux reports comes of it.
+# What lies beside the way, so that it cannot be behind anything that Flux reports.
 _BESIDE = frozenset({Step.TOOLS, Step.HOOKS})
 
 _NO_ROOM = frozenset({"namespace-missing", "namespace-terminating", "kind-missing"})

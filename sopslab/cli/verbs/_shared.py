@@ -37,7 +37,7 @@ json_option = click.option(
 install_docker_option = click.option(
     "--install-docker",
     is_flag=True,
-    help="Have Docker installed, or its configuration added to, also where some of it is here.",
+    help="Install Docker, or add to its configuration, even where part of it is already here.",
 )
 
 _ids = partial(click.argument, "ids", nargs=-1, shell_complete=completing.learners)
@@ -112,14 +112,14 @@ def deploy_or_exit(
     stdin: str = "",
     junit: Path | None = None,
 ) -> Result:
-    """Run a deploy under the eyes of the user and return its result.
+    """Run a deploy, show its progress, and return its result.
 
-    Ends with the result's exit code when it failed, and always where JSON was asked for.
+    Ends the command with the result's exit code when the deploy failed, and always for JSON.
 
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
-    + junit: a file that tells its steps as JUnit XML
+    + junit: the file for its steps as JUnit XML
     """
-    # What runs a deploy and shows it takes long to import, and help and completion do without.
+    # What runs a deploy and shows it takes long to import; help and completion do without it.
     from rich.text import Text
 
     from sopslab.cli.console import Console

@@ -59,7 +59,8 @@ def break_(
 
     The exercise has to be done there; `sopslab reset ID --to done` does it. The fault is real, in
     the cluster or in a commit of a teammate on the Git server, and `sopslab fix` undoes it. In a
-    class no other environment is touched: faults in what all share are for a single learner's lab.
+    class, no other environment is touched: faults in what everybody shares are only for a lab
+    without a class.
     """
     if listing:
         _show_list(as_json)
@@ -82,7 +83,8 @@ def break_(
     result = deploy_or_exit("deploys/break.py", settings, data, as_json)
     what = f"the exam with --seed {data['exam']}" if exam else scenarios[0]
     echo(
-        f"\n{learner} is broken: {what} ({result.seconds:.1f} s). `sopslab fix {learner}` undoes"
+        f"\nThe environment of {learner} is broken: {what} ({result.seconds:.1f} s). `sopslab fix "
+        f"{learner}` undoes"
         " it."
     )
 
@@ -93,7 +95,7 @@ def _check_options(
     """Raise InputError with every problem in how the options go together."""
     problems = []
     if not exam and not scenarios:
-        problems.append("name a scenario (`sopslab break --list` has them), or --random")
+        problems.append("name a scenario (`sopslab break --list` lists them), or --random")
     if not exam and any(draw is not None for draw in draws):
         problems.append("--seed and --count go with --random")
     if exam and as_json and draws[0] is None:
@@ -105,7 +107,7 @@ def _check_options(
 def _learner(settings: Settings) -> str:
     """Return whose environment is meant.
 
-    Raises InputError if that is not one, or if somebody else would be broken, too.
+    Raises InputError if that is not one, or if somebody else's would be broken, too.
     """
     environment, *others = named_environments(settings, settings.learners)
     learner = environment.id

@@ -99,7 +99,7 @@ def plan(ids: tuple[str, ...]) -> None:
 @click.argument("file", type=click.Path(dir_okay=False), metavar="FILE", help="The list, as YAML.")
 @json_option
 def record(file: str, as_json: bool) -> None:
-    """Have FILE on record as the list of credentials that the lab cannot know.
+    """Record FILE as the list of credentials that the lab cannot know.
 
     It lies in the platform repository as docs/credentials.yaml, and holds no value.
     """

@@ -32,14 +32,14 @@ __all__ = ["doctor"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(learner: str | None, as_json: bool) -> None:
-    """Name the causes for which the secrets of the learner ID do not arrive.
+    """Name what keeps the secrets of the learner ID from arriving.
 
     Looks at each link itself, in the cluster, on the Git server and in the lab's files: what Flux
     says of one cause may hide another. An unfinished exercise is not a fault.
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
-    # All that looks and judges: help does without.
+    # All that looks and judges is imported here: help does without it.
     from sopslab.checks.diagnosis import diagnose
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def drill() -> None:
-    """Practise the incident of the chapter: what to do once a value was seen."""
+    """Practise the incident of the chapter: what to do once a value has been seen."""
 
 
 @drill.command()

@@ -23,7 +23,7 @@ def env() -> None:
     SOPSLAB_ROOT, keep their present values.
     """
     settings = settings_or_exit()
-    # Where pipx or uv have linked `sopslab` from, and pre-commit is beside it.
+    # The folder that pipx or uv linked `sopslab` from; pre-commit is beside it.
     own = str(Path(sys.executable).parent)
     values = {
         "KUBECONFIG": settings.lab_kubeconfig,

@@ -27,7 +27,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
     A learner's later commits and repairs stay. The command ends when Flux has applied the
     repository.
 
-    Exit code 4 says that the faults are undone, but Flux still cannot apply a repository.
+    Exit code 4: the faults are undone, but Flux still cannot apply a repository.
     """
     settings = lab_or_exit({"learners": ids}, as_json=as_json)
     try:

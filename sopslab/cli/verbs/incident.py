@@ -64,7 +64,7 @@ _remains = click.option(
 
 
 def today() -> date:
-    """Return the day in UTC, in which every record counts."""
+    """Return today's date in UTC, which all records use."""
     return datetime.now(UTC).date()
 
 
@@ -117,8 +117,8 @@ def open_(
     """Open the incident WORDS about the learners IDs.
 
     The whole history of their repositories is searched, and every place with a value in plain text
-    or a key that no other incident has becomes part of the record. Opened again on the same day,
-    the record takes in what is new.
+    or a key becomes part of the record, unless another incident has it. Opened again on the same
+    day, the record takes in what is new.
     """
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
@@ -198,7 +198,7 @@ def note(
     )
     record = replace(before, upstream=listed, remains=_joined(before.remains, remains))
     _put(settings, record, as_json)
-    echo(f"the incident {record.id} says so")
+    echo(f"the incident {record.id} is updated")
 
 
 @incident.command()
@@ -238,9 +238,9 @@ def close(identifier: str, as_json: bool) -> None:
         end(Exit.FAILED, left, as_json=as_json)
     _put(settings, replace(found, closed=found.closed or today()), as_json)
     for one in evidence.unknown:
-        echo(f"the value in {one.path} could not be compared: that it is replaced is your word")
+        echo(f"the value in {one.path} could not be compared: that it was replaced is your word")
     echo(f"the incident {found.id} is closed; exposed for ever:")
-    for sentence in found.remains or ("nothing that is known of",):
+    for sentence in found.remains or ("nothing that is known",):
         echo(f"  {sentence}")
 
 
@@ -260,7 +260,7 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
 
 
 def _put(settings: Settings, record: Incident, as_json: bool) -> None:
-    """Have a record in the platform repository, if it can be read from there again."""
+    """Put a record into the platform repository, if it could be read from there again."""
     path, text = incident_path(record.id), render_incident(record)
     try:
         parse_incident(path, text)

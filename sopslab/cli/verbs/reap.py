@@ -27,9 +27,9 @@ def reap(dry_run: bool, as_json: bool) -> None:
     labs with the setting `lease` have a lease, such as those of inventories/ci.py. A lab that is
     being worked on stays, and so does the store.
 
-    Exit code 1 says that a lab could not be taken down, and which.
+    Exit code 1: a lab could not be taken down; it is named.
     """
-    # It is about all labs of the root, and a job that is at work has no part in it.
+    # All labs of the root are meant, so the inventory of a job that is at work does not matter.
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
     take_down = _spare if dry_run else reaping.take_down
     reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)

@@ -61,7 +61,7 @@ def reset(
     repository. Objects in the namespace that Flux did not apply are deleted. Keys and passwords
     stay, and no other environment is touched.
 
-    Exit code 4 says that some could not be put back, and which; all others are.
+    Exit code 4: some could not be put back, and are named; all others are.
     """
     settings = lab_or_exit({"learners": ids, "checkpoint": checkpoint}, as_json=as_json)
     try:

@@ -68,7 +68,7 @@ class _Asked:
 @click.option(
     "--incident",
     metavar="ID",
-    help="The incident it belongs to; or one is opened.",
+    help="The incident it belongs to; without it, one is opened.",
     shell_complete=completing.incidents,
 )
 @click.option(
@@ -82,8 +82,8 @@ class _Asked:
     "given",
     multiple=True,
     metavar="NAME/KEY",
-    help="Ask for this value instead of making one up; without a terminal it is read, a line each;"
-    " may be repeated.",
+    help="Ask for this value instead of making one up; without a terminal, each is read as a line"
+    " of standard input; may be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before it begins.")
@@ -109,11 +109,11 @@ def rotate(
     instructor-key   the instructor's identity: a new one, and every file and value of everybody
     git-credential   a password of the Git server: a new one, and another for Flux
 
-    Flux can decrypt at any moment of it. After an interruption, run it again: it goes on where it
-    was. A leak cannot be undone: old values stay readable in the history of Git.
+    Flux can decrypt at any moment during it. After an interruption, run it again: it goes on where
+    it was. A leak cannot be undone: old values stay readable in the history of Git.
 
-    Exit code 4 says that some environments could not be finished, and which; 20 that some values
-    have to be made by a person.
+    Exit code 4: some environments could not be finished, and are named; 20: some values have to be
+    made by a person.
     """
     settings = lab_or_exit(
         {"learners": ids, "incident": incident, "exposed": exposed, "given": given},
@@ -130,7 +130,7 @@ def rotate(
     if not (yes or as_json):
         click.confirm(
             f"This replaces what leaked ({cause}) of {', '.join(asked.learners)}."
-            " What it was stays in the archive and in Git's history. Go on?",
+            " What leaked stays in the archive and in Git's history. Go on?",
             abort=True,
         )
     result = deploy_or_exit(
@@ -173,7 +173,7 @@ def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
         if settings.git_url is not None:
             problems.append(
                 f"the passwords at {settings.git_url} are not the lab's: replace them there, then"
-                " `sopslab up`"
+                " run `sopslab up`"
             )
     problems += [f"{name}: NAME/KEY is needed" for name in settings.given if "/" not in name]
     if problems:
@@ -224,7 +224,8 @@ def _continued(
 
 
 def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
-    """Return the Secrets whose values leaked by the record of the incident, if there is one."""
+    """Return the Secrets whose values leaked according to the incident's record, if there is
+    one."""
     if settings.incident is None:
         return ()
     path = Path(settings.platform_dir) / incident_path(settings.incident)
@@ -264,7 +265,7 @@ def _rotations(settings: Settings) -> dict[str, Rotation]:
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values that a human gives, from a prompt that shows nothing or a line each."""
+    """Return the values that a human gives, at prompts that show nothing or as one line each."""
     values = {}
     for name in names:
         if sys.stdin.isatty():

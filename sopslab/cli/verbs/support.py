@@ -19,7 +19,7 @@ from sopslab.lab.support.report import make_report
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where it goes, instead of sops-lab-<lab>-<time>.tar.gz here.",
+    help="Where to write it, instead of sops-lab-<lab>-<time>.tar.gz here.",
 )
 @json_option
 def support(output: Path | None, as_json: bool) -> None:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False),
     help="The learners of a class, as YAML or CSV; with the inventory of a class, or of a CI job.",
 )
-@click.option("--prune", is_flag=True, help="Take the seats of those who left the roster.")
+@click.option("--prune", is_flag=True, help="Archive the seats of those who left the roster.")
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
 @click.option(
     "--dry-run",
@@ -91,8 +91,8 @@ def up(
     """Make the lab, or bring it back to what it should be.
 
     Everything is checked and only what differs is changed: a second run changes nothing. A run that
-    was interrupted is continued by the next one. Exit code 4 says that some seats are not ready,
-    and which; all others are.
+    was interrupted is continued by the next one. Exit code 4: some seats are not ready, and are
+    named; all others are.
     """
     known = _known(inventory)
     if roster is not None:
@@ -117,7 +117,7 @@ def up(
     if dry_run:
         _tell_plan(settings, found, as_json)
         return
-    # A port that is free now is not the one that a second look would find.
+    # A second look might choose another free port.
     data["git_port"] = settings.git_port
     try:
         enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
@@ -148,7 +148,7 @@ def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
     if as_json:
         echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
     else:
-        show_plan(plan, "nothing of it is another version's")
+        show_plan(plan, "all of it is this version's already")
 
 
 def _known(inventory: str | None) -> str:
@@ -161,7 +161,8 @@ def _known(inventory: str | None) -> str:
     known = known_inventory(inventory)
     if known is None:
         raise click.UsageError(
-            f"{inventory} is none of the project's inventories: run `pyinfra {inventory} deploy.py`"
+            f"{inventory} is not one of the project's inventories: run `pyinfra {inventory} "
+            "deploy.py`"
         )
     return known
 

@@ -20,7 +20,7 @@ from sopslab.validation.tree import read_tree, work_tree_around
 
 __all__ = ["validate"]
 
-# Set by pre-commit, which has stashed what is not staged, but not what is not even tracked.
+# Set by pre-commit, which stashes what is tracked and not staged, but no untracked files.
 _COMMITTING = "PRE_COMMIT"
 
 
@@ -34,7 +34,7 @@ _COMMITTING = "PRE_COMMIT"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def validate(path: Path | None, as_json: bool) -> None:
-    """Build every overlay of a repository as Flux would, and check what comes of it.
+    """Build every overlay of a repository as Flux would, and check the result.
 
     Nothing is fetched, and no value of a Secret is shown.
 

@@ -74,7 +74,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 
 def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
-    # All that looks and judges: help does without.
+    # All that looks and judges is imported here: help does without it.
     from sopslab.lab import verification as checks
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 

@@ -14,8 +14,8 @@ from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.secrets import is_secret
 
-# Of these types nothing is demanded but keys; any other is checked by who uses it, and what is made
-# up would be refused there.
+# Secrets of these types may hold any value; any other type is checked by whoever uses it, who would
+# refuse a made-up value.
 _FREE_TYPES = {"", "Opaque"}
 
 
@@ -36,7 +36,7 @@ class Leaf:
 class EncryptedFile:
     """What an encrypted file says of itself.
 
-    `secret` is the name of the Secret in it, empty where it is none; `free` tells whether any text
+    `secret` is the name of the Secret in it, empty if it is not one; `free` tells whether any text
     will do as a value; `exposed` whether a value in it is not encrypted.
     """
 
@@ -65,7 +65,7 @@ def read_encrypted(text: str) -> EncryptedFile | None:
         (Leaf(section, key), value)
         for section in ("data", "stringData")
         for key, _, value in documents.entries(fields.get(section))
-        # An empty value sops leaves as it is: nothing is lost with it.
+        # sops leaves an empty value as it is: nothing is lost with it.
         if any(documents.text_of(leaf) for _, leaf in documents.leaves(value))
     ]
     return EncryptedFile(
@@ -90,8 +90,8 @@ def _plain(value: Node) -> bool:
 def splice(present: str, past: str, recipient: str) -> str | None:
     """Return the file `present` with the data key of the file `past`, as wrapped for `recipient`.
 
-    None where the past did not have that recipient. It is returned as JSON, which sops reads as
-    YAML.
+    Returns None if the past file did not have that recipient. The result is JSON, which sops reads
+    as YAML.
     """
     wrapped = [entry for entry in _recipients(past) if entry.get("recipient") == recipient]
     first = _first(present)

@@ -15,11 +15,11 @@ from sopslab.incidents.rotation.plan import FilePlan, VersionPlan, value_name
 
 @dataclass(frozen=True)
 class Change:
-    """Who goes and who comes in the files of an environment.
+    """Which recipient leaves the files of an environment, and which one joins them.
 
     `old` and `new` are public keys, None where no key changes. `opener` is an identity of the store
-    that opens before and after; `holder` is the one that has to open what comes of it. `gone` tells
-    whether the identity that goes has left its place in the store.
+    that opens before and after; `holder` is the one that has to open the result. `gone` tells
+    whether the old identity has left its place in the store.
     """
 
     old: str | None

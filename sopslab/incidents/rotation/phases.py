@@ -23,14 +23,14 @@ class Phase(StrEnum):
 
 
 MEANING: Mapping[Phase, str] = {
-    Phase.INVENTORY: "note which public key goes, and where main is",
+    Phase.INVENTORY: "note which public key is replaced, and where main is",
     Phase.IDENTITY: "make the identity that follows; the old one stays until nothing needs it",
-    Phase.OVERLAP: "have cluster and Git server accept both identities",
+    Phase.OVERLAP: "have the cluster and the Git server accept both identities",
     Phase.FILES: "give each file the new recipient, a new data key and new values, in one commit",
     Phase.CONVERGED: "wait until Flux has applied that commit and the cluster has its values",
     Phase.RESTARTED: "restart what has read an old value at its start",
-    Phase.RETIRED: "take the old identity from cluster and Git server, and archive it",
-    Phase.LOGINS: "replace passwords, and give Flux its own",
+    Phase.RETIRED: "take the old identity from the cluster and the Git server, and archive it",
+    Phase.LOGINS: "replace passwords, and give Flux a new one, too",
     Phase.PROVEN: "prove that what leaked opens nothing any more",
 }
 

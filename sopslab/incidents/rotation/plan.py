@@ -13,7 +13,7 @@ from sopslab.policy import sops
 if TYPE_CHECKING:
     from sopslab.incidents.rotation.record import Rotation
 
-# In the message of the commit that carries out a rotation.
+# The trailer in the message of the commit that carries out a rotation.
 TRAILER = "Sops-lab-incident"
 
 
@@ -50,7 +50,7 @@ class FilePlan:
     + fresh: the values that are made up
     + given: those that a human gave
     + human: those that only a human can make, and has not
-    + recipients: all whom it is encrypted to now
+    + recipients: all that it is encrypted to now
     + foreign: kinds of recipients for which sops would ask a service
     """
 
@@ -88,7 +88,7 @@ def plan_version(
 ) -> VersionPlan:
     """Return what becomes of a version.
 
-    + old: the recipient who goes; None where no key changes
+    + old: the recipient that goes; None where no key changes
     + given: the values that a human gives now, as NAME/KEY
     """
     files = []
@@ -110,7 +110,7 @@ def plan_version(
 
 
 def _named(found: EncryptedFile, names: Sequence[str]) -> tuple[Leaf, ...]:
-    """Return the values that are called by their Secret, or by their own name."""
+    """Return the values that the names mean, by their Secret or one by one."""
     return tuple(
         leaf
         for leaf in found.leaves
@@ -139,8 +139,9 @@ def asks_elsewhere(plan: VersionPlan) -> str | None:
     for file in plan.files:
         if file.foreign:
             return (
-                f"{file.path} has a recipient of another kind than age"
-                f" ({', '.join(sorted(file.foreign))}), whom sops would ask: encrypt it again first"
+                f"{file.path} has a recipient that is not age's"
+                f" ({', '.join(sorted(file.foreign))}), for which sops would ask a service: encrypt"
+                " it again first"
             )
     return None
 
@@ -167,8 +168,8 @@ def rotated_files(before: Version, after: Version) -> list[str]:
 def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
     """Return in sentences what is wrong with a version once the rotation is made.
 
-    + old: the recipient who is gone
-    + new: the recipient who came instead
+    + old: the recipient that is gone
+    + new: the recipient that came instead
     """
     found = []
     for path, file in version.encrypted():

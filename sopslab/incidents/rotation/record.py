@@ -1,7 +1,7 @@
-"""What a rotation has to remember, because nothing that is there any more tells it. Pure.
+"""What a rotation has to remember, because nothing else tells it any more. Pure.
 
-It holds public keys, commits and names, and no secret. Everything else is looked at anew by each
-run: whoever is killed has not to be believed about what they did.
+It holds public keys, commits and names, and no secret. Each run looks at everything else anew, so
+that nothing that a killed run says about itself has to be believed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Rotation:
         return replace(self, phases={**self.phases, str(phase): moment})
 
     def with_proof(self, learners: Iterable[str]) -> Rotation:
-        """Return the rotation with learners for whom it is over, too."""
+        """Return the rotation with these learners among those for whom it is over."""
         proven = {*self.proven, *learners}
         return replace(self, proven=tuple(one for one in self.subjects if one in proven))
 
@@ -76,7 +76,7 @@ def begin_rotation(
 ) -> Rotation:
     """Return the rotation that the settings ask for, of which nothing is done yet.
 
-    + environments: whose
+    + environments: those that it is about
     + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
     """
     return Rotation(

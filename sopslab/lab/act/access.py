@@ -1,5 +1,5 @@
-"""Learners' access that is named, replaced and proven: a certificate cannot be revoked, so access
-that is issued anew goes to another user. A seat that fails says so in a file of its own."""
+"""Name, replace and prove learners' access: a certificate cannot be revoked, so access that is
+issued anew goes to another user. A seat that fails says so in a file of its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REFUSED = re.compile(rb"\((Forbidden|Unauthorized)\)")
 
 
 def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
-    """Have a generation of access for each seat."""
+    """Write the generation of access of each seat; a seat for which that fails is recorded."""
     for seat, generation in generations.items():
         folder = Path(lab.seat_dir(seat))
         try:
@@ -43,8 +43,8 @@ def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
 
 
 def retire(lab: Lab, generations: dict[str, str]) -> None:
-    """Have a new generation of access for each seat, and what was valid beside it until it is
-    proven worthless."""
+    """Give each seat a new generation of access, and keep what was valid until it is proven
+    worthless."""
     for seat, generation in generations.items():
         folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)
         files.private_folder(folder)
@@ -70,9 +70,10 @@ def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
 
 
 def prove(lab: Lab, seats: list[str], within: int) -> None:
-    """Wait until what was retired opens nothing and what replaces it works; then it is not kept.
+    """Wait until what was retired opens nothing and what replaces it works; then remove what was
+    retired.
 
-    Raises LabError with a line for each seat of which that is not so.
+    Raises LabError with a line for each seat of which that is not true in time.
 
     + within: how many seconds that may take for all of them
     """
@@ -125,7 +126,7 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
 
 
 def _no_pods(kubectl: Kubectl, seat: str) -> Failed | None:
-    """Return how the user of a seat could not look into its namespace; None where they could."""
+    """Return how the user of a seat failed to look into its namespace; None if they could look."""
     try:
         kubectl.run(
             "--request-timeout", "10s", "get", "pods", "--output", "name",

@@ -1,5 +1,5 @@
-"""Accounts of Git servers: with what each user of the lab logs in, and what the embedded server
-checks it by."""
+"""Accounts on Git servers: what each user of the lab logs in with, and what the embedded server
+checks that against."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BCRYPT_COST = 5
 
 @dataclass(frozen=True)
 class Account:
-    """With what a user of the lab logs in."""
+    """What a user of the lab logs in with."""
 
     user: str
     username: str
@@ -37,7 +37,7 @@ class Account:
         return bcrypt.hashpw(essence(self.password.encode())[:72], salt).decode()
 
     def credential(self, places: Places) -> str:
-        """Return the line of it in git's credential store."""
+        """Return its line in git's credential store."""
         scheme, _, rest = places.git_base_url.partition("://")
         server = rest.split("/", 1)[0]
         return (
@@ -51,19 +51,19 @@ def new_account(user: str) -> Account:
 
 
 def renew(lab: Lab, users: list[str]) -> None:
-    """Give each of the users of the embedded Git server a password that nobody had."""
+    """Give each of the users of the embedded Git server a password that nobody has had."""
     _write(lab, [new_account(user) for user in users])
 
 
 def store(lab: Lab, users: list[str], username: str, password: str) -> None:
-    """Store with what account users of the lab log in to a Git server that is not ours."""
+    """Store the account with which users of the lab log in to a Git server that is not ours."""
     _write(lab, [Account(user, username, password) for user in users])
 
 
 def move(lab: Lab, users: list[str]) -> None:
-    """Have the stored logins of users for the address that the embedded Git server has now.
+    """Move the stored logins of users to the address that the embedded Git server has now.
 
-    Passwords stay: only the address in front of and behind them is another one.
+    Passwords stay: only the address around them changes.
     """
     scheme, _, server = lab.git_base_url.partition("://")
     for user in users:
@@ -78,7 +78,7 @@ def _write(lab: Lab, accounts: Iterable[Account]) -> None:
     folder, kept = Path(lab.git_dir), Path(lab.git_dir, "credentials")
     with files.umask(0o077):
         kept.mkdir(parents=True, exist_ok=True)
-        # Here, for the server sees nothing of this folder.
+        # Made here, because the server sees nothing of this folder.
         with files.new_folder(kept / "any") as new:
             for user, account in made.items():
                 files.write(new / user / "username", account.username)
@@ -103,7 +103,8 @@ def _others(htpasswd: Path, but: Iterable[str]) -> list[bytes]:
 
 
 def _share_token(folder: Path) -> None:
-    """Have what the server's hook signs its calls with; Flux gets the same."""
+    """Make the token that the server's hook signs its calls with, if there is none; Flux gets the
+    same."""
     token = folder / "token"
     if files.has_content(token):
         return

@@ -1,4 +1,4 @@
-"""Branches of learners' repositories, moved without passing over what was pushed meanwhile."""
+"""Move branches of learners' repositories without losing what was pushed meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sopslab.lab.tools.git import MAIN
 
 
 def move(repository: Repository, branch: str, to: str, before: str) -> None:
-    """Have a branch at another commit, if it is still where it was. Raises Failed.
+    """Move a branch to another commit, if it is still where it was. Raises Failed.
 
     Where the Git server is not ours, main is moved there first: the other branches are copies.
     """

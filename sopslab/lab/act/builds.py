@@ -1,4 +1,4 @@
-"""Builds of Flux that are ended: there is one at a time for everybody."""
+"""End builds of Flux: there is one at a time for everybody."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sopslab.model.results import Undecided
 
 _CONTROLLER = "kustomize-controller"
 _ASKED = "reconcile.fluxcd.io/requestedAt"
-# Flux leaves alone what this one sets.
+# Flux leaves alone what this field manager sets.
 _MANAGER = "flux"
 _SUSPENDED = {
     "metadata": {"annotations": {"sops-lab/suspended-by": "build"}},
@@ -52,7 +52,7 @@ def end(lab: Lab, build: Building) -> None:
 
 
 def _begun(kubectl: Kubectl, build: Building) -> str | None:
-    """Return when the build began that the Kustomization is at now, None where nothing tells."""
+    """Return when the present build of the Kustomization began, None if nothing tells."""
     try:
         one = kubectl.get(KUSTOMIZATIONS, build.name, build.namespace) or {}
     except Undecided:

@@ -1,4 +1,4 @@
-"""Canaries awaited: what was encrypted and pushed last is in the cluster, decrypted."""
+"""Wait for canaries: what was encrypted and pushed last is in the cluster, decrypted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sopslab.model.canaries import PROVEN, CanaryState, Link
 
 _LONGEST_S = 180
 _ASKED_AGAIN_S = 5
-# At its end it is seen whether Flux is stuck.
+# When it is over, the next look sees whether Flux is stuck.
 _APPLIED_S = 5
 _WAY = (Ask.TENANT, Ask.SOURCE, Ask.OWN)
 _ON_ITS_WAY = (Link.BEGINNING, Link.COMMIT)
@@ -31,16 +31,18 @@ Found = Mapping[str, CanaryState]
 
 
 def await_canaries(lab: Lab, environments: list[Environment]) -> None:
-    """Return when the canaries of environments have arrived; whose does not, fails. Where only that
-    of the lab's own learner does not, LabError is raised with the first broken link of its way."""
+    """Return when the canaries of environments have arrived; an environment whose canary does not
+    arrive fails. Raises LabError, with the first broken link of its way, if only that of the lab's
+    own learner does not."""
     canaries, failed = Canaries(lab), seat_failures(lab)
-    # Who has failed already is reported with the reason, and not waited for.
+    # Whoever has failed already is reported with the reason, and not waited for.
     left = [one for one in environments if one.id not in failed]
     lost: dict[Environment, Link | None] = {
         one: None for one in left if not one.is_seat and canaries.head(one) is None
     }
     left = [one for one in left if one not in lost]
-    # Looking costs what Flux needs on a small machine. It takes longer than this for any of them.
+    # Looking takes processor time that Flux needs on a small machine. No canary arrives sooner than
+    # this.
     time.sleep(0.4 * len(left) / len(os.sched_getaffinity(0)))
     found = _await(canaries, left, _Pace(lab, canaries))
     for one in left:
@@ -74,11 +76,11 @@ class _Pace:
         self._since = time.monotonic()
 
     def goes_on(self, left: Sequence[Environment], found: Found) -> bool:
-        """Return whether these are waited for."""
-        # Not by what Flux says of one: there may be another name in it each time.
+        """Return whether to go on waiting for these."""
+        # Not compared by what Flux says of one: there may be another name in it each time.
         after: dict[str, object] = {who: (one.progress, one.link) for who, one in found.items()}
         if self._before is None:
-            # Where Flux has been before, it is not about to come by itself.
+            # Where Flux has been before, it is not about to come again by itself.
             self._ask([one for one in left if found[one.id].link is not Link.BEGINNING])
         if after != self._before:
             self._before, self._since = after, time.monotonic()

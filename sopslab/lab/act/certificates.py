@@ -47,9 +47,8 @@ def make_ca(lab: Lab) -> None:
 def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
     """Return the certificate of the CA.
 
-    It says the whole of what the CA may sign: this lab's Git server, by its own names and by any
-    IPv4 address, for the machine's may change. Nothing of it is worth anything for a name of
-    somebody else's.
+    It names everything that the CA may sign for: this lab's Git server, by its own names and by any
+    IPv4 address, because the machine's may change. It is worth nothing for anybody else's name.
     """
     subject = name(f"sops-lab {lab.lab}")
     permitted = [
@@ -68,7 +67,8 @@ def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
 
 
 def certify_server(lab: Lab) -> None:
-    """Have a certificate of the lab's CA for its Git server, beside its key. Raises LabError."""
+    """Make a certificate of the lab's CA for its Git server, beside the server's key. Raises
+    LabError."""
     key, path = new_key(), Path(server_file(lab))
     try:
         files.private_folder(path.parent)

@@ -1,6 +1,6 @@
-"""Repositories put back to a checkpoint, from whatever state they are in, and the clone after them.
+"""Put repositories back to a checkpoint, from whatever state they are in, and then the clone.
 
-A checkpoint is made where it is first asked for, on top of the one before, and kept.
+A checkpoint is made when it is first asked for, on top of the one before, and kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LIST = f"{_FOLDER}/kustomization.yaml"
 
 
 def put_back(lab: Lab, environments: list[Environment], checkpoint: str, saved: str) -> None:
-    """Have main of every repository at a checkpoint; what is overwritten is kept on a branch.
+    """Move main of every repository to a checkpoint; what is overwritten is kept on a branch.
 
     + saved: the branch for what the checkpoint does not hold
     """
@@ -92,7 +92,7 @@ def _listed(kustomization: bytes) -> bytes:
 
 
 def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
-    """Have the learner's clone on main as the repository has it; what was never pushed is kept on a
+    """Put the learner's clone on main as the repository has it; what was never pushed is kept on a
     branch of the clone: it may hold a value in plain text, so it is not pushed now."""
     work = Git(lab, lab.work_dir, work=True)
     work.run(

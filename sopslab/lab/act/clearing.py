@@ -1,4 +1,4 @@
-"""What is in the way in environments taken away, finalizers included."""
+"""Remove what is in the way in environments, finalizers included."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _FREED = '{"metadata": {"finalizers": null}}'
 
 def clear(lab: Lab, environments: list[Environment]) -> None:
     """Delete what Flux did not apply, resume what is suspended, and see deleted namespaces to their
-    end; then have Flux make anew what is missing. An environment that stays as it is, fails."""
+    end; then have Flux make anew what is missing. An environment that cannot be cleared fails."""
     deadline = Deadline(_LONGEST_S)
     found = look(lab, environments)
     while any(one.is_blocked for one in found.values()) and not deadline.is_over:
         clear_away(lab, found.values())
         time.sleep(0.3)
-        # A cluster that is silent for a moment is as it was.
+        # While the cluster is silent for a moment, what was seen last counts.
         with suppress(Undecided):
             found = look(lab, environments)
     for who, obstacle in found.items():
@@ -48,7 +48,7 @@ def clear(lab: Lab, environments: list[Environment]) -> None:
 
 
 def _named(obstacle: InTheWay) -> str:
-    """Return what of an obstacle is told first."""
+    """Return what is told first of an obstacle."""
     for name in obstacle.going:
         return f"the namespace {name} is still being deleted"
     left = [*obstacle.suspended, *(stray.what for stray in obstacle.strays)]
@@ -58,8 +58,8 @@ def _named(obstacle: InTheWay) -> str:
 def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
     """Act once on what is in the way; whether that was enough, the next look says.
 
-    A finalizer is struck out only where something is being deleted and waits for nobody who would
-    come: controllers that are there have answered by then.
+    A finalizer is removed only from something that is being deleted and waits for a controller that
+    does not come: those that are there have answered by then.
     """
     cluster, obstacles = Kubectl(lab), list(found)
     strays = [stray for one in obstacles for stray in one.strays]
@@ -72,14 +72,15 @@ def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
     standing = [one.what for one in strays if not _is_pod(one) and not _deleted(one)]
     standing.sort(key=lambda what: what["metadata"].get("ownerReferences") is not None)
     _for_all(cluster, standing, "delete", *gone)
-    # Where one waits for its end already, it is now.
+    # A pod that is ending already is ended now.
     pods = [one.what for one in strays if _is_pod(one)]
     _for_all(cluster, pods, "delete", *gone, "--grace-period=0", "--force")
     stuck = [one.what for one in strays if _is_stuck(one)]
     _for_all(cluster, stuck, "patch", "--type", "merge", "--patch", _FREED)
     going = [f"namespace/{name}" for one in obstacles for name in one.going]
     if going:
-        # Who deletes a namespace comes back after eight seconds, or after five if it was changed.
+        # The controller that deletes a namespace comes back after eight seconds, or after five if
+        # the namespace was changed.
         mark = f"sops-lab/reset={int(time.time())}"
         cluster.succeeds("annotate", "--overwrite", *going, mark)
 
@@ -108,10 +109,10 @@ def _is_stuck(stray: Stray) -> bool:
 
 
 def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, InTheWay]) -> None:
-    """Have the namespaces of seats that are not there, empty.
+    """Make the namespaces of seats that are not there, empty.
 
-    What is missing now, Flux is to see at once. If it was at work when a namespace went, it waits a
-    minute for that to be there again: an empty one will do.
+    Flux then sees at once what is missing. If it was at work when a namespace went, it waits a
+    minute for that to be back: an empty one will do.
     """
     spaces = [
         {

@@ -1,4 +1,4 @@
-"""The cluster brought to what the re-encrypted files say: awaited, asked for, and restarted."""
+"""Bring the cluster to what the re-encrypted files say: wait, ask Flux, restart workloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ARRIVING_S = 30
 
 
 def settle(lab: Lab, environments: list[Environment]) -> None:
-    """Have Flux done with what it was told last, if that takes no longer than 20 seconds."""
+    """Wait until Flux is done with what it was told last, but no longer than 20 seconds."""
     wait_until(lambda: not settling_objects(lab, environments), _SETTLING_S, pause=0.2)
 
 
@@ -34,7 +34,8 @@ def ask(lab: Lab, environments: list[Environment]) -> None:
 def await_values(
     lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
 ) -> None:
-    """Have the cluster hold what files say; who has one that differs after 30 seconds, fails.
+    """Wait until the cluster holds what files say; a learner with one that differs after 30 seconds
+    fails.
 
     + files: those of each learner, by the learner's id
     """
@@ -59,7 +60,7 @@ def _differing(
 def restart(
     lab: Lab, environments: list[Environment], incident: str, workloads: dict[str, list[str]]
 ) -> None:
-    """Have workloads start anew, once for an incident; who has one that cannot, fails.
+    """Restart workloads, once for an incident; a learner with one that cannot be restarted fails.
 
     + workloads: such as `deployment/web`, by the learner's id
     """

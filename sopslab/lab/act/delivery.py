@@ -1,4 +1,4 @@
-"""Flux asked to look again, and awaited until it has done what the repositories say."""
+"""Ask Flux to look again, and wait until it has done what the repositories say."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ EVERYTHING = (Ask.TENANT, Ask.SOURCE, Ask.OWN, Ask.RECEIVER)
 _LONGEST_S = 60
 # What failed for a reason that is gone is not left until Flux tries again by itself.
 _AGAIN_S = 2
-# What is about to apply what was read would be interrupted by being asked for it, and say so.
+# A Kustomization that is about to apply what was read would be interrupted by a request, and say
+# so.
 _LATE_S = 10
 
 
 def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> None:
-    """Have Flux done with what the repositories say now; who is not within a minute, fails.
+    """Wait until Flux has done what the repositories say now; a learner for whom it has not within
+    a minute fails.
 
     + secrets: names of Secrets that have to be there, in every environment
     """
     goal = wanted(lab, environments, secrets)
     found = look(lab, goal, environments)
-    # Whoever seems to have all and is here nevertheless, has not the right Secrets.
+    # An environment that seems to have everything and is here nevertheless lacks the right Secrets.
     ask(
         lab,
         {
@@ -57,7 +59,7 @@ def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> 
                     for one in open_ones
                 },
             )
-        # Looking at many costs what Flux needs.
+        # Looking at many takes processor time that Flux needs.
         time.sleep(1 if len(environments) > 5 else 0.3)
     for one in open_ones:
         fail(lab, one.id, found[one.id][0].said)

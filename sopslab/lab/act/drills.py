@@ -41,12 +41,12 @@ _HURRY = "Give the payment API its key, so that the deploy works again"
 
 
 def stage(lab: Lab, environment: Environment, text: dict[str, str]) -> None:
-    """Have a value in plain text in the history of main, reverted and then encrypted as it was; and
-    a log and a clone that hold it.
+    """Put a value in plain text into the history of main, reverted and then encrypted as it was;
+    and make a log and a clone that hold it.
 
     It is what a colleague would have done in a hurry, in that order; only the server's guard is
-    passed by. The value exists in this process, in pipes and in files of ours, and is known later
-    by its hash.
+    bypassed. The value exists in this process, in pipes and in files of ours, and is recognised
+    later by its hash.
 
     + text: what the drill says of itself, by path
     """
@@ -131,7 +131,7 @@ def _commit(
 
 
 def _clone(lab: Lab, git: Git, folder: Path, leak: str, environment: Environment) -> None:
-    """Have what Kim cloned while the value lay there for all to see; without a work tree, in which
+    """Make what Kim cloned while the value lay there for all to see; without a work tree, in which
     a learner's links would be followed."""
     clone = Git(lab, folder)
     clone.run("-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template=")
@@ -154,9 +154,9 @@ def _log(environment: Environment, value: str) -> str:
 
 
 def end(lab: Lab, environments: list[Environment], saved: str) -> None:
-    """Have main where it was before a drill, and no branch that holds its leak: neither in the
-    repositories nor in the clone of the learner who is here. What was made on top of the leak is
-    kept in a bundle.
+    """Put main back to where it was before a drill, and remove every branch that holds its leak: in
+    the repositories, and in the clone of the learner who is here. What was made on top of the leak
+    is kept in a bundle.
 
     + saved: the branch for what the clone has not pushed
     """
@@ -203,7 +203,7 @@ def _end_in_clone(lab: Lab, environment: Environment, saved: str) -> None:
 
 
 def _has(work: Git, leak: str) -> bool:
-    """Whether a clone has a leak where somebody would come upon it."""
+    """Return whether a clone has a leak where somebody would come upon it."""
     if work.commit(leak) is None:
         return False
     return work.is_ancestor(leak, "HEAD") or bool(
@@ -212,8 +212,8 @@ def _has(work: Git, leak: str) -> bool:
 
 
 def _keep(lab: Lab, git: Git, refs: Mapping[str, str], staged: Staged, name: str) -> None:
-    """Have what refs hold on top of a drill in a file: a bundle is no ref, so that nothing of it
-    stays in a history that is searched."""
+    """Write what refs hold on top of a drill to a file: a bundle is not a ref, so that nothing of
+    it stays in a history that is searched."""
     kept = Path(kept_dir(lab))
     with files.umask(0o077), files.new_folder(lab.class_dir) as new:
         kept.mkdir(parents=True, exist_ok=True)

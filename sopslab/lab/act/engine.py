@@ -22,7 +22,7 @@ _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
-    """Have a runtime of ours be the default one.
+    """Make a runtime of ours the default one.
 
     + wrapper: the program, in Python
     + runtime: its name
@@ -43,8 +43,8 @@ def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid
 
 
 def _runnable(program: str) -> str:
-    """Return a program in Python for the machine's own one: Docker needs it for longer than the
-    environment is there that this runs in."""
+    """Return a Python program that starts with the machine's own Python: Docker needs it for longer
+    than the virtual environment that this runs in exists."""
     python = shutil.which("python3", path=_SYSTEM_PATH) or os.path.realpath(sys.executable)
     return re.sub(r"\A#!\S+", f"#!{python}", program)
 
@@ -52,7 +52,7 @@ def _runnable(program: str) -> str:
 def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
     """Return an engine's configuration in which a runtime is the default one.
 
-    Raises LabError where another one is that already, or where the text is no configuration.
+    Raises LabError if another one is the default already, or if the text is not a configuration.
 
     + configured: what it is now
     + config: the file
@@ -66,7 +66,7 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
             "runtimes": {**runtimes, runtime: {**runtimes.get(runtime, {}), "path": path}},
         }
     except (ValueError, AttributeError, TypeError):
-        raise LabError(f"{config} is not understood: have it be one object in JSON") from None
+        raise LabError(f"{config} is not understood: it has to be one object in JSON") from None
     if other != runtime:
         raise LabError(
             f"{config} names the default runtime {other}, and kind needs {runtime} here: remove"
@@ -91,8 +91,8 @@ def admit(user: str, uid: int, gid: int, socket: str) -> None:
         files.admit(socket, uid)
     except OSError:
         raise LabError(
-            f"{socket} cannot have an entry for {user}: log in again, so that the group {_GROUP}"
-            " counts, and run this again"
+            f"{user} could not be given access to {socket}: log in again, so that the group"
+            f" {_GROUP} counts, and run this again"
         ) from None
 
 

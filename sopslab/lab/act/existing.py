@@ -22,9 +22,9 @@ _OWNER = "jsonpath={.metadata.name} {.metadata.labels.sops-lab}"
 
 
 def take_on(lab: Lab, kubeconfig: str) -> None:
-    """Have a kubeconfig of the lab's own for a cluster that exists: one context of a user's file.
+    """Write the lab's own kubeconfig for a cluster that exists: one context of a user's file.
 
-    Raises LabError if there is no such cluster, or it has a Flux of somebody else.
+    Raises LabError if there is no such cluster, or it has a Flux that is not this lab's.
 
     + kubeconfig: the user's file
     """
@@ -63,7 +63,7 @@ def _refuse_another_labs(lab: Lab, kubeconfig: Path) -> None:
 
 
 def leave(lab: Lab, namespace: str) -> None:
-    """Have Flux and the environments out of a cluster. Raises Failed.
+    """Remove Flux and the environments from a cluster. Raises Failed.
 
     What Flux applied goes first, while its controllers still answer for the finalizers.
 

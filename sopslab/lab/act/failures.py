@@ -39,7 +39,7 @@ def has_failed(places: Places, who: str) -> bool:
 
 @contextmanager
 def attempt(places: Places, who: str, what: str) -> Iterator[None]:
-    """Have what fails in the block fail for this environment only, with the reason told.
+    """Record what fails in the block as a failure of this environment only, with the reason.
 
     + what: what could not be done, as a sentence
     """
@@ -54,7 +54,8 @@ def attempt(places: Places, who: str, what: str) -> Iterator[None]:
 
 
 def meaning_of(error: OSError) -> str:
-    """Return what an error of the operating system means; else it is in the log, as `told`."""
+    """Return what an error of the operating system means; if that is not known, it goes to the log,
+    as in `told`."""
     return told(Failed("", f"{error}\n".encode()))
 
 
@@ -67,6 +68,6 @@ def told(failure: Failed) -> str:
 
 
 def log(failure: Failed) -> None:
-    """Have a program's own words in the log, where nobody is shown them."""
+    """Write a program's own words to the log, where nobody is shown them."""
     sys.stderr.buffer.write(failure.words)
     sys.stderr.buffer.flush()

@@ -1,4 +1,4 @@
-"""Faults in an environment: brought to practise on, and undone."""
+"""Faults in an environment: injected to practise on, and undone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sopslab.lab.tools import files
 
 
 def inject(lab: Lab, environment: Environment, faults: dict[str, str | None]) -> None:
-    """Have an environment broken by faults. Raises LabError where that cannot be done.
+    """Break an environment with faults. Raises LabError if that cannot be done.
 
-    + faults: their ids, with the commit of each of which an earlier run has made one
+    + faults: their ids, each with the commit that an earlier run made for it, if one did
     """
     objects = FluxObjects(lab, environment)
     in_cluster = [fault for fault in faults if not BY_ID[fault].in_git]
     if in_cluster:
         objects.require_cluster()
     for fault in in_cluster:
-        # Before something is broken, and again after it: whoever is killed in between goes on from
-        # here, or undoes it.
+        # Before something is broken, and again after it: a run after one that was killed in between
+        # goes on from here, or undoes it.
         _remember(lab, environment, fault, Injection(done=False))
         objects.inflict(fault)
         _remember(lab, environment, fault, Injection(done=True))
@@ -59,8 +59,8 @@ def _remember(lab: Lab, environment: Environment, fault: str, injection: Injecti
 
 
 def mend(lab: Lab, environment: Environment, faults: list[str]) -> None:
-    """Have objects of Flux as they were before faults, and Flux at work with them. Raises LabError
-    where the cluster does not answer.
+    """Restore objects of Flux to what they were before faults, and have Flux work with them. Raises
+    LabError if the cluster does not answer.
 
     + faults: their ids; the keys and credentials among them are others' to put back
     """

@@ -15,7 +15,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, KEY_ENTRY, KEY_SECRET
 
 LOCKDOWN_FLAG = "--no-remote-bases=true"
-# Nobody listens there; where it is refused at once, Flux says so at once.
+# Nobody listens there; a connection is refused at once, and Flux says so at once.
 _NO_PORT = 9
 _NO_FOLDER = "./flux/secrets/staging"
 _FOLDER = f"./flux/secrets/{ENVIRONMENT}"
@@ -37,7 +37,7 @@ class FluxObjects:
             raise LabError("the cluster does not answer: `sopslab status` tells more")
 
     def reconcile(self) -> None:
-        """Ask Flux to look at what the environment is made of again, now."""
+        """Ask Flux to look again, now, at what the environment is made of."""
         system = self._environment.system
         # The platform may be read with the same credential, from the same namespace.
         sources = "gitrepositories.source.toolkit.fluxcd.io"
@@ -46,8 +46,8 @@ class FluxObjects:
         self._kubectl.ask_flux_in(system, own, seconds=_ASK_S)
 
     def inflict(self, fault: str) -> None:
-        """Have one fault in the cluster. What Flux would put back by itself, it is told to leave
-        alone. Raises LabError, Failed and Undecided."""
+        """Inject one fault into the cluster. Flux is told to leave alone what it would put back by
+        itself. Raises LabError, Failed and Undecided."""
         match fault:
             case "missing-key":
                 self._delete_key()
@@ -69,11 +69,11 @@ class FluxObjects:
             case "drifted-lockdown-flag":
                 self._take_flag_off()
             case _:
-                raise LabError(f"{fault} is no fault in the cluster")
+                raise LabError(f"{fault} is not a fault in the cluster")
 
     def mend(self, fault: str) -> None:
-        """Have what a fault changed in an object as it was; nothing for a key and a credential,
-        which others put back. Raises Failed."""
+        """Restore what a fault changed in an object; do nothing about a key or a credential, which
+        others put back. Raises Failed."""
         match fault:
             case "suspended-kustomization":
                 self._patch_kustomization({"spec": {"suspend": None}})
@@ -114,8 +114,8 @@ class FluxObjects:
         )  # fmt: skip
 
     def _give_key(self, entry: str, identity: bytes) -> None:
-        """Have the key with this one entry. What applies it again, `up` and a reset, has to own
-        each of its fields: hence an object that is new."""
+        """Replace the key by a new object with this one entry: `up` and a reset, which apply it
+        again, have to own each of its fields."""
         labels = {"reconcile.fluxcd.io/watch": "Enabled"}
         if self._environment.is_seat:
             labels["sops-lab/seat"] = self._environment.id

@@ -25,9 +25,9 @@ from sopslab.model.objects import Object
 
 
 def give(lab: Lab, environments: list[Environment]) -> None:
-    """Have the Secrets of environments in the cluster, all together, so that Flux never meets a
-    moment without one. What the API server refuses of a seat is that seat's failure; whatever else
-    fails is raised as Failed."""
+    """Put the Secrets of environments into the cluster, all together, so that Flux is never without
+    one. What the API server refuses of a seat is that seat's failure; whatever else fails is raised
+    as Failed."""
     wanted = secrets_of(lab, environments)
     secrets = [each for found in wanted.values() for each in found]
     seats = [one for one in environments if one.is_seat and one.id in wanted]
@@ -63,7 +63,7 @@ def _namespace(environment: Environment) -> Object:
 
 
 def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
-    """Return for each seat that kubectl names in what it says the lines that do so."""
+    """Return, for each seat that kubectl names in its output, the lines that name it."""
     found = {}
     for seat in seats:
         named = re.compile(rf"(^|[^a-z0-9-]){seat_system_namespace(seat)}")

@@ -15,7 +15,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import KEY_ENTRY, KEY_SECRET
 
-# What makes age-keygen make an identity of each kind.
+# The options of age-keygen for an identity of each kind.
 _OPTIONS = {"x25519": (), "pq": ("-pq",)}
 _IDENTITY, _RECIPIENT = ".agekey", ".pub"
 
@@ -60,8 +60,8 @@ def record(lab: Lab, paths: list[str]) -> None:
 
 
 def recover(lab: Lab, path: str, namespace: str) -> None:
-    """Have the identity that the cluster decrypts with in a namespace; what is at the path is
-    archived. Raises LabError where the cluster has none."""
+    """Write the identity that the cluster decrypts with in a namespace to a path; what was there is
+    archived. Raises LabError if the cluster has none."""
     identity = _held(lab, namespace)
     recipients = sops.recipients(lab, identity)
     with files.umask(0o077):

@@ -1,4 +1,4 @@
-"""The lab's kind cluster: made, started, and closed to those who have no credentials of it."""
+"""The lab's kind cluster: made, started, and closed to those who have no credentials for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
-_BUSY = "another run has worked on the cluster for 300 s: wait for it to finish"
+_BUSY = "another run has been working on the cluster for 300 s: wait for it to finish"
 # In the order in which they appear.
 _MADE = ("kubeconfig", "node-id")
 _CREATE_S = 300
@@ -57,7 +57,7 @@ def begin(lab: Lab, image: str, config: str) -> None:
 
 def _create(lab: Lab, image: str, config: str, lock: int) -> None:
     """Make the cluster. Its kubeconfig and the node's id appear together and last: where they are,
-    the cluster was made to its end, and strangers are shut out."""
+    the cluster is complete, and strangers are shut out."""
     os.umask(0o077)
     folder = Path(lab.lab_dir)
     _sweep(lab)
@@ -99,7 +99,7 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
 
 
 def delete(lab: Lab) -> None:
-    """Have no cluster."""
+    """Delete the cluster, if there is one."""
     with locked(lock_file(lab), LOCK_S, _BUSY) as lock:
         _take_away(lab, lock)
         _sweep(lab)
@@ -114,14 +114,14 @@ def _take_away(lab: Lab, lock: int) -> None:
 
 
 def _sweep(lab: Lab) -> None:
-    """Remove what a run has left that was killed."""
+    """Remove what a killed run has left."""
     for left in Path(lab.lab_dir).glob(".kind.*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def lead_to_node(lab: Lab) -> None:
-    """Have the lab's kubeconfig lead to the node. The port of its API server is fixed for the life
-    of the container, and its certificates are inside: so it has to run."""
+    """Make the lab's kubeconfig lead to the node. The port of its API server is fixed for the life
+    of the container, and its certificates are inside: so the node has to run."""
     node = node_name(lab.lab)
     if ask_docker("unpause", node).code:
         docker("start", node)
@@ -130,7 +130,7 @@ def lead_to_node(lab: Lab) -> None:
 
 
 def _reaching(lab: Lab, kubeconfig: bytes) -> bytes:
-    """Return a kubeconfig of kind's that leads to the machine of the node: kind takes the address
+    """Return kind's kubeconfig so that it leads to the machine of the node: kind writes the address
     at which the API server is published."""
     if lab.engine_host is None:
         return kubeconfig
@@ -139,7 +139,7 @@ def _reaching(lab: Lab, kubeconfig: bytes) -> bytes:
 
 
 def start(lab: Lab) -> None:
-    """Have the node run, and its API server answer."""
+    """Start the node, and wait until its API server answers. Raises LabError if it does not."""
     node = node_name(lab.lab)
     status = docker("container", "inspect", "--format", "{{.State.Status}}", node)
     docker("unpause" if status == "paused" else "start", node)
@@ -153,13 +153,13 @@ def start(lab: Lab) -> None:
 
 
 def close(lab: Lab) -> None:
-    """Have nothing in the cluster that lets in a stranger."""
+    """Remove from the cluster everything that lets in a stranger."""
     shut_out(Kubectl(lab))
 
 
 def shut_out(kube: Kubectl) -> None:
-    """Take from a cluster what lets in strangers. Raises Failed, or Undecided where that could not
-    be looked at: then nothing was taken."""
+    """Remove from a cluster what lets in strangers. Raises Failed, or Undecided if that could not
+    be looked at: then nothing was removed."""
     bindings, tokens = strange_bindings(kube), bootstrap_tokens(kube)
     for token in tokens:
         kube.run(

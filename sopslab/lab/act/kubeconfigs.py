@@ -33,7 +33,7 @@ _TOGETHER, _PROCESSES = 5, 4
 
 
 def issue(lab: Lab, users: dict[str, str], within: int) -> None:
-    """Have for each seat a certificate that the cluster signs, and a kubeconfig with it.
+    """Give each seat a certificate that the cluster signs, and a kubeconfig with it.
 
     Raises LabError where the cluster takes no request at all, or shows none.
 
@@ -134,7 +134,7 @@ def _approve(kubectl: Kubectl, names: list[str]) -> list[str]:
 
 
 def _signed(kubectl: Kubectl, mark: str, within: int) -> dict[str, Object]:
-    """Return the requests of a mark, by seat, as soon as all are decided, or in the end.
+    """Return the requests of a mark, by seat, as soon as all are decided, or when the time is over.
 
     Raises LabError if the cluster does not show them.
     """
@@ -169,7 +169,7 @@ def _status(request: Object) -> Mapping[str, Any]:
 
 
 def _refusal(request: Object) -> str | None:
-    """Return why a request will never be signed, None where nothing stands against it."""
+    """Return why a request will never be signed, None if nothing is known against it."""
     kinds = (condition["type"] for condition in _status(request).get("conditions") or ())
     return next((kind for kind in kinds if kind in {"Failed", "Denied"}), None)
 
@@ -213,7 +213,7 @@ def _hand_over(
         for seat, certificate in certificates.items():
             key = x509.key_pem(keys[seat])
             text = kubeconfig(lab.lab, cluster, seat, certificate, key)
-            # The kubeconfig comes last: it is what counts.
+            # The kubeconfig comes last: what counts as access is whether it is there.
             made = {"client.key": key, "client.crt": certificate, "kubeconfig": text.encode()}
             try:
                 for name, content in made.items():

@@ -11,7 +11,7 @@ from sopslab.lab.tools.git import Author, Git
 
 
 def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
-    """Have a clone of a repository, and in it the hook.
+    """Make the clone of a repository, if there is none, and install the hook in it.
 
     + repository: its path on the Git server, without `.git`
     + author: who commits there
@@ -39,9 +39,9 @@ def _clone(lab: Lab, repository: str, author: Author) -> None:
 
 
 def _log_in(lab: Lab) -> None:
-    """Have the clone log in as its learner; a helper of the learner's own stays."""
+    """Configure the clone to log in as its learner; a helper of the learner's own stays."""
     login = lab.login_file(lab.learner_id)
-    # The former one let Git erase a login that a server had refused once.
+    # Our former helper let Git erase a login that a server had refused once.
     former = re.escape(f"store --file='{login}'")
     ours = rf"^({former}$|!only_get\(\))"
     helper = git.login_helper(login)
@@ -50,7 +50,7 @@ def _log_in(lab: Lab) -> None:
 
 
 def move(lab: Lab, repository: str) -> None:
-    """Have the origin of the clone where the Git server is now, and trust it there."""
+    """Point the origin of the clone to where the Git server is now, and trust it there."""
     work = Git(lab, lab.work_dir, work=True)
     work.run("config", "remote.origin.url", f"{lab.git_base_url}/{repository}.git")
     if lab.git_ca is not None:

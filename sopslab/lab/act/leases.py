@@ -1,4 +1,4 @@
-"""A lab meant for a time, and one that is to stay."""
+"""Record how long a lab is to stay, or that it stays for good."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sopslab.model.wire import encode
 
 
 def grant(lab: Lab, hours: int) -> None:
-    """Have on record that the lab is meant for some hours from now on."""
+    """Record that the lab is to stay for some hours from now on."""
     until = datetime.now(UTC) + timedelta(hours=hours)
     lease = Lease(hours, until.isoformat(timespec="seconds"), lab.git_port)
     files.write(lab.lease_file, f"{json.dumps(encode(lease))}\n")
 
 
 def withdraw(lab: Lab) -> None:
-    """Have a lab that is to stay."""
+    """Remove the record: the lab stays for good."""
     files.remove(lab.lease_file)

@@ -12,15 +12,15 @@ from sopslab.model.logins import Login
 
 
 def keep(lab: Lab, folder: str, users: list[str]) -> None:
-    """Keep with what users log in now, in a folder; it leaked, and is to be replaced."""
+    """Keep in a folder what users log in with now; it leaked, and is to be replaced."""
     files.private_folder(folder)
     for user in users:
         files.write(Path(folder, user), Path(lab.login_file(user)).read_bytes())
 
 
 def prove(lab: Lab, folder: str, logins: list[Login]) -> None:
-    """Try the logins that leaked and those that replace them. What is refused is not kept; a
-    learner of whom that cannot be said has failed.
+    """Try the logins that leaked and those that replace them. What is refused is not kept any
+    longer; a learner for whom the proof does not hold has failed.
 
     + folder: where those that leaked are kept
     """

@@ -1,4 +1,4 @@
-"""The cluster as the manifests in a file say."""
+"""Bring the cluster to what the manifests in a file say."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sopslab.model.results import Undecided
 
 _ENDING_S, _SERVED_S = 60, 120
 
-# Of what the API server says of a namespace, no more than names and numbers.
+# Only names and numbers, of what the API server says of a namespace.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
 _NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
 _FINALIZER = "finalizers.fluxcd.io"
@@ -38,7 +38,7 @@ _OBJECTS_OF_FLUX = (
 
 
 def apply(lab: Lab, path: str) -> None:
-    """Have the cluster as the manifests in a file say. Raises LabError where it refuses them."""
+    """Bring the cluster to what the manifests in a file say. Raises LabError if it refuses them."""
     text = Path(path).read_text(encoding="utf-8")
     _await_end(lab, "namespace", lambda: ending_namespaces(lab, text), _held)
     _await_end(lab, "kind", lambda: ending_kinds(lab, text), _left)
@@ -52,8 +52,8 @@ def apply(lab: Lab, path: str) -> None:
             if not _NOT_SERVED.search(said) or deadline.is_over:
                 raise LabError(
                     f"the cluster refused what the lab is made of: {causes.refused(failure.lines)};"
-                    f" `kubectl apply --server-side --dry-run=server --filename {path}` has its own"
-                    " words"
+                    f" `kubectl apply --server-side --dry-run=server --filename {path}` shows its"
+                    " own words"
                 ) from None
             time.sleep(0.2)
         else:
@@ -62,7 +62,7 @@ def apply(lab: Lab, path: str) -> None:
 
 
 def _remember(lab: Lab, path: str, made: Iterable[Object]) -> None:
-    """Have on record what the cluster has made of the manifests in a file."""
+    """Record what the cluster has made of the manifests in a file."""
     record = {
         "manifests": manifests_digest(path),
         "objects": [lasting(one, MANAGER) for one in made],
@@ -80,8 +80,8 @@ def _await_end(
         if deadline.is_over:
             raise LabError(
                 f"the {kind} {left[0]} is being deleted, and after {_ENDING_S} s it is not gone:"
-                f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you take"
-                f" it out by hand; {RECREATE}"
+                f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you"
+                f" remove it by hand; {RECREATE}"
             )
         _let_go(lab)
         time.sleep(1)
@@ -97,7 +97,7 @@ def _held(lab: Lab, namespace: str) -> str:
 
 
 def holders(namespace: Any) -> str:
-    """Return in words what the API server says that holds a namespace."""
+    """Return in words what holds a namespace, as the API server says."""
     conditions = (namespace.get("status") or {}).get("conditions") or []
     said = " ".join(one.get("message", "") for one in conditions if one["status"] == "True")
     found = [one.replace(" has ", " in ") for one in _HELD.findall(said)]
@@ -114,7 +114,7 @@ def _left(lab: Lab, kind: str) -> str:
 
 def _let_go(lab: Lab) -> None:
     """Take Flux's own finalizers from its objects that are being deleted: they wait for a
-    controller that may be gone itself. As `flux uninstall` does it: what they have applied stays.
+    controller that may be gone itself. What they have applied stays, as with `flux uninstall`.
     """
     kubectl = Kubectl(lab)
     for kind in _OBJECTS_OF_FLUX:

@@ -78,7 +78,7 @@ def make(lab: Lab, environment: Environment, repository: Repository, main: str, 
             files[_MANIFEST] = _new_secret(lab, environment, rules)
             message = "Correct the rules and renew the token"
         case _:
-            raise LabError(f"{fault} is no fault that a commit brings")
+            raise LabError(f"{fault} is not a fault that a commit brings")
     return git.commit_files(main, message, files, TEAMMATE)
 
 
@@ -102,13 +102,13 @@ def _first_rules(repository: Repository) -> bytes:
 
 
 def put_on_main(repository: Repository, main: str, commit: str) -> None:
-    """Have a mistake on main, unless somebody has pushed meanwhile. Raises Failed."""
+    """Put a mistake on main, unless somebody has pushed meanwhile. Raises Failed."""
     if not repository.git.is_ancestor(commit, main):
         move(repository, MAIN, commit, main)
 
 
 def take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> None:
-    """Have nothing of mistakes in a repository, whatever was committed on top of them.
+    """Remove mistakes from a repository, whatever was committed on top of them.
 
     + mistakes: in the order in which they are taken back
     """
@@ -157,7 +157,8 @@ class _Healing:
             return self._git.text("write-tree", environment=index)
 
     def without(self, tip: str) -> str:
-        """Return the commit that takes the place of another when the mistake never was."""
+        """Return the commit that takes the place of another, as if the mistake had never been
+        made."""
         instead = {self._brought: self._before}
         later = self._git.text("rev-list", "--reverse", "--topo-order", tip, f"^{self._brought}")
         for commit in later.split():
@@ -177,9 +178,9 @@ class _Healing:
 
 
 def replanted(commit: bytes, tree: str, instead: Mapping[str, str]) -> bytes:
-    """Return a commit with another tree and with other parents: all else of it is kept.
+    """Return a commit with another tree and with other parents; all else of it is kept.
 
-    + instead: which commit is there for which
+    + instead: for a commit, the one that takes its place
     """
     header, blank, message = commit.partition(b"\n\n")
     lines = header.split(b"\n")
@@ -194,7 +195,7 @@ def replanted(commit: bytes, tree: str, instead: Mapping[str, str]) -> bytes:
 
 
 def _follow(lab: Lab, environment: Environment, before: str) -> None:
-    """Have the learner's clone follow main, where it has nothing of its own."""
+    """Move the learner's clone to main, if it has nothing of its own."""
     if not Path(lab.work_dir, ".git").is_dir():
         return
     work = Git(lab, lab.work_dir, work=True)

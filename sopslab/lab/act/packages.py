@@ -13,10 +13,10 @@ _PATIENCE = 900
 
 
 def install(manager: str, packages: list[tuple[str, ...]]) -> None:
-    """Install packages, and take none off the machine. Raises LabError where one is not to be had.
+    """Install packages, and take none off the machine. Raises LabError if one cannot be had.
 
     + manager: the command of the package manager
-    + packages: of each what it may be called; the first counts that can be installed
+    + packages: the names that each may have; the first that can be installed counts
     """
     way = MANAGERS[manager]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

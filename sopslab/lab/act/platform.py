@@ -34,8 +34,8 @@ _TOOLKIT = re.compile(rb"apiVersion: [a-z.]*toolkit\.fluxcd\.io/")
 def cloned(lab: Lab) -> Iterator[Git]:
     """Yield a new clone of the platform repository, in a folder beside the lab's own clone of it.
 
-    `push` and `replace` put it there; until then it is nobody's. Raises LabError if there can be
-    none.
+    `push` and `replace` put it there; until then it is nobody's. Raises LabError if it cannot be
+    made.
     """
     url = f"{lab.git_base_url}/platform.git"
     login = lab.login_file(INSTRUCTOR)
@@ -59,7 +59,7 @@ def push(git: Git, *refs: str) -> None:
 
 
 def replace(new: Path, old: str) -> None:
-    """Have a new clone, or what was made of it, in place of the old."""
+    """Put a new clone, or what was made of it, in place of the old one."""
     shutil.rmtree(old, ignore_errors=True)
     new.rename(old)
 
@@ -67,9 +67,9 @@ def replace(new: Path, old: str) -> None:
 def lay_out(
     lab: Lab, files: str, mark: str, components: list[str], node: str | None, tag: str | None
 ) -> None:
-    """Have the platform repository hold files and the components of Flux; records in `docs` stay.
+    """Lay out files and the components of Flux in the platform repository; records in `docs` stay.
 
-    Raises LabError where the node could not start this version of Flux.
+    Raises LabError if the node could not start this version of Flux.
 
     + files: what it holds, packed
     + mark: what the commit says it was laid out from
@@ -126,8 +126,8 @@ def split(built: bytes) -> tuple[list[bytes], list[bytes]]:
 def _refuse_without_images(lab: Lab, node: str, built: bytes) -> None:
     """Raise LabError if a node lacks images that Flux is made of.
 
-    It has those that it was made with, and it gets no others: what was pushed would stop the Flux
-    that runs, and start none.
+    A node has the images that it was made with, and gets no others: a push would stop the Flux that
+    runs, and start none.
     """
     held = images(lab, node) if has_content(lab.lab_kubeconfig) else None
     lacking = lacking_images(built, held) if held is not None else []

@@ -1,4 +1,4 @@
-"""The proof that what leaked opens nothing any more: it is tried."""
+"""Prove that what leaked opens nothing any more, by trying it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sopslab.policy.sops import foreign_kinds
 
 
 def prove(lab: Lab, attempts: list[Attempt]) -> None:
-    """Try to open files; who has one of which sops says anything but what is right, fails.
+    """Try to open files; a learner fails if sops does not end as it has to with one of them.
 
     No other failure is a proof: a sops that is not there opens nothing either.
     """

@@ -1,6 +1,6 @@
 """Seats that are pruned: nothing of them is left in the cluster or on the Git server.
 
-Flux removes what it applied; keys, Git data and access are archived, for they exist only once.
+Flux removes what it applied; keys, Git data and access are archived, because they exist only once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sopslab.model.results import Undecided
 
 
 def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
-    """Have nothing of seats in the cluster or on the Git server. Raises LabError if Flux does not
-    remove them.
+    """Remove seats from the cluster and the Git server. Raises LabError if Flux does not remove
+    them.
 
     + environments: those of the seats
     + roster: who has a seat when that is done, as it is recorded
-    + patience: how long Flux may take: seconds
+    + patience: how many seconds Flux may take
     """
     now = int(time.time())
     for one in environments:
@@ -75,13 +75,13 @@ def _await_end(lab: Lab, environments: list[Environment], patience: int) -> None
                 f"Flux did not remove the namespaces {' '.join(spaces)} within {patience} s: look"
                 " at `kubectl get kustomizations --all-namespaces`"
             )
-        # What was left in them may wait for somebody who never comes.
+        # What was left in them may wait for a controller that never comes.
         with suppress(Undecided):
             clear_away(lab, doomed(look(lab, environments).values()))
 
 
 def doomed(found: Iterable[InTheWay]) -> list[InTheWay]:
-    """Return of what is in the way only what holds up a namespace that is being deleted."""
+    """Return, of what is in the way, only what holds up a namespace that is being deleted."""
     return [
         replace(one, suspended=(), strays=tuple(stray for stray in one.strays if stray.doomed))
         for one in found

@@ -8,7 +8,7 @@ from sopslab.lab.tools import files
 
 
 def record(lab: Lab, records: dict[str, str], gone: list[str]) -> None:
-    """Have records in the platform repository, committed and pushed.
+    """Commit records to the platform repository, and push them.
 
     + records: their paths, and what they say
     + gone: paths of those that are no longer to be there; Git's history keeps them

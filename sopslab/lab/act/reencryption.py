@@ -28,7 +28,7 @@ from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import CANARY_PATH
 from sopslab.policy.recipients import CONFIG
 
-# They are made anew on top of the start, where they are asked for.
+# The checkpoints that are made anew on top of the start, when they are asked for.
 _CHECKPOINTS = ("encrypted", "wired", "done")
 _CANARY_VALUE = Leaf("stringData", "value")
 # No transaction of Git takes seconds.
@@ -61,10 +61,10 @@ class _Work:
         self._commits: dict[str, str] = {}
 
     def publish(self) -> None:
-        """Have what is ordered at main and at the start: all of it or nothing.
+        """Put what is ordered at main and at the start: all of it or nothing.
 
-        If somebody has pushed meanwhile, their commit is not passed over: it is looked at, and
-        built upon, by the next look.
+        If somebody has pushed meanwhile, their commit is not lost: the next look sees it, and it is
+        built upon.
         """
         start, main = self._order.start, self._order.main
         made = {
@@ -92,7 +92,7 @@ class _Work:
             self._git.update_refs(*updates)
 
     def _made(self, version: NewVersion) -> str:
-        """Return the commit that comes of a version; main may be at the start."""
+        """Return the commit that is made of a version; main may be at the start."""
         if version.commit not in self._commits:
             self._commits[version.commit] = self._commit(version)
         return self._commits[version.commit]
@@ -119,7 +119,7 @@ class _Work:
         return self._encrypted[known]
 
     def _change(self, file: NewFile) -> None:
-        # Another recipient alone would leave the data key that is known.
+        # Another recipient alone would leave the data key, which is known.
         if self._order.change.old is not None:
             self._ask_sops(file, "updatekeys", "--yes", file.path)
         self._ask_sops(file, "rotate", "--in-place", file.path)
@@ -139,11 +139,9 @@ class _Work:
             raise LabError(f"{file.path}: sops {command} failed: {told(failure)}") from None
 
     def _checked(self, file: NewFile, copy: Path) -> bytes:
-        """Return what became of a file, if it is what it has to be."""
+        """Return what became of a file. Raises LabError if it is not what it has to be."""
         if not self._workshop.opens(self._opener, file.path):
-            raise LabError(
-                f"{file.path}: what became of it cannot be opened by {self._opener.name}"
-            )
+            raise LabError(f"{file.path}: {self._opener.name} does not open what became of it")
         if not self._workshop.opens(self._holder, file.path):
             raise LabError(f"{file.path}: the new key does not open what became of it")
         content, old = copy.read_bytes(), self._order.change.old
@@ -152,7 +150,7 @@ class _Work:
         return content
 
     def _note_canary(self, start: NewVersion) -> None:
-        """Have the hash of a seat's canary be that of the value that it begins with now."""
+        """Record the hash of the value that a seat's canary begins with now."""
         noted = Path(self._lab.seat_dir(self._order.environment.id), "canary")
         for file in start.files:
             for value in file.values:
@@ -167,7 +165,7 @@ def _unlock(repository: Path) -> None:
 
 
 def _take_away(lock: Path) -> None:
-    """Take away what a git that was killed has left: a lock that does not go by itself."""
+    """Remove a lock that a killed git has left and that does not go by itself."""
     wait_until(lambda: not lock.exists(), _LOCK_S, pause=0.2)
     lock.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A lab removed from the machine, with all that exists only once."""
+"""Remove a lab from the machine, with all that exists only once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHARED = ("store", "bin", "cache", "schemas", "lock.json", "source")
 
 
 def purge_own(lab: Lab) -> None:
-    """Have nothing left of a lab but what labs of its root share."""
+    """Remove a lab, except what the labs of its root share."""
     files.remove(lab.lab_dir)
 
 
 def purge(lab: Lab) -> None:
-    """Have nothing left of a lab, and with the last one of a root nothing of what they share."""
+    """Remove a lab and, with the last one of a root, what its labs share."""
     root = Path(lab.root)
     purge_own(lab)
     try:
@@ -38,8 +38,8 @@ def purge(lab: Lab) -> None:
     for folder in (root / "sysctl", root):
         with suppress(OSError):
             folder.rmdir()
-    # Docker keeps those that a container uses, of a lab on another root; any other root makes its
-    # images again from its store.
+    # Docker keeps images that a container uses, such as that of a lab on another root; any other
+    # root makes its images again from its store.
     with suppress(Failed):
         names = "{{.Repository}}:{{.Tag}}"
         listed = docker("image", "ls", "--filter", "reference=sops-lab/*", "--format", names)

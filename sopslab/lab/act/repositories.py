@@ -11,7 +11,7 @@ from sopslab.lab.tools.git import Git
 
 
 def make(lab: Lab, repositories: list[str]) -> None:
-    """Have bare repositories; what is in the place of one is none yet, and goes.
+    """Make bare repositories; what is in the place of one is not a repository yet, and is removed.
 
     + repositories: their paths, without `.git`
     """
@@ -19,7 +19,8 @@ def make(lab: Lab, repositories: list[str]) -> None:
     places = [data / "repositories" / f"{repository}.git" for repository in repositories]
     # The server writes there, and so does git on the host.
     with files.umask(0o007), files.new_folder(data / "repositories") as new:
-        # What git makes is copied: a class has hundreds of folders and one process.
+        # Git makes one, which is copied: a class has hundreds of folders, and one process makes
+        # them.
         empty = new / "empty"
         _make_empty(lab, empty)
         folders = [path.relative_to(empty) for path in empty.rglob("*") if path.is_dir()]
@@ -27,7 +28,7 @@ def make(lab: Lab, repositories: list[str]) -> None:
             files.remove(place)
             for folder in folders:
                 (place / folder).mkdir(parents=True, exist_ok=True)
-        # What has no HEAD is no repository yet.
+        # What has no HEAD is not a repository yet.
         for place in places:
             for name in ("config", "HEAD"):
                 (place / name).write_bytes((empty / name).read_bytes())
@@ -41,7 +42,7 @@ def _make_empty(lab: Lab, folder: Path) -> None:
         "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--shared=group",
         "--template=",
     )  # fmt: skip
-    # What is shared takes no push by force, says git; it is the learner's own.
+    # Git has a shared repository refuse forced pushes; this one is the learner's own.
     git.run("config", "--unset", "receive.denyNonFastforwards")
 
 

@@ -12,10 +12,11 @@ from sopslab.lab.tools.files import sync
 
 
 def retire(lab: Lab, keys: list[str]) -> None:
-    """Have each successor in the place of the identity that goes, which is archived.
+    """Put each successor in the place of the identity before it, which is archived.
 
     The old identity has its second name before it loses the first, and there is no moment without
-    an identity of that name. What was recorded of it goes first: without it, `up` records anew.
+    an identity of that name. Its recorded recipient is removed first: `up` then records the new
+    one.
     """
     archive = Path(lab.keys_dir, "archive")
     archive.mkdir(mode=0o700, parents=True, exist_ok=True)

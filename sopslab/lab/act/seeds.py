@@ -1,6 +1,6 @@
-"""Learners' repositories, filled once: with one commit, and in it a canary for each learner.
+"""Fill learners' repositories, once: with one commit, and in it a canary for each learner.
 
-A canary is an encrypted Secret of a random value, which exists in this process and in pipes only.
+A canary is an encrypted Secret with a random value, which exists in this process and in pipes only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEW = "refs/lab/new"
 
 def seed(lab: Lab, environments: list[Environment], beginnings: dict[str, Beginning]) -> None:
     """Fill the repositories of environments, all of them together. A seat that fails says so while
-    the others go on; alone on a lab nobody else does, and what fails is raised.
+    the others go on; alone on a lab there are no others, and what fails is raised.
 
     + beginnings: how each begins, by the learner's id
     """
@@ -63,15 +63,15 @@ def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
     """Fill a repository of the lab's own Git server, which lies on this machine: a hundred pushes
-    would take a minute. Whoever pushes to the branch `reset` is put back to its start; no push
-    itself can set that."""
+    would take a minute. A push to the branch `reset` puts main back to its start; no push can
+    change the start itself."""
     git = Git(lab, bare_repository(lab, environment))
     begun = git.blob(START, CANARY_PATH)
     # Where it is there, the repository is the learner's and stays; only the hash of its canary was
     # lost. The hash is kept first, and the branch appears last.
     token = new_token() if begun is None else _opened(lab, environment, begun)
     if environment.is_seat:
-        # Of a learner who is alone, the lab decrypts what is at main.
+        # For a learner who is alone, the lab decrypts what is at main.
         digest = hashlib.sha256(token.encode()).hexdigest()
         files.write(Path(lab.seat_dir(environment.id), "canary"), f"{digest}\n")
     if begun is None:
@@ -80,11 +80,11 @@ def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _begin(lab: Lab, git: Git, environment: Environment, beginning: Beginning, token: str) -> None:
-    """Have `NEW` be the first commit, with a canary of this value."""
+    """Make `NEW` the first commit, with a canary of this value."""
     rules = beginning.rules.encode()
     manifest = new_canary(lab, rules, CANARY_PATH, environment.namespace, token)
     canary = f"M 100644 inline {CANARY_PATH}\ndata {len(manifest)}\n".encode() + manifest + b"\n"
-    # What is cut off has no `done`.
+    # Input that is cut off has no `done`.
     git.run(
         "-c", "fastimport.unpackLimit=1", "fast-import",
         "--quiet", "--force", "--done", "--date-format=now",

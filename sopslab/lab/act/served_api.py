@@ -1,4 +1,4 @@
-"""What the cluster says of its own API, kept on this machine as Kubernetes' sources have it."""
+"""Keep what the cluster says of its own API on this machine, as Kubernetes' sources have it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"/v[0-9][a-z0-9]*$")
 
 
 def keep(lab: Lab, folder: str) -> None:
-    """Have the schemas that the cluster serves, and those of Flux, in a folder. Raises Failed."""
+    """Write the schemas that the cluster serves, and those of Flux, to a folder. Raises Failed."""
     kubectl = Kubectl(lab)
     with new_folder(folder) as new:
         openapi, crds = new / "openapi", new / "crds"

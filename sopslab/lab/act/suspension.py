@@ -1,4 +1,4 @@
-"""Flux told to leave things alone, and to look at them again."""
+"""Tell Flux to leave things alone, and to look at them again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sopslab.model.suspension import SUSPENDED_BY, Suspended
 
 
 def look_away(lab: Lab, environments: list[Environment]) -> None:
-    """Have Flux begin nothing for environments; what a person has suspended is not ours.
+    """Have Flux begin nothing for environments; what a person has suspended is left alone.
 
-    Of a Secret that changes, Flux is told twice, as it was and as it is. Where it cancels health
-    checks, the second interrupts what the first has begun, and says for a moment: not ready.
+    Flux is told twice of a Secret that changes: as it was, and as it is. Where Flux cancels health
+    checks, the second time interrupts what the first has begun, and Flux is not ready for a moment.
     """
     found = own_kustomizations(lab, environments).values()
     awake = [one for one in found if not is_suspended(one)]
@@ -26,14 +26,14 @@ def look_away(lab: Lab, environments: list[Environment]) -> None:
 
 
 def look_again(lab: Lab, environments: list[Environment]) -> None:
-    """Have Flux at work on environments again; what a person has suspended stays so."""
+    """Put Flux to work on environments again; what a person has suspended stays so."""
     found = own_kustomizations(lab, environments).values()
     ours = [one for one in found if suspended_by(one) == ROTATE]
     _patch(lab, ours, {"spec": {"suspend": None}, **_marked(None)})
 
 
 def resume(lab: Lab, suspended: list[Suspended]) -> None:
-    """Have objects of Flux suspended no more."""
+    """Resume objects of Flux."""
     objects = [reference(one.kind, one.namespace, one.name) for one in suspended]
     _patch(lab, objects, {"spec": {"suspend": None}})
 

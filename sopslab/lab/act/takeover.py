@@ -1,4 +1,4 @@
-"""A lab that an older product made, taken over: its files brought to this product's format.
+"""Take over a lab that an older product made: bring its files to this product's format.
 
 Whenever it is killed, the next run goes on: a file is kept as it was before it is changed, each
 change is one rename, and the number is raised when all of its changes are made.
@@ -19,9 +19,10 @@ from sopslab.model.formats import Format, render_format
 
 
 def take_over(lab: Lab) -> None:
-    """Have the lab's folder in the format of this product; a lab that is to be made begins with it.
+    """Bring the lab's folder to the format of this product; a lab that is yet to be made begins
+    with it.
 
-    Raises LabError where its format cannot be read.
+    Raises LabError if its format cannot be read.
     """
     found = lab_format(lab)
     if found is None:
@@ -42,7 +43,7 @@ def _left(lab: Lab, migration: Migration) -> list[Change]:
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Have a second name for what a file is before its first change, for this account alone."""
+    """Give a file, as it is before its first change, a second name for this account alone."""
     files.private_folder(kept.parent)
     # A change gives the first name to another file: this one stays as it was.
     with suppress(FileExistsError, FileNotFoundError):

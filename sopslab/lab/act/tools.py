@@ -8,7 +8,7 @@ from sopslab.config.places import Lab
 
 
 def link(lab: Lab, links: dict[str, str]) -> None:
-    """Have links in the bin folder, each in one step: a tool is there all the time.
+    """Make links in the bin folder, each in one step: a tool is there all the time.
 
     + links: where each leads
     """

@@ -35,7 +35,7 @@ _LAB = "instructor"
 def derived_credentials(
     settings: Settings, environments: Sequence[Environment]
 ) -> tuple[Credential, ...]:
-    """Return what the lab knows of credentials, those of the given environments among it."""
+    """Return the credentials that the lab knows, those of the given environments among them."""
     learners = [one.id for one in environments]
     found = [
         *_identities(settings, [INSTRUCTOR, *(one.key for one in environments)]),

@@ -47,13 +47,13 @@ class Evidence:
 def gather(
     settings: Settings, environments: Sequence[Environment], exposures: Sequence[Exposure]
 ) -> Evidence:
-    """Return what becomes of exposed values in the environments that they come from.
+    """Return where exposed values are in use, in the environments that they come from.
 
-    Raises Undecided where something cannot be looked at.
+    Raises Undecided if something cannot be looked at.
     """
     uses: list[Use] = []
     repositories = {environment.repository for environment in environments}
-    # Whose environment is gone, nobody can look at any more.
+    # What belonged to an environment that is gone cannot be looked at any more.
     unknown = [one for one in exposures if one.repository not in repositories]
     for environment in environments:
         exposed: set[str] = set()
@@ -120,7 +120,8 @@ def replace_value(path: str, key: str) -> str:
 def _opened(
     settings: Settings, environment: Environment, path: str, data: bytes
 ) -> Mapping[str, str]:
-    """Return the values of an encrypted Secret by hash, whoever of the lab can open it."""
+    """Return the hash of each value of an encrypted Secret, opened with whichever identity of the
+    lab can. Raises Undecided if none can."""
     foreign = sops.foreign_kinds(data.decode("utf-8-sig", "replace"))
     for key in () if foreign else (environment.key, INSTRUCTOR):
         answer = ask(

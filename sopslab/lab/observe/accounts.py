@@ -1,4 +1,4 @@
-"""The accounts with which users log in to the Git server, without a password of them."""
+"""The accounts with which users log in to the Git server, without their passwords."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def known_accounts(lab: Lab) -> Accounts:
 
 
 def stored_accounts(lab: Lab, users: list[str]) -> dict[str, str]:
-    """Return for each user whose account is stored its digest, as `account_digest` counts it."""
+    """Return, for each user whose account is stored, its digest, as `account_digest` computes
+    it."""
     folders = {user: Path(lab.account_dir(user)) for user in users}
     return {
         user: account_digest(*(_text(folder / part) for part in ("username", "password")))
@@ -32,7 +33,8 @@ def stored_accounts(lab: Lab, users: list[str]) -> dict[str, str]:
 
 
 def account_digest(username: str, password: str) -> str:
-    """Return the SHA-256 of an account. What a look is given may be in a log: no password."""
+    """Return the SHA-256 of an account: what a look is given may be in a log, so it is no
+    password."""
     return hashlib.sha256(f"{username}\n{password}".encode()).hexdigest()
 
 

@@ -1,5 +1,5 @@
-"""Whether the cluster is as manifests were applied to it last: that takes a look at their objects,
-where comparing them with the manifests themselves takes two questions about each."""
+"""Whether the cluster is as manifests were applied to it last: one look at their objects tells,
+whereas comparing these with the manifests themselves takes two questions about each."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sopslab.model.results import Undecided
 
 
 def record_file(places: Places, path: str) -> str:
-    """Return where it is kept what the cluster has made of the manifests in a file."""
+    """Return the file that keeps what the cluster has made of the manifests in a file."""
     return f"{places.lab_dir}/applied/{Path(path).stem}.json"
 
 
 def manifests_digest(path: str) -> str:
-    """Return by what the manifests in a file are known."""
+    """Return the SHA-256 by which the manifests in a file are known."""
     return hashlib.sha256(read(path) or b"").hexdigest()
 
 
 def is_as_applied(lab: Lab, path: str) -> bool:
     """Return whether the manifests in a file are those that were applied last, and their objects in
-    the cluster as they were then. Where it is not, only comparing them tells what differs."""
+    the cluster as they were then. If not, only comparing them tells what differs."""
     applied = _applied(lab, path)
     if applied is None:
         return False
@@ -38,7 +38,7 @@ def is_as_applied(lab: Lab, path: str) -> bool:
 
 
 def _applied(lab: Lab, path: str) -> list[Object] | None:
-    """Return what is on record of the manifests; None where that is of others, or damaged."""
+    """Return what is on record of the manifests; None if the record is of others, or damaged."""
     try:
         record = json.loads(read(record_file(lab, path)) or b"null")
         objects: list[Object] = record["objects"]

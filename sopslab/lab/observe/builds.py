@@ -22,7 +22,7 @@ _NOTICED_S, _PATIENCE_S = 3, 20
 
 def endless_build(lab: Lab) -> Building | None:
     """Return the oldest build, once it has had all the time that a build is given; None if no build
-    takes longer than builds do."""
+    takes longer than that."""
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
         found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))

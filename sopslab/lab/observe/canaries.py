@@ -37,7 +37,7 @@ def canary_states(lab: Lab, environments: list[Environment]) -> dict[str, Canary
 
 
 class Canaries:
-    """The canaries of environments; what sops was asked once, it is not asked again."""
+    """The canaries of environments; sops is asked only once about each commit."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -46,8 +46,8 @@ class Canaries:
     def look(self, environments: Sequence[Environment]) -> dict[str, CanaryState]:
         """Return for each environment how far its canary is.
 
-        Only whose commit was applied is looked at in the repository and in the namespace: that is
-        what costs.
+        Only canaries whose commit was applied are looked at in the repository and in the namespace,
+        which is what costs.
         """
         if not has_content(self._lab.lab_kubeconfig):
             return {}
@@ -96,7 +96,7 @@ class Canaries:
             )
         except Failed:
             return Canary(None)
-        # Of what is missing git repeats the name, and says so.
+        # For what is missing, git repeats the name, and says so.
         head, now, begun = told.splitlines()
         if now != begun:
             return Canary(head, None, live)
@@ -106,7 +106,8 @@ class Canaries:
     def head(self, environment: Environment) -> str | None:
         """Return main of the repository as the Git server has it, None where it does not answer.
 
-        Alone on a lab it is asked as Flux asks it, and what it has is kept on this machine.
+        In a lab without a class, the server is asked as Flux asks it, and what it has is kept on
+        this machine.
         """
         if environment.is_seat:
             return Git(self._lab, bare_repository(self._lab, environment)).commit(MAIN)
@@ -129,7 +130,7 @@ class Canaries:
     ) -> str | None:
         """Return the hash of what main holds, None if the learner took the canary out.
 
-        What is in the cluster Flux has found listed, however the line is written.
+        If it is in the cluster, Flux has found it listed, however the line is written.
         """
         if live is None and not _is_listed(git, head):
             return None
@@ -156,5 +157,5 @@ def _is_listed(git: Git, head: str) -> bool:
 
 
 def _hash(value: bytes) -> str:
-    # A newline at the end is one program's, and not another's.
+    # Some programs add a newline at the end, others do not.
     return hashlib.sha256(value.rstrip(b"\n")).hexdigest()

@@ -16,7 +16,7 @@ def broken_link(lab: Lab, environment: Environment, link: Link | None) -> str:
     """
     if link is None:
         return f"the Git server does not answer at {lab.git_base_url}/{environment.repository}.git"
-    # They take longer to import than everything else of a wait, and mostly nothing is lost.
+    # These take longer to import than everything else in a wait, and mostly nothing is lost.
     from concurrent.futures import ThreadPoolExecutor
 
     from sopslab.lab.observe.cluster import Asked

@@ -98,8 +98,8 @@ def _server(lab: Lab, ca: Certificate | None, now: datetime) -> tuple[str | None
 
 
 def _is_open(path: Path) -> bool:
-    """Whether others than this account could read a file, and the server by its group once it has
-    run."""
+    """Return whether anybody could read a file but this account and, once it has run, the server by
+    its group."""
     found = path.lstat()
     mode = stat.S_IMODE(found.st_mode)
     group = os.getgid() if os.getuid() else GIT_SERVER_USER
@@ -108,7 +108,7 @@ def _is_open(path: Path) -> bool:
 
 
 def _names(certificate: Certificate) -> tuple[str, ...]:
-    """Return what a certificate is for, written as OpenSSL does."""
+    """Return the names that a certificate is for, written as OpenSSL writes them."""
     try:
         found = certificate.extensions.get_extension_for_class(SubjectAlternativeName)
     except ExtensionNotFound:

@@ -1,4 +1,5 @@
-"""How learners' repositories stand to the checkpoints, and the clone of the one who is here.
+"""How learners' repositories, and the clone of the learner who is here, compare with the
+checkpoints.
 
 Where the Git server is not ours, the bare repository on this machine is a copy of the branches
 there, and the one place where checkpoints are kept.
@@ -33,7 +34,7 @@ class Repository:
         self.git = Git(lab, bare_repository(lab, environment), login=login)
 
     def refresh(self) -> None:
-        """Have the branches of a Git server that is not ours. Raises Failed."""
+        """Fetch the branches from a Git server that is not ours. Raises Failed."""
         if self.url is None:
             return
         if not self.git.folder.is_dir():
@@ -72,14 +73,15 @@ class Repository:
 
 
 def free_name(git: Git, saved: str) -> str:
-    """Return a name for the branch `saved`: where one is called `saved`, none can be `saved/…`."""
+    """Return a name for the branch `saved`: where a branch is called `saved`, none can be called
+    `saved/…`."""
     return saved if git.commit("refs/heads/saved") is None else saved.replace("/", "-")
 
 
 def repository_states(
     lab: Lab, environments: list[Environment], checkpoint: str, saved: str
 ) -> dict[str, RepositoryState]:
-    """Return how each learner's repository stands to a checkpoint."""
+    """Return how each learner's repository compares with a checkpoint."""
     return {one.id: _state(Repository(lab, one), checkpoint, saved) for one in environments}
 
 
@@ -98,7 +100,7 @@ def _state(repository: Repository, checkpoint: str, saved: str) -> RepositorySta
 def clone_state(
     lab: Lab, environment: Environment, checkpoint: str, saved: str
 ) -> CloneState | None:
-    """Return how the learner's clone stands to a checkpoint; None where there is none."""
+    """Return how the learner's clone compares with a checkpoint; None if there is no clone."""
     if not Path(lab.work_dir, ".git").is_dir():
         return None
     repository = Repository(lab, environment)
@@ -106,7 +108,7 @@ def clone_state(
     if start is None:
         return None
     target = repository.git.commit(checkpoint_ref(checkpoint)) or start
-    # What the repository has, the clone need not have fetched to be compared with it.
+    # The clone need not have fetched what the repository has to be compared with it.
     work = Git(lab, lab.work_dir, work=True, objects=repository.git.folder / "objects")
     listed = repository.git.text(
         "for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/lab"

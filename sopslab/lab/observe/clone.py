@@ -65,7 +65,7 @@ def _asked(work: Path, *arguments: str) -> Answer:
 
 
 def read_text(file: Path) -> str | None:
-    """Return the text of a file, None if it is not there."""
+    """Return the text of a file, None if it is not there. Raises Undecided if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8-sig", errors="replace")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -75,7 +75,7 @@ def read_text(file: Path) -> str | None:
 
 
 def look_at_commit(work: Path, chapter: Chapter) -> Commit:
-    """Return what of the clone's secrets is committed."""
+    """Return what of the clone's secrets is committed. Raises Undecided if that cannot be read."""
     head = _git(work, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
     if head.code:
         return Commit(None)
@@ -101,7 +101,7 @@ def _lines(data: bytes) -> bytes:
 
 def look_at_branches(settings: Settings, work: Path) -> Branches:
     """Return the branches on the Git server, asked for as the learner. Raises Undecided if it does
-    not tell."""
+    not answer."""
     trust = ["-c", f"http.sslCAInfo={settings.git_ca}"] if settings.git_ca else []
     answer = ask(
         [
@@ -122,7 +122,7 @@ def look_at_branches(settings: Settings, work: Path) -> Branches:
 
 
 def look_at_push(work: Path, head: str | None, main: str | None) -> Push:
-    """Return how HEAD stands to the branch main on the Git server.
+    """Return how HEAD compares with the branch main on the Git server.
 
     + main: its commit, None without that branch
     """
@@ -131,7 +131,7 @@ def look_at_push(work: Path, head: str | None, main: str | None) -> Push:
         return Push(branch)
     if _git(work, "merge-base", "--is-ancestor", main, head).code == 0:
         return Push(branch, Relation.AHEAD)
-    # Of what was never fetched, only the Git server knows whether it builds on HEAD.
+    # If main was never fetched, only the Git server knows whether it builds on HEAD.
     known = _git(work, "cat-file", "-e", f"{main}^{{commit}}").code == 0
     pushed = _git(work, "merge-base", "--is-ancestor", head, main if known else "origin/main")
     return Push(branch, Relation.BEHIND if pushed.code == 0 else Relation.DIVERGED)

@@ -1,4 +1,4 @@
-"""How the learner's clone stands to the repository."""
+"""How the learner's clone compares with the repository."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sopslab.model.repositories import CloneStanding
 
 
 def clone_standing(lab: Lab, environment: Environment) -> CloneStanding | None:
-    """Return how the learner's clone stands to main; None without a clone, or without main."""
+    """Return how the learner's clone compares with main; None without a clone, or without main."""
     if not Path(lab.work_dir, ".git").is_dir():
         return None
     repository = Git(lab, bare_repository(lab, environment))
     main = repository.commit(MAIN)
     if main is None:
         return None
-    # What the repository has, the clone need not have fetched to be compared with it.
+    # The clone need not have fetched what the repository has to be compared with it.
     work = Git(lab, lab.work_dir, work=True, objects=repository.folder / "objects")
     head = work.commit("HEAD")
     if head == main:

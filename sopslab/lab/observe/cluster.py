@@ -125,7 +125,7 @@ class Asked:
         except Failed as failure:
             raise refused(failure) from None
         found = parsed(said) if said.strip() else {}
-        # Of a single one that is there, kubectl makes no list.
+        # If only one of them is there, kubectl prints it without a list.
         items = found.get("items", [found] if found else [])
         return {one["metadata"]["name"]: one.get("data") or {} for one in items}
 

@@ -33,8 +33,8 @@ def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) ->
 def look(
     lab: Lab, wanted: dict[str, Wanted], environments: Iterable[Environment]
 ) -> dict[str, list[Pending]]:
-    """Return for each environment what Flux has not done yet, as it is in the cluster now; that the
-    cluster cannot be asked, where it cannot."""
+    """Return for each environment what Flux has not done yet, as it is in the cluster now; if the
+    cluster cannot be asked, that is what is pending."""
     names = {name for one in wanted.values() for name in one.secrets}
     try:
         seen = cluster.look(lab, environments, secrets=names)

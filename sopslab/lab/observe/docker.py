@@ -30,7 +30,7 @@ def network(name: str) -> Network | None:
 
 
 def image_labels(image: str) -> dict[str, str]:
-    """Return the labels of an image; none, too, if there is no such image."""
+    """Return the labels of an image; none if there is no such image, either."""
     found = _inspected("image", image) or {}
     return dict((found.get("Config") or {}).get("Labels") or {})
 
@@ -43,6 +43,6 @@ def networks_of(owner: str) -> list[str]:
 
 
 def _inspected(kind: str, name: str) -> Any:
-    # Of an absent object docker says `[]`; an engine that does not answer makes it say nothing.
+    # For an absent object, docker says `[]`; if the engine does not answer, it says nothing.
     said = ask_docker(kind, "inspect", name, patience=_PATIENCE_S).out
     return next(iter(json.loads(said or b"[]")), None)

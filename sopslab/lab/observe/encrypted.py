@@ -1,4 +1,4 @@
-"""What lies encrypted in learners' repositories, now and in what they have in their history."""
+"""What is encrypted in learners' repositories, now and in their history."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sopslab.incidents.rotation.plan import TRAILER, Version
 from sopslab.lab.tools.git import Git
 from sopslab.policy.recipients import CONFIG
 
-# How every value begins that sops encrypts.
+# The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
-# At most that many versions of a file are tried: an attacker needs one.
+# At most this many versions of a file are tried: an attacker needs only one.
 _PAST = 100
 
 

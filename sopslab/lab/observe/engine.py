@@ -24,7 +24,7 @@ _PROXY = re.compile(rb'"(https?|ftp|all)Proxy"\s*:\s*"[^"]')
 # A socket file outlives its engine; a socket that is bound is listed by the kernel.
 _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
-# Where programs of the system are that a user's PATH may lack.
+# A folder of system programs that a user's PATH may lack.
 SYSTEM_FOLDER = "/usr/sbin"
 # The engine's configuration.
 CONFIG = "/etc/docker/daemon.json"
@@ -67,7 +67,7 @@ def _reason() -> str:
 
 
 def _is_configured() -> bool:
-    """Whether the engine's configuration says something that is not of a lab."""
+    """Return whether the engine's configuration says something that no lab has put there."""
     try:
         known = json.loads((read(CONFIG) or b"").strip() or b"{}")
         return bool(known) and known.get("default-runtime") != RUNTIME
@@ -76,14 +76,14 @@ def _is_configured() -> bool:
 
 
 def _traits(values: dict[str, str]) -> EngineTraits:
-    """Return what an engine is like that said `values`, and the client that asked it."""
+    """Return the traits of an engine that said `values`, and of the client that asked it."""
     path = shutil.which("docker")
     if path is None:
         return EngineTraits()
     client = str(Path(path).resolve())
     folder = values.get("folder", "")
     return EngineTraits(
-        # The first is how an engine of Podman's shows that the real client talks to.
+        # The first part recognises an engine of Podman's that the real client talks to.
         podman=folder.endswith("/containers/storage") or (not values and _is_podman(client)),
         snap=path.startswith("/snap/")
         or client.endswith("/snap")
@@ -106,7 +106,7 @@ def _proxies() -> str:
 
 
 def _is_podman(client: str) -> bool:
-    """Whether `docker` is Podman's. That knows no such fields."""
+    """Return whether `docker` is Podman's, which does not know these fields."""
     if re.search("[Pp]odman", Path(client).name):
         return True
     try:

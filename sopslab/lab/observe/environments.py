@@ -21,7 +21,7 @@ from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 
 _EVERYWHERE = "--all-namespaces"
-# Many are much to tell, for a small machine that is at work on them.
+# To tell of many takes long on a small machine that is at work on them.
 _PATIENCE_S = 20.0
 
 
@@ -69,10 +69,10 @@ def look(
 
 
 def look_into(lab: Lab, environments: Sequence[Environment]) -> dict[str, Snapshot]:
-    """Return the same, and whatever is in the environments' own namespaces."""
+    """Return what `look` does, and whatever is in the environments' own namespaces."""
     kubectl = _kubectl(lab)
     objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
-    # Of one among many, only what is in its own namespace is asked for.
+    # For a single environment, only what is in its own namespace is asked for.
     where = [_EVERYWHERE] if len(environments) > 1 else ["--namespace", environments[0].namespace]
     inside = contents_of(kubectl, *where)
     live = _live_secrets(one for one in inside if one["kind"] == "Secret")

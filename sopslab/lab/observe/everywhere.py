@@ -38,8 +38,8 @@ Live = Mapping[str, Mapping[str, LiveSecret]]
 
 @dataclass(frozen=True)
 class Everywhere:
-    """What the cluster has of seats, and the seat whose build all others wait for, empty if none
-    does not end."""
+    """What the cluster has of seats, and the seat whose build all others wait for, empty if no
+    build takes too long."""
 
     seen: Sequence[Snapshot]
     holder: str
@@ -98,7 +98,8 @@ def secrets_without_values(kubectl: Kubectl) -> str:
 
 
 def holder(objects: Iterable[Object], now: datetime) -> str:
-    """Return the seat of the oldest build that is no ordinary one any more, empty without one."""
+    """Return the seat of the oldest build that takes longer than an ordinary one, empty without
+    one."""
     found = oldest(one for one in objects if one["kind"] == "Kustomization")
     if found is None or found[1].age(now) <= HELD_S:
         return ""

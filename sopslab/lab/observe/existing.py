@@ -18,7 +18,7 @@ def context_of(lab: Lab, kubeconfig: str) -> bytes:
 
 
 def has_context(lab: Lab, kubeconfig: str) -> bool:
-    """Return whether the lab's own kubeconfig is its context of a user's file, as it is there now.
+    """Return whether the lab's own kubeconfig equals its context in a user's file, as that is now.
 
     + kubeconfig: the user's file
     """

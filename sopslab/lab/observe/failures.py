@@ -11,7 +11,7 @@ def seat_failures(lab: Lab) -> dict[str, str]:
     """Return which environments failed in the present run, and why, in a sentence."""
     folder = Path(lab.class_dir, "failed")
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    # What is written there a moment later has another name until it is complete.
+    # A file that is being written has another name until it is complete.
     told = {
         file.name: file.read_text(encoding="utf-8", errors="replace")
         for file in files

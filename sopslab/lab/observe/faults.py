@@ -8,14 +8,15 @@ from sopslab.lab.tools import files
 
 
 def record_file(places: Places, environment: Environment) -> str:
-    """Return where it is written down what is broken in an environment."""
+    """Return the file that records what is broken in an environment."""
     return f"{places.lab_dir}/faults/{environment.id}"
 
 
 def fault_records(lab: Lab, environments: list[Environment]) -> dict[str, str]:
     """Return the records of those that are broken, by the learner's id.
 
-    As they are written: what is printed may be in a log, where no exam's answer is to be read.
+    They are returned as they are written: what is printed may be in a log, where the answer of an
+    exam must not be readable.
     """
     paths = {one.id: record_file(lab, one) for one in environments}
     return {

@@ -11,13 +11,13 @@ from sopslab.config.places import Lab
 from sopslab.files.digest import tree_digest
 from sopslab.lab.tools import files
 
-# So deep below the lab's folder something is that is renamed when it is complete.
+# The deepest level below the lab's folder at which something is renamed when it is complete.
 _DEPTH = 3
 
 
 def folder_digest(path: str) -> str | None:
     """Return the digest of all files below a folder and of which of them may be executed, as
-    `sopslab.files.archive.digest` counts it; None where there is no such folder."""
+    `sopslab.files.archive.digest` computes it; None where there is no such folder."""
     folder = Path(path)
     if not folder.is_dir():
         return None

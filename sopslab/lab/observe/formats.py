@@ -8,14 +8,14 @@ from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.model.formats import Format, parse_format
 
-# What a command leaves that found no lab.
+# What a command that found no lab leaves.
 _NO_LAB = {"lock", "log"}
 
 
 def lab_format(lab: Lab) -> Format | None:
-    """Return the format of a lab's folder: number 0 where it names none, None where no lab is.
+    """Return the format of a lab's folder: number 0 where it names none, None without a lab.
 
-    Raises LabError where what it names cannot be read.
+    Raises LabError if what it names cannot be read.
     """
     path = Path(lab.format_file)
     try:

@@ -47,7 +47,7 @@ def manifest(
 
 
 def _part(one: Object) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return what of a Secret has to be as it should: its labels, and its entries by hash."""
+    """Return what is compared of a Secret: its labels, and its entries by hash."""
     data = one.get("data") or {}
     return one["metadata"].get("labels") or {}, {name: _hash(data[name]) for name in data}
 
@@ -96,8 +96,9 @@ def _login(lab: Lab) -> dict[str, bytes] | None:
 
 
 def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, SecretDrift]:
-    """Return the environments whose Secrets in the cluster are not as the host has them, and in
-    what. A seat of which the host lacks a file is left out: it has said so."""
+    """Return the environments whose Secrets in the cluster are not as the host has them, and how
+    they differ. A seat for which the host lacks a file is left out: that seat has failed
+    already."""
     wanted = secrets_of(lab, environments)
     lacking = [one.id for one in environments if not one.is_seat and one.id not in wanted]
     found = differing(wanted, live_secrets(lab, environments))
@@ -105,7 +106,7 @@ def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, Secret
 
 
 def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
-    """Return the Secrets of the cluster among which those of environments are."""
+    """Return Secrets of the cluster, all those of the environments among them."""
     only = environments[0].system if len(environments) == 1 else None
     labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
     return listed(lab, "secrets", namespace=only, selector=labelled)
@@ -114,7 +115,7 @@ def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
 def differing(
     wanted: Mapping[str, Iterable[Object]], live: Iterable[Object]
 ) -> dict[str, SecretDrift]:
-    """Return for each learner of whose Secrets one is not as wanted the worst that is wrong."""
+    """Return the worst difference for each learner with a Secret that is not as wanted."""
     there = {_name(one): one for one in live}
     differences = {
         who: [_difference(one, there.get(_name(one))) for one in secrets]
@@ -128,7 +129,7 @@ def differing(
 
 
 def astray(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
-    """Return the Secrets that are in the cluster otherwise than they are wanted."""
+    """Return the wanted Secrets that are in the cluster, but not as they are wanted."""
     there = {_name(one): one for one in live}
     return [one for one in wanted if _difference(one, there.get(_name(one), one)) is not None]
 
@@ -147,7 +148,8 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
 
 
 def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
-    """Return whom the cluster decrypts for at seats, in words where it has no valid identity."""
+    """Return the recipients that the cluster decrypts for, by seat; in words where it has no valid
+    identity."""
     live = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
     held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in live}
     found = {seat: _recipients(lab, held.get(seat, {}), KEY_ENTRY) for seat in seats}
@@ -155,7 +157,7 @@ def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
 
 
 def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
-    """Return for each environment how the key stands with which Flux decrypts."""
+    """Return, for each environment, how the key with which Flux decrypts stands."""
     only = environments[0].system if len(environments) == 1 else None
     found = listed(lab, "secrets", namespace=only, fields=_KEYS)
     live = {one["metadata"]["namespace"]: one for one in found}

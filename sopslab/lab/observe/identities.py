@@ -1,5 +1,5 @@
-"""The age identities of the lab's key store: public keys only, an identity itself never leaves its
-file but into a pipe."""
+"""The age identities of the lab's key store: public keys only. An identity itself leaves its file
+only through a pipe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     problems = {key: problem(path) for key, path in paths.items() if os.path.lexists(path)}
     contents = {key: files.read(paths[key]) or b"" for key, found in problems.items() if not found}
     recipients: dict[str, frozenset[str]] = {}
-    # On a bare machine nothing can be said of them, and nothing has to be.
+    # On a bare machine nothing can be said about them, and nothing needs to be.
     if Path(lab.bin_dir, "age-keygen").exists():
         public = PublicKeys(lab)
         public.learn(contents.values())

@@ -80,7 +80,7 @@ def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
     except OSError:
         return Identity(problem=f"{path} is not there", fix="sopslab up")
     if stat.S_ISLNK(status.st_mode) or not stat.S_ISREG(status.st_mode):
-        return Identity(problem=f"{path} is a link or no file at all", fix=f"ls -l {shown}")
+        return Identity(problem=f"{path} is a link, or not a file at all", fix=f"ls -l {shown}")
     if status.st_uid != os.getuid():
         return Identity(
             problem=f"{path} belongs to somebody else", fix=f"sudo chown {os.getuid()} {shown}"
@@ -140,7 +140,8 @@ def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> C
 
 
 def find_rule(read: Read, file: str) -> Rule:
-    """Return for whom the creation rules of a tree encrypt a file.
+    """Return for whom the creation rules of a tree encrypt a file. Raises Undecided if they cannot
+    be read.
 
     + read: returns a file of the tree, None if it is not there
     """

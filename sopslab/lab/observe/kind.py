@@ -1,4 +1,4 @@
-"""How the lab's kind cluster stands, and who is let in without credentials of it."""
+"""How the lab's kind cluster stands, and who is let in without credentials for it."""
 
 from __future__ import annotations
 
@@ -53,11 +53,14 @@ def lock_file(lab: Lab) -> str:
 def cluster_state(lab: Lab) -> ClusterState:
     """Return how the cluster stands.
 
-    A run that was killed may have left `kind create` running: it is waited for until that lets go
-    of the lock, so that the cluster is looked at when it is either there or not.
+    A run that was killed may have left `kind create` running: this waits until that lets go of the
+    lock, so that the cluster is looked at when it is either there or not. Raises LabError if that
+    takes too long.
     """
     if Path(lab.lab_dir).is_dir():
-        with locked(lock_file(lab), LOCK_S, "another run has worked on the cluster for 300 s"):
+        with locked(
+            lock_file(lab), LOCK_S, "another run has been working on the cluster for 300 s"
+        ):
             pass
     nodes = inspected_containers(*labelled_containers(node_label(lab)))
     recorded = read(f"{lab.lab_dir}/node-id") or b""
@@ -81,7 +84,7 @@ def standing(
     """Return how a cluster stands.
 
     + nodes: its containers, as Docker describes them
-    + recorded: the id of the node that was made to its end, if there was one
+    + recorded: the id of the node that was completed, if there was one
     + servers: those that the lab's kubeconfig names
     + network: the lab's
     + engine_host: the machine of the containers, if it is another one
@@ -105,7 +108,8 @@ def standing(
 def _stray(
     published: Sequence[Mapping[str, str]], servers: Sequence[str], engine_host: str | None
 ) -> str:
-    """Return what is wrong with a kubeconfig that names `servers`, if a node publishes that."""
+    """Return what is wrong with a kubeconfig that names `servers`, by the ports that a node
+    publishes; "" if nothing is."""
     wanted = [f"https://{engine_host or port['HostIp']}:{port['HostPort']}" for port in published]
     if not wanted or list(servers) == wanted:
         return ""
@@ -135,7 +139,7 @@ def limits_in(said: str, cpus: int) -> Limits:
 def stranger_bindings(lab: Lab) -> list[str]:
     """Return the objects that let in somebody without credentials of the cluster, or that a node
     would join it with, each as its kind and name; nothing of a cluster that does not answer."""
-    # It takes a fifth of the program's start.
+    # Importing it takes a fifth of the program's start.
     from concurrent.futures import ThreadPoolExecutor
 
     if not has_content(lab.lab_kubeconfig):
@@ -158,13 +162,13 @@ def bootstrap_tokens(kube: Kubectl) -> list[str]:
 
 
 def strange_bindings(kube: Kubectl) -> list[Object]:
-    """Return what is left of the bindings of strangers without them. Raises Undecided."""
+    """Return the bindings that let in strangers, as they are without them. Raises Undecided."""
     return without_strangers(kube.list("clusterrolebindings,rolebindings"))
 
 
 def without_strangers(bindings: Iterable[Object]) -> list[Object]:
-    """Return those bindings that give strangers a right, without these subjects: without those who
-    have no credentials of the cluster, or a bootstrap token."""
+    """Return those bindings that give strangers a right, without these subjects: those who have no
+    credentials for the cluster, or a bootstrap token."""
     return [
         {
             "apiVersion": one["apiVersion"],

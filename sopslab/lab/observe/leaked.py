@@ -12,7 +12,7 @@ from sopslab.model.rotation import LoginState
 
 
 def archived_identities(lab: Lab) -> dict[str, str]:
-    """Return the identities that were archived: public key, and file."""
+    """Return the files of the identities that were archived, by public key."""
     folder = Path(lab.keys_dir, "archive")
     files = {path: read(path) for path in sorted(folder.glob("*.agekey")) if has_content(path)}
     known = {path: content for path, content in files.items() if content is not None}

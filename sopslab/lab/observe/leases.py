@@ -1,4 +1,4 @@
-"""For how long the lab is meant."""
+"""How long the lab is to stay."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from sopslab.model.lease import Lease
 
 
 def lease(lab: Lab) -> Lease | None:
-    """Return for how long the lab is meant, None if it is to stay. Raises InputError."""
+    """Return how long the lab is to stay, None if it stays for good. Raises InputError."""
     return read_lease(lab.lease_file)

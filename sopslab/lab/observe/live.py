@@ -1,5 +1,5 @@
 """What the cluster has of the files that were re-encrypted. What is opened for it, and the values
-of the cluster, exist in this process only: the answer has none."""
+of the cluster, exist in this process only: the answer holds none."""
 
 from __future__ import annotations
 

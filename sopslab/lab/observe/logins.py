@@ -10,7 +10,7 @@ from sopslab.lab.tools.programs import Failed
 
 
 def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
-    """Return how a repository could not be read with a login; None where it could.
+    """Return how reading a repository with a login failed; None if it did not.
 
     + login: a file in the format of git's credential store
     + repository: its path on the Git server, without `.git`
@@ -23,5 +23,5 @@ def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
 
 
 def is_of_login(failure: Failed) -> bool:
-    """Whether it was the login that the Git server refused."""
+    """Return whether it was the login that the Git server refused."""
     return b"Authentication failed" in failure.words

@@ -1,4 +1,4 @@
-"""What the machine offers that carries the lab. It is looked at before anything is installed."""
+"""What the machine that carries the lab offers. It is looked at before anything is installed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sopslab.model.results import Undecided
 
 _LISTEN = "0A"  # in /proc/net/tcp
 _UNKNOWN_HOLDER = "another program"
-# Where systemd-resolved listens: Docker reads what is asked from there instead.
+# Where systemd-resolved listens: Docker then reads which servers that asks.
 _STUB = "127.0.0.53"
 
 
 def machine_state(root: str, commands: list[str]) -> MachineState:
-    """Return what the machine offers.
+    """Return what the machine offers. Raises Undecided if the kernel does not say.
 
     + root: where labs are kept; the disk is that of its nearest folder that is there
-    + commands: those of which it is told what is missing
+    + commands: those that are looked for
     """
     folder = Path(root)
     while not folder.is_dir():
@@ -135,7 +135,8 @@ def addresses(name: str) -> list[str]:
 def name_servers() -> list[str]:
     """Return the IPv4 addresses of the name servers that Docker's resolver asks over the network:
     those that the engine is told, else those of this machine. What listens on loopback is asked
-    from the machine itself, so it is none of them."""
+    from the machine itself, so it is not among them. Raises Undecided if the engine's configuration
+    is not understood."""
     daemon = (read("/var/run/docker.pid") or b"").decode("ascii", "replace").strip()
     options = read(f"/proc/{daemon}/cmdline") if daemon else None
     texts = [
@@ -160,7 +161,7 @@ def asked_over_the_network(
     options: Sequence[str], daemon: str, resolv: str, upstream: str
 ) -> list[str]:
     """Return the name servers that Docker's resolver asks over the network. Raises ValueError,
-    AttributeError or TypeError where the texts are not what they should be.
+    AttributeError or TypeError if the texts are not what they should be.
 
     + options: the engine's command line
     + daemon: its configuration

@@ -1,4 +1,5 @@
-"""How the cluster stands to the manifests in a file: what differs, and what is being deleted."""
+"""How the cluster compares with the manifests in a file: what differs, and what is being
+deleted."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 
-# What a cluster lacks for the manifests to be compared with it.
+# Said of a cluster that lacks what it takes to compare it with the manifests.
 ABSENT = "absent"
 
 _NAMESPACE = re.compile(r"^ *namespace: *(.*)$", re.MULTILINE)
@@ -21,19 +22,19 @@ _KIND = re.compile(r"^kind: CustomResourceDefinition$", re.MULTILINE)
 _NAME = re.compile(r"^  name: *(.*)$", re.MULTILINE)
 # What the API server counts at each change, of whatever.
 _COUNTED = re.compile(rb"  (generation|resourceVersion):")
-# Of objects whose namespace or kind does not exist, kubectl says no more than this.
+# For objects whose namespace or kind does not exist, kubectl says no more than this.
 _MISSING = {
     "namespace": re.compile(r'namespaces "([^"]*)" not found'),
     "kind": re.compile(r'no matches for kind "([^"]*)"'),
 }
 _GOING = 'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}'
-# Hands what kubectl would compare to whoever asked; without it, that is gone when kubectl ends.
+# Copies what kubectl would compare for whoever asked; otherwise it is gone when kubectl ends.
 _COPY = '#!/bin/sh\ncp -r "$1" "$0.live" && cp -r "$2" "$0.merged" || exit 2\n'
 
 
 def ending_namespaces(lab: Lab, manifests: str) -> list[str]:
     """Return the namespaces that manifests name and that are being deleted: everything may still be
-    in them, and nothing will."""
+    in them, but will not stay."""
     named = set(_NAMESPACE.findall(manifests))
     going = _names(
         lab, "namespaces", "--field-selector", "status.phase=Terminating",
@@ -105,7 +106,8 @@ def _read(file: Path) -> bytes:
 def specified(text: bytes) -> list[bytes]:
     """Return the lines of an object in YAML that somebody has asked for.
 
-    Between its two looks at an object kubectl may see a controller report its status: no drift.
+    Between its two looks at an object kubectl may see a controller report its status, which is not
+    drift.
     """
     kept = []
     is_status = False

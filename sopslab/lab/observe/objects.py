@@ -19,7 +19,7 @@ from sopslab.model.objects import FLUX_KINDS, Object, is_deleted
 from sopslab.model.results import Undecided
 
 RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
-# What Flux brings, by what the rest of an object calls it.
+# The resources of Flux's kinds, by kind.
 _OF_FLUX = {
     "GitRepository": GIT_REPOSITORIES,
     "Kustomization": KUSTOMIZATIONS,
@@ -103,8 +103,8 @@ def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float
     """Return the objects of some kinds, some of which the cluster may not know. Raises Undecided
     where it cannot be asked.
 
-    + where: arguments of kubectl, such as those that name a namespace
-    + patience: how long the API server may take: seconds
+    + where: arguments of kubectl, such as those that name a namespace + patience: how many seconds
+      the API server may take
     """
     try:
         return Objects(_listed(kubectl, kinds, where, patience), kinds)
@@ -134,7 +134,7 @@ def _listed(
 def get(kubectl: Kubectl, *arguments: str, patience: float) -> bytes:
     """Return what kubectl gets. Raises Failed.
 
-    + patience: how long the API server may take: seconds
+    + patience: how many seconds the API server may take
     """
     bounded = ("--request-timeout", f"{patience:g}s")
     return kubectl.run("get", *arguments, *bounded, patience=patience + _START_S)
@@ -174,7 +174,7 @@ def _is_unknown(failure: Failed) -> bool:
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
     """Return whatever lies in namespaces beside Flux's objects; a kind that the cluster cannot list
-    is in nobody's way. Raises Undecided where it lists none.
+    is in nobody's way. Raises Undecided if it lists none.
 
     + where: arguments of kubectl that name the namespaces
     """

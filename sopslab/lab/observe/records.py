@@ -1,4 +1,4 @@
-"""What the platform repository has on record, and was laid out by: of what is pushed."""
+"""What the platform repository has on record, and what it was laid out from, as it was pushed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NOTE = "Sops-lab-content"
 
 
 def content_mark(lab: Lab) -> str | None:
-    """Return by what the platform repository was laid out last, as its commit says after
-    `Sops-lab-content:`.
+    """Return the mark of what the platform repository was laid out from last, as its commit says
+    after `Sops-lab-content:`.
 
     None where the lab's clone has anything that its origin lacks, where anything but records below
-    `docs` has changed since that commit, and where the manifests are not there that were made then.
+    `docs` has changed since that commit, and where the manifests that were made then are not there.
     """
     folder = Path(lab.platform_dir)
     if not (folder / ".git").is_dir() or not Path(lab.manifests_dir).is_dir():

@@ -12,13 +12,13 @@ _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 
 def bare_repositories(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories are there, of which paths are given without `.git`."""
+    """Return which of the repositories are there; their paths are given without `.git`."""
     folder = Path(lab.git_dir, "repositories")
     return [one for one in repositories if _is_there(folder / f"{one}.git")]
 
 
 def _is_there(repository: Path) -> bool:
-    # This is what git goes by itself; to ask it takes a process for each seat of a class.
+    # This is what git itself goes by; asking git takes a process for each seat of a class.
     head = files.read(repository / "HEAD") or b""
     folders = (repository / "objects", repository / "refs")
     return _HEAD.match(head) is not None and all(path.is_dir() for path in folders)

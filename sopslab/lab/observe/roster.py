@@ -9,5 +9,5 @@ from sopslab.lab.tools import files
 
 
 def recorded_roster(lab: Lab) -> str:
-    """Return the record of who is enrolled; nothing of a lab without a class."""
+    """Return the record of who is enrolled; empty for a lab without a class."""
     return (files.read(Path(lab.class_dir, "roster.json")) or b"").decode("utf-8", "replace")

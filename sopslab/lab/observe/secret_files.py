@@ -66,7 +66,7 @@ def open_manifest(places: Places, key: str, manifest: Manifest, data: bytes) -> 
 
     + key: the identity of the store to open it with
     """
-    # Whom sops would have to ask elsewhere, it is not to ask from here.
+    # sops must not ask a service elsewhere from here.
     if sops.foreign_kinds(data.decode("utf-8-sig", "replace")):
         return replace(manifest, opened=Opened.NO)
     answer = ask(

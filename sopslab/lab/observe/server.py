@@ -37,7 +37,7 @@ def _guard(places: Places) -> Guard | None:
 def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> int | None:
     """Return the HTTP status that a Git server answers, None if it does not answer.
 
-    + login: a user and a password; without them, nobody asks
+    + login: a user and a password; without it, the request has none
     """
     request = urllib.request.Request(url)
     if login is not None:

@@ -24,8 +24,8 @@ MANIFEST, STAMP = "manifest.json", "stamp"
 GO_FOLDER = "/usr/local/go/bin"
 # The lock of whoever works in the caches of Go.
 BUILDS = "go"
-# Begins the name of a folder that a recipe works in. There follow its lock's name, and one of its
-# own.
+# The beginning of the name of a folder that a recipe works in. Its lock's name and one of its own
+# follow.
 WORK = "work."
 # What is removed has a name that no build looks for, and one lock.
 GONE = "gone"
@@ -39,7 +39,7 @@ _IMAGE = "{{json .RepoTags}}\t{{json .Config.Labels}}"
 def store_state(lab: Lab, images: list[str]) -> Store:
     """Return what is in the store, and which of some images Docker has.
 
-    Raises Undecided where the machine has other processors than there are artifacts for.
+    Raises Undecided if there are no artifacts for the machine's processors.
     """
     root = Path(lab.root)
     return Store(
@@ -60,10 +60,10 @@ def _cached(cache: Path) -> tuple[str, ...]:
 
 
 def leftovers(cache: Path) -> list[Path]:
-    """Return what builds have left, where nobody works in Go's caches but whoever asks.
+    """Return what builds have left, provided that only the caller works in Go's caches.
 
-    What another run works in, or removes, is left out. No such folder gets its name twice, so what
-    is found to be nobody's remains so.
+    What another run works in, or removes, is left out. Such a folder never gets a name that was
+    used before, so what is found to be nobody's remains so.
     """
     return [path for path in _paths(cache) if path.suffix != LOCK and not _is_in_use(path)]
 
@@ -135,7 +135,7 @@ def _recipes(images: list[str]) -> dict[str, str]:
         return {}
     said = ask_docker("image", "inspect", "--format", _IMAGE, *images)
     found: dict[str, str] = {}
-    # Of those that are not there it says nothing, or an empty line.
+    # For images that are not there, docker says nothing, or prints an empty line.
     for line in filter(None, said.text.splitlines()):
         tags, labels = map(json.loads, line.split("\t"))
         found |= dict.fromkeys(tags, (labels or {}).get(RECIPE_LABEL, ""))

@@ -137,7 +137,7 @@ def _encrypted_regex(files: Files, path: str) -> str | None:
 def look_at_branches(git: Git, *more: str) -> tuple[Branches, dict[str, str]]:
     """Return the branches of a repository, and all commits by name. Raises SourceError.
 
-    + more: other references that are told
+    + more: other references that are listed
     """
     listed = git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", *more)
     refs = dict(line.split(" ", 1) for line in os.fsdecode(listed).splitlines())
@@ -257,7 +257,8 @@ def judge(places: Places, heads: Mapping[str, Files]) -> dict[str, Report]:
         if folder in reports:
             reports[folder].undecided.append(rest)
             continue
-        # What is said of no file concerns all of them: without gitleaks, for example.
+        # What is said of no single file concerns all of them: that gitleaks is missing, for
+        # example.
         for report in reports.values():
             report.undecided.append(reason)
     return {folder.removeprefix("@"): report for folder, report in reports.items()}
@@ -285,5 +286,5 @@ class _Heads:
         return None if blob is None else blob.data
 
     def is_top(self, folder: str) -> bool:
-        """True for the folder of a tree."""
+        """Return whether a folder is that of a tree."""
         return folder in self._heads

@@ -32,12 +32,12 @@ from sopslab.model.store import Entry
 _WORK_S = 900
 # No program of a recipe takes longer: Kubernetes takes ten minutes on two slow cores.
 LONGEST_S = 3600
-# Who waits for that program is not told to end it.
+# Whoever waits for that program must not be told to end it.
 _TURN_S = LONGEST_S + _WORK_S
 
 
 class Bench:
-    """A folder to work in, on the store's file system, and the lock under which it is."""
+    """A folder to work in, on the store's file system, and the lock that is held for it."""
 
     def __init__(self, lab: Lab, lock: int, folder: Path) -> None:
         self.store = Path(lab.store)
@@ -61,7 +61,7 @@ class Bench:
         Raises Failed, or LabError where there is something to say; what the program said is in the
         log before that.
 
-        + otherwise: what to say where it fails
+        + otherwise: what to say if it fails
         """
         try:
             said = programs.run(
@@ -77,7 +77,8 @@ class Bench:
         return os.fsdecode(said).rstrip("\n")
 
     def is_published(self, entry: Entry) -> bool:
-        """Whether the store holds exactly this. Its files are not read again while they stay."""
+        """Return whether the store holds exactly this. Its files are not read again while they
+        stay."""
         folder = self.store / entry.key
         stored = stored_entry(folder)
         if stored is None or stored.fault(entry) is not None:
@@ -116,11 +117,11 @@ def bench(lab: Lab, name: str) -> Iterator[Bench]:
 
 
 def clear_cache(lab: Lab) -> None:
-    """Have what was only needed to fill the store removed, by a process that goes on alone: where
-    the disk is told of each block that becomes free, that takes minutes.
+    """Remove what was only needed to fill the store, in a process that goes on alone: where the
+    disk is told of each block that becomes free, that takes minutes.
 
-    Before that it is moved to where no build looks, so none has to wait, and none trusts what a
-    removal that was killed has left. The next one removes that."""
+    First it is moved to where no build looks, so that none has to wait, and none trusts what a
+    killed removal has left. The next removal takes that, too."""
     cache = cache_of(lab)
     with turn(lab, BUILDS):
         left = leftovers(cache)
@@ -131,7 +132,7 @@ def clear_cache(lab: Lab) -> None:
                 path.rename(gone / path.name)
 
     def remove() -> None:
-        # No signal that is meant for the run reaches it.
+        # A signal that is meant for the run does not reach it.
         os.setsid()
         for path in cache.glob(f"{GONE}.*"):
             if path.suffix != LOCK:
@@ -143,17 +144,17 @@ def clear_cache(lab: Lab) -> None:
 
 
 def cache_of(lab: Lab) -> Path:
-    """Return where what is needed only while the store is filled lies."""
+    """Return the folder of what is needed only while the store is filled."""
     return Path(lab.root, "cache")
 
 
 def turn(lab: Lab, name: str) -> AbstractContextManager[int]:
-    """Hold the lock under which something is made in the block, and yield its descriptor."""
+    """Hold, in the block, the lock under which something is made, and yield its descriptor."""
     return _turn(lab, name, f"making {name}")
 
 
 def removal(lab: Lab) -> AbstractContextManager[int]:
-    """Hold the lock under which what was cleared is removed."""
+    """Hold, in the block, the lock under which what was cleared is removed."""
     return _turn(lab, GONE, "removing the build caches")
 
 

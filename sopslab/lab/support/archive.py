@@ -28,7 +28,7 @@ def pack(folder: str, files: Mapping[str, bytes], time: float) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read; one that is there is replaced as a whole.
 
-    Raises LabError where that cannot be.
+    Raises LabError if it cannot be written.
     """
     try:
         write_private(path, content)

@@ -1,4 +1,5 @@
-"""Take secrets out of text: those that are known, in every form they travel in, and what looks so.
+"""Take secrets out of text: those that are known, in every form they travel in, and what looks like
+one.
 
 Pure.
 """
@@ -13,9 +14,9 @@ from urllib.parse import quote
 
 from sopslab.policy import keys
 
-# Below this a value is a part of many words: it is taken out where it stands alone.
+# A shorter value is a part of many words: it is taken out only where it stands alone.
 _ALONE = 8
-# Whoever knows that three characters were taken out there, knows little less than before.
+# A shorter value stays: whoever knows that three characters were taken out knows hardly less.
 _SHORTEST = 4
 
 # What is secret whoever it belongs to: keys of age, bearer tokens, and logins in an address.
@@ -102,7 +103,8 @@ def _written(value: bytes) -> Iterator[bytes]:
 
 
 def _coded(value: bytes) -> Iterator[bytes]:
-    """Yield what a value is in base64, wherever it begins there, where that tells it apart."""
+    """Yield the forms of a value in base64, wherever it begins there, if they are long enough to be
+    told apart."""
     for form in keys.alignments(value):
         if len(form) >= _ALONE:
             yield form

@@ -33,7 +33,8 @@ class Made:
 def make_report(settings: Settings, path: Path | None, now: datetime) -> Made:
     """Write a report on a lab to `path`, or to a file here that is named after lab and time.
 
-    Raises LabError where there is no lab, a secret of it cannot be read, or the file not written.
+    Raises LabError if there is no lab, one of its secrets cannot be read, or the file cannot be
+    written.
     """
     if not Path(settings.lab_dir).is_dir():
         raise LabError(f"there is no lab {settings.lab} on this machine: `sopslab up` makes it")

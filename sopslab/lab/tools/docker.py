@@ -15,7 +15,7 @@ _ABSENT = Answer(127)  # as a shell says of a program that is not there
 def docker(*arguments: str, patience: float = 60, inherited: int | None = None) -> str:
     """Return what docker prints. Raises Failed.
 
-    + inherited: a descriptor that docker has, too
+    + inherited: a descriptor that docker inherits
     """
     done = run(["docker", *arguments], os.environ, patience=patience, inherited=inherited)
     return os.fsdecode(done).rstrip("\n")

@@ -33,7 +33,7 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Have what the block makes with the rights that a mask leaves. It is the whole process's."""
+    """Give what the block makes the rights that a mask leaves. The mask is the whole process's."""
     before = os.umask(mask)
     try:
         yield
@@ -42,7 +42,8 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def private_folder(path: str | Path) -> None:
-    """Have a folder; it and those above it, where they are new, are this account's alone."""
+    """Make a folder, if it is not there; it and those above it, where they are new, are this
+    account's alone."""
     path = Path(path)
     for folder in reversed([path, *path.parents]):
         if not folder.is_dir():
@@ -50,7 +51,7 @@ def private_folder(path: str | Path) -> None:
 
 
 def remove(path: str | Path) -> None:
-    """Remove a file, a link or a folder with all that is in it; nothing where it is not there."""
+    """Remove a file, a link or a folder with all that is in it; do nothing if it is not there."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -59,20 +60,20 @@ def remove(path: str | Path) -> None:
 
 
 def remove_all(path: str | Path) -> None:
-    """Remove the same, with folders that are read-only, as those of Go's module cache are.
+    """Remove the same, even folders that are read-only, as those of Go's module cache are.
 
-    Raises OSError where something cannot be removed; all else is removed even so.
+    Raises OSError if something cannot be removed; all else is removed even so.
     """
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
             Path(folder).chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
-    # What is still there says why.
+    # This raises the reason for what is still there.
     remove(path)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
-    """Have a file with this content and mode: complete, or as it was before."""
+    """Write a file with this content and mode: it is complete, or as it was before."""
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -90,7 +91,7 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
 
 
 def sync(path: str | Path) -> None:
-    """Have on the disk what a folder holds, or a file."""
+    """Flush what a folder or a file holds to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -107,13 +108,13 @@ def read(path: str | Path) -> bytes | None:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the sum of a file. Raises OSError."""
+    """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
     with Path(path).open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def unpack(packed: str, folder: str | Path) -> None:
-    """Have the files of a packed tree in a folder: as `sopslab.files.archive.pack` packs it."""
+    """Unpack a tree into a folder, as `sopslab.files.archive.pack` has packed it."""
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tree:
         for member in tree.getmembers():
             content = tree.extractfile(member)
@@ -125,7 +126,7 @@ def unpack(packed: str, folder: str | Path) -> None:
 
 
 def archive(path: str | Path, to: str | Path) -> None:
-    """Move something to where nobody looks for it; nothing where it is not there."""
+    """Move something to where nobody looks for it; do nothing if it is not there."""
     if os.path.lexists(path):
         Path(path).rename(to)
 

@@ -9,12 +9,13 @@ from sopslab.lab.tools.programs import lab_environment, run
 
 
 def manifests(places: Places, components: Sequence[str] = ()) -> bytes:
-    """Return the manifests of Flux, with some of its controllers only. Raises Failed."""
+    """Return the manifests of Flux, with only these of its controllers, if any are named. Raises
+    Failed."""
     only = [f"--components={','.join(components)}"] if components else []
     return run(["flux", "install", "--export", *only], lab_environment(places))
 
 
 def uninstall(places: Places) -> None:
-    """Have Flux out of the lab's cluster. Raises Failed."""
+    """Remove Flux from the lab's cluster. Raises Failed."""
     command = ["flux", "uninstall", "--silent", "--context", places.lab_context]
     run(command, lab_environment(places), patience=180)

@@ -20,7 +20,7 @@ MAIN = "refs/heads/main"
 NOTHING = "0" * 40
 _LINK, _SUBMODULE = b"120000", b"160000"
 _ORDINARY = "100644"
-# git has `store` itself take out of the file what a server refuses.
+# With the helper `store` itself, git takes what a server refuses out of the file.
 _ONLY_GET = '!only_get() { [ "$2" != get ] || git credential-store --file="$1" get; }; only_get'
 
 
@@ -44,12 +44,14 @@ class Entry:
 
 
 def login_helper(login: str) -> str:
-    """Return what has git log in with the accounts in a file, and never change it."""
+    """Return a credential helper that has git log in with the accounts in a file, and never change
+    it."""
     return f"{_ONLY_GET} {shlex.quote(login)}"
 
 
 def login_options(login: str) -> dict[str, str]:
-    """Return what has git log in with the accounts in a file and nothing else, past any proxy."""
+    """Return the variables that have git log in with the accounts in a file and nothing else, past
+    any proxy."""
     return {
         "GIT_CONFIG_COUNT": "3",
         "GIT_CONFIG_KEY_0": "http.proxy",
@@ -62,7 +64,7 @@ def login_options(login: str) -> dict[str, str]:
 
 
 def list_remote(places: Places, url: str, login: str, *refs: str) -> bytes:
-    """Return what a server lists of a repository, which is for those who may read it. Raises
+    """Return what a server lists of a repository, which it does for those who may read it. Raises
     Failed.
 
     + login: the file with the account for it, which is in no repository
@@ -105,7 +107,7 @@ class Git:
         + folder: the repository
         + work: whether it is the folder of a work tree
         + login: the file with the accounts for a server, where one is asked
-        + objects: where objects are that it has not, of another repository; it is only looked at
+        + objects: the objects of another repository, which this one lacks; they are only read
         """
         self.folder = Path(folder)
         self._command = ["git", f"--git-dir={folder}"]
@@ -121,8 +123,8 @@ class Git:
             }
 
     def durable(self) -> Git:
-        """Return the repository as one that has on the disk what git says is written: it outlives a
-        loss of power."""
+        """Return the repository as one in which what git says is written is on the disk: it
+        outlives a loss of power."""
         durable = copy.copy(self)
         durable._command = [*self._command, "-c", "core.fsync=all"]
         return durable
@@ -153,7 +155,7 @@ class Git:
         return self.ask("rev-parse", "--git-dir").code == 0
 
     def ref(self, name: str) -> str | None:
-        """Return what a ref is at, None if it is not there."""
+        """Return what a ref points at, None if it is not there."""
         answer = self.ask("rev-parse", "--verify", "--quiet", name)
         return answer.text if answer.code == 0 and answer.text else None
 
@@ -207,7 +209,8 @@ class Git:
         return self.ask("merge-base", "--is-ancestor", older, newer).code == 0
 
     def count(self, commit: str | None, but: str) -> int:
-        """Return how many commits one has in its history that another has not."""
+        """Return how many commits are in the history of one and not in that of another; 0 for
+        None."""
         return 0 if commit is None else int(self.text("rev-list", "--count", commit, f"^{but}"))
 
     def refs_with(self, commit: str, *below: str) -> dict[str, str]:
@@ -228,7 +231,8 @@ class Git:
                 listed = self.run("ls-tree", "--full-tree", commit, "--", way)
                 if listed.startswith((_LINK, _SUBMODULE)):
                     raise LabError(
-                        f"{way} on main is no file or folder but leads elsewhere: `sopslab reset`"
+                        f"{way} on main is not a file or folder but leads elsewhere: `sopslab"
+                        " reset`"
                         " takes it away"
                     )
 
@@ -243,7 +247,7 @@ class Git:
     ) -> str:
         """Return a new commit on top of another, in which files are as given. Raises Failed.
 
-        + modes: those of files that are no ordinary ones
+        + modes: those of files that are not ordinary ones
         """
         modes = modes or {}
         with tempfile.TemporaryDirectory(prefix="sops-lab-index-") as folder:
@@ -277,8 +281,8 @@ class Git:
         return self.text("commit-tree", *options, "-m", message, tree, environment=by)
 
     def update_refs(self, *lines: str) -> None:
-        """Have refs as the lines of `update-ref --stdin` say: all of it or nothing, and only where
-        they are still what the lines take them for. Raises Failed."""
+        """Change refs as lines for `update-ref --stdin` say: all of it or nothing, and only if they
+        are still what the lines take them for. Raises Failed."""
         if lines:
             self.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines).encode())
 

@@ -15,11 +15,11 @@ from sopslab.model.objects import Object, identity
 from sopslab.model.results import Undecided
 
 MANAGER = "sops-lab"
-# Where it asks Flux for something: what a manager of fields sets whose name begins with `kubectl`,
-# Flux takes away from what it applies, perhaps before it is heard.
+# For requests to Flux: what a field manager sets whose name begins with `kubectl`, Flux removes
+# from what it applies, perhaps before the request is heard.
 FLUX = "flux"
-# Server-side apply goes by the schema in any case. To be told to be strict, kubectl would first
-# fetch the whole API.
+# Server-side apply goes by the schema in any case. If kubectl were told to be strict, it would
+# first fetch the whole API.
 _OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
 
 
@@ -31,7 +31,7 @@ class Kubectl:
     ) -> None:
         """
         + kubeconfig: a file, or several as `$KUBECONFIG` names them; without it, the lab's own
-        + context: one of it; without it, the lab's
+        + context: one of its contexts; without it, the lab's
         """
         self._places = places
         self._command = ["kubectl", "--context", context or places.lab_context]
@@ -122,8 +122,8 @@ class Kubectl:
         return clusters[0].get("cluster") if clusters else None
 
     def create(self, objects: Iterable[Object], patience: float = 60) -> Iterator[str]:
-        """Create objects, and yield of each what kubectl calls it, as soon as it is there. Raises
-        Failed in the end where one of them was refused."""
+        """Create objects, and yield what kubectl calls each, as soon as it is there. Raises Failed
+        in the end if one of them was refused."""
         command = [
             *self._command, "--request-timeout", "20s",
             "create", "--validate=warn", "--filename", "-", "--output", "name",
@@ -149,7 +149,7 @@ class Kubectl:
         return _objects(parsed(self.run(*request, *shown, patience=patience)))
 
     def replace(self, objects: Iterable[Object], *, patience: float = 120) -> None:
-        """Have objects that are there exactly as they are given. Raises Failed."""
+        """Replace objects that are there by those that are given, exactly. Raises Failed."""
         items = list(objects)
         if items:
             self.run(
@@ -199,7 +199,7 @@ class Kubectl:
             self._request("--filename", "-", stdin=listed(objects), patience=seconds)
 
     def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
-        """Ask the same of what arguments of kubectl name in a namespace."""
+        """Ask the same for what arguments of kubectl name in a namespace."""
         self._request("--namespace", namespace, *what, patience=seconds)
 
     def _request(self, *what: str, stdin: bytes = b"", patience: float) -> None:
@@ -221,7 +221,7 @@ def _objects(said: Any) -> list[Object]:
 
 
 def parsed(said: bytes) -> Any:
-    """Return what kubectl prints as JSON. Raises Undecided if it is none."""
+    """Return what kubectl prints as JSON. Raises Undecided if it is not JSON."""
     try:
         return json.loads(said)
     except ValueError:

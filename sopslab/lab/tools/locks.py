@@ -34,7 +34,7 @@ def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = ""
             raise LabError(otherwise)
         yield descriptor
     finally:
-        # To unlock it would take the lock from whoever has inherited it.
+        # Unlocking it would take the lock from whoever has inherited it.
         os.close(descriptor)
 
 
@@ -58,12 +58,12 @@ def _taken(descriptor: int) -> bool:
 
 
 def go_on_alone(work: Callable[[], None]) -> None:
-    """Do some work in a process that outlives this one, and inherits what it holds. What it says
-    nobody hears."""
+    """Do some work in a process that outlives this one, and inherits what it holds. Nobody hears
+    what it says."""
     if os.fork():
         return
     try:
-        # As a shell has what it leaves behind, and a terminal that is closed ends nothing.
+        # As a shell treats what it leaves in the background; and closing the terminal ends nothing.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
         silence = os.open(os.devnull, os.O_RDWR)

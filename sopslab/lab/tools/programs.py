@@ -96,7 +96,7 @@ def run(
     + stdin: what it reads, or the file that it reads
     + to: the file that it prints to, and nothing is returned
     + patience: seconds
-    + inherited: a descriptor that the program has, too, such as that of a lock
+    + inherited: a descriptor that the program inherits, such as that of a lock
     + errors: whether its standard error is returned, too
     """
     name = Path(argv[0]).name
@@ -188,7 +188,8 @@ def lab_environment(places: Places) -> dict[str, str]:
         "KUBECONFIG": places.lab_kubeconfig,
         # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
         "KUBECACHEDIR": places.kube_cache,
-        # Programs in Go that are done in a moment need no garbage collected: a fifth of their time.
+        # Programs in Go that are done in a moment need no garbage collection, which is a fifth of
+        # their time.
         "GOGC": "400",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -198,7 +199,7 @@ def lab_environment(places: Places) -> dict[str, str]:
     }
     if places.git_ca is not None:
         environment["GIT_SSL_CAINFO"] = places.git_ca
-        # Loopback is past every proxy by itself, and another address of this machine has to be.
+        # Loopback bypasses every proxy by itself, and another address of this machine has to.
         past = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
         environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_address}"
     return environment

@@ -33,7 +33,7 @@ def asks_elsewhere(text: bytes) -> bool:
 
 
 def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
-    """Return what a manifest becomes by creation rules; no setting of a user counts.
+    """Return a manifest as creation rules encrypt it; no setting of a user counts.
 
     Raises LabError where the rules would have sops ask others than age, and Failed.
 
@@ -41,7 +41,7 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
     + path: the file that the rules are asked about
     """
     if asks_elsewhere(rules):
-        raise LabError(f"{CONFIG} names recipients of another kind than age: take them out")
+        raise LabError(f"{CONFIG} names recipients of other kinds than age: take them out")
     with new_folder(f"{places.lab_dir}/rules") as folder:
         Path(folder, CONFIG).write_bytes(rules)
         return run(
@@ -54,7 +54,7 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
 
 
 def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return what sops says when it is to open a manifest with the identity in a file.
+    """Return what sops answers when it opens a manifest with the identity in a file.
 
     Raises Undecided if it does not answer. What it would have to ask others about is not opened, as
     if no key fitted.
@@ -65,7 +65,7 @@ def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return the same for a manifest of which is known that sops asks nobody about it.
+    """Return the same for a manifest that sops is known to ask nobody about.
 
     Raises Undecided if it does not answer.
     """
@@ -82,7 +82,7 @@ def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 class Workshop:
     """A folder for the copy of an encrypted file, and one identity that works on it.
 
-    It works by a rule of ours: what a learner's says may have sops ask services elsewhere.
+    It works by a rule of ours: a learner's may have sops ask services elsewhere.
     """
 
     def __init__(self, places: Places, folder: Path, identity: str | Path) -> None:
@@ -96,8 +96,8 @@ class Workshop:
         self._identity = str(identity)
 
     def place(self, path: str, encrypted: bytes, recipients: Sequence[str]) -> Path:
-        """Have a copy of a file that is to be encrypted to recipients, and no other; return where
-        it is."""
+        """Put a copy of a file there that is to be encrypted to recipients, and no other; return
+        its path."""
         shutil.rmtree(self._folder, ignore_errors=True)
         copy = self._folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class Workshop:
         return copy
 
     def work(self, command: str, *arguments: str, stdin: bytes = b"") -> None:
-        """Have sops do something to the copy, which is named by its path. Raises Failed."""
+        """Run a command of sops on the copy, which is named by its path. Raises Failed."""
         environment = {**self._environment, "SOPS_AGE_KEY_FILE": self._identity}
         asked = ["sops", "--config", str(self._config), command, *arguments]
         run(asked, environment, folder=self._folder, stdin=stdin, patience=30)

@@ -28,7 +28,7 @@ _SAID: tuple[tuple[str, Trouble], ...] = (
 
 
 def trouble_of(words: bytes) -> Trouble:
-    """Return what it means that kubectl failed with these words. Whatever is not known here comes
-    of a connection that brings no answer."""
+    """Return what it means that kubectl failed with these words. Words that are not known here mean
+    a connection that brings no answer."""
     text = words.decode("utf-8", "replace")
     return next((trouble for pattern, trouble in _SAID if re.search(pattern, text)), Trouble.SILENT)

@@ -14,7 +14,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """How many seconds are left, none below zero."""
+        """How many seconds are left, never less than zero."""
         return max(0.0, self._end - time.monotonic())
 
     @property
@@ -24,7 +24,8 @@ class Deadline:
 
 
 def wait_until(reached: Callable[[], bool], seconds: float, pause: float = 0.3) -> bool:
-    """Return whether something is so within `seconds`, looked at again after each pause."""
+    """Return whether something becomes true within `seconds`; it is looked at again after each
+    `pause`, in seconds."""
     deadline = Deadline(seconds)
     while not reached():
         if deadline.is_over:

@@ -16,7 +16,7 @@ from sopslab.lab.tools.waiting import Deadline
 
 _CONNECT_S = 10
 _WHOLE_S = 900
-# Slower than this for so long is standstill.
+# Anything slower than this for so long counts as a standstill.
 _STALL_S = 30
 _LEAST_BYTES = 1024 * _STALL_S
 _PIECE = 1 << 16
@@ -28,7 +28,7 @@ class Unavailable(LabError):
 
 
 def answers(url: str, seconds: float, proxies: urllib.request.ProxyHandler) -> bool:
-    """Whether a URL can be had, as far as each step of asking ends in time."""
+    """Return whether a URL can be had. Each step of asking has to end within `seconds`."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.build_opener(proxies).open(request, timeout=seconds):
@@ -38,7 +38,7 @@ def answers(url: str, seconds: float, proxies: urllib.request.ProxyHandler) -> b
 
 
 def download(url: str, file: Path) -> None:
-    """Fetch a file. Raises Unavailable where it is not to be had, or not in bounded time."""
+    """Fetch a file. Raises Unavailable if it cannot be had, or not in bounded time."""
     opener = urllib.request.build_opener(proxies(), _Http, _Https)
     deadline = Deadline(_WHOLE_S)
     try:
@@ -55,7 +55,8 @@ def download(url: str, file: Path) -> None:
 
 
 def _copy(response: Any, target: IO[bytes], deadline: Deadline) -> int:
-    """Return how many bytes there were."""
+    """Copy a response to a file, and return how many bytes there were. Raises TimeoutError if it is
+    too slow."""
     total = before = 0
     window = Deadline(_STALL_S)
     while piece := response.read1(_PIECE):

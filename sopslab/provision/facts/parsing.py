@@ -16,7 +16,7 @@ _SURPRISES = (AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 
 def parsing(process: Process[Fact, Value]) -> Process[Fact, Value]:
-    """Have a fact's `process` raise FactProcessError for whatever it cannot parse.
+    """Make a fact's `process` raise FactProcessError for whatever it cannot parse.
 
     pyinfra takes that for a failure of this host; any other exception ends the run of all.
     """

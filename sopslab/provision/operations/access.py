@@ -35,8 +35,8 @@ KNOWN_WITHIN = 60
 @operation()
 def generations(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Have a generation of access for every seat, which its user is named after: a seat without one
-    gets one that no certificate has had.
+    Give every seat a generation of access, which its user is named after: a seat without one gets
+    one that no certificate has had.
 
     + settings: the lab's settings
     + seats: their ids
@@ -56,7 +56,7 @@ def _new_generations(seats: Sequence[str]) -> dict[str, str]:
 @operation()
 def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Have a kubeconfig for every seat, with a certificate that the cluster signed.
+    Give every seat a kubeconfig, with a certificate that the cluster signed.
 
     + settings: the lab's settings
     + seats: their ids
@@ -69,7 +69,7 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
     known = look(settings, seat_generations)
-    # A seat without a generation has said why it has failed.
+    # A seat without a generation has failed already, and said why.
     users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
     if users:
         yield acting(settings, issue, users=users, within=SIGNED_WITHIN)
@@ -125,7 +125,7 @@ def bindings(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Have another password for seats, and their certificates issued under another user from now on.
+    Give seats another password, and issue their certificates to another user from now on.
 
     + settings: the lab's settings
     + seats: the ids of those whose access is replaced
@@ -138,7 +138,7 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     if unknown:
         yield refusal(f"there is no seat {', '.join(unknown)}: {_listing(known)}")
         return
-    # What was valid is kept before the password is another one.
+    # What was valid is kept before the password changes.
     yield acting(settings, access.retire, generations=_new_generations(seats))
     if settings.git_url is not None:
         note(f"the password at {settings.git_url} stays: it is not this lab's")

@@ -28,11 +28,11 @@ from sopslab.provision.operations.tree import tree
 @operation()
 def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
     """
-    Have a folder with the recipients to whom every secret of a learner must be encrypted: whoever
-    checks a push goes by it, and not by the `.sops.yaml` that is pushed.
+    Write a folder with the recipients to whom every secret of a learner must be encrypted: the
+    check of a push goes by it, and not by the `.sops.yaml` that is pushed.
 
-    Nobody must encrypt to an identity that is being replaced, and nobody yet to the one that will
-    follow: both are taken until the change is made.
+    Encrypting to an identity that is being replaced is no longer required, and encrypting to its
+    successor not yet: either is accepted until the change is made.
 
     + settings: the lab's settings
     + repositories: the first part of a repository's path, and the identity that belongs to it
@@ -49,7 +49,7 @@ def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -
 
 
 def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
-    """Return the recipients of identities of which none is being replaced, in a line."""
+    """Return, in a line, the recipients of those identities that are not being replaced."""
     found = [
         states[key].recipient or ""
         for key in keys
@@ -61,13 +61,13 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
 @operation()
 def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Commands:
     """
-    Have age identities in the lab's key store: made once, never overwritten, never made anew
+    Make the age identities of the lab's key store: once, never overwritten, never made anew
     silently. A seat whose identity cannot be used fails, and the others go on; any other one that
-    cannot is refused.
+    cannot be used is refused.
 
     + settings: the lab's settings
     + keys: their names in the store, and whose `sops-age` in the cluster holds the same one, to be
-        compared or recovered; None for one that the cluster has not
+        compared or recovered; None for one that the cluster does not have
     """
     states = {key: IdentityState() for key in keys}
     states |= look(settings, identity_states, keys=list(keys))
@@ -113,7 +113,7 @@ def _held(
     keys: Mapping[str, Environment | None],
     states: Mapping[str, IdentityState],
 ) -> dict[str, str]:
-    """Return the recipients of identities that the cluster has and the store has not, by key.
+    """Return the recipients of identities that the cluster has and the store lacks, by key.
 
     Seats that have theirs are compared when the cluster is given it, all of them together.
     """

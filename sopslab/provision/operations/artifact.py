@@ -59,7 +59,7 @@ class _Memory:
     store: Store | None = None
 
 
-# By the host's name: `host` itself is a proxy of whichever host's turn it is.
+# By the host's name: `host` itself is a proxy for whichever host's turn it is.
 _memories: dict[str, _Memory] = {}
 
 

@@ -16,7 +16,7 @@ from sopslab.provision.look import look
 @operation()
 def queue(settings: Settings) -> Commands:
     """
-    Have no build go on that holds up all others. If Flux would begin the same one again, because
+    End a build that holds up all others. If Flux would begin the same one again, because
     the repository still has that commit, its Kustomization is suspended until a reset.
 
     + settings: the lab's settings

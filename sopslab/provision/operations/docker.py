@@ -60,7 +60,7 @@ def runtime(wrapper: str) -> Commands:
     )
 
 
-# The hosts whose engine has told in this run what it is like.
+# The hosts whose engine has told its traits in this run.
 _told: set[str] = set()
 
 
@@ -102,7 +102,7 @@ def compatibility(settings: Settings) -> Commands:
                 "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
                 " lists, so traffic could not be kept on this machine: install nftables if Docker"
                 ' works with it, or take `"iptables": false` out of /etc/docker/daemon.json and'
-                " start Docker anew"
+                " restart Docker"
             )
     if problems:
         yield refusal("\n".join(problems))
@@ -120,8 +120,8 @@ def _unsuitable(settings: Settings) -> list[str]:
 @operation()
 def packages() -> Commands:
     """
-    Have Docker installed from the distribution. A client says nothing of an engine, and an engine
-    that answers, or is elsewhere, needs no other one on this machine.
+    Install Docker from the distribution. A client does not mean that there is an engine; where an
+    engine answers, or is elsewhere, no other one is needed on this machine.
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -134,7 +134,7 @@ def packages() -> Commands:
 @operation()
 def engine() -> Commands:
     """
-    Have the Docker engine running, started with or without systemd.
+    Start the Docker engine, with or without systemd.
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -205,7 +205,7 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
 @operation()
 def removal(container: str, network: str) -> Commands:
     """
-    Have a container of the lab gone. One of that name on another network is not ours, and stays.
+    Remove a container of the lab. One of that name on another network is not ours, and stays.
 
     + container: its name
     + network: the lab's network

@@ -25,7 +25,7 @@ from sopslab.provision.operations.incidents import documents
 @operation()
 def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
     """
-    Have the leak of the chapter staged: a value in plain text in the history of main, reverted and
+    Stage the leak of the chapter: a value in plain text in the history of main, reverted and
     then encrypted as it was; and a log and a clone that hold it.
 
     + settings: the lab's settings
@@ -50,8 +50,8 @@ def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
 @operation()
 def end(settings: Settings, environments: Sequence[Environment], saved: str) -> Commands:
     """
-    Have no drill in environments: main where it was, and no branch, log, clone or incident that
-    names it. What was made on top of a leak is kept in a bundle.
+    End the drills in environments: main is where it was, and no branch, log, clone or incident
+    names the leak. What was made on top of a leak is kept in a bundle.
 
     + settings: the lab's settings
     + environments: whose
@@ -78,5 +78,5 @@ def end(settings: Settings, environments: Sequence[Environment], saved: str) -> 
     if gone:
         yield from documents._inner(settings=settings, records={}, gone=gone)
     if done:
-        # Last: whoever is interrupted before comes back to all of this.
+        # Last: after an interruption before this, the next run does all of it again.
         yield script('rm -rf "$@"', *(leak_dir(settings, one.id) for one in done))

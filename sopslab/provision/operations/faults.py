@@ -27,7 +27,7 @@ from sopslab.provision.operations import flux, kubernetes, reset
 @operation()
 def injection(settings: Settings, environment: Environment, faults: Sequence[str]) -> Commands:
     """
-    Have an environment broken by faults, for its learner to find. Without the exercise there is
+    Break an environment with faults, for its learner to find. Without the exercise there is
     nothing to break.
 
     + settings: the lab's settings
@@ -76,7 +76,7 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
 @operation()
 def removal(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have nothing of the faults that were injected into environments, whatever became of them since.
+    Undo the faults that were injected into environments, whatever became of them since.
 
     + settings: the lab's settings
     + environments: whose
@@ -134,7 +134,7 @@ def _undo(
 @operation()
 def reconciliation(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have Flux done with what the repositories of environments hold whose faults were undone.
+    Wait until Flux has done what the repositories of environments hold whose faults were undone.
 
     + settings: the lab's settings
     + environments: whose
@@ -152,7 +152,7 @@ def reconciliation(settings: Settings, environments: Sequence[Environment]) -> C
 @operation()
 def records(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have nothing written down of faults that were undone.
+    Remove the records of faults that were undone.
 
     + settings: the lab's settings
     + environments: whose

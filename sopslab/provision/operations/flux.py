@@ -40,11 +40,11 @@ def platform(
     overlays: Callable[[Mapping[str, str]], Tree] | None = None,
 ) -> Commands:
     """
-    Have the platform repository, from which the cluster reconciles itself, as it should be.
+    Bring the platform repository, from which the cluster reconciles itself, to what it should be.
 
     + settings: the lab's settings
     + files: what it holds beside the components that `flux install --export` prints
-    + recipe: what the flux command is made by: another one prints other components
+    + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
     + overlays: what it holds for the seats, given their generations; None without seats
@@ -79,10 +79,10 @@ def _needs_enforcer(settings: Settings, node_image: str) -> bool:
 @operation()
 def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have in the cluster what Flux needs for environments and what does not come out of Git: the key
-    `sops-age`, without a moment without it, and beside it the one that will follow, where there is
-    one; the login with which the repository is read; and the token that Flux's receiver shares with
-    the Git server's hook.
+    Put into the cluster what Flux needs for environments and what does not come out of Git: the key
+    `sops-age`, which is never missing meanwhile, and beside it its successor, where there is one;
+    the login with which the repository is read; and the token that Flux's receiver shares with the
+    Git server's hook.
 
     + settings: the lab's settings
     + environments: whose
@@ -137,7 +137,7 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Have Flux and the environments out of a cluster that the lab did not make.
+    Remove Flux and the environments from a cluster that the lab did not make.
 
     What Flux applied goes first, while its controllers still answer for the finalizers.
 

@@ -69,10 +69,10 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
 @operation()
 def accounts(settings: Settings, users: Sequence[str], username: str, password: str) -> Commands:
     """
-    Store with what account users log in to a Git server that is not ours.
+    Store the account with which users log in to a Git server that is not ours.
 
     + settings: the lab's settings
-    + users: who of the lab: `instructor`, `flux` and the learner
+    + users: those of the lab: `instructor`, `flux` and the learner
     + username: the account on that server
     + password: its password or token
     """
@@ -88,7 +88,7 @@ def accounts(settings: Settings, users: Sequence[str], username: str, password: 
 @operation()
 def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     """
-    Have bare repositories among the embedded Git server's data.
+    Make bare repositories among the embedded Git server's data.
 
     + settings: the lab's settings
     + repositories: their paths, without `.git`
@@ -104,17 +104,17 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
 @operation()
 def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     """
-    Have the embedded Git server running, on the lab's network and on one address of this machine.
+    Run the embedded Git server, on the lab's network and on one address of this machine.
 
     + settings: the lab's settings
     + image: the image of the server
-    + configuration: what it is started with; a change of it starts it anew
+    + configuration: what it is started with; a change restarts it
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     name = git_server_name(settings.lab)
     publish = f"{settings.git_published}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
-    # Another way to start it starts it anew, too.
+    # A change of how it is started restarts it, too.
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
@@ -145,7 +145,7 @@ def seeds(
 ) -> Commands:
     """
     Fill the repositories of environments once, all of them together, each with a canary: an
-    encrypted Secret of a random value. What is there already is the learner's and stays.
+    encrypted Secret with a random value. What is there already is the learner's and stays.
 
     + settings: the lab's settings
     + environments: whose
@@ -162,7 +162,7 @@ def seeds(
         settings, identity_states, keys=[INSTRUCTOR, *dict.fromkeys(one.key for one in missing)]
     )
     recipients = {key: state.recipient for key, state in states.items()}
-    # A seat without an identity has said why it has failed.
+    # A seat without an identity has failed already, and said why.
     ready = [one for one in missing if not one.is_seat or recipients.get(one.key)]
     renderer = Renderer(Path(template))
     yield acting(
@@ -190,7 +190,7 @@ def _beginning(
 @operation()
 def clone(settings: Settings, repository: str, hook: str) -> Commands:
     """
-    Have a clone for the learner, with the commit hook installed.
+    Make a clone for the learner, with the commit hook installed.
 
     + settings: the lab's settings
     + repository: its path on the Git server, without `.git`
@@ -198,7 +198,7 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     """
     found = look(settings, clone_of_learner)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
-    # It names the programs of the version that installed it, which may be gone.
+    # A hook names the programs of the version that installed it, which may be gone.
     older = found.hook not in {"", hook}
     if not found.missing and not moved and not older:
         host.noop(f"{settings.work_dir} is complete")

@@ -44,7 +44,7 @@ def preflight(settings: Settings) -> Commands:
 @operation()
 def packages(commands: Sequence[str]) -> Commands:
     """
-    Have commands installed from the distribution.
+    Install commands from the distribution.
 
     + commands: what is needed
     """
@@ -62,7 +62,7 @@ def packages(commands: Sequence[str]) -> Commands:
     wanted = packages_of(machine.manager, machine.missing)
     listing = ", ".join(" or ".join(names) for names in wanted)
     if machine.uid != 0 and not machine.sudo:
-        yield refusal(f"{lacking}: missing: have root install {listing} by {machine.manager}")
+        yield refusal(f"{lacking}: missing: have root install {listing} with {machine.manager}")
         return
     note(f"installed {listing}")
     yield changing_machine(machine.uid != 0, act.install, manager=machine.manager, packages=wanted)
@@ -75,7 +75,7 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 
     + key: the sysctl, such as `fs.inotify.max_user_instances`
     + at_least: the value below which it is raised to this value
-    + record: the file that keeps the value of before
+    + record: the file that keeps the value from before
     """
     path = "/proc/sys/" + key.replace(".", "/")
     machine = look_at_machine(machine_state, root="/", commands=[])
@@ -97,7 +97,7 @@ def original_sysctl(key: str, record: str, owner: str) -> Commands:
     Put a kernel limit back to what it was before a lab raised it, once the last lab is gone.
 
     + key: the sysctl
-    + record: the file that keeps the value of before
+    + record: the file that keeps the value from before
     + owner: the root of the labs
     """
     before = look_at_machine(recorded_value, path=record)
@@ -177,7 +177,7 @@ def _exceptions(allowed: str | None) -> list[tuple[str, int]]:
 @operation()
 def ports(ports: Mapping[int, str]) -> Commands:
     """
-    Refuse a machine where somebody else holds a port that the lab publishes.
+    Refuse a machine where something else holds a port that the lab publishes.
 
     + ports: the ports, and the container of the lab that may hold each
     """

@@ -19,7 +19,7 @@ from sopslab.provision.look import look
 @operation()
 def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str] = ()) -> Commands:
     """
-    Have records in the platform repository, committed and pushed.
+    Commit records to the platform repository, and push them.
 
     + settings: the lab's settings
     + records: their paths, and what they say
@@ -41,7 +41,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
 @operation()
 def incident_record(settings: Settings, incident: Incident) -> Commands:
     """
-    Have an incident on record as it is given.
+    Put an incident on record as it is given.
 
     + settings: the lab's settings
     + incident: the incident

@@ -40,10 +40,10 @@ _SET_SHARE = (
 @operation()
 def head_start(settings: Settings, image: str, template: str) -> Commands:
     """
-    Have the creation of a lab's cluster begun, in the background: what does not need the cluster is
-    done meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
-    untouched. One that is there is replaced where the settings say so, and no other: one of another
-    product stays, and one that learners could not connect to is refused.
+    Begin to create a lab's cluster, in the background: what does not need the cluster is done
+    meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
+    untouched. One that is there is replaced only where the settings say so: one that another
+    version made stays, and one that learners could not connect to is refused.
 
     + settings: the lab's settings
     + image: the node image
@@ -77,7 +77,7 @@ def head_start(settings: Settings, image: str, template: str) -> Commands:
 @operation()
 def cluster(settings: Settings, image: str, template: str) -> Commands:
     """
-    Have the kind cluster of a lab. One that a killed run left half-made is made anew.
+    Make the kind cluster of a lab. One that a killed run left half-made is made anew.
 
     + settings: the lab's settings
     + image: the node image
@@ -121,7 +121,7 @@ def _config(settings: Settings, image: str, template: str) -> str:
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Have no kind cluster of this lab. One that somebody else made stays.
+    Delete the kind cluster of this lab. One that somebody else made stays.
 
     + settings: the lab's settings
     """
@@ -135,8 +135,8 @@ def removal(settings: Settings) -> Commands:
 @operation()
 def node(settings: Settings) -> Commands:
     """
-    Have the node container of a lab's cluster running, if the cluster was made to its end, and the
-    lab's kubeconfig lead to it.
+    Start the node container of a lab's cluster, if the cluster is complete, and make the lab's
+    kubeconfig lead to it.
 
     + settings: the lab's settings
     """
@@ -156,9 +156,9 @@ def node(settings: Settings) -> Commands:
 @operation()
 def strangers(settings: Settings) -> Commands:
     """
-    Have nothing in a lab's cluster that lets in somebody without credentials of it: no bootstrap
-    token, and no right of those who have one or are anonymous. A cluster is made that way; one that
-    an older version made is brought there.
+    Leave nothing in a lab's cluster that lets in somebody without credentials for it: no bootstrap
+    token, and no right for those who have one or are anonymous. A new cluster is made that way; one
+    that an older version made is changed.
 
     + settings: the lab's settings
     """
@@ -178,7 +178,7 @@ def strangers(settings: Settings) -> Commands:
 @operation()
 def limits(settings: Settings) -> Commands:
     """
-    Have the node of a lab limit the processes of each pod that it starts, and the processors that
+    Make the node of a lab limit the processes of each pod that it starts, and the processors that
     starting and ending pods takes from the API server and Flux.
 
     + settings: the lab's settings
@@ -189,7 +189,7 @@ def limits(settings: Settings) -> Commands:
         return
     state = recall(settings, cluster_state)
     if state.owner != Owner.LAB or not state.complete:
-        host.noop("the node is not this lab's, or not made to its end")
+        host.noop("the node is not this lab's, or not complete")
         return
     if found.pids != POD_PIDS_LIMIT:
         note(f"a pod might have {found.pids or 'any number of'} processes")

@@ -20,7 +20,7 @@ from sopslab.provision.look import look, look_at_machine
 @operation()
 def kubeconfig(settings: Settings) -> Commands:
     """
-    Have a kubeconfig of the lab's own for a cluster that exists: one context of the user's file.
+    Write the lab's own kubeconfig for a cluster that exists: one context of the user's file.
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
@@ -33,7 +33,7 @@ def kubeconfig(settings: Settings) -> Commands:
 @operation()
 def served_api(settings: Settings, pinned: str) -> Commands:
     """
-    Have what the cluster says of its API on the host, where the store has not the sources of it:
+    Keep on the host what the cluster says of its API, where the store does not have its sources:
     the schemas of `sopslab validate` are made from one or the other.
 
     + settings: the lab's settings
@@ -48,7 +48,7 @@ def served_api(settings: Settings, pinned: str) -> Commands:
 @operation()
 def manifests(settings: Settings, path: str) -> Commands:
     """
-    Have the cluster as the manifests say: what differs is named and applied again.
+    Bring the cluster to what the manifests say: what differs is named and applied again.
 
     + settings: the lab's settings
     + path: the file of manifests on the host

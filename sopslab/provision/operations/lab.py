@@ -25,10 +25,10 @@ from sopslab.provision.look import look
 @operation()
 def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
     """
-    Begin with no failure of an earlier run, and refuse who has no environment.
+    Forget the failures of an earlier run, and refuse learners who have no environment.
 
     + settings: the lab's settings
-    + unknown: who was named and has none
+    + unknown: the learners who were named and have none
     """
     if unknown:
         yield refusal(
@@ -44,8 +44,8 @@ def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
 @operation()
 def leftovers(settings: Settings) -> Commands:
     """
-    Have nothing around that a killed run was writing: what it wrote to is named `.new.*` or `*.new`
-    until it is complete.
+    Remove what a killed run was writing: what it wrote to is named `.new.*` or `*.new` until it is
+    complete.
 
     + settings: the lab's settings
     """
@@ -74,7 +74,8 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
 @operation()
 def format(settings: Settings) -> Commands:
     """
-    Have the lab's folder in the format of this product, and say so before anything is made in it.
+    Bring the lab's folder to the format of this product, and note that before anything is made in
+    it.
 
     + settings: the lab's settings
     """
@@ -90,8 +91,8 @@ def format(settings: Settings) -> Commands:
 @operation()
 def lease(settings: Settings) -> Commands:
     """
-    Have on record for how long a lab is meant; nothing of one that is to stay. Hours that have
-    ended begin anew.
+    Record how long a lab is to stay; one that stays for good has no record. Hours that are over
+    begin anew.
 
     + settings: the lab's settings
     """
@@ -100,7 +101,7 @@ def lease(settings: Settings) -> Commands:
         if found is None:
             host.noop("the lab is to stay")
             return
-        note(f"the lab was meant until {found.until}")
+        note(f"the lab was to stay until {found.until}")
         yield acting(settings, leases.withdraw)
         return
     if (
@@ -108,7 +109,7 @@ def lease(settings: Settings) -> Commands:
         and (found.hours, found.git_port) == (settings.lease, settings.git_port)
         and not found.ended(datetime.now(UTC))
     ):
-        host.noop(f"the lab is meant until {found.until}")
+        host.noop(f"the lab is to stay until {found.until}")
         return
     yield acting(settings, leases.grant, hours=settings.lease)
 
@@ -116,9 +117,9 @@ def lease(settings: Settings) -> Commands:
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Have nothing left of a lab: its keys, Git data and clone, and with the last lab of a root
-    the store, the links, the caches and the images as well. A lab with a lease leaves those: the
-    next job finds them.
+    Remove a lab: its keys, Git data and clone, and with the last lab of a root the store, the
+    links, the caches and the images as well. A lab with a lease leaves those: the next job finds
+    them.
 
     + settings: the lab's settings
     """

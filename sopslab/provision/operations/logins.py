@@ -23,7 +23,7 @@ from sopslab.provision.operations.rotating import unfinished
 @operation()
 def passwords(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have another password for learners, and for Flux, which reads their repositories.
+    Give another password to learners, and to Flux, which reads their repositories.
 
     + settings: the lab's settings
     + environments: whose

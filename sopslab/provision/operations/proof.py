@@ -1,4 +1,5 @@
-"""Operations that have what is new where it belongs, and prove that what leaked opens nothing."""
+"""Operations that bring what is new to where it belongs, and prove that what leaked opens
+nothing."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ from sopslab.provision.operations.seats import failing
 @operation()
 def readiness(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have Flux done with what it was told last, so that what it is told next finds it ready. Whoever
-    is not ready after that is named by what comes next.
+    Wait until Flux is done with what it was told last, so that it is ready for what it is told
+    next. An environment that is not ready after that is named by the next operation.
 
     + settings: the lab's settings
     + environments: whose
@@ -50,7 +51,7 @@ def readiness(settings: Settings, environments: Sequence[Environment]) -> Comman
 @operation()
 def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have the cluster hold what the re-encrypted files say, compared by what they hold.
+    Wait until the cluster holds what the re-encrypted files say; values are compared.
 
     + settings: the lab's settings
     + environments: whose
@@ -88,7 +89,7 @@ def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
 @operation()
 def workloads(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have no workload left that has read an old value into its environment at its start.
+    Restart each workload that has read an old value into its environment at its start.
 
     + settings: the lab's settings
     + environments: whose

@@ -1,4 +1,4 @@
-"""Operations that re-encrypt the files of repositories, and bring the clone after them."""
+"""Operations that re-encrypt the files of repositories, and bring the clone up to date."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def files(
     settings: Settings, environments: Sequence[Environment], given: Mapping[str, str]
 ) -> Commands:
     """
-    Have at main, and at the checkpoint that a reset goes back to, nothing that what leaked opens:
-    another recipient where a key leaked, another data key, and other values.
+    Leave nothing at main, nor at the checkpoint that a reset goes back to, that what leaked opens:
+    give the files another recipient where a key leaked, another data key, and other values.
 
     + settings: the lab's settings
     + environments: whose
@@ -180,7 +180,7 @@ def _told(
 @operation()
 def clone(settings: Settings, environment: Environment) -> Commands:
     """
-    Have the learner's clone follow main, if it has nothing of its own.
+    Move the learner's clone to main, if it has nothing of its own.
 
     + settings: the lab's settings
     + environment: the learner's

@@ -38,7 +38,7 @@ def repositories(
     settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
 ) -> Commands:
     """
-    Have main of every repository at a checkpoint; what is overwritten is kept on a branch.
+    Move main of every repository to a checkpoint; what is overwritten is kept on a branch.
 
     + settings: the lab's settings
     + environments: whose
@@ -74,8 +74,8 @@ def repositories(
 @operation()
 def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
-    Have the learner's clone on main as the repository has it; what was never pushed is kept
-    on a branch of the clone.
+    Put the learner's clone on main as the repository has it; what was never pushed is kept on a
+    branch of the clone.
 
     + settings: the lab's settings
     + environment: the learner's
@@ -103,8 +103,8 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
 @operation()
 def namespaces(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
-    namespace that cannot come to its end.
+    Leave nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
+    namespace that hangs while it is being deleted.
 
     + settings: the lab's settings
     + environments: whose
@@ -138,7 +138,7 @@ def reconciliation(
     settings: Settings, environments: Sequence[Environment], checkpoint: str
 ) -> Commands:
     """
-    Have Flux done with what the repositories say now, and with all it was asked for.
+    Wait until Flux has done what the repositories say now, and all that it was asked for.
 
     + settings: the lab's settings
     + environments: whose

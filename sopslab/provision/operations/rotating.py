@@ -59,7 +59,7 @@ def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str
 
 
 def identities(settings: Settings, keys: Sequence[str]) -> dict[str, IdentityState]:
-    """Return how identities stand, and those that will follow them."""
+    """Return how identities and their successors stand."""
     if not keys:
         return {}
     found: dict[str, IdentityState] = look(

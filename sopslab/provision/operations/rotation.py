@@ -51,7 +51,7 @@ def inventory(
     settings: Settings, environments: Sequence[Environment], exposed: Sequence[str]
 ) -> Commands:
     """
-    Have on record what goes: the public key of each identity, and where each main was.
+    Put on record what is replaced: the public key of each identity, and where each main was.
 
     + settings: the lab's settings
     + environments: whose
@@ -84,7 +84,7 @@ def inventory(
 @operation()
 def successors(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have the identities that will follow those that go, made once, beside them in the store.
+    Make the successors of the identities that are replaced, once, beside them in the store.
 
     + settings: the lab's settings
     + environments: whose
@@ -113,7 +113,7 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
     following = {next_key(key) for key in keys}
     unnoted = unrecorded({key: state for key, state in states.items() if key in following})
     if not making and not unnoted:
-        host.noop("whoever goes has a successor, or is gone")
+        host.noop("every identity that is replaced has a successor, or is gone")
         return
     if making:
         yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
@@ -124,14 +124,14 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def handover(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have the cluster hold the identities that the store has, without a moment in which Flux says
-    that it is not ready.
+    Give the cluster the identities that the store has, without a moment in which Flux says that it
+    is not ready.
 
     + settings: the lab's settings
     + environments: whose
     """
     given = list(flux.secrets._inner(settings=settings, environments=environments))
-    # A run that was killed in between has left Flux looking away.
+    # A run that was killed in between has left the Kustomizations suspended.
     if not given and not look(settings, left_by_a_rotation, environments=list(environments)):
         return
     yield acting(settings, suspension.look_away, environments=list(environments))
@@ -142,7 +142,7 @@ def handover(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def retirement(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have each successor in the place of the identity that goes, which is archived and never lost.
+    Put each successor in the place of the identity before it, which is archived and never lost.
     An identity that any main still needs stays.
 
     + settings: the lab's settings
@@ -160,7 +160,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
     }
     keys = keys_of(rotation, [one.environment for one in outcomes])
     if rotation.cause is Cause.INSTRUCTOR_KEY:
-        # It opens the files of all: while one of them needs it, it stays.
+        # The instructor's identity opens everybody's files: while one of them needs it, it stays.
         settled = {one.environment.id for one in outcomes} | set(rotation.proven)
         all_of_them = settled >= set(rotation.subjects) and not problems
         leaving = keys if all_of_them else []
@@ -179,7 +179,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def phase_end(settings: Settings, phase: Phase) -> Commands:
     """
-    Have on record that a phase is over, once it is for everybody.
+    Put on record that a phase is over, once it is for everybody.
 
     + settings: the lab's settings
     + phase: which
@@ -201,7 +201,7 @@ def conclusion(
     settings: Settings, environments: Sequence[Environment], given: Sequence[str]
 ) -> Commands:
     """
-    Have on record for whom the rotation is over, and what is left to a human.
+    Put on record for whom the rotation is over, and what is left to a human.
 
     + settings: the lab's settings
     + environments: whose
@@ -231,8 +231,8 @@ def conclusion(
 @operation()
 def incident(settings: Settings) -> Commands:
     """
-    Have the incident on record in the platform repository as far as the rotation is, closed when it
-    is over and nothing is left to a human.
+    Put the incident on record in the platform repository, with as much as the rotation has done;
+    close it when the rotation is over and nothing is left to a human.
 
     + settings: the lab's settings
     """

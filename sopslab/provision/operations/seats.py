@@ -23,7 +23,7 @@ from sopslab.provision.look import look
 @operation()
 def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     """
-    Have it recorded who has a seat.
+    Record who has a seat.
 
     + settings: the lab's settings
     + enrolment: who has a seat, who stays, and who goes
@@ -76,12 +76,12 @@ def report(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
     """
-    Have nothing of the seats that are pruned in the cluster or on the Git server. Their keys, their
+    Remove the seats that are pruned from the cluster and the Git server. Their keys, their
     Git data and their access are archived in `class/pruned`.
 
     + settings: the lab's settings
     + enrolment: who has a seat, and who goes
-    + patience: how long Flux may take to remove it: seconds
+    + patience: how many seconds Flux may take to remove them
     """
     recorded = known.enrolled(settings)
     leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]

@@ -1,4 +1,4 @@
-"""The operation that has nothing suspended which Flux should deliver."""
+"""The operation that resumes what Flux should deliver."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FAULT = "suspended-kustomization"
 @operation()
 def resumption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have no source and no Kustomization of a learner suspended, but for what a fault or a rotation
-    of ours has suspended: whoever did that undoes it.
+    Resume the sources and Kustomizations of learners that are suspended, except those that a verb
+    of ours has suspended: a verb of ours undoes that, too.
 
     + settings: the lab's settings
     + environments: whose
@@ -42,7 +42,9 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
         """Return which verb has suspended it, and which one undoes that."""
         learner = own[one.namespace, one.name].id
         if one.by == "build":
-            return f"{one.named} is suspended as its build did not end: `sopslab reset {learner}`"
+            return (
+                f"{one.named} is suspended because its build did not end: `sopslab reset {learner}`"
+            )
         if one.by:
             return (
                 f"{one.named} is suspended by a rotation that did not end: run `sopslab {one.by}`"
@@ -56,6 +58,6 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
         note(excuse(one) or f"{one.named} was suspended")
     wanted = [one for one in found if excuse(one) is None]
     if not wanted:
-        host.noop("it stays until the person who suspended it resumes it")
+        host.noop("what is suspended stays so: the notes say what resumes it")
         return
     yield acting(settings, suspension.resume, suspended=wanted)

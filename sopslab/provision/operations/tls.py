@@ -16,7 +16,7 @@ from sopslab.provision.look import look
 @operation()
 def ca(settings: Settings) -> Commands:
     """
-    Have the lab's CA: made once, never overwritten, never made anew silently.
+    Make the lab's CA: once, never overwritten, never made anew silently.
 
     + settings: the lab's settings
     """
@@ -37,7 +37,7 @@ def ca(settings: Settings) -> Commands:
 @operation()
 def certificate(settings: Settings) -> Commands:
     """
-    Have a certificate of the lab's CA for its Git server, renewed before it ends.
+    Make a certificate of the lab's CA for its Git server, and renew it before it ends.
 
     + settings: the lab's settings
     """

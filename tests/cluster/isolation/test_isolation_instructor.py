@@ -116,7 +116,7 @@ def test_no_verb_follows_a_link_of_a_learner(ada: Hostile, tmp_path: Path) -> No
         run(["git", "commit", "-qnm", "Link"], cwd=ada.work)
         ada.smuggle()
         said = ada.lab.sopslab("drill", "leak", "ada", check=False)
-        assert said.returncode != 0 and f"{path} on main is no file or folder" in (
+        assert said.returncode != 0 and f"{path} on main is not a file or folder" in (
             said.stdout + said.stderr
         )
         for verb in (

@@ -81,7 +81,7 @@ def test_only_who_needs_help_is_told_in_full() -> None:
 
     assert text.plain == (
         "seat-1: The Kustomization secrets-develop is suspended, so Flux applies nothing new; Ready"
-        " is of before (Kustomization lab-ada-sys/secrets-develop: spec.suspend is true).\n"
+        " is from before (Kustomization lab-ada-sys/secrets-develop: spec.suspend is true).\n"
         "  → flux --namespace lab-ada-sys resume kustomization secrets-develop"
     )
 

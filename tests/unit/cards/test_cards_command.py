@@ -225,7 +225,7 @@ def test_a_seat_cannot_take_the_name_of_the_classs_own_file(full: Class, cards: 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("{", "it is no JSON"),
+        ("{", "it is not JSON"),
         ('[{"id": "ada"}]', "0.name: Field required"),
         ('[{"id": "Ada!", "name": "A", "email": "a@example.org"}]', "0.id"),
         ('"ada"', "the list"),

@@ -31,7 +31,7 @@ def test_nothing_is_missing_once_the_value_is_replaced_and_revoked() -> None:
 @pytest.mark.parametrize(
     ("incident", "uses", "sentence"),
     [
-        (LEAK, (USE,), "API_KEY has its exposed value still, in b.yaml on main: replace it"),
+        (LEAK, (USE,), "API_KEY still has its exposed value in b.yaml on main: replace it"),
         (replace(LEAK, upstream=()), (), "--upstream"),
         (
             replace(LEAK, upstream=(REVOKED, Upstream("the webhook"))),

@@ -118,7 +118,7 @@ def test_a_value_where_a_name_belongs_is_not_repeated() -> None:
 
 
 def test_a_file_is_called_by_its_id() -> None:
-    assert "belongs into" in problems(render_incident(INCIDENT), incident_path("2026-11-25-other"))
+    assert "belongs in" in problems(render_incident(INCIDENT), incident_path("2026-11-25-other"))
 
 
 def test_an_incident_is_not_closed_before_everything_is_revoked() -> None:

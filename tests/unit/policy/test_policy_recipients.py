@@ -105,7 +105,7 @@ def test_where_age_keys_alone_are_taken_others_and_made_up_ones_are_named() -> N
     ]  # fmt: skip
     short = replace(FOUND, fields={"mac": policy_material.encrypted_value(size=64)})
     assert told(Expected(frozenset({A}), None, age_only=True).problems(short)) == [
-        (7, "sops-no-mac", "the mac in the sops block is no SHA-512")
+        (7, "sops-no-mac", "the mac in the sops block is not a SHA-512")
     ]
 
 

@@ -90,7 +90,7 @@ def test_no_repository(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     result = run()
     assert result.exit_code == 2
-    assert "is in no Git repository: go to one, or name the folder to check" in result.output
+    assert "is not in a Git repository: go to one, or name the folder to check" in result.output
 
 
 def test_folder_that_is_none(run: Run, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.causes import (
+    LOGGED,
     OURS,
     RUNNING,
     SERVING,
@@ -164,7 +165,7 @@ PROGRAMS = [
     (f"mv: cannot move '{MARK}' to 'x': Permission denied", "this account may not"),
     (f"sops-lab: 7: {MARK}: not found", "not installed"),
     (f"cp: cannot stat '{MARK}': No such file or directory", "is not there"),
-    (f"never seen before: {MARK}", "its words are in the log"),
+    (f"never seen before: {MARK}", "the log says more"),
     (f"Error from server (Forbidden): secrets {MARK} is forbidden", "may not do that"),
     (f"Error from server (Teapot): {MARK}", "not one that is known here"),
 ]
@@ -180,7 +181,7 @@ def test_what_programs_say_is_told_by_what_it_means(
     assert failures.told(Failed("any", words.encode())) == of_programs(words.splitlines())
     sys.stderr.flush()
     # What nobody could tell is for the log, unless it may quote a value.
-    assert (words.encode() in capfdbinary.readouterr().err) is ("in the log" in meant)
+    assert (words.encode() in capfdbinary.readouterr().err) is (LOGGED in meant)
 
 
 @pytest.mark.parametrize(
