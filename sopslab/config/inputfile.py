@@ -16,7 +16,7 @@ from sopslab.errors import InputError
 MIB = 1024 * 1024
 MAX_BYTES = MIB
 _MAX_NODES = 20_000
-# How files begin that are no text, and what they are.
+# How files begin that are not text, and what they are.
 _NO_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or another archive, whatever it is called: save it as text",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet, whatever it is called: save it as text",

@@ -43,4 +43,4 @@ def not_pushed(head: str, main: str) -> str:
 
 def gone_apart(head: str, main: str) -> str:
     """Return that a commit and the Git server's main each have what the other lacks."""
-    return f"your commit {head[:7]} and the Git server's main ({main[:7]}) went different ways."
+    return f"your commit {head[:7]} and the Git server's main ({main[:7]}) have diverged."

@@ -67,7 +67,7 @@ def quiz(numbers: tuple[int, ...], record: Path | None) -> None:
             given[number] = answer
     if asked < len(chosen):
         console.print(f"\nStopped after {asked} of {len(chosen)} questions.")
-    console.print(f"\nYou had {right} of {asked} right.", style="bold")
+    console.print(f"\nYou got {right} of {asked} right.", style="bold")
     if record is not None:
         _record(record, given)
 

@@ -46,7 +46,7 @@ class Account:
 
 
 def new_account(user: str) -> Account:
-    """Return an account with a password that nobody had."""
+    """Return an account with a password that nobody has had."""
     return Account(user, user, new_password())
 
 
