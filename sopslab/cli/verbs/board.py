@@ -6,6 +6,7 @@ import sys
 import threading
 import webbrowser
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,13 +69,15 @@ def board(
     from sopslab.web.address import claim
     from sopslab.web.records import LabRecords
     from sopslab.web.server import BoardServer
+    from sopslab.web.sparing import Sparing, pushes
 
     try:
         lock.hold(Path(settings.class_dir) / "board.lock", busy=_BUSY)
         place = claim(settings, port, at_git_bind=at_git_bind, new=new_link)
         url = f"{place.url}?projector" if projector else place.url
         with place.socket, ThreadPoolExecutor(AT_A_TIME) as executor:
-            look, records = looks(settings, executor), LabRecords(settings)
+            look = Sparing(looks(settings, executor), partial(pushes, settings))
+            records = LabRecords(settings)
             server = BoardServer(settings.lab, look, records, place.address, place.token)
             echo(f"The board is at {url}")
             if open_browser:
