@@ -96,7 +96,7 @@ def _give_seats(settings: Settings) -> None:
         seats=[seat.id for seat in seats],
     )
     access.handouts(
-        name="Hand out what learners fetch for themselves", settings=settings, seats=seats
+        name="Hand out what learners fetch for themselves", settings=settings, learners=seats
     )
 
 

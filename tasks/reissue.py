@@ -20,7 +20,7 @@ def replace_access(settings: Settings) -> None:
     access.handouts(
         name="Hand out the new access",
         settings=settings,
-        seats=[seat for seat in enrolled(settings) if seat.id in learners],
+        learners=[seat for seat in enrolled(settings) if seat.id in learners],
     )
 
 

@@ -76,16 +76,16 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def handouts(settings: Settings, seats: Sequence[Seat]) -> Commands:
+def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
     """
     Have the Git server hand out to each learner their own page and kubeconfig, and the CA to
     everybody.
 
     + settings: the lab's settings
-    + seats: the learners
+    + learners: who has a seat
     """
     ca = look(settings, tls_state).ca if settings.networked else None
-    pages = {seat.id: own_page(card_of(settings, seat, None, ca), PLACE) for seat in seats}
+    pages = {seat.id: own_page(card_of(settings, seat, None, ca), PLACE) for seat in learners}
     digests = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in pages.items()}
     stale = look(settings, stale_handouts, pages=digests)
     if not stale:

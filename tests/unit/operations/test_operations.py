@@ -4,7 +4,8 @@ A case is a YAML file in a folder named `<module>.<operation>`:
 
     settings: changes to the defaults of a lab; the operation gets them as `settings`
     arguments: its other arguments; an `environment` is named by its learner, as `environments` are
-        and whose each of the `keys` is, and `learner` is the one of a lab without a class
+        and whose each of the `keys` is, and `learner` is the one of a lab without a class;
+        `learners` are those of a class, by their ids
     facts: what the command of each fact it reads prints, by the fact's name; for some, what
         differs from a large machine, from no engine and from no cluster; of a look, by its
         function's name, what it returns, in JSON
@@ -36,7 +37,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.context import ctx_host
 
 from sopslab.config.environment import at_seat, solo
-from sopslab.config.settings import Learner, Settings
+from sopslab.config.settings import Learner, Seat, Settings
 from sopslab.files import events
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
@@ -213,6 +214,10 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
         arguments["incident"] = incident(arguments["incident"])
     for key in {"environment", "environments"} & set(arguments):
         arguments[key] = environments(arguments[key], settings)
+    if "learners" in arguments:
+        arguments["learners"] = [
+            Seat(id=one, name=one, email=f"{one}@example.org") for one in arguments["learners"]
+        ]
     if "keys" in arguments:
         owners = arguments["keys"].items()
         arguments["keys"] = {key: one and environments(one, settings) for key, one in owners}
