@@ -710,7 +710,7 @@ def test_commits_that_main_lacks_are_asked_for_before_what_flux_does(seat: Seat)
     seat.server.git(seat.clone, "reset", "--quiet", "--hard", seat.start)
     encrypt(seat, WIRED)
     seat.push("HEAD:help")
-    assert "went different ways." in seat.push("HEAD:help").stderr
+    assert "have diverged." in seat.push("HEAD:help").stderr
 
 
 def test_with_all_of_it_on_main_the_rest_is_flux(seat: Seat) -> None:

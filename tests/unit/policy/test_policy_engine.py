@@ -113,7 +113,7 @@ def test_text_is_decoded_and_what_is_binary_has_none(data: bytes, text: str) -> 
     ],
 )
 def test_where_flux_reads_there_is_text(data: bytes, is_text: bool) -> None:
-    assert hits(f"{FLUX}/a.md", data) == ([] if is_text else [(1, "not-looked-into", "no")])
+    assert hits(f"{FLUX}/a.md", data) == ([] if is_text else [(1, "not-looked-into", "not")])
     assert hits("a.md", data) == []
 
 

@@ -78,7 +78,7 @@ def _file(one: Manifest | None, **changes: Any) -> Change:
             _file(manifest("backend-secrets", recipients=frozenset({"age1stranger"}))),
             "not encrypted to the environment's key",
         ),
-        (_file(manifest("backend-secrets", misfits=["data.n"])), "the value of data.n is none"),
+        (_file(manifest("backend-secrets", misfits=["data.n"])), "the value of data.n is not one"),
         (_file(manifest("backend-secrets", keys=frozenset())), "holds no key at all"),
         (_file(manifest("backend-secrets", recipients=None)), "is not encrypted"),
     ],
