@@ -143,9 +143,12 @@ class Stream:
         self.answer = connection.getresponse()
 
     def event(self) -> tuple[str, str]:
-        """Return id and data of the next event; both are empty of a comment."""
+        """Return id and data of the next event; both are empty of a comment. Raises EOFError."""
         name, lines = "", []
-        while line := self.answer.readline().decode().rstrip("\n"):
+        while (raw := self.answer.readline()) != b"\n":
+            if not raw:
+                raise EOFError
+            line = raw.decode().rstrip("\n")
             if line.startswith("id: "):
                 name = line.removeprefix("id: ")
             elif line.startswith("data:"):
