@@ -252,7 +252,7 @@ def test_nothing_is_asked_of_elsewhere_and_nothing_is_inline(variant: Variant) -
         value
         for _, attributes in outline.tags
         for name, value in attributes.items()
-        if name in ("href", "src", "action", "data-events")
+        if name in ("href", "src", "action", "data-events", "data-main")
     ]
 
     assert addresses

@@ -158,6 +158,26 @@ def test_who_comes_sees_the_class_as_it_is_now(monkeypatch: pytest.MonkeyPatch) 
         stream.close()
 
 
+def test_a_page_that_is_asked_for_again_and_again_is_watched_too(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "EVERY_S", 0.05)
+    monkeypatch.setattr(watcher, "_PAUSE_S", 0.01)
+    before = board.look.times
+    board.ask()
+    until(lambda: board.look.times > before + 5)
+
+
+def test_what_changes_can_be_asked_for_without_a_stream(board: Board) -> None:
+    path = f"/{TOKEN}/main"
+    status, headers, body = board.ask(path)
+    assert (status, headers["etag"]) == (200, f'"{board.server.hub.state.version}"')
+    assert body == board.server.pages.main(board.server.hub.state, Variant())
+    assert board.ask(path, mark=headers["etag"])[::2] == (304, "")
+    board.look.now = found(row(ALL, seat("ada")))
+    until(lambda: board.ask(path, mark=headers["etag"])[0] == 200)
+
+
 # What cannot be seen
 
 
@@ -295,7 +315,7 @@ def test_a_request_has_one_host(closed: Board, count: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X"])
-@pytest.mark.parametrize("path", ["", "events", "board.css", "nothing"])
+@pytest.mark.parametrize("path", ["", "main", "events", "board.css", "nothing"])
 def test_nothing_can_be_changed(closed: Board, method: str, path: str) -> None:
     assert closed.ask(f"/{TOKEN}/{path}", method)[0] == 405
 

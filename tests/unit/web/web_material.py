@@ -116,12 +116,20 @@ class Board:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def ask(
-        self, path: str = f"/{TOKEN}/", method: str = "GET", host: str | None = None
+        self,
+        path: str = f"/{TOKEN}/",
+        method: str = "GET",
+        host: str | None = None,
+        mark: str = "",
     ) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body of an answer."""
+        """Return status, headers and body of an answer.
+
+        + mark: the ETag of what is there already
+        """
         connection = self.connection()
         try:
             headers = {"Host": host or f"127.0.0.1:{self.port}"}
+            headers |= {"If-None-Match": mark} if mark else {}
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             told = {name.lower(): value for name, value in answer.getheaders()}
