@@ -1,4 +1,4 @@
-"""What the board answers: two pages, a stream of what changes, a style sheet and a script.
+"""What the board answers: two pages, what of them changes, at once or as a stream, and two files.
 
 Whoever asks has to know the token in the path, and to ask for an address at which the board is: a
 name that somebody else's page has resolved to this machine is none. Nothing can be changed.
@@ -58,8 +58,15 @@ def application(hub: Hub, pages: Pages, door: Door) -> ASGIApp:
     """Return the application that answers for the board."""
 
     async def page(request: Request) -> Response:
-        made = pages.page(hub.state, _variant(request))
+        made = pages.page(hub.ask(), _variant(request))
         return Response(made, media_type="text/html")
+
+    async def main(request: Request) -> Response:
+        state = hub.ask()
+        mark = {"ETag": f'"{state.version}"'}
+        if request.headers.get("if-none-match") == mark["ETag"]:
+            return Response(status_code=304, headers=mark)
+        return Response(pages.main(state, _variant(request)), 200, mark, "text/html")
 
     async def events(request: Request) -> Response:
         seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
@@ -70,6 +77,7 @@ def application(hub: Hub, pages: Pages, door: Door) -> ASGIApp:
 
     routes = [
         Route("/", page),
+        Route("/main", main),
         Route("/events", events),
         _file("board.css", "text/css"),
         _file("board.js", "text/javascript"),

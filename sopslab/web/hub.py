@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from sopslab.web.state import State
+from sopslab.web.watcher import Watcher
 
 _PING_S = 15.0
 
@@ -13,12 +14,12 @@ _PING_S = 15.0
 class Hub:
     """Has the newest state for any number of streams. A viewer who is slow skips what is old."""
 
-    def __init__(self, state: State, watched: Callable[[bool], None]) -> None:
+    def __init__(self, watcher: Watcher) -> None:
         """
-        + watched: is told whether there are viewers, whenever that changes
+        + watcher: is told whether somebody watches
         """
-        self.state = state
-        self._watched = watched
+        self.state = watcher.state
+        self._watcher = watcher
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._closed = False
@@ -45,6 +46,11 @@ class Hub:
             self._news.set()
         news.set()
 
+    def ask(self) -> State:
+        """Return the newest state, for somebody who asks but once."""
+        self._watcher.asked()
+        return self.state
+
     async def states(self, seen: str) -> AsyncIterator[State | None]:
         """Yield each new state until the hub is closed, and None where for a while there is none.
 
@@ -67,4 +73,4 @@ class Hub:
 
     def _count(self, more: int) -> None:
         self._viewers += more
-        self._watched(self._viewers > 0)
+        self._watcher.watched(self._viewers > 0)

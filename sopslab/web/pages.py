@@ -29,6 +29,7 @@ _LONGEST_SENTENCE = 400  # characters
 _LONGEST_COMMAND = 300
 _MARKS = {Progress.YES: "y", Progress.NO: "n", Progress.UNKNOWN: "u"}
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
+_SIDE_BY_SIDE, _FEW = 3, 12  # tables, and learners in one, on a wall
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 24 * 3600
 
 
@@ -126,7 +127,9 @@ class Pages:
             other=Variant(variant.group, not variant.projector).address(),
             shows_group=variant.group is None and bool(_groups(state)),
             steps=STEPS,
-            lines=_on_a_wall(state, rows) if variant.projector else _lines(state, rows),
+            lines=[] if variant.projector else _lines(state, rows),
+            tables=_on_a_wall(state, rows) if variant.projector else [],
+            many=len(rows),
             parts=[] if state.found is None else state.found.parts,
             curves=_curves(state, rows),
             minutes=int(max(state.now - state.begun, 0) // _MINUTE_S),
@@ -197,10 +200,13 @@ def _command(row: Row) -> str:
     return shown if len(shown) <= _LONGEST_COMMAND else f"sopslab doctor {row.seat.id}"
 
 
-def _on_a_wall(state: State, rows: Sequence[Row]) -> list[Labelled]:
-    """Return the learners as others may see them, in the order of the roster."""
+def _on_a_wall(state: State, rows: Sequence[Row]) -> list[list[Labelled]]:
+    """Return the learners as others may see them, in the order of the roster: in as many tables as
+    are side by side on a wall, or one for a few."""
     called = labels([row.seat for row in _rows_of(state, None)])
-    return [Labelled(called[row.seat.id], [_plain(step) for step in row.steps]) for row in rows]
+    shown = [Labelled(called[row.seat.id], list(map(_plain, row.steps))) for row in rows]
+    each = max(-(-len(shown) // _SIDE_BY_SIDE), _FEW)
+    return [shown[first : first + each] for first in range(0, len(shown), each)]
 
 
 def _curves(state: State, rows: Sequence[Row]) -> list[Drawn]:

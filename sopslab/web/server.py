@@ -38,7 +38,7 @@ class BoardServer(uvicorn.Server):
         + look: returns what is seen now; may raise LabError and Undecided
         """
         self.watcher = Watcher(look, records, lambda state: self.hub.tell(state))
-        self.hub = Hub(self.watcher.state, self.watcher.watched)
+        self.hub = Hub(self.watcher)
         self.pages = Pages(lab)
         tls = address.tls
         super().__init__(

@@ -20,6 +20,7 @@ EVERY_S = 2.0
 """Between the beginnings of two looks, while somebody watches."""
 
 _UNWATCHED_S = 10.0  # the history goes on without viewers
+_ASKED_S = 15.0  # a page without a script is asked for again after five
 _PAUSE_S = 0.5  # between two looks at least, however long they take
 _MINUTE_S = 60.0
 
@@ -37,7 +38,7 @@ class Watcher:
         self._look, self._records, self._tell = look, records, tell
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._stopped, self._wake = threading.Event(), threading.Event()
-        self._watched = False
+        self._followed, self._asked = False, -_ASKED_S
         # Who was connected to another board must not take its versions for this one's.
         self._board, self._number = secrets.token_hex(4), 0
         self._opened = time.time()
@@ -55,9 +56,19 @@ class Watcher:
 
     def watched(self, by_somebody: bool) -> None:
         """Say whether somebody watches: who comes sees the class as it is now."""
-        if by_somebody and not self._watched:
+        if by_somebody and not self._is_watched:
             self._wake.set()
-        self._watched = by_somebody
+        self._followed = by_somebody
+
+    def asked(self) -> None:
+        """Say that somebody has asked, and may be about to ask again."""
+        if not self._is_watched:
+            self._wake.set()
+        self._asked = time.monotonic()
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._followed or time.monotonic() - self._asked < _ASKED_S
 
     def _run(self) -> None:
         self._read()
@@ -65,7 +76,7 @@ class Watcher:
             began = time.monotonic()
             self._look_once()
             took = time.monotonic() - began
-            every = EVERY_S if self._watched else _UNWATCHED_S
+            every = EVERY_S if self._is_watched else _UNWATCHED_S
             self._wake.wait(max(every - took, _PAUSE_S))
             self._wake.clear()
         with suppress(OSError):

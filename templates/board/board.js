@@ -1,15 +1,25 @@
-// Keeps the page as it is on the server: one stream for a tab, and none while it is hidden.
+// Keeps the page as it is on the server, while it can be seen.
 "use strict";
 
 (() => {
+  // A browser has six connections to a server, for all of its tabs. What three of them have open for
+  // ever leaves the others to pages, and to tabs that ask again and again.
+  const STREAMS = 3;
+  const AGAIN_MS = 1000;
+  const LOST = "The board does not answer. This page shows what was seen last.";
+
   const board = document.getElementById("board");
   const link = document.getElementById("link");
   const said = document.getElementById("said");
-  let stream = null;
+  let following = null;
 
   function words(id) {
     const element = document.getElementById(id);
     return element === null ? "" : element.textContent.replace(/\s+/g, " ").trim();
+  }
+
+  function tell(element, text) {
+    if (element.textContent !== text) element.textContent = text;
   }
 
   // What has the focus is found again by its id, or by what it copies, or by where it leads.
@@ -23,43 +33,86 @@
     return null;
   }
 
-  function replace(event) {
+  function replace(html, version) {
     const focused = mark(document.activeElement);
     const scrolled = Array.from(board.querySelectorAll(".wide"), (one) => one.scrollLeft);
     const before = words("counts");
-    board.innerHTML = event.data;
-    board.dataset.version = event.lastEventId;
+    board.innerHTML = html;
+    board.dataset.version = version;
     board.querySelectorAll(".wide").forEach((one, number) => {
       one.scrollLeft = scrolled[number] || 0;
     });
     const again = focused === null ? null : board.querySelector(focused);
     if (again !== null) again.focus({ preventScroll: true });
     const now = words("counts");
-    if (now !== before) said.textContent = now;
+    if (now !== before) tell(said, now);
+  }
+
+  function pause(signal) {
+    return new Promise((resolve) => {
+      const timer = window.setTimeout(resolve, AGAIN_MS);
+      signal.addEventListener("abort", () => (window.clearTimeout(timer), resolve()), { once: true });
+    });
+  }
+
+  // Follows a stream until that is no longer wanted, or the browser gives it up.
+  function stream(signal) {
+    return new Promise((resolve) => {
+      const url = new URL(board.dataset.events, document.baseURI);
+      url.searchParams.set("seen", board.dataset.version);
+      const source = new EventSource(url);
+      const end = () => (source.close(), resolve());
+      signal.addEventListener("abort", end, { once: true });
+      source.onmessage = (event) => replace(event.data, event.lastEventId);
+      source.onopen = () => tell(link, "");
+      source.onerror = () => {
+        tell(link, LOST);
+        if (source.readyState === EventSource.CLOSED) end();
+      };
+    });
+  }
+
+  async function streamed(signal) {
+    for (let number = 0; navigator.locks && number < STREAMS; number += 1) {
+      const free = { ifAvailable: true };
+      const had = await navigator.locks.request(`board-${number}`, free, async (lock) => {
+        if (lock !== null && !signal.aborted) await stream(signal);
+        return lock !== null;
+      });
+      if (had) return;
+    }
+  }
+
+  async function ask(signal) {
+    const headers = { "If-None-Match": `"${board.dataset.version}"` };
+    try {
+      const answer = await fetch(board.dataset.main, { headers, signal });
+      if (answer.ok) {
+        replace(await answer.text(), answer.headers.get("ETag").replaceAll('"', ""));
+      }
+      tell(link, answer.ok || answer.status === 304 ? "" : LOST);
+    } catch {
+      if (!signal.aborted) tell(link, LOST);
+    }
+  }
+
+  async function follow(signal) {
+    while (!signal.aborted) {
+      await streamed(signal);
+      if (!signal.aborted) await ask(signal);
+      if (!signal.aborted) await pause(signal);
+    }
   }
 
   function open() {
-    if (stream !== null || document.hidden) return;
-    const url = new URL(board.dataset.events, document.baseURI);
-    url.searchParams.set("seen", board.dataset.version);
-    stream = new EventSource(url);
-    stream.onmessage = replace;
-    stream.onopen = () => {
-      link.textContent = "";
-    };
-    stream.onerror = () => {
-      link.textContent = "The board does not answer. This page shows what was seen last.";
-      // A browser gives up after some answers; the server may come back at any time.
-      if (stream !== null && stream.readyState === EventSource.CLOSED) {
-        close();
-        window.setTimeout(open, 2000);
-      }
-    };
+    if (following !== null || document.hidden) return;
+    following = new AbortController();
+    follow(following.signal);
   }
 
   function close() {
-    if (stream !== null) stream.close();
-    stream = null;
+    if (following !== null) following.abort();
+    following = null;
   }
 
   async function copy(event) {
@@ -68,11 +121,11 @@
     const code = document.getElementById(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(code.textContent);
-      said.textContent = "Copied.";
+      tell(said, "Copied.");
       button.textContent = "Copied";
     } catch {
       window.getSelection().selectAllChildren(code);
-      said.textContent = "It is selected: copy it with the keyboard.";
+      tell(said, "It is selected: copy it with the keyboard.");
     }
   }
 

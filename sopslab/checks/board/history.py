@@ -121,7 +121,6 @@ def _mark(done: set[str], what: str, change: Change) -> None:
 
 def _add(points: list[tuple[float, int]], at: float, count: int) -> None:
     """Add a point; of those at one time, and before the beginning, the last one counts."""
-    at = max(at, 0.0)
     if points[-1][0] >= at:
         points[-1] = (points[-1][0], count)
     else:

@@ -233,11 +233,12 @@ def test_on_a_wall_the_order_is_the_rosters() -> None:
 
 
 def test_on_a_wall_a_large_class_is_in_tables_side_by_side() -> None:
-    rows = [row(ALL, seat(f"seat-{n}")) for n in range(60)]
+    rows = [row(ALL, seat(f"seat-{n}")) for n in range(61)]
     outline = Outline(page(state(*rows), WALL))
 
     assert len(outline.all("table")) == 3
-    assert len(outline.all("tr")) == 60 + 3
+    assert len(outline.all("tr")) == 61 + 3
+    assert len(Outline(page(state(*rows[:12]), WALL)).all("table")) == 1
 
 
 # For everybody
@@ -251,7 +252,7 @@ def test_nothing_is_asked_of_elsewhere_and_nothing_is_inline(variant: Variant) -
         value
         for _, attributes in outline.tags
         for name, value in attributes.items()
-        if name in ("href", "src", "action", "data-events")
+        if name in ("href", "src", "action", "data-events", "data-main")
     ]
 
     assert addresses

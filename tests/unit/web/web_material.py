@@ -116,12 +116,20 @@ class Board:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def ask(
-        self, path: str = f"/{TOKEN}/", method: str = "GET", host: str | None = None
+        self,
+        path: str = f"/{TOKEN}/",
+        method: str = "GET",
+        host: str | None = None,
+        mark: str = "",
     ) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body of an answer."""
+        """Return status, headers and body of an answer.
+
+        + mark: the ETag of what is there already
+        """
         connection = self.connection()
         try:
             headers = {"Host": host or f"127.0.0.1:{self.port}"}
+            headers |= {"If-None-Match": mark} if mark else {}
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             told = {name.lower(): value for name, value in answer.getheaders()}
@@ -143,9 +151,12 @@ class Stream:
         self.answer = connection.getresponse()
 
     def event(self) -> tuple[str, str]:
-        """Return id and data of the next event; both are empty of a comment."""
+        """Return id and data of the next event; both are empty of a comment. Raises EOFError."""
         name, lines = "", []
-        while line := self.answer.readline().decode().rstrip("\n"):
+        while (raw := self.answer.readline()) != b"\n":
+            if not raw:
+                raise EOFError
+            line = raw.decode().rstrip("\n")
             if line.startswith("id: "):
                 name = line.removeprefix("id: ")
             elif line.startswith("data:"):
