@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench.board import measure_board
 from tests.bench.figures import spread
 from tests.bench.flux_alone import measure_flux_alone
 from tests.bench.processor import Spent, measured
@@ -31,6 +32,7 @@ def measure_class(folder: Path) -> dict[str, Any]:
         started = time.monotonic()
         large.lab.sopslab("status", "--json", check=False)
         status = time.monotonic() - started
+        shown = measure_board(large, folder)
     finally:
         large.lab.remove()
     return {
@@ -45,6 +47,7 @@ def measure_class(folder: Path) -> dict[str, Any]:
         "second_run_changes": changed,
         "add_one": round(add_one.seconds, 1),
         "status_100": round(status, 1),
+        "board_100": shown,
         **report,
     }
 

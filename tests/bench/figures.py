@@ -87,6 +87,16 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
                 f"{taken['second_run_100']} s",
             ),
         ]
+        if seen := taken.get("board_100"):
+            found.append(
+                (
+                    f"the board of a class of 100 with {seen['viewers']} viewers and a push every"
+                    f" 20 s, to the change on the page ({seen['page_kib']:g} KiB)",
+                    f"{seen['cores']:g} of a core",
+                    "",
+                    f"{_of(seen['push_to_page'])} s",
+                )
+            )
     if policy := report.get("policy"):
         found += [
             (what, "", "", f"{policy[key]} s")

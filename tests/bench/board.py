@@ -1,0 +1,114 @@
+"""The board of a class while learners push: what it costs, and how soon a change shows."""
+
+from __future__ import annotations
+
+import re
+import signal
+import statistics
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from tests.bench.figures import spread
+from tests.bench.processor import measured
+from tests.cluster.classroom import Classroom
+from tests.cluster.lab import SOPSLAB
+
+VIEWERS = 20
+PUSHES, EVERY_S = 4, 20.0
+# Of the seats of a class, who pushes.
+WORKER = "seat-050"
+_ROW = re.compile(rb'<tr id="r-seat-050" class="([^"]*)"')
+
+
+def measure_board(classroom: Classroom, folder: Path) -> dict[str, Any]:
+    """Return the share of a processor that a board takes with viewers, the seconds from a push to
+    the change on the page, and the size of the page in KiB."""
+    clone = classroom.clone(WORKER, folder)
+    shown: list[float] = []
+    sizes: list[float] = []
+
+    def lesson() -> None:
+        with board(classroom) as address, viewers(address) as tab:
+            sizes.append(len(_read(address)) / 1024)
+            for number in range(PUSHES):
+                began = time.monotonic()
+                (clone / f"note-{number}.txt").write_text("x")
+                # Each push asks for help, or takes that back, which the page shows.
+                classroom.push(clone, "origin", "HEAD:main", "HEAD:help")
+                pushed = time.monotonic()
+                tab.await_mark(number % 2 == 0)
+                shown.append(time.monotonic() - pushed)
+                time.sleep(max(EVERY_S - (time.monotonic() - began), 0))
+
+    spent = measured(lesson, [])
+    return {
+        "viewers": VIEWERS,
+        "cores": round(spent.processor / spent.seconds, 3),
+        "push_to_page": spread(shown, 2),
+        "page_kib": round(statistics.mean(sizes), 1),
+    }
+
+
+@contextmanager
+def board(classroom: Classroom) -> Iterator[str]:
+    """Serve the board, and yield the address of its page."""
+    process = subprocess.Popen(
+        [SOPSLAB, "board"], env=classroom.lab.base_environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        found = re.search(r"https?://\S+", line)
+        assert found, line
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+class Viewer(threading.Thread):
+    """A tab: reads the stream of a board until that ends, and looks at one row."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self._address = address
+        self._seen = threading.Condition()
+        self._asks: bool | None = None
+
+    @override
+    def run(self) -> None:
+        """Note whether the worker asks for help."""
+        with urllib.request.urlopen(f"{self._address}events") as stream:
+            for line in stream:
+                if found := _ROW.search(line):
+                    with self._seen:
+                        self._asks = b"asks" in found[1].split()
+                        self._seen.notify_all()
+
+    def await_mark(self, asks: bool) -> None:
+        """Return once the row says that, fail after a minute."""
+        with self._seen:
+            assert self._seen.wait_for(lambda: self._asks is asks, 60)
+
+
+@contextmanager
+def viewers(address: str) -> Iterator[Viewer]:
+    """Open the streams of many tabs, and yield one of them once it has shown the class."""
+    tabs = [Viewer(address) for _ in range(VIEWERS)]
+    for tab in tabs:
+        tab.start()
+    tabs[0].await_mark(False)
+    yield tabs[0]
+
+
+def _read(address: str) -> bytes:
+    with urllib.request.urlopen(address) as answer:
+        found: bytes = answer.read()
+    return found
