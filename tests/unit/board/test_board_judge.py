@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -423,6 +425,23 @@ def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) 
     assert found in applied.found
     assert applied.fix == f"sopslab reset {whose}"
     assert applied.stuck is (whose == "ada")
+
+
+HOSTILE_NAMES = ["x; id #.yaml", "$(id).yaml", "`id`.yaml", "a b.yaml", "'; id; '.yaml", "-x.yaml"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> None:
+    """The board has it to be copied into the instructor's shell."""
+    path = f"flux/secrets/develop/{name}"
+    listed = with_tree(kustomization=json.dumps({"resources": [name]}))
+    wired = next(step for step in judge(ADA, listed).steps if step.id == "wired")
+    plain = replace(material.FILE, plain=("data.a",))
+    encrypted = judge(ADA, with_tree(manifests={name: plain}))
+    restored = next(step for step in encrypted.steps if step.id == "encrypted")
+
+    assert shlex.split(wired.fix)[:4] == ["git", "add", path, "&&"]
+    assert shlex.split(restored.fix)[-2:] == ["--", path]
 
 
 def test_who_does_not_wait_for_it_is_told_nothing() -> None:
