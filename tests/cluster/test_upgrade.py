@@ -14,8 +14,8 @@ from tests.cluster.lab import Lab, lab_name, wait_until
 
 pytestmark = pytest.mark.soak
 
-# Before the Git server handed out kubeconfigs. No version has been released yet; with the first one,
-# this is its tag. It has to be one that the present store has everything of.
+# Before the Git server handed out kubeconfigs. No version has been released yet; with the first
+# one, this is its tag. It has to be one that the present store has everything of.
 OLDER = "f0161ef7f8fedc7d8053202163f06bbddffff2cb"
 
 
