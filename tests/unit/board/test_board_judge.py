@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -427,6 +427,15 @@ def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) 
     assert applied.stuck is (whose == "ada")
 
 
+def _pasted(command: str) -> list[str]:
+    """Return what a shell gives to git, a line each."""
+    git = "git() { printf '%s\\n' \"$@\"; }"
+    done = subprocess.run(
+        ["sh", "-c", f"{git}\n{command}"], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
 HOSTILE_NAMES = ["x; id #.yaml", "$(id).yaml", "`id`.yaml", "a b.yaml", "'; id; '.yaml", "-x.yaml"]
 
 
@@ -440,8 +449,8 @@ def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> 
     encrypted = judge(ADA, with_tree(manifests={name: plain}))
     restored = next(step for step in encrypted.steps if step.id == "encrypted")
 
-    assert shlex.split(wired.fix)[:4] == ["git", "add", path, "&&"]
-    assert shlex.split(restored.fix)[-2:] == ["--", path]
+    assert _pasted(wired.fix) == ["add", path, "commit", "push"]
+    assert _pasted(restored.fix)[-2:] == ["--", path]
 
 
 def test_who_does_not_wait_for_it_is_told_nothing() -> None:
