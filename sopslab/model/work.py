@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 LATEST = 253402300799.0
 """The last second of the year 9999: no calendar has a later one, though Git takes it."""
 
