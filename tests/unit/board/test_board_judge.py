@@ -416,13 +416,16 @@ def _building(
 
 @pytest.mark.parametrize(
     ("whose", "found"),
-    [("ada", "everybody waits for it"), ("bob", "held up by the build of bob")],
+    [("ada", "everybody waits for it"), ("bob", "held up by another build")],
 )
-def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) -> None:
+def test_a_build_without_end_is_told_to_everybody_and_whose_it_is_by_the_command(
+    whose: str, found: str
+) -> None:
     row = judge(ADA, replace(with_facets(kustomizations=[_building(KUSTOMIZATION)]), holder=whose))
 
     applied = next(step for step in row.steps if step.id == "applied")
     assert found in applied.found
+    assert "bob" not in applied.found, "a learner sees this, and no other learner's id"
     assert applied.fix == f"sopslab reset {whose}"
     assert applied.stuck is (whose == "ada")
 
