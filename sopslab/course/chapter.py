@@ -96,7 +96,7 @@ class Chapter:
     def restore(self, path: str) -> str:
         """Return the command that brings a file back as it was when the lab began."""
         first = "$(git rev-list --max-parents=0 HEAD | tail -n 1)"
-        return self.at_work(f'git checkout "{first}" -- {path}')
+        return self.at_work(f'git checkout "{first}" -- {shlex.quote(path)}')
 
     def at_work(self, command: str) -> str:
         """Return a command that starts in the clone, for where the learner is now."""

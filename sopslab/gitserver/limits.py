@@ -13,6 +13,8 @@ from sopslab.policy.sources import SourceError
 
 MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
 MAX_UPDATES, MAX_REFS = 100, 500
+# Each part of a name is a folder in another: a thousand of them no program of ours walks through.
+MAX_NAME, MAX_PARTS = 200, 10
 MAX_REPOSITORY = 64 * 1024 * 1024
 MAX_OBJECTS = 20_000
 _MIB = 1024 * 1024
@@ -118,7 +120,17 @@ def wrong_refs(asked: Sequence[Update]) -> str | None:
         )
     if any(not update.ref.startswith(_PUSHABLE) for update in asked):
         return "refused: only branches (refs/heads/…) and tags (refs/tags/…) can be pushed here"
+    if any(_too_long(update.ref) for update in asked if not update.deletes):
+        return (
+            f"refused: the name of a branch or tag has more than {MAX_NAME} bytes, or more than"
+            f" {MAX_PARTS} parts with `/` between them. Choose a shorter one"
+        )
     return None
+
+
+def _too_long(ref: str) -> bool:
+    name = ref.split("/", 2)[2]
+    return len(os.fsencode(name)) > MAX_NAME or name.count("/") >= MAX_PARTS
 
 
 def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None:

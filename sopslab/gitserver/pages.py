@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import os
 import re
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
+from sopslab.course.hints import HELP
+from sopslab.gitserver.plainfiles import read_plain
 from sopslab.gitserver.protocol import Refused, Request, answer_head
+from sopslab.gitserver.rows import learners_own, published
+from sopslab.model.rows import OwnRow, OwnStep
 
 PLACE = "<!-- row -->"
 """What in a learner's page stands where the lab tells how far they are."""
 _TOP = "/~"
 _CA = f"{_TOP}/ca.crt"
 _USER = re.compile(r"[a-z0-9-]{1,64}")
-# Bytes of a file; what the lab puts there is far below it.
-_MOST = 256 * 1024
 _STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 _MARKS = {"yes": ("✓", "done"), "no": ("✗", "not done")}
 _UNKNOWN = ("–", "not known")
-# A command that only the instructor has.
-_INSTRUCTORS = "sopslab"
-_ASK = "git push origin HEAD:help"
-_MANY = 50  # steps of a row
+_CLOSED = "<p>How far you are is shown here while your instructor has the board open.</p>\n"
 # No page is kept, framed, guessed to be anything else or told to anybody.
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -90,9 +85,10 @@ def _page(root: Path, user: str) -> _Found | None:
         return None
     style = _STYLE.search(page)
     allowed = "'none'" if style is None else f"'sha256-{_digest(style[1])}'"
-    row = _row(_read(root / "rows" / f"{user}.json"), time.time())
+    row = published(root / "rows" / f"{user}.json")
+    shown = _CLOSED if row is None else _row(row, user, time.time())
     return _Found(
-        page.replace(PLACE.encode(), row.encode("utf-8", "replace"), 1),
+        page.replace(PLACE.encode(), shown.encode(), 1),
         {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": _POLICY.format(style=allowed),
@@ -109,7 +105,7 @@ def _kubeconfig(root: Path, user: str) -> _Found | None:
 
 
 def _ca(root: Path, _user: str) -> _Found | None:
-    return _file(_read(root / "access" / "ca.crt"), "application/x-pem-file", "ca.crt")
+    return _file(read_plain(root / "access" / "ca.crt"), "application/x-pem-file", "ca.crt")
 
 
 def _file(content: bytes | None, kind: str, name: str) -> _Found | None:
@@ -129,85 +125,52 @@ _PAGES: Mapping[str, Callable[[Path, str], _Found | None]] = {
 
 def _own(root: Path, user: str, name: str) -> bytes | None:
     # A user is one of those in `htpasswd`; a name that is no folder's reaches nothing even so.
-    return _read(root / "access" / user / name) if _USER.fullmatch(user) else None
+    return read_plain(root / "access" / user / name) if _USER.fullmatch(user) else None
 
 
-def _read(path: Path) -> bytes | None:
-    """Return a file's content; None where it is no plain file, a link, too large or unreadable."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            content = file.read(_MOST + 1) if plain else b""
-    except OSError:
-        return None
-    return content if plain and len(content) <= _MOST else None
-
-
-def _row(content: bytes | None, now: float) -> str:
-    """Return in HTML how far a learner is, as the lab has written it; `now` in seconds since 1970.
-
-    Whatever the file says, it is shown as text.
-    """
-    row = _parsed(content)
-    listed = row.get("steps")
-    steps = [step for step in listed[:_MANY] if isinstance(step, dict)] if listed else []
-    if not steps:
-        return "<p>How far you are is shown here while your instructor has the board open.</p>\n"
-    parts = [f"<ol class=steps>\n{''.join(map(_step, steps))}</ol>\n"]
-    following, command = _text(row.get("next")), _text(row.get("fix"))
-    if following:
-        parts.append(f"<p class=next><bdi>{escape(following)}</bdi></p>\n")
-        parts.append(_command(command))
-    elif all(step.get("progress") == "yes" for step in steps):
+def _row(row: OwnRow, user: str, now: float) -> str:
+    """Return in HTML how far a learner is; `now` in seconds since 1970."""
+    parts = [f"<ol class=steps>\n{''.join(map(_step, row.steps))}</ol>\n"]
+    asked, seen = _ago(row.asked, now), _ago(row.seen, now)
+    if row.open is None:
         parts.append("<p class=next>All is done.</p>\n")
-    asked, seen = _ago(row.get("asked"), now), _ago(row.get("seen"), now)
+    else:
+        parts.append(f"<p class=next><bdi>{escape(row.next)}</bdi></p>\n")
+        parts.append(_command(row, user))
     if asked:
         parts.append(
             f"<p class=asked>You have asked for help ({asked}). To take that back:</p>\n"
-            f"<pre><code>{_ASK}</code></pre>\n"
+            f"<pre><code>{HELP}</code></pre>\n"
         )
     if seen:
         parts.append(f"<p class=seen>The last change was seen {seen}.</p>\n")
     return "".join(parts)
 
 
-def _parsed(content: bytes | None) -> dict[str, Any]:
-    """Return a row; an empty one where there is none, or it has another form."""
-    try:
-        row = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return row if isinstance(row, dict) and isinstance(row.get("steps"), list) else {}
-
-
-def _step(step: Mapping[str, Any]) -> str:
-    mark, word = _MARKS.get(_text(step.get("progress")), _UNKNOWN)
-    stuck = ", and something is in the way" if step.get("stuck") is True else ""
+def _step(step: OwnStep) -> str:
+    mark, word = _MARKS.get(step.progress, _UNKNOWN)
+    stuck = ", and something is in the way" if step.stuck else ""
     return (
-        f"<li><span aria-hidden=true>{mark}</span> <bdi>{escape(_text(step.get('id')))}</bdi>"
+        f"<li><span aria-hidden=true>{mark}</span> <bdi>{escape(step.id)}</bdi>"
         f" <small>{word}{stuck}</small></li>\n"
     )
 
 
-def _command(command: str) -> str:
-    if not command:
+def _command(row: OwnRow, user: str) -> str:
+    if not row.fix:
         return ""
-    if command.split()[0] == _INSTRUCTORS:
-        return (
-            "<p>Your instructor puts that right. To ask for it:</p>\n"
-            f"<pre><code>{_ASK}</code></pre>\n"
-        )
-    return f"<pre><code>{escape(command)}</code></pre>\n"
+    if own := learners_own(row.fix, user):
+        return f"<pre><code>{escape(own)}</code></pre>\n"
+    if row.asked is not None:
+        # The same push would take that back.
+        return "<p>Your instructor can help with that.</p>\n"
+    told = "Your instructor can help with that. To ask for it:"
+    return f"<p>{told}</p>\n<pre><code>{HELP}</code></pre>\n"
 
 
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _ago(moment: object, now: float) -> str:
-    """Return how long ago a moment was, in words; nothing for what is none, or to come."""
-    if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 < moment <= now:
+def _ago(moment: float | None, now: float) -> str:
+    """Return how long ago a moment was, in words; nothing for none, or what is to come."""
+    if moment is None or not 0 < moment <= now:
         return ""
     minutes = int((now - moment) // 60)
     if minutes < 1:

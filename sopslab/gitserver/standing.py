@@ -6,18 +6,17 @@ What is read was written by others: sizes and time are bounded, and nothing is s
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.course import lacks
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.course.listing import read_list
+from sopslab.gitserver.rows import learners_own, published
 from sopslab.policy import documents, sops
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.printing import in_one_line
@@ -25,8 +24,6 @@ from sopslab.policy.printing import in_one_line
 _MAIN = "refs/heads/main"
 _MOST = 256 * 1024
 """Bytes of a file that is looked into; the chapter's have some hundred."""
-_LONGEST = 600
-"""Characters of a sentence."""
 _A_DAY = 8 * 3600.0
 """Seconds after which a row is one of another day's class."""
 _GIT_S = 3.0
@@ -76,28 +73,12 @@ def standing(seat: Seat, pushed: str) -> Standing:
 
 
 def _published(seat: Seat, now: float) -> Standing | None:
-    try:
-        row = json.loads(seat.row.read_bytes())
-        seen = float(row["seen"])
-        if not max(_moved(seat), now - _A_DAY) <= seen:
-            return None
-        return _by_row(row, seat)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    row = published(seat.row)
+    if row is None or not max(_moved(seat), now - _A_DAY) <= row.seen:
         return None
-
-
-def _by_row(row: Mapping[str, Any], seat: Seat) -> Standing:
-    """Return where a row stands. Raises LookupError, TypeError or AttributeError if it is none."""
-    if not row["steps"]:
-        raise LookupError("it has no steps")
-    left = [step for step in row["steps"] if step["progress"] != "yes"]
-    if not left:
+    if row.open is None:
         return Standing(None)
-    step = next((one for one in left if one.get("stuck") is True), left[0])
-    found, fix = (in_one_line(str(step.get(name, ""))[:_LONGEST]) for name in ("found", "fix"))
-    # What the instructor would do is no command of a learner's.
-    ours = fix.startswith(("sopslab ", "flux ")) or seat.chapter.system in fix
-    return Standing(str(step["id"]), found, "" if ours else fix)
+    return Standing(row.open.id, row.next, learners_own(row.fix, seat.id))
 
 
 def _moved(seat: Seat) -> float:

@@ -32,3 +32,10 @@ class OwnRow:
     next: str
     fix: str
     asked: float | None
+
+    @property
+    def open(self) -> OwnStep | None:
+        """The step that `next` is about: the first that is stuck, else the first that is not done;
+        None when all is done."""
+        left = [step for step in self.steps if step.progress != "yes"]
+        return next((step for step in left if step.stuck), left[0] if left else None)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LATEST = 253402300799.0
+"""The last second of the year 9999: no calendar has a later one, though Git takes it."""
+
 
 @dataclass(frozen=True)
 class Commit:
     """A commit on main: its id, and the time that the learner's machine gave it, in seconds since
-    1970."""
+    1970 and at most `LATEST`."""
 
     id: str
     at: float

@@ -60,7 +60,7 @@ def claim(
 
     + port: without it, the one from before, or a free one: labs on one machine share no number
     + at_git_bind: whether it is where learners reach the Git server, and not on loopback
-    + new: whether the token is another one than before
+    + new: whether the token is another one than before; at another port it is in any case
     """
     host, tls = (places.git_bind, lab_tls(places)) if at_git_bind else (_LOOPBACK, None)
     before = kept_link(places)
@@ -71,8 +71,10 @@ def claim(
             listening = _listen_or_say(host, 0)
     else:
         listening = _listen_or_say(host, port or 0)
-    token = new_token() if new or before is None else before.token
     address = Address(host, listening.getsockname()[1], tls)
+    # Whoever has the old port by now is told the old token by each tab that is still open.
+    kept = None if new or before is None or before.port != address.port else before.token
+    token = kept or new_token()
     try:
         keep_link(places, Link(address.port, token))
     except OSError as error:

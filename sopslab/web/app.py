@@ -43,6 +43,8 @@ HEADERS = {
 }
 """With every answer."""
 
+# Who is not let in holds no connection.
+_OVER = {"Connection": "close"}
 _PING = ": still there\n\n"
 
 
@@ -129,10 +131,10 @@ class _Guard:
         """Return what answers a request, and the request without the token."""
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
-            return PlainTextResponse("not here\n", 421), scope
+            return PlainTextResponse("not here\n", 421, _OVER), scope
         token, slash, rest = scope["path"].removeprefix("/").partition("/")
         if not (slash and hmac.compare_digest(token.encode(), self._door.token.encode())):
-            return PlainTextResponse("not found\n", 404), scope
+            return PlainTextResponse("not found\n", 404, _OVER), scope
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("read only\n", 405, {"Allow": "GET, HEAD"}), scope
         return self._app, {**scope, "path": f"/{rest}", "raw_path": b"", "root_path": ""}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import uvicorn
 from typing_extensions import override
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from sopslab.gitserver.strangers import Strangers
 from sopslab.lab.board import Found
 from sopslab.web.address import Address
 from sopslab.web.app import Door, application
@@ -18,9 +20,10 @@ from sopslab.web.pages import Pages
 from sopslab.web.records import Records
 from sopslab.web.watcher import Watcher
 
-_HEAD_S = 10.0  # for the head of a connection's first request
+_HEAD_S = 10.0  # for the head of a request
 _GRACE_S = 1  # for answers that are under way when the board ends
 _CONNECTIONS = 256
+_STRANGERS = 64  # connections of one address that have not asked for anything yet
 
 
 class BoardServer(uvicorn.Server):
@@ -45,7 +48,7 @@ class BoardServer(uvicorn.Server):
             uvicorn.Config(
                 application(self.hub, self.pages, Door(token, address.hosts)),
                 loop="asyncio",
-                http=_Prompt,
+                http=_prompt(Strangers(_STRANGERS)),
                 ws="none",
                 lifespan="off",
                 # A log of requests would hold the token.
@@ -73,14 +76,42 @@ class BoardServer(uvicorn.Server):
         await asyncio.to_thread(self.watcher.stop)
 
 
-class _Prompt(H11Protocol):
-    """A connection that has to ask for something: who only holds it open is hung up on."""
+def _prompt(strangers: Strangers) -> type[H11Protocol]:
+    """Return connections of which each has to ask for something, again and again: who only holds
+    one open is hung up on, and who holds many, of the oldest one at once."""
 
-    @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        asyncio.get_running_loop().call_later(_HEAD_S, self._hang_up)
+    class Prompt(H11Protocol):
+        @override
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._unknown = ExitStack()
+            address = "" if self.client is None else self.client[0]
+            self._unknown.enter_context(strangers.hold(address, transport))
+            self._await_head(None)
 
-    def _hang_up(self) -> None:
-        if self.cycle is None:
-            self.transport.close()
+        @override
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None:
+                # Without the token it is over with the answer.
+                self._unknown.close()
+
+        @override
+        def on_response_complete(self) -> None:
+            answered = self.cycle
+            super().on_response_complete()
+            self._await_head(answered)
+
+        @override
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._unknown.close()
+            super().connection_lost(exc)
+
+        def _await_head(self, last: RequestResponseCycle | None) -> None:
+            asyncio.get_running_loop().call_later(_HEAD_S, self._hang_up, last)
+
+        def _hang_up(self, last: RequestResponseCycle | None) -> None:
+            if self.cycle is last:
+                self.transport.close()
+
+    return Prompt

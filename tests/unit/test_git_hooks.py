@@ -493,7 +493,8 @@ def publish(seat: Seat, seen: float | None = None, **open_step: object) -> None:
         {"id": name, "progress": "yes", "found": "", "fix": "", "stuck": False} for name in STEPS
     ]
     steps = [{**step, **open_step} if step["id"] == open_step.get("id") else step for step in steps]
-    row = {"seen": time.time() if seen is None else seen, "steps": steps, "next": "", "fix": ""}
+    told = {name: open_step.get(key, "") for name, key in (("next", "found"), ("fix", "fix"))}
+    row = {"seen": time.time() if seen is None else seen, "steps": steps, **told}
     (rows / "ada.json").write_text(json.dumps({**row, "asked": None}))
 
 
@@ -733,16 +734,7 @@ def test_the_row_of_the_board_is_what_the_doctor_goes_by(seat: Seat) -> None:
     assert "You have done all of the chapter's steps." in seat.push("HEAD:help").stderr
 
 
-@pytest.mark.parametrize(
-    ("fix", "shown"),
-    [
-        ("git push", True),
-        ("scripts/sops-encrypt-secret.sh develop backend-secrets --force", True),
-        ("sopslab up", False),
-        ("flux --namespace lab-ada-sys resume kustomization secrets-develop", False),
-        ("kubectl -n lab-ada-sys describe kustomization secrets-develop", False),
-    ],
-)
+@pytest.mark.parametrize(("fix", "shown"), [("git push", True), ("sopslab up", False)])
 def test_no_command_of_the_instructors_is_told_to_a_learner(
     seat: Seat, fix: str, shown: bool
 ) -> None:
@@ -752,14 +744,7 @@ def test_no_command_of_the_instructors_is_told_to_a_learner(
     assert (f"remote:   {fix}" in said) == shown
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "", "[", "[]", "{}", '{"seen": "x"}', '{"seen": 1e12}', '{"seen": 1e12, "steps": [1]}',
-        '{"seen": 1e12, "steps": {"a": 1}}', '{"seen": 1e12, "steps": [{"id": "x"}]}',
-        '{"seen": 1e12, "steps": []}', "[" * 100_000, "\udcff",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("row", ["", '{"seen": 1e12}', "\udcff"])
 def test_a_row_that_is_damaged_or_of_before_is_not_gone_by(seat: Seat, row: str) -> None:
     (seat.server.folder / "rows").mkdir()
     (seat.server.folder / "rows/ada.json").write_bytes(row.encode("utf-8", "surrogateescape"))

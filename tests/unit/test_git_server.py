@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,23 @@ def test_it_can_read_what_it_needs_and_write_repositories_only(
     # What it writes later, too.
     shared = ["git", "--git-dir", str(repository), "config", "core.sharedRepository"]
     assert subprocess.run(shared, capture_output=True, text=True).stdout.strip() in {"1", "group"}
+
+
+def test_a_row_that_the_board_replaces_meanwhile_is_in_nobodys_way(
+    lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make(lab())
+    rows = Path(settings.git_dir, "rows")
+    found = server._all
+
+    def late(folder: Path) -> Iterator[Path]:
+        yield from found(folder)
+        if folder == rows:
+            yield folder / ".ada.json.x.new"
+
+    monkeypatch.setattr(server, "_all", late)
+    server.prepare(settings.for_machine, 60941 if os.geteuid() == 0 else os.getegid())
+    assert modes(rows, ".") == [0o2750]
 
 
 def test_a_repository_that_was_not_shared_is_shared(lab: Callable[..., Settings]) -> None:

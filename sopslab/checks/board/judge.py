@@ -103,7 +103,8 @@ def _applied(seen: Seen) -> Verdict | None:
         )
     if holder and found is not None and build_of(condition(found, "Reconciling")) is not None:
         return failed(
-            f"Flux is held up by the build of {holder}, which does not end.",
+            # Whose it is the command says, which no learner is shown.
+            "Flux is held up by another build, which does not end.",
             f"sopslab reset {holder}",
         )
     return exercise.applied(seen.snapshot)

@@ -5,6 +5,7 @@ The tree is main, or the clone that a learner works in: the same is wrong with i
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from sopslab.checks.rules.key import listed
@@ -227,12 +228,14 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
         return
     absent = [name for name in resources if "/" not in name and name not in tree.files]
     for name in absent:
+        # A name is a learner's, and whoever helps pastes the command into a shell.
+        path = shlex.quote(f"{chapter.folder}/{name}")
         yield cause(
             "listed-file-missing",
             f"{what} lists a file that is not there, so Flux can build nothing.",
             what,
             f"lists {name}, which is not in the folder",
-            chapter.at_work(f"git add {chapter.folder}/{name} && git commit && git push"),
+            chapter.at_work(f"git add {path} && git commit && git push"),
         )
 
 

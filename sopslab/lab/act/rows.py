@@ -24,7 +24,7 @@ def publish(places: Places, rows: Iterable[Row]) -> None:
     """Have the rows of these learners there, and those of nobody else; one that says the same as
     before is not written. Nothing where the Git server is not the lab's own. Raises OSError."""
     folder = _folder(places)
-    if not folder.parent.is_dir():
+    if places.git_url is not None or not folder.parent.is_dir():
         return
     if not folder.is_dir():
         folder.mkdir()

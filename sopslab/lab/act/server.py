@@ -91,7 +91,9 @@ def prepare(lab: Lab, group: int) -> None:
             _give(path, group, _to_read)
     for name in _HANDED_ON:
         for path in _all(data / name):
-            _give(path, group, _to_hand_on)
+            # A board may be at work there.
+            with suppress(FileNotFoundError):
+                _give(path, group, _to_hand_on)
     repositories = data / "repositories"
     for path in _all(repositories):
         _give(path, group, _to_write)

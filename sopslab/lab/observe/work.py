@@ -9,7 +9,7 @@ from sopslab.config.places import Places
 from sopslab.course.quiz import ANSWERS_FILE
 from sopslab.lab.observe import trees
 from sopslab.lab.observe.checkpoints import START
-from sopslab.model.work import Commit, Work
+from sopslab.model.work import LATEST, Commit, Work
 from sopslab.policy.sources import Repository as Git
 from sopslab.policy.sources import SourceError, TooMuch
 
@@ -37,7 +37,7 @@ def look_at_work(places: Places, environment: Environment) -> Work:
 
 def _commits(listed: bytes) -> list[Commit]:
     lines = (line.split() for line in os.fsdecode(listed).splitlines())
-    return [Commit(name, float(at)) for name, at in lines][::-1]
+    return [Commit(name, min(float(at), LATEST)) for name, at in lines][::-1]
 
 
 def _answers(git: Git, commit: str) -> str | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _AGE = re.compile(rb"AGE-SECRET-KEY-[A-Z0-9-]+")
 _KEY_BODY = re.compile(rb"-BEGIN [A-Z0-9 ]*PRIVATE KEY-+\n(.*?)-+END", re.DOTALL)
 _KUBECONFIG = re.compile(rb"^\s*(?:client-key-data|token|password): *(\S+)$", re.MULTILINE)
+# What opens the board, in the file that keeps its link.
+_LINK = re.compile(rb'"token": "([^"]+)"')
 # Files whose whole content is a secret.
 _WHOLE = {"password", "token"}
 # Entries of Secrets that are in plain sight elsewhere, and words that a report needs.
@@ -53,7 +55,7 @@ def values_in(name: str, content: bytes) -> list[bytes]:
     """Return the secret values in a file of this name."""
     if name in _WHOLE:
         return [content.strip()]
-    values = _AGE.findall(content) + _KUBECONFIG.findall(content)
+    values = _AGE.findall(content) + _KUBECONFIG.findall(content) + _LINK.findall(content)
     for body in _KEY_BODY.findall(content):
         values += [line for line in body.split() if line]
     for value in _KUBECONFIG.findall(content):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -414,15 +416,44 @@ def _building(
 
 @pytest.mark.parametrize(
     ("whose", "found"),
-    [("ada", "everybody waits for it"), ("bob", "held up by the build of bob")],
+    [("ada", "everybody waits for it"), ("bob", "held up by another build")],
 )
-def test_whose_build_does_not_end_is_named_to_everybody(whose: str, found: str) -> None:
+def test_a_build_without_end_is_told_to_everybody_and_whose_it_is_by_the_command(
+    whose: str, found: str
+) -> None:
     row = judge(ADA, replace(with_facets(kustomizations=[_building(KUSTOMIZATION)]), holder=whose))
 
     applied = next(step for step in row.steps if step.id == "applied")
     assert found in applied.found
+    assert "bob" not in applied.found, "a learner sees this, and no other learner's id"
     assert applied.fix == f"sopslab reset {whose}"
     assert applied.stuck is (whose == "ada")
+
+
+def _pasted(command: str) -> list[str]:
+    """Return what a shell gives to git, a line each."""
+    git = "git() { printf '%s\\n' \"$@\"; }"
+    done = subprocess.run(
+        ["sh", "-c", f"{git}\n{command}"], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+HOSTILE_NAMES = ["x; id #.yaml", "$(id).yaml", "`id`.yaml", "a b.yaml", "'; id; '.yaml", "-x.yaml"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> None:
+    """The board has it to be copied into the instructor's shell."""
+    path = f"flux/secrets/develop/{name}"
+    listed = with_tree(kustomization=json.dumps({"resources": [name]}))
+    wired = next(step for step in judge(ADA, listed).steps if step.id == "wired")
+    plain = replace(material.FILE, plain=("data.a",))
+    encrypted = judge(ADA, with_tree(manifests={name: plain}))
+    restored = next(step for step in encrypted.steps if step.id == "encrypted")
+
+    assert _pasted(wired.fix) == ["add", path, "commit", "push"]
+    assert _pasted(restored.fix)[-2:] == ["--", path]
 
 
 def test_who_does_not_wait_for_it_is_told_nothing() -> None:

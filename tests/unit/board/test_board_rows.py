@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,12 @@ def test_without_a_git_server_of_the_lab_nothing_is_told(settings: Settings) -> 
     publish(settings, [BOB])
 
     assert not Path(settings.git_dir).exists()
+
+
+def test_a_git_server_that_is_not_the_labs_is_told_nothing(lab: Callable[..., Settings]) -> None:
+    settings = lab(git_url="https://git.example", git_username="ada", git_password="x")
+    credentials = Path(settings.git_dir, "credentials")
+    credentials.mkdir(parents=True)
+    publish(settings, [BOB])
+
+    assert list(Path(settings.git_dir).iterdir()) == [credentials]

@@ -136,6 +136,21 @@ def test_answers_are_read_where_they_were_pushed(classroom: Callable[..., Class]
     assert found == ["1: B\n", None, None]
 
 
+@pytest.mark.parametrize("at", [253402300800, 2**63 - 1])
+def test_a_commit_of_a_year_that_no_calendar_has_keeps_nobody_from_a_report(
+    up: Callable[..., Class], tmp_path: Path, at: int
+) -> None:
+    made = up("ada")
+    late = f"commit refs/heads/main\ncommitter a <a@lab> {at} +0000\ndata 1\nc\n"
+    made.run("ada", f"{late}from refs/heads/main^0\nM 100644 inline x\ndata 1\nx\n")
+    ended = run("--output", str(tmp_path / "out"))
+
+    assert ended.exit_code == 0, ended.output
+    assert "9999-12-31 23:59 UTC" in (tmp_path / "out/class.html").read_text()
+    (ada,) = csv.DictReader(io.StringIO((tmp_path / "out/class.csv").read_text()))
+    assert ada["last_commit"] == "9999-12-31T23:59:59+00:00"
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 

