@@ -37,9 +37,9 @@ def learners_own(command: str, seat: str) -> str:
     There a learner has git, the scripts of the repository, an editor, and kubectl for what is in
     the own namespace: neither `sopslab` nor any right beside it.
     """
-    own = ("git ", "scripts/", "${EDITOR:-vi} ")
     kubectl = f"kubectl -n {seat_namespace(seat)} "
-    own += tuple(f"{kubectl}{verb} " for verb in ("get", "describe", "delete"))
+    mine = (f"{kubectl}{verb} " for verb in ("get", "describe", "delete"))
+    own = ("git ", "scripts/", "${EDITOR:-vi} ", *mine)
     return command if all(part.startswith(own) for part in command.split(" && ")) else ""
 
 

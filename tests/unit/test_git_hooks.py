@@ -821,10 +821,11 @@ def test_another_step_begins_with_its_first_hint(seat: Seat) -> None:
 
 
 def test_a_step_that_nothing_is_known_of_sends_to_the_instructor(seat: Seat) -> None:
-    rows = seat.server.folder / "rows"
-    rows.mkdir()
-    step = {"id": "of-a-newer-version", "progress": "no"}
-    (rows / "ada.json").write_text(json.dumps({"seen": time.time() + 60, "steps": [step]}))
+    publish(seat, seen=time.time() + 60)
+    file = seat.server.folder / "rows" / "ada.json"
+    row = json.loads(file.read_text())
+    row["steps"][0] |= {"id": "of-a-newer-version", "progress": "no"}
+    file.write_text(json.dumps(row))
     said = seat.push("HEAD:hint").stderr
     assert "There is no hint for where you are: ask your instructor." in said
     assert "remote:   git push origin HEAD:help" in said
