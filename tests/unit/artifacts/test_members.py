@@ -22,10 +22,10 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.observe.store import MANIFEST, STAMP, store_state
 from sopslab.lab.store import members as module
-from sopslab.lab.store.bench import bench
 from sopslab.lab.store.members import Refused, clean, held, pack, packed, unpack, write_entry
 from sopslab.model.members import Member, content_of
-from tests.unit.artifacts.conftest import entry
+from tests.interrupted import killed_in_child
+from tests.unit.artifacts.conftest import entry, publish
 
 TOOL = entry("tool", "bin/tool")
 
@@ -34,19 +34,6 @@ TOOL = entry("tool", "bin/tool")
 def other(lab: Callable[..., Settings]) -> Lab:
     """A lab on another machine."""
     return lab(root=f"{lab().root}-other").for_machine
-
-
-def publish(place: Lab, files: dict[str, bytes], name: str = "tool") -> Path:
-    """Have an entry in a store, as a recipe does."""
-    wanted = entry(name, *files)
-    with bench(place, "test") as made:
-        folder = made.folder / "entry"
-        for file, content in files.items():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes(content)
-            (folder / file).chmod(0o755 if file.startswith("bin/") else 0o600)
-        made.publish(folder, wanted)
-    return Path(place.store, wanted.key)
 
 
 def listing(place: Lab) -> set[str]:
@@ -97,7 +84,8 @@ def test_members_that_follow_one_another_are_told_apart(place: Lab, other: Lab) 
 
 def test_an_entry_is_packed_once_and_the_same_way_anywhere(place: Lab, other: Lab) -> None:
     files = {"bin/tool": os.urandom(3_000_000), "files/b": b"b", "files/a": b"a"}
-    (first,) = publish(place, files) and pack(place, ["tool-1.0"])
+    publish(place, files)
+    (first,) = pack(place, ["tool-1.0"])
     written = packed(place, first).stat()
     assert pack(place, ["tool-1.0"]) == [first]
     assert packed(place, first).stat().st_mtime_ns == written.st_mtime_ns
@@ -313,41 +301,11 @@ def test_whenever_an_arrival_is_killed_an_entry_is_whole_or_not_there(
         for number in itertools.count(1):
             if old is not None:
                 publish(other, {"bin/tool": old})
-            killed = _killed_at_change(number, other, member, data)
+            killed = killed_in_child(
+                number, Path(other.store), lambda: unpack(other, member, io.BytesIO(data))
+            )
             assert store_state(other, images=[]).fault(TOOL) in (None, "tool-1.0 is missing")
             if not killed:
                 break
         assert number > 4
         assert held(other) == {"tool-1.0": member.content}
-
-
-def _killed_at_change(number: int, lab: Lab, member: Member, data: bytes) -> bool:
-    """Unpack in a process of its own that ends before its change of that number."""
-    child = os.fork()
-    if child == 0:
-        try:
-            _end_before(number, lab.store)
-            unpack(lab, member, io.BytesIO(data))
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
-
-
-def _end_before(number: int, folder: str) -> None:
-    import sys
-
-    left = number
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal left
-        if event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
-            where = arguments[0]
-            if isinstance(where, str | os.PathLike) and os.fspath(where).startswith(folder):
-                left -= 1
-                if left == 0:
-                    os._exit(9)
-
-    sys.addaudithook(watch)
