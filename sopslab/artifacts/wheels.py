@@ -48,11 +48,23 @@ def requirements_for(text: str, python: str, arch: Arch) -> str:
 
 def pip_options(python: str, arch: Arch) -> Sequence[str]:
     """Return what tells pip for which machine it downloads."""
-    machine = MACHINES[arch]
     own = f"cp{python.replace('.', '')}"
-    known = ["manylinux2014", *(f"manylinux_2_{minor}" for minor in _GLIBC)]
     return (
         *("--python-version", python, "--implementation", "cp"),
         *(word for abi in (own, "abi3", "none") for word in ("--abi", abi)),
-        *(word for name in known for word in ("--platform", f"{name}_{machine}")),
+        *(word for name in _platforms(arch) for word in ("--platform", name)),
     )
+
+
+def short_name(wheel: str, arch: Arch) -> str:
+    """Return what a wheel may be called as well: with the first that we ask for of the platforms
+    that it is for. All of them are longer than the header of a file in an archive can have."""
+    known = _platforms(arch)
+    front, _, named = wheel.removesuffix(".whl").rpartition("-")
+    platforms = sorted(set(known) & set(named.split(".")), key=known.index)
+    return f"{front}-{platforms[0] if platforms else named}.whl"
+
+
+def _platforms(arch: Arch) -> list[str]:
+    names = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in _GLIBC))
+    return [f"{name}_{MACHINES[arch]}" for name in names]

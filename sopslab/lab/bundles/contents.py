@@ -61,7 +61,8 @@ def licences(lab: Lab, members: list[Member]) -> Licences:
         if (folder / "rootfs.tar").is_file():
             found = _copyrights(folder / "rootfs.tar")
             listed = {part.name for part in debian_packages(_dpkg_status(folder))}
-            if listed - found.keys():
+            # Where packages were unpacked only, dpkg lists none, and there are some.
+            if not listed or listed - found.keys():
                 without.add(f"Debian packages of {member.name}")
             texts |= {f"licences/debian/{name}": text for name, text in found.items()}
         else:

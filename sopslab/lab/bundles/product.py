@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from sopslab.artifacts.wheels import pip_options, requirements_for
+from sopslab.artifacts.wheels import pip_options, requirements_for, short_name
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.bundles import wheel
@@ -133,7 +133,7 @@ def _write(
         "about.json": about.encode(),
         "requirements.txt": requirements.encode(),
         f"wheels/{wheel.file_name()}": own,
-        **{f"wheels/{file.name}": file for file in sorted(packages.iterdir())},
+        **{f"wheels/{short_name(file.name, arch)}": file for file in sorted(packages.iterdir())},
     }
     unpacked = 0
     for name, content in contents.items():

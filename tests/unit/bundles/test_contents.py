@@ -12,7 +12,7 @@ import pytest
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.artifacts.sbom import Made, Part, debian_packages, python_packages, sbom
-from sopslab.artifacts.wheels import PYTHONS, pip_options, requirements_for
+from sopslab.artifacts.wheels import PYTHONS, pip_options, requirements_for, short_name
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.lab.bundles.contents import licences, parts_of
@@ -108,6 +108,18 @@ def test_what_a_root_file_system_has_in_it_is_told(debian: Lab) -> None:
     assert found.without == ("Debian packages of debian-rootfs-1.0",)
 
 
+def test_a_root_file_system_that_dpkg_knows_nothing_of_has_no_licences(
+    lab: Callable[..., Settings],
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("./var/lib/dpkg/status"))
+    place = lab().for_machine
+    publish(place, {"rootfs.tar": buffer.getvalue()}, "tables-rootfs")
+    found = licences(place, pack(place, ["tables-rootfs-1.0"]))
+    assert found.without == ("Debian packages of tables-rootfs-1.0",)
+
+
 REQUIREMENTS = """# by hand
 one==1.0 \\
     --hash=sha256:aa \\
@@ -135,6 +147,24 @@ def test_pip_is_told_of_no_newer_glibc_first() -> None:
     assert platforms[0] == "manylinux2014_aarch64"
     assert platforms[1:] == sorted(platforms[1:], key=lambda name: int(name.split("_")[2]))
     assert options[options.index("--abi") :][:2] == ("--abi", "cp313")
+
+
+@pytest.mark.parametrize(
+    ("named", "short"),
+    [
+        ("a-1-py3-none-any.whl", "a-1-py3-none-any.whl"),
+        (
+            "a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.manylinux_2_5_x86_64.whl",
+            "a-1-cp311-cp311-manylinux2014_x86_64.whl",
+        ),
+        (
+            "a_b-1-cp38-abi3-manylinux_2_34_x86_64.manylinux_2_28_x86_64.whl",
+            "a_b-1-cp38-abi3-manylinux_2_28_x86_64.whl",
+        ),
+    ],
+)
+def test_a_wheel_has_a_name_that_a_header_can_have(named: str, short: str) -> None:
+    assert short_name(named, "amd64") == short
 
 
 def test_the_pins_name_every_package_with_a_hash() -> None:
