@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.observe.store import MANIFEST, STAMP, store_state
+from sopslab.lab.observe.store import MANIFEST, STAMP, store_state, stored_entry
 from sopslab.lab.store import members as module
 from sopslab.lab.store.members import Refused, clean, held, pack, packed, unpack, write_entry
 from sopslab.model.members import Member, content_of
@@ -65,6 +65,9 @@ def test_an_entry_arrives_as_it_was_and_is_whole_there(place: Lab, other: Lab) -
     assert store_state(other, images=[]).fault(TOOL) is None
     assert held(other) == held(place) == {"tool-1.0": member.content}
     folder = Path(other.store, "tool-1.0")
+    stored = stored_entry(folder)
+    # Nobody has to read it again.
+    assert stored is not None and stored.doubtful() == []
     assert (folder / "files/a/b.txt").read_bytes() == b"text"
     assert (folder / "bin/tool").stat().st_mode & 0o777 == 0o755
     assert (folder / "files/a/b.txt").stat().st_mode & 0o777 == 0o644
@@ -99,10 +102,12 @@ def test_an_entry_is_packed_once_and_the_same_way_anywhere(place: Lab, other: La
 def test_it_is_packed_alike_on_machines_with_more_processors(
     place: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = publish(place, {"bin/tool": bytes(range(256)) * 40_000})
+    # What is too small is packed by one worker alone.
+    text = "".join(hashlib.sha256(b"%d" % number).hexdigest() for number in range(280_000))
+    folder = publish(place, {"bin/tool": text.encode()})
     make = zstandard.ZstdCompressor
-    sums = set()
-    for workers in (1, 2, 5):
+    sums = {write_entry(folder, io.BytesIO()).sha256}
+    for workers in (1, 3):
         monkeypatch.setattr(
             zstandard,
             "ZstdCompressor",
@@ -218,37 +223,40 @@ def file(name: str, content: bytes = b"x", **more: object) -> tuple[tarfile.TarI
     return info, content
 
 
-HOSTILE: dict[str, list[tuple[tarfile.TarInfo, bytes]]] = {
-    "above": [file("../escaped")],
-    "above within": [file("files/../../escaped")],
-    "absolute": [file("/tmp/escaped")],
-    "link out": [file("out", b"", type=tarfile.SYMTYPE, linkname="../.."), file("out/escaped")],
-    "hard link": [file("out", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd")],
-    "device": [file("device", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=3)],
-    "fifo": [file("fifo", b"", type=tarfile.FIFOTYPE)],
-    "twice": [file("files/a"), file("files/a")],
-    "folder that is a file": [file("files"), file("files/a")],
-    "dot": [file("./files/a")],
-    "empty part": [file("files//a")],
-    "too long": [file("a" * 600)],
-    "too large": [file("bin/tool", bytes(2_000_000))],
-    "too small": [file("bin/tool", b"")],
-    "other files": [file("bin/other", b"x" * 9)],
-}  # fmt: skip
+OUT, KIND = "leads out of its folder", "is neither a file nor a folder"
+TWICE, MORE = "is there twice", "has more in it than was said"
+HOSTILE: dict[str, tuple[str, list[tuple[tarfile.TarInfo, bytes]]]] = {
+    "above": (OUT, [file("../../../../escaped")]),
+    "above within": (OUT, [file("files/../../../../../escaped")]),
+    "absolute": (OUT, [file("/tmp/sops-lab-escaped")]),
+    "dot": (OUT, [file("./files/a")]),
+    "empty part": (OUT, [file("files//a")]),
+    "too long": (OUT, [file("a" * 600)]),
+    "link out": (KIND, [file("out", b"", type=tarfile.SYMTYPE, linkname="../.."), file("out/a")]),
+    "hard link": (KIND, [file("out", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd")]),
+    "device": (KIND, [file("device", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=3)]),
+    "fifo": (KIND, [file("fifo", b"", type=tarfile.FIFOTYPE)]),
+    "twice": (TWICE, [file("files/a"), file("files/a")]),
+    "folder that is a file": (TWICE, [file("files"), file("files/a")]),
+    "too large": (MORE, [file("bin/tool", bytes(2_000_000))]),
+    "too small": ("has less in it than was said", [file("bin/tool", b"")]),
+    "other files": ("is not what its manifest says", [file("bin/other", b"x" * 9)]),
+}
 
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_an_archive_that_is_not_an_entry_leaves_nothing(what: str, place: Lab, other: Lab) -> None:
     """Its sum is right: the sender says of it what is true."""
+    said, found = HOSTILE[what]
     folder = publish(place, {"bin/tool": b"program!!"})
     (member,) = pack(place, ["tool-1.0"])
     manifest = file(MANIFEST, (folder / MANIFEST).read_bytes())
-    data = packed_tar(manifest, *HOSTILE[what])
-    with pytest.raises(Refused) as refused:
+    data = packed_tar(manifest, *found)
+    with pytest.raises(Refused, match=said) as refused:
         unpack(other, member_of(data, member.unpacked, member), io.BytesIO(data))
     assert len(str(refused.value).splitlines()) == 1
     assert listing(other) == set()
-    assert not list(Path(other.root).rglob("escaped"))
+    assert not list(Path(other.root).parent.rglob("escaped"))
 
 
 def test_a_header_that_says_it_is_endless_is_not_read_into_memory(place: Lab, other: Lab) -> None:
