@@ -32,17 +32,18 @@ def build() -> bytes:
     record = []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
 
-        def add(name: str, content: bytes) -> None:
+        def add(name: str, content: bytes, executable: bool) -> None:
             info = zipfile.ZipInfo(name, _NO_TIME)
-            info.external_attr = 0o100644 << 16
+            # What is rendered from a template can be run if that can.
+            info.external_attr = (0o100755 if executable else 0o100644) << 16
             packed.writestr(info, content, zipfile.ZIP_DEFLATED)
 
-        for name, content in sorted(dict(_content()).items()):
-            add(name, content)
+        for name, content, executable in sorted(_content()):
+            add(name, content, executable)
             sum_of = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
             record.append(f"{name},sha256={sum_of.decode()},{len(content)}\n")
         listing = f"{_stem()}.dist-info/RECORD"
-        add(listing, "".join([*record, f"{listing},,\n"]).encode())
+        add(listing, "".join([*record, f"{listing},,\n"]).encode(), False)
     return buffer.getvalue()
 
 
@@ -50,16 +51,22 @@ def _stem() -> str:
     return f"{_NAME.replace('-', '_')}-{distribution(_NAME).version}"
 
 
-def _content() -> Iterator[tuple[str, bytes]]:
+def _content() -> Iterator[tuple[str, bytes, bool]]:
+    """Yield each file but the listing: its name, what is in it, and whether it can be run."""
     for file in [*PACKAGE.rglob("*.py"), PACKAGE / "py.typed"]:
         if file.is_file() and not file.is_relative_to(PACKAGE / "project"):
-            yield f"sopslab/{file.relative_to(PACKAGE)}", file.read_bytes()
+            yield f"sopslab/{file.relative_to(PACKAGE)}", file.read_bytes(), _can_be_run(file)
     for file in _project():
-        yield f"sopslab/project/{file.relative_to(PROJECT)}", file.read_bytes()
+        name = f"sopslab/project/{file.relative_to(PROJECT)}"
+        yield name, file.read_bytes(), _can_be_run(file)
     for name in _METADATA:
         text = distribution(_NAME).read_text(name)
         if text is not None:
-            yield f"{_stem()}.dist-info/{name}", text.encode()
+            yield f"{_stem()}.dist-info/{name}", text.encode(), False
+
+
+def _can_be_run(file: Path) -> bool:
+    return bool(file.stat().st_mode & 0o111)
 
 
 def _project() -> Iterator[Path]:
@@ -70,7 +77,8 @@ def _project() -> Iterator[Path]:
         told = tomllib.loads((PROJECT / "pyproject.toml").read_text())
         patterns = told["tool"]["setuptools"]["package-data"]["sopslab.project"]
         found = (file for pattern in [*patterns, "deploy.py"] for file in _matching(pattern))
-    for file in found:
+    # More than one pattern may name a file.
+    for file in set(found):
         if file.is_file() and "__pycache__" not in file.parts:
             yield file
 

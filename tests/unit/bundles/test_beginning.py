@@ -34,7 +34,7 @@ def run(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[b
     environment = {
         "PATH": os.environ["PATH"],
         "PIP_INDEX_URL": "http://127.0.0.1:9",
-        "PIP_NO_INDEX": "0",
+        "PIP_DRY_RUN": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.run(
