@@ -20,7 +20,8 @@ root = os.environ.get("SOPSLAB_ROOT") or str(
 lease = None
 
 # Where tools and images come from: `upstream` (release files and registry images), `modules`
-# (built from Go modules and Debian packages), or `auto`: the first that answers.
+# (built from Go modules and Debian packages), `bundle` (a bundle that was loaded, and no network),
+# or `auto`: a store that is full, however it was filled, or else the first that answers.
 artifact_source = "auto"
 
 # Bases of the upstream source; a mirror is named here. `images` replaces the registry of every

@@ -14,7 +14,8 @@ from sopslab.provision.operations import artifact
 def provide_artifacts(settings: Settings) -> None:
     """Fill the store, assemble the images from it and link the tools."""
     catalog = pinned_catalog(settings.catalog)
-    source: Source | None = None if settings.artifact_source == "auto" else settings.artifact_source
+    told = settings.artifact_source
+    source: Source | None = None if told == "auto" or told == "bundle" else told
     artifact.source(name="Choose the source", settings=settings, catalog=catalog)
     if source != "upstream":
         artifact.toolchain(name="Provide a Go toolchain", settings=settings, catalog=catalog)

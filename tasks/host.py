@@ -32,8 +32,10 @@ def prepare_host(settings: Settings) -> None:
     """Check the machine with numbers, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)
     docker.preflight(name="Check Docker", settings=settings)
-    host.packages(name="Install what is missing", commands=COMMANDS)
-    docker.packages(name="Install Docker")
+    # What a bundle has not is the distribution's.
+    offline = settings.artifact_source == "bundle"
+    host.packages(name="Install what is missing", commands=COMMANDS, offline=offline)
+    docker.packages(name="Install Docker", offline=offline)
     docker.engine(name="Start Docker")
     docker.compatibility(name="Check Docker as it runs", settings=settings)
     if settings.engine_host is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pyinfra.api import StringCommand
@@ -47,3 +49,36 @@ def _killed(number: int, command: StringCommand, folder: str, events: tuple[str,
     )
     assert done.returncode in (0, 9)
     return done.returncode == 9
+
+
+def killed_in_child(number: int, folder: Path, work: Callable[[], object]) -> bool:
+    """Do some work in a copy of this process; return whether that was killed before its change of
+    that number below a folder."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            sys.addaudithook(_Killer(number, str(folder)))
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9)
+    return code == 9
+
+
+class _Killer:
+    """An audit hook that ends its process before a change."""
+
+    def __init__(self, number: int, folder: str) -> None:
+        self._left = number
+        self._folder = folder
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event not in _CHANGES or not isinstance(arguments[0], str | os.PathLike):
+            return
+        if os.fspath(arguments[0]).startswith(self._folder):
+            self._left -= 1
+            if self._left == 0:
+                os._exit(9)

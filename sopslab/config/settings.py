@@ -308,7 +308,7 @@ class Settings(_Part, Places):
     lab: Annotated[Label, Field(max_length=30)]
     root: AbsolutePath
     lease: Annotated[int, Field(strict=True, ge=1, le=720)] | None
-    artifact_source: Literal["auto", "modules", "upstream"]
+    artifact_source: Literal["auto", "bundle", "modules", "upstream"]
     mirrors: Mirrors
     catalog: AbsolutePath
     cluster_provider: Literal["kind", "existing"]

@@ -86,7 +86,8 @@ class Store:
 
     `source` is what the store was filled from, empty while it is not decided; `links` are those of
     the bin folder; `images` maps references to the recipe that made them; `cache` lists what is
-    kept only while the store is being filled.
+    kept only while the store is being filled; `bundle` is what the entries of a bundle that was
+    loaded are made from, empty without one.
     """
 
     arch: Arch = "amd64"
@@ -95,6 +96,7 @@ class Store:
     links: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     cache: tuple[str, ...] = ()
+    bundle: str = ""
 
     def fault(self, entry: Entry) -> str | None:
         """Return what is wrong with an entry of the store, or None."""

@@ -24,7 +24,7 @@ from tests.package import build, constraints, tracked
 
 SHIPPED = (
     *("artifacts", "deploy.py", "deploys", "flux", "group_data", "inventories", "tasks"),
-    "templates",
+    *("requirements.txt", "templates"),
 )
 BYTE_CODE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
 # The checkout is under an empty file system, for this command only.

@@ -122,6 +122,39 @@ def test_a_complete_store_is_looked_at_once_and_nothing_else_is_run(
     assert len(run.commands) == run.looks() == 1
 
 
+@pytest.mark.parametrize("source", ["auto", "bundle"])
+@pytest.mark.parametrize("loaded", ["modules", "upstream"])
+def test_of_a_bundle_that_was_loaded_the_images_are_assembled_and_no_network_is_asked(
+    catalog: Catalog, loaded: Any, source: str
+) -> None:
+    run = Run({LOOK: store(catalog, loaded, bundle=loaded, images={}, links={})}, source)
+    assert run.changed == [
+        "Assemble the Git server's image", "Assemble the node image", "Link the tools",
+    ]  # fmt: skip
+    assert not [command for command in run.commands if PROBE in command]
+    assert {what.rpartition(".")[0] for what, _ in run.given} == {
+        "store.git_image", "store.node_image", "act.tools",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "no bundle was loaded on this machine: `sopslab bundle load FILE`"),
+        ({"bundle": "modules", "without": ("sops",)}, "sops-3.13.3 is missing, and the bundle"),
+    ],
+    ids=["none", "older"],
+)
+def test_without_all_of_a_bundle_the_step_is_refused(
+    more: dict[str, Any], said: str, catalog: Catalog
+) -> None:
+    refusing = {'say "$1"; exit 1': {"success": False}}
+    run = Run({LOOK: store(catalog, **more), GO: "[]", **refusing}, "bundle")
+    assert run.failed
+    assert said in run.commands[-1]
+    assert run.given == []
+
+
 def test_one_missing_entry_is_built_and_no_other(catalog: Catalog) -> None:
     found = store(catalog, without=("sops",), source="modules")
     run = Run({LOOK: found, GO: said((1, 27, 0))})

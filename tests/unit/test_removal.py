@@ -49,6 +49,18 @@ def test_with_the_last_lab_goes_what_labs_share(settings: Settings, docker: Path
     assert removed == "image rm sops-lab/git:1 sops-lab/node:2"
 
 
+def test_the_product_that_may_be_what_runs_stays(settings: Settings, docker: Path) -> None:
+    root = Path(settings.root)
+    for folder in ("product/1/environment", "members", "wheels"):
+        (root / folder).mkdir(parents=True)
+    for file in ("bundle.json", "bundle-signers", "bin/sops"):
+        (root / file).write_text("")
+    (root / "bin" / "sopslab").symlink_to("../product/1/environment/bin/sopslab")
+    purge(settings.for_machine)
+    assert {path.name for path in root.iterdir()} == {"bin", "product"}
+    assert [path.name for path in (root / "bin").iterdir()] == ["sopslab"]
+
+
 def test_another_lab_of_the_root_keeps_what_they_share(settings: Settings, docker: Path) -> None:
     other = Path(settings.root, "labs", "other")
     other.mkdir()

@@ -12,7 +12,12 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import docker
 from sopslab.lab.tools.programs import Failed
 
-_SHARED = ("store", "bin", "cache", "schemas", "lock.json", "source")
+_SHARED = (
+    *("store", "cache", "schemas", "members", "wheels", "lock.json", "source"),
+    *("bundle.json", "bundle-signers"),
+)
+# This very program may run from `product`: both stay until whoever installed it removes them.
+_COMMAND = "sopslab"
 
 
 def purge_own(lab: Lab) -> None:
@@ -35,7 +40,10 @@ def purge(lab: Lab) -> None:
             held.enter_context(removal(lab))
         for name in _SHARED:
             files.remove_all(root / name)
-    for folder in (root / "sysctl", root):
+        for link in (root / "bin").glob("*"):
+            if link.name != _COMMAND:
+                files.remove(link)
+    for folder in (root / "bin", root / "sysctl", root):
         with suppress(OSError):
             folder.rmdir()
     # Docker keeps images that a container uses, such as that of a lab on another root; any other

@@ -21,6 +21,8 @@ from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
 
 # In a folder of the store, beside the files that it is about.
 MANIFEST, STAMP = "manifest.json", "stamp"
+# What is on record of a bundle that was loaded, in the root.
+BUNDLE = "bundle.json"
 GO_FOLDER = "/usr/local/go/bin"
 # The lock of whoever works in the caches of Go.
 BUILDS = "go"
@@ -43,12 +45,13 @@ def store_state(lab: Lab, images: list[str]) -> Store:
     """
     root = Path(lab.root)
     return Store(
-        _arch(),
+        this_arch(),
         (read(root / "source") or b"").decode("utf-8", "replace").strip(),
         {path.name: entry for path in _paths(root / "store") if (entry := stored_entry(path))},
         {path.name: str(path.readlink()) for path in _paths(root / "bin") if path.is_symlink()},
         _recipes(images),
         _cached(root / "cache"),
+        str(_manifest(read(root / BUNDLE) or b"").get("source", "")),
     )
 
 
@@ -123,7 +126,11 @@ def go_version() -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
-def _arch() -> Arch:
+def this_arch() -> Arch:
+    """Return this machine's processors.
+
+    Raises Undecided where there are no artifacts for them.
+    """
     machine = os.uname().machine
     if machine not in _ARCHES:
         raise Undecided(f"there are no artifacts for processors of the kind {machine}")

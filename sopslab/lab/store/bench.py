@@ -83,14 +83,14 @@ class Bench:
         stored = stored_entry(folder)
         if stored is None or stored.fault(entry) is not None:
             return False
-        _stamp(folder)
+        stamp(folder)
         return True
 
     def publish(self, folder: Path, entry: Entry) -> None:
         """Move what is in a folder into the store, with its sums: whole or not at all."""
         sums = {name: files.sha256(folder / name) for name in sorted(stamped(folder))}
         (folder / MANIFEST).write_text(json.dumps({**entry.manifest, "files": sums}))
-        _stamp(folder)
+        stamp(folder)
         # What is in the store is for everybody.
         folder.chmod(0o755)
         target = self.store / entry.key
@@ -167,7 +167,7 @@ def _turn(lab: Lab, name: str, doing: str) -> AbstractContextManager[int]:
     )
 
 
-def _stamp(folder: Path) -> None:
+def stamp(folder: Path) -> None:
     """Note mode, size and time of every file. While they stay, nobody reads the content again; a
     copy of the store that keeps times is trusted like the store."""
     lines = [f"{name}\t{stat}\n" for name, stat in stamped(folder).items()]

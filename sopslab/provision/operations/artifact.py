@@ -73,6 +73,9 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
     """
     _memories.pop(host.name, None)
     store = _look(settings, catalog)
+    if settings.artifact_source == "bundle":
+        yield from _bundle(catalog, store)
+        return
     if settings.artifact_source != "auto":
         _memories[host.name] = _Memory(settings.artifact_source, store)
         host.noop(f"the source is {settings.artifact_source}, as set")
@@ -80,7 +83,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
     for complete in sorted(SOURCES, key=lambda known: known != store.source):
         if catalog.things(complete) and not _faults(catalog, store, complete):
             _memories[host.name] = _Memory(complete, store)
-            host.noop(f"the store is complete, from {complete}")
+            host.noop(f"the store is complete, from {_origin(store, complete)}")
             return
     if store.source == "modules":
         # Package registries answered when this store was begun, so it goes on where it stopped.
@@ -242,6 +245,30 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
         return
     memory.store = None
     yield acting(settings, bench.clear_cache)
+
+
+def _bundle(catalog: Catalog, store: Store) -> Commands:
+    """Take what a bundle has brought, and nothing else: no network is asked."""
+    loaded: Source = "upstream" if store.bundle == "upstream" else "modules"
+    _memories[host.name] = _Memory(loaded, store)
+    if not store.bundle:
+        yield refusal(
+            "no bundle was loaded on this machine: `sopslab bundle load FILE`, or set another"
+            " `artifact_source`"
+        )
+        return
+    faults = _faults(catalog, store, loaded)
+    if faults:
+        yield refusal(
+            f"{faults[0]}, and the bundle that was loaded has not all that this version needs: load"
+            " its own (`sopslab bundle load FILE`)"
+        )
+        return
+    host.noop("the store is complete, from a bundle")
+
+
+def _origin(store: Store, source: Source) -> str:
+    return "a bundle" if store.bundle == source else source
 
 
 def _look(settings: Settings, catalog: Catalog) -> Store:

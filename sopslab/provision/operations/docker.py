@@ -118,17 +118,20 @@ def _unsuitable(settings: Settings) -> list[str]:
 
 
 @operation()
-def packages() -> Commands:
+def packages(offline: bool = False) -> Commands:
     """
     Install Docker from the distribution. A client does not mean that there is an engine; where an
     engine answers, or is elsewhere, no other one is needed on this machine.
+
+    + offline: refuse a machine that lacks it, since no network is asked
     """
     found = recall_of_machine(engine_state)
     if found.answers:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    yield from host_packages._inner(commands=CLIENT + ([] if found.reason == "remote" else ENGINE))
+    needed = CLIENT + ([] if found.reason == "remote" else ENGINE)
+    yield from host_packages._inner(commands=needed, offline=offline)
 
 
 @operation()

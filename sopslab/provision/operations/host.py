@@ -42,11 +42,12 @@ def preflight(settings: Settings) -> Commands:
 
 
 @operation()
-def packages(commands: Sequence[str]) -> Commands:
+def packages(commands: Sequence[str], offline: bool = False) -> Commands:
     """
     Install commands from the distribution.
 
     + commands: what is needed
+    + offline: refuse a machine that lacks one, since no network is asked
     """
     machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
@@ -61,6 +62,11 @@ def packages(commands: Sequence[str]) -> Commands:
         return
     wanted = packages_of(machine.manager, machine.missing)
     listing = ", ".join(" or ".join(names) for names in wanted)
+    if offline:
+        yield refusal(
+            f"{lacking}: missing, and `artifact_source: bundle` asks no network: install {listing}"
+        )
+        return
     if machine.uid != 0 and not machine.sudo:
         yield refusal(f"{lacking}: missing: have root install {listing} with {machine.manager}")
         return

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
-from sopslab.model.store import Entry
+from sopslab.lab.store.bench import bench
+from sopslab.model.store import Arch, Entry
 
 StandIn = Callable[[str, str], None]
 
@@ -56,3 +58,16 @@ def stored(place: Lab, key: str, files: dict[str, str]) -> Path:
         (folder / name).write_text(text)
         (folder / name).chmod(0o755 if "bin/" in name else 0o644)
     return folder
+
+
+def publish(place: Lab, files: dict[str, bytes], name: str = "tool", arch: Arch = "amd64") -> Path:
+    """Have an entry in a store, as a recipe does; return its folder."""
+    wanted = replace(entry(name, *files), arch=arch)
+    with bench(place, "test") as made:
+        folder = made.folder / "entry"
+        for file, content in files.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content)
+            (folder / file).chmod(0o755 if file.startswith("bin/") else 0o600)
+        made.publish(folder, wanted)
+    return Path(place.store, wanted.key)

@@ -1,0 +1,70 @@
+"""What Python packages the product needs on another machine, of requirements.txt: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from packaging.requirements import Requirement
+
+from sopslab.model.store import Arch
+
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# Versions of Python for which all that is pinned has wheels.
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+# glibc of the oldest and the newest machine that is meant; the first that a package has is taken,
+# since wheels for an older one run everywhere.
+_GLIBC = (17, 24, 26, 27, 28, 31, 34, 35)
+
+
+def requirements_for(text: str, python: str, arch: Arch) -> str:
+    """Return the lines of a requirements.txt that count on another machine, without their
+    conditions: pip would judge those by the machine that it runs on.
+
+    + text: with hashes, as uv writes it
+    + python: such as `3.13`
+    """
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_machine": MACHINES[arch],
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+    }
+    lines = []
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        asked, *hashes = line.split(" --hash=")
+        requirement = Requirement(asked.strip())
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            pinned = f"{requirement.name}{requirement.specifier}"
+            lines.append(" --hash=".join([pinned, *(each.strip() for each in hashes)]))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def pip_options(python: str, arch: Arch) -> Sequence[str]:
+    """Return what tells pip for which machine it downloads."""
+    own = f"cp{python.replace('.', '')}"
+    return (
+        *("--python-version", python, "--implementation", "cp"),
+        *(word for abi in (own, "abi3", "none") for word in ("--abi", abi)),
+        *(word for name in _platforms(arch) for word in ("--platform", name)),
+    )
+
+
+def short_name(wheel: str, arch: Arch) -> str:
+    """Return what a wheel may be called as well: with the first that we ask for of the platforms
+    that it is for. All of them are longer than the header of a file in an archive can have."""
+    known = _platforms(arch)
+    front, _, named = wheel.removesuffix(".whl").rpartition("-")
+    platforms = sorted(set(known) & set(named.split(".")), key=known.index)
+    return f"{front}-{platforms[0] if platforms else named}.whl"
+
+
+def _platforms(arch: Arch) -> list[str]:
+    names = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in _GLIBC))
+    return [f"{name}_{MACHINES[arch]}" for name in names]

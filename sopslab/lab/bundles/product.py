@@ -1,0 +1,149 @@
+"""The product as a member: its own wheel, and those of the packages that it needs, for every
+Python that it may meet. `sopslab.lab.beginning` installs it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sopslab.artifacts.wheels import pip_options, requirements_for, short_name
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.bundles import wheel
+from sopslab.lab.bundles.plain import end_archive, write_file
+from sopslab.lab.store.members import Counted, kept_in, noted, packing_turn, write_note
+from sopslab.lab.tools import files, programs
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import PROJECT
+from sopslab.model.members import Member
+from sopslab.model.store import Arch
+
+NAME = "product"
+_DOWNLOAD_S = 900
+
+
+def pack_product(lab: Lab, arch: Arch, pythons: Sequence[str]) -> Member:
+    """Return the member, made unless it was before from the same files.
+
+    Raises LabError where a package cannot be had, or has no wheel for one of the Pythons.
+    """
+    own = wheel.build()
+    needed = (PROJECT / "requirements.txt").read_text()
+    told = json.dumps([wheel_sum(own), needed, arch, sorted(pythons)])
+    content = hashlib.sha256(told.encode()).hexdigest()
+    with packing_turn(lab):
+        note = kept_in(lab) / f"{NAME}-{arch}.json"
+        known = noted(note)
+        if known and known.content == content and (kept_in(lab) / known.file).is_file():
+            return known
+        packages = _download(lab, needed, arch, pythons)
+        new = kept_in(lab) / ".new"
+        with new.open("wb") as file:
+            counted = Counted(file)
+            unpacked = _write(counted, packages, own, _requirements(needed, own), arch, pythons)
+        member = Member(
+            what="product",
+            name=NAME,
+            arch=arch,
+            content=content,
+            packing="tar",
+            sha256=counted.sha256,
+            size=counted.size,
+            unpacked=unpacked,
+        )
+        new.rename(kept_in(lab) / member.file)
+        if known is not None and known.file != member.file:
+            files.remove(kept_in(lab) / known.file)
+        write_note(note, member)
+        return member
+
+
+def wheels_of(product: Path) -> list[str]:
+    """Return the names of the wheels that a packed product has in it."""
+    with tarfile.open(product) as archive:
+        return [name.partition("/")[2] for name in archive.getnames() if name.endswith(".whl")]
+
+
+def wheel_sum(content: bytes) -> str:
+    """Return the sum of a wheel, as requirements.txt has it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _requirements(needed: str, own: bytes) -> str:
+    """Return what pip installs on the other machine: it judges the conditions there."""
+    name, version = wheel.file_name().split("-")[:2]
+    return f"{needed.rstrip()}\n{name}=={version} --hash=sha256:{wheel_sum(own)}\n"
+
+
+def _download(lab: Lab, needed: str, arch: Arch, pythons: Sequence[str]) -> Path:
+    """Return the folder with the packages' wheels, kept until others are needed."""
+    told = json.dumps([needed, arch, sorted(pythons)])
+    folder = Path(lab.root, "wheels", f"{arch}-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A killed run has left these.
+    for half in folder.parent.glob(".new.*"):
+        files.remove(half)
+    with files.new_folder(folder) as new:
+        for python in pythons:
+            listing = new / "requirements.txt"
+            listing.write_text(requirements_for(needed, python, arch))
+            _ask_pip(new / "wheels", listing, python, arch)
+        for other in folder.parent.glob(f"{arch}-*"):
+            files.remove(other)
+        (new / "wheels").rename(folder)
+    return folder
+
+
+def _ask_pip(target: Path, listing: Path, python: str, arch: Arch) -> None:
+    try:
+        programs.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+             "--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(target),
+             *pip_options(python, arch), "--requirement", str(listing)],
+            os.environ, patience=_DOWNLOAD_S,
+        )  # fmt: skip
+    except Failed as failure:
+        sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
+        raise LabError(
+            f"a package of requirements.txt could not be had as a wheel for Python {python} on"
+            f" {arch}: see above. A package without wheels cannot travel; `--python` names the"
+            " versions that are meant"
+        ) from None
+
+
+def _write(
+    counted: Counted,
+    packages: Path,
+    own: bytes,
+    requirements: str,
+    arch: Arch,
+    pythons: Sequence[str],
+) -> int:
+    """Write the product; return how many bytes its files have."""
+    about = json.dumps({"arch": arch, "pythons": sorted(pythons, key=_number)})
+    contents: dict[str, bytes | Path] = {
+        "about.json": about.encode(),
+        "requirements.txt": requirements.encode(),
+        f"wheels/{wheel.file_name()}": own,
+        **{f"wheels/{short_name(file.name, arch)}": file for file in sorted(packages.iterdir())},
+    }
+    unpacked = 0
+    for name, content in contents.items():
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source:
+            write_file(counted, name, size, source)
+        unpacked += size
+    end_archive(counted)
+    return unpacked
+
+
+def _number(python: str) -> tuple[int, ...]:
+    return tuple(map(int, python.split(".")))

@@ -1,0 +1,383 @@
+"""Entries of the store on their way: packed once for all who want them, and unpacked beside the
+store, so that nothing counts before its sum is right.
+
+The same entry gives the same bytes: files are sorted, root's, of no time, and may be read by
+everybody. Python's own filter for archives lets pass what no entry has, such as links; here only
+files and folders are let pass, and no more of them than was said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, cast
+
+import zstandard
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.store import MANIFEST, STAMP, stamped, stored_entry
+from sopslab.lab.store.bench import stamp
+from sopslab.lab.tools import files
+from sopslab.lab.tools.locks import locked
+from sopslab.model.members import Member, content_of
+from sopslab.model.store import Entry
+from sopslab.model.wire import decode, encode
+
+# 6 % fewer bytes than at level 6, and 12 % fewer than at 3: for each seat, while the time is paid
+# once.
+_LEVEL = 10
+# More than that level asks for; what asks for more is not ours.
+_WINDOW = 1 << 25
+_PIECE = 1 << 20
+_TURN_S = 900
+# No entry has a thousand files, and none of them a name that is half as long.
+_MOST_FILES = 10_000
+_LONGEST_NAME = 500
+# What an archive has around its files: a header for each, and its end.
+_AROUND = _MOST_FILES * 1536 + (1 << 16)
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,200}")
+
+
+class Stream(Protocol):
+    """Bytes that come one after the other."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Sink(Protocol):
+    """What bytes are written to, one after the other."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
+class Refused(LabError):
+    """What came is not what was said; the sentence names it."""
+
+
+def held(lab: Lab) -> dict[str, str]:
+    """Return the digest of each entry of the store that is whole, by its folder."""
+    return {
+        folder.name: content_of(json.loads((folder / MANIFEST).read_bytes()))
+        for folder in _folders(Path(lab.store))
+        if is_whole(folder)
+    }
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder of the store holds what its own manifest says."""
+    stored = stored_entry(folder)
+    if stored is None:
+        return False
+    try:
+        own = {name: text for name, text in stored.manifest.items() if name != "files"}
+        entry = decode(Entry, {**own, "files": []})
+    except ValueError:
+        return False
+    return entry.key == folder.name and stored.fault(entry) is None
+
+
+def pack(lab: Lab, keys: Sequence[str]) -> list[Member]:
+    """Return the members of entries of the store, each packed unless it was before.
+
+    Raises LabError where an entry is not there or not whole.
+    """
+    kept = kept_in(lab)
+    with packing_turn(lab):
+        return [_pack(lab, kept, key) for key in keys]
+
+
+def packed(lab: Lab, member: Member) -> Path:
+    """Return where the bytes of a member are kept that was packed here."""
+    return kept_in(lab) / member.file
+
+
+def clean(lab: Lab) -> None:
+    """Remove the members whose entries are not in the store any more, and what killed runs left."""
+    kept = kept_in(lab)
+    if not kept.is_dir():
+        return
+    known = set(held(lab).values())
+    wanted: set[str] = set()
+    with packing_turn(lab):
+        for note in kept.glob("*.json"):
+            member = noted(note)
+            if member is not None and (member.what == "product" or member.content in known):
+                wanted |= {note.name, member.file}
+        for file in kept.iterdir():
+            if file.suffix != ".lock" and file.name not in wanted:
+                files.remove(file)
+
+
+def unpack(lab: Lab, member: Member, stream: Stream) -> None:
+    """Have an entry in the store: what a stream has next, read to the last byte of the member and
+    no further. What is there already stays until the new one is whole.
+
+    Raises Refused where the bytes are not the member's, and leaves nothing of them.
+    """
+    store = Path(lab.store)
+    store.mkdir(parents=True, exist_ok=True)
+    with files.new_folder(store / member.name) as new:
+        unpack_beside(new / "entry", member, stream)
+        put(new / "entry", store / member.name)
+
+
+def unpack_beside(folder: Path, member: Member, stream: Stream) -> None:
+    """Have an entry in a folder that is not in the store. Raises Refused as `unpack`."""
+    if member.what != "entry" or member.packing != "zstd" or not _KEY.fullmatch(member.name):
+        raise Refused(f"{member.name[:80]!r} is no entry of a store")
+    bytes_of = Measured(stream, member.size)
+    try:
+        source = cast(IO[bytes], bytes_of)
+        with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(source) as plain:
+            _extract(_Bounded(plain, member.unpacked + _AROUND), folder, member.unpacked)
+    except (zstandard.ZstdError, tarfile.TarError) as error:
+        # That it is cut off, or altered, says more.
+        bytes_of.finish(member)
+        raise Refused(f"{member.name} is damaged: {_words(error)}") from None
+    bytes_of.finish(member)
+    _check(folder, member)
+    stamp(folder)
+    folder.chmod(0o755)
+
+
+def put(folder: Path, target: Path) -> None:
+    """Have a folder in the place of another, which is gone afterwards."""
+    if target.exists():
+        target.rename(folder.with_name("replaced"))
+    folder.rename(target)
+    files.remove(folder.with_name("replaced"))
+
+
+class Measured:
+    """The next bytes of a stream, so many and no more, and their sum."""
+
+    def __init__(self, stream: Stream, size: int) -> None:
+        self._stream = stream
+        self._left = size
+        self._sum = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next of them, nothing at their end."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        piece = self._stream.read(wanted) if wanted else b""
+        self._left -= len(piece)
+        self._sum.update(piece)
+        return piece
+
+    def finish(self, member: Member) -> None:
+        """Read what is left. Raises Refused where the bytes are not the member's."""
+        while self.read(_PIECE):
+            pass
+        if self._left:
+            raise Refused(
+                f"{member.name} is cut off: {self._left} of {member.size} bytes are missing"
+            )
+        if self._sum.hexdigest() != member.sha256:
+            raise Refused(f"{member.name} is not what was said: its sum is another one")
+
+
+def _extract(plain: Stream, folder: Path, unpacked: int) -> None:
+    """Have the files of an archive in a new folder.
+
+    Raises Refused for anything but files and folders inside, and for more than was said.
+
+    + unpacked: the bytes of its files
+    """
+    folder.mkdir(mode=0o755)
+    left, count = unpacked, 0
+    with tarfile.open(fileobj=cast(IO[bytes], plain), mode="r|", bufsize=_PIECE) as archive:
+        for found in archive:
+            count += 1
+            target = folder / _inside(found)
+            if count > _MOST_FILES or not 0 <= found.size <= left:
+                raise Refused(f"{folder.name} has more in it than was said")
+            try:
+                content = archive.extractfile(found)
+                (target if content is None else target.parent).mkdir(parents=True, exist_ok=True)
+                if content is not None:
+                    _write(target, content, 0o755 if found.mode & 0o111 else 0o644)
+            except (FileExistsError, NotADirectoryError):
+                raise Refused(f"{found.name[:80]!r} is there twice") from None
+            left -= found.size
+    if left:
+        raise Refused(f"{folder.name} has less in it than was said")
+
+
+def _inside(found: tarfile.TarInfo) -> PurePosixPath:
+    """Return the path of what an archive has. Raises Refused where it leads anywhere else, or is of
+    another kind than we pack."""
+    name = found.name
+    if found.type not in (tarfile.REGTYPE, tarfile.DIRTYPE) or found.issparse():
+        raise Refused(f"{name[:80]!r} is neither a file nor a folder")
+    parts = name.split("/")
+    odd = {"", ".", ".."} & set(parts) or "\0" in name or "\\" in name
+    if odd or len(name) > _LONGEST_NAME:
+        raise Refused(f"{name[:80]!r} leads out of its folder")
+    return PurePosixPath(name)
+
+
+def _write(target: Path, content: IO[bytes], mode: int) -> None:
+    with target.open("xb") as file:
+        shutil.copyfileobj(content, file, _PIECE)
+        os.fchmod(file.fileno(), mode)
+
+
+class _Bounded:
+    """A stream that is refused where it goes on for longer than was said: some headers of archives
+    are read as a whole, however long they say that they are."""
+
+    def __init__(self, stream: Stream, most: int) -> None:
+        self._stream = stream
+        self._left = most
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._stream.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise Refused("an archive goes on for longer than was said")
+        return piece
+
+
+def _check(folder: Path, member: Member) -> None:
+    """Raise Refused where what was unpacked is not the entry that was said."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        own = {name: text for name, text in manifest.items() if name != "files"}
+        entry = decode(Entry, {**own, "files": []})
+        content = content_of(manifest)
+    except (OSError, ValueError, AttributeError):
+        raise Refused(f"{member.name} has no manifest that can be read") from None
+    found = {name: files.sha256(folder / name) for name in stamped(folder)}
+    if (
+        (entry.key, entry.arch, content) != (member.name, member.arch, member.content)
+        or found != manifest.get("files")
+        or (folder / STAMP).exists()
+    ):
+        raise Refused(f"{member.name} is not what its manifest says")
+
+
+def _pack(lab: Lab, kept: Path, key: str) -> Member:
+    folder = Path(lab.store, key)
+    if not _KEY.fullmatch(key) or not is_whole(folder):
+        raise LabError(f"{key} is not in the store, or not whole: run `sopslab fetch`")
+    manifest = (folder / MANIFEST).read_bytes()
+    content = content_of(json.loads(manifest))
+    note = kept / f"{content}.json"
+    known = noted(note)
+    if known is not None and (kept / known.file).is_file():
+        return known
+    new = kept / ".new"
+    with new.open("wb") as file:
+        member = write_entry(folder, file)
+    new.rename(kept / member.file)
+    write_note(note, member)
+    return member
+
+
+def write_note(note: Path, member: Member) -> None:
+    """Have on record what was packed from something."""
+    files.write(note, json.dumps(encode(member)), 0o644)
+
+
+def write_entry(folder: Path, file: IO[bytes]) -> Member:
+    """Write an entry of the store as it travels; return the member that it is."""
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    counted = Counted(file)
+    # With any number of workers the bytes are the same; without one they are others.
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=-1)
+    with compressor.stream_writer(cast(IO[bytes], counted), closefd=False) as packing:
+        unpacked = write_archive(packing, folder, [MANIFEST, *sorted(stamped(folder))])
+    return Member(
+        what="entry",
+        name=folder.name,
+        arch=manifest["arch"],
+        content=content_of(manifest),
+        packing="zstd",
+        sha256=counted.sha256,
+        size=counted.size,
+        unpacked=unpacked,
+    )
+
+
+def write_archive(file: Sink, folder: Path, names: Sequence[str]) -> int:
+    """Write an archive of files of a folder: the same bytes for the same files. Return how many
+    bytes the files have."""
+    unpacked = 0
+    sink = cast(IO[bytes], file)
+    form = tarfile.GNU_FORMAT
+    with tarfile.open(fileobj=sink, mode="w|", format=form, bufsize=_PIECE) as archive:
+        for name in names:
+            path = folder / name
+            found = path.stat()
+            member = tarfile.TarInfo(name)
+            member.size = found.st_size
+            member.mode = 0o755 if found.st_mode & 0o111 else 0o644
+            with path.open("rb") as content:
+                archive.addfile(member, content)
+            unpacked += found.st_size
+    return unpacked
+
+
+class Counted:
+    """A file that is being written, with the size and the sum of what was."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sum = hashlib.sha256()
+        self.size = 0
+
+    def write(self, piece: bytes, /) -> int:
+        self._file.write(piece)
+        self._sum.update(piece)
+        self.size += len(piece)
+        return len(piece)
+
+    @property
+    def sha256(self) -> str:
+        """The sum of all that was written."""
+        return self._sum.hexdigest()
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def noted(note: Path) -> Member | None:
+    """Return what is on record, None where nothing is."""
+    try:
+        member: Member = decode(Member, json.loads(note.read_bytes()))
+    except (OSError, ValueError):
+        return None
+    return member
+
+
+def kept_in(lab: Lab) -> Path:
+    """Return the folder of what was packed here."""
+    return Path(lab.root, "members")
+
+
+@contextmanager
+def packing_turn(lab: Lab) -> Iterator[None]:
+    kept_in(lab).mkdir(parents=True, exist_ok=True)
+    with locked(
+        kept_in(lab) / "packing.lock",
+        _TURN_S,
+        f"another run has been packing for {_TURN_S / 60:.0f} minutes: end it, then run again",
+        "waiting for another run that is packing",
+    ):
+        yield
+
+
+def _folders(store: Path) -> list[Path]:
+    try:
+        return sorted(folder for folder in store.iterdir() if not folder.name.startswith("."))
+    except OSError:
+        return []

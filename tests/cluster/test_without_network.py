@@ -1,0 +1,117 @@
+"""A lab on a machine whose network rejects everything: all that it has came in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.inputs import local_settings
+from tests.cluster.debian import ENGINE, Machine, machine
+from tests.cluster.lab import run
+
+pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+
+CARRIED, ROOT, BUNDLE = "/srv/carried", "/srv/labs", "lab.bundle"
+SOPSLAB = f"{ROOT}/bin/sopslab"
+SOPSLAB_HERE = (sys.executable, "-m", "sopslab")
+NAME, ADDRESS = "room", "ada@example.org"
+# What leaves the machine itself is counted and rejected; its own networks stay.
+FENCE = """
+table inet fence {
+    chain out {
+        type filter hook output priority -300; policy accept;
+        oifname "eth0" counter name outside reject
+    }
+    chain through {
+        type filter hook forward priority -300; policy accept;
+        oifname "eth0" counter name outside reject
+    }
+    counter outside { }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a signed bundle of this machine's store, and with who may have signed it."""
+    folder = tmp_path_factory.mktemp("bundle")
+    key = folder / "key"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+    (folder / "signers").write_text(f"{ADDRESS} {key.with_suffix('.pub').read_text()}")
+    run([
+        *SOPSLAB_HERE, "bundle", "create",
+        "--output", str(folder / BUNDLE), "--sign-with", str(key),
+    ])  # fmt: skip
+    key.unlink()
+    return folder
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def fenced(request: pytest.FixtureRequest, bundle: Path) -> Iterator[Machine]:
+    """A machine with what docs/bundles.md asks for and the bundle, whose network rejects all."""
+    suite = request.param
+    packages = [
+        *("python3", "git", "iptables", "nftables", "openssh-client", "util-linux"), *ENGINE[suite],
+    ]  # fmt: skip
+    with machine(suite, *packages) as made:
+        made.copy_in(bundle, CARRIED)
+        made.run("sh", "-euc", 'printf "%s" "$1" | nft -f -', "sh", FENCE)
+        # Docker's own resolver answers for this machine: names have to be asked for outside, too.
+        made.run("sh", "-euc", "echo nameserver 203.0.113.53 >/etc/resolv.conf")
+        yield made
+
+
+def packets(machine: Machine) -> int:
+    """Return how many packets wanted to leave the machine."""
+    listed = json.loads(machine.run("nft", "--json", "list", "counters").stdout)["nftables"]
+    (found,) = [each["counter"]["packets"] for each in listed if "counter" in each]
+    assert isinstance(found, int)
+    return found
+
+
+def test_a_bundle_is_enough_for_a_lab(fenced: Machine) -> None:
+    # Its network is closed, and what is closed is counted.
+    asked = fenced.run("git", "ls-remote", "https://203.0.113.1/a.git", check=False)
+    assert asked.returncode != 0 and packets(fenced) > 0
+    before = packets(fenced)
+
+    # As docs/bundles.md has it: what installs the product is checked before it is run.
+    fenced.run("tar", "-xf", BUNDLE, "manifest.json", "manifest.json.sig", "beginning.py",
+               cwd=CARRIED)  # fmt: skip
+    fenced.run(
+        "sh", "-euc",
+        'ssh-keygen -Y verify -f signers -I "$1" -n sops-lab-bundle -s manifest.json.sig'
+        " <manifest.json", "sh", ADDRESS, cwd=CARRIED,
+    )  # fmt: skip
+    manifest = json.loads(fenced.run("cat", "manifest.json", cwd=CARRIED).stdout)
+    (told,) = [file for file in manifest["files"] if file["name"] == "beginning.py"]
+    text = fenced.run("cat", "beginning.py", cwd=CARRIED).stdout
+    assert hashlib.sha256(text.encode()).hexdigest() == told["sha256"]
+    fenced.run("python3", "beginning.py", "bundle", ROOT, BUNDLE, "--signers", "signers",
+               cwd=CARRIED)  # fmt: skip
+
+    own = partial(fenced.run, SOPSLAB_ROOT=ROOT, SOPSLAB_LAB=NAME)
+    own(SOPSLAB, "bundle", "load", BUNDLE, "--signers", "signers", cwd=CARRIED)
+    up = json.loads(own(SOPSLAB, "up", "--install-docker", "--json", check=False).stdout)
+    assert up["ok"], (up["problems"], fenced.run("tail", "--lines=40", up["log"]).stdout)
+    again = json.loads(own(SOPSLAB, "up", "--json").stdout)
+    assert again["changed"] == 0
+    loaded = own(SOPSLAB, "bundle", "load", BUNDLE, cwd=CARRIED).stdout
+    assert "nothing to do" in loaded
+    own(SOPSLAB, "down", "--purge", "--yes")
+
+    assert packets(fenced) == before
+
+
+def test_the_bundle_of_this_store_is_the_one_that_another_run_makes(bundle: Path) -> None:
+    run([*SOPSLAB_HERE, "bundle", "create", "--output", str(bundle / "again")])
+    run([*SOPSLAB_HERE, "bundle", "create", "--output", str(bundle / "same")])
+    sums = {hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in ("again", "same")}
+    assert len(sums) == 1
+    assert Path(local_settings().root, "members").is_dir()

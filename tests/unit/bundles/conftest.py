@@ -1,0 +1,116 @@
+"""What tests of bundles share: a store with a few entries, a product that is small, and keys."""
+
+from __future__ import annotations
+
+import ensurepip
+import hashlib
+import io
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.places import Lab
+from sopslab.config.settings import Settings
+from sopslab.lab.bundles import product, wheel
+from sopslab.lab.bundles.writing import Contents, Written, create
+from sopslab.model.store import Entry
+from tests.unit.artifacts.conftest import entry, publish
+
+FILES: dict[str, dict[str, bytes]] = {
+    "tool": {"bin/tool": b"program" * 1000},
+    "image": {"image.tar": bytes(range(256)) * 800},
+    "files": {"files/a.yaml": b"a: 1\n", "files/b/c.yaml": b"c: 2\n"},
+}
+ENTRIES: tuple[Entry, ...] = tuple(entry(name, *files) for name, files in FILES.items())
+PIP = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"))
+
+Create = Callable[..., Written]
+
+
+@pytest.fixture
+def full(lab: Callable[..., Settings]) -> Lab:
+    """A lab whose store is full."""
+    place = lab().for_machine
+    for name, files in FILES.items():
+        publish(place, files, name)
+    return place
+
+
+@pytest.fixture
+def seat(lab: Callable[..., Settings]) -> Lab:
+    """A lab on another machine, which has nothing yet."""
+    return lab(root=f"{lab().root}-seat").for_machine
+
+
+def small_wheel(says: str = "hello") -> bytes:
+    """Return the wheel of a product whose command says something."""
+    info = "sops_lab-0.1.0.dist-info"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, text in {
+            "sopslab_small.py": f"def main():\n    print({says!r})\n",
+            f"{info}/METADATA": "Metadata-Version: 2.1\nName: sops-lab\nVersion: 0.1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/entry_points.txt": "[console_scripts]\nsopslab = sopslab_small:main\n",
+            f"{info}/RECORD": "",
+        }.items():
+            packed.writestr(zipfile.ZipInfo(name), text)
+    return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def small_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have a product that needs pip only, and takes it from Python itself; return what has it say
+    something else."""
+    project = tmp_path / "project"
+    project.mkdir()
+    version, sum_of = PIP.name.split("-")[1], hashlib.sha256(PIP.read_bytes()).hexdigest()
+    (project / "requirements.txt").write_text(f"pip=={version} \\\n    --hash=sha256:{sum_of}\n")
+
+    def download(target: Path, *_: object) -> None:
+        target.mkdir(exist_ok=True)
+        (target / PIP.name).write_bytes(PIP.read_bytes())
+
+    def say(text: str) -> None:
+        monkeypatch.setattr(wheel, "build", lambda: small_wheel(text))
+
+    monkeypatch.setattr(product, "PROJECT", project)
+    monkeypatch.setattr(product, "_ask_pip", download)
+    say("hello")
+    return say
+
+
+@pytest.fixture
+def made(full: Lab, tmp_path: Path) -> Create:
+    """Return what makes a bundle of the full store."""
+
+    def make(name: str = "lab.bundle", place: Lab = full, **options: object) -> Written:
+        pythons = ("3.11", "3.12", "3.13", "3.14")
+        contents = Contents("0.1.0", "catalog", "modules", "amd64", ENTRIES, pythons)
+        return create(place, contents, tmp_path / name, lambda *_: None, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """A key of OpenSSH's; `signers` beside it allows it."""
+    return make_key(tmp_path / "keys" / "own")
+
+
+def make_key(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True
+    )
+    public = path.with_suffix(".pub").read_text()
+    path.with_name(f"{path.name}.signers").write_text(f"ada@example.org {public}")
+    return path
+
+
+def signers(key: Path) -> Path:
+    """Return the file of who may sign, with one key."""
+    return key.with_name(f"{key.name}.signers")

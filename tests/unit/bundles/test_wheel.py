@@ -1,0 +1,57 @@
+"""The wheel of the product that runs is the one that is built of the checkout."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sopslab.lab.bundles import wheel
+from tests.package import build
+
+
+@pytest.fixture(autouse=True)
+def small_product() -> None:
+    """The product as it is."""
+
+
+def programs(file: Path | io.BytesIO) -> set[str]:
+    """Return what can be run where a wheel is installed."""
+    with zipfile.ZipFile(file) as packed:
+        return {info.filename for info in packed.infolist() if info.external_attr >> 16 & 0o111}
+
+
+def contents(file: Path | io.BytesIO) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as packed:
+        return {info.filename: packed.read(info) for info in packed.infolist()}
+
+
+def test_it_has_what_the_built_one_has(tmp_path: Path) -> None:
+    own, file = io.BytesIO(wheel.build()), build(tmp_path)
+    ours, built = contents(own), contents(file)
+    assert ours.keys() == built.keys()
+    assert programs(own) == programs(file) != set()
+    # How this checkout was installed may be older than what its dependencies are now.
+    differing = {name for name in ours if ours[name] != built[name]}
+    assert {Path(name).name for name in differing} <= {"METADATA", "RECORD", "WHEEL"}
+
+
+def test_it_is_the_same_each_time_and_the_installed_one_makes_it_again(tmp_path: Path) -> None:
+    first = wheel.build()
+    assert wheel.build() == first
+    (tmp_path / wheel.file_name()).write_bytes(first)
+    with zipfile.ZipFile(tmp_path / wheel.file_name()) as packed:
+        packed.extractall(tmp_path / "installed")
+    for name in programs(tmp_path / wheel.file_name()):
+        (tmp_path / "installed" / name).chmod(0o755)
+    again = subprocess.run(
+        [sys.executable, "-S", "-c", "import sys; from sopslab.lab.bundles import wheel;"
+         " sys.stdout.buffer.write(wheel.build())"],
+        env={"PYTHONPATH": str(tmp_path / "installed"), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/", capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    assert again == first
