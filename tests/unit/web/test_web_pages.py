@@ -236,8 +236,8 @@ def test_on_a_wall_a_large_class_is_in_tables_side_by_side() -> None:
     rows = [row(ALL, seat(f"seat-{n}")) for n in range(60)]
     outline = Outline(page(state(*rows), WALL))
 
-    assert len(outline.all("table")) == 3
-    assert len(outline.all("tr")) == 60 + 3
+    assert len(outline.all("table")) == 5
+    assert len(outline.all("tr")) == 60 + 5
 
 
 # For everybody
