@@ -38,7 +38,8 @@ def test_what_others_wrote_does_nothing_in_a_browser(tabs: Tabs, closed: Board) 
     expect(tab.page).to_have_title("lab: the class")
     expect(tab.page.locator("script")).to_have_count(1)
     expect(tab.page.locator("img, #board i *, #board bdi *, #board b *")).to_have_count(0)
-    for text in (NAMES[1], NAMES[2], SENTENCE, COMMAND):
+    expect(tab.page.locator(f"#r-learner-{LOUD} .w")).to_contain_text(SENTENCE)
+    for text in (NAMES[1], NAMES[2], COMMAND):
         expect(tab.page.get_by_text(text, exact=True).first).to_be_visible()
 
 
@@ -126,7 +127,7 @@ def test_a_group_is_chosen_by_its_link(tabs: Tabs, closed: Board) -> None:
 
 
 def test_on_a_wall_nobody_is_exposed(tabs: Tabs, closed: Board) -> None:
-    tab = tabs.open(closed)
+    tab = tabs.open(closed, **WALL)
     tab.page.get_by_role("link", name="for the projector").click()
     expect(tab.page.locator("#learners tbody tr")).to_have_count(100)
     shown = tab.page.content()
