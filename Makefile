@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help lab down check test soak bench reference requirements
+.PHONY: help lab down check test soak bench reference docs requirements
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -43,6 +43,9 @@ bench: $(STAMP) ## Measure the lab beside the same work done by hand
 
 reference: $(STAMP) ## Write docs/reference anew from the code
 	@$(BIN)/python -m sopslab.cli.reference
+
+docs: reference ## The same, and the pictures in docs/images from the board in Chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 requirements: $(STAMP) ## Pin what pyproject.toml and requirements-dev.in ask for, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \

@@ -50,6 +50,11 @@ def units(title: str, marks: str) -> Check:
     return tests(title, *two, "-m", marks, "tests/unit", "tests/deploy")
 
 
+def browser(title: str, marks: str) -> Check:
+    """Return the check that runs the tests in a browser that have these marks."""
+    return tests(title, "-m", marks, "tests/browser")
+
+
 def real(title: str, marks: str, first: str) -> Check:
     """Return the check that runs the tests with Docker that have these marks, in halves: two are
     at work at a time, since an idle lab costs a seventh of two cores.
@@ -100,6 +105,7 @@ PACKAGES = {
     # The scripts of a learner's repository run under these, with these awks; stand-ins in shell
     # read JSON.
     "busybox": "busybox",
+    "chromium": "chromium",
     "curl": "curl",
     "jq": "jq",
     "mksh": "mksh",
@@ -109,7 +115,7 @@ PACKAGES = {
     "nft": "nftables",
     "node": "nodejs",
     "openssl": "openssl",
-    # Cards as PDF: what makes them, what reads them back, and fonts for names.
+    # Cards as PDF: what makes them, what reads them back, and fonts for names, also in Chromium.
     "libharfbuzz-subset.so.0": "libharfbuzz-subset0",
     "libpango-1.0.so.0": "libpango-1.0-0",
     "libpangoft2-1.0.so.0": "libpangoft2-1.0-0",
@@ -129,18 +135,21 @@ STYLE: list[Check] = [
 # Real tools take part in the unit tests, so the store comes first.
 TOOLS: list[Check] = [python("tools", "sopslab", "fetch", "--install-docker")]
 QUICK: list[Check] = [units("unit", "not soak")]
+BROWSER: list[Check] = [browser("browser", "not soak")]
 REAL: list[Check] = [real("real", "not soak", "in_class")]
 
 
 def alone() -> Check:
-    """Return the check that runs what needs the machine's labs for itself; mutants, which are no
-    labs, take what it leaves of the processors, since it goes on for half an hour in any case.
+    """Return the check that runs what needs the machine's labs for itself; mutants and the browser,
+    which are no labs, take what it leaves of the processors, since it goes on for half an hour in
+    any case.
 
     All mutants would be hours: of each part, as many as say whether nine of ten are noticed.
     """
     title, commands = tests("soak alone", "-m", "soak and exclusive", "tests/cluster")
     ((mutants, _),) = python("mutants", "tests.mutation", "--most=40")[1]
-    return title, [*commands, (["nice", "-n", "19", *mutants], {})]
+    ((page, _),) = browser("soak browser", "soak")[1]
+    return title, [*commands, (["nice", "-n", "19", *mutants], {}), (page, {})]
 
 
 SOAK: list[Check] = [
@@ -151,7 +160,7 @@ SOAK: list[Check] = [
 
 SETS = {
     "quick": STYLE + TOOLS + QUICK,
-    "all": STYLE + TOOLS + QUICK + REAL,
+    "all": STYLE + TOOLS + QUICK + BROWSER + REAL,
     "soak": TOOLS + SOAK,
 }
 # What takes an hour tells all that it finds at once.

@@ -115,6 +115,14 @@
     following = null;
   }
 
+  // A browser has six connections to a server. Six windows' streams would hold all of them, and the
+  // page that comes next would never get one: so the stream ends before it is asked for, and goes on
+  // if nothing came.
+  function leave() {
+    close();
+    window.setTimeout(open, 5000);
+  }
+
   async function copy(event) {
     const button = event.target.closest("button[data-copy]");
     if (button === null) return;
@@ -132,6 +140,7 @@
   document.documentElement.classList.add("js");
   board.addEventListener("click", copy);
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  window.addEventListener("beforeunload", leave);
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", open);
   open();

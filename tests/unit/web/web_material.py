@@ -193,10 +193,14 @@ def serving(
     records: Memory | None = None,
     tls: ssl.SSLContext | None = None,
     client_tls: ssl.SSLContext | None = None,
+    port: int = 0,
 ) -> Iterator[Board]:
-    """Serve a board of made up looks, and end it."""
+    """Serve a board of made up looks, and end it.
+
+    + port: where, or 0 for a free one
+    """
     look, records = look or Look(), records or Memory()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         port = listening.getsockname()[1]
         server = BoardServer("lab", look, records, Address("127.0.0.1", port, tls), TOKEN)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

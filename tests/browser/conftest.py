@@ -1,0 +1,43 @@
+"""One Chromium for all tests, and a browser window of its own for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.classes import hundred
+from tests.browser.viewing import Tabs, chromium
+from tests.unit.web.web_material import Board, Look, found, serving
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The distribution's Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def tabs(browser: Browser) -> Iterator[Tabs]:
+    """What opens tabs. Whatever a test does there, nothing may leave the board or go wrong."""
+    opened = Tabs(browser)
+    yield opened
+    opened.close()
+    assert [url for tab in opened.all for url in tab.asked_elsewhere()] == []
+    assert [said for tab in opened.all for said in tab.complaints] == []
+
+
+@pytest.fixture(scope="session")
+def closed() -> Iterator[Board]:
+    """The board of a hundred, for tests that change nothing."""
+    with serving(Look(found(*hundred()))) as board:
+        yield board
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """The board of a hundred."""
+    with serving(Look(found(*hundred()))) as board:
+        yield board
