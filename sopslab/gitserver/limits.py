@@ -120,6 +120,11 @@ def wrong_refs(asked: Sequence[Update]) -> str | None:
         )
     if any(not update.ref.startswith(_PUSHABLE) for update in asked):
         return "refused: only branches (refs/heads/…) and tags (refs/tags/…) can be pushed here"
+    if any(not update.ref.isprintable() for update in asked if not update.deletes):
+        return (
+            "refused: the name of a branch or tag holds what cannot be seen, or is no UTF-8. Choose"
+            " letters, digits, `-` and `/`"
+        )
     if any(_too_long(update.ref) for update in asked if not update.deletes):
         return (
             f"refused: the name of a branch or tag has more than {MAX_NAME} bytes, or more than"

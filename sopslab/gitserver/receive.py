@@ -49,7 +49,8 @@ def judge(root: Path, given: str) -> int:
     recipients = root / "recipients" / owner
     if recipients.is_file():
         os.environ["SOPSLAB_REQUIRED_RECIPIENTS"] = recipients.read_text()
-    return callers.show(callers.pre_receive(given.splitlines()), as_json=False)
+    lines = [line for line in given.split("\n") if line]
+    return callers.show(callers.pre_receive(lines), as_json=False)
 
 
 def supervised(work: Callable[[], int], seconds: float) -> int:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif given.command == "pre-commit":
         answer = callers.pre_commit()
     else:
-        answer = callers.pre_receive(sys.stdin.read().splitlines())
+        answer = callers.pre_receive([line.rstrip("\n") for line in sys.stdin])
     return callers.show(answer, given.json)
 
 

@@ -343,7 +343,7 @@ def history(folder: str) -> Commits:
     if shallow.strip() == b"true":
         raise SourceError("the repository is a shallow clone, so its history cannot be checked")
     names = Repository(folder).run("for-each-ref", "--format=%(refname)")
-    return Commits(folder, ["--all"], refs=os.fsdecode(names).splitlines())
+    return Commits(folder, ["--all"], refs=[os.fsdecode(name) for name in names.splitlines()])
 
 
 def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:

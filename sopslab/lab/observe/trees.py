@@ -140,7 +140,8 @@ def look_at_branches(git: Git, *more: str) -> tuple[Branches, dict[str, str]]:
     + more: other references that are listed
     """
     listed = git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", *more)
-    refs = dict(line.split(" ", 1) for line in os.fsdecode(listed).splitlines())
+    # Bytes are split at line feeds only, text at more that a name may hold.
+    refs = dict(os.fsdecode(line).split(" ", 1) for line in listed.splitlines())
     empty = not any(name.startswith("refs/heads/") for name in refs)
     return Branches(refs.get(MAIN), empty), refs
 

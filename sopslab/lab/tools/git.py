@@ -219,7 +219,7 @@ class Git:
         listed = self.text(
             "for-each-ref", "--format=%(refname) %(objectname)", "--contains", commit, *below
         )
-        return dict(line.split(" ") for line in listed.splitlines())
+        return dict(line.split(" ") for line in listed.split("\n") if line)
 
     def refuse_links(self, commit: str, *paths: str) -> None:
         """Raise LabError if one of the paths in a commit is a link or a submodule, or leads through
