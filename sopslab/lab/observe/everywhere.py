@@ -24,15 +24,16 @@ from sopslab.model.objects import Object
 _PATIENCE_S = 8.0
 _EVERYWHERE = "--all-namespaces"
 # Everything of a Secret but its values: where, name, whether Flux leaves it, labels, an empty
-# field, keys.
-_WITHOUT_VALUES = (
-    "{{range .items}}{{.metadata.namespace}}"
+# field, keys. An annotation may be any text, and stays in its field by its quotes.
+_SECRET = (
+    "{{.metadata.namespace}}"
     '{{"\\t"}}{{.metadata.name}}'
     '{{"\\t"}}{{with .metadata.annotations}}'
-    '{{index . "kustomize.toolkit.fluxcd.io/reconcile"}}{{end}}'
+    '{{printf "%q" (index . "kustomize.toolkit.fluxcd.io/reconcile")}}{{end}}'
     '{{range $name, $value := .metadata.labels}}{{"\\t"}}{{$name}}={{$value}}{{end}}{{"\\t"}}'
-    '{{range $key, $value := .data}}{{"\\t"}}{{$key}}{{end}}{{"\\n"}}{{end}}'
+    '{{range $key, $value := .data}}{{"\\t"}}{{$key}}{{end}}{{"\\n"}}'
 )
+_WITHOUT_VALUES = f"{{{{range .items}}}}{_SECRET}{{{{end}}}}"
 Live = Mapping[str, Mapping[str, LiveSecret]]
 
 
@@ -112,7 +113,7 @@ def _live(lines: str) -> Live:
         namespace, name, reconcile, *rest = line.split("\t")
         end = rest.index("")
         owner = owner_of(dict(label.split("=", 1) for label in rest[:end]))
-        left_alone = reconcile == "disabled"
+        left_alone = reconcile == '"disabled"'
         keys = frozenset(rest[end + 1 :])
         live.setdefault(namespace, {})[name] = LiveSecret(keys, NOT_ASKED, owner, left_alone)
     return live

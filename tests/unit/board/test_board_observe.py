@@ -18,12 +18,14 @@ import pytest
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import Progress, Row
+from sopslab.checks.rules.objects import LEFT_ALONE
 from sopslab.cli import board as show
 from sopslab.config.environment import at_seat
-from sopslab.lab.observe import refs
+from sopslab.lab.observe import everywhere, refs
 from sopslab.lab.observe.observer import Observer
 from sopslab.model.hints import RECORD, Given, render_given
 from sopslab.model.mark import MARK, render_mark
+from tests.conftest import find_tool
 from tests.marks import soak
 from tests.unit.board.class_material import Class
 
@@ -119,6 +121,47 @@ def test_each_repository_is_judged_by_itself(
     assert found["tests"][1].startswith("flux/secrets/deploy.py holds what must not be")
     assert ".sops.yaml" in found["eve"][1]
     assert not {"ada", "docs"} & set(found)
+
+
+@pytest.mark.parametrize("name", ["x\u2028", "x\u2028y", "\x85", "übung"])
+def test_a_branch_of_any_name_ends_nobodys_look(
+    classroom: Callable[..., Class], executor: Executor, name: str
+) -> None:
+    made = classroom(["ada", "bob"])
+    bare = ["git", "--git-dir", str(made.bare("bob"))]
+    subprocess.run([*bare, "update-ref", f"refs/heads/{name}", made.heads["bob"]], check=True)
+
+    assert all(row.done for row in _rows(made, Observer(made.settings, executor)))
+
+
+@pytest.mark.parametrize("value", ["disabled", "enabled", None])
+def test_an_annotation_stays_in_its_field_of_its_secrets_line(
+    tmp_path: Path, value: str | None
+) -> None:
+    """It is a learner's, and may be any text."""
+    forged = "x\nbob-develop\tbackend-secrets\t\t\tmore\u2028y"
+    named = {} if value is None else {LEFT_ALONE: value}
+    said = "".join(
+        _asked_locally(tmp_path, {"note": "x", **annotations})
+        for annotations in (named, {LEFT_ALONE: forged})
+    )
+    live = everywhere._live(said)
+
+    assert set(live) == {"ada-develop"}
+    assert len(said.splitlines()) == 2
+    left = [one.left_alone for one in everywhere._live(said.split("\n")[0])["ada-develop"].values()]
+    assert left == [value == "disabled"]
+
+
+def _asked_locally(folder: Path, annotations: dict[str, str]) -> str:
+    """Return what kubectl makes of a Secret with these annotations, without a cluster."""
+    file = folder / "secret.json"
+    metadata = {"namespace": "ada-develop", "name": "a", "annotations": annotations}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"k": "eA=="}}
+    file.write_text(json.dumps(secret))
+    template = f"go-template={everywhere._SECRET}"
+    command = [find_tool("kubectl"), "annotate", "--local", "-f", str(file), "a=b", "-o", template]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_no_value_is_shown_or_passed_on(
