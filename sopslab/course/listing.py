@@ -12,7 +12,7 @@ def read_list(kustomization: str | bytes) -> tuple[str, ...] | None:
     """Return the resources of a kustomization, None if it cannot be read."""
     try:
         parsed = yaml.safe_load(kustomization)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return None
     if not isinstance(parsed, dict):
         return None

@@ -182,5 +182,5 @@ def _hooks(text: str | None) -> dict[str, dict[str, Any]] | None:
             if repo["repo"] == "local"
             for hook in repo["hooks"]
         }
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None

@@ -430,6 +430,17 @@ def test_a_build_without_end_is_told_to_everybody_and_whose_it_is_by_the_command
     assert applied.stuck is (whose == "ada")
 
 
+@pytest.mark.parametrize(
+    "text", ["resources: {", "[" * 5000, 'resources: ["\\U99999999"]', "x: 2020-99-99", "x: \x00"]
+)
+def test_a_list_that_cannot_be_read_is_said_and_ends_nothing(text: str) -> None:
+    wired = next(
+        step for step in judge(ADA, with_tree(kustomization=text)).steps if step.id == "wired"
+    )
+
+    assert "kustomization.yaml is not valid" in wired.found
+
+
 def _pasted(command: str) -> list[str]:
     """Return what a shell gives to git, a line each."""
     git = "git() { printf '%s\\n' \"$@\"; }"

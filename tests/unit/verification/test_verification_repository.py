@@ -518,8 +518,9 @@ def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:
     ):
         config.write_text(text)
         assert clone.look_at_hooks(desk.lab, desk.work).missing == tuple(missing)
-    config.write_text("repos: 7\n")
-    assert not clone.look_at_hooks(desk.lab, desk.work).configured
+    for text in ("repos: 7\n", 'x: "\\U99999999"\n', "x: 2020-99-99\n", "[" * 5000):
+        config.write_text(text)
+        assert not clone.look_at_hooks(desk.lab, desk.work).configured
 
 
 def test_an_identity_that_cannot_be_used_says_why(desk: Desk) -> None:
