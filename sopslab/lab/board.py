@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sopslab.checks.board.judge import judge
-from sopslab.checks.board.steps import Row
+from sopslab.checks.board.seen import Seen
+from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat
 from sopslab.lab.observe.observer import Observer
 from sopslab.lab.parts import Part, look_at_parts
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Settings
+    from sopslab.config.settings import Seat, Settings
 
 AT_A_TIME = 8
 """Questions of one look; each of them mostly waits for a process."""
@@ -47,7 +48,18 @@ def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
         parts = look_at_parts(settings, executor)
         seats = read_enrolled(settings)
         seen = observer.seats(list(map(at_seat, seats))) if seats else []
-        rows = [judge(seat, one) for seat, one in zip(seats, seen, strict=True)]
+        rows = [_judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
         return Found(parts(), rows)
 
     return look
+
+
+def _judged(seat: Seat, seen: Seen) -> Row:
+    """Return how far a learner is. A mistake of ours that one learner's work brings out must not
+    hide all the others'."""
+    try:
+        return judge(seat, seen)
+    except Exception as error:
+        found = f"this seat cannot be judged ({type(error).__name__})."
+        steps = (Step(name, Progress.UNKNOWN, found, f"sopslab doctor {seat.id}") for name in STEPS)
+        return Row(seat, tuple(steps), seen.asked)

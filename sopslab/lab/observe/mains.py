@@ -75,18 +75,25 @@ class Mains:
     def _look(
         self, seen: Sequence[Snapshot], known: Mapping[str, Main], openers: Openers | None
     ) -> dict[str, Main]:
-        reading = self._executor.map(
-            lambda one: self._read(one, known, closely=openers is not None), seen
-        )
+        reading = self._executor.map(lambda one: self._read_one(one, known, openers), seen)
         read = {one.environment.id: each for one, each in zip(seen, reading, strict=True)}
         new = {who: one.files for who, one in read.items() if one.files is not None}
         reports = trees.judge(self._places, new)
         return {
-            (who := one.environment.id): _with_tree(
-                read[who], one, reports.get(who), (openers or {}).get(who)
-            )
+            (who := one.environment.id): _judged(read[who], one, reports.get(who), openers)
             for one in seen
         }
+
+    def _read_one(
+        self, seen: Snapshot, known: Mapping[str, Main], openers: Openers | None
+    ) -> _Read:
+        if openers is not None:
+            return self._read(seen, known, closely=True)
+        try:
+            return self._read(seen, known, closely=False)
+        except Exception as error:
+            reason = _unexpected(error)
+            return _Read(Main(reason, reason, reason))
 
     def _read(self, seen: Snapshot, known: Mapping[str, Main], *, closely: bool) -> _Read:
         try:
@@ -121,6 +128,21 @@ def _read_main(git: Git, main: str, now: Main, seen: Snapshot, *, closely: bool)
         return _Read(now, files, trees.once_listed(git, main, seen.chapter.kustomization))
     except SourceError as error:
         return _Read(replace(now, tree=trees.unreadable(error)))
+
+
+def _judged(read: _Read, seen: Snapshot, report: Report | None, openers: Openers | None) -> Main:
+    if openers is not None:
+        return _with_tree(read, seen, report, openers.get(seen.environment.id))
+    try:
+        return _with_tree(read, seen, report, None)
+    except Exception as error:
+        return replace(read.main, tree=_unexpected(error))
+
+
+def _unexpected(error: Exception) -> Undecided:
+    """Return that a look at one of many repositories failed by a mistake of ours: it must not keep
+    anybody from seeing the others. A close look at that one fails with the whole of it."""
+    return Undecided(f"the repository cannot be looked at ({type(error).__name__})")
 
 
 def _with_tree(

@@ -21,7 +21,7 @@ from sopslab.checks.board.steps import Progress, Row
 from sopslab.checks.rules.objects import LEFT_ALONE
 from sopslab.cli import board as show
 from sopslab.config.environment import at_seat
-from sopslab.lab.observe import everywhere, refs
+from sopslab.lab.observe import everywhere, refs, trees
 from sopslab.lab.observe.observer import Observer
 from sopslab.model.hints import RECORD, Given, render_given
 from sopslab.model.mark import MARK, render_mark
@@ -322,6 +322,26 @@ def test_a_git_of_another_repository_does_not_lead_astray(
     monkeypatch.setitem(os.environ, "GIT_DIR", str(tmp_path / "other"))
 
     assert _rows(made, Observer(made.settings, executor))[0].done
+
+
+@pytest.mark.parametrize("where", ["files_of", "read_tree"])
+def test_a_mistake_about_one_repository_hides_no_other(
+    classroom: Callable[..., Class], executor: Executor, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    made = classroom(["ada", "bob"])
+    does, bare = getattr(trees, where), str(made.bare("ada"))
+
+    def mistaken(first: Any, *more: Any, **named: Any) -> Any:
+        if made.heads["ada"] in (first, *more) or getattr(first, "_folder", "") == bare:
+            raise TypeError("a secret")
+        return does(first, *more, **named)
+
+    monkeypatch.setattr(trees, where, mistaken)
+    ada, bob = _rows(made, Observer(made.settings, executor))
+
+    assert bob.done
+    assert not ada.done
+    assert "TypeError" in ada.next and "a secret" not in ada.next
 
 
 def test_who_asks_for_help_is_seen_without_another_process(

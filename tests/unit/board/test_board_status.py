@@ -19,7 +19,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sopslab.checks.board.judge import judge
+from sopslab.checks.board.seen import Seen
+from sopslab.checks.board.steps import Row
 from sopslab.cli.main import main
+from sopslab.config.settings import Seat
 from tests.commands import say_format
 from tests.unit.board.class_material import Class
 
@@ -180,3 +184,21 @@ def test_a_hint_is_for_the_step_that_the_row_of_a_seat_is_at(
     assert said[2].startswith("Hint 2 of 3, for the step `encrypted`:\n")
     rows = {row["seat"]: row for row in json.loads(_run("--json").stdout)["class"]}
     assert (rows["ada"]["hints"], rows["bob"]["hints"]) == (0, 2)
+
+
+def test_a_seat_that_cannot_be_judged_is_named_and_hides_no_other(
+    up: Callable[..., Class], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up("ada", "bob")
+
+    def mistaken(seat: Seat, seen: Seen) -> Row:
+        if seat.id == "ada":
+            raise KeyError("a secret")
+        return judge(seat, seen)
+
+    monkeypatch.setattr("sopslab.lab.board.judge", mistaken)
+    ada, bob = json.loads(_run("--json").stdout)["class"]
+
+    assert bob["done"]
+    assert (set(ada["steps"].values()), ada["fix"]) == ({"unknown"}, "sopslab doctor ada")
+    assert "KeyError" in ada["next"] and "a secret" not in ada["next"]
