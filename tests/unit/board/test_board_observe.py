@@ -345,8 +345,12 @@ def test_a_mistake_about_one_repository_hides_no_other(
 
 
 def test_who_asks_for_help_is_seen_without_another_process(
-    classroom: Callable[..., Class], executor: Executor, started: list[list[str]]
+    classroom: Callable[..., Class],
+    executor: Executor,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(refs, "_SETTLING_NS", 0)
     made = classroom(["ada", "bob", "eve"])
     observer = Observer(made.settings, executor)
     started.clear()
@@ -363,5 +367,5 @@ def test_who_asks_for_help_is_seen_without_another_process(
     assert [(row.asked, row.hints) for row in rows] == [(None, 0), (1_800_000_000.5, 2), (None, 0)]
     assert [row.steps for row in rows] == [row.steps for row in before]
     # The policy has seen all of it, and nothing is read again.
-    assert _programs(started) == Counter({"git": 3, "kubectl": 3})
-    assert usual["git"] > 3
+    assert _programs(started) == Counter({"kubectl": 3})
+    assert usual["git"] > 0
