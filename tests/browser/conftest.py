@@ -21,7 +21,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[Tabs]:
-    """What opens tabs. Whatever a test does there, nothing may leave the board or go wrong."""
+    """What opens tabs. Whatever a test does there, nothing may leave the board or go wrong.
+
+    A test asks for its board before it, so that the tabs are closed before the board is.
+    """
     opened = Tabs(browser)
     yield opened
     opened.close()

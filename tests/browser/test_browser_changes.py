@@ -36,7 +36,7 @@ def viewers(board: Board) -> int:
     return board.server.hub._viewers
 
 
-def test_a_push_turns_a_cell_within_three_seconds(tabs: Tabs, board: Board) -> None:
+def test_a_push_turns_a_cell_within_three_seconds(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     until(lambda: viewers(board) == 1)
     wait_for(tab.page, "#r-learner-1.working td.n:nth-of-type(5)")
@@ -49,7 +49,7 @@ def test_a_push_turns_a_cell_within_three_seconds(tabs: Tabs, board: Board) -> N
     expect(tab.page.locator("#said")).to_contain_text("35 done")
 
 
-def test_who_asks_for_help_is_marked_and_goes_first(tabs: Tabs, board: Board) -> None:
+def test_who_asks_for_help_is_marked_and_goes_first(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     first = tab.page.locator("#learners tbody tr").first
     expect(first).to_have_id("r-learner-2")
@@ -62,7 +62,7 @@ def test_who_asks_for_help_is_marked_and_goes_first(tabs: Tabs, board: Board) ->
     expect(first).to_have_id("r-learner-2")
 
 
-def test_six_tabs_of_a_browser_are_all_told(tabs: Tabs, board: Board) -> None:
+def test_six_tabs_of_a_browser_are_all_told(board: Board, tabs: Tabs) -> None:
     """A browser has six connections to one server: half of them stay free to go elsewhere."""
     context = tabs.context()
     paths = ("", "?projector", "?group=table+1", "", "?projector", "")
@@ -77,7 +77,7 @@ def test_six_tabs_of_a_browser_are_all_told(tabs: Tabs, board: Board) -> None:
     until(lambda: viewers(board) == 3)
 
 
-def test_a_page_that_was_not_left_after_all_goes_on(tabs: Tabs, board: Board) -> None:
+def test_a_page_that_was_not_left_after_all_goes_on(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     until(lambda: viewers(board) == 1)
     tab.page.evaluate("window.dispatchEvent(new Event('beforeunload'))")
@@ -85,7 +85,7 @@ def test_a_page_that_was_not_left_after_all_goes_on(tabs: Tabs, board: Board) ->
     until(lambda: viewers(board) == 1, seconds=20)
 
 
-def test_a_tab_that_is_hidden_asks_for_nothing(tabs: Tabs, board: Board) -> None:
+def test_a_tab_that_is_hidden_asks_for_nothing(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     until(lambda: viewers(board) == 1)
     # Under Playwright every page is visible at all times.
@@ -101,7 +101,7 @@ def test_a_tab_that_is_hidden_asks_for_nothing(tabs: Tabs, board: Board) -> None
     wait_for(tab.page, "#r-learner-1.done")
 
 
-def test_who_goes_away_and_comes_back_sees_the_class_as_it_is(tabs: Tabs, board: Board) -> None:
+def test_who_goes_away_and_comes_back_sees_the_class_as_it_is(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     until(lambda: viewers(board) == 1)
     tab.page.goto("about:blank")
@@ -111,7 +111,7 @@ def test_who_goes_away_and_comes_back_sees_the_class_as_it_is(tabs: Tabs, board:
     wait_for(tab.page, "#r-learner-1.done")
 
 
-def test_without_javascript_the_page_loads_itself_anew(tabs: Tabs, board: Board) -> None:
+def test_without_javascript_the_page_loads_itself_anew(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board, java_script_enabled=False)
     expect(tab.page.locator("#learners tbody tr")).to_have_count(100)
     expect(tab.page.locator("button").first).to_be_hidden()

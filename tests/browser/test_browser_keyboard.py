@@ -61,7 +61,7 @@ def test_where_nothing_may_be_copied_the_command_is_selected(tabs: Tabs, closed:
     assert tab.page.evaluate("getSelection().toString()") == COMMAND
 
 
-def test_what_has_the_focus_keeps_it_while_the_page_changes(tabs: Tabs, board: Board) -> None:
+def test_what_has_the_focus_keeps_it_while_the_page_changes(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
     tab.live()
     places = (

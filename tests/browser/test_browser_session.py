@@ -52,7 +52,7 @@ def assert_no_larger(before: Size, after: Size) -> None:
 
 
 def test_three_hundred_changes_leave_nothing_behind(
-    tabs: Tabs, board: Board, monkeypatch: pytest.MonkeyPatch
+    board: Board, tabs: Tabs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "EVERY_S", 0.05)
     monkeypatch.setattr(watcher, "_PAUSE_S", 0.01)
@@ -67,7 +67,7 @@ def test_three_hundred_changes_leave_nothing_behind(
 
 
 @pytest.mark.soak
-def test_half_an_hour_leaves_nothing_behind(tabs: Tabs, board: Board) -> None:
+def test_half_an_hour_leaves_nothing_behind(board: Board, tabs: Tabs) -> None:
     """At the pace of a class: whenever the board looks, somebody has changed something."""
     page = tabs.open(board).page
     began, number, before = time.monotonic(), 0, None
