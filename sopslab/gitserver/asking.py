@@ -17,6 +17,7 @@ from types import FrameType
 
 from sopslab.course import hints
 from sopslab.files.privatefile import NEW, write_private
+from sopslab.gitserver.plainfiles import read_plain
 from sopslab.gitserver.standing import Seat, Standing, standing
 from sopslab.model.hints import RECORD, parse_given, render_given
 from sopslab.model.mark import MARK, render_mark
@@ -69,7 +70,7 @@ def hint_wanted(seat: Seat, pushed: str) -> list[str]:
     if found.step is None:
         return [f"{_DONE} There is no hint to give."]
     file = seat.repository / RECORD
-    given = parse_given(_read(file))
+    given = parse_given(read_plain(file))
     before = given.of(found.step)
     try:
         told = hints.following(found.step, before, seat.chapter, at_seat=True)
@@ -134,10 +135,3 @@ def _at_most(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _read(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return None

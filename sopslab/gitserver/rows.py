@@ -6,14 +6,13 @@ bounds.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from sopslab.config.naming import seat_namespace
 from sopslab.gitserver.plainfiles import read_plain
 from sopslab.model.rows import OwnRow, OwnStep
-from sopslab.model.wire import decode
+from sopslab.model.wire import decoded
 from sopslab.policy.printing import in_one_line
 
 _LONGEST = 600  # characters of a sentence or a command
@@ -21,11 +20,8 @@ _LONGEST = 600  # characters of a sentence or a command
 
 def published(file: Path) -> OwnRow | None:
     """Return a row; None where there is none, or what is there is none."""
-    try:
-        row: OwnRow = decode(OwnRow, json.loads(read_plain(file) or b""))
-    except (ValueError, RecursionError):
-        return None
-    if not row.steps:
+    row = decoded(OwnRow, read_plain(file))
+    if row is None or not row.steps:
         return None
     steps = [_bounded(step) for step in row.steps]
     return replace(row, steps=steps, next=_sentence(row.next), fix=_command(row.fix))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
@@ -65,6 +68,16 @@ def decode(kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
     return _expected(kind, data)
+
+
+def decoded(kind: type[T], text: bytes | None) -> T | None:
+    """Return the value of this kind in a record, which is JSON; None without a record, or where it
+    is of another form."""
+    try:
+        value: T = decode(kind, json.loads(text or b""))
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def _one_of(kinds: tuple[Any, ...], data: Any) -> Any:

@@ -12,7 +12,7 @@ from sopslab.config.places import Places
 from sopslab.files.privatefile import write_private
 from sopslab.files.render import template_environment
 from sopslab.lab.tools.files import private_folder, read
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decoded, encode
 from sopslab.web.pages import FOLDER
 
 _BYTES = 32  # of randomness in a token
@@ -33,11 +33,9 @@ def new_token() -> str:
 
 def kept_link(places: Places) -> Link | None:
     """Return the link of the lab's last board, None without one."""
-    try:
-        link: Link = decode(Link, json.loads(read(_file(places)) or b""))
-    except ValueError:
-        return None
-    return link if 0 < link.port < 65536 and len(link.token) >= _BYTES else None
+    link = decoded(Link, read(_file(places)))
+    fit = link is not None and 0 < link.port < 65536 and len(link.token) >= _BYTES
+    return link if fit else None
 
 
 def keep_link(places: Places, link: Link) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sopslab.lab.tools import files
 from sopslab.model.rows import OwnRow, OwnStep
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decoded, encode
 
 if TYPE_CHECKING:
     from sopslab.checks.board.steps import Row
@@ -37,7 +37,7 @@ def publish(places: Places, rows: Iterable[Row]) -> None:
     now = round(time.time(), 1)
     for seat, row in own.items():
         path = folder / f"{seat}.json"
-        before = _read(path)
+        before = decoded(OwnRow, files.read(path))
         wanted = _own(row, now if before is None else before.seen)
         if wanted != before:
             changed = _own(row, now)
@@ -65,10 +65,3 @@ def _own(row: Row, seen: float) -> OwnRow:
     ]
     asked = None if row.asked is None else float(row.asked)
     return OwnRow(seen, steps, row.next, row.fix, asked)
-
-
-def _read(path: Path) -> OwnRow | None:
-    try:
-        return decode(OwnRow, json.loads(path.read_bytes()))  # type: ignore[no-any-return]
-    except (OSError, ValueError):
-        return None

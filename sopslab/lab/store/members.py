@@ -14,10 +14,10 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 import zstandard
 
@@ -29,7 +29,7 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.locks import locked
 from sopslab.model.members import Member, content_of
 from sopslab.model.store import Entry
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decode, decoded, encode
 
 # 6 % fewer bytes than at level 6, and 12 % fewer than at 3: for each seat, while the time is paid
 # once.
@@ -77,11 +77,17 @@ def is_whole(folder: Path) -> bool:
     if stored is None:
         return False
     try:
-        own = {name: text for name, text in stored.manifest.items() if name != "files"}
-        entry = decode(Entry, {**own, "files": []})
+        entry = _entry_of(stored.manifest)
     except ValueError:
         return False
     return entry.key == folder.name and stored.fault(entry) is None
+
+
+def _entry_of(manifest: Mapping[str, Any]) -> Entry:
+    """Return the entry that a manifest is of. Raises ValueError where it is none's."""
+    own = {name: text for name, text in manifest.items() if name != "files"}
+    entry: Entry = decode(Entry, {**own, "files": []})
+    return entry
 
 
 def pack(lab: Lab, keys: Sequence[str]) -> list[Member]:
@@ -250,9 +256,7 @@ def _check(folder: Path, member: Member) -> None:
     """Raise Refused where what was unpacked is not the entry that was said."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        own = {name: text for name, text in manifest.items() if name != "files"}
-        entry = decode(Entry, {**own, "files": []})
-        content = content_of(manifest)
+        entry, content = _entry_of(manifest), content_of(manifest)
     except (OSError, ValueError, AttributeError):
         raise Refused(f"{member.name} has no manifest that can be read") from None
     found = {name: files.sha256(folder / name) for name in stamped(folder)}
@@ -352,11 +356,7 @@ def _words(error: Exception) -> str:
 
 def noted(note: Path) -> Member | None:
     """Return what is on record, None where nothing is."""
-    try:
-        member: Member = decode(Member, json.loads(note.read_bytes()))
-    except (OSError, ValueError):
-        return None
-    return member
+    return decoded(Member, files.read(note))
 
 
 def kept_in(lab: Lab) -> Path:
