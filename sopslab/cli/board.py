@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.cli import spreadsheet
+from sopslab.model.durations import hours_and_minutes
 from sopslab.policy.printing import printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 row.seat.group or "",
                 _yes(row.done),
                 _yes(row.stuck),
-                "" if row.asked is None else _moment(row.asked),
+                "" if row.asked is None else spreadsheet.moment(row.asked),
                 str(row.hints),
                 *(step.progress.value for step in row.steps),
                 row.next,
@@ -70,10 +70,6 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def _yes(value: bool) -> str:
     return (Progress.YES if value else Progress.NO).value
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def table(rows: Sequence[Row], width: int, now: float) -> Table:
@@ -135,8 +131,7 @@ def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
 
 def ago(since: float, now: float) -> str:
     """Return how long something has been so: `3 min`, or `2 h 5 min`."""
-    hours, minutes = divmod(max(int(now - since), 0) // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return hours_and_minutes(now - since)
 
 
 def summary(rows: Sequence[Row]) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sopslab.checks.board.lesson import Learner, Lesson, Taken
 from sopslab.checks.board.steps import STEPS, Progress, Step
@@ -39,8 +39,8 @@ def _line(learner: Learner) -> list[str]:
         str(learner.asked),
         str(row.hints),
         str(len(commits)),
-        _moment(commits[0].at) if commits else "",
-        _moment(commits[-1].at) if commits else "",
+        spreadsheet.moment(commits[0].at) if commits else "",
+        spreadsheet.moment(commits[-1].at) if commits else "",
         "" if score is None else str(score.answered),
         "" if score is None else str(score.right),
         *(
@@ -54,13 +54,9 @@ def _line(learner: Learner) -> list[str]:
 
 def _cells(step: Step, taken: Taken) -> Iterator[str]:
     yield step.progress.value
-    yield "" if taken.done is None else _moment(taken.done)
+    yield "" if taken.done is None else spreadsheet.moment(taken.done)
     yield "" if taken.took is None else f"{taken.took / 60:.1f}"
     yield f"{taken.stuck / 60:.1f}"
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def as_junit(learner: Learner, began: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from sopslab.config.tables import is_formula
 
@@ -19,6 +20,11 @@ def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     writer.writerow(header)
     writer.writerows([_harmless(cell) for cell in line] for line in lines)
     return out.getvalue()
+
+
+def moment(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as spreadsheets read it: in UTC, in ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _harmless(cell: str) -> str:

@@ -46,12 +46,18 @@ def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
 
     def look() -> Found:
         parts = look_at_parts(settings, executor)
-        seats = read_enrolled(settings)
-        seen = observer.seats(list(map(at_seat, seats))) if seats else []
-        rows = [_judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
+        rows = class_rows(settings, observer)
         return Found(parts(), rows)
 
     return look
+
+
+def class_rows(settings: Settings, observer: Observer) -> list[Row]:
+    """Return how far each learner of the class is. Raises LabError where the roster cannot be
+    read."""
+    seats = read_enrolled(settings)
+    seen = observer.seats(list(map(at_seat, seats))) if seats else []
+    return [_judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
 
 
 def _judged(seat: Seat, seen: Seen) -> Row:

@@ -10,7 +10,8 @@ from sopslab.checks.board.lesson import Lesson, Score, looked_back
 from sopslab.config.environment import at_seat
 from sopslab.course.quiz import QUIZ_FILE, answers_in, load_quiz, right
 from sopslab.errors import LabError
-from sopslab.lab.board import looks
+from sopslab.lab.board import class_rows
+from sopslab.lab.observe.observer import Observer
 from sopslab.lab.observe.progress import recorded_progress
 from sopslab.lab.observe.work import look_at_work
 from sopslab.model.results import Undecided
@@ -24,7 +25,7 @@ def look_back(settings: Settings, executor: Executor) -> Lesson:
     """Return what the class did. Raises LabError where nobody has a seat, and where the roster or
     the quiz cannot be read."""
     questions = load_quiz(QUIZ_FILE)
-    rows = looks(settings, executor)().rows
+    rows = class_rows(settings, Observer(settings, executor))
     if not rows:
         raise LabError("nobody has a seat here: there is no class to report on")
     works = executor.map(lambda row: _work(settings, row.seat), rows)

@@ -18,6 +18,7 @@ from sopslab.checks.board.order import by_need, counts, standing
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
+from sopslab.model.durations import hours_and_minutes
 from sopslab.policy.printing import in_one_line
 from sopslab.web import chart
 from sopslab.web.names import labels
@@ -30,7 +31,7 @@ _LONGEST_COMMAND = 300
 _MARKS = {Progress.YES: "y", Progress.NO: "n", Progress.UNKNOWN: "u"}
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
 _SIDE_BY_SIDE, _FEW = 3, 12  # tables, and learners in one, on a wall
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 24 * 3600
+_MINUTE_S, _DAY_S = 60, 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,6 @@ def _moment(seconds: float) -> str:
 
 def _ago(seconds: float) -> str:
     """Return in words how long something takes already."""
-    if seconds < _HOUR_S:
-        return f"{max(int(seconds // _MINUTE_S), 0)} min"
     if seconds < _DAY_S:
-        return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
+        return hours_and_minutes(seconds)
     return f"{int(seconds // _DAY_S)} d"

@@ -13,13 +13,14 @@ from sopslab.checks.board.lesson import Learner, Lesson, Score, StepSummary, Tak
 from sopslab.checks.board.steps import Progress, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
+from sopslab.model.durations import hours_and_minutes
 from sopslab.policy.printing import in_one_line
 from sopslab.web import chart
 
 FOLDER = TEMPLATES / "report"
 
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 24 * 3600
+_HOUR_S, _DAY_S = 3600, 24 * 3600
 # Of the ids of commits, as many letters as git itself shows.
 _SHORT = 10
 
@@ -138,8 +139,6 @@ def _duration(seconds: float | None) -> str:
     """Return in words how long something took; empty for None."""
     if seconds is None:
         return ""
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)} min"
     if seconds < _DAY_S:
-        return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
+        return hours_and_minutes(seconds)
     return f"{int(seconds // _DAY_S)} d {int(seconds % _DAY_S // _HOUR_S)} h"

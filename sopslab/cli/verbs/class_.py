@@ -18,7 +18,6 @@ from sopslab.errors import Exit, LabError
 from sopslab.files.privatefile import write_private
 
 if TYPE_CHECKING:
-    from sopslab.checks.board.lesson import Lesson
     from sopslab.config.settings import Settings
 
 __all__ = ["class_"]
@@ -67,20 +66,14 @@ def _files(settings: Settings) -> Mapping[str, str]:
     written = time.time()
     with ThreadPoolExecutor(AT_A_TIME) as executor:
         lesson = look_back(settings, executor)
+    began = datetime.fromtimestamp(lesson.begun or written, UTC)
     return {
         "class.html": page(settings.lab, lesson, written),
         "class.csv": lesson_report.as_csv(lesson),
-        **_grades(lesson, written),
-    }
-
-
-def _grades(lesson: Lesson, written: float) -> dict[str, str]:
-    from sopslab.cli import lesson_report
-
-    began = datetime.fromtimestamp(lesson.begun or written, UTC)
-    return {
-        f"{learner.row.seat.id}.xml": lesson_report.as_junit(learner, began)
-        for learner in lesson.learners
+        **{
+            f"{learner.row.seat.id}.xml": lesson_report.as_junit(learner, began)
+            for learner in lesson.learners
+        },
     }
 
 
