@@ -40,6 +40,16 @@ install_docker_option = click.option(
     help="Install Docker, or add to its configuration, even where part of it is already here.",
 )
 
+LOOKS_AT_A_TIME = 24
+"""At one environment; some of them wait for others, and most of them for an answer."""
+
+own_learner_argument = click.argument(
+    "learner",
+    required=False,
+    metavar="[ID]",
+    help="The learner. A lab without a class needs no ID.",
+    shell_complete=completing.learners,
+)
 _ids = partial(click.argument, "ids", nargs=-1, shell_complete=completing.learners)
 own_id_argument = _ids(metavar="[ID]", help="The learner. A lab without a class needs no ID.")
 own_ids_argument = _ids(metavar="[ID...]", help="The learners. A lab without a class needs no ID.")

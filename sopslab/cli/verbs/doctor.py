@@ -8,28 +8,20 @@ from pathlib import Path
 
 import click
 
-from sopslab.cli import completing
 from sopslab.cli import doctor_report as report
 from sopslab.cli.console import Console
 from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, own_learner_argument
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 
-_AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
-
 __all__ = ["doctor"]
 
 
 @click.command()
-@click.argument(
-    "learner",
-    required=False,
-    metavar="[ID]",
-    help="The learner. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
+@own_learner_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(learner: str | None, as_json: bool) -> None:
     """Name what keeps the secrets of the learner ID from arriving.
@@ -52,7 +44,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
     try:
-        with ThreadPoolExecutor(_AT_A_TIME) as executor:
+        with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
             viewpoint = viewpoint_of(settings, environment, Path.cwd())
             diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
     except KeyboardInterrupt:

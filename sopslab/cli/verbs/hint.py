@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import (
+    LOOKS_AT_A_TIME,
+    end,
+    json_option,
+    lab_or_exit,
+    own_learner_argument,
+)
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
 from sopslab.errors import Exit, LabError
@@ -24,17 +29,9 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
     from sopslab.course.chapter import Chapter
 
-_AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
-
 
 @click.command()
-@click.argument(
-    "learner",
-    required=False,
-    metavar="[ID]",
-    help="The learner. A lab without a class needs no ID.",
-    shell_complete=completing.learners,
-)
+@own_learner_argument
 @json_option
 def hint(learner: str | None, as_json: bool) -> None:
     """Give one hint for the step that the learner ID is at; asked again, the next one.
@@ -88,7 +85,7 @@ def _seat(settings: Settings, learner: str) -> tuple[str | None, Chapter]:
 
     (seat,) = (one for one in read_enrolled(settings) if one.id == learner)
     environment = at_seat(seat)
-    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+    with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         (seen,) = Observer(settings, executor).seats([environment])
     step = judge(seat, seen).open
     return None if step is None else step.id, chapter_at(environment)
@@ -103,7 +100,7 @@ def _alone(settings: Settings) -> tuple[str | None, Chapter]:
 
     viewpoint = viewpoint_of(settings, solo(settings), Path.cwd())
     listed = verification.checks(embedded_server=settings.git_url is None)
-    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+    with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         results = verification.verify(Observer(settings, executor), viewpoint, listed, 0)
     left = [one.id for one in results if one.status in (Status.FAILED, Status.UNKNOWN)]
     return left[0] if left else None, viewpoint.chapter

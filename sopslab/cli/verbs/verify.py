@@ -15,6 +15,7 @@ from sopslab.cli import verification_report as report
 from sopslab.cli.console import Console
 from sopslab.cli.junit import junit_option, write_junit
 from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.naming import check_label
@@ -26,7 +27,6 @@ from sopslab.model.results import Result, Status, exit_code
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-_AT_A_TIME = 24  # looks; some of them wait for others, and most of them for an answer
 
 __all__ = ["verify"]
 
@@ -90,7 +90,7 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
         if not as_json:
             console.print(report.waiting(check, found, seconds), soft_wrap=True)
 
-    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+    with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         observer = Observer(settings, executor)
         results = checks.verify(observer, viewpoint, listed, wait, tell, tell_wait)
     steps, exposed = _drill(settings)
