@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.inputs import local_settings
+from sopslab.layout import PROJECT
 from tests.cluster.debian import ENGINE, Machine, machine
 from tests.cluster.lab import run
 
@@ -22,24 +23,7 @@ SOPSLAB = f"{ROOT}/bin/sopslab"
 SOPSLAB_HERE = (sys.executable, "-m", "sopslab")
 NAME, ADDRESS = "room", "ada@example.org"
 RESOLVER = "203.0.113.53"
-# What would leave the machine is counted and rejected: its own packets at once, and those of
-# containers behind the rules that the lab itself has for them. Its name server does not answer
-# either; that Docker's resolver asks it is no secret (docs/bundles.md), so that is no failure.
-FENCE = f"""
-table inet fence {{
-    chain out {{
-        type filter hook output priority -300; policy accept;
-        oifname "eth0" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 reject
-        oifname "eth0" counter name outside reject
-    }}
-    chain through {{
-        type filter hook forward priority 10; policy accept;
-        oifname "eth0" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 reject
-        oifname "eth0" counter name outside reject
-    }}
-    counter outside {{ }}
-}}
-"""
+FENCE = PROJECT / "tests/data/network/fence.nft"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +50,8 @@ def fenced(request: pytest.FixtureRequest, bundle: Path) -> Iterator[Machine]:
     ]  # fmt: skip
     with machine(suite, *packages) as made:
         made.copy_in(bundle, CARRIED)
-        made.run("sh", "-euc", 'printf "%s" "$1" | nft -f -', "sh", FENCE)
+        fence = ('printf "%s" "$2" | nft --define "resolver=$1" -f -', "sh", RESOLVER)
+        made.run("sh", "-euc", *fence, FENCE.read_text())
         # Docker's own resolver answers for this machine: names have to be asked for outside, too.
         made.run("sh", "-euc", 'echo "nameserver $1" >/etc/resolv.conf', "sh", RESOLVER)
         yield made

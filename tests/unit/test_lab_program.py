@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 
 from sopslab.checks.causes import OURS
 from sopslab.config.environment import solo
+from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
+from sopslab.lab import __main__ as program
 from sopslab.lab.act import checkpoints
 from sopslab.layout import PROJECT
 from sopslab.model.wire import encode
@@ -122,24 +125,21 @@ sys.exit(program.main())
     ("number", "told"), [("ENOSPC", "the disk is full"), ("EROFS", "the disk is read-only")]
 )
 def test_what_the_machine_refuses_is_one_sentence_with_its_place(
-    lab: Callable[..., Settings], number: str, told: str
+    lab: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: str,
+    told: str,
 ) -> None:
-    text = f"""
-import errno, os, sys
-from sopslab.config.places import Lab
-from sopslab.lab import __main__ as program
+    def write(lab: Lab) -> None:
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)), "/some/file")
 
-def write(lab: Lab) -> None:
-    raise OSError(errno.{number}, os.strerror(errno.{number}), "/some/file")
+    monkeypatch.setattr(os, "umask", lambda mask: mask)
+    monkeypatch.setattr(program, "find", lambda _what: write)
+    monkeypatch.setattr("sys.argv", ["program", "anything", json.dumps(order(lab()))])
 
-program.find = lambda what: write
-sys.exit(program.main())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", text, "anything"],
-        input=json.dumps(order(lab())), capture_output=True, text=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, f"sops-lab says: /some/file: {told}\n")
+    assert program.main() == 1
+    assert capsys.readouterr().err == f"sops-lab says: /some/file: {told}\n"
 
 
 def test_an_order_travels_on_standard_input_only(lab: Callable[..., Settings]) -> None:
