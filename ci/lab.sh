@@ -14,8 +14,8 @@ set -u
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 reports=${SOPSLAB_REPORTS:-sops-lab-reports}
 export SOPSLAB_INVENTORY="${SOPSLAB_INVENTORY:-inventories/ci.py}"
-# What runs now; 0 if nothing does.
-running=0
+# The last that was waited for: what runs now is `$!`, if it is another.
+ended=
 
 main() {
 	case ${1-} in
@@ -58,18 +58,20 @@ provide() {
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.
 await() {
 	"$@" &
-	running=$!
-	wait "$running"
+	wait "$!"
 	set -- $?
-	running=0
+	ended=$!
 	return "$1"
 }
 
-# End because of a signal: what runs now is told, and waited for.
+# End because of a signal: what runs now is told, and waited for. It is known by `$!`, which is there
+# from the moment that it is started: a trap may run before the next command does.
 stop() {
 	trap : HUP INT TERM
-	if [ "$running" -ne 0 ]; then
-		kill -TERM "$running" 2>/dev/null && wait "$running"
+	# Nothing at all may have been started.
+	set +u
+	if [ "$!" != "$ended" ]; then
+		kill -TERM "$!" 2>/dev/null && wait "$!"
 	fi
 	exit "$1"
 }
