@@ -17,7 +17,7 @@ _SUFFIXES = (".html", ".pdf")
 def put(folder: Path, files: Mapping[str, bytes | None]) -> list[str]:
     """Have `files` in a folder, in their order, and return the names of those that had to change.
 
-    What is there already stays untouched. Raises LabError where that cannot be.
+    What is there already stays untouched. Raises LabError if that cannot be done.
 
     + files: the content by the name; None for what must not be there
     """
@@ -48,7 +48,7 @@ def has(folder: Path, name: str, content: bytes | None = None) -> bool:
 
 
 def drop(folder: Path, keep: Iterable[str]) -> list[str]:
-    """Remove the cards in a folder but those named in `keep`; return what was removed."""
+    """Remove the cards in a folder except those named in `keep`; return what was removed."""
     kept = set(keep)
     try:
         gone = sorted(

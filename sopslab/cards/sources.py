@@ -26,9 +26,9 @@ class Gathered:
 
 
 def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
-    """Return everybody who has a seat, once it is sure that all who are `wanted` have one.
+    """Return everybody who has a seat.
 
-    Raises InputError with everyone who has none.
+    Raises InputError if the lab has no class, and with everyone who is `wanted` and has no seat.
     """
     seats = read_enrolled(settings)
     if not seats:
@@ -50,7 +50,7 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
 def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
     """Return the cards of `seats`, and what is missing for the rest of them.
 
-    Raises LabError where the CA cannot be read: then no card is right.
+    Raises LabError if the CA cannot be read: no card would be right then.
     """
     ca = _ca(settings)
     cards: list[Card] = []
@@ -75,7 +75,7 @@ def _access(settings: Settings, seat: Seat, missing: list[str]) -> Access:
 
 
 def _text(path: Path, missing: list[str]) -> str:
-    """Return what a file says; or "", and why not among what is `missing`."""
+    """Return the text of a file; or "", after adding the reason to `missing`."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

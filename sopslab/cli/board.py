@@ -20,7 +20,7 @@ _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNK
 _STUCK = "red"
 _ASKS = "bold yellow"
 _NAME = 20  # columns at most for a name
-_ROOMY = 110  # columns from which on there is place for more than one name
+_ROOMY = 110  # columns from which on there is room for more than one name
 
 
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:

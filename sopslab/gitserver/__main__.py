@@ -1,6 +1,6 @@
 """``python -m sopslab.gitserver ROOT PORT [CERTIFICATE]``: the container's first process.
 
-It waits for whatever ends in the container, and ends with the server, which is its child.
+It reaps every process that ends in the container, and ends when the server, its child, does.
 """
 
 from __future__ import annotations

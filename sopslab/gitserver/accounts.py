@@ -68,7 +68,7 @@ class Accounts:
 
 
 def _crypt(password: bytes, hashed: bytes) -> bytes:
-    # Python's own module for it is gone with 3.13.
+    # Python's own module for this was removed in 3.13.
     return _libcrypt(password, hashed) or b""
 
 

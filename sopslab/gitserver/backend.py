@@ -38,7 +38,7 @@ class Gone(Exception):
 
 
 def environment(root: Path, request: Request, user: str, peer: str) -> dict[str, str]:
-    """Return what the gate, git http-backend and the hooks get to know."""
+    """Return the environment of the gate, git http-backend and the hooks."""
     protocol = request.headers.get("git-protocol", "")
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -104,7 +104,7 @@ class Backend:
             await _cancel(answer)
             if not self._begun:
                 raise
-            # There is no other way to tell than to break off, but for a push.
+            # Only a push can be told why; any other answer can only be broken off.
             if self._request.is_push:
                 await self._say(str(error))
         finally:
@@ -132,7 +132,8 @@ class Backend:
                     stdin.write(piece)
                     await stdin.drain()
                 except (BrokenPipeError, ConnectionResetError):
-                    # It has its answer already; the client gets it when it has sent everything.
+                    # The program has answered already; the client gets that once it has sent
+                    # everything.
                     listens = False
             stdin.close()
             await self._reader.read(1)

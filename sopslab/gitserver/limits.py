@@ -21,7 +21,7 @@ _MIB = 1024 * 1024
 # Small on the wire does not mean small to look at: a megabyte takes a third of a second.
 MAX_BLOB, MAX_FOLDER, MAX_MESSAGE, MAX_BROUGHT = 5 * _MIB, 4 * _MIB, 64 * 1024, 8 * _MIB
 _PUSHABLE = ("refs/heads/", "refs/tags/")
-# A commit made at this moment may be no ref's yet, on the host or in another push.
+# A commit made at this moment may not have a ref yet, on the host or in another push.
 _PRUNE = "--prune=10.minutes.ago"
 
 
@@ -112,7 +112,7 @@ def problem(repository: Repository, asked: Sequence[Update]) -> str | None:
 
 
 def wrong_refs(asked: Sequence[Update]) -> str | None:
-    """Return what is wrong with what is to be pushed to, by name and number."""
+    """Return what is wrong with the refs of a push, by their names and number."""
     if len(asked) > MAX_UPDATES:
         return (
             f"refused: {len(asked)} branches and tags in one push, and {MAX_UPDATES} are the limit."
@@ -139,7 +139,7 @@ def _too_long(ref: str) -> bool:
 
 
 def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None:
-    """Return whether the repository would have too many refs."""
+    """Return why, if the repository would have too many refs; else None."""
     more = sum(update.creates for update in asked) - sum(update.deletes for update in asked)
     if more <= 0:
         return None
@@ -156,7 +156,8 @@ def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None
 
 
 def too_much_brought(repository: Repository) -> str | None:
-    """Return whether one of the new objects, or all of them, are beyond what a lab needs."""
+    """Return why, if one of the new objects, or all of them, are beyond what a lab needs; else
+    None."""
     most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
     what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
     with repository.lines(
@@ -177,11 +178,12 @@ def too_much_brought(repository: Repository) -> str | None:
 
 
 def too_large(repository: Repository) -> str | None:
-    """Return whether the repository would be too large; what no ref holds is cleared first."""
+    """Return why, if the repository would be too large; else None. What no ref holds is cleared
+    first."""
     objects = repository.folder / "objects"
     if folder_size(objects) <= MAX_REPOSITORY:
         return None
-    # Asked to push again, for what was pushed may lean on what is cleared here.
+    # The learner has to push again, because what was pushed may depend on what is cleared here.
     clear(repository)
     size = folder_size(objects)
     if size <= MAX_REPOSITORY:
@@ -189,8 +191,8 @@ def too_large(repository: Repository) -> str | None:
     return (
         f"refused: the repository would take {_size(size)}, and {_size(MAX_REPOSITORY)} is the"
         " limit. Delete branches and tags that you do not need, and push again ten minutes later:"
-        " what none holds is cleared then. If main itself is too large, ask your instructor for"
-        " `sopslab reset`"
+        " what no branch or tag holds is cleared then. If main itself is too large, ask your"
+        " instructor for `sopslab reset`"
     )
 
 
@@ -226,7 +228,7 @@ def folder_size(folder: Path) -> int:
 
 
 def too_large_trees(repository: Repository, asked: Iterable[Update]) -> str | None:
-    """Return whether what a ref leads to is more than Flux should unpack.
+    """Return why, if what a ref leads to is more than Flux should unpack; else None.
 
     Flux unpacks whatever is there, for everybody in one container. A tree can be small on the wire
     and endless when it is listed, of folders without a file, too.

@@ -1,4 +1,4 @@
-"""What is long makes way for what is short: an ordinary push is not held up by large ones."""
+"""Long pushes make way for short ones: an ordinary push is not held up by large ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WAY = 19
 
 
 def make_way(processes: Iterable[int]) -> None:
-    """Have processes, of which some may have ended, leave busy processors to others."""
+    """Lower the priority of processes, some of which may have ended."""
     for pid in processes:
         with suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, pid, WAY)
 
 
 def make_group_way(group: int) -> None:
-    """Have every process of a group, and all that it will start, do so."""
+    """Lower the priority of every process of a group, and of all that they will start."""
     with suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PGRP, group, WAY)

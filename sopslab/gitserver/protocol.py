@@ -25,7 +25,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What stands before the body. Names of headers are lowercase."""
+    """A request without its body. Names of headers are in lower case."""
 
     method: str
     path: str
@@ -92,7 +92,7 @@ async def body(reader: asyncio.StreamReader, request: Request, most: int) -> Asy
         async for piece in _pieces(reader, size):
             yield piece
         if await reader.readexactly(2) != b"\r\n":
-            raise Refused("400 Bad Request", "a chunk of the body does not end where it says")
+            raise Refused("400 Bad Request", "a chunk of the body does not end where its size says")
     # Trailers mean nothing here.
     for _ in range(16):
         if await _line(reader) == b"\r\n":

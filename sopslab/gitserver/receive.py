@@ -44,7 +44,7 @@ def judge(root: Path, given: str) -> int:
     if problem is not None:
         print(problem, file=sys.stderr)
         return 1
-    # Who must be able to decrypt is said here, and not by the `.sops.yaml` that is pushed.
+    # The recipients are required by this file, and not by the `.sops.yaml` that is pushed.
     owner = folder.relative_to(root / "repositories").parts[0]
     recipients = root / "recipients" / owner
     if recipients.is_file():
@@ -56,8 +56,8 @@ def judge(root: Path, given: str) -> int:
 def supervised(work: Callable[[], int], seconds: float) -> int:
     """Return what `work` returns in a child, or 1, and a sentence, if that takes too long.
 
-    Nothing of the child's lives on: not when the time is over, not when git, whose hook this is,
-    goes first, and not what it started in sessions of its own.
+    No process of the child survives: neither when the time is over, nor when git, whose hook this
+    is, ends first, nor one that was started in a session of its own.
     """
     git = os.getppid()
     signal.signal(signal.SIGTERM, _stop)

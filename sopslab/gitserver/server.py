@@ -29,9 +29,10 @@ from sopslab.gitserver.slots import Busy, Slots
 from sopslab.gitserver.strangers import Strangers
 
 _HEAD_SECONDS = 10.0
-# A hundred pushes at once take so long one after the other.
+# A hundred pushes that come at once, handled one after the other, take this long.
 _WAIT_SECONDS = 60.0
-# A client sees its answer when it has sent everything: so much is read, and thrown away.
+# A client reads its answer only after it has sent everything: up to this much is read and
+# discarded.
 _LINGER_BYTES, _LINGER_SECONDS = 64 * 1024 * 1024, 5.0
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="sops-lab", charset="UTF-8"'}
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-cache"}
@@ -53,7 +54,7 @@ class Limits:
 
 
 def tls_context(certificate: Path) -> ssl.SSLContext:
-    """Return what a client is spoken to with: TLS 1.2 or newer, and the server's certificate."""
+    """Return the TLS context: TLS 1.2 or newer, with the server's certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate)
@@ -170,7 +171,8 @@ class Server:
 
 
 def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Say in a line what asyncio would in a traceback; whoever hangs up is not worth one."""
+    """Log in one line what asyncio would log as a traceback; a client that hangs up is not worth a
+    line."""
     error = context.get("exception")
     if not isinstance(error, ConnectionError):
         print(f"error: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
@@ -193,7 +195,7 @@ async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """End a connection so that the client sees its whole answer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            # It waits until all of it is on its way, for what is not would be lost.
+            # `drain` then waits until everything is on its way: the rest would be lost.
             writer.transport.set_write_buffer_limits(0)
             await writer.drain()
             if writer.can_write_eof():

@@ -19,7 +19,8 @@ class _Queue:
 
 
 class Slots:
-    """At most `at_once` holders of a name, and `most` of it with those who wait, first come first.
+    """At most `at_once` holders of a name, and at most `most` with those who wait; first come,
+    first served.
 
     `seconds` is how long anybody waits.
     """
@@ -30,7 +31,7 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
-        """Have a place while the block runs. Raises Busy."""
+        """Hold a place while the block runs. Raises Busy."""
         queue = self._queues.setdefault(name, _Queue(asyncio.Semaphore(self._at_once)))
         if queue.holders >= self._most:
             raise Busy

@@ -1,4 +1,5 @@
-"""Connections that are nobody's yet, or nobody's any more: of too many, the oldest one goes."""
+"""Connections on which no user's request is at work: if there are too many, the oldest one is
+ended."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 class Strangers:
     """The connections on which no request of a user is at work, by the address they come from.
 
-    All learners on one machine have the same address. Were a new connection refused for the silent
-    ones, one of them could keep the others out; so it is the one that was silent longest that goes.
+    All learners on one machine have the same address. If new connections were refused because of
+    silent ones, one learner could keep the others out; so the connection that has been silent
+    longest is ended.
     """
 
     def __init__(self, most: int) -> None:

@@ -70,7 +70,7 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.cards.sources import ALL, enrolled, gather
 
     seats = enrolled(settings, ids)
-    # Or a login could be issued anew between reading and writing it.
+    # Without the lock, a login could be issued anew between reading and writing it.
     lock.hold(Path(settings.lab_dir) / "lock")
     gathered = gather(settings, seats)
     wanted = set(ids) or {seat.id for seat in seats}
@@ -130,7 +130,7 @@ def _say(made: _Made) -> None:
     echo(f"  a card each      {each}{more}")
     echo(f"  the whole class  {whole}, with {made.pages} of {made.enrolled} learners")
     echo("These files hold passwords: print them where only you collect the paper, give")
-    echo("each learner their own only, and remove the folder when the class is over.")
+    echo("each learner only their own, and remove the folder when the class is over.")
     if made.no_pdf:
         echo("A browser prints the pages as well.")
     for sentence in filter(None, (*made.problems, made.no_pdf)):

@@ -34,7 +34,7 @@ _WIDTH = 160  # columns, where no terminal says how many
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
 @click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
 def status(as_json: bool, as_csv: bool, watch: bool) -> None:
-    """Show which parts of the lab are up, and of a class, each learner's progress.
+    """Show which parts of the lab are up and, for a class, each learner's progress.
 
     A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
     and what comes next. They are read on the Git server and in the cluster, so what a learner has
@@ -50,7 +50,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     if watch and not console.is_terminal:
         raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
-    # All that looks and judges: help does without.
+    # All that looks and judges is imported here: help does without it.
     from sopslab.lab.board import AT_A_TIME, looks
 
     try:

@@ -45,7 +45,7 @@ class Main:
 
 @dataclass(frozen=True)
 class _Read:
-    """A repository before the policy has seen its files; they are None if that is not needed."""
+    """A repository before the policy has seen its files; `files` is None if it does not have to."""
 
     main: Main
     files: trees.Files | None = None
@@ -53,7 +53,8 @@ class _Read:
 
 
 class Mains:
-    """The repositories of a class, any number of times; what did not change is not read again."""
+    """Reads the repositories of a class, any number of times; what did not change is not read
+    again."""
 
     def __init__(self, places: Places, executor: Executor) -> None:
         self._places = places

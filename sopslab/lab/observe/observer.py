@@ -48,7 +48,7 @@ class Observer:
     # All seats of a class
 
     def seats(self, environments: Sequence[Environment]) -> list[Seen]:
-        """Return a look at each seat, by what of it can be seen in few processes."""
+        """Return a look at each seat, limited to what can be seen in few processes."""
         settings = self._settings
         asked = ask_everywhere(settings, self._executor)
         seen = [begun(settings, one) for one in environments]
@@ -182,7 +182,7 @@ class Viewpoint:
 def viewpoint_of(
     settings: Settings, environment: Environment, folder: Path, secret: str = SECRET
 ) -> Viewpoint:
-    """Return an environment as whoever asks comes upon it.
+    """Return the viewpoint of whoever asks about an environment.
 
     + folder: where that is: the clone there, and the commands that are proposed
     + secret: the Secret of the exercise
