@@ -189,14 +189,16 @@ def test_a_merge_on_top_of_a_leak_goes_through(drill: Drill) -> None:
 @pytest.mark.parametrize("end", mostly_soak((("drill", "end"), ("reset",)), ("drill", "end")))
 def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...]) -> None:
     drill, before = Drill(lab), lab.head()
+    incidents = drill.sopslab("incident").stdout
     drill.sopslab("drill", "leak")
     drill.pull()
     drill.sopslab("incident", "open", WORDS)
+    assert drill.sopslab("incident").stdout != incidents
     drill.sopslab(*end)
 
     assert not drill.folder.exists()
     assert drill.history()["status"] == "ok"
-    assert "no incident" in drill.sopslab("incident").stdout
+    assert drill.sopslab("incident").stdout == incidents
     assert drill.live() == ""
     if end == ("drill", "end"):
         assert lab.head() == before == drill.git("rev-parse", "HEAD")

@@ -15,7 +15,8 @@ from tests.cluster.isolation.campaign import ATTACKS, allowed, delivery, wire
 from tests.cluster.isolation.hostile import Hostile, as_before, clear, restarts
 from tests.cluster.lab import Lab, run
 
-pytestmark = pytest.mark.soak
+# It compares times, which a lab at work beside it would change.
+pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
 
 # How often she pushes at most during an attack.
 PUSHES = 4
