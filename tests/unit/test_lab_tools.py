@@ -83,7 +83,12 @@ def test_a_stream_is_taken_line_by_line_until_nobody_wants_more() -> None:
 def test_a_stream_can_be_ended_and_ends_with_its_program() -> None:
     taken: list[bytes] = []
     endless = "import time; print(1, flush=True); time.sleep(600)"
-    stream = Stream(python(endless), os.environ, lambda line: taken.append(line) is None)
+
+    def take(line: bytes) -> bool:
+        taken.append(line)
+        return True
+
+    stream = Stream(python(endless), os.environ, take)
     assert wait_until(lambda: bool(taken), 30, 0.01)
     assert not stream.is_over
     stream.end()

@@ -111,7 +111,8 @@ class _Round:
     @property
     def is_over(self) -> bool:
         """Whether something could not be seen, or is not told any more."""
-        if any(map(_has_failed, (self._namespaces, self._keys, self._live, *self._followed))):
+        asked: list[Future[Any]] = [self._namespaces, self._keys, self._live, *self._followed]
+        if any(_has_failed(one) for one in asked):
             return True
         return any(one.done() and one.result().is_over for one in self._followed)
 

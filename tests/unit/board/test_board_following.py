@@ -54,14 +54,14 @@ class Cluster:
         self._kubectl.write_text(_KUBECTL)
         self._kubectl.chmod(0o755)
         for kind in ("gitrepositories", "kustomizations"):
-            self.list(kind)
+            self.has(kind)
         self.file("secrets").write_text("")
 
     def file(self, name: str) -> Path:
         """Return a file that says what kubectl does."""
         return self._kubectl.with_name(f"kubectl.{name}")
 
-    def list(self, kind: str, *objects: Object) -> None:
+    def has(self, kind: str, *objects: Object) -> None:
         """Have these objects, of which nothing has been told."""
         told = {"metadata": {"resourceVersion": "7"}, "items": objects}
         self.file(kind).write_text(json.dumps(told))
@@ -99,8 +99,8 @@ def _of(kind: str, seat: str, **status: Any) -> dict[str, Any]:
 def cluster(lab: Callable[..., Settings]) -> Cluster:
     """A cluster with two seats."""
     made = Cluster(lab())
-    made.list("kustomizations", _of("Kustomization", "ada"), _of("Kustomization", "bob"))
-    made.list("gitrepositories", _of("GitRepository", "ada"), _of("GitRepository", "bob"))
+    made.has("kustomizations", _of("Kustomization", "ada"), _of("Kustomization", "bob"))
+    made.has("gitrepositories", _of("GitRepository", "ada"), _of("GitRepository", "bob"))
     return made
 
 
@@ -206,7 +206,7 @@ def test_what_is_deleted_is_gone(cluster: Cluster, following: Following) -> None
 
 
 def test_what_is_not_told_is_seen_in_the_next_round(cluster: Cluster, following: Following) -> None:
-    cluster.list("kustomizations", _of("Kustomization", "ada", lastAppliedRevision="late"))
+    cluster.has("kustomizations", _of("Kustomization", "ada", lastAppliedRevision="late"))
     before = following.mark
     cluster.now += ROUND_S
     due = following.mark
@@ -252,7 +252,7 @@ def test_a_watch_that_dies_is_followed_by_another_list(
     assert wait_until(lambda: len(cluster.watching()) == 2, _SOON_S, 0.01)
     cluster.now += AGAIN_S
     before = following.mark
-    cluster.list("kustomizations", _of("Kustomization", "ada", lastAppliedRevision="since"))
+    cluster.has("kustomizations", _of("Kustomization", "ada", lastAppliedRevision="since"))
     for process in cluster.watching():
         os.kill(process, 9)
     _awaited(following, before)

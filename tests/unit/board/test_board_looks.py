@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
@@ -25,6 +26,7 @@ class Made(Observer):
     def __init__(self) -> None:
         self.seen = [replace(DONE), replace(DONE)]
 
+    @override
     def seats(self, environments: object) -> list[Seen]:
         """Return it."""
         return [replace(one) for one in self.seen]
