@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat
 from sopslab.lab.observe.observer import Observer
-from sopslab.lab.parts import Part, look_at_parts
+from sopslab.lab.parts import Part
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat, Settings
@@ -36,18 +35,22 @@ class Found:
         return all(part.up for part in self.parts) and not any(row.broken for row in self.rows)
 
 
-def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
+def looks(
+    settings: Settings, observer: Observer, parts: Callable[[], Callable[[], Sequence[Part]]]
+) -> Callable[[], Found]:
     """Return a function that looks; what it has seen once helps it the next time.
 
     It raises LabError where the roster cannot be read. What else cannot be seen is in what it
     returns.
+
+    + parts: begins to look at the parts of the lab, and returns what waits for the end of that
     """
-    observer = Observer(settings, executor)
+    judged = _Judgements()
 
     def look() -> Found:
-        parts = look_at_parts(settings, executor)
-        rows = class_rows(settings, observer)
-        return Found(parts(), rows)
+        begun = parts()
+        rows = _rows(settings, observer, judged)
+        return Found(begun(), rows)
 
     return look
 
@@ -55,9 +58,26 @@ def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
 def class_rows(settings: Settings, observer: Observer) -> list[Row]:
     """Return how far each learner of the class is. Raises LabError where the roster cannot be
     read."""
+    return _rows(settings, observer, _judged)
+
+
+def _rows(settings: Settings, observer: Observer, judged: Callable[[Seat, Seen], Row]) -> list[Row]:
     seats = read_enrolled(settings)
     seen = observer.seats(list(map(at_seat, seats))) if seats else []
-    return [_judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
+    return [judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
+
+
+class _Judgements:
+    """Judges again only what is seen otherwise than the last time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Seat, Seen, Row]] = {}
+
+    def __call__(self, seat: Seat, seen: Seen) -> Row:
+        known = self._known.get(seat.id)
+        if known is None or known[:2] != (seat, seen):
+            known = self._known[seat.id] = (seat, seen, _judged(seat, seen))
+        return known[2]
 
 
 def _judged(seat: Seat, seen: Seen) -> Row:

@@ -37,6 +37,7 @@ class LabRecords(Records):
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self._published: dict[str, Row] = {}
 
     @override
     def recorded(self) -> list[Change]:
@@ -48,7 +49,11 @@ class LabRecords(Records):
 
     @override
     def publish(self, rows_now: Sequence[Row]) -> None:
-        rows.publish(self._places, rows_now)
+        known, self._published = self._published, {}
+        now = {row.seat.id: row for row in rows_now}
+        unchanged = {seat for seat, row in now.items() if known.get(seat) == row}
+        rows.publish(self._places, rows_now, unchanged)
+        self._published = now
 
     @override
     def withdraw(self) -> None:

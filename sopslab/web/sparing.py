@@ -1,29 +1,31 @@
-"""When the class is looked at anew: what learners do begins with a push, and a push shows in files.
+"""When the class is looked at anew: what learners do begins with a push, which shows in files, and
+what Flux makes of it the cluster tells.
 
-A look at a class costs a fifth of a second of a processor and more, and in most of the seconds of a
-lesson there is nothing new to see.
+In most of the seconds of a lesson there is nothing new to see.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat, bare_repository
 from sopslab.lab.board import Found
+from sopslab.lab.observe.following import Following
 from sopslab.lab.observe.refs import mark_of
+from sopslab.lab.parts import Part
 from sopslab.model.mark import MARK
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-SETTLING_S = 10.0
-"""For so long after a push each question is a look: Flux is at work."""
 OLD_S = 10.0
-"""What was seen longer ago is looked at again in any case: the cluster changes by itself, too."""
+"""What was seen longer ago is looked at again in any case: keys and roles are files, too."""
+PARTS_S = 30.0
+"""So long the parts of a lab that is up are taken to be up."""
 
 
 class Sparing:
@@ -37,26 +39,64 @@ class Sparing:
     ) -> None:
         """
         + look: looks; may raise
-        + moved: returns what is another one after a push, None where it cannot tell
+        + moved: returns what is another one when there is something new, None where it cannot tell
         + clock: in seconds
         """
         self._look, self._moved, self._clock = look, moved, clock
         self._mark: Hashable | None = None
         self._found: Found | None = None
-        self._pushed_at = self._looked_at = clock()
+        self._looked_at = clock()
 
     def __call__(self) -> Found:
         """Return the class as it is, or as it was seen a moment ago. Raises what a look raises."""
         now, mark = self._clock(), self._moved()
-        if mark is None or mark != self._mark:
-            self._mark, self._pushed_at = mark, now
-        settling = now - self._pushed_at < SETTLING_S
-        if self._found is None or settling or now - self._looked_at >= OLD_S:
+        moved = mark is None or mark != self._mark
+        if self._found is None or moved or now - self._looked_at >= OLD_S:
             # A look that fails leaves nothing that could be taken for what is there now.
-            self._found = None
+            self._found, self._mark = None, mark
             self._found = self._look()
             self._looked_at = now
         return self._found
+
+
+class SparingParts:
+    """A look at the parts of a lab that answers with what it has seen last, for a while."""
+
+    def __init__(
+        self,
+        look: Callable[[], Callable[[], Sequence[Part]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        + look: begins to look, and returns what waits for the end of that
+        + clock: in seconds
+        """
+        self._look, self._clock = look, clock
+        self._parts: Sequence[Part] | None = None
+        self._looked_at = clock()
+
+    def __call__(self) -> Callable[[], Sequence[Part]]:
+        """Begin to look if it is time, and return what waits for the end of that."""
+        now, known = self._clock(), self._parts
+        if known is not None:
+            lasts = PARTS_S if all(part.up for part in known) else OLD_S
+            if now - self._looked_at < lasts:
+                return lambda: known
+        wait = self._look()
+        self._looked_at = now
+
+        def end() -> Sequence[Part]:
+            self._parts = wait()
+            return self._parts
+
+        return end
+
+
+def news(settings: Settings, cluster: Following) -> Hashable | None:
+    """Return what is another one as soon as there is something new to see; None where that cannot
+    be told. Raises LabError where the roster cannot be read."""
+    pushed = pushes(settings)
+    return None if pushed is None else (pushed, cluster.mark)
 
 
 def pushes(settings: Settings) -> Hashable | None:

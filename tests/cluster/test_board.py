@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.board.steps import STEPS
-from sopslab.lab.observe.everywhere import secrets_without_values
+from sopslab.lab.observe.everywhere import EVERYWHERE, secrets_without_values
 from sopslab.lab.tools.kubectl import Kubectl
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import run, wait_until
@@ -139,7 +139,7 @@ def test_a_learner_is_seen_to_get_there_step_by_step(begun: Classroom, tmp_path:
     ]  # fmt: skip
 
     # What kubectl was asked for holds no value either, but the keys.
-    told = secrets_without_values(Kubectl(begun.lab.settings))
+    told = secrets_without_values(Kubectl(begun.lab.settings), EVERYWHERE)
     (line,) = [one for one in told.splitlines() if one.startswith("ada-develop\tbackend-secrets\t")]
     assert line.endswith("\t\tpassword")
     assert encoded not in told

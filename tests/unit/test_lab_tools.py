@@ -12,7 +12,8 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.tools import files
-from sopslab.lab.tools.programs import Failed, lab_environment, lines, run
+from sopslab.lab.tools.programs import Failed, Stream, lab_environment, lines, run
+from sopslab.lab.tools.waiting import wait_until
 
 
 def python(program: str) -> list[str]:
@@ -66,7 +67,40 @@ def test_who_prints_for_too_long_is_stopped() -> None:
     assert "timed out after 1.5 s" in failed.value.lines[0]
 
 
+def test_a_stream_is_taken_line_by_line_until_nobody_wants_more() -> None:
+    program = "import time; print('a\\nb\\nc', flush=True); time.sleep(600)"
+    taken: list[bytes] = []
+
+    def take(line: bytes) -> bool:
+        taken.append(line)
+        return len(taken) < 2
+
+    stream = Stream(python(program), os.environ, take)
+    assert wait_until(lambda: stream.is_over, 30, 0.01)
+    assert taken == [b"a\n", b"b\n"]
+
+
+def test_a_stream_can_be_ended_and_ends_with_its_program() -> None:
+    taken: list[bytes] = []
+    endless = "import time; print(1, flush=True); time.sleep(600)"
+
+    def take(line: bytes) -> bool:
+        taken.append(line)
+        return True
+
+    stream = Stream(python(endless), os.environ, take)
+    assert wait_until(lambda: bool(taken), 30, 0.01)
+    assert not stream.is_over
+    stream.end()
+    assert stream.is_over
+
+    ended = Stream(python("print(1)"), os.environ, lambda line: True)
+    assert wait_until(lambda: ended.is_over, 30, 0.01)
+
+
 def test_a_program_that_is_not_there_has_failed() -> None:
+    with pytest.raises(Failed):
+        Stream(["/nonexistent/kubectl"], os.environ, lambda line: True)
     with pytest.raises(Failed) as failed:
         list(lines(["/nonexistent/kubectl"], os.environ))
     assert failed.value.name == "kubectl"

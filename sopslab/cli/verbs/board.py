@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import webbrowser
@@ -66,19 +67,30 @@ def board(
         )
     # All that looks and serves: help does without.
     from sopslab.lab.board import AT_A_TIME, looks
+    from sopslab.lab.observe.following import Following
+    from sopslab.lab.observe.observer import Observer
+    from sopslab.lab.parts import look_at_parts
     from sopslab.web.address import claim
     from sopslab.web.records import LabRecords
     from sopslab.web.server import BoardServer
-    from sopslab.web.sparing import Sparing, pushes
+    from sopslab.web.sparing import Sparing, SparingParts, news
 
     try:
         lock.hold(Path(settings.class_dir) / "board.lock", busy=_BUSY)
         place = claim(settings, port, at_git_bind=at_git_bind, new=new_link)
         url = f"{place.url}?projector" if projector else place.url
-        with place.socket, ThreadPoolExecutor(AT_A_TIME) as executor:
-            look = Sparing(looks(settings, executor), partial(pushes, settings))
+        with (
+            place.socket,
+            ThreadPoolExecutor(AT_A_TIME) as executor,
+            Following(settings, executor) as cluster,
+        ):
+            observer = Observer(settings, executor, cluster.ask)
+            parts = SparingParts(partial(look_at_parts, settings, executor))
+            look = Sparing(looks(settings, observer, parts), partial(news, settings, cluster))
             records = LabRecords(settings)
             server = BoardServer(settings.lab, look, records, place.address, place.token)
+            # Who is told to end ends what follows the cluster, too.
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
             echo(f"The board is at {url}")
             if open_browser:
                 _open(settings, url)

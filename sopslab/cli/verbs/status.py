@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -52,10 +53,13 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     settings = settings_or_exit()
     # All that looks and judges is imported here: help does without it.
     from sopslab.lab.board import AT_A_TIME, looks
+    from sopslab.lab.observe.observer import Observer
+    from sopslab.lab.parts import look_at_parts
 
     try:
         with ThreadPoolExecutor(AT_A_TIME) as executor:
-            look = looks(settings, executor)
+            parts = partial(look_at_parts, settings, executor)
+            look = looks(settings, Observer(settings, executor), parts)
             if watch:
                 _watch(look, console)
             found = look()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from sopslab.config.places import Places
 
 
-def publish(places: Places, rows: Iterable[Row]) -> None:
+def publish(places: Places, rows: Iterable[Row], unchanged: Collection[str] = ()) -> None:
     """Have the rows of these learners there, and those of nobody else; one that says the same as
-    before is not written. Nothing where the Git server is not the lab's own. Raises OSError."""
+    before is not written. Nothing where the Git server is not the lab's own. Raises OSError.
+
+    + unchanged: whose rows say the same as when they were written
+    """
     folder = _folder(places)
     if places.git_url is not None or not folder.parent.is_dir():
         return
@@ -31,11 +34,13 @@ def publish(places: Places, rows: Iterable[Row]) -> None:
         # New files have the group of the folder, which is the server's.
         folder.chmod(0o2750)
     own = {row.seat.id: row for row in rows}
-    for path in _published(folder):
-        if path.stem not in own:
-            path.unlink(missing_ok=True)
+    there = {path.stem: path for path in _published(folder)}
+    for seat in there.keys() - own.keys():
+        there[seat].unlink(missing_ok=True)
     now = round(time.time(), 1)
     for seat, row in own.items():
+        if seat in unchanged and seat in there:
+            continue
         path = folder / f"{seat}.json"
         before = decoded(OwnRow, files.read(path))
         wanted = _own(row, now if before is None else before.seen)

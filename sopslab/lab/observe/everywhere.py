@@ -5,8 +5,8 @@ No value of a learner's Secret enters this process: kubectl leaves them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,8 +21,10 @@ from sopslab.layout import KEY_SECRET, SEAT_LABEL
 from sopslab.model.builds import HELD_S
 from sopslab.model.objects import Object
 
-_PATIENCE_S = 8.0
-_EVERYWHERE = "--all-namespaces"
+PATIENCE_S = 8.0
+"""For each question that is asked of the API server."""
+
+EVERYWHERE = "--all-namespaces"
 # Everything of a Secret but its values: where, name, whether Flux leaves it, labels, an empty
 # field, keys. An annotation may be any text, and stays in its field by its quotes.
 _SECRET = (
@@ -48,18 +50,16 @@ class Everywhere:
 
 @dataclass(frozen=True)
 class Questions:
-    """What all namespaces are being asked; the answers may raise Undecided."""
+    """What all namespaces are being asked; each waits for its answer, and may raise Undecided."""
 
-    objects: Future[Objects]
-    keys: Future[Objects]
-    secrets: Future[str]
+    objects: Callable[[], Objects]
+    keys: Callable[[], Objects]
+    live: Callable[[], Live]
 
     def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> Everywhere:
         """Return looks at seats with what the cluster has of each. Raises Undecided."""
-        objects, live = self.objects.result(), _live(self.secrets.result())
-        keys = {
-            one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys.result().items
-        }
+        objects, live = self.objects(), self.live()
+        keys = {one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys().items}
         public.learn(file for data in keys.values() for file in key_files(data).values())
         found = [
             replace(
@@ -75,25 +75,41 @@ class Questions:
 def ask_everywhere(places: Places, executor: Executor) -> Questions:
     """Begin to ask all namespaces."""
     kubectl = Kubectl(places)
-
-    def ask(kinds: Sequence[str], *where: str) -> Future[Objects]:
-        return executor.submit(
-            ask_for, kubectl, kinds, _EVERYWHERE, "--selector", SEAT_LABEL, *where,
-            patience=_PATIENCE_S,
-        )  # fmt: skip
-
+    kinds = ("Namespace", "GitRepository", "Kustomization")
     return Questions(
-        ask(("Namespace", "GitRepository", "Kustomization")),
-        ask(("Secret",), "--field-selector", f"metadata.name={KEY_SECRET}"),
-        executor.submit(secrets_without_values, kubectl),
+        executor.submit(of_seats, kubectl, kinds).result,
+        executor.submit(keys_of_seats, kubectl).result,
+        executor.submit(live_secrets, kubectl, EVERYWHERE).result,
     )
 
 
-def secrets_without_values(kubectl: Kubectl) -> str:
-    """Return all Secrets of the cluster, a line each, without what they hold. Raises Undecided."""
-    asked = ("secrets", _EVERYWHERE, "--output", f"go-template={_WITHOUT_VALUES}")
+def of_seats(kubectl: Kubectl, kinds: Sequence[str], *where: str) -> Objects:
+    """Return the objects of some kinds that all seats have. Raises Undecided."""
+    asked = (EVERYWHERE, "--selector", SEAT_LABEL, *where)
+    return ask_for(kubectl, kinds, *asked, patience=PATIENCE_S)
+
+
+def keys_of_seats(kubectl: Kubectl) -> Objects:
+    """Return the Secrets in which all seats have their keys. Raises Undecided."""
+    return of_seats(kubectl, ("Secret",), "--field-selector", f"metadata.name={KEY_SECRET}")
+
+
+def live_secrets(kubectl: Kubectl, *where: str) -> Live:
+    """Return Secrets by namespace and name, without their values. Raises Undecided.
+
+    + where: arguments of kubectl that name the namespaces
+    """
+    return _live(secrets_without_values(kubectl, *where))
+
+
+def secrets_without_values(kubectl: Kubectl, *where: str) -> str:
+    """Return Secrets of the cluster, a line each, without what they hold. Raises Undecided.
+
+    + where: arguments of kubectl that name the namespaces
+    """
+    asked = ("secrets", *where, "--output", f"go-template={_WITHOUT_VALUES}")
     try:
-        return get(kubectl, *asked, patience=_PATIENCE_S).decode("utf-8", "replace")
+        return get(kubectl, *asked, patience=PATIENCE_S).decode("utf-8", "replace")
     except Failed as failure:
         raise refused(failure) from None
 

@@ -28,9 +28,11 @@ _OF_FLUX = {
 # What makes an environment, and says how far it is.
 DELIVERY = ("Namespace", *FLUX_KINDS)
 _OWNER = "kustomize.toolkit.fluxcd.io"
-_PLATFORM_SOURCES = frozenset({FLUX_NAMESPACE, "tenant-base"})
+_PLATFORM_SOURCES = (FLUX_NAMESPACE, "tenant-base")
 # Events pass by themselves.
 _BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
+# What kubectl says of a kind that the cluster does not know: by itself, and for the API server.
+_UNKNOWN = (b"doesn't have a resource type", b"could not find the requested resource")
 # A kubectl has to start, and may have to learn what kinds there are.
 _START_S = 4.0
 
@@ -46,25 +48,28 @@ class Objects:
         + unknown: those of them that the cluster does not know
         """
         self.items = list(items)
-        self._asked, self._unknown = asked, unknown
+        self.asked, self.unknown = asked, unknown
         self._found: dict[tuple[str, str], list[Object]] = {}
+        self._named: dict[tuple[str, str, str], Object] = {}
         for one in self.items:
-            namespace = str(one["metadata"].get("namespace", ""))
-            self._found.setdefault((str(one["kind"]), namespace), []).append(one)
+            metadata = one["metadata"]
+            kind, namespace = str(one["kind"]), str(metadata.get("namespace", ""))
+            self._found.setdefault((kind, namespace), []).append(one)
+            self._named[kind, namespace, str(metadata["name"])] = one
 
     def with_more(self, others: Objects) -> Objects:
         """Return these and others, of kinds that were asked for here, too."""
-        return Objects([*self.items, *others.items], self._asked, self._unknown)
+        return Objects([*self.items, *others.items], self.asked, self.unknown)
 
     def within(self, kind: str, namespace: str) -> Sequence[Object] | Undecided | None:
         """Return the objects of a kind in a namespace, None where the cluster does not know it."""
-        if kind not in self._asked:
+        if kind not in self.asked:
             return NOT_ASKED
-        return None if kind in self._unknown else self._found.get((kind, namespace), [])
+        return None if kind in self.unknown else self._found.get((kind, namespace), [])
 
     def of(self, seen: Snapshot) -> Snapshot:
         """Return a look at an environment with what is its own of the objects."""
-        environment, asked = seen.environment, self._asked
+        environment, asked = seen.environment, self.asked
         controllers = self.within("Deployment", FLUX_NAMESPACE)
         return replace(
             seen,
@@ -78,19 +83,27 @@ class Objects:
 
     def _namespaces(self, environment: Environment) -> dict[str, str]:
         names = (environment.namespace, environment.system)
-        found = self._found.get(("Namespace", ""), [])
-        return {name: _phase(one) for one in found if (name := one["metadata"]["name"]) in names}
+        found = {name: self._named.get(("Namespace", "", name)) for name in names}
+        return {name: _phase(one) for name, one in found.items() if one is not None}
 
     def _platform(self, environment: Environment) -> list[Object]:
         """Return the sources and Kustomizations in flux-system that make an environment."""
-        made = {FLUX_NAMESPACE, environment.tenant}
-        wanted = (("Kustomization", made), ("GitRepository", _PLATFORM_SOURCES))
-        return [
-            one
-            for kind, names in wanted
-            for one in self._found.get((kind, FLUX_NAMESPACE), [])
-            if one["metadata"]["name"] in names
-        ]
+        wanted = (
+            ("Kustomization", dict.fromkeys((FLUX_NAMESPACE, environment.tenant))),
+            ("GitRepository", _PLATFORM_SOURCES),
+        )
+        places = [(kind, FLUX_NAMESPACE, name) for kind, names in wanted for name in names]
+        return [self._named[place] for place in places if place in self._named]
+
+
+def together(parts: Iterable[Objects]) -> Objects:
+    """Return the objects of several questions, each of which was for other kinds."""
+    each = list(parts)
+    return Objects(
+        [one for part in each for one in part.items],
+        {kind for part in each for kind in part.asked},
+        {kind for part in each for kind in part.unknown},
+    )
 
 
 def _phase(namespace: Object) -> str:
@@ -109,7 +122,7 @@ def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float
     try:
         return Objects(_listed(kubectl, kinds, where, patience), kinds)
     except Failed as failure:
-        if not _is_unknown(failure) or len(kinds) == 1:
+        if not is_unknown(failure) or len(kinds) == 1:
             raise refused(failure) from None
     items: list[Object] = []
     unknown = set()
@@ -117,10 +130,16 @@ def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float
         try:
             items += _listed(kubectl, [kind], where, patience)
         except Failed as failure:
-            if not _is_unknown(failure):
+            if not is_unknown(failure):
                 raise refused(failure) from None
             unknown.add(kind)
     return Objects(items, kinds, unknown)
+
+
+def path_of(kind: str) -> str:
+    """Return where the API server has the objects of one of Flux's kinds."""
+    resource, _, _ = _OF_FLUX[kind].partition(".")
+    return f"/apis/{FLUX_KINDS[kind]}/{resource}"
 
 
 def _listed(
@@ -168,8 +187,9 @@ def refused(failure: Failed) -> Undecided:
     return Undecided(trouble_of(failure.words).value, UP)
 
 
-def _is_unknown(failure: Failed) -> bool:
-    return b"doesn't have a resource type" in failure.words
+def is_unknown(failure: Failed) -> bool:
+    """Whether kubectl failed because the cluster does not know a kind."""
+    return any(said in failure.words for said in _UNKNOWN)
 
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:

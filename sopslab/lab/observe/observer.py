@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,8 +40,17 @@ class Observer:
     not worked out again.
     """
 
-    def __init__(self, settings: Settings, executor: Executor) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        executor: Executor,
+        ask: Callable[[], Questions] | None = None,
+    ) -> None:
+        """
+        + ask: begins to ask the cluster about all seats; without it, all is asked each time
+        """
         self._settings = settings
+        self._ask = ask or partial(ask_everywhere, settings, executor)
         self._executor = executor
         self._public = keys.PublicKeys(settings)
         self._mains = Mains(settings, executor)
@@ -50,7 +60,7 @@ class Observer:
     def seats(self, environments: Sequence[Environment]) -> list[Seen]:
         """Return a look at each seat, limited to what can be seen in few processes."""
         settings = self._settings
-        asked = ask_everywhere(settings, self._executor)
+        asked = self._ask()
         seen = [begun(settings, one) for one in environments]
         mains = self._mains.look(seen)
         found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)

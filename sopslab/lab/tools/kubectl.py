@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sopslab.config.places import Places
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.programs import Failed, ask, lab_environment, lines, run
+from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
 from sopslab.model.objects import Object, identity
 from sopslab.model.results import Undecided
 
@@ -21,6 +21,9 @@ FLUX = "flux"
 # Server-side apply goes by the schema in any case. If kubectl were told to be strict, it would
 # first fetch the whole API.
 _OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
+# A connection on which nothing comes is asked for a sign of life after so many seconds, and is dead
+# without one. What waits for news must not take a frozen node for a quiet one.
+_ALIVE = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "3"}
 
 
 class Kubectl:
@@ -109,6 +112,14 @@ class Kubectl:
             return self.run("get", *arguments, "--output", "json", patience=patience)
         except Failed:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
+
+    def follow(self, path: str, take: Callable[[bytes], bool]) -> Stream:
+        """Have the lines taken that the API server tells at a path, as they come. Raises Failed
+        where kubectl cannot be run; a connection that dies ends the stream within 10 s.
+
+        + take: is given each line, in a thread of its own, and returns whether it wants more
+        """
+        return Stream([*self._command, "get", "--raw", path], self._environment | _ALIVE, take)
 
     def cluster(self) -> Object | None:
         """Return what the kubeconfig says of the cluster, None where it names none."""

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -156,6 +156,49 @@ def lines(
                 raise Failed(name, words.read())
         finally:
             late.cancel()
+
+
+class Stream:
+    """A program whose lines are taken as it prints them, until it ends or is ended."""
+
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], take: Callable[[bytes], bool]
+    ) -> None:
+        """Start it. Raises Failed if it cannot be run.
+
+        + take: is given each line, in a thread of the stream's own, and returns whether it wants
+          more
+        """
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise _absent(Path(argv[0]).name, error) from None
+        self._take = take
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no line comes any more."""
+        return not self._reader.is_alive()
+
+    def end(self) -> None:
+        """End the program, and return once no line is taken any more."""
+        self._process.kill()
+        self._reader.join()
+
+    def _read(self) -> None:
+        with self._process:
+            try:
+                all(map(self._take, self._process.stdout or ()))
+            finally:
+                self._process.kill()
 
 
 def _late(name: str, patience: float) -> bytes:

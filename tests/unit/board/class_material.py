@@ -18,15 +18,26 @@ from sopslab.config.settings import Seat, Settings
 from tests.unit.board.board_material import flux_object
 
 _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
-# Answers by what it is asked, as a cluster would, and writes down nothing.
+# Answers by what it is asked, as a cluster would, and writes down only which process follows
+# something.
 _KUBECTL = """#!/bin/sh
 case "$*" in
+*watch=true*) echo $$ >>"$0.watching"; exec tail -f /dev/null ;;
+*"--raw /apis/source."*) cat "$0.sources" ;;
+*"--raw /apis/kustomize."*) cat "$0.kustomizations" ;;
+*" get namespaces "*) cat "$0.namespaces" ;;
 *go-template*) cat "$0.secrets" ;;
 *metadata.name=sops-age*) cat "$0.keys" ;;
 *namespaces,*) cat "$0.objects" ;;
 *) exit 1 ;;
 esac
 """
+# Where it has the answers to questions for one kind.
+_FILES = {
+    "Namespace": "namespaces",
+    "GitRepository": "sources",
+    "Kustomization": "kustomizations",
+}
 
 
 @dataclass
@@ -66,6 +77,10 @@ class Class:
     def say(self) -> None:
         """Have the cluster answer with the objects as they are now."""
         self.kubectl.with_name("kubectl.objects").write_text(json.dumps({"items": self.objects}))
+        for kind, name in _FILES.items():
+            items = [one for one in self.objects if one["kind"] == kind]
+            told = {"metadata": {"resourceVersion": "1"}, "items": items}
+            self.kubectl.with_name(f"kubectl.{name}").write_text(json.dumps(told))
 
     def push(self, seat: str, files: dict[str, str]) -> str:
         """Put a commit with those files on a learner's main, past every hook, and return it."""

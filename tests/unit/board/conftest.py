@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.board import AT_A_TIME
 from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class, make_class
 
@@ -28,6 +30,13 @@ _READY = [
         ("Kustomization", "secrets-develop"),
     )
 ]
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    """Have as many questions asked at once as a look has."""
+    with ThreadPoolExecutor(AT_A_TIME) as made:
+        yield made
 
 
 @pytest.fixture
@@ -55,10 +64,8 @@ def up(
     def make(*ids: str, **names: str) -> Class:
         made = classroom(list(ids), **names)
         folder = made.kubectl.parent
-        for part in ("objects", "keys", "secrets"):
-            (folder / f"kubectl.class.{part}").write_bytes(
-                (folder / f"kubectl.{part}").read_bytes()
-            )
+        for answer in folder.glob("kubectl.*"):
+            answer.rename(folder / answer.name.replace("kubectl.", "kubectl.class."))
         made.kubectl.rename(folder / "kubectl.class")
         made.kubectl.write_text(_LAB)
         made.kubectl.chmod(0o755)

@@ -82,8 +82,11 @@ def start(made: Class) -> Iterator[Callable[..., Started]]:
         one.process.communicate()
 
 
-def test_it_serves_the_class_until_it_is_interrupted(
-    made: Class, start: Callable[..., Started]
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["interrupted", "told"]
+)
+def test_it_serves_the_class_until_it_is_to_end(
+    made: Class, start: Callable[..., Started], number: int, code: int
 ) -> None:
     board = start("--projector")
     url = board.url()
@@ -100,9 +103,11 @@ def test_it_serves_the_class_until_it_is_interrupted(
     ]
     rows = Path(made.settings.git_dir, "rows")
     assert {path.name for path in rows.iterdir()} == {"ada.json", "bob.json"}
-    assert board.end(signal.SIGINT) == (0, "")
+    assert board.end(number) == (code, "")
     stream.close()
     assert list(rows.iterdir()) == []
+    following = made.kubectl.with_name("kubectl.class.watching").read_text().split()
+    assert len(following) == 2 and not any(Path("/proc", one).exists() for one in following)
 
 
 def test_a_second_board_of_a_lab_is_refused_and_the_first_one_named(

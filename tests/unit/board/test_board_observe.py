@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,6 @@ PLAIN = (
     "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  namespace: y\n"
     "stringData:\n  password: {}\n"
 )
-
-
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(8) as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import STEPS
 from sopslab.config.settings import Settings
 from sopslab.lab.act.rows import publish, withdraw
+from sopslab.web.records import LabRecords
 from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets
 
 STUCK = judge(ADA, with_facets(kustomizations=[suspended(KUSTOMIZATION)]))
@@ -86,6 +87,22 @@ def test_who_left_has_no_row(served: Settings) -> None:
 
     assert not file(served, "ada").exists()
     assert file(served, "bob").exists()
+
+
+def test_records_write_what_is_new_and_what_is_gone_and_read_nothing_else(
+    served: Settings,
+) -> None:
+    records = LabRecords(served)
+    records.publish([STUCK, BOB])
+    # What it would mend if it looked.
+    file(served, "bob").write_text("{")
+    records.publish([judge(ADA, DONE), BOB])
+    assert told(served, "ada")["next"] == ""
+    assert file(served, "bob").read_text() == "{"
+
+    file(served, "bob").unlink()
+    records.publish([STUCK, BOB])
+    assert told(served, "bob")["next"] == BOB.next
 
 
 def test_a_damaged_row_is_written_anew(served: Settings) -> None:

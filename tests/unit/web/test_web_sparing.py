@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from sopslab.errors import LabError
 from sopslab.lab.board import Found
-from sopslab.web.sparing import OLD_S, SETTLING_S, Sparing
+from sopslab.lab.parts import Part
+from sopslab.web.sparing import OLD_S, PARTS_S, Sparing, SparingParts
 
 
 class Lesson:
@@ -35,20 +38,19 @@ class Lesson:
 
 def test_who_asks_first_gets_a_look_and_then_the_same_answer_until_it_is_old() -> None:
     lesson = Lesson()
-    lesson.looked_at(0, SETTLING_S - 1)
-    quiet = SETTLING_S + OLD_S - 1.5
 
-    assert lesson.looked_at(SETTLING_S, SETTLING_S + 2, quiet) == []
-    assert lesson.looked_at(SETTLING_S + OLD_S) == [SETTLING_S + OLD_S]
+    assert lesson.looked_at(0, 2, OLD_S - 0.5) == [0]
+    assert lesson.looked_at(OLD_S) == [OLD_S]
 
 
-def test_after_a_push_every_question_is_a_look_until_flux_has_had_its_time() -> None:
+def test_what_is_new_is_looked_at_once() -> None:
     lesson = Lesson()
     lesson.looked_at(0, 100)
     lesson.mark = "b"
 
-    assert lesson.looked_at(102, 104, 110) == [102, 104, 110]
-    assert lesson.looked_at(102 + SETTLING_S, 102 + SETTLING_S + 2) == []
+    assert lesson.looked_at(102, 104, 106) == [102]
+    lesson.mark = "c"
+    assert lesson.looked_at(108, 110) == [108]
 
 
 def test_where_a_push_cannot_be_told_every_question_is_a_look() -> None:
@@ -69,3 +71,21 @@ def test_after_a_look_that_failed_the_next_question_is_a_look() -> None:
     lesson.trouble = None
 
     assert lesson.looked_at(104) == [104]
+
+
+@pytest.mark.parametrize(("up", "lasts"), [(True, PARTS_S), (False, OLD_S)])
+def test_parts_that_are_up_are_asked_for_less_often(up: bool, lasts: float) -> None:
+    clock = [0.0]
+    states = [f"state {number}" for number in range(9)]
+
+    def look() -> Callable[[], Sequence[Part]]:
+        state = states.pop(0)
+        return lambda: [Part("node", up, state, "here")]
+
+    parts = SparingParts(look, lambda: clock[0])
+    seen = []
+    for clock[0] in (0.0, lasts - 1, lasts, lasts + 1):
+        (part,) = parts()()
+        seen.append(part.state)
+
+    assert seen == ["state 0", "state 0", "state 1", "state 1"]

@@ -1,0 +1,88 @@
+"""Objects of one kind in all seats, listed once and kept as the API server tells of changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sopslab.lab.observe.everywhere import PATIENCE_S
+from sopslab.lab.observe.objects import Objects, get, is_unknown, path_of, refused
+from sopslab.lab.tools.kubectl import Kubectl, parsed
+from sopslab.lab.tools.programs import Failed, Stream
+from sopslab.layout import SEAT_LABEL
+from sopslab.model.objects import Object
+
+LONGEST_S = 60
+"""After so many seconds the API server ends what it tells, whoever has forgotten to."""
+
+_SEATS = f"labelSelector={SEAT_LABEL.replace('/', '%2F')}"
+
+
+class Followed:
+    """The objects of a kind, from a list on. One that is over keeps what it knew last."""
+
+    def __init__(self, kubectl: Kubectl, kind: str, changed: Callable[[Object], None]) -> None:
+        """List them. Raises Undecided where the cluster cannot be asked.
+
+        + kind: one of Flux's
+        + changed: is told each object that changes, in a thread of another's
+        """
+        self._kind, self._changed = kind, changed
+        self._items: dict[tuple[str, str], Object] = {}
+        self._stream: Stream | None = None
+        path = path_of(kind)
+        try:
+            said = parsed(get(kubectl, "--raw", f"{path}?{_SEATS}", patience=PATIENCE_S))
+            for one in said["items"]:
+                self._items[_place(one)] = one
+            since = f"resourceVersion={said['metadata']['resourceVersion']}"
+            watch = f"{path}?{_SEATS}&watch=true&timeoutSeconds={LONGEST_S}&{since}"
+            self._stream = kubectl.follow(watch, self._take)
+        except Failed as failure:
+            if not is_unknown(failure):
+                raise refused(failure) from None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether changes are not told any more, or never were."""
+        return self._stream is None or self._stream.is_over
+
+    @property
+    def objects(self) -> Objects:
+        """The objects as they are now."""
+        unknown = () if self._stream is not None else (self._kind,)
+        return Objects(self._items.copy().values(), (self._kind,), unknown)
+
+    def end(self) -> None:
+        """Follow no longer."""
+        if self._stream is not None:
+            self._stream.end()
+
+    def _take(self, line: bytes) -> bool:
+        event = _event(line)
+        if event is None:
+            return False
+        change, found = event
+        if change == "DELETED":
+            self._items.pop(_place(found), None)
+        else:
+            self._items[_place(found)] = found
+        self._changed(found)
+        return True
+
+
+def _event(line: bytes) -> tuple[str, Object] | None:
+    """Return what an event says, None where it is none of an object: an error, or half a line."""
+    try:
+        event: Any = json.loads(line)
+        change = event["type"]
+        _place(event["object"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (change, event["object"]) if change in ("ADDED", "MODIFIED", "DELETED") else None
+
+
+def _place(found: Object) -> tuple[str, str]:
+    metadata = found["metadata"]
+    return str(metadata["namespace"]), str(metadata["name"])

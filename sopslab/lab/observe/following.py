@@ -1,0 +1,156 @@
+"""What the cluster has of all seats, for whoever looks again and again.
+
+Everything is listed once in a round. What Flux has to do is followed from there on, so that
+nothing is asked while nothing changes. A learner's Secrets are asked for again when their
+Kustomization changes: what Flux applies, it reports there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor, Future
+from types import TracebackType
+from typing import Any, Self
+
+from sopslab.config.naming import seat_namespace
+from sopslab.config.places import Places
+from sopslab.lab.observe.everywhere import (
+    EVERYWHERE,
+    Live,
+    Questions,
+    keys_of_seats,
+    live_secrets,
+    of_seats,
+)
+from sopslab.lab.observe.followed import Followed
+from sopslab.lab.observe.objects import Objects, together
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.layout import SEAT_LABEL
+from sopslab.model.objects import Object
+
+ROUND_S = 30.0
+"""So long a round lasts: what changes without Flux is seen in the next."""
+AGAIN_S = 10.0
+"""The next round begins no sooner, where one has failed or its news have ended."""
+
+_FOLLOWED = ("GitRepository", "Kustomization")
+
+
+class Following:
+    """The cluster of a class, asked any number of times."""
+
+    def __init__(
+        self, places: Places, executor: Executor, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        + clock: in seconds
+        """
+        self._kubectl, self._executor, self._clock = Kubectl(places), executor, clock
+        self._round: _Round | None = None
+        self._rounds, self._told, self._telling = 0, 0, threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._round is not None:
+            self._round.end()
+
+    @property
+    def mark(self) -> Hashable:
+        """What is another one as soon as there is something new to see, or to be asked for."""
+        # A round has the number that it was due with: that it has begun is no news.
+        return self._rounds + self._is_due(), self._told
+
+    def ask(self) -> Questions:
+        """Return what is known, and begin to ask for the rest."""
+        if self._round is None or self._is_due():
+            if self._round is not None:
+                self._round.end()
+            self._round = _Round(self._kubectl, self._executor, self._clock(), self._tell)
+            self._rounds += 1
+        return self._round.ask()
+
+    def _tell(self) -> None:
+        with self._telling:
+            self._told += 1
+
+    def _is_due(self) -> bool:
+        if self._round is None:
+            return True
+        age = self._clock() - self._round.begun
+        return age >= (AGAIN_S if self._round.is_over else ROUND_S)
+
+
+class _Round:
+    """One list of everything, and what has changed since."""
+
+    def __init__(
+        self, kubectl: Kubectl, executor: Executor, begun: float, tell: Callable[[], None]
+    ) -> None:
+        """
+        + tell: is called at each change, in another thread
+        """
+        self._kubectl, self._executor, self._tell = kubectl, executor, tell
+        self.begun = begun
+        self._changed: set[str] = set()  # namespaces whose Secrets may not be what they were
+        self._followed = [
+            executor.submit(Followed, kubectl, kind, self._take) for kind in _FOLLOWED
+        ]
+        self._namespaces = executor.submit(of_seats, kubectl, ("Namespace",))
+        self._keys = executor.submit(keys_of_seats, kubectl)
+        self._live = executor.submit(live_secrets, kubectl, EVERYWHERE)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether something could not be seen, or is not told any more."""
+        asked: list[Future[Any]] = [self._namespaces, self._keys, self._live, *self._followed]
+        if any(_has_failed(one) for one in asked):
+            return True
+        return any(one.done() and one.result().is_over for one in self._followed)
+
+    def ask(self) -> Questions:
+        """Return what is known, and begin to ask for the Secrets that may have changed."""
+        changed = set()
+        while self._changed:
+            changed.add(self._changed.pop())
+        if changed:
+            self._live = self._executor.submit(self._renewed, self._live, changed)
+        return Questions(self._objects, self._keys.result, self._live.result)
+
+    def end(self) -> None:
+        """Follow no longer."""
+        for one in self._followed:
+            if one.exception() is None:
+                one.result().end()
+
+    def _objects(self) -> Objects:
+        followed = (one.result().objects for one in self._followed)
+        return together([self._namespaces.result(), *followed])
+
+    def _renewed(self, known: Future[Live], namespaces: set[str]) -> Live:
+        """Return Secrets as they are now in these namespaces; of many, as they are everywhere."""
+        if len(namespaces) > 1:
+            return live_secrets(self._kubectl, EVERYWHERE)
+        (only,) = namespaces
+        return {
+            **known.result(),
+            only: live_secrets(self._kubectl, "--namespace", only).get(only, {}),
+        }
+
+    def _take(self, found: Object) -> None:
+        seat = found["metadata"].get("labels", {}).get(SEAT_LABEL)
+        if found["kind"] == "Kustomization" and seat:
+            self._changed.add(seat_namespace(seat))
+        self._tell()
+
+
+def _has_failed(look: Future[Any]) -> bool:
+    return look.done() and look.exception() is not None
