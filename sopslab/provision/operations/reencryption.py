@@ -14,6 +14,7 @@ from sopslab.files.events import note
 from sopslab.incidents.rotation.orders import Change, Order, draw_up
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    TRAILER,
     Version,
     VersionPlan,
     asks_elsewhere,
@@ -115,7 +116,8 @@ def files(
     if after != rotation:
         yield from remember(settings, after)
     if orders:
-        yield acting(settings, reencryption.reencrypt, incident=rotation.incident, orders=orders)
+        message = f"Replace what leaked\n\n{TRAILER}: {rotation.incident}"
+        yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
 
 
 def _obstacle(
