@@ -296,6 +296,35 @@ def test_an_identity_is_replaced_and_everything_that_it_opened(
     assert [one.changed for one in found.rotate()] == [False] * 5
 
 
+def test_an_instructors_identity_that_is_elsewhere_is_not_needed(
+    world: Callable[..., World], lab: Callable[..., Settings]
+) -> None:
+    found = world("learner-key")
+    elsewhere = (found.keys / "instructor.agekey").rename(found.folder / "elsewhere.agekey")
+    recipient = public_key(elsewhere)
+    found.settings = lab(cause="learner-key", incident=INCIDENT, instructor_recipient=recipient)
+    old, text = public_key(found.keys / "learner.agekey"), found.show("learner", SECRET)
+    found.take_inventory()
+    found.apply(rotation.successors)
+    found.reencrypt()
+    found.apply(rotation.retirement)
+    # A commit of a clone that did not follow comes when the old identity is archived already.
+    git(found.clone("learner"), "pull", "--quiet", "--rebase")
+    (found.clone("learner") / SECRET).write_text(f"{text}\n")
+    found.commit("learner", "What was there before")
+    assert found.reencrypt().changed
+    assert_done([found.apply(proof.attempts), found.apply(rotation.conclusion, given=[])])
+    assert found.failures() == {}
+    assert found.record.over
+    for path in (SECRET, OTHER, CANARY_PATH):
+        now = found.show("learner", path)
+        assert old not in now
+        assert found.sops(now, elsewhere).returncode == 0
+        assert found.sops(now, found.keys / "learner.agekey").returncode == 0
+    assert recipient in found.show("learner", ".sops.yaml")
+    assert not list(found.keys.rglob("instructor.agekey"))
+
+
 def test_the_splice_opens_what_only_got_another_recipient(world: Callable[..., World]) -> None:
     """The attack is real: it is what `updatekeys` alone leaves open."""
     found = world("learner-key")
