@@ -12,10 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from sopslab.config.inputs import local_settings
 from tests import durations
@@ -24,34 +25,44 @@ PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 _PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 
-# A title, and commands that run side by side, each with what it adds to the environment.
-Check = tuple[str, list[tuple[list[str], dict[str, str]]]]
+
+class Command(NamedTuple):
+    """A command, and what it adds to the environment."""
+
+    title: str
+    arguments: list[str]
+    environment: Mapping[str, str] = {}
 
 
-def python(title: str, module: str, *arguments: str) -> Check:
-    """Return the check that runs a module of this environment."""
-    return title, [([sys.executable, "-m", module, *arguments], {})]
+# Commands that run side by side.
+Check = list[Command]
 
 
-def program(title: str, name: str, *arguments: str) -> Check:
-    """Return the check that runs a program of this environment."""
-    return title, [([str(BIN / name), *arguments], {})]
+def python(title: str, module: str, *arguments: str) -> Command:
+    """Return the command that runs a module of this environment."""
+    return Command(title, [sys.executable, "-m", module, *arguments])
 
 
-def tests(title: str, *arguments: str) -> Check:
-    """Return the check that runs pytest, which leaves its durations behind under the title."""
+def program(title: str, name: str, *arguments: str) -> Command:
+    """Return the command that runs a program of this environment."""
+    return Command(title, [str(BIN / name), *arguments])
+
+
+def tests(title: str, *arguments: str) -> Command:
+    """Return the command that runs pytest, which leaves its durations behind under the title."""
     record = durations.FOLDER / f"{title.replace(' ', '-')}.xml"
     return python(title, "pytest", "-q", f"--junitxml={record}", *arguments)
 
 
-def units(title: str, marks: str) -> Check:
-    """Return the check that runs the tests without Docker that have these marks."""
-    two = ("--numprocesses=2", "--dist=loadfile")
-    return tests(title, *two, "-m", marks, "tests/unit", "tests/deploy")
+def units(title: str, marks: str) -> Command:
+    """Return the command that runs the tests without Docker that have these marks, in three
+    workers: on two cores, two of them leave a quarter of the time unused while they wait."""
+    three = ("--numprocesses=3", "--dist=loadfile")
+    return tests(title, *three, "-m", marks, "tests/unit", "tests/deploy")
 
 
-def browser(title: str, marks: str) -> Check:
-    """Return the check that runs the tests in a browser that have these marks."""
+def browser(title: str, marks: str) -> Command:
+    """Return the command that runs the tests in a browser that have these marks."""
     return tests(title, "-m", marks, "tests/browser")
 
 
@@ -65,11 +76,12 @@ def real(title: str, marks: str, first: str) -> Check:
         ("class", f"({first}) and {marks}", ["tests/cluster"]),
         ("others", f"not ({first}) and {marks}", ["tests/artifacts", "tests/cluster"]),
     )
-    commands = []
-    for half, expression, folders in halves:
-        ((command, _),) = tests(f"{title} {half}", "-m", expression, *folders)[1]
-        commands.append((command, {"SOPSLAB_TEST_PREFIX": f"{_PREFIX}-{half}"}))
-    return title, commands
+    return [
+        tests(f"{title} {half}", "-m", expression, *folders)._replace(
+            environment={"SOPSLAB_TEST_PREFIX": f"{_PREFIX}-{half}"}
+        )
+        for half, expression, folders in halves
+    ]
 
 
 def is_there(needed: str) -> bool:
@@ -126,16 +138,16 @@ PACKAGES = {
 }
 SHELL = ("artifacts", "ci", "templates/git/hooks", "tests/bench")
 STYLE: list[Check] = [
-    python("style", "ruff", "check", "--quiet", "."),
-    python("format", "ruff", "format", "--quiet", "--check", "."),
-    program("shell", "shfmt", "--diff", *SHELL),
-    program("spelling", "typos"),
-    python("types", "mypy"),
+    [python("style", "ruff", "check", "--quiet", ".")],
+    [python("format", "ruff", "format", "--quiet", "--check", ".")],
+    [program("shell", "shfmt", "--diff", *SHELL)],
+    [program("spelling", "typos")],
 ]
 # Real tools take part in the unit tests, so the store comes first.
-TOOLS: list[Check] = [python("tools", "sopslab", "fetch", "--install-docker")]
-QUICK: list[Check] = [units("unit", "not soak")]
-BROWSER: list[Check] = [browser("browser", "not soak")]
+TOOLS: list[Check] = [[python("tools", "sopslab", "fetch", "--install-docker")]]
+# What takes minutes and needs one processor at most goes on beside the unit tests.
+UNITS: Check = [units("unit", "not soak"), python("types", "mypy")]
+BROWSER: Check = [browser("browser", "not soak")]
 REAL: list[Check] = [real("real", "not soak", "in_class")]
 
 
@@ -146,21 +158,23 @@ def alone() -> Check:
 
     All mutants would be hours: of each part, as many as say whether nine of ten are noticed.
     """
-    title, commands = tests("soak alone", "-m", "soak and exclusive", "tests/cluster")
-    ((mutants, _),) = python("mutants", "tests.mutation", "--most=40")[1]
-    ((page, _),) = browser("soak browser", "soak")[1]
-    return title, [*commands, (["nice", "-n", "19", *mutants], {}), (page, {})]
+    mutants = python("mutants", "tests.mutation", "--most=40")
+    return [
+        tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
+        mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
+        browser("soak browser", "soak"),
+    ]
 
 
 SOAK: list[Check] = [
-    units("soak unit", "soak"),
+    [units("soak unit", "soak")],
     real("soak", "soak and not exclusive", "in_class or on_own"),
     alone(),
 ]
 
 SETS = {
-    "quick": STYLE + TOOLS + QUICK,
-    "all": STYLE + TOOLS + QUICK + BROWSER + REAL,
+    "quick": [*STYLE, *TOOLS, UNITS],
+    "all": [*STYLE, *TOOLS, UNITS + BROWSER, *REAL],
     "soak": TOOLS + SOAK,
 }
 # What takes an hour tells all that it finds at once.
@@ -177,29 +191,39 @@ def report() -> None:
         print(f"{seconds:7.1f} s  {runs:4} × sopslab {verb}")
 
 
-def run(check: Check, environment: dict[str, str]) -> int:
+def execute(command: Command, environment: Mapping[str, str], shown: bool) -> int:
+    """Run a command and return its exit code; its words are shown at once, or when it has ended."""
+    started = time.monotonic()
+    done = subprocess.run(
+        command.arguments,
+        cwd=PROJECT,
+        env={**environment, **command.environment},
+        stdout=None if shown else subprocess.PIPE,
+        stderr=None if shown else subprocess.STDOUT,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    words = (done.stdout or b"").decode(errors="replace")
+    # One write, since others are at work: it begins in the middle of a line of theirs.
+    print(
+        f"{'' if shown else chr(10)}{words}── {command.title}: exit {done.returncode},"
+        f" {seconds:.0f} s",
+        flush=True,
+    )
+    return done.returncode
+
+
+def run(check: Check, environment: Mapping[str, str]) -> int:
     """Run the commands of a check side by side and return the first exit code that is not 0.
 
-    The words of the first are shown at once, those of the others when it has ended.
+    The words of the first are shown at once, those of the others when each has ended.
     """
-    title, commands = check
-    print(f"── {title}", flush=True)
-    started = time.monotonic()
-    with ExitStack() as stack:
-        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands[1:]]
-        processes = [
-            subprocess.Popen(
-                command, cwd=PROJECT, env=environment | more, stdout=output, stderr=output
-            )
-            for (command, more), output in zip(commands, [None, *outputs], strict=True)
+    print(f"── {', '.join(command.title for command in check)}", flush=True)
+    with ThreadPoolExecutor(len(check)) as pool:
+        running = [
+            pool.submit(execute, command, environment, command is check[0]) for command in check
         ]
-        codes = [process.wait() for process in processes]
-        for output in outputs:
-            output.seek(0)
-            sys.stdout.buffer.write(output.read())
-    code = next(filter(None, codes), 0)
-    print(f"── {title}: exit {code}, {time.monotonic() - started:.0f} s", flush=True)
-    return code
+        return next(filter(None, [one.result() for one in running]), 0)
 
 
 def main() -> int:

@@ -10,6 +10,12 @@ import pytest
 from sopslab.config.settings import Settings
 
 
+@pytest.fixture(scope="module")
+def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a module keeps what its tests begin with."""
+    return tmp_path_factory.mktemp("beginnings")
+
+
 @pytest.fixture
 def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a lab that a command finds, too."""

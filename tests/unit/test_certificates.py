@@ -24,6 +24,7 @@ from sopslab.gitserver.server import tls_context
 from sopslab.lab.observe.certificates import server_file, tls_state
 from sopslab.model.certificates import TlsState
 from sopslab.provision.operations import tls
+from tests.beginnings import begin
 from tests.fake import Applied
 
 ADDRESS = "192.0.2.10"
@@ -53,10 +54,14 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 
 
 @pytest.fixture
-def made(settings: Settings) -> Settings:
+def made(settings: Settings, beginnings: Path) -> Settings:
     """The same with its CA and the certificate of its server, as `up` makes them."""
-    assert Applied(tls.ca, settings=settings).changed
-    assert Applied(tls.certificate, settings=settings).changed
+
+    def make() -> None:
+        assert Applied(tls.ca, settings=settings).changed
+        assert Applied(tls.certificate, settings=settings).changed
+
+    begin(Path(settings.root), beginnings / "made", make)
     return settings
 
 

@@ -17,9 +17,9 @@ from pyinfra.api.arguments import all_global_arguments
 
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
+from tests.sources import tree_of
 
 SOURCES = sorted([*(PROJECT / "sopslab").rglob("*.py"), *(PROJECT / "tasks").rglob("*.py")])
-TREES = {str(path.relative_to(PROJECT)): ast.parse(path.read_text()) for path in SOURCES}
 GLOBAL_ARGUMENTS = {name for name, _type in all_global_arguments()} | {"name"}
 
 
@@ -77,8 +77,8 @@ def narrows(node: ast.Assert) -> bool:
 def test_no_code_relies_on_assert() -> None:
     asserts = [
         f"{path}:{node.lineno}"
-        for path, tree in TREES.items()
-        for node in ast.walk(tree)
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Assert) and not narrows(node)
     ]
     assert asserts == []
@@ -100,16 +100,17 @@ PRINTERS = {"rich.console.Console", "rich.print", "click.echo", "click.secho"}
 
 def test_nothing_reaches_a_terminal_but_by_the_one_way_that_escapes() -> None:
     found = {}
-    for path, tree in TREES.items():
+    for path in SOURCES:
+        name, tree = str(path.relative_to(PROJECT)), tree_of(path)
         used = {ast.unparse(node) for node in ast.walk(tree) if is_name(node)}
         brought = {
-            f"{node.module}.{name.name}"
+            f"{node.module}.{alias.name}"
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom)
-            for name in node.names
+            for alias in node.names
         }
-        if path not in MAY_PRINT and (prints := used & PRINTS | brought & PRINTERS):
-            found[path] = prints
+        if name not in MAY_PRINT and (prints := used & PRINTS | brought & PRINTERS):
+            found[name] = prints
     assert found == {}
 
 
@@ -129,7 +130,7 @@ def shell_texts() -> Iterator[tuple[str, str]]:
         else:
             continue
         namespace = vars(module_of(path))
-        for node in ast.walk(TREES[str(path.relative_to(PROJECT))]):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call):
                 for text in find(node, namespace):
                     yield f"{path.parts[-2]}-{path.stem}-{node.lineno}", text

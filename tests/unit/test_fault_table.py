@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sopslab.layout import PROJECT
+from tests.sources import tree_of
 
 TESTS = PROJECT / "tests"
 FAULTS = 92
@@ -45,14 +46,14 @@ ROWS = list(rows())
 
 @functools.cache
 def functions(path: str) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse((TESTS / path).read_text())
+    tree = tree_of(TESTS / path)
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @functools.cache
 def marked_as_a_whole(path: str) -> bool:
     """Return whether a module gives all of its tests the mark `soak`."""
-    tree = ast.parse((TESTS / path).read_text())
+    tree = tree_of(TESTS / path)
     return any(
         isinstance(node, ast.Assign)
         and ast.unparse(node.targets[0]) == "pytestmark"

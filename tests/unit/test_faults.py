@@ -19,6 +19,7 @@ from sopslab.lab.act.flux_objects import LOCKDOWN_FLAG
 from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.faults import fault_records
 from sopslab.provision.operations import faults
+from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import git, learner
@@ -38,17 +39,26 @@ echo "$@" >>"$(dirname "$0")/../calls"
 
 
 @pytest.fixture
-def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+def classroom(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path, beginnings: Path
+) -> Class:
     """Return seats whose learners have done the exercise."""
-    folder = tools("sops", "age", "age-keygen")
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
     made = Class(lab(), tmp_path / "learners", {})
-    made.folder.mkdir()
-    for seat in ("ada", "bob"):
-        made.add(at_seat(learner(seat)))
-    assert made.reset("ada", "bob", to="done").changed
-    follow(made, "ada")
+    environments = [at_seat(learner(seat)) for seat in ("ada", "bob")]
+
+    def make() -> None:
+        folder = tools("sops", "age", "age-keygen")
+        (folder / "kubectl").write_text(KUBECTL)
+        (folder / "kubectl").chmod(0o755)
+        made.folder.mkdir()
+        for environment in environments:
+            made.add(environment)
+        assert made.reset("ada", "bob", to="done").changed
+        follow(made, "ada")
+
+    if begin(tmp_path, beginnings / "classroom", make):
+        for environment in environments:
+            made.find(environment)
     return made
 
 

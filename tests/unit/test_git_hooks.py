@@ -32,6 +32,7 @@ from sopslab.layout import PROJECT, RECEIVER_PORT
 from sopslab.model.hints import RECORD, parse_given
 from sopslab.model.mark import MARK, parse_mark, render_mark
 from tasks.git import server_configuration
+from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
 from tests.unit.gitserver.gitserver_material import eventually
@@ -69,7 +70,7 @@ class Receiver:
                 """Say nothing."""
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def told(self) -> int:
         """Return how many calls came so far."""
@@ -196,21 +197,36 @@ class Seat:
         return {name: tip for name, tip in found.items() if name.startswith("saved")}
 
 
+MakeSeat = Callable[[str, Path], Seat]
+
+
 @pytest.fixture
-def seat(server: Server, tmp_path: Path) -> Seat:
-    return make_seat(server, "ada/lab.git", tmp_path / "clone")
+def make_seat(server: Server, beginnings: Path) -> MakeSeat:
+    """Return what makes a seat of a repository's path, with its clone in a folder."""
+
+    def make(path: str, folder: Path) -> Seat:
+        bare = server.folder / "repositories" / path
+
+        def fill() -> None:
+            server.repository(path)
+            clone = server.clone(bare, folder.with_name(f"{folder.name}-first"))
+            start = server.commit(clone, "start")
+            server.git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+            server.git(bare, "update-ref", "refs/lab/start", start)
+            server.commit(clone, "one")
+            server.commit(clone, "two")
+            server.git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+
+        begin(bare, beginnings / path, fill)
+        start, head = (server.at(bare, ref) for ref in ("refs/lab/start", "refs/heads/main"))
+        return Seat(server, bare, server.clone(bare, folder), start, head)
+
+    return make
 
 
-def make_seat(server: Server, path: str, folder: Path) -> Seat:
-    bare = server.repository(path)
-    clone = server.clone(bare, folder)
-    start = server.commit(clone, "start")
-    server.git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-    server.git(bare, "update-ref", "refs/lab/start", start)
-    server.commit(clone, "one")
-    head = server.commit(clone, "two")
-    server.git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-    return Seat(server, bare, clone, start, head)
+@pytest.fixture
+def seat(make_seat: MakeSeat, tmp_path: Path) -> Seat:
+    return make_seat("ada/lab.git", tmp_path / "clone")
 
 
 def test_a_push_to_reset_puts_main_back_and_keeps_what_was_there(seat: Seat) -> None:
@@ -558,9 +574,11 @@ def test_a_mark_is_kept_over_a_reset(seat: Seat) -> None:
     assert mark(seat) == since is not None
 
 
-def test_only_the_repository_that_was_pushed_to_is_marked(server: Server, tmp_path: Path) -> None:
-    ada = make_seat(server, "ada/lab.git", tmp_path / "ada")
-    bob = make_seat(server, "bob/lab.git", tmp_path / "bob")
+def test_only_the_repository_that_was_pushed_to_is_marked(
+    make_seat: MakeSeat, tmp_path: Path
+) -> None:
+    ada = make_seat("ada/lab.git", tmp_path / "ada")
+    bob = make_seat("bob/lab.git", tmp_path / "bob")
     ada.push("HEAD:help", "HEAD:help/bob", "HEAD:help/../bob/lab.git", check=False)
     ada.push("HEAD:refs/heads/help/bob/lab.git")
     assert mark(ada) is not None
@@ -568,9 +586,9 @@ def test_only_the_repository_that_was_pushed_to_is_marked(server: Server, tmp_pa
 
 
 def test_nobody_is_told_of_a_push_to_the_one_learners_own_repository(
-    server: Server, tmp_path: Path
+    server: Server, make_seat: MakeSeat, tmp_path: Path
 ) -> None:
-    alone = make_seat(server, "learner/lab.git", tmp_path / "clone")
+    alone = make_seat("learner/lab.git", tmp_path / "clone")
     assert "`sopslab doctor` answers that." in alone.push("HEAD:help").stderr
     assert "`sopslab hint` answers that." in alone.push("HEAD:hint").stderr
     assert server.branches(alone.bare) == {"main": alone.head}

@@ -13,6 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.incidents.leak import PATH, leak_dir
 from sopslab.provision.operations import drill
 from tasks.drill import drill_text
+from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import learner
@@ -26,16 +27,24 @@ LINKS = [*ON_THE_WAY, PATH, ".sops.yaml", "lab.md", "src/app.py", ".gitattribute
 
 
 @pytest.fixture
-def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
+def classroom(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path, beginnings: Path
+) -> Class:
     """Return a seat whose learner has done the exercise."""
-    folder = tools("sops", "age", "age-keygen")
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
     made = Class(lab(), tmp_path / "learners", {})
-    made.folder.mkdir()
-    made.add(at_seat(learner("ada")))
-    assert made.reset("ada", to="done").changed
-    follow(made, "ada")
+    ada = at_seat(learner("ada"))
+
+    def make() -> None:
+        folder = tools("sops", "age", "age-keygen")
+        (folder / "kubectl").write_text(KUBECTL)
+        (folder / "kubectl").chmod(0o755)
+        made.folder.mkdir()
+        made.add(ada)
+        assert made.reset("ada", to="done").changed
+        follow(made, "ada")
+
+    if begin(tmp_path, beginnings / "classroom", make):
+        made.find(ada)
     return made
 
 

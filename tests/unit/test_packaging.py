@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from sopslab.layout import PROJECT
+from tests.sources import tree_of
 
 SHIPPED = ("deploy.py", "deploys", "group_data", "inventories", "sopslab", "tasks")
 OURS = {"sopslab", "tasks"}
@@ -40,7 +41,7 @@ def python_files(path: Path) -> list[Path]:
 def imported(file: Path) -> set[str]:
     """Return the top-level names of what a file imports, wherever in it."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             names |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -24,6 +24,7 @@ from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.lab.reset import plan_reset
 from sopslab.provision.operations import reset
+from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.repositories import git, learner, make_identity
@@ -79,6 +80,12 @@ class Class:
         start = self.commit(seat, "Begin the lab")
         git(bare, "update-ref", "refs/lab/start", start)
 
+    def find(self, environment: Environment) -> None:
+        """Have an environment whose repository and clone were copied from somewhere else."""
+        seat = environment.id
+        self.seats[seat] = environment
+        git(self.clone(seat), "remote", "set-url", "origin", str(self.bare(seat)))
+
     def commit(self, seat: str, message: str, push: bool = True) -> str:
         """Commit what is in a clone, push it and return the commit."""
         clone = self.clone(seat)
@@ -112,12 +119,21 @@ class Class:
 
 
 @pytest.fixture
-def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
-    tools("sops", "age", "age-keygen")
+def classroom(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path, beginnings: Path
+) -> Class:
     made = Class(lab(), tmp_path / "learners", {})
-    made.folder.mkdir()
-    for seat in ("ada", "bob"):
-        made.add(at_seat(learner(seat)))
+    environments = [at_seat(learner(seat)) for seat in ("ada", "bob")]
+
+    def make() -> None:
+        tools("sops", "age", "age-keygen")
+        made.folder.mkdir()
+        for environment in environments:
+            made.add(environment)
+
+    if begin(tmp_path, beginnings / "classroom", make):
+        for environment in environments:
+            made.find(environment)
     return made
 
 

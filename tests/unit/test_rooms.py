@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 from sopslab.layout import PROJECT
+from tests.sources import tree_of
 
 HOUSE = PROJECT / "sopslab"
 # From the top down. A module imports from lower floors and from its own folder.
@@ -33,7 +34,7 @@ def room(module: str) -> str | None:
 def imported(path: Path) -> set[str]:
     """Return the rooms that a file imports from, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
@@ -45,7 +46,7 @@ def imported(path: Path) -> set[str]:
 
 def first_sentence(folder: str) -> str:
     """Return how a folder's own docstring begins."""
-    text = ast.get_docstring(ast.parse((HOUSE / folder / "__init__.py").read_text())) or ""
+    text = ast.get_docstring(tree_of(HOUSE / folder / "__init__.py")) or ""
     return text.partition("\n")[0]
 
 
@@ -74,7 +75,7 @@ def test_what_is_in_no_folder_is_below_all_of_them() -> None:
 def test_nothing_imports_a_story() -> None:
     stories = {Path(name).stem for name in STORIES}
     for path in HOUSE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
             assert not {name.split(".")[0] for name in names} & stories, path

@@ -184,19 +184,15 @@ class World:
         ]
 
 
-@pytest.fixture(scope="module")
-def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for worlds as they begin: one is made once for the seats that it has, then copied,
-    since age, sops and git take a second for each learner.
-    """
-    return tmp_path_factory.mktemp("worlds")
-
-
 @pytest.fixture
 def world(
     lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path, beginnings: Path
 ) -> Callable[..., World]:
-    """Return a world of the given seats, or of a lab's one learner, and one cause."""
+    """Return a world of the given seats, or of a lab's one learner, and one cause.
+
+    A world is made once for the seats that it has, and then copied, since age, sops and git take a
+    second for each learner.
+    """
     tools("sops", "age", "age-keygen")
 
     def made(cause: str, *seats: str, **changes: str) -> World:

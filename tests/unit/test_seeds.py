@@ -17,6 +17,7 @@ from sopslab.config.settings import Settings
 from sopslab.layout import CANARY_PATH, TEMPLATES
 from sopslab.provision.operations import age, git, seats
 from tasks.learners import learner_variables
+from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied
 
@@ -24,18 +25,24 @@ SEATS = ("ada", "bob")
 
 
 @pytest.fixture
-def classroom(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def classroom(
+    lab: Callable[..., Settings], tools: Callable[..., Path], beginnings: Path
+) -> Settings:
     """Two seats with their keys, and repositories that are empty."""
-    tools("sops", "age-keygen")
     people = [{"id": seat, "name": f"Dr. {seat}", "email": f"{seat}@example.org"} for seat in SEATS]
     settings = lab(seats=people)
-    enrolment = enrol(settings.seats, (), prune=False)
-    assert Applied(seats.roster, settings=settings, enrolment=enrolment).changed
-    keys = {INSTRUCTOR: None} | {one.id: at_seat(one) for one in settings.seats}
-    assert Applied(age.identities, settings=settings, keys=keys).changed
-    Path(settings.git_dir).mkdir()
-    repositories = tuple(f"{seat}/lab" for seat in SEATS)
-    assert Applied(git.repositories, settings=settings, repositories=repositories).changed
+
+    def make() -> None:
+        tools("sops", "age-keygen")
+        enrolment = enrol(settings.seats, (), prune=False)
+        assert Applied(seats.roster, settings=settings, enrolment=enrolment).changed
+        keys = {INSTRUCTOR: None} | {one.id: at_seat(one) for one in settings.seats}
+        assert Applied(age.identities, settings=settings, keys=keys).changed
+        Path(settings.git_dir).mkdir()
+        repositories = tuple(f"{seat}/lab" for seat in SEATS)
+        assert Applied(git.repositories, settings=settings, repositories=repositories).changed
+
+    begin(Path(settings.root), beginnings / "classroom", make)
     return settings
 
 

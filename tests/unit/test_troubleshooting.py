@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sopslab.layout import PROJECT
+from tests.sources import tree_of
 
 PAGE = PROJECT / "docs" / "troubleshooting.md"
 # Where our own messages come from, scripts in them included.
@@ -46,8 +48,7 @@ def messages() -> Iterator[str]:
 
 def literals(path: Path) -> Iterator[str]:
     """Yield the texts in a module, with a placeholder where a value goes in."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.JoinedStr):
             yield "".join(
                 str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
@@ -63,11 +64,11 @@ def flat(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\\?`", "", text))
 
 
-SOURCE = "\n".join(
-    flat(text)
-    for texts in (*map(literals, PYTHON), [path.read_text() for path in SCRIPTS])
-    for text in texts
-)
+@functools.cache
+def source() -> str:
+    """Return all texts of ours, a line each."""
+    scripts = [path.read_text() for path in SCRIPTS]
+    return "\n".join(flat(text) for texts in (*map(literals, PYTHON), scripts) for text in texts)
 
 
 def pieces(message: str) -> list[str]:
@@ -85,7 +86,7 @@ def is_said(piece: str) -> bool:
     forms = [words]
     if len(words) > 3:
         forms += [[*words[:i], r"\S*…\S*", *words[i + 1 :]] for i in range(len(words))]
-    return any(re.search(" ".join(form), SOURCE) for form in forms)
+    return any(re.search(" ".join(form), source()) for form in forms)
 
 
 def test_each_message_that_is_quoted_can_still_be_said() -> None:

@@ -13,6 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.observe.access import seat_access
 from sopslab.lab.observe.users import retired_access, seat_generations
 from sopslab.provision.operations import access
+from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import partly_soak
 from tests.signing import SigningCluster
@@ -26,23 +27,17 @@ def settings(lab: Callable[..., Settings]) -> Settings:
     return lab()
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first test keeps what it made, for all others to copy."""
-    return tmp_path_factory.mktemp("kept") / "root"
-
-
 @pytest.fixture
-def cluster(settings: Settings, kept: Path) -> SigningCluster:
+def cluster(settings: Settings, beginnings: Path) -> SigningCluster:
     """A cluster that has signed a certificate for each seat."""
-    if kept.exists():
-        shutil.copytree(kept, settings.root)
-        return SigningCluster(settings)
-    found = SigningCluster(settings)
-    assert Applied(access.generations, settings=settings, seats=SEATS).changed
-    assert Applied(access.kubeconfigs, settings=settings, seats=SEATS).changed
-    shutil.copytree(settings.root, kept)
-    return found
+
+    def make() -> None:
+        SigningCluster(settings)
+        assert Applied(access.generations, settings=settings, seats=SEATS).changed
+        assert Applied(access.kubeconfigs, settings=settings, seats=SEATS).changed
+
+    begin(Path(settings.root), beginnings / "signed", make)
+    return SigningCluster(settings)
 
 
 def states(settings: Settings, seats: list[str]) -> dict[str, str]:

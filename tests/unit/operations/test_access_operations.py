@@ -21,6 +21,7 @@ from sopslab.lab.observe.access import seat_access
 from sopslab.lab.observe.users import seat_generations
 from sopslab.model.passwords import essence
 from sopslab.provision.operations import access, git, seats
+from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
@@ -73,6 +74,21 @@ def generations(settings: Settings) -> dict[str, str]:
 def issue(settings: Settings, *ids: str) -> Applied:
     name(settings, *ids)
     return Applied(access.kubeconfigs, settings=settings, seats=list(ids or IDS))
+
+
+@pytest.fixture
+def classroom(settings: Settings, cluster: SigningCluster, beginnings: Path) -> Settings:
+    """A class with access to the cluster and to a Git server."""
+
+    def make() -> None:
+        Path(settings.class_dir).mkdir(parents=True)
+        roster = "[" + ",".join(seat.model_dump_json() for seat in CLASS) + "]"
+        (Path(settings.class_dir) / "roster.json").write_text(roster)
+        assert Applied(git.users, settings=settings, users=IDS).changed
+        assert issue(settings).changed
+
+    begin(Path(settings.root), beginnings / "classroom", make)
+    return settings
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -139,20 +155,18 @@ def test_every_call_is_pinned_to_the_labs_own_context(
     assert [call for call in cluster.calls if "--context kind-lab" not in call] == []
 
 
-def test_a_second_run_changes_nothing(settings: Settings, cluster: SigningCluster) -> None:
-    issue(settings)
-    made = files(Path(settings.class_dir))
-    again = issue(settings)
+def test_a_second_run_changes_nothing(classroom: Settings) -> None:
+    made = files(Path(classroom.class_dir))
+    again = issue(classroom)
     assert (again.changed, again.failed) == (False, False)
-    assert files(Path(settings.class_dir)) == made
+    assert files(Path(classroom.class_dir)) == made
 
 
-def test_only_what_is_stale_is_made_anew(settings: Settings, cluster: SigningCluster) -> None:
-    issue(settings)
-    (Path(settings.seat_dir("bob")) / "client.key").chmod(0o644)
-    made = files(Path(settings.class_dir))
-    assert issue(settings).changed
-    after = files(Path(settings.class_dir))
+def test_only_what_is_stale_is_made_anew(classroom: Settings) -> None:
+    (Path(classroom.seat_dir("bob")) / "client.key").chmod(0o644)
+    made = files(Path(classroom.class_dir))
+    assert issue(classroom).changed
+    after = files(Path(classroom.class_dir))
     assert {name for name in made if made[name] != after[name]} == {
         "seats/bob/client.crt", "seats/bob/client.key", "seats/bob/kubeconfig",
     }  # fmt: skip
@@ -244,17 +258,6 @@ def test_a_cluster_that_does_not_answer_fails_the_run(
     assert "took none of the requests for certificates: the API server does not" in done.stderr
     assert failures(settings) == {}
     assert [path.name for path in Path(settings.class_dir).glob(".new*")] == []
-
-
-@pytest.fixture
-def classroom(settings: Settings, cluster: SigningCluster) -> Settings:
-    """A class with access to the cluster and to a Git server."""
-    Path(settings.class_dir).mkdir(parents=True)
-    roster = "[" + ",".join(seat.model_dump_json() for seat in CLASS) + "]"
-    (Path(settings.class_dir) / "roster.json").write_text(roster)
-    assert Applied(git.users, settings=settings, users=IDS).changed
-    assert issue(settings).changed
-    return settings
 
 
 def hashes(settings: Settings) -> dict[str, str]:
@@ -384,15 +387,19 @@ cmp -s "${GIT_CONFIG_VALUE_2##* }" "$(dirname "$0")/admitted" \\
 
 
 @pytest.fixture
-def replaced(classroom: Settings, cluster: SigningCluster) -> Settings:
+def replaced(classroom: Settings, cluster: SigningCluster, beginnings: Path) -> Settings:
     """A class in which the access of bob has been replaced, and servers that know of it."""
-    assert replace(classroom, "bob").changed
-    assert issue(classroom, "bob").changed
-    stand_in = Path(classroom.bin_dir) / "git"
-    stand_in.write_text(_GIT)
-    stand_in.chmod(0o755)
-    cluster.tell("bound", f"sops-lab:bob:{generations(classroom)['bob']}")
-    admit(classroom, Path(classroom.git_dir) / "credentials" / "bob")
+
+    def make() -> None:
+        assert replace(classroom, "bob").changed
+        assert issue(classroom, "bob").changed
+        stand_in = Path(classroom.bin_dir) / "git"
+        stand_in.write_text(_GIT)
+        stand_in.chmod(0o755)
+        cluster.tell("bound", f"sops-lab:bob:{generations(classroom)['bob']}")
+        admit(classroom, Path(classroom.git_dir) / "credentials" / "bob")
+
+    begin(Path(classroom.root), beginnings / "replaced", make)
     return classroom
 
 

@@ -40,6 +40,7 @@ from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
 from tests.marks import soak
 from tests.repositories import git, learner
+from tests.sources import tree_of
 from tests.texts import replaced
 
 # What a message may quote, and nothing may show.
@@ -402,7 +403,7 @@ OUR_OWN = (
 def read_messages(path: Path) -> bool:
     return any(
         isinstance(node, ast.Constant) and isinstance(node.value, str) and READ.search(node.value)
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
     )
 
 

@@ -1,0 +1,40 @@
+"""How the checks of `make test` are run: side by side, and with the first failure's code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.check import Command, run
+
+
+def test_commands_of_a_check_go_on_beside_one_another(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    met = {"PATH": os.environ["PATH"], "PIPE": str(tmp_path / "pipe")}
+    code = run(
+        [
+            Command("hears", ["timeout", "60", "sh", "-c", 'cat "$PIPE"']),
+            Command("says", ["timeout", "60", "sh", "-c", 'echo "$WORD" >"$PIPE"'], {"WORD": "hi"}),
+        ],
+        met,
+    )
+    assert code == 0
+    assert "hi\n" in capfd.readouterr().out
+
+
+def test_the_words_of_each_end_with_its_code_and_the_first_failure_counts(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    checks = [
+        Command(title, ["sh", "-c", f"echo from {title}; echo beside >&2; exit {code}"])
+        for title, code in (("one", 0), ("two", 3), ("three", 4))
+    ]
+    assert run(checks, os.environ) == 3
+    out = capfd.readouterr().out
+    assert "from one\n" in out
+    for title, code in (("two", 3), ("three", 4)):
+        assert f"from {title}\nbeside\n── {title}: exit {code}, " in out
