@@ -86,8 +86,12 @@ learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 # them from a roster.
 seats = []
 
-# Whether learners who left the roster lose their environment
-# (`sopslab up inventories/classroom.py --prune`).
+# How many spare seats there are to be: seats without a learner, which `sopslab assign` gives to who
+# comes late (`sopslab up inventories/classroom.py --spare 2`).
+spares = 0
+
+# Whether learners who left the roster lose their environment, and spare seats go that are not asked
+# for (`sopslab up inventories/classroom.py --prune`).
 prune = False
 
 # Whom a deploy for single learners is about: `deploys/reset.py`, `deploys/reissue.py`,

@@ -28,8 +28,8 @@ def conclude_class(settings: Settings) -> None:
     """Archive the pruned seats, end earlier access, and name the seats that are not ready."""
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
-    if enrolment.pruned:
-        seats.pruning(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
+    if enrolment.archived:
+        seats.pruning(name="Archive the seats that go", settings=settings, enrolment=enrolment)
     if ids:
         access.bindings(name="Wait until earlier access is refused", settings=settings, seats=ids)
         seats.report(name="Report the seats", settings=settings, seats=ids)

@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Class": {
         "roster": "make the roster of a class from an export, or check one",
+        "assign": "give a spare seat to a learner who comes late",
         "cards": "write a card for each learner, to print and hand out",
         "board": "show the class in a browser: who is stuck, where and since when",
         "helped": "mark learners who asked for help as helped",

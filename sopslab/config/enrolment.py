@@ -1,51 +1,147 @@
-"""Who has an environment after a run: the roster, and those whom earlier rosters had.
+"""Who has an environment after a run: the roster, those whom earlier rosters had, and spares.
 
-Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away.
+Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away, and
+only from who was on one. A spare that was given away belongs to a learner like any other seat, and
+a roster that names this learner means that seat.
 """
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sopslab.config.naming import spare_seat
+from sopslab.errors import InputError
+
 if TYPE_CHECKING:
-    from sopslab.config.settings import Seat
+    from sopslab.config.settings import Enrolled, Seat
 
 
 @dataclass(frozen=True)
 class Enrolment:
     """What becomes of the seats.
 
-    `seats` have an environment after the run: the roster in its order, then those kept. `kept` are
-    the ids that are no longer on the roster and stay, `pruned` the ids that lose what they have.
-    `renamed` pairs an old id, which is one of these, with a new one that is likely the same person.
+    `seats` have an environment after the run: the roster in its order, then those kept, then new
+    spares. `kept` are the ids that are no longer on the roster and stay, `pruned` the ids that lose
+    what they have. `late` are the seats of learners who got a spare and are on no roster so far,
+    `surplus` the spares that go because they are not asked for. `renamed` pairs an old id, which is
+    not on the roster, with a new one that is likely the same person.
     """
 
-    seats: tuple[Seat, ...]
+    seats: tuple[Enrolled, ...]
     kept: tuple[str, ...]
     pruned: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
+    late: tuple[Enrolled, ...] = ()
+    surplus: tuple[str, ...] = ()
+
+    @property
+    def archived(self) -> tuple[str, ...]:
+        """The ids of all seats that go."""
+        return (*self.pruned, *self.surplus)
 
 
-def enrol(roster: Sequence[Seat], recorded: Sequence[Seat], *, prune: bool) -> Enrolment:
-    """Return what becomes of those on the roster and of those that were recorded before."""
-    listed = {seat.id for seat in roster}
+def enrol(
+    roster: Sequence[Seat], recorded: Sequence[Enrolled], *, prune: bool, spares: int = 0
+) -> Enrolment:
+    """Return what becomes of those on the roster and of those that were recorded before.
+
+    + spares: how many there are to be that nobody has; of more, those with the highest numbers go
+        where it prunes
+    """
+    seated = _seated(roster, recorded)
+    listed = {seat.id for seat in seated}
     known = {seat.id for seat in recorded}
-    gone = [seat for seat in recorded if seat.id not in listed]
-    new = [seat for seat in roster if seat.id not in known]
+    others = [seat for seat in recorded if seat.id not in listed]
+    gone = [seat for seat in others if seat.listed]
+    late = tuple(seat for seat in others if not seat.listed and not seat.free)
+    free = sorted((seat.id for seat in others if seat.free), key=lambda name: (len(name), name))
     ids = tuple(seat.id for seat in gone)
+    pruned, surplus = (ids, tuple(free[spares:])) if prune else ((), ())
+    staying = [seat for seat in others if seat.id not in {*pruned, *surplus}]
     return Enrolment(
-        seats=(*roster, *(() if prune else gone)),
+        seats=(*seated, *staying, *_new_spares(spares - len(free), known)),
         kept=() if prune else ids,
-        pruned=ids if prune else (),
-        renamed=_renamed(gone, new),
+        pruned=pruned,
+        renamed=_renamed([*gone, *late], [seat for seat in seated if seat.id not in known]),
+        late=late,
+        surplus=surplus,
     )
 
 
+def _seated(roster: Sequence[Seat], recorded: Sequence[Enrolled]) -> list[Enrolled]:
+    """Return the seats of those on the roster: their own, or the spare that they were given."""
+    # Not needed for a lab's help, and long to import.
+    from sopslab.config.settings import Enrolled
+
+    given = {seat.learner: seat.id for seat in recorded if seat.learner is not None}
+    return [
+        Enrolled(
+            id=given.get(seat.id, seat.id),
+            name=seat.name,
+            email=seat.email,
+            group=seat.group,
+            learner=seat.id if seat.id in given else None,
+        )
+        for seat in roster
+    ]
+
+
+def _new_spares(number: int, taken: Collection[str]) -> list[Enrolled]:
+    """Return as many spares, with the lowest numbers that are free."""
+    from sopslab.config.roster_values import default_email
+    from sopslab.config.settings import Enrolled
+
+    ids = (name for name in map(spare_seat, itertools.count(1)) if name not in taken)
+    return [
+        Enrolled(
+            id=name,
+            name=name.replace("-", " ").capitalize(),
+            email=default_email(name),
+            listed=False,
+        )
+        for name in itertools.islice(ids, max(number, 0))
+    ]
+
+
+def assign(recorded: Sequence[Enrolled], spare: str, learner: Seat) -> tuple[Enrolled, ...]:
+    """Return who has a seat once a spare is given to a learner; the same again where it was.
+
+    Raises InputError where the seat is no spare or is somebody else's, saying which are free, and
+    where the learner has a seat already.
+    """
+    held = next((seat for seat in recorded if seat.id == spare), None)
+    theirs = next((seat for seat in recorded if learner.id in (seat.id, seat.learner)), None)
+    problems = []
+    if theirs is not None and theirs is not held:
+        problems.append(f"{learner.id} has the seat {theirs.id} already")
+    elif held is not None and held.listed and theirs is not None:
+        problems.append(f"{learner.id} is on the roster by now: change it there")
+    if held is None or not (held.free or held is theirs):
+        free = ", ".join(seat.id for seat in recorded if seat.free)
+        whose = "no seat of the class" if held is None else f"the seat of {held.name}"
+        problems.append(
+            f"{spare} is {whose}: "
+            + (f"free is {free}" if free else "no spare is free; `sopslab up --spare 1` makes one")
+        )
+    if held is None or problems:
+        raise InputError(problems)
+    given = held.model_copy(
+        update={
+            "learner": learner.id,
+            "name": learner.name,
+            "email": learner.email,
+            "group": learner.group,
+        }
+    )
+    return tuple(given if seat is held else seat for seat in recorded)
+
+
 def plan(enrolment: Enrolment) -> list[str]:
-    """Return in sentences what a run does about those who are not on the roster any more."""
+    """Return in sentences what a run does about those who are not on the roster."""
     sentences = []
     kept, pruned = enrolment.kept, enrolment.pruned
     if len(kept) == 1:
@@ -66,6 +162,13 @@ def plan(enrolment: Enrolment) -> list[str]:
         sentences.append(
             f"{len(pruned)} learners are no longer in the roster and lose their environments:"
             f" {', '.join(pruned)}"
+        )
+    if enrolment.surplus:
+        sentences.append(f"spare seats that are not asked for go: {', '.join(enrolment.surplus)}")
+    for seat in enrolment.late:
+        sentences.append(
+            f"{seat.learner} has the seat {seat.id} and is not in the roster yet: a line with the"
+            f" id {seat.learner} there means this seat"
         )
     for old, new in enrolment.renamed:
         fate = "is removed" if old in pruned else "stays as it is"

@@ -30,6 +30,8 @@ from sopslab.config.naming import (
     RESERVED,
     SEAT,
     SEAT_LENGTH,
+    SPARE,
+    check_enrolled,
     check_label,
     check_seat,
 )
@@ -183,8 +185,8 @@ SeatId = Annotated[
     Text,
     AfterValidator(check_seat),
     Field(
-        description="a DNS label that is not one of the lab's own users and does not begin with"
-        " `lab-`",
+        description="a DNS label that is not one of the lab's own users, and neither begins with"
+        " `lab-` nor is that of a spare seat, such as `spare-1`",
         json_schema_extra={
             **_schema(SEAT, f"{RESERVED.pattern}|{NO_SEATS.pattern}"), "maxLength": SEAT_LENGTH,
         },
@@ -293,6 +295,23 @@ class Seat(Learner):
     group: Line | None = None
 
 
+class Enrolled(Seat):
+    """A seat as it is on record: that of somebody on the roster, or one made as a spare.
+
+    A spare that was given away keeps its id, and `learner` is the id by which a roster names who
+    has it. `listed` says whether a roster ever did: no roster can have lost anybody else.
+    """
+
+    id: Annotated[Text, AfterValidator(check_enrolled)]
+    learner: SeatId | None = None
+    listed: bool = True
+
+    @property
+    def free(self) -> bool:
+        """Whether it is a spare that can be given to somebody."""
+        return self.learner is None and not self.listed
+
+
 class Mirrors(_Part):
     """Where upstream files come from: bases that a mirror may replace."""
 
@@ -325,6 +344,7 @@ class Settings(_Part, Places):
     age_key_type: AgeKeyType
     learner: Learner
     seats: tuple[Seat, ...]
+    spares: Annotated[int, Field(strict=True, ge=0, le=100)]
     prune: Annotated[bool, Field(strict=True)]
     learners: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
@@ -361,11 +381,12 @@ class Settings(_Part, Places):
             )
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
-        if self.seats and self.git_url:
+        in_class = bool(self.seats or self.spares)
+        if in_class and self.git_url:
             problems.append(
                 "a class has its repositories on the embedded Git server: leave git_url out"
             )
-        if self.seats and self.cluster_provider == "existing":
+        if in_class and self.cluster_provider == "existing":
             problems.append(
                 "a class needs cluster_provider `kind`: only there does the lab know that network"
                 " policies are enforced"
@@ -375,6 +396,8 @@ class Settings(_Part, Places):
         ids = [seat.id for seat in self.seats]
         if self.learner.id in ids:
             problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
+        if self.spares and SPARE.fullmatch(self.learner.id):
+            problems.append(f"the lab's own learner has the id of a spare seat: {self.learner.id}")
         problems += [
             f"the seat {seat} is there twice" for seat in sorted(set(ids)) if ids.count(seat) > 1
         ]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ AT_A_TIME = 8
 
 @dataclass(frozen=True)
 class Found:
-    """One look: the parts of the lab, and a row for each learner of a class, as enrolled."""
+    """One look: the parts of the lab, and a row for each learner of a class, as enrolled. What
+    spare seats it has is one part."""
 
     parts: Sequence[Part]
     rows: Sequence[Row]
@@ -46,8 +47,8 @@ def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
 
     def look() -> Found:
         parts = look_at_parts(settings, executor)
-        rows = class_rows(settings, observer)
-        return Found(parts(), rows)
+        rows, spares = _seats(settings, observer)
+        return Found([*parts(), *_spare_part(spares)], rows)
 
     return look
 
@@ -55,9 +56,25 @@ def looks(settings: Settings, executor: Executor) -> Callable[[], Found]:
 def class_rows(settings: Settings, observer: Observer) -> list[Row]:
     """Return how far each learner of the class is. Raises LabError where the roster cannot be
     read."""
+    return _seats(settings, observer)[0]
+
+
+def _seats(settings: Settings, observer: Observer) -> tuple[list[Row], list[Row]]:
+    """Return the rows of those who have a seat, and those of spares."""
     seats = read_enrolled(settings)
     seen = observer.seats(list(map(at_seat, seats))) if seats else []
-    return [_judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
+    rows: tuple[list[Row], list[Row]] = ([], [])
+    for seat, one in zip(seats, seen, strict=True):
+        rows[seat.free].append(_judged(seat, one))
+    return rows
+
+
+def _spare_part(spares: Sequence[Row]) -> Iterator[Part]:
+    """Yield what there is to say of spare seats, where there are any."""
+    if spares:
+        lacking = [f"{row.seat.id} is not ready: {row.next}" for row in spares if row.broken]
+        named = ", ".join(row.seat.id for row in spares)
+        yield Part("spares", not lacking, "; ".join(lacking) or "free", named)
 
 
 def _judged(seat: Seat, seen: Seen) -> Row:

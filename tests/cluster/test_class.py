@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 # Whose status Flux itself touches at every interval, without anything having changed.
 TICKING = {"GitRepository", "Kustomization"}
+ASSIGNED_WITHIN = 5.0
+"""Seconds that a learner who comes late waits for a seat."""
 SYSTEM_OF_ADA = ("--namespace", "lab-ada-sys")
 
 
@@ -41,6 +44,13 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
             name = f"{item['kind']} {namespace}/{item['metadata']['name']}"
             found[name] = str(item["metadata"].get(mark))
     return found
+
+
+def assign(classroom: Classroom, *arguments: str, check: bool = True) -> dict[str, Any]:
+    """Run `sopslab assign` and return its object."""
+    done = classroom.lab.sopslab("assign", *arguments, "--json", check=check)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def canary_arrived(classroom: Classroom, seat: str) -> bool:
@@ -118,6 +128,42 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
     assert not key.exists()
     assert "zoe" not in classroom.lab.kubectl("get", "namespaces")
     assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+
+def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
+    classroom: Classroom, archived: Path, tmp_path: Path
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    classroom.up("--spare", "1")
+    assert canary_arrived(classroom, "spare-1")
+    began = time.monotonic()
+    assert assign(classroom, "spare-1", "zoe", "--name", "Zo\u00eb Z.")["changed"] == 1
+    assert time.monotonic() - began < ASSIGNED_WITHIN
+    assert (
+        "free" in assign(classroom, "spare-1", "eve-2", "--name", "E", check=False)["problems"][0]
+    )
+
+    classroom.kubectl_as("spare-1", "get", "pods")
+    clone = classroom.clone("spare-1", tmp_path)
+    (clone / "mine.txt").write_text("x")
+    classroom.push(clone)
+    told = json.loads(classroom.lab.sopslab("status", "--json", check=False).stdout)["class"]
+    assert {row["seat"]: row["name"] for row in told}["spare-1"] == "Zo\u00eb Z."
+
+    # Neither is it anybody's to lose, nor is anybody else's seat touched.
+    assert classroom.up("--prune")["code"] == Exit.OK
+    assert canary_arrived(classroom, "spare-1")
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+    roster = classroom.lab.folder / "with-zoe.yaml"
+    people = [{"id": seat, "name": f"Learner {seat}"} for seat in (*SEATS, "zoe")]
+    roster.write_text(yaml.safe_dump({"learners": people}))
+    classroom.lab.up(CLASSROOM, "--roster", str(roster))
+    assert "zoe-develop" not in classroom.lab.kubectl("get", "namespaces")
+    classroom.up("--prune")
+    assert "spare-1" not in classroom.lab.kubectl("get", "namespaces")
+    (kept,) = archived.glob("spare-1-*/repositories/lab.git")
+    log = run(["git", "--git-dir", str(kept), "log", "--format=%s", "main"]).stdout
+    assert "Try" in log
 
 
 @pytest.mark.soak

@@ -52,6 +52,17 @@ def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> 
     assert len(run_class(lab_data, 40).commands) == len(run_class(lab_data, 2).commands)
 
 
+def test_a_spare_is_made_like_any_seat(lab_data: Data) -> None:
+    data = lab_data(seats=seats(1), spares=1)
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    assert not run.failed
+    made = [
+        order for command in run.commands if (order := repr(command)) and "spare-1/lab" in order
+    ]
+    assert made
+    assert len(run.commands) == len(run_class(lab_data, 2).commands)
+
+
 @pytest.mark.parametrize(("recreate", "step"), [(False, "Platform"), (True, "Flux")])
 def test_access_is_issued_by_the_cluster_that_stays(
     recreate: bool, step: str, lab_data: Data

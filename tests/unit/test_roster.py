@@ -488,7 +488,7 @@ def test_the_longest_id_leaves_room_for_all_names() -> None:
     "value",
     [
         "default", "kube-system", "kube-public", "kube-x", "flux-system", "flux", "instructor",
-        "platform", "learner", "lab-ada", "lab-x-sys", "kustomization",
+        "platform", "learner", "lab-ada", "lab-x-sys", "kustomization", "spare-1", "spare-02",
     ],
 )  # fmt: skip
 def test_a_reserved_id_is_refused(value: str, tmp_path: Path) -> None:
@@ -496,7 +496,10 @@ def test_a_reserved_id_is_refused(value: str, tmp_path: Path) -> None:
     assert problem.startswith(f":1: id '{value}' is refused: this name is ")
 
 
-@pytest.mark.parametrize("value", ["a", "0", "a--b", "kube", "lab", "ada-develop", "ada-sys", "fl"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", "0", "a--b", "kube", "lab", "ada-develop", "ada-sys", "fl", "spare", "spare-wheel"],
+)
 def test_a_label_that_collides_with_nothing_is_an_id(value: str, tmp_path: Path) -> None:
     assert rows_of(tmp_path, as_yaml([learner(id=value)]))[0]["id"] == value
 
