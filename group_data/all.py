@@ -94,6 +94,14 @@ spares = 0
 # for (`sopslab up inventories/classroom.py --prune`).
 prune = False
 
+# When the access of learners ends for whom the roster says no other time: a date, a time and a
+# zone. They can neither push nor reach the cluster then, and get all of it back with a later time.
+expires = None
+
+# For how many days their environment stays from the run on that has ended their access, before
+# `sopslab up` or `sopslab reap` archives it.
+grace = 7
+
 # Whom a deploy for single learners is about: `deploys/reset.py`, `deploys/reissue.py`,
 # `deploys/break.py`, `deploys/fix.py`, … (`sopslab reset ada`).
 learners = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sopslab.config.enrolment import Enrolment, enrol
+from sopslab.config.enrolment import Enrolment, enrolment_for
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.model.steps import Step
@@ -30,8 +30,7 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 def enrolment_of(settings: Settings) -> Enrolment:
     """Return what becomes of those on the roster and of those that the host remembers."""
-    recorded = known.enrolled(settings)
-    return enrol(settings.seats, recorded, prune=settings.prune, spares=settings.spares)
+    return enrolment_for(settings, known.enrolled(settings))
 
 
 def known_environments(settings: Settings) -> dict[str, Environment]:

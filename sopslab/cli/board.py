@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNKNOWN: ("–", "dim")}
 _STUCK = "red"
 _ASKS = "bold yellow"
-_NAME = 20  # columns at most for a name
+_NAME = 22  # columns at most for a name, or for a time
 _ROOMY = 110  # columns from which on there is place for more than one name
 
 
@@ -30,6 +30,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
             "seat": row.seat.id,
             "name": row.seat.name,
             "group": row.seat.group,
+            "expires": row.seat.expires,
             "done": row.done,
             "needs_help": row.stuck,
             "asked": row.asked,
@@ -47,7 +48,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
     When a learner asked for help is told in UTC, in ISO 8601.
     """
-    about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
+    about = ("seat", "name", "group", "expires", "done", "needs_help", "asked", "hints")
     return spreadsheet.as_csv(
         (*about, *STEPS, "next", "fix"),
         (
@@ -55,6 +56,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 row.seat.id,
                 row.seat.name,
                 row.seat.group or "",
+                row.seat.expires or "",
                 _yes(row.done),
                 _yes(row.stuck),
                 "" if row.asked is None else spreadsheet.moment(row.asked),
@@ -84,6 +86,8 @@ def table(rows: Sequence[Row], width: int, now: float) -> Table:
         named["name"] = lambda seat: seat.name
         if any(row.seat.group for row in rows):
             named["group"] = lambda seat: seat.group
+        if any(row.seat.expires for row in rows):
+            named["expires"] = lambda seat: seat.until
     shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", expand=True)
     for name in named:
         shown.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_NAME)

@@ -22,7 +22,7 @@ GROUPS = {
         "env": 'print the variables of the lab: eval "$(sopslab env)"',
         "status": "show what is up, and each learner's progress",
         "down": "take it down; keys, Git data and tools stay",
-        "reap": "take down the labs of CI jobs after their lease",
+        "reap": "take down labs after their lease, and end access that is over",
     },
     "Learn": {
         "verify": "check the exercise, and say what to do next",

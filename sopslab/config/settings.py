@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from pydantic.config import JsonDict
 from typing_extensions import override
 
 from sopslab.config.engine import engine_host
+from sopslab.config.moments import MOMENT, MOMENT_FORM, check_moment, in_words, moment
 from sopslab.config.naming import (
     LABEL,
     NO_SEATS,
@@ -172,6 +174,11 @@ def _text(value: object) -> object:
     return value
 
 
+def _written(value: object) -> object:
+    # YAML reads a moment that is not in quotes as one, and forgets a zone that was not there.
+    return value.isoformat() if isinstance(value, datetime) else _text(value)
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[
     Text,
@@ -266,6 +273,12 @@ ValueName = Annotated[
     ),
     AfterValidator(_value_name),
 ]
+Moment = Annotated[
+    str,
+    BeforeValidator(_written),
+    AfterValidator(check_moment),
+    Field(description=MOMENT_FORM, json_schema_extra=_schema(MOMENT)),
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -293,23 +306,49 @@ class Seat(Learner):
 
     id: SeatId
     group: Line | None = None
+    expires: Moment | None = None
+
+    @property
+    def ends(self) -> datetime | None:
+        """When the learner's access ends; None if it does not."""
+        return None if self.expires is None else moment(self.expires)
+
+    @property
+    def until(self) -> str | None:
+        """The same as people read it."""
+        return None if self.ends is None else in_words(self.ends)
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the learner's access has ended."""
+        return self.ends is not None and self.ends <= now
 
 
 class Enrolled(Seat):
     """A seat as it is on record: that of somebody on the roster, or one made as a spare.
 
     A spare that was given away keeps its id, and `learner` is the id by which a roster names who
-    has it. `listed` says whether a roster ever did: no roster can have lost anybody else.
+    has it. `listed` says whether a roster ever did: no roster can have lost anybody else. A run
+    that finds the time over notes in `suspended` when that was, and what is here stays for `grace`
+    days from then on: a time that is wrong costs nobody the seat at once.
     """
 
     id: Annotated[Text, AfterValidator(check_enrolled)]
     learner: SeatId | None = None
     listed: bool = True
+    grace: Annotated[int, Field(strict=True, ge=0)] = 0
+    suspended: Moment | None = None
 
     @property
     def free(self) -> bool:
         """Whether it is a spare that can be given to somebody."""
         return self.learner is None and not self.listed
+
+    @property
+    def goes(self) -> datetime | None:
+        """When it is archived; None if it stays."""
+        if self.suspended is None:
+            return None
+        return moment(self.suspended) + timedelta(days=self.grace)
 
 
 class Mirrors(_Part):
@@ -346,6 +385,8 @@ class Settings(_Part, Places):
     seats: tuple[Seat, ...]
     spares: Annotated[int, Field(strict=True, ge=0, le=100)]
     prune: Annotated[bool, Field(strict=True)]
+    expires: Moment | None
+    grace: Annotated[int, Field(strict=True, ge=0, le=366)]
     learners: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
     records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
@@ -473,5 +514,7 @@ def _shown(place: str, value: object) -> str:
     # A password is never repeated, and a whole mapping says nothing.
     if isinstance(value, Mapping) or "password" in place:
         return ""
+    if isinstance(value, datetime):
+        value = value.isoformat()
     text = _USERINFO.sub("//…@", repr(value))
     return f" {text}" if len(text) <= 80 else f" {text[:60]}…"

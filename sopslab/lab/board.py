@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sopslab.checks.board.judge import judge
+from sopslab.checks.board.judge import judge, over
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.config.enrolled import read_enrolled
@@ -81,7 +82,10 @@ def _judged(seat: Seat, seen: Seen) -> Row:
     """Return how far a learner is. A mistake of ours that one learner's work brings out must not
     hide all the others'."""
     try:
-        return judge(seat, seen)
+        row = judge(seat, seen)
+        if seat.has_ended(datetime.now(UTC)):
+            return over(row, f"the time was over at {seat.until}.")
+        return row
     except Exception as error:
         found = f"this seat cannot be judged ({type(error).__name__})."
         steps = (Step(name, Progress.UNKNOWN, found, f"sopslab doctor {seat.id}") for name in STEPS)

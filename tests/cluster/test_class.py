@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,46 @@ def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
     (kept,) = archived.glob("spare-1-*/repositories/lab.git")
     log = run(["git", "--git-dir", str(kept), "log", "--format=%s", "main"]).stdout
     assert "Try" in log
+
+
+def test_access_ends_at_its_time_and_comes_back_with_a_later_one(
+    classroom: Classroom, archived: Path, tmp_path: Path
+) -> None:
+    clone, others = classroom.clone("ada", tmp_path), classroom.clone("bob", tmp_path)
+    login = Path(classroom.lab.settings.login_file("ada"))
+    (clone / "mine.txt").write_text("x")
+    classroom.push(clone)
+    head = classroom.head("ada")
+
+    over = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}Z"
+    until(classroom, over)
+    assert "(Forbidden)" in classroom.kubectl_as("ada", "get", "pods", check=False).stderr
+    assert "Authentication failed" in classroom.push(clone, check=False).stderr
+    assert not classroom.logs_in("ada", login)
+    suspended = ("get", "kustomization", "secrets-develop", "--output=jsonpath={.spec.suspend}")
+    assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) == "true"
+    # Others work, and a second run has nothing to do.
+    classroom.kubectl_as("bob", "get", "pods")
+    classroom.push(others)
+    assert json.loads(classroom.lab.sopslab("reap", "--json").stdout)["suspended"] == ["ada"]
+    assert until(classroom, over)["changed"] == 0
+
+    until(classroom, None)
+    assert classroom.head("ada") == head
+    classroom.kubectl_as("ada", "get", "pods")
+    classroom.push(clone)
+    assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) in ("", "false")
+    assert list(archived.glob("*")) == []
+    run(["git", "push", "--quiet", "--force", "origin", f"{head}~1:main"], cwd=clone)
+
+
+def until(classroom: Classroom, time: str | None) -> dict[str, Any]:
+    """Run `sopslab up` with a roster by which Ada's access ends at a time; return its object."""
+    people = [{"id": seat, "name": f"Learner {seat}"} for seat in SEATS]
+    people[0] |= {} if time is None else {"expires": time}
+    roster = classroom.lab.folder / "until.yaml"
+    roster.write_text(yaml.safe_dump({"learners": people}))
+    return classroom.lab.up(CLASSROOM, "--roster", str(roster))
 
 
 @pytest.mark.soak

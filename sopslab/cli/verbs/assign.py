@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,9 @@ def _refuse_unready(settings: Settings, seat: Enrolled) -> None:
     from sopslab.lab.observe.canaries import canary_states
     from sopslab.model.canaries import PROVEN
 
-    problems = [one for found in gather(settings, [seat]).problems.values() for one in found]
+    now = datetime.now(UTC)
+    problems = [f"{seat.id}: its time is over, as is that of the class"] * seat.has_ended(now)
+    problems += [one for found in gather(settings, [seat]).problems.values() for one in found]
     state = canary_states(settings.for_machine, [at_seat(seat)]).get(seat.id)
     if state != PROVEN:
         said = "there is no cluster" if state is None else state.said

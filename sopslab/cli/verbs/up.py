@@ -24,7 +24,7 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import read_enrolled
-from sopslab.config.enrolment import Enrolment, enrol, plan
+from sopslab.config.enrolment import Enrolment, enrolment_for, plan
 from sopslab.config.inputs import (
     CI,
     CLASSROOM,
@@ -136,9 +136,7 @@ def up(
     # A second look might choose another free port.
     data["git_port"] = settings.git_port
     try:
-        enrolment = enrol(
-            settings.seats, read_enrolled(settings), prune=settings.prune, spares=settings.spares
-        )
+        enrolment = enrolment_for(settings, read_enrolled(settings))
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if not as_json:
