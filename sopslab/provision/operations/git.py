@@ -78,7 +78,7 @@ def locks(settings: Settings, users: Sequence[str]) -> Commands:
     found = look(settings, known_accounts)
     locked, wanted = {*found.locked}, {*users} & {*found.complete, *found.locked}
     if locked == wanted:
-        host.noop(f"{len(locked)} users are refused" if locked else "no user is refused")
+        host.noop(f"refused: {named(sorted(locked))}" if locked else "no user is refused")
         return
     for what, whose in (("refused now", wanted - locked), ("let in again", locked - wanted)):
         if whose:
