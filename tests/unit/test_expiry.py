@@ -111,6 +111,8 @@ def test_who_has_left_the_roster_keeps_the_time_that_it_said() -> None:
     recorded = enrol([ADA, BOB], [], prune=False, terms=BEFORE).seats
     kept = enrol([BOB], recorded, prune=False, terms=AFTER)
     assert (kept.shut, kept.kept) == ({"ada"}, ("ada",))
+    longer = enrol([BOB], kept.seats, prune=False, terms=Terms(AFTER.now, LATER, 7))
+    assert (longer.shut, longer.seats[0].expires) == ({"ada"}, LATER)
     gone = enrol([BOB], kept.seats, prune=False, terms=LONG_AFTER)
     assert (gone.archived, gone.kept) == (("ada",), ())
 
