@@ -30,7 +30,6 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
             "seat": row.seat.id,
             "name": row.seat.name,
             "group": row.seat.group,
-            "expires": row.seat.expires,
             "done": row.done,
             "needs_help": row.stuck,
             "asked": row.asked,
@@ -38,6 +37,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
             "steps": {step.id: step.progress.value for step in row.steps},
             "next": row.next,
             "fix": row.fix,
+            "expires": row.seat.expires,
         }
         for row in rows
     ]
@@ -48,15 +48,14 @@ def as_csv(rows: Sequence[Row]) -> str:
 
     When a learner asked for help is told in UTC, in ISO 8601.
     """
-    about = ("seat", "name", "group", "expires", "done", "needs_help", "asked", "hints")
+    about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
     return spreadsheet.as_csv(
-        (*about, *STEPS, "next", "fix"),
+        (*about, *STEPS, "next", "fix", "expires"),
         (
             (
                 row.seat.id,
                 row.seat.name,
                 row.seat.group or "",
-                row.seat.expires or "",
                 _yes(row.done),
                 _yes(row.stuck),
                 "" if row.asked is None else spreadsheet.moment(row.asked),
@@ -64,6 +63,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 *(step.progress.value for step in row.steps),
                 row.next,
                 row.fix,
+                row.seat.expires or "",
             )
             for row in rows
         ),
