@@ -22,8 +22,6 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 # Whose status Flux itself touches at every interval, without anything having changed.
 TICKING = {"GitRepository", "Kustomization"}
-ASSIGNED_WITHIN = 5.0
-"""Seconds that a learner who comes late waits for a seat."""
 SYSTEM_OF_ADA = ("--namespace", "lab-ada-sys")
 
 
@@ -135,11 +133,13 @@ def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
     classroom: Classroom, archived: Path, tmp_path: Path
 ) -> None:
     before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    begun = time.monotonic()
     classroom.up("--spare", "1")
     assert canary_arrived(classroom, "spare-1")
     began = time.monotonic()
     assert assign(classroom, "spare-1", "zoe", "--name", "Zo\u00eb Z.")["changed"] == 1
-    assert time.monotonic() - began < ASSIGNED_WITHIN
+    # Idle, that is a second; a machine that is busy is so for both.
+    assert time.monotonic() - began < (began - begun) / 4
     assert (
         "free" in assign(classroom, "spare-1", "eve-2", "--name", "E", check=False)["problems"][0]
     )
