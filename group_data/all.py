@@ -91,9 +91,21 @@ learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 # them from a roster.
 seats = []
 
-# Whether learners who left the roster lose their environment
-# (`sopslab up inventories/classroom.py --prune`).
+# How many spare seats there are to be: seats without a learner, which `sopslab assign` gives to who
+# comes late (`sopslab up inventories/classroom.py --spare 2`).
+spares = 0
+
+# Whether learners who left the roster lose their environment, and spare seats go that are not asked
+# for (`sopslab up inventories/classroom.py --prune`).
 prune = False
+
+# When the access of learners ends for whom the roster says no other time: a date, a time and a
+# zone. They can neither push nor reach the cluster then, and get all of it back with a later time.
+expires = None
+
+# For how many days their environment stays from the run on that has ended their access, before
+# `sopslab up` or `sopslab reap` archives it.
+grace = 7
 
 # Whom a deploy for single learners is about: `deploys/reset.py`, `deploys/reissue.py`,
 # `deploys/break.py`, `deploys/fix.py`, … (`sopslab reset ada`).

@@ -16,7 +16,8 @@ from tasks.roster import enrolment_of, known_environments
 def prove_canaries(settings: Settings) -> None:
     """Wait for every canary; if that of the lab's own learner does not arrive, name the broken
     link."""
-    environments = list(known_environments(settings).values())
+    shut = enrolment_of(settings).shut
+    environments = [one for who, one in known_environments(settings).items() if who not in shut]
     suspension.resumption(
         name="Resume what was suspended", settings=settings, environments=environments
     )
@@ -28,10 +29,15 @@ def conclude_class(settings: Settings) -> None:
     """Archive the pruned seats, end earlier access, and name the seats that are not ready."""
     enrolment = enrolment_of(settings)
     ids = [seat.id for seat in enrolment.seats]
-    if enrolment.pruned:
-        seats.pruning(name="Archive the pruned seats", settings=settings, enrolment=enrolment)
+    if enrolment.archived:
+        seats.pruning(name="Archive the seats that go", settings=settings, enrolment=enrolment)
     if ids:
-        access.bindings(name="Wait until earlier access is refused", settings=settings, seats=ids)
+        access.bindings(
+            name="Wait until earlier access is refused",
+            settings=settings,
+            seats=ids,
+            shut=sorted(enrolment.shut),
+        )
         seats.report(name="Report the seats", settings=settings, seats=ids)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.look import look
 from sopslab.provision.operations import access, builds, flux, kubernetes
-from tasks.roster import enrolled
+from tasks.roster import enrolled, enrolment_of
 
 # The port of a URL that names none.
 _PORTS = {"http": 80, "https": 443}
@@ -55,7 +55,7 @@ def provide_platform(settings: Settings) -> None:
         settings=settings,
         files=platform_files(settings, seats),
         recipe=catalog.flux_recipe,
-        overlays=partial(overlays, settings, seats) if seats else None,
+        overlays=partial(overlays, settings, seats, enrolment_of(settings).shut) if seats else None,
         tag=tenant_base_tag() if seats else None,
         node_image=catalog.node_tag,
     )
@@ -154,18 +154,31 @@ def _port(url: str) -> int:
     return parts.port or _PORTS[parts.scheme]
 
 
-def overlays(settings: Settings, seats: Sequence[Seat], generations: Mapping[str, str]) -> Tree:
+def overlays(
+    settings: Settings,
+    seats: Sequence[Seat],
+    shut: Collection[str],
+    generations: Mapping[str, str],
+) -> Tree:
     """Return what the platform repository has for each seat.
 
     + seats: the learners of a class
+    + shut: the ids of those whose access has ended: nobody is let in there, and Flux delivers
+        nothing
     + generations: that of each seat's access; a seat without one is bound to a user that does not
       exist
     """
     tenants = Renderer(PLATFORM / "tenants")
     laid_out = {}
     for seat in seats:
-        user = seat_user(seat.id, generations.get(seat.id, NO_GENERATION))
-        given = {"seat": seat.id, "user": user, "git_url": settings.git_base_cluster_url}
+        over = seat.id in shut
+        generation = NO_GENERATION if over else generations.get(seat.id, NO_GENERATION)
+        given = {
+            "seat": seat.id,
+            "user": seat_user(seat.id, generation),
+            "git_url": settings.git_base_cluster_url,
+            "suspended": over,
+        }
         overlay = tenants.render(given)["overlay.yaml"]
         laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay
     return laid_out

@@ -20,6 +20,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import git, tls
 from sopslab.provision.operations.tree import tree
+from tasks.expiry import refuse_ended
 from tasks.roster import enrolled
 
 
@@ -38,6 +39,8 @@ def provide_git(settings: Settings) -> None:
         )
         return
     git.users(name="Make passwords", settings=settings, users=users)
+    if seats:
+        refuse_ended(settings)
     git.repositories(
         name="Create the repositories",
         settings=settings,

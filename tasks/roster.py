@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sopslab.config.enrolment import Enrolment, enrol
+from sopslab.config.enrolment import Enrolment, enrolment_for
 from sopslab.config.environment import Environment, at_seat, solo
-from sopslab.config.settings import Seat, Settings
+from sopslab.config.settings import Enrolled, Settings
 from sopslab.model.steps import Step
 from sopslab.provision import known
 from sopslab.provision.deploys import step
@@ -17,21 +17,20 @@ from sopslab.provision.operations import seats
 def enrol_class(settings: Settings) -> None:
     """Record who is enrolled. Whoever is no longer on the roster stays, unless pruned."""
     enrolment = enrolment_of(settings)
-    if enrolment.seats or enrolment.pruned:
+    if enrolment.seats or enrolment.archived:
         seats.roster(
-            name=f"Enrol {len(enrolment.seats)} learners", settings=settings, enrolment=enrolment
+            name=f"Record {len(enrolment.seats)} seats", settings=settings, enrolment=enrolment
         )
 
 
-def enrolled(settings: Settings) -> tuple[Seat, ...]:
+def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
     """Return everybody who has, or is about to get, a seat; nobody on a lab without a class."""
     return enrolment_of(settings).seats
 
 
 def enrolment_of(settings: Settings) -> Enrolment:
     """Return what becomes of those on the roster and of those that the host remembers."""
-    recorded = known.enrolled(settings)
-    return enrol(settings.seats, recorded, prune=settings.prune)
+    return enrolment_for(settings, known.enrolled(settings))
 
 
 def known_environments(settings: Settings) -> dict[str, Environment]:

@@ -68,6 +68,7 @@ _LATER = (
 class Card:
     """What one learner is told: handed out with a login on paper, and shown to who has logged in.
 
+    `ends` says when the access ends, None if it does not.
     `ca` is the SHA-256 fingerprint of the CA that the Git server's certificate comes from, or None
     where the server has none of the class's own.
     """
@@ -76,6 +77,7 @@ class Card:
     seat: str
     name: str
     group: str | None
+    ends: str | None
     namespace: str
     server: str
     clone_url: str
@@ -152,6 +154,7 @@ def card_of(settings: Settings, seat: Seat, access: Access | None, ca: str | Non
         seat.id,
         seat.name,
         seat.group,
+        seat.until,
         environment.namespace,
         settings.git_base_url,
         f"{settings.git_base_url}/{environment.repository}.git",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNKNOWN: ("–", "dim")}
 _STUCK = "red"
 _ASKS = "bold yellow"
-_NAME = 20  # columns at most for a name
+_NAME = 22  # columns at most for a name, or for a time
 _ROOMY = 110  # columns from which on there is room for more than one name
 
 
@@ -37,6 +37,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
             "steps": {step.id: step.progress.value for step in row.steps},
             "next": row.next,
             "fix": row.fix,
+            "expires": row.seat.expires,
         }
         for row in rows
     ]
@@ -49,7 +50,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     """
     about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
     return spreadsheet.as_csv(
-        (*about, *STEPS, "next", "fix"),
+        (*about, *STEPS, "next", "fix", "expires"),
         (
             (
                 row.seat.id,
@@ -62,6 +63,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 *(step.progress.value for step in row.steps),
                 row.next,
                 row.fix,
+                row.seat.expires or "",
             )
             for row in rows
         ),
@@ -84,6 +86,8 @@ def table(rows: Sequence[Row], width: int, now: float) -> Table:
         named["name"] = lambda seat: seat.name
         if any(row.seat.group for row in rows):
             named["group"] = lambda seat: seat.group
+        if any(row.seat.expires for row in rows):
+            named["expires"] = lambda seat: seat.until
     shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", expand=True)
     for name in named:
         shown.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_NAME)

@@ -47,13 +47,21 @@ def _seats(settings: Settings) -> Iterable[str]:
     return [seat.id for seat in read_enrolled(settings)]
 
 
+def _spares(settings: Settings) -> Iterable[str]:
+    from sopslab.config.enrolled import read_enrolled
+
+    return [seat.id for seat in read_enrolled(settings) if seat.free]
+
+
 def _incidents(settings: Settings) -> Iterable[str]:
     from sopslab.lab.incidents.platform import read_incidents
 
     return read_incidents(settings)
 
 
-# The ids of those who have an environment; of those who have a seat of a class; of incidents.
+# The ids of those who have an environment; of those who have a seat of a class; of seats that
+# nobody has; of incidents.
 learners = _of_lab(_learners)
 seats = _of_lab(_seats)
+spares = _of_lab(_spares)
 incidents = _of_lab(_incidents)

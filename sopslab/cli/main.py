@@ -22,7 +22,7 @@ GROUPS = {
         "env": 'print the variables of the lab: eval "$(sopslab env)"',
         "status": "show what is up, and each learner's progress",
         "down": "take it down; keys, Git data and tools stay",
-        "reap": "take down the labs of CI jobs after their lease",
+        "reap": "take down labs after their lease, and end access that is over",
     },
     "Learn": {
         "verify": "check the exercise, and say what to do next",
@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Class": {
         "roster": "make the roster of a class from an export, or check one",
+        "assign": "give a spare seat to a learner who comes late",
         "cards": "write a card for each learner, to print and hand out",
         "board": "show the class in a browser: who is stuck, where and since when",
         "helped": "mark learners who asked for help as helped",

@@ -11,10 +11,10 @@ from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.errors import InputError, LabError
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Seat, Settings
+    from sopslab.config.settings import Enrolled, Settings
 
 
-def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
+def read_enrolled(settings: Settings) -> tuple[Enrolled, ...]:
     """Return everybody who has a seat; nobody on a lab without a class.
 
     Raises LabError where the record cannot be read.
@@ -28,16 +28,16 @@ def read_enrolled(settings: Settings) -> tuple[Seat, ...]:
         raise _unreadable(path, str(error.strerror)) from None
 
 
-def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
+def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
     """Return who is on a record that was read from a path. Raises LabError if it is damaged."""
     # Most of what imports this module reads no record, and importing these takes long.
     from pydantic import TypeAdapter, ValidationError
 
-    from sopslab.config.settings import Seat
+    from sopslab.config.settings import Enrolled
 
     try:
         # Not `validate_json`: in that mode a damaged file's content would be part of the message.
-        return TypeAdapter(tuple[Seat, ...]).validate_python(json.loads(record))
+        return TypeAdapter(tuple[Enrolled, ...]).validate_python(json.loads(record))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the list"
@@ -45,6 +45,13 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Seat, ...]:
     except ValueError:
         reason = "it is not JSON"
     raise _unreadable(path, reason)
+
+
+def record_of(seats: Iterable[Enrolled]) -> str:
+    """Return the record of who has a seat."""
+    return json.dumps(
+        [seat.model_dump(exclude_defaults=True) for seat in seats], ensure_ascii=False, indent=1
+    )
 
 
 def _unreadable(path: Path, reason: str) -> LabError:

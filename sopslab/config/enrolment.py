@@ -1,51 +1,225 @@
-"""Who has an environment after a run: the roster, and those whom earlier rosters had.
+"""Who has an environment after a run: the roster, those whom earlier rosters had, and spares.
 
-Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away.
+Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away, and
+only from who was on one. A spare that was given away belongs to a learner like any other seat, and
+a roster that names this learner means that seat. Who has a time has no access after it, and no
+environment after some days more.
 """
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sopslab.config.moments import in_words
+from sopslab.config.naming import spare_seat
+from sopslab.errors import InputError
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Seat
+    from sopslab.config.settings import Enrolled, Seat, Settings
 
 
 @dataclass(frozen=True)
 class Enrolment:
     """What becomes of the seats.
 
-    `seats` have an environment after the run: the roster in its order, then those kept. `kept` are
-    the ids that are no longer on the roster and stay, `pruned` the ids that lose what they have.
-    `renamed` pairs an old id, which is one of these, with a new one that is likely the same person.
+    `seats` have an environment after the run: the roster in its order, then those kept, then new
+    spares. `kept` are the ids that are no longer on the roster and stay, `pruned` the ids that lose
+    what they have. `late` are the seats of learners who got a spare and are on no roster so far,
+    `surplus` the spares that go because they are not asked for. `renamed` pairs an old id, which is
+    not on the roster, with a new one that is likely the same person. `suspended` are the seats
+    whose time is over and that stay for a while, `ended` those that do not any more.
     """
 
-    seats: tuple[Seat, ...]
+    seats: tuple[Enrolled, ...]
     kept: tuple[str, ...]
     pruned: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
+    late: tuple[Enrolled, ...] = ()
+    surplus: tuple[str, ...] = ()
+    suspended: tuple[Enrolled, ...] = ()
+    ended: tuple[Enrolled, ...] = ()
+
+    @property
+    def archived(self) -> tuple[str, ...]:
+        """The ids of all seats that go."""
+        return (*self.pruned, *self.surplus, *(seat.id for seat in self.ended))
+
+    @property
+    def shut(self) -> set[str]:
+        """The ids of the seats whose learners have no access any more."""
+        return {seat.id for seat in (*self.suspended, *self.ended)}
 
 
-def enrol(roster: Sequence[Seat], recorded: Sequence[Seat], *, prune: bool) -> Enrolment:
-    """Return what becomes of those on the roster and of those that were recorded before."""
-    listed = {seat.id for seat in roster}
-    known = {seat.id for seat in recorded}
-    gone = [seat for seat in recorded if seat.id not in listed]
-    new = [seat for seat in roster if seat.id not in known]
-    ids = tuple(seat.id for seat in gone)
-    return Enrolment(
-        seats=(*roster, *(() if prune else gone)),
-        kept=() if prune else ids,
-        pruned=ids if prune else (),
-        renamed=_renamed(gone, new),
+@dataclass(frozen=True)
+class Terms:
+    """Until when learners have access: `now`, until when those for whom the roster says nothing
+    else, and for how many days their seats stay once they are suspended."""
+
+    now: datetime
+    expires: str | None = None
+    grace: int = 0
+
+
+FOR_EVER = Terms(datetime.min.replace(tzinfo=UTC))
+"""Nobody's access has ended."""
+
+
+def enrolment_for(settings: Settings, recorded: Sequence[Enrolled]) -> Enrolment:
+    """Return what becomes now of those on the roster and of those that were recorded before."""
+    return enrol(
+        settings.seats,
+        recorded,
+        prune=settings.prune,
+        spares=settings.spares,
+        terms=Terms(datetime.now(UTC), settings.expires, settings.grace),
     )
 
 
+def enrol(
+    roster: Sequence[Seat],
+    recorded: Sequence[Enrolled],
+    *,
+    prune: bool,
+    spares: int = 0,
+    terms: Terms = FOR_EVER,
+) -> Enrolment:
+    """Return what becomes of those on the roster and of those that were recorded before.
+
+    + spares: how many there are to be that nobody has; of more, those with the highest numbers go
+        where it prunes
+    + terms: until when. They are those of whoever is not on the roster, too, unless they have left
+        it; without a time, what was recorded goes on
+    """
+    recorded = [_on_terms(seat, terms) for seat in recorded]
+    seated = _seated(roster, recorded, terms)
+    listed = {seat.id for seat in seated}
+    known = {seat.id for seat in recorded}
+    others = [seat for seat in recorded if seat.id not in listed]
+    gone = [seat for seat in others if seat.listed]
+    late = tuple(seat for seat in others if not seat.listed and not seat.free)
+    free = sorted((seat.id for seat in others if seat.free), key=lambda name: (len(name), name))
+    ids = tuple(seat.id for seat in gone)
+    pruned, surplus = (ids, tuple(free[spares:])) if prune else ((), ())
+    staying = [seat for seat in others if seat.id not in {*pruned, *surplus}]
+    staying += _new_spares(spares - len(free), known, terms)
+    # Who comes when the time is over already gets no seat.
+    wanted = [one for one in (*seated, *staying) if one.id in known or not one.has_ended(terms.now)]
+    since = {seat.id: seat.suspended for seat in recorded}
+    wanted = [_noted(one, since.get(one.id), terms.now) for one in wanted]
+    # Those alone that an earlier run has suspended.
+    ended = {
+        one.id: one
+        for one in wanted
+        if since.get(one.id) and one.goes is not None and one.goes <= terms.now
+    }
+    seats = tuple(one for one in wanted if one.id not in ended)
+    return Enrolment(
+        seats=seats,
+        kept=() if prune else tuple(name for name in ids if name not in ended),
+        pruned=pruned,
+        renamed=_renamed([*gone, *late], [seat for seat in seated if seat.id not in known]),
+        late=tuple(seat for seat in late if seat.id not in ended),
+        surplus=surplus,
+        suspended=tuple(one for one in seats if one.has_ended(terms.now)),
+        ended=tuple(ended.values()),
+    )
+
+
+def _noted(seat: Enrolled, since: str | None, now: datetime) -> Enrolled:
+    """Return a seat with a note of when its time was found to be over, where it is."""
+    noted = (since or now.isoformat(timespec="seconds")) if seat.has_ended(now) else None
+    return seat if seat.suspended == noted else seat.model_copy(update={"suspended": noted})
+
+
+def _on_terms(seat: Enrolled, terms: Terms) -> Enrolled:
+    """Return a seat on record with the time that holds for who was never on a roster."""
+    if seat.listed or terms.expires is None:
+        return seat
+    return seat.model_copy(update={"expires": terms.expires, "grace": terms.grace})
+
+
+def _seated(roster: Sequence[Seat], recorded: Sequence[Enrolled], terms: Terms) -> list[Enrolled]:
+    """Return the seats of those on the roster: their own, or the spare that they were given."""
+    # Not needed for a lab's help, and long to import.
+    from sopslab.config.settings import Enrolled
+
+    given = {seat.learner: seat.id for seat in recorded if seat.learner is not None}
+    return [
+        Enrolled(
+            id=given.get(seat.id, seat.id),
+            name=seat.name,
+            email=seat.email,
+            group=seat.group,
+            learner=seat.id if seat.id in given else None,
+            **_time(seat.expires or terms.expires, terms),
+        )
+        for seat in roster
+    ]
+
+
+def _time(expires: str | None, terms: Terms) -> dict[str, Any]:
+    """Return what a seat has on record of its time; nothing where there is none."""
+    return {} if expires is None else {"expires": expires, "grace": terms.grace}
+
+
+def _new_spares(number: int, taken: Collection[str], terms: Terms) -> list[Enrolled]:
+    """Return as many spares, with the lowest numbers that are free."""
+    from sopslab.config.roster_values import default_email
+    from sopslab.config.settings import Enrolled
+
+    ids = (name for name in map(spare_seat, itertools.count(1)) if name not in taken)
+    return [
+        Enrolled(
+            id=name,
+            name=name.replace("-", " ").capitalize(),
+            email=default_email(name),
+            listed=False,
+            **_time(terms.expires, terms),
+        )
+        for name in itertools.islice(ids, max(number, 0))
+    ]
+
+
+def assign(recorded: Sequence[Enrolled], spare: str, learner: Seat) -> tuple[Enrolled, ...]:
+    """Return who has a seat once a spare is given to a learner; the same again where it was.
+
+    Raises InputError where the seat is no spare or is somebody else's, saying which are free, and
+    where the learner has a seat already.
+    """
+    held = next((seat for seat in recorded if seat.id == spare), None)
+    theirs = next((seat for seat in recorded if learner.id in (seat.id, seat.learner)), None)
+    problems = []
+    if theirs is not None and theirs is not held:
+        problems.append(f"{learner.id} has the seat {theirs.id} already")
+    elif held is not None and held.listed and theirs is not None:
+        problems.append(f"{learner.id} is on the roster by now: change it there")
+    if held is None or not (held.free or held is theirs):
+        free = ", ".join(seat.id for seat in recorded if seat.free)
+        whose = "no seat of the class" if held is None else f"the seat of {held.name}"
+        problems.append(
+            f"{spare} is {whose}: "
+            + (f"free is {free}" if free else "no spare is free; `sopslab up --spare 1` makes one")
+        )
+    if held is None or problems:
+        raise InputError(problems)
+    given = held.model_copy(
+        update={
+            "learner": learner.id,
+            "name": learner.name,
+            "email": learner.email,
+            "group": learner.group,
+        }
+    )
+    return tuple(given if seat is held else seat for seat in recorded)
+
+
 def plan(enrolment: Enrolment) -> list[str]:
-    """Return in sentences what a run does about those who are not on the roster any more."""
+    """Return in sentences what a run does about those who are not on the roster."""
     sentences = []
     kept, pruned = enrolment.kept, enrolment.pruned
     if len(kept) == 1:
@@ -66,6 +240,23 @@ def plan(enrolment: Enrolment) -> list[str]:
         sentences.append(
             f"{len(pruned)} learners are no longer in the roster and lose their environments:"
             f" {', '.join(pruned)}"
+        )
+    sentences += [
+        f"the access of {seat.id} has ended at {seat.until}; what is there goes at"
+        f" {in_words(seat.goes)}, unless a later time is given"
+        for seat in enrolment.suspended
+        if seat.goes is not None
+    ]
+    sentences += [
+        f"{seat.id} loses the environment: the access has ended at {seat.until}"
+        for seat in enrolment.ended
+    ]
+    if enrolment.surplus:
+        sentences.append(f"spare seats that are not asked for go: {', '.join(enrolment.surplus)}")
+    for seat in enrolment.late:
+        sentences.append(
+            f"{seat.learner} has the seat {seat.id} and is not in the roster yet: a line with the"
+            f" id {seat.learner} there means this seat"
         )
     for old, new in enrolment.renamed:
         fate = "is removed" if old in pruned else "stays as it is"

@@ -19,9 +19,11 @@ SEAT_LENGTH = 40
 GENERATION = re.compile(r"[0-9a-f]{14}")
 NO_GENERATION = "none"
 SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-# Users of the Git server, its repository `platform`, and the file of a seat's overlay that
-# kustomize would read as its own.
-NO_SEATS = re.compile(r"instructor|flux|learner|platform|kustomization|lab-.*")
+# Seats that are made without a learner.
+SPARE = re.compile(r"spare-[1-9][0-9]{0,3}")
+# Users of the Git server, its repository `platform`, the file of a seat's overlay that kustomize
+# would read as its own, and spare seats.
+NO_SEATS = re.compile(r"instructor|flux|learner|platform|kustomization|lab-.*|spare-[0-9]+")
 # Latin letters that Unicode does not take apart.
 _LATIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 
@@ -109,6 +111,17 @@ def check_seat(value: str) -> str:
     if NO_SEATS.fullmatch(value):
         raise ValueError("this name is the lab's own")
     return check_label(value)
+
+
+def check_enrolled(value: str) -> str:
+    """Return `value` if a seat on record may have it as its id: what `check_seat` allows, and that
+    of a spare. Raises ValueError if not."""
+    return value if SPARE.fullmatch(value) else check_seat(value)
+
+
+def spare_seat(number: int) -> str:
+    """Return the id of a spare seat; numbers begin with 1."""
+    return f"spare-{number}"
 
 
 def propose_seat(name: str) -> str | None:

@@ -34,7 +34,7 @@ _CALLED = {
     "group": Meaning.GROUP,
     "id": Meaning.LOGIN,
 }
-_HEADER = "a roster needs the columns id and name, and may have email and group"
+_HEADER = "a roster needs the columns id and name, and may have email, group and expires"
 _BY_TABS = (
     "is a table with tabs between its columns: save it as CSV, with commas or semicolons, or write"
     " it as YAML; or let `sopslab roster import` do that"
@@ -69,7 +69,7 @@ class _Entry:
 
 
 def read_roster(path: str) -> list[dict[str, str | None]]:
-    """Return the learners in the file `path`, in its order, as `{id, name, email, group}`.
+    """Return the learners in the file `path`, in its order, with the keys of `KNOWN`.
 
     The file is CSV if it is called so, and YAML otherwise. Raises InputError with every problem,
     each naming file, line, value and fix.
@@ -165,7 +165,8 @@ def _yaml_value(key: str, node: yaml.Node) -> _Value | None:
         kind = "float"
     if not node.value or (kind == "null" and key not in NEEDED):
         return None
-    if kind == "str":
+    # What YAML reads as a moment is one here as well, as it is written.
+    if kind == "str" or (key == "expires" and kind == "timestamp"):
         return _Value(_line(node), node.value)
     read_as = _KINDS.get(kind, shown(kind))
     return _Value(

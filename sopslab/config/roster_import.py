@@ -51,6 +51,7 @@ class Learner:
     name: str
     email: str | None
     group: str | None
+    expires: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def render(learners: Iterable[Learner]) -> str:
 
 def _entry(learner: Learner) -> str:
     email = None if learner.email == default_email(learner.id) else learner.email
-    values = {"id": learner.id, "name": learner.name, "email": email, "group": learner.group}
+    values = {"id": learner.id, "name": learner.name, "email": email, "group": learner.group,
+              "expires": learner.expires}  # fmt: skip
     # Text of JSON between its quotes is YAML as well, and never read as a number or a date.
     pairs = [
         f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value
@@ -299,7 +301,8 @@ class _Known:
 def _kept(row: Mapping[str, str | None], lines: Mapping[str, int]) -> Learner:
     seat = str(row["id"])
     email = None if row["email"] == default_email(seat) else row["email"]
-    return Learner(lines.get(seat), seat, "roster", row["name"] or "", email, row["group"])
+    name, group, expires = row["name"] or "", row["group"], row.get("expires")
+    return Learner(lines.get(seat), seat, "roster", name, email, group, expires)
 
 
 def _with_ids(people: Sequence[_Person], taken: Iterable[str], findings: Findings) -> list[Learner]:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
+from sopslab.config.moments import check_moment
 from sopslab.config.naming import SEAT_LENGTH, check_seat, propose_seat
 from sopslab.config.settings import Email
 
 NEEDED = ("id", "name")
-KNOWN = (*NEEDED, "email", "group")
+KNOWN = (*NEEDED, "email", "group", "expires")
 _MAX_LINE = 200
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 # Unicode calls these printable, and nothing is seen of them. Variation selectors are not here:
@@ -54,6 +55,7 @@ CHECKS: Mapping[str, Callable[[str], object]] = {
     "name": _name,
     "email": _email,
     "group": _line_of_text,
+    "expires": check_moment,
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from sopslab.config.defaults import explained
 from sopslab.config.roster import MAX_LEARNERS
-from sopslab.config.settings import Email, Line, SeatId, Settings
+from sopslab.config.settings import Email, Line, Moment, SeatId, Settings
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,6 +27,7 @@ class Entry(BaseModel):
     # Left empty in a file, it is left out.
     email: Email | Literal[""] | None = None
     group: Line | Literal[""] | None = None
+    expires: Moment | Literal[""] | None = None
 
 
 _Entries = Annotated[list[Entry], Field(max_length=MAX_LEARNERS)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,12 +25,15 @@ from pydantic.config import JsonDict
 from typing_extensions import override
 
 from sopslab.config.engine import engine_host
+from sopslab.config.moments import MOMENT, MOMENT_FORM, check_moment, in_words, moment
 from sopslab.config.naming import (
     LABEL,
     NO_SEATS,
     RESERVED,
     SEAT,
     SEAT_LENGTH,
+    SPARE,
+    check_enrolled,
     check_label,
     check_seat,
 )
@@ -191,6 +195,11 @@ def _text(value: object) -> object:
     return value
 
 
+def _written(value: object) -> object:
+    # YAML reads a moment that is not in quotes as one, and forgets a zone that was not there.
+    return value.isoformat() if isinstance(value, datetime) else _text(value)
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[
     Text,
@@ -204,8 +213,8 @@ SeatId = Annotated[
     Text,
     AfterValidator(check_seat),
     Field(
-        description="a DNS label that is not one of the lab's own users and does not begin with"
-        " `lab-`",
+        description="a DNS label that is not one of the lab's own users, and neither begins with"
+        " `lab-` nor is that of a spare seat, such as `spare-1`",
         json_schema_extra={
             **_schema(SEAT, f"{RESERVED.pattern}|{NO_SEATS.pattern}"), "maxLength": SEAT_LENGTH,
         },
@@ -292,6 +301,12 @@ ValueName = Annotated[
     ),
     AfterValidator(_value_name),
 ]
+Moment = Annotated[
+    str,
+    BeforeValidator(_written),
+    AfterValidator(check_moment),
+    Field(description=MOMENT_FORM, json_schema_extra=_schema(MOMENT)),
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -319,6 +334,49 @@ class Seat(Learner):
 
     id: SeatId
     group: Line | None = None
+    expires: Moment | None = None
+
+    @property
+    def ends(self) -> datetime | None:
+        """When the learner's access ends; None if it does not."""
+        return None if self.expires is None else moment(self.expires)
+
+    @property
+    def until(self) -> str | None:
+        """The same as people read it."""
+        return None if self.ends is None else in_words(self.ends)
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the learner's access has ended."""
+        return self.ends is not None and self.ends <= now
+
+
+class Enrolled(Seat):
+    """A seat as it is on record: that of somebody on the roster, or one made as a spare.
+
+    A spare that was given away keeps its id, and `learner` is the id by which a roster names who
+    has it. `listed` says whether a roster ever did: no roster can have lost anybody else. A run
+    that finds the time over notes in `suspended` when that was, and what is here stays for `grace`
+    days from then on: a time that is wrong costs nobody the seat at once.
+    """
+
+    id: Annotated[Text, AfterValidator(check_enrolled)]
+    learner: SeatId | None = None
+    listed: bool = True
+    grace: Annotated[int, Field(strict=True, ge=0)] = 0
+    suspended: Moment | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it is a spare that can be given to somebody."""
+        return self.learner is None and not self.listed
+
+    @property
+    def goes(self) -> datetime | None:
+        """When it is archived; None if it stays."""
+        if self.suspended is None:
+            return None
+        return moment(self.suspended) + timedelta(days=self.grace)
 
 
 class Mirrors(_Part):
@@ -354,7 +412,10 @@ class Settings(_Part, Places):
     instructor_recipient: Recipient | None
     learner: Learner
     seats: tuple[Seat, ...]
+    spares: Annotated[int, Field(strict=True, ge=0, le=100)]
     prune: Annotated[bool, Field(strict=True)]
+    expires: Moment | None
+    grace: Annotated[int, Field(strict=True, ge=0, le=366)]
     learners: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
     records: dict[Text, Annotated[Text, Field(max_length=_RECORD_LENGTH)]]
@@ -405,11 +466,12 @@ class Settings(_Part, Places):
                 " run `sopslab up`, and replace what the old one has opened: `sopslab rotate"
                 " cluster-key`"
             )
-        if self.seats and self.git_url:
+        in_class = bool(self.seats or self.spares)
+        if in_class and self.git_url:
             problems.append(
                 "a class has its repositories on the embedded Git server: leave git_url out"
             )
-        if self.seats and self.cluster_provider == "existing":
+        if in_class and self.cluster_provider == "existing":
             problems.append(
                 "a class needs cluster_provider `kind`: only there does the lab know that network"
                 " policies are enforced"
@@ -419,6 +481,8 @@ class Settings(_Part, Places):
         ids = [seat.id for seat in self.seats]
         if self.learner.id in ids:
             problems.append(f"the seat {self.learner.id} has the id of the lab's own learner")
+        if self.spares and SPARE.fullmatch(self.learner.id):
+            problems.append(f"the lab's own learner has the id of a spare seat: {self.learner.id}")
         problems += [
             f"the seat {seat} is there twice" for seat in sorted(set(ids)) if ids.count(seat) > 1
         ]
@@ -495,5 +559,7 @@ def _shown(place: str, value: object) -> str:
     # A password is never repeated, nor is an identity; a whole mapping says nothing.
     if isinstance(value, Mapping) or "password" in place or _IDENTITY.search(repr(value)):
         return ""
+    if isinstance(value, datetime):
+        value = value.isoformat()
     text = _USERINFO.sub("//…@", repr(value))
     return f" {text}" if len(text) <= 80 else f" {text[:60]}…"

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sopslab.checks.board.judge import judge
+from sopslab.checks.board.judge import judge, over
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.config.enrolled import read_enrolled
@@ -24,7 +25,8 @@ AT_A_TIME = 8
 
 @dataclass(frozen=True)
 class Found:
-    """One look: the parts of the lab, and a row for each learner of a class, as enrolled."""
+    """One look: the parts of the lab, and a row for each learner of a class, as enrolled. What
+    spare seats it has is one part."""
 
     parts: Sequence[Part]
     rows: Sequence[Row]
@@ -49,8 +51,8 @@ def looks(
 
     def look() -> Found:
         begun = parts()
-        rows = _rows(settings, observer, judged)
-        return Found(begun(), rows)
+        rows, spares = _seats(settings, observer, judged)
+        return Found([*begun(), *_spare_part(spares)], rows)
 
     return look
 
@@ -58,33 +60,48 @@ def looks(
 def class_rows(settings: Settings, observer: Observer) -> list[Row]:
     """Return how far each learner of the class is. Raises LabError where the roster cannot be
     read."""
-    return _rows(settings, observer, _judged)
+    return _seats(settings, observer, _judged)[0]
 
 
-def _rows(settings: Settings, observer: Observer, judged: Callable[[Seat, Seen], Row]) -> list[Row]:
-    seats = read_enrolled(settings)
+def _seats(
+    settings: Settings, observer: Observer, judged: Callable[[Seat, Seen, bool], Row]
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of those who have a seat, and those of spares."""
+    seats, now = read_enrolled(settings), datetime.now(UTC)
     seen = observer.seats(list(map(at_seat, seats))) if seats else []
-    return [judged(seat, one) for seat, one in zip(seats, seen, strict=True)]
+    rows: tuple[list[Row], list[Row]] = ([], [])
+    for seat, one in zip(seats, seen, strict=True):
+        rows[seat.free].append(judged(seat, one, seat.has_ended(now)))
+    return rows
+
+
+def _spare_part(spares: Sequence[Row]) -> Iterator[Part]:
+    """Yield what there is to say of spare seats, where there are any."""
+    if spares:
+        lacking = [f"{row.seat.id} is not ready: {row.next}" for row in spares if row.broken]
+        named = ", ".join(row.seat.id for row in spares)
+        yield Part("spares", not lacking, "; ".join(lacking) or "free", named)
 
 
 class _Judgements:
     """Judges again only what is seen otherwise than the last time."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Seat, Seen, Row]] = {}
+        self._known: dict[str, tuple[tuple[Seat, Seen, bool], Row]] = {}
 
-    def __call__(self, seat: Seat, seen: Seen) -> Row:
-        known = self._known.get(seat.id)
-        if known is None or known[:2] != (seat, seen):
-            known = self._known[seat.id] = (seat, seen, _judged(seat, seen))
-        return known[2]
+    def __call__(self, seat: Seat, seen: Seen, ended: bool) -> Row:
+        asked, known = (seat, seen, ended), self._known.get(seat.id)
+        if known is None or known[0] != asked:
+            known = self._known[seat.id] = (asked, _judged(seat, seen, ended))
+        return known[1]
 
 
-def _judged(seat: Seat, seen: Seen) -> Row:
+def _judged(seat: Seat, seen: Seen, ended: bool) -> Row:
     """Return how far a learner is. A mistake of ours that one learner's work brings out must not
     hide all the others'."""
     try:
-        return judge(seat, seen)
+        row = judge(seat, seen)
+        return over(row, f"the time was over at {seat.until}.") if ended else row
     except Exception as error:
         found = f"this seat cannot be judged ({type(error).__name__})."
         steps = (Step(name, Progress.UNKNOWN, found, f"sopslab doctor {seat.id}") for name in STEPS)

@@ -11,7 +11,9 @@ class Accounts:
 
     `complete` are those with a password and a line in the server's htpasswd; `moved` are those
     whose stored login is for another address than the server has now: git would not use it.
+    `locked` are those whose password the server refuses for the time being.
     """
 
     complete: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()

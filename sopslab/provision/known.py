@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sopslab.config.enrolled import enrolled_in
 from sopslab.config.environment import Environment
-from sopslab.config.settings import Seat, Settings
+from sopslab.config.settings import Enrolled, Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
@@ -18,7 +18,7 @@ from sopslab.lab.observe.roster import recorded_roster
 from sopslab.provision.look import give_up, look, look_at_machine
 
 
-def enrolled(settings: Settings) -> tuple[Seat, ...]:
+def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
     """Return who has a seat, as the last run has recorded it. A record that cannot be read fails
     the host."""
     text = look(settings, recorded_roster)

@@ -1,4 +1,4 @@
-"""Take down labs whose lease has ended."""
+"""Take down labs whose lease has ended, and end the access of learners whose time is over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.enrolment import enrolment_for
 from sopslab.config.inputs import LOCAL
 from sopslab.config.leases import read_lease
 from sopslab.config.naming import check_label
@@ -15,15 +18,21 @@ from sopslab.errors import LabError
 from sopslab.run.lock import held_by
 from sopslab.run.runner import run
 
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
 
 @dataclass
 class Reaped:
     """What became of the labs of a root: those that are gone, and for each other one, why it stays
-    or why it could not be taken down."""
+    or why it could not be taken down. Of the class of one lab: whose access has ended, and whose
+    environments are archived."""
 
     gone: list[str] = field(default_factory=list)
     stays: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    suspended: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
 
 
 def reap(root: str, now: datetime, take_down: Callable[[Path], Sequence[str]]) -> Reaped:
@@ -56,6 +65,39 @@ def reason_to_stay(folder: Path, now: datetime) -> str:
         return f"its lease ends at {lease.until}"
     holder = held_by(folder / "lock")
     return f"it is being worked on by process {holder}" if holder else ""
+
+
+def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence[str]]) -> None:
+    """End the access of learners of a lab whose time is over, and archive what has had its days of
+    grace, unless the lab is down or being worked on: then `sopslab up` does it.
+
+    + expire: does so; returns what kept it from it
+    """
+    folder = Path(settings.lab_dir)
+    if settings.lab in reaped.gone or not Path(settings.lab_kubeconfig).exists():
+        return
+    try:
+        enrolment = enrolment_for(settings, read_enrolled(settings))
+    except LabError as error:
+        reaped.failed[settings.lab] = str(error)
+        return
+    if not enrolment.shut:
+        return
+    if holder := held_by(folder / "lock"):
+        reaped.stays[settings.lab] = f"it is being worked on by process {holder}"
+    elif problems := expire():
+        reaped.failed[settings.lab] = " ".join(problems)
+    else:
+        reaped.suspended = [seat.id for seat in enrolment.suspended]
+        reaped.archived = [seat.id for seat in enrolment.ended]
+
+
+def expire(settings: Settings) -> list[str]:
+    """Do that as `sopslab up` does; return the problems."""
+    # Spares are for `up` to make.
+    data = {"lab": json.dumps(settings.lab), "spares": 0}
+    log = Path(settings.lab_dir) / "log"
+    return run("deploys/expire.py", data, log, lambda _event: None, LOCAL).problems
 
 
 def take_down(folder: Path) -> list[str]:

@@ -63,6 +63,7 @@ class Line:
     id: str
     name: str
     group: str
+    until: str
     standing: str
     asks: bool
     moment: str
@@ -167,6 +168,7 @@ def _line(state: State, row: Row, curve: Curve | None) -> Line:
         id=row.seat.id,
         name=row.seat.name,
         group=row.seat.group or "",
+        until=row.seat.until or "",
         standing=standing(row).value,
         asks=row.asked is not None,
         moment="" if begun is None else _moment(begun),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,13 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
             name = f"{item['kind']} {namespace}/{item['metadata']['name']}"
             found[name] = str(item["metadata"].get(mark))
     return found
+
+
+def assign(classroom: Classroom, *arguments: str, check: bool = True) -> dict[str, Any]:
+    """Run `sopslab assign` and return its object."""
+    done = classroom.lab.sopslab("assign", *arguments, "--json", check=check)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def canary_arrived(classroom: Classroom, seat: str) -> bool:
@@ -118,6 +127,87 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
     assert not key.exists()
     assert "zoe" not in classroom.lab.kubectl("get", "namespaces")
     assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+
+
+def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
+    classroom: Classroom, archived: Path, tmp_path: Path
+) -> None:
+    before = {seat: objects_of(classroom, seat) for seat in SEATS}
+    begun = time.monotonic()
+    classroom.up("--spare", "1")
+    assert canary_arrived(classroom, "spare-1")
+    began = time.monotonic()
+    assert assign(classroom, "spare-1", "zoe", "--name", "Zo\u00eb Z.")["changed"] == 1
+    # Idle, that is a second; a machine that is busy is so for both.
+    assert time.monotonic() - began < (began - begun) / 4
+    assert (
+        "free" in assign(classroom, "spare-1", "eve-2", "--name", "E", check=False)["problems"][0]
+    )
+
+    classroom.kubectl_as("spare-1", "get", "pods")
+    clone = classroom.clone("spare-1", tmp_path)
+    (clone / "mine.txt").write_text("x")
+    classroom.push(clone)
+    told = json.loads(classroom.lab.sopslab("status", "--json", check=False).stdout)["class"]
+    assert {row["seat"]: row["name"] for row in told}["spare-1"] == "Zo\u00eb Z."
+
+    # In the roster it is hers, nobody else's seat is touched, and out of it she can go again.
+    roster = classroom.lab.folder / "with-zoe.yaml"
+    people = [{"id": seat, "name": f"Learner {seat}"} for seat in (*SEATS, "zoe")]
+    roster.write_text(yaml.safe_dump({"learners": people}))
+    classroom.lab.up(CLASSROOM, "--roster", str(roster), "--prune")
+    assert canary_arrived(classroom, "spare-1")
+    assert "zoe-develop" not in classroom.lab.kubectl("get", "namespaces")
+    assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
+    classroom.up("--prune")
+    assert "spare-1" not in classroom.lab.kubectl("get", "namespaces")
+    (kept,) = archived.glob("spare-1-*/repositories/lab.git")
+    log = run(["git", "--git-dir", str(kept), "log", "--format=%s", "main"]).stdout
+    assert "Try" in log
+
+
+def test_access_ends_at_its_time_and_comes_back_with_a_later_one(
+    classroom: Classroom, archived: Path, tmp_path: Path
+) -> None:
+    clone, others = classroom.clone("ada", tmp_path), classroom.clone("bob", tmp_path)
+    login = Path(classroom.lab.settings.login_file("ada"))
+    # git takes a login that was refused out of the file.
+    own = tmp_path / "login"
+    run(["git", "config", "credential.helper", f"store --file='{own}'"], cwd=clone)
+    shutil.copy(login, own)
+    classroom.push(clone)
+    head = classroom.head("ada")
+
+    over = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}Z"
+    until(classroom, over)
+    assert "(Forbidden)" in classroom.kubectl_as("ada", "get", "pods", check=False).stderr
+    assert "Authentication failed" in classroom.push(clone, check=False).stderr
+    assert not classroom.logs_in("ada", login)
+    suspended = ("get", "kustomization", "secrets-develop", "--output=jsonpath={.spec.suspend}")
+    assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) == "true"
+    # Others work, and a second run has nothing to do.
+    classroom.kubectl_as("bob", "get", "pods")
+    classroom.push(others)
+    assert json.loads(classroom.lab.sopslab("reap", "--json").stdout)["suspended"] == ["ada"]
+    assert until(classroom, over)["changed"] == 0
+
+    until(classroom, None)
+    assert classroom.head("ada") == head
+    classroom.kubectl_as("ada", "get", "pods")
+    shutil.copy(login, own)
+    classroom.push(clone)
+    assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) in ("", "false")
+    assert list(archived.glob("*")) == []
+    run(["git", "push", "--quiet", "--force", "origin", f"{head}~1:main"], cwd=clone)
+
+
+def until(classroom: Classroom, time: str | None) -> dict[str, Any]:
+    """Run `sopslab up` with a roster by which Ada's access ends at a time; return its object."""
+    people = [{"id": seat, "name": f"Learner {seat}"} for seat in SEATS]
+    people[0] |= {} if time is None else {"expires": time}
+    roster = classroom.lab.folder / "until.yaml"
+    roster.write_text(yaml.safe_dump({"learners": people}))
+    return classroom.lab.up(CLASSROOM, "--roster", str(roster))
 
 
 @pytest.mark.soak

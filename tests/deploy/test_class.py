@@ -4,18 +4,23 @@ once for all of them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from sopslab.config.enrolled import record_of
+from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat, solo
+from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import ENFORCER, PROJECT
+from sopslab.model.accounts import Accounts
 from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
 from tests.fake import Run
-from tests.machines import Facts, bare, cluster
+from tests.machines import Facts, bare, cluster, said
 
 DEPLOY = PROJECT / "deploy.py"
 Data = Callable[..., dict[str, Any]]
@@ -52,6 +57,48 @@ def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> 
     assert len(run_class(lab_data, 40).commands) == len(run_class(lab_data, 2).commands)
 
 
+def test_a_spare_is_made_like_any_seat(lab_data: Data) -> None:
+    data = lab_data(seats=seats(1), spares=1)
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    assert not run.failed
+    made = [
+        order for command in run.commands if (order := repr(command)) and "spare-1/lab" in order
+    ]
+    assert made
+    assert len(run.commands) == len(run_class(lab_data, 2).commands)
+
+
+def test_nothing_is_awaited_of_who_has_no_access_any_more(lab_data: Data) -> None:
+    over = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}Z"
+    learners = [one | {"expires": over} if one["id"] == "s0" else one
+                for one in seats(2)]  # fmt: skip
+    data = lab_data(seats=learners)
+    settings = load_settings(data)
+    answers = bare(settings)
+    facts = Facts(settings)
+    users = (FLUX, INSTRUCTOR, settings.learner.id, "s0", "s1")
+    answers[facts.users] = said(Accounts(users))
+    answers[facts.enrolled] = said(record_of(enrol(settings.seats, [], prune=False).seats))
+    run = Run(DEPLOY, data, answers)
+    assert not run.failed
+    assert any("act.accounts.lock" in command for command in run.commands)
+    # That of the other seat, and of the lab's own learner.
+    assert any(name.endswith("decrypt 2 canaries") for name in run.changed)
+
+
+def test_who_has_no_access_any_more_is_nobody_in_the_platform_repository(
+    settings: Settings,
+) -> None:
+    generations = {"s0": "aa0000000000aa", "s1": "bb0000000000bb"}
+    before = overlays(settings, settings.seats, (), generations)
+    after = overlays(settings, settings.seats, {"s0"}, generations)
+    path = "flux/clusters/lab/tenants/{}.yaml".format
+    assert after[path("s1")] == before[path("s1")]
+    changed = after[path("s0")].content.decode()
+    assert 'user: "sops-lab:s0:none"' in changed
+    assert "/spec/suspend" in changed
+
+
 @pytest.mark.parametrize(("recreate", "step"), [(False, "Platform"), (True, "Flux")])
 def test_access_is_issued_by_the_cluster_that_stays(
     recreate: bool, step: str, lab_data: Data
@@ -72,7 +119,7 @@ def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
     together = platform_files(settings, settings.seats)
     assert ENFORCER in alone
     assert alone.items() <= together.items()
-    assert set(overlays(settings, settings.seats, {})) == {
+    assert set(overlays(settings, settings.seats, (), {})) == {
         "flux/clusters/lab/tenants/s0.yaml",
         "flux/clusters/lab/tenants/s1.yaml",
     }
@@ -82,14 +129,14 @@ def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> 
     one, two = settings.seats[:1], settings.seats
     common = platform_files(settings, one)
     assert common == platform_files(settings, two)
-    assert overlays(settings, one, {}).items() <= overlays(settings, two, {}).items()
+    assert overlays(settings, one, (), {}).items() <= overlays(settings, two, (), {}).items()
     source = common["flux/clusters/lab/classroom/tenant-base.yaml"]
     assert tenant_base_tag() in source.content.decode()
 
 
 def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
     def user(generations: dict[str, str]) -> str:
-        files = overlays(settings, settings.seats, generations)
+        files = overlays(settings, settings.seats, (), generations)
         return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
 
     assert 'user: "sops-lab:s0:aa0000000000aa"' in user({"s0": "aa0000000000aa"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -155,3 +156,11 @@ def test_the_script_is_that_of_the_shell(shell: str) -> None:
     done = CliRunner().invoke(main, ["completion", shell])
     assert done.exit_code == 0
     assert f"_SOPSLAB_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_only_a_seat_that_nobody_has_can_be_assigned(in_class: Settings) -> None:
+    assert completed("assign", "") == []
+    spare = {"id": "spare-1", "name": "Spare 1", "email": "s@lab.example", "listed": False}
+    roster = Path(in_class.class_dir) / "roster.json"
+    roster.write_text(json.dumps([*json.loads(roster.read_text()), spare]))
+    assert completed("assign", "") == ["spare-1"]

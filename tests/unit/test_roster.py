@@ -31,7 +31,9 @@ from sopslab.errors import Exit, InputError
 from sopslab.layout import PROJECT
 from tests.work import calls_during
 
-ADA = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", "group": None}
+ADA = {
+    "id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", "group": None, "expires": None,
+}  # fmt: skip
 # What RFC 1123 allows, spelled out here again.
 LABEL = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -87,7 +89,7 @@ def learner(**values: object) -> dict[str, object]:
 def test_the_example_is_a_roster() -> None:
     rows = read_roster(str(PROJECT / "inventories" / "rosters" / "example.yaml"))
     assert [row["id"] for row in rows] == ["ada", "zoe", "lei"]
-    assert rows[2] == {"id": "lei", "name": "李雷", "email": "lei@example.org", "group": None}
+    assert rows[2] == ADA | {"id": "lei", "name": "李雷", "email": "lei@example.org"}
 
 
 def test_a_list_is_as_good_as_a_mapping(tmp_path: Path) -> None:
@@ -303,7 +305,9 @@ def test_of_an_export_it_is_told_in_one_sentence_how_it_becomes_a_roster(
     header, wanted = EXPORTS[program]
     (problem,) = problems_of(tmp_path, f"\ufeff{header}\n1,2,3,4,5,6\n", "class.csv")
     assert problem.startswith(":1: ")
-    assert "a roster needs the columns id and name, and may have email and group" in problem
+    assert (
+        "a roster needs the columns id and name, and may have email, group and expires" in problem
+    )
     assert [part for part in wanted if part not in problem] == []
 
 
@@ -332,7 +336,7 @@ def test_a_file_of_another_kind_is_refused_for_what_it_is(
 
 def test_under_a_wrong_header_nothing_else_is_told(tmp_path: Path) -> None:
     assert problems_of(tmp_path, "name,mail\nAda,ada\n,\n", "class.csv") == [
-        ":1: 'mail': there is no such column; known are id, name, email, group",
+        ":1: 'mail': there is no such column; known are id, name, email, group, expires",
         ":1: the column id is missing: the header is id,name,email,group",
     ]
 
@@ -488,7 +492,7 @@ def test_the_longest_id_leaves_room_for_all_names() -> None:
     "value",
     [
         "default", "kube-system", "kube-public", "kube-x", "flux-system", "flux", "instructor",
-        "platform", "learner", "lab-ada", "lab-x-sys", "kustomization",
+        "platform", "learner", "lab-ada", "lab-x-sys", "kustomization", "spare-1", "spare-02",
     ],
 )  # fmt: skip
 def test_a_reserved_id_is_refused(value: str, tmp_path: Path) -> None:
@@ -496,7 +500,10 @@ def test_a_reserved_id_is_refused(value: str, tmp_path: Path) -> None:
     assert problem.startswith(f":1: id '{value}' is refused: this name is ")
 
 
-@pytest.mark.parametrize("value", ["a", "0", "a--b", "kube", "lab", "ada-develop", "ada-sys", "fl"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", "0", "a--b", "kube", "lab", "ada-develop", "ada-sys", "fl", "spare", "spare-wheel"],
+)
 def test_a_label_that_collides_with_nothing_is_an_id(value: str, tmp_path: Path) -> None:
     assert rows_of(tmp_path, as_yaml([learner(id=value)]))[0]["id"] == value
 
@@ -643,6 +650,33 @@ def test_what_is_no_address_is_refused(value: str, tmp_path: Path) -> None:
     )
 
 
+END = "2026-12-01T18:00+01:00"
+
+
+@pytest.mark.parametrize("text", [END, "2026-12-01T18:00:00+01:00", "2026-12-01T17:00Z"])
+def test_a_time_may_be_in_quotes_or_not(text: str, tmp_path: Path) -> None:
+    for entry in (f"expires: {text}", f'expires: "{text}"'):
+        (row,) = rows_of(tmp_path, f"[{{id: ada, name: Ada, {entry}}}]")
+        assert row["expires"] == text
+    (row,) = rows_of(tmp_path, f"id,name,expires\nada,Ada,{text}\n", name="roster.csv")
+    assert row["expires"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-12-01", "2026-12-01T18:00", "2026-12-01 18:00:00", "2026-12-01 18:00:00+01:00",
+        "2026-13-01T18:00Z", "2026-02-30T18:00Z", "2026-12-01T25:00Z", "1999-12-01T18:00Z",
+        "2026-12-01T18:00+25:00", "20261201T180000Z", "tomorrow", "7", "18:00",
+    ],
+)  # fmt: skip
+def test_what_is_no_moment_is_refused(text: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, f'[{{id: ada, name: Ada, expires: "{text}"}}]')
+    assert problem.startswith(f":1: expires {text!r} is refused: ")
+    (problem,) = problems_of(tmp_path, f"[{{id: ada, name: Ada, expires: {text}}}]")
+    assert problem.startswith(f":1: expires {text!r} is refused: ")
+
+
 @pytest.mark.parametrize("key", ["id", "name", "email", "group"])
 def test_a_key_twice_and_a_key_unknown_are_refused(key: str, tmp_path: Path) -> None:
     base = "- id: ada\n  name: Ada\n  email: a@b\n  group: x\n"
@@ -651,7 +685,7 @@ def test_a_key_twice_and_a_key_unknown_are_refused(key: str, tmp_path: Path) -> 
     ]
     for unknown in (key.upper(), f"{key}s", "<<", "yes"):
         assert problems_of(tmp_path, f"{base}  {unknown}: x\n") == [
-            f":5: '{unknown}': there is no such key; known are id, name, email, group"
+            f":5: '{unknown}': there is no such key; known are id, name, email, group, expires"
         ]
 
 

@@ -73,7 +73,7 @@ def rows_of(proposal: Proposal) -> list[Row]:
     """Return the rows that a roster of these learners has."""
     return [
         {"id": one.id, "name": one.name, "email": one.email or default_email(one.id),
-         "group": one.group}
+         "group": one.group, "expires": one.expires}
         for one in proposal.learners
     ]  # fmt: skip
 
@@ -481,9 +481,9 @@ def test_a_roster_that_would_be_too_large_is_not_written(tmp_path: Path) -> None
 # Who is on a roster already.
 
 ROSTER: list[Row] = [
-    {"id": "kim", "name": "Kim Lee", "email": "kim.lee@x.org", "group": "a"},
-    {"id": "zoe", "name": "Zoë", "email": "zoe@example.org", "group": None},
-    {"id": "sam", "name": "Sam", "email": "sam@x.org", "group": None},
+    {"id": "kim", "name": "Kim Lee", "email": "kim.lee@x.org", "group": "a", "expires": None},
+    {"id": "zoe", "name": "Zoë", "email": "zoe@example.org", "group": None, "expires": None},
+    {"id": "sam", "name": "Sam", "email": "sam@x.org", "group": None, "expires": None},
 ]
 
 
@@ -500,6 +500,13 @@ def test_who_is_on_the_roster_keeps_the_entry_and_others_follow(tmp_path: Path) 
     assert [one.made_of for one in proposal.learners] == ["roster"] * 3 + ["address"]
     assert proposal.notes == ("on the roster and not in the export, these stay: zoe",)
     assert read_back(proposal)[:3] == ROSTER
+
+
+def test_who_is_on_the_roster_keeps_the_time(tmp_path: Path) -> None:
+    roster = [ROSTER[0] | {"expires": "2026-12-01T18:00+01:00"}]
+    proposal = proposal_of(tmp_path, "name,mail\nNoor,noor@x.org\n", roster=roster)
+    kim, noor = read_back(proposal)
+    assert (kim, noor["expires"]) == (roster[0], None)
 
 
 def test_the_same_export_adds_nobody_twice() -> None:

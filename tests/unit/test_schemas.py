@@ -33,6 +33,7 @@ CASES = sorted(DATA.glob("*valid/*.yaml"))
 # Rules about two settings at once, and a number that JSON Schema calls an integer.
 BEYOND = {
     "existing-without-context",
+    "expires-no-day",
     "faults-clash",
     "git-cluster-url-not-certified",
     "git-cluster-url-plain",
@@ -45,6 +46,8 @@ BEYOND = {
     "port-float",
     "recreate-existing",
     "same-port-twice",
+    "spares-and-learner",
+    "spares-elsewhere",
 }
 
 

@@ -56,10 +56,11 @@ READ = {"get", "list", "watch"}
 WRITE = {"create", "update", "patch", "delete"}
 
 
-def overlay(folder: Path, seat: str) -> dict[str, Any]:
+def overlay(folder: Path, seat: str, *, suspended: bool = False) -> dict[str, Any]:
     """Return the Kustomization that the platform repository gets for a seat."""
     shutil.copy(PLATFORM / "tenants" / "overlay.yaml.j2", folder)
-    values = {"git_url": GIT_URL, "seat": seat, "user": seat_user(seat, GENERATION)}
+    user = seat_user(seat, GENERATION)
+    values = {"git_url": GIT_URL, "seat": seat, "user": user, "suspended": suspended}
     (document,) = yaml.safe_load_all(render_tree(folder, values)["overlay.yaml"].content)
     return dict(document)
 
@@ -130,6 +131,17 @@ def test_a_seat_is_made_of_known_kinds(tmp_path: Path) -> None:
 
 
 # YAML reads the last four as a number, a boolean, nothing and a number.
+def test_at_a_seat_whose_access_has_ended_source_and_kustomization_alone_are_suspended(
+    tmp_path: Path,
+) -> None:
+    assert "patches" not in overlay(tmp_path, SEAT)["spec"]
+    patches = overlay(tmp_path, SEAT, suspended=True)["spec"]["patches"]
+    assert {patch["target"]["kind"] for patch in patches} == {"GitRepository", "Kustomization"}
+    for patch in patches:
+        (change,) = yaml.safe_load(patch["patch"])
+        assert change == {"op": "add", "path": "/spec/suspend", "value": True}
+
+
 @pytest.mark.parametrize("seat", ["ada", "a-b", "007", "true", "null", "1e3"])
 def test_everything_of_a_seat_is_marked_and_in_its_namespaces(tmp_path: Path, seat: str) -> None:
     own = {seat_namespace(seat), seat_system_namespace(seat)}

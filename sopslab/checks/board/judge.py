@@ -56,6 +56,19 @@ def judge(seat: Seat, seen: Seen) -> Row:
     return Row(seat, tuple(steps.values()), seen.asked, seen.hints)
 
 
+def over(row: Row, found: str) -> Row:
+    """Return the row of a learner whose time is over: what was done by then. The rest is not known,
+    because Flux delivers nothing once the access has ended, and nobody is stuck.
+
+    + found: the sentence that says so
+    """
+    steps = (
+        one if one.progress is Progress.YES else Step(one.id, Progress.UNKNOWN, found)
+        for one in row.steps
+    )
+    return Row(row.seat, tuple(steps), None, row.hints)
+
+
 def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:
     cause = examined.first(name)
     if cause is not None:

@@ -1,4 +1,4 @@
-"""`sopslab reap`: take down what CI jobs have left."""
+"""`sopslab reap`: take down what CI jobs have left, and end the access of whose time is over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,23 +28,37 @@ def reap(dry_run: bool, as_json: bool) -> None:
     labs with the setting `lease` have a lease, such as those of inventories/ci.py. A lab that is
     being worked on stays, and so does the store.
 
-    Exit code 1: a lab could not be taken down; it is named.
+    In the class of the lab that the settings name, the access of learners ends whose time
+    (`expires`) is over, as `sopslab up` does it; days later (`grace`) their environments are
+    archived. Run it from time to time with the settings of that lab, to have it done in time.
+
+    Exit code 1: a lab could not be taken down, or an access not be ended; it is named.
     """
     # All labs of the root are meant, so the inventory of a job that is at work does not matter.
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
     take_down = _spare if dry_run else reaping.take_down
     reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)
+    expire = _nothing if dry_run else partial(reaping.expire, settings)
+    reaping.end_access(reaped, settings, expire)
     if as_json:
         answer = {"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)}
         echo_json(json.dumps(answer, indent=2))
     else:
         for lab in reaped.gone:
             echo(f"{lab} {'would be' if dry_run else 'is'} taken down")
+        for seat in reaped.suspended:
+            echo(f"the access of {seat} {'would be ended' if dry_run else 'has ended'}")
+        for seat in reaped.archived:
+            echo(f"what {seat} had {'would be' if dry_run else 'is'} archived")
         for lab, reason in reaped.stays.items():
             echo(f"{lab} stays: {reason}")
         for lab, reason in reaped.failed.items():
-            echo(f"{lab} could not be taken down: {reason}", err=True)
+            echo(f"{lab} could not be reaped: {reason}", err=True)
     sys.exit(Exit.FAILED if reaped.failed else Exit.OK)
+
+
+def _nothing() -> list[str]:
+    return []
 
 
 def _spare(_: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -47,8 +48,16 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 def _refuse_unknown(settings: Settings) -> None:
-    known = [seat.id for seat in read_enrolled(settings)]
+    enrolled = read_enrolled(settings)
+    known = [seat.id for seat in enrolled]
     unknown = [seat for seat in settings.learners if seat not in known]
     if unknown:
         has = f"the class has {', '.join(known)}" if known else "the lab has no class"
         raise LabError(f"there is no seat {', '.join(unknown)}: {has}", Exit.INPUT)
+    for seat in enrolled:
+        if seat.id in settings.learners and seat.has_ended(datetime.now(UTC)):
+            raise LabError(
+                f"the access of {seat.id} has ended at {seat.until}: give a later time in"
+                " the roster, and run `sopslab up` with it",
+                Exit.INPUT,
+            )

@@ -24,7 +24,7 @@ from sopslab.cli.verbs._shared import (
     show_plan,
 )
 from sopslab.config.enrolled import read_enrolled
-from sopslab.config.enrolment import enrol, plan
+from sopslab.config.enrolment import Enrolment, enrolment_for, plan
 from sopslab.config.inputs import (
     CI,
     CLASSROOM,
@@ -60,7 +60,18 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False),
     help="The learners of a class, as YAML or CSV; with the inventory of a class, or of a CI job.",
 )
-@click.option("--prune", is_flag=True, help="Archive the seats of those who left the roster.")
+@click.option(
+    "--spare",
+    "spares",
+    type=click.IntRange(1, 100),
+    metavar="NUMBER",
+    help="Have so many seats without a learner, for `sopslab assign`.",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Archive the seats of those who left the roster, and spares beyond --spare.",
+)
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
 @click.option(
     "--dry-run",
@@ -79,6 +90,7 @@ if TYPE_CHECKING:
 def up(
     inventory: str | None,
     roster: str | None,
+    spares: int | None,
     prune: bool,
     recreate: bool,
     dry_run: bool,
@@ -101,7 +113,11 @@ def up(
         os.environ[ROSTER] = roster
     if prune and known != CLASSROOM:
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
+    if spares is not None and known != CLASSROOM:
+        raise click.UsageError(f"--spare goes with {CLASSROOM}: only a class has seats")
     data: dict[str, object] = {}
+    if spares is not None:
+        data["spares"] = spares
     if prune:
         data["prune"] = True
     if recreate:
@@ -120,7 +136,7 @@ def up(
     # A second look might choose another free port.
     data["git_port"] = settings.git_port
     try:
-        enrolment = enrol(settings.seats, read_enrolled(settings), prune=settings.prune)
+        enrolment = enrolment_for(settings, read_enrolled(settings))
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
     if not as_json:
@@ -133,9 +149,18 @@ def up(
     _say_what_is_up(settings, result)
     if enrolment.seats:
         echo(
-            f"\nThe class: {len(enrolment.seats)} seats."
+            f"\nThe class: {_counted(enrolment)}."
             " `sopslab cards` writes their hand-outs, `sopslab status` shows how far they are."
         )
+
+
+def _counted(enrolment: Enrolment) -> str:
+    """Return how many seats there are: `30 seats`, or `30 seats, and 2 spares`."""
+    spares = sum(seat.free for seat in enrolment.seats)
+    taken = f"{len(enrolment.seats) - spares} seats"
+    if not spares:
+        return taken
+    return f"{taken}, and {spares} spare{'' if spares == 1 else 's'}"
 
 
 def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:

@@ -14,12 +14,14 @@ from urllib.parse import quote
 import bcrypt
 
 from sopslab.config.places import Lab, Places
+from sopslab.lab.observe.accounts import LOCK, known_accounts
 from sopslab.lab.tools import files
 from sopslab.model.passwords import essence, new_password
 
 # The password is 84 random bits, which no cost would protect better; the server checks it at every
 # request, a hundred clones of a class included.
 _BCRYPT_COST = 5
+_LOCK = LOCK.encode()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ def renew(lab: Lab, users: list[str]) -> None:
     _write(lab, [new_account(user) for user in users])
 
 
+def lock(lab: Lab, users: list[str]) -> None:
+    """Have the embedded Git server refuse these users, and nobody else who has a password; the
+    passwords stay as they are."""
+    path = Path(lab.git_dir, "htpasswd")
+    lines = []
+    for line in (files.read(path) or b"").splitlines():
+        user, colon, kept = line.partition(b":")
+        locked = _LOCK if user.decode("utf-8", "replace") in users else b""
+        lines.append(user + colon + locked + kept.removeprefix(_LOCK) + b"\n")
+    files.write(path, b"".join(lines), 0o640)
+
+
 def store(lab: Lab, users: list[str], username: str, password: str) -> None:
     """Store the account with which users of the lab log in to a Git server that is not ours."""
     _write(lab, [Account(user, username, password) for user in users])
@@ -84,7 +98,12 @@ def _write(lab: Lab, accounts: Iterable[Account]) -> None:
                 files.write(new / user / "username", account.username)
                 files.write(new / user / "password", account.password)
                 files.write(new / user / "git-credentials", f"{account.credential(lab)}\n")
-            lines = [f"{user}:{account.hashed}\n".encode() for user, account in made.items()]
+            # Another password opens nothing that was locked.
+            locked = dict.fromkeys(known_accounts(lab).locked, LOCK)
+            lines = [
+                f"{user}:{locked.get(user, '')}{account.hashed}\n".encode()
+                for user, account in made.items()
+            ]
             lines += _others(folder / "htpasswd", made)
             # Whoever has no password yet, or none any more, is given one by the next run.
             for user in made:

@@ -16,6 +16,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.clearing import clear_away
+from sopslab.lab.act.enrolling import record
 from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.files import archive, read, remove, write
 from sopslab.lab.tools.kubectl import Kubectl
@@ -40,7 +41,7 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
     _await_end(lab, environments, patience)
     # Whoever is pruned is on record until nothing is left: a run may be killed before.
-    write(Path(lab.class_dir, "roster.json"), f"{roster}\n")
+    record(lab, roster)
 
 
 def _archive(lab: Lab, seat: str, to: Path) -> None:

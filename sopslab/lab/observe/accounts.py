@@ -9,6 +9,9 @@ from sopslab.config.places import Lab
 from sopslab.lab.tools import files
 from sopslab.model.accounts import Accounts
 
+LOCK = "!"
+"""What stands before a hash that is not to be compared with: no password has such a one."""
+
 
 def known_accounts(lab: Lab) -> Accounts:
     """Return who has an account of the embedded Git server."""
@@ -16,8 +19,13 @@ def known_accounts(lab: Lab) -> Accounts:
     listed = (files.read(Path(lab.git_dir, "htpasswd")) or b"").decode("utf-8", "replace")
     lines = [line.partition(":") for line in listed.splitlines()]
     return Accounts(
-        complete=tuple(user for user, _, kept in lines if _is_hash(kept) and _has(folder / user)),
+        complete=tuple(
+            user
+            for user, _, kept in lines
+            if _is_hash(kept.removeprefix(LOCK)) and _has(folder / user)
+        ),
         moved=tuple(user for user in _users(folder) if _has_moved(lab, folder / user)),
+        locked=tuple(user for user, _, kept in lines if kept.startswith(LOCK)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sopslab.config.naming import GENERATION, seat_namespace, seat_user
+from sopslab.config.naming import GENERATION, NO_GENERATION, seat_namespace, seat_user
 from sopslab.config.places import Lab
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
@@ -29,12 +29,14 @@ def seat_generations(lab: Lab) -> dict[str, str]:
     return {seat: generation for seat, generation in found.items() if generation is not None}
 
 
-def unbound_users(lab: Lab, seats: list[str]) -> dict[str, str]:
+def unbound_users(lab: Lab, seats: list[str], shut: list[str]) -> dict[str, str]:
     """Return the present users of seats that the cluster does not let in, or not alone, by seat.
 
     Where it does not answer, it lets in nobody. A seat without a generation has no user.
+
+    + shut: those of the seats whose present user is nobody
     """
-    known = seat_generations(lab)
+    known = seat_generations(lab) | dict.fromkeys(shut, NO_GENERATION)
     users = {seat: seat_user(seat, known[seat]) for seat in seats if seat in known}
     return still_unbound(users, bound(lab)) if users else {}
 

@@ -108,14 +108,15 @@ def withdrawal(settings: Settings) -> Commands:
 
 
 @operation()
-def bindings(settings: Settings, seats: Sequence[str]) -> Commands:
+def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ()) -> Commands:
     """
     Have the cluster let the present user of each seat into its namespace, and no earlier one.
 
     + settings: the lab's settings
     + seats: their ids
+    + shut: the ids of those whose access has ended, where nobody is let in
     """
-    awaited = look(settings, unbound_users, seats=list(seats))
+    awaited = look(settings, unbound_users, seats=list(seats), shut=list(shut))
     if not awaited:
         host.noop("the cluster lets in the right users")
         return

@@ -67,6 +67,26 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
 
 
 @operation()
+def locks(settings: Settings, users: Sequence[str]) -> Commands:
+    """
+    Have the embedded Git server refuse the users whose access has ended, and let in all others who
+    have a password.
+
+    + settings: the lab's settings
+    + users: whose access has ended
+    """
+    found = look(settings, known_accounts)
+    locked, wanted = {*found.locked}, {*users} & {*found.complete, *found.locked}
+    if locked == wanted:
+        host.noop(f"refused: {named(sorted(locked))}" if locked else "no user is refused")
+        return
+    for what, whose in (("refused now", wanted - locked), ("let in again", locked - wanted)):
+        if whose:
+            note(f"{what}: {named(sorted(whose))}")
+    yield acting(settings, act_accounts.lock, users=sorted(wanted))
+
+
+@operation()
 def accounts(settings: Settings, users: Sequence[str], username: str, password: str) -> Commands:
     """
     Store the account with which users log in to a Git server that is not ours.

@@ -3,20 +3,21 @@ file of its own while the others go on; `report` names them at the end."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.config.enrolled import record_of
 from sopslab.config.enrolment import Enrolment
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import Seat, Settings
+from sopslab.config.settings import Settings
+from sopslab.lab.act import enrolling
 from sopslab.lab.act.failures import record
 from sopslab.lab.act.pruning import prune
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.provision import known
-from sopslab.provision.command import Commands, acting, refusal, script
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look
 
 
@@ -30,25 +31,12 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     """
     recorded = known.enrolled(settings)
     # Whoever is pruned stays on record until that is done: a run may be killed before.
-    leaving = tuple(seat for seat in recorded if seat.id in enrolment.pruned)
+    leaving = tuple(seat for seat in recorded if seat.id in enrolment.archived)
     wanted = (*enrolment.seats, *leaving)
     if recorded == wanted:
-        host.noop(f"{len(enrolment.seats)} learners are enrolled")
+        host.noop(f"{len(enrolment.seats)} seats are on record")
         return
-    yield script(
-        """
-        umask 077
-        mkdir -p "$1/seats"
-        cat >"$1/roster.json.new"
-        mv "$1/roster.json.new" "$1/roster.json"
-        """,
-        settings.class_dir,
-        stdin=_text_of(wanted),
-    )
-
-
-def _text_of(seats: Sequence[Seat]) -> str:
-    return json.dumps([seat.model_dump() for seat in seats], ensure_ascii=False, indent=1)
+    yield acting(settings, enrolling.record, roster=record_of(wanted))
 
 
 def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
@@ -84,7 +72,7 @@ def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Com
     + patience: how many seconds Flux may take to remove them
     """
     recorded = known.enrolled(settings)
-    leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.pruned]
+    leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.archived]
     if not leaving:
         host.noop("no seat is pruned")
         return
@@ -92,6 +80,6 @@ def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Com
         settings,
         prune,
         environments=leaving,
-        roster=_text_of(enrolment.seats),
+        roster=record_of(enrolment.seats),
         patience=patience,
     )

@@ -100,6 +100,7 @@ def test_json_has_each_learner_with_every_step() -> None:
         "steps": dict.fromkeys(STEPS, "yes"),
         "next": "",
         "fix": "",
+        "expires": None,
     }
     assert second["needs_help"] is True
     assert second["steps"] == {**dict.fromkeys(STEPS, "yes"), "applied": "no", "secret": "unknown"}
@@ -111,9 +112,9 @@ def test_csv_is_a_line_of_names_and_one_for_each_learner() -> None:
     assert header == [
         *("seat", "name", "group", "done", "needs_help", "asked", "hints"),
         *STEPS,
-        *("next", "fix"),
+        *("next", "fix", "expires"),
     ]
-    assert lines[0] == ["seat-0", "Ada", "a", "yes", "no", "", "0", *["yes"] * 8, "", ""]
+    assert lines[0] == ["seat-0", "Ada", "a", "yes", "no", "", "0", *["yes"] * 8, "", "", ""]
     assert [lines[1][header.index(name)] for name in ("applied", "secret")] == ["no", "unknown"]
 
 

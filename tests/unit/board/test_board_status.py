@@ -78,6 +78,43 @@ def test_a_seat_that_lacks_its_key_makes_it_fail(up: Callable[..., Class]) -> No
     assert json.loads(done.stdout)["up"] is False
 
 
+def test_a_spare_is_a_part_of_the_lab_until_somebody_has_it(up: Callable[..., Class]) -> None:
+    made = up("ada", "bob")
+    seats = json.loads(_roster(made).read_text())
+    _roster(made).write_text(json.dumps([seats[0], seats[1] | {"listed": False}]))
+    told = json.loads(_run("--json").stdout)
+    assert [row["seat"] for row in told["class"]] == ["ada"]
+    assert told["parts"][-1] == {"name": "spares", "up": True, "state": "free", "where": "bob"}
+    Path(made.settings.keys_dir, "bob.agekey").unlink()
+    broken = _run("--json")
+    assert (broken.exit_code, json.loads(broken.stdout)["up"]) == (1, False)
+    assert "bob is not ready: " in json.loads(broken.stdout)["parts"][-1]["state"]
+    given = seats[1] | {"listed": False, "learner": "zoe", "name": "Zoe"}
+    _roster(made).write_text(json.dumps([seats[0], given]))
+    told = json.loads(_run("--json").stdout)
+    assert [row["name"] for row in told["class"]] == ["Ada", "Zoe"]
+    assert "spares" not in {part["name"] for part in told["parts"]}
+
+
+def test_nobody_is_stuck_whose_access_has_ended(up: Callable[..., Class]) -> None:
+    made = up("ada", "bob", "eve")
+    for name in ("ada", "bob"):
+        made.push(name, {"flux/secrets/develop/backend-secrets.yaml": "kind: ConfigMap\n"})
+    seats = json.loads(_roster(made).read_text())
+    seats[0]["expires"], seats[1]["expires"] = "2026-01-02T03:04+01:00", "2999-01-02T03:04Z"
+    _roster(made).write_text(json.dumps(seats))
+    told = json.loads(_run("--json").stdout)["class"]
+    assert [(row["seat"], row["needs_help"], row["expires"]) for row in told] == [
+        ("ada", False, "2026-01-02T03:04+01:00"),
+        ("bob", True, "2999-01-02T03:04Z"),
+        ("eve", False, None),
+    ]
+    assert told[0]["steps"]["key"] == "yes"
+    assert told[0]["next"] == "the time was over at 2026-01-02 03:04+01:00."
+    table = _run().stdout
+    assert "2026-01-02 03:04+01:00" in table and "2999-01-02 03:04+00:00" in table
+
+
 def test_csv_is_for_the_class_only(up: Callable[..., Class]) -> None:
     up("ada", "bob", ada="=cmd|' /C calc'!A0")
     done = _run("--csv")

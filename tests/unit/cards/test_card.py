@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.cards.card import Card, fingerprint
+from sopslab.cards.page import own_page, sheet
 
 from .conftest import FINGERPRINT, OLD, TYPED, Class
 
@@ -22,6 +23,16 @@ def test_a_card_names_what_belongs_to_the_seat(card: Callable[..., Card]) -> Non
     assert made.page == "http://127.0.0.1:9000/~/"
     assert made.namespace == "ada-develop"
     assert made.lab == "demo"
+
+
+def test_a_card_says_when_the_access_ends(card: Callable[..., Card]) -> None:
+    made = card(expires="2026-12-01T18:00+01:00")
+    assert made.ends == "2026-12-01 18:00+01:00"
+    for page in (sheet("A class", [made]), own_page(made, "")):
+        assert "2026-12-01 18:00+01:00" in page
+    for page in (sheet("A class", [card()]), own_page(card(), "")):
+        assert "ntil" not in page.partition("<header>")[2].partition("</header>")[0]
+        assert "<th>Until</th>" not in page
 
 
 def test_the_steps_fetch_look_clone_ask_and_start_over(card: Callable[..., Card]) -> None:

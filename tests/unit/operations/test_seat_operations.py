@@ -12,7 +12,7 @@ import pytest
 from sopslab.checks import canaries as judging
 from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import Seat, Settings
+from sopslab.config.settings import Enrolled, Settings
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.handouts import handed_out
@@ -22,7 +22,7 @@ from tests.fake import Applied
 from tests.repositories import make_identity
 
 ADA, ADA_2, BOB = (
-    Seat(id=one, name=f"Learner {one}", email=f"{one}@example.org")
+    Enrolled(id=one, name=f"Learner {one}", email=f"{one}@example.org")
     for one in ("ada", "ada-2", "bob")
 )
 # A cluster from which Flux has removed what it applied, once it was asked as often as $here/held
@@ -61,7 +61,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     return found
 
 
-def record(settings: Settings, *enrolled: Seat) -> None:
+def record(settings: Settings, *enrolled: Enrolled) -> None:
     text = json.dumps([one.model_dump() for one in enrolled])
     Path(settings.class_dir, "roster.json").write_text(text)
 

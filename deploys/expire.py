@@ -1,0 +1,19 @@
+"""End the access of learners whose time is over, and archive what has had its days of grace.
+
+pyinfra inventories/local.py deploys/expire.py
+"""
+
+from sopslab.run.session import begin
+from tasks.canary import conclude_class
+from tasks.expiry import end_access
+from tasks.flux import provide_platform
+from tasks.roster import enrol_class
+from tasks.takeover import refuse_other
+
+settings = begin()
+
+refuse_other(settings)
+enrol_class(settings)
+end_access(settings)
+provide_platform(settings)
+conclude_class(settings)

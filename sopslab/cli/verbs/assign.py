@@ -1,0 +1,141 @@
+"""`sopslab assign`: give a spare seat to who comes late."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sopslab.cli import completing
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.config.enrolled import read_enrolled, record_of
+from sopslab.config.enrolment import assign as assigned
+from sopslab.errors import InputError, LabError
+from sopslab.run import lock
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Enrolled, Seat, Settings
+
+_PATIENCE_S = 20
+"""For another run to end: two assignments at once are made one after the other."""
+
+
+@click.command()
+@click.argument(
+    "spare", metavar="SPARE", help="The seat, such as spare-1.", shell_complete=completing.spares
+)
+@click.argument("learner", metavar="ID", help="The learner's id, as a roster would have it.")
+@click.option("--name", required=True, help="The learner's name.")
+@click.option("--email", help="The learner's address.")
+@click.option("--group", help="The learner's group.")
+@json_option
+def assign(
+    spare: str, learner: str, name: str, email: str | None, group: str | None, as_json: bool
+) -> None:
+    """Give the seat SPARE to the learner ID, who came late: a matter of seconds.
+
+    `sopslab up inventories/classroom.py --spare NUMBER` makes spare seats. The seat keeps its id:
+    the learner logs in with it, and every command takes it. Card, status and board have the
+    learner's name. Once the roster has the learner ID, it means this seat, and what it says counts.
+
+    The same again changes nothing, or corrects name, address and group.
+    """
+    settings = lab_or_exit(as_json=as_json)
+    try:
+        wanted = _learner(settings, learner, name, email, group)
+        # Whoever comes second sees that the seat is taken, and which are free.
+        lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
+        changed = _give(settings, spare, wanted)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    if as_json:
+        answer = {"ok": True, "changed": int(changed), "seat": spare, "learner": learner}
+        echo_json(json.dumps(answer, indent=2))
+        return
+    echo(f"{name} has the seat {spare}{'' if changed else ' already'}, and logs in as {spare}")
+    echo(f"`sopslab cards {spare}` writes what to hand out")
+
+
+def _learner(
+    settings: Settings, learner: str, name: str, email: str | None, group: str | None
+) -> Seat:
+    """Return the learner as a roster would have them. Raises InputError with every problem."""
+    from sopslab.config.roster_values import CHECKS, default_email, shown
+    from sopslab.config.settings import Seat
+
+    values = {"id": learner, "name": name, "email": email, "group": group}
+    problems = []
+    for key, value in values.items():
+        try:
+            if value is not None:
+                CHECKS[key](value)
+        except ValueError as error:
+            problems.append(f"{key} {shown(value or '')} is refused: {error}")
+    if learner == settings.learner.id:
+        problems.append(f"id {shown(learner)} is that of the lab's own learner")
+    if problems:
+        raise InputError(problems)
+    return Seat(id=learner, name=name, email=email or default_email(learner), group=group)
+
+
+def _give(settings: Settings, spare: str, learner: Seat) -> bool:
+    """Give a spare to a learner, once it is proven to be ready; return whether that was new."""
+    from sopslab.lab.act.enrolling import record
+
+    recorded = read_enrolled(settings)
+    seats = assigned(recorded, spare, learner)
+    before, seat = next(pair for pair in zip(recorded, seats, strict=True) if pair[1].id == spare)
+    if before.free:
+        _refuse_unready(settings, seat)
+    if seats != recorded:
+        record(settings.for_machine, record_of(seats))
+    # Also where it was given before: a run that was killed has left the page as it was.
+    return _renew_page(settings, seat) or seats != recorded
+
+
+def _refuse_unready(settings: Settings, seat: Enrolled) -> None:
+    """Raise LabError unless a seat has its login, its kubeconfig, and its canary in the cluster."""
+    from sopslab.cards.sources import gather
+    from sopslab.config.environment import at_seat
+    from sopslab.lab.observe.canaries import canary_states
+    from sopslab.model.canaries import PROVEN
+
+    now = datetime.now(UTC)
+    problems = [f"{seat.id}: its time is over, as is that of the class"] * seat.has_ended(now)
+    problems += [one for found in gather(settings, [seat]).problems.values() for one in found]
+    state = canary_states(settings.for_machine, [at_seat(seat)]).get(seat.id)
+    if state != PROVEN:
+        said = "there is no cluster" if state is None else state.said
+        problems.append(f"{seat.id}: its canary is not in the cluster: {said}")
+    if problems:
+        mended = f"`sopslab doctor {seat.id}` says more, and `sopslab up` mends it"
+        raise LabError("\n".join([*problems, f"{seat.id} is not ready: {mended}"]))
+
+
+def _renew_page(settings: Settings, seat: Enrolled) -> bool:
+    """Have the Git server show the learner's name; return whether it did not. Raises LabError."""
+    from sopslab.cards.card import card_of
+    from sopslab.cards.page import own_page
+    from sopslab.gitserver.pages import PLACE
+    from sopslab.lab.act.handouts import hand_out
+    from sopslab.lab.observe.certificates import tls_state
+    from sopslab.lab.observe.handouts import stale_handouts
+
+    lab = settings.for_machine
+    ca = tls_state(lab).ca if settings.networked else None
+    page = own_page(card_of(settings, seat, None, ca), PLACE)
+    digests = {seat.id: hashlib.sha256(page.encode()).hexdigest()}
+    if not stale_handouts(lab, digests):
+        return False
+    hand_out(lab, {seat.id: page})
+    if stale_handouts(lab, digests):
+        raise LabError(
+            f"{seat.id} is given to the learner, and its page could not be renewed: run"
+            " `sopslab up` once"
+        )
+    return True

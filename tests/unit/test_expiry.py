@@ -1,0 +1,273 @@
+"""Whose time is over: refused, everything kept, and let in again with a later time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sopslab.cli.main import main
+from sopslab.config.enrolled import record_of
+from sopslab.config.enrolment import Terms, assign, enrol, plan
+from sopslab.config.settings import Enrolled, Seat, Settings
+from sopslab.gitserver.accounts import Accounts
+from sopslab.lab.act import accounts
+from sopslab.lab.act.enrolling import record
+from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.users import unbound_users
+from sopslab.provision.operations import git
+from sopslab.run.reaping import Reaped, end_access
+from tests.commands import say_format
+from tests.fake import Applied
+
+END = "2026-12-01T18:00+01:00"
+LATER = "2026-12-24T18:00+01:00"
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+BEFORE, AFTER = (Terms(NOON + timedelta(hours=hours), grace=7) for hours in (4, 5))
+LONG_AFTER = Terms(NOON + timedelta(days=7, hours=5), grace=7)
+
+
+def seat(name: str, expires: str | None = None) -> Seat:
+    return Seat(id=name, name=name.title(), email=f"{name}@example.org", expires=expires)
+
+
+ADA, BOB = seat("ada", END), seat("bob")
+DAY = timedelta(days=1)
+
+
+def ids(seats: Sequence[Enrolled]) -> list[str]:
+    return [one.id for one in seats]
+
+
+# Who is in the class
+
+
+def test_access_ends_at_its_time_and_the_environment_after_the_days_of_grace() -> None:
+    recorded = enrol([ADA, BOB], [], prune=False, terms=BEFORE)
+    assert (ids(recorded.seats), recorded.shut) == (["ada", "bob"], set())
+    over = enrol([ADA, BOB], recorded.seats, prune=False, terms=AFTER)
+    assert (ids(over.seats), over.archived, over.shut) == (["ada", "bob"], (), {"ada"})
+    assert plan(over) == [
+        "the access of ada has ended at 2026-12-01 18:00+01:00; what is there goes at"
+        " 2026-12-08 17:00+00:00, unless a later time is given"
+    ]
+    # The days are counted from then on, and a run in between does not begin them anew.
+    still = enrol([ADA, BOB], over.seats, prune=False, terms=Terms(AFTER.now + DAY, grace=7))
+    assert (still.seats, still.archived) == (over.seats, ())
+    gone = enrol([ADA, BOB], still.seats, prune=False, terms=LONG_AFTER)
+    assert (ids(gone.seats), gone.archived, gone.shut) == (["bob"], ("ada",), {"ada"})
+    assert plan(gone) == [
+        "ada loses the environment: the access has ended at 2026-12-01 18:00+01:00"
+    ]
+    # Her line in the roster, which nobody has taken out, makes no other seat.
+    again = enrol([ADA, BOB], gone.seats, prune=False, terms=LONG_AFTER)
+    assert (ids(again.seats), again.archived, plan(again)) == (["bob"], (), [])
+
+
+@pytest.mark.parametrize("grace", [0, 7])
+def test_nobody_loses_the_seat_in_the_run_that_finds_the_time_over(grace: int) -> None:
+    recorded = enrol([seat("ada")], [], prune=False).seats
+    mistyped = [seat("ada", "2025-12-24T18:00Z")]
+    first = enrol(mistyped, recorded, prune=False, terms=Terms(NOON, grace=grace))
+    assert (first.archived, first.shut) == ((), {"ada"})
+    corrected = enrol([seat("ada", LATER)], first.seats, prune=False, terms=Terms(NOON + DAY))
+    assert (corrected.shut, corrected.seats[0].suspended) == (set(), None)
+    # The next time is not that of the mistake.
+    over = enrol([ADA], corrected.seats, prune=False, terms=Terms(NOON + 9 * DAY, grace=grace))
+    assert (over.archived, over.shut) == ((), {"ada"})
+
+
+def test_a_later_time_gives_everything_back_and_a_run_without_a_roster_forgets_no_time() -> None:
+    recorded = enrol([ADA], [], prune=False, terms=BEFORE).seats
+    assert enrol([], recorded, prune=False, terms=AFTER).shut == {"ada"}
+    later = enrol([seat("ada", LATER)], recorded, prune=False, terms=AFTER)
+    assert (ids(later.seats), later.shut, plan(later)) == (["ada"], set(), [])
+    never = enrol([seat("ada")], recorded, prune=False, terms=LONG_AFTER)
+    assert (ids(never.seats), never.shut) == (["ada"], set())
+
+
+def test_the_time_of_the_class_is_that_of_everybody_without_one_of_their_own() -> None:
+    terms = Terms(NOON, LATER, 3)
+    first = enrol([ADA, BOB], [], prune=False, spares=1, terms=terms)
+    assert [one.expires for one in first.seats] == [END, LATER, LATER]
+    given = assign(first.seats, "spare-1", seat("zoe"))
+    moved = enrol([ADA, BOB], given, prune=False, terms=Terms(NOON, END, 3))
+    assert {one.id: one.expires for one in moved.seats} == dict.fromkeys(
+        ["ada", "bob", "spare-1"], END
+    )
+    # Without the lab file nothing is known of it, and what was recorded goes on.
+    unknown = enrol([], given, prune=False, terms=Terms(NOON))
+    assert [one.expires for one in unknown.seats] == [END, LATER, LATER]
+    assert {one.grace for one in unknown.seats} == {3}
+
+
+def test_who_has_left_the_roster_keeps_the_time_that_it_said() -> None:
+    recorded = enrol([ADA, BOB], [], prune=False, terms=BEFORE).seats
+    kept = enrol([BOB], recorded, prune=False, terms=AFTER)
+    assert (kept.shut, kept.kept) == ({"ada"}, ("ada",))
+    longer = enrol([BOB], kept.seats, prune=False, terms=Terms(AFTER.now, LATER, 7))
+    assert (longer.shut, longer.seats[0].expires) == ({"ada"}, LATER)
+    gone = enrol([BOB], kept.seats, prune=False, terms=LONG_AFTER)
+    assert (gone.archived, gone.kept) == (("ada",), ())
+
+
+# The Git server
+
+
+def header(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+@pytest.fixture
+def class_of_two(settings: Settings) -> Settings:
+    """Ada and Bob have passwords."""
+    Path(settings.git_dir).mkdir(parents=True)
+    accounts.renew(settings.for_machine, ["ada", "bob"])
+    return settings
+
+
+def password(settings: Settings, user: str) -> str:
+    return Path(settings.account_dir(user), "password").read_text().strip()
+
+
+def let_in(settings: Settings) -> set[str]:
+    """Return which of the two the Git server lets in with what is in their folders."""
+    server = Accounts(Path(settings.git_dir, "htpasswd"))
+    users = ("ada", "bob")
+    return {user for user in users if server.user(header(user, password(settings, user)))}
+
+
+def test_a_password_is_refused_while_it_is_locked_and_the_same_one_afterwards(
+    class_of_two: Settings,
+) -> None:
+    before = password(class_of_two, "ada")
+    assert let_in(class_of_two) == {"ada", "bob"}
+    assert Applied(git.locks, settings=class_of_two, users=["ada"]).changed
+    assert let_in(class_of_two) == {"bob"}
+    assert not Applied(git.locks, settings=class_of_two, users=["ada"]).changed
+    # It is there, so no run makes another one.
+    assert not Applied(git.users, settings=class_of_two, users=["ada", "bob"]).changed
+    server = Accounts(Path(class_of_two.git_dir, "htpasswd"))
+    assert server.user(header("ada", f"!{before}")) is None
+    assert Applied(git.locks, settings=class_of_two, users=[]).changed
+    assert let_in(class_of_two) == {"ada", "bob"}
+    assert password(class_of_two, "ada") == before
+
+
+def test_another_password_opens_nothing_that_is_locked(class_of_two: Settings) -> None:
+    accounts.lock(class_of_two.for_machine, ["ada"])
+    accounts.renew(class_of_two.for_machine, ["ada"])
+    assert let_in(class_of_two) == {"bob"}
+    assert known_accounts(class_of_two.for_machine).locked == ("ada",)
+    accounts.lock(class_of_two.for_machine, [])
+    assert let_in(class_of_two) == {"ada", "bob"}
+
+
+# The cluster
+
+
+def test_nobody_is_the_user_that_has_to_be_bound_where_access_has_ended(
+    answered_by: Callable[..., Settings],
+) -> None:
+    bound = {
+        "ada-develop": "sops-lab:ada:aa0000000000aa",
+        "bob-develop": "sops-lab:bob:none",
+    }
+    items = [
+        {"metadata": {"namespace": space, "name": "learner"}, "subjects": [{"name": user}]}
+        for space, user in bound.items()
+    ]
+    settings = answered_by(f"#!/bin/sh\ncat <<'END'\n{json.dumps({'items': items})}\nEND\n")
+    for name, generation in (("ada", "aa0000000000aa"), ("bob", "bb0000000000bb")):
+        Path(settings.seat_dir(name)).mkdir(parents=True)
+        Path(settings.seat_dir(name), "generation").write_text(f"{generation}\n")
+    lab = settings.for_machine
+    assert unbound_users(lab, ["ada", "bob"], []) == {"bob": "sops-lab:bob:bb0000000000bb"}
+    assert unbound_users(lab, ["ada", "bob"], ["bob"]) == {}
+    assert unbound_users(lab, ["ada"], ["ada", "eve"]) == {"ada": "sops-lab:ada:none"}
+
+
+# Reaping
+
+
+@pytest.fixture
+def reapable(settings: Settings) -> Settings:
+    """A lab that is up, whose class has one whose access has ended, and one whose days are over."""
+    now = datetime.now(UTC)
+    known = enrol([seat(name) for name in ("ada", "bob", "eve")], [], prune=False).seats
+    times = {"ada": now - DAY, "bob": now - 9 * DAY}
+    over = [seat(name, f"{time:%Y-%m-%dT%H:%MZ}") for name, time in times.items()]
+    long_ago = Terms(now - 8 * DAY, grace=7)
+    seats = enrol([*over, seat("eve")], known, prune=False, terms=long_ago).seats
+    record(settings.for_machine, record_of(seats))
+    Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
+    return settings
+
+
+def reaped(settings: Settings, problems: Sequence[str] = ()) -> tuple[Reaped, int]:
+    """Return what reaping did, and how often it had access ended."""
+    found, runs = Reaped(), []
+
+    def expire() -> Sequence[str]:
+        runs.append(1)
+        return problems
+
+    end_access(found, settings, expire)
+    return found, len(runs)
+
+
+def test_reap_ends_access_and_archives_after_the_days_of_grace(reapable: Settings) -> None:
+    found, runs = reaped(reapable)
+    assert (found.suspended, found.archived, runs) == (["ada"], ["bob"], 1)
+    failed, _ = reaped(reapable, ["Flux hangs"])
+    assert (failed.failed, failed.suspended) == ({"lab": "Flux hangs"}, [])
+
+
+def test_reap_leaves_a_lab_alone_that_is_down_or_where_no_time_is_over(
+    reapable: Settings,
+) -> None:
+    gone = Reaped(gone=["lab"])
+    end_access(gone, reapable, lambda: pytest.fail("it is gone"))
+    record(reapable.for_machine, record_of([Enrolled(id="eve", name="e", email="e@lab.example")]))
+    assert reaped(reapable)[1] == 0
+    record(reapable.for_machine, "[{")
+    found, runs = reaped(reapable)
+    assert runs == 0 and "cannot be read" in found.failed["lab"]
+    Path(reapable.lab_kubeconfig).unlink()
+    assert reaped(reapable) == (Reaped(), 0)
+
+
+def test_reap_leaves_a_class_alone_that_is_worked_on(reapable: Settings) -> None:
+    lock = Path(reapable.lab_dir, "lock")
+    lock.write_text("4711\n")
+    holder = subprocess.Popen(
+        ["flock", lock, "sh", "-c", "echo held; read -r _"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        found, runs = reaped(reapable)
+        holder.communicate("\n")
+    assert (found.stays, runs) == ({"lab": "it is being worked on by process 4711"}, 0)
+
+
+def test_a_dry_run_of_reap_says_whose_access_would_end(reapable: Settings) -> None:
+    done = CliRunner().invoke(main, ["reap", "--dry-run"])
+    assert done.stdout.splitlines()[:2] == [
+        "the access of ada would be ended", "what bob had would be archived",
+    ]  # fmt: skip
+    told = json.loads(CliRunner().invoke(main, ["reap", "--dry-run", "--json"]).stdout)
+    assert (told["suspended"], told["archived"]) == (["ada"], ["bob"])
+
+
+def test_access_that_has_ended_is_not_issued_anew(reapable: Settings) -> None:
+    say_format(reapable)
+    done = CliRunner().invoke(main, ["reissue", "ada"])
+    assert done.exit_code == 2
+    assert "the access of ada has ended at" in done.stderr
