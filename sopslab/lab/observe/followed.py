@@ -13,7 +13,7 @@ from sopslab.lab.tools.programs import Failed, Stream
 from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object
 
-LONGEST_S = 60
+LONGEST_S = 90
 """After so many seconds the API server ends what it tells, whoever has forgotten to."""
 
 _SEATS = f"labelSelector={SEAT_LABEL.replace('/', '%2F')}"

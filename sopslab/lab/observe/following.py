@@ -30,7 +30,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object
 
-ROUND_S = 30.0
+ROUND_S = 60.0
 """So long a round lasts: what changes without Flux is seen in the next."""
 AGAIN_S = 10.0
 """The next round begins no sooner, where one has failed or its news have ended."""
