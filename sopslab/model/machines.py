@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sopslab.model.bundles import LoadedBundle
+from sopslab.model.members import Member
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -30,14 +33,22 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class HeldStore:
+    """What a store has: the digest of each entry by its folder, and the sum of what is on record to
+    have been given to it, "" without a record."""
+
+    entries: dict[str, str]
+    record: str
+
+
+@dataclass(frozen=True)
 class SeatState:
     """What a machine is, and what it has of ours.
 
     `root` is the folder that was asked about, without `~`; `python` is the version of its python3;
     `product` is the folder of the product that works there, "" without one; `sudo` is "ok",
-    "password" or "missing"; `space` is what is free, in bytes. `entries` has the digest of each
-    entry of its store by folder, and `record` the sum of what it is on record to have been given;
-    both are None where another product is there than the one that was asked about.
+    "password" or "missing"; `space` is what is free, in bytes. `store` is None where another
+    product works there than the one that was asked about.
     """
 
     root: str
@@ -48,5 +59,13 @@ class SeatState:
     docker: bool
     sudo: str
     space: int
-    entries: dict[str, str] | None
-    record: str | None
+    store: HeldStore | None
+
+
+@dataclass(frozen=True)
+class Consignment:
+    """What a store is given next: members, in the order in which their bytes come, and what
+    is on record afterwards."""
+
+    members: tuple[Member, ...]
+    record: LoadedBundle
