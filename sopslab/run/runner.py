@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -21,12 +20,12 @@ from sopslab.checks.causes import OURS, of_programs
 from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
+from sopslab.lab.tools.children import die_with_parent
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started, from_line
 from sopslab.model.results import Status
 
 _KEPT_LOGS = 20
-_PR_SET_PDEATHSIG = 1
 _SHOWN = re.compile(r"\x1b\[[0-9;]*m|^\s*\[\S+\]\s+")
 _OWN = re.compile(rf"{OURS}: (.*)")
 # The last line of a traceback.
@@ -145,7 +144,7 @@ def run(
             pass_fds=(writer,),
             # A session of its own: a signal reaches all that the run started, once, from here.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     os.close(writer)
     _hand_over(process, stdin)
@@ -303,8 +302,3 @@ def _open_log(directory: Path, name: str) -> Path:
             Exit.HOST,
         ) from None
     return path
-
-
-def _die_with_parent() -> None:
-    # However this command ends, pyinfra must not go on by itself (prctl(2), Linux).
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
