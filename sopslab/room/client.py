@@ -126,6 +126,8 @@ def client(folder: Path, identity: Path | None = None, users: Sequence[str] = US
     text = "".join([*lines, *(f"Include {_quoted(path)}\n" for path in users)])
     files.private_folder(made.folder)
     files.write(made.folder / _CONFIGURATION, text)
+    # OpenSSH itself would have everybody read it.
+    made.known_hosts.touch(mode=0o600)
     return made
 
 

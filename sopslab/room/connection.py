@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sopslab.errors import Exit, LabError
+from sopslab.lab.tools.children import die_with_parent
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.machines import Machine
 from sopslab.room.client import Client
-from sopslab.room.refusals import HUNG, Refusal, refusal, sentence
+from sopslab.room.refusals import HUNG, LOST, Refusal, refusal, sentence
 
 # A machine that is dead is known within this time.
 FIRST_S = 10
@@ -70,8 +71,9 @@ class Process:
         try:
             # In a group of its own: OpenSSH starts others, for a jump host or to keep a connection.
             self._process = subprocess.Popen(
-                list(command), stdin=given, stdout=said, stderr=worded, start_new_session=True
-            )
+                list(command), stdin=given, stdout=said, stderr=worded, start_new_session=True,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
         except OSError as error:
             for mine in (self._given, self._said, self._worded):
                 os.close(mine)
@@ -191,7 +193,7 @@ class Session:
         with self._connection.clock():
             ended = self._process.end(patience)
         if ended.code == _FAILED:
-            raise self._connection.unreachable(refusal(ended.words))
+            raise self._connection.lost(ended)
         return ended
 
 
@@ -208,28 +210,30 @@ class Connection:
 
         A jump host may have too many connections at a time: this tries again within that time.
         """
-        deadline = Deadline(FIRST_S)
-        while not self._is_open:
+        if self._is_open:
+            return
+        deadline, found = Deadline(FIRST_S), HUNG
+        while True:
             self._client.pin(self.machine)
-            ended = self._try(deadline)
-            found = refusal(ended.words)
-            pause = random.uniform(*_PAUSES_S)
+            with self._process("true") as process, self.clock(found):
+                ended = process.end(deadline.left)
             if ended.code == 0:
                 self._is_open = True
-            elif ended.code != _FAILED:
-                raise self._unreachable_by("its shell runs no programs; give the account there one")
-            elif not found.again or deadline.left < pause:
-                raise self.unreachable(found)
-            else:
-                time.sleep(pause)
-
-    def _try(self, deadline: Deadline) -> Ended:
-        with self._process("true") as process, self.clock():
-            return process.end(deadline.left)
+                return
+            if ended.code != _FAILED:
+                raise Unreachable(
+                    f"{self.machine}: its shell runs no programs; give the account there one"
+                )
+            found = refusal(ended.words)
+            pause = random.uniform(*_PAUSES_S)
+            if not found.again or deadline.left < pause:
+                raise self._unreachable(found)
+            time.sleep(pause)
 
     @contextmanager
     def start(self, command: Sequence[str]) -> Iterator[Session]:
-        """Start a program, and end it here and there when the block is left."""
+        """Start a program. When the block is left, it is ended here, and there it meets the end of
+        its input."""
         self.open()
         with self._process(*command) as process:
             yield Session(process, self)
@@ -249,21 +253,26 @@ class Connection:
             process.end(2)
 
     @contextmanager
-    def clock(self) -> Iterator[None]:
+    def clock(self, found: Refusal = HUNG) -> Iterator[None]:
         """Raise Unreachable for a clock that runs out in the block, and trust the connection no
-        more."""
+        more.
+
+        + found: what that means
+        """
         try:
             yield
         except Late:
             self.close()
-            raise self.unreachable(HUNG) from None
+            raise self._unreachable(found) from None
 
-    def unreachable(self, found: Refusal) -> Unreachable:
-        """Return what is raised where the machine cannot be reached."""
+    def lost(self, ended: Ended) -> Unreachable:
+        """Return what is raised where the connection failed under a program."""
+        self._is_open = False
+        # Where another process keeps the connection, OpenSSH says nothing.
+        return self._unreachable(refusal(ended.words, LOST))
+
+    def _unreachable(self, found: Refusal) -> Unreachable:
         return Unreachable(sentence(self.machine, found, self._client.known_hosts))
-
-    def _unreachable_by(self, reason: str) -> Unreachable:
-        return Unreachable(f"{self.machine}: {reason}")
 
     @contextmanager
     def _process(self, *command: str) -> Iterator[Process]:

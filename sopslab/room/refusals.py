@@ -7,6 +7,7 @@ hosts have a say in it.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,12 @@ class Refusal:
     again: bool = False
 
 
+LOST = Refusal(
+    "lost",
+    r"(?i)closed by remote host|broken pipe|connection (to|closed)|disconnect",
+    "the connection ended",
+    "run the same again, which goes on behind what arrived",
+)
 # The first that matches counts, so the particular comes before the general.
 REFUSALS = (
     Refusal(
@@ -107,12 +114,7 @@ REFUSALS = (
         " host",
         again=True,
     ),
-    Refusal(
-        "lost",
-        r"(?i)closed by remote host|broken pipe|connection (to|closed)|disconnect",
-        "the connection ended",
-        "run the same again, which goes on behind what arrived",
-    ),
+    LOST,
 )
 OTHER = Refusal(
     "other",
@@ -128,10 +130,13 @@ HUNG = Refusal(
 )
 
 
-def refusal(words: bytes) -> Refusal:
-    """Return what it means that OpenSSH said this on its standard error."""
+def refusal(words: bytes, otherwise: Refusal = OTHER) -> Refusal:
+    """Return what it means that OpenSSH said this on its standard error.
+
+    + otherwise: what it means where it is not known
+    """
     text = words.decode("utf-8", "replace")
-    return next((each for each in REFUSALS if re.search(each.pattern, text)), OTHER)
+    return next((each for each in REFUSALS if re.search(each.pattern, text)), otherwise)
 
 
 def sentence(machine: Machine, found: Refusal, known_hosts: Path) -> str:
@@ -139,4 +144,5 @@ def sentence(machine: Machine, found: Refusal, known_hosts: Path) -> str:
     text, fix = found.text, found.fix
     if found.id == "key-changed" and machine.hostkey is not None:
         text, fix = "it shows another host key than the roster's", "correct whichever is wrong"
-    return f"{machine}: {text}; {fix.format(known_hosts=known_hosts, name=machine.known_as)}"
+    fix = fix.format(known_hosts=shlex.quote(str(known_hosts)), name=machine.known_as)
+    return f"{machine}: {text}; {fix}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.model.machines import Machine
+from sopslab.room import connection
 from sopslab.room.client import Client, client
 from sopslab.room.connection import Connection
 from tests.sshd import Seat, make_key, seat
@@ -21,6 +22,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("own", "other", "host", "other-host"):
         make_key(folder / name)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have machines that are busy answer in time."""
+    monkeypatch.setattr(connection, "FIRST_S", 60)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +65,5 @@ def connect(ssh: Client) -> Iterator[Callable[..., Connection]]:
         return made[-1]
 
     yield make
-    for connection in made:
-        connection.close()
-
-
+    for each in made:
+        each.close()
