@@ -21,6 +21,8 @@ from sopslab.model.wire import encode
 
 # What a file system needs beside the bytes of files.
 _SPARE = 64 << 20
+# Whoever was cut off has ended by then.
+_ENDING_S = 3
 _WORK = "bundle"
 
 
@@ -31,11 +33,11 @@ def awaited_turn(lab: Lab) -> AbstractContextManager[int]:
 
 
 def turn_at_once(lab: Lab) -> AbstractContextManager[int]:
-    """Hold the same lock. Raises LabError where another run holds it."""
+    """Hold the same lock. Raises LabError where another run goes on with it."""
     _make_folders(lab)
     return locked(
         cache_of(lab) / f"{_WORK}{LOCK}",
-        0,
+        _ENDING_S,
         f"another run is filling {lab.store}: wait for it, then run again",
     )
 

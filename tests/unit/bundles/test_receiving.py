@@ -17,7 +17,7 @@ import pytest
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab import beginning
-from sopslab.lab.bundles import receiving
+from sopslab.lab.bundles import filling, receiving
 from sopslab.lab.bundles.filling import awaited_turn
 from sopslab.lab.observe.store import store_state
 from sopslab.lab.store.members import held, pack, packed
@@ -122,8 +122,13 @@ def test_what_does_not_fit_is_refused_before_it_comes(
 
 
 def test_one_at_a_time_fills_a_store(
-    take: Take, full: Lab, seat: Lab, members: list[Member]
+    take: Take,
+    full: Lab,
+    seat: Lab,
+    members: list[Member],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(filling, "_ENDING_S", 0)
     with awaited_turn(seat):
         said = refused(take, sent(full, members))
     assert f"another run is filling {seat.store}: wait for it" in said

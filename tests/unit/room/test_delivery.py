@@ -1,0 +1,358 @@
+"""Deliveries to machines over a real sshd: only what is missing travels, and whatever cuts one off,
+the next completes it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.beginning import SHORT, install
+from sopslab.lab.bundles.writing import Contents
+from sopslab.lab.observe.store import store_state, this_arch
+from sopslab.lab.store.members import held, packed
+from sopslab.lab.tools.locks import is_locked
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.layout import PROJECT
+from sopslab.model.machines import HeldStore, Machine, SeatState
+from sopslab.room.connection import Connection, Process, Unreachable
+from sopslab.room.delivery import (
+    Cargo,
+    Delivered,
+    Tell,
+    deliver,
+    look,
+    prepare,
+    problems,
+)
+from tests.sshd import PYTHON, Seat
+from tests.unit.artifacts.conftest import entry, publish
+from tests.unit.bundles.conftest import have_small_product
+
+# What cannot be compressed.
+_SIZE = 300_000
+FILES = {name: {"bin/tool": os.urandom(_SIZE)} for name in ("one", "three", "two")}
+ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files in FILES.items())
+KEYS = [entry.key for entry in ENTRIES]
+PYTHONS = (PYTHON.name.removeprefix("python"),)
+AT_ONCE = nullcontext()
+# The product that is delivered has the modules of this checkout.
+_MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
+
+Seats = Callable[..., Seat]
+Connect = Callable[..., Connection]
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
+    """What is delivered: three entries, and a product that is small."""
+    folder = tmp_path_factory.mktemp("cargo")
+    lab = place(folder / "root")
+    for name, files in FILES.items():
+        publish(lab, files, name, this_arch())
+    with pytest.MonkeyPatch.context() as patch:
+        have_small_product(folder / "project", patch, {"checkout.pth": _MODULES})
+        contents = Contents("0.1.0", "catalog", "modules", this_arch(), ENTRIES, PYTHONS)
+        yield prepare(lab, contents, nothing)
+
+
+def place(root: Path) -> Lab:
+    """Return a lab of a root."""
+    return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, "ada")
+
+
+@pytest.fixture(scope="module")
+def product(cargo: Cargo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that has the product; to make one takes a while."""
+    root = tmp_path_factory.mktemp("product") / "root"
+    member = cargo.product
+    with packed(cargo.lab, member).open("rb") as stream:
+        install(root, member.sha256, member.size, stream)
+    return root
+
+
+@pytest.fixture
+def root(product: Path, tmp_path: Path) -> Path:
+    """The root of a machine that has the product, and nothing in its store."""
+    return Path(shutil.copytree(product, tmp_path / "seat's root", symlinks=True))
+
+
+def give(connection: Connection, cargo: Cargo, root: Path, tell: Tell = nothing) -> Delivered:
+    return deliver(connection, cargo, str(root), tell, AT_ONCE)
+
+
+def refusal(connection: Connection, cargo: Cargo, root: Path) -> str:
+    """Return why a delivery is refused."""
+    with pytest.raises(LabError) as reason:
+        give(connection, cargo, root)
+    said = str(reason.value)
+    assert all(line.startswith(f"{connection.machine}: ") for line in said.splitlines())
+    return said
+
+
+def test_a_bare_machine_has_it_all_and_the_second_time_nothing_travels(
+    seats: Seats, connect: Connect, cargo: Cargo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = seats()
+    told: list[tuple[int, int]] = []
+    connection = connect(made.machine)
+    given = deliver(
+        connection, cargo, "~/a root", lambda done, total: told.append((done, total)), AT_ONCE
+    )
+    root = made.folder / "a root"
+    size = cargo.product.size + sum(member.size for member in cargo.entries)
+    assert given == Delivered(str(root), True, 3, size)
+    assert told == sorted(told) and told[-1] == (size, size)
+    assert held(place(root)) == held(cargo.lab)
+    store = store_state(place(root), images=[])
+    assert [store.fault(each) for each in ENTRIES] == [None, None, None]
+    # Nothing of it is asked of a network.
+    assert store.bundle == "modules"
+    assert connection.run([str(root / "bin" / "sopslab")]).out == b"hello\n"
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"}
+
+    asked: list[tuple[str, ...]] = []
+    run = Connection._process
+
+    def counted(self: Connection, *words: str) -> AbstractContextManager[Process]:
+        asked.append(words)
+        return run(self, *words)
+
+    monkeypatch.setattr(Connection, "_process", counted)
+    turn = _Counted()
+    assert deliver(connection, cargo, str(root), nothing, turn).nothing
+    # It waits for nobody's turn, and is one question.
+    assert (len(asked), turn.taken) == (1, 0)
+    assert before == {
+        path: path.lstat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"
+    }
+    assert made.logins == 1
+
+
+class _Counted:
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_only_what_is_missing_or_damaged_travels(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    connection, turn = connect(seats().machine), _Counted()
+    assert deliver(connection, cargo, str(root), nothing, turn).entries == 3
+    Path(root, "store", KEYS[0], "bin/tool").write_bytes(b"damaged")
+    shutil.rmtree(Path(root, "store", KEYS[1]))
+    given = deliver(connection, cargo, str(root), nothing, turn)
+    assert (given.product, given.entries, turn.taken) == (False, 2, 2)
+    assert held(place(root)) == held(cargo.lab)
+    # So is what is on record.
+    (root / "bundle.json").unlink()
+    assert deliver(connection, cargo, str(root), nothing, turn).entries == 0
+    assert store_state(place(root), images=[]).bundle == "modules"
+
+
+def test_one_with_an_older_product_gets_this_one(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    current = root / "product" / cargo.product.sha256[:SHORT]
+    current.rename(root / "product" / ("0" * SHORT))
+    (root / "bin" / "sopslab").unlink()
+    (root / "bin" / "sopslab").symlink_to(f"../product/{'0' * SHORT}/environment/bin/sopslab")
+    connection = connect(seats().machine)
+    assert look(connection, str(root), cargo.product.sha256).product == "0" * SHORT
+    given = give(connection, cargo, root)
+    assert (given.product, given.entries) == (True, 3)
+    assert (root / "bin" / "sopslab").resolve().is_relative_to(current)
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Do some work in a copy of this process; return the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def after_the_first(root: Path, then: Callable[[], None]) -> Tell:
+    """Return what waits until the first entry is in a store, and then does something."""
+    first = Path(root, "store", KEYS[0])
+    done: list[bool] = []
+
+    def tell(sent: int, _total: int) -> None:
+        if sent > _SIZE * 1.5 and not done:
+            done.append(True)
+            assert wait_until(first.exists, 60, pause=0.05)
+            then()
+
+    return tell
+
+
+def goes_on(connection: Connection, cargo: Cargo, root: Path) -> int:
+    """Return how many entries the next delivery sends, which completes the store; who was there
+    before ends by itself."""
+    assert wait_until(lambda: not is_locked(root / "cache" / "bundle.lock"), 60, pause=0.1)
+    sent = give(connection, cargo, root).entries
+    assert held(place(root)) == held(cargo.lab)
+    assert not list(Path(root, "store").glob(".*"))
+    return sent
+
+
+def test_a_controller_that_is_killed_leaves_what_the_next_one_completes(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    machine = seats().machine
+    end = after_the_first(root, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert in_child(lambda: give(connect(machine), cargo, root, end)) == signal.SIGKILL
+    assert KEYS[0] in held(place(root))
+    assert goes_on(connect(machine), cargo, root) < 3
+
+
+def test_a_connection_that_is_cut_loses_one_entry_at_most(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    with pytest.raises(Unreachable, match="the connection ended; run the same again"):
+        give(connect(made.machine), cargo, root, after_the_first(root, made.cut))
+    assert KEYS[0] in held(place(root))
+    assert goes_on(connect(made.machine), cargo, root) < 3
+
+
+def test_of_two_controllers_the_second_is_told_and_breaks_nothing(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    machine = seats().machine
+    said: list[str] = []
+    second = after_the_first(root, lambda: said.append(refusal(connect(machine), cargo, root)))
+    assert give(connect(machine), cargo, root, second).entries == 3
+    assert "another run is filling" in said[0] and "wait for it" in said[0]
+    assert held(place(root)) == held(cargo.lab)
+
+
+def test_a_disk_that_becomes_full_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    """It has bytes left and no place for another file, which nobody sees beforehand."""
+    store = root / "store"
+    store.mkdir()
+    python = root / "product" / cargo.product.sha256[:SHORT] / "environment" / "bin" / "python"
+    python.rename(python.with_name("real"))
+    python.write_text(
+        f"""#!/bin/sh
+PATH=/usr/bin:/bin:/sbin
+export STORE={shlex.quote(str(store))} REAL={shlex.quote(str(python.with_name("real")))}
+exec unshare --map-root-user --mount sh -c '
+mount -t tmpfs -o size=200m,nr_inodes=12 none "$STORE" && exec "$REAL" "$@"' sh "$@"
+"""
+    )
+    python.chmod(0o755)
+    connection = connect(seats().machine)
+    assert refusal(connection, cargo, root).endswith(": the disk is full")
+    python.with_name("real").rename(python)
+    assert give(connection, cargo, root).entries == 3
+
+
+def test_a_disk_that_is_too_small_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    large = tuple(replace(member, unpacked=1 << 60) for member in cargo.entries)
+    said = refusal(connect(seats().machine), replace(cargo, entries=large), root)
+    assert "GB are free there: make room" in said
+
+
+def test_a_machine_that_lacks_much_says_all_of_it(
+    seats: Seats, connect: Connect, cargo: Cargo, tmp_path: Path
+) -> None:
+    made = seats()
+    for name in ("git", "docker"):
+        (made.programs / name).unlink()
+    # It is another kind of machine, and its user is not root.
+    made.stand_in("sudo", "exit 1")
+    (made.programs / "python3").unlink()
+    become = "exec"
+    if os.getuid() == 0:
+        rights = "--inh-caps +dac_override --ambient-caps +dac_override"
+        become = f"exec /usr/bin/setpriv --reuid 65534 {rights}"
+    made.stand_in("python3", f'{become} /usr/bin/setarch linux32 {PYTHON} "$@"')
+    said = refusal(connect(made.machine), cargo, tmp_path / "root").splitlines()
+    for number, part in enumerate(
+        (
+            "its processors are i686, and this store is for amd64",
+            "git is missing: install git",
+            "docker is missing: install docker.io",
+            "sudo asks for a password: allow this user NOPASSWD",
+        )
+    ):
+        assert part in said[number]
+    assert not (tmp_path / "root").exists()
+
+
+FIT = SeatState("/r", (3, 11, 2), "amd64", "", True, True, "ok", 1 << 40, None)
+
+
+def test_each_problem_has_a_sentence(cargo: Cargo) -> None:
+    machine = Machine("seat-1")
+    contents = replace(cargo.contents, arch="amd64", pythons=("3.11", "3.12"))
+    wanted = replace(cargo, contents=contents)
+    assert problems(machine, FIT, wanted) == []
+    for change, part in (
+        ({"python": (3, 10, 1)}, "its python3 is 3.10, and 3.11 or later is needed"),
+        ({"python": (3, 13, 0)}, "its python3 is 3.13, and what is delivered is for 3.11, 3.12"),
+        ({"sudo": "missing"}, "sudo is missing, and this user is not root"),
+        ({"space": 10_000_000}, "0.0 GB are needed in /r, and 0.0 GB are free"),
+    ):
+        (said,) = problems(machine, replace(FIT, **change), wanted)  # type: ignore[arg-type]
+        assert said.startswith("seat-1: ") and part in said
+    # What is there needs no space.
+    store = HeldStore({member.name: member.content for member in cargo.entries}, "")
+    assert problems(machine, replace(FIT, space=0, store=store), wanted) == []
+
+
+def test_python_that_is_missing_or_older_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    (made.programs / "python3").unlink()
+    connection = connect(made.machine)
+    assert "python3 is missing: install 3.11" in refusal(connection, cargo, root)
+    made.stand_in("python3", '[ "$1" = --version ] && echo Python 3.9.2 || exit 1')
+    assert "its python3 is 3.9, and 3.11 or later" in refusal(connection, cargo, root)
+
+
+def test_what_a_shell_prints_at_its_start_is_no_answer(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    made.stand_in("python3", f'echo "Welcome {{}}"; exec {PYTHON} "$@"')
+    assert give(connect(made.machine), cargo, root).entries == 3
+
+
+def test_words_of_a_machine_are_not_repeated(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    made.stand_in("python3", "echo 'fatal: hunter2: no space left on device' >&2; exit 1")
+    said = refusal(connect(made.machine), cargo, root)
+    assert said.endswith(": the disk is full")
+    made.stand_in("python3", "echo hunter2 >&2; echo '[]'")
+    assert "hunter2" not in refusal(connect(made.machine), cargo, root)
