@@ -48,6 +48,8 @@ _MOST_MANIFEST = 1 << 24
 _MOST_SIGNATURE = 1 << 16
 _PROGRAM_S = 900
 _QUESTION_S = 20
+# Where files of the store look as if they were not what they were, they are read again.
+_HELD_S = 300
 _SILENCE_S = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,200}")
 _WHEEL = re.compile(r"wheels/[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
@@ -243,11 +245,12 @@ def check_signature(text: bytes, signature: bytes, signers: Path) -> None:
     raise Refused(f"its signature is by none of {signers}, or not over what is in it")
 
 
-def _ask(command: list[str], stdin: bytes) -> bytes | None:
-    """Return what a program says, None where it fails."""
+def _ask(command: list[str], stdin: bytes, patience: float = _QUESTION_S) -> bytes | None:
+    """Return what a program says, None where it fails or does not end within `patience`, in
+    seconds."""
     try:
         done = subprocess.run(
-            command, input=stdin, capture_output=True, timeout=_QUESTION_S, check=False
+            command, input=stdin, capture_output=True, timeout=patience, check=False
         )
     except FileNotFoundError:
         raise Refused(f"{command[0]} is missing on this machine") from None
@@ -299,7 +302,7 @@ def _held(root: Path, product: str) -> Any:
     """Return what the store has, None where the product cannot say it."""
     python = root / "product" / product / "environment" / "bin" / "python"
     asked = ["bundles.receiving.held", json.dumps({"root": str(root)})]
-    text = _ask([str(python), "-I", "-m", "sopslab.lab", *asked], b"")
+    text = _ask([str(python), "-I", "-m", "sopslab.lab", *asked], b"", _HELD_S)
     return None if text is None else json.loads(text)
 
 

@@ -30,7 +30,8 @@ Tell = Callable[[int, int], None]
 # The beginning comes on the stream that its input follows on.
 _BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 _PIECE = 1 << 20
-_LOOK_S = 60
+# Longer than what it asks of the store there.
+_LOOK_S = 330
 # How long a machine may take nothing while bytes are sent.
 _STALL_S = 60
 # It makes a Python environment, or checks the last entry.
