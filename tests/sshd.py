@@ -87,6 +87,7 @@ class Seat:
     def stand_in(self, name: str, text: str) -> None:
         """Have a program there that is a line of sh."""
         program = self.programs / name
+        # What a link leads to stays as it is.
         program.unlink(missing_ok=True)
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)

@@ -21,7 +21,7 @@ from sopslab.lab.store.members import clean, pack, packed
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
 from sopslab.model.members import Member
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decoded, encode
 from sopslab.room.connection import Connection, Ended, Session
 
 # How many bytes of a delivery are done, and of how many.
@@ -112,11 +112,9 @@ def look(connection: Connection, root: str, product: str = "") -> SeatState:
     command, text = _beginning("state", root, product)
     ended = connection.run(command, text, _LOOK_S)
     # Above it is whatever the user's shell prints at its start.
-    last = ended.out.strip().rpartition(b"\n")[2]
-    try:
-        found: SeatState = decode(SeatState, json.loads(last))
-    except ValueError:
-        raise Unfit([_without_answer(connection, ended)]) from None
+    found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
+    if found is None:
+        raise Unfit([_without_answer(connection, ended)])
     return found
 
 

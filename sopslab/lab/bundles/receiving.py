@@ -5,7 +5,6 @@ entry is in its place as soon as it is whole, so a connection that is cut costs 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from sopslab.lab.store.members import Refused, unpack
 from sopslab.lab.store.members import held as held_entries
 from sopslab.lab.tools import files
 from sopslab.model.machines import Consignment, HeldStore
-from sopslab.model.wire import decode
+from sopslab.model.wire import decoded
 
 # No list of members is a tenth of that.
 _MOST = 1 << 20
@@ -46,14 +45,14 @@ def take(root: str) -> None:
         for half in Path(lab.store).glob(".new.*"):
             files.remove(half)
         try:
-            told: Consignment = decode(Consignment, json.loads(stream.line(_MOST)))
+            told = decoded(Consignment, stream.line(_MOST))
+            if told is None:
+                raise Refused("the delivery does not begin with what is in it")
             check_space(lab, told.members)
             for member in told.members:
                 unpack(lab, member, stream)
         except CutOff as reason:
             raise LabError(f"the delivery ended early: {reason}") from None
-        except ValueError:
-            raise Refused("the delivery does not begin with what is in it") from None
         record(lab, told.record)
 
 
