@@ -113,7 +113,8 @@ class Seat:
             self.processes.append(
                 subprocess.Popen(
                     [*self.prefix, SSHD, "-i", "-f", str(self.folder / "sshd_config")],
-                    stdin=connection, stdout=connection, stderr=subprocess.DEVNULL,
+                    stdin=connection.fileno(), stdout=connection.fileno(),
+                    stderr=subprocess.DEVNULL,
                 )
             )  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.members import Member
 
@@ -22,6 +24,7 @@ class Machine:
     user: str | None = None
     hostkey: str | None = None
 
+    @override
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
         return f"{user}{self.known_as}"

@@ -37,7 +37,7 @@ def take(seat: Lab, monkeypatch: pytest.MonkeyPatch) -> Take:
     """Have a machine take in what comes."""
 
     def run(data: bytes) -> None:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[type-var]
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
         receiving.take(seat.root)
 
     return run

@@ -4,14 +4,14 @@ python greenlets.py CLIENT SOCKETS KEY FOLDER PORT PORT
 """
 
 # ruff: noqa: E402
-from gevent import monkey
+from gevent import monkey  # type: ignore[import-untyped]
 
 monkey.patch_all()
 
 import sys
 from pathlib import Path
 
-import gevent
+import gevent  # type: ignore[import-untyped]
 
 from sopslab.model.machines import Machine
 from sopslab.room.client import Client

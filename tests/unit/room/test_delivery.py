@@ -10,21 +10,22 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.beginning import SHORT, install
+from sopslab.lab.beginning import SHORT
 from sopslab.lab.bundles.writing import Contents
 from sopslab.lab.observe.store import store_state, this_arch
-from sopslab.lab.store.members import held, packed
+from sopslab.lab.store.members import held
 from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from sopslab.model.machines import HeldStore, Machine, SeatState
+from sopslab.room.client import client
 from sopslab.room.connection import Connection, Process, Unreachable
 from sopslab.room.delivery import (
     Cargo,
@@ -35,7 +36,7 @@ from sopslab.room.delivery import (
     prepare,
     problems,
 )
-from tests.sshd import PYTHON, Seat
+from tests.sshd import PYTHON, Seat, seat
 from tests.unit.artifacts.conftest import entry, publish
 from tests.unit.bundles.conftest import have_small_product
 
@@ -46,6 +47,7 @@ ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files i
 KEYS = [entry.key for entry in ENTRIES]
 PYTHONS = (PYTHON.name.removeprefix("python"),)
 AT_ONCE = nullcontext()
+OLDER = "0" * SHORT
 # The product that is delivered has the modules of this checkout.
 _MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
 
@@ -75,20 +77,47 @@ def place(root: Path) -> Lab:
     return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, "ada")
 
 
+@dataclass
+class First:
+    """A delivery to a machine that had an older product: what it returned, and what was told."""
+
+    seat: Seat
+    connection: Connection
+    root: Path
+    given: Delivered
+    told: list[tuple[int, int]]
+
+
 @pytest.fixture(scope="module")
-def product(cargo: Cargo, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root that has the product; to make one takes a while."""
-    root = tmp_path_factory.mktemp("product") / "root"
-    member = cargo.product
-    with packed(cargo.lab, member).open("rb") as stream:
-        install(root, member.sha256, member.size, stream)
-    return root
+def first(cargo: Cargo, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
+    """A delivery of everything, of which tests take copies: to make a product takes a while."""
+    folder = tmp_path_factory.mktemp("first")
+    with seat(folder / "seat", keys / "own", keys / "host") as made:
+        root = made.folder / "a root"
+        older = root / "product" / OLDER / "environment" / "bin" / "sopslab"
+        older.parent.mkdir(parents=True)
+        older.write_text("#!/bin/sh\necho older\n")
+        older.chmod(0o755)
+        (root / "product" / OLDER / "complete").write_text(PYTHONS[0])
+        (root / "bin").mkdir()
+        (root / "bin" / "sopslab").symlink_to(f"../product/{OLDER}/environment/bin/sopslab")
+        connection = Connection(client(folder / "ssh", keys / "own", ()), made.machine)
+        assert look(connection, str(root)).product == OLDER
+        told: list[tuple[int, int]] = []
+        given = deliver(
+            connection, cargo, "~/a root", lambda done, total: told.append((done, total)), AT_ONCE
+        )
+        yield First(made, connection, root, given, told)
+        connection.close()
 
 
 @pytest.fixture
-def root(product: Path, tmp_path: Path) -> Path:
+def root(first: First, tmp_path: Path) -> Path:
     """The root of a machine that has the product, and nothing in its store."""
-    return Path(shutil.copytree(product, tmp_path / "seat's root", symlinks=True))
+    root = tmp_path / "seat's root"
+    for name in ("product", "bin"):
+        shutil.copytree(first.root / name, root / name, symlinks=True)
+    return root
 
 
 def give(connection: Connection, cargo: Cargo, root: Path, tell: Tell = nothing) -> Delivered:
@@ -104,43 +133,42 @@ def refusal(connection: Connection, cargo: Cargo, root: Path) -> str:
     return said
 
 
-def test_a_bare_machine_has_it_all_and_the_second_time_nothing_travels(
-    seats: Seats, connect: Connect, cargo: Cargo, monkeypatch: pytest.MonkeyPatch
+def test_a_machine_with_an_older_product_gets_this_one_and_all_entries(
+    first: First, cargo: Cargo
 ) -> None:
-    made = seats()
-    told: list[tuple[int, int]] = []
-    connection = connect(made.machine)
-    given = deliver(
-        connection, cargo, "~/a root", lambda done, total: told.append((done, total)), AT_ONCE
-    )
-    root = made.folder / "a root"
     size = cargo.product.size + sum(member.size for member in cargo.entries)
-    assert given == Delivered(str(root), True, 3, size)
-    assert told == sorted(told) and told[-1] == (size, size)
-    assert held(place(root)) == held(cargo.lab)
-    store = store_state(place(root), images=[])
+    assert first.given == Delivered(str(first.root), True, 3, size)
+    assert first.told == sorted(first.told) and first.told[-1] == (size, size)
+    assert held(place(first.root)) == held(cargo.lab)
+    store = store_state(place(first.root), images=[])
     assert [store.fault(each) for each in ENTRIES] == [None, None, None]
     # Nothing of it is asked of a network.
     assert store.bundle == "modules"
-    assert connection.run([str(root / "bin" / "sopslab")]).out == b"hello\n"
-    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"}
+    assert first.connection.run([str(first.root / "bin" / "sopslab")]).out == b"hello\n"
+    # Somebody may be at work with the older one.
+    assert (first.root / "product" / OLDER).is_dir()
+    assert first.seat.logins == 1
 
+
+def times(root: Path) -> dict[Path, int]:
+    return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+
+
+def test_the_second_time_nothing_travels(
+    first: First, cargo: Cargo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[str, ...]] = []
-    run = Connection._process
+    run, turn, before = Connection._process, _Counted(), times(first.root)
 
     def counted(self: Connection, *words: str) -> AbstractContextManager[Process]:
         asked.append(words)
         return run(self, *words)
 
     monkeypatch.setattr(Connection, "_process", counted)
-    turn = _Counted()
-    assert deliver(connection, cargo, str(root), nothing, turn).nothing
+    assert deliver(first.connection, cargo, str(first.root), nothing, turn).nothing
     # It waits for nobody's turn, and is one question.
     assert (len(asked), turn.taken) == (1, 0)
-    assert before == {
-        path: path.lstat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"
-    }
-    assert made.logins == 1
+    assert times(first.root) == before
 
 
 class _Counted:
@@ -168,20 +196,6 @@ def test_only_what_is_missing_or_damaged_travels(
     (root / "bundle.json").unlink()
     assert deliver(connection, cargo, str(root), nothing, turn).entries == 0
     assert store_state(place(root), images=[]).bundle == "modules"
-
-
-def test_one_with_an_older_product_gets_this_one(
-    seats: Seats, connect: Connect, cargo: Cargo, root: Path
-) -> None:
-    current = root / "product" / cargo.product.sha256[:SHORT]
-    current.rename(root / "product" / ("0" * SHORT))
-    (root / "bin" / "sopslab").unlink()
-    (root / "bin" / "sopslab").symlink_to(f"../product/{'0' * SHORT}/environment/bin/sopslab")
-    connection = connect(seats().machine)
-    assert look(connection, str(root), cargo.product.sha256).product == "0" * SHORT
-    given = give(connection, cargo, root)
-    assert (given.product, given.entries) == (True, 3)
-    assert (root / "bin" / "sopslab").resolve().is_relative_to(current)
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -329,7 +343,7 @@ def test_each_problem_has_a_sentence(cargo: Cargo) -> None:
         ({"sudo": "missing"}, "sudo is missing, and this user is not root"),
         ({"space": 1_000}, "0.0 GB are needed in /r, and 0.0 GB are free"),
     ):
-        (said,) = problems(machine, replace(FIT, **change), wanted)  # type: ignore[arg-type]
+        (said,) = problems(machine, replace(FIT, **change), wanted)
         assert said.startswith("seat-1: ") and part in said
     # What is there needs no space.
     store = HeldStore({member.name: member.content for member in cargo.entries}, "")
