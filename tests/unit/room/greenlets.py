@@ -11,7 +11,7 @@ monkey.patch_all()
 import sys
 from pathlib import Path
 
-import gevent  # type: ignore[import-untyped]
+import gevent
 
 from sopslab.model.machines import Machine
 from sopslab.room.client import Client
