@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def test_words_reach_a_program_as_they_are(there: tuple[Seat, Connection]) -> No
 
 def test_input_and_output_are_larger_than_pipes(there: tuple[Seat, Connection]) -> None:
     """The program writes while it reads."""
-    data = os.urandom(3_000_000)
+    data = os.urandom(1 << 20) * 12
     copy = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
     assert there[1].run(["python3", "-c", copy], data).out == data
 
@@ -100,17 +99,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert time.monotonic() - started < 8
 
 
-@contextmanager
-def silent_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
 def test_nothing_that_listens_is_known_at_once(connect: Connect) -> None:
-    with silent_port() as port:
-        pass
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     assert "nothing listens there for SSH; start sshd" in refused(
-        connect(Machine("127.0.0.1", port)),
+        connect(Machine("127.0.0.1", port))
     )
 
 
@@ -120,8 +113,15 @@ def test_a_name_that_is_not_known_is_said(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_host_that_takes_connections_and_says_nothing_is_dead(connect: Connect) -> None:
-    with silent_port() as port:
-        assert "then does not answer" in refused(connect(Machine("127.0.0.1", port)))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        machine = Machine("127.0.0.1", server.getsockname()[1])
+        assert "then does not answer" in refused(connect(machine))
+        # Nothing of the client goes on.
+        asked, _ = server.accept()
+        with asked:
+            asked.settimeout(5)
+            while asked.recv(1000):
+                pass
 
 
 @pytest.mark.usefixtures("impatient")
@@ -129,7 +129,6 @@ def test_one_that_hangs_behind_the_login_is_dead(seats: Seats, connect: Connect)
     made = seats(options={"ForceCommand": "exec sleep 60"})
     (made.programs / "sleep").symlink_to("/bin/sleep")
     assert "then does not answer" in refused(connect(made.machine))
-    # Nothing of the client goes on.
     assert made.processes[0].wait(10) is not None
 
 
