@@ -52,7 +52,8 @@ class Client:
     """How one lab uses OpenSSH.
 
     `folder` holds its configuration and known hosts, `sockets` those of the connections that are
-    open; `identity` is the only key that machines are shown, if there is one.
+    open; with `identity`, machines are shown that key and those of the user's configuration, and none
+    of an agent.
     """
 
     folder: Path
