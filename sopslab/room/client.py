@@ -52,8 +52,8 @@ class Client:
     """How one lab uses OpenSSH.
 
     `folder` holds its configuration and known hosts, `sockets` those of the connections that are
-    open; with `identity`, machines are shown that key and those of the user's configuration, and none
-    of an agent.
+    open; with `identity`, machines are shown that key and those of the user's configuration, and
+    none of an agent.
     """
 
     folder: Path

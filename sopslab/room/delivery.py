@@ -204,12 +204,11 @@ def _has_all(store: HeldStore, cargo: Cargo) -> bool:
 
 
 def _send(connection: Connection, cargo: Cargo, found: SeatState, tell: Tell) -> Delivered:
-    store, done = found.store, 0
+    store, before = found.store, 0
     if store is None:
-        sent = cargo.product.size
-        _send_product(connection, cargo, found.root, lambda done: tell(done, sent))
+        before = cargo.product.size
+        _send_product(connection, cargo, found.root, lambda done: tell(done, before))
         store = look(connection, found.root, cargo.product.sha256).store
-        done = sent
         if store is None:
             raise LabError(
                 f"{connection.machine}: the product was delivered, and does not start; remove"
@@ -217,8 +216,7 @@ def _send(connection: Connection, cargo: Cargo, found: SeatState, tell: Tell) ->
                 Exit.HOST,
             )
     missing = cargo.missing(store)
-    total = done + sum(member.size for member in missing)
-    before = done
+    total = before + sum(member.size for member in missing)
     if not _has_all(store, cargo):
         _send_entries(
             connection, cargo, missing, found.root, lambda done: tell(before + done, total)
