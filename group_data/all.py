@@ -79,6 +79,11 @@ git_password = os.environ.get("SOPSLAB_GIT_PASSWORD")
 # weakest of its recipients.
 age_key_type = "x25519"
 
+# The instructor's public key, `age1…`, where the private half is to stay on a machine of theirs.
+# Every file is encrypted to it, too, and the lab makes no instructor identity. Without it, the lab
+# makes one.
+instructor_recipient = None
+
 # Who works in the environment `develop`.
 learner = {"id": "learner", "name": "Learner", "email": "learner@example.org"}
 

@@ -19,7 +19,7 @@ from sopslab.layout import (
 )
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import git
+from sopslab.provision.operations import git, reencryption
 from sopslab.provision.operations.tree import tree
 from tasks.roster import counted, known_environments
 
@@ -36,6 +36,11 @@ def provide_learners(settings: Settings) -> None:
         environments=environments,
         template=str(TEMPLATES / "learner"),
         variables={one.id: learner_variables(settings, one) for one in environments},
+    )
+    reencryption.instructor(
+        name="Encrypt to the instructor's recipient",
+        settings=settings,
+        environments=environments,
     )
     tree(
         name="Write the instructor's answer key",

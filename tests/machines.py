@@ -311,7 +311,7 @@ def complete(settings: Settings) -> Answers:
         facts.decryption: held(
             DecryptionKeyState(True, "age1learner", None, ("age.agekey",), watched=True)
         ),
-        facts.begun: answer([learner]),
+        facts.begun: answer({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
         facts.work: said(LearnersClone((), origin)),
         facts.note: said(platform_note(settings)),
         facts.network_of_node: said({CNI_LABEL: "static"}),

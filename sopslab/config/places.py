@@ -42,6 +42,7 @@ class Places:
         git_url: str | None
         git_cluster_url: str | None
         docker_host: str | None
+        instructor_recipient: str | None
 
         @property
         def learner_id(self) -> str:
@@ -240,4 +241,5 @@ class Lab(Places):
     git_url: str | None
     git_cluster_url: str | None
     docker_host: str | None
+    instructor_recipient: str | None
     learner_id: str

@@ -36,6 +36,7 @@ from sopslab.config.naming import (
 from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
+from sopslab.policy.age import is_intact, kind_of
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 # A record travels in one argument of a command, which Linux limits to 128 KiB.
@@ -55,6 +56,9 @@ _URL = re.compile(
 )
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
+_RECIPIENT = re.compile(r"age1(pq1[02-9ac-hj-np-z]{1900,2000}|[02-9ac-hj-np-z]{58})")
+# What the text of an identity has in common, whatever kind it is of.
+_IDENTITY = re.compile(r"AGE-(SECRET-KEY|PLUGIN)-", re.IGNORECASE)
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
 # What is allowed, in words: for whoever is refused, and for docs/reference/settings.md.
@@ -63,6 +67,7 @@ _LINE_FORM = "one line of printable characters"
 _EMAIL_FORM = "an address such as ada@example.org"
 _URL_FORM = "an http:// or https:// URL"
 _REGISTRY_FORM = "a registry such as `mirror.example:5000/path`"
+_RECIPIENT_FORM = "an age recipient such as `age1…` or `age1pq1…`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
 
 
@@ -141,6 +146,22 @@ def _address(value: str) -> str:
     # A certificate has to name what they connect to, and so have their kubeconfigs.
     if address.is_unspecified:
         raise ValueError("name the address that the learners connect to")
+    return value
+
+
+def _recipient(value: str) -> str:
+    if _IDENTITY.search(value):
+        raise ValueError(
+            "this is an identity, which is secret: give its recipient, which `age-keygen -y FILE`"
+            " prints"
+        )
+    if not kind_of(value):
+        raise ValueError(f"{_RECIPIENT_FORM} is needed: no plugin's and no SSH key")
+    if not is_intact(value):
+        raise ValueError(
+            "its checksum does not fit: a character of it was lost or mistyped. Copy all of what"
+            " `age-keygen -y FILE` prints"
+        )
     return value
 
 
@@ -238,6 +259,13 @@ Address = Annotated[
 ]
 # What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
+# How age marks what it encrypts to a recipient of each kind.
+_STANZAS: Mapping[AgeKeyType, bytes] = {"x25519": b"X25519", "pq": b"mlkem768x25519"}
+Recipient = Annotated[
+    Text,
+    AfterValidator(_recipient),
+    Field(description=_RECIPIENT_FORM, json_schema_extra=_schema(_RECIPIENT)),
+]
 DockerHost = Annotated[
     Text,
     AfterValidator(_docker_host),
@@ -323,6 +351,7 @@ class Settings(_Part, Places):
     git_username: Line | None
     git_password: Password | None = Field(repr=False)
     age_key_type: AgeKeyType
+    instructor_recipient: Recipient | None
     learner: Learner
     seats: tuple[Seat, ...]
     prune: Annotated[bool, Field(strict=True)]
@@ -361,6 +390,21 @@ class Settings(_Part, Places):
             )
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
+        if (
+            self.instructor_recipient
+            and kind_of(self.instructor_recipient) != _STANZAS[self.age_key_type]
+        ):
+            problems.append(
+                f"age_key_type is {self.age_key_type}, and instructor_recipient is of the other"
+                " kind: a secret that is encrypted to both is as safe as the weaker one"
+            )
+        if self.instructor_recipient and self.cause == "instructor-key":
+            problems.append(
+                "the instructor's identity is not on this machine, since instructor_recipient is"
+                " set: make another one where it is, set instructor_recipient to its recipient,"
+                " run `sopslab up`, and replace what the old one has opened: `sopslab rotate"
+                " cluster-key`"
+            )
         if self.seats and self.git_url:
             problems.append(
                 "a class has its repositories on the embedded Git server: leave git_url out"
@@ -412,6 +456,7 @@ class Settings(_Part, Places):
             git_url=self.git_url,
             git_cluster_url=self.git_cluster_url,
             docker_host=self.docker_host,
+            instructor_recipient=self.instructor_recipient,
             learner_id=self.learner.id,
         )
 
@@ -447,8 +492,8 @@ def _sentence(problem: Any) -> str:
 
 
 def _shown(place: str, value: object) -> str:
-    # A password is never repeated, and a whole mapping says nothing.
-    if isinstance(value, Mapping) or "password" in place:
+    # A password is never repeated, nor is an identity; a whole mapping says nothing.
+    if isinstance(value, Mapping) or "password" in place or _IDENTITY.search(repr(value)):
         return ""
     text = _USERINFO.sub("//…@", repr(value))
     return f" {text}" if len(text) <= 80 else f" {text[:60]}…"

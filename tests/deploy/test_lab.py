@@ -112,6 +112,8 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         # There is no Docker, and a fake one is not started.
         "Host | Check Docker",
         "Host | Check Docker as it runs",
+        # Nothing is encrypted yet.
+        "Learners | Encrypt to the instructor's recipient",
         # Nothing was stopped or suspended, and a fake cluster is not coming up.
         "Network | Start a node that was stopped",
         "Canary | Resume what was suspended",

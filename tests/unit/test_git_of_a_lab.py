@@ -96,17 +96,18 @@ def test_elsewhere_the_repository_is_filled_by_a_push_and_what_is_there_stays(
 ) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "elsewhere/learner/lab.git")
     elsewhere = replace(settings.for_machine, git_url=str(tmp_path / "elsewhere"))
-    text = "commit refs/lab/new\ncommitter A <a@b> now\ndata 6\nBegin\nM 100644 inline a\ndata 2\n"
+    text = "commit refs/lab/new\ncommitter A <a@b> now\ndata 14\nBegin the lab\n"
+    text += "M 100644 inline a\ndata 2\n"
     recipient = public_key(Path(settings.keys_dir, "learner.agekey"))
     rules = f"creation_rules:\n  - encrypted_regex: ^stringData$\n    age: {recipient}\n"
     beginning = Beginning(f"{text}a\n\n", rules)
     environment = solo(settings)
-    assert begun_environments(elsewhere, [environment]) == []
+    assert begun_environments(elsewhere, [environment]) == {}
     seeds.seed(elsewhere, [environment], {environment.id: beginning})
     folder = tmp_path / "elsewhere" / "learner" / "lab.git"
     assert git(folder, "show", "main:a") == "a"
     assert "lab-canary" in git(folder, "show", f"main:{CANARY_PATH}")
-    assert begun_environments(elsewhere, [environment]) == [environment.id]
+    assert begun_environments(elsewhere, [environment]) == {environment.id: [recipient]}
     before = git(folder, "for-each-ref")
     with pytest.raises(Failed):
         seeds.seed(elsewhere, [environment], {"learner": replace(beginning, commit=f"{text}b\n\n")})

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.checks.snapshot import Identity
 from sopslab.config.environment import solo
+from sopslab.config.naming import next_key
+from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.lab.act.identities import generate
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states, problem
+from sopslab.lab.observe.keys import PublicKeys, look_at_identity
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
@@ -269,6 +273,30 @@ def test_post_quantum_identities_are_made_where_the_lab_has_them(
     assert all((recipient or "").startswith("age1pq1") for recipient in made.values())
     again = Applied(age.identities, settings=quantum, keys={"ada": None, "bob": None})
     assert (again.changed, again.failed) == (False, False)
+
+
+def test_an_instructors_identity_that_is_elsewhere_is_neither_made_nor_read(
+    lab: Callable[..., Settings], settings: Settings, tmp_path: Path
+) -> None:
+    recipient = keygen(tmp_path / "elsewhere.agekey")
+    apart = lab(instructor_recipient=recipient)
+    keys = {INSTRUCTOR: None, "learner": None}
+    assert Applied(age.identities, settings=apart, keys=keys).changed
+    folder = Path(apart.keys_dir)
+    assert sorted(path.name for path in folder.iterdir()) == ["learner.agekey", "learner.pub"]
+    assert identities(apart, INSTRUCTOR)[INSTRUCTOR] == recipient
+    # One of an earlier time stays, whatever it is, and so does its successor.
+    for key in (INSTRUCTOR, next_key(INSTRUCTOR)):
+        (folder / f"{key}.agekey").parent.mkdir(exist_ok=True)
+        (folder / f"{key}.agekey").write_text("damaged\n")
+    assert identities(apart, INSTRUCTOR, next_key(INSTRUCTOR)) == {
+        INSTRUCTOR: recipient, next_key(INSTRUCTOR): None,
+    }  # fmt: skip
+    seen = look_at_identity(apart, INSTRUCTOR, PublicKeys(apart))
+    assert seen == Identity(recipient)
+    again = Applied(age.identities, settings=apart, keys=keys)
+    assert (again.changed, again.failed) == (False, False)
+    assert (folder / f"{INSTRUCTOR}.agekey").read_text() == "damaged\n"
 
 
 def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:

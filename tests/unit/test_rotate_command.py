@@ -18,6 +18,7 @@ from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol, say_format
+from tests.repositories import make_identity
 
 Data = dict[str, Any]
 
@@ -86,6 +87,24 @@ def test_who_is_meant(
     assert run["deploy"] == "deploys/rotate.py"
     assert run["learners"] == learners
     assert run["incident"].endswith(asked[0])
+
+
+@pytest.mark.parametrize("asked", [("--yes",), ("--dry-run",)])
+def test_an_instructors_identity_that_is_elsewhere_is_not_replaced_here(
+    settings: Settings,
+    runs: list[Data],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    asked: tuple[str],
+) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(f"instructor_recipient: {make_identity(tmp_path / 'elsewhere.agekey')}\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(file))
+    refused = rotate("instructor-key", *asked)
+    assert refused.exit_code == Exit.INPUT
+    assert "make another one where it is, set instructor_recipient" in refused.stderr
+    assert runs == []
+    assert rotate("learner-key", *asked).exit_code == Exit.OK
 
 
 @pytest.mark.parametrize(

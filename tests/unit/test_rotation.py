@@ -296,6 +296,104 @@ def test_an_identity_is_replaced_and_everything_that_it_opened(
     assert [one.changed for one in found.rotate()] == [False] * 5
 
 
+def test_an_instructors_identity_that_is_elsewhere_is_not_needed(
+    world: Callable[..., World], lab: Callable[..., Settings]
+) -> None:
+    found = world("learner-key")
+    elsewhere = (found.keys / "instructor.agekey").rename(found.folder / "elsewhere.agekey")
+    recipient = public_key(elsewhere)
+    found.settings = lab(cause="learner-key", incident=INCIDENT, instructor_recipient=recipient)
+    old, text = public_key(found.keys / "learner.agekey"), found.show("learner", SECRET)
+    found.take_inventory()
+    found.apply(rotation.successors)
+    found.reencrypt()
+    found.apply(rotation.retirement)
+    # A commit of a clone that did not follow comes when the old identity is archived already.
+    git(found.clone("learner"), "pull", "--quiet", "--rebase")
+    (found.clone("learner") / SECRET).write_text(f"{text}\n")
+    found.commit("learner", "What was there before")
+    assert found.reencrypt().changed
+    assert_done([found.apply(proof.attempts), found.apply(rotation.conclusion, given=[])])
+    assert found.failures() == {}
+    assert found.record.over
+    for path in (SECRET, OTHER, CANARY_PATH):
+        now = found.show("learner", path)
+        assert old not in now
+        assert found.sops(now, elsewhere).returncode == 0
+        assert found.sops(now, found.keys / "learner.agekey").returncode == 0
+    assert recipient in found.show("learner", ".sops.yaml")
+    assert not list(found.keys.rglob("instructor.agekey"))
+
+
+def another_instructor(found: World, lab: Callable[..., Settings]) -> tuple[Path, Path]:
+    """Have a lab get another recipient of its instructor; return both identities."""
+    former = found.keys / "instructor.agekey"
+    elsewhere = found.folder / "elsewhere.agekey"
+    found.settings = lab(instructor_recipient=make_identity(elsewhere))
+    for one in found.environments:
+        canary = Path(found.settings.seat_dir(one.id), "canary")
+        canary.parent.mkdir(parents=True)
+        canary.write_text("the hash\n")
+    return former, elsewhere
+
+
+def test_another_instructor_reads_what_was_there_and_the_former_one_does_not(
+    world: Callable[..., World], lab: Callable[..., Settings]
+) -> None:
+    found = world("learner-key")
+    former, elsewhere = another_instructor(found, lab)
+    before = {path: found.secret("learner", path) for path in (SECRET, OTHER, CANARY_PATH)}
+    text, head = found.show("learner", SECRET), found.refs("learner")["heads/main"]
+    git(found.folder, "clone", "--quiet", str(found.bare("learner")), found.settings.work_dir)
+    changed = found.apply(reencryption.instructor)
+    assert (changed.changed, changed.failed) == (True, False)
+    for path, values in before.items():
+        now = found.show("learner", path)
+        assert found.sops(now, elsewhere).returncode == 0
+        assert found.sops(now, former).returncode == 128
+        assert found.secret("learner", path) == values
+    start = found.show("learner", CANARY_PATH, "refs/lab/start")
+    assert found.sops(start, elsewhere).returncode == 0
+    # The data key is another one, too: a former one that was kept opens nothing.
+    spliced = splice(found.show("learner", SECRET), text, public_key(former))
+    assert spliced is not None and found.sops(spliced, former).returncode == 25
+    rules = found.show("learner", ".sops.yaml")
+    assert public_key(elsewhere) in rules and public_key(former) not in rules
+    assert "Whoever reads this comment" in rules
+    assert git(found.bare("learner"), "rev-parse", "main^") == head
+    assert (
+        git(Path(found.settings.work_dir), "rev-parse", "HEAD")
+        == found.refs("learner")["heads/main"]
+    )
+    assert former.exists()
+    again = found.apply(reencryption.instructor)
+    assert (again.changed, again.failed) == (False, False)
+    # Without the setting it is the lab's own identity again.
+    found.settings = lab()
+    assert found.apply(reencryption.instructor).changed
+    assert found.sops(found.show("learner", SECRET), former).returncode == 0
+    assert found.sops(found.show("learner", SECRET), elsewhere).returncode == 128
+
+
+def test_a_file_that_cannot_be_opened_keeps_the_former_instructor_and_fails_its_seat_alone(
+    world: Callable[..., World], lab: Callable[..., Settings]
+) -> None:
+    found = world("learner-key", "ada", "bob")
+    _, elsewhere = another_instructor(found, lab)
+    clone = found.clone("ada")
+    text = (clone / SECRET).read_text()
+    (clone / SECRET).write_text(
+        replaced(text, "mac: ENC[AES256_GCM,data:", "mac: ENC[AES256_GCM,data:AA")
+    )
+    found.commit("ada", "Edited by hand")
+    refs = found.refs("ada")
+    found.apply(reencryption.instructor)
+    assert SECRET in found.failures()["ada"]
+    assert found.refs("ada") == refs
+    assert set(found.failures()) == {"ada"}
+    assert found.sops(found.show("bob", SECRET), elsewhere).returncode == 0
+
+
 def test_the_splice_opens_what_only_got_another_recipient(world: Callable[..., World]) -> None:
     """The attack is real: it is what `updatekeys` alone leaves open."""
     found = world("learner-key")

@@ -94,6 +94,17 @@ def test_the_password_is_in_no_representation_of_the_settings(lab_data: Data) ->
     assert PASSWORD not in str(settings)
 
 
+@pytest.mark.parametrize("place", ["instructor_recipient", "context", "lab"])
+@pytest.mark.parametrize("written", [str.upper, str.lower])
+def test_an_identity_in_place_of_something_else_is_in_no_message(
+    written: Callable[[str], str], place: str, lab_data: Data
+) -> None:
+    identity = written("# created: today\n" + "age-secret-" + "key-1" + "qpzry9x8" * 7 + "qq")
+    (problem,) = problems_of(lab_data(**{place: identity}))
+    assert problem.startswith(f"{place}: is refused: ")
+    assert "QPZRY" not in problem.upper()
+
+
 def test_a_value_that_looks_like_code_stays_text_in_a_shell(lab_data: Data, tmp_path: Path) -> None:
     name = f"$(touch {tmp_path}/gone); `touch {tmp_path}/gone` {{{{ 7 * 7 }}}}"
     learner = {"id": "ada", "name": name, "email": "ada@example.org"}

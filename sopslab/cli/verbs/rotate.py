@@ -116,9 +116,12 @@ def rotate(
     made by a person.
     """
     settings = lab_or_exit(
-        {"learners": ids, "incident": incident, "exposed": exposed, "given": given},
+        {
+            "cause": cause, "learners": ids, "incident": incident, "exposed": exposed,
+            "given": given,
+        },
         as_json=as_json,
-    )
+    )  # fmt: skip
     try:
         asked = _asked(settings, Cause(cause), everybody)
         values = {} if dry_run else _values(asked.given)

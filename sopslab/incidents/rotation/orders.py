@@ -17,14 +17,15 @@ from sopslab.incidents.rotation.plan import FilePlan, VersionPlan, value_name
 class Change:
     """Which recipient leaves the files of an environment, and which one joins them.
 
-    `old` and `new` are public keys, None where no key changes. `opener` is an identity of the store
-    that opens before and after; `holder` is the one that has to open the result. `gone` tells
-    whether the old identity has left its place in the store.
+    `old` and `new` are public keys, None where no key changes. `opener` is the identity of the
+    store that opens what is encrypted to `old`, None where that is in the archive already; `holder`
+    is the one that has to open the result. `gone` tells whether the old identity has left its place
+    in the store.
     """
 
     old: str | None
     new: str | None
-    opener: str
+    opener: str | None
     holder: str
     gone: bool = True
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.incidents.rotation.encrypted import Leaf
-from sopslab.incidents.rotation.orders import NewFile, NewValue, NewVersion, Order
-from sopslab.incidents.rotation.plan import TRAILER
+from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted
+from sopslab.incidents.rotation.orders import Change, NewFile, NewValue, NewVersion, Order
 from sopslab.lab.act.failures import attempt, told
 from sopslab.lab.observe.checkpoints import START, Repository, checkpoint_ref
+from sopslab.lab.observe.encrypted import as_text
 from sopslab.lab.observe.keys import key_file
+from sopslab.lab.observe.leaked import archived_identities
 from sopslab.lab.tools import files
 from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.git import MAIN, NOTHING
@@ -27,6 +28,7 @@ from sopslab.lab.tools.sops import Workshop
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import CANARY_PATH
 from sopslab.policy.recipients import CONFIG
+from sopslab.policy.sops import short
 
 # The checkpoints that are made anew on top of the start, when they are asked for.
 _CHECKPOINTS = ("encrypted", "wired", "done")
@@ -35,28 +37,30 @@ _CANARY_VALUE = Leaf("stringData", "value")
 _LOCK_S = 5
 
 
-def reencrypt(lab: Lab, incident: str, orders: list[Order]) -> None:
-    """Carry out orders, each in a commit on top of what its repository has."""
+def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
+    """Carry out orders, each in a commit on top of what its repository has.
+
+    + message: that of the commits
+    """
     for order in orders:
         with (
             attempt(lab, order.environment.id, "its files could not be re-encrypted"),
             new_folder(lab.class_dir) as folder,
         ):
-            _Work(lab, incident, order, folder).publish()
+            _Work(lab, message, order, folder).publish()
 
 
 class _Work:
     """The work on one repository, in a private folder."""
 
-    def __init__(self, lab: Lab, incident: str, order: Order, folder: Path) -> None:
+    def __init__(self, lab: Lab, message: str, order: Order, folder: Path) -> None:
         self._lab = lab
-        self._message = f"Replace what leaked\n\n{TRAILER}: {incident}"
+        self._message = message
         self._order = order
         self._repository = Repository(lab, order.environment)
         self._git = self._repository.git.durable()
-        self._opener = key_file(lab, order.change.opener)
         self._holder = key_file(lab, order.change.holder)
-        self._workshop = Workshop(lab, folder, self._opener)
+        self._workshop = Workshop(lab, folder)
         self._encrypted: dict[tuple[str, str], bytes] = {}
         self._commits: dict[str, str] = {}
 
@@ -114,39 +118,40 @@ class _Work:
         if known not in self._encrypted:
             before = self._git.run("cat-file", "blob", file.blob)
             copy = self._workshop.place(file.path, before, file.recipients)
+            if self._order.change.old in _recipients(before):
+                opener = _opener(self._lab, self._order.change)
+                self._ask_sops(opener, file, "updatekeys", "--yes", file.path)
             self._change(file)
             self._encrypted[known] = self._checked(file, copy)
         return self._encrypted[known]
 
     def _change(self, file: NewFile) -> None:
         # Another recipient alone would leave the data key, which is known.
-        if self._order.change.old is not None:
-            self._ask_sops(file, "updatekeys", "--yes", file.path)
-        self._ask_sops(file, "rotate", "--in-place", file.path)
+        self._ask_sops(self._holder, file, "rotate", "--in-place", file.path)
         for value in file.values:
             try:
                 self._workshop.work(
-                    "set", "--value-stdin", file.path, value.leaf.index, stdin=_as_told(value)
+                    self._holder,
+                    *("set", "--value-stdin", file.path, value.leaf.index),
+                    stdin=_as_told(value),
                 )
             except Failed:
                 # What sops says may quote the value.
                 raise LabError(f"{file.path}: a value could not be replaced") from None
 
-    def _ask_sops(self, file: NewFile, command: str, *arguments: str) -> None:
+    def _ask_sops(self, identity: Path, file: NewFile, command: str, *arguments: str) -> None:
         try:
-            self._workshop.work(command, *arguments)
+            self._workshop.work(identity, command, *arguments)
         except Failed as failure:
             raise LabError(f"{file.path}: sops {command} failed: {told(failure)}") from None
 
     def _checked(self, file: NewFile, copy: Path) -> bytes:
         """Return what became of a file. Raises LabError if it is not what it has to be."""
-        if not self._workshop.opens(self._opener, file.path):
-            raise LabError(f"{file.path}: {self._opener.name} does not open what became of it")
         if not self._workshop.opens(self._holder, file.path):
             raise LabError(f"{file.path}: the new key does not open what became of it")
-        content, old = copy.read_bytes(), self._order.change.old
-        if old is not None and old.encode() in content:
-            raise LabError(f"{file.path}: .sops.yaml still names the old key for it")
+        content = copy.read_bytes()
+        if _recipients(content) != set(file.recipients):
+            raise LabError(f"{file.path}: it is not encrypted to those who are to read it")
         return content
 
     def _note_canary(self, start: NewVersion) -> None:
@@ -157,6 +162,21 @@ class _Work:
                 canary = file.path == CANARY_PATH and value.leaf == _CANARY_VALUE
                 if canary and noted.exists():
                     files.write(noted, f"{hashlib.sha256(value.text.encode()).hexdigest()}\n")
+
+
+def _recipients(content: bytes) -> frozenset[str]:
+    found = read_encrypted(as_text(content))
+    return frozenset() if found is None else found.recipients
+
+
+def _opener(lab: Lab, change: Change) -> Path:
+    """Return the file of the identity that opens what is encrypted to the old recipient."""
+    if change.opener is not None:
+        return key_file(lab, change.opener)
+    archived = archived_identities(lab).get(str(change.old))
+    if archived is None:
+        raise LabError(f"the identity {short(str(change.old))} is not in the archive")
+    return Path(archived)
 
 
 def _unlock(repository: Path) -> None:

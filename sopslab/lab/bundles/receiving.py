@@ -58,4 +58,4 @@ def take(root: str) -> None:
 
 def _of(root: str) -> Lab:
     """Return a lab of a root: its store is that of all of them."""
-    return Lab("lab", root, "kind", None, "127.0.0.1", 0, None, None, None, "learner")
+    return Lab("lab", root, "kind", None, "127.0.0.1", 0, None, None, None, None, "learner")

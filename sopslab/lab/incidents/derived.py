@@ -53,6 +53,7 @@ def _identities(settings: Settings, keys: Sequence[str]) -> Iterator[Credential]
             where = f"age identity {key}, in the lab's keys and the cluster's sops-age"
             if key == INSTRUCTOR:
                 where = f"age identity {key}, in the lab's keys"
+                where += "" if settings.instructor_recipient is None else ", for Git's history only"
             yield Credential(identity_id(key), where, Rotation.YEARLY, made, _LAB)
 
 

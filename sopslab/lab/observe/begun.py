@@ -1,40 +1,61 @@
-"""Which environments have all that an environment begins with."""
+"""Which environments have all that an environment begins with, and for whom it is encrypted."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR, Lab
-from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.checkpoints import START, Repository
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.git import MAIN, Git, list_remote
+from sopslab.lab.tools.git import MAIN, list_remote
 from sopslab.lab.tools.programs import Failed
+from sopslab.layout import CANARY_PATH
+
+# As sops writes it into the canary, which nobody but the lab changes at the start.
+_RECIPIENT = re.compile(rb"^ *-? *recipient: (age1\w+)$", re.MULTILINE)
 
 
-def begun_environments(lab: Lab, environments: list[Environment]) -> list[str]:
-    """Return the ids of the environments whose repository has its first commit; a seat has begun
-    if its canary is known by its hash, too."""
-    has_commit = _begins if lab.git_url is None else _is_served
-    return [
-        one.id
+def begun_environments(lab: Lab, environments: list[Environment]) -> dict[str, list[str]]:
+    """Return the environments whose repository has its first commit, by the learner's id, each with
+    the recipients of the canary in it, none where nothing tells them; a seat has begun if its
+    canary is known by its hash, too."""
+    began = _began if lab.git_url is None else _began_elsewhere
+    found = {
+        one.id: began(lab, one)
         for one in environments
-        if (not one.is_seat or has_content(Path(lab.seat_dir(one.id), "canary")))
-        and has_commit(lab, one)
-    ]
+        if not one.is_seat or has_content(Path(lab.seat_dir(one.id), "canary"))
+    }
+    return {learner: recipients for learner, recipients in found.items() if recipients is not None}
 
 
-def _begins(lab: Lab, environment: Environment) -> bool:
-    git = Git(lab, bare_repository(lab, environment))
+def _began(lab: Lab, environment: Environment) -> list[str] | None:
+    repository = Repository(lab, environment)
+    if not repository.git.folder.is_dir():
+        return None
+    # In one process where everything is as it should be.
+    canary = repository.git.blob(START, CANARY_PATH)
+    if canary is not None:
+        return _recipients(canary)
     # A branch main without its start is the learner's as well.
-    return git.folder.is_dir() and any(git.commit(ref) for ref in (START, MAIN))
+    return [] if any(repository.git.commit(ref) for ref in (START, MAIN)) else None
 
 
-def _is_served(lab: Lab, environment: Environment) -> bool:
-    """Whether a Git server that is not ours has a branch main, asked as Flux asks it."""
+def _began_elsewhere(lab: Lab, environment: Environment) -> list[str] | None:
+    """Return the same where a Git server is not ours: it is asked as Flux asks it."""
     login = lab.login_file(INSTRUCTOR)
-    url = f"{lab.git_base_url}/{environment.repository}.git"
+    repository = Repository(lab, environment)
     try:
-        return has_content(login) and bool(list_remote(lab, url, login, MAIN))
+        url = f"{lab.git_base_url}/{environment.repository}.git"
+        if not has_content(login) or not list_remote(lab, url, login, MAIN):
+            return None
+        repository.refresh()
     except Failed:
-        return False
+        return None
+    start = repository.start
+    return [] if start is None else _recipients(repository.git.blob(start, CANARY_PATH) or b"")
+
+
+def _recipients(canary: bytes) -> list[str]:
+    return [found.decode("ascii") for found in _RECIPIENT.findall(canary)]

@@ -8,7 +8,8 @@ import pwd
 import stat
 from pathlib import Path
 
-from sopslab.config.places import Lab
+from sopslab.config.naming import next_key
+from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.lab.observe.keys import PublicKeys, key_file
 from sopslab.lab.tools import files
 from sopslab.model.identities import IdentityState
@@ -18,7 +19,8 @@ _INVALID = "it does not hold one valid age identity: restore it from your backup
 
 def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     """Return how each of the identities stands; one process tells the public keys of all."""
-    paths = {key: key_file(lab, key) for key in keys}
+    elsewhere = _elsewhere(lab)
+    paths = {key: key_file(lab, key) for key in keys if key not in elsewhere}
     problems = {key: problem(path) for key, path in paths.items() if os.path.lexists(path)}
     contents = {key: files.read(paths[key]) or b"" for key, found in problems.items() if not found}
     recipients: dict[str, frozenset[str]] = {}
@@ -28,9 +30,29 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
         public.learn(contents.values())
         recipients = {key: public(content) for key, content in contents.items()}
     return {
-        key: _state(problems.get(key), recipients.get(key), _recorded(path))
-        for key, path in paths.items()
+        key: elsewhere[key]
+        if key in elsewhere
+        else _state(problems.get(key), recipients.get(key), _recorded(paths[key]))
+        for key in keys
     }
+
+
+def _elsewhere(lab: Lab) -> dict[str, IdentityState]:
+    """Return how identities stand that are not this lab's to keep, whatever lies in its store."""
+    recipient = lab.instructor_recipient
+    if recipient is None:
+        return {}
+    return {
+        INSTRUCTOR: IdentityState(recipient, recorded=recipient),
+        next_key(INSTRUCTOR): IdentityState(),
+    }
+
+
+def unused_identities(lab: Lab) -> list[str]:
+    """Return the files of identities that lie in the lab's store although they are not its to
+    keep."""
+    paths = [key_file(lab, key) for key in _elsewhere(lab)]
+    return [str(path) for path in paths if os.path.lexists(path)]
 
 
 def problem(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from sopslab.checks.snapshot import ClusterKey, Entry, Identity, Rule
-from sopslab.config.places import Places
+from sopslab.config.places import INSTRUCTOR, Places
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Undecidable
@@ -72,7 +72,9 @@ def _digest(data: bytes) -> bytes:
 
 
 def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
-    """Return the public key of an identity of the store, or why there is none."""
+    """Return the public key of an identity of the lab, or why there is none."""
+    if key == INSTRUCTOR and places.instructor_recipient is not None:
+        return Identity(places.instructor_recipient)
     path = key_file(places, key)
     shown = shlex.quote(str(path))
     try:

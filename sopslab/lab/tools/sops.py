@@ -80,20 +80,18 @@ def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 class Workshop:
-    """A folder for the copy of an encrypted file, and one identity that works on it.
+    """A folder for the copy of an encrypted file, on which identities work.
 
-    It works by a rule of ours: a learner's may have sops ask services elsewhere.
+    They work by a rule of ours: a learner's may have sops ask services elsewhere.
     """
 
-    def __init__(self, places: Places, folder: Path, identity: str | Path) -> None:
+    def __init__(self, places: Places, folder: Path) -> None:
         """
         + folder: an empty one
-        + identity: the file of an identity that opens what is worked on, before and after
         """
         self._folder = folder / "files"
         self._config = folder / "config"
         self._environment = clean_environment(places)
-        self._identity = str(identity)
 
     def place(self, path: str, encrypted: bytes, recipients: Sequence[str]) -> Path:
         """Put a copy of a file there that is to be encrypted to recipients, and no other; return
@@ -106,9 +104,12 @@ class Workshop:
         self._config.write_text(json.dumps(rule), encoding="utf-8")
         return copy
 
-    def work(self, command: str, *arguments: str, stdin: bytes = b"") -> None:
-        """Run a command of sops on the copy, which is named by its path. Raises Failed."""
-        environment = {**self._environment, "SOPS_AGE_KEY_FILE": self._identity}
+    def work(self, identity: str | Path, command: str, *arguments: str, stdin: bytes = b"") -> None:
+        """Run a command of sops on the copy, which is named by its path. Raises Failed.
+
+        + identity: the file of one that opens the copy as it is
+        """
+        environment = {**self._environment, "SOPS_AGE_KEY_FILE": str(identity)}
         asked = ["sops", "--config", str(self._config), command, *arguments]
         run(asked, environment, folder=self._folder, stdin=stdin, patience=30)
 

@@ -15,7 +15,7 @@ from sopslab.files.events import named, note
 from sopslab.files.render import RenderedFile
 from sopslab.lab.act import identities as act_identities
 from sopslab.lab.observe.host_secrets import held_keys
-from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.identities import identity_states, unused_identities
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.policy.sops import kind_of, short
@@ -89,6 +89,11 @@ def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Co
         if state.recipient is None and key not in (*refused, *recovered)
     ]
     unnoted = [key for key in unrecorded(states) if key not in recovered]
+    for file in look(settings, unused_identities) if settings.instructor_recipient else []:
+        note(
+            f"{file} is not used, since instructor_recipient is set; it opens what is in Git's"
+            " history: keep it where your own is"
+        )
     if not (refused or recovered or made or unnoted):
         host.noop("every identity is there")
         return

@@ -9,11 +9,15 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.environment import Environment
+from sopslab.config.naming import next_key
+from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.files.events import note
+from sopslab.files.events import named, note
+from sopslab.incidents.rotation.instructor import former_recipient, plan_succession
 from sopslab.incidents.rotation.orders import Change, Order, draw_up
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    TRAILER,
     Version,
     VersionPlan,
     asks_elsewhere,
@@ -25,9 +29,12 @@ from sopslab.incidents.rotation.plan import (
 )
 from sopslab.incidents.rotation.record import Rotation
 from sopslab.lab.act import clones, reencryption
+from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.clones import clone_standing
+from sopslab.lab.observe.failures import seat_failures
+from sopslab.model.identities import IdentityState
 from sopslab.model.repositories import CloneStanding, RepositoryState
-from sopslab.provision.command import Commands, acting
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import (
@@ -115,7 +122,8 @@ def files(
     if after != rotation:
         yield from remember(settings, after)
     if orders:
-        yield acting(settings, reencryption.reencrypt, incident=rotation.incident, orders=orders)
+        message = f"Replace what leaked\n\n{TRAILER}: {rotation.incident}"
+        yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
 
 
 def _obstacle(
@@ -126,17 +134,26 @@ def _obstacle(
     versions: Mapping[tuple[str, str], Version],
 ) -> str | None:
     """Return why a repository cannot be re-encrypted, None if it can."""
+    unfit = _unfit(state, learner, versions)
+    if unfit is not None:
+        return unfit
+    if replaces_keys(rotation.cause) and change.new is None:
+        return "the identity that follows is not there"
+    unknown = unknown_values(versions[learner, state.main or ""], rotation.exposed)
+    return f"it holds no encrypted {', '.join(unknown)}" if unknown else None
+
+
+def _unfit(
+    state: RepositoryState, learner: str, versions: Mapping[tuple[str, str], Version]
+) -> str | None:
+    """Return why no repository like this can be re-encrypted, None if it can."""
     if state.problem is not None:
         return state.problem
     if state.main is None or (learner, state.main) not in versions:
         return "its repository has no branch main"
-    if replaces_keys(rotation.cause) and change.new is None:
-        return "the identity that follows is not there"
-    main = versions[learner, state.main]
-    if main.odd:
+    if versions[learner, state.main].odd:
         return "an encrypted file has a name with control characters or '..' in it: rename it first"
-    unknown = unknown_values(main, rotation.exposed)
-    return f"it holds no encrypted {', '.join(unknown)}" if unknown else None
+    return None
 
 
 def _usable(
@@ -174,6 +191,100 @@ def _told(
             **rotation.remains,
             learner: tuple(dict.fromkeys([*rotation.remains.get(learner, ()), *sentences])),
         },
+    )
+
+
+@operation()
+def instructor(settings: Settings, environments: Sequence[Environment]) -> Commands:
+    """
+    Encrypt what is at main and at the start to the instructor's present recipient, where it is to a
+    former one: another data key, and the same values.
+
+    + settings: the lab's settings
+    + environments: whose
+    """
+    begun = look(settings, begun_environments, environments=list(environments))
+    states = identities(settings, [INSTRUCTOR, *dict.fromkeys(one.key for one in environments)])
+    formers = _formers(begun, states, environments)
+    if not formers:
+        host.noop("the instructor's recipient is the one that files are encrypted to")
+        return
+    present = states[INSTRUCTOR].recipient
+    concerned = [one for one in environments if one.id in formers]
+    found = repositories(settings, concerned)
+    versions = versions_of(
+        settings,
+        [
+            (one, commit)
+            for one in concerned
+            for commit in (state_of(found, one).main, state_of(found, one).target)
+        ],
+    )
+    problems: dict[str, str] = {}
+    orders: list[Order] = []
+    for one in concerned:
+        state, former = state_of(found, one), formers[one.id]
+        plans = {
+            commit: plan_succession(versions[one.id, commit], former)
+            for commit in (state.main, state.target)
+            if commit is not None and (one.id, commit) in versions
+        }
+        why = _unfit(state, one.id, versions) or next(
+            filter(None, map(asks_elsewhere, plans.values())), None
+        )
+        if why is not None:
+            problems[one.id] = why
+            continue
+        # The environment's own identity opens before and after: the instructor's may be elsewhere.
+        change = Change(former, present, one.key, one.key)
+        start, main = plans.get(state.target or ""), plans.get(state.main or "")
+        orders.append(draw_up(one, change, {}, start=start, main=main))
+    alone = [one for one in concerned if not one.is_seat]
+    if any(one.id in problems for one in alone):
+        yield refusal(_sentences(alone, problems))
+        return
+    yield from failing(settings, problems)
+    if not orders:
+        return
+    changed = named([order.environment.id for order in orders])
+    note(
+        f"the instructor's recipient is another one for {changed}: clones follow with"
+        " `git pull --rebase`"
+    )
+    message = "Encrypt to the instructor's present recipient"
+    yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+    failed = look(settings, seat_failures) if alone else {}
+    if any(one.id in failed for one in alone):
+        yield refusal(_sentences(alone, failed))
+        return
+    for one in alone:
+        yield from clone._inner(settings=settings, environment=one)
+
+
+def _formers(
+    begun: Mapping[str, Sequence[str]],
+    states: Mapping[str, IdentityState],
+    environments: Sequence[Environment],
+) -> dict[str, str]:
+    """Return the instructor's recipient that makes room, by the learner's id."""
+    if states.get(next_key(INSTRUCTOR), IdentityState()).recipient is not None:
+        # A rotation is replacing the identity, and the files with it.
+        return {}
+    present = states.get(INSTRUCTOR, IdentityState()).recipient
+    found = {
+        one.id: former_recipient(
+            begun.get(one.id, ()), states.get(one.key, IdentityState()).recipient, present
+        )
+        for one in environments
+    }
+    return {learner: former for learner, former in found.items() if former is not None}
+
+
+def _sentences(environments: Sequence[Environment], reasons: Mapping[str, str]) -> str:
+    return "\n".join(
+        f"the files of {one.id} still need the instructor's former identity: {reasons[one.id]}"
+        for one in environments
+        if one.id in reasons
     )
 
 

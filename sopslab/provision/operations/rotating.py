@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
-from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.incidents.rotation.encrypted import EncryptedFile
 from sopslab.incidents.rotation.orders import Change
@@ -78,7 +77,7 @@ def change_of(
     current = states.get(key, IdentityState()).recipient
     gone = current != old
     holder = key if gone else next_key(key)
-    opener = environment.key if key == INSTRUCTOR else INSTRUCTOR
+    opener = None if gone and key == environment.key else environment.key
     return Change(old, states.get(holder, IdentityState()).recipient, opener, holder, gone)
 
 

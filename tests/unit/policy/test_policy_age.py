@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from sopslab.policy.age import is_native, kind_of, unarmored, wraps_data_key
+from sopslab.policy.age import is_intact, is_native, kind_of, unarmored, wraps_data_key
 from tests.conftest import find_tool
 from tests.unit.policy import policy_material
 from tests.unit.policy.policy_material import RECIPIENT, RECIPIENT_PQ
@@ -41,6 +41,21 @@ def armored(data: bytes) -> str:
 def test_a_recipient_of_ages_own_is_told_from_others(recipient: str, kind: bytes | None) -> None:
     assert kind_of(recipient) == kind
     assert is_native(recipient) is (kind is not None)
+
+
+@pytest.mark.parametrize("option", [(), ("-pq",)], ids=["x25519", "pq"])
+def test_a_recipient_is_intact_until_a_character_is_lost_or_mistyped(option: tuple[str]) -> None:
+    keygen = find_tool("age-keygen")
+    identity = subprocess.run([keygen, *option], check=True, capture_output=True).stdout
+    made = subprocess.run([keygen, "-y"], input=identity, check=True, capture_output=True)
+    recipient = made.stdout.decode().strip()
+    assert is_intact(recipient)
+    assert not is_intact(recipient.upper())
+    for place in (len("age1pq1"), len(recipient) // 2, len(recipient) - 1):
+        before, lost, after = recipient[:place], recipient[place], recipient[place + 1 :]
+        assert not is_intact(before + ("q" if lost != "q" else "p") + after)
+        assert not is_intact(before + after)
+        assert not is_intact(before + lost + lost + after)
 
 
 def test_armor_is_taken_off_and_nothing_else_is_armor() -> None:

@@ -74,7 +74,7 @@ def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
 
 def place(root: Path) -> Lab:
     """Return a lab of a root."""
-    return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, "ada")
+    return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, None, "ada")
 
 
 @dataclass
