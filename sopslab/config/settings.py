@@ -24,6 +24,18 @@ from pydantic.config import JsonDict
 from typing_extensions import override
 
 from sopslab.config.engine import engine_host
+from sopslab.config.machines import (
+    HOST,
+    HOST_FORM,
+    HOSTKEY,
+    HOSTKEY_FORM,
+    LOGIN,
+    LOGIN_FORM,
+    MAX_HOST,
+    check_host,
+    check_hostkey,
+    check_login,
+)
 from sopslab.config.naming import (
     LABEL,
     NO_SEATS,
@@ -33,9 +45,10 @@ from sopslab.config.naming import (
     check_label,
     check_seat,
 )
-from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
+from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places, Room
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
+from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -293,6 +306,21 @@ ValueName = Annotated[
     AfterValidator(_value_name),
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+HostName = Annotated[
+    Text,
+    AfterValidator(check_host),
+    Field(max_length=MAX_HOST, description=HOST_FORM, json_schema_extra=_schema(HOST)),
+]
+Login = Annotated[
+    Text,
+    AfterValidator(check_login),
+    Field(description=LOGIN_FORM, json_schema_extra=_schema(LOGIN)),
+]
+HostKey = Annotated[
+    Text,
+    AfterValidator(check_hostkey),
+    Field(description=HOSTKEY_FORM, json_schema_extra=_schema(HOSTKEY)),
+]
 
 
 class _Part(BaseModel):
@@ -319,6 +347,21 @@ class Seat(Learner):
 
     id: SeatId
     group: Line | None = None
+
+
+class SeatMachine(_Part):
+    """The machine of a seat, and how it is reached by SSH: what is left out, `ssh` knows."""
+
+    host: HostName
+    user: Login | None = None
+    port: Port | None = None
+    hostkey: HostKey | None = None
+    key: AbsolutePath | None = None
+
+    @property
+    def reached(self) -> Machine:
+        """Where it is, as a connection takes it."""
+        return Machine(self.host, self.port, self.user, self.hostkey)
 
 
 class Mirrors(_Part):
@@ -354,6 +397,9 @@ class Settings(_Part, Places):
     instructor_recipient: Recipient | None
     learner: Learner
     seats: tuple[Seat, ...]
+    machine: SeatMachine | None
+    seats_at_once: Annotated[int, Field(strict=True, ge=1, le=100)]
+    verb: tuple[Line, ...]
     prune: Annotated[bool, Field(strict=True)]
     learners: tuple[Label, ...]
     checkpoint: Literal["start", "encrypted", "wired", "done"]
@@ -460,8 +506,13 @@ class Settings(_Part, Places):
             learner_id=self.learner.id,
         )
 
+    @property
+    def room(self) -> Room:
+        """What this machine keeps of a room whose seats are told these."""
+        return Room(**vars(self.for_machine))
 
-_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "mirrors": Mirrors}
+
+_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "machine": SeatMachine, "mirrors": Mirrors}
 
 
 def load_settings(data: Mapping[str, Any]) -> Settings:
