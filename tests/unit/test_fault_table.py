@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sopslab.layout import PROJECT
 
 TESTS = PROJECT / "tests"
-FAULTS = 92
+FAULTS = 97
 ROW = re.compile(r"\| (\d+) \|(.+)\|")
 
 
