@@ -95,6 +95,18 @@ seats = []
 # comes late (`sopslab up inventories/classroom.py --spare 2`).
 spares = 0
 
+# The machine of the learner's seat, in a room with a machine for each: `host`, `user`, `port`,
+# `hostkey`, and as `key` the file of a private key to log in with. `inventories/seats.py` reads
+# them from a roster.
+machine = None
+
+# To how many seats of a room tools and images are sent at a time.
+seats_at_once = 8
+
+# The verb of `sopslab` that `deploys/verb.py` runs at each seat of a room, and what it is told
+# (`sopslab reset ada --to wired`).
+verb = []
+
 # Whether learners who left the roster lose their environment, and spare seats go that are not asked
 # for (`sopslab up inventories/classroom.py --prune`).
 prune = False

@@ -127,6 +127,7 @@ PACKAGES = {
     "nft": "nftables",
     "node": "nodejs",
     "openssl": "openssl",
+    "/usr/sbin/sshd": "openssh-server",
     # Cards as PDF: what makes them, what reads them back, and fonts for names, also in Chromium.
     "libharfbuzz-subset.so.0": "libharfbuzz-subset0",
     "libpango-1.0.so.0": "libpango-1.0-0",

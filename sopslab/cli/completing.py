@@ -36,8 +36,12 @@ def _of_lab(known: Callable[[Settings], Iterable[str]]) -> Completer:
 
 
 def _learners(settings: Settings) -> Iterable[str]:
+    from sopslab.cli.room_verb import in_room
     from sopslab.config.enrolled import read_environments
+    from sopslab.config.inputs import roster_rows
 
+    if in_room():
+        return [str(row["id"]) for row in roster_rows()]
     return read_environments(settings)
 
 

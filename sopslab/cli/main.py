@@ -63,8 +63,14 @@ VERBS = {
     verb: f"{verb}_" if iskeyword(verb) else verb for group in GROUPS.values() for verb in group
 }
 
+# What looks at, or changes, a lab and is not of use at many at once: a room has it at a seat only.
+_OF_ONE_LAB = frozenset(
+    {*GROUPS["Class"], "credentials", "hint", "incident", "quiz"} - {"roster", "reset"}
+)
+
 _WIDTH = max(map(len, VERBS))
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_HELP = ["-h", "--help"]
+CONTEXT = {"help_option_names": _HELP, "max_content_width": 100}
 
 
 class _UnfitHost(click.ClickException):
@@ -115,5 +121,18 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, context_settings=CONTEXT)
 @click.version_option(package_name="sops-lab", prog_name="sopslab")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """The secrets lab of a GitOps course, on this machine."""
+    verb = context.invoked_subcommand
+    if verb in _OF_ONE_LAB and not set(_HELP) & set(context.args):
+        _refuse_in_room(verb)
+
+
+def _refuse_in_room(verb: str) -> None:
+    from sopslab.cli.room_verb import in_room
+
+    if in_room():
+        raise click.UsageError(
+            f"`sopslab {verb}` is about a lab on this machine: in a room, run it on a seat's own"
+        )

@@ -26,25 +26,37 @@ LAB = "SOPSLAB_LAB"
 LAB_FILE = "SOPSLAB_FILE"
 ROOT = "SOPSLAB_ROOT"
 ROSTER = "SOPSLAB_ROSTER"
+MACHINES = "SOPSLAB_MACHINES"
 # The variables that say which lab is meant.
-CHOOSING = (INVENTORY, LAB, LAB_FILE, ROOT, ROSTER)
+CHOOSING = (INVENTORY, LAB, LAB_FILE, ROOT, ROSTER, MACHINES)
 
 LOCAL = "inventories/local.py"
 CLASSROOM = "inventories/classroom.py"
 CI = "inventories/ci.py"
+SEATS = "inventories/seats.py"
 EXAMPLE_ROSTER = PROJECT / "inventories" / "rosters" / "example.yaml"
+# What a machine has in its root that is one seat of a room.
+OWN_LAB_FILE = "lab.yaml"
 # No job that anybody waits for takes longer, and what is left of a killed one is in nobody's way.
 JOB_HOURS = 6
 
 
 def local_data() -> dict[str, Any]:
-    """Return what one lab on this machine is told: the settings in the file of SOPSLAB_FILE.
+    """Return what one lab on this machine is told: the settings in the file of SOPSLAB_FILE, or
+    without that in `lab.yaml` in the root, where there is such a file.
 
     Raises InputError.
     """
     from sopslab.config.labfile import read_lab_file
 
-    return read_lab_file(os.environ.get(LAB_FILE))
+    return read_lab_file(os.environ.get(LAB_FILE, _own_lab_file()))
+
+
+def _own_lab_file() -> str | None:
+    """Return the lab file of the root that the environment or the defaults name, if there is
+    one."""
+    path = Path(_defaults()["root"], OWN_LAB_FILE)
+    return str(path) if path.exists() else None
 
 
 def class_data() -> dict[str, Any]:
@@ -52,9 +64,30 @@ def class_data() -> dict[str, Any]:
 
     Raises InputError with every problem of the roster.
     """
+    from sopslab.config.roster import without_machines
+
+    return {**local_data(), "seats": without_machines(roster_rows())}
+
+
+def seats_data(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return for each learner on the roster of SOPSLAB_ROSTER what their seat of a room is told:
+    what `local_data` says, who they are, and where their machine is.
+
+    + machines: by name, where the roster's hosts are names of these, and learners without a host
+        have the one that is called like them; without any, hosts are what `ssh` connects to
+
+    Raises InputError with every problem.
+    """
+    from sopslab.config.seats import seats_of
+
+    return seats_of(local_data(), roster_rows(), machines)
+
+
+def roster_rows() -> list[dict[str, str | None]]:
+    """Return what `read_roster` does of the roster of SOPSLAB_ROSTER, or of the example."""
     from sopslab.config.roster import read_roster
 
-    return {**local_data(), "seats": read_roster(os.environ.get(ROSTER) or str(EXAMPLE_ROSTER))}
+    return read_roster(os.environ.get(ROSTER) or str(EXAMPLE_ROSTER))
 
 
 def job_data() -> dict[str, Any]:
@@ -71,7 +104,8 @@ def job_data() -> dict[str, Any]:
     return {"lab": lab, "git_port": port, "lease": JOB_HOURS, **data}
 
 
-_DATA = {LOCAL: local_data, CLASSROOM: class_data, CI: job_data}
+# What the verbs of this machine itself are told: of a room, the machines of learners have the labs.
+_DATA = {LOCAL: local_data, CLASSROOM: class_data, CI: job_data, SEATS: local_data}
 
 
 def chosen_inventory() -> str:
@@ -97,6 +131,20 @@ def local_settings(
 
     data = _DATA[inventory or chosen_inventory()]()
     return load_settings({**_defaults(), **data, **(overrides or {})})
+
+
+def seat_settings(
+    machines: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, object] | None = None
+) -> dict[str, Settings]:
+    """Return for each learner of a room what `seats_data`, `group_data/all.py` and `overrides` say
+    together. Raises InputError with every problem."""
+    from sopslab.config.settings import load_settings
+
+    defaults = _defaults()
+    return {
+        seat: load_settings({**defaults, **data, **(overrides or {})})
+        for seat, data in seats_data(machines).items()
+    }
 
 
 def _defaults() -> dict[str, Any]:

@@ -10,6 +10,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from sopslab.config.engine import EVERYWHERE, engine_host, kind_of_name
 from sopslab.config.naming import git_server_name
 
@@ -243,3 +245,20 @@ class Lab(Places):
     docker_host: str | None
     instructor_recipient: str | None
     learner_id: str
+
+
+@dataclass(frozen=True)
+class Room(Lab):
+    """What the machine that makes a room keeps of it: no lab, but the lock, the logs, the keys and
+    the known hosts of one, and what is packed for its seats."""
+
+    @property
+    @override
+    def lab_dir(self) -> str:
+        """Where this machine keeps what is of the room."""
+        return f"{self.root}/rooms/{self.lab}"
+
+    @property
+    def ssh_dir(self) -> str:
+        """The known hosts, and how `ssh` is configured for them."""
+        return f"{self.lab_dir}/ssh"

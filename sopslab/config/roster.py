@@ -6,7 +6,7 @@ Nothing in it is made to fit: what is not as it has to be is refused, with its p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from sopslab.config.roster_columns import Meaning, meanings
 from sopslab.config.roster_values import (
     CHECKS,
     KNOWN,
+    LEARNER,
+    MACHINE,
     NEEDED,
     Proposals,
     default_email,
@@ -34,7 +36,10 @@ _CALLED = {
     "group": Meaning.GROUP,
     "id": Meaning.LOGIN,
 }
-_HEADER = "a roster needs the columns id and name, and may have email, group and expires"
+_HEADER = (
+    "a roster needs the columns id and name, and may have email, group and expires, and of"
+    " machines host, user, port and hostkey"
+)
 _BY_TABS = (
     "is a table with tabs between its columns: save it as CSV, with commas or semicolons, or write"
     " it as YAML; or let `sopslab roster import` do that"
@@ -69,7 +74,8 @@ class _Entry:
 
 
 def read_roster(path: str) -> list[dict[str, str | None]]:
-    """Return the learners in the file `path`, in its order, with the keys of `KNOWN`.
+    """Return the learners in the file `path`, in its order, with the keys of `LEARNER`; and of
+    `MACHINE`, those that are said of a learner's machine.
 
     The file is CSV if it is called so, and YAML otherwise. Raises InputError with every problem,
     each naming file, line, value and fix.
@@ -85,6 +91,11 @@ def read_roster(path: str) -> list[dict[str, str | None]]:
     rows = _rows(read(text, findings), findings)
     findings.refuse_if_any()
     return rows
+
+
+def without_machines(rows: Iterable[Mapping[str, str | None]]) -> list[dict[str, str | None]]:
+    """Return learners without their machines, for a class on one machine."""
+    return [{key: row[key] for key in LEARNER} for row in rows]
 
 
 def refuse_crowd(path: str, learners: int) -> None:
@@ -161,6 +172,8 @@ def _yaml_value(key: str, node: yaml.Node) -> _Value | None:
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         return _Value(_line(node), "", f"text is needed, and this is {kind}")
     kind = node.tag.removeprefix(_TAG)
+    if kind == "int" and key == "port":
+        kind = "str"
     if kind == "str" and node.style is None and _LATER_NUMBER.fullmatch(node.value):
         kind = "float"
     if not node.value or (kind == "null" and key not in NEEDED):
@@ -299,7 +312,7 @@ def _rows(entries: Sequence[_Entry], findings: Findings) -> list[dict[str, str |
     proposals = Proposals(value.text for value in ids if value and not value.problem)
     rows = []
     for entry in entries:
-        row: dict[str, str | None] = dict.fromkeys(KNOWN)
+        row: dict[str, str | None] = dict.fromkeys(LEARNER)
         for key, check in CHECKS.items():
             value = entry.values.get(key)
             if value is not None:
@@ -309,10 +322,15 @@ def _rows(entries: Sequence[_Entry], findings: Findings) -> list[dict[str, str |
                 findings.add(entry.line, f"id is missing: {_advice(entry, proposals)}")
             elif key == "name":
                 findings.add(entry.line, "name is missing: write one, such as `Ada Lovelace`")
+        if "host" not in row and (alone := [key for key in MACHINE if key in row]):
+            findings.add(
+                entry.line, f"{', '.join(alone)}: host is missing, and says whose machine that is"
+            )
         if row["email"] is None:
             row["email"] = default_email(row["id"])
         rows.append(row)
     _check_distinct(entries, findings)
+    _check_machines(entries, findings)
     return rows
 
 
@@ -349,6 +367,24 @@ def _check_distinct(entries: Sequence[_Entry], findings: Findings) -> None:
                 value.line,
                 f"id {shown(value.text)} {same} in line {first.line}, too: every learner needs"
                 " an id of their own",
+            )
+
+
+def _check_machines(entries: Sequence[_Entry], findings: Findings) -> None:
+    """Note learners who would share a machine."""
+    seen: dict[tuple[str, str], _Value] = {}
+    for entry in entries:
+        value = entry.values.get("host")
+        if value is None or value.problem:
+            continue
+        port = entry.values.get("port")
+        place = (value.text.casefold(), port.text if port else "22")
+        first = seen.setdefault(place, value)
+        if first is not value:
+            findings.add(
+                value.line,
+                f"host {shown(value.text)} is there in line {first.line}, too: every learner needs"
+                " a machine of their own",
             )
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sopslab.config.column_choice import Columns, called
 from sopslab.config.inputfile import MAX_BYTES, Findings
 from sopslab.config.naming import check_seat
 from sopslab.config.roster import MAX_LEARNERS, refuse_crowd
 from sopslab.config.roster_columns import same_header
-from sopslab.config.roster_values import CHECKS, Proposals, default_email, folded, shown
+from sopslab.config.roster_values import CHECKS, MACHINE, Proposals, default_email, folded, shown
 from sopslab.config.tables import Record, Table, is_formula
 from sopslab.errors import InputError
 
@@ -43,7 +43,8 @@ _OF_CANVAS = {
 @dataclass(frozen=True)
 class Learner:
     """An entry of the roster; `made_of` says where the id comes from, and `line` where the person
-    stands in the table, None for those whom only the roster has."""
+    stands in the table, None for those whom only the roster has. `machine` is what the roster says
+    of theirs, which no export does."""
 
     line: int | None
     id: str
@@ -52,6 +53,7 @@ class Learner:
     email: str | None
     group: str | None
     expires: str | None = None
+    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _entry(learner: Learner) -> str:
     email = None if learner.email == default_email(learner.id) else learner.email
     values = {"id": learner.id, "name": learner.name, "email": email, "group": learner.group,
               "expires": learner.expires}  # fmt: skip
+    values |= learner.machine
     # Text of JSON between its quotes is YAML as well, and never read as a number or a date.
     pairs = [
         f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value
@@ -302,7 +305,8 @@ def _kept(row: Mapping[str, str | None], lines: Mapping[str, int]) -> Learner:
     seat = str(row["id"])
     email = None if row["email"] == default_email(seat) else row["email"]
     name, group, expires = row["name"] or "", row["group"], row.get("expires")
-    return Learner(lines.get(seat), seat, "roster", name, email, group, expires)
+    machine = {key: value for key in MACHINE if (value := row.get(key))}
+    return Learner(lines.get(seat), seat, "roster", name, email, group, expires, machine)
 
 
 def _with_ids(people: Sequence[_Person], taken: Iterable[str], findings: Findings) -> list[Learner]:

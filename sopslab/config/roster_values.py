@@ -1,4 +1,4 @@
-"""What may stand in a roster: how an id, a name, an address and a group are written.
+"""What may stand in a roster: how an id, a name, an address, a group and a machine are written.
 
 Pure. Each check raises ValueError with what is wrong and what is needed.
 """
@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
+from sopslab.config.machines import check_host, check_hostkey, check_login, check_port
 from sopslab.config.moments import check_moment
 from sopslab.config.naming import SEAT_LENGTH, check_seat, propose_seat
 from sopslab.config.settings import Email
 
 NEEDED = ("id", "name")
-KNOWN = (*NEEDED, "email", "group", "expires")
+LEARNER = (*NEEDED, "email", "group", "expires")
+# Where a learner's machine is, in a room with a machine for each.
+MACHINE = ("host", "user", "port", "hostkey")
+KNOWN = (*LEARNER, *MACHINE)
 _MAX_LINE = 200
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 # Unicode calls these printable, and nothing is seen of them. Variation selectors are not here:
@@ -56,6 +60,10 @@ CHECKS: Mapping[str, Callable[[str], object]] = {
     "email": _email,
     "group": _line_of_text,
     "expires": check_moment,
+    "host": check_host,
+    "user": check_login,
+    "port": check_port,
+    "hostkey": check_hostkey,
 }
 
 

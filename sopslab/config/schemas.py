@@ -11,16 +11,36 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from sopslab.config.defaults import explained
+from sopslab.config.machines import PORT
 from sopslab.config.roster import MAX_LEARNERS
-from sopslab.config.settings import Email, Line, Moment, SeatId, Settings
+from sopslab.config.roster_values import MACHINE
+from sopslab.config.settings import (
+    Email,
+    HostKey,
+    HostName,
+    Line,
+    Login,
+    Moment,
+    Port,
+    SeatId,
+    Settings,
+)
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_PortText = Annotated[str, Field(json_schema_extra={"pattern": f"^({PORT.pattern})$"})]
 
 
 class Entry(BaseModel):
     """A learner."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "dependentRequired": {key: ["host"] for key in MACHINE if key != "host"}
+        },
+    )
 
     id: SeatId
     name: Line
@@ -28,6 +48,10 @@ class Entry(BaseModel):
     email: Email | Literal[""] | None = None
     group: Line | Literal[""] | None = None
     expires: Moment | Literal[""] | None = None
+    host: HostName | Literal[""] | None = None
+    user: Login | Literal[""] | None = None
+    port: Port | _PortText | Literal[""] | None = None
+    hostkey: HostKey | Literal[""] | None = None
 
 
 _Entries = Annotated[list[Entry], Field(max_length=MAX_LEARNERS)]

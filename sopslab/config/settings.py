@@ -25,6 +25,18 @@ from pydantic.config import JsonDict
 from typing_extensions import override
 
 from sopslab.config.engine import engine_host
+from sopslab.config.machines import (
+    HOST,
+    HOST_FORM,
+    HOSTKEY,
+    HOSTKEY_FORM,
+    LOGIN,
+    LOGIN_FORM,
+    MAX_HOST,
+    check_host,
+    check_hostkey,
+    check_login,
+)
 from sopslab.config.moments import MOMENT, MOMENT_FORM, check_moment, in_words, moment
 from sopslab.config.naming import (
     LABEL,
@@ -37,9 +49,10 @@ from sopslab.config.naming import (
     check_label,
     check_seat,
 )
-from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places
+from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places, Room
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
+from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -308,6 +321,21 @@ Moment = Annotated[
     Field(description=MOMENT_FORM, json_schema_extra=_schema(MOMENT)),
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+HostName = Annotated[
+    Text,
+    AfterValidator(check_host),
+    Field(max_length=MAX_HOST, description=HOST_FORM, json_schema_extra=_schema(HOST)),
+]
+Login = Annotated[
+    Text,
+    AfterValidator(check_login),
+    Field(description=LOGIN_FORM, json_schema_extra=_schema(LOGIN)),
+]
+HostKey = Annotated[
+    Text,
+    AfterValidator(check_hostkey),
+    Field(description=HOSTKEY_FORM, json_schema_extra=_schema(HOSTKEY)),
+]
 
 
 class _Part(BaseModel):
@@ -379,6 +407,21 @@ class Enrolled(Seat):
         return moment(self.suspended) + timedelta(days=self.grace)
 
 
+class SeatMachine(_Part):
+    """The machine of a seat, and how it is reached by SSH: what is left out, `ssh` knows."""
+
+    host: HostName
+    user: Login | None = None
+    port: Port | None = None
+    hostkey: HostKey | None = None
+    key: AbsolutePath | None = None
+
+    @property
+    def reached(self) -> Machine:
+        """Where it is, as a connection takes it."""
+        return Machine(self.host, self.port, self.user, self.hostkey)
+
+
 class Mirrors(_Part):
     """Where upstream files come from: bases that a mirror may replace."""
 
@@ -413,6 +456,9 @@ class Settings(_Part, Places):
     learner: Learner
     seats: tuple[Seat, ...]
     spares: Annotated[int, Field(strict=True, ge=0, le=100)]
+    machine: SeatMachine | None
+    seats_at_once: Annotated[int, Field(strict=True, ge=1, le=100)]
+    verb: tuple[Line, ...]
     prune: Annotated[bool, Field(strict=True)]
     expires: Moment | None
     grace: Annotated[int, Field(strict=True, ge=0, le=366)]
@@ -524,8 +570,13 @@ class Settings(_Part, Places):
             learner_id=self.learner.id,
         )
 
+    @property
+    def room(self) -> Room:
+        """What this machine keeps of a room whose seats are told these."""
+        return Room(**vars(self.for_machine))
 
-_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "mirrors": Mirrors}
+
+_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "machine": SeatMachine, "mirrors": Mirrors}
 
 
 def load_settings(data: Mapping[str, Any]) -> Settings:

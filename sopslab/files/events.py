@@ -42,7 +42,9 @@ def write(event: Event) -> None:
     """Write one event, if anyone listens."""
     descriptor = os.environ.get(DESCRIPTOR)
     if descriptor is not None:
-        os.write(int(descriptor), to_line(event).encode())
+        left = to_line(event).encode()
+        while left:
+            left = left[os.write(int(descriptor), left) :]
 
 
 def refuse(error: LabError) -> None:

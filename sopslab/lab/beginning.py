@@ -1,13 +1,14 @@
 """The beginning on a machine that has nothing of ours yet: one file that needs Python 3.11 and its
 standard library only. It is sent to `python3 -` or taken out of a bundle, and installs the product.
 
-    python3 beginning.py state ROOT                        what is there, as JSON
+    python3 beginning.py state ROOT SHA256                 what is there, as JSON
     python3 beginning.py product ROOT SHA256 SIZE          the product from standard input
     python3 beginning.py bundle ROOT FILE --signers FILE   the product of a bundle
     python3 beginning.py bundle ROOT FILE --unsigned       the same of one that nobody signed
 
-Whenever it is killed, the next run completes what is missing: the product is in a folder of its
-own, which counts when `complete` is written, and only then `ROOT/bin/sopslab` leads there.
+ROOT may begin with `~/`. Whenever it is killed, the next run completes what is missing: the product
+is in a folder of its own, which counts when `complete` is written, and only then
+`ROOT/bin/sopslab` leads there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -28,6 +30,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+# How a line begins that says why nothing is done.
+SAYS = "sops-lab"
+# What of its sum names the folder of a product.
+SHORT = 20
 NAMESPACE = "sops-lab-bundle"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 OLDEST = (3, 11)
@@ -41,6 +47,10 @@ _PIECE = 1 << 20
 _MOST_MANIFEST = 1 << 24
 _MOST_SIGNATURE = 1 << 16
 _PROGRAM_S = 900
+_QUESTION_S = 20
+# Where files of the store look as if they were not what they were, they are read again.
+_HELD_S = 300
+_SILENCE_S = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,200}")
 _WHEEL = re.compile(r"wheels/[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
 _PRODUCT = ("about.json", "requirements.txt")
@@ -54,6 +64,42 @@ class Stream(Protocol):
     """Bytes that come one after the other."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class Patient:
+    """What another machine sends. Where nothing comes for a minute, it is refused: a connection
+    that was cut may look as if it were there for hours. There is one of them in a process."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream: Any = stream
+        signal.signal(signal.SIGALRM, _give_up)
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, as many as are there; nothing at the end."""
+        with _clock():
+            piece: bytes = self._stream.read1(size)
+        return piece
+
+    def line(self, most: int) -> bytes:
+        """Return the next line. Raises Refused where it is longer than it may be."""
+        with _clock():
+            line: bytes = self._stream.readline(most)
+        if not line.endswith(b"\n"):
+            raise Refused("it is cut off")
+        return line
+
+
+@contextmanager
+def _clock() -> Iterator[None]:
+    signal.alarm(_SILENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def _give_up(*_: object) -> None:
+    raise Refused(f"nothing has come for {_SILENCE_S} s")
 
 
 class Archive:
@@ -199,10 +245,13 @@ def check_signature(text: bytes, signature: bytes, signers: Path) -> None:
     raise Refused(f"its signature is by none of {signers}, or not over what is in it")
 
 
-def _ask(command: list[str], stdin: bytes) -> bytes | None:
-    """Return what a program says, None where it fails."""
+def _ask(command: list[str], stdin: bytes, patience: float = _QUESTION_S) -> bytes | None:
+    """Return what a program says, None where it fails or does not end within `patience`, in
+    seconds."""
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, timeout=patience, check=False
+        )
     except FileNotFoundError:
         raise Refused(f"{command[0]} is missing on this machine") from None
     except subprocess.TimeoutExpired:
@@ -217,20 +266,44 @@ def _whole(archive: Archive, name: str, most: int) -> bytes:
     return archive.whole(most)
 
 
-def state(root: Path) -> dict[str, Any]:
-    """Return what a machine is, and which product it has."""
+def state(root: Path, wanted: str) -> dict[str, Any]:
+    """Return what a machine is, and which product it has.
+
+    + wanted: the sum of the product that is asked what the store has, if it is the one in use
+    """
     link = root / "bin" / "sopslab"
     product = ""
     if link.is_symlink() and _completed(link.resolve().parents[2]) == _python():
         product = link.resolve().parents[2].name
+    store = _held(root, product) if product and product == wanted[:SHORT] else None
     return {
+        "root": str(root),
         "python": list(sys.version_info[:3]),
         "arch": ARCHES.get(platform.machine(), platform.machine()),
         "product": product,
         "git": shutil.which("git") is not None,
         "docker": shutil.which("docker") is not None,
+        "sudo": _sudo(),
         "space": shutil.disk_usage(_existing(root)).free,
+        "store": store,
     }
+
+
+def _sudo() -> str:
+    """Return whether root's rights can be had here without a password."""
+    if os.geteuid() == 0:
+        return "ok"
+    if shutil.which("sudo") is None:
+        return "missing"
+    return "password" if _ask(["sudo", "-n", "true"], b"") is None else "ok"
+
+
+def _held(root: Path, product: str) -> Any:
+    """Return what the store has, None where the product cannot say it."""
+    python = root / "product" / product / "environment" / "bin" / "python"
+    asked = ["bundles.receiving.held", json.dumps({"root": str(root)})]
+    text = _ask([str(python), "-I", "-m", "sopslab.lab", *asked], b"", _HELD_S)
+    return None if text is None else json.loads(text)
 
 
 def install(root: Path, sha256: str, size: int, stream: Stream) -> None:
@@ -243,7 +316,7 @@ def install(root: Path, sha256: str, size: int, stream: Stream) -> None:
     folder = root / "product"
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        target = folder / sha256[:20]
+        target = folder / sha256[:SHORT]
         if _completed(target) != _python():
             _remove(target)
             target.mkdir()
@@ -411,24 +484,29 @@ def product_of(root: Path, file: str, signers: Path, unsigned: bool) -> None:
     raise Refused("it is cut off: the product is not in it")
 
 
+def _path(root: str) -> Path:
+    """Return the folder that is meant; no shell has seen its name."""
+    return Path(root).expanduser().absolute()
+
+
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; return the exit code."""
     os.umask(0o022)
     try:
         match arguments:
-            case ["state", root]:
-                sys.stdout.write(f"{json.dumps(state(Path(root)))}\n")
+            case ["state", root, sha256]:
+                sys.stdout.write(f"{json.dumps(state(_path(root), sha256))}\n")
             case ["product", root, sha256, size]:
-                install(Path(root), sha256, int(size), sys.stdin.buffer)
+                install(_path(root), sha256, int(size), Patient(sys.stdin.buffer))
             case ["bundle", root, file, "--unsigned"]:
-                product_of(Path(root), file, Path(root, REMEMBERED), True)
+                product_of(_path(root), file, _path(root) / REMEMBERED, True)
             case ["bundle", root, file, "--signers", signers]:
-                product_of(Path(root), file, Path(signers), False)
+                product_of(_path(root), file, Path(signers), False)
             case _:
                 sys.stderr.write(f"{__doc__}")
                 return 2
     except Refused as reason:
-        sys.stderr.write(f"sops-lab: {reason}\n")
+        sys.stderr.write(f"{SAYS}: {reason}\n")
         return 1
     return 0
 

@@ -73,9 +73,33 @@ class Refused:
         return Exit(self.code)
 
 
-Event = Planned | Started | Ended | Refused
+@dataclass(frozen=True)
+class SeatWorks:
+    """A seat of a room is at something, said in a few words."""
+
+    seat: str
+    doing: str
+
+
+@dataclass(frozen=True)
+class SeatEnded:
+    """A seat of a room is done with a verb of `sopslab`, or cannot do it, after `seconds`.
+
+    `code` is the exit code, `changed` the number of changes, and `problems` are sentences; `answer`
+    is the JSON object that the verb printed there, "" without one.
+    """
+
+    seat: str
+    code: int
+    changed: int
+    seconds: float
+    problems: tuple[str, ...] = ()
+    answer: str = ""
+
+
+Event = Planned | Started | Ended | Refused | SeatWorks | SeatEnded
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Planned, Started, Ended, Refused)
+    kind.__name__.lower(): kind for kind in (Planned, Started, Ended, Refused, SeatWorks, SeatEnded)
 }
 
 

@@ -24,6 +24,7 @@ class Step(Enum):
     CANARY = "Canary", Exit.CANARY
     ACCESS = "Access", Exit.ACCESS
     CLASS = "Class", Exit.PARTIAL
+    SEATS = "Seats", Exit.PARTIAL
     INVENTORY = "Inventory", Exit.INVENTORY
     FILES = "Files", Exit.INVENTORY
     PROOF = "Proof", Exit.INVENTORY

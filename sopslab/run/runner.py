@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +20,21 @@ from sopslab.checks.causes import OURS, of_programs
 from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
+from sopslab.lab.tools.children import die_with_parent
 from sopslab.layout import PROJECT
-from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started, from_line
+from sopslab.model.events import (
+    Ended,
+    Event,
+    Operation,
+    Planned,
+    Refused,
+    SeatEnded,
+    Started,
+    from_line,
+)
 from sopslab.model.results import Status
 
 _KEPT_LOGS = 20
-_PR_SET_PDEATHSIG = 1
 _SHOWN = re.compile(r"\x1b\[[0-9;]*m|^\s*\[\S+\]\s+")
 _OWN = re.compile(rf"{OURS}: (.*)")
 # The last line of a traceback.
@@ -60,7 +68,8 @@ class Result:
     """How a run went.
 
     `code` is what the command exits with; `problems` are sentences, empty if all went well;
-    `log` is where pyinfra's own words are; `remarks` are sentences about what was left as it is.
+    `log` is where pyinfra's own words are; `remarks` are sentences about what was left as it is;
+    `seats` is how it went at each seat of a room, by learner.
     """
 
     code: Exit
@@ -69,10 +78,14 @@ class Result:
     problems: list[str]
     log: Path
     remarks: list[str] = field(default_factory=list)
+    seats: dict[str, SeatEnded] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
-        """The number of operations that changed something."""
+        """The number of operations that changed something, here or at seats of a room."""
+        # To pyinfra each seat is changed that it has run something at.
+        if self.seats:
+            return sum(seat.changed for seat in self.seats.values())
         return sum(step.changed for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,6 +116,7 @@ def run(
     follow: Callable[[Event], None],
     inventory: str = LOCAL,
     stdin: str = "",
+    hosts: Sequence[str] = (),
 ) -> Result:
     """Run `deploy` on an inventory of the project and return how it went.
 
@@ -112,6 +126,7 @@ def run(
     + follow: called with each event as it comes
     + inventory: the inventory, relative to the project
     + stdin: what the deploy reads on standard input, where it asks for values
+    + hosts: those of the inventory that it is for; without any, all
     """
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
@@ -119,6 +134,9 @@ def run(
         sys.executable, "-P", "-m", "pyinfra", str(PROJECT / inventory), str(PROJECT / deploy),
         f"--group-data={PROJECT / 'group_data'}", "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
+        *(f"--limit={name}" for name in hosts),
+        # Without it, pyinfra works on some first, and the others wait for the slowest of these.
+        *([f"--parallel={len(hosts)}"] if hosts else []),
     ]  # fmt: skip
     environment = {
         **os.environ,
@@ -145,7 +163,7 @@ def run(
             pass_fds=(writer,),
             # A session of its own: a signal reaches all that the run started, once, from here.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     os.close(writer)
     _hand_over(process, stdin)
@@ -173,6 +191,7 @@ def run(
         problems=_problems(process.returncode, stopped, story, log),
         log=log,
         remarks=story.remarks,
+        seats=story.seats,
     )
     # How it went matters more than that it was noted.
     with contextlib.suppress(OSError):
@@ -199,6 +218,7 @@ class _Story:
         self.failed = False
         self.problems: list[str] = []
         self.remarks: list[str] = []
+        self.seats: dict[str, SeatEnded] = {}
 
     def tell(self, event: Event) -> None:
         match event:
@@ -213,6 +233,9 @@ class _Story:
             case Refused():
                 self.refused = event.exit
                 self.problems += event.problems
+            case SeatEnded():
+                self.seats[event.seat] = event
+                self.problems += [f"{event.seat}: {problem}" for problem in event.problems]
 
     def break_off(self) -> None:
         """Hear that nothing more will be told: what runs now, or has failed, is where it ended."""
@@ -303,8 +326,3 @@ def _open_log(directory: Path, name: str) -> Path:
             Exit.HOST,
         ) from None
     return path
-
-
-def _die_with_parent() -> None:
-    # However this command ends, pyinfra must not go on by itself (prctl(2), Linux).
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

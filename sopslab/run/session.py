@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 from pyinfra import host, state
@@ -22,16 +24,18 @@ from sopslab.run.reporter import Reporter
 
 # The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
 _lab_dirs: set[str] = set()
+# Those of them that no other run may work on meanwhile.
+_locked: set[str] = set()
 
 
 class _Guard(BaseStateCallback):
-    """Hold the lock of every lab from the first operation on: a dry run touches nothing."""
+    """Hold the locks from the first operation on: a dry run touches nothing."""
 
     @staticmethod
     @override
     def operation_start(state: State, op_hash: str) -> None:
         try:
-            for lab_dir in _lab_dirs:
+            for lab_dir in _locked:
                 lock.hold(Path(lab_dir) / "lock")
         except LabError as error:
             events.refuse(error)
@@ -62,14 +66,53 @@ def begin() -> Settings:
 
     Raises pyinfra's DeployError, before anything is touched, with the sentences of a LabError.
     """
+    settings = _valid(_refuse_other_systems)
+    _begin(settings.lab_dir)
+    _locked.add(settings.lab_dir)
+    return settings
+
+
+def begin_room() -> Settings:
+    """Return the settings of the current seat of a room, which is this run's alone.
+
+    Raises what `begin` does.
+    """
+    settings = enter_room()
+    _locked.add(settings.room.lab_dir)
+    return settings
+
+
+def enter_room() -> Settings:
+    """Return the settings of the current seat of a room; what is done there, its own machine guards
+    from other runs.
+
+    Raises what `begin` does.
+    """
+    settings = _valid(_allow_many_seats)
+    _begin(settings.room.lab_dir)
+    return settings
+
+
+def _valid(check: Callable[[], None]) -> Settings:
+    """Return the settings of the current host, once a check has passed and they are valid."""
     try:
-        _refuse_other_systems()
-        settings = load_settings(host.data.dict())
+        check()
+        return load_settings(host.data.dict())
     except LabError as error:
         events.refuse(error)
         raise DeployError(str(error)) from None
+
+
+def _begin(lab_dir: str) -> None:
+    """Have the events of this run told, from its first lab on."""
     if not _lab_dirs:
         state.add_callback_handler(_Guard())
         state.add_callback_handler(Reporter())
-    _lab_dirs.add(settings.lab_dir)
-    return settings
+    _lab_dirs.add(lab_dir)
+
+
+def _allow_many_seats() -> None:
+    """Have this process open as many files as it may: each seat takes some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

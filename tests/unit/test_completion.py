@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from sopslab.cli import completing
 from sopslab.cli.main import VERBS, main
-from sopslab.config.inputs import CI, CLASSROOM, LOCAL
+from sopslab.config.inputs import CI, CLASSROOM, LOCAL, SEATS
 from sopslab.config.settings import Settings
 from sopslab.course.faults import BY_ID
 from sopslab.lab.incidents import platform
@@ -58,13 +58,22 @@ def test_verbs_and_options() -> None:
     assert completed("re") == ["reap", "reset", "reissue"]
     assert "--dry-run" in completed("reset", "--d")
     assert completed("reset", "--to", "") == ["start", "encrypted", "wired", "done"]
-    assert completed("up", "inv") == [LOCAL, CLASSROOM, CI]
+    assert completed("up", "inv") == [LOCAL, CLASSROOM, SEATS, CI]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_learners_are_those_of_the_lab(in_class: Settings, shell: str) -> None:
     assert completed("reset", "", shell=shell) == ["ada", "zoe", "learner"]
     assert completed("reset", "z", shell=shell) == ["zoe"]
+
+
+def test_learners_of_a_room_are_those_on_its_roster(
+    in_class: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "class.yaml").write_text("- {id: lei, name: 李雷, host: seat-1}\n")
+    monkeypatch.setenv("SOPSLAB_INVENTORY", SEATS)
+    monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "class.yaml"))
+    assert completed("reset", "") == completed("status", "--limit", "") == ["lei"]
 
 
 @pytest.mark.parametrize("verb", ["reset", "fix", "doctor", "drill leak", "credentials plan"])

@@ -12,7 +12,7 @@ from sopslab.layout import PROJECT
 from tests.sources import tree_of
 
 TESTS = PROJECT / "tests"
-FAULTS = 92
+FAULTS = 97
 ROW = re.compile(r"\| (\d+) \|(.+)\|")
 
 

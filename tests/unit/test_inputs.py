@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sopslab.config.inputs import CHOOSING, CLASSROOM, local_settings
-from sopslab.config.settings import load_settings
+from sopslab.config.inputs import CHOOSING, CLASSROOM, SEATS, local_settings, seat_settings
+from sopslab.config.settings import SeatMachine, load_settings
 from sopslab.errors import InputError
 from sopslab.layout import PROJECT
 
@@ -124,3 +124,35 @@ def test_the_class_is_the_roster_that_the_environment_names(
     monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "none.yaml"))
     with pytest.raises(InputError, match=r"none\.yaml"):
         local_settings(inventory=CLASSROOM)
+
+
+def test_a_machine_that_is_a_seat_has_a_lab_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "home" / ".local" / "share" / "sops-lab"
+    root.mkdir(parents=True)
+    (root / "lab.yaml").write_text("learner: {id: ada, name: Ada, email: ada@example.org}\n")
+    assert local_settings().learner.id == "ada"
+    assert local_settings() == load_settings(seen_by_pyinfra())
+    # Another root is another machine's, and a file that is named counts more.
+    monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path))
+    assert local_settings().learner.id == "learner"
+    monkeypatch.delenv("SOPSLAB_ROOT")
+    (tmp_path / "other.yaml").write_text("lab: other\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "other.yaml"))
+    assert (local_settings().learner.id, local_settings().lab) == ("learner", "other")
+
+
+def test_a_room_is_told_to_pyinfra_as_to_the_verbs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "class.yaml").write_text("- {id: zoe, name: Zoë, host: seat-1, port: 2222}\n")
+    monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "class.yaml"))
+    (settings,) = seat_settings({}).values()
+    assert settings == load_settings(seen_by_pyinfra(SEATS))
+    assert (settings.learner.name, settings.machine) == (
+        "Zoë", SeatMachine(host="seat-1", port=2222)
+    )  # fmt: skip
+    monkeypatch.setenv("SOPSLAB_ROSTER", "")
+    with pytest.raises(InputError, match="ada, zoe, lei: no machine is known"):
+        seat_settings({})

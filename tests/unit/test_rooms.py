@@ -12,7 +12,7 @@ HOUSE = PROJECT / "sopslab"
 # From the top down. A module imports from lower floors and from its own folder.
 FLOORS = (
     ("cli",),
-    ("run", "provision", "web"),
+    ("run", "provision", "web", "room"),
     ("lab",),
     ("checks",),
     ("incidents", "validation", "cards", "gitserver"),

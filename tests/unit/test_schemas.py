@@ -108,6 +108,13 @@ ROSTERS = {
     "capital": "learners: [{id: Ada, name: Ada}]",
     "address": "learners: [{id: ada, name: Ada, email: ada at home}]",
     "text": "learners: ada",
+    "machine": "[{id: ada, name: Ada, host: seat-7.example.org, user: teacher, port: 2222}]",
+    "machine-port-in-quotes": "[{id: ada, name: Ada, host: seat-7, port: '22', hostkey: ''}]",
+    "machine-option": "[{id: ada, name: Ada, host: -oProxyCommand=id}]",
+    "machine-user": "[{id: ada, name: Ada, host: seat, user: a b}]",
+    "machine-port": "[{id: ada, name: Ada, host: seat, port: 0}]",
+    "machine-hostkey": "[{id: ada, name: Ada, host: seat, hostkey: ssh-ed25519}]",
+    "machine-without-host": "[{id: ada, name: Ada, user: teacher}]",
     "crowd": yaml.safe_dump([{"id": f"s{n}", "name": "Ada"} for n in range(1001)]),
 }
 

@@ -18,6 +18,7 @@ from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.errors import Exit, LabError
+from sopslab.files import events
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.formats import Format
@@ -144,7 +145,7 @@ def deploy_or_exit(
     try:
         inventory = inventory or chosen_inventory()
         if as_json:
-            result = run(deploy, data, log_dir, lambda _event: None, inventory, stdin)
+            result = run(deploy, data, log_dir, events.write, inventory, stdin)
         else:
             with Display(console) as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from sopslab.cli import completing
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
@@ -29,7 +32,29 @@ def _scenario_or_learner(
     return [fault.id for fault in FAULTS if fault.id.startswith(incomplete)]
 
 
-@click.command("break")
+class _Break(RoomVerb):
+    """The verb as a room has it: whose seat it is, stands behind what is to be broken."""
+
+    naming = ("words",)
+
+    @override
+    def about_no_lab(self, params: Mapping[str, Any]) -> bool:
+        return bool(params["listing"])
+
+    @override
+    def learners(self, params: Mapping[str, Any]) -> Sequence[str]:
+        words: tuple[str, ...] = params["words"]
+        return words if params["exam"] else words[1:]
+
+    @override
+    def words(self, ctx: click.Context) -> list[str]:
+        if ctx.params["exam"] and ctx.params["seed"] is None:
+            raise click.UsageError("--random needs a --seed in a room: no seat tells what it drew")
+        scenarios = () if ctx.params["exam"] else ctx.params["words"][:1]
+        return [*scenarios, *super().words(ctx)]
+
+
+@click.command("break", cls=_Break, named=True)
 @click.argument(
     "words",
     nargs=-1,

@@ -210,34 +210,25 @@ def _contents(
     settings: Settings, arch: str | None, other: Path | None, pythons: str | None
 ) -> Contents:
     """Return what is going to be in a bundle. Raises LabError where the store has not all of it."""
-    from sopslab import __version__
-    from sopslab.artifacts.catalog import SOURCES, load_catalog
+    from sopslab.artifacts.catalog import load_catalog
     from sopslab.artifacts.wheels import PYTHONS
-    from sopslab.lab.bundles.writing import Contents
-    from sopslab.lab.observe.store import store_state
+    from sopslab.lab.bundles.stored import stored
+    from sopslab.lab.observe.store import this_arch
 
-    store = store_state(settings.for_machine, images=[])
-    if arch not in (None, _BOTH if other else store.arch):
+    if arch not in (None, _BOTH if other else this_arch()):
         raise LabError(
-            f"this machine is {store.arch}, and a bundle has the store of the machine that makes"
+            f"this machine is {this_arch()}, and a bundle has the store of the machine that makes"
             " it: make one on a machine of the other kind, and name it with `--arch both --with"
             " FILE`",
             Exit.INPUT,
         )
-    catalog = load_catalog(settings.catalog)
     versions = tuple(pythons.split(",")) if pythons else PYTHONS
     unknown = [version for version in versions if version not in PYTHONS]
     if unknown:
         raise LabError(
             f"--python: {', '.join(unknown)}: known are {', '.join(PYTHONS)}", Exit.INPUT
         )
-    for source in SOURCES:
-        entries = catalog.entries(source, store.arch)
-        if entries and not any(store.fault(entry) for entry in entries.values()):
-            return Contents(
-                __version__, catalog.digest, source, store.arch, tuple(entries.values()), versions
-            )
-    raise LabError(f"the store {settings.store} is not full: run `sopslab fetch`", Exit.ARTIFACTS)
+    return stored(settings.for_machine, load_catalog(settings.catalog), versions)
 
 
 def _size(text: str) -> int:

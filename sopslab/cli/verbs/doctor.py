@@ -10,6 +10,7 @@ import click
 
 from sopslab.cli import doctor_report as report
 from sopslab.cli.console import Console
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, own_learner_argument
 from sopslab.config.enrolled import named_environments
@@ -20,7 +21,7 @@ from sopslab.lab.tools.programs import keep_to_the_lab
 __all__ = ["doctor"]
 
 
-@click.command()
+@click.command(cls=RoomVerb)
 @own_learner_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def doctor(learner: str | None, as_json: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_exit
 
 
-@click.command()
+@click.command(cls=RoomVerb)
 @click.option("--purge", is_flag=True, help="Remove keys, Git data, the store and its images, too.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge.")
 @json_option

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sopslab.cli import verification_report as report
 from sopslab.cli.console import Console
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -37,7 +38,7 @@ def drill() -> None:
     """Practise the incident of the chapter: what to do once a value has been seen."""
 
 
-@drill.command()
+@drill.command(cls=RoomVerb, named=True)
 @own_id_argument
 @json_option
 def leak(ids: tuple[str, ...], as_json: bool) -> None:
@@ -59,7 +60,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     )
 
 
-@drill.command("end")
+@drill.command("end", cls=RoomVerb, named=True)
 @own_id_argument
 @json_option
 def end_(ids: tuple[str, ...], as_json: bool) -> None:
@@ -74,7 +75,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
     echo(f"\n{learner} is where the drill began")
 
 
-@drill.command()
+@drill.command(cls=RoomVerb)
 @own_id_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(ids: tuple[str, ...], as_json: bool) -> None:

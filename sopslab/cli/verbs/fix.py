@@ -6,6 +6,7 @@ import json
 
 import click
 
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     any_ids_argument,
@@ -18,7 +19,7 @@ from sopslab.config.enrolled import named_environments
 from sopslab.errors import LabError
 
 
-@click.command()
+@click.command(cls=RoomVerb)
 @any_ids_argument()
 @json_option
 def fix(ids: tuple[str, ...], as_json: bool) -> None:

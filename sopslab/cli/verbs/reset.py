@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -33,7 +34,7 @@ CHECKPOINTS = {
 }
 
 
-@click.command()
+@click.command(cls=RoomVerb, named=True)
 @own_ids_argument
 @click.option("--all", "everybody", is_flag=True, help="Everybody in the class.")
 @click.option(

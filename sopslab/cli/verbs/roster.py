@@ -112,13 +112,13 @@ def check(file: str) -> None:
     """
     from collections import Counter
 
-    from sopslab.config.roster import read_roster
+    from sopslab.config.roster import read_roster, without_machines
 
     try:
         rows = read_roster(file)
     except InputError as error:
         end(error.code, error.problems, as_json=False)
-    settings_or_exit({"seats": rows}, inventory=LOCAL)
+    settings_or_exit({"seats": without_machines(rows)}, inventory=LOCAL)
     groups = Counter(row["group"] for row in rows)
     alone = groups.pop(None, 0)
     echo(f"{file}: {_counted(len(rows))}, {len(groups)} group{'' if len(groups) == 1 else 's'}")
@@ -126,6 +126,8 @@ def check(file: str) -> None:
         echo(f"  {size:>4}  {group}")
     if groups and alone:
         echo(f"  {alone:>4}  without a group")
+    if machines := sum("host" in row for row in rows):
+        echo(f"  {machines:>4}  with a machine of their own")
 
 
 @roster.command()
@@ -228,10 +230,10 @@ def _example_as_csv() -> str:
     import io
 
     from sopslab.config.roster import read_roster
-    from sopslab.config.roster_values import KNOWN
+    from sopslab.config.roster_values import LEARNER
 
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, KNOWN, lineterminator="\n")
+    writer = csv.DictWriter(text, LEARNER, lineterminator="\n")
     writer.writeheader()
     writer.writerows(read_roster(str(EXAMPLE_ROSTER)))
     return text.getvalue()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sopslab.cli import completing
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -56,7 +57,7 @@ class _Asked:
         }
 
 
-@click.command()
+@click.command(cls=RoomVerb, named=True)
 @click.argument(
     "cause",
     type=click.Choice([str(cause) for cause in Cause]),

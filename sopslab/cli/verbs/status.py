@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import override
 
 from sopslab.cli import board as show
 from sopslab.cli.console import Console
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import settings_or_exit
 from sopslab.errors import Exit, LabError
@@ -30,7 +32,19 @@ _EVERY = 3.0  # seconds between two looks
 _WIDTH = 160  # columns, where no terminal says how many
 
 
-@click.command()
+class _Status(RoomVerb):
+    """The verb as a room has it: what is up at each seat, and how far its learner is."""
+
+    @override
+    def at_seats(
+        self, params: Mapping[str, Any], words: Sequence[str], wanted: Sequence[str]
+    ) -> None:
+        from sopslab.cli.room_status import show_or_exit
+
+        show_or_exit(wanted, as_json=params["as_json"])
+
+
+@click.command(cls=_Status)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
 @click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
+from typing_extensions import override
 
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
 from sopslab.errors import LabError
 from sopslab.lab.support.report import make_report
 
 
-@click.command()
+class _Support(RoomVerb):
+    """The verb as a room has it: a file of each seat, brought here."""
+
+    @override
+    def at_seats(
+        self, params: Mapping[str, Any], words: Sequence[str], wanted: Sequence[str]
+    ) -> None:
+        from sopslab.cli.room_support import bring_or_exit
+
+        bring_or_exit(wanted, as_json=params["as_json"])
+
+
+@click.command(cls=_Support)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

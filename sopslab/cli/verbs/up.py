@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 
 from sopslab.checks.takeover import takeover_plan
 from sopslab.cli.junit import junit_option
+from sopslab.cli.room_verb import limit_option
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -30,7 +32,9 @@ from sopslab.config.inputs import (
     CLASSROOM,
     INVENTORY,
     LOCAL,
+    MACHINES,
     ROSTER,
+    SEATS,
     chosen_inventory,
     known_inventory,
 )
@@ -49,16 +53,16 @@ if TYPE_CHECKING:
     required=False,
     metavar="[INVENTORY]",
     help=f"{LOCAL}: one learner's lab; {CLASSROOM}: the same with an isolated environment for"
-    f" everybody on a roster; {CI}: the lab of a CI job. Without one, that of {INVENTORY}, or the"
-    " first.",
+    f" everybody on a roster; {SEATS}: a room, with a lab on the machine of each; {CI}: the lab"
+    f" of a CI job. Without one, that of {INVENTORY}, or the first.",
     shell_complete=lambda _context, _parameter, incomplete: [
-        inventory for inventory in (LOCAL, CLASSROOM, CI) if inventory.startswith(incomplete)
+        inventory for inventory in (LOCAL, CLASSROOM, SEATS, CI) if inventory.startswith(incomplete)
     ],
 )
 @click.option(
     "--roster",
     type=click.Path(dir_okay=False),
-    help="The learners of a class, as YAML or CSV; with the inventory of a class, or of a CI job.",
+    help="The learners, as YAML or CSV; with the inventory of a class, of a room, or of a CI job.",
 )
 @click.option(
     "--spare",
@@ -72,6 +76,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Archive the seats of those who left the roster, and spares beyond --spare.",
 )
+@click.option(
+    "--machines",
+    metavar="@SOURCE",
+    help="Where a room has its machines from, if not from the roster: @vagrant, or"
+    " @terraform/OUTPUT.",
+)
+@limit_option
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
 @click.option(
     "--dry-run",
@@ -91,6 +102,8 @@ def up(
     inventory: str | None,
     roster: str | None,
     spares: int | None,
+    machines: str | None,
+    limit: tuple[str, ...],
     prune: bool,
     recreate: bool,
     dry_run: bool,
@@ -105,12 +118,19 @@ def up(
     Everything is checked and only what differs is changed: a second run changes nothing. A run that
     was interrupted is continued by the next one. Exit code 4: some seats are not ready, and are
     named; all others are.
+
+    In a room, tools and images go from this machine's store to each seat by SSH, and the seat makes
+    its own lab of them.
     """
     known = _known(inventory)
     if roster is not None:
-        if known not in {CLASSROOM, CI}:
-            raise click.UsageError(f"--roster goes with {CLASSROOM} and {CI}")
+        if known not in {CLASSROOM, SEATS, CI}:
+            raise click.UsageError(f"--roster goes with {CLASSROOM}, {SEATS} and {CI}")
         os.environ[ROSTER] = roster
+    if machines is not None:
+        os.environ[MACHINES] = machines
+    if known != SEATS and (machines is not None or limit):
+        raise click.UsageError(f"--machines and --limit go with {SEATS}")
     if prune and known != CLASSROOM:
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
     if spares is not None and known != CLASSROOM:
@@ -128,6 +148,11 @@ def up(
         data["install_docker"] = True
     if key_from is not None:
         data["key_from"] = key_from
+    if known == SEATS:
+        if dry_run or junit is not None:
+            raise click.UsageError("--dry-run and --junit go with a lab on this machine")
+        _up_at_seats(limit, data, as_json)
+        return
     settings = settings_or_exit(data, as_json=as_json, inventory=known)
     found = format_or_exit(settings, as_json=as_json, oldest=0)
     if dry_run:
@@ -161,6 +186,22 @@ def _counted(enrolment: Enrolment) -> str:
     if not spares:
         return taken
     return f"{taken}, and {spares} spare{'' if spares == 1 else 's'}"
+
+
+def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool) -> None:
+    """Make the labs of a room, and say which are up."""
+    from sopslab.cli import room
+
+    options = {f"--{name.replace('_', '-')}": value for name, value in data.items()}
+    words = [name if value is True else f"{name}={value}" for name, value in options.items()]
+    seats = room.seats_or_exit(limit, as_json=as_json)
+    result = room.at_seats(room.MAKE, seats, ["up", *words], as_json=as_json)
+    room.tell_or_exit(seats, result, as_json)
+    echo(
+        f"\nThe room is up: {len(seats.ids)} seats ({result.changed} changes,"
+        f" {result.seconds:.1f} s). `sopslab status` shows how far they are, where {INVENTORY} is"
+        f" {SEATS}."
+    )
 
 
 def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import click
 from sopslab.cli import verification_report as report
 from sopslab.cli.console import Console
 from sopslab.cli.junit import junit_option, write_junit
+from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME
 from sopslab.config.environment import solo
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(cls=RoomVerb)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @junit_option
 @click.option(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,8 @@ from pathlib import Path
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.beginning import REMEMBERED, Archive, Parts, Refused, verified_manifest
+from sopslab.lab.bundles.filling import awaited_turn, check_space, record
 from sopslab.lab.bundles.writing import Other, Progress
-from sopslab.lab.observe.store import BUNDLE
-from sopslab.lab.store.bench import cache_of, turn
 from sopslab.lab.store.members import (
     Measured,
     held,
@@ -31,10 +30,8 @@ from sopslab.lab.tools import files
 from sopslab.model.bundles import FORMAT, BundleManifest, LoadedBundle
 from sopslab.model.members import Member
 from sopslab.model.store import Arch
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decode
 
-# What a file system needs beside the bytes of files.
-_SPARE = 64 << 20
 # In the store, while a bundle is being unpacked.
 _BESIDE = ".bundle"
 
@@ -78,9 +75,7 @@ def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> 
         archive, manifest, sum_of = _open(lab, file, trust)
         if arch not in manifest.arches:
             raise Refused(f"it is for {', '.join(manifest.arches)}, and this machine is {arch}")
-        cache_of(lab).mkdir(parents=True, exist_ok=True)
-        Path(lab.store).mkdir(parents=True, exist_ok=True)
-        with turn(lab, "bundle"):
+        with awaited_turn(lab):
             there = held(lab)
             missing = {
                 member.name: member
@@ -91,7 +86,7 @@ def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> 
             # A killed run has left it.
             files.remove(beside)
             if missing:
-                _check_space(lab, missing.values())
+                check_space(lab, missing.values())
                 try:
                     _unpack(archive, manifest, missing, beside, progress)
                     for name in missing:
@@ -122,11 +117,6 @@ def take_in(lab: Lab, file: Path, trust: Trust, progress: Progress) -> Other:
             new.rename(packed(lab, member))
         archive.end()
     return Other(manifest, texts)
-
-
-def record(lab: Lab, loaded: LoadedBundle) -> None:
-    """Have on record what the store was given, so that nothing of it is asked of a network."""
-    files.write(Path(lab.root, BUNDLE), json.dumps(encode(loaded), indent=1) + "\n", 0o644)
 
 
 def _open(lab: Lab, file: Path, trust: Trust) -> tuple[Archive, BundleManifest, str]:
@@ -192,15 +182,6 @@ def _unpack(
         else:
             _pass_over(archive, member)
     archive.end()
-
-
-def _check_space(lab: Lab, missing: Iterable[Member]) -> None:
-    needed = sum(member.unpacked for member in missing) + _SPARE
-    free = shutil.disk_usage(lab.store).free
-    if needed > free:
-        raise Refused(
-            f"it needs {needed / 1e9:.1f} GB in {lab.store}, and {free / 1e9:.1f} GB are free there"
-        )
 
 
 def _remember(lab: Lab, signers: Path | None) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,8 +45,8 @@ def seat(lab: Callable[..., Settings]) -> Lab:
     return lab(root=f"{lab().root}-seat").for_machine
 
 
-def small_wheel(says: str = "hello") -> bytes:
-    """Return the wheel of a product whose command says something."""
+def small_wheel(says: str = "hello", more: Mapping[str, str] | None = None) -> bytes:
+    """Return the wheel of a product whose command says something, with more files in it."""
     info = "sops_lab-0.1.0.dist-info"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
@@ -56,16 +56,17 @@ def small_wheel(says: str = "hello") -> bytes:
             f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             f"{info}/entry_points.txt": "[console_scripts]\nsopslab = sopslab_small:main\n",
             f"{info}/RECORD": "",
+            **(more or {}),
         }.items():
             packed.writestr(zipfile.ZipInfo(name), text)
     return buffer.getvalue()
 
 
-@pytest.fixture(autouse=True)
-def small_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def have_small_product(
+    project: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, str] | None = None
+) -> Callable[[str], None]:
     """Have a product that needs pip only, and takes it from Python itself; return what has it say
     something else."""
-    project = tmp_path / "project"
     project.mkdir()
     version, sum_of = PIP.name.split("-")[1], hashlib.sha256(PIP.read_bytes()).hexdigest()
     (project / "requirements.txt").write_text(f"pip=={version} \\\n    --hash=sha256:{sum_of}\n")
@@ -75,12 +76,18 @@ def small_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         (target / PIP.name).write_bytes(PIP.read_bytes())
 
     def say(text: str) -> None:
-        monkeypatch.setattr(wheel, "build", lambda: small_wheel(text))
+        monkeypatch.setattr(wheel, "build", lambda: small_wheel(text, more))
 
     monkeypatch.setattr(product, "PROJECT", project)
     monkeypatch.setattr(product, "_ask_pip", download)
     say("hello")
     return say
+
+
+@pytest.fixture(autouse=True)
+def small_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have a small product; return what has it say something else."""
+    return have_small_product(tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture

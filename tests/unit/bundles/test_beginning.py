@@ -29,9 +29,10 @@ ARCH = this_arch()
 PYTHONS = (f"{sys.version_info.major}.{sys.version_info.minor}",)
 
 
-def run(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run(*arguments: object, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
     """Run it as on a machine that has nothing of ours and whose network answers nothing."""
     environment = {
+        **more,
         "PATH": os.environ["PATH"],
         "PIP_INDEX_URL": "http://127.0.0.1:9",
         "PIP_DRY_RUN": "1",
@@ -69,7 +70,7 @@ def test_the_product_is_installed_from_a_stream_without_a_network(full: Lab, roo
     done = run(*told, stdin=data)
     assert done.returncode == 0, done.stderr
     assert says(root) == "hello"
-    assert json.loads(run("state", root).stdout)["product"] == member.sha256[:20]
+    assert json.loads(run("state", root, "").stdout)["product"] == member.sha256[:20]
     # Nothing is read where it is there.
     again = run(*told)
     assert again.returncode == 0, again.stderr
@@ -89,11 +90,38 @@ def test_the_file_itself_may_come_on_the_same_stream(full: Lab, root: Path) -> N
 
 
 def test_a_machine_that_has_nothing_says_so(root: Path) -> None:
-    found = json.loads(run("state", root).stdout)
+    found = json.loads(run("state", root, "").stdout)
     assert found["product"] == ""
     assert found["python"] == list(sys.version_info[:3])
     assert found["space"] > 0
+    assert (found["root"], found["store"]) == (str(root), None)
     assert not root.exists()
+
+
+def test_a_folder_of_the_user_s_is_named_without_a_shell(root: Path) -> None:
+    found = json.loads(run("state", "~/a root", "", HOME=str(root)).stdout)
+    assert found["root"] == str(root / "a root")
+
+
+@pytest.mark.parametrize(
+    ("user", "sudo", "said"),
+    [
+        (0, None, "ok"),
+        (1000, "exit 0", "ok"),
+        (1000, "exit 1", "password"),
+        (1000, None, "missing"),
+    ],
+)
+def test_whether_root_s_rights_can_be_had(
+    user: int, sudo: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if sudo is not None:
+        # It must not ask.
+        (tmp_path / "sudo").write_text(f'#!/bin/sh\n[ "$1" = -n ] || exit 9\n{sudo}\n')
+        (tmp_path / "sudo").chmod(0o755)
+    assert beginning.state(tmp_path, "")["sudo"] == said
 
 
 def test_the_product_of_a_bundle_is_installed_once_it_is_trusted(
@@ -179,9 +207,9 @@ def test_one_for_another_python_is_made_anew(full: Lab, root: Path) -> None:
     data = packed(full, member).read_bytes()
     install(root, member.sha256, member.size, io.BytesIO(data))
     (root / "product" / member.sha256[:20] / "complete").write_text("3.10")
-    assert beginning.state(root)["product"] == ""
+    assert beginning.state(root, "")["product"] == ""
     install(root, member.sha256, member.size, io.BytesIO(data))
-    assert beginning.state(root)["product"] == member.sha256[:20]
+    assert beginning.state(root, "")["product"] == member.sha256[:20]
 
 
 @pytest.mark.usefixtures("quick")
@@ -198,11 +226,11 @@ def test_whenever_it_is_killed_the_command_works_or_is_not_there(
             number, root, lambda: install(root, member.sha256, member.size, io.BytesIO(data))
         )
         assert says(root) == "made"
-        assert beginning.state(root)["product"] in {each.sha256[:20] for each, _ in products}
+        assert beginning.state(root, "")["product"] in {each.sha256[:20] for each, _ in products}
         if not killed:
             break
         install(root, member.sha256, member.size, io.BytesIO(data))
-        assert beginning.state(root)["product"] == member.sha256[:20]
+        assert beginning.state(root, "")["product"] == member.sha256[:20]
     assert number > 5
 
 

@@ -1,0 +1,75 @@
+"""`sopslab status` in a room: what is up at each seat, and how far its learner is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from sopslab.cli import room
+from sopslab.cli.console import Console
+from sopslab.cli.terminal import echo_json
+from sopslab.errors import Exit
+from sopslab.model.events import SeatEnded
+from sopslab.room.answers import Exercise, exercise_in
+
+_WIDTH = 160  # columns, where no terminal says how many
+
+
+def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
+    """Show a line for each seat, and end: with 0 if all are up, with 4 if some are not.
+
+    A learner's progress makes no difference.
+    """
+    seats = room.seats_or_exit(wanted, as_json=as_json)
+    looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)
+    up = [name for name in seats.ids if name in looked.seats and not looked.seats[name].code]
+    found: dict[str, Exercise] = {}
+    if up:
+        some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
+        checked = room.at_seats(room.RUN, some, ["verify"], as_json=True)
+        answers = {name: _answer(seat) for name, seat in checked.seats.items()}
+        found = {name: exercise_in(answer) for name, answer in answers.items()}
+    if as_json:
+        told = room.as_dict(seats, looked)
+        for name, one in found.items():
+            told["seats"][name]["exercise"] = {"done": one.done, "of": one.of, "next": one.next}
+        echo_json(json.dumps(told, indent=2))
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console.width = _WIDTH
+        console.print(_table(seats.ids, looked.seats, found))
+        if not looked.seats:
+            for problem in looked.problems:
+                console.print(Text(problem, "red"), soft_wrap=True)
+        console.print(f"{len(up)} of {len(seats.ids)} seats are up.", soft_wrap=True)
+    sys.exit(looked.code)
+
+
+def _answer(seat: SeatEnded) -> Mapping[str, Any]:
+    found: dict[str, Any] = json.loads(seat.answer) if seat.answer else {}
+    return found
+
+
+def _table(
+    ids: Sequence[str], seats: Mapping[str, SeatEnded], found: Mapping[str, Exercise]
+) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", expand=True)
+    table.add_column("")
+    table.add_column("seat", no_wrap=True)
+    table.add_column("done", no_wrap=True, justify="right")
+    table.add_column("next", ratio=1)
+    for name in ids:
+        seat = seats.get(name)
+        if seat is None or seat.code != Exit.OK:
+            problems = seat.problems if seat else ("nothing was heard of it",)
+            table.add_row(Text("✗", "red"), name, "", Text(" ".join(problems), "red"))
+            continue
+        one = found.get(name, Exercise(0, 0, ""))
+        table.add_row(Text("✓", "green"), name, f"{one.done} of {one.of}", Text(one.next))
+    return table

@@ -1,0 +1,72 @@
+"""`sopslab support` in a room: a report on the lab of each seat, brought to this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sopslab.cli import room
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.config.seats import SEAT_ROOT
+from sopslab.errors import Exit, LabError
+from sopslab.files.privatefile import write_private
+from sopslab.room.reaching import connection_to
+from sopslab.room.seat import bring
+from sopslab.run.runner import Result
+
+_THERE = f"{SEAT_ROOT[2:]}/support.tar.gz"
+
+
+def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
+    """Have each seat make its report, and bring them here as `support-ID.tar.gz`; end where one
+    could not be had."""
+    seats = room.seats_or_exit(wanted, as_json=as_json)
+    words = ["support", f"--output={_THERE}"]
+    result = room.at_seats(room.RUN, seats, words, as_json=as_json)
+    files, problems = {}, {}
+    for name in seats.ids:
+        if name in result.seats and not result.seats[name].code:
+            try:
+                files[name] = _brought(seats, name)
+            except LabError as error:
+                problems[name] = str(error)
+    result = _with(result, problems)
+    if as_json:
+        told = {**room.as_dict(seats, result), "files": files}
+        echo_json(json.dumps(told, indent=2))
+        sys.exit(result.code)
+    for path in files.values():
+        echo(path)
+    room.tell_or_exit(seats, result, as_json=False)
+
+
+def _brought(seats: room.Seats, name: str) -> str:
+    connection = connection_to(seats.settings[name])
+    try:
+        content = bring(connection, _THERE)
+    finally:
+        connection.close()
+    path = Path(f"support-{name}.tar.gz")
+    try:
+        write_private(path, content)
+    except OSError as error:
+        raise LabError(f"{path} cannot be written here: {error.strerror}") from None
+    return str(path)
+
+
+def _with(result: Result, problems: dict[str, str]) -> Result:
+    """Return how it went, with what kept a report from being brought."""
+    if not problems:
+        return result
+    failed = {
+        name: replace(result.seats[name], code=int(Exit.FAILED), problems=(problem,))
+        for name, problem in problems.items()
+    }
+    told = [f"{name}: {problem}" for name, problem in problems.items()]
+    return replace(
+        result, code=Exit.PARTIAL, seats={**result.seats, **failed},
+        problems=[*result.problems, *told],
+    )  # fmt: skip

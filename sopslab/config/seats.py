@@ -1,0 +1,133 @@
+"""A room: a machine for each learner, and what the lab on it is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from sopslab.config.roster_values import MACHINE
+from sopslab.errors import InputError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
+Row = Mapping[str, str | None]
+
+# Where a seat has what is ours: the default of `root` there, which is not this machine's.
+SEAT_ROOT = "~/.local/share/sops-lab"
+# Of the settings, those of this machine stay here; all others are each seat's.
+_SENT = {"lab", "lease", "api_port", "git_port", "age_key_type", "learner"}
+# Of another Git server: nothing of it is of use to a seat that has its own.
+_SENT_OF_GIT = {"git_url", "git_cluster_url", "git_username", "git_password"}
+
+
+def seats_of(
+    data: Mapping[str, Any], rows: Sequence[Row], machines: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return what the seat of each learner is told, by id.
+
+    + data: the settings of all of them
+    + rows: the roster
+    + machines: by name, where they come from elsewhere than the roster
+
+    Raises InputError with every learner who has no machine.
+    """
+    problems = _refused(data)
+    found = {}
+    for row in rows:
+        machine = _machine(row, machines) if machines else _given(row)
+        if machine:
+            found[str(row["id"])] = machine
+    problems += _without(rows, found, machines)
+    if problems:
+        raise InputError(problems)
+    learners = [{key: row[key] for key in ("id", "name", "email")} for row in rows]
+    return {
+        seat: {**data, "learner": learner, "machine": machine}
+        for learner, (seat, machine) in zip(learners, found.items(), strict=True)
+    }
+
+
+def sent(settings: Settings) -> dict[str, Any]:
+    """Return what is in the lab file of a seat."""
+    wanted = _SENT | _SENT_OF_GIT if settings.git_url else _SENT
+    return settings.model_dump(mode="json", include=wanted, exclude_none=True)
+
+
+def chosen(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
+    """Return the ids of the learners who are meant, in the order of the roster; without anything
+    wanted, all.
+
+    + wanted: ids, groups, and globs such as `a*` of either
+
+    Raises InputError with everything that nobody on the roster answers to.
+    """
+    groups = {str(row["id"]): row["group"] or "" for row in rows}
+    problems = [
+        f"{each}: no seat of the roster is called so, nor a group: known are {_listed(groups)}"
+        for each in wanted
+        if not any(_answers(each, seat, group) for seat, group in groups.items())
+    ]
+    if problems:
+        raise InputError(problems)
+    return [
+        seat
+        for seat, group in groups.items()
+        if not wanted or any(_answers(each, seat, group) for each in wanted)
+    ]
+
+
+def _answers(wanted: str, seat: str, group: str) -> bool:
+    return fnmatchcase(seat, wanted) or (group != "" and fnmatchcase(group, wanted))
+
+
+def _listed(groups: Mapping[str, str]) -> str:
+    return ", ".join([*groups, *dict.fromkeys(group for group in groups.values() if group)])
+
+
+def _refused(data: Mapping[str, Any]) -> list[str]:
+    """Return what the machines of a room cannot all be told."""
+    problems = []
+    if data.get("cluster_provider") == "existing":
+        problems.append("cluster_provider: each seat of a room makes its own cluster: leave it out")
+    if data.get("git_bind", "127.0.0.1") != "127.0.0.1":
+        problems.append("git_bind: it is the address of one machine, and a room has many")
+    problems += [
+        f"{name}: a room has its learners from the roster: leave it out"
+        for name in ("learner", "machine", "seats")
+        if data.get(name)
+    ]
+    return problems
+
+
+def _given(row: Row) -> dict[str, Any]:
+    """Return the machine that the roster says a learner has, nothing without one."""
+    machine: dict[str, Any] = {key: row[key] for key in MACHINE if row.get(key)}
+    if "port" in machine:
+        machine["port"] = int(machine["port"])
+    return machine
+
+
+def _machine(row: Row, machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the machine that a learner has of those that are there, nothing without one."""
+    given = _given(row)
+    machine = machines.get(given.pop("host", str(row["id"])))
+    return {**machine, **given} if machine else {}
+
+
+def _without(
+    rows: Iterable[Row], found: Collection[str], machines: Mapping[str, object]
+) -> list[str]:
+    lacking = [str(row["id"]) for row in rows if row["id"] not in found]
+    if not lacking:
+        return []
+    if machines:
+        return [
+            f"{', '.join(lacking)}: no machine is called so: name one of"
+            f" {', '.join(machines)} as `host` in the roster"
+        ]
+    return [
+        f"{', '.join(lacking)}: no machine is known: a room needs a `host` for every learner in the"
+        " roster"
+    ]

@@ -1,0 +1,168 @@
+"""What a seat answers, line by line: events of its run, and the JSON of its verb. Pure.
+
+A learner may have every right on the seat's machine, so the lines are whatever somebody has it
+print: they are bounded, and what is not ours is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sopslab.errors import MEANINGS, Exit
+from sopslab.model.events import Ended, Event, Operation, Planned, Started
+from sopslab.model.events import from_line as event_in
+
+_MOST_ANSWER = 1 << 20  # characters
+_MOST_SENTENCES = 20
+_LONGEST = 600  # characters of a sentence
+_EVENT = '{"event": '
+# A shell says so of a program that is not there, and one of ours never.
+_NO_PROGRAM = 127
+
+
+class Unreadable(Exception):
+    """A seat answers what no lab of ours does."""
+
+
+@dataclass
+class Progress:
+    """How far the run at a seat is, as its events tell it."""
+
+    order: tuple[Operation, ...] = ()
+    ended: int = 0
+
+    def told(self, event: Event) -> str | None:
+        """Return in a few words what the seat does now, None where an event does not change
+        that."""
+        match event:
+            case Planned():
+                self.order = event.operations
+            case Ended():
+                self.ended += 1
+            case Started():
+                step, label = event.operation.step.lower(), event.operation.label
+                place = f"{min(self.ended + 1, len(self.order))}/{len(self.order)}"
+                return _cut(f"{step} {place}: {label}")
+        # A seat that is a controller itself does not speak for others.
+        return None
+
+
+@dataclass
+class Answer:
+    """What a seat has printed so far."""
+
+    progress: Progress = field(default_factory=Progress)
+    lines: list[str] = field(default_factory=list)
+    length: int = 0
+
+    def take(self, line: str) -> str | None:
+        """Take a line; return in a few words what the seat does now, where the line says so.
+
+        Raises Unreadable where it is more than any verb prints.
+        """
+        if line.startswith(_EVENT):
+            try:
+                return self.progress.told(event_in(line))
+            except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+                return None
+        self.length += len(line)
+        if self.length > _MOST_ANSWER:
+            raise Unreadable
+        self.lines.append(line)
+        return None
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the object that the verb printed. Raises Unreadable where it is none."""
+        try:
+            answer = json.loads("\n".join(self.lines))
+        except (ValueError, RecursionError):
+            raise Unreadable from None
+        if not isinstance(answer, dict):
+            raise Unreadable
+        return answer
+
+
+def changes_in(answer: Mapping[str, Any]) -> int:
+    """Return how many changes an answer tells of."""
+    changed = answer.get("changed", 0)
+    return changed if type(changed) is int and 0 <= changed < 10_000 else 0
+
+
+def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
+    """Return why a verb did not end well, in sentences; none where it did.
+
+    + answer: what it printed
+    + code: with what it ended
+    """
+    if code == Exit.OK:
+        return ()
+    found = [
+        *_texts(answer.get("problems")),
+        *(_sentence(one, "cause", "next") for one in _objects(answer.get("causes"))),
+        *_texts(answer.get("undecided")),
+        *_first_not_done(answer.get("checks")),
+        *_first_not_done(answer.get("steps")),
+        *_parts_down(answer.get("parts")),
+    ]
+    told = [_cut(sentence) for sentence in found if sentence][:_MOST_SENTENCES]
+    return tuple(told) or (ended_with(code),)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """How far a learner is: how many checks of the exercise pass, of how many, and what comes next,
+    "" when all is done."""
+
+    done: int
+    of: int
+    next: str
+
+
+def exercise_in(answer: Mapping[str, Any]) -> Exercise:
+    """Return how far a learner is, as `verify` says it."""
+    checks = _objects(answer.get("checks"))
+    done = sum(one.get("status") == "ok" for one in checks)
+    return Exercise(done, len(checks), _cut("".join(_first_not_done(checks))))
+
+
+def ended_with(code: int) -> str:
+    """Return a sentence for an exit code that nothing else explains."""
+    if code == _NO_PROGRAM:
+        return "there is no lab on this machine yet: `sopslab up inventories/seats.py` makes it"
+    meaning = MEANINGS[Exit(code)] if code in set(Exit) else "no exit code of ours"
+    return f"the verb ended with exit code {code} ({meaning}): run it on the seat itself"
+
+
+def _texts(found: object) -> list[str]:
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def _objects(found: object) -> list[dict[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _first_not_done(found: object) -> list[str]:
+    """Return a sentence for the first check that is not passed: what follows waits for it."""
+    for one in _objects(found):
+        if one.get("status") in ("failed", "unknown"):
+            return [f"{one.get('id')}: {_sentence(one, 'found', 'next')}"]
+    return []
+
+
+def _parts_down(found: object) -> list[str]:
+    return [
+        f"{part.get('name')}: {part.get('state')}" for part in _objects(found) if not part.get("up")
+    ]
+
+
+def _sentence(found: Mapping[str, Any], what: str, then: str) -> str:
+    """Return what was found, and what comes next."""
+    said, step = str(found.get(what) or ""), str(found.get(then) or "")
+    return f"{said.rstrip('.')}: {step}" if step else said
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

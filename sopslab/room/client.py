@@ -1,0 +1,160 @@
+"""OpenSSH's client with a configuration and known hosts of the lab's own. Nothing of the user's is
+written; what they have set counts where ours says nothing, such as names, jump hosts and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.errors import Exit, LabError
+from sopslab.lab.tools import files
+from sopslab.model.machines import Machine
+
+USERS = ("~/.ssh/config", "/etc/ssh/ssh_config")
+# How long a connection stays open that nothing is asked over.
+PERSIST_S = 30
+
+_CONFIGURATION, _KNOWN, _PINNED = "config", "known_hosts", "hostkeys"
+# OpenSSH takes the first value that it finds for an option. What is here counts for jump hosts,
+# too.
+_OPTIONS = {
+    "BatchMode": "yes",
+    "ConnectTimeout": "8",
+    "ConnectionAttempts": "1",
+    "ServerAliveInterval": "15",
+    "ServerAliveCountMax": "3",
+    "StrictHostKeyChecking": "accept-new",
+    "UpdateHostKeys": "no",
+    "HashKnownHosts": "no",
+    "CheckHostIP": "no",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "GSSAPIDelegateCredentials": "no",
+    "ClearAllForwardings": "yes",
+    "AddKeysToAgent": "no",
+    "Compression": "no",
+    "RequestTTY": "no",
+    "EscapeChar": "none",
+    "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "ControlPath": "none",
+    "LogLevel": "ERROR",
+}
+
+
+@dataclass(frozen=True)
+class Client:
+    """How one lab uses OpenSSH.
+
+    `folder` holds its configuration and known hosts, `sockets` those of the connections that are
+    open; with `identity`, machines are shown that key and those of the user's configuration, and
+    none of an agent.
+    """
+
+    folder: Path
+    sockets: Path
+    identity: Path | None = None
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file of the keys that machines have shown."""
+        return self.folder / _KNOWN
+
+    def command(self, machine: Machine, *words: str) -> list[str]:
+        """Return the command that starts a program on a machine."""
+        return [*self._reaching(machine), "--", machine.host, shlex.join(words)]
+
+    def order(self, machine: Machine, order: str) -> list[str]:
+        """Return the command that gives an order to the process that keeps a connection open, such
+        as `exit`."""
+        return [*self._reaching(machine), "-O", order, "--", machine.host]
+
+    def pin(self, machine: Machine) -> None:
+        """Have on record which key a machine has to show, if that was said."""
+        if machine.hostkey is not None:
+            text = f"{machine.known_as} {' '.join(machine.hostkey.split()[:2])}\n"
+            if files.read(self._pinned(machine)) != text.encode():
+                files.write(self._pinned(machine), text)
+
+    def _reaching(self, machine: Machine) -> list[str]:
+        options = {
+            "HostKeyAlias": machine.known_as,
+            "ControlMaster": "auto",
+            "ControlPersist": str(PERSIST_S),
+            "ControlPath": _path(self.sockets / self._id(machine)),
+        }
+        if machine.hostkey is not None:
+            options |= {
+                "StrictHostKeyChecking": "yes",
+                "UserKnownHostsFile": _path(self._pinned(machine)),
+                "GlobalKnownHostsFile": "/dev/null",
+            }
+        if self.identity is not None:
+            options |= {"IdentityFile": _path(self.identity), "IdentitiesOnly": "yes"}
+        return [
+            *("ssh", "-F", str(self.folder / _CONFIGURATION), "-T"),
+            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
+            *(() if machine.port is None else ("-p", str(machine.port))),
+            *(() if machine.user is None else ("-l", machine.user)),
+        ]
+
+    def _pinned(self, machine: Machine) -> Path:
+        return self.folder / _PINNED / self._id(machine)
+
+    def _id(self, machine: Machine) -> str:
+        """Return what a connection is called: another one wherever it could end elsewhere, or was
+        to be trusted for another reason."""
+        told = repr((str(self.folder), str(self.identity), machine))
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def client(folder: Path, identity: Path | None = None, users: Sequence[str] = USERS) -> Client:
+    """Return the client of a lab, whose files are written below a folder.
+
+    Raises LabError where no folder for sockets can be had that is this account's alone.
+
+    + folder: private, such as `<lab_dir>/ssh`
+    + users: configurations of OpenSSH that count where ours says nothing
+    """
+    made = Client(folder.absolute(), _sockets(), identity and identity.absolute())
+    options = {**_OPTIONS, "UserKnownHostsFile": _path(made.known_hosts)}
+    lines = [f"{name} {value}\n" for name, value in options.items()]
+    text = "".join([*lines, *(f"Include {_quoted(path)}\n" for path in users)])
+    files.private_folder(made.folder)
+    files.write(made.folder / _CONFIGURATION, text)
+    # OpenSSH itself would have everybody read it.
+    made.known_hosts.touch(mode=0o600)
+    return made
+
+
+def _sockets() -> Path:
+    """Return a folder whose name is short: that of a socket has at most 104 bytes."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    base = runtime if 0 < len(runtime) < 40 and os.access(runtime, os.W_OK) else "/tmp"
+    folder = Path(base, f"sops-lab-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise LabError(f"{folder} cannot be made: {error.strerror}", Exit.HOST) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise LabError(
+            f"{folder} is not a folder of this account's alone, so others could take over what goes"
+            " to machines: remove it",
+            Exit.HOST,
+        )
+    return folder
+
+
+def _path(path: Path) -> str:
+    """Return a path as an option of OpenSSH has it, where `%` begins what it replaces."""
+    return _quoted(str(path).replace("%", "%%"))
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'

@@ -1,0 +1,288 @@
+"""Programs that are started on another machine over SSH, and are always awaited with a clock.
+
+One handshake serves all of them. It works in greenlets of gevent as well: while one waits, others
+go on.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from sopslab.errors import Exit, LabError
+from sopslab.lab.tools.children import die_with_parent
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.machines import Machine
+from sopslab.room.client import Client
+from sopslab.room.refusals import HUNG, LOST, Refusal, refusal, sentence
+
+# A machine that is dead is known within this time.
+FIRST_S = 10
+# OpenSSH ends with it where it is not the program that failed.
+_FAILED = 255
+_PIECE = 1 << 16
+# What a machine may send that nobody has read yet, and what is kept of its errors.
+_MOST = 1 << 24
+_MOST_WORDS = 1 << 16
+_PAUSES_S = (0.2, 1.0)
+
+
+class Unreachable(LabError):
+    """A machine cannot be reached, or the connection ended: one sentence with the next step."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Exit.HOST)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit code, what it printed, and the words of its standard error,
+    for a log and never to be shown."""
+
+    code: int
+    out: bytes
+    words: bytes
+
+
+class Late(Exception):
+    """A clock ran out."""
+
+
+class Process:
+    """OpenSSH's client at work: what goes in and what comes out, each with a clock.
+
+    Pipes, and no threads: pyinfra runs us in greenlets. Standard error has one as well, since what
+    a machine sends there has no end that we set.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        given, self._given = os.pipe()
+        self._said, said = os.pipe()
+        self._worded, worded = os.pipe()
+        for mine in (self._given, self._said, self._worded):
+            os.set_blocking(mine, False)
+        try:
+            # In a group of its own: OpenSSH starts others, for a jump host or to keep a connection.
+            self._process = subprocess.Popen(
+                list(command), stdin=given, stdout=said, stderr=worded, start_new_session=True,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
+        except OSError as error:
+            for mine in (self._given, self._said, self._worded):
+                os.close(mine)
+            raise LabError(f"{command[0]} cannot be run: {error.strerror}", Exit.HOST) from None
+        finally:
+            for theirs in (given, said, worded):
+                os.close(theirs)
+        self._open = {self._given, self._said, self._worded}
+        self.out = bytearray()
+        self._words = bytearray()
+
+    def write(self, data: bytes, patience: float) -> None:
+        """Send bytes. Raises BrokenPipeError once nobody reads them, and Late where nobody takes
+        any for as long as `patience`, in seconds."""
+        view = memoryview(data)
+        deadline = Deadline(patience)
+        while view:
+            if not self._turn(deadline, writing=True):
+                continue
+            written = os.write(self._given, view[:_PIECE])
+            view = view[written:]
+            deadline = Deadline(patience)
+
+    def line(self, patience: float) -> bytes | None:
+        """Return the next line that is printed, None behind the last one. Raises Late."""
+        deadline = Deadline(patience)
+        while (end := self.out.find(b"\n")) < 0 and self._said in self._open:
+            self._turn(deadline)
+        if end < 0:
+            return None
+        line = bytes(self.out[:end])
+        del self.out[: end + 1]
+        return line
+
+    def end(self, patience: float) -> Ended:
+        """Return how it ended, with what was printed and not read. Raises Late."""
+        deadline = Deadline(patience)
+        self._close(self._given)
+        while self._said in self._open:
+            self._turn(deadline)
+        try:
+            code = self._process.wait(deadline.left)
+        except subprocess.TimeoutExpired:
+            raise Late from None
+        # Older versions keep it open for as long as the connection.
+        self._read(self._worded, self._words)
+        return Ended(code, bytes(self.out), bytes(self._words))
+
+    def kill(self) -> None:
+        """End it, and what it has started, unless it has ended."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for descriptor in list(self._open):
+            self._close(descriptor)
+
+    def _turn(self, deadline: Deadline, *, writing: bool = False) -> bool:
+        """Take in what has come; return whether something can be sent. Raises Late."""
+        poll = select.poll()
+        for descriptor in self._open - {self._given}:
+            poll.register(descriptor, select.POLLIN)
+        if writing:
+            poll.register(self._given, select.POLLOUT)
+        ready = dict(poll.poll(deadline.left * 1000))
+        if not ready:
+            raise Late
+        if self._worded in ready:
+            self._read(self._worded, self._words)
+            del self._words[:-_MOST_WORDS]
+        if self._said in ready:
+            self._read(self._said, self.out)
+            if len(self.out) > _MOST:
+                raise Late
+        return self._given in ready
+
+    def _read(self, descriptor: int, into: bytearray) -> None:
+        with suppress(BlockingIOError):
+            piece = os.read(descriptor, _PIECE) if descriptor in self._open else b""
+            into += piece
+            if not piece:
+                self._close(descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        if descriptor in self._open:
+            self._open.remove(descriptor)
+            os.close(descriptor)
+
+
+class Session:
+    """A program at work on a machine."""
+
+    def __init__(self, process: Process, connection: Connection) -> None:
+        self._process = process
+        self._connection = connection
+
+    def write(self, data: bytes, patience: float) -> None:
+        """Send bytes to the program. Raises BrokenPipeError once it has ended, and Unreachable
+        where it takes nothing for as long as `patience`, in seconds."""
+        with self._connection.clock():
+            self._process.write(data, patience)
+
+    def line(self, patience: float) -> str | None:
+        """Return the next line that it prints, None behind the last.
+
+        Raises Unreachable where none comes within `patience`, in seconds.
+        """
+        with self._connection.clock():
+            line = self._process.line(patience)
+        return None if line is None else line.decode("utf-8", "replace")
+
+    def end(self, patience: float) -> Ended:
+        """Close its standard input and await its end, within `patience` seconds.
+
+        Raises Unreachable where the connection failed, or it does not end.
+        """
+        with self._connection.clock():
+            ended = self._process.end(patience)
+        if ended.code == _FAILED:
+            raise self._connection.lost(ended)
+        return ended
+
+
+class Connection:
+    """A machine that programs are started on; the first call connects."""
+
+    def __init__(self, client: Client, machine: Machine) -> None:
+        self.machine = machine
+        self._client = client
+        self._is_open = False
+
+    def open(self) -> None:
+        """Connect, unless that was done. Raises Unreachable within 10 s.
+
+        A jump host may have too many connections at a time: this tries again within that time.
+        """
+        if self._is_open:
+            return
+        deadline, found = Deadline(FIRST_S), HUNG
+        while True:
+            self._client.pin(self.machine)
+            with self._process("true") as process, self.clock(found):
+                ended = process.end(deadline.left)
+            if ended.code == 0:
+                self._is_open = True
+                return
+            if ended.code != _FAILED:
+                raise Unreachable(
+                    f"{self.machine}: its shell runs no programs; give the account there one"
+                )
+            found = refusal(ended.words)
+            pause = random.uniform(*_PAUSES_S)
+            if not found.again or deadline.left < pause:
+                raise self._unreachable(found)
+            time.sleep(pause)
+
+    @contextmanager
+    def start(self, command: Sequence[str]) -> Iterator[Session]:
+        """Start a program. When the block is left, it is ended here, and there it meets the end of
+        its input."""
+        self.open()
+        with self._process(*command) as process:
+            yield Session(process, self)
+
+    def run(self, command: Sequence[str], stdin: bytes = b"", patience: float = 60) -> Ended:
+        """Return how a program ended. Raises Unreachable."""
+        with self.start(command) as session:
+            # A program need not read what it is given.
+            with suppress(BrokenPipeError):
+                session.write(stdin, patience)
+            return session.end(patience)
+
+    def close(self) -> None:
+        """End the connection, if one is open."""
+        self._is_open = False
+        with suppress(Late), self._running(self._client.order(self.machine, "exit")) as process:
+            process.end(2)
+
+    @contextmanager
+    def clock(self, found: Refusal = HUNG) -> Iterator[None]:
+        """Raise Unreachable for a clock that runs out in the block, and trust the connection no
+        more.
+
+        + found: what that means
+        """
+        try:
+            yield
+        except Late:
+            self.close()
+            raise self._unreachable(found) from None
+
+    def lost(self, ended: Ended) -> Unreachable:
+        """Return what is raised where the connection failed under a program."""
+        self._is_open = False
+        # Where another process keeps the connection, OpenSSH says nothing.
+        return self._unreachable(refusal(ended.words, LOST))
+
+    def _unreachable(self, found: Refusal) -> Unreachable:
+        return Unreachable(sentence(self.machine, found, self._client.known_hosts))
+
+    @contextmanager
+    def _process(self, *command: str) -> Iterator[Process]:
+        with self._running(self._client.command(self.machine, *command)) as process:
+            yield process
+
+    @contextmanager
+    def _running(self, command: Sequence[str]) -> Iterator[Process]:
+        process = Process(command)
+        try:
+            yield process
+        finally:
+            process.kill()

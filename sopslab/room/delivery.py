@@ -1,0 +1,303 @@
+"""Delivery: a machine is given what it lacks of the product and of the store, and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.checks.causes import OURS, of_programs
+from sopslab.config.places import Lab
+from sopslab.errors import Exit, LabError
+from sopslab.lab import beginning
+from sopslab.lab.bundles.filling import record_text
+from sopslab.lab.bundles.product import pack_product
+from sopslab.lab.bundles.writing import Contents, Progress
+from sopslab.lab.store.members import clean, pack, packed
+from sopslab.model.bundles import LoadedBundle
+from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
+from sopslab.model.members import Member
+from sopslab.model.wire import decoded, encode
+from sopslab.room.connection import Connection, Ended, Session
+
+# How many bytes of a delivery are done, and of how many.
+Tell = Callable[[int, int], None]
+
+# The beginning comes on the stream that its input follows on.
+_BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
+_PIECE = 1 << 20
+# Longer than what it asks of the store there.
+_LOOK_S = 330
+# How long a machine may take nothing while bytes are sent.
+_STALL_S = 60
+# It makes a Python environment, or checks the last entry.
+_END_S = 900
+_LONGEST = 300
+_NO_PROGRAM = 127
+
+
+class Unfit(LabError):
+    """A machine that cannot have a lab, with all that it lacks: a sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems), Exit.HOST)
+
+
+@dataclass(frozen=True)
+class Cargo:
+    """What machines are given: the product and the entries of a store, packed in `lab`."""
+
+    lab: Lab
+    contents: Contents
+    product: Member
+    entries: tuple[Member, ...]
+
+    @property
+    def record(self) -> LoadedBundle:
+        """What a store has on record that was given all of it."""
+        entries = {member.name: member.content for member in self.entries}
+        sum_of = hashlib.sha256(json.dumps(sorted(entries.items())).encode()).hexdigest()
+        return LoadedBundle(sum_of, self.contents.product, self.contents.source, entries)
+
+    def missing(self, store: HeldStore) -> tuple[Member, ...]:
+        """Return the entries that a store does not hold."""
+        return tuple(
+            member for member in self.entries if store.entries.get(member.name) != member.content
+        )
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a machine was given: whether the product, how many entries, and how many bytes.
+    `root` is where, without `~`."""
+
+    root: str
+    product: bool
+    entries: int
+    bytes: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it had all of it."""
+        return not self.product and not self.entries
+
+
+def prepare(lab: Lab, contents: Contents, progress: Progress) -> Cargo:
+    """Return what is delivered, packed unless it was before.
+
+    Raises LabError where an entry is not in the store, or a Python package cannot be had.
+    """
+    clean(lab)
+    total = len(contents.entries) + 1
+    progress("packing the product", 0, total)
+    product = pack_product(lab, contents.arch, contents.pythons)
+    entries: list[Member] = []
+    for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
+        progress(f"packing {entry.key}", number, total)
+        entries += pack(lab, [entry.key])
+    return Cargo(lab, contents, product, tuple(entries))
+
+
+def look(connection: Connection, root: str, product: str = "") -> SeatState:
+    """Return what a machine is. Raises Unreachable, and Unfit where it has no Python.
+
+    + root: where it has or gets what is ours; absolute, or from `~/` on
+    + product: the sum of the product with which its store is looked at, if it has that one
+    """
+    command, text = _beginning("state", root, product)
+    ended = connection.run(command, text, _LOOK_S)
+    # Above it is whatever the user's shell prints at its start.
+    found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
+    if found is None:
+        raise Unfit([_without_answer(connection, ended)])
+    return found
+
+
+def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
+    """Return why a machine cannot be given something, a sentence each."""
+    wanted, has = cargo.contents, ".".join(map(str, found.python[:2]))
+    said = []
+    if found.python[:2] < beginning.OLDEST:
+        said.append(_too_old(found.python[:2]))
+    elif has not in wanted.pythons:
+        said.append(
+            f"its python3 is {has}, and what is delivered is for {', '.join(wanted.pythons)}: use"
+            " one of them there"
+        )
+    if found.arch != wanted.arch:
+        said.append(
+            f"its processors are {found.arch}, and this store is for {wanted.arch}: deliver from a"
+            " machine of its kind"
+        )
+    said += [
+        f"{name} is missing: install {package}"
+        for name, package, there in (
+            ("git", "git", found.git),
+            ("docker", "docker.io, and on Debian 13 docker-cli", found.docker),
+        )
+        if not there
+    ]
+    if found.sudo == "password":
+        said.append(
+            "sudo asks for a password: allow this user NOPASSWD in /etc/sudoers.d, or connect as"
+            " root"
+        )
+    elif found.sudo == "missing":
+        said.append("sudo is missing, and this user is not root: install it, or connect as root")
+    needed = _space(found, cargo)
+    if needed > found.space:
+        said.append(
+            f"{needed / 1e9:.1f} GB are needed in {found.root}, and {found.space / 1e9:.1f} GB are"
+            " free there: make room"
+        )
+    return [f"{machine}: {each}" for each in said]
+
+
+def _too_old(python: tuple[int, ...]) -> str:
+    return f"its python3 is {'.'.join(map(str, python))}, and 3.11 or later is needed: install that"
+
+
+def _space(found: SeatState, cargo: Cargo) -> int:
+    """Return how many bytes a machine needs at least: what it has is known only with our product
+    there, and of one with another product nothing is."""
+    if found.store is not None:
+        return sum(member.unpacked for member in cargo.missing(found.store))
+    # It is there packed, as wheels, and installed.
+    product = 3 * cargo.product.unpacked
+    if found.product:
+        return product
+    return product + sum(member.unpacked for member in cargo.entries)
+
+
+def deliver(
+    connection: Connection,
+    cargo: Cargo,
+    root: str,
+    tell: Tell,
+    turn: AbstractContextManager[object],
+) -> Delivered:
+    """Have a machine hold all of the cargo; what it has already does not travel.
+
+    Raises Unreachable, Unfit, or LabError where the machine refuses it: another run is at work
+    there, its disk is full. What arrived by then stays, and the next delivery goes on behind it.
+
+    + root: as for `look`
+    + turn: held while something travels, such as a semaphore that bounds how many at a time
+    """
+    found = look(connection, root, cargo.product.sha256)
+    if said := problems(connection.machine, found, cargo):
+        raise Unfit(said)
+    if found.store is not None and _has_all(found.store, cargo):
+        return Delivered(found.root, False, 0, 0)
+    with turn:
+        return _send(connection, cargo, found, tell)
+
+
+def _has_all(store: HeldStore, cargo: Cargo) -> bool:
+    recorded = hashlib.sha256(record_text(cargo.record).encode()).hexdigest()
+    return not cargo.missing(store) and store.record == recorded
+
+
+def _send(connection: Connection, cargo: Cargo, found: SeatState, tell: Tell) -> Delivered:
+    store, before = found.store, 0
+    if store is None:
+        before = cargo.product.size
+        _send_product(connection, cargo, found.root, lambda done: tell(done, before))
+        store = look(connection, found.root, cargo.product.sha256).store
+        if store is None:
+            raise LabError(
+                f"{connection.machine}: the product was delivered, and does not start; remove"
+                f" {found.root}/product there, and run the same again",
+                Exit.HOST,
+            )
+    missing = cargo.missing(store)
+    total = before + sum(member.size for member in missing)
+    if not _has_all(store, cargo):
+        _send_entries(
+            connection, cargo, missing, found.root, lambda done: tell(before + done, total)
+        )
+    return Delivered(found.root, found.store is None, len(missing), total)
+
+
+def _send_product(
+    connection: Connection, cargo: Cargo, root: str, tell: Callable[[int], None]
+) -> None:
+    product = cargo.product
+    command, text = _beginning("product", root, product.sha256, str(product.size))
+    _stream(connection, command, text, [packed(cargo.lab, product)], tell)
+
+
+def _send_entries(
+    connection: Connection,
+    cargo: Cargo,
+    missing: Sequence[Member],
+    root: str,
+    tell: Callable[[int], None],
+) -> None:
+    python = f"{root}/product/{cargo.product.sha256[: beginning.SHORT]}/environment/bin/python"
+    order = ["-I", "-m", "sopslab.lab", "bundles.receiving.take", json.dumps({"root": root})]
+    told = json.dumps(encode(Consignment(tuple(missing), cargo.record)))
+    paths = [packed(cargo.lab, member) for member in missing]
+    _stream(connection, [python, *order], f"{told}\n".encode(), paths, tell)
+
+
+def _stream(
+    connection: Connection,
+    command: Sequence[str],
+    head: bytes,
+    paths: Sequence[Path],
+    tell: Callable[[int], None],
+) -> None:
+    """Send a program what it reads, and await its end. Raises LabError where it fails."""
+    with connection.start(command) as session:
+        # What refuses it, and what has it already, reads no further.
+        with suppress(BrokenPipeError):
+            session.write(head, _STALL_S)
+            _send_files(session, paths, tell)
+        ended = session.end(_END_S)
+    if ended.code:
+        raise LabError(f"{connection.machine}: {_reason(ended)}", Exit.HOST)
+
+
+def _send_files(session: Session, paths: Sequence[Path], tell: Callable[[int], None]) -> None:
+    done = 0
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                session.write(piece, _STALL_S)
+                done += len(piece)
+                tell(done)
+
+
+def _beginning(*arguments: str) -> tuple[list[str], bytes]:
+    """Return the command that runs the beginning on a machine, and what it reads first."""
+    text = Path(beginning.__file__).read_bytes()
+    return ["python3", "-I", "-c", _BEGIN, str(len(text)), *arguments], text
+
+
+def _without_answer(connection: Connection, ended: Ended) -> str:
+    """Return why a machine did not say what it is."""
+    if ended.code == _NO_PROGRAM:
+        return f"{connection.machine}: python3 is missing: install 3.11 or later"
+    # One that is too old does not even understand the question.
+    version = connection.run(["python3", "--version"]).out
+    number = re.search(rb"Python (\d{1,3})\.(\d{1,3})", version)
+    if number and (older := (int(number[1]), int(number[2]))) < beginning.OLDEST:
+        return f"{connection.machine}: {_too_old(older)}"
+    return f"{connection.machine}: {_reason(ended)}"
+
+
+def _reason(ended: Ended) -> str:
+    """Return in one sentence why a program of ours failed there; its machine is not ours alone, so
+    what is no sentence of ours is told by what it means."""
+    lines = ended.words.decode("utf-8", "replace").splitlines()
+    for line in lines:
+        begin, _, told = line.partition(": ")
+        if begin in (beginning.SAYS, OURS) and told:
+            return told[:_LONGEST]
+    return of_programs(lines)

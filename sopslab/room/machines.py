@@ -1,0 +1,73 @@
+"""The machines of a room, where pyinfra's own inventories have them: Vagrant and Terraform."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sopslab.config.inputs import MACHINES
+from sopslab.config.machines import check_host
+from sopslab.errors import InputError
+
+_SOURCE = re.compile(r"@(vagrant|terraform)(/[A-Za-z0-9._-]+)?")
+# Vagrant takes long for each machine.
+_ASKING_S = 300
+# What pyinfra's inventories call what a machine has, and what we do.
+_KEYS = {"ssh_hostname": "host", "ssh_user": "user", "ssh_port": "port", "ssh_key": "key"}
+
+
+def known_machines() -> dict[str, dict[str, Any]]:
+    """Return the machines by name that SOPSLAB_MACHINES leads to, nothing where it is not set.
+
+    It is `@vagrant`, `@terraform/OUTPUT`, or a file that `keep` has written. Raises InputError.
+    """
+    source = os.environ.get(MACHINES, "")
+    if not source:
+        return {}
+    if source.startswith("@"):
+        return _asked(source)
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(Path(source).read_bytes())
+    except (OSError, ValueError):
+        raise InputError(
+            [f"{MACHINES}: {source} cannot be read: name @vagrant or @terraform/OUTPUT"]
+        ) from None
+    return found
+
+
+def as_file(machines: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Return machines as a file that `known_machines` reads."""
+    return json.dumps(machines, indent=2).encode() + b"\n"
+
+
+def _asked(source: str) -> dict[str, dict[str, Any]]:
+    """Return the machines of one of pyinfra's inventories."""
+    if not _SOURCE.fullmatch(source):
+        raise InputError([f"{MACHINES}: {source} is not @vagrant or @terraform/OUTPUT"])
+    # These need the process as pyinfra's own command prepares it.
+    command = [sys.executable, "-P", "-m", "pyinfra", source, "debug-inventory", "--json"]
+    try:
+        told = subprocess.run(command, capture_output=True, timeout=_ASKING_S, check=True).stdout
+        listed = json.loads(told)
+    except (subprocess.SubprocessError, OSError, ValueError):
+        raise InputError(
+            [f"{source} has no machines: `pyinfra {source} debug-inventory` says what is there"]
+        ) from None
+    return dict(_machine(source, one["name"], one["data"]) for one in listed)
+
+
+def _machine(source: str, called: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of a machine, and what is said of it."""
+    machine = {ours: data[theirs] for theirs, ours in _KEYS.items() if data.get(theirs)}
+    name = called.partition("/")[2]
+    try:
+        check_host(machine["host"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError([f"{source}: {name} has no address that ssh could connect to"]) from None
+    return name, machine

@@ -1,0 +1,115 @@
+"""Operations on a room: each is done at the seats themselves, at all of them at once.
+
+pyinfra runs an operation at all hosts in greenlets, and waits for the last one before it begins the
+next operation. So all that is done at a seat is one operation, and no seat waits for another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from threading import Lock
+
+from pyinfra import logger
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.command import PyinfraCommand
+
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+from sopslab.files.events import refuse, write
+from sopslab.model.events import SeatEnded, SeatWorks
+from sopslab.room import seat
+from sopslab.room.connector import SeatConnector
+from sopslab.room.seat import Outcome, Tell
+from sopslab.room.stock import Stock, lab_file, stock
+
+# What is ready for all seats of this run, or why nothing is, once that is known.
+_ready: list[Stock | LabError] = []
+_packing = Lock()
+
+AtSeat = Callable[[SeatConnector, Settings, Sequence[str], Tell], Outcome | None]
+
+
+@operation(is_idempotent=False)
+def lab(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Give the seat the whole lab, and have its own machine make it. What is there already does not
+    travel, and the seat's own run changes only what differs: it tells how much that was.
+
+    + settings: the seat's settings
+    + words: the verb that makes the lab there, and what the verb is told
+    """
+    yield FunctionCommand(_at_seat, (settings, words, _give), {})
+
+
+@operation(is_idempotent=False)
+def verb(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Run a verb of `sopslab` on the seat's own machine.
+
+    + settings: the seat's settings
+    + words: the verb, and what it is told
+    """
+    yield FunctionCommand(_at_seat, (settings, words, _run), {})
+
+
+def _at_seat(
+    state: State, host: Host, settings: Settings, words: Sequence[str], work: AtSeat
+) -> bool:
+    """Do something at a seat and tell how it went; return whether it went well.
+
+    pyinfra gives the first two to what asks for them, and takes False for a failure.
+    """
+    name = settings.learner.id
+    said = ""
+
+    def tell(doing: str) -> None:
+        nonlocal said
+        if doing != said:
+            said = doing
+            write(SeatWorks(name, doing))
+
+    if not isinstance(host.connector, SeatConnector):
+        raise TypeError(f"{host} is no seat")
+    began = time.monotonic()
+    try:
+        outcome = work(host.connector, settings, words, tell)
+    except LabError as error:
+        outcome = seat.refused(error)
+    if outcome is None:
+        return False
+    seconds = round(time.monotonic() - began, 3)
+    write(SeatEnded(name, outcome.code, outcome.changed, seconds, outcome.problems, outcome.answer))
+    for problem in outcome.problems:
+        logger.error("%s%s", host.print_prefix, problem)
+    return outcome.code == Exit.OK
+
+
+def _give(
+    connector: SeatConnector, settings: Settings, words: Sequence[str], tell: Tell
+) -> Outcome | None:
+    """Return how a seat was given its lab; None where nothing is ready that it could be given."""
+    with _packing:
+        if not _ready:
+            tell("packing")
+            _ready.append(_stock(settings, tell))
+    ready = _ready[0]
+    if isinstance(ready, LabError):
+        return None
+    told = lab_file(settings, ready.recipient)
+    return seat.give_lab(connector.connection, ready.cargo, told, words, tell, ready.turn)
+
+
+def _stock(settings: Settings, tell: Tell) -> Stock | LabError:
+    try:
+        return stock(settings, tell)
+    except LabError as error:
+        # It is so for all of them.
+        refuse(error)
+        return error
+
+
+def _run(
+    connector: SeatConnector, settings: Settings, words: Sequence[str], tell: Tell
+) -> Outcome | None:
+    return seat.run_verb(connector.connection, words, tell)

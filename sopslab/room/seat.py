@@ -1,0 +1,168 @@
+"""A seat of a room: it is given the whole lab, and has its verbs run on its own machine."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from sopslab.config.seats import SEAT_ROOT
+from sopslab.errors import Exit, LabError
+from sopslab.room.answers import Answer, Unreadable, changes_in, ended_with, problems_in
+from sopslab.room.connection import Connection
+from sopslab.room.delivery import Cargo, deliver
+
+# What a seat does now, in a few words.
+Tell = Callable[[str], None]
+
+# A verb prints an event for each of its operations, and each of those has a clock of its own.
+_SILENCE_S = 1800
+_END_S = 60
+# A run whose controller was killed ends by itself, as soon as it has something to tell.
+_OTHER_RUN_S = 60
+_PAUSE_S = 2
+_FILE_S = 30
+# What `$HOME` is, only the seat knows.
+_PROGRAM = (
+    'export SOPSLAB_EVENTS_FD=1 PATH="$PATH:/usr/sbin:/sbin"; '
+    'command -v "$HOME/$0" >/dev/null || exit 127; exec "$HOME/$0" "$@"'
+)
+# The mode comes with the file, and the name only when it is whole.
+_WRITE = (
+    'set -eu; umask 077; cat >"$1.new"; '
+    'if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; echo new; fi'
+)
+# As text, of which a line is bounded and all of it is counted.
+_BRING = 'base64 "$HOME/$1" && rm "$HOME/$1"'
+_MOST_BROUGHT = 64 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a verb ended at a seat: its exit code, the number of changes, what went wrong in
+    sentences, and the JSON that it printed, "" without any."""
+
+    code: int
+    changed: int
+    problems: tuple[str, ...] = ()
+    answer: str = ""
+
+
+def give_lab(
+    connection: Connection,
+    cargo: Cargo,
+    lab_file: bytes,
+    words: Sequence[str],
+    tell: Tell,
+    turn: AbstractContextManager[object],
+) -> Outcome:
+    """Have a machine hold all that a lab needs, say what lab that is, and make it there.
+
+    + cargo: what it is given
+    + lab_file: the settings of that lab
+    + words: the verb that makes it, and what the verb is told
+    + tell: called with what the seat does
+    + turn: held while something travels
+
+    What keeps the seat from it is in what this returns.
+    """
+
+    def progress(done: int, total: int) -> None:
+        tell(f"delivery: {done * 10 // max(total, 1) * 10} % of {total / 1e6:.0f} MB")
+
+    try:
+        tell("delivery")
+        delivered = deliver(connection, cargo, SEAT_ROOT, progress, turn)
+        written = _write(connection, f"{delivered.root}/lab.yaml", lab_file)
+    except LabError as error:
+        return refused(error)
+    outcome = _run_in_turn(connection, words, tell)
+    given = (not delivered.nothing) + written
+    return Outcome(outcome.code, outcome.changed + given, outcome.problems, outcome.answer)
+
+
+def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcome:
+    """Run a verb of `sopslab` on a machine that has it.
+
+    + words: the verb, and what it is told
+    + tell: called with what the seat does
+    """
+    answer = Answer()
+    command = ["sh", "-c", _PROGRAM, f"{SEAT_ROOT[2:]}/bin/sopslab", *words, "--json"]
+    try:
+        with connection.start(command) as session:
+            while (line := session.line(_SILENCE_S)) is not None:
+                doing = answer.take(line)
+                if doing is not None:
+                    tell(doing)
+            code = session.end(_END_S).code
+    except LabError as error:
+        return refused(error)
+    except Unreadable:
+        return _strange()
+    try:
+        found = answer.parsed()
+    except Unreadable:
+        # Some verbs end without JSON where they do not begin.
+        return Outcome(code, 0, (ended_with(code),)) if code else _strange()
+    return Outcome(code, changes_in(found), problems_in(found, code), json.dumps(found))
+
+
+def bring(connection: Connection, path: str) -> bytes:
+    """Return a file of a seat, and remove it there.
+
+    + path: from the home folder on
+
+    Raises LabError where it is not there, or larger than what is brought.
+    """
+    text: list[str] = []
+    length = 0
+    with connection.start(["sh", "-c", _BRING, "sh", path]) as session:
+        while (line := session.line(_FILE_S)) is not None:
+            length += len(line)
+            if length > _MOST_BROUGHT:
+                raise LabError(f"{path} is too large to be brought here: look at it there")
+            text.append(line)
+        code = session.end(_FILE_S).code
+    try:
+        content = base64.b64decode("".join(text), validate=True)
+    except binascii.Error:
+        content = b""
+    if code or not content:
+        raise LabError(f"{path} could not be brought here: look at it there")
+    return content
+
+
+def refused(error: LabError) -> Outcome:
+    """Return the outcome at a seat where nothing could be done, for this reason."""
+    return Outcome(int(error.code), 0, tuple(str(error).splitlines()))
+
+
+def _strange() -> Outcome:
+    return Outcome(
+        int(Exit.FAILED), 0,
+        ("this machine answers what no lab of ours does: log in there, and look",),
+    )  # fmt: skip
+
+
+def _run_in_turn(connection: Connection, words: Sequence[str], tell: Tell) -> Outcome:
+    """Run a verb once no other run is at work there, and wait for that within bounds."""
+    deadline = time.monotonic() + _OTHER_RUN_S
+    while True:
+        outcome = run_verb(connection, words, tell)
+        if outcome.code != Exit.LOCKED or time.monotonic() > deadline:
+            return outcome
+        tell("waiting for another run to end")
+        time.sleep(_PAUSE_S)
+
+
+def _write(connection: Connection, path: str, content: bytes) -> bool:
+    """Have a file of the seat hold something; return whether it did not before."""
+    done = connection.run(["sh", "-c", _WRITE, "sh", path], content, _FILE_S)
+    if done.code:
+        raise LabError(f"{path} could not be written there: look at the disk's space", Exit.HOST)
+    return done.out.strip() == b"new"

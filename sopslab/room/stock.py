@@ -1,0 +1,60 @@
+"""What the machine that makes a room has ready for all its seats."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+
+import yaml
+
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.wheels import PYTHONS
+from sopslab.config.seats import sent
+from sopslab.config.settings import Settings
+from sopslab.lab.bundles.stored import stored
+from sopslab.room.delivery import Cargo, prepare
+from sopslab.room.instructor import recipient
+from sopslab.room.seat import Tell
+
+_HEADING = """\
+# The lab on this machine, as the room's last `sopslab up` wrote it: a change is lost with the next.
+"""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What all seats are given: the cargo, and the instructor's public key. `turn` bounds to how
+    many at a time something travels."""
+
+    cargo: Cargo
+    recipient: str
+    turn: AbstractContextManager[object]
+
+
+def stock(settings: Settings, tell: Tell) -> Stock:
+    """Return what is ready, and get it ready where it is not.
+
+    Raises LabError where the store is not full, a Python package cannot be had, or the instructor's
+    identity cannot be used.
+
+    + settings: those of any seat of the room
+    """
+
+    def progress(what: str, done: int, total: int) -> None:
+        tell(f"packing: {what}, {done * 10 // max(total, 1) * 10} %")
+
+    lab = settings.for_machine
+    contents = stored(lab, load_catalog(settings.catalog), PYTHONS)
+    return Stock(
+        cargo=prepare(lab, contents, progress),
+        recipient=settings.instructor_recipient or recipient(settings.room, settings.age_key_type),
+        turn=BoundedSemaphore(settings.seats_at_once),
+    )
+
+
+def lab_file(settings: Settings, recipient: str) -> bytes:
+    """Return the lab file of a seat: what its own machine has to know, and no more."""
+    told = {**sent(settings), "instructor_recipient": recipient}
+    text: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
+    return f"{_HEADING}{text}".encode()

@@ -1,0 +1,139 @@
+"""A room of container machines: each has its own engine and an sshd, and nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sopslab.config.inputs import local_settings
+from tests.cluster.debian import ENGINE, Machine, machine
+from tests.cluster.lab import lab_name, run
+
+SUITE = "bookworm"
+# As docs/instructors.md has it.
+PACKAGES = ("openssh-server", "python3", "git", "iptables", "util-linux", "sudo")
+HOME = "/root"
+SEAT_ROOT = f"{HOME}/.local/share/sops-lab"
+SOPSLAB = f"{SEAT_ROOT}/bin/sopslab"
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A machine that can be logged in to as root with the room's key."""
+
+    learner: str
+    machine: Machine
+    key: Path
+
+    @property
+    def address(self) -> str:
+        form = "{{.NetworkSettings.IPAddress}}"
+        return run(["docker", "inspect", "--format", form, self.machine.container]).stdout.strip()
+
+    def serve(self) -> None:
+        """Start its sshd, and wait until that listens."""
+        public = self.key.with_suffix(".pub").read_text()
+        self.machine.run(
+            "sh", "-euc",
+            'mkdir -p /run/sshd ~/.ssh; printf "%s" "$1" >~/.ssh/authorized_keys;'
+            " chmod -R go= ~/.ssh; /usr/sbin/sshd", "sh", public,
+        )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while not self._listens():
+            assert time.monotonic() < deadline, f"{self.learner}: no sshd after 30 s"
+            time.sleep(0.1)
+
+    def reboot(self) -> None:
+        run(["docker", "restart", "--time", "1", self.machine.container])
+        self.serve()
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.address, 22), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+@dataclass
+class Room:
+    """Seats, and the controller: this machine, with the store that it has."""
+
+    seats: dict[str, Seat]
+    folder: Path
+    name: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "SOPSLAB_INVENTORY": "inventories/seats.py",
+            "SOPSLAB_ROSTER": str(self.folder / "class.yaml"),
+            "SOPSLAB_LAB": self.name,
+            # A user without anything set for ssh but the key.
+            "HOME": str(self.folder / "home"),
+            "SOPSLAB_ROOT": self.root,
+        }
+
+    @property
+    def root(self) -> str:
+        return local_settings().root
+
+    def write_roster(self, **hosts: str) -> None:
+        """Have the learners at these addresses, besides those of the seats."""
+        entries = [
+            {"id": learner, "name": learner.title(), "host": host, "user": "root", "group": "all"}
+            for learner, host in {
+                **{one.learner: one.address for one in self.seats.values()}, **hosts,
+            }.items()
+        ]  # fmt: skip
+        (self.folder / "class.yaml").write_text(json.dumps(entries))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sopslab", *words],
+            env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def sopslab(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run a verb to its end; return its exit code and its answer."""
+        process = self.start(*words, "--json")
+        out, err = process.communicate(timeout=1800)
+        assert out, err
+        answer: dict[str, Any] = json.loads(out)
+        return process.returncode, answer
+
+    def up(self, *words: str) -> tuple[int, dict[str, Any]]:
+        return self.sopslab("up", "--install-docker", *words)
+
+
+@contextmanager
+def room(folder: Path, learners: Sequence[str]) -> Iterator[Room]:
+    """Have a room with a seat for each of the learners."""
+    key = folder / "home" / ".ssh" / "id_ed25519"
+    key.parent.mkdir(parents=True, mode=0o700)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+    with ExitStack() as stack:
+        seats = {
+            learner: Seat(
+                learner, stack.enter_context(machine(SUITE, *PACKAGES, *ENGINE[SUITE])), key
+            )
+            for learner in learners
+        }
+        for one in seats.values():
+            one.serve()
+        made = Room(seats, folder, lab_name("room"))
+        made.write_roster()
+        stack.callback(shutil.rmtree, Path(made.root, "rooms", made.name), ignore_errors=True)
+        yield made

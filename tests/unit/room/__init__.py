@@ -1,0 +1,1 @@
+"""Tests of what one machine asks of others over SSH."""

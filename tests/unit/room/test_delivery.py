@@ -1,0 +1,380 @@
+"""Deliveries to machines over a real sshd: only what is missing travels, and whatever cuts one off,
+the next completes it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.beginning import SHORT
+from sopslab.lab.bundles.writing import Contents
+from sopslab.lab.observe.store import store_state, this_arch
+from sopslab.lab.store.members import held
+from sopslab.lab.tools.locks import is_locked
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.layout import PROJECT
+from sopslab.model.machines import HeldStore, Machine, SeatState
+from sopslab.room.client import client
+from sopslab.room.connection import Connection, Process, Unreachable
+from sopslab.room.delivery import (
+    Cargo,
+    Delivered,
+    Tell,
+    deliver,
+    look,
+    prepare,
+    problems,
+)
+from tests.sshd import PYTHON, Seat, seat
+from tests.unit.artifacts.conftest import entry, publish
+from tests.unit.bundles.conftest import have_small_product
+
+# What cannot be compressed.
+_SIZE = 300_000
+FILES = {name: {"bin/tool": os.urandom(_SIZE)} for name in ("one", "three", "two")}
+ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files in FILES.items())
+KEYS = [entry.key for entry in ENTRIES]
+PYTHONS = (PYTHON.name.removeprefix("python"),)
+AT_ONCE = nullcontext()
+OLDER = "0" * SHORT
+# The product that is delivered has the modules of this checkout.
+_MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
+
+Seats = Callable[..., Seat]
+Connect = Callable[..., Connection]
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
+    """What is delivered: three entries, and a product that is small."""
+    folder = tmp_path_factory.mktemp("cargo")
+    lab = place(folder / "root")
+    for name, files in FILES.items():
+        publish(lab, files, name, this_arch())
+    with pytest.MonkeyPatch.context() as patch:
+        have_small_product(folder / "project", patch, {"checkout.pth": _MODULES})
+        contents = Contents("0.1.0", "catalog", "modules", this_arch(), ENTRIES, PYTHONS)
+        yield prepare(lab, contents, nothing)
+
+
+def place(root: Path) -> Lab:
+    """Return a lab of a root."""
+    return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, None, "ada")
+
+
+@dataclass
+class First:
+    """A delivery to a machine that had an older product: what it returned, and what was told."""
+
+    seat: Seat
+    connection: Connection
+    root: Path
+    given: Delivered
+    told: list[tuple[int, int]]
+
+
+@pytest.fixture(scope="module")
+def first(cargo: Cargo, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
+    """A delivery of everything, of which tests take copies: to make a product takes a while."""
+    folder = tmp_path_factory.mktemp("first")
+    with seat(folder / "seat", keys / "own", keys / "host") as made:
+        root = made.folder / "a root"
+        older = root / "product" / OLDER / "environment" / "bin" / "sopslab"
+        older.parent.mkdir(parents=True)
+        older.write_text("#!/bin/sh\necho older\n")
+        older.chmod(0o755)
+        (root / "product" / OLDER / "complete").write_text(PYTHONS[0])
+        (root / "bin").mkdir()
+        (root / "bin" / "sopslab").symlink_to(f"../product/{OLDER}/environment/bin/sopslab")
+        connection = Connection(client(folder / "ssh", keys / "own", ()), made.machine)
+        assert look(connection, str(root)).product == OLDER
+        told: list[tuple[int, int]] = []
+        given = deliver(
+            connection, cargo, "~/a root", lambda done, total: told.append((done, total)), AT_ONCE
+        )
+        yield First(made, connection, root, given, told)
+        connection.close()
+
+
+@pytest.fixture
+def root(first: First, tmp_path: Path) -> Path:
+    """The root of a machine that has the product, and nothing in its store."""
+    root = tmp_path / "seat's root"
+    for name in ("product", "bin"):
+        shutil.copytree(first.root / name, root / name, symlinks=True)
+    return root
+
+
+def give(connection: Connection, cargo: Cargo, root: Path, tell: Tell = nothing) -> Delivered:
+    return deliver(connection, cargo, str(root), tell, AT_ONCE)
+
+
+def refusal(connection: Connection, cargo: Cargo, root: Path) -> str:
+    """Return why a delivery is refused."""
+    with pytest.raises(LabError) as reason:
+        give(connection, cargo, root)
+    said = str(reason.value)
+    assert all(line.startswith(f"{connection.machine}: ") for line in said.splitlines())
+    return said
+
+
+def test_a_machine_with_an_older_product_gets_this_one_and_all_entries(
+    first: First, cargo: Cargo
+) -> None:
+    size = cargo.product.size + sum(member.size for member in cargo.entries)
+    assert first.given == Delivered(str(first.root), True, 3, size)
+    assert first.told == sorted(first.told) and first.told[-1] == (size, size)
+    assert held(place(first.root)) == held(cargo.lab)
+    store = store_state(place(first.root), images=[])
+    assert [store.fault(each) for each in ENTRIES] == [None, None, None]
+    # Nothing of it is asked of a network.
+    assert store.bundle == "modules"
+    assert first.connection.run([str(first.root / "bin" / "sopslab")]).out == b"hello\n"
+    # Somebody may be at work with the older one.
+    assert (first.root / "product" / OLDER).is_dir()
+    assert first.seat.logins == 1
+
+
+def times(root: Path) -> dict[Path, int]:
+    return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+
+
+def test_the_second_time_nothing_travels(
+    first: First, cargo: Cargo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    run, turn, before = Connection._process, _Counted(), times(first.root)
+
+    def counted(self: Connection, *words: str) -> AbstractContextManager[Process]:
+        asked.append(words)
+        return run(self, *words)
+
+    monkeypatch.setattr(Connection, "_process", counted)
+    assert deliver(first.connection, cargo, str(first.root), nothing, turn).nothing
+    # It waits for nobody's turn, and is one question.
+    assert (len(asked), turn.taken) == (1, 0)
+    assert times(first.root) == before
+
+
+class _Counted:
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_only_what_is_missing_or_damaged_travels(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    connection, turn = connect(seats().machine), _Counted()
+    assert deliver(connection, cargo, str(root), nothing, turn).entries == 3
+    Path(root, "store", KEYS[0], "bin/tool").write_bytes(b"damaged")
+    shutil.rmtree(Path(root, "store", KEYS[1]))
+    given = deliver(connection, cargo, str(root), nothing, turn)
+    assert (given.product, given.entries, turn.taken) == (False, 2, 2)
+    assert held(place(root)) == held(cargo.lab)
+    # So is what is on record.
+    (root / "bundle.json").unlink()
+    assert deliver(connection, cargo, str(root), nothing, turn).entries == 0
+    assert store_state(place(root), images=[]).bundle == "modules"
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Do some work in a copy of this process; return the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def after_the_first(root: Path, then: Callable[[], None]) -> Tell:
+    """Return what waits until the first entry is in a store, and then does something."""
+    first = Path(root, "store", KEYS[0])
+    done: list[bool] = []
+
+    def tell(sent: int, _total: int) -> None:
+        if sent > _SIZE * 1.5 and not done:
+            done.append(True)
+            assert wait_until(first.exists, 60, pause=0.05)
+            then()
+
+    return tell
+
+
+def goes_on(connection: Connection, cargo: Cargo, root: Path) -> int:
+    """Return how many entries the next delivery sends, which completes the store; who was there
+    before ends by itself."""
+    assert wait_until(lambda: not is_locked(root / "cache" / "bundle.lock"), 60, pause=0.1)
+    sent = give(connection, cargo, root).entries
+    assert held(place(root)) == held(cargo.lab)
+    assert not list(Path(root, "store").glob(".*"))
+    return sent
+
+
+def test_a_controller_that_is_killed_leaves_what_the_next_one_completes(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    machine = seats().machine
+    end = after_the_first(root, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert in_child(lambda: give(connect(machine), cargo, root, end)) == signal.SIGKILL
+    assert KEYS[0] in held(place(root))
+    assert goes_on(connect(machine), cargo, root) < 3
+
+
+def test_a_connection_that_is_cut_loses_one_entry_at_most(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    with pytest.raises(Unreachable, match="the connection ended; run the same again"):
+        give(connect(made.machine), cargo, root, after_the_first(root, made.cut))
+    assert KEYS[0] in held(place(root))
+    assert goes_on(connect(made.machine), cargo, root) < 3
+
+
+def test_of_two_controllers_the_second_is_told_and_breaks_nothing(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    machine = seats().machine
+    said: list[str] = []
+    second = after_the_first(root, lambda: said.append(refusal(connect(machine), cargo, root)))
+    assert give(connect(machine), cargo, root, second).entries == 3
+    assert "another run is filling" in said[0] and "wait for it" in said[0]
+    assert held(place(root)) == held(cargo.lab)
+
+
+def test_a_disk_that_becomes_full_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    """It has bytes left and no place for another file, which nobody sees beforehand."""
+    store = root / "store"
+    store.mkdir()
+    python = root / "product" / cargo.product.sha256[:SHORT] / "environment" / "bin" / "python"
+    python.rename(python.with_name("real"))
+    python.write_text(
+        f"""#!/bin/sh
+PATH=/usr/bin:/bin:/sbin
+export STORE={shlex.quote(str(store))} REAL={shlex.quote(str(python.with_name("real")))}
+exec unshare --map-root-user --mount sh -c '
+mount -t tmpfs -o size=200m,nr_inodes=12 none "$STORE" && exec "$REAL" "$@"' sh "$@"
+"""
+    )
+    python.chmod(0o755)
+    connection = connect(seats().machine)
+    assert refusal(connection, cargo, root).endswith(": the disk is full")
+    python.with_name("real").rename(python)
+    assert give(connection, cargo, root).entries == 3
+
+
+def test_a_disk_that_is_too_small_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    large = tuple(replace(member, unpacked=1 << 60) for member in cargo.entries)
+    said = refusal(connect(seats().machine), replace(cargo, entries=large), root)
+    assert "GB are free there: make room" in said
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every account may enter."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_machine_that_lacks_much_says_all_of_it(
+    seats: Seats, connect: Connect, cargo: Cargo, tmp_path: Path, public: Path
+) -> None:
+    """It is of another kind, its user is not root, and of programs it has sudo, which asks."""
+    made = seats()
+    (public / "sudo").write_text("#!/bin/sh\nexit 1\n")
+    (public / "sudo").chmod(0o755)
+    become = ""
+    if os.getuid() == 0:
+        # Python itself may be where only root may enter.
+        rights = "--inh-caps +dac_override --ambient-caps +dac_override"
+        become = f"/usr/bin/setpriv --reuid 65534 {rights}"
+    made.stand_in("python3", f'PATH={public} exec {become} /usr/bin/setarch linux32 {PYTHON} "$@"')
+    said = refusal(connect(made.machine), cargo, tmp_path / "root").splitlines()
+    for number, part in enumerate(
+        (
+            "its processors are i686, and this store is for amd64",
+            "git is missing: install git",
+            "docker is missing: install docker.io",
+            "sudo asks for a password: allow this user NOPASSWD",
+        )
+    ):
+        assert part in said[number]
+    assert not (tmp_path / "root").exists()
+
+
+FIT = SeatState("/r", (3, 11, 2), "amd64", "", True, True, "ok", 1 << 40, None)
+
+
+def test_each_problem_has_a_sentence(cargo: Cargo) -> None:
+    machine = Machine("seat-1")
+    contents = replace(cargo.contents, arch="amd64", pythons=("3.11", "3.12"))
+    wanted = replace(cargo, contents=contents)
+    assert problems(machine, FIT, wanted) == []
+    for change, part in (
+        ({"python": (3, 10, 1)}, "its python3 is 3.10, and 3.11 or later is needed"),
+        ({"python": (3, 13, 0)}, "its python3 is 3.13, and what is delivered is for 3.11, 3.12"),
+        ({"sudo": "missing"}, "sudo is missing, and this user is not root"),
+        ({"space": 1_000}, "0.0 GB are needed in /r, and 0.0 GB are free"),
+    ):
+        (said,) = problems(machine, replace(FIT, **change), wanted)
+        assert said.startswith("seat-1: ") and part in said
+    # What is there needs no space.
+    store = HeldStore({member.name: member.content for member in cargo.entries}, "")
+    assert problems(machine, replace(FIT, space=0, store=store), wanted) == []
+
+
+def test_python_that_is_missing_or_older_is_said(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    (made.programs / "python3").unlink()
+    connection = connect(made.machine)
+    assert "python3 is missing: install 3.11" in refusal(connection, cargo, root)
+    made.stand_in("python3", '[ "$1" = --version ] && echo Python 3.9.2 || exit 1')
+    assert "its python3 is 3.9, and 3.11 or later" in refusal(connection, cargo, root)
+
+
+def test_what_a_shell_prints_at_its_start_is_no_answer(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    made.stand_in("python3", f'echo "Welcome {{}}"; exec {PYTHON} "$@"')
+    assert give(connect(made.machine), cargo, root).entries == 3
+
+
+def test_words_of_a_machine_are_not_repeated(
+    seats: Seats, connect: Connect, cargo: Cargo, root: Path
+) -> None:
+    made = seats()
+    made.stand_in("python3", "echo 'fatal: hunter2: no space left on device' >&2; exit 1")
+    said = refusal(connect(made.machine), cargo, root)
+    assert said.endswith(": the disk is full")
+    made.stand_in("python3", "echo hunter2 >&2; echo '[]'")
+    assert "hunter2" not in refusal(connect(made.machine), cargo, root)

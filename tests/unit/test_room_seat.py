@@ -1,0 +1,214 @@
+"""What is done at a seat, over OpenSSH: its lab file, its run, and what keeps it from either."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.config.places import Room
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit, LabError
+from sopslab.room import connection as at_seat_connection
+from sopslab.room import seat as at_seat
+from sopslab.room.client import client
+from sopslab.room.connection import Connection
+from sopslab.room.delivery import Delivered, Unfit
+from sopslab.room.instructor import recipient
+from sopslab.room.stock import lab_file
+from tests.sshd import Seat, make_key, seat
+
+HOME_ROOT = ".local/share/sops-lab"
+CARGO: Any = None  # what travels is another test's
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seat]:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    # Whether a dead machine is known in time, is another test's: this one may be busy.
+    monkeypatch.setattr(at_seat_connection, "FIRST_S", 60)
+    keys = tmp_path / "keys"
+    with seat(tmp_path / "seat", make_key(keys / "own"), make_key(keys / "host")) as made:
+        for name in ("sh", "cat", "mv", "rm", "cmp", "base64"):
+            (made.programs / name).symlink_to(str(shutil.which(name)))
+        (made.folder / HOME_ROOT / "bin").mkdir(parents=True)
+        yield made
+
+
+@pytest.fixture
+def connection(machine: Seat, tmp_path: Path) -> Iterator[Connection]:
+    made = Connection(client(tmp_path / "ssh", machine.key, ()), machine.machine)
+    yield made
+    made.close()
+
+
+def program(machine: Seat, text: str) -> None:
+    path = machine.folder / HOME_ROOT / "bin" / "sopslab"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def nothing(_doing: str) -> None:
+    pass
+
+
+@pytest.fixture
+def delivered(machine: Seat, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have a delivery end as a test says, and send nothing."""
+
+    def end(entries: int = 0, error: LabError | None = None) -> None:
+        def deliver(*_: object) -> Delivered:
+            if error is not None:
+                raise error
+            return Delivered(str(machine.folder / HOME_ROOT), False, entries, 0)
+
+        monkeypatch.setattr(at_seat, "deliver", deliver)
+
+    end()
+    return end
+
+
+def give(connection: Connection, text: bytes = b"lab: demo\n") -> at_seat.Outcome:
+    return at_seat.give_lab(connection, CARGO, text, ["up"], nothing, nullcontext())
+
+
+def test_a_seat_gets_its_lab_file_and_makes_the_lab(
+    machine: Seat, connection: Connection, delivered: Callable[..., None]
+) -> None:
+    program(machine, f'cat "$HOME/{HOME_ROOT}/lab.yaml" >"$HOME/read"; echo "{{\\"changed\\": 3}}"')
+    delivered(entries=7)
+    assert give(connection) == at_seat.Outcome(0, 5, (), '{"changed": 3}')
+    file = machine.folder / HOME_ROOT / "lab.yaml"
+    assert (machine.folder / "read").read_bytes() == file.read_bytes() == b"lab: demo\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    # What is there already is no change.
+    delivered()
+    assert give(connection).changed == 3
+    assert give(connection, b"lab: other\n").changed == 4
+    assert sorted(one.name for one in file.parent.iterdir()) == ["bin", "lab.yaml"]
+
+
+def test_what_keeps_a_seat_from_it_is_said_and_nothing_is_run(
+    machine: Seat, connection: Connection, delivered: Callable[..., None]
+) -> None:
+    program(machine, 'echo >"$HOME/ran"')
+    delivered(error=Unfit(["seat: git is missing", "seat: docker is missing"]))
+    refused = at_seat.Outcome(Exit.HOST, 0, ("seat: git is missing", "seat: docker is missing"))
+    assert give(connection) == refused
+    assert not (machine.folder / "ran").exists()
+    assert not (machine.folder / HOME_ROOT / "lab.yaml").exists()
+
+
+def test_a_run_that_a_killed_controller_left_is_waited_for(
+    machine: Seat,
+    connection: Connection,
+    delivered: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(at_seat, "_PAUSE_S", 0)
+    program(
+        machine,
+        'echo x >>"$HOME/runs"; if [ "$(cat "$HOME/runs")" = x ]; then'
+        ' echo "{\\"problems\\": [\\"busy\\"]}"; exit 3; fi; echo "{}"',
+    )
+    assert give(connection).code == 0
+    monkeypatch.setattr(at_seat, "_OTHER_RUN_S", -1)
+    (machine.folder / "runs").unlink()
+    outcome = give(connection)
+    assert (outcome.code, outcome.problems) == (Exit.LOCKED, ("busy",))
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "problem"),
+    [
+        ("exit 127", 127, "there is no lab on this machine yet"),
+        ("echo nothing; exit 2", 2, "the verb ended with exit code 2 (bad input"),
+        ("echo nothing", 1, "this machine answers what no lab of ours does"),
+        (
+            "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
+            1,
+            "this machine",
+        ),
+    ],
+)
+def test_what_is_no_answer_is_said_in_one_sentence(
+    text: str, code: int, problem: str, machine: Seat, connection: Connection
+) -> None:
+    program(machine, text)
+    outcome = at_seat.run_verb(connection, ["verify"], nothing)
+    (said,) = outcome.problems
+    assert (outcome.code, outcome.changed, outcome.answer) == (code, 0, "")
+    assert said.startswith(problem)
+
+
+def test_a_machine_without_a_lab_says_so(connection: Connection) -> None:
+    outcome = at_seat.run_verb(connection, ["verify"], nothing)
+    assert outcome.problems[0].startswith("there is no lab on this machine yet")
+
+
+def test_a_file_of_a_seat_is_brought_and_removed_there(
+    machine: Seat, connection: Connection
+) -> None:
+    content = bytes(range(256)) * 100
+    (machine.folder / "a report").write_bytes(content)
+    assert at_seat.bring(connection, "a report") == content
+    assert not (machine.folder / "a report").exists()
+    with pytest.raises(LabError, match="could not be brought here"):
+        at_seat.bring(connection, "a report")
+
+
+# What the controller has ready
+
+
+def test_a_seat_is_told_what_its_lab_is_and_no_more(lab: Callable[..., Settings]) -> None:
+    settings = lab(
+        lab="room", age_key_type="pq", machine={"host": "seat", "key": "/k"},
+        learner={"id": "no", "name": "Zoë: #1", "email": "zoe@example.org"}, seats_at_once=3,
+    )  # fmt: skip
+    told = yaml.safe_load(lab_file(settings, "age1recipient"))
+    # Its own machine takes all of it.
+    assert lab(**{**told, "instructor_recipient": None}).learner == settings.learner
+    assert told == {
+        "lab": "room",
+        "age_key_type": "pq",
+        "git_port": 8418,
+        "learner": {"id": "no", "name": "Zoë: #1", "email": "zoe@example.org"},
+        "instructor_recipient": "age1recipient",
+    }
+
+
+def test_a_password_goes_where_it_is_needed_and_nowhere_else(
+    lab: Callable[..., Settings],
+) -> None:
+    account = {"git_username": "lab", "git_password": "s3cret"}
+    assert b"s3cret" not in lab_file(lab(**account), "age1recipient")
+    told = yaml.safe_load(lab_file(lab(git_url="https://git.example", **account), "age1r"))
+    assert told["git_password"] == "s3cret"
+
+
+def test_the_instructors_identity_is_made_once_and_never_anew(
+    lab: Callable[..., Settings], tools: Callable[..., Path]
+) -> None:
+    tools("age-keygen")
+    room: Room = lab().room
+    made = recipient(room, "x25519")
+    assert made.startswith("age1") and recipient(room, "x25519") == made
+    # That of a settings' own needs no other.
+    assert recipient(replace(room, instructor_recipient="age1given"), "x25519") == "age1given"
+    file = Path(room.keys_dir, "instructor.agekey")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not Path(room.root, "labs").exists()
+    file.chmod(0o644)
+    with pytest.raises(LabError, match="restore it from your backup") as caught:
+        recipient(room, "x25519")
+    assert caught.value.code is Exit.KEYS
+    file.unlink()
+    with pytest.raises(LabError, match="restore it from your backup"):
+        recipient(room, "x25519")
+    assert not file.exists()
