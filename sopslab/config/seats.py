@@ -34,6 +34,8 @@ def seats_of(
     Raises InputError with every learner who has no machine.
     """
     problems = _refused(data)
+    if data.get("expires") or any(row.get("expires") for row in rows):
+        problems.append("expires: it ends the access to a class, and a room has none: leave it out")
     found = {}
     for row in rows:
         machine = _machine(row, machines) if machines else _given(row)

@@ -165,6 +165,7 @@ def test_machines_from_elsewhere_belong_to_whom_they_are_called_like() -> None:
     [
         ({"cluster_provider": "existing"}, "cluster_provider"),
         ({"git_bind": "192.0.2.7"}, "git_bind"),
+        ({"expires": "2026-12-01T18:00+01:00"}, "expires"),
         ({"learner": {"id": "ada"}}, "learner"),
         ({"seats": [ROW]}, "seats"),
     ],
