@@ -83,6 +83,24 @@ def test_a_real_cluster_of_the_labs_name_is_refused_by_the_provider_kind(
         namesake.remove()
 
 
+def test_a_git_server_that_pods_do_not_reach_is_refused_before_there_is_a_flux(
+    cluster: Lab,
+) -> None:
+    kubectl = users_kubectl(cluster)
+    before = identities(kubectl, cluster)
+    answer = cluster.up(check=False)
+    assert answer["code"] == Exit.CLUSTER
+    assert "pods do not reach the Git server" in answer["problems"][-1]
+    assert "its name is not found" in answer["problems"][-1]
+
+    def pods_are_gone() -> bool:
+        return identities(kubectl, cluster) == before
+
+    wait_until(pods_are_gone, "the namespace of the probe is gone")
+    cluster.sopslab("down")
+    assert identities(kubectl, cluster) == before
+
+
 def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_path: Path) -> None:
     kubectl = users_kubectl(cluster)
     kubeconfig = Path(str(cluster.data["kubeconfig"]))
