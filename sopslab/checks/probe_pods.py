@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from sopslab.model.clusters import NodeReach
 from sopslab.model.objects import Object
@@ -117,7 +118,7 @@ def _pod(number: int, node: str, images: Sequence[str], kubeconfig: str) -> Obje
 
 def _container(image: str) -> Object:
     name = _controller(image)
-    container = {
+    container: dict[str, Any] = {
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",

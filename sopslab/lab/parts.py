@@ -67,9 +67,12 @@ def _existing(settings: Settings) -> Part:
     where = f"context {settings.context}"
     if not has_content(settings.lab_kubeconfig):
         return Part("cluster", False, "not there", where)
-    problems = find_problems(cluster_traits(settings, settings.lab_kubeconfig))
+    traits = cluster_traits(settings, settings.lab_kubeconfig)
+    problems = find_problems(traits)
     if (known := reach_of(settings)) is not None:
-        problems += find_reach_problems(known.nodes, known.git)
+        there = {node.name for node in traits.nodes or () if node.usable}
+        reached = {name: reach for name, reach in known.nodes.items() if name in there}
+        problems += find_reach_problems(reached, known.git)
     accept = frozenset(settings.accept)
     if refused(problems, accept):
         return Part("cluster", False, "; ".join(refused(problems, accept)), where)

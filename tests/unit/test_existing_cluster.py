@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
+from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.existing import has_context, lab_namespaces, unproven_nodes
 from sopslab.lab.parts import Part, _existing
 from sopslab.lab.tools.programs import Failed
-from tests.unit.test_cluster_fitness import node
+from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_probe_pods import ANSWERED, HELPED, IMAGES, ended, line, pod
 
 # In kubectl's place: a cluster of files, in which what is applied and deleted is only noted.
@@ -148,6 +150,12 @@ def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
     say(taken, "pods", listing(answered("three")))
     probe(taken)
     assert unproven(taken) == []
+    # One that went and comes back may be another.
+    say(taken, "nodes", listing(node("two"), node("four")))
+    say(taken, "pods", listing(answered("four")))
+    probe(taken)
+    say(taken, "nodes", listing(node("one"), node("two")))
+    assert unproven(taken) == ["one"]
 
 
 def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> None:
@@ -214,10 +222,8 @@ def status(settings: Settings, **changes: Any) -> Part:
 def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     taken: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sopslab.lab import parts
-    from tests.unit.test_cluster_fitness import FIT
-
-    monkeypatch.setattr(parts, "cluster_traits", lambda *_: FIT)
+    there = tuple(replace(NODE, name=name) for name in ("one", "two"))
+    monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there))
     probe(taken)
     assert status(taken) == Part("cluster", True, "fit for the lab", "context prod")
     say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
@@ -229,6 +235,9 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     shown = status(taken)
     assert not shown.up
     assert shown.state.startswith("on two, pods do not reach the Git server")
+    # A node that is gone is nobody's trouble.
+    monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there[:1]))
+    assert status(taken).up
     Path(taken.lab_kubeconfig).unlink()
     assert status(taken) == Part("cluster", False, "not there", "context prod")
 

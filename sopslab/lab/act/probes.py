@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from sopslab.checks import causes
-from sopslab.checks.clusters import find_reach_problems, refused
+from sopslab.checks.clusters import find_reach_problems, refused, unproven
 from sopslab.checks.probe_pods import late, pods, reading
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import log
-from sopslab.lab.observe.existing import reach_of, unproven_nodes, wanted_reach
+from sopslab.lab.observe.existing import reach_of, usable_nodes, wanted_reach
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
@@ -38,16 +38,16 @@ def probe(lab: Lab, accept: list[str]) -> None:
 
     + accept: what the lab does without, by name
     """
-    wanted = wanted_reach(lab)
-    nodes = unproven_nodes(lab, accept) or []
-    found = _ask(lab, nodes, wanted.images) if nodes else {}
+    wanted, known, nodes = wanted_reach(lab), reach_of(lab), usable_nodes(lab)
+    asked = unproven(nodes, wanted, known, frozenset(accept))
+    found = _ask(lab, asked, wanted.images) if asked else {}
     problems = refused(find_reach_problems(found, wanted.git), frozenset(accept))
     if problems:
         raise LabError("\n".join(problems))
-    known = reach_of(lab)
-    # What was asked of another cluster, or for another address, is of no use any more.
-    before = known.nodes if known and replace(known, nodes={}) == wanted else {}
-    files.write(lab.reach_file, json.dumps(encode(replace(wanted, nodes={**before, **found}))))
+    # Of the others it is known.
+    before = known.nodes if known is not None else {}
+    reached = {name: found.get(name) or before[name] for name in nodes}
+    files.write(lab.reach_file, json.dumps(encode(replace(wanted, nodes=reached))))
 
 
 def _ask(lab: Lab, nodes: Sequence[str], images: Sequence[str]) -> dict[str, NodeReach]:

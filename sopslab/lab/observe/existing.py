@@ -223,6 +223,12 @@ def wanted_reach(lab: Places) -> Reach:
     return Reach(oldest["metadata"]["uid"], tuple(images), lab.git_base_cluster_url, {})
 
 
+def usable_nodes(lab: Places) -> list[str]:
+    """Return the nodes that a pod without tolerations may be put on. Raises Undecided."""
+    nodes = nodes_of(Kubectl(lab).list("nodes", patience=60), []) or ()
+    return [node.name for node in nodes if node.usable]
+
+
 def unproven_nodes(lab: Lab, accept: list[str]) -> list[str] | None:
     """Return the nodes of which it is not known that pods there have what they need; None where the
     cluster cannot be asked yet.
@@ -231,11 +237,7 @@ def unproven_nodes(lab: Lab, accept: list[str]) -> list[str] | None:
     """
     if not has_content(lab.lab_kubeconfig):
         return None
-    kubectl = Kubectl(lab)
     try:
-        wanted = wanted_reach(lab)
-        nodes = nodes_of(kubectl.list("nodes", patience=60), []) or ()
+        return unproven(usable_nodes(lab), wanted_reach(lab), reach_of(lab), frozenset(accept))
     except Undecided:
         return None
-    usable = [node.name for node in nodes if node.usable]
-    return unproven(usable, wanted, reach_of(lab), frozenset(accept))
