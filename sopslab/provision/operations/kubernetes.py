@@ -59,7 +59,7 @@ def probes(settings: Settings) -> Commands:
 
     + settings: the lab's settings; `accept` names what it does without
     """
-    accept = list(settings.accept)
+    accept: list[str] = list(settings.accept)
     if look(settings, unproven_nodes, accept=accept) == []:
         host.noop("on each node pods have what Flux needs")
         return
