@@ -151,7 +151,7 @@ def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Proble
         ),
         *(
             Problem(
-                f"on {where}, pods do not reach the Git server at {git}: {why}",
+                f"on {where}, pods do not reach the Git server at {git} ({why})",
                 f"correct `git_cluster_url` or what lies between, {_KEEP_OFF}",
                 "git",
             )

@@ -40,7 +40,7 @@ _ASKED = "failed to get server groups: "
 _NO_ANSWER = re.compile(r'failed to get server groups: Get \\?"')
 _WAYS = (
     (r"no such host|server misbehaving|lookup \S+.*i/o timeout", "its name is not found"),
-    (r"connection refused", "nothing listens there"),
+    (r"connection refused", "the connection is refused"),
     (r"no route to host|network is unreachable", "there is no route to it"),
     (r"first record does not look like a TLS|HTTP response to HTTPS", "it has no TLS"),
     (r"x509:|tls: ", "its certificate is not trusted"),

@@ -151,7 +151,7 @@ def test_each_reason_is_said_once_with_its_nodes() -> None:
     found = {"a": NodeReach(git=unreached), "b": NodeReach(), "c": NodeReach(git=unreached)}
     (problem,) = find_reach_problems(found, GIT)
     assert problem.probe == "git"
-    assert problem.found == f"on a, c, pods do not reach the Git server at {GIT}: {unreached}"
+    assert problem.found == f"on a, c, pods do not reach the Git server at {GIT} ({unreached})"
     (image,) = find_reach_problems({"b": NodeReach(images=refusing)}, GIT)
     assert (image.probe, image.found) == ("images", f"on b, {refusing}")
 

@@ -170,7 +170,7 @@ def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> No
 def test_what_a_node_lacks_is_refused_until_it_is_accepted(taken: Settings) -> None:
     say(taken, "pods", listing(answered("one"), unanswered("two")))
     with pytest.raises(
-        LabError, match=r"on two, .*: it does not answer in time: .*; `accept: \[git\]`"
+        LabError, match=r"on two, .* \(it does not answer in time\): .*; `accept: \[git\]`"
     ):
         probe(taken)
     # It is asked again, since somebody may have put it right.

@@ -71,7 +71,7 @@ def test_a_server_that_answers_anything_is_reached(answer: str) -> None:
             " i/o timeout",
             "its name is not found",
         ),
-        ("dial tcp 127.0.0.1:18998: connect: connection refused", "nothing listens there"),
+        ("dial tcp 127.0.0.1:18998: connect: connection refused", "the connection is refused"),
         ("dial tcp [2001:db8::1]:80: connect: no route to host", "there is no route to it"),
         ("dial tcp 10.9.8.7:80: i/o timeout", "it does not answer in time"),
         ("tls: first record does not look like a TLS handshake", "it has no TLS"),
