@@ -6,7 +6,7 @@ pyinfra inventories/local.py deploy.py
 from sopslab.run.session import begin
 from tasks.artifacts import provide_artifacts
 from tasks.canary import conclude_class, prove_canaries
-from tasks.cluster import begin_cluster, provide_cluster
+from tasks.cluster import begin_cluster, check_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git
 from tasks.host import check_host, prepare_host
@@ -21,6 +21,7 @@ check_host(settings)
 prepare_host(settings)
 take_over(settings)
 provide_artifacts(settings)
+check_cluster(settings)
 begin_cluster(settings)
 enrol_class(settings)
 provide_git(settings)

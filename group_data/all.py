@@ -45,6 +45,12 @@ kubeconfig = None
 # The context in that kubeconfig.
 context = None
 
+# What an existing cluster may lack of what a lab asks for: `architecture` (Flux has images for
+# every node), `git` (pods on every node reach the Git server), `images` (every node can pull
+# them), `room` (for Flux's pods), `version` (a Kubernetes that Flux supports). `sopslab status`
+# shows what it lacks.
+accept = []
+
 # The port of the API server, on loopback or at `git_bind`; without one kind chooses a free one.
 api_port = None
 

@@ -15,6 +15,14 @@ from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
 
 
+@step(Step.CLUSTER)
+def check_cluster(settings: Settings) -> None:
+    """Take the cluster that the settings name, if it is fit for a lab."""
+    if settings.cluster_provider == "existing":
+        kubernetes.preflight(name=f"Check the context {settings.context}", settings=settings)
+        kubernetes.kubeconfig(name=f"Take the context {settings.context}", settings=settings)
+
+
 @step(Step.NETWORK)
 def begin_cluster(settings: Settings) -> None:
     """Create the network, and begin the kind cluster on it while other steps go on."""
@@ -55,9 +63,9 @@ def begin_cluster(settings: Settings) -> None:
 
 @step(Step.CLUSTER)
 def provide_cluster(settings: Settings) -> None:
-    """Wait for the kind cluster, or take the cluster that the settings name."""
+    """Wait for the kind cluster, or ask pods on the nodes of the one that the settings name."""
     if settings.cluster_provider == "existing":
-        kubernetes.kubeconfig(name=f"Take the context {settings.context}", settings=settings)
+        kubernetes.probes(name=f"Ask the nodes of {settings.context}", settings=settings)
         return
     kind.cluster(
         name=f"Create the kind cluster {settings.lab}",

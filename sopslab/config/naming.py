@@ -59,6 +59,11 @@ def git_server_name(lab: str) -> str:
     return f"{lab}-git"
 
 
+def probe_namespace(lab: str) -> str:
+    """Return the namespace of the pods that find out what an existing cluster gives."""
+    return f"sops-lab-probe-{lab}"
+
+
 def seat_namespace(seat: str) -> str:
     """Return the namespace in which a learner of a class works."""
     return f"{seat}-develop"

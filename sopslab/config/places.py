@@ -81,6 +81,11 @@ class Places:
         return lease_file(self.root, self.lab)
 
     @property
+    def reach_file(self) -> str:
+        """The record of what pods on each node of an existing cluster have reached."""
+        return f"{self.lab_dir}/reach.json"
+
+    @property
     def node_dir(self) -> str:
         """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
         return f"{self.lab_dir}/node"

@@ -52,6 +52,7 @@ from sopslab.config.naming import (
 from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places, Room
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
+from sopslab.model.clusters import Acceptable
 from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
@@ -444,6 +445,7 @@ class Settings(_Part, Places):
     api_port: Port | None
     kubeconfig: AbsolutePath | None
     context: Line | None
+    accept: tuple[Acceptable, ...]
     docker_host: DockerHost | None
     git_bind: Address
     git_port: Port
@@ -488,6 +490,8 @@ class Settings(_Part, Places):
             problems.append("cluster_provider `existing` needs kubeconfig and context")
         if self.cluster_provider == "kind" and (self.kubeconfig or self.context):
             problems.append("kubeconfig and context go with cluster_provider `existing`")
+        if self.cluster_provider == "kind" and self.accept:
+            problems.append("accept goes with cluster_provider `existing`")
         if self.cluster_provider == "existing" and self.recreate:
             problems.append("recreate goes with cluster_provider `kind`: an existing cluster stays")
         if self.lease and self.cluster_provider == "existing":

@@ -1,4 +1,4 @@
-"""The parts of a lab: its containers, and what Flux has for the learner who is here."""
+"""The parts of a lab: cluster, Git server, and what Flux has for the learner who is here."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sopslab.checks.causes import meaning
+from sopslab.checks.clusters import accepted, find_problems, find_reach_problems, refused
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import solo
 from sopslab.config.naming import git_server_name, node_name
 from sopslab.lab.observe.environments import look_in
+from sopslab.lab.observe.existing import cluster_traits, reach_of
 from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.files import has_content
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
@@ -38,22 +41,43 @@ class Part:
 
 def look_at_parts(settings: Settings, executor: Executor) -> Callable[[], list[Part]]:
     """Begin to look at all parts of the lab, and return what waits for the end of that."""
-    containers = [executor.submit(part) for part in _containers(settings)]
+    below = [executor.submit(part) for part in _foundations(settings)]
     flux: Future[list[Part]] = executor.submit(flux_parts, settings)
-    return lambda: [*(part.result() for part in containers), *flux.result()]
+    return lambda: [*(part.result() for part in below), *flux.result()]
 
 
-def _containers(settings: Settings) -> list[Callable[[], Part]]:
-    """Return the questions about the lab's containers, to be asked in any order."""
+def _foundations(settings: Settings) -> list[Callable[[], Part]]:
+    """Return the questions about what the lab stands on: its cluster and its Git server."""
     questions: list[Callable[[], Part]] = []
     if settings.cluster_provider == "kind":
         node = node_name(settings.lab)
         questions.append(partial(_container, "node", node, settings.lab_context))
+    else:
+        questions.append(partial(_existing, settings))
     if settings.git_url is None:
         server = git_server_name(settings.lab)
         address = f"{settings.git_base_url}/{settings.learner_repository}.git"
         questions.append(partial(_container, "git", server, address))
     return questions
+
+
+def _existing(settings: Settings) -> Part:
+    """Return whether a cluster that the lab did not make is still fit for it, and what it lacks
+    and the lab file accepts."""
+    where = f"context {settings.context}"
+    if not has_content(settings.lab_kubeconfig):
+        return Part("cluster", False, "not there", where)
+    traits = cluster_traits(settings, settings.lab_kubeconfig)
+    problems = find_problems(traits)
+    if (known := reach_of(settings)) is not None:
+        there = {node.name for node in traits.nodes or () if node.usable}
+        reached = {name: reach for name, reach in known.nodes.items() if name in there}
+        problems += find_reach_problems(reached, known.git)
+    accept = frozenset(settings.accept)
+    if refused(problems, accept):
+        return Part("cluster", False, "; ".join(refused(problems, accept)), where)
+    without = "; ".join(f"accepted: {sentence}" for sentence in accepted(problems, accept))
+    return Part("cluster", True, without or "fit for the lab", where)
 
 
 def _container(name: str, container: str, where: str) -> Part:

@@ -11,6 +11,8 @@ from tests.cluster.lab import Lab, run
 
 CLUSTER = "lab-hand-made"
 CONTEXT = f"kind-{CLUSTER}"
+CONTROL_PLANE, WORKER = f"{CLUSTER}-control-plane", f"{CLUSTER}-worker"
+_NETWORK = "/etc/cni/net.d/10-sops-lab.conflist"
 
 
 def plain_configuration(image: str) -> dict[str, Any]:
@@ -31,9 +33,13 @@ def plain_configuration(image: str) -> dict[str, Any]:
     }
 
 
-def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
+def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, worker: bool = False) -> None:
+    """Make the cluster of one node, or of two, of which pods without tolerations get one."""
     image = load_catalog(lab.settings.catalog).node_tag
-    (folder / "kind.yaml").write_text(json.dumps(plain_configuration(image)))
+    configuration = plain_configuration(image)
+    if worker:
+        configuration["nodes"] = [{"role": "control-plane"}, {"role": "worker"}]
+    (folder / "kind.yaml").write_text(json.dumps(configuration))
     run(["docker", "network", "create", CLUSTER])
     run(
         [
@@ -43,10 +49,27 @@ def create_cluster(lab: Lab, folder: Path, kubeconfig: Path) -> None:
         ],
         env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
     )  # fmt: skip
+    if worker and configuration["networking"]["disableDefaultCNI"]:
+        _connect_pods(lab)
+
+
+def _connect_pods(lab: Lab) -> None:
+    """Give each node the range of its own pods, and a route to those of the other one: the network
+    in the lab's node image is made for a node that is alone."""
+    said = run([*users_kubectl(lab), "get", "nodes", "--output=json"], env=lab.environment).stdout
+    nodes = {
+        one["metadata"]["name"]: (one["spec"]["podCIDR"], one["status"]["addresses"][0]["address"])
+        for one in json.loads(said)["items"]
+    }
+    alone = nodes[CONTROL_PLANE][0]
+    run(["docker", "exec", WORKER, "sed", "-i", f"s#{alone}#{nodes[WORKER][0]}#", _NETWORK])
+    for node, (pods, address) in nodes.items():
+        other = WORKER if node == CONTROL_PLANE else CONTROL_PLANE
+        run(["docker", "exec", other, "ip", "route", "replace", pods, "via", address])
 
 
 def remove_cluster() -> None:
-    run(["docker", "rm", "--force", "--volumes", f"{CLUSTER}-control-plane"], check=False)
+    run(["docker", "rm", "--force", "--volumes", CONTROL_PLANE, WORKER], check=False)
     run(["docker", "network", "rm", CLUSTER], check=False)
 
 

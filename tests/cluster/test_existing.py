@@ -13,6 +13,8 @@ from sopslab.errors import Exit
 from tests.cluster.hand_made import (
     CLUSTER,
     CONTEXT,
+    CONTROL_PLANE,
+    WORKER,
     create_cluster,
     identities,
     remove_cluster,
@@ -33,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.remove()
     remove_cluster()
     try:
-        create_cluster(lab, folder, kubeconfig)
+        create_cluster(lab, folder, kubeconfig, worker=True)
         yield lab
     finally:
         lab.remove()
@@ -83,6 +85,25 @@ def test_a_real_cluster_of_the_labs_name_is_refused_by_the_provider_kind(
         namesake.remove()
 
 
+def test_a_node_whose_pods_do_not_reach_the_git_server_is_named_before_there_is_a_flux(
+    cluster: Lab,
+) -> None:
+    kubectl = users_kubectl(cluster)
+    before = identities(kubectl, cluster)
+    answer = cluster.up(check=False)
+    assert answer["code"] == Exit.CLUSTER
+    # Not the other node, which has a taint.
+    assert f"on {WORKER}, pods do not reach the Git server" in answer["problems"][-1]
+    assert "its name is not found" in answer["problems"][-1]
+
+    def pods_are_gone() -> bool:
+        return identities(kubectl, cluster) == before
+
+    wait_until(pods_are_gone, "the namespace of the probe is gone")
+    cluster.sopslab("down")
+    assert identities(kubectl, cluster) == before
+
+
 def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_path: Path) -> None:
     kubectl = users_kubectl(cluster)
     kubeconfig = Path(str(cluster.data["kubeconfig"]))
@@ -94,7 +115,8 @@ def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_p
     def connect() -> None:
         # As the owner of such a cluster does: it has to reach the lab's Git server.
         wait_until(network_is_there, "the lab's network is there")
-        run(["docker", "network", "connect", cluster.network, f"{CLUSTER}-control-plane"])
+        for node in (CONTROL_PLANE, WORKER):
+            run(["docker", "network", "connect", cluster.network, node])
 
     thread = threading.Thread(target=connect)
     thread.start()
@@ -111,7 +133,8 @@ def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_p
     assert [change.split(": ")[1] for change in cluster.changes(answer)] == [
         f"Take the context {CONTEXT}"
     ]
-    run(["docker", "network", "disconnect", cluster.network, f"{CLUSTER}-control-plane"])
+    for node in (CONTROL_PLANE, WORKER):
+        run(["docker", "network", "disconnect", cluster.network, node])
     assert json.loads(cluster.sopslab("down", "--json").stdout)["ok"]
     assert identities(kubectl, cluster) == before
     left = run(

@@ -1,85 +1,274 @@
-"""A cluster that the lab did not make: taken on, and left."""
+"""A cluster that the lab did not make: taken on, asked by pods on its nodes, and left."""
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.act import existing
-from sopslab.lab.observe.existing import has_context, has_flux
+from sopslab.lab import parts
+from sopslab.lab.act import existing, probes
+from sopslab.lab.observe.existing import has_context, lab_namespaces, unproven_nodes
+from sopslab.lab.parts import Part, _existing
+from sopslab.lab.tools.programs import Failed
+from tests.unit.test_cluster_fitness import FIT, NODE, node
+from tests.unit.test_probe_pods import ANSWERED, HELPED, IMAGES, ended, line, pod
 
+# In kubectl's place: a cluster of files, in which what is applied and deleted is only noted.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
-*" get namespace flux-system "*) cat "$here/owner" ;;
+*" get namespaces "*) cat "$here/namespaces" ;;
+*" get namespace kube-system "*) cat "$here/oldest" ;;
+*" get namespace sops-lab-probe-lab "*) cat "$here/probe" ;;
+*" get nodes "*) cat "$here/nodes" ;;
+*" get pods "*) cat "$here/pods" ;;
+*" apply "*) cat >>"$here/applied"; ! cat "$here/refusing" >&2 ;;
 esac
 """
+REFUSING = 'admission webhook "policy.example" denied the request'
+
+
+def listing(*items: Any) -> str:
+    return json.dumps({"items": items})
+
+
+def namespace(name: str, lab: str = "lab") -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {"sops-lab": lab}}}
+
+
+def on(name: str, *states: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"nodeName": name}, **pod(*states)}
+
+
+def answered(name: str) -> dict[str, Any]:
+    return on(name, ANSWERED, HELPED, HELPED)
+
+
+def unanswered(name: str) -> dict[str, Any]:
+    lost = 'failed to get server groups: Get "x": dial tcp 10.9.8.7:80: i/o timeout'
+    return on(name, ended(line(lost)), HELPED, HELPED)
 
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    found = lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
+    found = lab(
+        cluster_provider="existing",
+        kubeconfig="/home/ada/.kube/config",
+        context="prod",
+        git_url="http://git.example",
+        git_username="lab",
+        git_password="hidden",
+    )
     for name in ("kubectl", "flux"):
         path = tools() / name
         path.write_text(KUBECTL)
         path.chmod(0o755)
-    Path(found.bin_dir, "context").write_text("the: context\n")
-    Path(found.bin_dir, "owner").touch()
-    Path(found.lab_dir).mkdir(parents=True)
+    told = {
+        "context": "the: context\n",
+        "oldest": json.dumps(namespace("kube-system")),
+        "nodes": listing(node("one"), node("two"), node("off", unschedulable=True)),
+        "pods": listing(answered("one"), answered("two")),
+        "namespaces": listing(),
+        "probe": "",
+    }
+    for name, text in told.items():
+        Path(found.bin_dir, name).write_text(text)
+    Path(found.manifests_dir).mkdir(parents=True)
+    manifests = "".join(f"    image: {image}\n" for image in IMAGES)
+    Path(found.manifests_dir, "components.yaml").write_text(manifests)
     return found
+
+
+@pytest.fixture
+def taken(settings: Settings) -> Settings:
+    take_on(settings)
+    return settings
 
 
 def take_on(settings: Settings) -> None:
     existing.take_on(settings.for_machine, str(settings.kubeconfig))
 
 
-@pytest.mark.parametrize("owner", ["", "flux-system lab"])
-def test_one_context_becomes_the_labs_own(settings: Settings, owner: str) -> None:
-    Path(settings.bin_dir, "owner").write_text(owner)
+def say(settings: Settings, name: str, text: str) -> None:
+    Path(settings.bin_dir, name).write_text(text)
+
+
+def calls(settings: Settings, word: str) -> list[str]:
+    lines = Path(settings.bin_dir, "calls").read_text().splitlines()
+    return [line for line in lines if f" {word} " in line]
+
+
+def probe(settings: Settings, *accept: str) -> None:
+    probes.probe(settings.for_machine, list(accept))
+
+
+def unproven(settings: Settings, *accept: str) -> list[str] | None:
+    return unproven_nodes(settings.for_machine, list(accept))
+
+
+def test_one_context_becomes_the_labs_own(settings: Settings) -> None:
     assert not has_context(settings.for_machine, str(settings.kubeconfig))
     take_on(settings)
     own = Path(settings.lab_kubeconfig)
     assert own.read_text() == "the: context\n"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     assert has_context(settings.for_machine, str(settings.kubeconfig))
-    Path(settings.bin_dir, "context").write_text("the: context, with another token\n")
+    say(settings, "context", "the: context, with another token\n")
     assert not has_context(settings.for_machine, str(settings.kubeconfig))
 
 
-@pytest.mark.parametrize("owner", ["flux-system ", "flux-system other"])
-def test_a_flux_of_somebody_else_is_left_alone(settings: Settings, owner: str) -> None:
-    Path(settings.bin_dir, "owner").write_text(owner)
-    with pytest.raises(LabError, match="has a Flux that this lab did not install"):
-        take_on(settings)
-    assert list(Path(settings.lab_dir).iterdir()) == []
-
-
-def test_what_is_not_there_is_named(settings: Settings) -> None:
-    Path(settings.bin_dir, "owner").unlink()
-    with pytest.raises(LabError, match="the context prod does not answer within 10 s"):
-        take_on(settings)
+def test_a_context_that_is_not_there_is_not_taken(settings: Settings) -> None:
     Path(settings.bin_dir, "context").unlink()
-    with pytest.raises(LabError, match=r"no context prod in /home/ada/\.kube/config"):
+    with pytest.raises(Failed):
         take_on(settings)
+    assert not Path(settings.lab_kubeconfig).exists()
+
+
+def test_before_the_context_is_taken_no_node_is_known(settings: Settings) -> None:
+    assert unproven(settings) is None
+
+
+def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
+    assert unproven(taken) == ["one", "two"]
+    probe(taken)
+    assert unproven(taken) == []
+    applied = Path(taken.bin_dir, "applied").read_text()
+    assert "nodeName" in applied
+    assert '"off"' not in applied
+    say(taken, "nodes", listing(node("one"), node("two"), node("three")))
+    assert unproven(taken) == ["three"]
+    say(taken, "pods", listing(answered("three")))
+    probe(taken)
+    assert unproven(taken) == []
+    # One that went and comes back may be another.
+    say(taken, "nodes", listing(node("two"), node("four")))
+    say(taken, "pods", listing(answered("four")))
+    probe(taken)
+    say(taken, "nodes", listing(node("one"), node("two")))
+    assert unproven(taken) == ["one"]
+
+
+def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> None:
+    probe(taken)
+    say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    assert unproven(taken) == ["one", "two"]
+    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    with pytest.raises(LabError, match="on two, pods do not reach"):
+        probe(taken)
+
+
+def test_what_a_node_lacks_is_refused_until_it_is_accepted(taken: Settings) -> None:
+    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    with pytest.raises(
+        LabError, match=r"on two, .* \(it does not answer in time\): .*; `accept: \[git\]`"
+    ):
+        probe(taken)
+    # It is asked again, since somebody may have put it right.
+    assert unproven(taken) == ["one", "two"]
+    probe(taken, "git")
+    assert unproven(taken, "git") == []
+    assert unproven(taken) == ["two"]
+
+
+def test_pods_whose_time_is_over_are_not_taken_for_proof(
+    taken: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "_SECONDS", 0)
+    say(taken, "pods", listing(answered("one")))
+    with pytest.raises(LabError, match="on two, Flux's images are not there in time"):
+        probe(taken)
+
+
+def test_the_probes_namespace_is_gone_whatever_happens(taken: Settings) -> None:
+    say(taken, "refusing", REFUSING)
+    with pytest.raises(LabError, match="an admission policy of the cluster refuses it"):
+        probe(taken)
+    assert [" ".join(call.split()[2:]) for call in calls(taken, "delete")] == [
+        "delete namespace sops-lab-probe-lab --ignore-not-found --wait=false"
+    ]
+
+
+def test_what_a_killed_run_left_is_removed_first(taken: Settings) -> None:
+    say(taken, "probe", json.dumps(namespace("sops-lab-probe-lab")))
+    probe(taken)
+    first, last = calls(taken, "delete")
+    assert "--wait=false" not in first
+    assert "--wait=false" in last
+    said = Path(taken.bin_dir, "calls").read_text()
+    assert said.index(first) < said.index(" apply ")
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(taken: Settings) -> None:
+    say(taken, "probe", json.dumps(namespace("sops-lab-probe-lab", "other")))
+    with pytest.raises(LabError, match="is not this lab's"):
+        probe(taken)
+    assert calls(taken, "delete") == []
+
+
+def status(settings: Settings, **changes: Any) -> Part:
+    return _existing(settings.model_copy(update=changes))
+
+
+def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
+    taken: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tuple(replace(NODE, name=name) for name in ("one", "two"))
+    monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there))
+    probe(taken)
+    assert status(taken) == Part("cluster", True, "fit for the lab", "context prod")
+    say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    probe(taken, "git")
+    shown = status(taken, accept=("git",))
+    assert shown.up
+    assert shown.state.startswith("accepted: on two, pods do not reach the Git server")
+    shown = status(taken)
+    assert not shown.up
+    assert shown.state.startswith("on two, pods do not reach the Git server")
+    # A node that is gone is nobody's trouble.
+    monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there[:1]))
+    assert status(taken).up
+    Path(taken.lab_kubeconfig).unlink()
+    assert status(taken) == Part("cluster", False, "not there", "context prod")
 
 
 def test_flux_leaves_before_its_controllers_do(settings: Settings) -> None:
-    Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
-    assert not has_flux(settings.for_machine)
-    Path(settings.bin_dir, "owner").write_text('{"metadata": {"name": "flux-system"}}')
-    assert has_flux(settings.for_machine)
+    assert lab_namespaces(settings.for_machine) == []
+    take_on(settings)
+    assert lab_namespaces(settings.for_machine) == []
+    probe(settings)
+    Path(settings.bin_dir, "calls").unlink()
+    say(settings, "namespaces", listing(*map(namespace, ("flux-system", "sops-lab-probe-lab"))))
+    assert lab_namespaces(settings.for_machine) == ["flux-system", "sops-lab-probe-lab"]
     existing.leave(settings.for_machine, "develop")
-    calls = Path(settings.bin_dir, "calls").read_text().splitlines()
-    done = [call for call in calls if {"patch", "delete", "uninstall"} & set(call.split())]
-    assert [" ".join(call.split()[-9:]) for call in done][-1].startswith("--context prod delete")
+    lines = Path(settings.bin_dir, "calls").read_text().splitlines()
+    done = [call for call in lines if {"patch", "delete", "uninstall"} & set(call.split())]
     kinds = ["patch kustom", "delete kustom", "delete receivers", "delete gitrep", "uninstall"]
-    assert all(kind in call for kind, call in zip(kinds, done, strict=False))
+    kinds += ["delete namespace develop", "delete namespace sops-lab-probe-lab"]
+    assert all(kind in call for kind, call in zip(kinds, done, strict=True))
     assert not Path(settings.lab_kubeconfig).exists()
-    assert not has_flux(settings.for_machine)
+    assert not Path(settings.reach_file).exists()
+
+
+def test_where_only_a_probe_was_cut_short_flux_is_not_looked_for(taken: Settings) -> None:
+    say(taken, "namespaces", listing(namespace("sops-lab-probe-lab")))
+    existing.leave(taken.for_machine, "develop")
+    assert calls(taken, "uninstall") == []
+    (deleted,) = calls(taken, "delete")
+    assert " sops-lab-probe-lab " in deleted
+
+
+def test_a_record_that_is_damaged_proves_nothing(taken: Settings) -> None:
+    probe(taken)
+    Path(taken.reach_file).write_text("[{")
+    assert unproven(taken) == ["one", "two"]

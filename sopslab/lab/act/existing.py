@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.errors import LabError
-from sopslab.lab.act.failures import log
-from sopslab.lab.observe.existing import context_of
+from sopslab.lab.observe.existing import context_of, lab_namespaces
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.lab.tools.programs import Failed
 from sopslab.layout import FLUX_NAMESPACE
 
 _KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
@@ -18,60 +17,40 @@ _SOURCES = (
     "receivers.notification.toolkit.fluxcd.io",
     "gitrepositories.source.toolkit.fluxcd.io",
 )
-_OWNER = "jsonpath={.metadata.name} {.metadata.labels.sops-lab}"
 
 
 def take_on(lab: Lab, kubeconfig: str) -> None:
     """Write the lab's own kubeconfig for a cluster that exists: one context of a user's file.
 
-    Raises LabError if there is no such cluster, or it has a Flux that is not this lab's.
+    Raises Failed if there is no such context.
 
     + kubeconfig: the user's file
     """
-    try:
-        context = context_of(lab, kubeconfig)
-    except Failed as failure:
-        log(failure)
-        raise LabError(
-            f"there is no context {lab.lab_context} in {kubeconfig}: `kubectl config get-contexts`"
-            " lists them"
-        ) from None
-    with files.new_folder(lab.lab_kubeconfig) as folder:
-        new = folder / "kubeconfig"
-        files.write(new, context)
-        _refuse_another_labs(lab, new)
-        new.replace(lab.lab_kubeconfig)
-
-
-def _refuse_another_labs(lab: Lab, kubeconfig: Path) -> None:
-    try:
-        said = Kubectl(lab).run(
-            "--kubeconfig", str(kubeconfig), "--request-timeout", "10s",
-            "get", "namespace", FLUX_NAMESPACE, "--ignore-not-found", "--output", _OWNER,
-            patience=20,
-        )  # fmt: skip
-    except Failed as failure:
-        log(failure)
-        raise LabError(
-            f"the cluster of the context {lab.lab_context} does not answer within 10 s"
-        ) from None
-    if said.decode().strip() not in ("", f"{FLUX_NAMESPACE} {lab.lab}"):
-        raise LabError(
-            f"the cluster of the context {lab.lab_context} has a Flux that this lab did not"
-            " install; it is left alone"
-        )
+    files.write(lab.lab_kubeconfig, context_of(lab, kubeconfig))
 
 
 def leave(lab: Lab, namespace: str) -> None:
-    """Remove Flux and the environments from a cluster. Raises Failed.
+    """Remove from a cluster what the lab brought: Flux, the environments, pods of a probe. Raises
+    Failed.
 
     What Flux applied goes first, while its controllers still answer for the finalizers.
 
     + namespace: where Secrets arrive
     """
     kubectl = Kubectl(lab)
-    in_flux = ("--namespace", FLUX_NAMESPACE)
+    brought = lab_namespaces(lab)
     deletion = ("--ignore-not-found", "--timeout", "90s")
+    if FLUX_NAMESPACE in brought:
+        _remove_flux(lab, kubectl, deletion)
+        kubectl.run("delete", "namespace", namespace, *deletion, patience=120)
+    if probe_namespace(lab.lab) in brought:
+        kubectl.run("delete", "namespace", probe_namespace(lab.lab), *deletion, patience=120)
+    for file in (lab.reach_file, lab.lab_kubeconfig):
+        Path(file).unlink(missing_ok=True)
+
+
+def _remove_flux(lab: Lab, kubectl: Kubectl, deletion: Sequence[str]) -> None:
+    in_flux = ("--namespace", FLUX_NAMESPACE)
     if _has_kind(kubectl, _KUSTOMIZATIONS):
         # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
         kubectl.succeeds(
@@ -83,8 +62,6 @@ def leave(lab: Lab, namespace: str) -> None:
         if _has_kind(kubectl, kind):
             kubectl.run(*in_flux, "delete", kind, "--all", *deletion, patience=120)
     flux.uninstall(lab)
-    kubectl.run("delete", "namespace", namespace, *deletion, patience=120)
-    Path(lab.lab_kubeconfig).unlink(missing_ok=True)
 
 
 def _has_kind(kubectl: Kubectl, kind: str) -> bool:

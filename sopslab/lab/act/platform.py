@@ -20,13 +20,12 @@ from sopslab.lab.tools import flux
 from sopslab.lab.tools.files import has_content, new_folder, unpack
 from sopslab.lab.tools.git import SOPS_LAB, Git, clone
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.lab.tools.manifests import documents, joined
+from sopslab.lab.tools.manifests import documents, images_of, joined
 from sopslab.lab.tools.node import images
 from sopslab.lab.tools.programs import Failed
 
 _US = {"user.name": SOPS_LAB.name, "user.email": SOPS_LAB.email}
 _FLUX = "flux/clusters/lab/flux-system"
-_IMAGE = re.compile(rb"^ *image: ([^ \n].*)$", re.MULTILINE)
 _TOOLKIT = re.compile(rb"apiVersion: [a-z.]*toolkit\.fluxcd\.io/")
 
 
@@ -140,5 +139,4 @@ def _refuse_without_images(lab: Lab, node: str, built: bytes) -> None:
 
 def lacking_images(built: bytes, held: frozenset[str]) -> list[str]:
     """Return the images that manifests name and that are not among those held."""
-    named = [one.decode().strip() for one in _IMAGE.findall(built)]
-    return [image for image in named if image not in held]
+    return [image for image in images_of(built) if image not in held]

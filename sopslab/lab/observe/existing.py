@@ -1,13 +1,36 @@
-"""A cluster that the lab did not make: which it is, and whether Flux there is the lab's."""
+"""A cluster that the lab did not make: which it is, what it gives, and what of it is the lab's."""
 
 from __future__ import annotations
 
-from sopslab.config.places import Lab
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+from sopslab.checks.clusters import unproven
+from sopslab.checks.snapshot import Trouble
+from sopslab.config.places import Lab, Places
 from sopslab.lab.tools.files import has_content, read
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.kubectl import Kubectl, listed
+from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.clusters import RIGHTS, ClusterNode, ClusterTraits, Flux, Reach, Right
+from sopslab.model.objects import Object, condition
+from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
+from sopslab.model.wire import decoded
+
+_PATIENCE_S = 20.0
+_TIMEOUT = ("--request-timeout", "10s")
+_TOOLKIT = ".toolkit.fluxcd.io"
+_MIB = 1024 * 1024
+_REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+_ENDED = ("Succeeded", "Failed")
+# The namespace that every cluster keeps for as long as it is there.
+_OLDEST = "kube-system"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
@@ -29,11 +52,192 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
         return False
 
 
-def has_flux(lab: Lab) -> bool:
-    """Return whether the lab's cluster has the namespace of a Flux that this lab installed."""
+def lab_namespaces(lab: Lab) -> list[str]:
+    """Return the namespaces of the lab's cluster that this lab brought; none where it cannot be
+    asked."""
     if not has_content(lab.lab_kubeconfig):
-        return False
+        return []
     try:
-        return Kubectl(lab).get("namespace", FLUX_NAMESPACE, patience=20) is not None
+        found = Kubectl(lab).list("namespaces", selector=f"sops-lab={lab.lab}", patience=20)
     except Undecided:
-        return False
+        return []
+    return [one["metadata"]["name"] for one in found]
+
+
+def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
+    """Return what the cluster of the lab's context gives, of what can be seen without a pod in it.
+
+    + kubeconfig: the file with that context
+    """
+    if not Path(lab.bin_dir, "kubectl").exists():
+        return ClusterTraits()
+    kubectl = Kubectl(lab, kubeconfig=kubeconfig)
+    try:
+        kubectl.run("config", "view", "--minify")
+    except Failed:
+        return _unseen(
+            f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
+            " lists them)"
+        )
+    with ThreadPoolExecutor(4) as executor:
+        groups = executor.submit(_raw, kubectl, "/apis")
+        denied = executor.submit(_denied, kubectl)
+        namespace = executor.submit(kubectl.get, "namespace", FLUX_NAMESPACE, patience=_PATIENCE_S)
+        nodes = executor.submit(_listed, kubectl, "nodes")
+        try:
+            version = str(_raw(kubectl, "/version").get("gitVersion", ""))
+            named = [str(group["name"]) for group in groups.result()["groups"]]
+        except Failed as failure:
+            return _unseen(_silent(lab, failure))
+        flux = _flux(namespace, named, lab.lab)
+        pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
+    return ClusterTraits(
+        asked=True,
+        version=version,
+        flux=flux,
+        nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
+        denied=denied.result(),
+    )
+
+
+def _silent(lab: Places, failure: Failed) -> str:
+    if trouble_of(failure.words) is Trouble.DENIED:
+        return f"the cluster of the context {lab.lab_context} refuses the credentials of its user"
+    return f"the cluster of the context {lab.lab_context} does not answer within 10 s"
+
+
+def _unseen(why: str) -> ClusterTraits:
+    return ClusterTraits(asked=True, unseen=why)
+
+
+def _raw(kubectl: Kubectl, path: str) -> Object:
+    """Return what the API server has at a path. Raises Failed."""
+    found: Object = json.loads(kubectl.run("get", "--raw", path, *_TIMEOUT, patience=_PATIENCE_S))
+    return found
+
+
+def _listed(kubectl: Kubectl, kind: str) -> list[Object] | None:
+    try:
+        return kubectl.list(kind, patience=60)
+    except Undecided:
+        return None
+
+
+def _flux(seen: Future[Object | None], groups: Sequence[str], lab: str) -> Flux | None:
+    """Return whose Flux there is, None if that was not seen: one in another namespace is known by
+    the kinds that it serves."""
+    try:
+        namespace = seen.result()
+    except Undecided:
+        return None
+    if namespace is not None:
+        owner = (namespace["metadata"].get("labels") or {}).get("sops-lab")
+        return Flux.OURS if owner == lab else Flux.FOREIGN
+    return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
+
+
+def _denied(kubectl: Kubectl) -> tuple[Right, ...] | None:
+    """Return which of the rights that a lab needs its user has not; None if that is not told."""
+    reviews = [{**_REVIEW, "spec": {"resourceAttributes": _attributes(one)}} for one in RIGHTS]
+    answer = ("--output", 'jsonpath={.status.allowed}{"\\n"}')
+    try:
+        said = kubectl.run(
+            "create", "--validate=false", "--filename", "-", *answer, *_TIMEOUT,
+            stdin=listed(reviews), patience=_PATIENCE_S,
+        )  # fmt: skip
+    except Failed:
+        return None
+    answers = said.decode().split()
+    if len(answers) != len(RIGHTS):
+        return None
+    return tuple(one for one, allowed in zip(RIGHTS, answers, strict=True) if allowed != "true")
+
+
+def _attributes(right: Right) -> Object:
+    return {
+        "verb": right.verb,
+        "group": right.group,
+        "resource": right.resource,
+        "namespace": right.namespace,
+    }
+
+
+def nodes_of(
+    nodes: Sequence[Object] | None, pods: Sequence[Object] | None
+) -> tuple[ClusterNode, ...] | None:
+    """Return the nodes with what pods leave of them; None where either was not seen."""
+    if nodes is None or pods is None:
+        return None
+    taken: dict[str, list[Object]] = {}
+    for pod in pods:
+        if pod["status"].get("phase") not in _ENDED:
+            taken.setdefault(pod["spec"].get("nodeName", ""), []).append(pod)
+    return tuple(_node(node, taken.get(node["metadata"]["name"], [])) for node in nodes)
+
+
+def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:
+    info, free = node["status"]["nodeInfo"], node["status"]["allocatable"]
+    ready = condition(node, "Ready").get("status") == "True"
+    return ClusterNode(
+        name=node["metadata"]["name"],
+        architecture=info["architecture"],
+        usable=ready and info["operatingSystem"] == "linux" and not _is_kept_off(node),
+        cpu_m=int((quantity(free["cpu"]) - _requested(pods, "cpu")) * 1000),
+        memory_mib=int((quantity(free["memory"]) - _requested(pods, "memory")) / _MIB),
+        pods=int(quantity(free["pods"])) - len(pods),
+    )
+
+
+def _is_kept_off(node: Object) -> bool:
+    """Whether a pod without tolerations is not put on a node."""
+    taints = node["spec"].get("taints") or []
+    return bool(node["spec"].get("unschedulable")) or any(
+        taint["effect"] in ("NoSchedule", "NoExecute") for taint in taints
+    )
+
+
+def _requested(pods: Sequence[Object], resource: str) -> Decimal:
+    return sum((quantity(one) for one in _requests(pods, resource)), Decimal(0))
+
+
+def _requests(pods: Sequence[Object], resource: str) -> Iterator[str]:
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            requests = (container.get("resources") or {}).get("requests") or {}
+            if resource in requests:
+                yield str(requests[resource])
+
+
+def reach_of(lab: Places) -> Reach | None:
+    """Return what is on record of what pods on each node have reached."""
+    return decoded(Reach, read(lab.reach_file))
+
+
+def wanted_reach(lab: Places) -> Reach:
+    """Return what has to be known of the nodes, without any. Raises Undecided where the cluster
+    does not say which it is."""
+    oldest = Kubectl(lab).get("namespace", _OLDEST, patience=_PATIENCE_S)
+    if oldest is None:
+        raise Undecided(f"the cluster has no namespace {_OLDEST}, so it cannot be recognised")
+    images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
+    return Reach(oldest["metadata"]["uid"], tuple(images), lab.git_base_cluster_url, {})
+
+
+def usable_nodes(lab: Places) -> list[str]:
+    """Return the nodes that a pod without tolerations may be put on. Raises Undecided."""
+    nodes = nodes_of(Kubectl(lab).list("nodes", patience=60), []) or ()
+    return [node.name for node in nodes if node.usable]
+
+
+def unproven_nodes(lab: Lab, accept: list[str]) -> list[str] | None:
+    """Return the nodes of which it is not known that pods there have what they need; None where the
+    cluster cannot be asked yet.
+
+    + accept: what the lab does without, by name
+    """
+    if not has_content(lab.lab_kubeconfig):
+        return None
+    try:
+        return unproven(usable_nodes(lab), wanted_reach(lab), reach_of(lab), frozenset(accept))
+    except Undecided:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _BORDER = re.compile(rb"^---[ \t]*\n", re.MULTILINE)
+_IMAGE = re.compile(rb"^ *image: ([^ \n].*)$", re.MULTILINE)
 
 
 def documents(text: bytes) -> list[bytes]:
@@ -15,3 +16,8 @@ def documents(text: bytes) -> list[bytes]:
 def joined(parts: list[bytes]) -> bytes:
     """Return documents as one text."""
     return b"".join(b"---\n" + one for one in parts)
+
+
+def images_of(text: bytes) -> list[str]:
+    """Return the images that manifests name, as they come."""
+    return [one.decode().strip() for one in _IMAGE.findall(text)]

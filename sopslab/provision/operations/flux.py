@@ -17,7 +17,7 @@ from sopslab.lab.act.canaries import await_canaries
 from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
-from sopslab.lab.observe.existing import has_flux
+from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_generations
@@ -143,7 +143,7 @@ def removal(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not look(settings, has_flux):
-        host.noop("the cluster has no Flux of this lab")
+    if not look(settings, lab_namespaces):
+        host.noop("the cluster has nothing of this lab")
         return
     yield acting(settings, existing.leave, namespace=NAMESPACE)

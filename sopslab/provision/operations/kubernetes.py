@@ -5,16 +5,37 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.clusters import accepted, find_problems, refused
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import existing
 from sopslab.lab.act import manifests as applying
+from sopslab.lab.act import probes as act
 from sopslab.lab.act import served_api as api
-from sopslab.lab.observe.existing import has_context
+from sopslab.lab.observe.existing import cluster_traits, has_context, unproven_nodes
 from sopslab.lab.observe.folders import any_folder
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
-from sopslab.provision.command import Commands, acting
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
+
+
+@operation()
+def preflight(settings: Settings) -> Commands:
+    """
+    Refuse a cluster that exists and is not fit for a lab, with all that it lacks, before anything
+    is made in it.
+
+    + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what it does
+      without
+    """
+    traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "")
+    problems, accept = find_problems(traits), frozenset(settings.accept)
+    if sentences := refused(problems, accept):
+        yield refusal("\n".join(sentences))
+        return
+    for sentence in accepted(problems, accept):
+        note(f"accepted: {sentence}")
+    host.noop("nothing speaks against this cluster")
 
 
 @operation()
@@ -28,6 +49,21 @@ def kubeconfig(settings: Settings) -> Commands:
         host.noop("the lab's kubeconfig has that context")
         return
     yield acting(settings, existing.take_on, kubeconfig=settings.kubeconfig or "")
+
+
+@operation()
+def probes(settings: Settings) -> Commands:
+    """
+    Find out on each node of a cluster that exists whether Flux's images get there, and whether pods
+    there reach the Git server.
+
+    + settings: the lab's settings; `accept` names what it does without
+    """
+    accept: list[str] = list(settings.accept)
+    if look(settings, unproven_nodes, accept=accept) == []:
+        host.noop("on each node pods have what Flux needs")
+        return
+    yield acting(settings, act.probe, accept=accept)
 
 
 @operation()

@@ -1,0 +1,206 @@
+"""Whether a cluster that the lab did not make is fit for it: one sentence for each thing that is
+not as a lab needs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+
+from sopslab.files.events import named
+from sopslab.model.clusters import (
+    ClusterNode,
+    ClusterTraits,
+    Flux,
+    NodeReach,
+    Problem,
+    Reach,
+    Right,
+)
+
+# What `flux check --pre` asks of a cluster, in Flux 2.9.
+OLDEST_KUBERNETES = (1, 33)
+# The controllers are published for these (https://fluxcd.io/flux/installation/).
+_ARCHITECTURES = frozenset({"amd64", "arm64", "arm"})
+# What each of them requests: thousandths of a processor, and MiB.
+REQUESTS = ((50, 64), (100, 64), (100, 64))
+_KEEP_OFF = "or keep pods off there by a taint"
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+
+
+def find_problems(traits: ClusterTraits) -> list[Problem]:
+    """Return what a cluster lacks, of what can be seen without a pod in it; nothing while it was
+    not asked."""
+    if not traits.asked:
+        return []
+    if traits.unseen:
+        return [Problem(traits.unseen, "correct that, then run again")]
+    return [*_flux(traits), *_rights(traits.denied), *_version(traits.version), *_nodes(traits)]
+
+
+def _flux(traits: ClusterTraits) -> Iterator[Problem]:
+    # Whoever may not see it is told so as a right.
+    if traits.flux is None and not traits.denied:
+        yield Problem("the cluster does not say whether it has a Flux", "run again")
+    if traits.flux is Flux.FOREIGN:
+        yield Problem(
+            "the cluster has a Flux that this lab did not install; it is left alone",
+            "choose another cluster",
+        )
+
+
+def _rights(denied: Sequence[Right] | None) -> Iterator[Problem]:
+    if denied is None:
+        yield Problem(
+            "the cluster does not say what the user of the context may do",
+            "`kubectl auth can-i --list` has to answer",
+        )
+    elif denied:
+        yield Problem(
+            f"the user of the context may not {'; '.join(_in_words(denied))}",
+            "have them bound to cluster-admin, or choose the context of another user",
+        )
+
+
+def _in_words(denied: Sequence[Right]) -> Iterator[str]:
+    """Yield what may not be done, with the verbs of each resource together."""
+    resources = dict.fromkeys((right.resource, right.namespace) for right in denied)
+    for resource, namespace in resources:
+        if namespace:
+            yield f"do everything in the namespace {namespace}"
+        else:
+            verbs = [right.verb for right in denied if right.resource == resource]
+            yield f"{', '.join(verbs)} {resource}"
+
+
+def _version(version: str) -> Iterator[Problem]:
+    found = _VERSION.match(version)
+    needed = ".".join(map(str, OLDEST_KUBERNETES))
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_KUBERNETES:
+        yield Problem(
+            f"the cluster's Kubernetes is {version or 'of no known version'}, and this Flux needs"
+            f" {needed} or later",
+            "upgrade it, or choose another cluster",
+            "version",
+        )
+
+
+def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
+    if traits.nodes is None:
+        # Whoever may not list them is told so already.
+        if not traits.denied:
+            yield Problem("the cluster does not list its nodes and pods", "run again", "room")
+        return
+    usable = [node for node in traits.nodes if node.usable]
+    foreign = [node for node in usable if node.architecture not in _ARCHITECTURES]
+    if foreign:
+        kinds = ", ".join(sorted({node.architecture for node in foreign}))
+        yield Problem(
+            f"Flux has no images for {kinds}, which is what {named([n.name for n in foreign])} is",
+            "keep pods without tolerations off by a taint, or choose another cluster",
+            "architecture",
+        )
+    if not usable:
+        yield Problem(
+            "no node of the cluster is ready for a pod without tolerations",
+            "`kubectl describe nodes` says why",
+            "room",
+        )
+    elif traits.flux is not Flux.OURS and not _has_room(usable):
+        cpu, memory = (sum(column) for column in zip(*REQUESTS, strict=True))
+        yield Problem(
+            f"the nodes have no room for {len(REQUESTS)} pods that request {cpu} thousandths of a"
+            f" processor and {memory} MiB together",
+            "remove something, or add a node",
+            "room",
+        )
+
+
+def _has_room(nodes: Sequence[ClusterNode]) -> bool:
+    """Whether all of Flux's pods find a node, put one after the other where most is left."""
+    left = {node.name: node for node in nodes}
+    for cpu, memory in sorted(REQUESTS, reverse=True):
+        fitting = [
+            node
+            for node in left.values()
+            if node.pods >= 1 and node.cpu_m >= cpu and node.memory_mib >= memory
+        ]
+        if not fitting:
+            return False
+        best = max(fitting, key=lambda node: (node.cpu_m, node.memory_mib))
+        left[best.name] = replace(
+            best,
+            cpu_m=best.cpu_m - cpu,
+            memory_mib=best.memory_mib - memory,
+            pods=best.pods - 1,
+        )
+    return True
+
+
+def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Problem]:
+    """Return what pods on the nodes did not get, each reason with all nodes that it is true of.
+
+    + git: the address of the Git server in the cluster
+    """
+    images = _by_reason({name: reach.images for name, reach in nodes.items()})
+    ways = _by_reason({name: reach.git for name, reach in nodes.items()})
+    return [
+        *(
+            Problem(f"on {where}, {why}", f"correct that, {_KEEP_OFF}", "images")
+            for why, where in images
+        ),
+        *(
+            Problem(
+                f"on {where}, pods do not reach the Git server at {git} ({why})",
+                f"correct `git_cluster_url` or what lies between, {_KEEP_OFF}",
+                "git",
+            )
+            for why, where in ways
+        ),
+    ]
+
+
+def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for reason in dict.fromkeys(filter(None, reasons.values())):
+        yield reason, named([name for name, why in reasons.items() if why == reason])
+
+
+def unproven(
+    nodes: Iterable[str], wanted: Reach, known: Reach | None, accept: Set[str]
+) -> list[str]:
+    """Return the nodes of which it is not known that their pods have what they need.
+
+    + nodes: those that pods may be put on
+    + wanted: what it has to be known of: the cluster, the images and the address
+    + known: what is on record
+    + accept: what the lab does without, by name
+    """
+    if known is None or replace(known, nodes={}) != replace(wanted, nodes={}):
+        return list(nodes)
+    fit = {
+        name
+        for name, reach in known.nodes.items()
+        if not refused(find_reach_problems({name: reach}, wanted.git), accept)
+    }
+    return [name for name in nodes if name not in fit]
+
+
+def refused(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
+    """Return in sentences what a lab cannot do without, or does not.
+
+    + accept: what it does without, by name
+    """
+    return [_sentence(problem) for problem in problems if problem.probe not in accept]
+
+
+def _sentence(problem: Problem) -> str:
+    anyway = f"; `accept: [{problem.probe}]` in the lab file goes on anyway"
+    return f"{problem.found}: {problem.next_step}{anyway if problem.probe else ''}"
+
+
+def accepted(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
+    """Return in sentences what a lab does without.
+
+    + accept: the same, by name
+    """
+    return [problem.found for problem in problems if problem.probe in accept]

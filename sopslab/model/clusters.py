@@ -1,0 +1,113 @@
+"""A cluster that the lab did not make: what it gives, and what a lab asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, get_args
+
+from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
+
+# What a lab may do without, if its lab file says so by these names. Without the rights it cannot be
+# made at all, and another Flux would lose its kinds to this one.
+Acceptable = Literal["architecture", "git", "images", "room", "version"]
+ACCEPTABLE: tuple[Acceptable, ...] = get_args(Acceptable)
+
+
+@dataclass(frozen=True)
+class Right:
+    """Something that the lab's user may have to do: in a namespace, or everywhere."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+
+_CRDS, _RBAC = "apiextensions.k8s.io", "rbac.authorization.k8s.io"
+_MADE = (
+    ("", "namespaces"),
+    (_CRDS, "customresourcedefinitions"),
+    (_RBAC, "clusterroles"),
+    (_RBAC, "clusterrolebindings"),
+)
+_VERBS = ("get", "create", "patch", "delete")
+RIGHTS = (
+    *(Right(verb, group, resource) for group, resource in _MADE for verb in _VERBS),
+    # Flux gets cluster-admin, which only those can give who have it, or these two.
+    Right("escalate", _RBAC, "clusterroles"),
+    Right("bind", _RBAC, "clusterroles"),
+    Right("list", "", "nodes"),
+    Right("list", "", "pods"),
+    *(Right("*", "*", "*", namespace) for namespace in (FLUX_NAMESPACE, NAMESPACE)),
+)
+"""What a lab does in a cluster that it did not make."""
+
+
+class Flux(StrEnum):
+    """Whose Flux a cluster has."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class ClusterNode:
+    """A node: its architecture, whether a pod without tolerations may be put there, and what is
+    left of it: thousandths of a processor, MiB of memory, pods."""
+
+    name: str
+    architecture: str
+    usable: bool
+    cpu_m: int
+    memory_mib: int
+    pods: int
+
+
+@dataclass(frozen=True)
+class ClusterTraits:
+    """What a cluster gives.
+
+    It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
+    `flux`, `nodes` and `denied` are None where they alone could not be seen. Where the lab's Flux
+    is there, `nodes` do not know what pods take of them.
+    """
+
+    asked: bool = False
+    unseen: str = ""
+    version: str = ""
+    flux: Flux | None = Flux.ABSENT
+    nodes: tuple[ClusterNode, ...] | None = None
+    denied: tuple[Right, ...] | None = None
+
+
+@dataclass(frozen=True)
+class NodeReach:
+    """What pods on a node have had: why it got no images, and why they did not reach the Git
+    server; empty where they did."""
+
+    images: str = ""
+    git: str = ""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What was asked of pods on each node: of which cluster, with which images, for which
+    address."""
+
+    cluster: str
+    images: tuple[str, ...]
+    git: str
+    nodes: Mapping[str, NodeReach]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What was found that a lab cannot work with, what to do about it, and the name by which a lab
+    goes on anyway, if it can."""
+
+    found: str
+    next_step: str
+    probe: Acceptable | None = None

@@ -1,0 +1,387 @@
+"""What a cluster that the lab did not make lacks: each thing in one sentence, all at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.checks.clusters import (
+    OLDEST_KUBERNETES,
+    REQUESTS,
+    accepted,
+    find_problems,
+    find_reach_problems,
+    refused,
+    unproven,
+)
+from sopslab.config.settings import Settings
+from sopslab.lab.observe.existing import cluster_traits, nodes_of
+from sopslab.lab.tools import flux
+from sopslab.lab.tools.manifests import documents
+from sopslab.model.clusters import (
+    ACCEPTABLE,
+    RIGHTS,
+    ClusterNode,
+    ClusterTraits,
+    Flux,
+    NodeReach,
+    Problem,
+    Reach,
+)
+from sopslab.model.quantities import quantity
+
+NODE = ClusterNode("node-1", "amd64", usable=True, cpu_m=250, memory_mib=192, pods=3)
+FIT = ClusterTraits(asked=True, version="v1.33.0", nodes=(NODE,), denied=())
+GIT = "http://git.example"
+
+
+def texts(traits: ClusterTraits) -> str:
+    return "\n".join(refused(find_problems(traits), frozenset()))
+
+
+def test_a_cluster_that_is_just_good_enough_passes() -> None:
+    assert find_problems(FIT) == []
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ({"unseen": "there is no context"}, "there is no context"),
+        ({"flux": Flux.FOREIGN}, "has a Flux that this lab did not install"),
+        ({"flux": None}, "does not say whether it has a Flux"),
+        ({"denied": None}, "does not say what the user of the context may do"),
+        ({"version": "v1.32.9-eks-5d4a308"}, "is v1.32.9-eks-5d4a308, and this Flux needs 1.33"),
+        ({"version": ""}, "of no known version"),
+        ({"nodes": None}, "does not list its nodes and pods"),
+        ({"nodes": ()}, "no node of the cluster is ready"),
+        ({"nodes": (replace(NODE, usable=False),)}, "no node of the cluster is ready"),
+        ({"nodes": (replace(NODE, cpu_m=249),)}, "have no room for 3 pods"),
+        ({"nodes": (replace(NODE, memory_mib=191),)}, "have no room for 3 pods"),
+        ({"nodes": (replace(NODE, pods=2),)}, "have no room for 3 pods"),
+        ({"nodes": (NODE, replace(NODE, name="z", architecture="s390x"))}, "for s390x, which is"),
+    ],
+)
+def test_what_it_lacks_is_said_in_one_sentence(lacking: dict[str, Any], said: str) -> None:
+    (problem,) = refused(find_problems(replace(FIT, **lacking)), frozenset())
+    assert said in problem
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize("version", ["v1.33.0-rc.1", "v1.34.1+k3s1", "1.40.2-gke.100", "v2.0.0"])
+def test_versions_are_read_as_distributions_write_them(version: str) -> None:
+    assert find_problems(replace(FIT, version=version)) == []
+
+
+def test_everything_is_said_at_once() -> None:
+    traits = replace(FIT, flux=Flux.FOREIGN, denied=RIGHTS[:2], version="v1.20.0", nodes=())
+    assert len(find_problems(traits)) == 4
+
+
+def test_what_the_user_may_not_do_is_said_by_resource() -> None:
+    said = texts(replace(FIT, denied=RIGHTS, nodes=None, flux=None))
+    assert "create, patch, delete customresourcedefinitions;" in said
+    assert "escalate, bind clusterroles;" in said
+    assert "do everything in the namespace develop:" in said
+    # What cannot be seen for want of them is not said once more.
+    assert len(said.splitlines()) == 1
+
+
+def test_pods_are_spread_over_nodes_where_none_has_room_for_all() -> None:
+    small = replace(NODE, cpu_m=100, memory_mib=64, pods=1)
+    nodes = tuple(replace(small, name=f"node-{number}") for number in range(3))
+    assert find_problems(replace(FIT, nodes=nodes)) == []
+    assert "no room" in texts(replace(FIT, nodes=nodes[:2]))
+    kept_off = replace(nodes[2], usable=False)
+    assert "no room" in texts(replace(FIT, nodes=(*nodes[:2], kept_off)))
+
+
+def test_room_is_no_question_where_the_labs_flux_has_it_already() -> None:
+    full = replace(NODE, cpu_m=0, memory_mib=0, pods=0)
+    assert find_problems(replace(FIT, nodes=(full,), flux=Flux.OURS)) == []
+
+
+def test_a_cluster_that_was_not_asked_is_not_judged() -> None:
+    assert find_problems(ClusterTraits()) == []
+
+
+def test_what_is_accepted_by_its_name_is_told_apart() -> None:
+    problems = [Problem(name, "wait", name) for name in ACCEPTABLE]
+    problems.append(Problem("a Flux", "choose"))
+    for name in ACCEPTABLE:
+        assert accepted(problems, {name}) == [name]
+        left = refused(problems, {name})
+        assert len(left) == len(ACCEPTABLE)
+        assert f"`accept: [{name}]`" not in "\n".join(left)
+    assert refused(problems, frozenset(ACCEPTABLE)) == ["a Flux: choose"]
+
+
+def test_the_oldest_version_is_that_of_the_pinned_flux(tools: Callable[..., Path]) -> None:
+    command = (tools("flux") / "flux").read_bytes()
+    major, minor = OLDEST_KUBERNETES
+    assert f">={major}.{minor}.0-0".encode() in command
+
+
+def test_the_room_is_what_the_pinned_flux_requests(
+    settings: Settings, tools: Callable[..., Path]
+) -> None:
+    tools("flux")
+    controllers = ("source-controller", "kustomize-controller", "notification-controller")
+    installed = flux.manifests(settings.for_machine, controllers)
+    deployments = [
+        yaml.safe_load(one) for one in documents(installed) if b"kind: Deployment\n" in one
+    ]
+    asked = [
+        one["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+        for one in deployments
+    ]
+    in_our_units = [
+        (int(quantity(one["cpu"]) * 1000), int(quantity(one["memory"]) / 2**20)) for one in asked
+    ]
+    assert in_our_units == list(REQUESTS)
+
+
+def test_each_reason_is_said_once_with_its_nodes() -> None:
+    refusing, unreached = "x:1 cannot be pulled", "its name is not found"
+    found = {"a": NodeReach(git=unreached), "b": NodeReach(), "c": NodeReach(git=unreached)}
+    (problem,) = find_reach_problems(found, GIT)
+    assert problem.probe == "git"
+    assert problem.found == f"on a, c, pods do not reach the Git server at {GIT} ({unreached})"
+    (image,) = find_reach_problems({"b": NodeReach(images=refusing)}, GIT)
+    assert (image.probe, image.found) == ("images", f"on b, {refusing}")
+
+
+WANTED = Reach("uid-1", ("x:1",), GIT, {})
+KNOWN = replace(WANTED, nodes={"a": NodeReach(), "b": NodeReach(git="it has no TLS")})
+
+
+@pytest.mark.parametrize(
+    ("known", "accept", "left"),
+    [
+        (None, [], ["a", "b", "c"]),
+        (KNOWN, [], ["b", "c"]),
+        (KNOWN, ["images"], ["b", "c"]),
+        (KNOWN, ["git"], ["c"]),
+        (replace(KNOWN, cluster="uid-2"), ["git"], ["a", "b", "c"]),
+        (replace(KNOWN, images=("x:2",)), ["git"], ["a", "b", "c"]),
+        (replace(KNOWN, git="http://another.example"), ["git"], ["a", "b", "c"]),
+    ],
+)
+def test_nodes_are_asked_until_they_have_what_is_needed_or_that_is_accepted(
+    known: Reach | None, accept: list[str], left: list[str]
+) -> None:
+    assert unproven(["a", "b", "c"], WANTED, known, frozenset(accept)) == left
+
+
+def node(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "spec": spec,
+        "status": {
+            "allocatable": {"cpu": "1930m", "memory": "3388360Ki", "pods": "17"},
+            "conditions": [
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": "True"},
+            ],
+            "nodeInfo": {"architecture": "arm64", "operatingSystem": "linux"},
+        },
+    }
+
+
+def pod(where: str, *requests: dict[str, str], phase: str = "Running") -> dict[str, Any]:
+    containers = [{"resources": {"requests": one}} for one in requests]
+    return {"spec": {"nodeName": where, "containers": containers}, "status": {"phase": phase}}
+
+
+def test_what_pods_leave_of_a_node_is_counted() -> None:
+    pods = [
+        pod("one", {"cpu": "100m", "memory": "70Mi"}, {"cpu": "1"}),
+        pod("one", {}, phase="Pending"),
+        pod("one", {"cpu": "500m"}, phase="Succeeded"),
+        pod("two", {"memory": "1Gi"}),
+    ]
+    (one,) = nodes_of([node("one")], pods) or ()
+    assert (one.cpu_m, one.memory_mib, one.pods) == (830, 3238, 15)
+    assert (one.architecture, one.usable) == ("arm64", True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        node("other", unschedulable=True),
+        node("other", taints=[{"key": "gpu", "effect": "NoSchedule"}]),
+        node("other", taints=[{"key": "going", "effect": "NoExecute"}]),
+        {**node("other"), "status": {**node("")["status"], "conditions": []}},
+        {
+            **node("other"),
+            "status": {
+                **node("")["status"],
+                "nodeInfo": {"architecture": "amd64", "operatingSystem": "windows"},
+            },
+        },
+    ],
+    ids=["cordoned", "tainted", "evicting", "not ready", "windows"],
+)
+def test_nodes_that_take_no_pod_without_tolerations_do_not_count(other: dict[str, Any]) -> None:
+    (found,) = nodes_of([other], []) or ()
+    assert not found.usable
+
+
+def test_a_taint_that_only_prefers_other_nodes_keeps_nothing_off() -> None:
+    preferring = node("other", taints=[{"key": "spot", "effect": "PreferNoSchedule"}])
+    (found,) = nodes_of([preferring], []) or ()
+    assert found.usable
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2", 2), ("100m", 0.1), ("64Mi", 67108864), ("1e3", 1000), ("1500k", 1500000), ("5n", 5e-9)],
+)
+def test_quantities_are_read_as_kubernetes_writes_them(text: str, number: float) -> None:
+    assert float(quantity(text)) == number
+
+
+@pytest.mark.parametrize("text", ["", "Mi", "64MiB", "-", "1 Gi"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no quantity"):
+        quantity(text)
+
+
+# In kubectl's place: it answers with files, and as kubectl does where there is none.
+KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+case " $* " in
+*" config view "*) [ -e "$here/context" ] ;;
+*" --raw /version "*) cat "$here/version" ;;
+*" --raw /apis "*) cat "$here/apis" ;;
+*" get namespace flux-system "*) cat "$here/namespace" ;;
+*" get nodes "*) cat "$here/nodes" ;;
+*" get pods "*) cat "$here/pods" ;;
+*" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
+esac || { cat "$here/words" >&2; exit 1; }
+"""
+
+
+@pytest.fixture
+def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """A lab with a cluster in which everything is as a lab needs it."""
+    settings = lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
+    folder = tools()
+    (folder / "kubectl").write_text(KUBECTL)
+    (folder / "kubectl").chmod(0o755)
+    told = {
+        "context": "",
+        "version": json.dumps({"major": "1", "minor": "37", "gitVersion": "v1.37.2"}),
+        "apis": json.dumps({"kind": "APIGroupList", "groups": [{"name": "apps"}]}),
+        "namespace": "",
+        "nodes": json.dumps({"items": [node("one")]}),
+        "pods": json.dumps({"items": []}),
+        "allowed": "true\n" * len(RIGHTS),
+        "words": "",
+    }
+    for name, text in told.items():
+        (folder / name).write_text(text)
+    return settings
+
+
+def look(settings: Settings) -> ClusterTraits:
+    return cluster_traits(settings.for_machine, str(settings.kubeconfig))
+
+
+def test_a_fit_cluster_is_seen_as_one(answering: Settings) -> None:
+    seen = look(answering)
+    assert find_problems(seen) == []
+    assert (seen.version, seen.flux, seen.denied) == ("v1.37.2", Flux.ABSENT, ())
+    reviews = json.loads(Path(answering.bin_dir, "reviews").read_text())["items"]
+    assert [one["spec"]["resourceAttributes"]["resource"] for one in reviews] == [
+        right.resource for right in RIGHTS
+    ]
+
+
+def test_before_there_is_a_kubectl_it_is_not_asked(answering: Settings) -> None:
+    Path(answering.bin_dir, "kubectl").unlink()
+    assert look(answering) == ClusterTraits()
+
+
+def test_rights_that_the_user_has_not_are_named(answering: Settings) -> None:
+    answers = ["true"] * len(RIGHTS)
+    answers[3] = "false"
+    Path(answering.bin_dir, "allowed").write_text("\n".join(answers))
+    assert look(answering).denied == (RIGHTS[3],)
+
+
+@pytest.mark.parametrize("answer", ["true\n", ""])
+def test_an_answer_to_only_some_of_the_rights_is_none(answering: Settings, answer: str) -> None:
+    Path(answering.bin_dir, "allowed").write_text(answer)
+    assert look(answering).denied is None
+
+
+@pytest.mark.parametrize(
+    ("namespace", "group", "found"),
+    [
+        ("lab", "source.toolkit.fluxcd.io", Flux.OURS),
+        ("other", "source.toolkit.fluxcd.io", Flux.FOREIGN),
+        ("", "apps", Flux.FOREIGN),
+        # One in another namespace, whose kinds would become the lab's and go with it.
+        (None, "source.toolkit.fluxcd.io", Flux.FOREIGN),
+        (None, "mytoolkit.example", Flux.ABSENT),
+    ],
+)
+def test_whose_flux_it_is_is_seen(
+    answering: Settings, namespace: str | None, group: str, found: Flux
+) -> None:
+    folder = Path(answering.bin_dir)
+    if namespace is not None:
+        labels = {"sops-lab": namespace} if namespace else {}
+        (folder / "namespace").write_text(json.dumps({"metadata": {"labels": labels}}))
+    (folder / "apis").write_text(json.dumps({"groups": [{"name": group}]}))
+    assert look(answering).flux is found
+
+
+def test_where_the_labs_flux_is_no_pod_is_listed(answering: Settings) -> None:
+    folder = Path(answering.bin_dir)
+    ours = {"metadata": {"labels": {"sops-lab": answering.lab}}}
+    (folder / "namespace").write_text(json.dumps(ours))
+    (folder / "pods").unlink()
+    assert find_problems(look(answering)) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "words", "said"),
+    [
+        ("context", 'error: context "prod" does not exist', "there is no context prod in /home/"),
+        (
+            "version",
+            "error: You must be logged in to the server (Unauthorized)",
+            "refuses the credentials",
+        ),
+        (
+            "version",
+            "The connection to the server 127.0.0.1:26444 was refused - did you specify the right"
+            " host or port?",
+            "does not answer within 10 s",
+        ),
+        ("apis", "error: net/http: request canceled", "does not answer within 10 s"),
+    ],
+)
+def test_a_cluster_that_cannot_be_asked_says_why(
+    answering: Settings, missing: str, words: str, said: str
+) -> None:
+    Path(answering.bin_dir, missing).unlink()
+    Path(answering.bin_dir, "words").write_text(words)
+    assert said in texts(look(answering))
+
+
+@pytest.mark.parametrize("missing", ["nodes", "pods"])
+def test_what_alone_is_not_seen_is_refused_and_may_be_accepted(
+    answering: Settings, missing: str
+) -> None:
+    Path(answering.bin_dir, missing).unlink()
+    problems = find_problems(look(answering))
+    assert len(refused(problems, frozenset())) == 1
+    assert refused(problems, {"room"}) == []
