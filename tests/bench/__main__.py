@@ -27,6 +27,7 @@ from tests.bench.classroom import measure_class
 from tests.bench.figures import spread
 from tests.bench.policy import measure_policy
 from tests.bench.processor import Spent, measured
+from tests.bench.room import measure_room
 from tests.cluster.hand_made import plain_configuration
 from tests.cluster.lab import Lab, free_port, lab_name, run
 
@@ -53,6 +54,7 @@ def main() -> int:
         finally:
             lab.remove()
         report["class"] = measure_class(Path(folder) / "class")
+        report["room"] = measure_room(Path(folder) / "room")
     report["policy"] = measure_policy()
     figures.REPORT.parent.mkdir(exist_ok=True)
     figures.REPORT.write_text(json.dumps(report, indent=2) + "\n")

@@ -97,6 +97,23 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
                     f"{_of(seen['push_to_page'])} s",
                 )
             )
+    if room := report.get("room"):
+        found += [
+            (
+                f"what tools and images a seat of a room is sent ({room['entries_mb']} MB); the"
+                " ratio is to the same by `tar | zstd | ssh`",
+                "",
+                _of(room["delivery_vs_tar"]),
+                f"{_of(room['delivery'])} s",
+            ),
+            (
+                f"second run over {room['seats']} seats, nothing to do; the ratio is to one over"
+                " the slowest seat",
+                "",
+                _of(room["second_run_vs_slowest_alone"]),
+                f"{_of(room['second_run'])} s",
+            ),
+        ]
     if policy := report.get("policy"):
         found += [
             (what, "", "", f"{policy[key]} s")

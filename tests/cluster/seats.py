@@ -119,16 +119,21 @@ class Room:
 
 
 @contextmanager
-def room(folder: Path, learners: Sequence[str]) -> Iterator[Room]:
-    """Have a room with a seat for each of the learners."""
+def room(
+    folder: Path,
+    learners: Sequence[str],
+    packages: Sequence[str] = (*PACKAGES, *ENGINE[SUITE]),
+) -> Iterator[Room]:
+    """Have a room with a seat for each of the learners.
+
+    + packages: what each machine has of the distribution
+    """
     key = folder / "home" / ".ssh" / "id_ed25519"
     key.parent.mkdir(parents=True, mode=0o700)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
     with ExitStack() as stack:
         seats = {
-            learner: Seat(
-                learner, stack.enter_context(machine(SUITE, *PACKAGES, *ENGINE[SUITE])), key
-            )
+            learner: Seat(learner, stack.enter_context(machine(SUITE, *packages)), key)
             for learner in learners
         }
         for one in seats.values():

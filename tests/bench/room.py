@@ -1,0 +1,97 @@
+"""A room of two container machines: what a delivery takes beside `tar | zstd | ssh`, and what a run
+over all seats takes beside one over the slowest."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.inputs import local_settings
+from sopslab.lab.bundles.stored import stored
+from sopslab.model.machines import Machine
+from sopslab.room.client import client
+from sopslab.room.connection import Connection
+from sopslab.room.delivery import Cargo, deliver, prepare
+from tests.bench.figures import spread
+from tests.cluster.debian import ENGINE
+from tests.cluster.seats import PACKAGES, SUITE, Room, room
+
+ROUNDS = 3
+# Of the distribution that the seats have.
+PYTHON = "3.11"
+
+
+def measure_room(folder: Path) -> dict[str, Any]:
+    """Return the ratio of a delivery to the same files by `tar | zstd | ssh`, the bytes that a seat
+    is sent, the seconds of first and second runs, and the ratio of a second run over all seats to
+    the slowest of those over one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with room(folder, ["ada", "bob"], [*PACKAGES, *ENGINE[SUITE], "zstd"]) as made:
+        delivery = _measure_delivery(made)
+        _, first = _timed(made.up)
+        alone = [_timed(lambda seat=seat: made.up("--limit", seat))[1] for seat in made.seats]  # type: ignore[misc]
+        together = [_timed(made.up)[1] for _ in range(ROUNDS)]
+        made.sopslab("down", "--yes")
+    return {
+        "seats": len(made.seats),
+        **delivery,
+        "first_run": round(first, 1),
+        "second_run": spread(together, 1),
+        "second_run_vs_slowest_alone": spread([one / max(alone) for one in together], 2),
+    }
+
+
+def _measure_delivery(made: Room) -> dict[str, Any]:
+    """Return what it takes to give a seat all entries of the store, once it has the product."""
+    lab = local_settings().for_machine
+    contents = stored(lab, load_catalog(local_settings().catalog), [PYTHON])
+    cargo = prepare(lab, contents, lambda *_: None)
+    seat = made.seats["ada"]
+    shown = client(made.folder / "ssh", seat.key)
+    connection = Connection(shown, Machine(seat.address, user="root"))
+    ratios, seconds = [], []
+    for number in range(ROUNDS):
+        root = f"/root/delivery-{number}"
+        _deliver(connection, replace(cargo, entries=()), root)
+        _, ours = _timed(lambda root=root: _deliver(connection, cargo, root))  # type: ignore[misc]
+        target = f"/root/plain-{number}"
+        plain = shown.command(
+            connection.machine, "sh", "-c", f"mkdir {target} && zstd -dq | tar -C {target} -x"
+        )
+        _, by_hand = _timed(lambda plain=plain: _by_hand(lab.store, cargo, plain))  # type: ignore[misc]
+        seat.machine.run("rm", "-r", root, target)
+        ratios.append(ours / by_hand)
+        seconds.append(ours)
+    connection.close()
+    return {
+        "delivery_vs_tar": spread(ratios, 2),
+        "delivery": spread(seconds, 1),
+        "product_mb": round(cargo.product.size / 1e6),
+        "entries_mb": round(sum(member.size for member in cargo.entries) / 1e6),
+    }
+
+
+def _deliver(connection: Connection, cargo: Cargo, root: str) -> None:
+    deliver(connection, cargo, root, lambda *_: None, nullcontext())
+
+
+def _by_hand(store: str, cargo: Cargo, plain: list[str]) -> None:
+    """Send the same entries as stock tools do."""
+    keys = shlex.join(member.name for member in cargo.entries)
+    sending = f"tar -C {shlex.quote(store)} -c {keys} | zstd -q -T0 | {shlex.join(plain)}"
+    bash = shutil.which("bash") or "bash"
+    subprocess.run([bash, "-o", "pipefail", "-c", sending], check=True, timeout=900)
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.monotonic()
+    answer = work()
+    return answer, time.monotonic() - started
