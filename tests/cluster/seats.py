@@ -80,7 +80,7 @@ class Room:
             "SOPSLAB_INVENTORY": "inventories/seats.py",
             "SOPSLAB_ROSTER": str(self.folder / "class.yaml"),
             "SOPSLAB_LAB": self.name,
-            # A user without anything set for ssh but the key.
+            # A user with nothing set for ssh but the key.
             "HOME": str(self.folder / "home"),
             "SOPSLAB_ROOT": self.root,
         }
@@ -131,6 +131,8 @@ def room(
     key = folder / "home" / ".ssh" / "id_ed25519"
     key.parent.mkdir(parents=True, mode=0o700)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+    # OpenSSH has the home of the password database, whatever HOME says.
+    (key.parent / "config").write_text(f"IdentityFile {key}\n")
     with ExitStack() as stack:
         seats = {
             learner: Seat(learner, stack.enter_context(machine(SUITE, *packages)), key)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sopslab.lab.observe.everywhere import PATIENCE_S
-from sopslab.lab.observe.objects import Objects, get, is_unknown, path_of, refused
+from sopslab.lab.observe.objects import Objects, get, path_of, refused
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed, Stream
 from sopslab.layout import SEAT_LABEL
@@ -16,6 +16,8 @@ from sopslab.model.objects import Object
 LONGEST_S = 90
 """After so many seconds the API server ends what it tells, whoever has forgotten to."""
 
+# What the API server says of a path of a kind that it does not know.
+_UNKNOWN = b"could not find the requested resource"
 _SEATS = f"labelSelector={SEAT_LABEL.replace('/', '%2F')}"
 
 
@@ -40,7 +42,7 @@ class Followed:
             watch = f"{path}?{_SEATS}&watch=true&timeoutSeconds={LONGEST_S}&{since}"
             self._stream = kubectl.follow(watch, self._take)
         except Failed as failure:
-            if not is_unknown(failure):
+            if _UNKNOWN not in failure.words:
                 raise refused(failure) from None
 
     @property

@@ -31,8 +31,8 @@ _OWNER = "kustomize.toolkit.fluxcd.io"
 _PLATFORM_SOURCES = (FLUX_NAMESPACE, "tenant-base")
 # Events pass by themselves.
 _BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
-# What kubectl says of a kind that the cluster does not know: by itself, and for the API server.
-_UNKNOWN = (b"doesn't have a resource type", b"could not find the requested resource")
+# What kubectl says of a kind that the cluster does not know.
+_UNKNOWN = b"doesn't have a resource type"
 # A kubectl has to start, and may have to learn what kinds there are.
 _START_S = 4.0
 
@@ -189,7 +189,7 @@ def refused(failure: Failed) -> Undecided:
 
 def is_unknown(failure: Failed) -> bool:
     """Whether kubectl failed because the cluster does not know a kind."""
-    return any(said in failure.words for said in _UNKNOWN)
+    return _UNKNOWN in failure.words
 
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
