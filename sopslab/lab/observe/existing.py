@@ -16,7 +16,7 @@ from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE
+from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.clusters import RIGHTS, ClusterNode, ClusterTraits, Flux, Reach, Right
 from sopslab.model.objects import Object, condition
 from sopslab.model.quantities import quantity
@@ -79,10 +79,11 @@ def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
             f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
             " lists them)"
         )
-    with ThreadPoolExecutor(4) as executor:
+    with ThreadPoolExecutor(5) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
         denied = executor.submit(_denied, kubectl)
         namespace = executor.submit(kubectl.get, "namespace", FLUX_NAMESPACE, patience=_PATIENCE_S)
+        own = executor.submit(kubectl.get, "namespace", NAMESPACE, patience=_PATIENCE_S)
         nodes = executor.submit(_listed, kubectl, "nodes")
         try:
             version = str(_raw(kubectl, "/version").get("gitVersion", ""))
@@ -95,6 +96,8 @@ def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
         asked=True,
         version=version,
         flux=flux,
+        # Of a lab that is there, Flux has made it.
+        occupied=flux is not Flux.OURS and _occupied(own, lab.lab),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
     )
@@ -131,9 +134,21 @@ def _flux(seen: Future[Object | None], groups: Sequence[str], lab: str) -> Flux 
     except Undecided:
         return None
     if namespace is not None:
-        owner = (namespace["metadata"].get("labels") or {}).get("sops-lab")
-        return Flux.OURS if owner == lab else Flux.FOREIGN
+        return Flux.OURS if _is_ours(namespace, lab) else Flux.FOREIGN
     return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
+
+
+def _occupied(seen: Future[Object | None], lab: str) -> bool | None:
+    """Return whether a namespace is there and another's, None if that was not seen."""
+    try:
+        namespace = seen.result()
+    except Undecided:
+        return None
+    return namespace is not None and not _is_ours(namespace, lab)
+
+
+def _is_ours(namespace: Object, lab: str) -> bool:
+    return (namespace["metadata"].get("labels") or {}).get("sops-lab") == lab
 
 
 def _denied(kubectl: Kubectl) -> tuple[Right, ...] | None:
