@@ -163,6 +163,14 @@ def test_a_password_is_refused_while_it_is_locked_and_the_same_one_afterwards(
     assert password(class_of_two, "ada") == before
 
 
+def test_a_password_that_is_not_known_here_any_more_is_refused_too(class_of_two: Settings) -> None:
+    theirs = password(class_of_two, "ada")
+    Path(class_of_two.account_dir("ada"), "password").unlink()
+    assert Applied(git.locks, settings=class_of_two, users=["ada"]).changed
+    server = Accounts(Path(class_of_two.git_dir, "htpasswd"))
+    assert server.user(header("ada", theirs)) is None
+
+
 def test_another_password_opens_nothing_that_is_locked(class_of_two: Settings) -> None:
     accounts.lock(class_of_two.for_machine, ["ada"])
     accounts.renew(class_of_two.for_machine, ["ada"])
