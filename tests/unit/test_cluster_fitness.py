@@ -234,6 +234,13 @@ def test_nodes_that_take_no_pod_without_tolerations_do_not_count(other: dict[str
     assert not found.usable
 
 
+def test_a_node_that_does_not_say_what_it_has_has_no_room() -> None:
+    new = node("new")
+    del new["status"]["allocatable"]
+    (found,) = nodes_of([new], []) or ()
+    assert (found.cpu_m, found.memory_mib, found.pods) == (0, 0, 0)
+
+
 def test_a_taint_that_only_prefers_other_nodes_keeps_nothing_off() -> None:
     preferring = node("other", taints=[{"key": "spot", "effect": "PreferNoSchedule"}])
     (found,) = nodes_of([preferring], []) or ()

@@ -191,16 +191,21 @@ def nodes_of(
 
 
 def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:
-    info, free = node["status"]["nodeInfo"], node["status"]["allocatable"]
+    # A node that has only just joined, or that stands for another service, may not say yet.
+    info, free = node["status"]["nodeInfo"], node["status"].get("allocatable") or {}
     ready = condition(node, "Ready").get("status") == "True"
     return ClusterNode(
         name=node["metadata"]["name"],
         architecture=info["architecture"],
         usable=ready and info["operatingSystem"] == "linux" and not _is_kept_off(node),
-        cpu_m=int((quantity(free["cpu"]) - _requested(pods, "cpu")) * 1000),
-        memory_mib=int((quantity(free["memory"]) - _requested(pods, "memory")) / _MIB),
-        pods=int(quantity(free["pods"])) - len(pods),
+        cpu_m=int((_free(free, "cpu") - _requested(pods, "cpu")) * 1000),
+        memory_mib=int((_free(free, "memory") - _requested(pods, "memory")) / _MIB),
+        pods=int(_free(free, "pods")) - len(pods),
     )
+
+
+def _free(allocatable: Object, resource: str) -> Decimal:
+    return quantity(str(allocatable.get(resource, "0")))
 
 
 def _is_kept_off(node: Object) -> bool:
