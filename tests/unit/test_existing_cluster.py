@@ -263,6 +263,11 @@ def test_flux_leaves_before_its_controllers_do(settings: Settings) -> None:
     assert not Path(settings.reach_file).exists()
 
 
+def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Settings) -> None:
+    Path(taken.bin_dir, "namespaces").unlink()
+    assert lab_namespaces(taken.for_machine) is None
+
+
 def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
     say(taken, "namespaces", listing(namespace("flux-system")))
     existing.leave(taken.for_machine, "develop")

@@ -38,7 +38,7 @@ def leave(lab: Lab, namespace: str) -> None:
     + namespace: where Secrets arrive
     """
     kubectl = Kubectl(lab)
-    brought = lab_namespaces(lab)
+    brought = lab_namespaces(lab) or []
     deletion = ("--ignore-not-found", "--timeout", "90s")
     if FLUX_NAMESPACE in brought:
         _remove_flux(lab, kubectl, deletion)

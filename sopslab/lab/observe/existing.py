@@ -52,15 +52,15 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
         return False
 
 
-def lab_namespaces(lab: Lab) -> list[str]:
-    """Return the namespaces of the lab's cluster that this lab brought; none where it cannot be
+def lab_namespaces(lab: Lab) -> list[str] | None:
+    """Return the namespaces of the lab's cluster that this lab brought; None where it cannot be
     asked."""
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
         found = Kubectl(lab).list("namespaces", selector=f"sops-lab={lab.lab}", patience=20)
     except Undecided:
-        return []
+        return None
     return [one["metadata"]["name"] for one in found]
 
 
