@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from sopslab.files.events import named
+from sopslab.layout import NAMESPACE
 from sopslab.model.clusters import (
     ClusterNode,
     ClusterTraits,
@@ -35,7 +36,13 @@ def find_problems(traits: ClusterTraits) -> list[Problem]:
         return []
     if traits.unseen:
         return [Problem(traits.unseen, "correct that, then run again")]
-    return [*_flux(traits), *_rights(traits.denied), *_version(traits.version), *_nodes(traits)]
+    return [
+        *_flux(traits),
+        *_namespace(traits),
+        *_rights(traits.denied),
+        *_version(traits.version),
+        *_nodes(traits),
+    ]
 
 
 def _flux(traits: ClusterTraits) -> Iterator[Problem]:
@@ -46,6 +53,19 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
         yield Problem(
             "the cluster has a Flux that this lab did not install; it is left alone",
             "choose another cluster",
+        )
+
+
+def _namespace(traits: ClusterTraits) -> Iterator[Problem]:
+    if traits.occupied is None and not traits.denied:
+        yield Problem(
+            f"the cluster does not say whether it has the namespace {NAMESPACE}", "run again"
+        )
+    if traits.occupied:
+        yield Problem(
+            f"the cluster has a namespace {NAMESPACE} that this lab did not make; it is left alone,"
+            " since `sopslab down` would remove it with all that is in it",
+            "choose another cluster, or remove it yourself if it is not needed",
         )
 
 

@@ -32,7 +32,8 @@ class Enrolment:
     what they have. `late` are the seats of learners who got a spare and are on no roster so far,
     `surplus` the spares that go because they are not asked for. `renamed` pairs an old id, which is
     not on the roster, with a new one that is likely the same person. `suspended` are the seats
-    whose time is over and that stay for a while, `ended` those that do not any more.
+    whose time is over and that stay for a while, `ended` those that do not any more. `recorded` is
+    the record that all of this follows from.
     """
 
     seats: tuple[Enrolled, ...]
@@ -43,6 +44,7 @@ class Enrolment:
     surplus: tuple[str, ...] = ()
     suspended: tuple[Enrolled, ...] = ()
     ended: tuple[Enrolled, ...] = ()
+    recorded: tuple[Enrolled, ...] = ()
 
     @property
     def archived(self) -> tuple[str, ...]:
@@ -95,7 +97,8 @@ def enrol(
     + terms: until when. They are those of whoever is not on the roster, too, unless they have left
         it; without a time, what was recorded goes on
     """
-    recorded = [_on_terms(seat, terms) for seat in recorded]
+    before = tuple(recorded)
+    recorded = [_on_terms(seat, terms) for seat in before]
     seated = _seated(roster, recorded, terms)
     listed = {seat.id for seat in seated}
     known = {seat.id for seat in recorded}
@@ -127,6 +130,7 @@ def enrol(
         surplus=surplus,
         suspended=tuple(one for one in seats if one.has_ended(terms.now)),
         ended=tuple(ended.values()),
+        recorded=before,
     )
 
 

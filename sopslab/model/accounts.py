@@ -11,9 +11,11 @@ class Accounts:
 
     `complete` are those with a password and a line in the server's htpasswd; `moved` are those
     whose stored login is for another address than the server has now: git would not use it.
-    `locked` are those whose password the server refuses for the time being.
+    `listed` are all whose password the server knows, whether it is known here or not, and `locked`
+    those of them whom it refuses for the time being.
     """
 
     complete: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()

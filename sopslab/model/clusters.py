@@ -71,14 +71,16 @@ class ClusterTraits:
     """What a cluster gives.
 
     It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `nodes` and `denied` are None where they alone could not be seen. Where the lab's Flux
-    is there, `nodes` do not know what pods take of them.
+    `flux`, `occupied`, `nodes` and `denied` are None where they alone could not be seen. It is
+    `occupied` if the namespace of the lab's Secrets is there and not the lab's. Where the lab's
+    Flux is there, `nodes` do not know what pods take of them.
     """
 
     asked: bool = False
     unseen: str = ""
     version: str = ""
     flux: Flux | None = Flux.ABSENT
+    occupied: bool | None = False
     nodes: tuple[ClusterNode, ...] | None = None
     denied: tuple[Right, ...] | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,10 @@ from sopslab.config.naming import check_label
 from sopslab.errors import LabError
 from sopslab.run.lock import held_by
 from sopslab.run.runner import run
+
+# Spares are for `up` to make. To a run without a roster everybody would be absent from one, and go
+# if the lab file says `prune`.
+ONLY_TIME: Mapping[str, object] = {"spares": 0, "prune": False}
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -94,8 +98,7 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
 
 def expire(settings: Settings) -> list[str]:
     """Do that as `sopslab up` does; return the problems."""
-    # Spares are for `up` to make.
-    data = {"lab": json.dumps(settings.lab), "spares": 0}
+    data = {"lab": json.dumps(settings.lab), **ONLY_TIME}
     log = Path(settings.lab_dir) / "log"
     return run("deploys/expire.py", data, log, lambda _event: None, LOCAL).problems
 

@@ -55,6 +55,8 @@ def test_a_cluster_that_is_just_good_enough_passes() -> None:
         ({"unseen": "there is no context"}, "there is no context"),
         ({"flux": Flux.FOREIGN}, "has a Flux that this lab did not install"),
         ({"flux": None}, "does not say whether it has a Flux"),
+        ({"occupied": True}, "has a namespace develop that this lab did not make"),
+        ({"occupied": None}, "does not say whether it has the namespace develop"),
         ({"denied": None}, "does not say what the user of the context may do"),
         ({"version": "v1.32.9-eks-5d4a308"}, "is v1.32.9-eks-5d4a308, and this Flux needs 1.33"),
         ({"version": ""}, "of no known version"),
@@ -232,6 +234,13 @@ def test_nodes_that_take_no_pod_without_tolerations_do_not_count(other: dict[str
     assert not found.usable
 
 
+def test_a_node_that_does_not_say_what_it_has_has_no_room() -> None:
+    new = node("new")
+    del new["status"]["allocatable"]
+    (found,) = nodes_of([new], []) or ()
+    assert (found.cpu_m, found.memory_mib, found.pods) == (0, 0, 0)
+
+
 def test_a_taint_that_only_prefers_other_nodes_keeps_nothing_off() -> None:
     preferring = node("other", taints=[{"key": "spot", "effect": "PreferNoSchedule"}])
     (found,) = nodes_of([preferring], []) or ()
@@ -260,6 +269,7 @@ case " $* " in
 *" --raw /version "*) cat "$here/version" ;;
 *" --raw /apis "*) cat "$here/apis" ;;
 *" get namespace flux-system "*) cat "$here/namespace" ;;
+*" get namespace develop "*) cat "$here/develop" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods "*) cat "$here/pods" ;;
 *" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
@@ -279,6 +289,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "version": json.dumps({"major": "1", "minor": "37", "gitVersion": "v1.37.2"}),
         "apis": json.dumps({"kind": "APIGroupList", "groups": [{"name": "apps"}]}),
         "namespace": "",
+        "develop": "",
         "nodes": json.dumps({"items": [node("one")]}),
         "pods": json.dumps({"items": []}),
         "allowed": "true\n" * len(RIGHTS),
@@ -341,6 +352,22 @@ def test_whose_flux_it_is_is_seen(
         (folder / "namespace").write_text(json.dumps({"metadata": {"labels": labels}}))
     (folder / "apis").write_text(json.dumps({"groups": [{"name": group}]}))
     assert look(answering).flux is found
+
+
+@pytest.mark.parametrize(
+    ("labels", "occupied"),
+    [({}, True), (None, True), ({"sops-lab": "other"}, True), ({"sops-lab": "lab"}, False)],
+)
+def test_a_namespace_of_somebody_else_is_not_taken_over(
+    answering: Settings, labels: dict[str, str] | None, occupied: bool
+) -> None:
+    there = {"metadata": {"name": "develop", "labels": labels}}
+    Path(answering.bin_dir, "develop").write_text(json.dumps(there))
+    assert look(answering).occupied is occupied
+    # Until the lab's own Flux is there, which makes it the lab's.
+    ours = {"metadata": {"labels": {"sops-lab": answering.lab}}}
+    Path(answering.bin_dir, "namespace").write_text(json.dumps(ours))
+    assert find_problems(look(answering)) == []
 
 
 def test_where_the_labs_flux_is_no_pod_is_listed(answering: Settings) -> None:

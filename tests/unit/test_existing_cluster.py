@@ -242,14 +242,17 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     assert status(taken) == Part("cluster", False, "not there", "context prod")
 
 
+BROUGHT = ["develop", "flux-system", "sops-lab-probe-lab"]
+
+
 def test_flux_leaves_before_its_controllers_do(settings: Settings) -> None:
     assert lab_namespaces(settings.for_machine) == []
     take_on(settings)
     assert lab_namespaces(settings.for_machine) == []
     probe(settings)
     Path(settings.bin_dir, "calls").unlink()
-    say(settings, "namespaces", listing(*map(namespace, ("flux-system", "sops-lab-probe-lab"))))
-    assert lab_namespaces(settings.for_machine) == ["flux-system", "sops-lab-probe-lab"]
+    say(settings, "namespaces", listing(*map(namespace, BROUGHT)))
+    assert lab_namespaces(settings.for_machine) == BROUGHT
     existing.leave(settings.for_machine, "develop")
     lines = Path(settings.bin_dir, "calls").read_text().splitlines()
     done = [call for call in lines if {"patch", "delete", "uninstall"} & set(call.split())]
@@ -258,6 +261,18 @@ def test_flux_leaves_before_its_controllers_do(settings: Settings) -> None:
     assert all(kind in call for kind, call in zip(kinds, done, strict=True))
     assert not Path(settings.lab_kubeconfig).exists()
     assert not Path(settings.reach_file).exists()
+
+
+def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Settings) -> None:
+    Path(taken.bin_dir, "namespaces").unlink()
+    assert lab_namespaces(taken.for_machine) is None
+
+
+def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
+    say(taken, "namespaces", listing(namespace("flux-system")))
+    existing.leave(taken.for_machine, "develop")
+    assert any(" kustomizations." in call for call in calls(taken, "delete"))
+    assert not any(" namespace develop " in call for call in calls(taken, "delete"))
 
 
 def test_where_only_a_probe_was_cut_short_flux_is_not_looked_for(taken: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from sopslab.cli.main import main
-from sopslab.config.enrolled import record_of
-from sopslab.config.enrolment import Terms, assign, enrol, plan
+from sopslab.config.enrolled import read_enrolled, record_of
+from sopslab.config.enrolment import Terms, assign, enrol, enrolment_for, plan
+from sopslab.config.inputs import local_settings
 from sopslab.config.settings import Enrolled, Seat, Settings
+from sopslab.errors import Exit
 from sopslab.gitserver.accounts import Accounts
 from sopslab.lab.act import accounts
 from sopslab.lab.act.enrolling import record
@@ -23,6 +25,7 @@ from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.users import unbound_users
 from sopslab.provision.operations import git
 from sopslab.run.reaping import Reaped, end_access
+from sopslab.run.runner import Result as RunResult
 from tests.commands import say_format
 from tests.fake import Applied
 
@@ -160,6 +163,14 @@ def test_a_password_is_refused_while_it_is_locked_and_the_same_one_afterwards(
     assert password(class_of_two, "ada") == before
 
 
+def test_a_password_that_is_not_known_here_any_more_is_refused_too(class_of_two: Settings) -> None:
+    theirs = password(class_of_two, "ada")
+    Path(class_of_two.account_dir("ada"), "password").unlink()
+    assert Applied(git.locks, settings=class_of_two, users=["ada"]).changed
+    server = Accounts(Path(class_of_two.git_dir, "htpasswd"))
+    assert server.user(header("ada", theirs)) is None
+
+
 def test_another_password_opens_nothing_that_is_locked(class_of_two: Settings) -> None:
     accounts.lock(class_of_two.for_machine, ["ada"])
     accounts.renew(class_of_two.for_machine, ["ada"])
@@ -264,6 +275,28 @@ def test_a_dry_run_of_reap_says_whose_access_would_end(reapable: Settings) -> No
     ]  # fmt: skip
     told = json.loads(CliRunner().invoke(main, ["reap", "--dry-run", "--json"]).stdout)
     assert (told["suspended"], told["archived"]) == (["ada"], ["bob"])
+
+
+def test_reap_prunes_nobody_although_the_lab_file_says_so(
+    reapable: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Mapping[str, object]] = []
+
+    def run(_deploy: str, data: Mapping[str, object], log: Path, *_: object) -> RunResult:
+        told.append(data)
+        return RunResult(Exit.OK, 0.0, [], [], log)
+
+    monkeypatch.setattr("sopslab.run.reaping.run", run)
+    lab_file = Path(reapable.root, "pruning.yaml")
+    lab_file.write_text("prune: true\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(lab_file))
+    done = CliRunner().invoke(main, ["reap"])
+    assert done.stdout.splitlines()[:2] == [
+        "the access of ada has ended", "what bob had is archived",
+    ]  # fmt: skip
+    assert [one["prune"] for one in told] == [False]
+    settings = local_settings({**told[0], "lab": reapable.lab})
+    assert enrolment_for(settings, read_enrolled(settings)).pruned == ()
 
 
 def test_access_that_has_ended_is_not_issued_anew(reapable: Settings) -> None:

@@ -35,7 +35,7 @@ def reap(dry_run: bool, as_json: bool) -> None:
     Exit code 1: a lab could not be taken down, or an access not be ended; it is named.
     """
     # All labs of the root are meant, so the inventory of a job that is at work does not matter.
-    settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
+    settings = settings_or_exit(reaping.ONLY_TIME, as_json=as_json, inventory=LOCAL)
     take_down = _spare if dry_run else reaping.take_down
     reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)
     expire = _nothing if dry_run else partial(reaping.expire, settings)

@@ -38,13 +38,14 @@ def leave(lab: Lab, namespace: str) -> None:
     + namespace: where Secrets arrive
     """
     kubectl = Kubectl(lab)
-    brought = lab_namespaces(lab)
+    brought = lab_namespaces(lab) or []
     deletion = ("--ignore-not-found", "--timeout", "90s")
     if FLUX_NAMESPACE in brought:
         _remove_flux(lab, kubectl, deletion)
-        kubectl.run("delete", "namespace", namespace, *deletion, patience=120)
-    if probe_namespace(lab.lab) in brought:
-        kubectl.run("delete", "namespace", probe_namespace(lab.lab), *deletion, patience=120)
+    for name in (namespace, probe_namespace(lab.lab)):
+        # One that the lab did not bring is somebody's, whatever it is called.
+        if name in brought:
+            kubectl.run("delete", "namespace", name, *deletion, patience=120)
     for file in (lab.reach_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 

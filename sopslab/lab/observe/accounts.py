@@ -26,6 +26,7 @@ def known_accounts(lab: Lab) -> Accounts:
         ),
         moved=tuple(user for user in _users(folder) if _has_moved(lab, folder / user)),
         locked=tuple(user for user, _, kept in lines if kept.startswith(LOCK)),
+        listed=tuple(user for user, _, kept in lines if _is_hash(kept.removeprefix(LOCK))),
     )
 
 

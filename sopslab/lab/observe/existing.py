@@ -16,7 +16,7 @@ from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE
+from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.clusters import RIGHTS, ClusterNode, ClusterTraits, Flux, Reach, Right
 from sopslab.model.objects import Object, condition
 from sopslab.model.quantities import quantity
@@ -52,15 +52,15 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
         return False
 
 
-def lab_namespaces(lab: Lab) -> list[str]:
-    """Return the namespaces of the lab's cluster that this lab brought; none where it cannot be
+def lab_namespaces(lab: Lab) -> list[str] | None:
+    """Return the namespaces of the lab's cluster that this lab brought; None where it cannot be
     asked."""
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
         found = Kubectl(lab).list("namespaces", selector=f"sops-lab={lab.lab}", patience=20)
     except Undecided:
-        return []
+        return None
     return [one["metadata"]["name"] for one in found]
 
 
@@ -79,10 +79,11 @@ def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
             f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
             " lists them)"
         )
-    with ThreadPoolExecutor(4) as executor:
+    with ThreadPoolExecutor(5) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
         denied = executor.submit(_denied, kubectl)
         namespace = executor.submit(kubectl.get, "namespace", FLUX_NAMESPACE, patience=_PATIENCE_S)
+        own = executor.submit(kubectl.get, "namespace", NAMESPACE, patience=_PATIENCE_S)
         nodes = executor.submit(_listed, kubectl, "nodes")
         try:
             version = str(_raw(kubectl, "/version").get("gitVersion", ""))
@@ -95,6 +96,8 @@ def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
         asked=True,
         version=version,
         flux=flux,
+        # Of a lab that is there, Flux has made it.
+        occupied=flux is not Flux.OURS and _occupied(own, lab.lab),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
     )
@@ -131,9 +134,21 @@ def _flux(seen: Future[Object | None], groups: Sequence[str], lab: str) -> Flux 
     except Undecided:
         return None
     if namespace is not None:
-        owner = (namespace["metadata"].get("labels") or {}).get("sops-lab")
-        return Flux.OURS if owner == lab else Flux.FOREIGN
+        return Flux.OURS if _is_ours(namespace, lab) else Flux.FOREIGN
     return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
+
+
+def _occupied(seen: Future[Object | None], lab: str) -> bool | None:
+    """Return whether a namespace is there and another's, None if that was not seen."""
+    try:
+        namespace = seen.result()
+    except Undecided:
+        return None
+    return namespace is not None and not _is_ours(namespace, lab)
+
+
+def _is_ours(namespace: Object, lab: str) -> bool:
+    return (namespace["metadata"].get("labels") or {}).get("sops-lab") == lab
 
 
 def _denied(kubectl: Kubectl) -> tuple[Right, ...] | None:
@@ -176,16 +191,21 @@ def nodes_of(
 
 
 def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:
-    info, free = node["status"]["nodeInfo"], node["status"]["allocatable"]
+    # A node that has only just joined, or that stands for another service, may not say yet.
+    info, free = node["status"]["nodeInfo"], node["status"].get("allocatable") or {}
     ready = condition(node, "Ready").get("status") == "True"
     return ClusterNode(
         name=node["metadata"]["name"],
         architecture=info["architecture"],
         usable=ready and info["operatingSystem"] == "linux" and not _is_kept_off(node),
-        cpu_m=int((quantity(free["cpu"]) - _requested(pods, "cpu")) * 1000),
-        memory_mib=int((quantity(free["memory"]) - _requested(pods, "memory")) / _MIB),
-        pods=int(quantity(free["pods"])) - len(pods),
+        cpu_m=int((_free(free, "cpu") - _requested(pods, "cpu")) * 1000),
+        memory_mib=int((_free(free, "memory") - _requested(pods, "memory")) / _MIB),
+        pods=int(_free(free, "pods")) - len(pods),
     )
+
+
+def _free(allocatable: Object, resource: str) -> Decimal:
+    return quantity(str(allocatable.get(resource, "0")))
 
 
 def _is_kept_off(node: Object) -> bool:

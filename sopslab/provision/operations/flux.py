@@ -143,7 +143,15 @@ def removal(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    if not look(settings, lab_namespaces):
+    brought = look(settings, lab_namespaces)
+    if brought is None:
+        note(
+            f"the cluster of the context {settings.context} does not answer, and what this lab has"
+            " brought stays there: run `sopslab down` again once it does"
+        )
+        host.noop("the cluster does not answer")
+        return
+    if not brought:
         host.noop("the cluster has nothing of this lab")
         return
     yield acting(settings, existing.leave, namespace=NAMESPACE)

@@ -76,7 +76,8 @@ def locks(settings: Settings, users: Sequence[str]) -> Commands:
     + users: whose access has ended
     """
     found = look(settings, known_accounts)
-    locked, wanted = {*found.locked}, {*users} & {*found.complete, *found.locked}
+    # Also whose password is not known here: the server lets them in with it.
+    locked, wanted = {*found.locked}, {*users} & {*found.listed}
     if locked == wanted:
         host.noop(f"refused: {named(sorted(locked))}" if locked else "no user is refused")
         return

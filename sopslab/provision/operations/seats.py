@@ -30,6 +30,13 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     + enrolment: who has a seat, who stays, and who goes
     """
     recorded = known.enrolled(settings)
+    if recorded != enrolment.recorded:
+        # It was read before this run had the lab to itself, and would undo what was done meanwhile.
+        yield refusal(
+            "the class has changed since this run began (by `sopslab assign`, or by another run):"
+            " run it again"
+        )
+        return
     # Whoever is pruned stays on record until that is done: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.archived)
     wanted = (*enrolment.seats, *leaving)

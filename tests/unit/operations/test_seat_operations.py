@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from sopslab.checks import canaries as judging
-from sopslab.config.enrolment import enrol
+from sopslab.config.enrolled import read_enrolled
+from sopslab.config.enrolment import assign, enrol
 from sopslab.config.environment import at_seat
-from sopslab.config.settings import Enrolled, Settings
+from sopslab.config.settings import Enrolled, Seat, Settings
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.handouts import handed_out
@@ -89,6 +90,19 @@ def test_whoever_is_pruned_is_on_record_until_nothing_of_them_is_left(settings: 
     assert not prune(settings, seats.pruning).failed
     assert recorded(settings) == {"ada-2", "bob"}
     assert not prune(settings, seats.pruning).changed
+
+
+def test_a_run_that_began_before_a_spare_was_given_away_takes_it_from_nobody(
+    settings: Settings,
+) -> None:
+    spare = Enrolled(id="spare-1", name="Spare 1", email="s@example.org", listed=False)
+    begun = enrol([ADA, ADA_2, BOB], [ADA, ADA_2, BOB, spare], prune=True)
+    assert begun.surplus == ("spare-1",)
+    given = assign([ADA, ADA_2, BOB, spare], "spare-1", Seat(id="zoe", name="Z", email="z@e.org"))
+    record(settings, *given)
+    late = Applied(seats.roster, settings=settings, enrolment=begun)
+    assert late.failed and "the class has changed since this run began" in late.stderr
+    assert read_enrolled(settings) == given
 
 
 def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None:
