@@ -42,7 +42,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.PARTIAL: "some of a class are not ready, and are named: all others are",
     Exit.HOST: "the machine is not fit for a lab, or could not be prepared",
     Exit.ARTIFACTS: "a tool or an image could not be had",
-    Exit.CLUSTER: "the network or the cluster is not there, or an existing cluster is not fit",
+    Exit.CLUSTER: "the network or the cluster is not there, or is not fit for a lab",
     Exit.GIT: "the Git server or a repository on it is not as it should be",
     Exit.KEYS: "a key is missing, damaged, or not the cluster's",
     Exit.FLUX: "Flux or the platform repository is not as it should be",

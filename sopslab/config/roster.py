@@ -36,10 +36,8 @@ _CALLED = {
     "group": Meaning.GROUP,
     "id": Meaning.LOGIN,
 }
-_HEADER = (
-    "a roster needs the columns id and name, and may have email, group and expires, and of"
-    " machines host, user, port and hostkey"
-)
+# Those of machines are of no use in an export of another program, of which this is said.
+_HEADER = "a roster needs the columns id and name, and may have email, group and expires"
 _BY_TABS = (
     "is a table with tabs between its columns: save it as CSV, with commas or semicolons, or write"
     " it as YAML; or let `sopslab roster import` do that"

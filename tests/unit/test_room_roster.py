@@ -53,6 +53,7 @@ def test_a_roster_says_where_machines_are_in_yaml_and_in_csv(tmp_path: Path) -> 
     key = hostkey()
     wanted = {
         "id": "ada", "name": "Ada", "email": "ada@example.org", "group": None,
+        "expires": None,
         "host": "seat-7.example.org", "user": "teacher", "port": "2222", "hostkey": key,
     }  # fmt: skip
     yaml = (
@@ -67,7 +68,7 @@ def test_a_roster_says_where_machines_are_in_yaml_and_in_csv(tmp_path: Path) -> 
         assert read[0] == wanted
         assert "host" not in read[1]
         # A class on one machine has no use for them.
-        assert list(without_machines(read)[0]) == ["id", "name", "email", "group"]
+        assert list(without_machines(read)[0]) == ["id", "name", "email", "group", "expires"]
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,8 @@ def test_a_file_of_another_kind_is_refused_for_what_it_is(
 
 def test_under_a_wrong_header_nothing_else_is_told(tmp_path: Path) -> None:
     assert problems_of(tmp_path, "name,mail\nAda,ada\n,\n", "class.csv") == [
-        ":1: 'mail': there is no such column; known are id, name, email, group, expires",
+        ":1: 'mail': there is no such column; known are id, name, email, group,"
+        " expires, host, user, port, hostkey",
         ":1: the column id is missing: the header is id,name,email,group",
     ]
 
@@ -685,7 +686,8 @@ def test_a_key_twice_and_a_key_unknown_are_refused(key: str, tmp_path: Path) -> 
     ]
     for unknown in (key.upper(), f"{key}s", "<<", "yes"):
         assert problems_of(tmp_path, f"{base}  {unknown}: x\n") == [
-            f":5: '{unknown}': there is no such key; known are id, name, email, group, expires"
+            f":5: '{unknown}': there is no such key; known are id, name, email, group,"
+            " expires, host, user, port, hostkey"
         ]
 
 

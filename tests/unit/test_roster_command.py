@@ -255,4 +255,4 @@ def test_the_template_in_csv_is_the_same_roster(roster: Roster, tmp_path: Path) 
     path.write_text(done.stdout)
     assert read_roster(str(path)) == read_roster(str(EXAMPLE))
     header = next(csv.reader(io.StringIO(done.stdout)))
-    assert header == ["id", "name", "email", "group"]
+    assert header == ["id", "name", "email", "group", "expires"]
