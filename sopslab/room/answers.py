@@ -16,6 +16,8 @@ from sopslab.model.events import Ended, Event, Operation, Planned, Started
 from sopslab.model.events import from_line as event_in
 
 _MOST_ANSWER = 1 << 20  # characters
+# A run has some hundred operations, and an event at both ends of each.
+_MOST_EVENTS = 10_000
 _MOST_SENTENCES = 20
 _LONGEST = 600  # characters of a sentence
 _EVENT = '{"event": '
@@ -57,6 +59,7 @@ class Answer:
     progress: Progress = field(default_factory=Progress)
     lines: list[str] = field(default_factory=list)
     length: int = 0
+    events: int = 0
 
     def take(self, line: str) -> str | None:
         """Take a line; return in a few words what the seat does now, where the line says so.
@@ -64,11 +67,15 @@ class Answer:
         Raises Unreadable where it is more than any verb prints.
         """
         if line.startswith(_EVENT):
+            self.events += 1
+            if self.events > _MOST_EVENTS:
+                raise Unreadable
             try:
                 return self.progress.told(event_in(line))
             except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
                 return None
-        self.length += len(line)
+        # An empty one takes its place, too.
+        self.length += len(line) + 1
         if self.length > _MOST_ANSWER:
             raise Unreadable
         self.lines.append(line)

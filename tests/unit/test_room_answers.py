@@ -58,6 +58,17 @@ def test_what_is_printed_without_end_is_not_kept() -> None:
         for _ in range(10_000):
             answer.take("x" * 1_000)
     assert sum(map(len, answer.lines)) <= 1 << 20
+
+
+@pytest.mark.parametrize("line", ["", '{"event": "nothing"}', to_line(Started(FETCH))])
+def test_lines_without_end_are_not_taken(line: str) -> None:
+    answer = Answer()
+    with pytest.raises(Unreadable):
+        for _ in range(2 << 20):
+            answer.take(line)
+
+
+def test_what_a_seat_does_is_said_in_a_few_words() -> None:
     (doing,) = told(Answer(), to_line(Started(Operation("Git", "y" * 100_000))))
     assert len(doing) < 1_000
 

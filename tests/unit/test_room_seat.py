@@ -163,6 +163,29 @@ def test_a_file_of_a_seat_is_brought_and_removed_there(
         at_seat.bring(connection, "a report")
 
 
+@pytest.mark.parametrize("line", ["", "AAAA"])
+def test_a_file_without_end_is_not_brought(
+    line: str, machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_MOST_BROUGHT", 1_000)
+    endless = machine.programs / "base64"
+    endless.unlink()
+    endless.write_text(f"#!/bin/sh\nwhile :; do echo {line}; done\n")
+    endless.chmod(0o755)
+    with pytest.raises(LabError, match="too large"):
+        at_seat.bring(connection, "a report")
+
+
+def test_a_verb_has_its_time_however_much_it_tells(
+    machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_RUN_S", 1)
+    machine.programs.joinpath("sleep").symlink_to(str(shutil.which("sleep")))
+    program(machine, "while :; do echo '{\"event\": \"nothing\"}'; sleep 0.1; done")
+    outcome = at_seat.run_verb(connection, ["verify"], nothing)
+    assert (outcome.code, outcome.answer) == (Exit.HOST, "")
+
+
 # What the controller has ready
 
 
