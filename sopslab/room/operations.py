@@ -18,6 +18,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.files.events import refuse, write
 from sopslab.model.events import SeatEnded, SeatWorks
+from sopslab.policy.printing import printable
 from sopslab.room import seat
 from sopslab.room.connector import SeatConnector
 from sopslab.room.seat import Outcome, Tell
@@ -81,7 +82,7 @@ def _at_seat(
     seconds = round(time.monotonic() - began, 3)
     write(SeatEnded(name, outcome.code, outcome.changed, seconds, outcome.problems, outcome.answer))
     for problem in outcome.problems:
-        logger.error("%s%s", host.print_prefix, problem)
+        logger.error("%s%s", host.print_prefix, printable(problem))
     return outcome.code == Exit.OK
 
 

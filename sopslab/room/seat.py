@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.room.answers import Answer, Unreadable, changes_in, ended_with, problems_in
+from sopslab.room.answers import (
+    Answer,
+    Unreadable,
+    bounded,
+    changes_in,
+    ended_with,
+    problems_in,
+)
 from sopslab.room.connection import Connection
 from sopslab.room.delivery import Cargo, deliver
 
@@ -143,7 +150,7 @@ def bring(connection: Connection, path: str) -> bytes:
 
 def refused(error: LabError) -> Outcome:
     """Return the outcome at a seat where nothing could be done, for this reason."""
-    return Outcome(int(error.code), 0, tuple(str(error).splitlines()))
+    return Outcome(int(error.code), 0, bounded(str(error).splitlines()))
 
 
 def _strange() -> Outcome:

@@ -73,7 +73,13 @@ def test_what_a_seat_does_is_said_in_a_few_words() -> None:
     assert len(doing) < 1_000
 
 
-@pytest.mark.parametrize("text", ["", "hello", "[1]", "7", "[" * 100_000, '{"ok": true} {}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "hello", "[1]", "7", "[" * 100_000, '{"ok": true} {}',
+        '{"changed": NaN}', '{"changed": 1e999}', f'{{"deep": {"[" * 40}{"]" * 40}}}',
+    ],
+)  # fmt: skip
 def test_what_is_no_object_is_no_answer(text: str) -> None:
     answer = Answer()
     answer.take(text)
@@ -119,6 +125,13 @@ def test_why_it_did_not_go_well_is_said_in_sentences(case: str) -> None:
     assert len(found) == len(sentences)
     for said, begins in zip(found, sentences, strict=True):
         assert said.startswith(begins)
+
+
+def test_what_is_said_stays_in_a_line_of_its_own() -> None:
+    forged = "late\nbob: nothing to do\r\n\tzoe: gone\x85"
+    assert problems_in({"problems": [forged]}, 1) == ("late bob: nothing to do zoe: gone",)
+    (doing,) = told(Answer(), to_line(Started(Operation("Git", forged))))
+    assert doing == "git 0/0: late bob: nothing to do zoe: gone"
 
 
 def test_what_is_said_is_bounded() -> None:

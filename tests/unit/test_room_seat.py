@@ -105,6 +105,14 @@ def test_what_keeps_a_seat_from_it_is_said_and_nothing_is_run(
     assert not (machine.folder / HOME_ROOT / "lab.yaml").exists()
 
 
+def test_what_a_seat_says_of_itself_is_bounded_where_it_is_refused(
+    connection: Connection, delivered: Callable[..., None]
+) -> None:
+    delivered(error=Unfit([f"seat: {'x' * 100_000}"] * 100))
+    outcome = give(connection)
+    assert len(outcome.problems) <= 20 and max(map(len, outcome.problems)) < 1_000
+
+
 def test_a_run_that_a_killed_controller_left_is_waited_for(
     machine: Seat,
     connection: Connection,
@@ -181,7 +189,7 @@ def test_a_verb_has_its_time_however_much_it_tells(
 ) -> None:
     monkeypatch.setattr(at_seat, "_RUN_S", 1)
     machine.programs.joinpath("sleep").symlink_to(str(shutil.which("sleep")))
-    program(machine, "while :; do echo '{\"event\": \"nothing\"}'; sleep 0.1; done")
+    program(machine, 'while :; do echo \'{"event": "nothing"}\'; sleep 0.1; done')
     outcome = at_seat.run_verb(connection, ["verify"], nothing)
     assert (outcome.code, outcome.answer) == (Exit.HOST, "")
 
