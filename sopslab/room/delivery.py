@@ -37,6 +37,10 @@ _STALL_S = 60
 # It makes a Python environment, or checks the last entry.
 _END_S = 900
 _LONGEST = 300
+# What a machine says of itself is shown, and counted with.
+_LONGEST_ROOT = 1024
+_LONGEST_WORD = 64
+_MOST_SPACE = 1 << 64
 _NO_PROGRAM = 127
 
 
@@ -113,9 +117,23 @@ def look(connection: Connection, root: str, product: str = "") -> SeatState:
     ended = connection.run(command, text, _LOOK_S)
     # Above it is whatever the user's shell prints at its start.
     found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
-    if found is None:
+    if found is None or not _is_possible(found):
         raise Unfit([_without_answer(connection, ended)])
     return found
+
+
+def _is_possible(found: SeatState) -> bool:
+    """Return whether a machine may be what it says; a learner may have it say anything."""
+    words = (found.arch, found.product)
+    return (
+        found.root.startswith("/")
+        and found.root.isprintable()
+        and len(found.root) <= _LONGEST_ROOT
+        and all(word.isprintable() and len(word) <= _LONGEST_WORD for word in words)
+        and 2 <= len(found.python) <= 3
+        and all(0 <= number < 1000 for number in found.python)
+        and 0 <= found.space < _MOST_SPACE
+    )
 
 
 def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
