@@ -18,6 +18,7 @@ from sopslab.lab.bundles.filling import record_text
 from sopslab.lab.bundles.product import pack_product
 from sopslab.lab.bundles.writing import Contents, Progress
 from sopslab.lab.store.members import clean, pack, packed
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
 from sopslab.model.members import Member
@@ -29,11 +30,13 @@ Tell = Callable[[int, int], None]
 
 # The beginning comes on the stream that its input follows on.
 _BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 # Longer than what it asks of the store there.
 _LOOK_S = 330
 # How long a machine may take nothing while bytes are sent.
 _STALL_S = 60
+# What takes less has a turn that others wait for; the next delivery goes on behind what arrived.
+_SLOWEST = 50_000  # bytes in a second
 # It makes a Python environment, or checks the last entry.
 _END_S = 900
 _LONGEST = 300
@@ -283,11 +286,11 @@ def _stream(
 
 
 def _send_files(session: Session, paths: Sequence[Path], tell: Callable[[int], None]) -> None:
-    done = 0
+    done, deadline = 0, Deadline(_STALL_S + sum(path.stat().st_size for path in paths) / _SLOWEST)
     for path in paths:
         with path.open("rb", buffering=0) as file:
             while piece := file.read(_PIECE):
-                session.write(piece, _STALL_S)
+                session.write(piece, min(_STALL_S, deadline.left))
                 done += len(piece)
                 tell(done)
 

@@ -28,8 +28,9 @@ from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from sopslab.model.machines import HeldStore, Machine, SeatState
 from sopslab.model.wire import encode
-from sopslab.room.client import client
-from sopslab.room.connection import Connection, Ended, Process, Unreachable
+from sopslab.room import delivery
+from sopslab.room.client import Client, client
+from sopslab.room.connection import Connection, Ended, Process, Session, Unreachable
 from sopslab.room.delivery import (
     Cargo,
     Delivered,
@@ -51,6 +52,7 @@ ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files i
 KEYS = [entry.key for entry in ENTRIES]
 PYTHONS = (PYTHON.name.removeprefix("python"),)
 AT_ONCE = nullcontext()
+NO_SSH = Client(Path("/nowhere"), Path("/nowhere"))
 OLDER = "0" * SHORT
 # The product that is delivered has the modules of this checkout.
 _MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
@@ -371,6 +373,23 @@ def test_what_a_shell_prints_at_its_start_is_no_answer(
     made = seats()
     made.stand_in("python3", f'echo "Welcome {{}}"; exec {PYTHON} "$@"')
     assert give(connect(made.machine), cargo, root).entries == 3
+
+
+def test_a_machine_that_takes_a_little_now_and_then_has_no_turn_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_STALL_S", 2)
+    monkeypatch.setattr(delivery, "_SLOWEST", 1 << 30)
+    file = tmp_path / "member"
+    file.write_bytes(bytes(1 << 22))
+    sips = Process(["sh", "-c", "while :; do head -c 4096 >/dev/null; sleep 0.1; done"])
+    try:
+        with pytest.raises(Unreachable):
+            delivery._send_files(
+                Session(sips, Connection(NO_SSH, Machine("seat-1"))), [file], nothing
+            )
+    finally:
+        sips.kill()
 
 
 class Says(Connection):
