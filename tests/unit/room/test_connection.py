@@ -220,6 +220,14 @@ def test_a_connection_that_is_cut_is_said(seats: Seats, connect: Connect) -> Non
             session.end(60)
 
 
+def test_a_program_has_nobody_forget_a_host_key(seats: Seats, connect: Connect) -> None:
+    connection = connect(seats().machine)
+    lie = "import sys; sys.stderr.write('REMOTE HOST IDENTIFICATION HAS CHANGED'); sys.exit(255)"
+    with pytest.raises(Unreachable, match="the connection ended") as reason:
+        connection.run(["python3", "-c", lie])
+    assert "ssh-keygen" not in str(reason.value)
+
+
 def test_a_program_that_never_ends_is_ended(seats: Seats, connect: Connect) -> None:
     connection = connect(seats().machine)
     with pytest.raises(Unreachable, match="then does not answer"):
