@@ -17,7 +17,9 @@ from sopslab.errors import Exit
 from sopslab.model.events import SeatEnded
 from sopslab.room.answers import Exercise, exercise_in
 
+_STOPPED = (Exit.INTERRUPTED, Exit.TERMINATED)
 _WIDTH = 160  # columns, where no terminal says how many
+_UNSEEN = "how far they are was not seen: `sopslab verify` says why"
 
 
 def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
@@ -29,11 +31,14 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)
     up = [name for name in seats.ids if name in looked.seats and not looked.seats[name].code]
     found: dict[str, Exercise] = {}
-    if up:
+    code = looked.code
+    # Whoever has stopped it wants no second look.
+    if up and code not in _STOPPED:
         some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
         checked = room.at_seats(room.RUN, some, ["verify"], as_json=True)
         answers = {name: _answer(seat) for name, seat in checked.seats.items()}
-        found = {name: exercise_in(answer) for name, answer in answers.items()}
+        found = {name: exercise_in(answer) for name, answer in answers.items() if answer}
+        code = checked.code if checked.code in _STOPPED else code
     if as_json:
         told = room.as_dict(seats, looked)
         for name, one in found.items():
@@ -48,7 +53,7 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
             for problem in looked.problems:
                 console.print(Text(problem, "red"), soft_wrap=True)
         console.print(f"{len(up)} of {len(seats.ids)} seats are up.", soft_wrap=True)
-    sys.exit(looked.code)
+    sys.exit(code)
 
 
 def _answer(seat: SeatEnded) -> Mapping[str, Any]:
@@ -70,6 +75,7 @@ def _table(
             problems = seat.problems if seat else ("nothing was heard of it",)
             table.add_row(Text("✗", "red"), name, "", Text(" ".join(problems), "red"))
             continue
-        one = found.get(name, Exercise(0, 0, ""))
-        table.add_row(Text("✓", "green"), name, f"{one.done} of {one.of}", Text(one.next))
+        one = found.get(name)
+        told = ("", Text(_UNSEEN)) if one is None else (f"{one.done} of {one.of}", Text(one.next))
+        table.add_row(Text("✓", "green"), name, *told)
     return table

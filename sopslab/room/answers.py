@@ -7,7 +7,7 @@ print: they are bounded, and what is not ours is passed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,12 @@ from sopslab.model.events import Ended, Event, Operation, Planned, Started
 from sopslab.model.events import from_line as event_in
 
 _MOST_ANSWER = 1 << 20  # characters
+# A run has some hundred operations, and an event at both ends of each.
+_MOST_EVENTS = 10_000
 _MOST_SENTENCES = 20
 _LONGEST = 600  # characters of a sentence
+# No verb has an object in that many others.
+_DEEPEST = 32
 _EVENT = '{"event": '
 # A shell says so of a program that is not there, and one of ours never.
 _NO_PROGRAM = 127
@@ -57,6 +61,7 @@ class Answer:
     progress: Progress = field(default_factory=Progress)
     lines: list[str] = field(default_factory=list)
     length: int = 0
+    events: int = 0
 
     def take(self, line: str) -> str | None:
         """Take a line; return in a few words what the seat does now, where the line says so.
@@ -64,11 +69,15 @@ class Answer:
         Raises Unreadable where it is more than any verb prints.
         """
         if line.startswith(_EVENT):
+            self.events += 1
+            if self.events > _MOST_EVENTS:
+                raise Unreadable
             try:
                 return self.progress.told(event_in(line))
             except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
                 return None
-        self.length += len(line)
+        # An empty one takes its place, too.
+        self.length += len(line) + 1
         if self.length > _MOST_ANSWER:
             raise Unreadable
         self.lines.append(line)
@@ -78,9 +87,11 @@ class Answer:
         """Return the object that the verb printed. Raises Unreadable where it is none."""
         try:
             answer = json.loads("\n".join(self.lines))
+            # Python reads numbers that JSON does not have.
+            json.dumps(answer, allow_nan=False)
         except (ValueError, RecursionError):
             raise Unreadable from None
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or _is_deep(answer):
             raise Unreadable
         return answer
 
@@ -107,8 +118,12 @@ def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
         *_first_not_done(answer.get("steps")),
         *_parts_down(answer.get("parts")),
     ]
-    told = [_cut(sentence) for sentence in found if sentence][:_MOST_SENTENCES]
-    return tuple(told) or (ended_with(code),)
+    return bounded(found) or (ended_with(code),)
+
+
+def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Return sentences as they are shown of a seat: some of them, each in a line."""
+    return tuple(_cut(sentence) for sentence in sentences if sentence)[:_MOST_SENTENCES]
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,19 @@ def ended_with(code: int) -> str:
         return "there is no lab on this machine yet: `sopslab up inventories/seats.py` makes it"
     meaning = MEANINGS[Exit(code)] if code in set(Exit) else "no exit code of ours"
     return f"the verb ended with exit code {code} ({meaning}): run it on the seat itself"
+
+
+def _is_deep(answer: object) -> bool:
+    """Return whether an answer has more in one another than can be written again."""
+    level = [answer]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for each in level
+            if isinstance(each, dict | list)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _texts(found: object) -> list[str]:
@@ -165,4 +193,6 @@ def _sentence(found: Mapping[str, Any], what: str, then: str) -> str:
 
 
 def _cut(text: str) -> str:
+    # In a line of its own, a seat could speak for others.
+    text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -93,6 +93,7 @@ class Client:
                 "StrictHostKeyChecking": "yes",
                 "UserKnownHostsFile": _path(self._pinned(machine)),
                 "GlobalKnownHostsFile": "/dev/null",
+                "VerifyHostKeyDNS": "no",
             }
         if self.identity is not None:
             options |= {"IdentityFile": _path(self.identity), "IdentitiesOnly": "yes"}

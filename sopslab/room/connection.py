@@ -269,7 +269,9 @@ class Connection:
         """Return what is raised where the connection failed under a program."""
         self._is_open = False
         # Where another process keeps the connection, OpenSSH says nothing.
-        return self._unreachable(refusal(ended.words, LOST))
+        found = refusal(ended.words, LOST)
+        # A program there may print it as well; what is true of a key, the next `open` says.
+        return self._unreachable(LOST if found.id.startswith("key-") else found)
 
     def _unreachable(self, found: Refusal) -> Unreachable:
         return Unreachable(sentence(self.machine, found, self._client.known_hosts))

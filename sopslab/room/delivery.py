@@ -18,6 +18,7 @@ from sopslab.lab.bundles.filling import record_text
 from sopslab.lab.bundles.product import pack_product
 from sopslab.lab.bundles.writing import Contents, Progress
 from sopslab.lab.store.members import clean, pack, packed
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
 from sopslab.model.members import Member
@@ -29,14 +30,20 @@ Tell = Callable[[int, int], None]
 
 # The beginning comes on the stream that its input follows on.
 _BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 # Longer than what it asks of the store there.
 _LOOK_S = 330
 # How long a machine may take nothing while bytes are sent.
 _STALL_S = 60
+# What takes less has a turn that others wait for; the next delivery goes on behind what arrived.
+_SLOWEST = 50_000  # bytes in a second
 # It makes a Python environment, or checks the last entry.
 _END_S = 900
 _LONGEST = 300
+# What a machine says of itself is shown, and counted with.
+_LONGEST_ROOT = 1024
+_LONGEST_WORD = 64
+_MOST_SPACE = 1 << 64
 _NO_PROGRAM = 127
 
 
@@ -113,9 +120,23 @@ def look(connection: Connection, root: str, product: str = "") -> SeatState:
     ended = connection.run(command, text, _LOOK_S)
     # Above it is whatever the user's shell prints at its start.
     found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
-    if found is None:
+    if found is None or not _is_possible(found):
         raise Unfit([_without_answer(connection, ended)])
     return found
+
+
+def _is_possible(found: SeatState) -> bool:
+    """Return whether a machine may be what it says; a learner may have it say anything."""
+    words = (found.arch, found.product)
+    return (
+        found.root.startswith("/")
+        and found.root.isprintable()
+        and len(found.root) <= _LONGEST_ROOT
+        and all(word.isprintable() and len(word) <= _LONGEST_WORD for word in words)
+        and 2 <= len(found.python) <= 3
+        and all(0 <= number < 1000 for number in found.python)
+        and 0 <= found.space < _MOST_SPACE
+    )
 
 
 def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
@@ -265,11 +286,11 @@ def _stream(
 
 
 def _send_files(session: Session, paths: Sequence[Path], tell: Callable[[int], None]) -> None:
-    done = 0
+    done, deadline = 0, Deadline(_STALL_S + sum(path.stat().st_size for path in paths) / _SLOWEST)
     for path in paths:
         with path.open("rb", buffering=0) as file:
             while piece := file.read(_PIECE):
-                session.write(piece, _STALL_S)
+                session.write(piece, min(_STALL_S, deadline.left))
                 done += len(piece)
                 tell(done)
 

@@ -18,6 +18,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
 from sopslab.files.events import refuse, write
 from sopslab.model.events import SeatEnded, SeatWorks
+from sopslab.policy.printing import printable
 from sopslab.room import seat
 from sopslab.room.connector import SeatConnector
 from sopslab.room.seat import Outcome, Tell
@@ -76,13 +77,26 @@ def _at_seat(
         outcome = work(host.connector, settings, words, tell)
     except LabError as error:
         outcome = seat.refused(error)
+    except OSError as error:
+        outcome = seat.refused(_lacking(error))
     if outcome is None:
         return False
     seconds = round(time.monotonic() - began, 3)
     write(SeatEnded(name, outcome.code, outcome.changed, seconds, outcome.problems, outcome.answer))
     for problem in outcome.problems:
-        logger.error("%s%s", host.print_prefix, problem)
+        logger.error("%s%s", host.print_prefix, printable(problem))
     return outcome.code == Exit.OK
+
+
+def _lacking(error: OSError) -> LabError:
+    """Return why this machine could not do its part of what is done at a seat."""
+    what = error.strerror or type(error).__name__
+    where = f" ({error.filename})" if error.filename else ""
+    return LabError(
+        f"the machine that makes the room could not go on: {what}{where}; put that"
+        " right here, and run the same again",
+        Exit.HOST,
+    )
 
 
 def _give(

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import Exit, LabError
-from sopslab.room.answers import Answer, Unreadable, changes_in, ended_with, problems_in
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.room.answers import (
+    Answer,
+    Unreadable,
+    bounded,
+    changes_in,
+    ended_with,
+    problems_in,
+)
 from sopslab.room.connection import Connection
 from sopslab.room.delivery import Cargo, deliver
 
@@ -21,6 +29,8 @@ Tell = Callable[[str], None]
 
 # A verb prints an event for each of its operations, and each of those has a clock of its own.
 _SILENCE_S = 1800
+# What a verb takes altogether, whatever it prints meanwhile.
+_RUN_S = 4 * 3600
 _END_S = 60
 # A run whose controller was killed ends by itself, as soon as it has something to tell.
 _OTHER_RUN_S = 60
@@ -39,6 +49,7 @@ _WRITE = (
 # As text, of which a line is bounded and all of it is counted.
 _BRING = 'base64 "$HOME/$1" && rm "$HOME/$1"'
 _MOST_BROUGHT = 64 << 20
+_BRING_S = 900
 
 
 @dataclass(frozen=True)
@@ -91,11 +102,11 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
     + words: the verb, and what it is told
     + tell: called with what the seat does
     """
-    answer = Answer()
+    answer, deadline = Answer(), Deadline(_RUN_S)
     command = ["sh", "-c", _PROGRAM, f"{SEAT_ROOT[2:]}/bin/sopslab", *words, "--json"]
     try:
         with connection.start(command) as session:
-            while (line := session.line(_SILENCE_S)) is not None:
+            while (line := session.line(min(_SILENCE_S, deadline.left))) is not None:
                 doing = answer.take(line)
                 if doing is not None:
                     tell(doing)
@@ -120,10 +131,10 @@ def bring(connection: Connection, path: str) -> bytes:
     Raises LabError where it is not there, or larger than what is brought.
     """
     text: list[str] = []
-    length = 0
+    length, deadline = 0, Deadline(_BRING_S)
     with connection.start(["sh", "-c", _BRING, "sh", path]) as session:
-        while (line := session.line(_FILE_S)) is not None:
-            length += len(line)
+        while (line := session.line(min(_FILE_S, deadline.left))) is not None:
+            length += len(line) + 1
             if length > _MOST_BROUGHT:
                 raise LabError(f"{path} is too large to be brought here: look at it there")
             text.append(line)
@@ -139,7 +150,7 @@ def bring(connection: Connection, path: str) -> bytes:
 
 def refused(error: LabError) -> Outcome:
     """Return the outcome at a seat where nothing could be done, for this reason."""
-    return Outcome(int(error.code), 0, tuple(str(error).splitlines()))
+    return Outcome(int(error.code), 0, bounded(str(error).splitlines()))
 
 
 def _strange() -> Outcome:

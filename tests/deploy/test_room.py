@@ -89,7 +89,11 @@ def test_a_verb_runs_at_the_seats_that_are_meant_and_one_dead_costs_the_others_n
     room: Room,
 ) -> None:
     room.seats["bob"].close()
-    room.program("zoe", 'echo \'{"ok": false, "problems": ["it is broken"]}\'; exit 12')
+    escape = "\\u001b]0;owned\\u0007"
+    room.program(
+        "zoe",
+        f'cat <<\'END\'\n{{"ok": false, "problems": ["it is broken{escape}"]}}\nEND\nexit 12',
+    )
     done = room.sopslab("fix")
     assert done.exit_code == 4
     lines = done.stdout.splitlines()
@@ -99,6 +103,9 @@ def test_a_verb_runs_at_the_seats_that_are_meant_and_one_dead_costs_the_others_n
     assert [line for line in lines if line.startswith("bob: ") and "127.0.0.1" in line]
     assert "1 of 3 seats are done; not: bob, zoe" in done.stderr
     assert room.asked("ada") == "fix --json"
+    (log,) = (room.root / "rooms" / "lab" / "log").glob("*.log")
+    words = log.read_bytes()
+    assert b"it is broken\\x1b]0;owned" in words and not {0x1B, 0x07} & set(words)
     # Only that is kept, and for nobody else.
     assert (room.root / "rooms" / "lab").stat().st_mode & 0o777 == 0o700
     assert not (room.root / "labs").exists()

@@ -58,11 +58,28 @@ def test_what_is_printed_without_end_is_not_kept() -> None:
         for _ in range(10_000):
             answer.take("x" * 1_000)
     assert sum(map(len, answer.lines)) <= 1 << 20
+
+
+@pytest.mark.parametrize("line", ["", '{"event": "nothing"}', to_line(Started(FETCH))])
+def test_lines_without_end_are_not_taken(line: str) -> None:
+    answer = Answer()
+    with pytest.raises(Unreadable):
+        for _ in range(2 << 20):
+            answer.take(line)
+
+
+def test_what_a_seat_does_is_said_in_a_few_words() -> None:
     (doing,) = told(Answer(), to_line(Started(Operation("Git", "y" * 100_000))))
     assert len(doing) < 1_000
 
 
-@pytest.mark.parametrize("text", ["", "hello", "[1]", "7", "[" * 100_000, '{"ok": true} {}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "hello", "[1]", "7", "[" * 100_000, '{"ok": true} {}',
+        '{"changed": NaN}', '{"changed": 1e999}', f'{{"deep": {"[" * 40}{"]" * 40}}}',
+    ],
+)  # fmt: skip
 def test_what_is_no_object_is_no_answer(text: str) -> None:
     answer = Answer()
     answer.take(text)
@@ -108,6 +125,13 @@ def test_why_it_did_not_go_well_is_said_in_sentences(case: str) -> None:
     assert len(found) == len(sentences)
     for said, begins in zip(found, sentences, strict=True):
         assert said.startswith(begins)
+
+
+def test_what_is_said_stays_in_a_line_of_its_own() -> None:
+    forged = "late\nbob: nothing to do\r\n\tzoe: gone\x85"
+    assert problems_in({"problems": [forged]}, 1) == ("late bob: nothing to do zoe: gone",)
+    (doing,) = told(Answer(), to_line(Started(Operation("Git", forged))))
+    assert doing == "git 0/0: late bob: nothing to do zoe: gone"
 
 
 def test_what_is_said_is_bounded() -> None:

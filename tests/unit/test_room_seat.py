@@ -105,6 +105,14 @@ def test_what_keeps_a_seat_from_it_is_said_and_nothing_is_run(
     assert not (machine.folder / HOME_ROOT / "lab.yaml").exists()
 
 
+def test_what_a_seat_says_of_itself_is_bounded_where_it_is_refused(
+    connection: Connection, delivered: Callable[..., None]
+) -> None:
+    delivered(error=Unfit([f"seat: {'x' * 100_000}"] * 100))
+    outcome = give(connection)
+    assert len(outcome.problems) <= 20 and max(map(len, outcome.problems)) < 1_000
+
+
 def test_a_run_that_a_killed_controller_left_is_waited_for(
     machine: Seat,
     connection: Connection,
@@ -161,6 +169,29 @@ def test_a_file_of_a_seat_is_brought_and_removed_there(
     assert not (machine.folder / "a report").exists()
     with pytest.raises(LabError, match="could not be brought here"):
         at_seat.bring(connection, "a report")
+
+
+@pytest.mark.parametrize("line", ["", "AAAA"])
+def test_a_file_without_end_is_not_brought(
+    line: str, machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_MOST_BROUGHT", 1_000)
+    endless = machine.programs / "base64"
+    endless.unlink()
+    endless.write_text(f"#!/bin/sh\nwhile :; do echo {line}; done\n")
+    endless.chmod(0o755)
+    with pytest.raises(LabError, match="too large"):
+        at_seat.bring(connection, "a report")
+
+
+def test_a_verb_has_its_time_however_much_it_tells(
+    machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_RUN_S", 1)
+    machine.programs.joinpath("sleep").symlink_to(str(shutil.which("sleep")))
+    program(machine, 'while :; do echo \'{"event": "nothing"}\'; sleep 0.1; done')
+    outcome = at_seat.run_verb(connection, ["verify"], nothing)
+    assert (outcome.code, outcome.answer) == (Exit.HOST, "")
 
 
 # What the controller has ready

@@ -183,6 +183,19 @@ def test_the_roster_s_key_is_the_only_one(
     assert ssh.known_hosts.read_text() == ""
 
 
+def test_a_name_server_does_not_vouch_for_another_key(tmp_path: Path, keys: Path) -> None:
+    theirs = tmp_path / "ssh_config"
+    theirs.write_text("VerifyHostKeyDNS yes\n")
+    own = client(tmp_path / "ssh", None, (str(theirs),))
+    pinned = Machine("ada", hostkey=public(keys / "host"))
+    for machine, counts in ((pinned, "false"), (Machine("ada"), "true")):
+        said = subprocess.run(
+            [*own.command(machine, "true")[:-3], "-G", "ada"],
+            capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+        assert f"verifyhostkeydns {counts}" in said
+
+
 def test_one_that_has_too_many_at_a_time_is_asked_again(seats: Seats, connect: Connect) -> None:
     made = seats()
     made.turned_away = 2
@@ -205,6 +218,14 @@ def test_a_connection_that_is_cut_is_said(seats: Seats, connect: Connect) -> Non
         with pytest.raises(Unreachable, match="the connection ended; run the same again"):
             session.line(60)
             session.end(60)
+
+
+def test_a_program_has_nobody_forget_a_host_key(seats: Seats, connect: Connect) -> None:
+    connection = connect(seats().machine)
+    lie = "import sys; sys.stderr.write('REMOTE HOST IDENTIFICATION HAS CHANGED'); sys.exit(255)"
+    with pytest.raises(Unreachable, match="the connection ended") as reason:
+        connection.run(["python3", "-c", lie])
+    assert "ssh-keygen" not in str(reason.value)
 
 
 def test_a_program_that_never_ends_is_ended(seats: Seats, connect: Connect) -> None:

@@ -3,17 +3,19 @@ the next completes it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
@@ -25,12 +27,15 @@ from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from sopslab.model.machines import HeldStore, Machine, SeatState
-from sopslab.room.client import client
-from sopslab.room.connection import Connection, Process, Unreachable
+from sopslab.model.wire import encode
+from sopslab.room import delivery
+from sopslab.room.client import Client, client
+from sopslab.room.connection import Connection, Ended, Process, Session, Unreachable
 from sopslab.room.delivery import (
     Cargo,
     Delivered,
     Tell,
+    Unfit,
     deliver,
     look,
     prepare,
@@ -47,6 +52,7 @@ ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files i
 KEYS = [entry.key for entry in ENTRIES]
 PYTHONS = (PYTHON.name.removeprefix("python"),)
 AT_ONCE = nullcontext()
+NO_SSH = Client(Path("/nowhere"), Path("/nowhere"))
 OLDER = "0" * SHORT
 # The product that is delivered has the modules of this checkout.
 _MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
@@ -367,6 +373,51 @@ def test_what_a_shell_prints_at_its_start_is_no_answer(
     made = seats()
     made.stand_in("python3", f'echo "Welcome {{}}"; exec {PYTHON} "$@"')
     assert give(connect(made.machine), cargo, root).entries == 3
+
+
+def test_a_machine_that_takes_a_little_now_and_then_has_no_turn_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_STALL_S", 2)
+    monkeypatch.setattr(delivery, "_SLOWEST", 1 << 30)
+    file = tmp_path / "member"
+    file.write_bytes(bytes(1 << 22))
+    sips = Process(["sh", "-c", "while :; do head -c 4096 >/dev/null; sleep 0.1; done"])
+    try:
+        with pytest.raises(Unreachable):
+            delivery._send_files(
+                Session(sips, Connection(NO_SSH, Machine("seat-1"))), [file], nothing
+            )
+    finally:
+        sips.kill()
+
+
+class Says(Connection):
+    """A machine that answers whatever a test has it say."""
+
+    def __init__(self, answer: str) -> None:
+        self.machine, self._answer = Machine("seat-1"), answer
+
+    @override
+    def run(self, command: Sequence[str], stdin: bytes = b"", patience: float = 60) -> Ended:
+        return Ended(0, self._answer.encode(), b"")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"space": 10**400}, {"space": -1}, {"python": []}, {"python": [3, 10**400]},
+        {"root": "/r\nseat-2: gone"}, {"root": "r"}, {"root": "/" + "r" * 5000},
+        {"arch": "\x1b]0;\x07"}, {"arch": "x" * 5000}, {"product": "x" * 5000},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_machine_that_says_what_none_can_be_is_refused(change: dict[str, object]) -> None:
+    assert look(Says(json.dumps(encode(FIT))), "/r") == FIT
+    with pytest.raises(Unfit) as refused:
+        look(Says(json.dumps({**encode(FIT), **change})), "/r")
+    (said,) = refused.value.problems
+    assert said.isprintable() and len(said) < 1_000
 
 
 def test_words_of_a_machine_are_not_repeated(
