@@ -97,6 +97,8 @@ def ask(seats: Seats, words: Sequence[str]) -> None:
     click.confirm(
         f"This runs `sopslab {verb}` at {len(seats.ids)} seats: {', '.join(seats.ids)}. Go on?",
         abort=True,
+        # JSON is alone on standard output.
+        err=True,
     )
 
 

@@ -25,7 +25,7 @@ _KEYS = {"ssh_hostname": "host", "ssh_user": "user", "ssh_port": "port", "ssh_ke
 def known_machines() -> dict[str, dict[str, Any]]:
     """Return the machines by name that SOPSLAB_MACHINES leads to, nothing where it is not set.
 
-    It is `@vagrant`, `@terraform/OUTPUT`, or a file that `keep` has written. Raises InputError.
+    It is `@vagrant`, `@terraform/OUTPUT`, or a file as `as_file` gives it. Raises InputError.
     """
     source = os.environ.get(MACHINES, "")
     if not source:
@@ -33,8 +33,8 @@ def known_machines() -> dict[str, dict[str, Any]]:
     if source.startswith("@"):
         return _asked(source)
     try:
-        found: dict[str, dict[str, Any]] = json.loads(Path(source).read_bytes())
-    except (OSError, ValueError):
+        found: dict[str, dict[str, Any]] = dict(json.loads(Path(source).read_bytes()))
+    except (OSError, TypeError, ValueError):
         raise InputError(
             [f"{MACHINES}: {source} cannot be read: name @vagrant or @terraform/OUTPUT"]
         ) from None

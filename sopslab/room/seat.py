@@ -29,6 +29,9 @@ Tell = Callable[[str], None]
 
 # A verb prints an event for each of its operations, and each of those has a clock of its own.
 _SILENCE_S = 1800
+# Verbs that only look have no operations, and the instructor waits for the last seat's answer.
+_LOOKS = {"doctor", "status", "verify"}
+_LOOK_S = 300
 # What a verb takes altogether, whatever it prints meanwhile.
 _RUN_S = 4 * 3600
 _END_S = 60
@@ -103,10 +106,11 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
     + tell: called with what the seat does
     """
     answer, deadline = Answer(), Deadline(_RUN_S)
+    silence = _LOOK_S if words[0] in _LOOKS else _SILENCE_S
     command = ["sh", "-c", _PROGRAM, f"{SEAT_ROOT[2:]}/bin/sopslab", *words, "--json"]
     try:
         with connection.start(command) as session:
-            while (line := session.line(min(_SILENCE_S, deadline.left))) is not None:
+            while (line := session.line(min(silence, deadline.left))) is not None:
                 doing = answer.take(line)
                 if doing is not None:
                     tell(doing)
