@@ -106,7 +106,8 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
     + tell: called with what the seat does
     """
     answer, deadline = Answer(), Deadline(_RUN_S)
-    silence = _LOOK_S if words[0] in _LOOKS else _SILENCE_S
+    waits = any(word.startswith("--wait") for word in words)
+    silence = _LOOK_S if words[0] in _LOOKS and not waits else _SILENCE_S
     command = ["sh", "-c", _PROGRAM, f"{SEAT_ROOT[2:]}/bin/sopslab", *words, "--json"]
     try:
         with connection.start(command) as session:
