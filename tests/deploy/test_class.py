@@ -77,7 +77,7 @@ def test_nothing_is_awaited_of_who_has_no_access_any_more(lab_data: Data) -> Non
     answers = bare(settings)
     facts = Facts(settings)
     users = (FLUX, INSTRUCTOR, settings.learner.id, "s0", "s1")
-    answers[facts.users] = said(Accounts(users))
+    answers[facts.users] = said(Accounts(users, listed=users))
     answers[facts.enrolled] = said(record_of(enrol(settings.seats, [], prune=False).seats))
     run = Run(DEPLOY, data, answers)
     assert not run.failed
