@@ -69,14 +69,7 @@ def files(
         return
     found = repositories(settings, concerned)
     states = identities(settings, keys_of(rotation, concerned))
-    versions = versions_of(
-        settings,
-        [
-            (one, commit)
-            for one in concerned
-            for commit in (state_of(found, one).main, state_of(found, one).target)
-        ],
-    )
+    versions = _versions(settings, concerned, found)
     problems: dict[str, str] = {}
     orders: list[Order] = []
     after = rotation
@@ -124,6 +117,20 @@ def files(
     if orders:
         message = f"Replace what leaked\n\n{TRAILER}: {rotation.incident}"
         yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+
+
+def _versions(
+    settings: Settings, environments: Sequence[Environment], found: Mapping[str, RepositoryState]
+) -> dict[tuple[str, str], Version]:
+    """Return what is encrypted in main and in the start of repositories, by learner and commit."""
+    return versions_of(
+        settings,
+        [
+            (one, commit)
+            for one in environments
+            for commit in (state_of(found, one).main, state_of(found, one).target)
+        ],
+    )
 
 
 def _obstacle(
@@ -212,14 +219,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
     present = states[INSTRUCTOR].recipient
     concerned = [one for one in environments if one.id in formers]
     found = repositories(settings, concerned)
-    versions = versions_of(
-        settings,
-        [
-            (one, commit)
-            for one in concerned
-            for commit in (state_of(found, one).main, state_of(found, one).target)
-        ],
-    )
+    versions = _versions(settings, concerned, found)
     problems: dict[str, str] = {}
     orders: list[Order] = []
     for one in concerned:
