@@ -149,7 +149,6 @@ class Run:
     def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as told:
             patch.setenv(events.DESCRIPTOR, str(told.fileno()))
-            patch.setattr(session, "_lab_dirs", set())
             patch.setattr(session, "_locked", set())
             patch.setattr(reporter.Reporter, "_planned", False)
             patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))

@@ -22,9 +22,8 @@ from sopslab.model.machine import elsewhere
 from sopslab.run import lock
 from sopslab.run.reporter import Reporter
 
-# The folders of the labs that this run works on; a run has several hosts, and the callbacks one.
-_lab_dirs: set[str] = set()
-# Those of them that no other run may work on meanwhile.
+# The folders of the labs that no other run may work on meanwhile; a run has several hosts, and the
+# callbacks one.
 _locked: set[str] = set()
 
 
@@ -67,7 +66,6 @@ def begin() -> Settings:
     Raises pyinfra's DeployError, before anything is touched, with the sentences of a LabError.
     """
     settings = _valid(_refuse_other_systems)
-    _begin(settings.lab_dir)
     _locked.add(settings.lab_dir)
     return settings
 
@@ -88,27 +86,22 @@ def enter_room() -> Settings:
 
     Raises what `begin` does.
     """
-    settings = _valid(_allow_many_seats)
-    _begin(settings.room.lab_dir)
-    return settings
+    return _valid(_allow_many_seats)
 
 
 def _valid(check: Callable[[], None]) -> Settings:
-    """Return the settings of the current host, once a check has passed and they are valid."""
+    """Return the settings of the current host, once a check has passed and they are valid; the
+    events of this run are told from the first one on."""
     try:
         check()
-        return load_settings(host.data.dict())
+        settings = load_settings(host.data.dict())
     except LabError as error:
         events.refuse(error)
         raise DeployError(str(error)) from None
-
-
-def _begin(lab_dir: str) -> None:
-    """Have the events of this run told, from its first lab on."""
-    if not _lab_dirs:
+    if not any(isinstance(one, _Guard) for one in state.callback_handlers):
         state.add_callback_handler(_Guard())
         state.add_callback_handler(Reporter())
-    _lab_dirs.add(lab_dir)
+    return settings
 
 
 def _allow_many_seats() -> None:

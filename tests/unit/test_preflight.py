@@ -382,5 +382,5 @@ def test_a_mac_may_provision_machines_that_it_reaches_over_ssh(
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr(session, "host", on(SSHConnector, lab_data(lab="seat")))
-    monkeypatch.setattr(session, "_lab_dirs", {"begun"})
+    monkeypatch.setattr(session, "state", SimpleNamespace(callback_handlers=[session._Guard()]))
     assert session.begin().lab == "seat"
