@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -289,6 +290,19 @@ class Lab:
         if Path(self.settings.lab_dir).exists() or self.traces():
             self.sopslab("down", check=False)
         shutil.rmtree(self.settings.lab_dir, ignore_errors=True)
+
+    @contextmanager
+    def made(self, **more: Any) -> Iterator[Lab]:
+        """Have the lab up in the block, from nothing, and gone afterwards.
+
+        + more: what `up` takes, such as variables
+        """
+        self.remove()
+        try:
+            self.up(**more)
+            yield self
+        finally:
+            self.remove()
 
 
 def _digest(value: bytes) -> str:

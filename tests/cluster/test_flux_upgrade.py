@@ -156,13 +156,9 @@ def product_before(components_before: str, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def aged(product_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab that the older product made."""
-    lab = Lab(lab_name("flux"), tmp_path_factory.mktemp("flux"), {})
-    lab.remove()
-    try:
-        lab.up(PYTHONPATH=str(product_before))
+    made = Lab(lab_name("flux"), tmp_path_factory.mktemp("flux"), {})
+    with made.made(PYTHONPATH=str(product_before)) as lab:
         yield lab
-    finally:
-        lab.remove()
 
 
 def live(lab: Lab, kind: str) -> Objects:

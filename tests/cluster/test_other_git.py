@@ -25,12 +25,8 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         data = {"git_url": url, "git_username": USER, "git_password": PASSWORD}
         lab = Lab(lab_name("foreign"), folder / "lab", data)
         lab.file.chmod(0o600)
-        lab.remove()
-        try:
-            lab.up()
+        with lab.made():
             yield lab
-        finally:
-            lab.remove()
 
 
 def main(lab: Lab) -> str:

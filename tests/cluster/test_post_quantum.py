@@ -20,13 +20,9 @@ pytestmark = pytest.mark.soak
 
 @pytest.fixture(scope="module")
 def quantum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(lab_name("quantum"), tmp_path_factory.mktemp("quantum"), {"age_key_type": "pq"})
-    lab.remove()
-    try:
-        lab.up()
+    folder = tmp_path_factory.mktemp("quantum")
+    with Lab(lab_name("quantum"), folder, {"age_key_type": "pq"}).made() as lab:
         yield lab
-    finally:
-        lab.remove()
 
 
 def recipients(clone: Path) -> set[str]:

@@ -30,13 +30,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def apart(tmp_path_factory: pytest.TempPathFactory, elsewhere: Path) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("recipient")
     given = {"instructor_recipient": recipient_of(elsewhere)}
-    lab = Lab(lab_name("recipient"), folder, given)
-    lab.remove()
-    try:
-        lab.up()
+    with Lab(lab_name("recipient"), folder, given).made() as lab:
         yield lab
-    finally:
-        lab.remove()
 
 
 def recipient_of(identity: Path) -> str:

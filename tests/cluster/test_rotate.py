@@ -43,14 +43,9 @@ spec:
 @pytest.fixture(scope="module")
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of this module's own: its keys change with each test."""
-    lab = Lab(lab_name("rotate"), tmp_path_factory.mktemp("rotate"), {})
-    lab.remove()
-    try:
-        lab.up()
+    with Lab(lab_name("rotate"), tmp_path_factory.mktemp("rotate"), {}).made() as lab:
         lab.sopslab("reset", "--to", "done", "--json")
         yield lab
-    finally:
-        lab.remove()
 
 
 def rotate(lab: Lab, *arguments: str, check: bool = True) -> dict[str, Any]:
