@@ -260,7 +260,12 @@ _TOKEN = re.compile(r"\{\{ (" + "|".join(_TOKENS) + r") \}\}")
 
 
 def render(text: str) -> str:
-    """Return *text* with its ``{{ token }}`` marks filled in; other templates stay."""
+    """Return *text* with its ``{{ token }}`` marks filled in; other templates stay.
+
+    A text is filled in alike whatever ran before: gitleaks has words that no token may hold, and
+    lets about one in a hundred random tokens through by them.
+    """
+    _RANDOM.seed(text)
     return _TOKEN.sub(lambda match: _TOKENS[match[1]](), text)
 
 
