@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
 from tests.cluster.lab import Lab, lab_name, run
+from tests.cluster.neighbour import address_of_this_machine
 
 CLUSTER = lab_name("hand-made")
 CONTEXT = f"kind-{CLUSTER}"
@@ -110,6 +113,27 @@ def enforce_policies(lab: Lab) -> None:
     run([*kubectl, "create", "--filename", str(PROJECT / ENFORCER)], env=lab.environment)
     rollout = ("rollout", "status", "daemonset/kube-router", "--timeout=120s")
     run([*kubectl, "--namespace", "kube-system", *rollout], env=lab.environment)
+
+
+@contextmanager
+def lab_on_three_nodes(name: str, folder: Path) -> Iterator[Lab]:
+    """Have a cluster of three nodes that enforces policies, and a lab that is not up yet, whose Git
+    server listens where those nodes reach it. Both are gone afterwards."""
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {
+        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
+        "git_bind": address_of_this_machine(),
+    }  # fmt: skip
+    lab = Lab(name, folder, data)
+    lab.remove()
+    remove_cluster()
+    try:
+        create_cluster(lab, folder, kubeconfig, workers=2)
+        enforce_policies(lab)
+        yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
 
 
 def remove_cluster() -> None:
