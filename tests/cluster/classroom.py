@@ -64,6 +64,12 @@ class Classroom:
         """Return the names of the learner's environment."""
         return at_seat(Learner(id=seat, name=seat, email=f"{seat}@example.org"))
 
+    @property
+    def trust(self) -> list[str]:
+        """Return what makes git trust the Git server, where that talks TLS."""
+        ca = self.lab.settings.git_ca
+        return [] if ca is None else ["-c", f"http.sslCAInfo={ca}"]
+
     def login(self, seat: str) -> list[str]:
         """Return what makes git log in as the learner, and as nobody else."""
         file = Path(self.lab.settings.git_dir) / "credentials" / seat / "git-credentials"
@@ -75,7 +81,7 @@ class Classroom:
             # git takes a login that was refused out of the file.
             copy = shutil.copy(login, folder)
             done = run(
-                ["git", "-c", "credential.helper=", "-c",
+                ["git", *self.trust, "-c", "credential.helper=", "-c",
                  f"credential.helper=store --file='{copy}'", "ls-remote", self.url(seat),
                  "refs/heads/main"],
                 env={**self.lab.environment, "GIT_TERMINAL_PROMPT": "0"}, check=False,
@@ -91,11 +97,12 @@ class Classroom:
     def clone(self, seat: str, folder: Path) -> Path:
         """Return a clone of the learner's repository below `folder`, with the learner's login."""
         target = folder / seat
-        run(["git", *self.login(seat), "clone", "--quiet", self.url(seat), str(target)])
+        options = [*self.trust, *self.login(seat)]
+        run(["git", *options, "clone", "--quiet", self.url(seat), str(target)])
         settings = {
             "user.name": seat,
             "user.email": f"{seat}@example.org",
-            "credential.helper": self.login(seat)[3].partition("=")[2],
+            **dict(word.split("=", 1) for word in options[1::2]),
         }
         for key, value in settings.items():
             run(["git", "config", key, value], cwd=target)

@@ -20,6 +20,8 @@ from tests.cluster.lab import run, wait_until
 from tests.cluster.watching import CommandLines
 from tests.marks import mostly_soak
 
+pytestmark = pytest.mark.every_provider
+
 BROKEN, BESIDE = ("ada", "bob"), "eve"
 OTHERS = ("bob", "eve")
 SECRETS = "flux/secrets/develop"
