@@ -140,7 +140,7 @@ def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequenc
             "learner_repository": settings.learner_repository,
             "namespace": NAMESPACE,
             "receiver_name": RECEIVER,
-            "receiver_port": RECEIVER_PORT,
+            "receiver_port": RECEIVER_PORT if ours else None,
             "tenant_base_tag": tenant_base_tag(),
         },
     )
