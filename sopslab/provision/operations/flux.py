@@ -160,6 +160,13 @@ def removal(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     found = look(settings, brought)
+    if found is None and settings.purge:
+        yield refusal(
+            f"the cluster of the context {settings.context} does not answer, and nothing would know"
+            " what this lab has brought there: run again once it does, or remove"
+            f" {settings.lab_kubeconfig} if it is gone for good"
+        )
+        return
     if found is None:
         note(
             f"the cluster of the context {settings.context} does not answer, and what this lab has"
