@@ -12,6 +12,7 @@ from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Cluster, ClusterKey, Entry, Identity, Rule, Trouble
 from sopslab.config.settings import Settings
+from sopslab.layout import API_PORT
 from sopslab.model.results import Status
 from tasks.flux import platform_files
 from tests.unit.doctor.doctor_material import (
@@ -174,7 +175,9 @@ def test_what_is_wrong_with_flux_is_named(change: Change, found: str, next_step:
 
 
 def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) -> None:
-    text = platform_files(lab())["flux/clusters/lab/flux-system/kustomization.yaml"].content
+    text = platform_files(lab(), (), [API_PORT])[
+        "flux/clusters/lab/flux-system/kustomization.yaml"
+    ].content
     given: dict[str, set[str]] = {name: set() for name in LOCKDOWN}
     for patch in yaml.safe_load(text)["patches"]:
         if patch["target"]["kind"] != "Deployment":
