@@ -87,6 +87,12 @@ class Traffic:
         address = address_of(self.lab.git_server, self.lab.network)
         return url._replace(netloc=f"{address}:{url.port}").geturl()
 
+    def service(self, namespace: str, name: str) -> str:
+        """Return the address of a Service."""
+        return self.lab.kubectl(
+            "-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}"
+        )
+
     @property
     def gateway(self) -> str:
         """This machine's address on the network of the nodes."""

@@ -95,9 +95,9 @@ def _unavailable(name: str, nodes: Iterable[Object]) -> tuple[str, str]:
     found = "has no pod that is ready and of its present form"
     if not (lost := [node for node in nodes if not is_ready(node)]):
         return found, f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20"
-    # Kubernetes leaves pods five minutes on a node that it has lost, and notices within one.
+    # They tolerate that for half a minute.
     names = ", ".join(map(_not_ready, lost))
-    return f"{found}; {names}: its pods start elsewhere within six minutes", _describe(lost[0])
+    return f"{found}; {names}: its pods start elsewhere within two minutes", _describe(lost[0])
 
 
 def _missing_flag(deployment: Object, flags: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sopslab.layout import ARTIFACT_ADDRESS, RECEIVER_PORT
+from sopslab.layout import RECEIVER_PORT
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
 from tests.cluster.traffic import Target, Traffic, on
 
@@ -76,18 +76,24 @@ def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
     """
     source, artifacts = traffic.controller("source-controller")
     notification, receiver = traffic.controller("notification-controller")
+    by_service = traffic.service("flux-system", "source-controller")
     name_server, dns = traffic.name_server()
     node = traffic.addresses[traffic.lab.node]
     kubelets = {
         f"kubelet of {name}": Target(f"https://{address}:10250/", traffic.here)
         for name, address in traffic.addresses.items()
     }
-    by_port = f"http://{traffic.addresses[notification.node]}:{RECEIVER_PORT}/"
+    by_port = {
+        "Flux's receiver, by NodePort": Target(
+            f"http://{traffic.addresses[notification.node]}:{RECEIVER_PORT}/", notification
+        )
+    }
     return {
         "Flux's artifacts": Target(f"http://{artifacts}:9090/", source),
-        "Flux's artifacts, by Service": Target(f"http://{ARTIFACT_ADDRESS}/", source),
+        "Flux's artifacts, by Service": Target(f"http://{by_service}/", source),
         "Flux's receiver": Target(f"http://{receiver}:9292/", notification),
-        "Flux's receiver, by NodePort": Target(by_port, notification),
+        # Where the Git server is on the nodes' own network.
+        **(by_port if traffic.lab.announces else {}),
         **kubelets,
         "the API server": Target(f"https://{node}:6443/", traffic.here),
         "the API server, by Service": Target("https://10.96.0.1/", traffic.here),
