@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +115,19 @@ def enforce_policies(lab: Lab) -> None:
     run([*kubectl, "--namespace", "kube-system", *rollout], env=lab.environment)
 
 
+def lab_on_three_nodes(name: str, folder: Path) -> AbstractContextManager[Lab]:
+    """Have a lab on a cluster that somebody made, with two nodes for pods."""
+    return hand_made_lab(name, folder, workers=2)
+
+
 @contextmanager
-def lab_on_three_nodes(name: str, folder: Path) -> Iterator[Lab]:
-    """Have a cluster of three nodes that enforces policies, and a lab that is not up yet, whose Git
-    server listens where those nodes reach it. Both are gone afterwards."""
+def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
+    """Have a cluster that enforces policies, and a lab that is not up yet, whose Git server listens
+    where the nodes reach it. Both are gone afterwards.
+
+    + workers: how many nodes besides the control plane
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "users-own-kubeconfig"
     data = {
         "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
@@ -128,7 +137,7 @@ def lab_on_three_nodes(name: str, folder: Path) -> Iterator[Lab]:
     lab.remove()
     remove_cluster()
     try:
-        create_cluster(lab, folder, kubeconfig, workers=2)
+        create_cluster(lab, folder, kubeconfig, workers=workers)
         enforce_policies(lab)
         yield lab
     finally:
