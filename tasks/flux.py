@@ -143,7 +143,7 @@ def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequenc
             "lost_node_s": None if ours else _LOST_NODE_S,
             "namespace": NAMESPACE,
             "receiver_name": RECEIVER,
-            "receiver_port": RECEIVER_PORT,
+            "receiver_port": RECEIVER_PORT if ours else None,
             "tenant_base_tag": tenant_base_tag(),
         },
     )

@@ -88,6 +88,15 @@ def test_a_cluster_that_does_not_say_where_ends_the_run_before_anything_is_laid_
     assert not [command for command in run.commands if "platform.lay_out" in command]
 
 
+def test_no_port_of_its_nodes_is_taken(settings: Settings) -> None:
+    laid_out = platform_files(settings, settings.seats, PORTS)
+    path = "flux/clusters/lab/flux-system/receiver.yaml"
+    kinds = {one["kind"]: one for one in yaml.safe_load_all(laid_out[path].content)}
+    assert kinds.keys() == {"Receiver", "Service"}
+    assert kinds["Service"]["spec"]["type"] == "ClusterIP"
+    assert "nodePort" not in kinds["Service"]["spec"]["ports"][0]
+
+
 def test_alone_on_such_a_cluster_flux_reaches_what_it_did(lab_data: Data) -> None:
     settings = load_settings(
         lab_data(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
