@@ -123,16 +123,17 @@ class Classroom:
             cwd=clone,
         )
         done = run(["git", "push", "--quiet", *arguments], cwd=clone, check=check)
-        if done.returncode == 0 and not self.lab.announces:
+        if done.returncode == 0:
             self.announce(clone.name)
         return done
 
     def announce(self, seat: str) -> None:
-        """Have Flux look at a learner's repository now."""
-        self.lab.kubectl(
-            "-n", seat_system_namespace(seat), "annotate", "--overwrite", "gitrepository/lab",
-            f"{NOW}={time.time_ns()}",
-        )  # fmt: skip
+        """Have Flux look at a learner's repository now, where no hook tells it of a push."""
+        if not self.lab.announces:
+            self.lab.kubectl(
+                "-n", seat_system_namespace(seat), "annotate", "--overwrite", "gitrepository/lab",
+                f"{NOW}={time.time_ns()}",
+            )  # fmt: skip
 
     def bare(self, seat: str) -> Path:
         """Return the learner's repository as the Git server keeps it."""
