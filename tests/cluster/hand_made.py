@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
 from tests.cluster.lab import Lab, lab_name, run
@@ -110,7 +112,13 @@ def enforce_policies(lab: Lab) -> None:
     """Install what enforces NetworkPolicy on each node, as the cluster's owner: the network of the
     node image does not."""
     kubectl = users_kubectl(lab)
-    run([*kubectl, "create", "--filename", str(PROJECT / ENFORCER)], env=lab.environment)
+    objects = list(yaml.safe_load_all((PROJECT / ENFORCER).read_text()))
+    pod = next(one for one in objects if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        # On the lab's only node the API server is that node's own.
+        container["env"] = [one for one in container["env"] if one["name"] == "NODE_NAME"]
+    text = yaml.safe_dump_all(objects)
+    run([*kubectl, "create", "--filename", "-"], env=lab.environment, stdin=text)
     rollout = ("rollout", "status", "daemonset/kube-router", "--timeout=120s")
     run([*kubectl, "--namespace", "kube-system", *rollout], env=lab.environment)
 
