@@ -152,6 +152,12 @@ class Traffic:
         done = _inside(place, "bash", "-c", script)
         return int(done.stdout.strip() or 0) > len(query)
 
+    def is_strict(self, node: str) -> bool:
+        """Return whether a node holds back new pods by now: whatever enforces policies there lets
+        everything pass for a minute after it came."""
+        done = _on(node, "nft", "list", "set", "ip", "sops-lab", "starting", check=False)
+        return "elements" not in done.stdout
+
     def first_words(self, node: str, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
         """Return which URLs are reached from the network of a node's next pod, by what is sent from
         the moment on that the network is there; `start` makes the pod."""

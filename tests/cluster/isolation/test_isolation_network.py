@@ -13,6 +13,7 @@ import pytest
 
 from sopslab.layout import RECEIVER_PORT
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
+from tests.cluster.lab import wait_until
 from tests.cluster.traffic import Target, Traffic, on
 
 pytestmark = pytest.mark.every_provider
@@ -141,6 +142,7 @@ def test_a_new_pod_is_not_heard_before_its_policies_are_there(ada: Hostile) -> N
         assert traffic.unseen(closed) == set()
         urls = [own, *(one.url for one in closed.values())]
         for number, node in enumerate(traffic.workers):
+            wait_until(lambda node=node: traffic.is_strict(node), "new pods are held back", 70)  # type: ignore[misc]
             fresh = pod(f"fresh-{number}", **on(node))
             reached = traffic.first_words(node, urls, lambda fresh=fresh: ada.create(fresh))  # type: ignore[misc]
             assert reached == {own}, node
