@@ -34,6 +34,8 @@ from tasks.roster import enrolled, enrolment_of
 
 # The port of a URL that names none.
 _PORTS = {"http": 80, "https": 443}
+# How long Flux stays on a node that the cluster hears nothing of, where there are others: seconds.
+_LOST_NODE_S = 30
 
 
 @step(Step.PLATFORM)
@@ -138,6 +140,7 @@ def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequenc
             "lab": settings.lab,
             "learner": settings.learner.model_dump(),
             "learner_repository": settings.learner_repository,
+            "lost_node_s": None if ours else _LOST_NODE_S,
             "namespace": NAMESPACE,
             "receiver_name": RECEIVER,
             "receiver_port": RECEIVER_PORT if ours else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -31,6 +32,8 @@ def pytest_runtest_makereport(
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # It goes before the setting by which a clone trusts a lab's CA.
+    os.environ.pop("GIT_SSL_CAINFO", None)
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
         "every_provider: works on the class on kind, and in `make soak` on one on three nodes, too",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
@@ -110,15 +112,30 @@ def enforce_policies(lab: Lab) -> None:
     """Install what enforces NetworkPolicy on each node, as the cluster's owner: the network of the
     node image does not."""
     kubectl = users_kubectl(lab)
-    run([*kubectl, "create", "--filename", str(PROJECT / ENFORCER)], env=lab.environment)
+    objects = list(yaml.safe_load_all((PROJECT / ENFORCER).read_text()))
+    pod = next(one for one in objects if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        # On the lab's only node the API server is that node's own.
+        container["env"] = [one for one in container["env"] if one["name"] == "NODE_NAME"]
+    text = yaml.safe_dump_all(objects)
+    run([*kubectl, "create", "--filename", "-"], env=lab.environment, stdin=text)
     rollout = ("rollout", "status", "daemonset/kube-router", "--timeout=120s")
     run([*kubectl, "--namespace", "kube-system", *rollout], env=lab.environment)
 
 
+def lab_on_three_nodes(name: str, folder: Path) -> AbstractContextManager[Lab]:
+    """Have a lab on a cluster that somebody made, with two nodes for pods."""
+    return hand_made_lab(name, folder, workers=2)
+
+
 @contextmanager
-def lab_on_three_nodes(name: str, folder: Path) -> Iterator[Lab]:
-    """Have a cluster of three nodes that enforces policies, and a lab that is not up yet, whose Git
-    server listens where those nodes reach it. Both are gone afterwards."""
+def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
+    """Have a cluster that enforces policies, and a lab that is not up yet, whose Git server listens
+    where the nodes reach it. Both are gone afterwards.
+
+    + workers: how many nodes besides the control plane
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "users-own-kubeconfig"
     data = {
         "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
@@ -128,7 +145,7 @@ def lab_on_three_nodes(name: str, folder: Path) -> Iterator[Lab]:
     lab.remove()
     remove_cluster()
     try:
-        create_cluster(lab, folder, kubeconfig, workers=2)
+        create_cluster(lab, folder, kubeconfig, workers=workers)
         enforce_policies(lab)
         yield lab
     finally:

@@ -228,6 +228,11 @@ class Lab:
         return network_name(self.name)
 
     @property
+    def announces(self) -> bool:
+        """Whether Flux is told of a push; where it is not, it looks every minute."""
+        return "context" not in self.data
+
+    @property
     def git_server(self) -> str:
         """The container of the Git server."""
         return git_server_name(self.name)

@@ -131,7 +131,8 @@ def test_a_push_of_a_learner_arrives_without_anybody_telling_flux(
 ) -> None:
     clone = elsewhere.clone("bob", tmp_path)
     (clone / "notes.md").write_text("mine\n")
-    elsewhere.push(clone)
+    elsewhere.commit(clone)
+    run(["git", "push", "--quiet"], cwd=clone)
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
 
     def applied() -> bool:

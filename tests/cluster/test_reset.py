@@ -462,6 +462,7 @@ def test_a_learner_resets_the_repository_without_the_instructor(
     known = kept(classroom, "ada")
 
     said = run(["git", "push", "origin", "HEAD:reset"], cwd=clone).stderr
+    classroom.announce("ada")
 
     start = refs_of(classroom, "ada")["refs/lab/start"]
     (branch,) = kept(classroom, "ada").keys() - known.keys()

@@ -87,6 +87,12 @@ class Traffic:
         address = address_of(self.lab.git_server, self.lab.network)
         return url._replace(netloc=f"{address}:{url.port}").geturl()
 
+    def service(self, namespace: str, name: str) -> str:
+        """Return the address of a Service."""
+        return self.lab.kubectl(
+            "-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}"
+        )
+
     @property
     def gateway(self) -> str:
         """This machine's address on the network of the nodes."""
@@ -145,6 +151,12 @@ class Traffic:
         )
         done = _inside(place, "bash", "-c", script)
         return int(done.stdout.strip() or 0) > len(query)
+
+    def is_strict(self, node: str) -> bool:
+        """Return whether a node holds back new pods by now: whatever enforces policies there lets
+        everything pass for a minute after it came."""
+        done = _on(node, "nft", "list", "set", "ip", "sops-lab", "starting", check=False)
+        return "elements" not in done.stdout
 
     def first_words(self, node: str, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
         """Return which URLs are reached from the network of a node's next pod, by what is sent from

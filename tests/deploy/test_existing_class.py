@@ -122,6 +122,20 @@ def test_access_is_issued_before_flux_hears_of_a_seat_where_there_is_one(
     assert steps == [step]
 
 
+def test_flux_stays_on_a_lost_node_only_where_there_is_no_other(
+    lab_data: Data, settings: Settings
+) -> None:
+    def tolerated(settings: Settings) -> list[int]:
+        files = platform_files(settings, settings.seats, PORTS)
+        patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
+        wanted = [one["patch"] for one in patches if "tolerations" in one["patch"]]
+        values = [change["value"] for patch in wanted for change in yaml.safe_load(patch)]
+        return [one["tolerationSeconds"] for value in values for one in value]
+
+    assert tolerated(settings) == [30, 30]
+    assert tolerated(load_settings(lab_data())) == []
+
+
 def test_a_push_that_nobody_announces_is_seen_within_a_minute(settings: Settings) -> None:
     (first, _) = overlays(settings, settings.seats, (), {}).values()
     given = yaml.safe_load(first.content)["spec"]["postBuild"]["substitute"]

@@ -12,21 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from sopslab.config.naming import seat_namespace, seat_system_namespace
+from tests.cluster.classroom import NOW, Classroom
 from tests.cluster.lab import Lab, run, wait_until
-
-if TYPE_CHECKING:
-    from tests.cluster.classroom import Classroom
 
 PAUSE = "registry.k8s.io/pause:3.10"
 APPS = "flux/apps"
 SECRETS = "flux/secrets/develop"
-# What Flux does on its own is asked for here, so that no test waits for an interval.
-NOW = "reconcile.fluxcd.io/requestedAt"
 
 FORBIDDEN = re.compile("forbidden", re.IGNORECASE)
 # A push of another learner's, while one of them is up to something: seconds.
@@ -192,10 +188,11 @@ class Hostile:
         assert ready["status"] == "False", ready
         return str(ready["message"])
 
-    def delivers(self, within: float) -> float:
-        """Push a new value and return the seconds until the cluster has it; fail after `within`."""
+    def delivers(self, within: float, *beside: Manifest) -> float:
+        """Push a new value, and other objects beside it, and return the seconds until the cluster
+        has it; fail after `within`."""
         value = str(time.time_ns())
-        self.bring(manifest("ConfigMap", "probe", data={"value": value}))
+        self.bring(manifest("ConfigMap", "probe", data={"value": value}), *beside)
         started = time.monotonic()
         self.push()
 

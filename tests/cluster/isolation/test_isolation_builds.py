@@ -141,10 +141,11 @@ def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> 
         f"kubelet of {node}": Target(f"https://{address}:10250/", traffic.here)
         for node, address in traffic.addresses.items()
     }
+    artifacts = traffic.service("flux-system", "source-controller")
     with listening(lab) as server:
         targets = {
             "API server": Target("https://10.96.0.1/", traffic.here),
-            "artifacts": Target(f"http://{ARTIFACT_ADDRESS}/", controllers["source-controller"]),
+            "artifacts": Target(f"http://{artifacts}/", controllers["source-controller"]),
             "Git": Target(traffic.git_url, traffic.here),
             **kubelets,
             "etcd": Target(f"https://{traffic.addresses[lab.node]}:2379/", traffic.here),

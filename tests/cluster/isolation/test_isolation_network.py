@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from sopslab.layout import ARTIFACT_ADDRESS, RECEIVER_PORT
+from sopslab.layout import RECEIVER_PORT
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
+from tests.cluster.lab import wait_until
 from tests.cluster.traffic import Target, Traffic, on
 
 pytestmark = pytest.mark.every_provider
@@ -76,18 +77,24 @@ def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
     """
     source, artifacts = traffic.controller("source-controller")
     notification, receiver = traffic.controller("notification-controller")
+    by_service = traffic.service("flux-system", "source-controller")
     name_server, dns = traffic.name_server()
     node = traffic.addresses[traffic.lab.node]
     kubelets = {
         f"kubelet of {name}": Target(f"https://{address}:10250/", traffic.here)
         for name, address in traffic.addresses.items()
     }
-    by_port = f"http://{traffic.addresses[notification.node]}:{RECEIVER_PORT}/"
+    by_port = {
+        "Flux's receiver, by NodePort": Target(
+            f"http://{traffic.addresses[notification.node]}:{RECEIVER_PORT}/", notification
+        )
+    }
     return {
         "Flux's artifacts": Target(f"http://{artifacts}:9090/", source),
-        "Flux's artifacts, by Service": Target(f"http://{ARTIFACT_ADDRESS}/", source),
+        "Flux's artifacts, by Service": Target(f"http://{by_service}/", source),
         "Flux's receiver": Target(f"http://{receiver}:9292/", notification),
-        "Flux's receiver, by NodePort": Target(by_port, notification),
+        # Where the Git server is on the nodes' own network.
+        **(by_port if traffic.lab.announces else {}),
         **kubelets,
         "the API server": Target(f"https://{node}:6443/", traffic.here),
         "the API server, by Service": Target("https://10.96.0.1/", traffic.here),
@@ -135,6 +142,7 @@ def test_a_new_pod_is_not_heard_before_its_policies_are_there(ada: Hostile) -> N
         assert traffic.unseen(closed) == set()
         urls = [own, *(one.url for one in closed.values())]
         for number, node in enumerate(traffic.workers):
+            wait_until(lambda node=node: traffic.is_strict(node), "new pods are held back", 70)  # type: ignore[misc]
             fresh = pod(f"fresh-{number}", **on(node))
             reached = traffic.first_words(node, urls, lambda fresh=fresh: ada.create(fresh))  # type: ignore[misc]
             assert reached == {own}, node
