@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ _LONGEST = 300
 _LONGEST_ROOT = 1024
 _LONGEST_WORD = 64
 _MOST_SPACE = 1 << 64
+_LATEST = 1 << 40
+# Nobody who checks a certificate or a token minds less.
+_MOST_OFF_S = 300
+_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 _NO_PROGRAM = 127
 
 
@@ -136,11 +141,15 @@ def _is_possible(found: SeatState) -> bool:
         and 2 <= len(found.python) <= 3
         and all(0 <= number < 1000 for number in found.python)
         and 0 <= found.space < _MOST_SPACE
+        and 0 <= found.clock < _LATEST
     )
 
 
-def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
-    """Return why a machine cannot be given something, a sentence each."""
+def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> list[str]:
+    """Return why a machine cannot be given something, a sentence each.
+
+    + now: what the clock here shows, in seconds since 1970, as it answers
+    """
     wanted, has = cargo.contents, ".".join(map(str, found.python[:2]))
     said = []
     if found.python[:2] < beginning.OLDEST:
@@ -170,6 +179,12 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
         )
     elif found.sudo == "missing":
         said.append("sudo is missing, and this user is not root: install it, or connect as root")
+    ahead = found.clock - now
+    if abs(ahead) > _MOST_OFF_S:
+        said.append(
+            f"its clock is {_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the one"
+            " here: set whichever is wrong, because certificates and tokens go by them"
+        )
     needed = _space(found, cargo)
     if needed > found.space:
         said.append(
@@ -177,6 +192,13 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
             " free there: make room"
         )
     return [f"{machine}: {each}" for each in said]
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words, in the largest unit that it has one of."""
+    unit, length = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
+    number = int(seconds / length)
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def _too_old(python: tuple[int, ...]) -> str:
@@ -211,7 +233,7 @@ def deliver(
     + turn: held while something travels, such as a semaphore that bounds how many at a time
     """
     found = look(connection, root, cargo.product.sha256)
-    if said := problems(connection.machine, found, cargo):
+    if said := problems(connection.machine, found, cargo, time.time()):
         raise Unfit(said)
     if found.store is not None and _has_all(found.store, cargo):
         return Delivered(found.root, False, 0, 0)
