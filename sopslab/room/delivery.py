@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab import beginning
 from sopslab.lab.bundles.filling import record_text
-from sopslab.lab.bundles.product import pack_product
+from sopslab.lab.bundles.product import pack_product, product_for
 from sopslab.lab.bundles.writing import Contents, Progress
-from sopslab.lab.store.members import clean, pack, packed
+from sopslab.lab.store.members import pack, packed, using
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
@@ -99,20 +99,22 @@ class Delivered:
         return not self.product and not self.entries
 
 
-def prepare(lab: Lab, contents: Contents, progress: Progress) -> Cargo:
-    """Return what is delivered, packed unless it was before.
+@contextmanager
+def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]:
+    """Yield what is delivered, packed unless it was before; it stays in the block.
 
     Raises LabError where an entry is not in the store, or a Python package cannot be had.
     """
-    clean(lab)
-    total = len(contents.entries) + 1
-    progress("packing the product", 0, total)
-    product = pack_product(lab, contents.arch, contents.pythons)
-    entries: list[Member] = []
-    for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
-        progress(f"packing {entry.key}", number, total)
-        entries += pack(lab, [entry.key])
-    return Cargo(lab, contents, product, tuple(entries))
+    made = product_for(contents.arch, contents.pythons)
+    with using(lab, made.content):
+        total = len(contents.entries) + 1
+        progress("packing the product", 0, total)
+        product = pack_product(lab, made)
+        entries: list[Member] = []
+        for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
+            progress(f"packing {entry.key}", number, total)
+            entries += pack(lab, [entry.key])
+        yield Cargo(lab, contents, product, tuple(entries))
 
 
 def look(connection: Connection, root: str, product: str = "") -> SeatState:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
@@ -32,8 +33,9 @@ class Stock:
     turn: AbstractContextManager[object]
 
 
-def stock(settings: Settings, tell: Tell) -> Stock:
-    """Return what is ready, and get it ready where it is not.
+@contextmanager
+def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
+    """Yield what is ready, and get it ready where it is not; it stays so in the block.
 
     Raises LabError where the store is not full, a Python package cannot be had, or the instructor's
     identity cannot be used.
@@ -46,11 +48,13 @@ def stock(settings: Settings, tell: Tell) -> Stock:
 
     lab = settings.for_machine
     contents = stored(lab, load_catalog(settings.catalog), PYTHONS)
-    return Stock(
-        cargo=prepare(lab, contents, progress),
-        recipient=settings.instructor_recipient or recipient(settings.room, settings.age_key_type),
-        turn=BoundedSemaphore(settings.seats_at_once),
-    )
+    with prepare(lab, contents, progress) as cargo:
+        yield Stock(
+            cargo=cargo,
+            recipient=settings.instructor_recipient
+            or recipient(settings.room, settings.age_key_type),
+            turn=BoundedSemaphore(settings.seats_at_once),
+        )
 
 
 def lab_file(settings: Settings, recipient: str) -> bytes:

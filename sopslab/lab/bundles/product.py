@@ -10,6 +10,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sopslab.artifacts.wheels import pip_options, requirements_for, short_name
@@ -17,50 +18,64 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.bundles import wheel
 from sopslab.lab.bundles.plain import end_archive, write_file
-from sopslab.lab.store.members import Counted, kept_in, noted, packing_turn, write_note
+from sopslab.lab.store.members import Counted, keep, kept_in, known_member, packing_turn
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT
+from sopslab.model.bundles import PRODUCT
 from sopslab.model.members import Member
 from sopslab.model.store import Arch
 
-NAME = "product"
 _DOWNLOAD_S = 900
 
 
-def pack_product(lab: Lab, arch: Arch, pythons: Sequence[str]) -> Member:
-    """Return the member, made unless it was before from the same files.
+@dataclass(frozen=True)
+class Product:
+    """The product that runs, for other machines: its own wheel, the packages that it needs, and for
+    which processors and versions of Python."""
+
+    own: bytes
+    needed: str
+    arch: Arch
+    pythons: tuple[str, ...]
+
+    @property
+    def content(self) -> str:
+        """The digest by which it is known once it is packed."""
+        told = json.dumps([wheel_sum(self.own), self.needed, self.arch, sorted(self.pythons)])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def product_for(arch: Arch, pythons: Sequence[str]) -> Product:
+    """Return the product that runs, as other machines get it."""
+    return Product(wheel.build(), (PROJECT / "requirements.txt").read_text(), arch, tuple(pythons))
+
+
+def pack_product(lab: Lab, product: Product) -> Member:
+    """Return the member, made unless it was before from the same files, or came in a bundle.
 
     Raises LabError where a package cannot be had, or has no wheel for one of the Pythons.
     """
-    own = wheel.build()
-    needed = (PROJECT / "requirements.txt").read_text()
-    told = json.dumps([wheel_sum(own), needed, arch, sorted(pythons)])
-    content = hashlib.sha256(told.encode()).hexdigest()
     with packing_turn(lab):
-        note = kept_in(lab) / f"{NAME}-{arch}.json"
-        known = noted(note)
-        if known and known.content == content and (kept_in(lab) / known.file).is_file():
+        known = known_member(lab, product.content)
+        if known is not None:
             return known
-        packages = _download(lab, needed, arch, pythons)
+        packages = _download(lab, product.needed, product.arch, product.pythons)
         new = kept_in(lab) / ".new"
         with new.open("wb") as file:
             counted = Counted(file)
-            unpacked = _write(counted, packages, own, _requirements(needed, own), arch, pythons)
+            unpacked = _write(counted, packages, product)
         member = Member(
             what="product",
-            name=NAME,
-            arch=arch,
-            content=content,
+            name=PRODUCT,
+            arch=product.arch,
+            content=product.content,
             packing="tar",
             sha256=counted.sha256,
             size=counted.size,
             unpacked=unpacked,
         )
-        new.rename(kept_in(lab) / member.file)
-        if known is not None and known.file != member.file:
-            files.remove(kept_in(lab) / known.file)
-        write_note(note, member)
+        keep(lab, member, new)
         return member
 
 
@@ -119,20 +134,14 @@ def _ask_pip(target: Path, listing: Path, python: str, arch: Arch) -> None:
         ) from None
 
 
-def _write(
-    counted: Counted,
-    packages: Path,
-    own: bytes,
-    requirements: str,
-    arch: Arch,
-    pythons: Sequence[str],
-) -> int:
+def _write(counted: Counted, packages: Path, product: Product) -> int:
     """Write the product; return how many bytes its files have."""
-    about = json.dumps({"arch": arch, "pythons": sorted(pythons, key=_number)})
+    arch = product.arch
+    about = json.dumps({"arch": arch, "pythons": sorted(product.pythons, key=_number)})
     contents: dict[str, bytes | Path] = {
         "about.json": about.encode(),
-        "requirements.txt": requirements.encode(),
-        f"wheels/{wheel.file_name()}": own,
+        "requirements.txt": _requirements(product.needed, product.own).encode(),
+        f"wheels/{wheel.file_name()}": product.own,
         **{f"wheels/{short_name(file.name, arch)}": file for file in sorted(packages.iterdir())},
     }
     unpacked = 0

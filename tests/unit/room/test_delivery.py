@@ -76,7 +76,8 @@ def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
     with pytest.MonkeyPatch.context() as patch:
         have_small_product(folder / "project", patch, {"checkout.pth": _MODULES})
         contents = Contents("0.1.0", "catalog", "modules", this_arch(), ENTRIES, PYTHONS)
-        yield prepare(lab, contents, nothing)
+        with prepare(lab, contents, nothing) as cargo:
+            yield cargo
 
 
 def place(root: Path) -> Lab:
