@@ -104,9 +104,10 @@ def lease(settings: Settings) -> Commands:
         note(f"the lab was to stay until {found.until}")
         yield acting(settings, leases.withdraw)
         return
+    wanted = (settings.lease, settings.git_port, settings.docker_host)
     if (
         found is not None
-        and (found.hours, found.git_port) == (settings.lease, settings.git_port)
+        and (found.hours, found.git_port, found.docker_host) == wanted
         and not found.ended(datetime.now(UTC))
     ):
         host.noop(f"the lab is to stay until {found.until}")
