@@ -13,7 +13,7 @@ from sopslab.provision.operations import logins, proof, reencryption, rotation, 
 from tasks.flux import give_secrets
 from tasks.keys import trust_recipients
 from tasks.reset import alone, begin_swept, chosen, deliver, delivered
-from tasks.roster import known_environments
+from tasks.roster import kept_environments, known_environments
 
 
 @step(Step.INVENTORY)
@@ -26,6 +26,7 @@ def take_inventory(settings: Settings) -> None:
         settings=settings,
         environments=environments,
         exposed=settings.exposed,
+        known=list(kept_environments(settings)),
     )
     _ended(settings, Phase.INVENTORY)
     rotation.incident(name="Put the incident on record", settings=settings)

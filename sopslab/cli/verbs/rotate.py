@@ -214,7 +214,9 @@ def _continued(
             None,
         )
     if begun is not None:
-        return _Asked(cause, begun.incident, begun.subjects, begun.exposed, settings.given)
+        # Of those who were archived meanwhile, nothing is left to be rotated.
+        left = tuple(one for one in begun.subjects if one in (*seats, settings.learner.id))
+        return _Asked(cause, begun.incident, left, begun.exposed, settings.given)
     if not learners:
         if seats:
             raise InputError([f"name the learners concerned, or --all: {', '.join(seats)}"])
