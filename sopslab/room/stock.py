@@ -13,7 +13,9 @@ from sopslab.artifacts.catalog import load_catalog
 from sopslab.artifacts.wheels import PYTHONS
 from sopslab.config.seats import sent
 from sopslab.config.settings import Settings
+from sopslab.lab.bundles.product import given_pythons
 from sopslab.lab.bundles.stored import stored
+from sopslab.lab.observe.store import this_arch
 from sopslab.room.delivery import Cargo, prepare
 from sopslab.room.instructor import recipient
 from sopslab.room.seat import Tell
@@ -47,7 +49,8 @@ def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
         tell(f"packing: {what}, {done * 10 // max(total, 1) * 10} %")
 
     lab = settings.for_machine
-    contents = stored(lab, load_catalog(settings.catalog), PYTHONS)
+    pythons = given_pythons(lab, this_arch()) or PYTHONS
+    contents = stored(lab, load_catalog(settings.catalog), pythons)
     with prepare(lab, contents, progress) as cargo:
         yield Stock(
             cargo=cargo,

@@ -18,7 +18,16 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.bundles import wheel
 from sopslab.lab.bundles.plain import end_archive, write_file
-from sopslab.lab.store.members import Counted, keep, kept_in, known_member, packing_turn
+from sopslab.lab.observe.store import BUNDLE
+from sopslab.lab.store.members import (
+    Counted,
+    keep,
+    kept_in,
+    known_member,
+    noted,
+    packed,
+    packing_turn,
+)
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT
@@ -26,6 +35,7 @@ from sopslab.model.bundles import PRODUCT
 from sopslab.model.members import Member
 from sopslab.model.store import Arch
 
+_ABOUT = "about.json"
 _DOWNLOAD_S = 900
 
 
@@ -79,6 +89,24 @@ def pack_product(lab: Lab, product: Product) -> Member:
         return member
 
 
+def given_pythons(lab: Lab, arch: Arch) -> tuple[str, ...]:
+    """Return for which versions of Python a bundle has brought the product that runs; none where no
+    bundle was loaded, or one of another product."""
+    if files.read(Path(lab.root, BUNDLE)) is None:
+        return ()
+    for note in kept_in(lab).glob("*.json"):
+        member = noted(note)
+        if member is None or (member.name, member.arch) != (PRODUCT, arch):
+            continue
+        if packed(lab, member).is_file():
+            with tarfile.open(packed(lab, member)) as archive:
+                about = archive.extractfile(_ABOUT)
+                pythons = json.load(about)["pythons"] if about is not None else ()
+            if product_for(arch, pythons).content == member.content:
+                return tuple(pythons)
+    return ()
+
+
 def wheels_of(product: Path) -> list[str]:
     """Return the names of the wheels that a packed product has in it."""
     with tarfile.open(product) as archive:
@@ -129,8 +157,8 @@ def _ask_pip(target: Path, listing: Path, python: str, arch: Arch) -> None:
         sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
         raise LabError(
             f"a package of requirements.txt could not be had as a wheel for Python {python} on"
-            f" {arch}: see above. A package without wheels cannot travel; `--python` names the"
-            " versions that are meant"
+            f" {arch}: see above. Without an index, `sopslab bundle load` a bundle of this version;"
+            " a package without wheels cannot travel, so make a bundle with `--python` for others"
         ) from None
 
 
@@ -139,7 +167,7 @@ def _write(counted: Counted, packages: Path, product: Product) -> int:
     arch = product.arch
     about = json.dumps({"arch": arch, "pythons": sorted(product.pythons, key=_number)})
     contents: dict[str, bytes | Path] = {
-        "about.json": about.encode(),
+        _ABOUT: about.encode(),
         "requirements.txt": _requirements(product.needed, product.own).encode(),
         f"wheels/{wheel.file_name()}": product.own,
         **{f"wheels/{short_name(file.name, arch)}": file for file in sorted(packages.iterdir())},

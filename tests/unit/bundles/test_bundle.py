@@ -91,9 +91,15 @@ def test_a_machine_that_had_a_bundle_gives_the_product_on_and_asks_no_index(
     bundle = made()
     take(seat, bundle.paths[0])
     monkeypatch.setattr(product, "_ask_pip", ask)
-    packed_here = product.pack_product(seat, product.product_for("amd64", bundle.manifest.pythons))
+    pythons = product.given_pythons(seat, "amd64")
+    assert pythons == bundle.manifest.pythons
+    packed_here = product.pack_product(seat, product.product_for("amd64", pythons))
     assert packed_here == bundle.manifest.product_for("amd64")
     assert lab_files.sha256(packed(seat, packed_here)) == packed_here.sha256
+    # Where an index is asked, all versions are meant.
+    Path(seat.root, "bundle.json").rename(Path(seat.root, "aside"))
+    assert product.given_pythons(seat, "amd64") == ()
+    Path(seat.root, "aside").rename(Path(seat.root, "bundle.json"))
     # It is brought by the next one where it was removed.
     packed(seat, packed_here).unlink()
     assert take(seat, bundle.paths[0]) == ()
