@@ -114,7 +114,7 @@ seats_at_once = 8
 verb = []
 
 # Whether learners who left the roster lose their environment, and spare seats go that are not asked
-# for (`sopslab up inventories/classroom.py --prune`).
+# for, with an `up` that has a roster (`sopslab up inventories/classroom.py --prune`).
 prune = False
 
 # When the access of learners ends for whom the roster says no other time: a date, a time and a

@@ -128,6 +128,11 @@ class Places:
         return f"{self.class_dir}/seats/{seat}"
 
     @property
+    def pruned_dir(self) -> str:
+        """What seats had that are no more: a folder for each, with its id and the time."""
+        return f"{self.class_dir}/pruned"
+
+    @property
     def git_dir(self) -> str:
         """The data of the embedded Git server, on the host so that it outlives the cluster."""
         return f"{self.lab_dir}/git"
