@@ -14,6 +14,8 @@ from sopslab.checks.clusters import (
     unreached,
 )
 from sopslab.model.clusters import (
+    CLUSTER_DNS,
+    NODE_DNS,
     Admission,
     ClusterTraits,
     Flux,
@@ -33,7 +35,7 @@ def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -
     nothing while it was not asked."""
     if not traits.asked or traits.unseen:
         return []
-    return [*_served(traits), *_room(traits, seats, limits.pod)]
+    return [*_served(traits), *_dns(traits), *_room(traits, seats, limits.pod)]
 
 
 def _served(traits: ClusterTraits) -> Iterator[Problem]:
@@ -49,6 +51,28 @@ def _served(traits: ClusterTraits) -> Iterator[Problem]:
             " alone allow",
             f"serve admissionregistration.k8s.io/v1, {_ANOTHER}",
             "admission-policies",
+        )
+
+
+def _dns(traits: ClusterTraits) -> Iterator[Problem]:
+    if traits.dns is None:
+        # Whoever may not list pods is told so already.
+        if not traits.denied:
+            yield Problem("the cluster does not say what answers DNS", "run again", "dns")
+        return
+    if CLUSTER_DNS not in traits.dns:
+        yield Problem(
+            f"no pod in kube-system has the label k8s-app: {CLUSTER_DNS}, and a class lets its pods"
+            " and Flux ask no other for names",
+            "choose another cluster",
+            "dns",
+        )
+    if NODE_DNS in traits.dns:
+        yield Problem(
+            f"a cache on each node answers DNS ({NODE_DNS}), and a class lets its pods and Flux ask"
+            " the cluster's own alone",
+            f"have the cluster work without it, {_ANOTHER}",
+            "dns",
         )
 
 

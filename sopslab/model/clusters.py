@@ -14,6 +14,7 @@ from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 Acceptable = Literal[
     "admission-policies",
     "architecture",
+    "dns",
     "git",
     "images",
     "network-policies",
@@ -61,6 +62,11 @@ CLASS_RIGHTS = (
 """What a class does there in addition."""
 
 
+CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"
+"""The label `k8s-app` of pods in kube-system that answer DNS: the cluster's, which the network
+policies of a class let pods ask, and caches on the nodes, which take the questions before."""
+
+
 class Flux(StrEnum):
     """Whose Flux a cluster has."""
 
@@ -87,10 +93,11 @@ class ClusterTraits:
     """What a cluster gives.
 
     It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `occupied`, `nodes`, `denied` and `policies` are None where they alone could not be
-    seen. `occupied` are the namespaces that the lab would make and that are somebody else's;
-    `policies` is whether ValidatingAdmissionPolicies are served, which only a class asks. Where the
-    lab's Flux is there, `nodes` do not know what pods take of them.
+    `flux`, `occupied`, `nodes`, `denied`, `policies` and `dns` are None where they alone could not
+    be seen. `occupied` are the namespaces that the lab would make and that are somebody else's.
+    Only a class asks about the last two: `policies` is whether ValidatingAdmissionPolicies are
+    served, and `dns` which kinds of pods answer DNS. Where the lab's Flux is there, `nodes` do not
+    know what pods take of them.
     """
 
     asked: bool = False
@@ -101,6 +108,7 @@ class ClusterTraits:
     nodes: tuple[ClusterNode, ...] | None = None
     denied: tuple[Right, ...] | None = None
     policies: bool | None = True
+    dns: tuple[str, ...] | None = (CLUSTER_DNS,)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from sopslab.checks.class_clusters import (
 from sopslab.checks.clusters import REQUESTS, refused
 from sopslab.files.seat_limits import seat_limits
 from sopslab.model.clusters import (
+    CLUSTER_DNS,
+    NODE_DNS,
     Admission,
     ClusterNode,
     ClusterTraits,
@@ -114,9 +116,26 @@ def test_a_cluster_without_admission_policies_is_refused(policies: bool | None, 
     assert said(replace(FIT, policies=policies), "admission-policies") == []
 
 
+@pytest.mark.parametrize(
+    ("dns", "part"),
+    [
+        ((), "no pod in kube-system has the label"),
+        ((NODE_DNS,), "no pod in kube-system has the label"),
+        ((CLUSTER_DNS, NODE_DNS), "a cache on each node answers"),
+        (None, "does not say what answers DNS"),
+    ],
+)
+def test_a_cluster_in_which_a_class_would_find_no_names_is_refused(
+    dns: tuple[str, ...] | None, part: str
+) -> None:
+    traits = replace(FIT, dns=dns)
+    assert part in said(traits)[0]
+    assert said(traits, "dns") == []
+
+
 @pytest.mark.parametrize("traits", [ClusterTraits(), ClusterTraits(asked=True, unseen="it is off")])
 def test_a_cluster_that_was_not_seen_is_not_judged(traits: ClusterTraits) -> None:
-    assert said(replace(traits, policies=False)) == []
+    assert said(replace(traits, policies=False, dns=())) == []
 
 
 def test_what_is_not_enforced_is_said_by_its_name() -> None:

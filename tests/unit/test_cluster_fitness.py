@@ -294,6 +294,7 @@ case " $* " in
 *" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
 *" get namespaces "*) cat "$here/namespaces" ;;
 *" get nodes "*) cat "$here/nodes" ;;
+*" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
 *" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
 esac || { cat "$here/words" >&2; exit 1; }
@@ -303,6 +304,10 @@ esac || { cat "$here/words" >&2; exit 1; }
 def namespace(name: str, lab: str | None) -> dict[str, Any]:
     """Return a namespace of a lab, or without a label at all."""
     return {"metadata": {"name": name, "labels": None if lab is None else {"sops-lab": lab}}}
+
+
+def resolver(kind: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"k8s-app": kind}}}
 
 
 def has_namespaces(settings: Settings, *there: dict[str, Any]) -> None:
@@ -323,6 +328,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "admission": json.dumps({"resources": [{"name": "validatingadmissionpolicies"}]}),
         "namespaces": json.dumps({"items": [namespace("default", "other")]}),
         "nodes": json.dumps({"items": [node("one")]}),
+        "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
         "allowed": "true\n" * len(RIGHTS),
         "words": "",
@@ -478,3 +484,13 @@ def test_what_alone_is_not_seen_is_refused_and_may_be_accepted(
     problems = find_problems(look(answering))
     assert len(refused(problems, frozenset())) == 1
     assert refused(problems, {"room"}) == []
+
+
+def test_what_answers_dns_is_seen_for_a_class_alone(answering: Settings) -> None:
+    assert look(answering, "ada").dns == ("kube-dns",)
+    there = Path(answering.bin_dir, "dns")
+    there.write_text(json.dumps({"items": [resolver("node-local-dns"), resolver("kube-dns")]}))
+    assert look(answering, "ada").dns == ("kube-dns", "node-local-dns")
+    there.unlink()
+    assert look(answering, "ada").dns is None
+    assert look(answering).dns == ("kube-dns",)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sopslab.layout import PROJECT
-from sopslab.model.clusters import RIGHTS, Right
+from sopslab.model.clusters import CLASS_RIGHTS, RIGHTS, Right
 
 PAGE = PROJECT / "docs" / "clusters.md"
 
@@ -29,4 +29,9 @@ def allows(rule: dict[str, list[str]], right: Right) -> bool:
 
 def test_the_role_that_is_shown_is_enough_for_all_that_a_cluster_is_asked() -> None:
     (role,) = roles()
-    assert [one for one in RIGHTS if not any(allows(rule, one) for rule in role["rules"])] == []
+    lacking = [
+        one
+        for one in (*RIGHTS, *CLASS_RIGHTS)
+        if not any(allows(rule, one) for rule in role["rules"])
+    ]
+    assert lacking == []

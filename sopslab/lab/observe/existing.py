@@ -20,6 +20,8 @@ from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.clusters import (
     CLASS_RIGHTS,
+    CLUSTER_DNS,
+    NODE_DNS,
     RIGHTS,
     ClusterNode,
     ClusterTraits,
@@ -44,6 +46,7 @@ _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionp
 _NOT_FOUND = b"(NotFound)"
 # The namespace that every cluster keeps for as long as it is there.
 _OLDEST = "kube-system"
+_APP = "k8s-app"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
@@ -94,12 +97,13 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
             " lists them)"
         )
     rights = (*RIGHTS, *CLASS_RIGHTS) if seats else RIGHTS
-    with ThreadPoolExecutor(6) as executor:
+    with ThreadPoolExecutor(7) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
         denied = executor.submit(_denied, kubectl, rights)
         listed_namespaces = executor.submit(_listed, kubectl, "namespaces")
         nodes = executor.submit(_listed, kubectl, "nodes")
         policies = executor.submit(_serves, kubectl, _ADMISSION, _POLICIES) if seats else None
+        dns = executor.submit(_dns, kubectl) if seats else None
         try:
             version = str(_raw(kubectl, "/version").get("gitVersion", ""))
             named = [str(group["name"]) for group in groups.result()["groups"]]
@@ -118,6 +122,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
         policies=True if policies is None else policies.result(),
+        dns=(CLUSTER_DNS,) if dns is None else dns.result(),
     )
 
 
@@ -158,6 +163,16 @@ def _serves(kubectl: Kubectl, version: str, resource: str) -> bool | None:
     except Failed as failure:
         return False if _NOT_FOUND in failure.words else None
     return any(one["name"] == resource for one in found)
+
+
+def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
+    """Return which kinds of pods answer DNS; None if they are not shown."""
+    kinds = f"{_APP} in ({CLUSTER_DNS},{NODE_DNS})"
+    try:
+        pods = kubectl.list("pods", namespace=_OLDEST, selector=kinds, patience=_PATIENCE_S)
+    except Undecided:
+        return None
+    return tuple(sorted({pod["metadata"]["labels"][_APP] for pod in pods}))
 
 
 def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], lab: str) -> Flux | None:
