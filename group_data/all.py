@@ -47,7 +47,9 @@ context = None
 
 # What an existing cluster may lack of what a lab asks for: `architecture` (Flux has images for
 # every node), `git` (pods on every node reach the Git server), `images` (every node can pull
-# them), `room` (for Flux's pods), `version` (a Kubernetes that Flux supports). `sopslab status`
+# them), `room` (for Flux's pods, and a small one of each seat), `version` (a Kubernetes that Flux
+# supports). And of what a class asks for: `dns` (where its network policies let pods ask), and what
+# holds its seats apart: `admission-policies`, `network-policies`, `pod-security`. `sopslab status`
 # shows what it lacks.
 accept = []
 
