@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
@@ -87,6 +86,8 @@ def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Pass
 def _keep_settings(settings: Settings, found: Restored) -> dict[str, Any]:
     """Return the settings of a backup that are others than the present ones, once they are in a lab
     file."""
+    import yaml
+
     from sopslab.checks.backups import differing_settings
     from sopslab.lab.tools import files
 

@@ -9,6 +9,7 @@ import os
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -85,12 +86,13 @@ class Made:
 
     def forged(self, change: Callable[[Archive], None]) -> Path:
         """Return a backup that was changed by somebody who knows how to make one."""
-        archive = Archive.of(self.plain())
+        archive = Archive.of(self.plain)
         change(archive)
         return self.encrypted(archive.packed())
 
+    @cached_property
     def plain(self) -> bytes:
-        """Return the archive in the backup."""
+        """The archive in the backup."""
         lab = self.settings.for_machine
         with (
             self.file.open("rb", buffering=0) as source,

@@ -52,7 +52,7 @@ def test_a_cut_file_is_refused_wherever_it_was_cut(made: Made, elsewhere: Settin
 
 
 def test_a_file_that_ends_between_two_parts_is_refused(made: Made, elsewhere: Settings) -> None:
-    plain = made.plain()
+    plain = made.plain
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
         members = archive.getmembers()
     # The beginning of each kind of part, and its middle; what is encrypted is whole.
@@ -93,6 +93,10 @@ def head(**changes: object) -> Callable[[Archive], None]:
     return lambda archive: archive.rewrite(
         HEAD, lambda content: json.dumps({**json.loads(content), **changes}).encode()
     )
+
+
+def an_odd_branch(archive: Archive) -> None:
+    archive.rewrite(BUNDLE, lambda content: content.replace(b"refs/lab/start", b"refs/lab/..art"))
 
 
 def more_behind(archive: Archive) -> None:
@@ -142,6 +146,7 @@ HOSTILE = {
     "a damaged format": (
         lambda archive: archive.rewrite("files/format", lambda _: b"{"), "which format its lab has",
     ),
+    "a bundle with an odd branch": (an_odd_branch, "its repository ada/lab is damaged"),
     "a cut bundle": (half_a_bundle, "its repository ada/lab is damaged"),
 }  # fmt: skip
 
@@ -155,7 +160,7 @@ def test_what_no_backup_of_ours_has_is_refused(made: Made, elsewhere: Settings, 
 
 def test_what_follows_the_archive_is_refused(made: Made, elsewhere: Settings) -> None:
     lab, twice = made.settings.for_machine, made.file.with_name("forged.age")
-    packed = zstandard.ZstdCompressor().compress(made.plain())
+    packed = zstandard.ZstdCompressor().compress(made.plain)
     with twice.open("wb") as to, age.encrypting(lab, [made.recipient], to) as plain:
         plain.write(packed + packed)
     assert "more in it than its sums say" in refusal(made, elsewhere, twice)
