@@ -49,6 +49,7 @@ _BELONGING = {
 _AGE = (
     ("not found$", "age is not there: `sopslab fetch` brings it"),
     ("no identity matched", "it is encrypted to other recipients than these identities'"),
+    ("no space left on device", "the disk is full"),
     ("incorrect passphrase", "the passphrase is another one"),
     (
         "failed to decrypt and authenticate payload|failed to read header|invalid header"

@@ -113,18 +113,25 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
+    """Return how a backup begins. Raises LabError where the lab has no repositories."""
     from sopslab.checks.backups import belonging_settings
     from sopslab.config.enrolled import read_enrolled
     from sopslab.lab.backups.repositories import repositories
     from sopslab.model.backups import FORMAT, BackupHead
 
+    here = repositories(settings.for_machine)
+    if settings.git_url is None and not here:
+        raise LabError(
+            f"there are no repositories in {settings.git_dir}, without which this would be no"
+            " backup: run `sopslab up`"
+        )
     return BackupHead(
         format=FORMAT,
         product=__version__,
         lab=settings.lab,
         made=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         seats=len(read_enrolled(settings)),
-        repositories=repositories(settings.for_machine),
+        repositories=here,
         settings=belonging_settings(settings),
     )
 

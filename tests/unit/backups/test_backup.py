@@ -161,6 +161,17 @@ def test_a_failed_backup_leaves_the_one_before(made: Made, tmp_path: Path) -> No
     assert not list(made.file.parent.glob(".new.*"))
 
 
+def test_what_does_not_fit_on_the_disk_is_no_backup(made: Made) -> None:
+    lab = made.settings.for_machine
+    with (
+        Path("/dev/full").open("wb") as full,
+        pytest.raises(Failed) as failure,
+        age.encrypting(lab, [made.recipient], full) as plain,
+    ):
+        plain.write(b"x")
+    assert age_meaning(failure.value.lines) == "the disk is full"
+
+
 @contextmanager
 def pushing(repository: Path, folder: Path) -> Iterator[list[str]]:
     """Have somebody push commits, move branches back and forth, and delete them, in the block;

@@ -159,6 +159,18 @@ def test_a_lab_that_is_not_there_or_newer_is_not_backed_up(
     assert not (tmp_path / "f").exists()
 
 
+def test_a_lab_without_its_repositories_is_not_backed_up(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    Path(elsewhere.keys_dir).mkdir(parents=True)
+    Path(elsewhere.format_file).write_text(render_format(Format(FORMAT)))
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert (done.exit_code, "there are no repositories in" in done.stderr) == (Exit.FAILED, True)
+    assert not (tmp_path / "f").exists()
+
+
 def test_a_restore_asks_for_what_opens_the_file(
     sopslab: Sopslab, made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
