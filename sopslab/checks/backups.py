@@ -74,6 +74,9 @@ def is_carried(path: str) -> bool:
     unfinished = any(part.startswith(".new.") or part.endswith(".new") for part in parts)
     if parts[0] != _WORK and unfinished:
         return False
+    # What a git that is at work holds would lock the copy for ever.
+    if ".git" in parts and parts[-1].endswith(".lock"):
+        return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
 
 

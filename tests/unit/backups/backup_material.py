@@ -52,6 +52,7 @@ CARRIED = {
     "tls/ca.key": b"a key\n",
     "work/.git/HEAD": b"ref: refs/heads/main\n",
     "work/.git/objects/12/34": b"\x00\xff",
+    "work/flake.lock": b"mine\n",
     "work/notes.new": b"mine\n",
     "work/ein \xdcbel\t": b"odd\n",
     os.fsdecode(b"work/\xff"): b"no UTF-8\n",
@@ -63,7 +64,7 @@ LEFT = {
     "git/credentials/.new.abc/ada/password", "git/etc/gate", "git/policy/sopslab/__init__.py",
     "git/repositories/ada/lab.git/FETCH_HEAD", "git/tls/server.pem", "keys/.ada.agekey.1.new",
     "kubeconfig", "lab.yaml", "lease.json", "node-id", "platform/.git/config",
-    ".cluster.lock", ".kind.abc/kubeconfig",
+    ".cluster.lock", ".kind.abc/kubeconfig", "work/.git/index.lock",
 }  # fmt: skip
 OLD = 1_500_000_000
 
