@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -21,10 +23,12 @@ from sopslab.errors import LabError
 from sopslab.lab.act import repositories
 from sopslab.lab.backups.repositories import bundled, unbundle
 from sopslab.lab.observe.folders import leftovers
+from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools import age
 from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
 from tests.conftest import find_tool
 from tests.repositories import git
@@ -133,6 +137,47 @@ def test_what_a_killed_restore_left_is_nobodys_lab(made: Made, elsewhere: Settin
     assert leftovers(elsewhere.for_machine) == [elsewhere.restoring_dir]
     made.restore(elsewhere)
     assert Path(elsewhere.keys_dir, "ada.agekey").read_text() != "half"
+    assert not Path(elsewhere.restoring_dir).exists()
+
+
+KILLED = """
+import json, os, sys
+from pathlib import Path
+from sopslab.config.places import Lab
+from sopslab.lab.backups.reading import restore
+from sopslab.model.wire import decode
+
+lab, file, identity, number = json.load(sys.stdin)
+rename = Path.rename
+
+def killed(path, target):
+    global number
+    number -= 1
+    if not number:
+        os._exit(9)
+    return rename(path, target)
+
+Path.rename = killed
+restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)])
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_restore_that_is_killed_leaves_no_lab_and_the_next_one_works(
+    made: Made, elsewhere: Settings, number: int
+) -> None:
+    top, lab = Path(elsewhere.lab_dir), elsewhere.for_machine
+    top.mkdir(parents=True)
+    (top / "lock").touch()
+    given = [encode(lab), str(made.file), str(made.identity), number]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], input=json.dumps(given), text=True, check=False
+    )
+    assert done.returncode == 9
+    assert lab_format(lab) is None
+    assert Path(elsewhere.restoring_dir).exists()
+    made.restore(elsewhere)
+    assert Path(elsewhere.keys_dir, "ada.agekey").exists()
     assert not Path(elsewhere.restoring_dir).exists()
 
 
