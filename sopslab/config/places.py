@@ -56,6 +56,11 @@ class Places:
         return f"{self.root}/labs/{self.lab}"
 
     @property
+    def restoring_dir(self) -> str:
+        """Where a backup of this lab is unpacked, until it takes the place of that folder."""
+        return f"{self.root}/labs/.new.{self.lab}"
+
+    @property
     def format_file(self) -> str:
         """The file that says which format that folder has."""
         return f"{self.lab_dir}/format"

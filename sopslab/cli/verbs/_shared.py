@@ -115,6 +115,15 @@ def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     sys.exit(code)
 
 
+def asked_passphrase(prompt: str, *, confirm: bool = False) -> str:
+    """Return the passphrase that is typed at a prompt, where there is a terminal, or else the next
+    line of standard input."""
+    if sys.stdin.isatty():
+        text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+        return text
+    return sys.stdin.readline().rstrip("\n")
+
+
 def deploy_or_exit(
     deploy: str,
     settings: Settings,
