@@ -46,7 +46,7 @@ def leave(lab: Lab, namespace: str) -> None:
         # One that the lab did not bring is somebody's, whatever it is called.
         if name in brought:
             kubectl.run("delete", "namespace", name, *deletion, patience=120)
-    for file in (lab.reach_file, lab.lab_kubeconfig):
+    for file in (lab.reach_file, lab.issuer_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 
 

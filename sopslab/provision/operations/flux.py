@@ -20,7 +20,7 @@ from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
-from sopslab.lab.observe.users import seat_generations
+from sopslab.lab.observe.users import seat_users
 from sopslab.layout import CNI_LABEL, ENFORCER, NAMESPACE
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
@@ -47,12 +47,11 @@ def platform(
     + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
-    + overlays: what it holds for the seats, given their generations; None without seats
+    + overlays: what it holds for the seats, given their users; None without seats
     """
     if overlays is not None:
-        # Looked at here and not by the task: the same run may give a seat another generation.
-        generations = look(settings, seat_generations)
-        files = {**files, **overlays(generations)}
+        # Looked at here and not by the task: the same run may give a seat another user.
+        files = {**files, **overlays(look(settings, seat_users))}
     if ENFORCER in files and not _needs_enforcer(settings, node_image):
         files = {path: file for path, file in files.items() if path != ENFORCER}
     mark = f"{digest(files)}-{recipe}"
