@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sopslab.checks.kubeconfigs import Standing
+from sopslab.config.moments import in_words
 from sopslab.config.naming import seat_system_namespace, seat_user
+from sopslab.files.events import named
 from sopslab.model.access import Issuer
 from sopslab.model.durations import hours_and_minutes
 
@@ -97,6 +99,35 @@ def access_state(seat: str, seen: SeenAccess | None, now: datetime) -> str:
         return MISSING
     fault = _fault(seat, seen, now)
     return CURRENT if fault is None else f"stale: {fault}"
+
+
+_RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long kubeconfigs are good: the seats of those that have ended, and a sentence."""
+
+    ended: tuple[str, ...]
+    said: str
+
+
+def terms_of(held: Mapping[str, Credential], now: datetime) -> Terms | None:
+    """Return how long the kubeconfigs of seats are good, None without any.
+
+    + held: what proves who each learner is
+    """
+    if not held:
+        return None
+    ended = tuple(seat for seat, one in held.items() if one.end <= now)
+    if ended:
+        return Terms(ended, f"the kubeconfigs of {named(ended)} have ended: {_RENEW}")
+    first = min(held, key=lambda seat: held[seat].end)
+    end, renewal = in_words(held[first].end), held[first].renewal
+    said = f"good until {end}" + (f" ({first} first)" if len(held) > 1 else "")
+    if renewal <= now:
+        return Terms((), f"{said}: {_RENEW}")
+    return Terms((), f"{said}; from {in_words(renewal)} on, `sopslab up` renews them")
 
 
 def _fault(seat: str, seen: SeenAccess, now: datetime) -> str | None:

@@ -14,6 +14,7 @@ from sopslab.checks.access import (
     Credential,
     SeenAccess,
     access_state,
+    terms_of,
     user_of,
 )
 from sopslab.checks.kubeconfigs import Standing, by_certificate, by_token, kubeconfig, standing
@@ -110,6 +111,43 @@ def test_access_is_renewed_before_its_last_three_days_or_its_last_third(
     assert access_state("ada", seen, NOW) == CURRENT
     assert access_state("ada", seen, renewal - timedelta(seconds=1)) == CURRENT
     assert access_state("ada", seen, renewal) == f"stale: its token ends in less than {fault}"
+
+
+HELD = {
+    "ada": replace(TOKEN, end=NOW + timedelta(hours=25)),
+    "bob": TOKEN,
+    "eve": replace(TOKEN, end=NOW + timedelta(hours=26)),
+}
+RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
+
+
+@pytest.mark.parametrize(
+    ("passed", "held", "ended", "said"),
+    [
+        (
+            0,
+            HELD,
+            (),
+            "good until 2026-11-25 12:00+00:00 (bob first); from 2026-11-25 04:00+00:00 on,"
+            " `sopslab up` renews them",
+        ),
+        (15.9, {"bob": TOKEN}, (), "good until 2026-11-25 12:00+00:00; from 2026-11-25 04:00"),
+        (16, {"bob": TOKEN}, (), f"good until 2026-11-25 12:00+00:00: {RENEW}"),
+        (24, HELD, ("bob",), f"the kubeconfigs of bob have ended: {RENEW}"),
+        (26, HELD, ("ada", "bob", "eve"), f"the kubeconfigs of ada, bob, eve have ended: {RENEW}"),
+    ],
+)
+def test_who_looks_at_a_class_learns_how_long_access_lasts(
+    passed: float, held: dict[str, Credential], ended: tuple[str, ...], said: str
+) -> None:
+    terms = terms_of(held, NOW + timedelta(hours=passed))
+    assert terms is not None
+    assert terms.ended == ended
+    assert terms.said.startswith(said)
+
+
+def test_nothing_is_said_of_access_that_nobody_has() -> None:
+    assert terms_of({}, NOW) is None
 
 
 def test_the_access_of_somebody_else_is_of_another_generation() -> None:

@@ -92,6 +92,8 @@ def _open(name: str, progress: Progress, found: str, fix: str, *, stuck: bool) -
 def _access(seen: Seen) -> Verdict | None:
     if not seen.kubeconfig:
         return failed("the seat has no kubeconfig yet.", UP)
+    if seen.expired:
+        return failed("the kubeconfig has ended.", UP)
     if not seen.password:
         return failed("the seat has no password for the Git server yet.", UP)
     return None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import asking, clone, keys, server, trees, versions
+from sopslab.lab.observe.access import credentials
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
@@ -64,6 +66,8 @@ class Observer:
         seen = [begun(settings, one) for one in environments]
         mains = self._mains.look(seen)
         found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)
+        now, held = datetime.now(UTC), credentials(settings, [one.id for one in environments])
+        expired = {who for who, one in held.items() if one.end <= now}
         return [
             Seen(
                 one,
@@ -73,6 +77,7 @@ class Observer:
                 found.holder,
                 asking.asked(settings, one.environment),
                 asking.given(settings, one.environment).count,
+                one.environment.id in expired,
             )
             for one in found.seen
         ]

@@ -19,7 +19,7 @@ from sopslab.gitserver.pages import PLACE
 from sopslab.lab.act import access, accounts, issuers
 from sopslab.lab.act.handouts import hand_out, withdraw
 from sopslab.lab.act.kubeconfigs import issue
-from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.access import access_ends, seat_access
 from sopslab.lab.observe.certificates import tls_state
 from sopslab.lab.observe.handouts import handed_out, stale_handouts
 from sopslab.lab.observe.issuers import known_issuer
@@ -102,7 +102,11 @@ def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
     + learners: who has a seat
     """
     ca = look(settings, tls_state).ca if settings.networked else None
-    pages = {seat.id: own_page(card_of(settings, seat, None, ca), PLACE) for seat in learners}
+    ends = look(settings, access_ends, seats=[seat.id for seat in learners])
+    pages = {
+        seat.id: own_page(card_of(settings, seat, None, ca, ends.get(seat.id)), PLACE)
+        for seat in learners
+    }
     digests = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in pages.items()}
     stale = look(settings, stale_handouts, pages=digests)
     if not stale:
