@@ -14,8 +14,7 @@ class Seen:
     `kubeconfig` and `password` tell whether the lab has made them; `start` is the commit that the
     repository began with, None where that is not known; `holder` is the seat whose build all others
     wait for, empty if none does not end. `asked` is since when the learner asks for help, in
-    seconds since 1970, None if not; `hints` is how many were given. `expired` is whether the
-    kubeconfig has ended.
+    seconds since 1970, None if not; `hints` is how many were given.
     """
 
     snapshot: Snapshot
@@ -25,4 +24,3 @@ class Seen:
     holder: str = ""
     asked: float | None = None
     hints: int = 0
-    expired: bool = False

@@ -64,6 +64,14 @@ def access_ends(lab: Places, seats: list[str]) -> dict[str, str]:
     return {seat: in_words(one.end) for seat, one in credentials(lab, seats).items()}
 
 
+def expired_access(lab: Places, seats: Sequence[str]) -> dict[str, str]:
+    """Return, as people read it, until when kubeconfigs were good that are no more, by seat."""
+    now = datetime.now(UTC)
+    return {
+        seat: in_words(one.end) for seat, one in credentials(lab, seats).items() if one.end <= now
+    }
+
+
 def _kubeconfig(lab: Places, seat: str) -> Path:
     return Path(lab.seat_dir(seat), "kubeconfig")
 

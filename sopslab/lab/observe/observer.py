@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +17,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import asking, clone, keys, server, trees, versions
-from sopslab.lab.observe.access import credentials
+from sopslab.lab.observe.access import expired_access
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
@@ -63,11 +62,10 @@ class Observer:
         """Return a look at each seat, limited to what can be seen in few processes."""
         settings = self._settings
         asked = self._ask()
-        seen = [begun(settings, one) for one in environments]
+        expired = expired_access(settings, [one.id for one in environments])
+        seen = [replace(begun(settings, one), expired=expired.get(one.id)) for one in environments]
         mains = self._mains.look(seen)
         found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)
-        now, held = datetime.now(UTC), credentials(settings, [one.id for one in environments])
-        expired = {who for who, one in held.items() if one.end <= now}
         return [
             Seen(
                 one,
@@ -77,7 +75,6 @@ class Observer:
                 found.holder,
                 asking.asked(settings, one.environment),
                 asking.given(settings, one.environment).count,
-                one.environment.id in expired,
             )
             for one in found.seen
         ]
@@ -157,7 +154,11 @@ class Observer:
     def _begin(self, viewpoint: Viewpoint) -> _Looks:
         settings, public, executor = self._settings, self._public, self._executor
         cluster = Asked(settings, viewpoint.environment)
-        seen = begun(settings, viewpoint.environment, viewpoint.chapter)
+        expired = expired_access(settings, [viewpoint.environment.id])
+        seen = replace(
+            begun(settings, viewpoint.environment, viewpoint.chapter),
+            expired=expired.get(viewpoint.environment.id),
+        )
 
         def identity(owner: str) -> Future[Identity | Undecided]:
             return executor.submit(_seen, lambda: keys.look_at_identity(settings, owner, public))
