@@ -91,6 +91,11 @@ class Places:
         return f"{self.lab_dir}/reach.json"
 
     @property
+    def issuer_file(self) -> str:
+        """The record of who vouches for learners in an existing cluster."""
+        return f"{self.class_dir}/issuer.json"
+
+    @property
     def node_dir(self) -> str:
         """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
         return f"{self.lab_dir}/node"
@@ -129,7 +134,7 @@ class Places:
         return f"{self.account_dir(user)}/git-credentials"
 
     def seat_dir(self, seat: str) -> str:
-        """What one seat has: the client certificate, the kubeconfig, the card."""
+        """What one seat has: the client certificate or the token, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"
 
     @property

@@ -286,11 +286,16 @@ def reach_of(lab: Places) -> Reach | None:
 def wanted_reach(lab: Places) -> Reach:
     """Return what has to be known of the nodes, without any. Raises Undecided where the cluster
     does not say which it is."""
+    images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
+    return Reach(cluster_id(lab), tuple(images), lab.git_base_cluster_url, {})
+
+
+def cluster_id(lab: Places) -> str:
+    """Return what the lab's cluster is known by. Raises Undecided where it does not say."""
     oldest = Kubectl(lab).get("namespace", _OLDEST, patience=_PATIENCE_S)
     if oldest is None:
         raise Undecided(f"the cluster has no namespace {_OLDEST}, so it cannot be recognised")
-    images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
-    return Reach(oldest["metadata"]["uid"], tuple(images), lab.git_base_cluster_url, {})
+    return str(oldest["metadata"]["uid"])
 
 
 def usable_nodes(lab: Places) -> list[str]:
