@@ -36,7 +36,7 @@ mirrors = {
 catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
 
 # `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
-# needs `kind`: only there does the lab know that network policies are enforced.
+# needs `git_bind` there.
 cluster_provider = "kind"
 
 # The kubeconfig that leads to an existing cluster.
@@ -63,7 +63,8 @@ docker_host = os.environ.get("DOCKER_HOST")
 
 # The address of this machine at which the embedded Git server listens. At one that is not
 # loopback's, learners connect over the network: Git is https with the lab's own CA then, and the
-# API server is published at this address, too.
+# API server of a cluster that the lab makes is published at this address, too. An existing cluster
+# comes to it as well.
 git_bind = "127.0.0.1"
 
 # The port of the embedded Git server.

@@ -23,6 +23,10 @@ KEY_ENTRY = "age.agekey"
 NEXT_KEY_ENTRY = "next.agekey"
 # With this label, Flux reconciles at once when the key changes.
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
+# On what a lab makes in a cluster that may have others' objects: its value is the lab's name.
+LAB_LABEL = "sops-lab"
+# The same on requests for certificates, which the cluster itself forgets in the end.
+REQUEST_LABEL = "sops-lab/lab"
 # On every object of a seat that is not the learner's own.
 SEAT_LABEL = "sops-lab/seat"
 CANARY_PATH = f"flux/secrets/{ENVIRONMENT}/lab-canary.yaml"

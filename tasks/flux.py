@@ -12,12 +12,13 @@ from sopslab.config.naming import NO_GENERATION, seat_user
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.archive import Tree, digest
 from sopslab.files.render import Renderer, render_tree
+from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.kind import cluster_state
 from sopslab.layout import (
-    API_PORT,
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
     ENVIRONMENT,
+    FLUX_NAMESPACE,
     KUSTOMIZATION,
     NAMESPACE,
     PLATFORM,
@@ -33,6 +34,8 @@ from tasks.roster import enrolled, enrolment_of
 
 # The port of a URL that names none.
 _PORTS = {"http": 80, "https": 443}
+# How long Flux stays on a node that the cluster hears nothing of, where there are others: seconds.
+_LOST_NODE_S = 30
 
 
 @step(Step.PLATFORM)
@@ -53,7 +56,7 @@ def provide_platform(settings: Settings) -> None:
     flux.platform(
         name="Lay out the platform repository",
         settings=settings,
-        files=platform_files(settings, seats),
+        files=partial(platform_files, settings, seats),
         recipe=catalog.flux_recipe,
         overlays=partial(overlays, settings, seats, enrolment_of(settings).shut) if seats else None,
         tag=tenant_base_tag() if seats else None,
@@ -109,23 +112,26 @@ def give_secrets(settings: Settings, environments: Sequence[Environment]) -> Non
 
 
 def _cluster_is_up(settings: Settings) -> bool:
-    """Return whether the cluster was there before this run, and stays."""
+    """Return whether the lab's cluster was there before this run, with Flux, and stays."""
+    if settings.cluster_provider == "existing":
+        return FLUX_NAMESPACE in (look(settings, lab_namespaces) or ())
     found = look(settings, cluster_state)
     there = found.complete and found.status == "running" and not found.stray
     return there and not settings.recreate
 
 
-def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
+def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequence[int]) -> Tree:
     """Return the platform repository, without the components that `flux install` prints and without
     the overlays of the seats.
 
     + seats: the learners of a class
+    + api_ports: the ports of the API server; without any, Flux may reach everything
     """
     ours = settings.cluster_provider == "kind"
     files = render_tree(
         PLATFORM / "clusters",
         {
-            "api_port": API_PORT if ours else None,
+            "api_ports": api_ports,
             "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
             "git_port": _port(settings.git_base_cluster_url),
@@ -134,15 +140,15 @@ def platform_files(settings: Settings, seats: Sequence[Seat] = ()) -> Tree:
             "lab": settings.lab,
             "learner": settings.learner.model_dump(),
             "learner_repository": settings.learner_repository,
+            "lost_node_s": None if ours else _LOST_NODE_S,
             "namespace": NAMESPACE,
             "receiver_name": RECEIVER,
-            "receiver_port": RECEIVER_PORT,
+            "receiver_port": RECEIVER_PORT if ours else None,
             "tenant_base_tag": tenant_base_tag(),
         },
     )
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
-    if not ours:
-        # The port of another cluster's API server is not known.
+    if not api_ports:
         del laid_out["flux/clusters/lab/flux-system/network.yaml"]
     if not seats:
         return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
@@ -177,11 +183,21 @@ def overlays(
             "seat": seat.id,
             "user": seat_user(seat.id, generation),
             "git_url": settings.git_base_cluster_url,
+            "interval": _interval(settings),
+            "lab": settings.lab,
             "suspended": over,
         }
         overlay = tenants.render(given)["overlay.yaml"]
         laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay
     return laid_out
+
+
+def _interval(settings: Settings) -> str:
+    """Return how often Flux looks for a push to a seat's repository that it was not told of.
+
+    The embedded server tells it on the lab's own network only, and nothing leaves that.
+    """
+    return "5m0s" if settings.cluster_provider == "kind" else "1m0s"
 
 
 def tenant_base() -> Tree:

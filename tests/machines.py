@@ -33,7 +33,7 @@ from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.lab.observe.suspension import suspended_objects
-from sopslab.layout import CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
+from sopslab.layout import API_PORT, CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
@@ -264,7 +264,7 @@ class Facts:
 def platform_note(settings: Settings) -> str:
     """Return what the platform repository says of what it was laid out from."""
     recipe = pinned_catalog(settings.catalog).flux_recipe
-    return f"{digest(platform_files(settings))}-{recipe}"
+    return f"{digest(platform_files(settings, (), [API_PORT]))}-{recipe}"
 
 
 def complete(settings: Settings) -> Answers:

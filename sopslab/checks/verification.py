@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sopslab.checks.exercise import LACKS, USE_THE_LAB
+from sopslab.checks.rules.platform import is_ready
 from sopslab.checks.rules.table import Examined, Step
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.incidents.exposures import cover
@@ -65,8 +66,10 @@ def _tools(seen: Snapshot) -> str:
 
 
 def _cluster(seen: Snapshot) -> str:
-    names = ", ".join(node["metadata"]["name"] for node in known(seen.cluster).nodes)
-    return f"the API server answers; ready: {names}."
+    nodes = known(seen.cluster).nodes
+    ready = ", ".join(node["metadata"]["name"] for node in nodes if is_ready(node))
+    lost = ", ".join(node["metadata"]["name"] for node in nodes if not is_ready(node))
+    return f"the API server answers; ready: {ready}{lost and f'; not ready: {lost}'}."
 
 
 def _key(seen: Snapshot) -> str:

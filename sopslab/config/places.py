@@ -214,10 +214,13 @@ class Places:
 
     @property
     def git_base_cluster_url(self) -> str:
-        """Where the cluster reaches them: the embedded server by its container's name."""
+        """Where the cluster reaches them: the embedded server by its container's name, which only a
+        node on the lab's own Docker network finds, or like everybody else where it is networked."""
         if self.git_url:
             return self.git_cluster_url or self.git_url
         server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
+        if self.networked and self.cluster_provider == "existing":
+            server = f"{self.git_address}:{self.git_port}"
         return self.git_cluster_url or f"{self._scheme}://{server}"
 
     @property

@@ -521,10 +521,11 @@ class Settings(_Part, Places):
             problems.append(
                 "a class has its repositories on the embedded Git server: leave git_url out"
             )
-        if in_class and self.cluster_provider == "existing":
+        here = self.git_url is None and not self.networked
+        if in_class and self.cluster_provider == "existing" and here:
             problems.append(
-                "a class needs cluster_provider `kind`: only there does the lab know that network"
-                " policies are enforced"
+                f"an existing cluster does not reach a Git server at {self.git_bind}: a class there"
+                " needs git_bind, an address of this machine that the cluster's nodes reach"
             )
         if mixed := clash(self.faults):
             problems.append(f"these faults cannot be mixed: {mixed}")

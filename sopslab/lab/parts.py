@@ -13,7 +13,8 @@ from sopslab.checks.class_clusters import find_class_problems, find_enforcement_
 from sopslab.checks.clusters import accepted, find_problems, find_reach_problems, refused
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
-from sopslab.checks.snapshot import Trouble
+from sopslab.checks.rules.platform import examine_controllers
+from sopslab.checks.snapshot import Snapshot, Trouble
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import solo
 from sopslab.config.naming import git_server_name, node_name
@@ -113,7 +114,8 @@ def _container(name: str, container: str, where: str) -> Part:
 
 
 def flux_parts(settings: Settings) -> list[Part]:
-    """Return what delivers the Secrets of the learner who is here, and what makes that."""
+    """Return Flux itself, what delivers the Secrets of the learner who is here, and what makes
+    that."""
     one = solo(settings)
     named = (
         ("kustomization", one.tenant, tenant),
@@ -125,8 +127,14 @@ def flux_parts(settings: Settings) -> list[Part]:
     except Undecided as reason:
         no_cluster = reason.found == Trouble.NO_KUBECONFIG.value
         state = "not there" if no_cluster else reason.found
-        return [_part(kind, name, up=False, state=state) for kind, name, _ in named]
-    return [_flux_part(kind, name, find(seen)) for kind, name, find in named]
+        objects = [_part(kind, name, up=False, state=state) for kind, name, _ in named]
+        return [Part("flux", False, state, FLUX_NAMESPACE), *objects]
+    return [_controllers(seen), *(_flux_part(kind, name, find(seen)) for kind, name, find in named)]
+
+
+def _controllers(seen: Snapshot) -> Part:
+    lacks = [one.told for one in examine_controllers(seen)]
+    return Part("flux", not lacks, " ".join(lacks) or "its controllers run", FLUX_NAMESPACE)
 
 
 def _flux_part(kind: str, name: str, found: Object | None) -> Part:

@@ -27,8 +27,8 @@ def measure_class(folder: Path) -> dict[str, Any]:
     small.lab.remove()
     large, _, report = _measure_first(folder / "large", LARGE, 0)
     try:
-        second, changed = _up(large, LARGE)
-        add_one, _ = _up(large, LARGE + 1)
+        second, changed = up_with(large, LARGE)
+        add_one, _ = up_with(large, LARGE + 1)
         started = time.monotonic()
         large.lab.sopslab("status", "--json", check=False)
         status = time.monotonic() - started
@@ -85,7 +85,7 @@ def _measure_first(
         alone = measure_flux_alone(classroom.lab, folder / "by-hand", learners, rounds)
         print(f"{learners} learners by hand: {alone}", flush=True)
     before = node_memory(classroom.lab)
-    classroom.first, _ = _up(classroom, learners)
+    classroom.first, _ = up_with(classroom, learners)
     after = node_memory(classroom.lab)
     return (
         classroom,
@@ -98,10 +98,14 @@ def _measure_first(
     )
 
 
-def _up(classroom: Classroom, learners: int) -> tuple[Spent, int]:
+def up_with(classroom: Classroom, learners: int, nodes: Sequence[str] = ()) -> tuple[Spent, int]:
+    """Run `sopslab up` for so many learners, and return what that took and how much it changed.
+
+    + nodes: the containers of the cluster's nodes; by default its only one
+    """
     ids = tuple(f"seat-{number:03d}" for number in range(learners))
     answers: list[dict[str, Any]] = []
-    containers = [classroom.lab.node, classroom.lab.git_server]
+    containers = [*(nodes or [classroom.lab.node]), classroom.lab.git_server]
     spent = measured(lambda: answers.append(classroom.up(ids=ids)), containers)
     (answer,) = answers
     print(

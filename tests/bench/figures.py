@@ -114,6 +114,30 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
                 f"{_of(room['second_run'])} s",
             ),
         ]
+    if clusters := report.get("clusters"):
+        small, large = clusters["small"], clusters["large"]
+        found += [
+            (
+                f"a class of {clusters['learners_on_nodes']} on three nodes that somebody made; the"
+                " ratio is to the same on one",
+                "",
+                f"{clusters['ratio_three_to_one']:g}",
+                f"{clusters['three_nodes']} s",
+            ),
+            (
+                f"a class of {large['learners']} in a cluster with {clusters['fake_nodes']} fake"
+                f" nodes; the ratio is to one of {small['learners']}",
+                f"{large['up_processor']}",
+                f"{clusters['ratio_large_to_small']:g}",
+                f"{large['up']} s",
+            ),
+            (
+                f"second run with {clusters['fake_pods']} fake pods, nothing to do",
+                "",
+                f"{large['second_up'] / large['up']:.2g}",
+                f"{large['second_up']} s",
+            ),
+        ]
     if policy := report.get("policy"):
         found += [
             (what, "", "", f"{policy[key]} s")

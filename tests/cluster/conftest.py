@@ -5,14 +5,17 @@ from __future__ import annotations
 import fcntl
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from sopslab.layout import KUSTOMIZATION
 from tests.cluster.classroom import Classroom
+from tests.cluster.hand_made import lab_on_three_nodes
 from tests.cluster.lab import PREFIX, Lab, lab_name
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
+from tests.marks import soak
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -30,11 +33,21 @@ def pytest_runtest_makereport(
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
+        "every_provider: works on the class on kind, and in `make soak` on one on three nodes, too",
         "in_class: works on the class that is up; told by its fixtures",
         "on_own: works on no lab but those that it makes; told by its fixtures",
         "exclusive: looks at or changes what all labs of the machine share",
     ):
         config.addinivalue_line("markers", marker)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Say on whose cluster the class is that a test works on."""
+    if "provider" in metafunc.fixturenames:
+        providers = [pytest.param("kind", id=pytest.HIDDEN_PARAM)]
+        if metafunc.definition.get_closest_marker("every_provider"):
+            providers.append(soak("existing"))
+        metafunc.parametrize("provider", providers, indirect=True, scope="session")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,6 +59,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.in_class)
         elif "lab" not in fixtures:
             item.add_marker(pytest.mark.on_own)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the class on three nodes at the end: it costs the most while it is idle, and it is there
+    until the run ends."""
+    session.items.sort(key=_is_on_three_nodes)
+
+
+def _is_on_three_nodes(item: pytest.Item) -> bool:
+    called = getattr(item, "callspec", None)
+    return called is not None and called.params.get("provider") == "existing"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,16 +98,25 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+def provider(request: pytest.FixtureRequest) -> str:
+    """Who provides the cluster of the class: `kind` or `existing`."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def classroom(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class that is up. A test leaves it as it found it."""
-    lab = Lab(lab_name("class"), tmp_path_factory.mktemp("class"), {})
-    lab.remove()
-    classroom = Classroom(lab)
-    try:
+    folder = tmp_path_factory.mktemp("class")
+    with ExitStack() as stack:
+        if provider == "kind":
+            lab = Lab(lab_name("class"), folder, {})
+            lab.remove()
+            stack.callback(lab.remove)
+        else:
+            lab = stack.enter_context(lab_on_three_nodes(lab_name("nodes"), folder))
+        classroom = Classroom(lab)
         classroom.up()
         yield classroom
-    finally:
-        lab.remove()
 
 
 @pytest.fixture

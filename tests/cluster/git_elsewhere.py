@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 
 from tests.cluster.lab import free_port, run
-from tests.cluster.test_network_class import address_of_this_machine
+from tests.cluster.neighbour import address_of_this_machine
 
 CONFIGURATION = """
 server.modules = ( "mod_auth", "mod_authn_file", "mod_setenv", "mod_alias", "mod_cgi" )

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sopslab.artifacts.catalog import load_catalog
-from tests.cluster.lab import Lab, run
+import yaml
 
-CLUSTER = "lab-hand-made"
+from sopslab.artifacts.catalog import load_catalog
+from sopslab.layout import ENFORCER, PROJECT
+from tests.cluster.lab import Lab, lab_name, run
+from tests.cluster.neighbour import address_of_this_machine
+
+CLUSTER = lab_name("hand-made")
 CONTEXT = f"kind-{CLUSTER}"
-CONTROL_PLANE, WORKER = f"{CLUSTER}-control-plane", f"{CLUSTER}-worker"
+# As kind names them, and so many at most.
+NODES = tuple(f"{CLUSTER}-{role}" for role in ("control-plane", "worker", "worker2"))
+CONTROL_PLANE, WORKER, WORKER2 = NODES
+# All pods of such a cluster; each node has a part of it.
+_PODS = "10.244.0.0/16"
 _NETWORK = "/etc/cni/net.d/10-sops-lab.conflist"
 
 
@@ -33,12 +44,18 @@ def plain_configuration(image: str) -> dict[str, Any]:
     }
 
 
-def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, worker: bool = False) -> None:
-    """Make the cluster of one node, or of two, of which pods without tolerations get one."""
+def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, workers: int = 0) -> None:
+    """Make a cluster whose nodes are ready.
+
+    + folder: where kind's configuration is written
+    + kubeconfig: the file of the cluster's owner, in `lab.data` too
+    + workers: the nodes besides the control plane, two at most; pods without tolerations get
+      these only
+    """
     image = load_catalog(lab.settings.catalog).node_tag
     configuration = plain_configuration(image)
-    if worker:
-        configuration["nodes"] = [{"role": "control-plane"}, {"role": "worker"}]
+    roles = ["control-plane", *["worker"] * workers]
+    configuration["nodes"] = [{"role": role} for role in roles]
     (folder / "kind.yaml").write_text(json.dumps(configuration))
     run(["docker", "network", "create", CLUSTER])
     run(
@@ -49,27 +66,95 @@ def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, worker: bool = F
         ],
         env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
     )  # fmt: skip
-    if worker and configuration["networking"]["disableDefaultCNI"]:
-        _connect_pods(lab)
+    if not workers:
+        return
+    wait = (*users_kubectl(lab), "wait", "nodes", "--all", "--timeout=60s")
+    for condition in ("condition=Ready", "jsonpath={.spec.podCIDR}"):
+        run([*wait, f"--for={condition}"], env=lab.environment)
+    if configuration["networking"]["disableDefaultCNI"]:
+        connect_pods(lab)
 
 
-def _connect_pods(lab: Lab) -> None:
-    """Give each node the range of its own pods, and a route to those of the other one: the network
-    in the lab's node image is made for a node that is alone."""
+def connect_pods(lab: Lab) -> None:
+    """Give each node its own part of the pods' addresses, and routes to those of the others: the
+    network in the lab's node image is made for a node that is alone. A node that was started again
+    has lost its routes.
+    """
     said = run([*users_kubectl(lab), "get", "nodes", "--output=json"], env=lab.environment).stdout
     nodes = {
         one["metadata"]["name"]: (one["spec"]["podCIDR"], one["status"]["addresses"][0]["address"])
         for one in json.loads(said)["items"]
     }
-    alone = nodes[CONTROL_PLANE][0]
-    run(["docker", "exec", WORKER, "sed", "-i", f"s#{alone}#{nodes[WORKER][0]}#", _NETWORK])
-    for node, (pods, address) in nodes.items():
-        other = WORKER if node == CONTROL_PLANE else CONTROL_PLANE
-        run(["docker", "exec", other, "ip", "route", "replace", pods, "via", address])
+    network = json.loads(run(["docker", "exec", CONTROL_PLANE, "cat", _NETWORK]).stdout)
+    for node, (pods, _) in nodes.items():
+        network["plugins"][0]["ipam"]["ranges"] = [[_part(pods)]]
+        write = ["docker", "exec", "--interactive", node, "cp", "/dev/stdin", _NETWORK]
+        run(write, stdin=json.dumps(network))
+        routes = [
+            f"route replace {theirs} via {address}\n"
+            for other, (theirs, address) in nodes.items()
+            if other != node
+        ]
+        run(["docker", "exec", "--interactive", node, "ip", "-batch", "-"], stdin="".join(routes))
+
+
+def _part(pods: str) -> dict[str, str]:
+    """Return a range of host-local: with the whole network's mask, since what leaves that of a pod
+    gets the node's address, by which no NetworkPolicy knows a pod."""
+    part = ipaddress.ip_network(pods)
+    return {
+        "subnet": _PODS, "gateway": str(part[1]), "rangeStart": str(part[2]),
+        "rangeEnd": str(part[-2]),
+    }  # fmt: skip
+
+
+def enforce_policies(lab: Lab) -> None:
+    """Install what enforces NetworkPolicy on each node, as the cluster's owner: the network of the
+    node image does not."""
+    kubectl = users_kubectl(lab)
+    objects = list(yaml.safe_load_all((PROJECT / ENFORCER).read_text()))
+    pod = next(one for one in objects if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        # On the lab's only node the API server is that node's own.
+        container["env"] = [one for one in container["env"] if one["name"] == "NODE_NAME"]
+    text = yaml.safe_dump_all(objects)
+    run([*kubectl, "create", "--filename", "-"], env=lab.environment, stdin=text)
+    rollout = ("rollout", "status", "daemonset/kube-router", "--timeout=120s")
+    run([*kubectl, "--namespace", "kube-system", *rollout], env=lab.environment)
+
+
+def lab_on_three_nodes(name: str, folder: Path) -> AbstractContextManager[Lab]:
+    """Have a lab on a cluster that somebody made, with two nodes for pods."""
+    return hand_made_lab(name, folder, workers=2)
+
+
+@contextmanager
+def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
+    """Have a cluster that enforces policies, and a lab that is not up yet, whose Git server listens
+    where the nodes reach it. Both are gone afterwards.
+
+    + workers: how many nodes besides the control plane
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {
+        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
+        "git_bind": address_of_this_machine(),
+    }  # fmt: skip
+    lab = Lab(name, folder, data)
+    lab.remove()
+    remove_cluster()
+    try:
+        create_cluster(lab, folder, kubeconfig, workers=workers)
+        enforce_policies(lab)
+        yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
 
 
 def remove_cluster() -> None:
-    run(["docker", "rm", "--force", "--volumes", CONTROL_PLANE, WORKER], check=False)
+    run(["docker", "rm", "--force", "--volumes", *NODES], check=False)
     run(["docker", "network", "rm", CLUSTER], check=False)
 
 

@@ -194,9 +194,20 @@ class Lab:
         ]
 
     @property
+    def cluster(self) -> str:
+        """The cluster as kind names it: the lab's own, or one that somebody made."""
+        context = self.data.get("context")
+        return str(context).removeprefix("kind-") if context else self.name
+
+    @property
     def node(self) -> str:
-        """The container of the node."""
-        return node_name(self.name)
+        """The container of the node that has the API server."""
+        return node_name(self.cluster)
+
+    @property
+    def node_network(self) -> str:
+        """The Docker network of the nodes."""
+        return self.cluster if "context" in self.data else self.network
 
     @property
     def system_share(self) -> float:
@@ -215,6 +226,11 @@ class Lab:
     def network(self) -> str:
         """The Docker network."""
         return network_name(self.name)
+
+    @property
+    def announces(self) -> bool:
+        """Whether Flux is told of a push; where it is not, it looks every minute."""
+        return "context" not in self.data
 
     @property
     def git_server(self) -> str:

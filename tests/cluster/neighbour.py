@@ -79,6 +79,13 @@ def neighbourhood() -> Iterator[Neighbour]:
         forget()
 
 
+def address_of_this_machine() -> str:
+    """Return an IPv4 address that is not loopback's: Docker's own bridge, or any other."""
+    found = json.loads(run(["ip", "-json", "-4", "address", "show", "scope", "global"]).stdout)
+    addresses = {link["ifname"]: link["addr_info"][0]["local"] for link in found}
+    return str(addresses.get("docker0") or next(iter(addresses.values())))
+
+
 def address_of(container: str, network: str) -> str:
     """Return the address of a container on a Docker network."""
     template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'

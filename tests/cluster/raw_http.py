@@ -1,4 +1,4 @@
-"""Requests to a Git server over TLS that no client of Git makes, and what is answered."""
+"""Requests to a Git server that no client of Git makes, and what is answered."""
 
 from __future__ import annotations
 
@@ -66,12 +66,24 @@ def smuggled() -> list[bytes]:
     return [f"{head}{length}\r\n{body}".encode() for length in lengths]
 
 
+def connect(settings: Settings, seconds: float) -> socket.socket:
+    """Return a connection to the Git server, over TLS where it has that.
+
+    + seconds: how long it waits, and whatever is done with it, too
+    """
+    address = (settings.git_bind, settings.git_port)
+    plain = socket.create_connection(address, timeout=seconds)
+    if settings.git_ca is None:
+        return plain
+    context = ssl.create_default_context(cafile=settings.git_ca)
+    return context.wrap_socket(plain, server_hostname=settings.git_bind)
+
+
 def statuses(
     settings: Settings, request: bytes, login: str | None, patience: float = 0.3
 ) -> list[int]:
     """Send a request, with a login or without, and return the status of every answer to it, until
     the server hangs up or has said nothing for `patience` seconds after an answer."""
-    context = ssl.create_default_context(cafile=settings.git_ca)
     if login is not None:
         first, _, rest = request.partition(b"\r\n")
         token = base64.b64encode(login.encode())
@@ -79,13 +91,10 @@ def statuses(
     if b"\r\n\r\n" not in request:
         request += b"\r\n"
     answer = b""
-    with (
-        socket.create_connection((settings.git_bind, settings.git_port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=settings.git_bind) as secure,
-    ):
-        secure.sendall(request)
+    with connect(settings, 10) as connection:
+        connection.sendall(request)
         with contextlib.suppress(TimeoutError, ConnectionResetError):
-            while block := secure.recv(65536):
+            while block := connection.recv(65536):
                 answer += block
-                secure.settimeout(patience)
+                connection.settimeout(patience)
     return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]

@@ -13,6 +13,8 @@ import yaml
 from sopslab.errors import Exit
 from tests.cluster.classroom import SEATS, Classroom
 
+pytestmark = pytest.mark.every_provider
+
 ACCESS = {"client.crt", "client.key", "generation", "kubeconfig"}
 
 

@@ -21,7 +21,7 @@ from sopslab.config.job import job_name
 from sopslab.layout import PROJECT
 from tests.cluster.engine_elsewhere import engine_at
 from tests.cluster.lab import PREFIX, Lab, lab_name, run, wait_until
-from tests.cluster.test_network_class import address_of_this_machine
+from tests.cluster.neighbour import address_of_this_machine
 from tests.conftest import find_tool
 
 pytestmark = pytest.mark.soak

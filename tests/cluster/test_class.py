@@ -20,6 +20,8 @@ from tests.cluster.classroom import SEATS, Classroom, write_roster
 from tests.cluster.interruption import held_up
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
+pytestmark = pytest.mark.every_provider
+
 # Whose status Flux itself touches at every interval, without anything having changed.
 TICKING = {"GitRepository", "Kustomization"}
 SYSTEM_OF_ADA = ("--namespace", "lab-ada-sys")
@@ -354,10 +356,8 @@ def test_only_its_learner_may_push_to_a_repository(
     run(["git", "init", "--quiet", str(tmp_path)])
     run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet",
          "--allow-empty", "--message", "x"], cwd=tmp_path)  # fmt: skip
-    answer = run(
-        ["git", *classroom.login(user), "push", url, "HEAD:refs/heads/main"],
-        cwd=tmp_path,
-        check=False,
-    )
+    options = [*classroom.trust, *classroom.login(user)]
+    push = ["git", *options, "push", url, "HEAD:refs/heads/main"]
+    answer = run(push, cwd=tmp_path, check=False)
     assert answer.returncode != 0
     assert "403" in answer.stderr

@@ -35,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.remove()
     remove_cluster()
     try:
-        create_cluster(lab, folder, kubeconfig, worker=True)
+        create_cluster(lab, folder, kubeconfig, workers=1)
         yield lab
     finally:
         lab.remove()

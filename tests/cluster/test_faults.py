@@ -20,6 +20,8 @@ from tests.cluster.test_reset import names_of, objects_of, refs_of
 from tests.cluster.watching import CommandLines
 from tests.marks import mostly_soak, soak
 
+pytestmark = pytest.mark.every_provider
+
 OTHERS = ("bob", "eve")
 LIST = "flux/secrets/develop/kustomization.yaml"
 IDENTITY = re.compile(rb"AGE-SECRET-KEY-[0-9A-Z-]{40,}")

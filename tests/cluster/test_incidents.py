@@ -18,7 +18,7 @@ from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.watching import CommandLines
 from tests.marks import mostly_soak
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.every_provider]
 
 WORDS = "leaked-api-key"
 

@@ -26,6 +26,7 @@ from tests.cluster.neighbour import (
     LOOPBACK,
     Neighbour,
     address_of,
+    address_of_this_machine,
     gateway_of,
     listening_ports,
     neighbourhood,
@@ -35,13 +36,6 @@ from tests.cluster.scan import scan
 from tests.cluster.test_rotate import rotate
 
 pytestmark = pytest.mark.soak
-
-
-def address_of_this_machine() -> str:
-    """Return an IPv4 address that is not loopback's: Docker's own bridge, or any other."""
-    found = json.loads(run(["ip", "-json", "-4", "address", "show", "scope", "global"]).stdout)
-    addresses = {link["ifname"]: link["addr_info"][0]["local"] for link in found}
-    return str(addresses.get("docker0") or next(iter(addresses.values())))
 
 
 @pytest.fixture(scope="module")

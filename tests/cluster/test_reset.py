@@ -20,6 +20,8 @@ from tests.cluster.lab import run, wait_until
 from tests.cluster.watching import CommandLines
 from tests.marks import mostly_soak
 
+pytestmark = pytest.mark.every_provider
+
 BROKEN, BESIDE = ("ada", "bob"), "eve"
 OTHERS = ("bob", "eve")
 SECRETS = "flux/secrets/develop"
@@ -460,6 +462,7 @@ def test_a_learner_resets_the_repository_without_the_instructor(
     known = kept(classroom, "ada")
 
     said = run(["git", "push", "origin", "HEAD:reset"], cwd=clone).stderr
+    classroom.announce("ada")
 
     start = refs_of(classroom, "ada")["refs/lab/start"]
     (branch,) = kept(classroom, "ada").keys() - known.keys()

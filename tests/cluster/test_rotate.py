@@ -20,7 +20,7 @@ from tests.cluster.interruption import Run
 from tests.cluster.lab import SOPSLAB, Lab, lab_name, run, wait_until
 from tests.cluster.watching import CommandLines, Readiness
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.every_provider]
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
 KUSTOMIZATION = "flux/secrets/develop/kustomization.yaml"

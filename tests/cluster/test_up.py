@@ -14,8 +14,9 @@ import pytest
 
 from sopslab.config.places import FLUX, GIT_SERVER_USER, INSTRUCTOR
 from sopslab.layout import ARTIFACT_ADDRESS
-from tests.cluster.isolation.hostile import Traffic, pod
+from tests.cluster.isolation.hostile import pod
 from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.traffic import Traffic
 from tests.texts import replaced
 
 FLUX_SYSTEM = "flux/clusters/lab/flux-system"
@@ -301,7 +302,7 @@ def test_the_network_policies_of_flux_are_enforced(lab: Lab) -> None:
     lab.run(*default, "create", "-f", "-", stdin=json.dumps(pod("neighbour")))
     try:
         lab.run(*default, "wait", "--for=condition=Ready", "pod/neighbour", "--timeout=60s")
-        neighbour = traffic.process("default", "neighbour")
+        neighbour = traffic.pod("default", "neighbour")
         assert traffic.reaches(artifacts), "from the node, to which no policy applies"
         assert traffic.reaches("https://10.96.0.1/", neighbour), "the pod has a network"
         wait_until(lambda: not traffic.reaches(artifacts, neighbour), "artifacts are refused", 20)

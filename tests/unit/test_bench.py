@@ -36,6 +36,12 @@ def report() -> dict[str, Any]:
             "ratio_100_to_30": 2.7, "learners_30": 18.0, "learners_100": 49.0,
             "second_run_100_processor": 4.0, "second_run_100": 4.9,
         },
+        "clusters": {
+            "learners_on_nodes": 30, "one_node": 20.0, "three_nodes": 23.0,
+            "ratio_three_to_one": 1.15, "ratio_large_to_small": 3.1,
+            "fake_nodes": 30, "fake_pods": 900, "small": {"learners": 100, "up": 50.0},
+            "large": {"learners": 300, "up": 155.0, "up_processor": 280.0, "second_up": 12.4},
+        },
         "policy": {"commit_of_20_seconds": 0.2, "push_of_1000_seconds": 2.1},
     }  # fmt: skip
 
@@ -66,6 +72,14 @@ def test_processor_seconds_and_ratios_come_before_seconds() -> None:
     assert all(
         one.index("processor seconds") < one.rindex(" s") for one in printed if "processor" in one
     )
+
+
+def test_many_nodes_are_compared_with_one_and_a_second_run_with_the_first() -> None:
+    printed = "\n".join(figures.lines({"clusters": report()["clusters"]}))
+    assert (
+        "on three nodes that somebody made; the ratio is to the same on one: ratio 1.15" in printed
+    )
+    assert "with 900 fake pods, nothing to do: ratio 0.08, 12.4 s" in printed
 
 
 def test_what_was_not_measured_is_left_out() -> None:

@@ -17,6 +17,8 @@ from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
+from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
 from sopslab.lab.observe.existing import has_context, lab_namespaces, open_questions
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
@@ -38,7 +40,15 @@ here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
-*" get namespaces "*) cat "$here/namespaces" ;;
+*" --selector "*)
+    kind=$(echo "$*" | sed 's/.* get \\([a-z]*\\) .*/\\1/')
+    cat "$here/$kind" && exit
+    echo "error: the server doesn't have a resource type \\"$kind\\"" >&2
+    exit 1
+    ;;
+*" delete kustomizations."*) test ! -e "$here/refused" ;;
+*" wait "*) test ! -e "$here/staying" ;;
+*" get namespace ada-develop "*) cat "$here/staying" ;;
 *" get namespace kube-system "*) cat "$here/oldest" ;;
 *" get namespace sops-lab-probe-lab "*) cat "$here/probe" ;;
 *" get nodes "*) cat "$here/nodes" ;;
@@ -111,6 +121,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "nodes": listing(node("one"), node("two"), node("off", unschedulable=True)),
         "pods": listing(*answered(0, 1)),
         "namespaces": listing(),
+        **dict.fromkeys((*WITHOUT_NAMESPACE, REQUESTS), listing()),
         "probe": "",
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
@@ -282,45 +293,130 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     assert status(taken) == Part("cluster", False, "not there", "context prod")
 
 
-BROUGHT = ["develop", "flux-system", "sops-lab-probe-lab"]
+BROUGHT = ["develop", "flux-system", "sops-lab-probe-lab", "ada-develop", "lab-ada-sys"]
 
 
-def test_flux_leaves_before_its_controllers_do(settings: Settings) -> None:
-    assert lab_namespaces(settings.for_machine) == []
+def of_seat(name: str) -> dict[str, Any]:
+    found = namespace(name)
+    found["metadata"]["labels"]["sops-lab/seat"] = "ada"
+    return found
+
+
+def bring(settings: Settings) -> None:
+    """Have the cluster hold what a class is made of, once it is taken on."""
+    spaces = [*map(namespace, BROUGHT[:3]), *map(of_seat, BROUGHT[3:])]
+    say(settings, "namespaces", listing(*spaces))
+    for kind in (*WITHOUT_NAMESPACE, REQUESTS):
+        say(settings, kind, listing(namespace(f"one-of-{kind}")))
+
+
+def leave(settings: Settings) -> list[str]:
+    """Have the lab leave the cluster, and return what that changed."""
+    Path(settings.bin_dir, "calls").unlink(missing_ok=True)
+    existing.leave(settings.for_machine)
+    lines = Path(settings.bin_dir, "calls").read_text().splitlines()
+    return [call for call in lines if {"patch", "delete", "uninstall"} & set(call.split())]
+
+
+def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Settings) -> None:
+    assert brought(settings.for_machine) == {}
     take_on(settings)
+    assert brought(settings.for_machine) == {}
     assert lab_namespaces(settings.for_machine) == []
     probe(settings)
-    Path(settings.bin_dir, "calls").unlink()
-    say(settings, "namespaces", listing(*map(namespace, BROUGHT)))
-    assert lab_namespaces(settings.for_machine) == BROUGHT
-    existing.leave(settings.for_machine, "develop")
-    lines = Path(settings.bin_dir, "calls").read_text().splitlines()
-    done = [call for call in lines if {"patch", "delete", "uninstall"} & set(call.split())]
-    kinds = ["patch kustom", "delete kustom", "delete receivers", "delete gitrep", "uninstall"]
-    kinds += ["delete namespace develop", "delete namespace sops-lab-probe-lab"]
-    assert all(kind in call for kind, call in zip(kinds, done, strict=True))
+    bring(settings)
+    assert brought(settings.for_machine) == {
+        "namespaces": BROUGHT,
+        **{kind: [f"one-of-{kind}"] for kind in (*WITHOUT_NAMESPACE, REQUESTS)},
+    }
+    assert [call.partition(" delete ")[2].partition(" --")[0] or call for call in leave(settings)][
+        1:
+    ] == [
+        "kustomizations.kustomize.toolkit.fluxcd.io",
+        "receivers.notification.toolkit.fluxcd.io",
+        "gitrepositories.source.toolkit.fluxcd.io",
+        "uninstall --silent --context prod",
+        "namespace develop sops-lab-probe-lab ada-develop lab-ada-sys",
+        *(f"{kind} one-of-{kind}" for kind in (*WITHOUT_NAMESPACE, REQUESTS)),
+    ]
     assert not Path(settings.lab_kubeconfig).exists()
     assert not Path(settings.reach_file).exists()
 
 
+def test_what_flux_does_not_take_out_goes_without_it(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "refused", "kustomizations")
+    done = leave(taken)
+    assert any(call.startswith("uninstall ") for call in done)
+    assert any(" delete namespace develop " in call for call in done)
+    assert not Path(taken.lab_kubeconfig).exists()
+
+
 def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Settings) -> None:
-    Path(taken.bin_dir, "namespaces").unlink()
-    assert lab_namespaces(taken.for_machine) is None
+    bring(taken)
+    say(taken, "kubectl", "#!/bin/sh\necho 'dial tcp 10.9.8.7:443: i/o timeout' >&2\nexit 1\n")
+    assert brought(taken.for_machine) is None
+    with pytest.raises(LabError, match="the cluster of the context prod does not answer"):
+        existing.leave(taken.for_machine)
+    assert Path(taken.lab_kubeconfig).exists()
 
 
 def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
-    say(taken, "namespaces", listing(namespace("flux-system")))
-    existing.leave(taken.for_machine, "develop")
-    assert any(" kustomizations." in call for call in calls(taken, "delete"))
-    assert not any(" namespace develop " in call for call in calls(taken, "delete"))
+    # What keeps repositories is the lab's, and does not go with it.
+    say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
+    done = leave(taken)
+    assert any(" kustomizations." in call for call in done)
+    assert not any(" namespace " in call for call in done)
 
 
 def test_where_only_a_probe_was_cut_short_flux_is_not_looked_for(taken: Settings) -> None:
     say(taken, "namespaces", listing(namespace("sops-lab-probe-lab")))
-    existing.leave(taken.for_machine, "develop")
-    assert calls(taken, "uninstall") == []
-    (deleted,) = calls(taken, "delete")
+    (deleted,) = leave(taken)
     assert " sops-lab-probe-lab " in deleted
+
+
+def test_policies_that_outlived_a_killed_run_are_found_and_go(taken: Settings) -> None:
+    say(taken, "clusterroles", listing(namespace("sops-lab-learner")))
+    (deleted,) = leave(taken)
+    assert " delete clusterroles sops-lab-learner " in deleted
+
+
+def test_a_kind_that_a_cluster_does_not_know_is_not_missed(taken: Settings) -> None:
+    bring(taken)
+    Path(taken.bin_dir, "validatingadmissionpolicies").unlink()
+    found = brought(taken.for_machine)
+    assert found is not None
+    assert found.keys() == {"namespaces", *WITHOUT_NAMESPACE, REQUESTS} - {
+        "validatingadmissionpolicies"
+    }
+
+
+def test_a_namespace_that_stays_is_named_with_what_holds_it(
+    taken: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(taken)
+    monkeypatch.setattr(existing, "_GOING_S", -20)
+    remaining = "finalizers remaining: example.com/x in 1 resource instances"
+    held = of_seat("ada-develop")
+    held["status"] = {"conditions": [{"status": "True", "message": f"Some have {remaining}"}]}
+    say(taken, "staying", json.dumps(held))
+    with pytest.raises(LabError, match=r"namespace ada-develop is being deleted.*example\.com/x"):
+        existing.leave(taken.for_machine)
+    assert Path(taken.lab_kubeconfig).exists()
+
+
+def test_where_api_servers_listen_is_told_by_the_cluster(settings: Settings) -> None:
+    assert api_ports(settings.for_machine) == []
+    take_on(settings)
+    ports = [{"port": 6443}, {"port": 443}]
+    say(
+        settings, "endpointslices", listing({"ports": ports}, {"ports": ports[:1]}, {"ports": None})
+    )
+    assert api_ports(settings.for_machine) == [443, 6443]
+    say(settings, "endpointslices", listing())
+    assert api_ports(settings.for_machine) is None
+    Path(settings.bin_dir, "endpointslices").unlink()
+    assert api_ports(settings.for_machine) is None
 
 
 def test_a_record_that_is_damaged_proves_nothing(taken: Settings) -> None:

@@ -12,7 +12,7 @@ from sopslab.layout import PROJECT
 from tests.sources import tree_of
 
 TESTS = PROJECT / "tests"
-FAULTS = 97
+FAULTS = 99
 ROW = re.compile(r"\| (\d+) \|(.+)\|")
 
 

@@ -158,6 +158,13 @@ def test_any_other_address_is_tls(lab_data: Data) -> None:
     assert settings.api_address == "192.0.2.10"
 
 
+def test_a_cluster_that_is_elsewhere_comes_to_the_address_that_learners_use(lab_data: Data) -> None:
+    elsewhere = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
+    networked = load_settings(lab_data(git_bind="192.0.2.10", **elsewhere))
+    assert networked.git_base_cluster_url == networked.git_base_url == "https://192.0.2.10:8418"
+    assert load_settings(lab_data(**elsewhere)).git_base_cluster_url == "http://lab-git:8080"
+
+
 def test_what_the_certificate_is_for_the_cluster_may_use(lab_data: Data) -> None:
     url = "https://192.0.2.10:8418"
     settings = load_settings(lab_data(git_bind="192.0.2.10", git_cluster_url=url))

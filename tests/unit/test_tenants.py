@@ -18,6 +18,8 @@ from sopslab.layout import PLATFORM
 SEAT = "ada"
 GENERATION = "5f0c9a31e27b44"
 GIT_URL = "http://lab-git:8080"
+# As text, not a number, wherever it gets.
+LAB = "007"
 LABEL = "sops-lab/seat"
 DEVELOP, SYSTEM = seat_namespace(SEAT), seat_system_namespace(SEAT)
 
@@ -60,7 +62,10 @@ def overlay(folder: Path, seat: str, *, suspended: bool = False) -> dict[str, An
     """Return the Kustomization that the platform repository gets for a seat."""
     shutil.copy(PLATFORM / "tenants" / "overlay.yaml.j2", folder)
     user = seat_user(seat, GENERATION)
-    values = {"git_url": GIT_URL, "seat": seat, "user": user, "suspended": suspended}
+    values = {
+        "git_url": GIT_URL, "interval": "1m0s", "lab": LAB, "seat": seat, "user": user,
+        "suspended": suspended,
+    }  # fmt: skip
     (document,) = yaml.safe_load_all(render_tree(folder, values)["overlay.yaml"].content)
     return dict(document)
 
@@ -91,12 +96,12 @@ def classroom() -> list[dict[str, Any]]:
     """Return what the cluster has once for the whole class."""
     files = render_tree(
         PLATFORM / "clusters" / "lab" / "classroom",
-        {"git_url": GIT_URL, "tenant_base_tag": "tenant-base-0123abcd"},
+        {"git_url": GIT_URL, "lab": LAB, "tenant_base_tag": "tenant-base-0123abcd"},
     )
     return [
         document
         for name, file in files.items()
-        if name.endswith(".yaml")
+        if name != "kustomization.yaml"
         for document in yaml.safe_load_all(file.content)
         if document
     ]
@@ -124,6 +129,16 @@ def test_every_file_of_the_base_is_built() -> None:
         "kustomization.yaml",
         *kustomization["resources"],
     }
+
+
+def test_whatever_a_lab_makes_is_known_as_its_own(tmp_path: Path) -> None:
+    for item in seat_objects(tmp_path, SEAT):
+        assert item["metadata"]["labels"]["sops-lab"] == LAB
+    given = {"git_url": GIT_URL, "lab": LAB, "tenant_base_tag": "tenant-base-0123abcd"}
+    files = render_tree(PLATFORM / "clusters" / "lab" / "classroom", given)
+    kustomization = yaml.safe_load(files.pop("kustomization.yaml").content)
+    assert kustomization["labels"] == [{"pairs": {"sops-lab": LAB}}]
+    assert set(kustomization["resources"]) == set(files)
 
 
 def test_a_seat_is_made_of_known_kinds(tmp_path: Path) -> None:
@@ -162,6 +177,8 @@ def test_the_overlay_gives_what_the_base_asks_for(tmp_path: Path) -> None:
     assert asked == set(given)
     assert given == {
         "git_url": GIT_URL,
+        "interval": "1m0s",
+        "lab": LAB,
         "quote": '"',
         "seat": SEAT,
         "user": f"sops-lab:{SEAT}:{GENERATION}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sopslab.checks.rules.objects import LEFT_ALONE, failure, is_left_alone, resume
 from sopslab.checks.rules.results import Cause, cause
@@ -25,19 +25,30 @@ LOCKDOWN: Mapping[str, Sequence[str]] = {
 }
 
 
+def is_ready(node: Object) -> bool:
+    """Return whether a node takes part in the cluster."""
+    return condition(node, "Ready").get("status") == "True"
+
+
 def examine_cluster(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the cluster itself is not well."""
+    """Yield why the cluster itself is not well: one of several nodes may be lost."""
     cluster = known(seen.cluster)
     if cluster.trouble is not None:
         yield _down(cluster.trouble.value, UP)
     elif not cluster.nodes:
         yield _down("has no node", UP)
-    for node in cluster.nodes:
-        ready = condition(node, "Ready")
-        if ready.get("status") != "True":
-            name = node["metadata"]["name"]
-            reason = ready.get("reason", "nothing was reported")
-            yield _down(f"the node {name} is not ready ({reason})", f"kubectl describe node {name}")
+    elif not any(map(is_ready, cluster.nodes)):
+        for node in cluster.nodes:
+            yield _down(_not_ready(node), _describe(node))
+
+
+def _not_ready(node: Object) -> str:
+    reason = condition(node, "Ready").get("reason", "nothing was reported")
+    return f"the node {node['metadata']['name']} is not ready ({reason})"
+
+
+def _describe(node: Object) -> str:
+    return f"kubectl describe node {node['metadata']['name']}"
 
 
 def _down(found: str, next_step: str) -> Cause:
@@ -69,13 +80,24 @@ def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
                 UP,
             )
         elif not _is_available(deployments[name]):
+            found, next_step = _unavailable(name, known(seen.cluster).nodes)
             yield cause(
                 "controller-down",
                 f"The {name} is not available, so its part of the way stands still.",
                 what,
-                "has no pod that is ready and of its present form",
-                f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20",
+                found,
+                next_step,
             )
+
+
+def _unavailable(name: str, nodes: Iterable[Object]) -> tuple[str, str]:
+    """Return what is known of a controller that no pod is ready of, and a next step."""
+    found = "has no pod that is ready and of its present form"
+    if not (lost := [node for node in nodes if not is_ready(node)]):
+        return found, f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20"
+    # They tolerate that for half a minute.
+    names = ", ".join(map(_not_ready, lost))
+    return f"{found}; {names}: its pods start elsewhere within two minutes", _describe(lost[0])
 
 
 def _missing_flag(deployment: Object, flags: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl, listed
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import LAB_LABEL, SEAT_LABEL
 from sopslab.model.results import Undecided
 
 _LONGEST_S = 40
@@ -118,7 +119,7 @@ def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, 
         {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"sops-lab/seat": one.id}},
+            "metadata": {"name": name, "labels": {LAB_LABEL: lab.lab, SEAT_LABEL: one.id}},
         }
         for one in environments
         if one.is_seat

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import context_of, lab_namespaces
+from sopslab.errors import LabError
+from sopslab.lab.act.manifests import holders
+from sopslab.lab.observe.brought import NAMESPACES, REQUESTS, WITHOUT_NAMESPACE, brought
+from sopslab.lab.observe.existing import context_of
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.layout import FLUX_NAMESPACE
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.model.results import Undecided
 
-_KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
-_SOURCES = (
-    "receivers.notification.toolkit.fluxcd.io",
-    "gitrepositories.source.toolkit.fluxcd.io",
-)
+_RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
+_AT_ONCE = ("--ignore-not-found", "--wait=false")
+# For a namespace or two, and how much longer for each one more.
+_GOING_S, _EACH_S = 90, 2
 
 
 def take_on(lab: Lab, kubeconfig: str) -> None:
@@ -29,41 +32,73 @@ def take_on(lab: Lab, kubeconfig: str) -> None:
     files.write(lab.lab_kubeconfig, context_of(lab, kubeconfig))
 
 
-def leave(lab: Lab, namespace: str) -> None:
-    """Remove from a cluster what the lab brought: Flux, the environments, pods of a probe. Raises
-    Failed.
+def leave(lab: Lab) -> None:
+    """Remove from a cluster what the lab brought: Flux, the environments, what guards them, and
+    what a killed run left. Raises Failed, and LabError where the cluster does not answer or a
+    namespace stays.
 
-    What Flux applied goes first, while its controllers still answer for the finalizers.
-
-    + namespace: where Secrets arrive
+    What Flux applied goes first, while its controllers still answer for the finalizers. Where they
+    do not, it goes nevertheless: all of it is found by its label.
     """
+    found = brought(lab)
+    if found is None:
+        raise LabError(f"the cluster of the context {lab.lab_context} does not answer: run again")
     kubectl = Kubectl(lab)
-    brought = lab_namespaces(lab) or []
-    deletion = ("--ignore-not-found", "--timeout", "90s")
-    if FLUX_NAMESPACE in brought:
-        _remove_flux(lab, kubectl, deletion)
-    for name in (namespace, probe_namespace(lab.lab)):
-        # One that the lab did not bring is somebody's, whatever it is called.
-        if name in brought:
-            kubectl.run("delete", "namespace", name, *deletion, patience=120)
+    namespaces = found.get(NAMESPACES, [])
+    if FLUX_NAMESPACE in namespaces:
+        _remove_flux(lab, kubectl)
+    _remove_namespaces(kubectl, [name for name in namespaces if name != FLUX_NAMESPACE])
+    for kind in (*WITHOUT_NAMESPACE, REQUESTS):
+        if kind in found:
+            kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
     for file in (lab.reach_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 
 
-def _remove_flux(lab: Lab, kubectl: Kubectl, deletion: Sequence[str]) -> None:
+def _remove_flux(lab: Lab, kubectl: Kubectl) -> None:
     in_flux = ("--namespace", FLUX_NAMESPACE)
-    if _has_kind(kubectl, _KUSTOMIZATIONS):
+    waiting = ("--all", "--ignore-not-found", "--timeout", "90s")
+    if _has_kind(kubectl, KUSTOMIZATIONS):
         # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
         kubectl.succeeds(
-            *in_flux, "patch", _KUSTOMIZATIONS, FLUX_NAMESPACE,
+            *in_flux, "patch", KUSTOMIZATIONS, FLUX_NAMESPACE,
             "--type", "merge", "--patch", '{"spec":{"suspend":true}}', patience=120,
         )  # fmt: skip
-        kubectl.run(*in_flux, "delete", _KUSTOMIZATIONS, "--all", *deletion, patience=120)
-    for kind in _SOURCES:
+        kubectl.succeeds(*in_flux, "delete", KUSTOMIZATIONS, *waiting, patience=120)
+    for kind in (_RECEIVERS, GIT_REPOSITORIES):
         if _has_kind(kubectl, kind):
-            kubectl.run(*in_flux, "delete", kind, "--all", *deletion, patience=120)
+            kubectl.succeeds(*in_flux, "delete", kind, *waiting, patience=120)
+    # It takes Flux's finalizers off whatever is left, in every namespace.
     flux.uninstall(lab)
 
 
 def _has_kind(kubectl: Kubectl, kind: str) -> bool:
     return kubectl.succeeds("get", "customresourcedefinitions", kind, patience=120)
+
+
+def _remove_namespaces(kubectl: Kubectl, names: Sequence[str]) -> None:
+    """Delete namespaces, and wait until they are gone. Raises Failed, and LabError with what holds
+    one that stays."""
+    if not names:
+        return
+    kubectl.run("delete", "namespace", *names, *_AT_ONCE)
+    spaces = [f"namespace/{name}" for name in names]
+    patience = _GOING_S + _EACH_S * len(names)
+    deadline = Deadline(patience)
+    while not kubectl.succeeds("wait", "--for=delete", *spaces, "--timeout", "10s"):
+        if deadline.is_over:
+            raise LabError(_staying(kubectl, names, patience))
+
+
+def _staying(kubectl: Kubectl, names: Sequence[str], patience: int) -> str:
+    """Return which of some namespaces is still there, and what holds it."""
+    try:
+        found = [one for name in names if (one := kubectl.get("namespace", name)) is not None]
+    except Undecided:
+        found = []
+    if not found:
+        return "the cluster does not say whether the namespaces of the lab are gone: run again"
+    return (
+        f"the namespace {found[0]['metadata']['name']} is being deleted, and after {patience} s it"
+        f" is not gone: {holders(found[0])}. Remove that by hand, then run again"
+    )

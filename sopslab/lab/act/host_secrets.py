@@ -21,6 +21,7 @@ from sopslab.lab.observe.host_secrets import (
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
+from sopslab.layout import LAB_LABEL
 from sopslab.model.objects import Object
 
 
@@ -33,7 +34,7 @@ def give(lab: Lab, environments: list[Environment]) -> None:
     seats = [one for one in environments if one.is_seat and one.id in wanted]
     only_seats = all(one.is_seat for one in environments)
     with _refusals_told(lab, seats, only_seats=only_seats):
-        Kubectl(lab).apply([*map(_namespace, seats), *secrets])
+        Kubectl(lab).apply([*(_namespace(lab, one) for one in seats), *secrets])
     # Server-side apply leaves every entry and label that somebody has added.
     with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
@@ -57,8 +58,9 @@ def _refusals_told(lab: Lab, seats: Sequence[Environment], *, only_seats: bool) 
             raise
 
 
-def _namespace(environment: Environment) -> Object:
-    metadata = {"name": environment.system, "labels": labels_of(environment)}
+def _namespace(lab: Lab, environment: Environment) -> Object:
+    labels = {LAB_LABEL: lab.lab, **labels_of(environment)}
+    metadata = {"name": environment.system, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -78,10 +78,11 @@ def _await_end(
     deadline = Deadline(_ENDING_S)
     while left := ending():
         if deadline.is_over:
+            anew = f"; {RECREATE}" if lab.cluster_provider == "kind" else ""
             raise LabError(
                 f"the {kind} {left[0]} is being deleted, and after {_ENDING_S} s it is not gone:"
                 f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you"
-                f" remove it by hand; {RECREATE}"
+                f" remove it by hand{anew}"
             )
         _let_go(lab)
         time.sleep(1)

@@ -23,6 +23,8 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.manifests import documents, images_of, joined
 from sopslab.lab.tools.node import images
 from sopslab.lab.tools.programs import Failed
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import reference
 
 _US = {"user.name": SOPS_LAB.name, "user.email": SOPS_LAB.email}
 _FLUX = "flux/clusters/lab/flux-system"
@@ -103,6 +105,9 @@ def lay_out(
         shutil.rmtree(lab.platform_dir, ignore_errors=True)
         replace(manifests, lab.manifests_dir)
         replace(git.folder, lab.platform_dir)
+    if lab.cluster_provider == "existing":
+        # No hook of the Git server tells a cluster that the lab did not make.
+        Kubectl(lab).ask_flux([reference("GitRepository", FLUX_NAMESPACE, FLUX_NAMESPACE)], 20)
 
 
 def _write(folder: Path, built: bytes, learners: Iterable[bytes]) -> None:

@@ -107,8 +107,7 @@ class Asked:
         objects = self._ask(FLUX_NAMESPACE, "Node", "Deployment", *DELIVERY)
         if self._environment.is_seat:
             objects = objects.with_more(self._ask(self._environment.system, *FLUX_KINDS))
-        nodes = [one for one in objects.items if one["kind"] == "Node"]
-        return replace(objects.of(seen), cluster=Cluster(nodes=nodes))
+        return objects.of(seen)
 
     def _ask(self, namespace: str, *kinds: str) -> Objects:
         return ask_for(self._kubectl, kinds, "--namespace", namespace, patience=_PATIENCE_S)

@@ -32,9 +32,10 @@ def begun(places: Places, environment: Environment, chapter: Chapter | None = No
 
 
 def look_in(places: Places, environment: Environment) -> Snapshot:
-    """Return the source and the Kustomization of one environment, and what else of their kinds lies
-    beside them. Raises Undecided where the cluster cannot be asked."""
-    kinds = ("GitRepository", "Kustomization")
+    """Return the source and the Kustomization of one environment, what else of their kinds lies
+    beside them, and the nodes and controllers. Raises Undecided where the cluster cannot be
+    asked."""
+    kinds = ("Node", "Deployment", "GitRepository", "Kustomization")
     where = ("--namespace", environment.system)
     objects = ask_for(_kubectl(places), kinds, *where, patience=_PATIENCE_S)
     return objects.of(begun(places, environment))

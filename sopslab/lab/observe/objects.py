@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sopslab.checks.rules.objects import is_left_alone
-from sopslab.checks.snapshot import GOING, NOT_ASKED, LiveSecret, Snapshot
+from sopslab.checks.snapshot import GOING, NOT_ASKED, Cluster, LiveSecret, Snapshot
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.chapter import UP
@@ -71,8 +71,10 @@ class Objects:
         """Return a look at an environment with what is its own of the objects."""
         environment, asked = seen.environment, self.asked
         controllers = self.within("Deployment", FLUX_NAMESPACE)
+        nodes = [one for one in self.items if one["kind"] == "Node"]
         return replace(
             seen,
+            cluster=Cluster(nodes=nodes) if "Node" in asked else seen.cluster,
             controllers=[] if controllers is None else controllers,
             sources=self.within("GitRepository", environment.system),
             kustomizations=self.within("Kustomization", environment.system),

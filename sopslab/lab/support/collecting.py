@@ -84,7 +84,8 @@ def _from_docker(settings: Settings) -> Iterator[Piece]:
     yield Piece("docker/info.txt", docker("info"))
     network = f"network={network_name(settings.lab)}"
     yield Piece("docker/containers.txt", docker("ps", "--all", "--filter", network))
-    for container in (node_name(settings.lab), git_server_name(settings.lab)):
+    node = [node_name(settings.lab)] if settings.cluster_provider == "kind" else []
+    for container in (*node, git_server_name(settings.lab)):
         log = docker("logs", "--timestamps", "--tail", _LINES, container)
         yield Piece(f"docker/{container}.log", log)
 

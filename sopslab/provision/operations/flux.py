@@ -15,13 +15,14 @@ from sopslab.files.events import named, note
 from sopslab.lab.act import existing, host_secrets
 from sopslab.lab.act.canaries import await_canaries
 from sopslab.lab.act.platform import lay_out
+from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
-from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_generations
-from sopslab.layout import CNI_LABEL, ENFORCER, NAMESPACE
+from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal
@@ -33,7 +34,7 @@ COMPONENTS = ("source-controller", "kustomize-controller", "notification-control
 @operation()
 def platform(
     settings: Settings,
-    files: Tree,
+    files: Callable[[Sequence[int]], Tree],
     recipe: str,
     tag: str | None,
     node_image: str,
@@ -43,31 +44,48 @@ def platform(
     Bring the platform repository, from which the cluster reconciles itself, to what it should be.
 
     + settings: the lab's settings
-    + files: what it holds beside the components that `flux install --export` prints
+    + files: what it holds beside the components that `flux install --export` prints, given the
+      ports of the API server that Flux may reach; without any, Flux may reach everything
     + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
     + overlays: what it holds for the seats, given their generations; None without seats
     """
+    ports = _api_ports(settings, of_class=overlays is not None)
+    if ports is None:
+        yield refusal(
+            "the cluster does not say at which port its API server listens: `kubectl get"
+            " endpointslices --namespace default` has to list that of the Service `kubernetes`"
+        )
+        return
+    laid_out = files(ports)
     if overlays is not None:
         # Looked at here and not by the task: the same run may give a seat another generation.
         generations = look(settings, seat_generations)
-        files = {**files, **overlays(generations)}
-    if ENFORCER in files and not _needs_enforcer(settings, node_image):
-        files = {path: file for path, file in files.items() if path != ENFORCER}
-    mark = f"{digest(files)}-{recipe}"
+        laid_out = {**laid_out, **overlays(generations)}
+    if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
+        laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
+    mark = f"{digest(laid_out)}-{recipe}"
     if look(settings, content_mark) == mark:
         host.noop("the platform repository is up to date")
         return
     yield acting(
         settings,
         lay_out,
-        files=pack(files),
+        files=pack(laid_out),
         mark=mark,
         components=list(COMPONENTS),
         node=node_name(settings.lab) if settings.cluster_provider == "kind" else None,
         tag=tag,
     )
+
+
+def _api_ports(settings: Settings, *, of_class: bool) -> Sequence[int] | None:
+    """Return the ports of the API server that Flux may reach, none where its own policy stays, and
+    None where they cannot be seen."""
+    if settings.cluster_provider == "kind":
+        return [API_PORT]
+    return look(settings, api_ports) if of_class else []
 
 
 def _needs_enforcer(settings: Settings, node_image: str) -> bool:
@@ -137,21 +155,19 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Remove Flux and the environments from a cluster that the lab did not make.
-
-    What Flux applied goes first, while its controllers still answer for the finalizers.
+    Remove from a cluster that the lab did not make what the lab has brought there, Flux above all.
 
     + settings: the lab's settings
     """
-    brought = look(settings, lab_namespaces)
-    if brought is None:
+    found = look(settings, brought)
+    if found is None:
         note(
             f"the cluster of the context {settings.context} does not answer, and what this lab has"
             " brought stays there: run `sopslab down` again once it does"
         )
         host.noop("the cluster does not answer")
         return
-    if not brought:
+    if not found:
         host.noop("the cluster has nothing of this lab")
         return
-    yield acting(settings, existing.leave, namespace=NAMESPACE)
+    yield acting(settings, existing.leave)

@@ -7,26 +7,22 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from sopslab.config.naming import seat_namespace, seat_system_namespace
+from tests.cluster.classroom import NOW, Classroom
 from tests.cluster.lab import Lab, run, wait_until
-
-if TYPE_CHECKING:
-    from tests.cluster.classroom import Classroom
 
 PAUSE = "registry.k8s.io/pause:3.10"
 APPS = "flux/apps"
 SECRETS = "flux/secrets/develop"
-# What Flux does on its own is asked for here, so that no test waits for an interval.
-NOW = "reconcile.fluxcd.io/requestedAt"
 
 FORBIDDEN = re.compile("forbidden", re.IGNORECASE)
 # A push of another learner's, while one of them is up to something: seconds.
@@ -192,10 +188,11 @@ class Hostile:
         assert ready["status"] == "False", ready
         return str(ready["message"])
 
-    def delivers(self, within: float) -> float:
-        """Push a new value and return the seconds until the cluster has it; fail after `within`."""
+    def delivers(self, within: float, *beside: Manifest) -> float:
+        """Push a new value, and other objects beside it, and return the seconds until the cluster
+        has it; fail after `within`."""
         value = str(time.time_ns())
-        self.bring(manifest("ConfigMap", "probe", data={"value": value}))
+        self.bring(manifest("ConfigMap", "probe", data={"value": value}), *beside)
         started = time.monotonic()
         self.push()
 
@@ -292,78 +289,3 @@ def _applied(learner: Hostile, head: str) -> bool:
         and _ready(status)["status"] == "True"
         and not learner.owns("pods")
     )
-
-
-# Every URL is asked for over and over, for some seconds. curl: 7 refused or unreachable, 28 no
-# answer in time; nsenter: 1 no such network.
-_FIRST_WORDS = """
-known=$(ls /run/netns); echo ready
-until new=$(ls /run/netns | grep -vxF "$known"); do sleep 0.01; done
-ask() {
-    for _ in {1..16}; do
-        nsenter --net="/run/netns/$new" curl -sk -o /dev/null --connect-timeout 0.3 -m 1 "$1"
-        case $? in 1 | 7 | 28) sleep 0.05 ;; *) echo "$1"; return ;; esac
-    done
-}
-for url; do ask "$url" & done; wait
-"""
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Real connections: from the network of a pod, or of the node where no pod is named."""
-
-    lab: Lab
-
-    def process(self, namespace: str, name: str) -> str:
-        """Return a process of a pod, whose network is the pod's."""
-        container = self._node(
-            "crictl", "ps", "--quiet", "--state", "Running",
-            "--label", f"io.kubernetes.pod.namespace={namespace}",
-            "--label", f"io.kubernetes.pod.name={name}",
-        ).stdout.split()[0]  # fmt: skip
-        return self._node(
-            "crictl", "inspect", "--output", "go-template", "--template", "{{.info.pid}}", container
-        ).stdout.strip()
-
-    def reaches(self, url: str, process: str | None = None) -> bool:
-        """Return whether somebody answers there, in whatever way."""
-        inside = [] if process is None else ["nsenter", "--target", process, "--net"]
-        done = self._node(
-            *inside, "curl", "--insecure", "--silent", "--output", "/dev/null", "--max-time", "3",
-            url, check=False,
-        )  # fmt: skip
-        # 7: refused or unreachable, 28: no answer in time. Everything else is somebody who talks.
-        return done.returncode not in (7, 28)
-
-    def resolves(self, server: str, process: str) -> bool:
-        """Return whether a name server knows itself."""
-        # No part has ten letters: bash sends off what it has when it comes to a line feed.
-        labels = ("kube-dns", "kube-system", "svc", "cluster", "local")
-        name = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
-        query = b"\x13\x37\x01\x00\x00\x01" + b"\0" * 6 + name + b"\x00\x01\x00\x01"
-        escaped = "".join(f"\\x{byte:02x}" for byte in query)
-        script = (
-            f"exec 3<>/dev/udp/{server}/53; printf '{escaped}' >&3; "
-            "timeout 3 dd bs=512 count=1 status=none <&3 | wc --bytes"
-        )
-        done = self._node(
-            "nsenter", "--target", process, "--net", "bash", "-c", script, check=False
-        )
-        return int(done.stdout.strip() or 0) > len(query)
-
-    def first_words(self, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
-        """Return which URLs are reached from the network of the next pod, by what is sent from the
-        moment on that the network is there; `start` makes the pod."""
-        probe = subprocess.Popen(
-            ["docker", "exec", self.lab.node, "bash", "-c", _FIRST_WORDS, "probe", *urls],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert probe.stdout is not None and probe.stdout.readline() == "ready\n"
-        start()
-        said, _ = probe.communicate(timeout=90)
-        assert probe.returncode == 0
-        return set(said.splitlines())
-
-    def _node(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run(["docker", "exec", self.lab.node, *argv], check=check)

@@ -18,8 +18,11 @@ import pytest
 from typing_extensions import override
 
 from sopslab.layout import ARTIFACT_ADDRESS
-from tests.cluster.isolation.hostile import IN_TIME, SECRETS, Hostile, Traffic, manifest
+from tests.cluster.isolation.hostile import IN_TIME, SECRETS, Hostile, manifest
 from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.traffic import Target, Traffic
+
+pytestmark = pytest.mark.every_provider
 
 # What a push of another learner's may take while somebody tries: seconds, and as a multiple of what
 # it takes on this machine otherwise.
@@ -38,10 +41,7 @@ class Server:
 
 @contextmanager
 def listening(lab: Lab) -> Iterator[Server]:
-    template = "{{(index .IPAM.Config 0).Gateway}}"
-    gateway = run(
-        ["docker", "network", "inspect", lab.network, "--format", template]
-    ).stdout.strip()
+    gateway = Traffic(lab).gateway
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,15 +85,6 @@ def refused(learner: Hostile) -> str:
 def allowed(learner: Hostile) -> float:
     """Return the seconds that a delivery may take while somebody attacks."""
     return max(PROMISED, SLOWER * learner.delivers(IN_TIME))
-
-
-def controller(traffic: Traffic, lab: Lab, name: str) -> str:
-    """Return a process of a controller of Flux, whose network is the controller's."""
-    pod = lab.kubectl(
-        "-n", "flux-system", "get", "pods", "-l", f"app={name}", "--field-selector",
-        "status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}",
-    )  # fmt: skip
-    return traffic.process("flux-system", pod)
 
 
 def test_what_names_a_place_elsewhere_is_not_taken(ada: Hostile, bob: Hostile) -> None:
@@ -144,31 +135,31 @@ def test_past_the_hook_nothing_is_fetched_either(ada: Hostile) -> None:
 
 def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> None:
     lab, traffic = ada.lab, Traffic(ada.lab)
-    template = f'{{{{(index .NetworkSettings.Networks "{lab.network}").IPAddress}}}}'
-    node, git = (
-        run(["docker", "inspect", "--format", template, name]).stdout.strip()
-        for name in (lab.node, lab.git_server)
-    )
-    scheme = "https" if lab.settings.networked else "http"
+    names = ("kustomize-controller", "source-controller", "notification-controller")
+    controllers = {name: traffic.controller(name)[0] for name in names}
+    kubelets = {
+        f"kubelet of {node}": Target(f"https://{address}:10250/", traffic.here)
+        for node, address in traffic.addresses.items()
+    }
+    artifacts = traffic.service("flux-system", "source-controller")
     with listening(lab) as server:
-        places = {
-            "API server": "https://10.96.0.1/",
-            "artifacts": f"http://{ARTIFACT_ADDRESS}/",
-            "Git": f"{scheme}://{git}:8080/",
-            "kubelet": f"https://{node}:10250/",
-            "etcd": f"https://{node}:2379/",
-            "this machine": server.url,
+        targets = {
+            "API server": Target("https://10.96.0.1/", traffic.here),
+            "artifacts": Target(f"http://{artifacts}/", controllers["source-controller"]),
+            "Git": Target(traffic.git_url, traffic.here),
+            **kubelets,
+            "etcd": Target(f"https://{traffic.addresses[lab.node]}:2379/", traffic.here),
+            "this machine": Target(server.url, traffic.here),
         }
-        assert {name for name, url in places.items() if not traffic.reaches(url)} == set()
+        assert traffic.unseen(targets) == set()
         reached = {
-            name: {place for place, url in places.items() if traffic.reaches(url, process)}
-            for name in ("kustomize-controller", "source-controller", "notification-controller")
-            for process in [controller(traffic, lab, name)]
+            name: {target for target, one in targets.items() if traffic.reaches(one.url, place)}
+            for name, place in controllers.items()
         }
         metrics = [
             name
-            for name in reached
-            if traffic.reaches("http://127.0.0.1:8080/debug/pprof/", controller(traffic, lab, name))
+            for name, place in controllers.items()
+            if traffic.reaches("http://127.0.0.1:8080/debug/pprof/", place)
         ]
     assert reached == {
         "kustomize-controller": {"API server", "artifacts"},

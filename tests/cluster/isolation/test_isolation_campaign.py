@@ -16,7 +16,7 @@ from tests.cluster.isolation.hostile import Hostile, as_before, clear, restarts
 from tests.cluster.lab import Lab, run
 
 # It compares times, which a lab at work beside it would change.
-pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+pytestmark = [pytest.mark.soak, pytest.mark.exclusive, pytest.mark.every_provider]
 
 # How often she pushes at most during an attack.
 PUSHES = 4

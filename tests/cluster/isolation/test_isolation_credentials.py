@@ -18,8 +18,9 @@ import pytest
 
 from sopslab.layout import POD_PIDS_LIMIT, SYSTEM_SHARE
 from tests.cluster.classroom import Classroom
-from tests.cluster.isolation.hostile import IN_TIME, Hostile, Manifest, Traffic, manifest, pod
+from tests.cluster.isolation.hostile import IN_TIME, Hostile, Manifest, manifest, pod
 from tests.cluster.lab import Lab, run, wait_until
+from tests.cluster.traffic import Traffic
 
 # The token of every cluster that kind makes (sigs.k8s.io/kind, pkg/cluster/internal/kubeadm).
 KIND = "abcdef.0123456789abcdef"
@@ -253,7 +254,8 @@ def test_a_fork_bomb_ends_at_its_own_pod(ada: Hostile, bob: Hostile) -> None:
     uid = ada.create(pod("bomb"), output="jsonpath={.metadata.uid}").stdout
     ada.kubectl("wait", "--for=condition=Ready", "pod/bomb", "--timeout=60s")
     # No image of the cluster has a shell: the node's goes off among the processes of the pod.
-    process = Traffic(lab).process(ada.namespace, "bomb")
+    process = Traffic(lab).pod(ada.namespace, "bomb").process
+    assert process
     run(["docker", "exec", "--detach", lab.node, "bash", "-c",
          'group=$(sed -n "s/^[0-9]*:pids://p; s/^0:://p" "/proc/$0/cgroup" | head -n 1);'
          ' for root in /sys/fs/cgroup/pids /sys/fs/cgroup; do'

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.cluster.isolation.hostile import Hostile
 from tests.refused_objects import KUSTOMIZATIONS, sources
+
+pytestmark = pytest.mark.every_provider
 
 # Whoever writes them in a lab: with all rights, and in the name of what a learner pushed.
 CONTROLLER = "--as=system:serviceaccount:flux-system:kustomize-controller"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,9 @@ import pytest
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import IN_TIME, Hostile
 from tests.cluster.lab import run, wait_until
+from tests.cluster.raw_http import connect
+
+pytestmark = pytest.mark.every_provider
 
 UPLOADS = 10
 SIZE = 32 * 1024 * 1024
@@ -42,9 +44,8 @@ def uploads(learner: Hostile, chunked: bool) -> Iterator[list[int]]:
     ).encode()
     if chunked:
         head += f"{SIZE:x}\r\n".encode()
-    address = (settings.git_bind, settings.git_port)
     sent = [0] * UPLOADS
-    connections = [socket.create_connection(address, timeout=30) for _ in range(UPLOADS)]
+    connections = [connect(settings, 30) for _ in range(UPLOADS)]
 
     def upload(number: int) -> None:
         piece = b"x" * 65536

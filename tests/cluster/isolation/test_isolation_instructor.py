@@ -13,6 +13,8 @@ import pytest
 from tests.cluster.isolation.hostile import SECRETS, Hostile, manifest
 from tests.cluster.lab import run
 
+pytestmark = pytest.mark.every_provider
+
 # A title for the window, a cleared screen, a line written over, the other direction.
 OBEYED = "\x1b]0;owned\x07\x1b[2J\rfine\u202e"
 LIST = f"{SECRETS}/kustomization.yaml"

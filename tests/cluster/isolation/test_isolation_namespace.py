@@ -16,6 +16,8 @@ from tests.cluster.isolation.hostile import (
 )
 from tests.cluster.lab import wait_until
 
+pytestmark = pytest.mark.every_provider
+
 # The interval of a seat's Kustomization, what Flux's jitter adds, and applying it: seconds.
 INTERVAL = 150.0
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sopslab.layout import ARTIFACT_ADDRESS, RECEIVER_PORT
-from tests.cluster.classroom import Classroom
-from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, Traffic, manifest, pod
-from tests.cluster.neighbour import address_of, gateway_of
+import pytest
+
+from sopslab.layout import RECEIVER_PORT
+from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
+from tests.cluster.traffic import Target, Traffic, on
+
+pytestmark = pytest.mark.every_provider
 
 SERVER = "server"
 COREFILE = ".:5353 {\n  health :8080\n  whoami\n}\n"
@@ -49,98 +52,117 @@ def _listener(address: str) -> Iterator[int]:
         thread.join()
 
 
-def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile) -> None:
-    lab, traffic = ada.lab, Traffic(ada.lab)
-    image = lab.kubectl(
+def _serve(*learners: Hostile) -> None:
+    """Have a server in each learner's seat, on whichever node."""
+    image = learners[0].lab.kubectl(
         "-n", "kube-system", "get", "deployment", "coredns",
         "-o", "jsonpath={.spec.template.spec.containers[0].image}",
     )  # fmt: skip
-    for learner in (ada, bob):
+    for learner in learners:
         learner.create(*_server(image))
-    ada.create(pod("attacker"))
-    for learner, name in ((ada, SERVER), (bob, SERVER), (ada, "attacker")):
-        learner.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-    attacker = traffic.process(ada.namespace, "attacker")
-    node = address_of(lab.node, lab.network)
-    git = address_of(lab.git_server, lab.network)
-    gateway = gateway_of(lab.network)
+    for learner in learners:
+        _await(learner, SERVER)
 
-    with _listener(gateway) as port:
-        refused = {
-            "a pod of another seat": f"http://{_pod_ip(bob)}:8080/health",
-            "a Service of another seat": f"http://{_service_ip(bob)}:8080/health",
-            "Flux's artifacts": f"http://{_controller_ip(ada, 'source-controller')}:9090/",
-            "Flux's artifacts, by Service": f"http://{ARTIFACT_ADDRESS}/",
-            "Flux's receiver": f"http://{_controller_ip(ada, 'notification-controller')}:9292/",
-            "Flux's receiver, by NodePort": f"http://{node}:{RECEIVER_PORT}/",
-            "kubelet": f"https://{node}:10250/",
-            "the API server": f"https://{node}:6443/",
-            "the API server, by Service": "https://10.96.0.1/",
-            "etcd": f"https://{node}:2379/",
-            "the Git server": f"http://{git}:8080/",
-            "metrics of cluster DNS": f"http://{_dns_ip(ada)}:9153/metrics",
-            "this machine, where dockerd may listen": f"http://{gateway}:{port}/",
-        }
-        # All of them are there, or nothing would be proven.
-        assert {name: traffic.reaches(url) for name, url in refused.items()} == dict.fromkeys(
-            refused, True
+
+def _await(learner: Hostile, *pods: str) -> None:
+    names = [f"pod/{name}" for name in pods]
+    learner.kubectl("wait", "--for=condition=Ready", *names, "--timeout=60s")
+
+
+def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
+    """Return what answers, and no pod of a seat reaches: of Flux, the nodes and this machine.
+
+    + port: where this machine listens on the network of the nodes
+    """
+    source, artifacts = traffic.controller("source-controller")
+    notification, receiver = traffic.controller("notification-controller")
+    by_service = traffic.service("flux-system", "source-controller")
+    name_server, dns = traffic.name_server()
+    node = traffic.addresses[traffic.lab.node]
+    kubelets = {
+        f"kubelet of {name}": Target(f"https://{address}:10250/", traffic.here)
+        for name, address in traffic.addresses.items()
+    }
+    by_port = {
+        "Flux's receiver, by NodePort": Target(
+            f"http://{traffic.addresses[notification.node]}:{RECEIVER_PORT}/", notification
         )
+    }
+    return {
+        "Flux's artifacts": Target(f"http://{artifacts}:9090/", source),
+        "Flux's artifacts, by Service": Target(f"http://{by_service}/", source),
+        "Flux's receiver": Target(f"http://{receiver}:9292/", notification),
+        # Where the Git server is on the nodes' own network.
+        **(by_port if traffic.lab.announces else {}),
+        **kubelets,
+        "the API server": Target(f"https://{node}:6443/", traffic.here),
+        "the API server, by Service": Target("https://10.96.0.1/", traffic.here),
+        "etcd": Target(f"https://{node}:2379/", traffic.here),
+        "the Git server": Target(traffic.git_url, traffic.here),
+        "metrics of cluster DNS": Target(f"http://{dns}:9153/metrics", name_server),
+        "this machine, where dockerd may listen": Target(
+            f"http://{traffic.gateway}:{port}/", traffic.here
+        ),
+    }
 
-        assert traffic.reaches(f"http://{_pod_ip(ada)}:8080/health", attacker)
-        assert traffic.reaches(f"http://{_service_ip(ada)}:8080/health", attacker)
-        assert traffic.resolves("10.96.0.10", attacker)
-        reached = {name for name, url in refused.items() if traffic.reaches(url, attacker)}
-        assert reached == set()
-        assert not traffic.reaches("http://169.254.169.254/", attacker), "node metadata"
+
+def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile) -> None:
+    traffic = Traffic(ada.lab)
+    _serve(ada, bob)
+    names = [f"attacker-{number}" for number in range(len(traffic.workers))]
+    ada.create(*(pod(name, **on(node)) for name, node in zip(names, traffic.workers, strict=True)))
+    _await(ada, *names)
+    server = traffic.pod(bob.namespace, SERVER)
+
+    with _listener(traffic.gateway) as port:
+        closed = {
+            "a pod of another seat": Target(f"http://{_pod_ip(bob)}:8080/health", server),
+            "a Service of another seat": Target(f"http://{_service_ip(bob)}:8080/health", server),
+            **_platform(traffic, port),
+        }
+        assert traffic.unseen(closed) == set()
+
+        for name in names:
+            attacker = traffic.pod(ada.namespace, name)
+            assert traffic.reaches(f"http://{_pod_ip(ada)}:8080/health", attacker)
+            assert traffic.reaches(f"http://{_service_ip(ada)}:8080/health", attacker)
+            assert traffic.resolves("10.96.0.10", attacker)
+            reached = {what for what, one in closed.items() if traffic.reaches(one.url, attacker)}
+            assert reached == set(), attacker.node
+            assert not traffic.reaches("http://169.254.169.254/", attacker), "node metadata"
 
 
 def test_a_new_pod_is_not_heard_before_its_policies_are_there(ada: Hostile) -> None:
-    lab, traffic = ada.lab, Traffic(ada.lab)
-    image = lab.kubectl(
-        "-n", "kube-system", "get", "deployment", "coredns",
-        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
-    )  # fmt: skip
-    ada.create(*_server(image))
-    ada.kubectl("wait", "--for=condition=Ready", f"pod/{SERVER}", "--timeout=60s")
-    node = address_of(lab.node, lab.network)
+    traffic = Traffic(ada.lab)
+    _serve(ada)
     own = f"http://{_pod_ip(ada)}:8080/health"
-    gateway = gateway_of(lab.network)
-    with _listener(gateway) as port:
-        closed = [
-            f"http://{_controller_ip(ada, 'source-controller')}:9090/",
-            f"https://{node}:10250/",
-            f"https://{node}:6443/",
-            f"http://{address_of(lab.git_server, lab.network)}:8080/",
-            f"http://{gateway}:{port}/",
-        ]
-        # All of them are there, or nothing would be proven.
-        assert [url for url in closed if not traffic.reaches(url)] == []
-        reached = traffic.first_words([own, *closed], lambda: ada.create(pod("fresh")))
-
-    assert reached == {own}
+    with _listener(traffic.gateway) as port:
+        closed = _platform(traffic, port)
+        assert traffic.unseen(closed) == set()
+        urls = [own, *(one.url for one in closed.values())]
+        for number, node in enumerate(traffic.workers):
+            fresh = pod(f"fresh-{number}", **on(node))
+            reached = traffic.first_words(node, urls, lambda fresh=fresh: ada.create(fresh))  # type: ignore[misc]
+            assert reached == {own}, node
 
 
-def test_a_pod_from_elsewhere_does_not_reach_a_seat(ada: Hostile, classroom: Classroom) -> None:
+def test_a_pod_from_elsewhere_does_not_reach_a_seat(ada: Hostile) -> None:
     lab, traffic = ada.lab, Traffic(ada.lab)
-    image = lab.kubectl(
-        "-n", "kube-system", "get", "deployment", "coredns",
-        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
-    )  # fmt: skip
-    ada.create(*_server(image))
+    _serve(ada)
     outside = ("kubectl", "-n", "default")
-    lab.run(*outside, "create", "-f", "-", stdin=json.dumps(pod("outsider")))
+    names = [f"outsider-{number}" for number in range(len(traffic.workers))]
+    pods = [pod(name, **on(node)) for name, node in zip(names, traffic.workers, strict=True)]
+    listing = {"apiVersion": "v1", "kind": "List", "items": pods}
+    lab.run(*outside, "create", "-f", "-", stdin=json.dumps(listing))
     try:
-        ada.kubectl("wait", "--for=condition=Ready", f"pod/{SERVER}", "--timeout=60s")
-        lab.kubectl(
-            "-n", "default", "wait", "--for=condition=Ready", "pod/outsider", "--timeout=60s"
-        )
-        outsider = traffic.process("default", "outsider")
-
-        # Nothing keeps this pod from talking; what is closed is the seat.
-        assert traffic.reaches("https://10.96.0.1/", outsider)
-        assert not traffic.reaches(f"http://{_pod_ip(ada)}:8080/health", outsider)
+        lab.run(*outside, "wait", "--for=condition=Ready", "pod", *names, "--timeout=60s")
+        for name in names:
+            outsider = traffic.pod("default", name)
+            # Nothing keeps this pod from talking; what is closed is the seat.
+            assert traffic.reaches("https://10.96.0.1/", outsider)
+            assert not traffic.reaches(f"http://{_pod_ip(ada)}:8080/health", outsider)
     finally:
-        lab.kubectl("-n", "default", "delete", "pod/outsider", "--wait=false")
+        lab.run(*outside, "delete", "pod", *names, "--wait=false")
 
 
 def test_the_account_of_a_pod_may_do_nothing(ada: Hostile) -> None:
@@ -182,17 +204,3 @@ def _pod_ip(learner: Hostile) -> str:
 
 def _service_ip(learner: Hostile) -> str:
     return learner.kubectl("get", "service", SERVER, "-o", "jsonpath={.spec.clusterIP}").stdout
-
-
-def _controller_ip(learner: Hostile, name: str) -> str:
-    return learner.lab.kubectl(
-        "-n", "flux-system", "get", "pods", "-l", f"app={name}",
-        "-o", "jsonpath={.items[0].status.podIP}",
-    )  # fmt: skip
-
-
-def _dns_ip(learner: Hostile) -> str:
-    return learner.lab.kubectl(
-        "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns",
-        "-o", "jsonpath={.items[0].status.podIP}",
-    )  # fmt: skip

@@ -18,6 +18,8 @@ from tests.cluster.isolation.hostile import (
 )
 from tests.cluster.lab import wait_until
 
+pytestmark = pytest.mark.every_provider
+
 PRIVILEGED = {"securityContext": {"privileged": True}}
 PODS: dict[str, tuple[dict[str, Any], str]] = {
     "privileged": (pod("x", container=PRIVILEGED), "privileged"),

@@ -17,6 +17,8 @@ from tests.cluster.isolation.hostile import (
 )
 from tests.cluster.lab import wait_until
 
+pytestmark = pytest.mark.every_provider
+
 
 def used(learner: Hostile, name: str) -> str:
     """Return how much of a share the quota says is used."""

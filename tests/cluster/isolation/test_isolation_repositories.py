@@ -21,6 +21,8 @@ from tests.cluster.isolation.hostile import (
 from tests.cluster.lab import wait_until
 from tests.marks import mostly_soak
 
+pytestmark = pytest.mark.every_provider
+
 KINDS: dict[str, dict[str, Any]] = {
     "Kustomization": manifest(
         "Kustomization",

@@ -9,6 +9,8 @@ import pytest
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile
 from tests.marks import mostly_soak
 
+pytestmark = pytest.mark.every_provider
+
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 _READ = "get list watch"
 _ALL = "get list watch create update patch delete deletecollection"

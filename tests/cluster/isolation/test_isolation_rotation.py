@@ -13,6 +13,8 @@ from tests.cluster.isolation.hostile import SECRETS, Hostile
 from tests.cluster.lab import run
 from tests.listening import listening
 
+pytestmark = pytest.mark.every_provider
+
 
 @pytest.mark.soak
 def test_no_rotation_asks_a_service_that_a_learner_names(

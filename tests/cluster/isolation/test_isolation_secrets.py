@@ -13,6 +13,8 @@ from sopslab.layout import CANARY_PATH
 from tests.cluster.isolation.hostile import APPS, FORBIDDEN, SECRETS, Hostile, live_canary, manifest
 from tests.cluster.lab import run
 
+pytestmark = pytest.mark.every_provider
+
 
 def test_another_learners_secret_is_not_decrypted(ada: Hostile, bob: Hostile) -> None:
     stolen = (bob.work / CANARY_PATH).read_text()

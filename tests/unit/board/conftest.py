@@ -14,6 +14,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.board import AT_A_TIME
 from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class, make_class
+from tests.unit.doctor.doctor_material import recorded
 
 # The lab around the class: everything that is asked about it is up.
 _LAB = """#!/bin/sh
@@ -23,12 +24,16 @@ case "$*" in
 esac
 """
 _READY = [
-    flux_object(kind, "flux-system", name)
-    for kind, name in (
-        ("Kustomization", "flux-system"),
-        ("GitRepository", "learner"),
-        ("Kustomization", "secrets-develop"),
-    )
+    recorded("node"),
+    *recorded("deployments"),
+    *(
+        flux_object(kind, "flux-system", name)
+        for kind, name in (
+            ("Kustomization", "flux-system"),
+            ("GitRepository", "learner"),
+            ("Kustomization", "secrets-develop"),
+        )
+    ),
 ]
 
 

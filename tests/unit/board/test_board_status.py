@@ -45,8 +45,8 @@ def test_a_class_has_its_parts_its_learners_and_a_count(up: Callable[..., Class]
     lines = [line.rstrip() for line in done.stdout.splitlines()]
 
     assert lines[0] == "✓ node          kind-lab: running"
-    assert lines[5] == ""
-    assert [line.split()[0] for line in lines[6:10]] == ["seat", "ada", "bob", "eve"]
+    assert lines[6] == ""
+    assert [line.split()[0] for line in lines[7:11]] == ["seat", "ada", "bob", "eve"]
     assert lines[-3:] == [
         "eve: the seat has no kubeconfig yet.",
         "  → sopslab up",
@@ -76,6 +76,28 @@ def test_a_seat_that_lacks_its_key_makes_it_fail(up: Callable[..., Class]) -> No
 
     assert done.exit_code == 1
     assert json.loads(done.stdout)["up"] is False
+
+
+def test_a_controller_that_went_with_its_node_is_said_with_what_brings_it_back(
+    up: Callable[..., Class],
+) -> None:
+    made = up("ada")
+    answer = made.kubectl.with_name("kubectl.part")
+    objects = json.loads(answer.read_text())["items"]
+    lost = next(one for one in objects if one["kind"] == "Node")
+    gone = next(one for one in objects if one["metadata"]["name"] == "kustomize-controller")
+    for one, kind in ((lost, "Ready"), (gone, "Available")):
+        for condition in one["status"]["conditions"]:
+            if condition["type"] == kind:
+                condition.update(status="Unknown", reason="NodeStatusUnknown")
+    answer.write_text(json.dumps({"items": objects}))
+    done = _run("--json")
+
+    assert done.exit_code == 1
+    (flux,) = [part for part in json.loads(done.stdout)["parts"] if part["name"] == "flux"]
+    assert not flux["up"]
+    assert "kustomize-controller is not available" in flux["state"]
+    assert f"the node {lost['metadata']['name']} is not ready" in flux["state"]
 
 
 def test_a_spare_is_a_part_of_the_lab_until_somebody_has_it(up: Callable[..., Class]) -> None:
@@ -128,7 +150,7 @@ def test_without_a_class_there_is_the_lab_only(up: Callable[..., Class]) -> None
     _roster(up("ada")).unlink()
     text, as_json, as_csv = _run(), _run("--json"), _run("--csv")
 
-    assert len(text.stdout.splitlines()) == 5
+    assert len(text.stdout.splitlines()) == 6
     assert set(json.loads(as_json.stdout)) == {"lab", "up", "parts"}
     assert len(as_csv.stdout.splitlines()) == 1
     assert {done.exit_code for done in (text, as_json, as_csv)} == {0}

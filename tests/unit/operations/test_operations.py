@@ -210,6 +210,9 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
     arguments = dict(case.get("arguments") or {})
     for key in {"files", "configuration"} & set(arguments):
         arguments[key] = tree(arguments[key])
+    if name == "flux.platform":
+        files = arguments["files"]
+        arguments["files"] = lambda ports: files if ports else {}
     if "incident" in arguments:
         arguments["incident"] = incident(arguments["incident"])
     for key in {"environment", "environments"} & set(arguments):

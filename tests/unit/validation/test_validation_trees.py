@@ -15,6 +15,7 @@ from sopslab.config.inputs import local_settings
 from sopslab.config.settings import Settings
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (
+    API_PORT,
     ENVIRONMENT,
     TEMPLATES,
 )
@@ -99,7 +100,7 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> str:
 def platform(tmp_path: Path, components: str) -> Path:
     """The platform repository as the lab lays it out."""
     root = tmp_path / "platform"
-    write(root, platform_files(local_settings()))
+    write(root, platform_files(local_settings(), (), [API_PORT]))
     (root / "flux/clusters/lab/flux-system/gotk-components.yaml").write_text(components)
     return root
 

@@ -12,6 +12,7 @@ from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Cluster, ClusterKey, Entry, Identity, Rule, Trouble
 from sopslab.config.settings import Settings
+from sopslab.layout import API_PORT
 from sopslab.model.results import Status
 from tasks.flux import platform_files
 from tests.unit.doctor.doctor_material import (
@@ -34,16 +35,49 @@ def test_a_ready_node_is_enough() -> None:
     assert verdict(Step.CLUSTER, healthy()).status is Status.OK
 
 
-def test_a_node_that_is_not_ready_is_named() -> None:
+def _lost(name: str) -> Any:
+    """Return a node that the cluster hears nothing of."""
     node = recorded("node")
+    node["metadata"]["name"] = name
     for condition in node["status"]["conditions"]:
         if condition["type"] == "Ready":
             condition.update(status="Unknown", reason="NodeStatusUnknown")
-    found = verdict(Step.CLUSTER, facets(cluster=Cluster(nodes=[node]))(healthy()))
+    return node
+
+
+def test_a_node_that_is_not_ready_is_named() -> None:
+    nodes = [_lost("lab-control-plane")]
+    found = verdict(Step.CLUSTER, facets(cluster=Cluster(nodes=nodes))(healthy()))
 
     assert found.status is Status.FAILED
     assert "lab-control-plane is not ready (NodeStatusUnknown)" in found.found
     assert found.next_step == "kubectl describe node lab-control-plane"
+
+
+def test_a_node_of_several_that_is_lost_stops_nothing_by_itself() -> None:
+    nodes = [recorded("node"), _lost("worker")]
+    seen = facets(cluster=Cluster(nodes=nodes))(healthy())
+
+    found = verdict(Step.CLUSTER, seen)
+    assert found.status is Status.OK
+    assert found.found.endswith("ready: lab-control-plane; not ready: worker.")
+    assert verdict(Step.FLUX, seen).status is Status.OK
+
+
+def test_a_controller_on_a_lost_node_is_named_with_that_node() -> None:
+    nodes = [recorded("node"), _lost("worker")]
+    change = edited("controllers", "kustomize-controller", _without_pod)
+    found = verdict(Step.FLUX, facets(cluster=Cluster(nodes=nodes))(change(healthy())))
+
+    assert found.status is Status.FAILED
+    assert "the node worker is not ready (NodeStatusUnknown)" in found.found
+    assert found.next_step == "kubectl describe node worker"
+
+
+def _without_pod(deployment: dict[str, Any]) -> None:
+    for condition in deployment["status"]["conditions"]:
+        if condition["type"] == "Available":
+            condition["status"] = "False"
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -141,7 +175,9 @@ def test_what_is_wrong_with_flux_is_named(change: Change, found: str, next_step:
 
 
 def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) -> None:
-    text = platform_files(lab())["flux/clusters/lab/flux-system/kustomization.yaml"].content
+    text = platform_files(lab(), (), [API_PORT])[
+        "flux/clusters/lab/flux-system/kustomization.yaml"
+    ].content
     given: dict[str, set[str]] = {name: set() for name in LOCKDOWN}
     for patch in yaml.safe_load(text)["patches"]:
         if patch["target"]["kind"] != "Deployment":

@@ -1,0 +1,68 @@
+"""What of a cluster that the lab did not make is the lab's: found by the label that all of it
+carries."""
+
+from __future__ import annotations
+
+from sopslab.config.naming import probe_namespace
+from sopslab.config.places import Lab
+from sopslab.lab.observe.objects import is_unknown
+from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.kubectl import Kubectl, parsed
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
+from sopslab.model.objects import Object
+
+NAMESPACES = "namespaces"
+# In the order in which they go: a seat's namespaces while policies still guard them, and no policy
+# before the binding that names it.
+WITHOUT_NAMESPACE = (
+    "validatingadmissionpolicybindings",
+    "validatingadmissionpolicies",
+    "clusterrolebindings",
+    "clusterroles",
+)
+REQUESTS = "certificatesigningrequests"
+_PATIENCE_S = 20
+
+
+def brought(lab: Lab) -> dict[str, list[str]] | None:
+    """Return the names of what this lab has brought into its cluster, by resource, without what it
+    has brought nothing of; None where the cluster cannot be asked.
+
+    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux.
+    """
+    if not has_content(lab.lab_kubeconfig):
+        return {}
+    labels = dict.fromkeys((NAMESPACES, *WITHOUT_NAMESPACE), LAB_LABEL) | {REQUESTS: REQUEST_LABEL}
+    kubectl = Kubectl(lab)
+    try:
+        found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
+    except Failed:
+        return None
+    found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
+    return {
+        kind: [one["metadata"]["name"] for one in objects]
+        for kind, objects in found.items()
+        if objects
+    }
+
+
+def _labelled(kubectl: Kubectl, kind: str, selector: str) -> list[Object]:
+    """Return the objects of a kind with a label, none where the cluster does not know the kind.
+    Raises Failed."""
+    try:
+        said = kubectl.run(
+            "get", kind, "--selector", selector, "--output", "json", patience=_PATIENCE_S
+        )
+    except Failed as failure:
+        if is_unknown(failure):
+            return []
+        raise
+    return list(parsed(said)["items"])
+
+
+def _is_of_environments(namespace: Object, lab: str) -> bool:
+    """Whether a namespace is one of those that go with the lab."""
+    named = (FLUX_NAMESPACE, NAMESPACE, probe_namespace(lab))
+    metadata = namespace["metadata"]
+    return metadata["name"] in named or SEAT_LABEL in metadata["labels"]

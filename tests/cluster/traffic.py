@@ -1,0 +1,193 @@
+"""Real connections from the pods and nodes of a lab, whose nodes are containers of this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from tests.cluster.lab import Lab, run
+from tests.cluster.neighbour import address_of, gateway_of
+
+# Every URL is asked for over and over, for some seconds. curl: 7 refused or unreachable, 28 no
+# answer in time; nsenter: 1 no such network.
+_FIRST_WORDS = """
+known=$(ls /run/netns); echo ready
+until new=$(ls /run/netns | grep -vxF "$known"); do sleep 0.01; done
+ask() {
+    for _ in {1..16}; do
+        nsenter --net="/run/netns/$new" curl -sk -o /dev/null --connect-timeout 0.3 -m 1 "$1"
+        case $? in 1 | 7 | 28) sleep 0.05 ;; *) echo "$1"; return ;; esac
+    done
+}
+for url; do ask "$url" & done; wait
+"""
+
+
+class Place(NamedTuple):
+    """Where connections come from: a node or, with a process of it, the pod of that process."""
+
+    node: str
+    process: str | None = None
+
+    @property
+    def beside(self) -> Place:
+        """The node itself: it reaches its own pods whatever policies say."""
+        return Place(self.node)
+
+
+class Target(NamedTuple):
+    """A URL that somebody answers, and where that is seen."""
+
+    url: str
+    seen_from: Place
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is reached from where."""
+
+    lab: Lab
+
+    @property
+    def here(self) -> Place:
+        """The node of the API server."""
+        return Place(self.lab.node)
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """The nodes with the address of each."""
+        return {
+            node["metadata"]["name"]: address["address"]
+            for node in self._nodes
+            for address in node["status"]["addresses"]
+            if address["type"] == "InternalIP"
+        }
+
+    @property
+    def workers(self) -> list[str]:
+        """The nodes that a learner's pods get."""
+        return [
+            node["metadata"]["name"]
+            for node in self._nodes
+            if not any(taint["effect"] == "NoSchedule" for taint in node["spec"].get("taints", []))
+        ]
+
+    @property
+    def git_url(self) -> str:
+        """The Git server's address as Flux reaches it, without a name."""
+        settings = self.lab.settings
+        url = urlsplit(settings.git_base_cluster_url)
+        if url.hostname != self.lab.git_server:
+            return url.geturl()
+        address = address_of(self.lab.git_server, self.lab.network)
+        return url._replace(netloc=f"{address}:{url.port}").geturl()
+
+    def service(self, namespace: str, name: str) -> str:
+        """Return the address of a Service."""
+        return self.lab.kubectl(
+            "-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}"
+        )
+
+    @property
+    def gateway(self) -> str:
+        """This machine's address on the network of the nodes."""
+        return gateway_of(self.lab.node_network)
+
+    def pod(self, namespace: str, name: str) -> Place:
+        """Return where a pod runs."""
+        node = self.lab.kubectl(
+            "-n", namespace, "get", "pod", name, "-o", "jsonpath={.spec.nodeName}"
+        )
+        container = _on(
+            node, "crictl", "ps", "--quiet", "--state", "Running",
+            "--label", f"io.kubernetes.pod.namespace={namespace}",
+            "--label", f"io.kubernetes.pod.name={name}",
+        ).stdout.split()[0]  # fmt: skip
+        process = _on(
+            node, "crictl", "inspect", "--output", "go-template", "--template", "{{.info.pid}}",
+            container,
+        ).stdout.strip()  # fmt: skip
+        return Place(node, process)
+
+    def controller(self, name: str) -> tuple[Place, str]:
+        """Return where a controller of Flux runs, and the address of its pod."""
+        return self._first("flux-system", f"app={name}")
+
+    def name_server(self) -> tuple[Place, str]:
+        """Return where a pod of cluster DNS runs, and its address."""
+        return self._first("kube-system", "k8s-app=kube-dns")
+
+    def reaches(self, url: str, place: Place | None = None) -> bool:
+        """Return whether somebody answers there, in whatever way, the node of the API server or
+        whoever is at a place."""
+        done = _inside(
+            place or self.here, "curl", "--insecure", "--silent", "--output", "/dev/null",
+            "--max-time", "3", url,
+        )  # fmt: skip
+        # 7: refused or unreachable, 28: no answer in time. Everything else is somebody who talks.
+        return done.returncode not in (7, 28)
+
+    def unseen(self, targets: Mapping[str, Target]) -> set[str]:
+        """Return which targets nobody answers at, whoever asks: they would prove nothing."""
+        return {
+            name for name, one in targets.items() if not self.reaches(one.url, one.seen_from.beside)
+        }
+
+    def resolves(self, server: str, place: Place) -> bool:
+        """Return whether a name server knows itself."""
+        # No part has ten letters: bash sends off what it has when it comes to a line feed.
+        labels = ("kube-dns", "kube-system", "svc", "cluster", "local")
+        name = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
+        query = b"\x13\x37\x01\x00\x00\x01" + b"\0" * 6 + name + b"\x00\x01\x00\x01"
+        escaped = "".join(f"\\x{byte:02x}" for byte in query)
+        script = (
+            f"exec 3<>/dev/udp/{server}/53; printf '{escaped}' >&3; "
+            "timeout 3 dd bs=512 count=1 status=none <&3 | wc --bytes"
+        )
+        done = _inside(place, "bash", "-c", script)
+        return int(done.stdout.strip() or 0) > len(query)
+
+    def first_words(self, node: str, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
+        """Return which URLs are reached from the network of a node's next pod, by what is sent from
+        the moment on that the network is there; `start` makes the pod."""
+        probe = subprocess.Popen(
+            ["docker", "exec", node, "bash", "-c", _FIRST_WORDS, "probe", *urls],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert probe.stdout is not None and probe.stdout.readline() == "ready\n"
+        start()
+        said, _ = probe.communicate(timeout=90)
+        assert probe.returncode == 0
+        return set(said.splitlines())
+
+    @cached_property
+    def _nodes(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.lab.kubectl("get", "nodes", "-o", "json"))["items"])
+
+    def _first(self, namespace: str, label: str) -> tuple[Place, str]:
+        text = self.lab.kubectl(
+            "-n", namespace, "get", "pods", "-l", label, "--field-selector",
+            "status.phase=Running", "-o",
+            "jsonpath={.items[0].metadata.name} {.items[0].status.podIP}",
+        )  # fmt: skip
+        name, address = text.split()
+        return self.pod(namespace, name), address
+
+
+def on(node: str) -> dict[str, Any]:
+    """Return what of a pod's `spec` has it run on a node."""
+    return {"nodeSelector": {"kubernetes.io/hostname": node}}
+
+
+def _inside(place: Place, *argv: str) -> subprocess.CompletedProcess[str]:
+    enter = [] if place.process is None else ["nsenter", "--target", place.process, "--net"]
+    return _on(place.node, *enter, *argv, check=False)
+
+
+def _on(node: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return run(["docker", "exec", node, *argv], check=check)

@@ -1,0 +1,157 @@
+"""The deploy of a class on a cluster that the lab did not make, and the way back, on a host that
+only answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.config.settings import Settings, load_settings
+from sopslab.files.archive import digest
+from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.layout import ENFORCER, PROJECT
+from sopslab.model.events import Planned
+from tasks.flux import overlays, platform_files
+from tests.deploy.test_class import seats
+from tests.fake import Answers, Run, look_text
+from tests.machines import Facts, bare, said
+
+DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
+NETWORK = "flux/clusters/lab/flux-system/network.yaml"
+KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
+PORTS = [443, 6443]
+Data = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def data(lab_data: Data) -> dict[str, Any]:
+    return lab_data(
+        cluster_provider="existing",
+        kubeconfig="/home/ada/.kube/config",
+        context="prod",
+        git_bind="192.0.2.10",
+        seats=seats(2),
+    )
+
+
+@pytest.fixture
+def settings(data: dict[str, Any]) -> Settings:
+    return load_settings(data)
+
+
+@pytest.fixture
+def answers(settings: Settings) -> Answers:
+    found = bare(settings)
+    found[look_text(settings, api_ports)] = said(PORTS)
+    return found
+
+
+def test_it_has_the_steps_of_any_class(data: dict[str, Any], answers: Answers) -> None:
+    run = Run(DEPLOY, data, answers)
+    assert not run.failed
+    steps = list(dict.fromkeys(event.operation.step for event in run.ends))
+    assert steps == [
+        *("Host", "Format", "Artifacts", "Cluster", "Network", "Roster", "Git", "Keys"),
+        *("Learners", "Platform", "Flux", "Canary", "Class"),
+    ]
+    assert not [command for command in run.commands if ".kind." in command]
+
+
+def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
+    data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    laid_out = platform_files(settings, settings.seats, PORTS)
+    assert ENFORCER in laid_out, "left out by what knows the network of the node"
+    policies = list(yaml.safe_load_all(laid_out[NETWORK].content))
+    reached = [rule["ports"] for one in policies for rule in one["spec"]["egress"]]
+    assert [{"protocol": "TCP", "port": port} for port in PORTS] in reached
+    assert [{"protocol": "TCP", "port": settings.git_port}] in reached
+    files = {**laid_out, **overlays(settings, settings.seats, (), {})}
+    mark = digest({path: file for path, file in files.items() if path != ENFORCER})
+    recipe = pinned_catalog(settings.catalog).flux_recipe
+    answers[Facts(settings).note] = said(f"{mark}-{recipe}")
+    assert "Platform | Lay out the platform repository" in Run(DEPLOY, data, answers).unchanged
+
+
+def test_a_cluster_that_does_not_say_where_ends_the_run_before_anything_is_laid_out(
+    data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    answers[look_text(settings, api_ports)] = "null"
+    run = Run(DEPLOY, data, answers.failing({"at which port": "refused"}))
+    assert run.failed
+    assert not [command for command in run.commands if "platform.lay_out" in command]
+
+
+def test_no_port_of_its_nodes_is_taken(settings: Settings) -> None:
+    laid_out = platform_files(settings, settings.seats, PORTS)
+    path = "flux/clusters/lab/flux-system/receiver.yaml"
+    kinds = {one["kind"]: one for one in yaml.safe_load_all(laid_out[path].content)}
+    assert kinds.keys() == {"Receiver", "Service"}
+    assert kinds["Service"]["spec"]["type"] == "ClusterIP"
+    assert "nodePort" not in kinds["Service"]["spec"]["ports"][0]
+
+
+def test_alone_on_such_a_cluster_flux_reaches_what_it_did(lab_data: Data) -> None:
+    settings = load_settings(
+        lab_data(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
+    )
+    alone = platform_files(settings, (), [])
+    assert NETWORK not in alone
+    patches = yaml.safe_load(alone[KUSTOMIZATION].content)["patches"]
+    assert not [one for one in patches if one["target"].get("name") == "allow-egress"]
+
+
+@pytest.mark.parametrize(("namespaces", "step"), [(["flux-system"], "Platform"), ([], "Flux")])
+def test_access_is_issued_before_flux_hears_of_a_seat_where_there_is_one(
+    namespaces: list[str],
+    step: str,
+    data: dict[str, Any],
+    settings: Settings,
+    answers: Answers,
+) -> None:
+    answers[look_text(settings, lab_namespaces)] = said(namespaces)
+    planned = Run(DEPLOY, data, answers).events[0]
+    assert isinstance(planned, Planned)
+    steps = [one.step for one in planned.operations if one.label == "Issue the access of 2 seats"]
+    assert steps == [step]
+
+
+def test_flux_stays_on_a_lost_node_only_where_there_is_no_other(
+    lab_data: Data, settings: Settings
+) -> None:
+    def tolerated(settings: Settings) -> list[int]:
+        files = platform_files(settings, settings.seats, PORTS)
+        patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
+        wanted = [one["patch"] for one in patches if "tolerations" in one["patch"]]
+        values = [change["value"] for patch in wanted for change in yaml.safe_load(patch)]
+        return [one["tolerationSeconds"] for value in values for one in value]
+
+    assert tolerated(settings) == [30, 30]
+    assert tolerated(load_settings(lab_data())) == []
+
+
+def test_a_push_that_nobody_announces_is_seen_within_a_minute(settings: Settings) -> None:
+    (first, _) = overlays(settings, settings.seats, (), {}).values()
+    given = yaml.safe_load(first.content)["spec"]["postBuild"]["substitute"]
+    assert (given["interval"], given["lab"]) == ("1m0s", settings.lab)
+
+
+@pytest.mark.parametrize(
+    ("there", "changes"), [(said({"clusterroles": ["sops-lab-learner"]}), True), ("null", False)]
+)
+def test_on_the_way_back_the_cluster_is_left_if_it_answers(
+    there: str, changes: bool, data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    answers[look_text(settings, brought)] = there
+    run = Run(TEARDOWN, data, answers)
+    assert not run.failed
+    label = "Cluster | Take Flux and the environments out"
+    assert (label in run.changed) is changes
+    said_so = any("prod does not answer" in note for note in run.notes(label))
+    assert said_so is not changes
