@@ -103,7 +103,7 @@ def told(elsewhere: Classroom, *words: str, check: bool = True) -> dict[str, Any
     done = elsewhere.lab.sopslab(*words, "--json", check=False)
     assert done.stdout, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
-    assert not check or done.returncode == 0, answer
+    assert not check or done.returncode == 0, (answer.get("problems"), answer.get("log"))
     return answer
 
 
@@ -170,6 +170,7 @@ def test_one_is_put_back_and_nobody_else(elsewhere: Classroom) -> None:
 
 
 def test_what_is_broken_is_named_and_fixed(elsewhere: Classroom) -> None:
+    told(elsewhere, "reset", "ada", "--to", "done")
     told(elsewhere, "break", "wrong-key", "ada")
     found = told(elsewhere, "doctor", "ada", check=False)
     assert "wrong-key" in json.dumps(found)
