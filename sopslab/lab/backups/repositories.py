@@ -1,21 +1,24 @@
-"""The lab's repositories as git bundles: what refs led to at one moment, whoever pushes meanwhile.
+"""The lab's repositories as git bundles, whoever pushes meanwhile.
 
-git lists the refs once, and puts all that they lead to into the bundle. A push adds its objects
-before it moves a ref, so none is missing; objects go only where the Git server clears a repository
-that is full, and then git says so, and the bundle is made again.
+The refs are listed once, and what they led to then is packed. A push adds its objects before it
+moves a ref, so none is missing; they go only where the Git server clears a repository that is full,
+and then git says so, and the refs are listed again. `git bundle create` would not do: it reads each
+ref again in the end, and leaves out those that have moved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 
+# gitformat-bundle(5)
+_SIGNATURE = b"# v2 git bundle"
 _ATTEMPTS = 3
 _PATIENCE_S = 120
 
@@ -36,14 +39,11 @@ def repositories(lab: Lab) -> list[str]:
 
 
 def bundled(lab: Lab, repository: str) -> Bundle:
-    """Return a repository as a bundle. Raises LabError if git cannot make one."""
+    """Return a repository as a bundle. Raises LabError if git cannot read it."""
     git = _git(lab, repository)
     for _ in range(_ATTEMPTS):
         try:
-            if not git.run("for-each-ref", "--count=1"):
-                return Bundle()
-            content = git.run("bundle", "create", "--quiet", "-", "--all", patience=_PATIENCE_S)
-            return Bundle(content, _commits(git, refs_of(content)))
+            return _bundled(git)
         except Failed:
             continue
     raise LabError(
@@ -52,14 +52,36 @@ def bundled(lab: Lab, repository: str) -> Bundle:
     )
 
 
+def _bundled(git: Git) -> Bundle:
+    listed = git.run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+    if not listed:
+        return Bundle()
+    tips = b"".join(line.partition(b" ")[0] + b"\n" for line in listed)
+    pack = git.run(
+        "pack-objects", "--quiet", "--stdout", "--revs", "--delta-base-offset",
+        stdin=tips, patience=_PATIENCE_S,
+    )  # fmt: skip
+    # Whoever clones the bundle by hand is on main.
+    head = [line.replace(MAIN.encode(), b"HEAD") for line in listed if _is_main(line)]
+    return Bundle(b"\n".join([_SIGNATURE, *listed, *head, b"", pack]), _commits(git, tips))
+
+
+def _is_main(line: bytes) -> bool:
+    return line.partition(b" ")[2] == MAIN.encode()
+
+
 def refs_of(bundle: bytes) -> dict[str, str]:
-    """Return what the refs of a bundle lead to (gitformat-bundle(5)). Raises ValueError."""
+    """Return what the refs of a bundle lead to. Raises ValueError."""
     head, end, _ = bundle.partition(b"\n\n")
-    signature, *lines = head.decode("utf-8", "surrogateescape").split("\n")
-    if signature != "# v2 git bundle" or not end:
+    signature, *lines = head.split(b"\n")
+    if signature != _SIGNATURE or not end:
         raise ValueError("it is no bundle of git's")
-    listed = [line.split(" ", 1) for line in lines]
-    return {ref: commit for commit, ref in listed if ref != "HEAD"}
+    return {ref: commit for ref, commit in map(_ref, lines) if ref != "HEAD"}
+
+
+def _ref(line: bytes) -> tuple[str, str]:
+    commit, _, ref = os.fsdecode(line).partition(" ")
+    return ref, commit
 
 
 def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
@@ -75,10 +97,10 @@ def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
             "fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", str(bundle),
             "+refs/*:refs/*", patience=_PATIENCE_S,
         )  # fmt: skip
-        listed = git.text("for-each-ref", "--format=%(objectname) %(refname)").split("\n")
-        found = {ref: commit for commit, ref in (line.split(" ", 1) for line in listed)}
+        listed = git.run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+        found = dict(map(_ref, listed))
         if found == refs_of(bundle.read_bytes()):
-            return _commits(git, found)
+            return _commits(git, "".join(f"{commit}\n" for commit in found.values()).encode())
     except (Failed, ValueError):
         pass
     raise LabError(f"its repository {repository} is damaged")
@@ -88,7 +110,6 @@ def _git(lab: Lab, repository: str) -> Git:
     return Git(lab, Path(lab.git_dir, "repositories", f"{repository}.git"))
 
 
-def _commits(git: Git, refs: Mapping[str, str]) -> int:
-    """Return how many commits refs lead to."""
-    asked = "".join(f"{commit}\n" for commit in refs.values()).encode()
-    return int(git.text("rev-list", "--count", "--stdin", stdin=asked))
+def _commits(git: Git, tips: bytes) -> int:
+    """Return how many commits there are in the histories of some."""
+    return int(git.text("rev-list", "--count", "--stdin", stdin=tips))

@@ -142,21 +142,18 @@ def _carried(lab: Lab, left_out: list[str]) -> list[str]:
 
     + left_out: gets the paths of links, and of whatever else is neither
     """
-    found = []
-    for path in _walk(Path(lab.lab_dir), ""):
-        mode = Path(lab.lab_dir, path).lstat().st_mode
-        if path.endswith("/") or stat.S_ISREG(mode):
-            found.append(path)
-        else:
-            left_out.append(path)
+    found: list[str] = []
+    for path, is_carriable in _walk(Path(lab.lab_dir), ""):
+        (found if is_carriable else left_out).append(path)
     return sorted(found, key=lambda path: (_is_object(path), path))
 
 
-def _walk(top: Path, below: str) -> Iterator[str]:
+def _walk(top: Path, below: str) -> Iterator[tuple[str, bool]]:
+    """Yield the paths of files and empty folders, and whether each is one of these."""
     entries = sorted(os.scandir(top / below), key=lambda entry: entry.name)
     if not entries and below:
         # A repository without the folder `refs` is none to git.
-        yield below
+        yield below, True
     for entry in entries:
         path = f"{below}{entry.name}"
         if not is_carried(path):
@@ -164,7 +161,7 @@ def _walk(top: Path, below: str) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(top, f"{path}/")
         else:
-            yield path
+            yield path, entry.is_file(follow_symlinks=False)
 
 
 def _is_object(path: str) -> bool:

@@ -21,7 +21,7 @@ from sopslab.checks.backups import age_meaning, is_carried
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import repositories
-from sopslab.lab.backups.repositories import bundled, unbundle
+from sopslab.lab.backups.repositories import bundled, refs_of, unbundle
 from sopslab.lab.observe.folders import leftovers
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools import age
@@ -31,7 +31,7 @@ from sopslab.lab.tools.waiting import Deadline, wait_until
 from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
 from tests.conftest import find_tool
-from tests.repositories import git
+from tests.repositories import git, overtake, was_overtaken
 from tests.unit.backups.backup_material import (
     CARRIED,
     LEFT,
@@ -270,7 +270,33 @@ def test_while_somebody_pushes_each_bundle_is_a_whole_repository(
             assert unbundle(there.for_machine, "ada/lab", file) == bundle.commits
             restored = bare(there, "ada/lab")
             git(restored, "fsck", "--strict", "--no-dangling")
-            seen.add(git(restored, "rev-parse", "refs/heads/main"))
+            git(restored, "rev-parse", "--verify", "refs/tags/t")
+            seen.add(git(restored, "rev-parse", "--verify", "refs/heads/main"))
+
+
+def test_a_branch_that_moves_while_it_is_packed_is_in_the_bundle_as_it_was(
+    elsewhere: Settings, tmp_path: Path
+) -> None:
+    machine, repository = elsewhere.for_machine, bare(elsewhere, "ada/lab")
+    Path(machine.git_dir).mkdir(parents=True)
+    repositories.make(machine, ["ada/lab"])
+    git(tmp_path, "clone", "--quiet", str(repository), "clone")
+    git(tmp_path / "clone", "commit", "--quiet", "--allow-empty", "--message", "1")
+    git(tmp_path / "clone", "push", "--quiet", "origin", "HEAD:main", "HEAD:refs/lab/start")
+    before = git(repository, "for-each-ref", "--format=%(refname) %(objectname)")
+    git(tmp_path / "clone", "commit", "--quiet", "--amend", "--allow-empty", "--message", "2")
+    overtake(Path(machine.bin_dir), "pack-objects", repository, tmp_path / "clone")
+
+    bundle = bundled(machine, "ada/lab")
+
+    assert was_overtaken(Path(machine.bin_dir))
+    assert git(repository, "rev-parse", "main") == git(tmp_path / "clone", "rev-parse", "HEAD")
+    assert [f"{ref} {commit}" for ref, commit in refs_of(bundle.content).items()] == (
+        before.splitlines()
+    )
+    (tmp_path / "bundle").write_bytes(bundle.content)
+    git(tmp_path, "clone", "--quiet", "bundle", "again")
+    assert git(tmp_path / "again", "log", "--format=%s") == "1"
 
 
 def test_a_passphrase_opens_what_it_closed_and_no_other_does(
