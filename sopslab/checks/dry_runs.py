@@ -12,6 +12,7 @@ from sopslab.model.objects import Object
 POLICY_KINDS = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
 # How the API server names who refuses.
 POD_SECURITY = "violates PodSecurity"
+_FORBIDDEN = "forbidden"
 _ADMISSION = "admissionregistration.k8s.io/v1"
 
 
@@ -32,11 +33,11 @@ def privileged_pod() -> Object:
 
 def forbidden_object() -> Object:
     """Return what the policy forbids."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "forbidden"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _FORBIDDEN}}
 
 
 def policy(name: str, namespace: Object) -> list[Object]:
-    """Return a policy that lets nobody make a ConfigMap in a namespace, and what binds it there.
+    """Return a policy that lets nobody make one ConfigMap in a namespace, and what binds it there.
 
     + name: that of both
     + namespace: as the cluster has it: where it goes, these go, too
@@ -62,7 +63,12 @@ def policy(name: str, namespace: Object) -> list[Object]:
                     "namespaceSelector": selected,
                     "resourceRules": [{**matched, "operations": ["CREATE"]}],
                 },
-                "validations": [{"expression": "false", "message": "this is a probe"}],
+                "validations": [
+                    {
+                        "expression": f"object.metadata.name != '{_FORBIDDEN}'",
+                        "message": "this is a probe",
+                    }
+                ],
             },
         },
         {
