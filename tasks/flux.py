@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.environment import Environment, at_seat, solo
-from sopslab.config.naming import NO_GENERATION, seat_user
+from sopslab.config.naming import nobody
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.archive import Tree, digest
 from sopslab.files.render import Renderer, render_tree
@@ -48,6 +48,8 @@ def provide_platform(settings: Settings) -> None:
             settings=settings,
             seats=[seat.id for seat in seats],
         )
+        if settings.cluster_provider == "existing":
+            access.issuer(name="Choose what learners log in with", settings=settings)
     if seats and _cluster_is_up(settings):
         # Before Flux begins with a new seat, so that nothing fails for want of a key and is tried
         # again. Certificates, too: while Flux is at work, they take longer, and so does Flux.
@@ -164,24 +166,22 @@ def overlays(
     settings: Settings,
     seats: Sequence[Seat],
     shut: Collection[str],
-    generations: Mapping[str, str],
+    users: Mapping[str, str],
 ) -> Tree:
     """Return what the platform repository has for each seat.
 
     + seats: the learners of a class
     + shut: the ids of those whose access has ended: nobody is let in there, and Flux delivers
         nothing
-    + generations: that of each seat's access; a seat without one is bound to a user that does not
-      exist
+    + users: whom the cluster takes each learner for; in a seat without one nobody is let in
     """
     tenants = Renderer(PLATFORM / "tenants")
     laid_out = {}
     for seat in seats:
         over = seat.id in shut
-        generation = NO_GENERATION if over else generations.get(seat.id, NO_GENERATION)
         given = {
             "seat": seat.id,
-            "user": seat_user(seat.id, generation),
+            "user": nobody(seat.id) if over else users.get(seat.id, nobody(seat.id)),
             "git_url": settings.git_base_cluster_url,
             "interval": _interval(settings),
             "lab": settings.lab,

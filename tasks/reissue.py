@@ -11,12 +11,12 @@ from tasks.roster import enrolled
 
 @step(Step.ACCESS)
 def replace_access(settings: Settings) -> None:
-    """Give the learners another password, and a certificate that names another user."""
+    """Give the learners another password, and a kubeconfig with which they are another user."""
     learners = settings.learners
     access.replacement(
         name=f"Replace the access of {', '.join(learners)}", settings=settings, seats=learners
     )
-    access.kubeconfigs(name="Issue new certificates", settings=settings, seats=learners)
+    access.kubeconfigs(name="Issue new access to the cluster", settings=settings, seats=learners)
     access.handouts(
         name="Hand out the new access",
         settings=settings,

@@ -12,8 +12,8 @@ from sopslab.provision.deploys import step
 from sopslab.provision.operations import logins, proof, reencryption, rotation, seats
 from tasks.flux import give_secrets
 from tasks.keys import trust_recipients
-from tasks.reset import alone, begin_swept, chosen, deliver
-from tasks.roster import known_environments
+from tasks.reset import alone, begin_swept, chosen, deliver, delivered
+from tasks.roster import kept_environments, known_environments
 
 
 @step(Step.INVENTORY)
@@ -26,6 +26,7 @@ def take_inventory(settings: Settings) -> None:
         settings=settings,
         environments=environments,
         exposed=settings.exposed,
+        known=list(kept_environments(settings)),
     )
     _ended(settings, Phase.INVENTORY)
     rotation.incident(name="Put the incident on record", settings=settings)
@@ -67,13 +68,12 @@ def deliver_content(settings: Settings) -> None:
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
+    awake = delivered(settings, environments)
     deliver(settings, environments)
-    proof.values(
-        name="Compare the cluster with the files", settings=settings, environments=environments
-    )
+    proof.values(name="Compare the cluster with the files", settings=settings, environments=awake)
     _ended(settings, Phase.CONVERGED)
     proof.workloads(
-        name="Restart what has read an old value", settings=settings, environments=environments
+        name="Restart what has read an old value", settings=settings, environments=awake
     )
     _ended(settings, Phase.RESTARTED)
 
@@ -111,9 +111,8 @@ def replace_logins(settings: Settings) -> None:
 def prove(settings: Settings) -> None:
     """Prove that Flux works with what is new, and that what leaked opens nothing."""
     environments = chosen(settings)
-    proof.decryption(
-        name="Have Flux decrypt once more", settings=settings, environments=environments
-    )
+    awake = delivered(settings, environments)
+    proof.decryption(name="Have Flux decrypt once more", settings=settings, environments=awake)
     deliver(settings, environments)
     proof.attempts(
         name="Prove that what leaked opens nothing", settings=settings, environments=environments
@@ -121,7 +120,7 @@ def prove(settings: Settings) -> None:
     logins.proof(
         name="Prove that the old passwords are refused",
         settings=settings,
-        environments=environments,
+        environments=awake,
     )
     _ended(settings, Phase.PROVEN)
 
@@ -172,5 +171,7 @@ def _give_keys(settings: Settings) -> None:
 
 def _settle(settings: Settings) -> None:
     proof.readiness(
-        name="Let Flux come to its end", settings=settings, environments=chosen(settings)
+        name="Let Flux come to its end",
+        settings=settings,
+        environments=delivered(settings, chosen(settings)),
     )

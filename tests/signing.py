@@ -1,27 +1,74 @@
-"""A stand-in for a cluster that signs certificates: a kubectl that keeps requests in files, and a
-CA that the real openssl makes."""
+"""A stand-in for a cluster that vouches for learners: a kubectl that keeps requests, accounts and
+tokens in files, and a CA that the real openssl makes."""
 
 from __future__ import annotations
 
 import base64
 import json
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
 from sopslab.config.settings import Settings
 
 # What it is told, it finds in files of its folder, a line each: the seats whose requests it
-# `refuses`, `denies`, leaves `unapproved`, or is `silent` about; the users that are `bound` to a
-# role. With `gone` no call is answered, with `keeps` no request goes; `days` says how long a
-# certificate is valid.
+# `refuses`, `denies`, leaves `unapproved`, or is `silent` about, and to which it `grants_no` token;
+# the users that are `bound` to a role. With `gone` no call is answered, with `hides` none for the
+# ServiceAccounts, with `keeps` no request goes, with `distrusts` no certificate lets anybody in;
+# `days` says how long a certificate is valid, `granted` for how many seconds a token.
 _KUBECTL = """#!/bin/sh
 cd "$(dirname "$0")/cluster" || exit 1
 echo "$*" >>calls
 [ ! -e gone ] || { echo 'connection refused' >&2; exit 1; }
 named() { [ -e "$1" ] && grep -qxF "$2" "$1"; }
+user_of() {
+    token=$(sed -n 's/.*token: "\\(.*\\)"$/\\1/p' "$1")
+    [ -z "$token" ] || { cat "tokens/$token"; return; }
+    subject=$(sed -n 's/.*client-certificate-data: //p' "$1" | base64 -d \\
+        | openssl x509 -noout -subject -nameopt RFC2253)
+    subject=${subject#*CN=}
+    echo "${subject%%,*}"
+}
 case " $* " in
 *" config view "*) cat config.json ;;
+*" get namespace kube-system "*) cat namespace.json ;;
+*" auth whoami "*)
+    [ ! -e distrusts ] || { echo 'error: You must be logged in (Unauthorized)' >&2; exit 1; }
+    user_of "$KUBECONFIG" | jq -R '{status: {userInfo: {username: .}}}' ;;
+*" apply "*)
+    jq -c '.items[]' >applied
+    refused=0
+    while read -r item; do
+        namespace=$(printf '%s' "$item" | jq -r .metadata.namespace)
+        seat=$(printf '%s' "$item" | jq -r '.metadata.labels["sops-lab/seat"]')
+        if named refuses "$seat"; then
+            echo "Error from server (Forbidden): serviceaccounts is forbidden in $namespace" >&2
+            refused=1
+            continue
+        fi
+        file=accounts/$namespace.$(printf '%s' "$item" | jq -r .metadata.name).json
+        [ -e "$file" ] || printf '%s' "$item" \\
+            | jq -c --arg uid "$(cat /proc/sys/kernel/random/uuid)" '.metadata.uid = $uid' >"$file"
+    done <applied
+    exit $refused ;;
+*" get serviceaccounts "*)
+    [ ! -e hides ] || exit 1
+    for file in accounts/*.json; do [ ! -e "$file" ] || cat "$file"; done | jq -s '{items: .}' ;;
+*" delete --ignore-not-found --filename - "*)
+    jq -r '.items[].metadata | "accounts/\\(.namespace).\\(.name).json"' | xargs rm -f ;;
+*" create token "*)
+    while [ "$1" != --namespace ]; do shift; done
+    namespace=$2
+    while [ "$1" != token ]; do shift; done
+    user=system:serviceaccount:$namespace:$2
+    seat=${namespace#lab-}
+    ! named grants_no "${seat%-sys}" || { echo "$2: no token (Forbidden)" >&2; exit 1; }
+    token=$(cat /proc/sys/kernel/random/uuid)
+    echo "$user" >"tokens/$token"
+    jq -n --arg token "$token" --argjson seconds "$(cat granted)" '{
+        spec: {expirationSeconds: $seconds},
+        status: {token: $token, expirationTimestamp: (now + $seconds | floor | todate)}}' ;;
 *" create "*)
     jq -c '.items[]' >created
     refused=0
@@ -65,10 +112,8 @@ case " $* " in
         fi
     done | jq -s '{items: .}' ;;
 *" get pods "*)
-    user=$(sed -n 's/.*client-certificate-data: //p' "${KUBECONFIG%%:*}" | base64 -d \\
-        | openssl x509 -noout -subject -nameopt RFC2253)
-    user=${user#*CN=}
-    named bound "${user%%,*}" || { echo 'Error from server (Forbidden): no pods' >&2; exit 1; } ;;
+    named bound "$(user_of "${KUBECONFIG%%:*}")" \\
+        || { echo 'Error from server (Forbidden): no pods' >&2; exit 1; } ;;
 *" delete --raw "*) [ -e keeps ] || rm -f requests/*.json approved/* ;;
 esac
 """
@@ -81,7 +126,7 @@ class SigningCluster:
         self.folder = Path(settings.bin_dir) / "cluster"
         if self.folder.exists():
             return
-        for name in ("requests", "approved"):
+        for name in ("requests", "approved", "accounts", "tokens"):
             (self.folder / name).mkdir(parents=True)
         kubectl = Path(settings.bin_dir) / "kubectl"
         kubectl.write_text(_KUBECTL)
@@ -90,9 +135,12 @@ class SigningCluster:
         Path(settings.lab_kubeconfig).write_text("apiVersion: v1\n")
         self.make_anew("https://127.0.0.1:6443")
         self.tell("days", "30")
+        self.tell("granted", str(30 * 24 * 3600))
 
     def make_anew(self, server: str) -> None:
-        """Be another cluster: a new CA at `server`."""
+        """Be another cluster: a new CA at `server`, and another id."""
+        namespace = {"metadata": {"name": "kube-system", "uid": str(uuid.uuid4())}}
+        (self.folder / "namespace.json").write_text(json.dumps(namespace))
         subprocess.run(
             ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:prime256v1", "-keyout", self.folder / "ca.key",
@@ -113,6 +161,15 @@ class SigningCluster:
         """The command lines of kubectl so far."""
         path = self.folder / "calls"
         return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """The ServiceAccounts, by the user that each is."""
+        found = [json.loads(path.read_text()) for path in (self.folder / "accounts").iterdir()]
+        return {
+            "system:serviceaccount:{namespace}:{name}".format(**one["metadata"]): one
+            for one in found
+        }
 
     @property
     def requests(self) -> list[dict[str, Any]]:

@@ -68,7 +68,8 @@ _LATER = (
 class Card:
     """What one learner is told: handed out with a login on paper, and shown to who has logged in.
 
-    `ends` says when the access ends, None if it does not.
+    `ends` says when the access ends, None if it does not; `good_until` when the kubeconfig ends
+    that is handed out now, None where that is not known.
     `ca` is the SHA-256 fingerprint of the CA that the Git server's certificate comes from, or None
     where the server has none of the class's own.
     """
@@ -83,6 +84,7 @@ class Card:
     clone_url: str
     access: Access | None
     ca: str | None
+    good_until: str | None
 
     @property
     def fingerprint(self) -> tuple[str, str] | None:
@@ -120,10 +122,12 @@ class Card:
     def _connect(self) -> Step:
         trusting = "" if self.ca is None else "--cacert ca.crt "
         fetching = f"curl -fsSO {trusting}-u {self.seat} {self.page}kubeconfig"
+        end = self.good_until
+        until = "" if end is None else f" and is good until {end}; then fetch it again"
         return Step(
             "Look into the cluster",
             "curl asks for the password on your card. Whoever has the file kubeconfig can act as"
-            " you: it stays in this folder. Repeat the export in every new shell.",
+            f" you: it stays in this folder{until}. Repeat the export in every new shell.",
             (
                 *((_FOLDER,) if self.ca is None else ()),
                 fetching,
@@ -142,11 +146,14 @@ class Card:
         )
 
 
-def card_of(settings: Settings, seat: Seat, access: Access | None, ca: str | None) -> Card:
+def card_of(
+    settings: Settings, seat: Seat, access: Access | None, ca: str | None, good_until: str | None
+) -> Card:
     """Return the card of a seat.
 
     + access: the login that was made for the seat; None for what is shown to who has logged in
     + ca: the fingerprint of the class's CA, if there is one
+    + good_until: when the seat's kubeconfig ends, as people read it; None if that is not known
     """
     environment = at_seat(seat)
     return Card(
@@ -160,6 +167,7 @@ def card_of(settings: Settings, seat: Seat, access: Access | None, ca: str | Non
         f"{settings.git_base_url}/{environment.repository}.git",
         access,
         ca,
+        good_until,
     )
 
 

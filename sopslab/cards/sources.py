@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +47,12 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
     return seats
 
 
-def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
+def gather(settings: Settings, seats: Iterable[Seat], ends: Mapping[str, str]) -> Gathered:
     """Return the cards of `seats`, and what is missing for the rest of them.
 
     Raises LabError if the CA cannot be read: no card would be right then.
+
+    + ends: when kubeconfigs end, as people read it, by seat
     """
     ca = _ca(settings)
     cards: list[Card] = []
@@ -65,7 +67,7 @@ def gather(settings: Settings, seats: Iterable[Seat]) -> Gathered:
         if missing:
             problems[seat.id] = tuple(f"{seat.id}: {reason}" for reason in missing)
         else:
-            cards.append(card_of(settings, seat, access, ca))
+            cards.append(card_of(settings, seat, access, ca, ends.get(seat.id)))
     return Gathered(tuple(cards), problems)
 
 

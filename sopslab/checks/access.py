@@ -1,43 +1,93 @@
-"""Whether a learner's access to the cluster, a certificate and a kubeconfig, is as it should be."""
+"""Whether a learner's access to the cluster is as it should be: what proves who the learner is, and
+a kubeconfig."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sopslab.checks.kubeconfigs import Standing
-from sopslab.config.naming import seat_user
+from sopslab.config.moments import in_words
+from sopslab.config.naming import seat_system_namespace, seat_user
+from sopslab.files.events import named
+from sopslab.model.access import Issuer
+from sopslab.model.durations import hours_and_minutes
 
 # The group of every learner's certificate.
 LEARNERS = "sops-lab:learners"
 
 CURRENT = "current"
 MISSING = "missing"
-# A certificate that ends within this time is issued anew.
+# How long before its end access is renewed, at most; of what is short-lived a third is left then.
 SOON = timedelta(days=3)
+_LAST = 3
 
 
 @dataclass(frozen=True)
-class ClientCertificate:
-    """A certificate: its subject, each part as RFC 4514 writes it, and when it ends."""
+class Credential:
+    """What proves who a learner is, and when that is valid.
 
-    subject: frozenset[str]
+    `owner` is whom it names: of a certificate each part of the subject as RFC 4514 writes it, of a
+    token the user.
+    """
+
+    owner: frozenset[str]
+    begin: datetime
     end: datetime
+
+    @property
+    def margin(self) -> timedelta:
+        """How long before its end it is renewed."""
+        return min(SOON, (self.end - self.begin) / _LAST)
+
+    @property
+    def renewal(self) -> datetime:
+        """When it is renewed."""
+        return self.end - self.margin
 
 
 @dataclass(frozen=True)
 class SeenAccess:
-    """What was seen in a seat's folder.
+    """What was seen of a seat's access.
 
     `is_open` is whether others could read what is secret, `generation` None where it cannot be
-    read, `certificate` None where there is none.
+    read, `credential` None where there is none; `flaw` is what makes that worthless, if anything
+    does.
     """
 
     is_open: bool
+    issuer: Issuer
     generation: str | None
-    certificate: ClientCertificate | None
-    key_fits: bool
+    credential: Credential | None
+    flaw: str | None
     kubeconfig: Standing
+
+
+def _account_user(seat: str, generation: str) -> str:
+    return f"system:serviceaccount:{seat_system_namespace(seat)}:learner-{generation}"
+
+
+_USERS: Mapping[Issuer, Callable[[str, str], str]] = {
+    Issuer.CERTIFICATES: seat_user,
+    Issuer.TOKENS: _account_user,
+}
+
+
+def user_of(issuer: Issuer, seat: str, generation: str) -> str:
+    """Return the user whom the cluster takes the learner of a seat for.
+
+    RBAC compares the names of users only, so a ServiceAccount's, too, is bound as a `User`.
+    """
+    return _USERS[issuer](seat, generation)
+
+
+# What an issuer gives, in a sentence.
+WORDS: Mapping[Issuer, str] = {Issuer.CERTIFICATES: "certificate", Issuer.TOKENS: "token"}
+_OWNERS: Mapping[Issuer, Callable[[str], set[str]]] = {
+    Issuer.CERTIFICATES: lambda user: {f"CN={user}", f"O={LEARNERS}"},
+    Issuer.TOKENS: lambda user: {user},
+}
 
 
 def access_state(seat: str, seen: SeenAccess | None, now: datetime) -> str:
@@ -51,17 +101,50 @@ def access_state(seat: str, seen: SeenAccess | None, now: datetime) -> str:
     return CURRENT if fault is None else f"stale: {fault}"
 
 
+_RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long kubeconfigs are good: the seats of those that have ended, and a sentence."""
+
+    ended: tuple[str, ...]
+    said: str
+
+
+def terms_of(held: Mapping[str, Credential], now: datetime) -> Terms | None:
+    """Return how long the kubeconfigs of seats are good, None without any.
+
+    + held: what proves who each learner is
+    """
+    if not held:
+        return None
+    ended = tuple(seat for seat, one in held.items() if one.end <= now)
+    if ended:
+        return Terms(ended, f"the kubeconfigs of {named(ended)} have ended: {_RENEW}")
+    first = min(held, key=lambda seat: held[seat].end)
+    end, renewal = in_words(held[first].end), held[first].renewal
+    said = f"good until {end}" + (f" ({first} first)" if len(held) > 1 else "")
+    if renewal <= now:
+        return Terms((), f"{said}: {_RENEW}")
+    return Terms((), f"{said}; from {in_words(renewal)} on, `sopslab up` renews them")
+
+
 def _fault(seat: str, seen: SeenAccess, now: datetime) -> str | None:
+    word = WORDS[seen.issuer]
     if seen.is_open:
         return "others could read it"
     if seen.generation is None:
         return "its generation cannot be read"
-    if seen.certificate is None:
-        return "its certificate cannot be read"
-    if seen.certificate.subject != {f"CN={seat_user(seat, seen.generation)}", f"O={LEARNERS}"}:
-        return "its certificate is of another generation"
-    if seen.certificate.end <= now + SOON:
-        return f"its certificate ends in less than {SOON.days} days"
-    if not seen.key_fits:
-        return "its key does not fit its certificate"
-    return seen.kubeconfig.fault
+    if seen.credential is None:
+        return f"its {word} cannot be read"
+    user = user_of(seen.issuer, seat, seen.generation)
+    if seen.credential.owner != _OWNERS[seen.issuer](user):
+        return f"its {word} is of another generation"
+    if seen.credential.renewal <= now:
+        return f"its {word} ends in less than {_in_words(seen.credential.margin)}"
+    return seen.flaw or seen.kubeconfig.fault
+
+
+def _in_words(margin: timedelta) -> str:
+    return f"{margin.days} days" if margin >= SOON else hours_and_minutes(margin.total_seconds())

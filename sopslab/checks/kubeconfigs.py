@@ -1,4 +1,4 @@
-"""What a seat's kubeconfig says, from the lab's own cluster and the seat's certificate and key.
+"""What a seat's kubeconfig says, from the lab's own cluster and what proves who the learner is.
 
 JSON is YAML, and a seat may be called `no` or `007`. What is written here is compared byte by byte
 with what labs have: the same in another form would replace every kubeconfig of a class.
@@ -36,13 +36,28 @@ _FAULTS = {
 }
 
 
-def kubeconfig(
-    lab: str, cluster: Mapping[str, Any] | None, seat: str, certificate: bytes, key: bytes
-) -> str:
+Proof = Mapping[str, str]
+"""What a kubeconfig says of its user: the fields, with their values as YAML."""
+
+
+def by_certificate(certificate: bytes, key: bytes) -> Proof:
+    """Return how a certificate proves who its user is; it is in PEM, as is its key."""
+    return {
+        "client-certificate-data": base64.b64encode(certificate).decode(),
+        "client-key-data": base64.b64encode(key).decode(),
+    }
+
+
+def by_token(token: str) -> Proof:
+    """Return how a token proves who its user is."""
+    return {"token": _literal(token)}
+
+
+def kubeconfig(lab: str, cluster: Mapping[str, Any] | None, seat: str, proof: Proof) -> str:
     """Return the kubeconfig of a seat.
 
     + cluster: what the lab's own kubeconfig says of the cluster
-    + certificate: the seat's, in PEM, as is the key
+    + proof: what proves who the user is
     """
     name, called = _literal(network_name(lab)), _literal(seat)
     lines = [
@@ -50,8 +65,7 @@ def kubeconfig(
         f"    namespace: {_literal(seat_namespace(seat))}", f"    user: {called}",
         f"current-context: {called}",
         "users:", f"- name: {called}", "  user:",
-        f"    client-certificate-data: {base64.b64encode(certificate).decode()}",
-        f"    client-key-data: {base64.b64encode(key).decode()}",
+        *(f"    {field}: {value}" for field, value in proof.items()),
     ]  # fmt: skip
     return _beginning(lab, cluster) + "".join(f"{line}\n" for line in lines)
 

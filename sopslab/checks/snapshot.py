@@ -327,6 +327,7 @@ class Snapshot(InCluster):
     `url` is where Flux is to read the repository. `tree` is what is judged: main for whoever looks
     from outside, the clone for the learner who works in it. `there` tells whether the Git server
     has the repository, `hooks` are None where the clone is not on this machine, as that of a seat.
+    `expired` is until when the kubeconfig of a seat's learner was good, None while it is.
     """
 
     environment: Environment
@@ -343,6 +344,7 @@ class Snapshot(InCluster):
     commit: Commit | Undecided = NOT_ASKED
     push: Push | Undecided = NOT_ASKED
     history: History | Undecided = NOT_ASKED
+    expired: str | Undecided | None = None
 
 
 def unseen(seen: Snapshot, reason: Undecided) -> Snapshot:

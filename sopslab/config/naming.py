@@ -15,7 +15,7 @@ RESERVED = re.compile(r"default|flux-system|kube-.*")
 # With this, the longest name that is made of a seat's id stays far below the 63 characters of a
 # label, and its user within the 64 of a certificate's common name.
 SEAT_LENGTH = 40
-# What a generation of access looks like, and one that no certificate has.
+# What a generation of access looks like, and one that nobody has.
 GENERATION = re.compile(r"[0-9a-f]{14}")
 NO_GENERATION = "none"
 SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -88,8 +88,13 @@ def seat_user(seat: str, generation: str) -> str:
     return f"sops-lab:{seat}:{generation}"
 
 
+def nobody(seat: str) -> str:
+    """Return the user that is bound where a seat lets nobody in: it does not exist."""
+    return seat_user(seat, NO_GENERATION)
+
+
 def new_generation() -> str:
-    """Return a generation of access that no certificate has had.
+    """Return a generation of access that nobody has had.
 
     It is random: a counter would begin again where its file is lost, or where somebody gets the id
     of a learner who left, and old certificates would be valid again.

@@ -56,6 +56,11 @@ class Places:
         return f"{self.root}/labs/{self.lab}"
 
     @property
+    def restoring_dir(self) -> str:
+        """Where a backup of this lab is unpacked, until it takes the place of that folder."""
+        return f"{self.root}/labs/.new.{self.lab}"
+
+    @property
     def format_file(self) -> str:
         """The file that says which format that folder has."""
         return f"{self.lab_dir}/format"
@@ -84,6 +89,11 @@ class Places:
     def reach_file(self) -> str:
         """The record of what pods on each node of an existing cluster have reached."""
         return f"{self.lab_dir}/reach.json"
+
+    @property
+    def issuer_file(self) -> str:
+        """The record of who vouches for learners in an existing cluster."""
+        return f"{self.class_dir}/issuer.json"
 
     @property
     def node_dir(self) -> str:
@@ -124,8 +134,13 @@ class Places:
         return f"{self.account_dir(user)}/git-credentials"
 
     def seat_dir(self, seat: str) -> str:
-        """What one seat has: the client certificate, the kubeconfig, the card."""
+        """What one seat has: the client certificate or the token, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"
+
+    @property
+    def pruned_dir(self) -> str:
+        """What seats had that are no more: a folder for each, with its id and the time."""
+        return f"{self.class_dir}/pruned"
 
     @property
     def git_dir(self) -> str:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sopslab.checks.access import WORDS, terms_of
 from sopslab.checks.board.judge import judge, over
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat
+from sopslab.lab.observe.access import credentials
+from sopslab.lab.observe.issuers import issuer_of
 from sopslab.lab.observe.observer import Observer
 from sopslab.lab.parts import Part
 
@@ -52,7 +55,7 @@ def looks(
     def look() -> Found:
         begun = parts()
         rows, spares = _seats(settings, observer, judged)
-        return Found([*begun(), *_spare_part(spares)], rows)
+        return Found([*begun(), *_access_part(settings, rows), *_spare_part(spares)], rows)
 
     return look
 
@@ -73,6 +76,15 @@ def _seats(
     for seat, one in zip(seats, seen, strict=True):
         rows[seat.free].append(judged(seat, one, seat.has_ended(now)))
     return rows
+
+
+def _access_part(settings: Settings, rows: Sequence[Row]) -> Iterator[Part]:
+    """Yield how long those have access to the cluster whose time is not over, where any has."""
+    now = datetime.now(UTC)
+    seats = [row.seat.id for row in rows if not row.seat.has_ended(now)]
+    if (terms := terms_of(credentials(settings, seats), now)) is not None:
+        where = f"{WORDS[issuer_of(settings)]}s of the learners"
+        yield Part("access", not terms.ended, terms.said, where)
 
 
 def _spare_part(spares: Sequence[Row]) -> Iterator[Part]:

@@ -24,7 +24,6 @@ from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import NAMESPACE
 from tests.bench import figures
 from tests.bench.classroom import measure_class
-from tests.bench.clusters import measure_clusters
 from tests.bench.figures import spread
 from tests.bench.policy import measure_policy
 from tests.bench.processor import Spent, measured
@@ -56,7 +55,6 @@ def main() -> int:
             lab.remove()
         report["class"] = measure_class(Path(folder) / "class")
         report["room"] = measure_room(Path(folder) / "room")
-        report["clusters"] = measure_clusters(Path(folder) / "clusters")
     report["policy"] = measure_policy()
     figures.REPORT.parent.mkdir(exist_ok=True)
     figures.REPORT.write_text(json.dumps(report, indent=2) + "\n")

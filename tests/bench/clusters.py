@@ -1,11 +1,16 @@
 """A class on one and on three nodes, and classes in a cluster with dozens of nodes and hundreds of
-pods, which are fake: kwok says of them that they run."""
+pods, which are fake: kwok says of them that they run. It takes too long for `make bench`.
+
+    python -m tests.bench.clusters           # into build/bench.json, beside what is there
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +19,7 @@ from typing import Any
 
 from sopslab.config.naming import seat_namespace
 from sopslab.layout import PROJECT
+from tests.bench import figures
 from tests.bench.classroom import up_with
 from tests.cluster.classroom import Classroom
 from tests.cluster.hand_made import NODES, hand_made_lab
@@ -28,6 +34,17 @@ _MODULE = PROJECT / "tests" / "modules" / "kwok"
 _MARK = "sops-lab-bench"
 # What works for a class, by the beginning of its name as the kernel has it.
 _CONTROLLERS = ("etcd", "kube-apiserver", "kube-controller", "kustomize-contr", "source-control")
+
+
+def main() -> int:
+    """Measure, add that to the report of the bench, and return 0."""
+    report = json.loads(figures.REPORT.read_text()) if figures.REPORT.is_file() else {}
+    with tempfile.TemporaryDirectory(prefix="sops-lab-bench-") as folder:
+        report["clusters"] = measure_clusters(Path(folder))
+    figures.REPORT.parent.mkdir(exist_ok=True)
+    figures.REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    print("\n".join(figures.lines({"clusters": report["clusters"]})))
+    return 0
 
 
 def measure_clusters(folder: Path) -> dict[str, Any]:
@@ -143,3 +160,7 @@ def _memory(lab: Lab) -> dict[str, int]:
         if name.startswith(_CONTROLLERS):
             found[name] = found.get(name, 0) + int(kib) // 1024
     return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -89,9 +89,9 @@ def test_nothing_is_awaited_of_who_has_no_access_any_more(lab_data: Data) -> Non
 def test_who_has_no_access_any_more_is_nobody_in_the_platform_repository(
     settings: Settings,
 ) -> None:
-    generations = {"s0": "aa0000000000aa", "s1": "bb0000000000bb"}
-    before = overlays(settings, settings.seats, (), generations)
-    after = overlays(settings, settings.seats, {"s0"}, generations)
+    users = {"s0": "sops-lab:s0:aa0000000000aa", "s1": "sops-lab:s1:bb0000000000bb"}
+    before = overlays(settings, settings.seats, (), users)
+    after = overlays(settings, settings.seats, {"s0"}, users)
     path = "flux/clusters/lab/tenants/{}.yaml".format
     assert after[path("s1")] == before[path("s1")]
     changed = after[path("s0")].content.decode()
@@ -135,11 +135,11 @@ def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> 
 
 
 def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
-    def user(generations: dict[str, str]) -> str:
-        files = overlays(settings, settings.seats, (), generations)
+    def user(users: dict[str, str]) -> str:
+        files = overlays(settings, settings.seats, (), users)
         return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
 
-    assert 'user: "sops-lab:s0:aa0000000000aa"' in user({"s0": "aa0000000000aa"})
+    assert 'user: "sops-lab:s0:aa0000000000aa"' in user({"s0": "sops-lab:s0:aa0000000000aa"})
     assert 'user: "sops-lab:s0:none"' in user({}), "nobody's, and never one that was valid once"
 
 

@@ -11,29 +11,41 @@ import pytest
 from sopslab.checks.access import (
     CURRENT,
     MISSING,
-    ClientCertificate,
+    Credential,
     SeenAccess,
     access_state,
+    terms_of,
+    user_of,
 )
-from sopslab.checks.kubeconfigs import Standing, kubeconfig, standing
-from sopslab.lab.act.kubeconfigs import why_unsigned
+from sopslab.checks.kubeconfigs import Standing, by_certificate, by_token, kubeconfig, standing
+from sopslab.lab.act.client_certificates import why_unsigned
 from sopslab.lab.observe.users import still_unbound
+from sopslab.model.access import Issuer
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ONE, TWO = "1" * 14, "2" * 14
 SUBJECT = frozenset({f"CN=sops-lab:ada:{TWO}", "O=sops-lab:learners"})
-CERTIFICATE = ClientCertificate(SUBJECT, NOW + timedelta(days=30))
+ACCOUNT = f"system:serviceaccount:lab-ada-sys:learner-{TWO}"
+CERTIFICATE = Credential(SUBJECT, NOW, NOW + timedelta(days=30))
 GOOD = SeenAccess(
-    is_open=False, generation=TWO, certificate=CERTIFICATE, key_fits=True, kubeconfig=Standing.SAME
+    is_open=False,
+    issuer=Issuer.CERTIFICATES,
+    generation=TWO,
+    credential=CERTIFICATE,
+    flaw=None,
+    kubeconfig=Standing.SAME,
 )
+TOKEN = Credential(frozenset({ACCOUNT}), NOW, NOW + timedelta(hours=24))
+GOOD_TOKEN = replace(GOOD, issuer=Issuer.TOKENS, credential=TOKEN)
 
 
-def of(*subject: str) -> ClientCertificate:
-    return replace(CERTIFICATE, subject=frozenset(subject))
+def of(*subject: str) -> Credential:
+    return replace(CERTIFICATE, owner=frozenset(subject))
 
 
 def test_access_that_is_as_it_should_be_is_current_and_none_is_missing() -> None:
     assert access_state("ada", GOOD, NOW) == CURRENT
+    assert access_state("ada", GOOD_TOKEN, NOW) == CURRENT
     assert access_state("ada", None, NOW) == MISSING
 
 
@@ -42,16 +54,21 @@ def test_access_that_is_as_it_should_be_is_current_and_none_is_missing() -> None
     [
         ({"is_open": True}, "others could read it"),
         ({"generation": None}, "its generation cannot be read"),
-        ({"certificate": None}, "its certificate cannot be read"),
+        ({"credential": None}, "its certificate cannot be read"),
         ({"generation": ONE}, "its certificate is of another generation"),
-        ({"certificate": of("CN=x", "O=sops-lab:learners")}, "of another generation"),
-        ({"certificate": of(*SUBJECT, "OU=x")}, "of another generation"),
-        ({"certificate": of(f"CN=sops-lab:ada:{TWO}", "O=masters")}, "of another generation"),
+        ({"credential": of("CN=x", "O=sops-lab:learners")}, "of another generation"),
+        ({"credential": of(*SUBJECT, "OU=x")}, "of another generation"),
+        ({"credential": of(f"CN=sops-lab:ada:{TWO}", "O=masters")}, "of another generation"),
+        ({"credential": of(ACCOUNT)}, "its certificate is of another generation"),
         (
-            {"certificate": replace(CERTIFICATE, end=NOW + timedelta(days=3))},
+            {
+                "credential": replace(
+                    CERTIFICATE, begin=NOW - timedelta(days=27), end=NOW + timedelta(days=3)
+                )
+            },
             "its certificate ends in less than 3 days",
         ),
-        ({"key_fits": False}, "its key does not fit its certificate"),
+        ({"flaw": "its key does not fit its certificate"}, "its key does not fit"),
         ({"kubeconfig": Standing.NOWHERE}, "there is no cluster that it leads to"),
         ({"kubeconfig": Standing.ELSEWHERE}, "it leads to another cluster"),
         ({"kubeconfig": Standing.OTHER}, "it is not what was written"),
@@ -63,10 +80,87 @@ def test_what_is_wrong_with_access_is_its_state(changed: dict[str, Any], fault: 
     assert fault in state
 
 
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"credential": None}, "its token cannot be read"),
+        ({"generation": ONE}, "its token is of another generation"),
+        ({"issuer": Issuer.CERTIFICATES}, "its certificate is of another generation"),
+        ({"flaw": "its ServiceAccount is gone"}, "its ServiceAccount is gone"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said_of_a_token(changed: dict[str, Any], fault: str) -> None:
+    assert access_state("ada", replace(GOOD_TOKEN, **changed), NOW) == f"stale: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "last", "fault"),
+    [
+        (timedelta(days=30), timedelta(days=3), "3 days"),
+        (timedelta(days=9), timedelta(days=3), "3 days"),
+        (timedelta(hours=24), timedelta(hours=8), "8 h 0 min"),
+        (timedelta(hours=1), timedelta(minutes=20), "20 min"),
+    ],
+)
+def test_access_is_renewed_before_its_last_three_days_or_its_last_third(
+    lifetime: timedelta, last: timedelta, fault: str
+) -> None:
+    """What a cluster grants for a day only must not be renewed by every run."""
+    seen = replace(GOOD_TOKEN, credential=replace(TOKEN, end=NOW + lifetime))
+    renewal = NOW + lifetime - last
+    assert access_state("ada", seen, NOW) == CURRENT
+    assert access_state("ada", seen, renewal - timedelta(seconds=1)) == CURRENT
+    assert access_state("ada", seen, renewal) == f"stale: its token ends in less than {fault}"
+
+
+HELD = {
+    "ada": replace(TOKEN, end=NOW + timedelta(hours=25)),
+    "bob": TOKEN,
+    "eve": replace(TOKEN, end=NOW + timedelta(hours=26)),
+}
+RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
+
+
+@pytest.mark.parametrize(
+    ("passed", "held", "ended", "said"),
+    [
+        (
+            0,
+            HELD,
+            (),
+            "good until 2026-11-25 12:00+00:00 (bob first); from 2026-11-25 04:00+00:00 on,"
+            " `sopslab up` renews them",
+        ),
+        (15.9, {"bob": TOKEN}, (), "good until 2026-11-25 12:00+00:00; from 2026-11-25 04:00"),
+        (16, {"bob": TOKEN}, (), f"good until 2026-11-25 12:00+00:00: {RENEW}"),
+        (24, HELD, ("bob",), f"the kubeconfigs of bob have ended: {RENEW}"),
+        (26, HELD, ("ada", "bob", "eve"), f"the kubeconfigs of ada, bob, eve have ended: {RENEW}"),
+    ],
+)
+def test_who_looks_at_a_class_learns_how_long_access_lasts(
+    passed: float, held: dict[str, Credential], ended: tuple[str, ...], said: str
+) -> None:
+    terms = terms_of(held, NOW + timedelta(hours=passed))
+    assert terms is not None
+    assert terms.ended == ended
+    assert terms.said.startswith(said)
+
+
+def test_nothing_is_said_of_access_that_nobody_has() -> None:
+    assert terms_of({}, NOW) is None
+
+
 def test_the_access_of_somebody_else_is_of_another_generation() -> None:
     assert "of another generation" in access_state("bob", GOOD, NOW)
+    assert "of another generation" in access_state("bob", GOOD_TOKEN, NOW)
 
 
+def test_each_issuer_knows_a_learner_by_another_user() -> None:
+    assert user_of(Issuer.CERTIFICATES, "ada", TWO) == f"sops-lab:ada:{TWO}"
+    assert user_of(Issuer.TOKENS, "ada", TWO) == ACCOUNT
+
+
+PROOF = by_certificate(b"CRT\n", b"KEY\n")
 CLUSTER = {
     "server": "https://127.0.0.1:6443",
     "certificate-authority-data": "Q0E=",
@@ -99,7 +193,14 @@ users:
 
 
 def test_a_kubeconfig_is_written_as_it_always_was() -> None:
-    assert kubeconfig("lab", CLUSTER, "007", b"CRT\n", b"KEY\n") == WRITTEN
+    assert kubeconfig("lab", CLUSTER, "007", PROOF) == WRITTEN
+
+
+def test_a_token_takes_the_place_of_a_certificate_in_a_kubeconfig() -> None:
+    certificate, _, _ = WRITTEN.partition("    client-certificate-data:")
+    assert kubeconfig("lab", CLUSTER, "007", by_token("a.b-c_d")) == (
+        f'{certificate}    token: "a.b-c_d"\n'
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +218,7 @@ def test_a_kubeconfig_is_written_as_it_always_was() -> None:
 def test_a_kubeconfig_is_compared_with_what_would_be_written(
     found: str, cluster: dict[str, Any] | None, expected: Standing
 ) -> None:
-    wanted = kubeconfig("lab", cluster, "007", b"CRT\n", b"KEY\n")
+    wanted = kubeconfig("lab", cluster, "007", PROOF)
     assert standing(found.encode(), wanted, "lab", cluster) is expected
 
 

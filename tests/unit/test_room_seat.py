@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ import yaml
 from sopslab.config.places import Room
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+from sopslab.model.events import GoesOn, to_line
 from sopslab.room import connection as at_seat_connection
 from sopslab.room import seat as at_seat
 from sopslab.room.client import client
-from sopslab.room.connection import Connection
+from sopslab.room.connection import Connection, Ended
 from sopslab.room.delivery import Delivered, Unfit
 from sopslab.room.instructor import recipient
 from sopslab.room.stock import lab_file
@@ -192,6 +194,40 @@ def test_a_verb_has_its_time_however_much_it_tells(
     program(machine, 'while :; do echo \'{"event": "nothing"}\'; sleep 0.1; done')
     outcome = at_seat.run_verb(connection, ["verify"], nothing)
     assert (outcome.code, outcome.answer) == (Exit.HOST, "")
+
+
+def test_a_verb_that_says_nothing_is_not_waited_for(
+    machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_SILENCE_S", 1)
+    machine.programs.joinpath("sleep").symlink_to(str(shutil.which("sleep")))
+    program(machine, "exec sleep 600")
+    outcome = at_seat.run_verb(connection, ["rotate"], nothing)
+    assert outcome.code == Exit.HOST
+    assert "then does not answer" in outcome.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [(["rotate"], 300), (["verify", "--wait=60"], 360), (["verify", "--wait=0.5"], 300)],
+)
+def test_a_verb_has_its_time_anew_with_each_line_and_what_it_was_told_to_wait_besides(
+    words: list[str], seconds: int
+) -> None:
+    patience: list[float] = []
+    lines = [to_line(GoesOn()).strip(), "{}", None]
+
+    class Told:
+        def line(self, most: float) -> str | None:
+            patience.append(most)
+            return lines[len(patience) - 1]
+
+        def end(self, _most: float) -> Ended:
+            return Ended(0, b"", b"")
+
+    connection: Any = SimpleNamespace(start=lambda _command: nullcontext(Told()))
+    assert at_seat.run_verb(connection, words, nothing).code == Exit.OK
+    assert patience == [seconds] * 3
 
 
 # What the controller has ready

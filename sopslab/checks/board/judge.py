@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sopslab.checks import exercise
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.checks.rules import content, delivery, key, objects, platform, source
+from sopslab.checks.rules import content, delivery, key, machine, objects, platform, source
 from sopslab.checks.rules.objects import failure
 from sopslab.checks.rules.table import Examined, Rule, ask
 from sopslab.checks.snapshot import known
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 # Those of the rules that can be asked of a whole class at once.
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "access": (source.examine_repository, platform.examine_namespaces, platform.examine_platform),
+    "access": (
+        machine.examine_kubeconfig,
+        source.examine_repository,
+        platform.examine_namespaces,
+        platform.examine_platform,
+    ),
     "key": (key.examine_store, key.examine_key, content.examine_rules),
     "pushed": (source.examine_branches,),
     "encrypted": (

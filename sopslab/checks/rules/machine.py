@@ -29,6 +29,19 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
             )
 
 
+def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
+    """Yield that the kubeconfig of a seat's learner is good no more."""
+    end = known(seen.expired)
+    if end is not None:
+        yield cause(
+            "kubeconfig-ended",
+            "The learner's kubeconfig has ended: once there is another, the learner fetches that.",
+            f"the kubeconfig of {seen.environment.id}",
+            f"was good until {end}",
+            UP,
+        )
+
+
 def examine_server(seen: Snapshot) -> Iterator[Cause]:
     """Yield why the lab's own Git server cannot be used, or would take anything from anybody."""
     server = known(seen.server)

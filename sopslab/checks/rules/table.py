@@ -40,6 +40,7 @@ class Step(StrEnum):
 # Each rule with the check that fails where it yields something.
 RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.TOOLS, machine.examine_tools),
+    (Step.TOOLS, machine.examine_kubeconfig),
     (Step.CLUSTER, platform.examine_cluster),
     (Step.FLUX, platform.examine_controllers),
     (Step.FLUX, platform.examine_versions),

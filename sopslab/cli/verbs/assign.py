@@ -102,12 +102,14 @@ def _refuse_unready(settings: Settings, seat: Enrolled) -> None:
     """Raise LabError unless a seat has its login, its kubeconfig, and its canary in the cluster."""
     from sopslab.cards.sources import gather
     from sopslab.config.environment import at_seat
+    from sopslab.lab.observe.access import access_ends
     from sopslab.lab.observe.canaries import canary_states
     from sopslab.model.canaries import PROVEN
 
     now = datetime.now(UTC)
     problems = [f"{seat.id}: its time is over, as is that of the class"] * seat.has_ended(now)
-    problems += [one for found in gather(settings, [seat]).problems.values() for one in found]
+    gathered = gather(settings, [seat], access_ends(settings, [seat.id]))
+    problems += [one for found in gathered.problems.values() for one in found]
     state = canary_states(settings.for_machine, [at_seat(seat)]).get(seat.id)
     if state != PROVEN:
         said = "there is no cluster" if state is None else state.said
@@ -123,12 +125,14 @@ def _renew_page(settings: Settings, seat: Enrolled) -> bool:
     from sopslab.cards.page import own_page
     from sopslab.gitserver.pages import PLACE
     from sopslab.lab.act.handouts import hand_out
+    from sopslab.lab.observe.access import access_ends
     from sopslab.lab.observe.certificates import tls_state
     from sopslab.lab.observe.handouts import stale_handouts
 
     lab = settings.for_machine
     ca = tls_state(lab).ca if settings.networked else None
-    page = own_page(card_of(settings, seat, None, ca), PLACE)
+    end = access_ends(lab, [seat.id]).get(seat.id)
+    page = own_page(card_of(settings, seat, None, ca, end), PLACE)
     digests = {seat.id: hashlib.sha256(page.encode()).hexdigest()}
     if not stale_handouts(lab, digests):
         return False

@@ -68,11 +68,12 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.cards.page import sheet
     from sopslab.cards.printing import printed
     from sopslab.cards.sources import ALL, enrolled, gather
+    from sopslab.lab.observe.access import access_ends
 
     seats = enrolled(settings, ids)
     # Without the lock, a login could be issued anew between reading and writing it.
     lock.hold(Path(settings.lab_dir) / "lock")
-    gathered = gather(settings, seats)
+    gathered = gather(settings, seats, access_ends(settings, [seat.id for seat in seats]))
     wanted = set(ids) or {seat.id for seat in seats}
     chosen = [card for card in gathered.cards if card.seat in wanted]
     problems = [

@@ -1,19 +1,20 @@
-"""Name, replace and prove learners' access: a certificate cannot be revoked, so access that is
+"""Name, replace and prove learners' access. A certificate cannot be revoked, so access that is
 issued anew goes to another user. A seat that fails says so in a file of its own."""
 
 from __future__ import annotations
 
-import base64
 import re
 import shutil
 import time
 from pathlib import Path
 
+from sopslab.checks.access import WORDS
 from sopslab.config.naming import seat_namespace
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail_first, has_failed, meaning_of, told
 from sopslab.lab.observe import logins
+from sopslab.lab.observe.issuers import GIVEN, issuer_of
 from sopslab.lab.observe.users import bound, still_unbound
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
@@ -60,10 +61,10 @@ def retire(lab: Lab, generations: dict[str, str]) -> None:
 
 def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
     """Return what a seat's access consists of, as far as it is there and was in use."""
-    kubeconfig, certificate = (
-        files.read(f"{lab.seat_dir(seat)}/{name}") or b"" for name in ("kubeconfig", "client.crt")
-    )
-    in_use = certificate and base64.b64encode(certificate) in kubeconfig
+    folder = Path(lab.seat_dir(seat))
+    kubeconfig = files.read(folder / "kubeconfig") or b""
+    proof = GIVEN[issuer_of(lab)].proof(folder).values()
+    in_use = any(value and value.encode() in kubeconfig for value in proof)
     login = files.read(lab.login_file(seat)) if lab.git_url is None else None
     found = {"kubeconfig": kubeconfig if in_use else None, "git-credentials": login}
     return {name: content for name, content in found.items() if content}
@@ -97,7 +98,7 @@ def prove(lab: Lab, seats: list[str], within: int) -> None:
 
 def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
     """Return what is not as it should be, and what a program said of it; None if all is."""
-    repository = f"{seat}/lab"
+    repository, word = f"{seat}/lab", WORDS[issuer_of(lab)]
     for old in sorted(Path(lab.class_dir, "retired", seat).iterdir()):
         kubeconfig, login = old / "kubeconfig", old / "git-credentials"
         if files.has_content(kubeconfig):
@@ -105,9 +106,9 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
             both = f"{kubeconfig}:{lab.lab_kubeconfig}"
             failure = _no_pods(Kubectl(lab, kubeconfig=both), seat)
             if failure is None:
-                return f"the old certificate still opens {seat_namespace(seat)}", None
+                return f"the old {word} still opens {seat_namespace(seat)}", None
             if not _REFUSED.search(failure.words):
-                return "the old certificate was not refused", failure
+                return f"the old {word} was not refused", failure
         if files.has_content(login):
             failure = logins.refusal(lab, login, repository)
             if failure is None:
@@ -117,7 +118,7 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
     own = Kubectl(lab, kubeconfig=f"{lab.seat_dir(seat)}/kubeconfig", context=seat)
     failure = _no_pods(own, seat)
     if failure is not None:
-        return f"the new certificate does not open {seat_namespace(seat)}", failure
+        return f"the new {word} does not open {seat_namespace(seat)}", failure
     if lab.git_url is None:
         failure = logins.refusal(lab, lab.login_file(seat), repository)
         if failure is not None:

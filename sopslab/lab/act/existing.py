@@ -51,7 +51,7 @@ def leave(lab: Lab) -> None:
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
-    for file in (lab.reach_file, lab.lab_kubeconfig):
+    for file in (lab.reach_file, lab.issuer_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 
 

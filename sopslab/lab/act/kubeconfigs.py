@@ -1,224 +1,76 @@
-"""What learners reach the cluster with: certificates that it signs, and kubeconfigs. A seat that
-fails says so in a file of its own while the others go on."""
+"""Learners' kubeconfigs, with what the lab's issuer vouches for them by. A seat that fails says so
+in a file of its own while the others go on."""
 
 from __future__ import annotations
 
-import base64
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
-from sopslab.checks import causes
-from sopslab.checks.access import LEARNERS
 from sopslab.checks.kubeconfigs import kubeconfig
 from sopslab.config.places import Lab
-from sopslab.errors import LabError
+from sopslab.lab.act import bound_tokens, client_certificates
 from sopslab.lab.act.failures import fail_first, meaning_of
-from sopslab.lab.tools import files, x509
-from sopslab.lab.tools.kubectl import Kubectl, parsed
-from sopslab.lab.tools.programs import Failed
-from sopslab.lab.tools.waiting import Deadline
+from sopslab.lab.observe.issuers import GIVEN, Given, issuer_of
+from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.access import Issuer
 from sopslab.model.objects import Object
 
-_DAYS = 30
-_LAB, _REQUEST, _SEAT = "sops-lab/lab", "sops-lab/request", "sops-lab/seat"
-_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-# kubectl allows itself ten requests at once and five a second from then on, and each approval is
-# two: a hundred by one process would take 40 s.
-_TOGETHER, _PROCESSES = 5, 4
+
+class Issuing(Protocol):
+    """A module by which an issuer vouches for learners."""
+
+    def issue(self, lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str, bytes]]:
+        """Return for each seat the files, by name, of what proves that its learner is a user;
+        whoever was the seat's user before is not helped by it."""
+
+
+_ISSUERS: Mapping[Issuer, Issuing] = {
+    Issuer.CERTIFICATES: client_certificates,
+    Issuer.TOKENS: bound_tokens,
+}
 
 
 def issue(lab: Lab, users: dict[str, str], within: int) -> None:
-    """Give each seat a certificate that the cluster signs, and a kubeconfig with it.
+    """Give each seat what proves that its learner is a user, and a kubeconfig with it.
 
-    Raises LabError where the cluster takes no request at all, or shows none.
+    Raises LabError where the cluster issues nothing at all.
 
-    + users: whom each seat's certificate is to name
-    + within: how many seconds the cluster has to sign
+    + users: whom the cluster is to take each seat's learner for
+    + within: how many seconds the cluster has
     """
     for name in ("seats", "failed"):
         files.private_folder(f"{lab.class_dir}/{name}")
-    keys = {seat: key for seat in users if (key := _new_key(lab, seat)) is not None}
-    if not keys:
-        return
-    mark = str(time.time_ns())
-    kubectl = Kubectl(lab)
-    words = _submitted(
-        kubectl, [_request(lab, mark, seat, users[seat], key) for seat, key in keys.items()]
-    )
-    requests = _signed(kubectl, mark, within)
-    # Those of a killed run go, too; the cluster would keep them for hours.
-    kubectl.succeeds(
-        "--request-timeout", "20s",
-        "delete", "--raw", f"{_REQUESTS}?labelSelector=sops-lab%2Flab%3D{lab.lab}",
-    )  # fmt: skip
-    certificates = {}
-    for seat in keys:
-        found = _certificate(requests.get(seat))
-        if found is not None:
-            certificates[seat] = found
-            continue
-        against = [line for line in words if _name(users[seat], mark) in line]
-        fail_first(lab, seat, why_unsigned(requests.get(seat), against, within))
-    if certificates:
-        _hand_over(lab, keys, certificates, kubectl.cluster())
-
-
-def _new_key(lab: Lab, seat: str) -> EllipticCurvePrivateKey | None:
-    try:
-        files.private_folder(lab.seat_dir(seat))
-    except OSError as error:
-        fail_first(lab, seat, f"its key could not be made: {meaning_of(error)}")
-        return None
-    return x509.new_key()
-
-
-def _name(user: str, mark: str) -> str:
-    return f"{user.replace(':', '-')}-{mark}"
-
-
-def _request(lab: Lab, mark: str, seat: str, user: str, key: EllipticCurvePrivateKey) -> Object:
-    wanted = x509.request(key, x509.name(user, LEARNERS))
-    return {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {
-            "name": _name(user, mark),
-            "labels": {_LAB: lab.lab, _REQUEST: mark, _SEAT: seat},
-        },
-        "spec": {
-            "signerName": "kubernetes.io/kube-apiserver-client",
-            "usages": ["client auth"],
-            "expirationSeconds": _DAYS * 24 * 3600,
-            "request": base64.b64encode(wanted).decode(),
-        },
-    }
-
-
-def _submitted(kubectl: Kubectl, requests: Iterable[Object]) -> list[str]:
-    """Create requests and approve them; return what was said against some of them.
-
-    Raises LabError if the cluster takes none. Approving begins while others are created.
-    """
-    created: list[str] = []
-    words: list[str] = []
-    with ThreadPoolExecutor(_PROCESSES) as processes:
-        approvals = []
-        try:
-            for name in kubectl.create(requests):
-                created.append(name)
-                if len(created) % _TOGETHER == 0:
-                    approvals.append(processes.submit(_approve, kubectl, created[-_TOGETHER:]))
-        except Failed as failure:
-            words += failure.lines
-        rest = len(created) % _TOGETHER
-        if rest:
-            approvals.append(processes.submit(_approve, kubectl, created[-rest:]))
-    if not created:
-        raise LabError(
-            f"the cluster took none of the requests for certificates: {causes.refused(words)}"
-        )
-    return [*words, *(line for approval in approvals for line in approval.result())]
-
-
-def _approve(kubectl: Kubectl, names: list[str]) -> list[str]:
-    try:
-        kubectl.run("certificate", "approve", *names)
-    except Failed as failure:
-        return failure.lines
-    return []
-
-
-def _signed(kubectl: Kubectl, mark: str, within: int) -> dict[str, Object]:
-    """Return the requests of a mark, by seat, as soon as all are decided, or when the time is over.
-
-    Raises LabError if the cluster does not show them.
-    """
-    deadline = Deadline(within)
-    while True:
-        found, said = _look(kubectl, mark)
-        if found is not None and all(map(_is_decided, found)):
-            break
-        if deadline.is_over:
-            break
-        time.sleep(0.2)
-    if found is None:
-        raise LabError(
-            f"the cluster did not show the certificates within {within} s: {causes.refused(said)}"
-        )
-    return {request["metadata"]["labels"][_SEAT]: request for request in found}
-
-
-def _look(kubectl: Kubectl, mark: str) -> tuple[list[Object] | None, list[str]]:
-    try:
-        said = kubectl.run(
-            "--request-timeout", "20s", "get", "certificatesigningrequests",
-            "--selector", f"{_REQUEST}={mark}", "--output", "json",
-        )  # fmt: skip
-    except Failed as failure:
-        return None, failure.lines
-    return list(parsed(said)["items"]), []
-
-
-def _status(request: Object) -> Mapping[str, Any]:
-    return request.get("status") or {}
-
-
-def _refusal(request: Object) -> str | None:
-    """Return why a request will never be signed, None if nothing is known against it."""
-    kinds = (condition["type"] for condition in _status(request).get("conditions") or ())
-    return next((kind for kind in kinds if kind in {"Failed", "Denied"}), None)
-
-
-def _is_decided(request: Object) -> bool:
-    return bool(_status(request).get("certificate") or _refusal(request))
-
-
-def _certificate(request: Object | None) -> bytes | None:
-    """Return the certificate that was signed for a request, in PEM; None without one."""
-    text = base64.b64decode(_status(request or {}).get("certificate") or "")
-    return b"".join(b"%s\n" % line for line in text.split(b"\n") if line) or None
-
-
-def why_unsigned(request: Object | None, against: Sequence[str], within: int) -> str:
-    """Return in a sentence why a seat has no certificate.
-
-    + request: as the cluster has it, None where it has none
-    + against: what kubectl has said against it
-    + within: how many seconds the cluster had
-    """
-    detail = f" ({causes.refused(against)})" if against else ""
-    if request is None:
-        return f"the cluster did not take its request for a certificate{detail}"
-    refusal = _refusal(request)
-    if refusal is not None:
-        return f"its certificate was not signed: {refusal}{detail}"
-    return (
-        f"its certificate was not signed within {within} s: kube-controller-manager does that once"
-        f" the request is approved{detail}"
-    )
+    issuer = issuer_of(lab)
+    made = _ISSUERS[issuer].issue(lab, users, within)
+    if made:
+        _hand_over(lab, made, GIVEN[issuer], Kubectl(lab).cluster())
 
 
 def _hand_over(
     lab: Lab,
-    keys: Mapping[str, EllipticCurvePrivateKey],
-    certificates: Mapping[str, bytes],
+    made: Mapping[str, Mapping[str, bytes]],
+    given: Given,
     cluster: Object | None,
 ) -> None:
     with files.new_folder(f"{lab.class_dir}/seats") as new:
-        for seat, certificate in certificates.items():
-            key = x509.key_pem(keys[seat])
-            text = kubeconfig(lab.lab, cluster, seat, certificate, key)
-            # The kubeconfig comes last: what counts as access is whether it is there.
-            made = {"client.key": key, "client.crt": certificate, "kubeconfig": text.encode()}
+        for seat, contents in made.items():
             try:
-                for name, content in made.items():
+                for name, content in contents.items():
                     files.write(new / seat / name, content)
-                for name in made:
+                text = kubeconfig(lab.lab, cluster, seat, given.proof(new / seat))
+                files.write(new / seat / "kubeconfig", text)
+                # The kubeconfig comes last: what counts as access is whether it is there.
+                for name in (*contents, "kubeconfig"):
                     (new / seat / name).rename(Path(lab.seat_dir(seat), name))
+                _tidy(Path(lab.seat_dir(seat)), given)
             except OSError as error:
                 fail_first(lab, seat, f"its access could not be written: {meaning_of(error)}")
+
+
+def _tidy(folder: Path, given: Given) -> None:
+    """Remove from a seat's folder what another issuer has given: it is of another cluster."""
+    for other in GIVEN.values():
+        for name in set(other.FILES) - set(given.FILES):
+            files.remove(folder / name)

@@ -17,6 +17,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.course.chapter import SECRET, Chapter
 from sopslab.lab.observe import asking, clone, keys, server, trees, versions
+from sopslab.lab.observe.access import expired_access
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
@@ -61,7 +62,8 @@ class Observer:
         """Return a look at each seat, limited to what can be seen in few processes."""
         settings = self._settings
         asked = self._ask()
-        seen = [begun(settings, one) for one in environments]
+        expired = expired_access(settings, [one.id for one in environments])
+        seen = [replace(begun(settings, one), expired=expired.get(one.id)) for one in environments]
         mains = self._mains.look(seen)
         found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)
         return [
@@ -152,7 +154,11 @@ class Observer:
     def _begin(self, viewpoint: Viewpoint) -> _Looks:
         settings, public, executor = self._settings, self._public, self._executor
         cluster = Asked(settings, viewpoint.environment)
-        seen = begun(settings, viewpoint.environment, viewpoint.chapter)
+        expired = expired_access(settings, [viewpoint.environment.id])
+        seen = replace(
+            begun(settings, viewpoint.environment, viewpoint.chapter),
+            expired=expired.get(viewpoint.environment.id),
+        )
 
         def identity(owner: str) -> Future[Identity | Undecided]:
             return executor.submit(_seen, lambda: keys.look_at_identity(settings, owner, public))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sopslab.config.naming import GENERATION, NO_GENERATION, seat_namespace, seat_user
+from sopslab.checks.access import user_of
+from sopslab.config.naming import GENERATION, nobody, seat_namespace
 from sopslab.config.places import Lab
+from sopslab.lab.observe.issuers import issuer_of
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
 from sopslab.layout import SEAT_LABEL
@@ -29,6 +31,16 @@ def seat_generations(lab: Lab) -> dict[str, str]:
     return {seat: generation for seat, generation in found.items() if generation is not None}
 
 
+def seat_users(lab: Lab) -> dict[str, str]:
+    """Return the user whom the cluster takes each learner for, by seat; a seat without a generation
+    has none."""
+    issuer = issuer_of(lab)
+    return {
+        seat: user_of(issuer, seat, generation)
+        for seat, generation in seat_generations(lab).items()
+    }
+
+
 def unbound_users(lab: Lab, seats: list[str], shut: list[str]) -> dict[str, str]:
     """Return the present users of seats that the cluster does not let in, or not alone, by seat.
 
@@ -36,8 +48,8 @@ def unbound_users(lab: Lab, seats: list[str], shut: list[str]) -> dict[str, str]
 
     + shut: those of the seats whose present user is nobody
     """
-    known = seat_generations(lab) | dict.fromkeys(shut, NO_GENERATION)
-    users = {seat: seat_user(seat, known[seat]) for seat in seats if seat in known}
+    known = seat_users(lab) | {seat: nobody(seat) for seat in shut}
+    users = {seat: known[seat] for seat in seats if seat in known}
     return still_unbound(users, bound(lab)) if users else {}
 
 

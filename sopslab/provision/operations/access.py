@@ -1,5 +1,5 @@
-"""Operations on the learners' access: certificates and kubeconfigs, and passwords made anew. A seat
-that fails says so in a file of its own while the others go on."""
+"""Operations on learners' access: kubeconfigs, and passwords made anew. A seat that fails says so
+in a file of its own while the others go on."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from pyinfra.api import operation
 from sopslab.cards.card import card_of
 from sopslab.cards.page import own_page
 from sopslab.checks.access import CURRENT, MISSING
-from sopslab.config.naming import new_generation, seat_user
+from sopslab.config.naming import new_generation
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
 from sopslab.gitserver.pages import PLACE
-from sopslab.lab.act import access, accounts
+from sopslab.lab.act import access, accounts, issuers
 from sopslab.lab.act.handouts import hand_out, withdraw
 from sopslab.lab.act.kubeconfigs import issue
-from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.access import access_ends, seat_access
 from sopslab.lab.observe.certificates import tls_state
 from sopslab.lab.observe.handouts import handed_out, stale_handouts
-from sopslab.lab.observe.users import retired_access, seat_generations, unbound_users
+from sopslab.lab.observe.issuers import known_issuer
+from sopslab.lab.observe.users import retired_access, seat_generations, seat_users, unbound_users
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import enrolled
 from sopslab.provision.look import look
 
-# How many seconds the cluster has to sign certificates, and to hear of another user.
-SIGNED_WITHIN = 30
+# How many seconds the cluster has to show that it signs certificates, to issue access, and to hear
+# of another user.
+CHOSEN_WITHIN = 10
+ISSUED_WITHIN = 30
 KNOWN_WITHIN = 60
 
 
@@ -54,9 +57,23 @@ def _new_generations(seats: Sequence[str]) -> dict[str, str]:
 
 
 @operation()
+def issuer(settings: Settings) -> Commands:
+    """
+    Find out what learners can log in with to a cluster that the lab did not make: certificates that
+    it signs, or tokens.
+
+    + settings: the lab's settings
+    """
+    if look(settings, known_issuer) is not None:
+        host.noop("it is known what learners log in with")
+        return
+    yield acting(settings, issuers.choose, within=CHOSEN_WITHIN)
+
+
+@operation()
 def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give every seat a kubeconfig, with a certificate that the cluster signed.
+    Give every seat a kubeconfig, with a certificate or a token that the cluster issued.
 
     + settings: the lab's settings
     + seats: their ids
@@ -68,11 +85,11 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
         return
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
-    known = look(settings, seat_generations)
+    known = look(settings, seat_users)
     # A seat without a generation has failed already, and said why.
-    users = {seat: seat_user(seat, known[seat]) for seat in wanted if seat in known}
+    users = {seat: known[seat] for seat in wanted if seat in known}
     if users:
-        yield acting(settings, issue, users=users, within=SIGNED_WITHIN)
+        yield acting(settings, issue, users=users, within=ISSUED_WITHIN)
 
 
 @operation()
@@ -85,7 +102,11 @@ def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
     + learners: who has a seat
     """
     ca = look(settings, tls_state).ca if settings.networked else None
-    pages = {seat.id: own_page(card_of(settings, seat, None, ca), PLACE) for seat in learners}
+    ends = look(settings, access_ends, seats=[seat.id for seat in learners])
+    pages = {
+        seat.id: own_page(card_of(settings, seat, None, ca, ends.get(seat.id)), PLACE)
+        for seat in learners
+    }
     digests = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in pages.items()}
     stale = look(settings, stale_handouts, pages=digests)
     if not stale:
@@ -126,7 +147,7 @@ def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ())
 @operation()
 def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give seats another password, and issue their certificates to another user from now on.
+    Give seats another password, and issue their access to the cluster to another user from now on.
 
     + settings: the lab's settings
     + seats: the ids of those whose access is replaced

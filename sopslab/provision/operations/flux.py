@@ -21,7 +21,7 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
-from sopslab.lab.observe.users import seat_generations
+from sopslab.lab.observe.users import seat_users
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
 from sopslab.model.decryption import SecretDrift
@@ -49,7 +49,7 @@ def platform(
     + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
-    + overlays: what it holds for the seats, given their generations; None without seats
+    + overlays: what it holds for the seats, given their users; None without seats
     """
     ports = _api_ports(settings, of_class=overlays is not None)
     if ports is None:
@@ -60,9 +60,8 @@ def platform(
         return
     laid_out = files(ports)
     if overlays is not None:
-        # Looked at here and not by the task: the same run may give a seat another generation.
-        generations = look(settings, seat_generations)
-        laid_out = {**laid_out, **overlays(generations)}
+        # Looked at here and not by the task: the same run may give a seat another user.
+        laid_out = {**laid_out, **overlays(look(settings, seat_users))}
     if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
         laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
     mark = f"{digest(laid_out)}-{recipe}"

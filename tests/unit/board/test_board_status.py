@@ -13,17 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import CertificateBuilder
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import Row
 from sopslab.cli.main import main
 from sopslab.config.settings import Seat
+from sopslab.lab.tools import x509
 from tests.commands import say_format
 from tests.unit.board.class_material import Class
 
@@ -116,6 +120,45 @@ def test_a_spare_is_a_part_of_the_lab_until_somebody_has_it(up: Callable[..., Cl
     told = json.loads(_run("--json").stdout)
     assert [row["name"] for row in told["class"]] == ["Ada", "Zoe"]
     assert "spares" not in {part["name"] for part in told["parts"]}
+
+
+def _certify(made: Class, seat: str, days: int) -> None:
+    """Give a seat a certificate that ends so many days from now."""
+    now, name = datetime.now(UTC), x509.name(seat)
+    key = x509.new_key()
+    builder = CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(now - timedelta(days=30))
+    certificate = builder.not_valid_after(now + timedelta(days=days)).sign(key, SHA256())
+    path = Path(made.settings.seat_dir(seat), "client.crt")
+    path.write_bytes(x509.certificate_pem(certificate))
+
+
+def test_how_long_the_learners_access_lasts_is_a_part_of_the_lab(
+    up: Callable[..., Class],
+) -> None:
+    made = up("ada", "bob")
+    _certify(made, "ada", 29)
+    _certify(made, "bob", 28)
+    part = json.loads(_run("--json").stdout)["parts"][-1]
+    assert (part["name"], part["up"], part["where"]) == (
+        "access", True, "certificates of the learners",
+    )  # fmt: skip
+    end = datetime.now(UTC) + timedelta(days=28)
+    assert part["state"].startswith(f"good until {end:%Y-%m-%d}")
+    assert "(bob first)" in part["state"]
+    _certify(made, "bob", -1)
+    done = _run("--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["parts"][-1]["up"]) == (1, False)
+    assert told["parts"][-1]["state"].startswith("the kubeconfigs of bob have ended: ")
+    ada, bob = told["class"]
+    assert (ada["next"], ada["needs_help"]) == ("", False)
+    assert bob["next"].startswith("The learner's kubeconfig has ended")
+    assert (bob["fix"], bob["needs_help"], bob["steps"]["access"]) == ("sopslab up", True, "no")
+    seats = json.loads(_roster(made).read_text())
+    seats[1]["expires"] = "2026-01-02T03:04Z"
+    _roster(made).write_text(json.dumps(seats))
+    assert _run().exit_code == 0, "whose time is over needs no access"
 
 
 def test_nobody_is_stuck_whose_access_has_ended(up: Callable[..., Class]) -> None:

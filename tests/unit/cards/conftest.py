@@ -41,12 +41,13 @@ def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
         username: str = "ada",
         password: str = TYPED,
         ca: str | None = None,
+        good_until: str | None = None,
         settings: dict[str, object] | None = None,
         **seat: str,
     ) -> Card:
         person = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", **seat}
         access = Access(username, password)
-        return card_of(lab(**(settings or {})), Seat(**person), access, ca)
+        return card_of(lab(**(settings or {})), Seat(**person), access, ca, good_until)
 
     return make
 

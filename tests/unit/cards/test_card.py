@@ -25,6 +25,16 @@ def test_a_card_names_what_belongs_to_the_seat(card: Callable[..., Card]) -> Non
     assert made.lab == "demo"
 
 
+def test_a_card_says_until_when_the_kubeconfig_is_good(card: Callable[..., Card]) -> None:
+    def told(**more: str) -> str:
+        return " ".join(step.text for step in card(**more).steps())
+
+    assert " and is good until 2026-12-30 10:00+00:00; then fetch it again. " in told(
+        good_until="2026-12-30 10:00+00:00"
+    )
+    assert "good until" not in told()
+
+
 def test_a_card_says_when_the_access_ends(card: Callable[..., Card]) -> None:
     made = card(expires="2026-12-01T18:00+01:00")
     assert made.ends == "2026-12-01 18:00+01:00"

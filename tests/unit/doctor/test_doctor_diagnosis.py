@@ -308,6 +308,9 @@ OTHERS: dict[str, tuple[Change, str]] = {
         "unowned-secret",
     ),
     "a tool that is gone": (facets(tools=[Tool("sops", "3.13.3", None)]), "tool-missing"),
+    "a kubeconfig that has ended": (
+        facets(expired="2026-11-29 10:00+00:00"), "kubeconfig-ended",
+    ),
     "another version of a tool": (
         facets(tools=[Tool("sops", "3.13.3", "3.7.3")]), "tool-version",
     ),

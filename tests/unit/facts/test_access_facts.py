@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.access import seat_access
+from sopslab.lab.observe.access import access_ends, seat_access
 from sopslab.lab.observe.users import retired_access, seat_generations
 from sopslab.provision.operations import access
 from tests.beginnings import begin
@@ -158,14 +159,13 @@ def test_without_a_cluster_all_access_is_stale(settings: Settings, cluster: Sign
     assert states(settings, SEATS) == dict.fromkeys(SEATS, wanted)
 
 
-@pytest.mark.parametrize(("days", "state"), [("4", "current"), ("2", "stale")])
-def test_a_certificate_that_soon_ends_is_stale(settings: Settings, days: str, state: str) -> None:
-    SigningCluster(settings).tell("days", days)
+def test_a_certificate_for_a_day_is_not_stale_as_soon_as_it_is_signed(settings: Settings) -> None:
+    SigningCluster(settings).tell("days", "1")
     assert Applied(access.generations, settings=settings, seats=["ada"]).changed
     assert Applied(access.kubeconfigs, settings=settings, seats=["ada"]).changed
-    found = states(settings, ["ada"])["ada"]
-    assert found.partition(": ")[0] == state
-    assert state == "current" or "ends in less than 3 days" in found
+    assert states(settings, ["ada"]) == {"ada": "current"}
+    (end,) = access_ends(settings.for_machine, ["ada", "bob"]).values()
+    assert timedelta(hours=23) < datetime.fromisoformat(end) - datetime.now(UTC) <= timedelta(1)
 
 
 def test_generations_are_read_and_counts_are_none(settings: Settings) -> None:

@@ -240,7 +240,7 @@ def test_what_failed_before_keeps_its_own_reason(
 def test_who_waits_for_a_signature_says_for_what_and_no_longer_than_it_should(
     settings: Settings, cluster: SigningCluster, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(access, "SIGNED_WITHIN", 2)
+    monkeypatch.setattr(access, "ISSUED_WITHIN", 2)
     cluster.tell(how, "bob")
     assert issue(settings).changed
     sentence = failures(settings)["bob"]

@@ -38,6 +38,8 @@ def b64(value: bytes) -> str:
             [b64(PEM).encode(), b"MHcCAQEEIBf0", b"AwEHoUQDQgAE"],
         ),
         ("kubeconfig", b"    token: not/base64?\n", [b"not/base64?"]),
+        ("kubeconfig", b'    token: "a.b-c"\n', [b'"a.b-c"', b"a.b-c"]),
+        ("token.json", b'{"user": "ada", "token": "a.b-c"}', [b"a.b-c"]),
     ],
 )
 def test_values_in_files(name: str, content: bytes, values: list[bytes]) -> None:

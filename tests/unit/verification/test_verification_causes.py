@@ -387,9 +387,12 @@ def test_no_verb_shows_what_a_condition_quotes(
 # Where a message is read, and why nothing of it gets out.
 READERS = {
     "sopslab/checks/causes.py": "the table",
+    "sopslab/checks/dry_runs.py": "that of a policy of ours is written there",
+    "sopslab/checks/policy_pods.py": "what became of a connection is matched in it",
     "sopslab/checks/probe_pods.py": "a way to the Git server is matched in it",
     "sopslab/checks/rules/objects.py": "asks the table",
     "sopslab/model/builds.py": "a commit's id is read from it",
+    "sopslab/lab/observe/followed.py": "compared with what it was before",
     "sopslab/lab/act/manifests.py": "names and numbers are matched in it",
 }
 # Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.

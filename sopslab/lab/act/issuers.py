@@ -1,0 +1,28 @@
+"""What learners log in to an existing cluster with: whatever it gives."""
+
+from __future__ import annotations
+
+import json
+
+from sopslab.config.places import Lab
+from sopslab.lab.act import client_certificates
+from sopslab.lab.observe.existing import cluster_id
+from sopslab.lab.tools import files
+from sopslab.model.access import ChosenIssuer, Issuer
+from sopslab.model.wire import encode
+
+
+def choose(lab: Lab, within: int) -> None:
+    """Find out whether the lab's cluster signs certificates of clients, and record it; one that
+    does not has tokens.
+
+    A managed cluster may approve a request and never sign it (EKS), or sign what it does not take.
+    Raises Undecided where the cluster does not answer.
+
+    + within: how many seconds the cluster has to sign
+    """
+    files.private_folder(lab.class_dir)
+    signs = client_certificates.works(lab, within)
+    # Asked last: a cluster that fell silent meanwhile has not said no.
+    chosen = ChosenIssuer(cluster_id(lab), Issuer.CERTIFICATES if signs else Issuer.TOKENS)
+    files.write(lab.issuer_file, json.dumps(encode(chosen)))

@@ -1,0 +1,115 @@
+"""The lab's repositories as git bundles, whoever pushes meanwhile.
+
+The refs are listed once, and what they led to then is packed. A push adds its objects before it
+moves a ref, so none is missing; they go only where the Git server clears a repository that is full,
+and then git says so, and the refs are listed again. `git bundle create` would not do: it reads each
+ref again in the end, and leaves out those that have moved.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.tools.programs import Failed
+
+# gitformat-bundle(5)
+_SIGNATURE = b"# v2 git bundle"
+_ATTEMPTS = 3
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle of all refs of a repository; `content` is empty where it has no ref yet."""
+
+    content: bytes = b""
+    commits: int = 0
+
+
+def repositories(lab: Lab) -> list[str]:
+    """Return the repositories of the lab's own Git server, by their paths without `.git`."""
+    folder = Path(lab.git_dir, "repositories")
+    found = (*folder.glob("*.git/HEAD"), *folder.glob("*/*.git/HEAD"))
+    return sorted(str(head.parent.relative_to(folder).with_suffix("")) for head in found)
+
+
+def bundled(lab: Lab, repository: str) -> Bundle:
+    """Return a repository as a bundle. Raises LabError if git cannot read it."""
+    git = _git(lab, repository)
+    for _ in range(_ATTEMPTS):
+        try:
+            return _bundled(git)
+        except Failed:
+            continue
+    raise LabError(
+        f"the repository {repository} could not be read: `sopslab doctor` says more, and `git"
+        f" --git-dir={git.folder} fsck` what is missing"
+    )
+
+
+def _bundled(git: Git) -> Bundle:
+    listed = git.run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+    if not listed:
+        return Bundle()
+    tips = b"".join(line.partition(b" ")[0] + b"\n" for line in listed)
+    pack = git.run(
+        "pack-objects", "--quiet", "--stdout", "--revs", "--delta-base-offset",
+        stdin=tips, patience=_PATIENCE_S,
+    )  # fmt: skip
+    # Whoever clones the bundle by hand is on main.
+    head = [line.replace(MAIN.encode(), b"HEAD") for line in listed if _is_main(line)]
+    return Bundle(b"\n".join([_SIGNATURE, *listed, *head, b"", pack]), _commits(git, tips))
+
+
+def _is_main(line: bytes) -> bool:
+    return line.partition(b" ")[2] == MAIN.encode()
+
+
+def refs_of(bundle: bytes) -> dict[str, str]:
+    """Return what the refs of a bundle lead to. Raises ValueError."""
+    head, end, _ = bundle.partition(b"\n\n")
+    signature, *lines = head.split(b"\n")
+    if signature != _SIGNATURE or not end:
+        raise ValueError("it is no bundle of git's")
+    return {ref: commit for ref, commit in map(_ref, lines) if ref != "HEAD"}
+
+
+def _ref(line: bytes) -> tuple[str, str]:
+    commit, _, ref = os.fsdecode(line).partition(" ")
+    return ref, commit
+
+
+def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
+    """Have in an empty repository what a bundle has, and return the number of commits.
+
+    Raises LabError if that is not all of what the bundle says.
+    """
+    git = _git(lab, repository)
+    try:
+        git.run(
+            # One pack, and not a file for each object.
+            "-c", "fetch.unpackLimit=1",
+            "fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", str(bundle),
+            "+refs/*:refs/*", patience=_PATIENCE_S,
+        )  # fmt: skip
+        listed = git.run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+        found = dict(map(_ref, listed))
+        if found == refs_of(bundle.read_bytes()):
+            return _commits(git, "".join(f"{commit}\n" for commit in found.values()).encode())
+    except (Failed, ValueError):
+        pass
+    raise LabError(f"its repository {repository} is damaged")
+
+
+def _git(lab: Lab, repository: str) -> Git:
+    return Git(lab, Path(lab.git_dir, "repositories", f"{repository}.git"))
+
+
+def _commits(git: Git, tips: bytes) -> int:
+    """Return how many commits there are in the histories of some."""
+    return int(git.text("rev-list", "--count", "--stdin", stdin=tips))

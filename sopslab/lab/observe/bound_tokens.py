@@ -1,0 +1,69 @@
+"""The token of a learner, in the folder of a seat, and the ServiceAccount that it is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sopslab.checks.access import Credential
+from sopslab.checks.kubeconfigs import Proof, by_token
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.access import BoundToken
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+from sopslab.model.wire import decoded
+
+PRIVATE = "token.json"
+FILES: tuple[str, ...] = (PRIVATE,)
+# On the ServiceAccounts of learners.
+LABEL = "sops-lab/access"
+
+
+def credential(folder: Path) -> Credential | None:
+    """Return what is on record of the token in a folder, None where it cannot be read."""
+    found = _token(folder)
+    if found is None:
+        return None
+    try:
+        begin, end = (datetime.fromtimestamp(at, UTC) for at in (found.begin, found.end))
+    except (ValueError, OverflowError, OSError):
+        return None
+    return Credential(frozenset({found.user}), begin, end)
+
+
+def proof(folder: Path) -> Proof:
+    """Return what a kubeconfig has of the token in a folder."""
+    found = _token(folder)
+    return {} if found is None else by_token(found.token)
+
+
+def flaws(lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
+    """Return what makes tokens worthless, by seat: they end with their ServiceAccount.
+
+    A cluster that does not answer speaks against none.
+
+    + folders: where each seat's lies
+    """
+    try:
+        live = {one["metadata"]["uid"] for one in accounts(lab)}
+    except Undecided:
+        return {}
+    held = {seat: _token(folder) for seat, folder in folders.items()}
+    return {
+        seat: "its ServiceAccount is gone"
+        for seat, found in held.items()
+        if found is not None and found.account not in live
+    }
+
+
+def accounts(lab: Lab) -> list[Object]:
+    """Return the ServiceAccounts of learners, of all generations, in the lab's cluster. Raises
+    Undecided where they cannot be seen."""
+    return Kubectl(lab).list("serviceaccounts", selector=LABEL, patience=20)
+
+
+def _token(folder: Path) -> BoundToken | None:
+    return decoded(BoundToken, files.read(folder / PRIVATE))

@@ -1,0 +1,63 @@
+"""The certificate of a learner, and its key, in the folder of a seat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from sopslab.checks.access import Credential
+from sopslab.checks.kubeconfigs import Proof, by_certificate
+from sopslab.config.places import Lab
+from sopslab.lab.tools import files
+
+CERTIFICATE, PRIVATE = "client.crt", "client.key"
+FILES: tuple[str, ...] = (CERTIFICATE, PRIVATE)
+
+
+def credential(folder: Path) -> Credential | None:
+    """Return what the certificate in a folder says, None where it cannot be read."""
+    return _credential(files.read(folder / CERTIFICATE) or b"")
+
+
+# A board looks at each seat every few seconds.
+@lru_cache(maxsize=4096)
+def _credential(pem: bytes) -> Credential | None:
+    # Imported here: it takes a tenth of a second, and `status` of a lab without a class needs none.
+    from sopslab.lab.tools import x509
+
+    found = x509.certificate_in(pem)
+    if found is None:
+        return None
+    return Credential(
+        frozenset(part.rfc4514_string() for part in found.subject.rdns),
+        found.not_valid_before_utc,
+        found.not_valid_after_utc,
+    )
+
+
+def proof(folder: Path) -> Proof:
+    """Return what a kubeconfig has of the certificate and the key in a folder."""
+    certificate, key = (files.read(folder / name) or b"" for name in (CERTIFICATE, PRIVATE))
+    return by_certificate(certificate, key)
+
+
+def flaws(_lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
+    """Return what makes certificates worthless, by seat.
+
+    The cluster knows of none: a certificate is good until it ends.
+
+    + folders: where each seat's lies
+    """
+    return {
+        seat: "its key does not fit its certificate"
+        for seat, folder in folders.items()
+        if not _fits(folder)
+    }
+
+
+def _fits(folder: Path) -> bool:
+    from sopslab.lab.tools import x509
+
+    signed = x509.certificate_in(files.read(folder / CERTIFICATE) or b"")
+    return signed is not None and x509.fits(files.read(folder / PRIVATE) or b"", signed)

@@ -1,0 +1,119 @@
+"""What a class needs of a cluster, found out on a real one: of three nodes, made by hand with stock
+kind, before and after there is something that enforces network policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.errors import LabError
+from sopslab.lab.act.existing import take_on
+from sopslab.lab.act.probes import probe
+from sopslab.lab.observe.existing import open_questions
+from sopslab.lab.tools import flux
+from sopslab.model.clusters import Questions
+from sopslab.provision.operations.flux import COMPONENTS
+from tests.cluster.hand_made import (
+    CONTEXT,
+    WORKER,
+    WORKER2,
+    create_cluster,
+    enforce_policies,
+    identities,
+    remove_cluster,
+    users_kubectl,
+)
+from tests.cluster.lab import Lab, lab_name, run, wait_until
+
+pytestmark = pytest.mark.soak
+
+SEATS = ["ada"]
+# There is no Git server.
+ACCEPT = ["git"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab that has taken on a cluster of three nodes, and knows the images of Flux."""
+    folder = tmp_path_factory.mktemp("probes")
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {
+        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
+        "git_url": "http://git.nowhere.invalid", "git_username": "lab", "git_password": "unused",
+    }  # fmt: skip
+    lab = Lab(lab_name("probes"), folder, data)
+    lab.remove()
+    remove_cluster()
+    try:
+        create_cluster(lab, folder, kubeconfig, workers=2)
+        machine = lab.settings.for_machine
+        manifests = Path(machine.manifests_dir)
+        manifests.mkdir(parents=True)
+        (manifests / "components.yaml").write_bytes(flux.manifests(machine, COMPONENTS))
+        take_on(machine, str(kubeconfig))
+        yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
+
+
+def ask(lab: Lab, *accept: str) -> None:
+    probe(lab.settings.for_machine, [*ACCEPT, *accept], SEATS)
+
+
+def left_to_ask(lab: Lab, *accept: str) -> Questions | None:
+    return open_questions(lab.settings.for_machine, [*ACCEPT, *accept], SEATS)
+
+
+def admission_policies(lab: Lab) -> str:
+    kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+    said = run([*users_kubectl(lab), "get", kinds, "--output=name"], env=lab.environment)
+    return said.stdout
+
+
+def test_policies_that_are_only_stored_are_told_from_what_is_enforced(cluster: Lab) -> None:
+    kubectl = users_kubectl(cluster)
+    before, policies = identities(kubectl, cluster), admission_policies(cluster)
+    assert left_to_ask(cluster) == Questions((WORKER, WORKER2), (WORKER, WORKER2), admission=True)
+    with pytest.raises(LabError) as caught:
+        ask(cluster)
+    # Pod Security and admission policies are at work in every cluster of this version.
+    (sentence,) = str(caught.value).splitlines()
+    assert sentence.startswith(f"on {WORKER}, {WORKER2}, network policies are not known to be")
+    assert "a pod that one shuts is reached, and a pod that one shuts reaches others" in sentence
+    assert "accept: [network-policies]" in sentence
+
+    def nothing_is_left() -> bool:
+        return identities(kubectl, cluster) == before and admission_policies(cluster) == policies
+
+    wait_until(nothing_is_left, "the probe is gone")
+    assert left_to_ask(cluster) == Questions((WORKER, WORKER2), (WORKER, WORKER2), admission=True)
+
+
+def test_what_is_accepted_is_asked_once(cluster: Lab) -> None:
+    ask(cluster, "network-policies")
+    assert left_to_ask(cluster, "network-policies") == Questions()
+    assert left_to_ask(cluster) == Questions((), (WORKER, WORKER2))
+
+
+def test_policies_that_are_enforced_on_each_node_are_seen_to_be(cluster: Lab) -> None:
+    enforce_policies(cluster)
+    ask(cluster)
+    assert left_to_ask(cluster) == Questions()
+
+
+def test_a_node_without_an_enforcer_is_named(cluster: Lab) -> None:
+    # kube-router goes from one node, and what it has written into the kernel there with it.
+    kubectl = users_kubectl(cluster)
+    run([*kubectl, "label", "node", WORKER, "enforces=yes"], env=cluster.environment)
+    patch = '{"spec":{"template":{"spec":{"nodeSelector":{"enforces":"yes"}}}}}'
+    daemon = ("--namespace", "kube-system", "patch", "daemonset", "kube-router", "--patch", patch)
+    run([*kubectl, *daemon], env=cluster.environment)
+    rollout = ("--namespace", "kube-system", "rollout", "status", "daemonset/kube-router")
+    run([*kubectl, *rollout, "--timeout=120s"], env=cluster.environment)
+    run(["docker", "exec", WORKER2, "nft", "flush", "ruleset"])
+    Path(cluster.settings.reach_file).unlink()
+    with pytest.raises(LabError, match=f"^on {WORKER2}, network policies are not known"):
+        ask(cluster)
