@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from sopslab.artifacts.catalog import pinned_catalog
@@ -26,6 +27,7 @@ from sopslab.layout import (
     RECEIVER_PORT,
     TENANT_BASE,
 )
+from sopslab.model.clusters import ApiServers
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.look import look
@@ -122,18 +124,21 @@ def _cluster_is_up(settings: Settings) -> bool:
     return there and not settings.recreate
 
 
-def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequence[int]) -> Tree:
+def platform_files(settings: Settings, seats: Sequence[Seat], api: ApiServers) -> Tree:
     """Return the platform repository, without the components that `flux install` prints and without
     the overlays of the seats.
 
     + seats: the learners of a class
-    + api_ports: the ports of the API server; without any, Flux may reach everything
+    + api: where the API server is
     """
     ours = settings.cluster_provider == "kind"
+    # Alone on a cluster of somebody else's, Flux may reach everything, as it does by itself.
+    bounded = ours or bool(seats)
     files = render_tree(
         PLATFORM / "clusters",
         {
-            "api_ports": api_ports,
+            "api_addresses": list(map(_only, api.addresses)),
+            "api_ports": api.ports if bounded else (),
             "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
             "git_port": _port(settings.git_base_cluster_url),
@@ -150,11 +155,18 @@ def platform_files(settings: Settings, seats: Sequence[Seat], api_ports: Sequenc
         },
     )
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
-    if not api_ports:
+    if not bounded:
         del laid_out["flux/clusters/lab/flux-system/network.yaml"]
+    if not api.addresses:
+        del laid_out["flux/clusters/lab/flux-system/asked.yaml"]
     if not seats:
         return {path: file for path, file in laid_out.items() if not path.startswith(CLASSROOM_DIR)}
     return laid_out | {f"{TENANT_BASE}/{path}": file for path, file in tenant_base().items()}
+
+
+def _only(address: str) -> str:
+    """Return an address as the network that has no other."""
+    return str(ip_network(address))
 
 
 def _port(url: str) -> int:

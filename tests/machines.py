@@ -36,6 +36,7 @@ from sopslab.lab.observe.suspension import suspended_objects
 from sopslab.layout import API_PORT, CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
+from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from sopslab.model.docker import Container, Network
 from sopslab.model.engine import EngineState, EngineTraits
@@ -264,7 +265,7 @@ class Facts:
 def platform_note(settings: Settings) -> str:
     """Return what the platform repository says of what it was laid out from."""
     recipe = pinned_catalog(settings.catalog).flux_recipe
-    return f"{digest(platform_files(settings, (), [API_PORT]))}-{recipe}"
+    return f"{digest(platform_files(settings, (), ApiServers(ports=(API_PORT,))))}-{recipe}"
 
 
 def complete(settings: Settings) -> Answers:

@@ -178,3 +178,11 @@ class Problem:
     found: str
     next_step: str
     probe: Acceptable | None = None
+
+
+@dataclass(frozen=True)
+class ApiServers:
+    """Where a cluster's API servers listen."""
+
+    addresses: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import API_PORT, ENFORCER, PROJECT
 from sopslab.model.accounts import Accounts
+from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
@@ -114,9 +115,9 @@ def test_access_is_issued_by_the_cluster_that_stays(
 
 
 def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
-    alone = platform_files(settings, (), [API_PORT])
+    alone = platform_files(settings, (), ApiServers(ports=(API_PORT,)))
     assert not any("classroom" in path or "tenants" in path for path in alone)
-    together = platform_files(settings, settings.seats, [API_PORT])
+    together = platform_files(settings, settings.seats, ApiServers(ports=(API_PORT,)))
     assert ENFORCER in alone
     assert alone.items() <= together.items()
     assert set(overlays(settings, settings.seats, (), {})) == {
@@ -127,8 +128,8 @@ def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
 
 def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> None:
     one, two = settings.seats[:1], settings.seats
-    common = platform_files(settings, one, [API_PORT])
-    assert common == platform_files(settings, two, [API_PORT])
+    common = platform_files(settings, one, ApiServers(ports=(API_PORT,)))
+    assert common == platform_files(settings, two, ApiServers(ports=(API_PORT,)))
     assert overlays(settings, one, (), {}).items() <= overlays(settings, two, (), {}).items()
     source = common["flux/clusters/lab/classroom/tenant-base.yaml"]
     assert tenant_base_tag() in source.content.decode()

@@ -12,10 +12,11 @@ import yaml
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.settings import Settings, load_settings
 from sopslab.files.archive import digest
-from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.layout import ENFORCER, PROJECT
+from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
@@ -24,8 +25,9 @@ from tests.machines import Facts, bare, said
 
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 NETWORK = "flux/clusters/lab/flux-system/network.yaml"
+ASKED = "flux/clusters/lab/flux-system/asked.yaml"
 KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
-PORTS = [443, 6443]
+API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
 Data = Callable[..., dict[str, Any]]
 
 
@@ -48,7 +50,7 @@ def settings(data: dict[str, Any]) -> Settings:
 @pytest.fixture
 def answers(settings: Settings) -> Answers:
     found = bare(settings)
-    found[look_text(settings, api_ports)] = said(PORTS)
+    found[look_text(settings, api_servers)] = said(API)
     return found
 
 
@@ -66,11 +68,11 @@ def test_it_has_the_steps_of_any_class(data: dict[str, Any], answers: Answers) -
 def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
     data: dict[str, Any], settings: Settings, answers: Answers
 ) -> None:
-    laid_out = platform_files(settings, settings.seats, PORTS)
+    laid_out = platform_files(settings, settings.seats, API)
     assert ENFORCER in laid_out, "left out by what knows the network of the node"
     policies = list(yaml.safe_load_all(laid_out[NETWORK].content))
     reached = [rule["ports"] for one in policies for rule in one["spec"]["egress"]]
-    assert [{"protocol": "TCP", "port": port} for port in PORTS] in reached
+    assert [{"protocol": "TCP", "port": port} for port in API.ports] in reached
     assert [{"protocol": "TCP", "port": settings.git_port}] in reached
     files = {**laid_out, **overlays(settings, settings.seats, (), {})}
     mark = digest({path: file for path, file in files.items() if path != ENFORCER})
@@ -79,17 +81,29 @@ def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
     assert "Platform | Lay out the platform repository" in Run(DEPLOY, data, answers).unchanged
 
 
+def test_the_api_server_asks_for_artifacts_from_where_it_is(
+    lab_data: Data, settings: Settings
+) -> None:
+    policy = yaml.safe_load(platform_files(settings, (), API)[ASKED].content)
+    (rule,) = policy["spec"]["ingress"]
+    asking = [one["ipBlock"]["cidr"] for one in rule["from"]]
+    assert asking == ["192.0.2.20/32", "2001:db8::20/128"]
+    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
+    assert ASKED not in kind
+    assert "asked.yaml" not in yaml.safe_load(kind[KUSTOMIZATION].content)["resources"]
+
+
 def test_a_cluster_that_does_not_say_where_ends_the_run_before_anything_is_laid_out(
     data: dict[str, Any], settings: Settings, answers: Answers
 ) -> None:
-    answers[look_text(settings, api_ports)] = "null"
+    answers[look_text(settings, api_servers)] = "null"
     run = Run(DEPLOY, data, answers.failing({"at which port": "refused"}))
     assert run.failed
     assert not [command for command in run.commands if "platform.lay_out" in command]
 
 
 def test_no_port_of_its_nodes_is_taken(settings: Settings) -> None:
-    laid_out = platform_files(settings, settings.seats, PORTS)
+    laid_out = platform_files(settings, settings.seats, API)
     path = "flux/clusters/lab/flux-system/receiver.yaml"
     kinds = {one["kind"]: one for one in yaml.safe_load_all(laid_out[path].content)}
     assert kinds.keys() == {"Receiver", "Service"}
@@ -101,7 +115,7 @@ def test_alone_on_such_a_cluster_flux_reaches_what_it_did(lab_data: Data) -> Non
     settings = load_settings(
         lab_data(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
     )
-    alone = platform_files(settings, (), [])
+    alone = platform_files(settings, (), API)
     assert NETWORK not in alone
     patches = yaml.safe_load(alone[KUSTOMIZATION].content)["patches"]
     assert not [one for one in patches if one["target"].get("name") == "allow-egress"]
@@ -126,7 +140,7 @@ def test_flux_stays_on_a_lost_node_only_where_there_is_no_other(
     lab_data: Data, settings: Settings
 ) -> None:
     def tolerated(settings: Settings) -> list[int]:
-        files = platform_files(settings, settings.seats, PORTS)
+        files = platform_files(settings, settings.seats, API)
         patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
         wanted = [one["patch"] for one in patches if "tolerations" in one["patch"]]
         values = [change["value"] for patch in wanted for change in yaml.safe_load(patch)]

@@ -17,12 +17,12 @@ from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
-from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
 from sopslab.lab.observe.existing import has_context, lab_namespaces, open_questions
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.clusters import Questions
+from sopslab.model.clusters import ApiServers, Questions
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
     DROPPED,
@@ -406,17 +406,22 @@ def test_a_namespace_that_stays_is_named_with_what_holds_it(
 
 
 def test_where_api_servers_listen_is_told_by_the_cluster(settings: Settings) -> None:
-    assert api_ports(settings.for_machine) == []
+    assert api_servers(settings.for_machine) == ApiServers()
     take_on(settings)
     ports = [{"port": 6443}, {"port": 443}]
-    say(
-        settings, "endpointslices", listing({"ports": ports}, {"ports": ports[:1]}, {"ports": None})
+    ends = [{"addresses": ["192.0.2.2"]}, {"addresses": ["192.0.2.1"]}]
+    slices = (
+        {"ports": ports, "endpoints": ends},
+        {"ports": ports[:1], "endpoints": ends[:1]},
+        {"ports": None, "endpoints": None},
     )
-    assert api_ports(settings.for_machine) == [443, 6443]
+    say(settings, "endpointslices", listing(*slices))
+    found = api_servers(settings.for_machine)
+    assert found == ApiServers(("192.0.2.1", "192.0.2.2"), (443, 6443))
     say(settings, "endpointslices", listing())
-    assert api_ports(settings.for_machine) is None
+    assert api_servers(settings.for_machine) is None
     Path(settings.bin_dir, "endpointslices").unlink()
-    assert api_ports(settings.for_machine) is None
+    assert api_servers(settings.for_machine) is None
 
 
 def test_a_record_that_is_damaged_proves_nothing(taken: Settings) -> None:

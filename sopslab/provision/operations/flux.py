@@ -15,7 +15,7 @@ from sopslab.files.events import named, note
 from sopslab.lab.act import existing, host_secrets
 from sopslab.lab.act.canaries import await_canaries
 from sopslab.lab.act.platform import lay_out
-from sopslab.lab.observe.api_server import api_ports
+from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
@@ -24,6 +24,7 @@ from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
+from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
@@ -34,7 +35,7 @@ COMPONENTS = ("source-controller", "kustomize-controller", "notification-control
 @operation()
 def platform(
     settings: Settings,
-    files: Callable[[Sequence[int]], Tree],
+    files: Callable[[ApiServers], Tree],
     recipe: str,
     tag: str | None,
     node_image: str,
@@ -44,21 +45,21 @@ def platform(
     Bring the platform repository, from which the cluster reconciles itself, to what it should be.
 
     + settings: the lab's settings
-    + files: what it holds beside the components that `flux install --export` prints, given the
-      ports of the API server that Flux may reach; without any, Flux may reach everything
+    + files: what it holds beside the components that `flux install --export` prints, given where
+      the API server is
     + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
     + overlays: what it holds for the seats, given their users; None without seats
     """
-    ports = _api_ports(settings, of_class=overlays is not None)
-    if ports is None:
+    api = _api_servers(settings)
+    if api is None:
         yield refusal(
             "the cluster does not say at which port its API server listens: `kubectl get"
             " endpointslices --namespace default` has to list that of the Service `kubernetes`"
         )
         return
-    laid_out = files(ports)
+    laid_out = files(api)
     if overlays is not None:
         # Looked at here and not by the task: the same run may give a seat another user.
         laid_out = {**laid_out, **overlays(look(settings, seat_users))}
@@ -79,12 +80,12 @@ def platform(
     )
 
 
-def _api_ports(settings: Settings, *, of_class: bool) -> Sequence[int] | None:
-    """Return the ports of the API server that Flux may reach, none where its own policy stays, and
-    None where they cannot be seen."""
+def _api_servers(settings: Settings) -> ApiServers | None:
+    """Return where the API server is, None where it cannot be seen. A kind node reaches its own
+    pods whatever a policy says, so its address does not matter."""
     if settings.cluster_provider == "kind":
-        return [API_PORT]
-    return look(settings, api_ports) if of_class else []
+        return ApiServers(ports=(API_PORT,))
+    return look(settings, api_servers)
 
 
 def _needs_enforcer(settings: Settings, node_image: str) -> bool:

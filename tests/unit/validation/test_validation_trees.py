@@ -19,6 +19,7 @@ from sopslab.layout import (
     ENVIRONMENT,
     TEMPLATES,
 )
+from sopslab.model.clusters import ApiServers
 from sopslab.provision.operations.flux import COMPONENTS
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
@@ -100,7 +101,7 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> str:
 def platform(tmp_path: Path, components: str) -> Path:
     """The platform repository as the lab lays it out."""
     root = tmp_path / "platform"
-    write(root, platform_files(local_settings(), (), [API_PORT]))
+    write(root, platform_files(local_settings(), (), ApiServers(ports=(API_PORT,))))
     (root / "flux/clusters/lab/flux-system/gotk-components.yaml").write_text(components)
     return root
 

@@ -13,6 +13,7 @@ from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Cluster, ClusterKey, Entry, Identity, Rule, Trouble
 from sopslab.config.settings import Settings
 from sopslab.layout import API_PORT
+from sopslab.model.clusters import ApiServers
 from sopslab.model.results import Status
 from tasks.flux import platform_files
 from tests.unit.doctor.doctor_material import (
@@ -175,7 +176,7 @@ def test_what_is_wrong_with_flux_is_named(change: Change, found: str, next_step:
 
 
 def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) -> None:
-    text = platform_files(lab(), (), [API_PORT])[
+    text = platform_files(lab(), (), ApiServers(ports=(API_PORT,)))[
         "flux/clusters/lab/flux-system/kustomization.yaml"
     ].content
     given: dict[str, set[str]] = {name: set() for name in LOCKDOWN}
