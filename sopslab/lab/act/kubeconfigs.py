@@ -22,8 +22,7 @@ class Issuing(Protocol):
     """A module by which an issuer vouches for learners."""
 
     def issue(self, lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str, bytes]]:
-        """Return for each seat the files, by name, of what proves that its learner is a user;
-        whoever was the seat's user before is not helped by it."""
+        """Return for each seat the files, by name, of what proves that its learner is a user."""
 
 
 _ISSUERS: Mapping[Issuer, Issuing] = {
