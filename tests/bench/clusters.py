@@ -32,6 +32,8 @@ ON_NODES = 30
 FAKE_NODES, FAKE_PODS = 30, 3
 _MODULE = PROJECT / "tests" / "modules" / "kwok"
 _MARK = "sops-lab-bench"
+# What kwok says of nodes and pods, in its module.
+_STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 # What works for a class, by the beginning of its name as the kernel has it.
 _CONTROLLERS = ("etcd", "kube-apiserver", "kube-controller", "kustomize-contr", "source-control")
 
@@ -105,11 +107,20 @@ def fake_nodes(lab: Lab) -> Iterator[None]:
     program = PROJECT / "build" / "tools" / "kwok"
     build = [find_tool("go"), "build", "-o", str(program), "sigs.k8s.io/kwok/cmd/kwok"]
     run(build, env=dict(os.environ), cwd=_MODULE)
+    where = [find_tool("go"), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
+    stages = Path(run(where, env=dict(os.environ), cwd=_MODULE).stdout.strip(), "kustomize/stage")
+    files = [
+        file
+        for name in _STAGES
+        for file in sorted((stages / name).glob("*.yaml"))
+        if file.name != "kustomization.yaml"
+    ]
     process = subprocess.Popen(
         [
             str(program), "--kubeconfig", lab.settings.lab_kubeconfig,
             "--manage-nodes-with-label-selector", _MARK,
             "--server-address", f"127.0.0.1:{free_port()}",
+            *(f"--config={file}" for file in files),
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
