@@ -141,6 +141,10 @@ class Classroom:
         """Return the learner's repository as the Git server keeps it."""
         return Path(self.lab.settings.git_dir) / "repositories" / seat / "lab.git"
 
+    def key(self, seat: str) -> str:
+        """Return the public half of the seat's identity."""
+        return Path(self.lab.settings.keys_dir, f"{seat}.pub").read_text().strip()
+
     def head(self, seat: str) -> str:
         """Return the commit of the learner's branch main."""
         return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare(seat)).stdout.strip()

@@ -203,6 +203,28 @@ def test_access_ends_at_its_time_and_comes_back_with_a_later_one(
     run(["git", "push", "--quiet", "--force", "origin", f"{head}~1:main"], cwd=clone)
 
 
+@pytest.mark.soak
+def test_reset_and_rotate_wait_for_nothing_at_a_seat_whose_access_has_ended(
+    classroom: Classroom,
+) -> None:
+    suspended = ("get", "kustomization", "secrets-develop", "--output=jsonpath={.spec.suspend}")
+    until(classroom, f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}Z")
+    key, head = classroom.key("ada"), classroom.head("ada")
+    for verb in (("reset", "ada", "bob"), ("rotate", "cluster-key", "ada", "bob")):
+        began = time.monotonic()
+        done = classroom.lab.sopslab(*verb, "--json", check=False)
+        assert done.returncode == 0, done.stdout
+        # Flux is given ten minutes where it is waited for.
+        assert time.monotonic() - began < 300
+        assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) == "true"
+    assert classroom.key("ada") != key and classroom.head("ada") != head
+
+    # What was made meanwhile is what Flux decrypts, once it delivers again.
+    until(classroom, None)
+    assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) in ("", "false")
+    assert canary_arrived(classroom, "ada")
+
+
 def until(classroom: Classroom, time: str | None) -> dict[str, Any]:
     """Run `sopslab up` with a roster by which Ada's access ends at a time; return its object."""
     people = [{"id": seat, "name": f"Learner {seat}"} for seat in SEATS]
