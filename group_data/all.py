@@ -35,6 +35,10 @@ mirrors = {
 # What is pinned; `modules/` is looked for beside it.
 catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
 
+# The registry to which `sopslab images push` pushes what of the lab an existing cluster pulls: its
+# host, and a path where it has one. Docker's logins are used.
+registry = None
+
 # `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
 # needs `kind`: only there does the lab know that network policies are enforced.
 cluster_provider = "kind"

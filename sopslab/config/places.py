@@ -66,6 +66,11 @@ class Places:
         return f"{self.root}/store"
 
     @property
+    def pushed_image(self) -> str:
+        """The record of the Git server's image in a registry, for every lab of this root."""
+        return f"{self.root}/pushed-image.json"
+
+    @property
     def bin_dir(self) -> str:
         """The tools of the lab, to put in front of a PATH."""
         return f"{self.root}/bin"

@@ -62,6 +62,11 @@ _RECORD_LENGTH = 60_000
 # What survives every shell, YAML and URL that a path or a person's name ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
+# What has neither a dot nor a port, Docker takes for a name at its own registry.
+_OWN_REGISTRY = re.compile(
+    r"((localhost|[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+)(:[0-9]{1,5})?|[a-z0-9][a-z0-9-]*:[0-9]{1,5})"
+    r"(/[a-z0-9][a-z0-9._-]*)*"
+)
 _INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # The same in the words of a JSON schema, which has neither Python's classes of characters nor what
@@ -85,6 +90,7 @@ _LINE_FORM = "one line of printable characters"
 _EMAIL_FORM = "an address such as ada@example.org"
 _URL_FORM = "an http:// or https:// URL"
 _REGISTRY_FORM = "a registry such as `mirror.example:5000/path`"
+_OWN_REGISTRY_FORM = "a registry with a dot or a port, such as `registry.example:5000/class`"
 _RECIPIENT_FORM = "an age recipient such as `age1…` or `age1pq1…`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
 
@@ -153,6 +159,12 @@ def _http_url(value: str) -> str:
 def _registry(value: str) -> str:
     if not _REGISTRY.fullmatch(value):
         raise ValueError(f"{_REGISTRY_FORM} is needed")
+    return value
+
+
+def _own_registry(value: str) -> str:
+    if not _OWN_REGISTRY.fullmatch(value):
+        raise ValueError(f"{_OWN_REGISTRY_FORM} is needed")
     return value
 
 
@@ -269,6 +281,11 @@ Registry = Annotated[
     Text,
     AfterValidator(_registry),
     Field(description=_REGISTRY_FORM, json_schema_extra=_schema(_REGISTRY)),
+]
+OwnRegistry = Annotated[
+    Text,
+    AfterValidator(_own_registry),
+    Field(description=_OWN_REGISTRY_FORM, json_schema_extra=_schema(_OWN_REGISTRY)),
 ]
 Password = Annotated[
     Text,
@@ -441,6 +458,7 @@ class Settings(_Part, Places):
     artifact_source: Literal["auto", "bundle", "modules", "upstream"]
     mirrors: Mirrors
     catalog: AbsolutePath
+    registry: OwnRegistry | None
     cluster_provider: Literal["kind", "existing"]
     api_port: Port | None
     kubeconfig: AbsolutePath | None
