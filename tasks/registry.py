@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.settings import Settings
-from sopslab.files.archive import digest
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import registry
-from tasks.git import server_programs
+from tasks.git import server_made_of
 
 
 @step(Step.ARTIFACTS)
@@ -18,12 +17,5 @@ def push_images(settings: Settings) -> None:
         name=f"Push the Git server to {settings.registry}",
         settings=settings,
         image=pinned_catalog(settings.catalog).git_tag,
-        made_of=server_made_of(settings),
+        made_of=server_made_of(settings.catalog),
     )
-
-
-def server_made_of(settings: Settings) -> str:
-    """Return what the Git server's image in a registry is known by: the image of the embedded one,
-    and the programs that are mounted into that."""
-    image = pinned_catalog(settings.catalog).git_tag.partition(":")[2]
-    return f"{image}-{digest(server_programs())[:12]}"

@@ -14,7 +14,7 @@ import pytest
 from sopslab.config.places import Lab as Places
 from sopslab.lab.act.registry import push
 from sopslab.lab.observe.registry import pushed_image
-from sopslab.layout import git_server_sources
+from sopslab.layout import git_pod_sources
 from tests.artifacts.conftest import Lab, Registry, docker
 from tests.cluster.debian import root_file_system
 
@@ -146,7 +146,7 @@ def test_the_git_servers_image_is_pushed_and_pulled_by_the_digest_on_record(
         # Neither the registry's name nor what was pulled by it stays in Docker.
         assert known(image) == ""
         assert docker("run", "--rm", "--entrypoint", "cat", reference, PROGRAM) == (
-            git_server_sources()["sopslab/gitserver/__init__.py"].read_text().strip()
+            git_pod_sources()["sopslab/gitserver/__init__.py"].read_text().strip()
         )
         docker("rmi", reference)
         Path(here.pushed_image).unlink()

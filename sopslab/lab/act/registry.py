@@ -13,7 +13,8 @@ from sopslab.lab.store.containers import Container, image_bench
 from sopslab.lab.store.tars import new_tar
 from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import ask_docker
-from sopslab.layout import git_server_sources
+from sopslab.lab.tools.relay import IN_POD
+from sopslab.layout import git_pod_sources
 from sopslab.model.images import GIT_SERVER, PushedImage
 from sopslab.model.wire import encode
 
@@ -58,8 +59,10 @@ def _assemble(place: Bench, image: str, made_of: str) -> None:
     container = Container(place, image, "--network", "none")
     programs = place.folder / "programs.tar"
     with new_tar(programs) as packed:
-        for path, source in git_server_sources().items():
+        for path, source in git_pod_sources().items():
             packed.text(f"srv/git/policy/{path}", source.read_bytes())
+        # Where the server has its data, a lab has it, too.
+        packed.link(f"{IN_POD.git_dir.removeprefix('/')}", "/srv/git")
     container.unpack(programs)
     container.commit(
         _HERE,

@@ -20,17 +20,25 @@ _MANIFESTS = (
 )
 
 
-def pushed_image(lab: Lab, registry: str, made_of: str) -> str | None:
-    """Return the reference by digest of the Git server's image in a registry, None if none was
-    pushed there that is made of this, or if the registry does not have it any more.
+def recorded_image(lab: Lab, registry: str, made_of: str) -> str | None:
+    """Return the reference by digest of the Git server's image, None if none was pushed to this
+    registry that is made of this.
 
     + registry: with the path below which it was pushed
     """
     pushed = decoded(PushedImage, read(lab.pushed_image))
     if pushed is None or pushed.made_of != made_of:
         return None
-    in_there = pushed.reference.startswith(f"{registry}/")
-    return pushed.reference if in_there and _has(pushed.reference) else None
+    return pushed.reference if pushed.reference.startswith(f"{registry}/") else None
+
+
+def pushed_image(lab: Lab, registry: str, made_of: str) -> str | None:
+    """Return the same, None if the registry does not have it any more, or does not answer.
+
+    + registry: with the path below which it was pushed
+    """
+    recorded = recorded_image(lab, registry, made_of)
+    return recorded if recorded is not None and _has(recorded) else None
 
 
 def _has(reference: str) -> bool:

@@ -19,7 +19,7 @@ from sopslab.errors import LabError
 from sopslab.lab.act.registry import push
 from sopslab.lab.observe.registry import pushed_image
 from sopslab.lab.tools import files
-from sopslab.layout import git_server_sources
+from sopslab.layout import git_pod_sources
 from sopslab.model.images import PushedImage
 from sopslab.model.wire import encode
 from tests.unit.artifacts.conftest import StandIn
@@ -61,8 +61,8 @@ def test_what_is_pushed_has_the_programs_of_the_server_in_it(
         names = {member.name for member in packed.getmembers() if member.isfile()}
         receive = packed.extractfile("srv/git/policy/sopslab/gitserver/receive.py")
         assert receive is not None
-        assert receive.read() == git_server_sources()["sopslab/gitserver/receive.py"].read_bytes()
-    assert names == {f"srv/git/policy/{path}" for path in git_server_sources()}
+        assert receive.read() == git_pod_sources()["sopslab/gitserver/receive.py"].read_bytes()
+    assert names == {f"srv/git/policy/{path}" for path in git_pod_sources()}
     target = f"{registry}/sops-lab-git:{MADE_OF}"
     told = calls()
     assert f"docker push --quiet {target}" in told
