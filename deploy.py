@@ -3,7 +3,7 @@
 pyinfra inventories/local.py deploy.py
 """
 
-from sopslab.run.session import begin
+from sopslab.run.session import begin_lab
 from tasks.artifacts import provide_artifacts
 from tasks.canary import conclude_class, prove_canaries
 from tasks.cluster import begin_cluster, check_cluster, provide_cluster
@@ -15,7 +15,7 @@ from tasks.learners import provide_learners
 from tasks.roster import enrol_class
 from tasks.takeover import take_over
 
-settings = begin()
+settings = begin_lab()
 
 check_host(settings)
 prepare_host(settings)

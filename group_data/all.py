@@ -51,7 +51,9 @@ context = None
 
 # What an existing cluster may lack of what a lab asks for: `architecture` (Flux has images for
 # every node), `git` (pods on every node reach the Git server), `images` (every node can pull
-# them), `room` (for Flux's pods), `version` (a Kubernetes that Flux supports). `sopslab status`
+# them), `room` (for Flux's pods, and a small one of each seat), `version` (a Kubernetes that Flux
+# supports). And of what a class asks for: `dns` (where its network policies let pods ask), and what
+# holds its seats apart: `admission-policies`, `network-policies`, `pod-security`. `sopslab status`
 # shows what it lacks.
 accept = []
 
@@ -124,7 +126,7 @@ seats_at_once = 8
 verb = []
 
 # Whether learners who left the roster lose their environment, and spare seats go that are not asked
-# for (`sopslab up inventories/classroom.py --prune`).
+# for, with an `up` that has a roster (`sopslab up inventories/classroom.py --prune`).
 prune = False
 
 # When the access of learners ends for whom the roster says no other time: a date, a time and a

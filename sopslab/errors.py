@@ -59,6 +59,10 @@ MEANINGS: dict[Exit, str] = {
 """What each code says about a run, in a few words."""
 
 
+STOPPED = frozenset({Exit.INTERRUPTED, Exit.TERMINATED})
+"""The codes of what somebody has stopped."""
+
+
 class LabError(Exception):
     """Something the user can act on: a sentence with cause and next step, and an exit code."""
 

@@ -13,13 +13,18 @@ from sopslab.provision.deploys import step
 from sopslab.provision.look import look_at_machine
 from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
+from tasks.roster import enrolled
 
 
 @step(Step.CLUSTER)
 def check_cluster(settings: Settings) -> None:
     """Take the cluster that the settings name, if it is fit for a lab."""
     if settings.cluster_provider == "existing":
-        kubernetes.preflight(name=f"Check the context {settings.context}", settings=settings)
+        kubernetes.preflight(
+            name=f"Check the context {settings.context}",
+            settings=settings,
+            seats=[seat.id for seat in enrolled(settings)],
+        )
         kubernetes.kubeconfig(name=f"Take the context {settings.context}", settings=settings)
 
 
@@ -65,7 +70,11 @@ def begin_cluster(settings: Settings) -> None:
 def provide_cluster(settings: Settings) -> None:
     """Wait for the kind cluster, or ask pods on the nodes of the one that the settings name."""
     if settings.cluster_provider == "existing":
-        kubernetes.probes(name=f"Ask the nodes of {settings.context}", settings=settings)
+        kubernetes.probes(
+            name=f"Ask the nodes of {settings.context}",
+            settings=settings,
+            seats=[seat.id for seat in enrolled(settings)],
+        )
         return
     kind.cluster(
         name=f"Create the kind cluster {settings.lab}",

@@ -22,7 +22,7 @@ from sopslab.provision.operations import (
 from tasks.canary import await_canaries
 from tasks.flux import give_secrets
 from tasks.learners import commit_hook
-from tasks.roster import counted, known_environments
+from tasks.roster import counted, enrolment_of, kept_environments
 
 # The branch on which this run keeps what it overwrites.
 _SAVED = saved_branch(datetime.now(UTC))
@@ -66,16 +66,15 @@ def end_drills(settings: Settings, environments: list[Environment]) -> None:
 def reset_environments(settings: Settings) -> None:
     """Clear the namespaces, give back the keys, and have Flux apply what the repositories hold."""
     environments = chosen(settings)
+    awake = delivered(settings, environments)
     builds.queue(name="Have no build hold up the others", settings=settings)
-    reset.namespaces(
-        name="Clear what Flux did not apply", settings=settings, environments=environments
-    )
+    reset.namespaces(name="Clear what Flux did not apply", settings=settings, environments=awake)
     if alone(environments):
         restore_solo(settings)
     give_secrets(settings, environments)
     deliver(settings, environments)
     # What was pushed earlier may still have arrived until Flux saw the checkpoint.
-    reset.namespaces(name="Clear what came meanwhile", settings=settings, environments=environments)
+    reset.namespaces(name="Clear what came meanwhile", settings=settings, environments=awake)
 
 
 def deliver(settings: Settings, environments: list[Environment]) -> None:
@@ -83,7 +82,7 @@ def deliver(settings: Settings, environments: list[Environment]) -> None:
     reset.reconciliation(
         name="Have Flux apply the repositories",
         settings=settings,
-        environments=environments,
+        environments=delivered(settings, environments),
         checkpoint=settings.checkpoint,
     )
 
@@ -106,7 +105,7 @@ def restore_solo(settings: Settings) -> None:
 @step(Step.CANARY)
 def prove_reset(settings: Settings) -> None:
     """Wait for the canaries of the environments."""
-    await_canaries(settings, chosen(settings))
+    await_canaries(settings, delivered(settings, chosen(settings)))
 
 
 @step(Step.CLASS)
@@ -121,10 +120,17 @@ def report_reset(settings: Settings) -> None:
 
 def chosen(settings: Settings) -> list[Environment]:
     """Return the environments that the settings name, or the only one of a lab without a class."""
-    known = known_environments(settings)
+    known = kept_environments(settings)
     if not settings.learners and len(known) == 1:
         return list(known.values())
     return [known[name] for name in dict.fromkeys(settings.learners) if name in known]
+
+
+def delivered(settings: Settings, environments: list[Environment]) -> list[Environment]:
+    """Return those of environments that Flux delivers to, so that it can be waited for: to whose
+    access has ended, it will once there is a later time."""
+    shut = enrolment_of(settings).shut
+    return [one for one in environments if one.id not in shut]
 
 
 def begin_swept(name: str, settings: Settings, environments: list[Environment]) -> None:

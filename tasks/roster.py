@@ -39,6 +39,13 @@ def known_environments(settings: Settings) -> dict[str, Environment]:
     return {**known, settings.learner.id: solo(settings)}
 
 
+def kept_environments(settings: Settings) -> dict[str, Environment]:
+    """Return the same with those whose days of grace are over: they are there until `up` or `reap`
+    has archived them."""
+    ended = {seat.id: at_seat(seat) for seat in enrolment_of(settings).ended}
+    return {**ended, **known_environments(settings)}
+
+
 def counted(environments: Sequence[Environment]) -> str:
     """Return in words whose repositories a step is about."""
     if len(environments) == 1:

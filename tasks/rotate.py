@@ -13,8 +13,8 @@ from sopslab.provision.operations import logins, proof, reencryption, rotation, 
 from tasks.flux import give_secrets
 from tasks.git import run_in_cluster
 from tasks.keys import trust_recipients
-from tasks.reset import alone, begin_swept, chosen, deliver
-from tasks.roster import known_environments
+from tasks.reset import alone, begin_swept, chosen, deliver, delivered
+from tasks.roster import kept_environments, known_environments
 
 
 @step(Step.INVENTORY)
@@ -27,6 +27,7 @@ def take_inventory(settings: Settings) -> None:
         settings=settings,
         environments=environments,
         exposed=settings.exposed,
+        known=list(kept_environments(settings)),
     )
     _ended(settings, Phase.INVENTORY)
     rotation.incident(name="Put the incident on record", settings=settings)
@@ -69,13 +70,12 @@ def deliver_content(settings: Settings) -> None:
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
+    awake = delivered(settings, environments)
     deliver(settings, environments)
-    proof.values(
-        name="Compare the cluster with the files", settings=settings, environments=environments
-    )
+    proof.values(name="Compare the cluster with the files", settings=settings, environments=awake)
     _ended(settings, Phase.CONVERGED)
     proof.workloads(
-        name="Restart what has read an old value", settings=settings, environments=environments
+        name="Restart what has read an old value", settings=settings, environments=awake
     )
     _ended(settings, Phase.RESTARTED)
 
@@ -115,9 +115,8 @@ def replace_logins(settings: Settings) -> None:
 def prove(settings: Settings) -> None:
     """Prove that Flux works with what is new, and that what leaked opens nothing."""
     environments = chosen(settings)
-    proof.decryption(
-        name="Have Flux decrypt once more", settings=settings, environments=environments
-    )
+    awake = delivered(settings, environments)
+    proof.decryption(name="Have Flux decrypt once more", settings=settings, environments=awake)
     deliver(settings, environments)
     proof.attempts(
         name="Prove that what leaked opens nothing", settings=settings, environments=environments
@@ -125,7 +124,7 @@ def prove(settings: Settings) -> None:
     logins.proof(
         name="Prove that the old passwords are refused",
         settings=settings,
-        environments=environments,
+        environments=awake,
     )
     _ended(settings, Phase.PROVEN)
 
@@ -176,5 +175,7 @@ def _give_keys(settings: Settings) -> None:
 
 def _settle(settings: Settings) -> None:
     proof.readiness(
-        name="Let Flux come to its end", settings=settings, environments=chosen(settings)
+        name="Let Flux come to its end",
+        settings=settings,
+        environments=delivered(settings, chosen(settings)),
     )

@@ -119,6 +119,7 @@ PACKAGES = {
     "busybox": "busybox",
     "chromium": "chromium",
     "curl": "curl",
+    "faketime": "faketime",
     "jq": "jq",
     "mksh": "mksh",
     "original-awk": "original-awk",

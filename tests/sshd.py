@@ -39,14 +39,15 @@ def public(key: Path) -> str:
 class Seat:
     """A machine that can be logged in to with `key`.
 
-    `programs` is all that is on its PATH. Of those who connect next, `turned_away` are turned away
-    before the first word; `logins` are those who were let in.
+    `programs` is all that is on its PATH, but for the folders of `path`. Of those who connect next,
+    `turned_away` are turned away before the first word; `logins` are those who were let in.
     """
 
     folder: Path
     key: Path
     host_key: Path
     prefix: Sequence[str] = ()
+    path: str = ""
     turned_away: int = 0
     connections: list[socket.socket] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -79,7 +80,8 @@ class Seat:
             "PermitUserRC": "no",
             "PrintMotd": "no",
             "PidFile": "none",
-            "SetEnv": f"PATH={self.programs} HOME={self.folder}",
+            "SetEnv": f"PATH={':'.join(filter(None, (str(self.programs), self.path)))}"
+            f" HOME={self.folder}",
         }
         lines = [f"{name} {value}\n" for name, value in told.items()]
         (self.folder / "sshd_config").write_text("".join(lines))
@@ -136,18 +138,20 @@ def seat(
     host_key: Path,
     options: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    path: str = "",
 ) -> Iterator[Seat]:
     """Yield a machine that has Python, git and Docker.
 
     + options: of sshd_config
     + prefix: what sshd is started by
+    + path: the PATH of this machine, where that is the one that is reached
     """
     if os.getuid() == 0:
         _SEPARATION.mkdir(mode=0o755, exist_ok=True)
-    made = Seat(folder, key, host_key, prefix)
+    made = Seat(folder, key, host_key, prefix, path)
     made.programs.mkdir(parents=True)
     (made.programs / "python3").symlink_to(PYTHON)
-    for name in ("git", "docker", "sudo"):
+    for name in () if path else ("git", "docker", "sudo"):
         made.stand_in(name, "exit 0")
     made.configure(options or {})
     thread = threading.Thread(target=made.serve)

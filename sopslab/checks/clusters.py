@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from sopslab.files.events import named
-from sopslab.layout import NAMESPACE
 from sopslab.model.clusters import (
+    Admission,
     ClusterNode,
     ClusterTraits,
     Flux,
@@ -25,7 +25,7 @@ OLDEST_KUBERNETES = (1, 33)
 _ARCHITECTURES = frozenset({"amd64", "arm64", "arm"})
 # What each of them requests: thousandths of a processor, and MiB.
 REQUESTS = ((50, 64), (100, 64), (100, 64))
-_KEEP_OFF = "or keep pods off there by a taint"
+KEEP_OFF = "or keep pods off there by a taint"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
@@ -38,7 +38,7 @@ def find_problems(traits: ClusterTraits) -> list[Problem]:
         return [Problem(traits.unseen, "correct that, then run again")]
     return [
         *_flux(traits),
-        *_namespace(traits),
+        *_namespaces(traits),
         *_rights(traits.denied),
         *_version(traits.version),
         *_nodes(traits),
@@ -56,16 +56,15 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
         )
 
 
-def _namespace(traits: ClusterTraits) -> Iterator[Problem]:
+def _namespaces(traits: ClusterTraits) -> Iterator[Problem]:
     if traits.occupied is None and not traits.denied:
-        yield Problem(
-            f"the cluster does not say whether it has the namespace {NAMESPACE}", "run again"
-        )
+        yield Problem("the cluster does not say which namespaces it has", "run again")
     if traits.occupied:
         yield Problem(
-            f"the cluster has a namespace {NAMESPACE} that this lab did not make; it is left alone,"
-            " since `sopslab down` would remove it with all that is in it",
-            "choose another cluster, or remove it yourself if it is not needed",
+            "the cluster has these namespaces, which this lab did not make:"
+            f" {named(traits.occupied)}; they are left alone, since `sopslab down` would remove"
+            " them with all that is in them",
+            "choose another cluster, or remove those that are not needed yourself",
         )
 
 
@@ -88,6 +87,8 @@ def _in_words(denied: Sequence[Right]) -> Iterator[str]:
     for resource, namespace in resources:
         if namespace:
             yield f"do everything in the namespace {namespace}"
+        elif resource == "*":
+            yield "do everything in the cluster"
         else:
             verbs = [right.verb for right in denied if right.resource == resource]
             yield f"{', '.join(verbs)} {resource}"
@@ -126,7 +127,7 @@ def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
             "`kubectl describe nodes` says why",
             "room",
         )
-    elif traits.flux is not Flux.OURS and not _has_room(usable):
+    elif room_left(traits) is None:
         cpu, memory = (sum(column) for column in zip(*REQUESTS, strict=True))
         yield Problem(
             f"the nodes have no room for {len(REQUESTS)} pods that request {cpu} thousandths of a"
@@ -136,8 +137,16 @@ def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
         )
 
 
-def _has_room(nodes: Sequence[ClusterNode]) -> bool:
-    """Whether all of Flux's pods find a node, put one after the other where most is left."""
+def room_left(traits: ClusterTraits) -> list[ClusterNode] | None:
+    """Return what is left of the nodes that pods may be put on, once Flux is there; None where Flux
+    finds no room."""
+    usable = [node for node in traits.nodes or () if node.usable]
+    return usable if traits.flux is Flux.OURS else _with_flux(usable)
+
+
+def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
+    """Return what Flux's pods leave, put one after the other where most is left; None where one of
+    them finds no node."""
     left = {node.name: node for node in nodes}
     for cpu, memory in sorted(REQUESTS, reverse=True):
         fitting = [
@@ -146,7 +155,7 @@ def _has_room(nodes: Sequence[ClusterNode]) -> bool:
             if node.pods >= 1 and node.cpu_m >= cpu and node.memory_mib >= memory
         ]
         if not fitting:
-            return False
+            return None
         best = max(fitting, key=lambda node: (node.cpu_m, node.memory_mib))
         left[best.name] = replace(
             best,
@@ -154,7 +163,7 @@ def _has_room(nodes: Sequence[ClusterNode]) -> bool:
             memory_mib=best.memory_mib - memory,
             pods=best.pods - 1,
         )
-    return True
+    return list(left.values())
 
 
 def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Problem]:
@@ -162,17 +171,17 @@ def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Proble
 
     + git: the address of the Git server in the cluster
     """
-    images = _by_reason({name: reach.images for name, reach in nodes.items()})
-    ways = _by_reason({name: reach.git for name, reach in nodes.items()})
+    images = by_reason({name: reach.images for name, reach in nodes.items()})
+    ways = by_reason({name: reach.git for name, reach in nodes.items()})
     return [
         *(
-            Problem(f"on {where}, {why}", f"correct that, {_KEEP_OFF}", "images")
+            Problem(f"on {where}, {why}", f"correct that, {KEEP_OFF}", "images")
             for why, where in images
         ),
         *(
             Problem(
                 f"on {where}, pods do not reach the Git server at {git} ({why})",
-                f"correct `git_cluster_url` or what lies between, {_KEEP_OFF}",
+                f"correct `git_cluster_url` or what lies between, {KEEP_OFF}",
                 "git",
             )
             for why, where in ways
@@ -180,29 +189,57 @@ def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Proble
     ]
 
 
-def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each reason, and the names for which it is given; what has none is left out."""
     for reason in dict.fromkeys(filter(None, reasons.values())):
         yield reason, named([name for name, why in reasons.items() if why == reason])
 
 
-def unproven(
-    nodes: Iterable[str], wanted: Reach, known: Reach | None, accept: Set[str]
-) -> list[str]:
+def unreached(nodes: Iterable[str], known: Reach, accept: Set[str]) -> tuple[str, ...]:
     """Return the nodes of which it is not known that their pods have what they need.
 
     + nodes: those that pods may be put on
-    + wanted: what it has to be known of: the cluster, the images and the address
     + known: what is on record
     + accept: what the lab does without, by name
     """
-    if known is None or replace(known, nodes={}) != replace(wanted, nodes={}):
-        return list(nodes)
     fit = {
         name
         for name, reach in known.nodes.items()
-        if not refused(find_reach_problems({name: reach}, wanted.git), accept)
+        if not refused(find_reach_problems({name: reach}, known.git), accept)
     }
-    return [name for name in nodes if name not in fit]
+    return tuple(name for name in nodes if name not in fit)
+
+
+def of_the_same(known: Reach | None, wanted: Reach) -> Reach | None:
+    """Return what is on record if it is about what is wanted: this cluster, the same images, the
+    same address."""
+    if known is None:
+        return None
+    return known if replace(known, nodes={}, admission=None) == wanted else None
+
+
+def recorded(
+    wanted: Reach,
+    known: Reach | None,
+    nodes: Iterable[str],
+    reach: Mapping[str, NodeReach],
+    policies: Mapping[str, str],
+    admission: Admission | None,
+) -> Reach:
+    """Return what is on record after questions were answered: what was not asked stays as it was,
+    and what is of nodes that are gone goes.
+
+    + nodes: those that pods may be put on
+    + reach, policies, admission: the answers; of nodes that were not asked there are none
+    """
+    before = of_the_same(known, wanted) or wanted
+    found = {}
+    for name in nodes:
+        # Who is not asked is known.
+        one = reach.get(name) or before.nodes[name]
+        old = before.nodes[name].policies if name in before.nodes else None
+        found[name] = replace(one, policies=policies.get(name, old))
+    return replace(wanted, nodes=found, admission=admission or before.admission)
 
 
 def refused(problems: Iterable[Problem], accept: Set[str]) -> list[str]:

@@ -23,6 +23,8 @@ GROUPS = {
         "env": 'print the variables of the lab: eval "$(sopslab env)"',
         "status": "show what is up, and each learner's progress",
         "down": "take it down; keys, Git data and tools stay",
+        "backup": "write all that exists only once into one encrypted file",
+        "restore": "bring the lab of a backup back, here or on another machine",
         "reap": "take down labs after their lease, and end access that is over",
     },
     "Learn": {
@@ -66,7 +68,8 @@ VERBS = {
 
 # What looks at, or changes, a lab and is not of use at many at once: a room has it at a seat only.
 _OF_ONE_LAB = frozenset(
-    {*GROUPS["Class"], "credentials", "hint", "incident", "quiz"} - {"roster", "reset"}
+    {*GROUPS["Class"], "backup", "credentials", "hint", "incident", "quiz", "restore"}
+    - {"roster", "reset"}
 )
 
 _WIDTH = max(map(len, VERBS))

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from sopslab.cli.verbs._shared import end
 from sopslab.config.inputs import MACHINES, SEATS, roster_rows, seat_settings
 from sopslab.config.places import Room
 from sopslab.config.seats import chosen
-from sopslab.errors import Exit, InputError, LabError
+from sopslab.errors import STOPPED, Exit, InputError, LabError
 from sopslab.files.privatefile import write_private
 from sopslab.model.events import SeatEnded
 from sopslab.room.machines import as_file, known_machines
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAKE = "deploys/seats.py"
 RUN = "deploys/verb.py"
+# What goes on with the next run is a change, and these make none.
+_LOOKS = {"doctor", "status", "support", "verify"}
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,12 @@ def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) 
         with display as shown:
             follow = shown.follow if shown is not None else lambda _event: None
             log_dir = Path(seats.room.lab_dir, "log")
-            return run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
+            result = run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
     except LabError as error:
         end(error.code, [str(error)], as_json=as_json)
+    if result.code in STOPPED and words[0] in _LOOKS:
+        return replace(result, problems=["stopped"])
+    return result
 
 
 def ask(seats: Seats, words: Sequence[str]) -> None:
@@ -112,8 +117,8 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
     if code is Exit.OK and not missing:
         return
     console = Console(stderr=True)
-    if console.is_terminal or not result.seats:
-        # In the table, a sentence ends where its line does.
+    if console.is_terminal or not result.seats or code in STOPPED:
+        # In the table, a sentence ends where its line does; and it has none on who stopped the run.
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)
     failed = [name for name in seats.ids if name in missing or result.seats[name].code]

@@ -13,11 +13,10 @@ from rich.text import Text
 from sopslab.cli import room
 from sopslab.cli.console import Console
 from sopslab.cli.terminal import echo_json
-from sopslab.errors import Exit
+from sopslab.errors import STOPPED, Exit
 from sopslab.model.events import SeatEnded
 from sopslab.room.answers import Exercise, exercise_in
 
-_STOPPED = (Exit.INTERRUPTED, Exit.TERMINATED)
 _WIDTH = 160  # columns, where no terminal says how many
 _UNSEEN = "how far they are was not seen: `sopslab verify` says why"
 
@@ -31,14 +30,14 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)
     up = [name for name in seats.ids if name in looked.seats and not looked.seats[name].code]
     found: dict[str, Exercise] = {}
-    code = looked.code
+    last, code = looked, looked.code
     # Whoever has stopped it wants no second look.
-    if up and code not in _STOPPED:
+    if up and code not in STOPPED:
         some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
-        checked = room.at_seats(room.RUN, some, ["verify"], as_json=True)
-        answers = {name: _answer(seat) for name, seat in checked.seats.items()}
+        last = room.at_seats(room.RUN, some, ["verify"], as_json=True)
+        answers = {name: _answer(seat) for name, seat in last.seats.items()}
         found = {name: exercise_in(answer) for name, answer in answers.items() if answer}
-        code = checked.code if checked.code in _STOPPED else code
+        code = last.code if last.code in STOPPED else code
     if as_json:
         told = room.as_dict(seats, looked)
         for name, one in found.items():
@@ -49,8 +48,8 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
         if not console.is_terminal:
             console.width = _WIDTH
         console.print(_table(seats.ids, looked.seats, found))
-        if not looked.seats:
-            for problem in looked.problems:
+        if not looked.seats or last.code in STOPPED:
+            for problem in last.problems:
                 console.print(Text(problem, "red"), soft_wrap=True)
         console.print(f"{len(up)} of {len(seats.ids)} seats are up.", soft_wrap=True)
     sys.exit(code)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sopslab.cli import room
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.seats import SEAT_ROOT
-from sopslab.errors import Exit, LabError
+from sopslab.errors import STOPPED, Exit, LabError
 from sopslab.files.privatefile import write_private
 from sopslab.room.reaching import connection_to
 from sopslab.room.seat import bring
@@ -27,12 +27,17 @@ def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     words = ["support", f"--output={_THERE}"]
     result = room.at_seats(room.RUN, seats, words, as_json=as_json)
     files, problems = {}, {}
-    for name in seats.ids:
-        if name in result.seats and not result.seats[name].code:
+    made = [name for name in seats.ids if name in result.seats and not result.seats[name].code]
+    try:
+        # Whoever has stopped it wants no reports any more.
+        for name in () if result.code in STOPPED else made:
             try:
                 files[name] = _brought(seats, name)
             except LabError as error:
                 problems[name] = str(error)
+    except KeyboardInterrupt:
+        done = {name: result.seats[name] for name in (*files, *problems)}
+        result = replace(result, code=Exit.INTERRUPTED, problems=["stopped"], seats=done)
     result = _with(result, problems)
     if as_json:
         told = {**room.as_dict(seats, result), "files": files}
@@ -61,12 +66,13 @@ def _with(result: Result, problems: dict[str, str]) -> Result:
     """Return how it went, with what kept a report from being brought."""
     if not problems:
         return result
+    code = result.code if result.code in STOPPED else Exit.PARTIAL
     failed = {
         name: replace(result.seats[name], code=int(Exit.FAILED), problems=(problem,))
         for name, problem in problems.items()
     }
     told = [f"{name}: {problem}" for name, problem in problems.items()]
     return replace(
-        result, code=Exit.PARTIAL, seats={**result.seats, **failed},
+        result, code=code, seats={**result.seats, **failed},
         problems=[*result.problems, *told],
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,10 @@ class Terms:
     expires: str | None = None
     grace: int = 0
 
+
+SEATS_AS_THEY_ARE: Mapping[str, object] = {"spares": 0, "prune": False}
+"""The settings with which no seat is made that has no learner, and none is archived but when its
+time is over."""
 
 FOR_EVER = Terms(datetime.min.replace(tzinfo=UTC))
 """Nobody's access has ended."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sopslab.config.defaults import DEFAULTS
+from sopslab.config.enrolment import SEATS_AS_THEY_ARE
 from sopslab.config.job import free_port, job_name
 from sopslab.config.leases import read_lease
 from sopslab.config.places import lease_file
@@ -43,10 +44,15 @@ JOB_HOURS = 6
 
 def local_data() -> dict[str, Any]:
     """Return what one lab on this machine is told: the settings in the file of SOPSLAB_FILE, or
-    without that in `lab.yaml` in the root, where there is such a file.
+    without that in `lab.yaml` in the root, where there is such a file. What of it compares seats
+    with a roster, is for inventories that have one.
 
     Raises InputError.
     """
+    return {name: value for name, value in _lab_data().items() if name not in SEATS_AS_THEY_ARE}
+
+
+def _lab_data() -> dict[str, Any]:
     from sopslab.config.labfile import read_lab_file
 
     return read_lab_file(os.environ.get(LAB_FILE, _own_lab_file()))
@@ -60,13 +66,14 @@ def _own_lab_file() -> str | None:
 
 
 def class_data() -> dict[str, Any]:
-    """Return what `local_data` does, with a seat for each learner on the roster of SOPSLAB_ROSTER.
+    """Return what the lab file of `local_data` says, with a seat for each learner on the roster of
+    SOPSLAB_ROSTER.
 
     Raises InputError with every problem of the roster.
     """
     from sopslab.config.roster import without_machines
 
-    return {**local_data(), "seats": without_machines(roster_rows())}
+    return {**_lab_data(), "seats": without_machines(roster_rows())}
 
 
 def seats_data(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

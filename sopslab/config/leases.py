@@ -15,7 +15,9 @@ def read_lease(path: str | Path) -> Lease | None:
     """Return the lease in a file, None where there is no file. Raises InputError if it cannot be
     read or is damaged: when the lab ends is not known then."""
     try:
-        lease: Lease = decode(Lease, json.loads(Path(path).read_text(encoding="utf-8")))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        # Older ones do not say it.
+        lease: Lease = decode(Lease, {"docker_host": None, **found})
         # One without a time zone cannot be compared.
         lease.ended(datetime.now(UTC))
     except FileNotFoundError:

@@ -69,6 +69,11 @@ class Places:
         return f"{self.root}/labs/{self.lab}"
 
     @property
+    def restoring_dir(self) -> str:
+        """Where a backup of this lab is unpacked, until it takes the place of that folder."""
+        return f"{self.root}/labs/.new.{self.lab}"
+
+    @property
     def format_file(self) -> str:
         """The file that says which format that folder has."""
         return f"{self.lab_dir}/format"
@@ -144,6 +149,11 @@ class Places:
     def seat_dir(self, seat: str) -> str:
         """What one seat has: the client certificate, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"
+
+    @property
+    def pruned_dir(self) -> str:
+        """What seats had that are no more: a folder for each, with its id and the time."""
+        return f"{self.class_dir}/pruned"
 
     @property
     def git_dir(self) -> str:

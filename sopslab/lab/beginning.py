@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,6 +287,7 @@ def state(root: Path, wanted: str) -> dict[str, Any]:
         "sudo": _sudo(),
         "space": shutil.disk_usage(_existing(root)).free,
         "store": store,
+        "clock": time.time(),
     }
 
 

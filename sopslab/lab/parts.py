@@ -9,18 +9,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sopslab.checks.causes import meaning
+from sopslab.checks.class_clusters import find_class_problems, find_enforcement_problems
 from sopslab.checks.clusters import accepted, find_problems, find_reach_problems, refused
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.rules.objects import kustomization, source, tenant
 from sopslab.checks.snapshot import Trouble
+from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import solo
 from sopslab.config.naming import git_server_name, node_name
+from sopslab.files.seat_limits import seat_limits
 from sopslab.lab.observe.environments import look_in
 from sopslab.lab.observe.existing import cluster_traits, reach_of
 from sopslab.lab.observe.git_pod import server_trouble
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import has_content
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
+from sopslab.model.clusters import Problem
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
 
@@ -80,17 +84,35 @@ def _existing(settings: Settings) -> Part:
     where = f"context {settings.context}"
     if not has_content(settings.lab_kubeconfig):
         return Part("cluster", False, "not there", where)
-    traits = cluster_traits(settings, settings.lab_kubeconfig)
-    problems = find_problems(traits)
-    if (known := reach_of(settings)) is not None:
-        there = {node.name for node in traits.nodes or () if node.usable}
-        reached = {name: reach for name, reach in known.nodes.items() if name in there}
-        problems += find_reach_problems(reached, known.git)
-    accept = frozenset(settings.accept)
+    problems, accept = _lacking(settings), frozenset(settings.accept)
     if refused(problems, accept):
         return Part("cluster", False, "; ".join(refused(problems, accept)), where)
     without = "; ".join(f"accepted: {sentence}" for sentence in accepted(problems, accept))
     return Part("cluster", True, without or "fit for the lab", where)
+
+
+def accepted_lacks(settings: Settings) -> list[str]:
+    """Return in sentences what the cluster lacks and the lab file accepts; nothing of one that the
+    lab made. Raises LabError where the record of who has a seat cannot be read."""
+    if settings.cluster_provider == "kind" or not has_content(settings.lab_kubeconfig):
+        return []
+    return accepted(_lacking(settings), frozenset(settings.accept))
+
+
+def _lacking(settings: Settings) -> list[Problem]:
+    """Return what a cluster that the lab did not make lacks now, and what was found out of it."""
+    seats = [seat.id for seat in read_enrolled(settings)]
+    traits = cluster_traits(settings, settings.lab_kubeconfig, seats)
+    problems = find_problems(traits)
+    if seats:
+        problems += find_class_problems(traits, len(seats), seat_limits())
+    if (known := reach_of(settings)) is not None:
+        there = {node.name for node in traits.nodes or () if node.usable}
+        reached = {name: reach for name, reach in known.nodes.items() if name in there}
+        problems += find_reach_problems(reached, known.git)
+        if seats:
+            problems += find_enforcement_problems(reached, known.admission)
+    return problems
 
 
 def _container(name: str, container: str, where: str) -> Part:

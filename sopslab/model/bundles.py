@@ -8,6 +8,8 @@ from sopslab.model.members import Member
 from sopslab.model.store import Arch, Source
 
 FORMAT = 1
+# What the member is called that is no entry of the store.
+PRODUCT = "product"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ class BundleManifest:
     def entries(self, arch: Arch) -> list[Member]:
         """Return the entries of the store that are in it for a kind of processors."""
         return [each for each in self.members if (each.what, each.arch) == ("entry", arch)]
+
+    def product_for(self, arch: Arch) -> Member | None:
+        """Return the product that is in it for a kind of processors, None without one."""
+        for each in self.members:
+            if (each.what, each.name, each.arch) == ("product", PRODUCT, arch):
+                return each
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 
 # What a lab may do without, if its lab file says so by these names. Without the rights it cannot be
 # made at all, and another Flux would lose its kinds to this one.
-Acceptable = Literal["architecture", "git", "images", "room", "version"]
+Acceptable = Literal[
+    "admission-policies",
+    "architecture",
+    "dns",
+    "git",
+    "images",
+    "network-policies",
+    "pod-security",
+    "room",
+    "version",
+]
 ACCEPTABLE: tuple[Acceptable, ...] = get_args(Acceptable)
 
 
@@ -25,6 +35,7 @@ class Right:
     namespace: str = ""
 
 
+_EVERYTHING = ("*", "*", "*")
 _CRDS, _RBAC = "apiextensions.k8s.io", "rbac.authorization.k8s.io"
 _MADE = (
     ("", "namespaces"),
@@ -38,11 +49,22 @@ RIGHTS = (
     # Flux gets cluster-admin, which only those can give who have it, or these two.
     Right("escalate", _RBAC, "clusterroles"),
     Right("bind", _RBAC, "clusterroles"),
-    Right("list", "", "nodes"),
-    Right("list", "", "pods"),
-    *(Right("*", "*", "*", namespace) for namespace in (FLUX_NAMESPACE, NAMESPACE)),
+    *(Right("list", "", resource) for resource in ("namespaces", "nodes", "pods")),
+    *(Right(*_EVERYTHING, namespace) for namespace in (FLUX_NAMESPACE, NAMESPACE)),
 )
 """What a lab does in a cluster that it did not make."""
+
+CLASS_RIGHTS = (
+    # By it the admission policies of a class know the instructor: without it, they would refuse the
+    # keys of the seats.
+    Right(*_EVERYTHING),
+)
+"""What a class does there in addition."""
+
+
+CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"
+"""The label `k8s-app` of pods in kube-system that answer DNS: the cluster's, which the network
+policies of a class let pods ask, and caches on the nodes, which take the questions before."""
 
 
 class Flux(StrEnum):
@@ -71,38 +93,81 @@ class ClusterTraits:
     """What a cluster gives.
 
     It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `occupied`, `nodes` and `denied` are None where they alone could not be seen. It is
-    `occupied` if the namespace of the lab's Secrets is there and not the lab's. Where the lab's
-    Flux is there, `nodes` do not know what pods take of them.
+    `flux`, `occupied`, `nodes`, `denied`, `policies` and `dns` are None where they alone could not
+    be seen. `occupied` are the namespaces that the lab would make and that are somebody else's.
+    Only a class asks about the last two: `policies` is whether ValidatingAdmissionPolicies are
+    served, and `dns` which kinds of pods answer DNS. Where the lab's Flux is there, `nodes` do not
+    know what pods take of them.
     """
 
     asked: bool = False
     unseen: str = ""
     version: str = ""
     flux: Flux | None = Flux.ABSENT
-    occupied: bool | None = False
+    occupied: tuple[str, ...] | None = ()
     nodes: tuple[ClusterNode, ...] | None = None
     denied: tuple[Right, ...] | None = None
+    policies: bool | None = True
+    dns: tuple[str, ...] | None = (CLUSTER_DNS,)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What some pods may request together: thousandths of a processor, MiB of memory, pods."""
+
+    cpu_m: int
+    memory_mib: int
+    pods: int
+
+
+@dataclass(frozen=True)
+class SeatLimits:
+    """What a seat may use up, and what a pod of it requests that says nothing about it."""
+
+    quota: Share
+    pod: Share
 
 
 @dataclass(frozen=True)
 class NodeReach:
-    """What pods on a node have had: why it got no images, and why they did not reach the Git
-    server; empty where they did."""
+    """What pods on a node have had: why it got no images, why they did not reach the Git server,
+    and why network policies are not known to be enforced there; empty where all was well, and None
+    for policies that nobody asked about."""
 
     images: str = ""
     git: str = ""
+    policies: str | None = None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Why what a class forbids is not known to be refused: by Pod Security, and by a
+    ValidatingAdmissionPolicy; empty where it is."""
+
+    pod_security: str = ""
+    policies: str = ""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What was asked of pods on each node: of which cluster, with which images, for which
-    address."""
+    """What was asked of pods on each node, and of the API server by dry runs: of which cluster,
+    with which images, for which address. `admission` is None where nobody asked."""
 
     cluster: str
     images: tuple[str, ...]
     git: str
     nodes: Mapping[str, NodeReach]
+    admission: Admission | None = None
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is still to be asked of a cluster: on which nodes whether pods have images and reach the
+    Git server, on which ones whether policies shut pods, and whether dry runs are refused."""
+
+    reach: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    admission: bool = False
 
 
 @dataclass(frozen=True)

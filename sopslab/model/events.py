@@ -61,6 +61,11 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class GoesOn:
+    """A run is at work, and has nothing else to tell: whoever listens knows that it is there."""
+
+
+@dataclass(frozen=True)
 class Refused:
     """A run does not begin, or not go on: it exits with `code`."""
 
@@ -97,9 +102,10 @@ class SeatEnded:
     answer: str = ""
 
 
-Event = Planned | Started | Ended | Refused | SeatWorks | SeatEnded
+Event = Planned | Started | Ended | GoesOn | Refused | SeatWorks | SeatEnded
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Planned, Started, Ended, Refused, SeatWorks, SeatEnded)
+    kind.__name__.lower(): kind
+    for kind in (Planned, Started, Ended, GoesOn, Refused, SeatWorks, SeatEnded)
 }
 
 

@@ -51,7 +51,8 @@ class SeatState:
     `root` is the folder that was asked about, without `~`; `python` is the version of its python3;
     `product` is the folder of the product that works there, "" without one; `sudo` is "ok",
     "password" or "missing"; `space` is what is free, in bytes. `store` is None where another
-    product works there than the one that was asked about.
+    product works there than the one that was asked about. `clock` is what its clock showed when it
+    answered, in seconds since 1970.
     """
 
     root: str
@@ -63,6 +64,7 @@ class SeatState:
     sudo: str
     space: int
     store: HeldStore | None
+    clock: float
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import hashlib
 import os
 import shlex
 import stat
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +67,20 @@ class Client:
         """The file of the keys that machines have shown."""
         return self.folder / _KNOWN
 
-    def command(self, machine: Machine, *words: str) -> list[str]:
-        """Return the command that starts a program on a machine."""
-        return [*self._reaching(machine), "--", machine.host, shlex.join(words)]
+    def command(self, machine: Machine, *words: str, log: Path | None = None) -> list[str]:
+        """Return the command that starts a program on a machine.
+
+        + log: where OpenSSH writes its own words, apart from those of the machine; without it, both
+            are on standard error
+        """
+        apart = () if log is None else ("-E", str(log))
+        return [*self._reaching(machine), *apart, "--", machine.host, shlex.join(words)]
+
+    @contextmanager
+    def log(self) -> Iterator[Path]:
+        """Yield a new file for OpenSSH's own words, which is gone after the block."""
+        with tempfile.NamedTemporaryFile(dir=self.sockets, prefix="said-") as file:
+            yield Path(file.name)
 
     def order(self, machine: Machine, order: str) -> list[str]:
         """Return the command that gives an order to the process that keeps a connection open, such

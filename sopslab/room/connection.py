@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.children import die_with_parent
@@ -44,11 +45,12 @@ class Unreachable(LabError):
 @dataclass(frozen=True)
 class Ended:
     """How a program ended: its exit code, what it printed, and the words of its standard error,
-    for a log and never to be shown."""
+    for a log and never to be shown. `said` is what OpenSSH itself said meanwhile."""
 
     code: int
     out: bytes
     words: bytes
+    said: bytes = b""
 
 
 class Late(Exception):
@@ -60,9 +62,11 @@ class Process:
 
     Pipes, and no threads: pyinfra runs us in greenlets. Standard error has one as well, since what
     a machine sends there has no end that we set.
+
+    + log: the file in which OpenSSH writes its own words
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], log: Path | None = None) -> None:
         given, self._given = os.pipe()
         self._said, said = os.pipe()
         self._worded, worded = os.pipe()
@@ -84,6 +88,7 @@ class Process:
         self._open = {self._given, self._said, self._worded}
         self.out = bytearray()
         self._words = bytearray()
+        self._log = log
 
     def write(self, data: bytes, patience: float) -> None:
         """Send bytes. Raises BrokenPipeError once nobody reads them, and Late where nobody takes
@@ -120,7 +125,14 @@ class Process:
             raise Late from None
         # Older versions keep it open for as long as the connection.
         self._read(self._worded, self._words)
-        return Ended(code, bytes(self.out), bytes(self._words))
+        return Ended(code, bytes(self.out), bytes(self._words), self._logged())
+
+    def _logged(self) -> bytes:
+        """Return the beginning of what OpenSSH has written: behind it, a server may have a say."""
+        if self._log is None:
+            return b""
+        with self._log.open("rb") as file:
+            return file.read(_MOST_WORDS)
 
     def kill(self) -> None:
         """End it, and what it has started, unless it has ended."""
@@ -224,7 +236,7 @@ class Connection:
                 raise Unreachable(
                     f"{self.machine}: its shell runs no programs; give the account there one"
                 )
-            found = refusal(ended.words)
+            found = refusal(ended.said)
             pause = random.uniform(*_PAUSES_S)
             if not found.again or deadline.left < pause:
                 raise self._unreachable(found)
@@ -269,21 +281,22 @@ class Connection:
         """Return what is raised where the connection failed under a program."""
         self._is_open = False
         # Where another process keeps the connection, OpenSSH says nothing.
-        found = refusal(ended.words, LOST)
-        # A program there may print it as well; what is true of a key, the next `open` says.
-        return self._unreachable(LOST if found.id.startswith("key-") else found)
+        return self._unreachable(refusal(ended.said, LOST))
 
     def _unreachable(self, found: Refusal) -> Unreachable:
         return Unreachable(sentence(self.machine, found, self._client.known_hosts))
 
     @contextmanager
     def _process(self, *command: str) -> Iterator[Process]:
-        with self._running(self._client.command(self.machine, *command)) as process:
+        with (
+            self._client.log() as log,
+            self._running(self._client.command(self.machine, *command, log=log), log) as process,
+        ):
             yield process
 
     @contextmanager
-    def _running(self, command: Sequence[str]) -> Iterator[Process]:
-        process = Process(command)
+    def _running(self, command: Sequence[str], log: Path | None = None) -> Iterator[Process]:
+        process = Process(command, log)
         try:
             yield process
         finally:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab import beginning
 from sopslab.lab.bundles.filling import record_text
-from sopslab.lab.bundles.product import pack_product
+from sopslab.lab.bundles.product import pack_product, product_for
 from sopslab.lab.bundles.writing import Contents, Progress
-from sopslab.lab.store.members import clean, pack, packed
+from sopslab.lab.store.members import pack, packed, using
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
@@ -44,6 +45,10 @@ _LONGEST = 300
 _LONGEST_ROOT = 1024
 _LONGEST_WORD = 64
 _MOST_SPACE = 1 << 64
+_LATEST = 1 << 40
+# Nobody who checks a certificate or a token minds less.
+_MOST_OFF_S = 300
+_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 _NO_PROGRAM = 127
 
 
@@ -94,20 +99,22 @@ class Delivered:
         return not self.product and not self.entries
 
 
-def prepare(lab: Lab, contents: Contents, progress: Progress) -> Cargo:
-    """Return what is delivered, packed unless it was before.
+@contextmanager
+def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]:
+    """Yield what is delivered, packed unless it was before; it stays in the block.
 
     Raises LabError where an entry is not in the store, or a Python package cannot be had.
     """
-    clean(lab)
-    total = len(contents.entries) + 1
-    progress("packing the product", 0, total)
-    product = pack_product(lab, contents.arch, contents.pythons)
-    entries: list[Member] = []
-    for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
-        progress(f"packing {entry.key}", number, total)
-        entries += pack(lab, [entry.key])
-    return Cargo(lab, contents, product, tuple(entries))
+    made = product_for(contents.arch, contents.pythons)
+    with using(lab, made.content):
+        total = len(contents.entries) + 1
+        progress("packing the product", 0, total)
+        product = pack_product(lab, made)
+        entries: list[Member] = []
+        for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
+            progress(f"packing {entry.key}", number, total)
+            entries += pack(lab, [entry.key])
+        yield Cargo(lab, contents, product, tuple(entries))
 
 
 def look(connection: Connection, root: str, product: str = "") -> SeatState:
@@ -136,11 +143,15 @@ def _is_possible(found: SeatState) -> bool:
         and 2 <= len(found.python) <= 3
         and all(0 <= number < 1000 for number in found.python)
         and 0 <= found.space < _MOST_SPACE
+        and 0 <= found.clock < _LATEST
     )
 
 
-def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
-    """Return why a machine cannot be given something, a sentence each."""
+def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> list[str]:
+    """Return why a machine cannot be given something, a sentence each.
+
+    + now: what the clock here shows, in seconds since 1970, as it answers
+    """
     wanted, has = cargo.contents, ".".join(map(str, found.python[:2]))
     said = []
     if found.python[:2] < beginning.OLDEST:
@@ -170,6 +181,12 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
         )
     elif found.sudo == "missing":
         said.append("sudo is missing, and this user is not root: install it, or connect as root")
+    ahead = found.clock - now
+    if abs(ahead) > _MOST_OFF_S:
+        said.append(
+            f"its clock is {_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the one"
+            " here: set whichever is wrong, because certificates and tokens go by them"
+        )
     needed = _space(found, cargo)
     if needed > found.space:
         said.append(
@@ -177,6 +194,13 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo) -> list[str]:
             " free there: make room"
         )
     return [f"{machine}: {each}" for each in said]
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words, in the largest unit that it has one of."""
+    unit, length = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
+    number = int(seconds / length)
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def _too_old(python: tuple[int, ...]) -> str:
@@ -211,7 +235,7 @@ def deliver(
     + turn: held while something travels, such as a semaphore that bounds how many at a time
     """
     found = look(connection, root, cargo.product.sha256)
-    if said := problems(connection.machine, found, cargo):
+    if said := problems(connection.machine, found, cargo, time.time()):
         raise Unfit(said)
     if found.store is not None and _has_all(found.store, cargo):
         return Delivered(found.root, False, 0, 0)

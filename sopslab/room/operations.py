@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from threading import Lock
 
 from pyinfra import logger
@@ -24,8 +25,10 @@ from sopslab.room.connector import SeatConnector
 from sopslab.room.seat import Outcome, Tell
 from sopslab.room.stock import Stock, lab_file, stock
 
-# What is ready for all seats of this run, or why nothing is, once that is known.
+# What is ready for all seats of this run, or why nothing is, once that is known; it stays ready
+# until the process ends.
 _ready: list[Stock | LabError] = []
+_stays = ExitStack()
 _packing = Lock()
 
 AtSeat = Callable[[SeatConnector, Settings, Sequence[str], Tell], Outcome | None]
@@ -116,7 +119,7 @@ def _give(
 
 def _stock(settings: Settings, tell: Tell) -> Stock | LabError:
     try:
-        return stock(settings, tell)
+        return _stays.enter_context(stock(settings, tell))
     except LabError as error:
         # It is so for all of them.
         refuse(error)

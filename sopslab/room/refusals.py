@@ -35,7 +35,7 @@ LOST = Refusal(
     "the connection ended",
     "run the same again, which goes on behind what arrived",
 )
-# The first that matches counts, so the particular comes before the general.
+# Of those that match at one place the first counts, so the particular comes before the general.
 REFUSALS = (
     Refusal(
         "configuration",
@@ -64,7 +64,7 @@ REFUSALS = (
     ),
     Refusal(
         "too-many-keys",
-        r"Too many authentication failures",
+        r"Received disconnect from .*: ?Too many authentication failures",
         "it was shown too many keys before the right one",
         "name the key that it takes",
     ),
@@ -131,12 +131,16 @@ HUNG = Refusal(
 
 
 def refusal(words: bytes, otherwise: Refusal = OTHER) -> Refusal:
-    """Return what it means that OpenSSH said this on its standard error.
+    """Return what it means that OpenSSH said this.
+
+    What a server has a say in stands behind words of OpenSSH's own, so the first that is recognised
+    counts.
 
     + otherwise: what it means where it is not known
     """
     text = words.decode("utf-8", "replace")
-    return next((each for each in REFUSALS if re.search(each.pattern, text)), otherwise)
+    found = [(match.start(), each) for each in REFUSALS if (match := re.search(each.pattern, text))]
+    return min(found, key=lambda one: one[0], default=(0, otherwise))[1]
 
 
 def sentence(machine: Machine, found: Refusal, known_hosts: Path) -> str:

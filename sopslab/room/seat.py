@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -27,11 +28,9 @@ from sopslab.room.delivery import Cargo, deliver
 # What a seat does now, in a few words.
 Tell = Callable[[str], None]
 
-# A verb prints an event for each of its operations, and each of those has a clock of its own.
-_SILENCE_S = 1800
-# Verbs that only look have no operations, and the instructor waits for the last seat's answer.
-_LOOKS = {"doctor", "status", "verify"}
-_LOOK_S = 300
+# A run tells every half minute that it goes on, and a verb that only looks is done by then.
+_SILENCE_S = 300
+_WAIT = re.compile(r"--wait=(\d{1,4})(\.\d*)?")
 # What a verb takes altogether, whatever it prints meanwhile.
 _RUN_S = 4 * 3600
 _END_S = 60
@@ -106,8 +105,7 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
     + tell: called with what the seat does
     """
     answer, deadline = Answer(), Deadline(_RUN_S)
-    waits = any(word.startswith("--wait") for word in words)
-    silence = _LOOK_S if words[0] in _LOOKS and not waits else _SILENCE_S
+    silence = _SILENCE_S + _wait_in(words)
     command = ["sh", "-c", _PROGRAM, f"{SEAT_ROOT[2:]}/bin/sopslab", *words, "--json"]
     try:
         with connection.start(command) as session:
@@ -156,6 +154,11 @@ def bring(connection: Connection, path: str) -> bytes:
 def refused(error: LabError) -> Outcome:
     """Return the outcome at a seat where nothing could be done, for this reason."""
     return Outcome(int(error.code), 0, bounded(str(error).splitlines()))
+
+
+def _wait_in(words: Sequence[str]) -> int:
+    """Return how many seconds a verb was told to wait, and is silent meanwhile."""
+    return max((int(found[1]) for word in words if (found := _WAIT.fullmatch(word))), default=0)
 
 
 def _strange() -> Outcome:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
@@ -12,7 +13,9 @@ from sopslab.artifacts.catalog import load_catalog
 from sopslab.artifacts.wheels import PYTHONS
 from sopslab.config.seats import sent
 from sopslab.config.settings import Settings
+from sopslab.lab.bundles.product import given_pythons
 from sopslab.lab.bundles.stored import stored
+from sopslab.lab.observe.store import this_arch
 from sopslab.room.delivery import Cargo, prepare
 from sopslab.room.instructor import recipient
 from sopslab.room.seat import Tell
@@ -32,8 +35,9 @@ class Stock:
     turn: AbstractContextManager[object]
 
 
-def stock(settings: Settings, tell: Tell) -> Stock:
-    """Return what is ready, and get it ready where it is not.
+@contextmanager
+def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
+    """Yield what is ready, and get it ready where it is not; it stays so in the block.
 
     Raises LabError where the store is not full, a Python package cannot be had, or the instructor's
     identity cannot be used.
@@ -45,12 +49,15 @@ def stock(settings: Settings, tell: Tell) -> Stock:
         tell(f"packing: {what}, {done * 10 // max(total, 1) * 10} %")
 
     lab = settings.for_machine
-    contents = stored(lab, load_catalog(settings.catalog), PYTHONS)
-    return Stock(
-        cargo=prepare(lab, contents, progress),
-        recipient=settings.instructor_recipient or recipient(settings.room, settings.age_key_type),
-        turn=BoundedSemaphore(settings.seats_at_once),
-    )
+    pythons = given_pythons(lab, this_arch()) or PYTHONS
+    contents = stored(lab, load_catalog(settings.catalog), pythons)
+    with prepare(lab, contents, progress) as cargo:
+        yield Stock(
+            cargo=cargo,
+            recipient=settings.instructor_recipient
+            or recipient(settings.room, settings.age_key_type),
+            turn=BoundedSemaphore(settings.seats_at_once),
+        )
 
 
 def lab_file(settings: Settings, recipient: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,19 +12,23 @@ from typing import TYPE_CHECKING
 
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import enrolment_for
-from sopslab.config.inputs import LOCAL
+from sopslab.config.inputs import LAB_FILE, LOCAL
 from sopslab.config.leases import read_lease
 from sopslab.config.naming import check_label
 from sopslab.errors import LabError
 from sopslab.run.lock import held_by
 from sopslab.run.runner import run
 
-# Spares are for `up` to make. To a run without a roster everybody would be absent from one, and go
-# if the lab file says `prune`.
-ONLY_TIME: Mapping[str, object] = {"spares": 0, "prune": False}
-
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
+
+
+_SERVER = re.compile(r"^\s*server: https://([^:/\s]+)", re.MULTILINE)
+# With a lease, the store stays.
+_OF_A_LEASE: Mapping[str, object] = {
+    "lease": 1, "cluster_provider": "kind", "kubeconfig": None, "context": None, "accept": [],
+    "git_url": None, "recreate": False,
+}  # fmt: skip
 
 
 @dataclass
@@ -39,17 +44,23 @@ class Reaped:
     archived: list[str] = field(default_factory=list)
 
 
-def reap(root: str, now: datetime, take_down: Callable[[Path], Sequence[str]]) -> Reaped:
+def reap(
+    root: str,
+    now: datetime,
+    take_down: Callable[[Path], Sequence[str]],
+    docker_host: str | None = None,
+) -> Reaped:
     """Take down each lab of a root whose lease has ended, unless it is being worked on.
 
     + take_down: takes down the lab of a folder; returns what kept it from doing so
+    + docker_host: the Docker that is used here, as `DOCKER_HOST` names it
     """
     reaped = Reaped()
     for folder in sorted(Path(root, "labs").glob("*/")):
         reason = reason_to_stay(folder, now)
         if reason:
             reaped.stays[folder.name] = reason
-        elif problems := take_down(folder):
+        elif problems := elsewhere(folder, docker_host) or take_down(folder):
             reaped.failed[folder.name] = " ".join(problems)
         else:
             reaped.gone.append(folder.name)
@@ -87,6 +98,9 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
         return
     if not enrolment.shut:
         return
+    if other := _made_elsewhere(settings):
+        reaped.failed[settings.lab] = other
+        return
     if holder := held_by(folder / "lock"):
         reaped.stays[settings.lab] = f"it is being worked on by process {holder}"
     elif problems := expire():
@@ -96,15 +110,47 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
         reaped.archived = [seat.id for seat in enrolment.ended]
 
 
+def _made_elsewhere(settings: Settings) -> str:
+    """Return why these are not the settings that a lab was made with, "" where they may be: its
+    platform repository would be written anew by them, and no seat could reach the Git server."""
+    if settings.cluster_provider == "existing":
+        return ""
+    found = _SERVER.search(Path(settings.lab_kubeconfig).read_text(encoding="utf-8"))
+    if found is None or found[1] in (settings.api_address, settings.engine_host):
+        return ""
+    return (
+        f"it was made at {found[1]}, and these settings say {settings.api_address}: run this with"
+        f" the lab file of that lab, as {LAB_FILE}"
+    )
+
+
 def expire(settings: Settings) -> list[str]:
     """Do that as `sopslab up` does; return the problems."""
-    data = {"lab": json.dumps(settings.lab), **ONLY_TIME}
+    data = {"lab": json.dumps(settings.lab)}
     log = Path(settings.lab_dir) / "log"
     return run("deploys/expire.py", data, log, lambda _event: None, LOCAL).problems
 
 
 def take_down(folder: Path) -> list[str]:
-    """Take down the lab of a folder, as `sopslab down --purge` does; return the problems."""
-    # pyinfra would make a number of a name that looks like one. With a lease, the store stays.
-    data = {"lab": json.dumps(folder.name), "purge": True, "lease": 1}
-    return run("deploys/teardown.py", data, folder / "log", lambda _event: None, LOCAL).problems
+    """Take down the lab of a folder, as `sopslab down --purge` does; return the problems.
+
+    The settings that this was begun with may be another lab's: what a lab with a lease cannot have,
+    or has in its own way, is said here.
+    """
+    data = {**_OF_A_LEASE, "lab": folder.name, "purge": True}
+    # pyinfra would make a number of a name that looks like one.
+    told = {name: json.dumps(value) for name, value in data.items()}
+    return run("deploys/teardown.py", told, folder / "log", lambda _event: None, LOCAL).problems
+
+
+def elsewhere(folder: Path, docker_host: str | None) -> list[str]:
+    """Return why the lab of a folder cannot be taken down from here; nothing where it can.
+
+    + docker_host: the Docker that is used here, as `DOCKER_HOST` names it
+    """
+    lease = read_lease(folder / "lease.json")
+    if lease is None or lease.docker_host == docker_host:
+        return []
+    if lease.docker_host is None:
+        return ["its containers are in the Docker of this machine: unset DOCKER_HOST"]
+    return [f"its containers are in another Docker: set DOCKER_HOST={lease.docker_host}"]

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from sopslab.layout import PROJECT
 from sopslab.model.events import (
     Ended,
     Event,
+    GoesOn,
     Operation,
     Planned,
     Refused,
@@ -35,6 +37,8 @@ from sopslab.model.events import (
 from sopslab.model.results import Status
 
 _KEPT_LOGS = 20
+_QUIET_S = 30
+_PIECE = 1 << 16
 _SHOWN = re.compile(r"\x1b\[[0-9;]*m|^\s*\[\S+\]\s+")
 _OWN = re.compile(rf"{OURS}: (.*)")
 # The last line of a traceback.
@@ -262,9 +266,21 @@ class _Story:
 
 
 def _events(reader: int) -> Iterator[Event]:
-    with os.fdopen(reader, encoding="utf-8") as lines:
-        for line in lines:
-            yield from_line(line)
+    """Yield each event as it comes, and `GoesOn` where none does for a while."""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    begun = b""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while True:
+            if not poll.poll(_QUIET_S * 1000):
+                yield GoesOn()
+                continue
+            piece = pipe.read(_PIECE)
+            if not piece:
+                return
+            *lines, begun = (begun + piece).split(b"\n")
+            for line in lines:
+                yield from_line(line.decode())
 
 
 def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:

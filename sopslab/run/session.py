@@ -14,6 +14,7 @@ from pyinfra.api.state import BaseStateCallback
 from pyinfra.connectors.local import LocalConnector
 from typing_extensions import override
 
+from sopslab.config.enrolment import SEATS_AS_THEY_ARE
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
@@ -61,9 +62,18 @@ def _refuse_other_systems() -> None:
 
 
 def begin() -> Settings:
-    """Return the settings of the current host, once they are valid.
+    """Return the settings of the current host, once they are valid; of a class, its seats stay as
+    they are.
 
     Raises pyinfra's DeployError, before anything is touched, with the sentences of a LabError.
+    """
+    return begin_lab().model_copy(update=SEATS_AS_THEY_ARE)
+
+
+def begin_lab() -> Settings:
+    """Return the settings of the current host, for the story that makes and archives seats.
+
+    Raises what `begin` does.
     """
     settings = _valid(_refuse_other_systems)
     _locked.add(settings.lab_dir)

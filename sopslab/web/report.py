@@ -63,10 +63,11 @@ class ShownSummary:
     curve: Markup
 
 
-def page(lab: str, lesson: Lesson, written: float) -> str:
+def page(lab: str, lesson: Lesson, written: float, lacks: Sequence[str] = ()) -> str:
     """Return the page.
 
     + written: when, in seconds since 1970
+    + lacks: what the cluster lacked and the lab file accepted, in sentences
     """
     templates = template_environment(FOLDER, escaping=True)
     templates.filters["shown"] = in_one_line
@@ -80,6 +81,7 @@ def page(lab: str, lesson: Lesson, written: float) -> str:
         shows_group=any(learner.group for learner in learners),
         steps=_summaries(lesson),
         learners=learners,
+        lacks=lacks,
     )
 
 

@@ -104,6 +104,9 @@ class Watcher:
         self._become(replace(self.state, trouble=trouble, now=time.time()))
 
     def _seen(self, found: Found) -> None:
+        if self.state.found is not None and _seats(self.state.found) != _seats(found):
+            # Who is new may have the id of somebody who has left.
+            self._read()
         before, now = self.state, round(time.time(), 1)
         changes, latest, trouble = before.changes, before.latest, ""
         new = history.changed(latest, found.rows, now)
@@ -136,6 +139,10 @@ class Watcher:
         self.state = state
         if state.version != before.version:
             self._tell(state)
+
+
+def _seats(found: Found) -> set[str]:
+    return {row.seat.id for row in found.rows}
 
 
 def _shown(state: State) -> tuple[object, ...]:

@@ -53,7 +53,11 @@ def _measure_delivery(made: Room) -> dict[str, Any]:
     """Return what it takes to give a seat all entries of the store, once it has the product."""
     lab = local_settings().for_machine
     contents = stored(lab, load_catalog(local_settings().catalog), [PYTHON])
-    cargo = prepare(lab, contents, lambda *_: None)
+    with prepare(lab, contents, lambda *_: None) as cargo:
+        return _measure_with(made, lab.store, cargo)
+
+
+def _measure_with(made: Room, store: str, cargo: Cargo) -> dict[str, Any]:
     seat = made.seats["ada"]
     shown = client(made.folder / "ssh", seat.key)
     connection = Connection(shown, Machine(seat.address, user="root"))
@@ -66,7 +70,7 @@ def _measure_delivery(made: Room) -> dict[str, Any]:
         plain = shown.command(
             connection.machine, "sh", "-c", f"mkdir {target} && zstd -dq | tar -C {target} -x"
         )
-        _, by_hand = _timed(lambda plain=plain: _by_hand(lab.store, cargo, plain))  # type: ignore[misc]
+        _, by_hand = _timed(lambda plain=plain: _by_hand(store, cargo, plain))  # type: ignore[misc]
         seat.machine.run("rm", "-r", root, target)
         ratios.append(ours / by_hand)
         seconds.append(ours)

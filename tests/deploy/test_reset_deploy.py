@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import pytest
 
 from sopslab.config.settings import load_settings
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from tests.fake import Answers, Run, look_text
 
+# Ended long ago, and noted so.
+OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z"}
+NOBODY: Mapping[str, int] = {}
 RESET = PROJECT / "deploys" / "reset.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def run(lab_data: Data, *learners: str, seats: int = 0) -> Run:
-    """Run a deploy on a machine that has a class, and says nothing else of itself."""
-    data = lab_data(learners=list(learners))
+def run(
+    lab_data: Data,
+    *learners: str,
+    seats: int = 0,
+    over: Mapping[str, int] = NOBODY,
+    **told: object,
+) -> Run:
+    """Run a deploy on a machine that has a class, and says nothing else of itself.
+
+    + over: whose access has ended long ago, with the days of grace
+    """
+    data = lab_data(learners=list(learners), **told)
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        | ({**OVER, "grace": over[f"s{one}"]} if f"s{one}" in over else {})
         for one in range(seats)
     ]
     enrolled = look_text(load_settings(data), recorded_roster)
@@ -47,6 +62,22 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     assert "Flux | Give Flux its Secrets" in names
     assert not any("clone" in name for name in names)
     assert not any("s0" in command or "s2" in command for command in done.commands)
+
+
+@pytest.mark.parametrize("grace", [0, 366])
+def test_nothing_is_awaited_of_whose_access_has_ended(lab_data: Data, grace: int) -> None:
+    done = run(lab_data, "s0", "s1", seats=2, over={"s0": grace})
+    assert not done.failed
+    awaited = ("obstacles", "deliveries", "canary_states")
+    for what, is_asked in (("repository_states", True), *((one, False) for one in awaited)):
+        asked = [command for command in done.commands if what in command]
+        assert any("s1/lab" in command for command in asked)
+        assert any("s0/lab" in command for command in asked) is is_asked
+
+
+def test_seats_that_no_roster_names_are_there_whatever_the_lab_file_says(lab_data: Data) -> None:
+    done = run(lab_data, "s1", seats=3, prune=True, spares=2)
+    assert not done.failed and done.commands == run(lab_data, "s1", seats=3).commands
 
 
 def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:

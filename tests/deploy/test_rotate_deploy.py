@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,15 +14,25 @@ from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from tests.fake import Answers, Run, look_text
 
+# Ended long ago.
+OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z", "grace": 366}
 ROTATE = PROJECT / "deploys" / "rotate.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def run(lab_data: Data, cause: str, *learners: str, seats: int = 0, deploy: Any = ROTATE) -> Run:
+def run(
+    lab_data: Data,
+    cause: str,
+    *learners: str,
+    seats: int = 0,
+    deploy: Any = ROTATE,
+    over: Sequence[str] = (),
+) -> Run:
     """Run a deploy on a machine that has a class, and says nothing else of itself."""
     data = lab_data(cause=cause, incident="2026-11-25-test", learners=list(learners))
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        | (OVER if f"s{one}" in over else {})
         for one in range(seats)
     ]
     enrolled = look_text(load_settings(data), recorded_roster)
@@ -53,6 +63,18 @@ def test_nothing_is_done_for_another_seat(lab_data: Data) -> None:
         return any(name in command for command in done.commands for name in names)
 
     assert named("s1") and not named("s0") and not named("s2")
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_files_of_whose_access_has_ended_change_and_nothing_is_awaited(
+    lab_data: Data, cause: str
+) -> None:
+    done = run(lab_data, cause, "s0", "s1", seats=2, over=["s0"])
+    assert not done.failed
+    for command in done.commands:
+        for what in ("deliveries", "canary_states", "settling", "live_values", "old_consumers"):
+            assert what not in command or "s0/lab" not in command
+    assert any("s0/lab" in command for command in done.commands)
 
 
 def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:

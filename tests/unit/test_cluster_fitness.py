@@ -17,8 +17,10 @@ from sopslab.checks.clusters import (
     accepted,
     find_problems,
     find_reach_problems,
+    of_the_same,
+    recorded,
     refused,
-    unproven,
+    unreached,
 )
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.existing import cluster_traits, nodes_of
@@ -26,7 +28,9 @@ from sopslab.lab.tools import flux
 from sopslab.lab.tools.manifests import documents
 from sopslab.model.clusters import (
     ACCEPTABLE,
+    CLASS_RIGHTS,
     RIGHTS,
+    Admission,
     ClusterNode,
     ClusterTraits,
     Flux,
@@ -55,8 +59,8 @@ def test_a_cluster_that_is_just_good_enough_passes() -> None:
         ({"unseen": "there is no context"}, "there is no context"),
         ({"flux": Flux.FOREIGN}, "has a Flux that this lab did not install"),
         ({"flux": None}, "does not say whether it has a Flux"),
-        ({"occupied": True}, "has a namespace develop that this lab did not make"),
-        ({"occupied": None}, "does not say whether it has the namespace develop"),
+        ({"occupied": ("develop", "ada-develop")}, "did not make: develop, ada-develop; they are"),
+        ({"occupied": None}, "does not say which namespaces it has"),
         ({"denied": None}, "does not say what the user of the context may do"),
         ({"version": "v1.32.9-eks-5d4a308"}, "is v1.32.9-eks-5d4a308, and this Flux needs 1.33"),
         ({"version": ""}, "of no known version"),
@@ -163,21 +167,40 @@ KNOWN = replace(WANTED, nodes={"a": NodeReach(), "b": NodeReach(git="it has no T
 
 
 @pytest.mark.parametrize(
-    ("known", "accept", "left"),
-    [
-        (None, [], ["a", "b", "c"]),
-        (KNOWN, [], ["b", "c"]),
-        (KNOWN, ["images"], ["b", "c"]),
-        (KNOWN, ["git"], ["c"]),
-        (replace(KNOWN, cluster="uid-2"), ["git"], ["a", "b", "c"]),
-        (replace(KNOWN, images=("x:2",)), ["git"], ["a", "b", "c"]),
-        (replace(KNOWN, git="http://another.example"), ["git"], ["a", "b", "c"]),
-    ],
+    ("accept", "left"),
+    [([], ("b", "c")), (["images"], ("b", "c")), (["git"], ("c",))],
 )
 def test_nodes_are_asked_until_they_have_what_is_needed_or_that_is_accepted(
-    known: Reach | None, accept: list[str], left: list[str]
+    accept: list[str], left: tuple[str, ...]
 ) -> None:
-    assert unproven(["a", "b", "c"], WANTED, known, frozenset(accept)) == left
+    assert unreached(["a", "b", "c"], KNOWN, frozenset(accept)) == left
+
+
+@pytest.mark.parametrize("change", [{"cluster": "2"}, {"images": ("x:2",)}, {"git": "http://b"}])
+def test_what_is_on_record_of_something_else_says_nothing(change: dict[str, Any]) -> None:
+    assert of_the_same(KNOWN, WANTED) == KNOWN
+    assert of_the_same(replace(KNOWN, **change), WANTED) is None
+    assert of_the_same(None, WANTED) is None
+
+
+def test_what_was_not_asked_stays_on_record_and_what_is_of_gone_nodes_goes() -> None:
+    known = replace(KNOWN, nodes={"a": NodeReach(policies=""), "b": NodeReach(git="it has no TLS")})
+    new = {"b": NodeReach(), "c": NodeReach()}
+    found = recorded(WANTED, known, ["a", "b", "c"], new, {"b": "", "c": "it is late"}, None)
+    assert found.nodes == {
+        "a": NodeReach(policies=""),
+        "b": NodeReach(policies=""),
+        "c": NodeReach(policies="it is late"),
+    }
+    assert found.admission is None
+    admitted = recorded(WANTED, known, ["a"], {}, {}, Admission())
+    assert admitted.nodes == {"a": NodeReach(policies="")}
+    assert recorded(WANTED, admitted, ["a"], {}, {}, None).admission == Admission()
+    # Of another cluster nothing stays.
+    other = replace(WANTED, cluster="uid-2")
+    assert recorded(other, admitted, ["a"], {"a": NodeReach()}, {}, None) == replace(
+        other, nodes={"a": NodeReach()}
+    )
 
 
 def node(name: str, **spec: Any) -> dict[str, Any]:
@@ -268,13 +291,27 @@ case " $* " in
 *" config view "*) [ -e "$here/context" ] ;;
 *" --raw /version "*) cat "$here/version" ;;
 *" --raw /apis "*) cat "$here/apis" ;;
-*" get namespace flux-system "*) cat "$here/namespace" ;;
-*" get namespace develop "*) cat "$here/develop" ;;
+*" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
+*" get namespaces "*) cat "$here/namespaces" ;;
 *" get nodes "*) cat "$here/nodes" ;;
+*" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
 *" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
 esac || { cat "$here/words" >&2; exit 1; }
 """
+
+
+def namespace(name: str, lab: str | None) -> dict[str, Any]:
+    """Return a namespace of a lab, or without a label at all."""
+    return {"metadata": {"name": name, "labels": None if lab is None else {"sops-lab": lab}}}
+
+
+def resolver(kind: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"k8s-app": kind}}}
+
+
+def has_namespaces(settings: Settings, *there: dict[str, Any]) -> None:
+    Path(settings.bin_dir, "namespaces").write_text(json.dumps({"items": there}))
 
 
 @pytest.fixture
@@ -288,9 +325,10 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "context": "",
         "version": json.dumps({"major": "1", "minor": "37", "gitVersion": "v1.37.2"}),
         "apis": json.dumps({"kind": "APIGroupList", "groups": [{"name": "apps"}]}),
-        "namespace": "",
-        "develop": "",
+        "admission": json.dumps({"resources": [{"name": "validatingadmissionpolicies"}]}),
+        "namespaces": json.dumps({"items": [namespace("default", "other")]}),
         "nodes": json.dumps({"items": [node("one")]}),
+        "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
         "allowed": "true\n" * len(RIGHTS),
         "words": "",
@@ -300,8 +338,8 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     return settings
 
 
-def look(settings: Settings) -> ClusterTraits:
-    return cluster_traits(settings.for_machine, str(settings.kubeconfig))
+def look(settings: Settings, *seats: str) -> ClusterTraits:
+    return cluster_traits(settings.for_machine, str(settings.kubeconfig), list(seats))
 
 
 def test_a_fit_cluster_is_seen_as_one(answering: Settings) -> None:
@@ -333,7 +371,7 @@ def test_an_answer_to_only_some_of_the_rights_is_none(answering: Settings, answe
 
 
 @pytest.mark.parametrize(
-    ("namespace", "group", "found"),
+    ("whose", "group", "found"),
     [
         ("lab", "source.toolkit.fluxcd.io", Flux.OURS),
         ("other", "source.toolkit.fluxcd.io", Flux.FOREIGN),
@@ -344,37 +382,71 @@ def test_an_answer_to_only_some_of_the_rights_is_none(answering: Settings, answe
     ],
 )
 def test_whose_flux_it_is_is_seen(
-    answering: Settings, namespace: str | None, group: str, found: Flux
+    answering: Settings, whose: str | None, group: str, found: Flux
 ) -> None:
-    folder = Path(answering.bin_dir)
-    if namespace is not None:
-        labels = {"sops-lab": namespace} if namespace else {}
-        (folder / "namespace").write_text(json.dumps({"metadata": {"labels": labels}}))
-    (folder / "apis").write_text(json.dumps({"groups": [{"name": group}]}))
+    if whose is not None:
+        has_namespaces(answering, namespace("flux-system", whose or None))
+    groups = json.dumps({"groups": [{"name": group}]})
+    Path(answering.bin_dir, "apis").write_text(groups)
     assert look(answering).flux is found
 
 
 @pytest.mark.parametrize(
-    ("labels", "occupied"),
-    [({}, True), (None, True), ({"sops-lab": "other"}, True), ({"sops-lab": "lab"}, False)],
+    ("whose", "occupied"), [(None, ("develop",)), ("other", ("develop",)), ("lab", ())]
 )
 def test_a_namespace_of_somebody_else_is_not_taken_over(
-    answering: Settings, labels: dict[str, str] | None, occupied: bool
+    answering: Settings, whose: str | None, occupied: tuple[str, ...]
 ) -> None:
-    there = {"metadata": {"name": "develop", "labels": labels}}
-    Path(answering.bin_dir, "develop").write_text(json.dumps(there))
-    assert look(answering).occupied is occupied
+    has_namespaces(answering, namespace("develop", whose))
+    assert look(answering).occupied == occupied
     # Until the lab's own Flux is there, which makes it the lab's.
-    ours = {"metadata": {"labels": {"sops-lab": answering.lab}}}
-    Path(answering.bin_dir, "namespace").write_text(json.dumps(ours))
+    has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
 
 
+@pytest.mark.parametrize("flux", [[], [namespace("flux-system", "lab")]])
+def test_namespaces_of_seats_that_are_somebody_elses_are_not_taken_over(
+    answering: Settings, flux: list[dict[str, Any]]
+) -> None:
+    theirs = [namespace("ada-develop", None), namespace("lab-bob-sys", "other")]
+    has_namespaces(answering, *theirs, namespace("lab-ada-sys", answering.lab), *flux)
+    assert look(answering, "ada", "bob").occupied == ("ada-develop", "lab-bob-sys")
+    assert look(answering, "zoe").occupied == ()
+    assert look(answering).occupied == ()
+
+
+def test_only_a_class_asks_for_every_right_and_for_policies(answering: Settings) -> None:
+    answers = "true\n" * len(RIGHTS)
+    allowed, admission = (Path(answering.bin_dir, name) for name in ("allowed", "admission"))
+    allowed.write_text(f"{answers}false\n")
+    admission.write_text(json.dumps({"resources": [{"name": "mutatingwebhookconfigurations"}]}))
+    seen = look(answering, "ada")
+    assert (seen.denied, seen.policies) == (CLASS_RIGHTS, False)
+    assert "may not do everything in the cluster:" in texts(seen)
+    allowed.write_text(answers)
+    admission.unlink()
+    assert find_problems(look(answering)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "served"),
+    [
+        ("Error from server (NotFound): the server could not find the requested resource", False),
+        ("Error from server (ServiceUnavailable): the server is busy", None),
+    ],
+)
+def test_whether_policies_are_served_is_told_from_silence(
+    answering: Settings, words: str, served: bool | None
+) -> None:
+    Path(answering.bin_dir, "allowed").write_text("true\n" * len((*RIGHTS, *CLASS_RIGHTS)))
+    Path(answering.bin_dir, "admission").unlink()
+    Path(answering.bin_dir, "words").write_text(words)
+    assert look(answering, "ada").policies is served
+
+
 def test_where_the_labs_flux_is_no_pod_is_listed(answering: Settings) -> None:
-    folder = Path(answering.bin_dir)
-    ours = {"metadata": {"labels": {"sops-lab": answering.lab}}}
-    (folder / "namespace").write_text(json.dumps(ours))
-    (folder / "pods").unlink()
+    has_namespaces(answering, namespace("flux-system", answering.lab))
+    Path(answering.bin_dir, "pods").unlink()
     assert find_problems(look(answering)) == []
 
 
@@ -412,3 +484,13 @@ def test_what_alone_is_not_seen_is_refused_and_may_be_accepted(
     problems = find_problems(look(answering))
     assert len(refused(problems, frozenset())) == 1
     assert refused(problems, {"room"}) == []
+
+
+def test_what_answers_dns_is_seen_for_a_class_alone(answering: Settings) -> None:
+    assert look(answering, "ada").dns == ("kube-dns",)
+    there = Path(answering.bin_dir, "dns")
+    there.write_text(json.dumps({"items": [resolver("node-local-dns"), resolver("kube-dns")]}))
+    assert look(answering, "ada").dns == ("kube-dns", "node-local-dns")
+    there.unlink()
+    assert look(answering, "ada").dns is None
+    assert look(answering).dns == ("kube-dns",)

@@ -55,7 +55,7 @@ def completed(*words: str, shell: str = "bash") -> list[str]:
 
 def test_verbs_and_options() -> None:
     assert completed("") == list(VERBS)
-    assert completed("re") == ["reap", "reset", "reissue"]
+    assert completed("re") == ["restore", "reap", "reset", "reissue"]
     assert "--dry-run" in completed("reset", "--d")
     assert completed("reset", "--to", "") == ["start", "encrypted", "wired", "done"]
     assert completed("up", "inv") == [LOCAL, CLASSROOM, SEATS, CI]

@@ -11,14 +11,25 @@ from typing import Any
 
 import pytest
 
-from sopslab.config.settings import Settings
+from sopslab.checks.policy_pods import trials
+from sopslab.config.enrolled import record_of
+from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
-from sopslab.lab.observe.existing import has_context, lab_namespaces, unproven_nodes
-from sopslab.lab.parts import Part, _existing
+from sopslab.lab.observe.existing import has_context, lab_namespaces, open_questions
+from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
+from sopslab.model.clusters import Questions
 from tests.unit.test_cluster_fitness import FIT, NODE, node
+from tests.unit.test_policy_pods import (
+    DROPPED,
+    RUNNING,
+    THROUGH,
+    asking,
+    container,
+    listening,
+)
 from tests.unit.test_probe_pods import ANSWERED, HELPED, IMAGES, ended, line, pod
 
 # In kubectl's place: a cluster of files, in which what is applied and deleted is only noted.
@@ -32,10 +43,30 @@ case " $* " in
 *" get namespace sops-lab-probe-lab "*) cat "$here/probe" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods "*) cat "$here/pods" ;;
-*" apply "*) cat >>"$here/applied"; ! cat "$here/refusing" >&2 ;;
+*" apply "*)
+    cat >>"$here/applied"
+    [ -s "$here/probe" ] || cat "$here/made" >"$here/probe"
+    ! cat "$here/refusing" >&2
+    ;;
+*" delete namespace sops-lab-probe-lab "*) : >"$here/probe" ;;
+*" create "*)
+    if grep -q privileged; then words="$here/of-a-pod"; else words="$here/of-a-policy"; fi
+    [ ! -s "$words" ] || { cat "$words" >&2; exit 1; }
+    ;;
 esac
 """
 REFUSING = 'admission webhook "policy.example" denied the request'
+# What API servers say of dry runs that they refuse.
+POD_REFUSED = (
+    'Error from server (Forbidden): error when creating "STDIN": pods "privileged" is forbidden:'
+    ' violates PodSecurity "restricted:latest": privileged (container "root" must not set'
+    " securityContext.privileged=true)"
+)
+POLICY_REFUSED = (
+    'Error from server (Forbidden): error when creating "STDIN": configmaps "forbidden" is'
+    " forbidden: ValidatingAdmissionPolicy 'sops-lab-probe-lab' with binding 'sops-lab-probe-lab'"
+    " denied request: this is a probe"
+)
 
 
 def listing(*items: Any) -> str:
@@ -46,17 +77,18 @@ def namespace(name: str, lab: str = "lab") -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {"sops-lab": lab}}}
 
 
-def on(name: str, *states: dict[str, Any]) -> dict[str, Any]:
-    return {"spec": {"nodeName": name}, **pod(*states)}
+def answered(*numbers: int) -> list[dict[str, Any]]:
+    """Return the pods that were put on nodes, by their numbers among those that were asked."""
+    return [named(f"node-{number}", ANSWERED, HELPED, HELPED) for number in numbers]
 
 
-def answered(name: str) -> dict[str, Any]:
-    return on(name, ANSWERED, HELPED, HELPED)
-
-
-def unanswered(name: str) -> dict[str, Any]:
+def unanswered(number: int) -> dict[str, Any]:
     lost = 'failed to get server groups: Get "x": dial tcp 10.9.8.7:80: i/o timeout'
-    return on(name, ended(line(lost)), HELPED, HELPED)
+    return named(f"node-{number}", ended(line(lost)), HELPED, HELPED)
+
+
+def named(name: str, *states: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name}, **pod(*states)}
 
 
 @pytest.fixture
@@ -77,9 +109,12 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "context": "the: context\n",
         "oldest": json.dumps(namespace("kube-system")),
         "nodes": listing(node("one"), node("two"), node("off", unschedulable=True)),
-        "pods": listing(answered("one"), answered("two")),
+        "pods": listing(*answered(0, 1)),
         "namespaces": listing(),
         "probe": "",
+        "made": json.dumps(namespace("sops-lab-probe-lab")),
+        "of-a-pod": POD_REFUSED,
+        "of-a-policy": POLICY_REFUSED,
     }
     for name, text in told.items():
         Path(found.bin_dir, name).write_text(text)
@@ -109,11 +144,16 @@ def calls(settings: Settings, word: str) -> list[str]:
 
 
 def probe(settings: Settings, *accept: str) -> None:
-    probes.probe(settings.for_machine, list(accept))
+    probes.probe(settings.for_machine, list(accept), [])
 
 
 def unproven(settings: Settings, *accept: str) -> list[str] | None:
-    return unproven_nodes(settings.for_machine, list(accept))
+    found = open_questions(settings.for_machine, list(accept), [])
+    if found is None:
+        return None
+    # Of what holds seats apart, a lab without any asks nothing.
+    assert found == Questions(found.reach)
+    return list(found.reach)
 
 
 def test_one_context_becomes_the_labs_own(settings: Settings) -> None:
@@ -147,12 +187,12 @@ def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
     assert '"off"' not in applied
     say(taken, "nodes", listing(node("one"), node("two"), node("three")))
     assert unproven(taken) == ["three"]
-    say(taken, "pods", listing(answered("three")))
+    say(taken, "pods", listing(*answered(0)))
     probe(taken)
     assert unproven(taken) == []
     # One that went and comes back may be another.
     say(taken, "nodes", listing(node("two"), node("four")))
-    say(taken, "pods", listing(answered("four")))
+    say(taken, "pods", listing(*answered(0)))
     probe(taken)
     say(taken, "nodes", listing(node("one"), node("two")))
     assert unproven(taken) == ["one"]
@@ -162,13 +202,13 @@ def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> No
     probe(taken)
     say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
     assert unproven(taken) == ["one", "two"]
-    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    say(taken, "pods", listing(*answered(0), unanswered(1)))
     with pytest.raises(LabError, match="on two, pods do not reach"):
         probe(taken)
 
 
 def test_what_a_node_lacks_is_refused_until_it_is_accepted(taken: Settings) -> None:
-    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    say(taken, "pods", listing(*answered(0), unanswered(1)))
     with pytest.raises(
         LabError, match=r"on two, .* \(it does not answer in time\): .*; `accept: \[git\]`"
     ):
@@ -183,8 +223,8 @@ def test_what_a_node_lacks_is_refused_until_it_is_accepted(taken: Settings) -> N
 def test_pods_whose_time_is_over_are_not_taken_for_proof(
     taken: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "_SECONDS", 0)
-    say(taken, "pods", listing(answered("one")))
+    monkeypatch.setattr(probes, "_STARTED_S", 0)
+    say(taken, "pods", listing(*answered(0)))
     with pytest.raises(LabError, match="on two, Flux's images are not there in time"):
         probe(taken)
 
@@ -227,7 +267,7 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     probe(taken)
     assert status(taken) == Part("cluster", True, "fit for the lab", "context prod")
     say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
-    say(taken, "pods", listing(answered("one"), unanswered("two")))
+    say(taken, "pods", listing(*answered(0), unanswered(1)))
     probe(taken, "git")
     shown = status(taken, accept=("git",))
     assert shown.up
@@ -287,3 +327,131 @@ def test_a_record_that_is_damaged_proves_nothing(taken: Settings) -> None:
     probe(taken)
     Path(taken.reach_file).write_text("[{")
     assert unproven(taken) == ["one", "two"]
+
+
+# What only a class asks
+
+
+@pytest.fixture
+def classroom(taken: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A cluster of two nodes that enforces everything."""
+    monkeypatch.setattr(probes, "_REFUSED_S", 0)
+    monkeypatch.setattr(probes, "_TRIED_S", 0)
+    say(taken, "pods", listing(*answered(0, 1), *tried()))
+    return taken
+
+
+def tried(shut: dict[str, Any] = DROPPED) -> list[dict[str, Any]]:
+    """Return the pods that try network policies on two nodes.
+
+    + shut: how they end that ask a pod on the first node that is shut
+    """
+    found = []
+    for one in trials(["one", "two"], ["one", "two"]):
+        number = one.number
+        heard = {f"open-{number}": THROUGH, f"shut-{number}": shut if number == 0 else DROPPED}
+        out = {f"open-{number}": DROPPED, f"open-{1 - number}": DROPPED}
+        found += asking({f"near-{number}": heard, f"far-{number}": heard, f"out-{number}": out})
+        found += listening(f"open-{number}", f"shut-{number}").values()
+    return found
+
+
+def asks(settings: Settings, *accept: str) -> Questions | None:
+    return open_questions(settings.for_machine, list(accept), ["ada"])
+
+
+def probe_class(settings: Settings, *accept: str) -> None:
+    probes.probe(settings.for_machine, list(accept), ["ada"])
+
+
+ALL = Questions(("one", "two"), ("one", "two"), admission=True)
+
+
+def test_a_class_asks_everything_at_once_and_once(classroom: Settings) -> None:
+    assert asks(classroom) == ALL
+    probe_class(classroom)
+    assert asks(classroom) == Questions()
+    assert unproven(classroom) == []
+    assert calls(classroom, "create")
+    # Neither the policy nor anything else is left.
+    (policy,) = [call for call in calls(classroom, "delete") if "policies" in call]
+    assert "validatingadmissionpolicybindings,validatingadmissionpolicies sops-lab-probe" in policy
+    Path(classroom.bin_dir, "calls").unlink()
+    say(classroom, "nodes", listing(node("one"), node("two"), node("three")))
+    assert asks(classroom) == Questions(("three",), ("three",))
+
+
+def test_a_lab_that_becomes_a_class_asks_what_is_left(classroom: Settings) -> None:
+    probe(classroom)
+    assert not [call for call in calls(classroom, "create") if "dry-run" in call]
+    applied = Path(classroom.bin_dir, "applied").read_text()
+    assert "NetworkPolicy" not in applied
+    assert "ValidatingAdmissionPolicy" not in applied
+    assert asks(classroom) == Questions((), ALL.policies, admission=True)
+
+
+def test_all_that_a_class_lacks_is_said_at_once(classroom: Settings) -> None:
+    through = {**THROUGH["terminated"]}
+    twice = container("shut-0", {"terminated": through}, count=1)
+    say(classroom, "pods", listing(*answered(0), unanswered(1), *tried(twice)))
+    say(classroom, "of-a-pod", "")
+    say(classroom, "of-a-policy", REFUSING)
+    with pytest.raises(LabError) as caught:
+        probe_class(classroom)
+    sentences = str(caught.value).splitlines()
+    names = ("git", "network-policies", "pod-security", "admission-policies")
+    assert [sentence.rpartition("accept: [")[2].partition("]")[0] for sentence in sentences] == [
+        *names
+    ]
+    assert sentences[1].startswith("on one, network policies are not known to be enforced: a pod ")
+    assert "a privileged pod is not refused" in sentences[2]
+    assert "forbids is refused for another reason (an admission policy" in sentences[3]
+    assert asks(classroom) == ALL
+    probe_class(classroom, *names)
+    assert asks(classroom, *names) == Questions()
+    assert asks(classroom) == Questions(("two",), ("one",), admission=True)
+
+
+def test_what_is_not_decided_in_time_is_not_taken_for_proof(
+    classroom: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(classroom, "pods", listing(*answered(0, 1), *tried(RUNNING)))
+    with pytest.raises(LabError, match=r"on one, network policies .* are not done in time"):
+        probe_class(classroom)
+    monkeypatch.setattr(probes, "_STARTED_S", 0)
+    without = [one for one in tried() if one["metadata"]["name"] != "shut-1"]
+    say(classroom, "pods", listing(*answered(0, 1), *without))
+    with pytest.raises(LabError, match=r"on two, network policies .* are not done in time"):
+        probe_class(classroom)
+
+
+def test_a_class_shows_what_its_cluster_does_not_enforce(
+    classroom: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tuple(replace(NODE, name=name, pods=9, cpu_m=900) for name in ("one", "two"))
+    monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there))
+    say(classroom, "of-a-pod", "")
+    probe_class(classroom, "pod-security")
+    accepting = classroom.model_copy(update={"accept": ("pod-security",)})
+    # A lab without a class does not need it.
+    assert status(classroom) == Part("cluster", True, "fit for the lab", "context prod")
+    assert accepted_lacks(accepting) == []
+    Path(classroom.class_dir).mkdir(parents=True)
+    ada = Enrolled(id="ada", name="Ada", email="ada@example.org")
+    Path(classroom.class_dir, "roster.json").write_text(record_of([ada]))
+    assert not status(classroom).up
+    shown = _existing(accepting)
+    assert shown.up
+    assert shown.state.startswith("accepted: Pod Security is not known to be enforced:")
+    assert accepted_lacks(accepting) == [shown.state.removeprefix("accepted: ")]
+    assert accepted_lacks(classroom) == []
+
+
+def test_a_record_of_an_older_form_proves_nothing(classroom: Settings) -> None:
+    probe_class(classroom)
+    record = Path(classroom.reach_file)
+    known = json.loads(record.read_text())
+    older = {key: known[key] for key in ("cluster", "images", "git")}
+    older["nodes"] = {name: {"images": "", "git": ""} for name in known["nodes"]}
+    record.write_text(json.dumps(older))
+    assert asks(classroom) == ALL

@@ -294,9 +294,21 @@ def test_reap_prunes_nobody_although_the_lab_file_says_so(
     assert done.stdout.splitlines()[:2] == [
         "the access of ada has ended", "what bob had is archived",
     ]  # fmt: skip
-    assert [one["prune"] for one in told] == [False]
     settings = local_settings({**told[0], "lab": reapable.lab})
     assert enrolment_for(settings, read_enrolled(settings)).pruned == ()
+
+
+def test_reap_leaves_a_class_alone_that_was_made_with_other_settings(reapable: Settings) -> None:
+    kubeconfig = Path(reapable.lab_kubeconfig)
+    kubeconfig.write_text("clusters:\n- cluster:\n    server: https://127.0.0.1:40000\n")
+    assert reaped(reapable)[1] == 1
+    kubeconfig.write_text("clusters:\n- cluster:\n    server: https://192.0.2.10:40000\n")
+    found, runs = reaped(reapable)
+    assert runs == 0 and found.suspended == []
+    assert found.failed["lab"] == (
+        "it was made at 192.0.2.10, and these settings say 127.0.0.1: run this with the lab file"
+        " of that lab, as SOPSLAB_FILE"
+    )
 
 
 def test_access_that_has_ended_is_not_issued_anew(reapable: Settings) -> None:

@@ -92,6 +92,16 @@ def test_what_a_verb_says_overrides_the_file(
     assert (settings.force, settings.lab) == (True, "demo")
 
 
+def test_who_has_left_a_roster_is_asked_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yaml").write_text("prune: true\nspares: 2\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "lab.yaml"))
+    alone, together = local_settings(), local_settings(inventory=CLASSROOM)
+    assert (alone.prune, alone.spares) == (False, 0)
+    assert (together.prune, together.spares) == (True, 2)
+
+
 @pytest.mark.parametrize("value", ["Demo", "", "a b", "$(id)", "-x"])
 def test_a_bad_name_from_the_environment_is_refused(
     value: str, monkeypatch: pytest.MonkeyPatch

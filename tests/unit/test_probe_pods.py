@@ -149,8 +149,7 @@ def test_a_pod_that_ran_to_the_end_of_its_time_had_its_images() -> None:
 
 
 def test_a_pod_asks_the_git_server_on_its_node_and_nothing_of_the_cluster() -> None:
-    account, first, second = pods(["one", "two"], IMAGES, "https://git.example/class", b"the CA")
-    assert account["kind"] == "ServiceAccount"
+    first, second = pods(["one", "two"], IMAGES, "https://git.example/class", b"the CA")
     assert [each["spec"]["nodeName"] for each in (first, second)] == ["one", "two"]
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert first["spec"]["automountServiceAccountToken"] is False
@@ -166,7 +165,7 @@ def test_a_pod_asks_the_git_server_on_its_node_and_nothing_of_the_cluster() -> N
 
 
 def test_no_pod_may_do_what_restricted_namespaces_forbid() -> None:
-    (_, one) = pods(["one"], IMAGES, "http://git.example", None)
+    (one,) = pods(["one"], IMAGES, "http://git.example", None)
     for container in one["spec"]["containers"]:
         rules = container["securityContext"]
         assert rules["runAsNonRoot"]

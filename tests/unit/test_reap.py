@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from sopslab.cli.main import main
-from sopslab.config.inputs import CHOOSING
+from sopslab.config.inputs import CHOOSING, local_settings
+from sopslab.errors import Exit
+from sopslab.run import reaping
 from sopslab.run.reaping import reap
+from sopslab.run.runner import Result
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -72,6 +76,39 @@ def test_one_that_cannot_be_taken_down_is_told_and_the_others_are(tmp_path: Path
         str(tmp_path), NOW, lambda folder: ["Docker hangs"] if folder.name == "ci-a" else []
     )
     assert (reaped.gone, reaped.failed) == (["ci-b"], {"ci-a": "Docker hangs"})
+
+
+def test_a_lab_that_is_on_another_docker_is_not_taken_for_gone(tmp_path: Path) -> None:
+    for name, docker in (("ci-a", "tcp://docker:2376"), ("ci-b", None)):
+        file = lab(tmp_path, name, -1) / "lease.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "docker_host": docker}))
+    reaped = reap(str(tmp_path), NOW, lambda _: ())
+    assert reaped.gone == ["ci-b"]
+    assert reaped.failed["ci-a"].endswith("another Docker: set DOCKER_HOST=tcp://docker:2376")
+    there = reap(str(tmp_path), NOW, lambda _: (), "tcp://docker:2376")
+    assert there.gone == ["ci-a"] and there.failed["ci-b"].endswith("unset DOCKER_HOST")
+
+
+def test_another_labs_settings_do_not_count_where_one_is_taken_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.yaml").write_text(
+        "cluster_provider: existing\nkubeconfig: /home/ada/.kube/config\ncontext: production\n"
+        "git_url: https://git.example\ngit_username: ada\ngit_password: s3cret-s3cret\n"
+    )
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "other.yaml"))
+    told: list[Mapping[str, str]] = []
+
+    def run(_deploy: str, data: Mapping[str, str], log: Path, *_: object) -> Result:
+        told.append(data)
+        return Result(Exit.OK, 0.0, [], [], log)
+
+    monkeypatch.setattr(reaping, "run", run)
+    assert reaping.take_down(lab(tmp_path, "007", -1)) == []
+    # As pyinfra reads what it is given.
+    settings = local_settings({name: json.loads(text) for name, text in told[0].items()})
+    assert (settings.lab, settings.cluster_provider, settings.context) == ("007", "kind", None)
+    assert settings.purge and settings.lease and settings.git_url is None
 
 
 def test_where_no_lab_ever_was_there_is_nothing_to_do(tmp_path: Path) -> None:

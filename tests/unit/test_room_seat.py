@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ import yaml
 from sopslab.config.places import Room
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+from sopslab.model.events import GoesOn, to_line
 from sopslab.room import connection as at_seat_connection
 from sopslab.room import seat as at_seat
 from sopslab.room.client import client
-from sopslab.room.connection import Connection
+from sopslab.room.connection import Connection, Ended
 from sopslab.room.delivery import Delivered, Unfit
 from sopslab.room.instructor import recipient
 from sopslab.room.stock import lab_file
@@ -192,6 +194,41 @@ def test_a_verb_has_its_time_however_much_it_tells(
     program(machine, 'while :; do echo \'{"event": "nothing"}\'; sleep 0.1; done')
     outcome = at_seat.run_verb(connection, ["verify"], nothing)
     assert (outcome.code, outcome.answer) == (Exit.HOST, "")
+
+
+def test_a_verb_that_says_nothing_is_not_waited_for(
+    machine: Seat, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_seat, "_SILENCE_S", 1)
+    machine.programs.joinpath("sleep").symlink_to(str(shutil.which("sleep")))
+    goes_on = to_line(GoesOn()).strip()
+    program(machine, f"for _ in 1 2 3 4; do echo '{goes_on}'; sleep 0.5; done; echo '{{}}'")
+    assert at_seat.run_verb(connection, ["rotate"], nothing).code == Exit.OK
+    program(machine, f"echo '{goes_on}'; exec sleep 600")
+    outcome = at_seat.run_verb(connection, ["rotate"], nothing)
+    assert outcome.code == Exit.HOST
+    assert "then does not answer" in outcome.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [(["rotate"], 300), (["verify", "--wait=60"], 360), (["verify", "--wait=0.5"], 300)],
+)
+def test_a_verb_that_was_told_to_wait_has_that_time_besides(
+    words: list[str], seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[float] = []
+
+    class Quiet:
+        def line(self, most: float) -> None:
+            patience.append(most)
+
+        def end(self, _most: float) -> Ended:
+            return Ended(0, b"", b"")
+
+    silent: Any = SimpleNamespace(start=lambda _command: nullcontext(Quiet()))
+    at_seat.run_verb(silent, words, nothing)
+    assert patience == [seconds]
 
 
 # What the controller has ready

@@ -19,8 +19,8 @@ CHECKED = SeatEnded("ada", 1, 0, 1.0, ("wired",), '{"checks": [{"id": "wired", "
 LOST = SeatEnded("ada", 10, 0, 1.0, ("it does not answer",))
 
 
-def result(code: Exit, ended: SeatEnded) -> Result:
-    return Result(code, 1.0, [], [], Path("log"), seats={ended.seat: ended})
+def result(code: Exit, ended: SeatEnded, *problems: str) -> Result:
+    return Result(code, 1.0, [], [*problems], Path("log"), seats={ended.seat: ended})
 
 
 def status(monkeypatch: pytest.MonkeyPatch, *results: Result) -> tuple[list[str], object]:
@@ -44,9 +44,12 @@ def test_who_stops_the_look_gets_no_second_one(monkeypatch: pytest.MonkeyPatch) 
     assert status(monkeypatch, stopped) == (["status"], Exit.INTERRUPTED)
 
 
-def test_a_second_look_that_is_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = result(Exit.OK, WELL), result(Exit.TERMINATED, CHECKED)
+def test_a_second_look_that_is_stopped_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = result(Exit.OK, WELL), result(Exit.TERMINATED, CHECKED, "stopped")
     assert status(monkeypatch, *looks) == (["status", "verify"], Exit.TERMINATED)
+    assert "\nstopped\n" in capsys.readouterr().out
 
 
 def test_progress_makes_no_difference_to_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,15 @@ def test_a_rotation_under_way_goes_on(settings: Settings, runs: list[Data]) -> N
     assert runs[-1]["incident"] != "2026-11-24-lost"
 
 
+def test_whoever_was_archived_meanwhile_is_not_asked_for(
+    settings: Settings, runs: list[Data]
+) -> None:
+    enrol(settings, "bob")
+    begun(settings, "ada", "bob")
+    assert rotate("learner-key", "--yes").exit_code == 0
+    assert (runs[0]["incident"], runs[0]["learners"]) == ("2026-11-24-lost", ["bob"])
+
+
 def test_one_that_is_over_does_not(settings: Settings, runs: list[Data]) -> None:
     begun(settings, "learner", proven=("learner",))
     rotate("learner-key", "--yes")

@@ -167,7 +167,8 @@ class World:
         return Applied(operation, settings=self.settings, environments=self.environments, **more)
 
     def take_inventory(self, *exposed: str) -> Applied:
-        return self.apply(rotation.inventory, exposed=list(exposed))
+        known = [one.id for one in self.environments]
+        return self.apply(rotation.inventory, exposed=list(exposed), known=known)
 
     def reencrypt(self, **given: str) -> Applied:
         values = {name.replace("__", "/").replace("_", "-"): one for name, one in given.items()}
@@ -529,6 +530,18 @@ def test_one_that_fails_does_not_stop_the_others(world: Callable[..., World]) ->
     assert found.record.over
     assert {seat: found.refs(seat) for seat in ("ada", "eve")} == heads
     assert public_key(found.keys / "bob.agekey") != keys["bob"]
+
+
+def test_a_seat_that_was_archived_meanwhile_keeps_no_rotation_from_its_end(
+    world: Callable[..., World],
+) -> None:
+    found = world("cluster-key", "ada", "bob")
+    found.take_inventory()
+    found.environments.pop()
+    assert_done(found.rotate())
+    assert not found.record.over
+    assert found.take_inventory().changed and found.record.over
+    assert not found.take_inventory().changed
 
 
 # Values that leaked

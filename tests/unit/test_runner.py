@@ -16,8 +16,9 @@ import pytest
 from sopslab.cli.run_report import as_results
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
-from sopslab.model.events import Ended, Event, Operation, Planned, Refused, Started
+from sopslab.model.events import Ended, Event, GoesOn, Operation, Planned, Refused, Started
 from sopslab.model.results import Status
+from sopslab.run import runner
 from sopslab.run.runner import Result, run
 
 STORY = "tests/data/deploys/story.py"
@@ -46,6 +47,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def story(root: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Run the harmless deploy and return its result and its events."""
+    # However slow the machine is.
+    monkeypatch.setattr(runner, "_QUIET_S", 3600)
 
     def tell(**data: object) -> tuple[Result, list[Event]]:
         events: list[Event] = []
@@ -78,6 +81,17 @@ def test_a_run_tells_its_plan_its_steps_and_what_they_changed(story: Runs) -> No
     again, events = story()
     assert (again.code, again.changed) == (Exit.OK, 0)
     assert not any(event.changed or event.notes for event in ends(events))
+
+
+def test_a_run_that_has_nothing_to_tell_says_that_it_goes_on(
+    story: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_QUIET_S", 0.05)
+    result, events = story()
+    assert GoesOn() in events and result.changed == 3
+    assert [type(event) for event in events if event != GoesOn()] == [
+        Planned, *[Started, Ended] * 3
+    ]  # fmt: skip
 
 
 def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from sopslab.checks import causes
 from sopslab.checks.takeover import FORMAT, unfit
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
+from sopslab.config.enrolled import read_enrolled
 from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
@@ -114,6 +115,15 @@ def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     sys.exit(code)
 
 
+def asked_passphrase(prompt: str, *, confirm: bool = False) -> str:
+    """Return the passphrase that is typed at a prompt, where there is a terminal, or else the next
+    line of standard input."""
+    if sys.stdin.isatty():
+        text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+        return text
+    return sys.stdin.readline().rstrip("\n")
+
+
 def deploy_or_exit(
     deploy: str,
     settings: Settings,
@@ -176,6 +186,16 @@ def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
         end(Exit.FAILED, [reason.found], as_json=as_json)
     except Failed as failure:
         end(Exit.FAILED, [causes.reason(failure.lines)], as_json=as_json)
+
+
+def say_who_has_ended(settings: Settings, learners: Collection[str]) -> None:
+    """Say to whose seats of these Flux delivers nothing now, because the access has ended."""
+    for seat in read_enrolled(settings):
+        if seat.id in learners and seat.has_ended(datetime.now(UTC)):
+            echo(
+                f"the access of {seat.id} has ended at {seat.until}: the repository is as it should"
+                " be, and Flux delivers it once there is a later time"
+            )
 
 
 def show_plan(plan: Plan, nothing: str) -> None:

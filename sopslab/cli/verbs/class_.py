@@ -61,14 +61,16 @@ def _files(settings: Settings) -> Mapping[str, str]:
     from sopslab.cli import lesson_report
     from sopslab.lab.board import AT_A_TIME
     from sopslab.lab.lesson import look_back
+    from sopslab.lab.parts import accepted_lacks
     from sopslab.web.report import page
 
     written = time.time()
     with ThreadPoolExecutor(AT_A_TIME) as executor:
+        lacks = executor.submit(accepted_lacks, settings)
         lesson = look_back(settings, executor)
     began = datetime.fromtimestamp(lesson.begun or written, UTC)
     return {
-        "class.html": page(settings.lab, lesson, written),
+        "class.html": page(settings.lab, lesson, written, lacks.result()),
         "class.csv": lesson_report.as_csv(lesson),
         **{
             f"{learner.row.seat.id}.xml": lesson_report.as_junit(learner, began)

@@ -13,6 +13,7 @@ import click
 
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import json_option, settings_or_exit
+from sopslab.config.enrolment import SEATS_AS_THEY_ARE
 from sopslab.config.inputs import LOCAL
 from sopslab.errors import Exit
 from sopslab.run import reaping
@@ -35,9 +36,9 @@ def reap(dry_run: bool, as_json: bool) -> None:
     Exit code 1: a lab could not be taken down, or an access not be ended; it is named.
     """
     # All labs of the root are meant, so the inventory of a job that is at work does not matter.
-    settings = settings_or_exit(reaping.ONLY_TIME, as_json=as_json, inventory=LOCAL)
+    settings = settings_or_exit(SEATS_AS_THEY_ARE, as_json=as_json, inventory=LOCAL)
     take_down = _spare if dry_run else reaping.take_down
-    reaped = reaping.reap(settings.root, datetime.now(UTC), take_down)
+    reaped = reaping.reap(settings.root, datetime.now(UTC), take_down, settings.docker_host)
     expire = _nothing if dry_run else partial(reaping.expire, settings)
     reaping.end_access(reaped, settings, expire)
     if as_json:

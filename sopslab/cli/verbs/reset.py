@@ -17,6 +17,7 @@ from sopslab.cli.verbs._shared import (
     lab_or_exit,
     own_ids_argument,
     planned_or_exit,
+    say_who_has_ended,
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
@@ -84,6 +85,7 @@ def reset(
             abort=True,
         )
     result = deploy_or_exit("deploys/reset.py", settings, data, as_json)
+    say_who_has_ended(settings, learners)
     echo(
         f"\n{_counted(learners)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
         f" ({result.changed} changes, {result.seconds:.1f} s)"

@@ -22,6 +22,7 @@ from sopslab.cli.verbs._shared import (
     lab_or_exit,
     own_ids_argument,
     planned_or_exit,
+    say_who_has_ended,
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
@@ -140,6 +141,7 @@ def rotate(
     result = deploy_or_exit(
         "deploys/rotate.py", settings, asked.data(), as_json, stdin=render_values(values)
     )
+    say_who_has_ended(settings, asked.learners)
     echo(
         f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
         f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
@@ -212,7 +214,9 @@ def _continued(
             None,
         )
     if begun is not None:
-        return _Asked(cause, begun.incident, begun.subjects, begun.exposed, settings.given)
+        # Of those who were archived meanwhile, nothing is left to be rotated.
+        left = tuple(one for one in begun.subjects if one in (*seats, settings.learner.id))
+        return _Asked(cause, begun.incident, left, begun.exposed, settings.given)
     if not learners:
         if seats:
             raise InputError([f"name the learners concerned, or --all: {', '.join(seats)}"])

@@ -14,7 +14,7 @@ from sopslab.model.wire import encode
 def grant(lab: Lab, hours: int) -> None:
     """Record that the lab is to stay for some hours from now on."""
     until = datetime.now(UTC) + timedelta(hours=hours)
-    lease = Lease(hours, until.isoformat(timespec="seconds"), lab.git_port)
+    lease = Lease(hours, until.isoformat(timespec="seconds"), lab.git_port, lab.docker_host)
     files.write(lab.lease_file, f"{json.dumps(encode(lease))}\n")
 
 

@@ -1,106 +1,125 @@
-"""Pods that find out, on each node of an existing cluster, whether Flux would have what it needs
-there."""
+"""Pods and dry runs that find out what an existing cluster gives, before anything is made in it."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from sopslab.checks import causes
-from sopslab.checks.clusters import find_reach_problems, refused, unproven
-from sopslab.checks.probe_pods import late, pods, reading
-from sopslab.config.naming import probe_namespace
+from sopslab.checks import causes, dry_runs, policy_pods, probe_pods
+from sopslab.checks.class_clusters import find_enforcement_problems, questions
+from sopslab.checks.clusters import find_reach_problems, recorded, refused
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import log
+from sopslab.lab.act.probe_space import ProbeSpace, probe_space
 from sopslab.lab.observe.existing import reach_of, usable_nodes, wanted_reach
 from sopslab.lab.tools import files
-from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.lab.tools.waiting import Deadline
-from sopslab.model.clusters import NodeReach
+from sopslab.model.clusters import Admission, NodeReach
 from sopslab.model.objects import Object
 from sopslab.model.wire import encode
 
 # A node that has no image yet pulls three, of 60 MB together.
-_SECONDS = 180
-_PAUSE = 1.0
+_STARTED_S = 180
+# A connection that is dropped is given up after 30 s, twice, and may be tried once more.
+_TRIED_S = 160
+# Every API server knows a policy a moment after it was made.
+_REFUSED_S = 20
 
 
-def probe(lab: Lab, accept: list[str]) -> None:
-    """Ask pods on the nodes of which it is not known, and record it.
+def probe(lab: Lab, accept: list[str], seats: list[str]) -> None:
+    """Find out what is not on record of the cluster, and record it.
 
-    Raises LabError with what they lack and the lab does not do without; Undecided where the
+    Raises LabError with all that it lacks and the lab does not do without; Undecided where the
     cluster cannot be asked.
 
     + accept: what the lab does without, by name
+    + seats: the ids of those of a class, which asks for more
     """
     wanted, known, nodes = wanted_reach(lab), reach_of(lab), usable_nodes(lab)
-    asked = unproven(nodes, wanted, known, frozenset(accept))
-    found = _ask(lab, asked, wanted.images) if asked else {}
-    problems = refused(find_reach_problems(found, wanted.git), frozenset(accept))
-    if problems:
-        raise LabError("\n".join(problems))
-    # Of the others it is known.
-    before = known.nodes if known is not None else {}
-    reached = {name: found.get(name) or before[name] for name in nodes}
-    files.write(lab.reach_file, json.dumps(encode(replace(wanted, nodes=reached))))
-
-
-def _ask(lab: Lab, nodes: Sequence[str], images: Sequence[str]) -> dict[str, NodeReach]:
-    """Return what pods on some nodes find out. Raises LabError if the cluster refuses them."""
-    kubectl = Kubectl(lab)
-    ca = files.read(lab.git_ca) if lab.git_ca is not None else None
-    wanted = pods(nodes, images, lab.git_base_cluster_url, ca)
+    asked = questions(nodes, wanted, known, accept, seats)
     try:
-        with _namespace(lab, kubectl) as namespace:
-            kubectl.apply(
-                {**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in wanted
-            )
-            return _await(kubectl, namespace, nodes)
+        with probe_space(lab) as space, ThreadPoolExecutor(3) as beside:
+            reached = beside.submit(_reach, lab, space, asked.reach, wanted.images)
+            shut = beside.submit(_policies, space, asked.policies, nodes, wanted.images)
+            forbidden = beside.submit(_admission, space) if asked.admission else None
+            reach, policies = reached.result(), shut.result()
+            admission = forbidden.result() if forbidden is not None else None
     except Failed as failure:
         log(failure)
         raise LabError(
-            "the cluster refused the pods that find out whether its nodes reach the Git server:"
-            f" {causes.refused(failure.lines)}"
+            f"the cluster refused the pods that ask its nodes: {causes.refused(failure.lines)}"
         ) from None
+    found = recorded(wanted, known, nodes, reach, policies, admission)
+    problems = find_reach_problems(found.nodes, wanted.git)
+    if seats:
+        problems += find_enforcement_problems(found.nodes, found.admission)
+    if sentences := refused(problems, frozenset(accept)):
+        raise LabError("\n".join(sentences))
+    files.write(lab.reach_file, json.dumps(encode(found)))
 
 
-@contextmanager
-def _namespace(lab: Lab, kubectl: Kubectl) -> Iterator[str]:
-    """Yield a new namespace, which is gone after the block, and so are the pods of a run that was
-    killed. Raises Failed, and LabError if it is somebody else's."""
-    name = probe_namespace(lab.lab)
-    labels = {"sops-lab": lab.lab, "pod-security.kubernetes.io/enforce": "restricted"}
-    there = kubectl.get("namespace", name)
-    if there is not None and (there["metadata"].get("labels") or {}).get("sops-lab") != lab.lab:
-        raise LabError(f"the namespace {name} is not this lab's: delete it, or rename the lab")
-    deletion = ("delete", "namespace", name, "--ignore-not-found")
-    if there is not None:
-        kubectl.run(*deletion, "--timeout", "90s", patience=120)
-    made: Object = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": labels},
+def _reach(
+    lab: Lab, space: ProbeSpace, nodes: Sequence[str], images: Sequence[str]
+) -> dict[str, NodeReach]:
+    """Return what pods on some nodes find out."""
+    ca = files.read(lab.git_ca) if lab.git_ca is not None else None
+    made = probe_pods.pods(nodes, images, lab.git_base_cluster_url, ca)
+    space.put(made)
+    names = {one["spec"]["nodeName"]: one["metadata"]["name"] for one in made}
+
+    def found(pods: Mapping[str, Object]) -> dict[str, NodeReach | None]:
+        return {node: probe_pods.reading(pods.get(name, {})) for node, name in names.items()}
+
+    pods = space.await_pods(found, _STARTED_S)
+    return {
+        node: one or probe_pods.late(pods.get(names[node], {})) for node, one in found(pods).items()
     }
+
+
+def _policies(
+    space: ProbeSpace, nodes: Sequence[str], usable: Sequence[str], images: Sequence[str]
+) -> dict[str, str]:
+    """Return why network policies are not known to be enforced on some nodes, "" where they are.
+
+    + usable: all nodes that pods may be put on, of which another one is asked, too
+    """
+    tried = policy_pods.trials(nodes, usable)
+    if not tried:
+        return {}
+    space.put([policy_pods.deny_all(), *policy_pods.targets(tried, images)])
+    names = {name for trial in tried for name in policy_pods.asked_of(trial)}
+
+    def standing(pods: Mapping[str, Object]) -> dict[str, str | None]:
+        return {name: policy_pods.standing(pods.get(name)) for name in names}
+
+    pods = space.await_pods(standing, _STARTED_S)
+    unasked = policy_pods.unasked(tried, standing(pods))
+    left = [trial for trial in tried if trial.node not in unasked]
+    space.put(policy_pods.askers(left, pods, images))
+
+    def verdicts(pods: Mapping[str, Object]) -> dict[str, str | None]:
+        return {trial.node: policy_pods.verdict(trial, pods) for trial in left}
+
+    decided = verdicts(space.await_pods(verdicts, _TRIED_S))
+    late = policy_pods.LATE
+    return unasked | {node: late if one is None else one for node, one in decided.items()}
+
+
+def _admission(space: ProbeSpace) -> Admission:
+    """Return why what a class forbids is not known to be refused."""
     try:
-        kubectl.apply([made])
-        yield name
+        space.kubectl.apply(dry_runs.policy(space.name, space.seen()))
+        judge = partial(dry_runs.refusal, who=dry_runs.policy_words(space.name))
+        policies = space.await_refusal(dry_runs.forbidden_object(), judge, _REFUSED_S)
+    except Failed as failure:
+        log(failure)
+        policies = dry_runs.no_policy(failure.lines)
     finally:
-        # Whoever needs it to be gone waits for that.
-        kubectl.succeeds(*deletion, "--wait=false")
-
-
-def _await(kubectl: Kubectl, namespace: str, nodes: Sequence[str]) -> dict[str, NodeReach]:
-    """Return what each node's pod has found out, as soon as all have, or when the time is over."""
-    deadline = Deadline(_SECONDS)
-    while True:
-        listed = {one["spec"]["nodeName"]: one for one in kubectl.list("pods", namespace=namespace)}
-        found = {node: reading(listed[node]) if node in listed else None for node in nodes}
-        if None not in found.values() or deadline.is_over:
-            break
-        time.sleep(_PAUSE)
-    return {node: one or late(listed.get(node, {})) for node, one in found.items()}
+        kinds = ",".join(dry_runs.POLICY_KINDS)
+        deletion = ("delete", kinds, space.name, "--ignore-not-found", "--wait=false")
+        space.kubectl.succeeds(*deletion)
+    judge = partial(dry_runs.refusal, who=dry_runs.POD_SECURITY)
+    return Admission(space.await_refusal(dry_runs.privileged_pod(), judge, _REFUSED_S), policies)

@@ -37,7 +37,7 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
         # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
         remove(lab.handout_dir(one.id))
         remove(f"{lab.git_dir}/rows/{one.id}.json")
-        _archive(lab, one.id, Path(lab.class_dir, "pruned", f"{one.id}-{now}"))
+        _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
     _await_end(lab, environments, patience)
     # Whoever is pruned is on record until nothing is left: a run may be killed before.

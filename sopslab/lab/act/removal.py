@@ -22,6 +22,7 @@ _COMMAND = "sopslab"
 
 def purge_own(lab: Lab) -> None:
     """Remove a lab, except what the labs of its root share."""
+    files.remove(lab.restoring_dir)
     files.remove(lab.lab_dir)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from sopslab.lab.bundles.writing import Other, Progress
 from sopslab.lab.store.members import (
     Measured,
     held,
+    keep,
     kept_in,
+    known_member,
     packed,
     packing_turn,
     put,
@@ -34,6 +37,7 @@ from sopslab.model.wire import decode
 
 # In the store, while a bundle is being unpacked.
 _BESIDE = ".bundle"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was loaded: the manifest, and the entries that were not there before."""
+    """What was loaded: the manifest, and the entries of the store that were not there before."""
 
     manifest: BundleManifest
     entries: tuple[str, ...]
@@ -82,6 +86,10 @@ def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> 
                 for member in manifest.entries(arch)
                 if there.get(member.name) != member.content
             }
+            # With it, this machine can give others what it was given, and asks no index.
+            product = manifest.product_for(arch)
+            if product is not None and known_member(lab, product.content) is None:
+                missing[product.name] = product
             beside = Path(lab.store, _BESIDE)
             # A killed run has left it.
             files.remove(beside)
@@ -89,14 +97,24 @@ def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> 
                 check_space(lab, missing.values())
                 try:
                     _unpack(archive, manifest, missing, beside, progress)
-                    for name in missing:
-                        put(beside / name, Path(lab.store, name))
+                    for name, member in missing.items():
+                        _put(lab, beside / name, member)
                 finally:
                     files.remove(beside)
             entries = {member.name: member.content for member in manifest.entries(arch)}
             record(lab, LoadedBundle(sum_of, manifest.product, manifest.source, entries))
             _remember(lab, trust.signers)
-    return Loaded(manifest, tuple(missing))
+    new = tuple(name for name, member in missing.items() if member.what == "entry")
+    return Loaded(manifest, new)
+
+
+def _put(lab: Lab, unpacked: Path, member: Member) -> None:
+    """Have a member in its place: an entry in the store, the product with what was packed here."""
+    if member.what == "entry":
+        put(unpacked, Path(lab.store, member.name))
+    else:
+        with packing_turn(lab):
+            keep(lab, member, unpacked)
 
 
 def take_in(lab: Lab, file: Path, trust: Trust, progress: Progress) -> Other:
@@ -110,10 +128,7 @@ def take_in(lab: Lab, file: Path, trust: Trust, progress: Progress) -> Other:
         texts: dict[str, bytes] = {}
         for member in _members(archive, manifest, progress, texts):
             new = kept_in(lab) / ".new"
-            with new.open("wb") as kept:
-                measured = Measured(archive, member.size)
-                shutil.copyfileobj(measured, kept, 1 << 20)
-            measured.finish(member)
+            _copy(archive, member, new)
             new.rename(packed(lab, member))
         archive.end()
     return Other(manifest, texts)
@@ -128,6 +143,9 @@ def _open(lab: Lab, file: Path, trust: Trust) -> tuple[Archive, BundleManifest, 
         if plain.get("format") != FORMAT:
             raise Refused("it is of another version of sops-lab, in another format")
         manifest: BundleManifest = decode(BundleManifest, plain)
+        # They become names of files.
+        if not all(_DIGEST.fullmatch(member.content) for member in manifest.members):
+            raise ValueError
     except (ValueError, AttributeError):
         raise Refused("its manifest cannot be read") from None
     return archive, manifest, hashlib.sha256(told).hexdigest()
@@ -177,11 +195,21 @@ def _unpack(
     """Have what is missing in a folder, once the whole bundle is what it should be."""
     beside.mkdir()
     for member in _members(archive, manifest, progress):
-        if missing.get(member.name) == member:
+        if missing.get(member.name) != member:
+            _pass_over(archive, member)
+        elif member.what == "entry":
             unpack_beside(beside / member.name, member, archive)
         else:
-            _pass_over(archive, member)
+            _copy(archive, member, beside / member.name)
     archive.end()
+
+
+def _copy(archive: Archive, member: Member, target: Path) -> None:
+    """Write the bytes of a member. Raises Refused where they are not the member's."""
+    with target.open("wb") as file:
+        measured = Measured(archive, member.size)
+        shutil.copyfileobj(measured, file, 1 << 20)
+    measured.finish(member)
 
 
 def _remember(lab: Lab, signers: Path | None) -> None:

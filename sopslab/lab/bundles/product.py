@@ -10,6 +10,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sopslab.artifacts.wheels import pip_options, requirements_for, short_name
@@ -17,51 +18,93 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.bundles import wheel
 from sopslab.lab.bundles.plain import end_archive, write_file
-from sopslab.lab.store.members import Counted, kept_in, noted, packing_turn, write_note
+from sopslab.lab.observe.store import BUNDLE
+from sopslab.lab.store.members import (
+    Counted,
+    keep,
+    kept_in,
+    known_member,
+    noted,
+    packed,
+    packing_turn,
+)
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT
+from sopslab.model.bundles import PRODUCT
 from sopslab.model.members import Member
 from sopslab.model.store import Arch
 
-NAME = "product"
+_ABOUT = "about.json"
 _DOWNLOAD_S = 900
 
 
-def pack_product(lab: Lab, arch: Arch, pythons: Sequence[str]) -> Member:
-    """Return the member, made unless it was before from the same files.
+@dataclass(frozen=True)
+class Product:
+    """The product that runs, for other machines: its own wheel, the packages that it needs, and for
+    which processors and versions of Python."""
+
+    own: bytes
+    needed: str
+    arch: Arch
+    pythons: tuple[str, ...]
+
+    @property
+    def content(self) -> str:
+        """The digest by which it is known once it is packed."""
+        told = json.dumps([wheel_sum(self.own), self.needed, self.arch, sorted(self.pythons)])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def product_for(arch: Arch, pythons: Sequence[str]) -> Product:
+    """Return the product that runs, as other machines get it."""
+    return Product(wheel.build(), (PROJECT / "requirements.txt").read_text(), arch, tuple(pythons))
+
+
+def pack_product(lab: Lab, product: Product) -> Member:
+    """Return the member, made unless it was before from the same files, or came in a bundle.
 
     Raises LabError where a package cannot be had, or has no wheel for one of the Pythons.
     """
-    own = wheel.build()
-    needed = (PROJECT / "requirements.txt").read_text()
-    told = json.dumps([wheel_sum(own), needed, arch, sorted(pythons)])
-    content = hashlib.sha256(told.encode()).hexdigest()
     with packing_turn(lab):
-        note = kept_in(lab) / f"{NAME}-{arch}.json"
-        known = noted(note)
-        if known and known.content == content and (kept_in(lab) / known.file).is_file():
+        known = known_member(lab, product.content)
+        if known is not None:
             return known
-        packages = _download(lab, needed, arch, pythons)
+        packages = _download(lab, product.needed, product.arch, product.pythons)
         new = kept_in(lab) / ".new"
         with new.open("wb") as file:
             counted = Counted(file)
-            unpacked = _write(counted, packages, own, _requirements(needed, own), arch, pythons)
+            unpacked = _write(counted, packages, product)
         member = Member(
             what="product",
-            name=NAME,
-            arch=arch,
-            content=content,
+            name=PRODUCT,
+            arch=product.arch,
+            content=product.content,
             packing="tar",
             sha256=counted.sha256,
             size=counted.size,
             unpacked=unpacked,
         )
-        new.rename(kept_in(lab) / member.file)
-        if known is not None and known.file != member.file:
-            files.remove(kept_in(lab) / known.file)
-        write_note(note, member)
+        keep(lab, member, new)
         return member
+
+
+def given_pythons(lab: Lab, arch: Arch) -> tuple[str, ...]:
+    """Return for which versions of Python a bundle has brought the product that runs; none where no
+    bundle was loaded, or one of another product."""
+    if files.read(Path(lab.root, BUNDLE)) is None:
+        return ()
+    for note in kept_in(lab).glob("*.json"):
+        member = noted(note)
+        if member is None or (member.name, member.arch) != (PRODUCT, arch):
+            continue
+        if packed(lab, member).is_file():
+            with tarfile.open(packed(lab, member)) as archive:
+                about = archive.extractfile(_ABOUT)
+                pythons = json.load(about)["pythons"] if about is not None else ()
+            if product_for(arch, pythons).content == member.content:
+                return tuple(pythons)
+    return ()
 
 
 def wheels_of(product: Path) -> list[str]:
@@ -114,25 +157,19 @@ def _ask_pip(target: Path, listing: Path, python: str, arch: Arch) -> None:
         sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
         raise LabError(
             f"a package of requirements.txt could not be had as a wheel for Python {python} on"
-            f" {arch}: see above. A package without wheels cannot travel; `--python` names the"
-            " versions that are meant"
+            f" {arch}: see above. Without an index, `sopslab bundle load` a bundle of this version;"
+            " a package without wheels cannot travel, so make a bundle with `--python` for others"
         ) from None
 
 
-def _write(
-    counted: Counted,
-    packages: Path,
-    own: bytes,
-    requirements: str,
-    arch: Arch,
-    pythons: Sequence[str],
-) -> int:
+def _write(counted: Counted, packages: Path, product: Product) -> int:
     """Write the product; return how many bytes its files have."""
-    about = json.dumps({"arch": arch, "pythons": sorted(pythons, key=_number)})
+    arch = product.arch
+    about = json.dumps({"arch": arch, "pythons": sorted(product.pythons, key=_number)})
     contents: dict[str, bytes | Path] = {
-        "about.json": about.encode(),
-        "requirements.txt": requirements.encode(),
-        f"wheels/{wheel.file_name()}": own,
+        _ABOUT: about.encode(),
+        "requirements.txt": _requirements(product.needed, product.own).encode(),
+        f"wheels/{wheel.file_name()}": product.own,
         **{f"wheels/{short_name(file.name, arch)}": file for file in sorted(packages.iterdir())},
     }
     unpacked = 0

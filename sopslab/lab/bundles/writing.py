@@ -17,9 +17,9 @@ from sopslab.errors import Exit, LabError
 from sopslab.lab import beginning
 from sopslab.lab.bundles.contents import licences, parts_of
 from sopslab.lab.bundles.plain import end_archive, write_file
-from sopslab.lab.bundles.product import pack_product
+from sopslab.lab.bundles.product import Product, pack_product, product_for
 from sopslab.lab.bundles.signing import sign
-from sopslab.lab.store.members import clean, pack, packed
+from sopslab.lab.store.members import pack, packed, using
 from sopslab.lab.tools import files
 from sopslab.model.bundles import FORMAT, BundledFile, BundleManifest
 from sopslab.model.members import Member
@@ -93,46 +93,48 @@ def create(
         raise LabError(
             f"{output} cannot be written: name a file in a folder that is there", Exit.INPUT
         )
-    members = _pack(lab, contents, progress)
-    found = licences(lab, members)
-    document = parts_of(lab, members, contents.product)
-    arches, texts, without = {contents.arch}, dict(found.texts), set(found.without)
-    if take_in is not None:
-        other = take_in()
-        _check_fit(contents, other.manifest)
-        members += other.manifest.members
-        document = merged(document, json.loads(other.texts[PARTS]))
-        arches |= set(other.manifest.arches)
-        texts |= {name: text for name, text in other.texts.items() if name.startswith(LICENCES)}
-        without |= set(other.manifest.without_licence)
-    texts = {
-        BEGINNING: Path(beginning.__file__).read_bytes(),
-        PARTS: json.dumps(document, indent=1).encode(),
-        **dict(sorted(texts.items())),
-    }
-    manifest = BundleManifest(
-        format=FORMAT,
-        product=contents.product,
-        catalog=contents.catalog,
-        source=contents.source,
-        arches=tuple(arch for arch in ARCHES if arch in arches),
-        pythons=contents.pythons,
-        files=tuple(
-            BundledFile(name, len(text), hashlib.sha256(text).hexdigest())
-            for name, text in texts.items()
-        ),
-        members=tuple(members),
-        without_licence=tuple(sorted(without)),
-    )
-    told = json.dumps(encode(manifest), indent=1).encode()
-    signature = sign(told, key) if key is not None else b""
-    head = {beginning.MANIFEST: told, beginning.SIGNATURE: signature, **texts}
-    with files.new_folder(output) as new:
-        written = _write(new / output.name, head, lab, members, progress, split)
-        paths = tuple(path.rename(output.with_name(path.name)) for path in written)
-    for older in {output, *_parts_of(output)} - set(paths):
-        older.unlink(missing_ok=True)
-    return Written(paths, manifest, hashlib.sha256(told).hexdigest())
+    product = product_for(contents.arch, contents.pythons)
+    with using(lab, product.content):
+        members = _pack(lab, contents, product, progress)
+        found = licences(lab, members)
+        document = parts_of(lab, members, contents.product)
+        arches, texts, without = {contents.arch}, dict(found.texts), set(found.without)
+        if take_in is not None:
+            other = take_in()
+            _check_fit(contents, other.manifest)
+            members += other.manifest.members
+            document = merged(document, json.loads(other.texts[PARTS]))
+            arches |= set(other.manifest.arches)
+            texts |= {name: text for name, text in other.texts.items() if name.startswith(LICENCES)}
+            without |= set(other.manifest.without_licence)
+        texts = {
+            BEGINNING: Path(beginning.__file__).read_bytes(),
+            PARTS: json.dumps(document, indent=1).encode(),
+            **dict(sorted(texts.items())),
+        }
+        manifest = BundleManifest(
+            format=FORMAT,
+            product=contents.product,
+            catalog=contents.catalog,
+            source=contents.source,
+            arches=tuple(arch for arch in ARCHES if arch in arches),
+            pythons=contents.pythons,
+            files=tuple(
+                BundledFile(name, len(text), hashlib.sha256(text).hexdigest())
+                for name, text in texts.items()
+            ),
+            members=tuple(members),
+            without_licence=tuple(sorted(without)),
+        )
+        told = json.dumps(encode(manifest), indent=1).encode()
+        signature = sign(told, key) if key is not None else b""
+        head = {beginning.MANIFEST: told, beginning.SIGNATURE: signature, **texts}
+        with files.new_folder(output) as new:
+            written = _write(new / output.name, head, lab, members, progress, split)
+            paths = tuple(path.rename(output.with_name(path.name)) for path in written)
+        for older in {output, *_parts_of(output)} - set(paths):
+            older.unlink(missing_ok=True)
+        return Written(paths, manifest, hashlib.sha256(told).hexdigest())
 
 
 def _check_fit(contents: Contents, other: BundleManifest) -> None:
@@ -148,12 +150,11 @@ def _check_fit(contents: Contents, other: BundleManifest) -> None:
         )
 
 
-def _pack(lab: Lab, contents: Contents, progress: Progress) -> list[Member]:
+def _pack(lab: Lab, contents: Contents, product: Product, progress: Progress) -> list[Member]:
     """Return the members of a bundle, the product first: with it everything begins."""
-    clean(lab)
     total = len(contents.entries) + 1
     progress("packing the product", 0, total)
-    members = [pack_product(lab, contents.arch, contents.pythons)]
+    members = [pack_product(lab, product)]
     for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
         progress(f"packing {entry.key}", number, total)
         members += pack(lab, [entry.key])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
-from sopslab.checks.clusters import unproven
+from sopslab.checks.class_clusters import questions
 from sopslab.checks.snapshot import Trouble
+from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.config.places import Lab, Places
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl, listed
@@ -17,7 +18,18 @@ from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
-from sopslab.model.clusters import RIGHTS, ClusterNode, ClusterTraits, Flux, Reach, Right
+from sopslab.model.clusters import (
+    CLASS_RIGHTS,
+    CLUSTER_DNS,
+    NODE_DNS,
+    RIGHTS,
+    ClusterNode,
+    ClusterTraits,
+    Flux,
+    Questions,
+    Reach,
+    Right,
+)
 from sopslab.model.objects import Object, condition
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
@@ -29,8 +41,12 @@ _TOOLKIT = ".toolkit.fluxcd.io"
 _MIB = 1024 * 1024
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _ENDED = ("Succeeded", "Failed")
+_ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
+# How the API server says that it has nothing at a path.
+_NOT_FOUND = b"(NotFound)"
 # The namespace that every cluster keeps for as long as it is there.
 _OLDEST = "kube-system"
+_APP = "k8s-app"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
@@ -64,10 +80,11 @@ def lab_namespaces(lab: Lab) -> list[str] | None:
     return [one["metadata"]["name"] for one in found]
 
 
-def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
+def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTraits:
     """Return what the cluster of the lab's context gives, of what can be seen without a pod in it.
 
     + kubeconfig: the file with that context
+    + seats: the ids of those of a class, which asks for more
     """
     if not Path(lab.bin_dir, "kubectl").exists():
         return ClusterTraits()
@@ -79,28 +96,41 @@ def cluster_traits(lab: Places, kubeconfig: str) -> ClusterTraits:
             f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
             " lists them)"
         )
-    with ThreadPoolExecutor(5) as executor:
+    rights = (*RIGHTS, *CLASS_RIGHTS) if seats else RIGHTS
+    with ThreadPoolExecutor(7) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
-        denied = executor.submit(_denied, kubectl)
-        namespace = executor.submit(kubectl.get, "namespace", FLUX_NAMESPACE, patience=_PATIENCE_S)
-        own = executor.submit(kubectl.get, "namespace", NAMESPACE, patience=_PATIENCE_S)
+        denied = executor.submit(_denied, kubectl, rights)
+        listed_namespaces = executor.submit(_listed, kubectl, "namespaces")
         nodes = executor.submit(_listed, kubectl, "nodes")
+        policies = executor.submit(_serves, kubectl, _ADMISSION, _POLICIES) if seats else None
+        dns = executor.submit(_dns, kubectl) if seats else None
         try:
             version = str(_raw(kubectl, "/version").get("gitVersion", ""))
             named = [str(group["name"]) for group in groups.result()["groups"]]
         except Failed as failure:
             return _unseen(_silent(lab, failure))
-        flux = _flux(namespace, named, lab.lab)
+        namespaces = listed_namespaces.result()
+        flux = _flux(namespaces, named, lab.lab)
         pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
+    # Of a lab that is there, Flux has made it.
+    made = () if flux is Flux.OURS else (NAMESPACE,)
     return ClusterTraits(
         asked=True,
         version=version,
         flux=flux,
-        # Of a lab that is there, Flux has made it.
-        occupied=flux is not Flux.OURS and _occupied(own, lab.lab),
+        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, lab.lab),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
+        policies=True if policies is None else policies.result(),
+        dns=(CLUSTER_DNS,) if dns is None else dns.result(),
     )
+
+
+def namespaces_of(seats: Iterable[str]) -> Iterator[str]:
+    """Yield the namespaces that a class has for each of its seats."""
+    for seat in seats:
+        yield seat_namespace(seat)
+        yield seat_system_namespace(seat)
 
 
 def _silent(lab: Places, failure: Failed) -> str:
@@ -126,34 +156,54 @@ def _listed(kubectl: Kubectl, kind: str) -> list[Object] | None:
         return None
 
 
-def _flux(seen: Future[Object | None], groups: Sequence[str], lab: str) -> Flux | None:
-    """Return whose Flux there is, None if that was not seen: one in another namespace is known by
-    the kinds that it serves."""
+def _serves(kubectl: Kubectl, version: str, resource: str) -> bool | None:
+    """Return whether the API server has a resource; None if it does not say what it has."""
     try:
-        namespace = seen.result()
+        found = _raw(kubectl, f"/apis/{version}")["resources"]
+    except Failed as failure:
+        return False if _NOT_FOUND in failure.words else None
+    return any(one["name"] == resource for one in found)
+
+
+def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
+    """Return which kinds of pods answer DNS; None if they are not shown."""
+    kinds = f"{_APP} in ({CLUSTER_DNS},{NODE_DNS})"
+    try:
+        pods = kubectl.list("pods", namespace=_OLDEST, selector=kinds, patience=_PATIENCE_S)
     except Undecided:
         return None
-    if namespace is not None:
-        return Flux.OURS if _is_ours(namespace, lab) else Flux.FOREIGN
+    return tuple(sorted({pod["metadata"]["labels"][_APP] for pod in pods}))
+
+
+def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], lab: str) -> Flux | None:
+    """Return whose Flux there is, None if that was not seen: one in another namespace is known by
+    the kinds that it serves."""
+    if namespaces is None:
+        return None
+    for namespace in namespaces:
+        if namespace["metadata"]["name"] == FLUX_NAMESPACE:
+            return Flux.OURS if _is_ours(namespace, lab) else Flux.FOREIGN
     return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
 
 
-def _occupied(seen: Future[Object | None], lab: str) -> bool | None:
-    """Return whether a namespace is there and another's, None if that was not seen."""
-    try:
-        namespace = seen.result()
-    except Undecided:
+def _occupied(
+    namespaces: Sequence[Object] | None, wanted: Set[str], lab: str
+) -> tuple[str, ...] | None:
+    """Return which of the namespaces that are wanted are there and another's, None if that was not
+    seen."""
+    if namespaces is None:
         return None
-    return namespace is not None and not _is_ours(namespace, lab)
+    others = [one["metadata"]["name"] for one in namespaces if not _is_ours(one, lab)]
+    return tuple(name for name in others if name in wanted)
 
 
 def _is_ours(namespace: Object, lab: str) -> bool:
     return (namespace["metadata"].get("labels") or {}).get("sops-lab") == lab
 
 
-def _denied(kubectl: Kubectl) -> tuple[Right, ...] | None:
-    """Return which of the rights that a lab needs its user has not; None if that is not told."""
-    reviews = [{**_REVIEW, "spec": {"resourceAttributes": _attributes(one)}} for one in RIGHTS]
+def _denied(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:
+    """Return which of the rights that are needed the user has not; None if that is not told."""
+    reviews = [{**_REVIEW, "spec": {"resourceAttributes": _attributes(one)}} for one in rights]
     answer = ("--output", 'jsonpath={.status.allowed}{"\\n"}')
     try:
         said = kubectl.run(
@@ -163,9 +213,9 @@ def _denied(kubectl: Kubectl) -> tuple[Right, ...] | None:
     except Failed:
         return None
     answers = said.decode().split()
-    if len(answers) != len(RIGHTS):
+    if len(answers) != len(rights):
         return None
-    return tuple(one for one, allowed in zip(RIGHTS, answers, strict=True) if allowed != "true")
+    return tuple(one for one, allowed in zip(rights, answers, strict=True) if allowed != "true")
 
 
 def _attributes(right: Right) -> Object:
@@ -249,15 +299,16 @@ def usable_nodes(lab: Places) -> list[str]:
     return [node.name for node in nodes if node.usable]
 
 
-def unproven_nodes(lab: Lab, accept: list[str]) -> list[str] | None:
-    """Return the nodes of which it is not known that pods there have what they need; None where the
-    cluster cannot be asked yet.
+def open_questions(lab: Lab, accept: list[str], seats: list[str]) -> Questions | None:
+    """Return what is still to be asked of the cluster by pods and dry runs; None where it cannot be
+    asked yet.
 
     + accept: what the lab does without, by name
+    + seats: the ids of those of a class, which asks for more
     """
     if not has_content(lab.lab_kubeconfig):
         return None
     try:
-        return unproven(usable_nodes(lab), wanted_reach(lab), reach_of(lab), frozenset(accept))
+        return questions(usable_nodes(lab), wanted_reach(lab), reach_of(lab), accept, seats)
     except Undecided:
         return None

@@ -48,7 +48,7 @@ def leftovers(lab: Lab) -> list[str]:
     """Return the paths that a killed run was writing to, apart from the learner's and the server's
     own files."""
     others = {lab.work_dir, f"{lab.git_dir}/repositories"}
-    found: list[str] = []
+    found = [lab.restoring_dir] if Path(lab.restoring_dir).is_dir() else []
     for folder, below, names in os.walk(lab.lab_dir):
         unfinished = {name for name in (*below, *names) if _is_unfinished(name)}
         found += [f"{folder}/{name}" for name in unfinished]

@@ -11,7 +11,7 @@ from sopslab.lab.observe.objects import Objects, get, path_of, refused
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed, Stream
 from sopslab.layout import SEAT_LABEL
-from sopslab.model.objects import Object
+from sopslab.model.objects import Object, condition, is_busy, is_deleted
 
 LONGEST_S = 90
 """After so many seconds the API server ends what it tells, whoever has forgotten to."""
@@ -28,16 +28,19 @@ class Followed:
         """List them. Raises Undecided where the cluster cannot be asked.
 
         + kind: one of Flux's
-        + changed: is told each object that changes, in a thread of another's
+        + changed: is told each object with which Flux has come to something else, in a thread of
+          another's
         """
         self._kind, self._changed = kind, changed
         self._items: dict[tuple[str, str], Object] = {}
+        self._told: dict[tuple[str, str], Object] = {}
         self._stream: Stream | None = None
         path = path_of(kind)
         try:
             said = parsed(get(kubectl, "--raw", f"{path}?{_SEATS}", patience=PATIENCE_S))
             for one in said["items"]:
                 self._items[_place(one)] = one
+            self._told = self._items.copy()
             since = f"resourceVersion={said['metadata']['resourceVersion']}"
             watch = f"{path}?{_SEATS}&watch=true&timeoutSeconds={LONGEST_S}&{since}"
             self._stream = kubectl.follow(watch, self._take)
@@ -66,12 +69,41 @@ class Followed:
         if event is None:
             return False
         change, found = event
+        place = _place(found)
         if change == "DELETED":
-            self._items.pop(_place(found), None)
-        else:
-            self._items[_place(found)] = found
-        self._changed(found)
+            self._items.pop(place, None)
+            self._told.pop(place, None)
+            self._changed(found)
+            return True
+        self._items[place] = found
+        if _is_news(self._told.get(place), found):
+            self._told[place] = found
+            self._changed(found)
         return True
+
+
+def _is_news(told: Object | None, found: Object) -> bool:
+    """Whether Flux is told otherwise, or has come to something else: it goes through everything
+    each few minutes, and says of each object that it is at work, and then what it said before."""
+    if told is None or _order(told) != _order(found):
+        return True
+    return not is_busy(found) and _outcome(told) != _outcome(found)
+
+
+def _order(found: Object) -> tuple[object, ...]:
+    return found["metadata"].get("generation"), is_deleted(found)
+
+
+def _outcome(found: Object) -> tuple[object, ...]:
+    status = found.get("status") or {}
+    ready = condition(found, "Ready")
+    return (
+        status.get("observedGeneration"),
+        status.get("lastAppliedRevision"),
+        status.get("lastAttemptedRevision"),
+        (status.get("artifact") or {}).get("revision"),
+        *(ready.get(part) for part in ("status", "reason", "message")),
+    )
 
 
 def _event(line: bytes) -> tuple[str, Object] | None:

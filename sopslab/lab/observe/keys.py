@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sopslab.checks.snapshot import ClusterKey, Entry, Identity, Rule
 from sopslab.config.places import INSTRUCTOR, Places
+from sopslab.lab.tools.files import read
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Undecidable
@@ -23,6 +24,18 @@ from sopslab.policy.recipients import CONFIG, Read, Rules, Trusted
 def key_file(places: Places, key: str) -> Path:
     """Return where an identity of the lab lies."""
     return Path(places.keys_dir) / f"{key}.agekey"
+
+
+def recipients_here(places: Places) -> dict[str, str]:
+    """Return the recipients whose identities are in the key store, and the file of each below the
+    lab's folder."""
+    found: dict[str, str] = {}
+    for noted in sorted(Path(places.keys_dir).rglob("*.pub")):
+        identity = noted.with_suffix(".agekey")
+        if identity.exists():
+            path = str(identity.relative_to(places.lab_dir))
+            found |= dict.fromkeys((read(noted) or b"").decode("ascii", "replace").split(), path)
+    return found
 
 
 class PublicKeys:

@@ -8,6 +8,7 @@ files and folders are let pass, and no more of them than was said.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, cast
 
@@ -95,9 +96,8 @@ def pack(lab: Lab, keys: Sequence[str]) -> list[Member]:
 
     Raises LabError where an entry is not there or not whole.
     """
-    kept = kept_in(lab)
     with packing_turn(lab):
-        return [_pack(lab, kept, key) for key in keys]
+        return [_pack(lab, key) for key in keys]
 
 
 def packed(lab: Lab, member: Member) -> Path:
@@ -105,21 +105,40 @@ def packed(lab: Lab, member: Member) -> Path:
     return kept_in(lab) / member.file
 
 
-def clean(lab: Lab) -> None:
-    """Remove the members whose entries are not in the store any more, and what killed runs left."""
-    kept = kept_in(lab)
-    if not kept.is_dir():
-        return
-    known = set(held(lab).values())
-    wanted: set[str] = set()
+@contextmanager
+def using(lab: Lab, product: str) -> Iterator[None]:
+    """Have what was packed stay in the block, whatever others pack meanwhile. Before it, what is of
+    no use any more is removed, unless others are in such a block.
+
+    + product: the digest of the product that is going to be used
+    """
     with packing_turn(lab):
-        for note in kept.glob("*.json"):
-            member = noted(note)
-            if member is not None and (member.what == "product" or member.content in known):
-                wanted |= {note.name, member.file}
-        for file in kept.iterdir():
-            if file.suffix != ".lock" and file.name not in wanted:
-                files.remove(file)
+        descriptor = os.open(
+            kept_in(lab) / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+        )
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _clean(lab, product)
+        # Whoever wants it alone, has the turn to pack.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clean(lab: Lab, product: str) -> None:
+    """Remove the members whose entries are not in the store any more, other products, and what
+    killed runs left."""
+    known = {*held(lab).values(), product}
+    wanted: set[str] = set()
+    for note in kept_in(lab).glob("*.json"):
+        member = noted(note)
+        if member is not None and member.content in known:
+            wanted |= {note.name, member.file}
+    for file in kept_in(lab).iterdir():
+        if file.suffix != ".lock" and file.name not in wanted:
+            files.remove(file)
 
 
 def unpack(lab: Lab, member: Member, stream: Stream) -> None:
@@ -268,27 +287,36 @@ def _check(folder: Path, member: Member) -> None:
         raise Refused(f"{member.name} is not what its manifest says")
 
 
-def _pack(lab: Lab, kept: Path, key: str) -> Member:
+def _pack(lab: Lab, key: str) -> Member:
     folder = Path(lab.store, key)
     if not _KEY.fullmatch(key) or not is_whole(folder):
         raise LabError(f"{key} is not in the store, or not whole: run `sopslab fetch`")
     manifest = (folder / MANIFEST).read_bytes()
     content = content_of(json.loads(manifest))
-    note = kept / f"{content}.json"
-    known = noted(note)
-    if known is not None and (kept / known.file).is_file():
+    known = known_member(lab, content)
+    if known is not None:
         return known
-    new = kept / ".new"
+    new = kept_in(lab) / ".new"
     with new.open("wb") as file:
         member = write_entry(folder, file)
-    new.rename(kept / member.file)
-    write_note(note, member)
+    keep(lab, member, new)
     return member
 
 
-def write_note(note: Path, member: Member) -> None:
-    """Have on record what was packed from something."""
-    files.write(note, json.dumps(encode(member)), 0o644)
+def keep(lab: Lab, member: Member, file: Path) -> None:
+    """Have a file in its place that holds a member, and on record what that is."""
+    file.rename(packed(lab, member))
+    files.write(_note(lab, member.content), json.dumps(encode(member)), 0o644)
+
+
+def known_member(lab: Lab, content: str) -> Member | None:
+    """Return the member that was packed of something, None where none is kept."""
+    member = noted(_note(lab, content))
+    return member if member is not None and packed(lab, member).is_file() else None
+
+
+def _note(lab: Lab, content: str) -> Path:
+    return kept_in(lab) / f"{content}.json"
 
 
 def write_entry(folder: Path, file: IO[bytes]) -> Member:

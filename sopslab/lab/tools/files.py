@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -87,6 +88,23 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
         Path(new).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
+        raise
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """Yield a new private file for what is written piece by piece. When the block has ended, it is
+    on the disk and takes the place of the path; where the block fails, the path is as it was."""
+    path = Path(path)
+    descriptor, new = tempfile.mkstemp(prefix=".new.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(new).replace(path)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
         raise
 
 

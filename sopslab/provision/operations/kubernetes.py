@@ -5,31 +5,43 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.class_clusters import find_class_problems, whole_quotas
 from sopslab.checks.clusters import accepted, find_problems, refused
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
+from sopslab.files.seat_limits import seat_limits
 from sopslab.lab.act import existing
 from sopslab.lab.act import manifests as applying
 from sopslab.lab.act import probes as act
 from sopslab.lab.act import served_api as api
-from sopslab.lab.observe.existing import cluster_traits, has_context, unproven_nodes
+from sopslab.lab.observe.existing import cluster_traits, has_context, open_questions
 from sopslab.lab.observe.folders import any_folder
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
+from sopslab.model.clusters import Questions
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
 
 
 @operation()
-def preflight(settings: Settings) -> Commands:
+def preflight(settings: Settings, seats: list[str]) -> Commands:
     """
     Refuse a cluster that exists and is not fit for a lab, with all that it lacks, before anything
     is made in it.
 
     + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what it does
       without
+    + seats: the ids of those of a class, which asks for more
     """
-    traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "")
+    traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "", seats=seats)
     problems, accept = find_problems(traits), frozenset(settings.accept)
+    if seats:
+        limits = seat_limits()
+        problems += find_class_problems(traits, len(seats), limits)
+        whole = whole_quotas(traits, limits.quota)
+        if whole is not None and whole < len(seats):
+            note(
+                f"the nodes have room for the whole quota of {whole} of {len(seats)} seats at once"
+            )
     if sentences := refused(problems, accept):
         yield refusal("\n".join(sentences))
         return
@@ -52,18 +64,19 @@ def kubeconfig(settings: Settings) -> Commands:
 
 
 @operation()
-def probes(settings: Settings) -> Commands:
+def probes(settings: Settings, seats: list[str]) -> Commands:
     """
-    Find out on each node of a cluster that exists whether Flux's images get there, and whether pods
-    there reach the Git server.
+    Find out by pods on each node of a cluster that exists whether Flux's images get there and the
+    Git server is reached; for a class, also whether what holds its seats apart is enforced.
 
     + settings: the lab's settings; `accept` names what it does without
+    + seats: the ids of those of a class
     """
     accept: list[str] = list(settings.accept)
-    if look(settings, unproven_nodes, accept=accept) == []:
-        host.noop("on each node pods have what Flux needs")
+    if look(settings, open_questions, accept=accept, seats=seats) == Questions():
+        host.noop("nothing is left to ask of this cluster")
         return
-    yield acting(settings, act.probe, accept=accept)
+    yield acting(settings, act.probe, accept=accept, seats=seats)
 
 
 @operation()

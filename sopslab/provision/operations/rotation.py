@@ -17,6 +17,7 @@ from pyinfra.api import operation
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.settings import Settings
+from sopslab.files.events import named, note
 from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import faults
@@ -48,18 +49,29 @@ from sopslab.provision.operations.seats import failing
 
 @operation()
 def inventory(
-    settings: Settings, environments: Sequence[Environment], exposed: Sequence[str]
+    settings: Settings,
+    environments: Sequence[Environment],
+    exposed: Sequence[str],
+    known: Sequence[str],
 ) -> Commands:
     """
-    Put on record what is replaced: the public key of each identity, and where each main was.
+    Put on record what is replaced: the public key of each identity, and where each main was. Of one
+    that has begun, whoever has no environment any more is done with.
 
     + settings: the lab's settings
     + environments: whose
     + exposed: what leaked, as NAME or NAME/KEY, where it was not a key
+    + known: the ids of all who have an environment
     """
     rotation = host.get_fact(Remembered, settings=settings)
     if rotation is not None:
-        host.noop(f"the rotation {rotation.incident} has begun")
+        gone = [one for one in rotation.subjects if one not in (*known, *rotation.proven)]
+        if not gone:
+            host.noop(f"the rotation {rotation.incident} has begun")
+            return
+        note(f"{named(gone)}: archived meanwhile, with what there was")
+        pending = {who: names for who, names in rotation.pending.items() if who not in gone}
+        yield from remember(settings, replace(rotation.with_proof(gone), pending=pending))
         return
     rotation = begin_rotation(settings, environments, exposed)
     if touches_files(rotation.cause):

@@ -9,6 +9,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,19 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.observe.store import MANIFEST, STAMP, store_state, stored_entry
 from sopslab.lab.store import members as module
-from sopslab.lab.store.members import Refused, clean, held, pack, packed, unpack, write_entry
+from sopslab.lab.store.members import (
+    Refused,
+    held,
+    keep,
+    kept_in,
+    known_member,
+    pack,
+    packed,
+    packing_turn,
+    unpack,
+    using,
+    write_entry,
+)
 from sopslab.model.members import Member, content_of
 from tests.interrupted import killed_in_child
 from tests.unit.artifacts.conftest import entry, publish
@@ -133,11 +146,44 @@ def test_members_go_with_their_entries_and_with_killed_runs(place: Lab) -> None:
     kept = Path(place.root, "members")
     (kept / ".new").write_text("half")
     publish(place, {"bin/a": b"another"}, "goes")
-    clean(place)
-    assert packed(place, stays).exists() and not packed(place, goes).exists()
-    assert {path.suffix for path in kept.iterdir()} == {".json", ".lock", ".zst"}
-    assert len(list(kept.iterdir())) == 3
+    with using(place, ""):
+        assert packed(place, stays).exists() and not packed(place, goes).exists()
+    assert sorted(path.suffix for path in kept.iterdir()) == [".json", ".lock", ".lock", ".zst"]
     assert pack(place, ["stays-1.0"]) == [stays]
+
+
+def test_of_products_the_one_that_is_wanted_stays(place: Lab) -> None:
+    older, newer = (product(place, letter) for letter in "ab")
+    with using(place, newer.content):
+        assert packed(place, newer).exists() and not packed(place, older).exists()
+    assert known_member(place, older.content) is None
+
+
+def test_nothing_goes_that_a_running_delivery_uses(place: Lab) -> None:
+    older, newer = (product(place, letter) for letter in "ab")
+    publish(place, {"bin/a": b"first"}, "changes")
+    (entry,) = pack(place, ["changes-1.0"])
+    with ExitStack() as deliveries:
+        deliveries.enter_context(using(place, newer.content))
+        # That one is gone by now, and this one is not.
+        older = product(place, "a")
+        publish(place, {"bin/a": b"second"}, "changes")
+        deliveries.enter_context(using(place, older.content))
+        assert all(packed(place, each).exists() for each in (older, newer, entry))
+    with using(place, older.content):
+        assert [packed(place, each).exists() for each in (older, newer, entry)] == [
+            True, False, False,
+        ]  # fmt: skip
+
+
+def product(place: Lab, letter: str) -> Member:
+    """Have a product among what was packed."""
+    made = Member("product", "product", "amd64", letter * 64, "tar", letter * 64, 1, 1)
+    with packing_turn(place):
+        new = kept_in(place) / ".new"
+        new.write_text(letter)
+        keep(place, made, new)
+    return made
 
 
 _NAMES = st.lists(

@@ -19,7 +19,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
-from tests.unit.board.board_material import flux_object
+from tests.unit.board.board_material import flux_object, not_ready
 
 _SOON_S = 20
 _KUBECTL = """#!/bin/sh
@@ -153,6 +153,43 @@ def test_what_flux_has_applied_is_told_and_only_those_secrets_are_asked_for(
     assert len(asked) == 1 and " get secrets --namespace ada-develop " in asked[0]
 
 
+def test_that_flux_goes_through_what_it_has_applied_is_no_news(
+    cluster: Cluster, following: Following
+) -> None:
+    def says(seat: str, ready: str, revision: str) -> None:
+        found = _of(
+            "Kustomization",
+            seat,
+            lastAppliedRevision=revision,
+            conditions=[{"type": "Ready", "status": ready}],
+        )
+        cluster.tell("kustomizations", _event(found))
+
+    before = following.mark
+    says("ada", "True", "old")
+    _awaited(following, before)
+    _seen(following)
+    cluster.asked()
+    before = following.mark
+    says("ada", "Unknown", "old")
+    says("ada", "True", "old")
+    # What comes after them is told, so that they have come when it is.
+    says("bob", "True", "new")
+    _awaited(following, before)
+    _seen(following)
+    (asked,) = cluster.asked()
+
+    assert " get secrets --namespace bob-develop " in asked
+
+
+def test_that_flux_fails_at_what_it_has_applied_is_told(
+    cluster: Cluster, following: Following
+) -> None:
+    before = following.mark
+    cluster.tell("kustomizations", _event(not_ready(_of("Kustomization", "ada"), "no key")))
+    _awaited(following, before)
+
+
 def test_a_secret_that_is_gone_is_not_there_any_more(cluster: Cluster, executor: Executor) -> None:
     cluster.file("secrets").write_text("ada-develop\tmine\t\t\tpassword\nbob-develop\tx\t\t\ty\n")
     with Following(cluster.settings, executor, lambda: cluster.now) as following:
@@ -160,7 +197,9 @@ def test_a_secret_that_is_gone_is_not_there_any_more(cluster: Cluster, executor:
         _seen(following)
         cluster.file("secrets").write_text("")
         before = following.mark
-        cluster.tell("kustomizations", _event(_of("Kustomization", "ada")))
+        cluster.tell(
+            "kustomizations", _event(_of("Kustomization", "ada", lastAppliedRevision="new"))
+        )
         _awaited(following, before)
         live = following.ask().live()
 

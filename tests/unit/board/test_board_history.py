@@ -156,6 +156,16 @@ def test_changes_are_read_as_they_were_written(settings: Settings) -> None:
     assert Path(progress_file(settings)).stat().st_mode & 0o777 == 0o600
 
 
+def test_whoever_gets_the_id_of_an_archived_seat_begins_anew(settings: Settings) -> None:
+    before, after = (Change(at, "spare-1", "key", "yes") for at in (900.0, 1300.0))
+    others = Change(800.0, "spare", "key", "yes")
+    progress.append(settings, [others, before, after])
+    for name in ("spare-1-1000", "spare-1-1200", "spare-2-2000", "no-time"):
+        Path(settings.pruned_dir, name).mkdir(parents=True)
+
+    assert recorded_progress(settings) == [others, after]
+
+
 def test_half_a_line_that_a_killed_process_left_harms_no_other(settings: Settings) -> None:
     first, second = seen(FRESH, times=(1.0,))[:2]
     progress.append(settings, [first])

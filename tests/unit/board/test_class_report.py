@@ -24,6 +24,7 @@ from sopslab.course.quiz import ANSWERS_FILE, QUIZ_FILE, load_quiz
 from sopslab.lab.act import progress
 from sopslab.lab.observe.work import look_at_work
 from sopslab.model.progress import HELP, Change
+from sopslab.web.report import page
 from tests.unit.board.board_material import ADA, DONE, fresh
 from tests.unit.board.class_material import Class
 
@@ -212,6 +213,12 @@ def test_the_report_names_who_did_what_in_three_forms(
     assert bo["name"].startswith("'="), "a spreadsheet must not take a name for a formula"
     assert [case.get("name") for case in suite] == list(STEPS)
     assert suite.find("testcase[@name='pushed']").get("time") == "90.000"  # type: ignore[union-attr]
+
+
+def test_what_the_cluster_lacked_is_on_the_page_as_text() -> None:
+    shown = Page(page("lab", back(), 0.0, ["on <b>one</b>, nothing is enforced"]))
+    assert "on <b>one</b>, nothing is enforced" in shown.text
+    assert "lacked" not in Page(page("lab", back(), 0.0)).text
 
 
 def test_a_name_is_text_on_the_page_whatever_is_in_it(

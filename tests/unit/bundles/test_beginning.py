@@ -17,7 +17,7 @@ import pytest
 from sopslab.config.places import Lab
 from sopslab.lab import beginning
 from sopslab.lab.beginning import Refused, install
-from sopslab.lab.bundles.product import pack_product
+from sopslab.lab.bundles.product import pack_product, product_for
 from sopslab.lab.observe.store import this_arch
 from sopslab.lab.store.members import packed
 from sopslab.model.members import Member
@@ -64,7 +64,7 @@ def test_it_needs_nothing_but_python_3_11() -> None:
 
 
 def test_the_product_is_installed_from_a_stream_without_a_network(full: Lab, root: Path) -> None:
-    member = pack_product(full, ARCH, PYTHONS)
+    member = pack_product(full, product_for(ARCH, PYTHONS))
     data = packed(full, member).read_bytes()
     told = ("product", root, member.sha256, member.size)
     done = run(*told, stdin=data)
@@ -77,7 +77,7 @@ def test_the_product_is_installed_from_a_stream_without_a_network(full: Lab, roo
 
 
 def test_the_file_itself_may_come_on_the_same_stream(full: Lab, root: Path) -> None:
-    member = pack_product(full, ARCH, PYTHONS)
+    member = pack_product(full, product_for(ARCH, PYTHONS))
     text = PROGRAM.read_bytes()
     begin = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
     told = ["product", str(root), member.sha256, str(member.size)]
@@ -138,7 +138,7 @@ def test_the_product_of_a_bundle_is_installed_once_it_is_trusted(
 
 @pytest.mark.parametrize("how", ["cut off", "altered", "another sum"])
 def test_what_is_not_the_product_leaves_nothing(how: str, full: Lab, root: Path) -> None:
-    member = pack_product(full, ARCH, PYTHONS)
+    member = pack_product(full, product_for(ARCH, PYTHONS))
     data = bytearray(packed(full, member).read_bytes())
     sum_of = member.sha256
     match how:
@@ -161,7 +161,7 @@ def test_a_product_for_other_machines_is_refused(full: Lab, root: Path) -> None:
         ("arm64", PYTHONS, "the product is for arm64, and this machine is amd64"),
         ("amd64", ("3.10",), "and the product is for 3.10"),
     ):
-        member = pack_product(full, arch, pythons)  # type: ignore[arg-type]
+        member = pack_product(full, product_for(arch, pythons))  # type: ignore[arg-type]
         with packed(full, member).open("rb") as stream, pytest.raises(Refused, match=said):
             install(root, member.sha256, member.size, stream)
     assert [path.name for path in (root / "product").iterdir()] == ["lock"]
@@ -171,7 +171,7 @@ def versions(full: Lab, say: Callable[[str], None], *texts: str) -> list[tuple[M
     found = []
     for text in texts:
         say(text)
-        member = pack_product(full, ARCH, PYTHONS)
+        member = pack_product(full, product_for(ARCH, PYTHONS))
         found.append((member, packed(full, member).read_bytes()))
     return found
 
@@ -203,7 +203,7 @@ def test_of_older_ones_only_the_last_stays(
 
 @pytest.mark.usefixtures("quick")
 def test_one_for_another_python_is_made_anew(full: Lab, root: Path) -> None:
-    member = pack_product(full, ARCH, PYTHONS)
+    member = pack_product(full, product_for(ARCH, PYTHONS))
     data = packed(full, member).read_bytes()
     install(root, member.sha256, member.size, io.BytesIO(data))
     (root / "product" / member.sha256[:20] / "complete").write_text("3.10")
@@ -235,9 +235,9 @@ def test_whenever_it_is_killed_the_command_works_or_is_not_there(
 
 
 def test_packing_it_again_is_the_same_bytes(full: Lab) -> None:
-    member = pack_product(full, ARCH, PYTHONS)
+    member = pack_product(full, product_for(ARCH, PYTHONS))
     data = packed(full, member).read_bytes()
     packed(full, member).unlink()
-    assert pack_product(full, ARCH, PYTHONS) == member
+    assert pack_product(full, product_for(ARCH, PYTHONS)) == member
     assert packed(full, member).read_bytes() == data
     assert replace(member, content="") != member

@@ -6,23 +6,26 @@ import hashlib
 import io
 import itertools
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
+from sopslab.lab.bundles import product
 from sopslab.lab.bundles.loading import Trust, load, take_in, verify
 from sopslab.lab.bundles.writing import Contents, create
 from sopslab.lab.observe.store import store_state
-from sopslab.lab.store.members import held
+from sopslab.lab.store.members import held, packed
+from sopslab.lab.tools import files as lab_files
 from sopslab.model.store import Arch
 from tests.interrupted import killed_in_child
 from tests.unit.artifacts.conftest import publish
@@ -77,6 +80,40 @@ def test_a_second_time_there_is_nothing_to_do(made: Create, seat: Lab) -> None:
     times = {path: path.stat().st_mtime_ns for path in Path(seat.store).rglob("*")}
     assert take(seat, file) == ()
     assert {path: path.stat().st_mtime_ns for path in Path(seat.store).rglob("*")} == times
+
+
+def test_a_machine_that_had_a_bundle_gives_the_product_on_and_asks_no_index(
+    made: Create, seat: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: object) -> NoReturn:
+        raise AssertionError
+
+    bundle = made()
+    take(seat, bundle.paths[0])
+    monkeypatch.setattr(product, "_ask_pip", ask)
+    pythons = product.given_pythons(seat, "amd64")
+    assert pythons == bundle.manifest.pythons
+    packed_here = product.pack_product(seat, product.product_for("amd64", pythons))
+    assert packed_here == bundle.manifest.product_for("amd64")
+    assert lab_files.sha256(packed(seat, packed_here)) == packed_here.sha256
+    # Where an index is asked, all versions are meant.
+    Path(seat.root, "bundle.json").rename(Path(seat.root, "aside"))
+    assert product.given_pythons(seat, "amd64") == ()
+    Path(seat.root, "aside").rename(Path(seat.root, "bundle.json"))
+    # It is brought by the next one where it was removed.
+    packed(seat, packed_here).unlink()
+    assert take(seat, bundle.paths[0]) == ()
+    assert packed(seat, packed_here).exists()
+
+
+def test_a_product_that_names_no_digest_is_refused(made: Create, seat: Lab, tmp_path: Path) -> None:
+    files = files_of(made().paths[0])
+    altered = written(
+        [(info, re.sub(rb'("what": "product".*?"content": ")', rb"\1../", data, flags=re.S))
+         if info.name == "manifest.json" else (info, data) for info, data in files],
+        tmp_path / "other",
+    )  # fmt: skip
+    assert "its manifest cannot be read" in refused(seat, altered)
 
 
 def test_only_what_is_missing_or_damaged_is_put_there(made: Create, seat: Lab) -> None:

@@ -220,12 +220,25 @@ def test_a_connection_that_is_cut_is_said(seats: Seats, connect: Connect) -> Non
             session.end(60)
 
 
-def test_a_program_has_nobody_forget_a_host_key(seats: Seats, connect: Connect) -> None:
+LIES = (
+    "REMOTE HOST IDENTIFICATION HAS CHANGED", "Permission denied (publickey).",
+    "ssh: connect to host seat port 22: Connection refused",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
+def test_a_program_does_not_pass_for_openssh(seats: Seats, connect: Connect, lie: str) -> None:
     connection = connect(seats().machine)
-    lie = "import sys; sys.stderr.write('REMOTE HOST IDENTIFICATION HAS CHANGED'); sys.exit(255)"
-    with pytest.raises(Unreachable, match="the connection ended") as reason:
-        connection.run(["python3", "-c", lie])
-    assert "ssh-keygen" not in str(reason.value)
+    program = f"import sys; sys.stderr.write({lie!r}); sys.exit(255)"
+    with pytest.raises(Unreachable) as reason:
+        connection.run(["python3", "-c", program])
+    assert "the connection ended" in str(reason.value)
+
+
+def test_nor_does_a_shell_at_the_first_contact(seats: Seats, connect: Connect) -> None:
+    made = seats(options={"ForceCommand": f"echo {LIES[0]} >&2; exit 255"})
+    said = refused(connect(made.machine))
+    assert "host key" not in said and "ssh-keygen" not in said
 
 
 def test_a_program_that_never_ends_is_ended(seats: Seats, connect: Connect) -> None:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -75,7 +76,8 @@ def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
     with pytest.MonkeyPatch.context() as patch:
         have_small_product(folder / "project", patch, {"checkout.pth": _MODULES})
         contents = Contents("0.1.0", "catalog", "modules", this_arch(), ENTRIES, PYTHONS)
-        yield prepare(lab, contents, nothing)
+        with prepare(lab, contents, nothing) as cargo:
+            yield cargo
 
 
 def place(root: Path) -> Lab:
@@ -335,25 +337,40 @@ def test_a_machine_that_lacks_much_says_all_of_it(
     assert not (tmp_path / "root").exists()
 
 
-FIT = SeatState("/r", (3, 11, 2), "amd64", "", True, True, "ok", 1 << 40, None)
+def test_a_machine_whose_clock_is_wrong_is_given_nothing(
+    seats: Seats, connect: Connect, cargo: Cargo, tmp_path: Path
+) -> None:
+    made = seats()
+    made.stand_in("python3", f'exec /usr/bin/faketime -f -86500s {PYTHON} "$@"')
+    said = refusal(connect(made.machine), cargo, tmp_path / "root")
+    assert "its clock is 1 day behind the one here: set" in said
+    assert not (tmp_path / "root").exists()
+    made.stand_in("python3", f'exec /usr/bin/faketime -f +240s {PYTHON} "$@"')
+    assert look(connect(made.machine), str(tmp_path)).clock > time.time()
+
+
+NOW = 1_800_000_000.0
+FIT = SeatState("/r", (3, 11, 2), "amd64", "", True, True, "ok", 1 << 40, None, NOW)
 
 
 def test_each_problem_has_a_sentence(cargo: Cargo) -> None:
     machine = Machine("seat-1")
     contents = replace(cargo.contents, arch="amd64", pythons=("3.11", "3.12"))
     wanted = replace(cargo, contents=contents)
-    assert problems(machine, FIT, wanted) == []
+    assert problems(machine, FIT, wanted, NOW) == []
     for change, part in (
         ({"python": (3, 10, 1)}, "its python3 is 3.10, and 3.11 or later is needed"),
         ({"python": (3, 13, 0)}, "its python3 is 3.13, and what is delivered is for 3.11, 3.12"),
         ({"sudo": "missing"}, "sudo is missing, and this user is not root"),
+        ({"clock": NOW + 7300}, "its clock is 2 hours ahead of the one here: set whichever is"),
+        ({"clock": NOW - 301}, "its clock is 5 minutes behind the one here"),
         ({"space": 1_000}, "0.0 GB are needed in /r, and 0.0 GB are free"),
     ):
-        (said,) = problems(machine, replace(FIT, **change), wanted)
+        (said,) = problems(machine, replace(FIT, **change), wanted, NOW)
         assert said.startswith("seat-1: ") and part in said
     # What is there needs no space.
     store = HeldStore({member.name: member.content for member in cargo.entries}, "")
-    assert problems(machine, replace(FIT, space=0, store=store), wanted) == []
+    assert problems(machine, replace(FIT, space=0, store=store), wanted, NOW) == []
 
 
 def test_python_that_is_missing_or_older_is_said(
@@ -408,6 +425,7 @@ class Says(Connection):
     [
         {"space": 10**400}, {"space": -1}, {"python": []}, {"python": [3, 10**400]},
         {"root": "/r\nseat-2: gone"}, {"root": "r"}, {"root": "/" + "r" * 5000},
+        {"clock": float("nan")}, {"clock": 10**400}, {"clock": -1},
         {"arch": "\x1b]0;\x07"}, {"arch": "x" * 5000}, {"product": "x" * 5000},
     ],
     ids=lambda change: next(iter(change)),

@@ -59,6 +59,9 @@ SAID = {
     "stdio forwarding failed\nConnection closed by UNKNOWN port 65535": "route",
     "channel 0: open failed: connect failed: Connection refused\n"
     "stdio forwarding failed\nConnection closed by UNKNOWN port 65535": "refused",
+    # What a server says at an end is its own.
+    f"Received disconnect from 192.0.2.1 port 22:2: bye\n{_CHANGED}": "lost",
+    f"ada@seat-1: Permission denied (none\n{_CHANGED}).": "login",
     "": "other",
     "something new": "other",
 }

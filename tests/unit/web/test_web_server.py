@@ -71,6 +71,17 @@ def test_a_viewer_sees_what_changes_within_three_seconds(board: Board) -> None:
     stream.close()
 
 
+def test_a_board_that_goes_on_forgets_a_seat_that_was_archived() -> None:
+    look, records = Look(found(row(ALL, seat("bob")))), Memory()
+    board = watcher.Watcher(look, records, lambda _state: None)
+    board._look_once()
+    assert ("bob", "key") in board.state.latest
+    look.now, records.changes = found(row(ALL, seat("ada"))), []
+    board._look_once()
+    assert {one.seat for one in board.state.changes} == {"ada"}
+    assert {seat for seat, _ in board.state.latest} == {"ada"}
+
+
 def test_what_a_viewer_has_already_is_not_sent(board: Board) -> None:
     version = board.server.hub.state.version
     stream = board.stream(f"?seen={version}")

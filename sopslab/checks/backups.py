@@ -1,0 +1,189 @@
+"""What a backup holds of a lab, who may open it, and what is refused of one that is restored.
+
+Pure. What is not known here is carried: a file too many costs nothing, and one too few is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from sopslab.config.naming import check_label
+from sopslab.model.backups import FILES, FORMAT, REPOSITORIES, BackupHead
+from sopslab.model.hints import RECORD
+from sopslab.model.mark import MARK
+from sopslab.policy.age import is_intact, kind_of
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+
+# Below the lab's folder: what the next `up` makes anew, and what is this machine's or this
+# cluster's. A pattern stands for what is below it, too.
+_MADE_ANEW = tuple(
+    tuple(pattern.split("/"))
+    for pattern in (
+        # Hidden files at the top are locks, and what killed runs left.
+        *(".*", "lock", "log", "lab.yaml", "lease.json"),
+        *("kubeconfig", "kube-cache", "reach.json", "node", "node-id", "api", "schemas-*"),
+        *("applied", "instructor", "manifests", "observed.git", "platform", "pre-commit"),
+        *("class/board.*", "class/cards", "class/failed", "class/report"),
+        *("class/seats/*/client.*", "class/seats/*/kubeconfig"),
+        *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
+    )
+)
+_REPOSITORIES = ["git", "repositories"]
+# What is written down beside the branches of a repository, which are carried as a bundle.
+_BESIDE = ([MARK], [RECORD])
+# The learner's own: whatever a file there is called.
+_WORK = "work"
+
+# Settings without which a lab is another one. All others are about the place where it is.
+_BELONGING = {
+    *("age_key_type", "expires", "git_url", "git_username", "grace"),
+    *("instructor_recipient", "learner"),
+}
+
+# What age says, and what that means (age v1.3, cmd/age).
+_AGE = (
+    ("not found$", "age is not there: `sopslab fetch` brings it"),
+    ("no identity matched", "it is encrypted to other recipients than these identities'"),
+    ("no space left on device", "the disk is full"),
+    ("incorrect passphrase", "the passphrase is another one"),
+    (
+        "failed to decrypt and authenticate payload|failed to read header|invalid header"
+        "|unexpected EOF|failed to read nonce",
+        "it is cut off or damaged",
+    ),
+    ("failed to open file", "a file of identities cannot be read"),
+    ('unknown identity type|failed to read "', "a file of identities holds something else"),
+)
+
+_LONGEST_NAME = 4000
+SHORTEST_PASSPHRASE = 12  # characters
+_LONGEST_PASSPHRASE = 1000
+
+
+def is_carried(path: str) -> bool:
+    """Return whether a backup has a file or a folder, which is given below the lab's folder."""
+    parts = path.split("/")
+    if parts[:2] == _REPOSITORIES:
+        inside = next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
+        return parts[inside:] in ([], *_BESIDE)
+    unfinished = any(part.startswith(".new.") or part.endswith(".new") for part in parts)
+    if parts[0] != _WORK and unfinished:
+        return False
+    # What a git that is at work holds would lock the copy for ever.
+    if ".git" in parts and parts[-1].endswith(".lock"):
+        return False
+    return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
+
+
+def _is_at(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    return len(parts) >= len(pattern) and all(map(fnmatchcase, parts, pattern))
+
+
+def belonging_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that belong to a lab wherever it is, as a lab file has them; no secret is
+    among them."""
+    return settings.model_dump(mode="json", include=_BELONGING)
+
+
+def differing_settings(head: BackupHead, settings: Settings) -> dict[str, Any]:
+    """Return those of a backup that are others than the present ones."""
+    present = belonging_settings(settings)
+    return {
+        name: value
+        for name, value in head.settings.items()
+        if name in _BELONGING and value != present[name]
+    }
+
+
+def recipient_problems(recipients: Sequence[str], own: Mapping[str, str]) -> list[str]:
+    """Return why a backup is not encrypted to recipients.
+
+    + own: the recipients whose identities are in the lab's folder, and the file of each
+    """
+    problems = []
+    for recipient in recipients:
+        if "AGE-" in recipient.upper():
+            problems.append(
+                "--recipient is an identity, which is secret: give its recipient, which"
+                " `age-keygen -y FILE` prints"
+            )
+        elif kind_of(recipient) is None:
+            problems.append(
+                f"--recipient {recipient:.80}: a recipient of age's own is needed, `age1…`"
+            )
+        elif not is_intact(recipient):
+            problems.append(
+                f"--recipient {recipient:.80}: its checksum does not fit: a character of it was"
+                " lost or mistyped"
+            )
+        elif recipient in own:
+            problems.append(
+                f"--recipient {recipient:.80}: its identity is in the lab ({own[recipient]}), and"
+                " is lost with it: name one whose identity is kept elsewhere"
+            )
+    if not problems and len({kind_of(recipient) for recipient in recipients}) > 1:
+        problems.append(
+            "--recipient: age1… and age1pq1… do not go together: the backup would be as safe as"
+            " the weaker one"
+        )
+    return problems
+
+
+def passphrase_problem(text: str) -> str | None:
+    """Return why a passphrase is not taken, None where it is."""
+    if not text.isprintable() or len(text) > _LONGEST_PASSPHRASE:
+        return "the passphrase has to be one line of printable characters"
+    if len(text) < SHORTEST_PASSPHRASE:
+        return (
+            f"the passphrase has {len(text)} characters, and {SHORTEST_PASSPHRASE} are needed at"
+            " least: whoever has the file may try as many as they like"
+        )
+    return None
+
+
+def head_problem(head: BackupHead, lab: str) -> str | None:
+    """Return why a backup that begins like this is refused, None where it is not.
+
+    + lab: the lab that is to be restored; its name is in certificates and addresses, and stays
+    """
+    if head.format != FORMAT:
+        return f"it was made by sops-lab {head.product} in another format: use that version"
+    if head.lab != lab:
+        return f"it is of the lab {head.lab!r:.80}, and {lab} is chosen (SOPSLAB_LAB)"
+    if not all(map(_is_repository, head.repositories)):
+        return "it names a repository that no lab has"
+    return None
+
+
+def _is_repository(name: str) -> bool:
+    parts = name.split("/")
+    try:
+        return all(check_label(part) for part in parts) and len(parts) <= 2
+    except ValueError:
+        return False
+
+
+def name_problem(name: str, seen: Collection[str]) -> str | None:
+    """Return why a file of a backup is refused by its name, None where it is not.
+
+    + seen: the names of the files before it
+    """
+    parts = name.split("/")
+    if name in seen:
+        return "it has a file twice"
+    odd = {"", ".", ".."} & set(parts) or "\0" in name or len(name) > _LONGEST_NAME
+    if odd or not name.startswith((FILES, REPOSITORIES)):
+        return f"it has a file in it that is not ours: {name[:80]!r}"
+    return None
+
+
+def age_meaning(lines: Sequence[str]) -> str:
+    """Return why age failed, from what it said, which is not repeated."""
+    said = "\n".join(lines)
+    known = (text for pattern, text in _AGE if re.search(pattern, said, re.MULTILINE))
+    return next(known, "age failed, for a reason that is not known here")

@@ -1,0 +1,176 @@
+"""Whether a cluster that the lab did not make is fit for a class: what holds its seats apart has to
+work there, and each has to have room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from sopslab.checks.clusters import (
+    KEEP_OFF,
+    by_reason,
+    of_the_same,
+    refused,
+    room_left,
+    unreached,
+)
+from sopslab.model.clusters import (
+    CLUSTER_DNS,
+    NODE_DNS,
+    Admission,
+    ClusterTraits,
+    Flux,
+    NodeReach,
+    Problem,
+    Questions,
+    Reach,
+    SeatLimits,
+    Share,
+)
+
+_ANOTHER = "or choose another cluster"
+
+
+def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -> list[Problem]:
+    """Return what a cluster lacks for a class in addition, of what can be seen without a pod in it;
+    nothing while it was not asked."""
+    if not traits.asked or traits.unseen:
+        return []
+    return [*_served(traits), *_dns(traits), *_room(traits, seats, limits.pod)]
+
+
+def _served(traits: ClusterTraits) -> Iterator[Problem]:
+    if traits.policies is None and not traits.denied:
+        yield Problem(
+            "the cluster does not say whether it has ValidatingAdmissionPolicies",
+            "run again",
+            "admission-policies",
+        )
+    if traits.policies is False:
+        yield Problem(
+            "the cluster has no ValidatingAdmissionPolicies, which keep learners from what rights"
+            " alone allow",
+            f"serve admissionregistration.k8s.io/v1, {_ANOTHER}",
+            "admission-policies",
+        )
+
+
+def _dns(traits: ClusterTraits) -> Iterator[Problem]:
+    if traits.dns is None:
+        # Whoever may not list pods is told so already.
+        if not traits.denied:
+            yield Problem("the cluster does not say what answers DNS", "run again", "dns")
+        return
+    if CLUSTER_DNS not in traits.dns:
+        yield Problem(
+            f"no pod in kube-system has the label k8s-app: {CLUSTER_DNS}, and a class lets its pods"
+            " and Flux ask no other for names",
+            "choose another cluster",
+            "dns",
+        )
+    if NODE_DNS in traits.dns:
+        yield Problem(
+            f"a cache on each node answers DNS ({NODE_DNS}), and a class lets its pods and Flux ask"
+            " the cluster's own alone",
+            f"have the cluster work without it, {_ANOTHER}",
+            "dns",
+        )
+
+
+def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
+    left = room_left(traits)
+    # Where there is no room for Flux, or nothing is seen, that is said already.
+    if not left:
+        return
+    fitting = sum(
+        # What runs may take more than a node has by now.
+        max(0, min(node.pods, node.cpu_m // pod.cpu_m, node.memory_mib // pod.memory_mib))
+        for node in left
+    )
+    if fitting < seats:
+        yield Problem(
+            f"beside Flux, the nodes have room for {fitting} small pods"
+            f" ({pod.cpu_m} thousandths of a processor, {pod.memory_mib} MiB), and the class has"
+            f" {seats} seats",
+            "remove something, or add a node",
+            "room",
+        )
+
+
+def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
+    """Return how many learners could use their whole quota at once; None where that is not seen, or
+    the lab's own pods are among what takes room."""
+    left = None if traits.flux is Flux.OURS else room_left(traits)
+    if left is None:
+        return None
+    return min(
+        sum(max(0, node.cpu_m) for node in left) // quota.cpu_m,
+        sum(max(0, node.memory_mib) for node in left) // quota.memory_mib,
+        sum(max(0, node.pods) for node in left) // quota.pods,
+    )
+
+
+def find_enforcement_problems(
+    nodes: Mapping[str, NodeReach], admission: Admission | None
+) -> list[Problem]:
+    """Return what is not known to be enforced, of what was asked by pods and dry runs, each reason
+    with all nodes that it is true of."""
+    return [*_network(nodes), *(_admission(admission) if admission is not None else ())]
+
+
+def _network(nodes: Mapping[str, NodeReach]) -> Iterator[Problem]:
+    reasons = {name: reach.policies or "" for name, reach in nodes.items()}
+    for why, where in by_reason(reasons):
+        yield Problem(
+            f"on {where}, network policies are not known to be enforced: {why}",
+            f"have the cluster's network plugin enforce them, {KEEP_OFF}",
+            "network-policies",
+        )
+
+
+def _admission(admission: Admission) -> Iterator[Problem]:
+    if admission.pod_security:
+        yield Problem(
+            "Pod Security is not known to be enforced: in a namespace labelled `restricted`, a"
+            f" privileged pod {admission.pod_security}",
+            f"have the API server enforce it, {_ANOTHER}",
+            "pod-security",
+        )
+    if admission.policies:
+        yield Problem(
+            "ValidatingAdmissionPolicies are not known to be enforced: an object that one forbids"
+            f" {admission.policies}",
+            f"have the API server enforce them, {_ANOTHER}",
+            "admission-policies",
+        )
+
+
+def questions(
+    nodes: Sequence[str],
+    wanted: Reach,
+    known: Reach | None,
+    accept: Collection[str],
+    seats: Collection[str],
+) -> Questions:
+    """Return what is still to be asked before a lab is made.
+
+    + nodes: those that pods may be put on
+    + wanted: what it has to be known of: the cluster, the images and the address
+    + known: what is on record
+    + accept: what the lab does without, by name
+    + seats: those of a class, which asks for more
+    """
+    before, accepted = of_the_same(known, wanted) or wanted, frozenset(accept)
+    unknown = unreached(nodes, before, accepted)
+    if not seats:
+        return Questions(unknown)
+    shut = {
+        name
+        for name, reach in before.nodes.items()
+        if reach.policies is not None and not refused(_network({name: reach}), accepted)
+    }
+    admission = before.admission
+    return Questions(
+        unknown,
+        policies=tuple(name for name in nodes if name not in shut),
+        admission=admission is None or bool(refused(_admission(admission), accepted)),
+    )

@@ -1,0 +1,198 @@
+"""Pods that find something out by asking a server, made of what every cluster needs anyway: the
+images of Flux's controllers, in which nothing but the controllers can be expected.
+
+A controller is given the server as if that were its API server: it asks one question, without
+credentials, and ends with what became of that in its last line.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sopslab.model.objects import Object
+
+ACCOUNT = "probe"
+_FOLDER = "/etc/kubeconfigs"
+_ANNOTATION = "sops-lab/kubeconfig-"
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_RESOURCES = {
+    "requests": {"cpu": "5m", "memory": "16Mi"},
+    "limits": {"cpu": "500m", "memory": "128Mi"},
+}
+# What a controller has from the server, or what it says if it has nothing. From client-go's
+# `ServerGroups` and Go's net/url: an error of the way there names the request.
+_ASKED = "failed to get server groups: "
+_NO_ANSWER = re.compile(r'failed to get server groups: Get \\?"')
+_WAYS = (
+    (r"no such host|server misbehaving|lookup \S+.*i/o timeout", "its name is not found"),
+    (r"connection refused", "the connection is refused"),
+    (r"no route to host|network is unreachable", "there is no route to it"),
+    (r"first record does not look like a TLS|HTTP response to HTTPS", "it has no TLS"),
+    (r"x509:|tls: ", "its certificate is not trusted"),
+    (r"timeout|deadline exceeded", "it does not answer in time"),
+)
+# Of a connection that was never there, Go says that it was dialled.
+_DIALLED = re.compile(r'failed to get server groups: Get \\?"[^"]*\\?": dial tcp ')
+UNKNOWN_END = "what became of the question is not known"
+# A first attempt that failed is made again, and then the kubelet says that it waits.
+_NOT_PULLED = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+# The exit code of a container that the runtime could not start.
+_NOT_STARTED = 128
+_NOT_BEGUN = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+
+
+def account(namespace: str) -> Object:
+    """Return the account that the pods have, and that may do nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": ACCOUNT, "namespace": namespace},
+        "automountServiceAccountToken": False,
+    }
+
+
+def controller_of(image: str) -> str:
+    """Return the name of the controller that an image has: the last part of its path."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def container(name: str, image: str, *args: str, asking: str | None = None) -> Object:
+    """Return a container that runs an image's controller.
+
+    + args: those of the controller
+    + asking: which kubeconfig of its pod names the server that it asks
+    """
+    made: dict[str, Any] = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(args),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _RESTRICTED,
+        "resources": _RESOURCES,
+    }
+    if asking is not None:
+        made["env"] = [
+            {"name": "KUBECONFIG", "value": f"{_FOLDER}/{asking}"},
+            {"name": "RUNTIME_NAMESPACE", "value": "default"},
+        ]
+        made["volumeMounts"] = [
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "kubeconfigs", "mountPath": _FOLDER, "readOnly": True},
+        ]
+    return made
+
+
+def pod(
+    name: str,
+    node: str,
+    containers: Sequence[Object],
+    kubeconfigs: Mapping[str, str],
+    *,
+    seconds: int,
+    restarts: bool = False,
+    labels: Mapping[str, str] | None = None,
+) -> Object:
+    """Return a pod on a node.
+
+    + kubeconfigs: what its containers ask by, by name
+    + seconds: how long the kubelet lets it be, if whoever made it is gone
+    + restarts: whether a container that got no answer asks again
+    """
+    files = [
+        {"path": key, "fieldRef": {"fieldPath": f"metadata.annotations['{_ANNOTATION}{key}']"}}
+        for key in kubeconfigs
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "labels": dict(labels or {}),
+            "annotations": {f"{_ANNOTATION}{key}": text for key, text in kubeconfigs.items()},
+        },
+        "spec": {
+            # Not by the scheduler: what keeps a pod off the node is said at once then.
+            "nodeName": node,
+            "serviceAccountName": ACCOUNT,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "restartPolicy": "OnFailure" if restarts else "Never",
+            "activeDeadlineSeconds": seconds,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {"runAsNonRoot": True},
+            "containers": list(containers),
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "kubeconfigs", "downwardAPI": {"items": files}},
+            ],
+        },
+    }
+
+
+def kubeconfig(server: str, ca: bytes | None = None) -> str:
+    """Return a kubeconfig that names a server and no credentials.
+
+    + ca: the certificate that it is trusted by, None where that is one of the image's own
+    """
+    cluster = {"server": server}
+    if ca is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(ca).decode()
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "asked", "cluster": cluster}],
+            "users": [{"name": "nobody", "user": {}}],
+            "contexts": [{"name": "asked", "context": {"cluster": "asked", "user": "nobody"}}],
+            "current-context": "asked",
+        }
+    )
+
+
+def not_started(pod: Object) -> str | None:
+    """Return why a pod was not started at all, None as long as nothing says so."""
+    status = pod.get("status") or {}
+    if status.get("containerStatuses") or status.get("phase") != "Failed":
+        return None
+    return f"no pod is started ({status.get('reason') or 'it does not say why'})"
+
+
+def stopped(status: Object) -> str:
+    """Return why a container cannot run, "" if nothing is known against it."""
+    state = status["state"]
+    reason = (state.get("waiting") or {}).get("reason", "")
+    ended = state.get("terminated") or {}
+    if reason in _NOT_PULLED:
+        return f"{status['image']} cannot be pulled ({reason})"
+    if reason in _NOT_BEGUN or ended.get("exitCode") == _NOT_STARTED:
+        return f"{status['image']} does not run ({reason or ended.get('reason', '')})"
+    return ""
+
+
+def unanswered(message: str) -> str:
+    """Return why a server gave no answer, by a controller's last line; "" if it answered, whatever
+    it said."""
+    if _NO_ANSWER.search(message):
+        return next(
+            (why for pattern, why in _WAYS if re.search(pattern, message)), "the connection breaks"
+        )
+    return "" if _ASKED in message else UNKNOWN_END
+
+
+def was_connected(message: str) -> bool | None:
+    """Return whether there was a connection to the server at all, whatever came of it; None where a
+    controller's last line does not say so."""
+    if _ASKED not in message:
+        return None
+    return _DIALLED.search(message) is None

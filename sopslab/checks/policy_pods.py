@@ -1,0 +1,248 @@
+"""Pods that find out whether network policies are enforced on a node, and not only stored.
+
+On each node lies an open pod, and one that a policy shuts: nothing may go in there. Pods on that
+node and on another one ask both; a pod that is shut itself, and from which nothing may come out,
+asks the open ones. All of them are notification controllers: their port takes connections while
+they wait for an API server. Those that are asked wait for themselves, so they never answer: who
+gets through to one says in the end that a TLS handshake took too long, who does not that there was
+no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sopslab.checks.controller_pods import (
+    container,
+    controller_of,
+    kubeconfig,
+    not_started,
+    pod,
+    stopped,
+    unanswered,
+    was_connected,
+)
+from sopslab.model.objects import Object, condition
+
+_CONTROLLER = "notification-controller"
+_PORT = 9440
+_SECONDS = 420
+_LABELS = {"sops-lab/probe": "shut"}
+_QUIET = ("--metrics-addr=0", "--events-addr=:0", "--receiverAddr=:0")
+_ITSELF = "itself"
+# Some networks filter a new pod a moment after it runs, and some let nothing of it through until
+# then: so each question that does not end as it should is asked once more.
+_ATTEMPTS = 2
+_SHUT_IN = "a pod that one shuts is reached"
+_SHUT_OUT = "a pod that one shuts reaches others"
+_APART = "pods do not reach each other where nothing shuts them"
+# What is said of a node of which nothing is decided when the time is over.
+LATE = "the pods that try it are not done in time"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried of one node: `number` is in the names of its pods. `other` is another node, and
+    the number of that one; None where there is no other."""
+
+    number: int
+    node: str
+    other: tuple[int, str] | None
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """A pod that asks others, by their names; whether it is shut itself."""
+
+    name: str
+    node: str
+    shut: bool
+    asks: tuple[str, ...]
+
+
+def trials(asked: Sequence[str], usable: Sequence[str]) -> list[Trial]:
+    """Return what is tried of each node that is asked about, with the next usable one as the
+    other."""
+    numbered = list(enumerate(usable))
+    following = dict(zip(usable, numbered[1:] + numbered[:1], strict=True))
+    return [
+        Trial(number, node, following[node] if len(usable) > 1 else None)
+        for number, node in numbered
+        if node in asked
+    ]
+
+
+def deny_all() -> Object:
+    """Return the policy that shuts pods."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "deny-all"},
+        "spec": {"podSelector": {"matchLabels": _LABELS}, "policyTypes": ["Ingress", "Egress"]},
+    }
+
+
+def _open(number: int) -> str:
+    return f"open-{number}"
+
+
+def _shut(number: int) -> str:
+    return f"shut-{number}"
+
+
+def targets(tried: Sequence[Trial], images: Sequence[str]) -> list[Object]:
+    """Return the pods that are asked.
+
+    + images: those of Flux's controllers
+    """
+    nodes = {trial.number: trial.node for trial in tried}
+    opened = nodes | dict(trial.other for trial in tried if trial.other is not None)
+    image = _image(images)
+    return [
+        *(_target(_open(number), node, image, {}) for number, node in opened.items()),
+        *(_target(_shut(number), node, image, _LABELS) for number, node in nodes.items()),
+    ]
+
+
+def _target(name: str, node: str, image: str, labels: Mapping[str, str]) -> Object:
+    ready = {"tcpSocket": {"port": _PORT}, "periodSeconds": 1, "failureThreshold": 60}
+    listening = container(name, image, *_QUIET, f"--health-addr=:{_PORT}", asking=_ITSELF)
+    asked = {_ITSELF: kubeconfig(f"http://127.0.0.1:{_PORT}")}
+    containers = [{**listening, "readinessProbe": ready}]
+    return pod(name, node, containers, asked, seconds=_SECONDS, labels=labels)
+
+
+def _image(images: Sequence[str]) -> str:
+    return next(image for image in images if controller_of(image) == _CONTROLLER)
+
+
+def standing(target: Object | None) -> str | None:
+    """Return "" of a pod that can be asked, None of one that cannot be yet, and why it never
+    will."""
+    if target is None:
+        return None
+    if condition(target, "Ready").get("status") == "True":
+        return ""
+    found = (target.get("status") or {}).get("containerStatuses") or []
+    return not_started(target) or next(filter(None, map(stopped, found)), None)
+
+
+def asked_of(trial: Trial) -> list[str]:
+    """Return the names of the pods that a trial asks."""
+    names = [_open(trial.number), _shut(trial.number)]
+    return names if trial.other is None else [*names, _open(trial.other[0])]
+
+
+def unasked(tried: Sequence[Trial], standings: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the nodes that cannot be tried, each with the reason.
+
+    + standings: those of all pods that are asked, by name
+    """
+    return {
+        trial.node: why
+        for trial in tried
+        for name in asked_of(trial)
+        if (why := LATE if standings[name] is None else standings[name])
+    }
+
+
+def askers(
+    tried: Sequence[Trial], targets: Mapping[str, Object], images: Sequence[str]
+) -> list[Object]:
+    """Return the pods that ask.
+
+    + targets: those that are asked, by name, as the cluster has them
+    """
+    image = _image(images)
+    return [_asker(one, targets, image) for trial in tried for one in _asking(trial)]
+
+
+def _asking(trial: Trial) -> Iterator[_Asker]:
+    """Yield those who ask in a trial."""
+    both = (_open(trial.number), _shut(trial.number))
+    opened: tuple[str, ...] = (_open(trial.number),)
+    yield _Asker(f"near-{trial.number}", trial.node, shut=False, asks=both)
+    if trial.other is not None:
+        number, node = trial.other
+        opened = (*opened, _open(number))
+        yield _Asker(f"far-{trial.number}", node, shut=False, asks=both)
+    yield _Asker(f"out-{trial.number}", trial.node, shut=True, asks=opened)
+
+
+def _asker(one: _Asker, targets: Mapping[str, Object], image: str) -> Object:
+    asked = {
+        target: kubeconfig(f"https://{_host(targets[target]['status']['podIP'])}:{_PORT}")
+        for target in one.asks
+    }
+    containers = [
+        container(name, image, *_QUIET, "--health-addr=:0", asking=name) for name in asked
+    ]
+    labels = _LABELS if one.shut else {}
+    return pod(
+        one.name, one.node, containers, asked, seconds=_SECONDS, restarts=True, labels=labels
+    )
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def verdict(trial: Trial, pods: Mapping[str, Object]) -> str | None:
+    """Return "" where policies were seen to be enforced on a node, None as long as that is not
+    decided, and what is wrong.
+
+    + pods: all that ask and are asked, by name, as the cluster has them
+    """
+    reasons = [why for one in _asking(trial) for why in _heard(one, trial, pods)]
+    if None in reasons:
+        return None
+    return ", and ".join(dict.fromkeys(filter(None, reasons)))
+
+
+def _heard(one: _Asker, trial: Trial, pods: Mapping[str, Object]) -> Iterator[str | None]:
+    """Yield what each question of a pod came to, as `verdict` does. Who is asked has to be there
+    still: where nothing listens, nobody gets through either."""
+    asker = pods.get(one.name, {})
+    found = {
+        each["name"]: each for each in (asker.get("status") or {}).get("containerStatuses", [])
+    }
+    for target in one.asks:
+        if target not in found:
+            yield not_started(asker)
+        elif standing(pods.get(target)) != "":
+            yield standing(pods.get(target))
+        elif halted := stopped(found[target]):
+            yield halted
+        elif one.shut:
+            yield _refused(found[target], _SHUT_OUT)
+        elif target == _shut(trial.number):
+            yield _refused(found[target], _SHUT_IN)
+        else:
+            yield _reached(found[target])
+
+
+def _last(status: Object) -> tuple[str, int]:
+    """Return what a container said in the end of its last attempt, and how many have ended."""
+    ends = [status.get(when, {}).get("terminated") for when in ("state", "lastState")]
+    last = next(filter(None, ends), None)
+    if last is None:
+        return "", 0
+    at_work = "running" in status["state"]
+    return last.get("message") or "", status["restartCount"] + (0 if at_work else 1)
+
+
+def _refused(status: Object, through: str) -> str | None:
+    message, attempts = _last(status)
+    if was_connected(message) is False:
+        return ""
+    if attempts < _ATTEMPTS:
+        return None
+    return through if was_connected(message) else unanswered(message)
+
+
+def _reached(status: Object) -> str | None:
+    message, attempts = _last(status)
+    if was_connected(message):
+        return ""
+    return None if attempts < _ATTEMPTS else f"{_APART} ({unanswered(message)})"

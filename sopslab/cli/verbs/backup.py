@@ -1,0 +1,155 @@
+"""`sopslab backup`: all of a lab that exists only once, in one encrypted file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sopslab import __version__
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import (
+    asked_passphrase,
+    end,
+    format_or_exit,
+    json_option,
+    settings_or_exit,
+)
+from sopslab.errors import Exit, InputError, LabError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+    from sopslab.lab.backups.writing import Written
+    from sopslab.lab.tools.age import Passphrase
+    from sopslab.model.backups import BackupHead
+
+_PATIENCE_S = 20
+"""For another run to end."""
+
+
+@click.command()
+@click.argument(
+    "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Where it goes."
+)
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Who may open it, `age1…`; may be repeated. Without it, `instructor_recipient`.",
+)
+@click.option(
+    "--passphrase",
+    "by_passphrase",
+    is_flag=True,
+    help="Have a passphrase open it: asked for on a terminal, or a line of standard input.",
+)
+@json_option
+def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json: bool) -> None:
+    """Write all of the lab that exists only once into FILE, for `sopslab restore`.
+
+    Keys, repositories with all branches and tags, accounts, the class, what was recorded, and the
+    clone that is here. Learners may go on pushing. The file is encrypted on its way to the disk.
+    """
+    from sopslab.lab.backups.writing import write
+    from sopslab.run import lock
+
+    settings = settings_or_exit(as_json=as_json)
+    if format_or_exit(settings, as_json=as_json, oldest=0) is None:
+        end(Exit.FAILED, [f"there is no lab {settings.lab} in {settings.root}"], as_json=as_json)
+    began = time.monotonic()
+    try:
+        _check_place(settings, file)
+        key = _key(settings, recipients, by_passphrase)
+        lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
+        head = _head(settings)
+        written = write(settings.for_machine, head, file, key)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    _tell(file, head, written, time.monotonic() - began, as_json)
+
+
+def _check_place(settings: Settings, file: Path) -> None:
+    """Raise InputError where a backup cannot be, or would be lost with the lab."""
+    if not file.parent.is_dir():
+        raise InputError([f"{file} cannot be written: name a file in a folder that is there"])
+    if file.resolve().is_relative_to(Path(settings.lab_dir).resolve()):
+        raise InputError([f"{file} is in the lab's own folder, and is lost with it: name another"])
+
+
+def _key(
+    settings: Settings, recipients: Sequence[str], by_passphrase: bool
+) -> Sequence[str] | Passphrase:
+    """Return what is going to open a backup. Raises InputError with every problem."""
+    from sopslab.checks.backups import passphrase_problem, recipient_problems
+    from sopslab.lab.observe.keys import recipients_here
+    from sopslab.lab.tools.age import Passphrase
+
+    if by_passphrase:
+        if recipients:
+            raise InputError(["--passphrase and --recipient exclude one another"])
+        text = asked_passphrase("Passphrase of the backup", confirm=True)
+        problem = passphrase_problem(text)
+        if problem is not None:
+            raise InputError([problem])
+        return Passphrase(text)
+    named = recipients or tuple(filter(None, [settings.instructor_recipient]))
+    if not named:
+        raise InputError(
+            [
+                "name who may open the backup, by --recipient age1… or --passphrase: the lab's own"
+                " keys are in it, and are lost with this machine"
+            ]
+        )
+    problems = recipient_problems(named, recipients_here(settings))
+    if problems:
+        raise InputError(problems)
+    return named
+
+
+def _head(settings: Settings) -> BackupHead:
+    """Return how a backup begins. Raises LabError where the lab has no repositories."""
+    from sopslab.checks.backups import belonging_settings
+    from sopslab.config.enrolled import read_enrolled
+    from sopslab.lab.backups.repositories import repositories
+    from sopslab.model.backups import FORMAT, BackupHead
+
+    here = repositories(settings.for_machine)
+    if settings.git_url is None and not here:
+        raise LabError(
+            f"there are no repositories in {settings.git_dir}, without which this would be no"
+            " backup: run `sopslab up`"
+        )
+    return BackupHead(
+        format=FORMAT,
+        product=__version__,
+        lab=settings.lab,
+        made=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        seats=len(read_enrolled(settings)),
+        repositories=here,
+        settings=belonging_settings(settings),
+    )
+
+
+def _tell(file: Path, head: BackupHead, written: Written, seconds: float, as_json: bool) -> None:
+    if as_json:
+        answer = {
+            "ok": True, "backup": str(file), "lab": head.lab, "seats": head.seats,
+            "repositories": written.repositories, "commits": written.commits,
+            "files": written.files, "bytes": written.size, "seconds": round(seconds, 2),
+            "left_out": written.left_out,
+        }  # fmt: skip
+        echo_json(json.dumps(answer, indent=2))
+        return
+    echo(
+        f"{file}: the lab {head.lab} with {head.seats} seats, {written.repositories} repositories"
+        f" ({written.commits} commits) and {written.files} files; {written.size / 1e6:.1f} MB in"
+        f" {seconds:.1f} s"
+    )
+    for path in written.left_out:
+        echo(f"  not in it, because it is no file: {path}")

@@ -1,0 +1,122 @@
+"""`sopslab restore`: the lab of a backup, where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import (
+    asked_passphrase,
+    end,
+    json_option,
+    settings_or_exit,
+)
+from sopslab.errors import InputError, LabError
+
+if TYPE_CHECKING:
+    from sopslab.config.settings import Settings
+    from sopslab.lab.backups.reading import Restored
+    from sopslab.lab.tools.age import Passphrase
+
+# Below the lab's folder: the settings of the backup that differ from those that it was restored
+# with.
+_LAB_FILE = "lab.yaml"
+
+
+@click.command()
+@click.argument(
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The backup.",
+)
+@click.option(
+    "--identity",
+    "identities",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A file with an identity that opens it; may be repeated. One that a passphrase opens asks"
+    " for that on a terminal, or takes a line of standard input.",
+)
+@json_option
+def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
+    """Bring back the lab that `sopslab backup` wrote into FILE, where there is no lab of its name.
+
+    The whole file is checked before anything is in its place. `sopslab up` makes the cluster then.
+    """
+    from sopslab.lab.backups.reading import restore as restored
+    from sopslab.run import lock
+
+    settings = settings_or_exit(as_json=as_json)
+
+    def key(source: IO[bytes]) -> Sequence[Path] | Passphrase:
+        return _key(source, identities)
+
+    try:
+        lock.hold(Path(settings.lab_dir) / "lock")
+        found = restored(settings.for_machine, file, key)
+        differing = _keep_settings(settings, found)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    _tell(settings, found, differing, as_json)
+
+
+def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:
+    """Return what opens a backup. Raises InputError where nothing does."""
+    from sopslab.checks.backups import passphrase_problem
+    from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
+
+    if asks_for_passphrase(source):
+        text = asked_passphrase("Passphrase of the backup")
+        problem = passphrase_problem(text)
+        if problem is not None:
+            raise InputError([problem])
+        return Passphrase(text)
+    if not identities:
+        raise InputError(["name a file with an identity that opens the backup: --identity FILE"])
+    return identities
+
+
+def _keep_settings(settings: Settings, found: Restored) -> dict[str, Any]:
+    """Return the settings of a backup that are others than the present ones, once they are in a lab
+    file."""
+    import yaml
+
+    from sopslab.checks.backups import differing_settings
+    from sopslab.lab.tools import files
+
+    differing = differing_settings(found.head, settings)
+    if differing:
+        told = {"lab": settings.lab, **differing}
+        text = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
+        files.write(Path(settings.lab_dir, _LAB_FILE), text)
+    return differing
+
+
+def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_json: bool) -> None:
+    head = found.head
+    kept = f"{settings.lab_dir}/{_LAB_FILE}" if differing else None
+    if as_json:
+        answer = {
+            "ok": True, "lab": head.lab, "made": head.made, "product": head.product,
+            "seats": head.seats, "repositories": len(head.repositories),
+            "commits": found.commits, "files": found.files, "settings": kept,
+        }  # fmt: skip
+        echo_json(json.dumps(answer, indent=2))
+        return
+    echo(
+        f"The lab {head.lab} is as it was at {head.made}: {head.seats} seats,"
+        f" {len(head.repositories)} repositories ({found.commits} commits), {found.files} files"
+    )
+    if kept is not None:
+        echo(
+            f"It was made with other settings ({', '.join(differing)}): they are in {kept}; name"
+            " that in SOPSLAB_FILE, or copy them into the lab file that you use"
+        )
+    echo("Next: sopslab up")

@@ -1,0 +1,100 @@
+"""A namespace of its own, in which an existing cluster is asked by pods and dry runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sopslab.checks.controller_pods import account
+from sopslab.config.naming import probe_namespace
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+
+_PAUSE_S = 1.0
+
+
+class ProbeSpace:
+    """That namespace, as long as it is there."""
+
+    def __init__(self, kubectl: Kubectl, name: str) -> None:
+        self.name = name
+        self.kubectl = kubectl
+
+    def seen(self) -> Object:
+        """Return the namespace as the cluster has it. Raises Undecided where it does not show
+        it."""
+        found = self.kubectl.get("namespace", self.name)
+        if found is None:
+            raise Undecided(f"the namespace {self.name} was deleted while pods were asked in it")
+        return found
+
+    def put(self, objects: Sequence[Object]) -> None:
+        """Have objects in it. Raises Failed."""
+        self.kubectl.apply(
+            {**one, "metadata": {**one["metadata"], "namespace": self.name}} for one in objects
+        )
+
+    def await_pods(
+        self, look: Callable[[Mapping[str, Object]], Mapping[str, object]], seconds: float
+    ) -> Mapping[str, Object]:
+        """Return its pods, by name, as soon as a look at them leaves nothing undecided, which is
+        None, or when the time is over. Raises Undecided where they cannot be seen."""
+        deadline = Deadline(seconds)
+        while True:
+            listed = self.kubectl.list("pods", namespace=self.name)
+            pods = {str(one["metadata"]["name"]): one for one in listed}
+            if None not in look(pods).values() or deadline.is_over:
+                return pods
+            time.sleep(_PAUSE_S)
+
+    def await_refusal(
+        self, forbidden: Object, judge: Callable[[Sequence[str] | None], str], seconds: float
+    ) -> str:
+        """Return "" once a dry run of something is refused as it should be, and what the judge says
+        of it when the time is over.
+
+        + judge: is given the words of a refusal, and None of a dry run that went through
+        """
+        dry = ("create", "--dry-run=server", "--validate=false", "--namespace", self.name)
+        deadline = Deadline(seconds)
+        while True:
+            try:
+                self.kubectl.run(*dry, "--filename", "-", stdin=json.dumps(forbidden).encode())
+                why = judge(None)
+            except Failed as failure:
+                why = judge(failure.lines)
+            if not why or deadline.is_over:
+                return why
+            time.sleep(_PAUSE_S)
+
+
+@contextmanager
+def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
+    """Yield a new namespace with an account for pods, which is gone after the block, and so is what
+    a run that was killed left in it. Raises Failed, and LabError if it is somebody else's."""
+    name, kubectl = probe_namespace(lab.lab), Kubectl(lab)
+    labels = {"sops-lab": lab.lab, "pod-security.kubernetes.io/enforce": "restricted"}
+    there = kubectl.get("namespace", name)
+    if there is not None and (there["metadata"].get("labels") or {}).get("sops-lab") != lab.lab:
+        raise LabError(f"the namespace {name} is not this lab's: delete it, or rename the lab")
+    deletion = ("delete", "namespace", name, "--ignore-not-found")
+    if there is not None:
+        kubectl.run(*deletion, "--timeout", "90s", patience=120)
+    made: Object = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    }
+    try:
+        kubectl.apply([made, account(name)])
+        yield ProbeSpace(kubectl, name)
+    finally:
+        # Whoever needs it to be gone waits for that.
+        kubectl.succeeds(*deletion, "--wait=false")

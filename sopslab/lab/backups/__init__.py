@@ -1,0 +1,1 @@
+"""Backups: a lab carried from one place to another in one encrypted file."""

@@ -1,0 +1,247 @@
+"""A backup, restored: unpacked beside the lab's place, and checked there to its last byte before
+that becomes the lab."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from sopslab.checks.backups import age_meaning, head_problem, is_carried, name_problem
+from sopslab.checks.takeover import unfit
+from sopslab.config.places import Lab
+from sopslab.errors import Exit, LabError
+from sopslab.lab.act import repositories as act_repositories
+from sopslab.lab.backups.repositories import unbundle
+from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.tools import age, files
+from sopslab.lab.tools.age import Passphrase
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.backups import (
+    BUNDLE,
+    FILES,
+    FOLDER,
+    HEAD,
+    REPOSITORIES,
+    SUMS,
+    BackupHead,
+    BackupSums,
+)
+from sopslab.model.wire import decoded
+
+_PIECE = 1 << 20
+_MOST_HEAD, _MOST_SUMS = 1 << 20, 1 << 27
+# More than our level asks for.
+_WINDOW = 1 << 25
+
+
+class Refused(LabError):
+    """Why a backup is not restored, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored: the backup's beginning, how many files, and how many commits."""
+
+    head: BackupHead
+    files: int
+    commits: int
+
+
+def restore(
+    lab: Lab, file: Path, key: Callable[[IO[bytes]], Sequence[Path] | Passphrase]
+) -> Restored:
+    """Have the lab of a backup where there is none, and where no other run is at work.
+
+    Raises LabError where there is a lab, or the backup is not whole, not ours or of another lab;
+    nothing is changed then.
+
+    + key: returns what opens a file
+    """
+    if lab_format(lab) is not None:
+        raise LabError(
+            f"there is a lab {lab.lab} already, in {lab.lab_dir}, and nothing was changed: `sopslab"
+            " down --purge` removes it for ever",
+            Exit.INPUT,
+        )
+    beside = Path(lab.restoring_dir)
+    try:
+        # age reads on where this process has stopped: nothing is read ahead.
+        with file.open("rb", buffering=0) as source:
+            opened = key(source)
+            # A killed run has left it.
+            files.remove(beside)
+            files.private_folder(beside)
+            restored = _unpack(lab, source, opened, beside)
+        _put(lab, beside)
+    except Refused as error:
+        raise LabError(f"{file} is refused: {error}; nothing was changed", error.code) from None
+    except Failed as failure:
+        meaning = age_meaning(failure.lines)
+        raise LabError(f"{file} is refused: {meaning}; nothing was changed") from None
+    except OSError as error:
+        reason = error.strerror or "it is damaged"
+        raise LabError(f"{file} could not be restored: {reason}; nothing was changed") from None
+    finally:
+        files.remove(beside)
+    return restored
+
+
+def _unpack(
+    lab: Lab, source: IO[bytes], key: Sequence[Path] | Passphrase, beside: Path
+) -> Restored:
+    """Have the lab of a backup in a folder, as if that were the root. Raises Refused, and Failed
+    where age does not open it."""
+    staged, bundles = replace(lab, root=str(beside)), beside / "bundles"
+    with age.decrypting(lab, key, source) as plain:
+        head, sums = _taken(plain, staged, bundles)
+    # By now age has vouched for every byte.
+    _check_format(staged)
+    files_in = sum(name.startswith(FILES) and what != FOLDER for name, what in sums.items())
+    commits = 0
+    for repository in head.repositories:
+        if f"{REPOSITORIES}{repository}{BUNDLE}" in sums:
+            commits += _commits(staged, repository, bundles / f"{repository}{BUNDLE}")
+    return Restored(head, files_in, commits)
+
+
+def _check_format(staged: Lab) -> None:
+    try:
+        refused = unfit(lab_format(staged), 0)
+    except LabError:
+        refused = "it does not say which format its lab has"
+    if refused is not None:
+        raise Refused(refused, Exit.FORMAT)
+
+
+def _commits(staged: Lab, repository: str, bundle: Path) -> int:
+    try:
+        return unbundle(staged, repository, bundle)
+    except LabError as error:
+        raise Refused(str(error)) from None
+
+
+def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Mapping[str, str]]:
+    """Return how an archive begins, and the sums of what was taken out of it. Raises Refused."""
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    try:
+        with unpacker.stream_reader(plain, closefd=False) as unpacked:
+            with tarfile.open(mode="r|", fileobj=unpacked) as archive:
+                found = _read(archive, staged, bundles)
+            rest = iter(partial(unpacked.read, _PIECE), b"")
+            if any(piece.strip(b"\0") for piece in rest) or plain.read(1):
+                raise Refused("it has more in it than its sums say")
+    except (zstandard.ZstdError, tarfile.TarError, ValueError, OverflowError):
+        raise Refused("it is damaged, or no backup of ours") from None
+    return found
+
+
+def _read(
+    archive: tarfile.TarFile, staged: Lab, bundles: Path
+) -> tuple[BackupHead, Mapping[str, str]]:
+    members = iter(archive)
+    first = next(members, None)
+    text = _whole(archive, first, HEAD, _MOST_HEAD)
+    head = decoded(BackupHead, text)
+    if head is None:
+        raise Refused("it is no backup of ours")
+    problem = head_problem(head, staged.lab)
+    if problem is not None:
+        raise Refused(problem)
+    _make_repositories(staged, head.repositories)
+    sums = {HEAD: hashlib.sha256(text).hexdigest()}
+    for member in members:
+        if member.name == SUMS:
+            said = decoded(BackupSums, _whole(archive, member, SUMS, _MOST_SUMS))
+            if said is None or said.files != sums or next(members, None) is not None:
+                raise Refused("what is in it is not what its sums say")
+            return head, sums
+        problem = _problem(member, head, sums)
+        if problem is not None:
+            raise Refused(problem)
+        sums[member.name] = _keep(archive, member, _place(member.name, staged, bundles))
+    raise Refused("it is cut off")
+
+
+def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str, most: int) -> bytes:
+    """Return a file that is expected in this place."""
+    if member is None or member.name != name or not _is_file(member) or member.size > most:
+        raise Refused(f"it has no {name} where that has to be")
+    content = archive.extractfile(member)
+    return b"" if content is None else content.read()
+
+
+def _is_file(member: tarfile.TarInfo) -> bool:
+    return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+
+
+def _make_repositories(staged: Lab, repositories: list[str]) -> None:
+    if repositories:
+        files.private_folder(staged.git_dir)
+        act_repositories.make(staged, repositories)
+
+
+def _problem(member: tarfile.TarInfo, head: BackupHead, seen: Collection[str]) -> str | None:
+    """Return why a file is refused, before anything of it is read."""
+    problem = name_problem(member.name, seen)
+    if problem is not None:
+        return problem
+    if member.name.startswith(REPOSITORIES):
+        name = member.name.removeprefix(REPOSITORIES)
+        if name.removesuffix(BUNDLE) not in head.repositories or not _is_file(member):
+            return "it has a repository in it that it does not name"
+    elif not (_is_file(member) or member.isdir()):
+        return f"it has something in it that is neither a file nor a folder: {member.name[:80]!r}"
+    return None
+
+
+def _place(name: str, staged: Lab, bundles: Path) -> Path | None:
+    """Return where a file goes, None where it is one that this version makes anew."""
+    if name.startswith(REPOSITORIES):
+        return bundles / name.removeprefix(REPOSITORIES)
+    path = name.removeprefix(FILES)
+    return Path(staged.lab_dir, path) if is_carried(path) else None
+
+
+def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> str:
+    """Have a file or a folder in its place, if it has one, and return its sum."""
+    if member.isdir():
+        if place is not None:
+            files.private_folder(place)
+        return FOLDER
+    target = os.devnull if place is None else place
+    if place is not None:
+        files.private_folder(place.parent)
+    counted, content = hashlib.sha256(), archive.extractfile(member)
+    # Where anything is in that place, two files of the backup are in each other's way.
+    with open(target, "wb" if place is None else "xb", opener=_private) as file:
+        while content is not None and (piece := content.read(_PIECE)):
+            counted.update(piece)
+            file.write(piece)
+    if place is not None:
+        place.chmod(0o700 if member.mode & 0o100 else 0o600)
+        # The age of a password counts from then.
+        os.utime(place, (member.mtime, member.mtime))
+    return counted.hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _put(lab: Lab, beside: Path) -> None:
+    """Have what was unpacked in the lab's place. Its lock goes with it: whoever waits for it waits
+    for this run."""
+    folder, made = Path(lab.lab_dir), beside / "labs" / lab.lab
+    (made / "lock").hardlink_to(folder / "lock")
+    if (folder / "log").exists():
+        (folder / "log").rename(made / "log")
+    folder.rename(beside / "before")
+    made.rename(folder)

@@ -1,0 +1,188 @@
+"""`sopslab backup` and `sopslab restore`: who may open it, what is said, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from sopslab.checks.takeover import FORMAT
+from sopslab.cli.main import main
+from sopslab.config.inputs import LAB, LAB_FILE, ROOT
+from sopslab.config.settings import Settings
+from sopslab.errors import Exit
+from sopslab.model.formats import Format, render_format
+from tests.conftest import find_tool
+from tests.unit.backups.backup_material import Made
+
+Sopslab = Callable[..., Result]
+KIM = {"id": "kim", "name": "Kim", "email": "kim@example.org"}
+
+
+@pytest.fixture
+def sopslab(made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
+    """Run the command on the lab that is there."""
+    monkeypatch.setenv(ROOT, made.settings.root)
+    return lambda *arguments, **more: CliRunner().invoke(main, list(map(str, arguments)), **more)
+
+
+def lab_file(monkeypatch: pytest.MonkeyPatch, folder: Path, **settings: object) -> None:
+    """Have a lab file chosen."""
+    path = folder / "chosen.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv(LAB_FILE, str(path))
+
+
+def problems(done: Result) -> Sequence[str]:
+    """Return the problems of a command that refused its input."""
+    assert done.exit_code == Exit.INPUT, done.output
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_a_lab_goes_to_another_machine_with_the_settings_that_belong_to_it(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    file = tmp_path / "lab.age"
+    lab_file(monkeypatch, tmp_path, learner=KIM, git_port=9000)
+    done = sopslab("backup", file, "--recipient", made.recipient, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"], told["lab"]) == (0, True, "lab")
+    assert (told["repositories"], told["commits"], told["seats"]) == (3, 3, 0)
+    assert told["bytes"] == file.stat().st_size and told["seconds"] >= 0
+    assert told["left_out"] == ["work/elsewhere", "work/link"]
+
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    monkeypatch.delenv(LAB_FILE)
+    done = sopslab("restore", file, "--identity", made.identity)
+    assert done.exit_code == 0, done.output
+    kept = Path(elsewhere.lab_dir, "lab.yaml")
+    assert yaml.safe_load(kept.read_text()) == {"lab": "lab", "learner": KIM}
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert f"other settings (learner): they are in {kept}" in done.stdout
+    assert done.stdout.splitlines()[-1] == "Next: sopslab up"
+    assert Path(elsewhere.keys_dir, "ada.agekey").exists()
+
+
+def test_with_the_same_settings_there_is_nothing_to_copy(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    done = sopslab("restore", made.file, "--identity", made.identity, "--json")
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["commits"], told["settings"]) == (True, 3, None)
+    assert told["files"] == made.written.files
+    assert not Path(elsewhere.lab_dir, "lab.yaml").exists()
+
+
+def test_nobody_is_taken_for_granted(sopslab: Sopslab, tmp_path: Path) -> None:
+    (said,) = problems(sopslab("backup", tmp_path / "f"))
+    assert "name who may open the backup" in said
+    assert not (tmp_path / "f").exists()
+
+
+def test_an_instructors_key_that_is_elsewhere_opens_it(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    lab_file(monkeypatch, tmp_path, instructor_recipient=made.recipient)
+    assert sopslab("backup", tmp_path / "f").exit_code == 0
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    assert sopslab("restore", tmp_path / "f", "--identity", made.identity).exit_code == 0
+
+
+def test_all_that_is_wrong_with_recipients_is_told_and_no_identity_repeated(
+    sopslab: Sopslab, made: Made, tmp_path: Path
+) -> None:
+    identity = made.identity.read_text().splitlines()[-1]
+    own = Path(made.settings.keys_dir, "instructor.pub").read_text().strip()
+    given = (identity, own, "ssh-ed25519 AAAA", f"{made.recipient[:-1]}q")
+    options = [word for one in given for word in ("--recipient", one)]
+    said = problems(sopslab("backup", tmp_path / "f", *options))
+    for problem, part in zip(
+        said, ("is an identity", "keys/instructor.agekey", "age's own", "checksum"), strict=True
+    ):
+        assert part in problem
+    assert identity not in "".join(said)
+
+
+def test_recipients_of_two_kinds_do_not_go_together(
+    sopslab: Sopslab, made: Made, tmp_path: Path
+) -> None:
+    made_too = subprocess.run(
+        [find_tool("age-keygen"), "-pq"], capture_output=True, text=True, check=True
+    ).stdout
+    quantum = re.findall(r"age1pq1\w+", made_too)[0]
+    options = ("--recipient", made.recipient, "--recipient", quantum)
+    (said,) = problems(sopslab("backup", tmp_path / "f", *options))
+    assert "do not go together" in said
+    both = ("--recipient", made.recipient, "--passphrase")
+    assert "exclude one another" in problems(sopslab("backup", tmp_path / "f", *both))[0]
+
+
+@pytest.mark.parametrize("typed", ["", "short", "eleven char", "a\tb" * 9])
+def test_a_passphrase_that_can_be_guessed_is_refused(
+    sopslab: Sopslab, tmp_path: Path, typed: str
+) -> None:
+    done = sopslab("backup", tmp_path / "f", "--passphrase", input=f"{typed}\n")
+    (said,) = problems(done)
+    assert said.startswith("the passphrase has")
+    assert not typed or typed not in said
+
+
+def test_a_backup_is_not_kept_in_what_it_is_of(sopslab: Sopslab, made: Made) -> None:
+    place = Path(made.settings.lab_dir, "work", "f")
+    done = sopslab("backup", place, "--recipient", made.recipient)
+    assert "is lost with it" in problems(done)[0]
+    done = sopslab("backup", "/nowhere/f", "--recipient", made.recipient)
+    assert "cannot be written" in problems(done)[0]
+
+
+def test_a_lab_that_is_not_there_or_newer_is_not_backed_up(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    backup = ("backup", tmp_path / "f", "--recipient", made.recipient)
+    done = sopslab(*backup)
+    assert (done.exit_code, "there is no lab lab" in done.stderr) == (Exit.FAILED, True)
+    Path(elsewhere.keys_dir).mkdir(parents=True)
+    Path(elsewhere.format_file).write_text(render_format(Format(FORMAT + 1, "9.1.0")))
+    assert sopslab(*backup).exit_code == Exit.FORMAT
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_lab_without_its_repositories_is_not_backed_up(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    Path(elsewhere.keys_dir).mkdir(parents=True)
+    Path(elsewhere.format_file).write_text(render_format(Format(FORMAT)))
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert (done.exit_code, "there are no repositories in" in done.stderr) == (Exit.FAILED, True)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_restore_asks_for_what_opens_the_file(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    assert "--identity FILE" in problems(sopslab("restore", made.file))[0]
+
+
+def test_another_lab_is_not_restored_under_this_name(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    monkeypatch.setenv(LAB, "other")
+    done = sopslab("restore", made.file, "--identity", made.identity)
+    assert done.exit_code == Exit.FAILED
+    assert "it is of the lab 'lab', and other is chosen (SOPSLAB_LAB)" in done.stderr
