@@ -8,7 +8,7 @@ from tasks.artifacts import provide_artifacts
 from tasks.canary import conclude_class, prove_canaries
 from tasks.cluster import begin_cluster, check_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
-from tasks.git import provide_git
+from tasks.git import provide_git, serve_in_cluster
 from tasks.host import check_host, prepare_host
 from tasks.keys import provide_keys
 from tasks.learners import provide_learners
@@ -26,6 +26,7 @@ begin_cluster(settings)
 enrol_class(settings)
 provide_git(settings)
 provide_keys(settings)
+serve_in_cluster(settings)
 provide_learners(settings)
 provide_platform(settings)
 provide_cluster(settings)

@@ -35,6 +35,10 @@ mirrors = {
 # What is pinned; `modules/` is looked for beside it.
 catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.yaml")
 
+# The registry to which `sopslab images push` pushes what of the lab an existing cluster pulls: its
+# host, and a path where it has one. Docker's logins are used.
+registry = None
+
 # `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
 # needs `git_bind` there.
 cluster_provider = "kind"
@@ -69,6 +73,12 @@ git_bind = "127.0.0.1"
 
 # The port of the embedded Git server.
 git_port = 8418
+
+# The lab's own Git server in an existing cluster, of the image that `sopslab images push` has
+# pushed: `host` and `port` where it is reached from outside, by this machine, too; `service`, the
+# kind of its Service (`NodePort` and `LoadBalancer` at that port; `ClusterIP` where an Ingress or a
+# Gateway passes TLS on to it); `storage_class` and `size` of the volume with the repositories.
+git_in_cluster = None
 
 # The base URL of any other Git server, instead of the embedded one. It needs `git_username` and
 # `git_password`. A class is on the embedded one only.

@@ -66,6 +66,18 @@ _FOR_THE_GIT_SERVER = (
     *("model/rows.py", "model/wire.py"),
 )
 
+# What it takes beside that to work on repositories in the server's pod, as `python -m sopslab.lab`.
+_FOR_REPOSITORIES = (
+    *("errors.py", "checks/__init__.py", "checks/causes.py"),
+    *("config/engine.py", "config/places.py"),
+    *("lab/__init__.py", "lab/__main__.py"),
+    *("lab/act/__init__.py", "lab/act/repositories.py"),
+    *("lab/observe/__init__.py", "lab/observe/repositories.py"),
+    *("lab/tools/__init__.py", "lab/tools/files.py", "lab/tools/git.py", "lab/tools/kubectl.py"),
+    *("lab/tools/programs.py", "lab/tools/relay.py"),
+    *("model/git_pod.py", "model/objects.py", "model/results.py"),
+)
+
 
 def git_server_sources() -> dict[str, Path]:
     """Return the modules of ours that run inside the Git server's container, by path in it."""
@@ -73,3 +85,13 @@ def git_server_sources() -> dict[str, Path]:
     sources = [PACKAGE / name for name in _FOR_THE_GIT_SERVER]
     sources += [module for some in modules for module in some]
     return {str(source.relative_to(PACKAGE.parent)): source for source in sources}
+
+
+def git_pod_sources() -> dict[str, Path]:
+    """Return the modules that run in the pod of a Git server in the cluster, by path in it."""
+    # The server itself imports this module, and has no such package.
+    import typing_extensions
+
+    ours = {str(Path("sopslab", name)): PACKAGE / name for name in _FOR_REPOSITORIES}
+    theirs = {"typing_extensions.py": Path(typing_extensions.__file__)}
+    return {**git_server_sources(), **ours, **theirs}

@@ -7,18 +7,19 @@ from sopslab.config.environment import at_seat
 from sopslab.config.naming import node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
-from sopslab.files.archive import Tree
+from sopslab.files.archive import Tree, digest
 from sopslab.files.render import RenderedFile, render_tree
 from sopslab.layout import (
     FLUX_NAMESPACE,
     RECEIVER,
     RECEIVER_PORT,
     TEMPLATES,
+    git_pod_sources,
     git_server_sources,
 )
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import git, tls
+from sopslab.provision.operations import git, kubernetes, tls
 from sopslab.provision.operations.tree import tree
 from tasks.expiry import refuse_ended
 from tasks.roster import enrolled
@@ -41,25 +42,28 @@ def provide_git(settings: Settings) -> None:
     git.users(name="Make passwords", settings=settings, users=users)
     if seats:
         refuse_ended(settings)
-    git.repositories(
-        name="Create the repositories",
-        settings=settings,
-        repositories=(
-            "platform",
-            settings.learner_repository,
-            *(at_seat(seat).repository for seat in seats),
-        ),
-    )
+    if settings.git_embedded:
+        git.repositories(
+            name="Create the repositories",
+            settings=settings,
+            repositories=(
+                "platform",
+                settings.learner_repository,
+                *(at_seat(seat).repository for seat in seats),
+            ),
+        )
     if settings.networked:
         tls.ca(name="Make the CA", settings=settings)
         tls.certificate(name="Certify the Git server", settings=settings)
     configuration = server_configuration(settings)
-    programs = server_programs()
     tree(
         name="Write the server's configuration",
         path=f"{settings.git_dir}/etc",
         files=configuration,
     )
+    if not settings.git_embedded:
+        return
+    programs = server_programs()
     tree(
         name="Deliver the policy of the pre-receive hook",
         path=f"{settings.git_dir}/policy",
@@ -73,6 +77,32 @@ def provide_git(settings: Settings) -> None:
     )
 
 
+@step(Step.GIT)
+def serve_in_cluster(settings: Settings) -> None:
+    """Run the Git server in the cluster, where the lab file wants it there: it knows the recipients
+    by then."""
+    run_in_cluster(settings)
+
+
+def run_in_cluster(settings: Settings) -> None:
+    """Bring the Git server in the cluster, if there is to be one, to what this machine has for
+    it."""
+    if settings.git_in_cluster is None:
+        return
+    git.pod_manifests(
+        name="Lay out the Git server", settings=settings, made_of=server_made_of(settings.catalog)
+    )
+    kubernetes.manifests(
+        name="Apply the Git server", settings=settings, path=settings.git_manifests
+    )
+    git.pod(name=f"Serve at {settings.git_base_url}", settings=settings)
+    git.repositories(
+        name="Create the repositories",
+        settings=settings,
+        repositories=("platform", settings.learner_repository),
+    )
+
+
 def server_configuration(settings: Settings) -> Tree:
     """Return what the server starts with: the gate, which knows who may do what, and the hooks."""
     return render_tree(
@@ -81,12 +111,19 @@ def server_configuration(settings: Settings) -> Tree:
             "instructor": INSTRUCTOR,
             "flux": FLUX,
             "learner": settings.learner.id,
-            "node": node_name(settings.lab),
             "receiver_name": RECEIVER,
             "receiver_namespace": FLUX_NAMESPACE,
-            "receiver_port": RECEIVER_PORT,
+            "receiver_url": _receiver(settings),
         },
     )
+
+
+def _receiver(settings: Settings) -> str:
+    """Return where the server reaches Flux's Receiver: by the node, or from within the cluster by
+    its Service."""
+    if settings.git_pod is not None:
+        return f"http://receiver.{FLUX_NAMESPACE}.svc"
+    return f"http://{node_name(settings.lab)}:{RECEIVER_PORT}"
 
 
 def server_programs() -> Tree:
@@ -95,3 +132,17 @@ def server_programs() -> Tree:
         path: RenderedFile(source.read_bytes(), executable=False)
         for path, source in git_server_sources().items()
     }
+
+
+def server_made_of(catalog: str) -> str:
+    """Return what the Git server's image in a registry is known by: the image of the embedded one,
+    and the programs that are mounted into that.
+
+    + catalog: the file of what is pinned
+    """
+    programs = {
+        path: RenderedFile(source.read_bytes(), executable=False)
+        for path, source in git_pod_sources().items()
+    }
+    image = pinned_catalog(catalog).git_tag.partition(":")[2]
+    return f"{image}-{digest(programs)[:12]}"

@@ -57,7 +57,8 @@ def _published(settings: Settings) -> dict[int, str]:
     """Return the ports of this machine that the lab publishes, and the container of each."""
     if settings.engine_host is not None:
         return {}
-    ports = {} if settings.git_url else {settings.git_port: git_server_name(settings.lab)}
+    embedded = settings.git_embedded
+    ports = {settings.git_port: git_server_name(settings.lab)} if embedded else {}
     if settings.api_port is not None:
         ports[settings.api_port] = node_name(settings.lab)
     return ports

@@ -11,6 +11,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import logins, proof, reencryption, rotation, seats
 from tasks.flux import give_secrets
+from tasks.git import run_in_cluster
 from tasks.keys import trust_recipients
 from tasks.reset import alone, begin_swept, chosen, deliver, delivered
 from tasks.roster import kept_environments, known_environments
@@ -42,6 +43,7 @@ def accept_both(settings: Settings) -> None:
     )
     _ended(settings, Phase.IDENTITY)
     trust_recipients(settings)
+    run_in_cluster(settings)
     _give_keys(settings)
     _ended(settings, Phase.OVERLAP)
 
@@ -89,6 +91,7 @@ def retire_old(settings: Settings) -> None:
         environments=chosen(settings),
     )
     trust_recipients(settings)
+    run_in_cluster(settings)
     _give_keys(settings)
     _ended(settings, Phase.RETIRED)
 
@@ -103,6 +106,7 @@ def replace_logins(settings: Settings) -> None:
         settings=settings,
         environments=chosen(settings),
     )
+    run_in_cluster(settings)
     give_secrets(settings, list(known_environments(settings).values()))
     _ended(settings, Phase.LOGINS)
 

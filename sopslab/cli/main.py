@@ -18,6 +18,7 @@ GROUPS = {
     "Make": {
         "up": "make the lab, or bring it back to what it should be",
         "fetch": "fill the store with every tool and image",
+        "images": "push what an existing cluster pulls to a registry",
         "bundle": "carry all that a lab needs in one file, without a network",
         "env": 'print the variables of the lab: eval "$(sopslab env)"',
         "status": "show what is up, and each learner's progress",

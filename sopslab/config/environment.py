@@ -67,9 +67,9 @@ class Environment:
 def bare_repository(places: Places, environment: Environment) -> str:
     """Return the bare repository of a learner on the lab's machine.
 
-    Where the Git server is not ours, that is a copy of the branches there.
+    Where the Git server is not on it, that is a copy of the branches there.
     """
-    if places.git_url is not None:
+    if not places.git_embedded:
         return f"{places.lab_dir}/observed.git"
     return f"{places.git_dir}/repositories/{environment.repository}.git"
 

@@ -59,6 +59,11 @@ def git_server_name(lab: str) -> str:
     return f"{lab}-git"
 
 
+def git_namespace(lab: str) -> str:
+    """Return the namespace of the Git server that a lab has in an existing cluster."""
+    return f"sops-lab-git-{lab}"
+
+
 def probe_namespace(lab: str) -> str:
     """Return the namespace of the pods that find out what an existing cluster gives."""
     return f"sops-lab-probe-{lab}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sopslab.config.engine import EVERYWHERE, engine_host, kind_of_name
-from sopslab.config.naming import git_server_name
+from sopslab.config.naming import git_namespace, git_server_name
 
 # The port of the embedded Git server inside its container.
 GIT_SERVER_PORT = 8080
@@ -24,6 +24,14 @@ GIT_SERVER_USER = 60941
 # The lab's own users of the Git server, beside the learner.
 INSTRUCTOR = "instructor"
 FLUX = "flux"
+
+
+@dataclass(frozen=True)
+class GitPod:
+    """Where learners, and this machine, reach the Git server that a lab has in its cluster."""
+
+    host: str
+    port: int
 
 
 def lease_file(root: str, lab: str) -> str:
@@ -50,6 +58,11 @@ class Places:
         def learner_id(self) -> str:
             """Who works on a lab without a class."""
 
+        @property
+        def git_pod(self) -> GitPod | None:
+            """Where the lab's Git server in the cluster is reached, None where it has none
+            there."""
+
     @property
     def lab_dir(self) -> str:
         """Where this lab keeps what is its own: keys, Git data, kubeconfig, clones."""
@@ -69,6 +82,11 @@ class Places:
     def store(self) -> str:
         """Where artifacts lie, for every lab of this root."""
         return f"{self.root}/store"
+
+    @property
+    def pushed_image(self) -> str:
+        """The record of the Git server's image in a registry, for every lab of this root."""
+        return f"{self.root}/pushed-image.json"
 
     @property
     def bin_dir(self) -> str:
@@ -162,17 +180,24 @@ class Places:
         return engine_host(self.docker_host)
 
     @property
+    def git_embedded(self) -> bool:
+        """Whether the Git server is the embedded one, and the repositories are on this machine."""
+        return self.git_url is None and self.git_pod is None
+
+    @property
     def networked(self) -> bool:
-        """Whether the embedded Git server is reached over the network, at an address that is not
+        """Whether the lab's own Git server is reached over the network, at an address that is not
         loopback's: everything is TLS then."""
         return self.git_url is None and (
-            self.engine_host is not None or not ipaddress.IPv4Address(self.git_bind).is_loopback
+            self.git_pod is not None
+            or self.engine_host is not None
+            or not ipaddress.IPv4Address(self.git_bind).is_loopback
         )
 
     @property
     def git_address(self) -> str:
-        """Where the embedded Git server is reached."""
-        return self.engine_host or self.git_bind
+        """Where the lab's own Git server is reached."""
+        return self.git_pod.host if self.git_pod else self.engine_host or self.git_bind
 
     @property
     def git_published(self) -> str:
@@ -199,14 +224,18 @@ class Places:
 
     @property
     def git_ca(self) -> str | None:
-        """The certificate that clients of the embedded Git server trust, where it has TLS."""
+        """The certificate that clients of the lab's own Git server trust, where it has TLS."""
         return f"{self.tls_dir}/ca.crt" if self.networked else None
 
     @property
     def git_server_names(self) -> tuple[tuple[str, str], ...]:
-        """The names that the certificate of the embedded Git server is for, each after its kind."""
+        """The names that the certificate of the lab's own Git server is for, each after its
+        kind."""
+        reached = (kind_of_name(self.git_address), self.git_address)
+        if self.git_pod:
+            return reached, ("DNS", self._git_service)
         return (
-            (kind_of_name(self.git_address), self.git_address),
+            reached,
             ("IP", "127.0.0.1"),
             ("DNS", "localhost"),
             ("DNS", git_server_name(self.lab)),
@@ -225,18 +254,31 @@ class Places:
     @property
     def git_base_url(self) -> str:
         """Where this machine reaches the repositories."""
-        return self.git_url or f"{self._scheme}://{self.git_address}:{self.git_port}"
+        port = self.git_pod.port if self.git_pod else self.git_port
+        return self.git_url or f"{self._scheme}://{self.git_address}:{port}"
 
     @property
     def git_base_cluster_url(self) -> str:
-        """Where the cluster reaches them: the embedded server by its container's name, which only a
-        node on the lab's own Docker network finds, or like everybody else where it is networked."""
+        """Where the cluster reaches them: one in the cluster by its Service, the embedded server by
+        its container's name, which only a node on the lab's own Docker network finds, or like
+        everybody else where it is networked."""
         if self.git_url:
             return self.git_cluster_url or self.git_url
         server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
-        if self.networked and self.cluster_provider == "existing":
+        if self.git_pod:
+            server = f"{self._git_service}:{GIT_SERVER_PORT}"
+        elif self.networked and self.cluster_provider == "existing":
             server = f"{self.git_address}:{self.git_port}"
         return self.git_cluster_url or f"{self._scheme}://{server}"
+
+    @property
+    def _git_service(self) -> str:
+        return f"git.{git_namespace(self.lab)}.svc"
+
+    @property
+    def git_manifests(self) -> str:
+        """What a Git server in the cluster is made of, its secrets among that."""
+        return f"{self.lab_dir}/git-server.yaml"
 
     @property
     def _scheme(self) -> str:
@@ -268,6 +310,7 @@ class Lab(Places):
     docker_host: str | None
     instructor_recipient: str | None
     learner_id: str
+    git_pod: GitPod | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -49,10 +49,11 @@ from sopslab.config.naming import (
     check_label,
     check_seat,
 )
-from sopslab.config.places import FLUX, INSTRUCTOR, Lab, Places, Room
+from sopslab.config.places import FLUX, INSTRUCTOR, GitPod, Lab, Places, Room
 from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
 from sopslab.model.clusters import Acceptable
+from sopslab.model.git_pod import ServiceKind
 from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
@@ -62,6 +63,14 @@ _RECORD_LENGTH = 60_000
 # What survives every shell, YAML and URL that a path or a person's name ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
+# What has neither a dot nor a port, Docker takes for a name at its own registry.
+_OWN_REGISTRY = re.compile(
+    r"((localhost|[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+)(:[0-9]{1,5})?|[a-z0-9][a-z0-9-]*:[0-9]{1,5})"
+    r"(/[a-z0-9][a-z0-9._-]*)*"
+)
+_STORAGE_CLASS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
+_NODE_PORTS = range(30000, 32768)
 _INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # The same in the words of a JSON schema, which has neither Python's classes of characters nor what
@@ -85,6 +94,9 @@ _LINE_FORM = "one line of printable characters"
 _EMAIL_FORM = "an address such as ada@example.org"
 _URL_FORM = "an http:// or https:// URL"
 _REGISTRY_FORM = "a registry such as `mirror.example:5000/path`"
+_OWN_REGISTRY_FORM = "a registry with a dot or a port, such as `registry.example:5000/class`"
+_STORAGE_CLASS_FORM = "the name of a StorageClass, of a-z, 0-9, `-` and `.`"
+_SIZE_FORM = "a size such as `5Gi`"
 _RECIPIENT_FORM = "an age recipient such as `age1…` or `age1pq1…`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
 
@@ -153,6 +165,24 @@ def _http_url(value: str) -> str:
 def _registry(value: str) -> str:
     if not _REGISTRY.fullmatch(value):
         raise ValueError(f"{_REGISTRY_FORM} is needed")
+    return value
+
+
+def _own_registry(value: str) -> str:
+    if not _OWN_REGISTRY.fullmatch(value):
+        raise ValueError(f"{_OWN_REGISTRY_FORM} is needed")
+    return value
+
+
+def _storage_class(value: str) -> str:
+    if not _STORAGE_CLASS.fullmatch(value):
+        raise ValueError(f"{_STORAGE_CLASS_FORM} is needed")
+    return value
+
+
+def _size(value: str) -> str:
+    if not _SIZE.fullmatch(value):
+        raise ValueError(f"{_SIZE_FORM} is needed")
     return value
 
 
@@ -270,6 +300,11 @@ Registry = Annotated[
     AfterValidator(_registry),
     Field(description=_REGISTRY_FORM, json_schema_extra=_schema(_REGISTRY)),
 ]
+OwnRegistry = Annotated[
+    Text,
+    AfterValidator(_own_registry),
+    Field(description=_OWN_REGISTRY_FORM, json_schema_extra=_schema(_OWN_REGISTRY)),
+]
 Password = Annotated[
     Text,
     AfterValidator(_printable),
@@ -336,6 +371,22 @@ HostKey = Annotated[
     Text,
     AfterValidator(check_hostkey),
     Field(description=HOSTKEY_FORM, json_schema_extra=_schema(HOSTKEY)),
+]
+
+
+StorageClass = Annotated[
+    Text,
+    AfterValidator(_storage_class),
+    Field(
+        max_length=253,
+        description=_STORAGE_CLASS_FORM,
+        json_schema_extra=_schema(_STORAGE_CLASS),
+    ),
+]
+Size = Annotated[
+    Text,
+    AfterValidator(_size),
+    Field(description=_SIZE_FORM, json_schema_extra=_schema(_SIZE)),
 ]
 
 
@@ -432,6 +483,16 @@ class Mirrors(_Part):
     images: Registry | None = None
 
 
+class GitInCluster(_Part):
+    """A Git server that runs in an existing cluster, and where it is reached from outside."""
+
+    host: HostName
+    port: Port
+    service: ServiceKind = "ClusterIP"
+    storage_class: StorageClass | None = None
+    size: Size = "5Gi"
+
+
 class Settings(_Part, Places):
     """Everything that a lab can be told. Attributes are named like the data of pyinfra."""
 
@@ -441,6 +502,7 @@ class Settings(_Part, Places):
     artifact_source: Literal["auto", "bundle", "modules", "upstream"]
     mirrors: Mirrors
     catalog: AbsolutePath
+    registry: OwnRegistry | None
     cluster_provider: Literal["kind", "existing"]
     api_port: Port | None
     kubeconfig: AbsolutePath | None
@@ -449,6 +511,7 @@ class Settings(_Part, Places):
     docker_host: DockerHost | None
     git_bind: Address
     git_port: Port
+    git_in_cluster: GitInCluster | None
     git_url: HttpUrl | None
     git_cluster_url: HttpUrl | None
     git_username: Line | None
@@ -499,6 +562,7 @@ class Settings(_Part, Places):
                 "a lease goes with cluster_provider `kind`: `sopslab reap` has no other way to a"
                 " cluster than its name"
             )
+        problems += self._git_in_cluster_problems()
         if self.git_url and not (self.git_username and self.git_password):
             problems.append("git_url needs git_username and git_password")
         if (
@@ -551,6 +615,28 @@ class Settings(_Part, Places):
             raise ValueError("; ".join(problems))
         return self
 
+    def _git_in_cluster_problems(self) -> Iterator[str]:
+        given = self.git_in_cluster
+        if given is None:
+            return
+        if self.cluster_provider == "kind":
+            yield "git_in_cluster goes with cluster_provider `existing`"
+        if self.git_url:
+            yield "git_in_cluster and git_url name two Git servers: leave one out"
+        if self.registry is None:
+            yield "git_in_cluster needs registry, from which the cluster pulls the Git server"
+        if self.seats or self.spares:
+            yield "a class has its repositories on this machine: leave git_in_cluster out"
+        if given.service == "NodePort" and given.port not in _NODE_PORTS:
+            yield "git_in_cluster.port: a NodePort is one of 30000 to 32767"
+
+    @property
+    @override
+    def git_pod(self) -> GitPod | None:
+        """Where the lab's Git server in the cluster is reached, None where it has none there."""
+        given = self.git_in_cluster
+        return None if given is None else GitPod(given.host, given.port)
+
     @property
     @override
     def learner_id(self) -> str:
@@ -573,6 +659,7 @@ class Settings(_Part, Places):
             docker_host=self.docker_host,
             instructor_recipient=self.instructor_recipient,
             learner_id=self.learner.id,
+            git_pod=self.git_pod,
         )
 
     @property
@@ -581,7 +668,12 @@ class Settings(_Part, Places):
         return Room(**vars(self.for_machine))
 
 
-_PARTS: Mapping[str, type[_Part]] = {"learner": Learner, "machine": SeatMachine, "mirrors": Mirrors}
+_PARTS: Mapping[str, type[_Part]] = {
+    "git_in_cluster": GitInCluster,
+    "learner": Learner,
+    "machine": SeatMachine,
+    "mirrors": Mirrors,
+}
 
 
 def load_settings(data: Mapping[str, Any]) -> Settings:

@@ -21,6 +21,7 @@ from sopslab.config.naming import git_server_name, node_name
 from sopslab.files.seat_limits import seat_limits
 from sopslab.lab.observe.environments import look_in
 from sopslab.lab.observe.existing import cluster_traits, reach_of
+from sopslab.lab.observe.git_pod import server_trouble
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import has_content
 from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
@@ -59,11 +60,23 @@ def _foundations(settings: Settings) -> list[Callable[[], Part]]:
         questions.append(partial(_container, "node", node, settings.lab_context))
     else:
         questions.append(partial(_existing, settings))
-    if settings.git_url is None:
+    if settings.git_embedded:
         server = git_server_name(settings.lab)
         address = f"{settings.git_base_url}/{settings.learner_repository}.git"
         questions.append(partial(_container, "git", server, address))
+    elif settings.git_pod is not None:
+        questions.append(partial(_git_in_cluster, settings))
     return questions
+
+
+def _git_in_cluster(settings: Settings) -> Part:
+    """Return whether the Git server in the cluster serves."""
+    address = f"{settings.git_base_url}/{settings.learner_repository}.git"
+    try:
+        trouble = server_trouble(settings.for_machine)
+    except Undecided as reason:
+        trouble = reason.found
+    return Part("git", trouble is None, trouble or "serving", address)
 
 
 def _existing(settings: Settings) -> Part:

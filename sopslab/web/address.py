@@ -87,7 +87,8 @@ def claim(
 
 def lab_tls(places: Places) -> ssl.SSLContext:
     """Return what the lab's Git server speaks TLS with. Raises LabError where it speaks none."""
-    if not places.networked or places.engine_host is not None:
+    here = places.git_embedded and places.engine_host is None
+    if not places.networked or not here:
         raise LabError(
             "the board can be at git_bind only where that is an address of this machine, other than"
             " loopback: there the lab has a certificate",

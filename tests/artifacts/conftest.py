@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from typing import Any
 import pytest
 import yaml
 from typing_extensions import override
+
+from tests.registry import built, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,57 +190,13 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def registry_program() -> Path:
-    """The registry server, built from its pinned module; `go` keeps what it compiled."""
-    program = ROOT / "build" / "tests" / "registry"
-    command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-trimpath"]
-    command += ["-gcflags=all=-dwarf=false", "-o", str(program)]
-    subprocess.run(
-        [*command, "github.com/distribution/distribution/v3/cmd/registry"],
-        cwd=ROOT / "artifacts" / "modules" / "registry",
-        env={
-            **os.environ,
-            "CGO_ENABLED": "0",
-            "GOGC": "400",
-            "GOFLAGS": "",
-            "GOTOOLCHAIN": "local",
-        },
-        check=True,
-    )
-    return program
+    return built()
 
 
 @pytest.fixture
 def registry(tmp_path: Path, registry_program: Path) -> Iterator[Registry]:
-    folder = tmp_path / "registry"
-    config = tmp_path / "registry.yaml"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "version": 0.1,
-                "storage": {"filesystem": {"rootdirectory": str(folder)}},
-                "http": {"addr": "127.0.0.1:0"},
-            }
-        )
-    )
-    process = subprocess.Popen(
-        [str(registry_program), "serve", str(config)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr
-    address = ""
-    for line in process.stderr:
-        match = re.search(r"listening on (127\.0\.0\.1:\d+)", line)
-        if match:
-            address = match[1]
-            break
-    assert address, "the registry ended before it listened"
-    # Its log goes on; a pipe that nobody reads would stop it.
-    reader = threading.Thread(target=process.stderr.read)
-    reader.start()
-    yield Registry(address, folder)
-    process.terminate()
-    process.wait(10)
-    reader.join(10)
-    process.stderr.close()
+    with serving(registry_program, tmp_path / "registry") as address:
+        yield Registry(address, tmp_path / "registry")
 
 
 def docker(*arguments: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -9,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.places import Lab as Places
+from sopslab.lab.act.registry import push
+from sopslab.lab.observe.registry import pushed_image
+from sopslab.layout import git_pod_sources
 from tests.artifacts.conftest import Lab, Registry, docker
 from tests.cluster.debian import root_file_system
+
+PROGRAM = "/srv/git/policy/sopslab/gitserver/__init__.py"
 
 
 @pytest.fixture
@@ -120,6 +128,34 @@ def test_an_image_gets_packages_and_becomes_a_root_file_system(
     assert [name for name in names if name.startswith("var/lib/apt/lists/")] == []
     assert known(image) == ""
     assert lab.run().changed == []
+
+
+@pytest.mark.soak
+def test_the_git_servers_image_is_pushed_and_pulled_by_the_digest_on_record(
+    lab: Lab, registry: Registry, image: str, tmp_path: Path
+) -> None:
+    base = f"{image}:base"
+    docker("import", str(root_file_system("bookworm")), base)
+    here = Places("lab", str(tmp_path / "root"), "kind", None, "127.0.0.1", 0, None, None, None,
+                  None, "ada")  # fmt: skip
+    where = f"{registry.address}/{image}"
+    try:
+        push(here, base, where, "1-tests")
+        reference = pushed_image(here, where, "1-tests")
+        assert reference is not None and re.fullmatch(rf"{where}/\S+@sha256:\S+", reference)
+        # Neither the registry's name nor what was pulled by it stays in Docker.
+        assert known(image) == ""
+        assert docker("run", "--rm", "--entrypoint", "cat", reference, PROGRAM) == (
+            git_pod_sources()["sopslab/gitserver/__init__.py"].read_text().strip()
+        )
+        docker("rmi", reference)
+        Path(here.pushed_image).unlink()
+        push(here, base, where, "1-tests")
+        assert pushed_image(here, where, "1-tests") == reference
+        shutil.rmtree(registry.folder)
+        assert pushed_image(here, where, "1-tests") is None
+    finally:
+        docker("rmi", "--force", base, "sops-lab/git-server:pushed")
 
 
 def _blobs(folder: Path) -> list[Path]:

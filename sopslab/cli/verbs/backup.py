@@ -113,12 +113,19 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
-    """Return how a backup begins. Raises LabError where the lab has no repositories."""
+    """Return how a backup begins. Raises LabError where the lab has no repositories here."""
     from sopslab.checks.backups import belonging_settings
     from sopslab.config.enrolled import read_enrolled
+    from sopslab.config.naming import git_namespace
     from sopslab.lab.backups.repositories import repositories
     from sopslab.model.backups import FORMAT, BackupHead
+    from sopslab.model.git_pod import CLAIM
 
+    if settings.git_pod is not None:
+        raise LabError(
+            "the repositories are in the cluster, and without them this would be no backup: have"
+            f" the cluster keep what the claim {CLAIM} in {git_namespace(settings.lab)} holds"
+        )
     here = repositories(settings.for_machine)
     if settings.git_url is None and not here:
         raise LabError(

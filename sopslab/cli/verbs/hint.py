@@ -99,7 +99,7 @@ def _alone(settings: Settings) -> tuple[str | None, Chapter]:
     from sopslab.model.results import Status
 
     viewpoint = viewpoint_of(settings, solo(settings), Path.cwd())
-    listed = verification.checks(embedded_server=settings.git_url is None)
+    listed = verification.checks(embedded_server=settings.git_embedded)
     with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         results = verification.verify(Observer(settings, executor), viewpoint, listed, 0)
     left = [one.id for one in results if one.status in (Status.FAILED, Status.UNKNOWN)]

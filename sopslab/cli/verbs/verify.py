@@ -81,7 +81,7 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
 
     console = Console()
     viewpoint = viewpoint_of(settings, solo(settings), Path.cwd(), secret)
-    listed = checks.checks(embedded_server=settings.git_url is None)
+    listed = checks.checks(embedded_server=settings.git_embedded)
 
     def tell(result: Result) -> None:
         if not as_json:

@@ -54,6 +54,7 @@ def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
     permitted = [
         x509.DNSName("localhost"),
         x509.DNSName(git_server_name(lab.lab)),
+        *_names_in_cluster(lab),
         x509.IPAddress(_EVERY_ADDRESS),
     ]
     builder = (
@@ -64,6 +65,13 @@ def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
         .add_extension(x509.NameConstraints(permitted, None), critical=True)
     )
     return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def _names_in_cluster(lab: Lab) -> list[x509.DNSName]:
+    """Return the names of a Git server that is in the cluster."""
+    if lab.git_pod is None:
+        return []
+    return [x509.DNSName(text) for kind, text in lab.git_server_names if kind == "DNS"]
 
 
 def certify_server(lab: Lab) -> None:

@@ -1,15 +1,18 @@
-"""The embedded Git server's repositories, which learners fill."""
+"""The repositories of the lab's own Git server, which learners fill."""
 
 from __future__ import annotations
 
 import stat
+import tempfile
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.relay import where_repositories_are
 
 
+@where_repositories_are
 def make(lab: Lab, repositories: list[str]) -> None:
     """Make bare repositories; what is in the place of one is not a repository yet, and is removed.
 
@@ -18,10 +21,10 @@ def make(lab: Lab, repositories: list[str]) -> None:
     data = Path(lab.git_dir)
     places = [data / "repositories" / f"{repository}.git" for repository in repositories]
     # The server writes there, and so does git on the host.
-    with files.umask(0o007), files.new_folder(data / "repositories") as new:
+    with files.umask(0o007), tempfile.TemporaryDirectory(prefix="sops-lab-repository-") as new:
         # Git makes one, which is copied: a class has hundreds of folders, and one process makes
         # them.
-        empty = new / "empty"
+        empty = Path(new, "empty")
         _make_empty(lab, empty)
         folders = [path.relative_to(empty) for path in empty.rglob("*") if path.is_dir()]
         for place in places:

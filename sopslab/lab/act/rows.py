@@ -27,7 +27,7 @@ def publish(places: Places, rows: Iterable[Row], unchanged: Collection[str] = ()
     + unchanged: whose rows say the same as when they were written
     """
     folder = _folder(places)
-    if places.git_url is not None or not folder.parent.is_dir():
+    if not places.git_embedded or not folder.parent.is_dir():
         return
     if not folder.is_dir():
         folder.mkdir()

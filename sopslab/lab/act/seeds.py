@@ -41,7 +41,7 @@ def seed(lab: Lab, environments: list[Environment], beginnings: dict[str, Beginn
 def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
     if environment.is_seat and has_failed(lab, environment.id):
         return
-    fill = _fill if lab.git_url is None else _push
+    fill = _fill if lab.git_embedded else _push
     try:
         fill(lab, environment, beginning)
     except (Failed, LabError, Undecided, OSError) as error:
@@ -53,7 +53,7 @@ def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
-    """Fill a repository on a Git server that is not ours."""
+    """Fill a repository on a Git server that is not on this machine."""
     with files.new_folder(lab.work_dir) as folder:
         git = Git(lab, folder / "lab.git", login=lab.login_file(INSTRUCTOR))
         git.run("init", "--quiet", "--bare")
@@ -62,7 +62,7 @@ def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
-    """Fill a repository of the lab's own Git server, which lies on this machine: a hundred pushes
+    """Fill a repository of the embedded Git server, which lies on this machine: a hundred pushes
     would take a minute. A push to the branch `reset` puts main back to its start; no push can
     change the start itself."""
     git = Git(lab, bare_repository(lab, environment))

@@ -21,7 +21,7 @@ def begun_environments(lab: Lab, environments: list[Environment]) -> dict[str, l
     """Return the environments whose repository has its first commit, by the learner's id, each with
     the recipients of the canary in it, none where nothing tells them; a seat has begun if its
     canary is known by its hash, too."""
-    began = _began if lab.git_url is None else _began_elsewhere
+    began = _began if lab.git_embedded else _began_elsewhere
     found = {
         one.id: began(lab, one)
         for one in environments
@@ -43,7 +43,7 @@ def _began(lab: Lab, environment: Environment) -> list[str] | None:
 
 
 def _began_elsewhere(lab: Lab, environment: Environment) -> list[str] | None:
-    """Return the same where a Git server is not ours: it is asked as Flux asks it."""
+    """Return the same where the Git server is not on this machine: it is asked as Flux asks it."""
     login = lab.login_file(INSTRUCTOR)
     repository = Repository(lab, environment)
     try:

@@ -1,7 +1,7 @@
 """How learners' repositories, and the clone of the learner who is here, compare with the
 checkpoints.
 
-Where the Git server is not ours, the bare repository on this machine is a copy of the branches
+Where the Git server is not on it, the bare repository on this machine is a copy of the branches
 there, and the one place where checkpoints are kept.
 """
 
@@ -30,11 +30,12 @@ class Repository:
 
     def __init__(self, lab: Lab, environment: Environment) -> None:
         login = lab.login_file(INSTRUCTOR)
-        self.url = f"{lab.git_url}/{environment.repository}.git" if lab.git_url else None
+        url = f"{lab.git_base_url}/{environment.repository}.git"
+        self.url = None if lab.git_embedded else url
         self.git = Git(lab, bare_repository(lab, environment), login=login)
 
     def refresh(self) -> None:
-        """Fetch the branches from a Git server that is not ours. Raises Failed."""
+        """Fetch the branches from a Git server that is not here. Raises Failed."""
         if self.url is None:
             return
         if not self.git.folder.is_dir():

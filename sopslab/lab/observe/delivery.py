@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from sopslab.checks.delivery import Pending, Wanted, Why, pending
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.observe import environments as cluster
-from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
 
 
@@ -24,10 +26,16 @@ def deliveries(
 
 def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) -> dict[str, Wanted]:
     """Return what each environment is to hold: main as it is now."""
-    return {
-        one.id: Wanted(Git(lab, bare_repository(lab, one)).ref(MAIN), frozenset(secrets))
-        for one in environments
-    }
+    return {one.id: Wanted(_main(lab, one), frozenset(secrets)) for one in environments}
+
+
+def _main(lab: Lab, environment: Environment) -> str | None:
+    """Return the commit of main; where the Git server is not on this machine and does not answer,
+    the one that is known here."""
+    repository = Repository(lab, environment)
+    with suppress(Failed):
+        repository.refresh()
+    return repository.main
 
 
 def look(

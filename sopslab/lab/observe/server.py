@@ -24,7 +24,7 @@ def look_at_server(places: Places) -> GitServer:
 
 
 def _guard(places: Places) -> Guard | None:
-    if places.git_url is not None:
+    if not places.git_embedded:
         return None
     data = Path(places.git_dir)
     return Guard(

@@ -165,11 +165,11 @@ def bare(places: Places, environment: Environment) -> Git | None:
     """Return the learner's repository on the lab's machine, None if it is not there. Raises
     Undecided where there is only a copy of it, and that is not there yet.
 
-    Where the Git server is not ours, the copy is brought up to date; where its server is silent, it
-    stays as it is.
+    Where the Git server is not on it, the copy is brought up to date, and stays as it is where the
+    server is silent.
     """
     folder = Path(bare_repository(places, environment))
-    if places.git_url is not None:
+    if not places.git_embedded:
         _fetch(places, environment, folder)
     return Git(str(folder), git_environment()) if folder.is_dir() else None
 
@@ -177,12 +177,13 @@ def bare(places: Places, environment: Environment) -> Git | None:
 def _fetch(places: Places, environment: Environment, folder: Path) -> None:
     if not folder.is_dir():
         raise Undecided("there is no copy of the repository yet", UP)
+    trusted = {} if places.git_ca is None else {"GIT_SSL_CAINFO": places.git_ca}
     ask(
         [
             "git", "--git-dir", str(folder), "fetch", "--quiet", "--prune",
-            f"{places.git_url}/{environment.repository}.git", "+refs/heads/*:refs/heads/*",
+            f"{places.git_base_url}/{environment.repository}.git", "+refs/heads/*:refs/heads/*",
         ],
-        git_environment() | login_options(places.login_file(INSTRUCTOR)),
+        git_environment() | login_options(places.login_file(INSTRUCTOR)) | trusted,
         patience=5,
     )  # fmt: skip
 

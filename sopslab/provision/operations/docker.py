@@ -93,7 +93,7 @@ def compatibility(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     problems = [] if host.name in _told else _unsuitable(settings)
-    with_firewall = settings.git_url is None or settings.cluster_provider == "kind"
+    with_firewall = settings.git_embedded or settings.cluster_provider == "kind"
     on_this_machine = settings.engine_host is None
     if with_firewall and on_this_machine and recall_of_machine(engine_state).answers:
         bridge = bridge_name(settings.lab)

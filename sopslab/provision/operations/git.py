@@ -14,13 +14,14 @@ from pyinfra.api import operation
 
 from sopslab.checks.causes import for_shell
 from sopslab.config.environment import Environment
-from sopslab.config.naming import git_server_name, network_name
+from sopslab.config.naming import git_namespace, git_server_name, network_name
 from sopslab.config.places import GIT_SERVER_PORT, INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, beginning
 from sopslab.files.events import named, note
 from sopslab.files.render import Renderer
 from sopslab.lab.act import accounts as act_accounts
+from sopslab.lab.act import git_pod as act_git_pod
 from sopslab.lab.act import learners_clone
 from sopslab.lab.act import repositories as act_repositories
 from sopslab.lab.act import seeds as act_seeds
@@ -29,12 +30,15 @@ from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_
 from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.certificates import tls_state
 from sopslab.lab.observe.docker import container
+from sopslab.lab.observe.git_pod import git_server_in, pod_state, server_trouble
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import machine_state
+from sopslab.lab.observe.registry import recorded_image
 from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools.git import Author
 from sopslab.model.beginnings import Beginning
+from sopslab.model.git_pod import PodShape
 from sopslab.model.learners_clone import Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
@@ -109,7 +113,7 @@ def accounts(settings: Settings, users: Sequence[str], username: str, password: 
 @operation()
 def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     """
-    Make bare repositories among the embedded Git server's data.
+    Make bare repositories among the data of the lab's own Git server.
 
     + settings: the lab's settings
     + repositories: their paths, without `.git`
@@ -155,6 +159,82 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     if found is not None and not found.running:
         note("the Git server was stopped")
     yield acting(settings, act_server.serve, image=image, label=f"{CONFIG_LABEL}={mark}")
+
+
+@operation()
+def pod_manifests(settings: Settings, made_of: str) -> Commands:
+    """
+    Write the manifests of the Git server in the cluster, unless it has not been pushed, or the
+    cluster has another's in its place.
+
+    + settings: the lab's settings, with `git_in_cluster`
+    + made_of: what its image in the registry is known by
+    """
+    # Whether the registry answers is the cluster's concern: it may have the image already.
+    image = look(settings, recorded_image, registry=settings.registry or "", made_of=made_of)
+    if image is None:
+        yield refusal(
+            f"the Git server of this version was not pushed to {settings.registry}: run `sopslab"
+            " images push`"
+        )
+        return
+    shape = _shape(settings, image)
+    state = look(settings, pod_state, shape=shape)
+    if state.foreign:
+        yield refusal(
+            f"the namespace {git_namespace(settings.lab)} is not this lab's: delete it, or choose"
+            " another name for the lab (SOPSLAB_LAB)"
+        )
+        return
+    if state.laid_out:
+        host.noop("the manifests are written")
+        return
+    yield acting(settings, act_git_pod.lay_out, shape=shape)
+
+
+@operation()
+def pod(settings: Settings) -> Commands:
+    """
+    Have the Git server in the cluster serve at the address of the lab file.
+
+    + settings: the lab's settings, with `git_in_cluster`
+    """
+    trouble = look(settings, server_trouble)
+    if trouble is None:
+        host.noop(f"the Git server answers at {settings.git_base_url}")
+        return
+    yield acting(settings, act_git_pod.await_server)
+
+
+@operation()
+def pod_removal(settings: Settings) -> Commands:
+    """
+    Take the Git server out of a cluster; the repositories stay there, unless purged.
+
+    + settings: the lab's settings, with `git_in_cluster`; `purge` decides
+    """
+    kubeconfig = settings.kubeconfig or ""
+    left = look(settings, git_server_in, kubeconfig=kubeconfig)
+    namespace = git_namespace(settings.lab)
+    if left is None:
+        note(
+            f"the cluster of the context {settings.context} does not answer, and the namespace"
+            f" {namespace} stays there: run `sopslab down` again once it does"
+        )
+        host.noop("the cluster does not answer")
+        return
+    if not (left.namespace if settings.purge else left.server):
+        host.noop("the cluster has no Git server of this lab")
+        return
+    if not settings.purge:
+        note(f"the repositories stay in the namespace {namespace}: `--purge` removes them")
+    yield acting(settings, act_git_pod.take_away, kubeconfig=kubeconfig, purge=settings.purge)
+
+
+def _shape(settings: Settings, image: str) -> PodShape:
+    given = settings.git_in_cluster
+    assert given is not None
+    return PodShape(image, given.service, given.port, given.storage_class, given.size)
 
 
 @operation()

@@ -171,6 +171,21 @@ def test_a_lab_without_its_repositories_is_not_backed_up(
     assert not (tmp_path / "f").exists()
 
 
+def test_a_lab_whose_repositories_are_in_the_cluster_is_not_backed_up_without_them(
+    sopslab: Sopslab, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab_file(
+        monkeypatch, tmp_path, cluster_provider="existing", context="prod",
+        kubeconfig="/home/ada/config", registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 443},
+    )  # fmt: skip
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert (done.exit_code, "repositories-git-0 in sops-lab-git-lab" in done.stderr) == (
+        Exit.FAILED, True,
+    )  # fmt: skip
+    assert not (tmp_path / "f").exists()
+
+
 def test_a_restore_asks_for_what_opens_the_file(
     sopslab: Sopslab, made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

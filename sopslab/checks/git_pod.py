@@ -1,0 +1,240 @@
+"""The Git server in the cluster: the objects that it is made of, and what keeps its pod from
+serving. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sopslab.config.naming import git_namespace
+from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
+from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.git_pod import LABEL, NAME, PodShape
+from sopslab.model.objects import Object, condition
+
+_SELECTED = {"app": NAME}
+_CONTENT = "sops-lab/content"
+_HTTPD, _CERTIFICATE, _TOKEN = "htpasswd", "server.pem", "token"
+SECRET_FILES = {_HTTPD: "htpasswd", _CERTIFICATE: "tls/server.pem", _TOKEN: "receiver/token"}
+"""What is kept in its Secret, each by the path below the Git server's data on this machine."""
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
+# Where Flux's notification-controller listens for calls.
+_RECEIVER = 9292
+_TMP = "192Mi"
+# As much as the embedded server may have.
+_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def objects(
+    lab: str,
+    shape: PodShape,
+    configuration: Mapping[str, str],
+    executable: Collection[str],
+    recipients: Mapping[str, str],
+    secrets: Mapping[str, bytes],
+) -> list[Object]:
+    """Return what the Git server of a lab is made of.
+
+    + configuration: the gate, the hooks, and how git is configured, by path
+    + executable: the paths of those of them that are run
+    + recipients: for whom the secrets of each owner's repository are encrypted
+    + secrets: what `SECRET_FILES` names
+    """
+    texts = {_key(path): text for path, text in configuration.items()}
+    kept = {key: base64.b64encode(secrets[key]).decode() for key in SECRET_FILES}
+    etc = [
+        {"key": _key(path), "path": path, "mode": 0o555 if path in executable else 0o444}
+        for path in configuration
+    ]
+    data = [
+        _object("v1", "ConfigMap", "etc", data=texts),
+        _object("v1", "ConfigMap", "recipients", data=dict(recipients)),
+        _object("v1", "Secret", NAME, data=kept),
+    ]
+    content = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    made = [
+        *data,
+        _object("v1", "ServiceAccount", NAME, automountServiceAccountToken=False),
+        _object("v1", "Service", NAME, spec=_service(shape)),
+        *_policies(),
+        _object("apps/v1", "StatefulSet", NAME, spec=_stateful_set(shape, etc, content)),
+    ]
+    namespace, ours = git_namespace(lab), {LABEL: lab}
+    labels = {**ours, "pod-security.kubernetes.io/enforce": "restricted"}
+    place = {"namespace": namespace, "labels": ours}
+    its_own = {"name": namespace, "labels": labels}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": its_own},
+        *({**one, "metadata": {**one["metadata"], **place}} for one in made),
+    ]
+
+
+def _object(version: str, kind: str, name: str, **parts: Any) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **parts}
+
+
+def _key(path: str) -> str:
+    """Return the key that a file has in a ConfigMap, where none has a slash."""
+    return path.replace("/", ".")
+
+
+def _service(shape: PodShape) -> Object:
+    inside: dict[str, Any] = {"name": "git", "port": GIT_SERVER_PORT, "targetPort": "git"}
+    if shape.service == "NodePort":
+        inside["nodePort"] = shape.port
+    ports = [inside]
+    if shape.service == "LoadBalancer" and shape.port != GIT_SERVER_PORT:
+        ports.append({"name": "learners", "port": shape.port, "targetPort": "git"})
+    return {"type": shape.service, "selector": _SELECTED, "ports": ports}
+
+
+def _policies() -> list[Object]:
+    """Return what may reach the server: Flux and learners, who come from outside the cluster and
+    by any of its nodes; and what the server may reach, where what was pushed is looked at: Flux's
+    Receiver, and who tells its address.
+
+    Not one policy of both kinds: kube-router would take what may come in for what may go out.
+    """
+    selected = {"podSelector": {"matchLabels": _SELECTED}}
+    receiver = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": FLUX_NAMESPACE}},
+        "podSelector": {"matchLabels": {"app": "notification-controller"}},
+    }
+    # OpenShift's DNS listens at 5353 behind its Service.
+    dns = [{"protocol": kind, "port": port} for kind in ("UDP", "TCP") for port in (53, 5353)]
+    ways = [
+        {"to": [receiver], "ports": [{"protocol": "TCP", "port": _RECEIVER}]},
+        {"to": [{"namespaceSelector": {}}], "ports": dns},
+    ]
+    version, kind = "networking.k8s.io/v1", "NetworkPolicy"
+    served = [{"ports": [{"protocol": "TCP", "port": GIT_SERVER_PORT}]}]
+    return [
+        _object(version, kind, "served",
+                spec={**selected, "policyTypes": ["Ingress"], "ingress": served}),
+        _object(version, kind, "receiver-only",
+                spec={**selected, "policyTypes": ["Egress"], "egress": ways}),
+    ]  # fmt: skip
+
+
+def _stateful_set(shape: PodShape, etc: Sequence[Object], content: str) -> Object:
+    claim: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": shape.size}},
+    }
+    if shape.storage_class is not None:
+        claim["storageClassName"] = shape.storage_class
+    return {
+        "replicas": 1,
+        "serviceName": NAME,
+        # What was wrong with a pod must not keep its successor from coming.
+        "podManagementPolicy": "Parallel",
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "selector": {"matchLabels": _SELECTED},
+        "template": {
+            # The server reads what it is given when it starts.
+            "metadata": {"labels": _SELECTED, "annotations": {_CONTENT: content}},
+            "spec": _pod(shape.image, etc),
+        },
+        "volumeClaimTemplates": [
+            _object("v1", "PersistentVolumeClaim", "repositories", spec=claim),
+        ],
+    }  # fmt: skip
+
+
+def _pod(image: str, etc: Sequence[Object]) -> Object:
+    root = "/srv/git"
+
+    def secret(key: str) -> Object:
+        items = [{"key": key, "path": key}]
+        return {"secret": {"secretName": NAME, "defaultMode": 0o440, "items": items}}
+
+    return {
+        "serviceAccountName": NAME,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": GIT_SERVER_USER,
+            "runAsGroup": GIT_SERVER_USER,
+            "fsGroup": GIT_SERVER_USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": NAME,
+                "image": image,
+                "args": [root, str(GIT_SERVER_PORT), f"{root}/tls/{_CERTIFICATE}"],
+                "ports": [{"name": "git", "containerPort": GIT_SERVER_PORT}],
+                "readinessProbe": {"tcpSocket": {"port": "git"}, "periodSeconds": 2},
+                "resources": _RESOURCES,
+                "securityContext": _RESTRICTED,
+                "volumeMounts": [
+                    {"name": "repositories", "mountPath": f"{root}/repositories"},
+                    {"name": "etc", "mountPath": f"{root}/etc", "readOnly": True},
+                    {"name": "recipients", "mountPath": f"{root}/recipients", "readOnly": True},
+                    {"name": "tls", "mountPath": f"{root}/tls", "readOnly": True},
+                    {"name": "receiver", "mountPath": f"{root}/receiver", "readOnly": True},
+                    {"name": "accounts", "mountPath": f"{root}/htpasswd", "subPath": _HTTPD,
+                     "readOnly": True},
+                    {"name": "tmp", "mountPath": "/tmp"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "etc", "configMap": {"name": "etc", "items": list(etc)}},
+            {"name": "recipients", "configMap": {"name": "recipients"}},
+            {"name": "tls", **secret(_CERTIFICATE)},
+            {"name": "receiver", **secret(_TOKEN)},
+            {"name": "accounts", **secret(_HTTPD)},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": _TMP}},
+        ],
+    }  # fmt: skip
+
+
+def is_rolled_out(stateful_set: Object) -> bool:
+    """Return whether the pod is ready, and the one that is wanted last."""
+    status = stateful_set.get("status") or {}
+    return bool(
+        status.get("observedGeneration") == stateful_set["metadata"]["generation"]
+        and status.get("readyReplicas") == 1
+        and status.get("updatedReplicas") == 1
+        and status.get("currentRevision") == status.get("updateRevision")
+    )
+
+
+def is_outdated(pod: Object, stateful_set: Object) -> bool:
+    """Return whether a pod that is not ready is of an older revision: nothing replaces it then."""
+    revision = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
+    wanted = (stateful_set.get("status") or {}).get("updateRevision")
+    ready = condition(pod, "Ready").get("status") == "True"
+    return not ready and wanted is not None and revision != wanted
+
+
+def hindrance(pod: Object | None, claim: Object | None) -> str:
+    """Return in a clause why a pod is not ready."""
+    if pod is None:
+        return "there is no pod yet"
+    for status in (pod.get("status") or {}).get("containerStatuses") or []:
+        state = status.get("state") or {}
+        reason = ((state.get("waiting") or state.get("terminated")) or {}).get("reason")
+        if reason in _NOT_PULLED:
+            return f"its node cannot pull {status['image']}"
+        if reason:
+            return f"its container is in the state {reason}"
+    if condition(pod, "PodScheduled").get("status") != "False":
+        return "it has not started yet"
+    if claim is None or (claim.get("status") or {}).get("phase") != "Pending":
+        return "no node has room for it"
+    named = claim["spec"].get("storageClassName")
+    which = f"the storage class {named}" if named else "a default storage class"
+    return f"no node has room for it, or {which} gives it no volume"

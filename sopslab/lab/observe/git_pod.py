@@ -1,0 +1,99 @@
+"""The Git server in the cluster: whose it is, and whether it serves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from sopslab.checks.git_pod import SECRET_FILES, hindrance, is_rolled_out, objects
+from sopslab.config.naming import git_namespace
+from sopslab.config.places import Lab
+from sopslab.lab.observe.server import answer
+from sopslab.lab.tools.files import has_content, read
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.git_pod import CLAIM, LABEL, NAME, POD, GitServerLeft, PodShape, PodState
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
+
+NOT_THERE = "it is not there"
+SILENT = "nothing answers for it where learners reach it"
+_PATIENCE_S = 20.0
+
+
+def pod_state(lab: Lab, shape: PodShape) -> PodState:
+    """Return how the Git server in the cluster stands, against what the lab file wants."""
+    if not has_content(lab.lab_kubeconfig):
+        return PodState()
+    namespace = Kubectl(lab).get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
+    if namespace is not None and not _is_ours(namespace, lab):
+        return PodState(foreign=True)
+    wanted = manifests(lab, shape)
+    return PodState(laid_out=wanted is not None and read(lab.git_manifests) == wanted)
+
+
+def manifests(lab: Lab, shape: PodShape) -> bytes | None:
+    """Return the manifests of the Git server, None while what it reads is not on this machine."""
+    data = Path(lab.git_dir)
+    secrets = {key: read(data / path) for key, path in SECRET_FILES.items()}
+    given = {key: content for key, content in secrets.items() if content}
+    etc = {
+        str(path.relative_to(data / "etc")): path
+        for path in sorted((data / "etc").rglob("*"))
+        if path.is_file()
+    }
+    if not etc or len(given) != len(secrets):
+        return None
+    made = objects(
+        lab.lab,
+        shape,
+        configuration={name: path.read_text() for name, path in etc.items()},
+        executable=[name for name, path in etc.items() if path.stat().st_mode & 0o111],
+        recipients={
+            path.name: path.read_text() for path in sorted((data / "recipients").glob("[!.]*"))
+        },
+        secrets=given,
+    )
+    # What is there twice is written twice: no document needs an anchor then.
+    return yaml.safe_dump_all(json.loads(json.dumps(made)), sort_keys=False).encode()
+
+
+def server_trouble(lab: Lab) -> str | None:
+    """Return in a clause why the Git server in the cluster does not serve, None if it does. Raises
+    Undecided where the cluster does not say."""
+    if not has_content(lab.lab_kubeconfig):
+        return NOT_THERE
+    kubectl, namespace = Kubectl(lab), git_namespace(lab.lab)
+    found = kubectl.get("statefulset", NAME, namespace, patience=_PATIENCE_S)
+    if found is None:
+        return NOT_THERE
+    if not is_rolled_out(found):
+        pod = kubectl.get("pod", POD, namespace, patience=_PATIENCE_S)
+        claim = kubectl.get("persistentvolumeclaim", CLAIM, namespace, patience=_PATIENCE_S)
+        return hindrance(pod, claim)
+    if answer(lab, f"{lab.git_base_url}/") is None:
+        return SILENT
+    return None
+
+
+def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
+    """Return what the cluster has of the lab's Git server; None where it does not say.
+
+    + kubeconfig: the user's file, since the lab's own goes with the lab
+    """
+    if not has_content(kubeconfig):
+        return None
+    kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
+    try:
+        there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
+        if there is None or not _is_ours(there, lab):
+            return GitServerLeft()
+        served = kubectl.get("statefulset", NAME, namespace, patience=_PATIENCE_S)
+    except Undecided:
+        return None
+    return GitServerLeft(namespace=True, server=served is not None)
+
+
+def _is_ours(namespace: Object, lab: Lab) -> bool:
+    return (namespace["metadata"].get("labels") or {}).get(LABEL) == lab.lab

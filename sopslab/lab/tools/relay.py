@@ -1,0 +1,59 @@
+"""Work on the repositories of the lab's own Git server, where they are: on this machine, or in the
+server's pod."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
+
+from sopslab.config.naming import git_namespace
+from sopslab.config.places import Lab
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.git_pod import NAME, POD
+from sopslab.model.wire import decode, encode
+
+Order = ParamSpec("Order")
+Seen = TypeVar("Seen")
+
+_PATIENCE_S = 120
+# The lab as it is there: its data is what the image has at /srv/git.
+IN_POD = Lab(
+    lab="server", root="/srv", cluster_provider="existing", context=None, git_bind="127.0.0.1",
+    git_port=0, git_url=None, git_cluster_url=None, docker_host=None, instructor_recipient=None,
+    learner_id="",
+)  # fmt: skip
+
+
+def where_repositories_are(
+    function: Callable[Concatenate[Lab, Order], Seen],
+) -> Callable[Concatenate[Lab, Order], Seen]:
+    """Have a function of `sopslab.lab` run where the repositories are. In the pod, that is one call
+    of the same program for all that the function is about; it raises Failed with what that says."""
+
+    @wraps(function)
+    def there(lab: Lab, *given: Order.args, **order: Order.kwargs) -> Seen:
+        if lab.git_pod is None:
+            return function(lab, *given, **order)
+        bound = inspect.signature(function).bind(lab, *given, **order).arguments
+        named = dict(list(bound.items())[1:])
+        found: Seen = _asked(lab, function, named)
+        return found
+
+    return cast(Callable[Concatenate[Lab, Order], Seen], there)
+
+
+def _asked(lab: Lab, function: Callable[..., Any], order: dict[str, Any]) -> Any:
+    what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
+    said = Kubectl(lab).run(
+        "--namespace", git_namespace(lab.lab), "exec", POD, "--container", NAME, "--stdin", "--",
+        "/usr/bin/python3", "-P", "-m", "sopslab.lab", what,
+        stdin=json.dumps(encode({"lab": IN_POD, **order})).encode(), patience=_PATIENCE_S,
+    )  # fmt: skip
+    try:
+        return decode(get_type_hints(function)["return"], json.loads(said))
+    except ValueError:
+        raise Failed("sopslab.lab", b"the Git server's pod did not answer in JSON") from None

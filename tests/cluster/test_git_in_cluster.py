@@ -1,0 +1,196 @@
+"""The Git server in a cluster that somebody made by hand: pushed, pulled, kept through `down`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.naming import git_namespace
+from sopslab.errors import Exit
+from tests.cluster.hand_made import (
+    CONTEXT,
+    CONTROL_PLANE,
+    create_cluster,
+    identities,
+    remove_cluster,
+    users_kubectl,
+)
+from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.cluster.learner import FILE, Learner
+from tests.cluster.test_rotate import assert_whole, rotate
+from tests.registry import built, configuration, serving
+
+pytestmark = pytest.mark.soak
+
+PORT = 30443
+_REPOSITORIES = "/var/sops-lab-repositories"
+# The lab's node image has no storage class; a volume of one is made by hand.
+_VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "repositories"},
+    "spec": {
+        "storageClassName": "by-hand",
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": _REPOSITORIES},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose Git server is to be in the cluster, the cluster, and a registry for both."""
+    folder = tmp_path_factory.mktemp("git-in-cluster")
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
+    lab = Lab(lab_name("git-pod"), folder, data)
+    lab.remove()
+    remove_cluster()
+    program = built()
+    try:
+        with serving(program, folder / "registry") as registry:
+            create_cluster(lab, folder, kubeconfig)
+            git = {
+                "host": _address(), "port": PORT, "service": "NodePort",
+                "storage_class": "by-hand", "size": "1Gi",
+            }  # fmt: skip
+            lab = Lab(lab.name, folder, {**data, "registry": registry, "git_in_cluster": git})
+            with pytest.MonkeyPatch.context() as patch:
+                # For clones that are made by hand, beside those of the lab.
+                patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
+                run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
+                run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
+                    stdin=json.dumps(_VOLUME))  # fmt: skip
+                yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
+
+
+def _address() -> str:
+    text = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return run(["docker", "inspect", "--format", text, CONTROL_PLANE]).stdout.strip()
+
+
+def _registry_in_node(lab: Lab) -> None:
+    """Have the node pull from what this machine has pushed to, at the same address."""
+    registry = str(lab.data["registry"])
+    kept, config = "/var/registry", lab.folder / "node-registry.yaml"
+    config.write_text(configuration(kept, registry))
+    for source, target in (
+        (built(), "/usr/local/bin/registry"),
+        (lab.folder / "registry", kept),
+        (config, "/etc/registry.yaml"),
+    ):
+        run(["docker", "cp", str(source), f"{CONTROL_PLANE}:{target}"])
+    run(["docker", "exec", "--detach", CONTROL_PLANE, "registry", "serve", "/etc/registry.yaml"])
+
+
+def main(lab: Lab) -> str:
+    """Return the commit of main on the server, as the learner sees it."""
+    return run(
+        ["git", "ls-remote", "origin", "refs/heads/main"], cwd=Path(lab.settings.work_dir)
+    ).stdout
+
+
+def test_without_an_image_in_the_registry_nothing_is_made(cluster: Lab) -> None:
+    kubectl = users_kubectl(cluster)
+    before = identities(kubectl, cluster)
+    answer = cluster.up(check=False)
+    assert answer["code"] == Exit.GIT
+    assert "sopslab images push" in answer["problems"][-1]
+    assert identities(kubectl, cluster) == before
+
+
+def test_it_is_pushed_once(cluster: Lab) -> None:
+    assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] >= 1
+    assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] == 0
+    _registry_in_node(cluster)
+
+
+def test_the_lab_comes_up_on_it_and_a_second_run_changes_nothing(
+    cluster: Lab, tmp_path: Path
+) -> None:
+    assert cluster.up()["changed"] > 0
+    expected, live = cluster.canary_digests(tmp_path)
+    assert live == expected
+    answer = cluster.up()
+    assert (answer["changed"], cluster.changes(answer)) == (0, [])
+    assert cluster.sopslab("status", check=False).returncode == Exit.OK
+
+
+def test_the_gate_and_the_policy_are_those_of_the_embedded_server(
+    cluster: Lab, tmp_path: Path
+) -> None:
+    learner = Learner(cluster, cluster.learner(tmp_path))
+    (learner.work / "flux" / "secrets" / "develop" / "plain.yaml").write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: plain}\nstringData: {password: hunter2}\n"
+    )
+    run(["git", "add", "--all"], cwd=learner.work)
+    run(["git", "commit", "--no-verify", "--quiet", "--message", "Add it"], cwd=learner.work)
+    refused = run(["git", "push", "origin", "HEAD:main"], cwd=learner.work, check=False)
+    assert refused.returncode != 0
+    assert "plain.yaml" in refused.stderr
+    run(["git", "reset", "--quiet", "--hard", "origin/main"], cwd=learner.work)
+    learner.finish()
+    run(["git", "cat-file", "-e", f"origin/main:{FILE}"], cwd=learner.work)
+
+
+def test_flux_is_told_of_a_push(cluster: Lab, tmp_path: Path) -> None:
+    work = cluster.learner(tmp_path)
+    (work / "notes.md").write_text("mine\n")
+    run(["git", "add", "notes.md"], cwd=work)
+    run(["git", "commit", "--quiet", "--message", "Take notes"], cwd=work)
+    run(["git", "push", "--quiet"], cwd=work)
+    head = run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip()
+    # By itself it looks once a minute.
+    wait_until(lambda: cluster.flux_applied(head), "Flux has applied the push", 20)
+    run(["git", "pull", "--quiet"], cwd=Path(cluster.settings.work_dir))
+
+
+def test_keys_and_passwords_are_replaced_there(cluster: Lab) -> None:
+    account = Path(cluster.settings.account_dir("learner"), "password")
+    password, recipient = account.read_text(), cluster.recipient()
+    rotate(cluster, "git-credential")
+    assert account.read_text() != password
+    rotate(cluster, "learner-key")
+    assert cluster.recipient() != recipient
+    assert_whole(cluster)
+
+
+def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab) -> None:
+    kubectl = users_kubectl(cluster)
+    before = main(cluster)
+    assert before
+    namespace = git_namespace(cluster.name)
+    run([*kubectl, "--namespace", namespace, "delete", "pod", "git-0"], env=cluster.environment)
+    cluster.up()
+    assert main(cluster) == before
+
+    assert json.loads(cluster.sopslab("down", "--json").stdout)["ok"]
+    kinds = "persistentvolumeclaims,statefulsets,services,secrets"
+    left = run(
+        [*kubectl, "--namespace", namespace, "get", kinds, "--output=name"],
+        env=cluster.environment,
+    ).stdout.split()
+    assert left == ["persistentvolumeclaim/repositories-git-0"]
+    cluster.up()
+    assert main(cluster) == before
+
+
+def test_a_purge_takes_the_repositories_too(cluster: Lab) -> None:
+    kubectl = users_kubectl(cluster)
+    # With the last lab of a root, its store would go.
+    other = Path(cluster.settings.lab_dir).with_name(lab_name("keeps-the-store"))
+    other.mkdir(exist_ok=True)
+    try:
+        done = cluster.sopslab("down", "--purge", "--yes", "--json")
+    finally:
+        other.rmdir()
+    assert json.loads(done.stdout)["ok"]
+    listed = run([*kubectl, "get", "namespaces", "--output=name"], env=cluster.environment)
+    assert git_namespace(cluster.name) not in listed.stdout

@@ -1,0 +1,416 @@
+"""The Git server in the cluster: what it is made of, where it is reached, what keeps it from
+serving, and how work on its repositories gets there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects
+from sopslab.config.places import GitPod, Lab
+from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.lab.act import certificates, git_pod, repositories
+from sopslab.lab.observe.certificates import server_file
+from sopslab.lab.observe.git_pod import manifests, pod_state, server_trouble
+from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.lab.tools import relay
+from sopslab.lab.tools.programs import Failed
+from sopslab.layout import git_pod_sources
+from sopslab.model.git_pod import PodShape
+
+HASH = "ada:$2b$05$hash"
+GIVEN: dict[str, Any] = {
+    "configuration": {"gate": "#!/bin/sh\n", "gitconfig": "", "hooks/pre-receive": "#!/bin/sh\n"},
+    "executable": ["gate", "hooks/pre-receive"],
+    "recipients": {"ada": "age1ada\n"},
+    "secrets": {"htpasswd": HASH.encode(), "server.pem": b"PEM", "token": b"token"},
+}
+
+
+def shape(**changes: Any) -> PodShape:
+    usual = {"image": "r/git@sha256:0", "service": "ClusterIP", "port": 30443, "size": "5Gi"}
+    return PodShape(**{"storage_class": None, **usual, **changes})
+
+
+def made(kind: str, name: str = "git", **changes: Any) -> dict[str, Any]:
+    """Return one of the objects, made of what is usual but for changes."""
+    given = {key: changes.pop(key) for key in GIVEN.keys() & changes.keys()}
+    listed = objects("lab", shape(**changes), **{**GIVEN, **given})
+    (found,) = [one for one in listed if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    return dict(found)
+
+
+def pod(**changes: Any) -> dict[str, Any]:
+    return dict(made("StatefulSet", **changes)["spec"]["template"])
+
+
+# What it is made of
+
+
+def test_the_pod_is_restricted_and_writes_repositories_only() -> None:
+    namespace = made("Namespace", "sops-lab-git-lab")["metadata"]["labels"]
+    assert namespace["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = pod()["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["runAsUser"]
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert not spec["automountServiceAccountToken"]
+    writable = {
+        mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
+    }
+    assert writable == {"/srv/git/repositories", "/tmp"}
+
+
+def test_what_is_run_can_be_run_and_nothing_else() -> None:
+    (etc,) = [one for one in pod()["spec"]["volumes"] if one["name"] == "etc"]
+    modes = {item["path"]: oct(item["mode"]) for item in etc["configMap"]["items"]}
+    assert modes == {"gate": "0o555", "hooks/pre-receive": "0o555", "gitconfig": "0o444"}
+    kept = made("ConfigMap", "etc")["data"]
+    assert {item["key"] for item in etc["configMap"]["items"]} == set(kept)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secrets": {**GIVEN["secrets"], "htpasswd": b"ada:$2b$05$other"}},
+        {"recipients": {"ada": "age1other\n"}},
+        {"configuration": {**GIVEN["configuration"], "gate": "#!/bin/sh\nexit 1\n"}},
+        {"image": "r/git@sha256:1"},
+    ],
+)
+def test_the_pod_is_another_one_for_whatever_its_server_reads_when_it_starts(
+    change: dict[str, Any],
+) -> None:
+    assert pod() == pod()
+    assert pod(**change) != pod()
+
+
+def test_no_secret_is_outside_the_secret() -> None:
+    listed = objects("lab", shape(), **GIVEN)
+    others = json.dumps([one for one in listed if one["kind"] != "Secret"])
+    for content in GIVEN["secrets"].values():
+        assert content.decode() not in others.replace('"token"', "")
+        assert base64.b64encode(content).decode() not in others
+
+
+@pytest.mark.parametrize(
+    ("service", "ports"),
+    [
+        ("ClusterIP", [(8080, None)]),
+        ("NodePort", [(8080, 30443)]),
+        ("LoadBalancer", [(8080, None), (30443, None)]),
+    ],
+)
+def test_flux_finds_it_at_one_port_and_learners_at_that_of_the_lab_file(
+    service: str, ports: list[tuple[int, int | None]]
+) -> None:
+    spec = made("Service", service=service)["spec"]
+    assert spec["type"] == service
+    assert [(one["port"], one.get("nodePort")) for one in spec["ports"]] == ports
+    assert {one["targetPort"] for one in spec["ports"]} == {"git"}
+
+
+def test_the_server_reaches_the_receiver_and_names_and_nothing_else() -> None:
+    spec = made("NetworkPolicy", "receiver-only")["spec"]
+    assert spec["policyTypes"] == ["Egress"]
+    receiver, names = spec["egress"]
+    assert receiver["to"][0]["podSelector"]["matchLabels"] == {"app": "notification-controller"}
+    assert {port["port"] for port in names["ports"]} == {53, 5353}
+
+
+def test_the_claim_outlives_the_server() -> None:
+    spec = made("StatefulSet", storage_class="fast", size="20Gi")["spec"]
+    assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"] == {"requests": {"storage": "20Gi"}}
+    # Without a name it is the cluster's default, for which there has to be no field.
+    (usual,) = made("StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert "storageClassName" not in usual["spec"]
+
+
+# What keeps it from serving
+
+
+def stateful_set(**status: Any) -> dict[str, Any]:
+    usual = {
+        "observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1,
+        "currentRevision": "git-2", "updateRevision": "git-2",
+    }  # fmt: skip
+    return {"metadata": {"generation": 2}, "status": {**usual, **status}}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"observedGeneration": 1},
+        {"readyReplicas": 0},
+        {"updatedReplicas": 0},
+        {"currentRevision": "git-1"},
+    ],
+)
+def test_a_pod_that_is_not_the_one_wanted_last_does_not_count(status: dict[str, Any]) -> None:
+    assert is_rolled_out(stateful_set())
+    assert not is_rolled_out(stateful_set(**status))
+    assert not is_rolled_out({"metadata": {"generation": 1}})
+
+
+def started(ready: str, revision: str) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"controller-revision-hash": revision}},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def test_a_pod_that_never_became_ready_gives_way_to_its_successor() -> None:
+    assert is_outdated(started("False", "git-1"), stateful_set())
+    assert not is_outdated(started("True", "git-1"), stateful_set())
+    assert not is_outdated(started("False", "git-2"), stateful_set())
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    state = {"image": "r/git@sha256:0", "state": {"waiting": {"reason": reason}}}
+    return {"status": {"containerStatuses": [state]}}
+
+
+UNSCHEDULED = {"status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}}
+CLAIM = {"spec": {}, "status": {"phase": "Pending"}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "claim", "said"),
+    [
+        (None, None, "there is no pod yet"),
+        (waiting("ImagePullBackOff"), None, "its node cannot pull r/git@sha256:0"),
+        (waiting("CreateContainerConfigError"), None, "CreateContainerConfigError"),
+        (UNSCHEDULED, None, "no node has room for it"),
+        (UNSCHEDULED, CLAIM, "a default storage class gives it no volume"),
+        (UNSCHEDULED, {**CLAIM, "spec": {"storageClassName": "fast"}}, "class fast gives it no"),
+        ({"status": {}}, None, "it has not started yet"),
+    ],
+)
+def test_what_keeps_a_pod_from_serving_is_said(seen: Any, claim: Any, said: str) -> None:
+    assert said in hindrance(seen, claim)
+
+
+# On this machine
+
+KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+echo "$*" >>"$here/calls"
+case " $* " in
+*" get namespace "*) cat "$here/namespace" ;;
+*" get statefulset "*) cat "$here/statefulset" ;;
+*" get pod "*) cat "$here/pod" ;;
+*" delete pod "*) cp "$here/later" "$here/statefulset" ;;
+*" exec "*)
+    while [ "$1" != sopslab.lab ]; do shift; done
+    exec "$PYTHON" -P "$here/run.py" "$2"
+    ;;
+esac
+"""
+# As the container runs it: with no module but those that are in the image.
+RUN = """
+import runpy, sys
+sys.path.insert(0, {modules!r})
+runpy.run_module("sopslab.lab", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+    """A lab with its Git server in the cluster, which is a script in kubectl's place."""
+    found = lab(
+        registry="registry.example/class",
+        cluster_provider="existing",
+        kubeconfig="/home/ada/.kube/config",
+        context="prod",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+    )
+    folder = tools()
+    (folder / "kubectl").write_text(KUBECTL)
+    (folder / "kubectl").chmod(0o755)
+    for name in ("namespace", "statefulset", "pod"):
+        (folder / name).write_text("")
+    Path(found.lab_dir).mkdir(parents=True)
+    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+    return found
+
+
+def say(settings: Settings, name: str, what: Any) -> None:
+    Path(settings.bin_dir, name).write_text(json.dumps(what))
+
+
+@pytest.fixture
+def filled(settings: Settings) -> Settings:
+    """The same, with what its server reads."""
+    data = Path(settings.git_dir)
+    for path, text in {
+        "etc/gate": "#!/bin/sh\n", "etc/hooks/pre-receive": "#!/bin/sh\n", "etc/gitconfig": "",
+        "recipients/ada": "age1ada\n", "htpasswd": HASH, "receiver/token": "token",
+        "tls/server.pem": "PEM",
+    }.items():  # fmt: skip
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_text(text)
+    for name in ("gate", "hooks/pre-receive"):
+        (data / "etc" / name).chmod(0o755)
+    return settings
+
+
+def test_the_manifests_are_written_once_and_are_nobody_elses(filled: Settings) -> None:
+    place = filled.for_machine
+    assert not pod_state(place, shape()).laid_out
+    git_pod.lay_out(place, shape())
+    written = Path(place.git_manifests)
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert list(yaml.safe_load_all(written.read_text())) == objects("lab", shape(), **GIVEN)
+    assert pod_state(place, shape()).laid_out
+    assert not pod_state(place, shape(size="6Gi")).laid_out
+    Path(place.git_dir, "htpasswd").write_text("ada:$2b$05$another")
+    assert not pod_state(place, shape()).laid_out
+
+
+def test_without_what_the_server_reads_there_are_no_manifests(filled: Settings) -> None:
+    Path(filled.git_dir, "receiver", "token").unlink()
+    assert manifests(filled.for_machine, shape()) is None
+    with pytest.raises(LabError, match="run `sopslab up` again"):
+        git_pod.lay_out(filled.for_machine, shape())
+
+
+@pytest.mark.parametrize(("owner", "foreign"), [("lab", False), ("other", True), (None, True)])
+def test_a_namespace_that_is_not_this_labs_is_told(
+    owner: str | None, foreign: bool, filled: Settings
+) -> None:
+    say(filled, "namespace", {"metadata": {"labels": owner and {"sops-lab-git": owner}}})
+    assert pod_state(filled.for_machine, shape()).foreign is foreign
+
+
+def test_a_pod_that_hangs_is_replaced_and_the_address_that_leads_nowhere_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_pod, "_ANSWERS_S", 0)
+    say(settings, "statefulset", stateful_set(currentRevision="git-1", readyReplicas=0))
+    say(settings, "pod", started("False", "git-1"))
+    say(settings, "later", stateful_set())
+    with pytest.raises(
+        LabError, match=r"nothing answers for it at https://git\.example\.org:30443"
+    ):
+        git_pod.await_server(settings.for_machine)
+    calls = Path(settings.bin_dir, "calls").read_text()
+    assert "delete pod git-0" in calls
+
+
+def test_a_pod_that_does_not_get_ready_is_not_awaited_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_pod, "_READY_S", 0)
+    say(settings, "statefulset", stateful_set(readyReplicas=0))
+    say(settings, "pod", {**started("False", "git-2"), **waiting("ImagePullBackOff")})
+    with pytest.raises(LabError, match="its node cannot pull"):
+        git_pod.await_server(settings.for_machine)
+
+
+def test_nothing_is_there_before_the_cluster_is(settings: Settings) -> None:
+    Path(settings.lab_kubeconfig).unlink()
+    assert server_trouble(settings.for_machine) == "it is not there"
+    assert not pod_state(settings.for_machine, shape()).laid_out
+
+
+@pytest.mark.parametrize(
+    ("purge", "deleted"), [(True, "delete namespace"), (False, "statefulsets")]
+)
+def test_down_leaves_the_claim_unless_it_purges(
+    purge: bool, deleted: str, settings: Settings
+) -> None:
+    git_pod.take_away(settings.for_machine, "/home/ada/.kube/config", purge)
+    (call,) = Path(settings.bin_dir, "calls").read_text().splitlines()
+    assert deleted in call
+    assert ("sops-lab-git=lab" in call) is not purge
+    assert "persistentvolumeclaims" not in call
+
+
+# Where it is reached
+
+
+def test_the_ca_may_sign_for_the_names_that_it_is_reached_by(settings: Settings) -> None:
+    place = settings.for_machine
+    assert place.git_pod == GitPod("git.example.org", 30443)
+    assert place.git_base_url == "https://git.example.org:30443"
+    assert place.git_base_cluster_url == "https://git.sops-lab-git-lab.svc:8080"
+    certificates.make_ca(place)
+    certificates.certify_server(place)
+    server = x509.load_pem_x509_certificate(Path(server_file(place)).read_bytes())
+    ca = x509.load_pem_x509_certificate(Path(place.tls_dir, "ca.crt").read_bytes())
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    wanted = {"git.example.org", "git.sops-lab-git-lab.svc"}
+    assert set(names.get_values_for_type(x509.DNSName)) == wanted
+    allowed = ca.extensions.get_extension_for_class(x509.NameConstraints).value
+    assert wanted <= {one.value for one in allowed.permitted_subtrees or []}
+
+
+# Work on the repositories
+
+
+@pytest.fixture
+def in_pod(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The data of the server in its pod, which is a folder here; the modules are those of its
+    image."""
+    modules = tmp_path / "image"
+    for name, source in git_pod_sources().items():
+        (modules / name).parent.mkdir(parents=True, exist_ok=True)
+        (modules / name).write_bytes(source.read_bytes())
+    Path(settings.bin_dir, "run.py").write_text(RUN.format(modules=str(modules)))
+    monkeypatch.setenv("PYTHON", sys.executable)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    there = Lab(**{**vars(relay.IN_POD), "root": str(tmp_path / "pod")})
+    monkeypatch.setattr(relay, "IN_POD", there)
+    Path(there.git_dir).mkdir(parents=True)
+    yield Path(there.git_dir)
+
+
+def test_repositories_are_made_and_seen_where_they_are_in_one_call_for_all(
+    settings: Settings, in_pod: Path
+) -> None:
+    place, wanted = settings.for_machine, ["platform", "ada/lab", "zoe/lab"]
+    assert bare_repositories(place, wanted) == []
+    repositories.make(place, repositories=wanted[:2])
+    assert bare_repositories(place, wanted) == wanted[:2]
+    assert (in_pod / "repositories" / "ada" / "lab.git" / "HEAD").is_file()
+    assert not os.path.lexists(place.git_dir)
+    calls = Path(settings.bin_dir, "calls").read_text().splitlines()
+    assert len(calls) == 3
+    (order,) = {call.partition("python3")[0] for call in calls}
+    assert order == (
+        "--context prod --namespace sops-lab-git-lab exec git-0 --container git --stdin --"
+        " /usr/bin/"
+    )
+
+
+def test_what_fails_there_fails_here_with_its_words(settings: Settings, in_pod: Path) -> None:
+    (in_pod / "repositories").write_text("not a folder")
+    with pytest.raises(Failed) as caught:
+        repositories.make(settings.for_machine, ["platform"])
+    assert b"repositories" in caught.value.words
+
+
+def test_a_pod_that_answers_nonsense_is_not_believed(settings: Settings, in_pod: Path) -> None:
+    Path(settings.bin_dir, "run.py").write_text("print('hello')")
+    with pytest.raises(Failed):
+        repositories.make(settings.for_machine, ["platform"])
