@@ -16,9 +16,9 @@ from sopslab.model.formats import Format
 from tests.fake import Answers, Run
 from tests.machines import Facts, machine, said
 
-# `fetch` is about the store alone; the two of a room are about labs on other machines, each of
-# which says this itself.
-SPARED = {"fetch", "seats", "teardown", "verb"}
+# `fetch` and `push` are about the store alone; the two of a room are about labs on other machines,
+# each of which says this itself.
+SPARED = {"fetch", "push", "seats", "teardown", "verb"}
 DEPLOYS = {path.stem: path for path in sorted((PROJECT / "deploys").glob("*.py"))}
 # What a deploy is told at least.
 TOLD = {"rotate": {"cause": "learner-key", "incident": "2026-11-25-lost-laptop"}}

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from sopslab.checks.delivery import Pending, Wanted, Why, pending
-from sopslab.config.environment import Environment
+from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.lab.observe import environments as cluster
 from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
 
@@ -32,10 +33,9 @@ def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) ->
 def _main(lab: Lab, environment: Environment) -> str | None:
     """Return the commit of main; where the Git server is not on this machine and does not answer,
     the one that is known here."""
-    repository = Repository(lab, environment)
     with suppress(Failed):
-        repository.refresh()
-    return repository.main
+        Repository(lab, environment).refresh()
+    return Git(lab, bare_repository(lab, environment)).ref(MAIN)
 
 
 def look(
