@@ -61,6 +61,7 @@ _AGE = (
 )
 
 _LONGEST_NAME = 4000
+_MOST_FILES, _MOST_LETTERS = 200_000, 1 << 25
 SHORTEST_PASSPHRASE = 12  # characters
 _LONGEST_PASSPHRASE = 1000
 
@@ -179,6 +180,18 @@ def name_problem(name: str, seen: Collection[str]) -> str | None:
     odd = {"", ".", ".."} & set(parts) or "\0" in name or len(name) > _LONGEST_NAME
     if odd or not name.startswith((FILES, REPOSITORIES)):
         return f"it has a file in it that is not ours: {name[:80]!r}"
+    return None
+
+
+def amount_problem(files: int, letters: int) -> str | None:
+    """Return what a backup has too much of, None where it may have as much.
+
+    + letters: of the names of its files, together
+    """
+    if files > _MOST_FILES:
+        return f"more than {_MOST_FILES} files"
+    if letters > _MOST_LETTERS:
+        return f"names of more than {_MOST_LETTERS} letters"
     return None
 
 

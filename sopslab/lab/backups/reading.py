@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import zstandard
 
@@ -19,6 +20,7 @@ from sopslab.checks.takeover import unfit
 from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab.act import repositories as act_repositories
+from sopslab.lab.backups.bounds import Bounded, Refused, admitted
 from sopslab.lab.backups.repositories import unbundle
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools import age, files
@@ -37,13 +39,11 @@ from sopslab.model.backups import (
 from sopslab.model.wire import decoded
 
 _PIECE = 1 << 20
-_MOST_HEAD, _MOST_SUMS = 1 << 20, 1 << 27
+_MOST_HEAD = 1 << 20
+# Around the sums, and for each of them; a letter takes two escapes of 6 at most.
+_SUMS, _SUM, _LETTER = 100, 100, 12
 # More than our level asks for.
 _WINDOW = 1 << 25
-
-
-class Refused(LabError):
-    """Why a backup is not restored, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,11 @@ def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Ma
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         with unpacker.stream_reader(plain, closefd=False) as unpacked:
-            with tarfile.open(mode="r|", fileobj=unpacked) as archive:
-                found = _read(archive, staged, bundles)
-            rest = iter(partial(unpacked.read, _PIECE), b"")
+            bounded = Bounded(unpacked)
+            with tarfile.open(mode="r|", fileobj=cast(IO[bytes], bounded)) as archive:
+                members = admitted(archive, bounded, shutil.disk_usage(staged.root).free)
+                found = _read(archive, members, staged, bundles)
+            rest = iter(partial(bounded.read, _PIECE), b"")
             if any(piece.strip(b"\0") for piece in rest) or plain.read(1):
                 raise Refused("it has more in it than its sums say")
     except (zstandard.ZstdError, tarfile.TarError, ValueError, OverflowError):
@@ -144,9 +146,8 @@ def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Ma
 
 
 def _read(
-    archive: tarfile.TarFile, staged: Lab, bundles: Path
+    archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo], staged: Lab, bundles: Path
 ) -> tuple[BackupHead, Mapping[str, str]]:
-    members = iter(archive)
     first = next(members, None)
     text = _whole(archive, first, HEAD, _MOST_HEAD)
     head = decoded(BackupHead, text)
@@ -159,7 +160,7 @@ def _read(
     sums = {HEAD: hashlib.sha256(text).hexdigest()}
     for member in members:
         if member.name == SUMS:
-            said = decoded(BackupSums, _whole(archive, member, SUMS, _MOST_SUMS))
+            said = decoded(BackupSums, _whole(archive, member, SUMS, _longest(sums)))
             if said is None or said.files != sums or next(members, None) is not None:
                 raise Refused("what is in it is not what its sums say")
             return head, sums
@@ -176,6 +177,11 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str, 
         raise Refused(f"it has no {name} where that has to be")
     content = archive.extractfile(member)
     return b"" if content is None else content.read()
+
+
+def _longest(sums: Collection[str]) -> int:
+    """Return how many bytes the sums of files may have, by the names of these."""
+    return _SUMS + sum(_SUM + _LETTER * len(name) for name in sums)
 
 
 def _is_file(member: tarfile.TarInfo) -> bool:

@@ -18,7 +18,7 @@ from typing import IO
 
 import zstandard
 
-from sopslab.checks.backups import age_meaning, is_carried
+from sopslab.checks.backups import age_meaning, amount_problem, is_carried
 from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab.backups.repositories import bundled
@@ -118,7 +118,16 @@ class _Counted:
 
 def _fill(archive: _Archive, lab: Lab, head: BackupHead, written: Written) -> None:
     archive.put(HEAD, _json(head))
-    for path in _carried(lab, written.left_out):
+    carried = _carried(lab, written.left_out)
+    names = [HEAD, SUMS, *(f"{FILES}{path}" for path in carried)]
+    names += [f"{REPOSITORIES}{repository}{BUNDLE}" for repository in head.repositories]
+    problem = amount_problem(len(names), sum(map(len, names)))
+    if problem is not None:
+        raise LabError(
+            f"{lab.lab_dir} has {problem}, and would not be restored: remove what work/ and class/"
+            " do not need"
+        )
+    for path in carried:
         if path.endswith("/"):
             archive.add_folder(f"{FILES}{path.rstrip('/')}")
         elif _add_file(archive, lab, path):

@@ -118,6 +118,7 @@ class Archive:
         self.sums: dict[str, str] | None = None
         self.behind: list[tuple[tarfile.TarInfo, bytes]] = []
         self.after_end = b""
+        self.records: dict[str, str] = {}
 
     @classmethod
     def of(cls, plain: bytes) -> Archive:
@@ -142,7 +143,10 @@ class Archive:
         text = json.dumps({"files": sums if self.sums is None else self.sums}).encode()
         members = [*self.members, (_member(SUMS, text, {}), text), *self.behind]
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        form, records = tarfile.PAX_FORMAT, self.records
+        with tarfile.open(
+            fileobj=packed, mode="w", format=form, pax_headers=records or None
+        ) as archive:
             for member, content in members:
                 archive.addfile(member, io.BytesIO(content))
         return packed.getvalue() + self.after_end
