@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -143,6 +144,19 @@ def test_a_backup_is_not_kept_in_what_it_is_of(sopslab: Sopslab, made: Made) -> 
     assert "is lost with it" in problems(done)[0]
     done = sopslab("backup", "/nowhere/f", "--recipient", made.recipient)
     assert "cannot be written" in problems(done)[0]
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(
+    sopslab: Sopslab, made: Made, tmp_path: Path
+) -> None:
+    pipe, link, kept = (tmp_path / name for name in ("pipe", "link", "kept"))
+    os.mkfifo(pipe)
+    kept.write_text("mine\n")
+    link.symlink_to(kept)
+    for place in (pipe, link):
+        done = sopslab("backup", place, "--recipient", made.recipient)
+        assert "is no ordinary file" in problems(done)[0]
+    assert pipe.is_fifo() and link.is_symlink() and kept.read_text() == "mine\n"
 
 
 def test_a_lab_that_is_not_there_or_newer_is_not_backed_up(
