@@ -31,6 +31,7 @@ from sopslab.model.backups import (
     FILES,
     FOLDER,
     HEAD,
+    LAB_FILE,
     REPOSITORIES,
     SUMS,
     BackupHead,
@@ -56,7 +57,10 @@ class Restored:
 
 
 def restore(
-    lab: Lab, file: Path, key: Callable[[IO[bytes]], Sequence[Path] | Passphrase]
+    lab: Lab,
+    file: Path,
+    key: Callable[[IO[bytes]], Sequence[Path] | Passphrase],
+    lab_file: Callable[[BackupHead], str | None],
 ) -> Restored:
     """Have the lab of a backup where there is none, and where no other run is at work.
 
@@ -64,6 +68,8 @@ def restore(
     nothing is changed then.
 
     + key: returns what opens a file
+    + lab_file: returns the lab file with the settings of a backup that are not the present ones,
+      None where there are none
     """
     if lab_format(lab) is not None:
         raise LabError(
@@ -80,6 +86,9 @@ def restore(
             files.remove(beside)
             files.private_folder(beside)
             restored = _unpack(lab, source, opened, beside)
+        text = lab_file(restored.head)
+        if text is not None:
+            files.write(beside / "labs" / lab.lab / LAB_FILE, text)
         _put(lab, beside)
     except Refused as error:
         raise LabError(f"{file} is refused: {error}; nothing was changed", error.code) from None

@@ -83,7 +83,9 @@ class Made:
         """Restore the backup, or what was made of it, where there is no lab."""
         Path(settings.lab_dir).mkdir(parents=True, exist_ok=True)
         Path(settings.lab_dir, "lock").touch()
-        return restore(settings.for_machine, file or self.file, lambda _: [self.identity])
+        return restore(
+            settings.for_machine, file or self.file, lambda _: [self.identity], lambda _: None
+        )
 
     def forged(self, change: Callable[[Archive], None]) -> Path:
         """Return a backup that was changed by somebody who knows how to make one."""

@@ -21,6 +21,7 @@ from sopslab.checks.backups import age_meaning, is_carried
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import repositories
+from sopslab.lab.backups.reading import restore
 from sopslab.lab.backups.repositories import bundled, refs_of, unbundle
 from sopslab.lab.observe.folders import leftovers
 from sopslab.lab.observe.formats import lab_format
@@ -28,6 +29,7 @@ from sopslab.lab.tools import age
 from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.backups import LAB_FILE, BackupHead
 from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
 from tests.conftest import find_tool
@@ -158,7 +160,7 @@ def killed(path, target):
     return rename(path, target)
 
 Path.rename = killed
-restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)])
+restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)], lambda _: None)
 """
 
 
@@ -179,6 +181,20 @@ def test_a_restore_that_is_killed_leaves_no_lab_and_the_next_one_works(
     made.restore(elsewhere)
     assert Path(elsewhere.keys_dir, "ada.agekey").exists()
     assert not Path(elsewhere.restoring_dir).exists()
+
+
+def test_settings_that_cannot_be_kept_leave_no_lab(made: Made, elsewhere: Settings) -> None:
+    top, lab = Path(elsewhere.lab_dir), elsewhere.for_machine
+    top.mkdir(parents=True)
+    (top / "lock").touch()
+
+    def full(_head: BackupHead) -> str:
+        (Path(lab.restoring_dir) / "labs" / lab.lab / LAB_FILE).mkdir()
+        return "lab: lab\n"
+
+    with pytest.raises(LabError, match=r"could not be restored: .*; nothing was changed"):
+        restore(lab, made.file, lambda _: [made.identity], full)
+    assert [path.name for path in top.iterdir()] == ["lock"]
 
 
 def test_the_lock_and_the_logs_of_a_lab_that_was_not_there_stay(
