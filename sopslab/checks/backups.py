@@ -70,15 +70,23 @@ def is_carried(path: str) -> bool:
     """Return whether a backup has a file or a folder, which is given below the lab's folder."""
     parts = path.split("/")
     if parts[:2] == _REPOSITORIES:
-        inside = next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
-        return parts[inside:] in ([], *_BESIDE)
-    unfinished = any(part.startswith(".new.") or part.endswith(".new") for part in parts)
-    if parts[0] != _WORK and unfinished:
+        return parts[_inside(parts) :] in ([], *_BESIDE)
+    # A learner's branch may have any name.
+    if parts[0] != _WORK and any(map(_is_unfinished, parts[: _inside(parts)])):
         return False
     # What a git that is at work holds would lock the copy for ever.
     if ".git" in parts and parts[-1].endswith(".lock"):
         return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".new.") or name.endswith(".new")
+
+
+def _inside(parts: Sequence[str]) -> int:
+    """Return how many parts lead to a repository, if the path leads into one; else all do."""
+    return next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
 
 
 def _is_at(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -37,6 +37,7 @@ CARRIED = {
     "class/pruned/eve-20261125/repositories/lab.git/objects/pack/a.pack": Random(1).randbytes(
         300_000
     ),
+    "class/pruned/eve-20261125/repositories/lab.git/refs/heads/idea.new": b"0123\n",
     "class/roster.json": b"[]\n",
     "class/seats/ada/canary": b"0123\n",
     "class/seats/ada/generation": b"00000000000001\n",
