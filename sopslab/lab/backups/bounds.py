@@ -56,7 +56,7 @@ def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[
     count = letters = size = 0
     for member in archive:
         # tarfile keeps each, and gives each a copy of the records that are for all.
-        archive.members.clear()
+        archive.members.clear()  # type: ignore[attr-defined]
         if archive.pax_headers or member.size < 0:
             raise Refused("it is damaged, or no backup of ours")
         count, letters, size = count + 1, letters + len(member.name), size + member.size
