@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sopslab.config.naming import check_label
+from sopslab.model.access import CREDENTIALS
 from sopslab.model.backups import FILES, FORMAT, REPOSITORIES, BackupHead
 from sopslab.model.hints import RECORD
 from sopslab.model.mark import MARK
@@ -19,6 +21,8 @@ from sopslab.policy.age import is_intact, kind_of
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
+# What learners reach the cluster with, in the folder of a seat.
+_ACCESS = ("kubeconfig", *chain.from_iterable(CREDENTIALS.values()))
 # Below the lab's folder: what the next `up` makes anew, and what is this machine's or this
 # cluster's. A pattern stands for what is below it, too.
 _MADE_ANEW = tuple(
@@ -29,7 +33,10 @@ _MADE_ANEW = tuple(
         *("kubeconfig", "kube-cache", "reach.json", "node", "node-id", "api", "schemas-*"),
         *("applied", "instructor", "manifests", "observed.git", "platform", "pre-commit"),
         *("class/board.*", "class/cards", "class/failed", "class/report"),
-        *("class/seats/*/client.*", "class/seats/*/kubeconfig"),
+        "class/issuer.json",
+        # Of seats, and of those that are no more.
+        *(f"class/seats/*/{name}" for name in _ACCESS),
+        *(f"class/pruned/*/access/{name}" for name in _ACCESS),
         *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
     )
 )

@@ -38,6 +38,7 @@ CARRIED = {
         300_000
     ),
     "class/pruned/eve-20261125/repositories/lab.git/refs/heads/idea.new": b"0123\n",
+    "class/pruned/eve-20261125/access/generation": b"00000000000001\n",
     "class/roster.json": b"[]\n",
     "class/seats/ada/canary": b"0123\n",
     "class/seats/ada/generation": b"00000000000001\n",
@@ -60,8 +61,11 @@ CARRIED = {
 }
 # What is made anew, or is of this machine.
 LEFT = {
-    "class/board.json", "class/cards/all.html", "class/failed/ada",
-    "class/seats/ada/client.key", "class/seats/ada/kubeconfig", "git/access/ada/kubeconfig",
+    "class/board.json", "class/cards/all.html", "class/failed/ada", "class/issuer.json",
+    "class/pruned/eve-20261125/access/client.crt", "class/pruned/eve-20261125/access/client.key",
+    "class/pruned/eve-20261125/access/kubeconfig", "class/pruned/eve-20261125/access/token.json",
+    "class/seats/ada/client.crt", "class/seats/ada/client.key", "class/seats/ada/kubeconfig",
+    "class/seats/ada/token.json", "git/access/ada/kubeconfig",
     "git/credentials/.new.abc/ada/password", "git/etc/gate", "git/policy/sopslab/__init__.py",
     "git/repositories/ada/lab.git/FETCH_HEAD", "git/tls/server.pem", "keys/.ada.agekey.1.new",
     "kubeconfig", "lab.yaml", "lease.json", "node-id", "platform/.git/config",

@@ -25,10 +25,12 @@ from sopslab.lab.backups.reading import restore
 from sopslab.lab.backups.repositories import bundled, refs_of, unbundle
 from sopslab.lab.observe.folders import leftovers
 from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.observe.issuers import GIVEN
 from sopslab.lab.tools import age
 from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.access import Issuer
 from sopslab.model.backups import LAB_FILE, BackupHead
 from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
@@ -60,6 +62,14 @@ def test_what_a_lab_has_once_is_carried_and_the_rest_is_made_anew() -> None:
     # The server's own configuration of a repository, and hooks, are nobody's to bring.
     assert not is_carried("git/repositories/ada/lab.git/config")
     assert not is_carried("git/repositories/platform.git/hooks/post-receive")
+
+
+@pytest.mark.parametrize("issuer", Issuer)
+def test_what_an_issuer_gave_learners_is_not_carried(issuer: Issuer) -> None:
+    given = GIVEN[issuer]
+    for name in {*given.FILES, given.PRIVATE}:
+        assert not is_carried(f"class/seats/ada/{name}")
+        assert not is_carried(f"class/pruned/eve-20261125/access/{name}")
 
 
 def test_a_lab_comes_back_under_another_root_as_it_was(made: Made, elsewhere: Settings) -> None:
