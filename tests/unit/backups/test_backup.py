@@ -28,6 +28,7 @@ from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.observe.issuers import GIVEN
 from sopslab.lab.tools import age
 from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
+from sopslab.lab.tools.files import new_file
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
 from sopslab.model.access import Issuer
@@ -174,6 +175,29 @@ restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)], lambda _: None
 """
 
 
+def test_of_two_that_write_one_file_none_puts_the_others_half_there(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="another process"), new_file(tmp_path / "f") as file:
+        file.write(b"whole")
+        (tmp_path / ".f.new").unlink()
+        (tmp_path / ".f.new").write_bytes(b"ha")
+    assert not (tmp_path / "f").exists()
+
+
+KILLED_BACKUP = """
+import json, os, sys
+from pathlib import Path
+from sopslab.config.places import Lab
+from sopslab.lab.backups.writing import write
+from sopslab.model.backups import BackupHead
+from sopslab.model.wire import decode
+
+lab, file, recipient = json.load(sys.stdin)
+Path.replace = lambda path, target: os._exit(9)
+head = BackupHead(1, "0.2.0", "lab", "2026-11-29T12:00:00Z", 0, [], {})
+write(decode(Lab, lab), head, Path(file), [recipient])
+"""
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_restore_that_is_killed_leaves_no_lab_and_the_next_one_works(
     made: Made, elsewhere: Settings, number: int
@@ -229,7 +253,19 @@ def test_a_failed_backup_leaves_the_one_before(made: Made, tmp_path: Path) -> No
     finally:
         (tmp_path / "objects").rename(missing)
     assert made.file.read_bytes() == before
-    assert not list(made.file.parent.glob(".new.*"))
+    assert not list(made.file.parent.glob(".*"))
+
+
+def test_what_a_killed_backup_left_is_gone_after_the_next_one(made: Made, tmp_path: Path) -> None:
+    given = [encode(made.settings.for_machine), str(tmp_path / "f"), made.recipient]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_BACKUP], input=json.dumps(given), text=True, check=False
+    )
+    assert done.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    write_backup(made.settings, tmp_path / "f", made.recipient)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600
 
 
 def test_what_does_not_fit_on_the_disk_is_no_backup(made: Made) -> None:
