@@ -74,10 +74,12 @@ _LONGEST_PASSPHRASE = 1000
 
 
 def is_carried(path: str) -> bool:
-    """Return whether a backup has a file or a folder, which is given below the lab's folder."""
-    parts = path.split("/")
+    """Return whether a backup has a file or a folder, which is given below the lab's folder; that
+    of a folder ends with `/`."""
+    parts = path.rstrip("/").split("/")
     if parts[:2] == _REPOSITORIES:
-        return parts[_inside(parts) :] in ([], *_BESIDE)
+        beside = [[]] if path.endswith("/") else _BESIDE
+        return _leads_to_repository(parts[2 : _inside(parts)]) and parts[_inside(parts) :] in beside
     # A learner's branch may have any name.
     if parts[0] != _WORK and any(map(_is_unfinished, parts[: _inside(parts)])):
         return False
@@ -85,6 +87,10 @@ def is_carried(path: str) -> bool:
     if ".git" in parts and parts[-1].endswith(".lock"):
         return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
+
+
+def _leads_to_repository(parts: Sequence[str]) -> bool:
+    return not parts or _is_repository("/".join(parts).removesuffix(".git"))
 
 
 def _is_unfinished(name: str) -> bool:

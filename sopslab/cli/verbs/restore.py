@@ -46,6 +46,8 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
     """Bring back the lab that `sopslab backup` wrote into FILE, where there is no lab of its name.
 
     The whole file is checked before anything is in its place. `sopslab up` makes the cluster then.
+    Hooks and configuration of the clone in `work/` are the file's: git runs them, so restore only
+    what comes from whom you trust.
     """
     from sopslab.checks.backups import differing_settings
     from sopslab.lab.backups.reading import restore as restored
@@ -115,4 +117,8 @@ def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_jso
             f"It was made with other settings ({', '.join(differing)}): they are in {kept}; name"
             " that in SOPSLAB_FILE, or copy them into the lab file that you use"
         )
+    echo(
+        f"Hooks and configuration of the clone in {settings.work_dir} are the backup's: git runs"
+        " them"
+    )
     echo("Next: sopslab up")

@@ -176,7 +176,7 @@ def _read(
         problem = _problem(member, head, sums)
         if problem is not None:
             raise Refused(problem)
-        sums[member.name] = _keep(archive, member, _place(member.name, staged, bundles))
+        sums[member.name] = _keep(archive, member, _place(member, staged, bundles))
     raise Refused("it is cut off")
 
 
@@ -217,12 +217,14 @@ def _problem(member: tarfile.TarInfo, head: BackupHead, seen: Collection[str]) -
     return None
 
 
-def _place(name: str, staged: Lab, bundles: Path) -> Path | None:
+def _place(member: tarfile.TarInfo, staged: Lab, bundles: Path) -> Path | None:
     """Return where a file goes, None where it is one that this version makes anew."""
+    name = member.name
     if name.startswith(REPOSITORIES):
         return bundles / name.removeprefix(REPOSITORIES)
     path = name.removeprefix(FILES)
-    return Path(staged.lab_dir, path) if is_carried(path) else None
+    known = is_carried(f"{path}/" if member.isdir() else path)
+    return Path(staged.lab_dir, path) if known else None
 
 
 def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> str:

@@ -164,11 +164,12 @@ def _walk(top: Path, below: str) -> Iterator[tuple[str, bool]]:
         # A repository without the folder `refs` is none to git.
         yield below, True
     for entry in entries:
-        path = f"{below}{entry.name}"
+        is_folder = entry.is_dir(follow_symlinks=False)
+        path = f"{below}{entry.name}/" if is_folder else f"{below}{entry.name}"
         if not is_carried(path):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(top, f"{path}/")
+        if is_folder:
+            yield from _walk(top, path)
         else:
             yield path, entry.is_file(follow_symlinks=False)
 

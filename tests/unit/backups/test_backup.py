@@ -33,6 +33,7 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
 from sopslab.model.access import Issuer
 from sopslab.model.backups import LAB_FILE, BackupHead
+from sopslab.model.mark import MARK
 from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
 from tests.conftest import find_tool
@@ -63,6 +64,16 @@ def test_what_a_lab_has_once_is_carried_and_the_rest_is_made_anew() -> None:
     # The server's own configuration of a repository, and hooks, are nobody's to bring.
     assert not is_carried("git/repositories/ada/lab.git/config")
     assert not is_carried("git/repositories/platform.git/hooks/post-receive")
+    # Git takes a file in a repository's place for the way to one.
+    assert not is_carried("git/repositories/eve.git")
+    assert is_carried("git/repositories/eve/lab.git/")
+
+
+@pytest.mark.parametrize(
+    "path", ["HEAD", "ada/x", "ada/b/c.git/", f"a/b/c.git/{MARK}", "Eve/", ".new.abc/"]
+)
+def test_of_repositories_only_what_is_known_is_carried(path: str) -> None:
+    assert not is_carried(f"git/repositories/{path}")
 
 
 @pytest.mark.parametrize("issuer", Issuer)

@@ -68,6 +68,7 @@ def test_a_lab_goes_to_another_machine_with_the_settings_that_belong_to_it(
     assert yaml.safe_load(kept.read_text()) == {"lab": "lab", "learner": KIM}
     assert kept.stat().st_mode & 0o777 == 0o600
     assert f"other settings (learner): they are in {kept}" in done.stdout
+    assert f"clone in {elsewhere.work_dir} are the backup's" in done.stdout
     assert done.stdout.splitlines()[-1] == "Next: sopslab up"
     assert Path(elsewhere.keys_dir, "ada.agekey").exists()
 

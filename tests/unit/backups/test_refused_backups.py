@@ -237,11 +237,14 @@ def test_a_lab_of_a_newer_format_is_refused_and_one_of_an_older_is_not(
 def test_what_this_version_makes_anew_is_passed_over(made: Made, elsewhere: Settings) -> None:
     gate = "git/etc/gate"
     config = "git/repositories/ada/lab.git/config"
+    elsewhere_too = "git/repositories/eve.git"
 
     def older(archive: Archive) -> None:
         archive.add(f"files/{gate}", b"#!/bin/sh\n")
+        archive.add(f"files/{elsewhere_too}", b"gitdir: /tmp\n")
         archive.add(f"files/{config}", b"[core]\n\thooksPath = /tmp\n")
 
     made.restore(elsewhere, made.forged(older))
     assert not Path(elsewhere.lab_dir, gate).exists()
+    assert not Path(elsewhere.lab_dir, elsewhere_too).exists()
     assert b"hooksPath" not in Path(elsewhere.lab_dir, config).read_bytes()
