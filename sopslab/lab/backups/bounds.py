@@ -42,8 +42,8 @@ class Bounded:
         return piece
 
     def let_in(self, member: tarfile.TarInfo) -> None:
-        """Have one more file be read."""
-        self._left += _HEADERS + _LETTER * len(member.name) + member.size
+        """Have one more file be read. A folder has a size, too, but nothing of it follows."""
+        self._left += _HEADERS + _LETTER * len(member.name) + member.size * member.isreg()
 
 
 def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[tarfile.TarInfo]:

@@ -174,6 +174,16 @@ def test_what_no_backup_of_ours_has_is_refused(made: Made, elsewhere: Settings, 
     assert not list(Path(elsewhere.root).parent.rglob("evil"))
 
 
+def test_a_folder_makes_no_room_for_headers(made: Made, elsewhere: Settings) -> None:
+    plain, folder, header = made.plain, tarfile.TarInfo("files/x"), tarfile.TarInfo("x")
+    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
+        beginning = plain[: archive.getmembers()[1].offset]
+    folder.type, folder.size = tarfile.DIRTYPE, 1 << 20
+    header.type, header.size = tarfile.XHDTYPE, 1 << 30
+    forged = made.encrypted(beginning + folder.tobuf() + header.tobuf() + bytes(200_000))
+    assert "more in it than its sums say" in refusal(made, elsewhere, forged)
+
+
 def test_more_than_there_is_room_for_is_refused(
     made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
