@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sopslab.config.naming import check_label
+from sopslab.model.access import CREDENTIALS
 from sopslab.model.backups import FILES, FORMAT, REPOSITORIES, BackupHead
 from sopslab.model.hints import RECORD
 from sopslab.model.mark import MARK
@@ -19,6 +21,8 @@ from sopslab.policy.age import is_intact, kind_of
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
+# What learners reach the cluster with, in the folder of a seat.
+_ACCESS = ("kubeconfig", *chain.from_iterable(CREDENTIALS.values()))
 # Below the lab's folder: what the next `up` makes anew, and what is this machine's or this
 # cluster's. A pattern stands for what is below it, too.
 _MADE_ANEW = tuple(
@@ -29,7 +33,10 @@ _MADE_ANEW = tuple(
         *("kubeconfig", "kube-cache", "reach.json", "node", "node-id", "api", "schemas-*"),
         *("applied", "instructor", "manifests", "observed.git", "platform", "pre-commit"),
         *("class/board.*", "class/cards", "class/failed", "class/report"),
-        *("class/seats/*/client.*", "class/seats/*/kubeconfig"),
+        "class/issuer.json",
+        # Of seats, and of those that are no more.
+        *(f"class/seats/*/{name}" for name in _ACCESS),
+        *(f"class/pruned/*/access/{name}" for name in _ACCESS),
         *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
     )
 )
@@ -61,23 +68,38 @@ _AGE = (
 )
 
 _LONGEST_NAME = 4000
+_MOST_FILES, _MOST_LETTERS = 200_000, 1 << 25
 SHORTEST_PASSPHRASE = 12  # characters
 _LONGEST_PASSPHRASE = 1000
 
 
 def is_carried(path: str) -> bool:
-    """Return whether a backup has a file or a folder, which is given below the lab's folder."""
-    parts = path.split("/")
+    """Return whether a backup has a file or a folder, which is given below the lab's folder; that
+    of a folder ends with `/`."""
+    parts = path.rstrip("/").split("/")
     if parts[:2] == _REPOSITORIES:
-        inside = next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
-        return parts[inside:] in ([], *_BESIDE)
-    unfinished = any(part.startswith(".new.") or part.endswith(".new") for part in parts)
-    if parts[0] != _WORK and unfinished:
+        beside = [[]] if path.endswith("/") else _BESIDE
+        return _leads_to_repository(parts[2 : _inside(parts)]) and parts[_inside(parts) :] in beside
+    # A learner's branch may have any name.
+    if parts[0] != _WORK and any(map(_is_unfinished, parts[: _inside(parts)])):
         return False
     # What a git that is at work holds would lock the copy for ever.
     if ".git" in parts and parts[-1].endswith(".lock"):
         return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
+
+
+def _leads_to_repository(parts: Sequence[str]) -> bool:
+    return not parts or _is_repository("/".join(parts).removesuffix(".git"))
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".new.") or name.endswith(".new")
+
+
+def _inside(parts: Sequence[str]) -> int:
+    """Return how many parts lead to a repository, if the path leads into one; else all do."""
+    return next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
 
 
 def _is_at(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -179,6 +201,18 @@ def name_problem(name: str, seen: Collection[str]) -> str | None:
     odd = {"", ".", ".."} & set(parts) or "\0" in name or len(name) > _LONGEST_NAME
     if odd or not name.startswith((FILES, REPOSITORIES)):
         return f"it has a file in it that is not ours: {name[:80]!r}"
+    return None
+
+
+def amount_problem(files: int, letters: int) -> str | None:
+    """Return what a backup has too much of, None where it may have as much.
+
+    + letters: of the names of its files, together
+    """
+    if files > _MOST_FILES:
+        return f"more than {_MOST_FILES} files"
+    if letters > _MOST_LETTERS:
+        return f"names of more than {_MOST_LETTERS} letters"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,6 +13,14 @@ class Issuer(StrEnum):
 
     CERTIFICATES = "certificates"
     TOKENS = "tokens"
+
+
+CERTIFICATE, CERTIFICATE_KEY, TOKEN = "client.crt", "client.key", "token.json"
+# What each gives learners: files in the folder of a seat.
+CREDENTIALS: Mapping[Issuer, tuple[str, ...]] = {
+    Issuer.CERTIFICATES: (CERTIFICATE, CERTIFICATE_KEY),
+    Issuer.TOKENS: (TOKEN,),
+}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ HEAD, SUMS = "backup.json", "sums.json"
 FILES, REPOSITORIES, BUNDLE = "files/", "repositories/", ".bundle"
 FOLDER = "folder"
 
+# Below the lab's folder: the settings of a backup that differ from those that it was restored with.
+LAB_FILE = "lab.yaml"
+
 
 @dataclass(frozen=True)
 class BackupHead:

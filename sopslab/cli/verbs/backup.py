@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -78,6 +80,9 @@ def _check_place(settings: Settings, file: Path) -> None:
     """Raise InputError where a backup cannot be, or would be lost with the lab."""
     if not file.parent.is_dir():
         raise InputError([f"{file} cannot be written: name a file in a folder that is there"])
+    # It is replaced, and not written to: root would lose /dev/null.
+    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+        raise InputError([f"{file} is there, and is no ordinary file: name another"])
     if file.resolve().is_relative_to(Path(settings.lab_dir).resolve()):
         raise InputError([f"{file} is in the lab's own folder, and is lost with it: name another"])
 

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
     from sopslab.lab.backups.reading import Restored
     from sopslab.lab.tools.age import Passphrase
-
-# Below the lab's folder: the settings of the backup that differ from those that it was restored
-# with.
-_LAB_FILE = "lab.yaml"
+    from sopslab.model.backups import BackupHead
 
 
 @click.command()
@@ -49,7 +46,10 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
     """Bring back the lab that `sopslab backup` wrote into FILE, where there is no lab of its name.
 
     The whole file is checked before anything is in its place. `sopslab up` makes the cluster then.
+    Hooks and configuration of the clone in `work/` are the file's: git runs them, so restore only
+    what comes from whom you trust.
     """
+    from sopslab.checks.backups import differing_settings
     from sopslab.lab.backups.reading import restore as restored
     from sopslab.run import lock
 
@@ -58,13 +58,15 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
     def key(source: IO[bytes]) -> Sequence[Path] | Passphrase:
         return _key(source, identities)
 
+    def lab_file(head: BackupHead) -> str | None:
+        return _lab_file(settings, differing_settings(head, settings))
+
     try:
         lock.hold(Path(settings.lab_dir) / "lock")
-        found = restored(settings.for_machine, file, key)
-        differing = _keep_settings(settings, found)
+        found = restored(settings.for_machine, file, key, lab_file)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    _tell(settings, found, differing, as_json)
+    _tell(settings, found, differing_settings(found.head, settings), as_json)
 
 
 def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:
@@ -83,25 +85,21 @@ def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Pass
     return identities
 
 
-def _keep_settings(settings: Settings, found: Restored) -> dict[str, Any]:
-    """Return the settings of a backup that are others than the present ones, once they are in a lab
-    file."""
+def _lab_file(settings: Settings, differing: dict[str, Any]) -> str | None:
+    """Return a lab file with settings, None where there are none."""
     import yaml
 
-    from sopslab.checks.backups import differing_settings
-    from sopslab.lab.tools import files
-
-    differing = differing_settings(found.head, settings)
-    if differing:
-        told = {"lab": settings.lab, **differing}
-        text = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
-        files.write(Path(settings.lab_dir, _LAB_FILE), text)
-    return differing
+    if not differing:
+        return None
+    told = {"lab": settings.lab, **differing}
+    return str(yaml.safe_dump(told, allow_unicode=True, sort_keys=False))
 
 
 def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_json: bool) -> None:
+    from sopslab.model.backups import LAB_FILE
+
     head = found.head
-    kept = f"{settings.lab_dir}/{_LAB_FILE}" if differing else None
+    kept = f"{settings.lab_dir}/{LAB_FILE}" if differing else None
     if as_json:
         answer = {
             "ok": True, "lab": head.lab, "made": head.made, "product": head.product,
@@ -119,4 +117,8 @@ def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_jso
             f"It was made with other settings ({', '.join(differing)}): they are in {kept}; name"
             " that in SOPSLAB_FILE, or copy them into the lab file that you use"
         )
+    echo(
+        f"Hooks and configuration of the clone in {settings.work_dir} are the backup's: git runs"
+        " them"
+    )
     echo("Next: sopslab up")

@@ -17,11 +17,12 @@ from sopslab.checks.kubeconfigs import by_certificate, kubeconfig
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail_first, meaning_of
-from sopslab.lab.observe.client_certificates import CERTIFICATE, PRIVATE
+from sopslab.lab.observe.client_certificates import PRIVATE
 from sopslab.lab.tools import files, x509
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.model.access import CERTIFICATE
 from sopslab.model.objects import Object
 
 _DAYS = 30

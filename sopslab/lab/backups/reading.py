@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import zstandard
 
@@ -19,6 +20,7 @@ from sopslab.checks.takeover import unfit
 from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab.act import repositories as act_repositories
+from sopslab.lab.backups.bounds import Bounded, Refused, admitted
 from sopslab.lab.backups.repositories import unbundle
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools import age, files
@@ -29,6 +31,7 @@ from sopslab.model.backups import (
     FILES,
     FOLDER,
     HEAD,
+    LAB_FILE,
     REPOSITORIES,
     SUMS,
     BackupHead,
@@ -37,13 +40,11 @@ from sopslab.model.backups import (
 from sopslab.model.wire import decoded
 
 _PIECE = 1 << 20
-_MOST_HEAD, _MOST_SUMS = 1 << 20, 1 << 27
+_MOST_HEAD = 1 << 20
+# Around the sums, and for each of them; a letter takes two escapes of 6 at most.
+_SUMS, _SUM, _LETTER = 100, 100, 12
 # More than our level asks for.
 _WINDOW = 1 << 25
-
-
-class Refused(LabError):
-    """Why a backup is not restored, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Restored:
 
 
 def restore(
-    lab: Lab, file: Path, key: Callable[[IO[bytes]], Sequence[Path] | Passphrase]
+    lab: Lab,
+    file: Path,
+    key: Callable[[IO[bytes]], Sequence[Path] | Passphrase],
+    lab_file: Callable[[BackupHead], str | None],
 ) -> Restored:
     """Have the lab of a backup where there is none, and where no other run is at work.
 
@@ -64,6 +68,8 @@ def restore(
     nothing is changed then.
 
     + key: returns what opens a file
+    + lab_file: returns the lab file with the settings of a backup that are not the present ones,
+      None where there are none
     """
     if lab_format(lab) is not None:
         raise LabError(
@@ -80,6 +86,9 @@ def restore(
             files.remove(beside)
             files.private_folder(beside)
             restored = _unpack(lab, source, opened, beside)
+        text = lab_file(restored.head)
+        if text is not None:
+            files.write(beside / "labs" / lab.lab / LAB_FILE, text)
         _put(lab, beside)
     except Refused as error:
         raise LabError(f"{file} is refused: {error}; nothing was changed", error.code) from None
@@ -133,9 +142,11 @@ def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Ma
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         with unpacker.stream_reader(plain, closefd=False) as unpacked:
-            with tarfile.open(mode="r|", fileobj=unpacked) as archive:
-                found = _read(archive, staged, bundles)
-            rest = iter(partial(unpacked.read, _PIECE), b"")
+            bounded = Bounded(unpacked)
+            with tarfile.open(mode="r|", fileobj=cast(IO[bytes], bounded)) as archive:
+                members = admitted(archive, bounded, shutil.disk_usage(staged.root).free)
+                found = _read(archive, members, staged, bundles)
+            rest = iter(partial(bounded.read, _PIECE), b"")
             if any(piece.strip(b"\0") for piece in rest) or plain.read(1):
                 raise Refused("it has more in it than its sums say")
     except (zstandard.ZstdError, tarfile.TarError, ValueError, OverflowError):
@@ -144,9 +155,8 @@ def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Ma
 
 
 def _read(
-    archive: tarfile.TarFile, staged: Lab, bundles: Path
+    archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo], staged: Lab, bundles: Path
 ) -> tuple[BackupHead, Mapping[str, str]]:
-    members = iter(archive)
     first = next(members, None)
     text = _whole(archive, first, HEAD, _MOST_HEAD)
     head = decoded(BackupHead, text)
@@ -159,14 +169,14 @@ def _read(
     sums = {HEAD: hashlib.sha256(text).hexdigest()}
     for member in members:
         if member.name == SUMS:
-            said = decoded(BackupSums, _whole(archive, member, SUMS, _MOST_SUMS))
+            said = decoded(BackupSums, _whole(archive, member, SUMS, _longest(sums)))
             if said is None or said.files != sums or next(members, None) is not None:
                 raise Refused("what is in it is not what its sums say")
             return head, sums
         problem = _problem(member, head, sums)
         if problem is not None:
             raise Refused(problem)
-        sums[member.name] = _keep(archive, member, _place(member.name, staged, bundles))
+        sums[member.name] = _keep(archive, member, _place(member, staged, bundles))
     raise Refused("it is cut off")
 
 
@@ -176,6 +186,11 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str, 
         raise Refused(f"it has no {name} where that has to be")
     content = archive.extractfile(member)
     return b"" if content is None else content.read()
+
+
+def _longest(sums: Collection[str]) -> int:
+    """Return how many bytes the sums of files may have, by the names of these."""
+    return _SUMS + sum(_SUM + _LETTER * len(name) for name in sums)
 
 
 def _is_file(member: tarfile.TarInfo) -> bool:
@@ -202,12 +217,14 @@ def _problem(member: tarfile.TarInfo, head: BackupHead, seen: Collection[str]) -
     return None
 
 
-def _place(name: str, staged: Lab, bundles: Path) -> Path | None:
+def _place(member: tarfile.TarInfo, staged: Lab, bundles: Path) -> Path | None:
     """Return where a file goes, None where it is one that this version makes anew."""
+    name = member.name
     if name.startswith(REPOSITORIES):
         return bundles / name.removeprefix(REPOSITORIES)
     path = name.removeprefix(FILES)
-    return Path(staged.lab_dir, path) if is_carried(path) else None
+    known = is_carried(f"{path}/" if member.isdir() else path)
+    return Path(staged.lab_dir, path) if known else None
 
 
 def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> str:

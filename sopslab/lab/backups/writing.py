@@ -18,7 +18,7 @@ from typing import IO
 
 import zstandard
 
-from sopslab.checks.backups import age_meaning, is_carried
+from sopslab.checks.backups import age_meaning, amount_problem, is_carried
 from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab.backups.repositories import bundled
@@ -118,7 +118,16 @@ class _Counted:
 
 def _fill(archive: _Archive, lab: Lab, head: BackupHead, written: Written) -> None:
     archive.put(HEAD, _json(head))
-    for path in _carried(lab, written.left_out):
+    carried = _carried(lab, written.left_out)
+    names = [HEAD, SUMS, *(f"{FILES}{path}" for path in carried)]
+    names += [f"{REPOSITORIES}{repository}{BUNDLE}" for repository in head.repositories]
+    problem = amount_problem(len(names), sum(map(len, names)))
+    if problem is not None:
+        raise LabError(
+            f"{lab.lab_dir} has {problem}, and would not be restored: remove what work/ and class/"
+            " do not need"
+        )
+    for path in carried:
         if path.endswith("/"):
             archive.add_folder(f"{FILES}{path.rstrip('/')}")
         elif _add_file(archive, lab, path):
@@ -155,11 +164,12 @@ def _walk(top: Path, below: str) -> Iterator[tuple[str, bool]]:
         # A repository without the folder `refs` is none to git.
         yield below, True
     for entry in entries:
-        path = f"{below}{entry.name}"
+        is_folder = entry.is_dir(follow_symlinks=False)
+        path = f"{below}{entry.name}/" if is_folder else f"{below}{entry.name}"
         if not is_carried(path):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(top, f"{path}/")
+        if is_folder:
+            yield from _walk(top, path)
         else:
             yield path, entry.is_file(follow_symlinks=False)
 

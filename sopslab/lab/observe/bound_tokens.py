@@ -11,13 +11,13 @@ from sopslab.checks.kubeconfigs import Proof, by_token
 from sopslab.config.places import Lab
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.model.access import BoundToken
+from sopslab.model.access import CREDENTIALS, TOKEN, BoundToken, Issuer
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decoded
 
-PRIVATE = "token.json"
-FILES: tuple[str, ...] = (PRIVATE,)
+PRIVATE = TOKEN
+FILES = CREDENTIALS[Issuer.TOKENS]
 # On the ServiceAccounts of learners.
 LABEL = "sops-lab/access"
 

@@ -10,9 +10,10 @@ from sopslab.checks.access import Credential
 from sopslab.checks.kubeconfigs import Proof, by_certificate
 from sopslab.config.places import Lab
 from sopslab.lab.tools import files
+from sopslab.model.access import CERTIFICATE, CERTIFICATE_KEY, CREDENTIALS, Issuer
 
-CERTIFICATE, PRIVATE = "client.crt", "client.key"
-FILES: tuple[str, ...] = (CERTIFICATE, PRIVATE)
+PRIVATE = CERTIFICATE_KEY
+FILES = CREDENTIALS[Issuer.CERTIFICATES]
 
 
 def credential(folder: Path) -> Credential | None:

@@ -94,18 +94,29 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
 @contextmanager
 def new_file(path: str | Path) -> Iterator[IO[bytes]]:
     """Yield a new private file for what is written piece by piece. When the block has ended, it is
-    on the disk and takes the place of the path; where the block fails, the path is as it was."""
+    on the disk and takes the place of the path; where the block fails, the path is as it was.
+
+    What a killed process leaves of it is called `.<name>.new`, and the next one replaces it.
+    """
     path = Path(path)
-    descriptor, new = tempfile.mkstemp(prefix=".new.", dir=path.parent)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        # What somebody else put there meanwhile is not written to.
+        with open(new, "xb", opener=_private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(new).replace(path)
+            if not os.path.samestat(os.fstat(file.fileno()), new.lstat()):
+                raise OSError(errno.EBUSY, "another process writes it, too", str(path))
+        new.replace(path)
     except BaseException:
-        Path(new).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def sync(path: str | Path) -> None:

@@ -37,6 +37,8 @@ CARRIED = {
     "class/pruned/eve-20261125/repositories/lab.git/objects/pack/a.pack": Random(1).randbytes(
         300_000
     ),
+    "class/pruned/eve-20261125/repositories/lab.git/refs/heads/idea.new": b"0123\n",
+    "class/pruned/eve-20261125/access/generation": b"00000000000001\n",
     "class/roster.json": b"[]\n",
     "class/seats/ada/canary": b"0123\n",
     "class/seats/ada/generation": b"00000000000001\n",
@@ -59,8 +61,11 @@ CARRIED = {
 }
 # What is made anew, or is of this machine.
 LEFT = {
-    "class/board.json", "class/cards/all.html", "class/failed/ada",
-    "class/seats/ada/client.key", "class/seats/ada/kubeconfig", "git/access/ada/kubeconfig",
+    "class/board.json", "class/cards/all.html", "class/failed/ada", "class/issuer.json",
+    "class/pruned/eve-20261125/access/client.crt", "class/pruned/eve-20261125/access/client.key",
+    "class/pruned/eve-20261125/access/kubeconfig", "class/pruned/eve-20261125/access/token.json",
+    "class/seats/ada/client.crt", "class/seats/ada/client.key", "class/seats/ada/kubeconfig",
+    "class/seats/ada/token.json", "git/access/ada/kubeconfig",
     "git/credentials/.new.abc/ada/password", "git/etc/gate", "git/policy/sopslab/__init__.py",
     "git/repositories/ada/lab.git/FETCH_HEAD", "git/tls/server.pem", "keys/.ada.agekey.1.new",
     "kubeconfig", "lab.yaml", "lease.json", "node-id", "platform/.git/config",
@@ -83,7 +88,9 @@ class Made:
         """Restore the backup, or what was made of it, where there is no lab."""
         Path(settings.lab_dir).mkdir(parents=True, exist_ok=True)
         Path(settings.lab_dir, "lock").touch()
-        return restore(settings.for_machine, file or self.file, lambda _: [self.identity])
+        return restore(
+            settings.for_machine, file or self.file, lambda _: [self.identity], lambda _: None
+        )
 
     def forged(self, change: Callable[[Archive], None]) -> Path:
         """Return a backup that was changed by somebody who knows how to make one."""
@@ -118,6 +125,7 @@ class Archive:
         self.sums: dict[str, str] | None = None
         self.behind: list[tuple[tarfile.TarInfo, bytes]] = []
         self.after_end = b""
+        self.records: dict[str, str] = {}
 
     @classmethod
     def of(cls, plain: bytes) -> Archive:
@@ -142,7 +150,10 @@ class Archive:
         text = json.dumps({"files": sums if self.sums is None else self.sums}).encode()
         members = [*self.members, (_member(SUMS, text, {}), text), *self.behind]
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        form, records = tarfile.PAX_FORMAT, self.records
+        with tarfile.open(
+            fileobj=packed, mode="w", format=form, pax_headers=records or None
+        ) as archive:
             for member, content in members:
                 archive.addfile(member, io.BytesIO(content))
         return packed.getvalue() + self.after_end

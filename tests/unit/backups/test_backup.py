@@ -21,13 +21,19 @@ from sopslab.checks.backups import age_meaning, is_carried
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import repositories
+from sopslab.lab.backups.reading import restore
 from sopslab.lab.backups.repositories import bundled, refs_of, unbundle
 from sopslab.lab.observe.folders import leftovers
 from sopslab.lab.observe.formats import lab_format
+from sopslab.lab.observe.issuers import GIVEN
 from sopslab.lab.tools import age
 from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
+from sopslab.lab.tools.files import new_file
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.access import Issuer
+from sopslab.model.backups import LAB_FILE, BackupHead
+from sopslab.model.mark import MARK
 from sopslab.model.wire import encode
 from sopslab.run.lock import held_by, hold
 from tests.conftest import find_tool
@@ -58,6 +64,24 @@ def test_what_a_lab_has_once_is_carried_and_the_rest_is_made_anew() -> None:
     # The server's own configuration of a repository, and hooks, are nobody's to bring.
     assert not is_carried("git/repositories/ada/lab.git/config")
     assert not is_carried("git/repositories/platform.git/hooks/post-receive")
+    # Git takes a file in a repository's place for the way to one.
+    assert not is_carried("git/repositories/eve.git")
+    assert is_carried("git/repositories/eve/lab.git/")
+
+
+@pytest.mark.parametrize(
+    "path", ["HEAD", "ada/x", "ada/b/c.git/", f"a/b/c.git/{MARK}", "Eve/", ".new.abc/"]
+)
+def test_of_repositories_only_what_is_known_is_carried(path: str) -> None:
+    assert not is_carried(f"git/repositories/{path}")
+
+
+@pytest.mark.parametrize("issuer", Issuer)
+def test_what_an_issuer_gave_learners_is_not_carried(issuer: Issuer) -> None:
+    given = GIVEN[issuer]
+    for name in {*given.FILES, given.PRIVATE}:
+        assert not is_carried(f"class/seats/ada/{name}")
+        assert not is_carried(f"class/pruned/eve-20261125/access/{name}")
 
 
 def test_a_lab_comes_back_under_another_root_as_it_was(made: Made, elsewhere: Settings) -> None:
@@ -158,7 +182,30 @@ def killed(path, target):
     return rename(path, target)
 
 Path.rename = killed
-restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)])
+restore(decode(Lab, lab), Path(file), lambda _: [Path(identity)], lambda _: None)
+"""
+
+
+def test_of_two_that_write_one_file_none_puts_the_others_half_there(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="another process"), new_file(tmp_path / "f") as file:
+        file.write(b"whole")
+        (tmp_path / ".f.new").unlink()
+        (tmp_path / ".f.new").write_bytes(b"ha")
+    assert not (tmp_path / "f").exists()
+
+
+KILLED_BACKUP = """
+import json, os, sys
+from pathlib import Path
+from sopslab.config.places import Lab
+from sopslab.lab.backups.writing import write
+from sopslab.model.backups import BackupHead
+from sopslab.model.wire import decode
+
+lab, file, recipient = json.load(sys.stdin)
+Path.replace = lambda path, target: os._exit(9)
+head = BackupHead(1, "0.2.0", "lab", "2026-11-29T12:00:00Z", 0, [], {})
+write(decode(Lab, lab), head, Path(file), [recipient])
 """
 
 
@@ -179,6 +226,20 @@ def test_a_restore_that_is_killed_leaves_no_lab_and_the_next_one_works(
     made.restore(elsewhere)
     assert Path(elsewhere.keys_dir, "ada.agekey").exists()
     assert not Path(elsewhere.restoring_dir).exists()
+
+
+def test_settings_that_cannot_be_kept_leave_no_lab(made: Made, elsewhere: Settings) -> None:
+    top, lab = Path(elsewhere.lab_dir), elsewhere.for_machine
+    top.mkdir(parents=True)
+    (top / "lock").touch()
+
+    def full(_head: BackupHead) -> str:
+        (Path(lab.restoring_dir) / "labs" / lab.lab / LAB_FILE).mkdir()
+        return "lab: lab\n"
+
+    with pytest.raises(LabError, match=r"could not be restored: .*; nothing was changed"):
+        restore(lab, made.file, lambda _: [made.identity], full)
+    assert [path.name for path in top.iterdir()] == ["lock"]
 
 
 def test_the_lock_and_the_logs_of_a_lab_that_was_not_there_stay(
@@ -203,7 +264,19 @@ def test_a_failed_backup_leaves_the_one_before(made: Made, tmp_path: Path) -> No
     finally:
         (tmp_path / "objects").rename(missing)
     assert made.file.read_bytes() == before
-    assert not list(made.file.parent.glob(".new.*"))
+    assert not list(made.file.parent.glob(".*"))
+
+
+def test_what_a_killed_backup_left_is_gone_after_the_next_one(made: Made, tmp_path: Path) -> None:
+    given = [encode(made.settings.for_machine), str(tmp_path / "f"), made.recipient]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_BACKUP], input=json.dumps(given), text=True, check=False
+    )
+    assert done.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    write_backup(made.settings, tmp_path / "f", made.recipient)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600
 
 
 def test_what_does_not_fit_on_the_disk_is_no_backup(made: Made) -> None:

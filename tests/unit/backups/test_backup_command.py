@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -67,6 +68,7 @@ def test_a_lab_goes_to_another_machine_with_the_settings_that_belong_to_it(
     assert yaml.safe_load(kept.read_text()) == {"lab": "lab", "learner": KIM}
     assert kept.stat().st_mode & 0o777 == 0o600
     assert f"other settings (learner): they are in {kept}" in done.stdout
+    assert f"clone in {elsewhere.work_dir} are the backup's" in done.stdout
     assert done.stdout.splitlines()[-1] == "Next: sopslab up"
     assert Path(elsewhere.keys_dir, "ada.agekey").exists()
 
@@ -143,6 +145,19 @@ def test_a_backup_is_not_kept_in_what_it_is_of(sopslab: Sopslab, made: Made) -> 
     assert "is lost with it" in problems(done)[0]
     done = sopslab("backup", "/nowhere/f", "--recipient", made.recipient)
     assert "cannot be written" in problems(done)[0]
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(
+    sopslab: Sopslab, made: Made, tmp_path: Path
+) -> None:
+    pipe, link, kept = (tmp_path / name for name in ("pipe", "link", "kept"))
+    os.mkfifo(pipe)
+    kept.write_text("mine\n")
+    link.symlink_to(kept)
+    for place in (pipe, link):
+        done = sopslab("backup", place, "--recipient", made.recipient)
+        assert "is no ordinary file" in problems(done)[0]
+    assert pipe.is_fifo() and link.is_symlink() and kept.read_text() == "mine\n"
 
 
 def test_a_lab_that_is_not_there_or_newer_is_not_backed_up(

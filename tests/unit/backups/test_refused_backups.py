@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from sopslab.checks import backups
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
@@ -19,7 +21,7 @@ from sopslab.lab.tools import age
 from sopslab.model.backups import HEAD, SUMS
 from sopslab.model.formats import Format, render_format
 from tests.repositories import make_identity
-from tests.unit.backups.backup_material import Archive, Made
+from tests.unit.backups.backup_material import Archive, Made, write_backup
 
 BUNDLE = "repositories/ada/lab.bundle"
 
@@ -115,6 +117,14 @@ def half_a_bundle(archive: Archive) -> None:
     archive.rewrite(BUNDLE, lambda content: content[:-40])
 
 
+def records_for_all(archive: Archive) -> None:
+    archive.records = {"comment": "x"}
+
+
+def zeros_after_the_end(archive: Archive) -> None:
+    archive.after_end = bytes(1 << 20)
+
+
 OUTSIDE = "a file in it that is not ours"
 NO_FILE = "neither a file nor a folder"
 HOSTILE = {
@@ -129,6 +139,12 @@ HOSTILE = {
     "device": (named("files/x", type=tarfile.CHRTYPE, devmajor=1, devminor=5), NO_FILE),
     "block device": (named("files/x", type=tarfile.BLKTYPE), NO_FILE),
     "pipe": (named("files/x", type=tarfile.FIFOTYPE), NO_FILE),
+    "a long name": (named(f"files/{'x' * 200_000}"), "more in it than its sums say"),
+    "long records": (
+        named("files/x", pax_headers={"comment": "x" * 200_000}), "more in it than its sums say",
+    ),
+    "records for all": (records_for_all, "damaged, or no backup of ours"),
+    "zeros after the end": (zeros_after_the_end, "more in it than its sums say"),
     "twice": (named("files/format"), "a file twice"),
     "a file that is a folder": (named("files/keys"), "nothing was changed"),
     "a file in a file": (named("files/format/x"), "nothing was changed"),
@@ -156,6 +172,48 @@ def test_what_no_backup_of_ours_has_is_refused(made: Made, elsewhere: Settings, 
     change, reason = HOSTILE[case]
     assert reason in refusal(made, elsewhere, made.forged(change))
     assert not list(Path(elsewhere.root).parent.rglob("evil"))
+
+
+def test_a_folder_makes_no_room_for_headers(made: Made, elsewhere: Settings) -> None:
+    plain, folder, header = made.plain, tarfile.TarInfo("files/x"), tarfile.TarInfo("x")
+    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
+        beginning = plain[: archive.getmembers()[1].offset]
+    folder.type, folder.size = tarfile.DIRTYPE, 1 << 20
+    header.type, header.size = tarfile.XHDTYPE, 1 << 30
+    forged = made.encrypted(beginning + folder.tobuf() + header.tobuf() + bytes(200_000))
+    assert "more in it than its sums say" in refusal(made, elsewhere, forged)
+
+
+def test_more_than_there_is_room_for_is_refused(
+    made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(made.file)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_000))
+    assert "the disk has 0.0 GB left" in refusal(made, elsewhere, made.file)
+
+
+def test_as_many_files_as_are_restored_are_backed_up_and_no_more(
+    made: Made, elsewhere: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(fileobj=io.BytesIO(made.plain)) as archive:
+        # One repository has nothing yet, and is no file.
+        count = len(archive.getmembers()) + 1
+    file = tmp_path / "f"
+    monkeypatch.setattr(backups, "_MOST_FILES", count - 2)
+    assert f"more than {count - 2} files" in refusal(made, elsewhere, made.file)
+    with pytest.raises(LabError, match=f"more than {count - 2} files"):
+        write_backup(made.settings, file, made.recipient)
+    assert not file.exists()
+    monkeypatch.setattr(backups, "_MOST_FILES", count)
+    write_backup(made.settings, file, made.recipient)
+    made.restore(elsewhere, file)
+
+
+def test_names_that_take_all_memory_are_refused(
+    made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "_MOST_LETTERS", 500)
+    assert "names of more than 500 letters" in refusal(made, elsewhere, made.file)
 
 
 def test_what_follows_the_archive_is_refused(made: Made, elsewhere: Settings) -> None:
@@ -189,11 +247,14 @@ def test_a_lab_of_a_newer_format_is_refused_and_one_of_an_older_is_not(
 def test_what_this_version_makes_anew_is_passed_over(made: Made, elsewhere: Settings) -> None:
     gate = "git/etc/gate"
     config = "git/repositories/ada/lab.git/config"
+    elsewhere_too = "git/repositories/eve.git"
 
     def older(archive: Archive) -> None:
         archive.add(f"files/{gate}", b"#!/bin/sh\n")
+        archive.add(f"files/{elsewhere_too}", b"gitdir: /tmp\n")
         archive.add(f"files/{config}", b"[core]\n\thooksPath = /tmp\n")
 
     made.restore(elsewhere, made.forged(older))
     assert not Path(elsewhere.lab_dir, gate).exists()
+    assert not Path(elsewhere.lab_dir, elsewhere_too).exists()
     assert b"hooksPath" not in Path(elsewhere.lab_dir, config).read_bytes()
