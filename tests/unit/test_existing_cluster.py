@@ -19,10 +19,17 @@ from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
-from sopslab.lab.observe.existing import has_context, lab_namespaces, open_questions
+from sopslab.lab.observe.existing import (
+    has_context,
+    lab_namespaces,
+    open_questions,
+    recorded_clusters,
+    was_in,
+)
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import ApiServers, Questions
+from sopslab.model.results import Undecided
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
     DROPPED,
@@ -174,6 +181,12 @@ def test_one_context_becomes_the_labs_own(settings: Settings) -> None:
     assert own.read_text() == "the: context\n"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     assert has_context(settings.for_machine, str(settings.kubeconfig))
+    # Another cluster behind the same address is not on record yet.
+    say(settings, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    assert not has_context(settings.for_machine, str(settings.kubeconfig))
+    take_on(settings)
+    assert has_context(settings.for_machine, str(settings.kubeconfig))
+    assert recorded_clusters(settings.for_machine) == ["uid-of-kube-system", "another"]
     say(settings, "context", "the: context, with another token\n")
     assert not has_context(settings.for_machine, str(settings.kubeconfig))
 
@@ -183,6 +196,34 @@ def test_a_context_that_is_not_there_is_not_taken(settings: Settings) -> None:
     with pytest.raises(Failed):
         take_on(settings)
     assert not Path(settings.lab_kubeconfig).exists()
+    assert recorded_clusters(settings.for_machine) == []
+
+
+def test_a_cluster_that_does_not_say_which_it_is_is_not_taken(settings: Settings) -> None:
+    Path(settings.bin_dir, "oldest").unlink()
+    with pytest.raises(Undecided):
+        take_on(settings)
+    assert not Path(settings.lab_kubeconfig).exists()
+
+
+def test_what_a_lab_of_the_same_name_has_brought_elsewhere_stays(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    assert brought(taken.for_machine) == {}
+    say(taken, "oldest", json.dumps(namespace("kube-system")))
+    leave(taken)
+    assert recorded_clusters(taken.for_machine) == []
+    # Whoever comes after with that name is another one.
+    Path(taken.lab_kubeconfig).write_text("the: context\n")
+    assert brought(taken.for_machine) == {}
+
+
+def test_without_its_own_kubeconfig_a_lab_still_knows_its_cluster(taken: Settings) -> None:
+    bring(taken)
+    Path(taken.lab_kubeconfig).unlink()
+    assert was_in(taken.for_machine, "uid-of-kube-system")
+    take_on(taken)
+    assert brought(taken.for_machine)
 
 
 def test_before_the_context_is_taken_no_node_is_known(settings: Settings) -> None:

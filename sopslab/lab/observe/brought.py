@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
+from sopslab.lab.observe.existing import cluster_id, was_in
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
 from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
 
 NAMESPACES = "namespaces"
 # In the order in which they go: a seat's namespaces while policies still guard them, and no policy
@@ -29,7 +31,8 @@ def brought(lab: Lab) -> dict[str, list[str]] | None:
     """Return the names of what this lab has brought into its cluster, by resource, without what it
     has brought nothing of; None where the cluster cannot be asked.
 
-    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux.
+    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. In a cluster
+    that the lab has never been in, what carries its name is somebody else's.
     """
     if not has_content(lab.lab_kubeconfig):
         return {}
@@ -37,7 +40,9 @@ def brought(lab: Lab) -> dict[str, list[str]] | None:
     kubectl = Kubectl(lab)
     try:
         found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
-    except Failed:
+        if not was_in(lab, cluster_id(kubectl)):
+            return {}
+    except (Failed, Undecided):
         return None
     found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
     return {
