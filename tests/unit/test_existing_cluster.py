@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.policy_pods import trials
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.enrolled import record_of
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
@@ -402,6 +403,25 @@ def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Se
     assert Path(taken.lab_kubeconfig).exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "trouble"),
+    [
+        ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+        ("Error from server (Forbidden): clusterroles is forbidden", Trouble.DENIED),
+        ("Error from server (ServiceUnavailable): the server is busy", Trouble.UNWELL),
+    ],
+)
+def test_a_cluster_that_answers_and_refuses_is_not_taken_for_silent(
+    taken: Settings, words: str, trouble: Trouble
+) -> None:
+    bring(taken)
+    say(taken, "kubectl", f"#!/bin/sh\necho '{words}' >&2\nexit 1\n")
+    assert brought(taken.for_machine) is trouble
+    with pytest.raises(LabError, match=trouble.value):
+        existing.leave(taken.for_machine)
+    assert Path(taken.lab_kubeconfig).exists()
+
+
 def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
     # What keeps repositories is the lab's, and does not go with it.
     say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
@@ -426,7 +446,7 @@ def test_a_kind_that_a_cluster_does_not_know_is_not_missed(taken: Settings) -> N
     bring(taken)
     Path(taken.bin_dir, "validatingadmissionpolicies").unlink()
     found = brought(taken.for_machine)
-    assert found is not None
+    assert isinstance(found, dict)
     assert found.keys() == {"namespaces", *WITHOUT_NAMESPACE, REQUESTS} - {
         "validatingadmissionpolicies"
     }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.manifests import holders
@@ -48,6 +49,8 @@ def leave(lab: Lab) -> None:
     do not, it goes nevertheless: all of it is found by its label.
     """
     found = brought(lab)
+    if isinstance(found, Trouble):
+        raise LabError(f"{found.value}: correct that, then run again")
     if found is None:
         raise LabError(f"the cluster of the context {lab.lab_context} does not answer: run again")
     kubectl = Kubectl(lab)

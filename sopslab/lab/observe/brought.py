@@ -3,6 +3,7 @@ carries."""
 
 from __future__ import annotations
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.observe.existing import cluster_id, was_in
@@ -10,6 +11,7 @@ from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
@@ -25,11 +27,14 @@ WITHOUT_NAMESPACE = (
 )
 REQUESTS = "certificatesigningrequests"
 _PATIENCE_S = 20
+# With these, the cluster is there: a login has ended, a right is lacking, or it is not ready.
+_ANSWERED = (Trouble.DENIED, Trouble.UNWELL)
 
 
-def brought(lab: Lab) -> dict[str, list[str]] | None:
+def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     """Return the names of what this lab has brought into its cluster, by resource, without what it
-    has brought nothing of; None where the cluster cannot be asked.
+    has brought nothing of; None where the cluster does not answer, and what is wrong where it
+    answers and does not say it.
 
     What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. In a cluster
     that the lab has never been in, what carries its name is somebody else's.
@@ -42,7 +47,10 @@ def brought(lab: Lab) -> dict[str, list[str]] | None:
         found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
         if not was_in(lab, cluster_id(kubectl)):
             return {}
-    except (Failed, Undecided):
+    except Failed as failure:
+        trouble = trouble_of(failure.words)
+        return trouble if trouble in _ANSWERED else None
+    except Undecided:
         return None
     found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
     return {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
@@ -160,6 +161,17 @@ def removal(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     found = look(settings, brought)
+    if isinstance(found, Trouble):
+        sentence = (
+            f"{found.value} (context {settings.context}), so what this lab has brought there stays:"
+            " log in again or have the rights of `up`, then run again"
+        )
+        if settings.purge:
+            yield refusal(sentence)
+        else:
+            note(sentence)
+            host.noop("the cluster does not say what it has of this lab")
+        return
     if found is None and settings.purge:
         yield refusal(
             f"the cluster of the context {settings.context} does not answer, and nothing would know"
