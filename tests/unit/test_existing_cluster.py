@@ -48,6 +48,8 @@ here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
+*" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
+*" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
 *" --selector "*)
     kind=$(echo "$*" | sed 's/.* get \\([a-z]*\\) .*/\\1/')
     cat "$here/$kind" && exit
@@ -73,6 +75,11 @@ case " $* " in
     ;;
 esac
 """
+DEFINITIONS = """\
+customresourcedefinition.apiextensions.k8s.io/certificates.cert-manager.io
+customresourcedefinition.apiextensions.k8s.io/gitrepositories.source.toolkit.fluxcd.io
+customresourcedefinition.apiextensions.k8s.io/kustomizations.kustomize.toolkit.fluxcd.io
+"""
 REFUSING = 'admission webhook "policy.example" denied the request'
 # What API servers say of dry runs that they refuse.
 POD_REFUSED = (
@@ -93,6 +100,13 @@ def listing(*items: Any) -> str:
 
 def namespace(name: str, lab: str = "lab") -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {"sops-lab": lab}}}
+
+
+def of_flux(where: str, number: int) -> dict[str, Any]:
+    return {
+        "kind": "GitRepository",
+        "metadata": {"namespace": where, "name": f"source-{number}"},
+    }
 
 
 def answered(*numbers: int) -> list[dict[str, Any]]:
@@ -130,6 +144,8 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "pods": listing(*answered(0, 1)),
         "namespaces": listing(),
         **dict.fromkeys((*WITHOUT_NAMESPACE, REQUESTS), listing()),
+        "definitions": DEFINITIONS,
+        "of-flux": listing(of_flux("flux-system", 0)),
         "probe": "",
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
@@ -348,6 +364,7 @@ def bring(settings: Settings) -> None:
     """Have the cluster hold what a class is made of, once it is taken on."""
     spaces = [*map(namespace, BROUGHT[:3]), *map(of_seat, BROUGHT[3:])]
     say(settings, "namespaces", listing(*spaces))
+    say(settings, "of-flux", listing(of_flux("flux-system", 0), of_flux("ada-develop", 1)))
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         say(settings, kind, listing(namespace(f"one-of-{kind}")))
 
@@ -383,6 +400,30 @@ def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Setti
     ]
     assert not Path(settings.lab_kubeconfig).exists()
     assert not Path(settings.reach_file).exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "listed"),
+    [(1, r"them: GitRepository theirs/source-0\. "), (40, "them: .* theirs/source-0, .* more")],
+)
+def test_flux_stays_with_all_else_while_others_use_its_kinds(
+    taken: Settings, count: int, listed: str
+) -> None:
+    bring(taken)
+    theirs = [of_flux("theirs", number) for number in range(count)]
+    say(taken, "of-flux", listing(of_flux("ada-develop", 0), *theirs))
+    with pytest.raises(LabError, match=listed):
+        leave(taken)
+    made = Path(taken.bin_dir, "calls").read_text().splitlines()
+    assert not [one for one in made if {"patch", "delete", "uninstall"} & set(one.split())]
+    assert Path(taken.lab_kubeconfig).exists()
+
+
+def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:
+    bring(taken)
+    Path(taken.bin_dir, "of-flux").unlink()
+    say(taken, "definitions", "")
+    assert any(call.startswith("uninstall ") for call in leave(taken))
 
 
 def test_what_flux_does_not_take_out_goes_without_it(taken: Settings) -> None:

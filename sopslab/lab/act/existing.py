@@ -9,8 +9,15 @@ from pathlib import Path
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.files.events import named
 from sopslab.lab.act.manifests import holders
-from sopslab.lab.observe.brought import NAMESPACES, REQUESTS, WITHOUT_NAMESPACE, brought
+from sopslab.lab.observe.brought import (
+    NAMESPACES,
+    REQUESTS,
+    WITHOUT_NAMESPACE,
+    brought,
+    others_of_flux,
+)
 from sopslab.lab.observe.existing import cluster_id, context_of, recorded_clusters
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
@@ -43,7 +50,7 @@ def take_on(lab: Lab, kubeconfig: str) -> None:
 def leave(lab: Lab) -> None:
     """Remove from a cluster what the lab brought: Flux, the environments, what guards them, and
     what a killed run left. Raises Failed, Undecided, and LabError where the cluster does not
-    answer or a namespace stays.
+    answer, a namespace stays, or, before anything is removed, others use the lab's Flux.
 
     What Flux applied goes first, while its controllers still answer for the finalizers. Where they
     do not, it goes nevertheless: all of it is found by its label.
@@ -57,6 +64,12 @@ def leave(lab: Lab) -> None:
     cluster = cluster_id(kubectl)
     namespaces = found.get(NAMESPACES, [])
     if FLUX_NAMESPACE in namespaces:
+        if others := others_of_flux(lab):
+            raise LabError(
+                "with this lab's Flux its kinds would go, and with them what others have made of"
+                f" them: {named(others)}. Nothing was removed: remove those, or have their owners"
+                " do that, then run again"
+            )
         _remove_flux(lab, kubectl)
     _remove_namespaces(kubectl, [name for name in namespaces if name != FLUX_NAMESPACE])
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):

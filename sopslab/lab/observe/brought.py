@@ -6,7 +6,7 @@ from __future__ import annotations
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import cluster_id, was_in
+from sopslab.lab.observe.existing import TOOLKIT, cluster_id, was_in
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
@@ -26,7 +26,8 @@ WITHOUT_NAMESPACE = (
     "clusterroles",
 )
 REQUESTS = "certificatesigningrequests"
-_PATIENCE_S = 20
+_DEFINITIONS = "customresourcedefinitions"
+_PATIENCE_S, _LISTED_S = 20, 60
 # With these, the cluster is there: a login has ended, a right is lacking, or it is not ready.
 _ANSWERED = (Trouble.DENIED, Trouble.UNWELL)
 
@@ -79,3 +80,24 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
     named = (FLUX_NAMESPACE, NAMESPACE, probe_namespace(lab))
     metadata = namespace["metadata"]
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
+
+
+def others_of_flux(lab: Lab) -> list[str]:
+    """Return what others have made of Flux's kinds, as `Kind namespace/name`: it is outside the
+    lab's namespaces, and would go with these kinds. Raises Failed."""
+    kubectl = Kubectl(lab)
+    said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
+    kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
+    if not kinds:
+        return []
+    own = {
+        one["metadata"]["name"] for one in _labelled(kubectl, NAMESPACES, f"{LAB_LABEL}={lab.lab}")
+    }
+    said = kubectl.run(
+        "get", ",".join(kinds), "--all-namespaces", "--output", "json", patience=_LISTED_S
+    )
+    return [
+        f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}"
+        for one in parsed(said)["items"]
+        if one["metadata"]["namespace"] not in own
+    ]

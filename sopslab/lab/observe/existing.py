@@ -35,9 +35,10 @@ from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decoded
 
+# How the names of Flux's kinds end.
+TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
 _TIMEOUT = ("--request-timeout", "10s")
-_TOOLKIT = ".toolkit.fluxcd.io"
 _MIB = 1024 * 1024
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _ENDED = ("Succeeded", "Failed")
@@ -218,7 +219,7 @@ def _flux(
             if not _is_ours(namespace, lab):
                 return Flux.FOREIGN
             return Flux.OURS if known else Flux.NAMESAKE
-    return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
+    return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
 
 
 def _occupied(
