@@ -39,7 +39,6 @@ from sopslab.model.clusters import (
     Reach,
 )
 from sopslab.model.quantities import quantity
-from sopslab.model.wire import encode
 
 NODE = ClusterNode("node-1", "amd64", usable=True, cpu_m=250, memory_mib=192, pods=3)
 FIT = ClusterTraits(asked=True, version="v1.33.0", nodes=(NODE,), denied=())
@@ -435,8 +434,9 @@ def test_a_lab_from_before_the_record_is_known_by_what_its_pods_reached(
     has_namespaces(answering, namespace("flux-system", answering.lab))
     Path(answering.clusters_file).write_text("[{")
     assert look(answering).flux is Flux.NAMESAKE
-    record = json.dumps(encode(Reach("its-id", (), "", {})))
-    Path(answering.reach_file).write_text(record)
+    older = {"images": "", "git": ""}
+    record = {"cluster": "its-id", "images": [], "git": "", "nodes": {"one": older}}
+    Path(answering.reach_file).write_text(json.dumps(record))
     assert look(answering).flux is Flux.OURS
 
 

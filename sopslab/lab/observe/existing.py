@@ -85,9 +85,17 @@ def was_in(lab: Places, cluster: str) -> bool:
 
     + cluster: its id
     """
-    # Labs that came up before clusters were recorded have what their pods reached.
-    reach = reach_of(lab)
-    return cluster in recorded_clusters(lab) or (reach is not None and reach.cluster == cluster)
+    return cluster in recorded_clusters(lab) or cluster == _reached(lab)
+
+
+def _reached(lab: Places) -> str | None:
+    """Return the id of the cluster in which pods were tried: labs that came up before clusters were
+    recorded have that, in whatever form it had then."""
+    try:
+        record = json.loads(read(lab.reach_file) or b"{}")
+    except ValueError:
+        return None
+    return str(record["cluster"]) if isinstance(record, dict) and "cluster" in record else None
 
 
 def lab_namespaces(lab: Lab) -> list[str] | None:
