@@ -22,6 +22,7 @@ from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
 from sopslab.lab.observe.existing import (
     has_context,
+    is_taken_on,
     lab_namespaces,
     open_questions,
     recorded_clusters,
@@ -233,6 +234,14 @@ def test_what_a_lab_of_the_same_name_has_brought_elsewhere_stays(taken: Settings
     # Whoever comes after with that name is another one.
     Path(taken.lab_kubeconfig).write_text("the: context\n")
     assert brought(taken.for_machine) == {}
+
+
+def test_where_nothing_was_made_yet_the_record_ends_all_the_same(taken: Settings) -> None:
+    assert brought(taken.for_machine) == {}
+    assert is_taken_on(taken.for_machine)
+    assert leave(taken) == []
+    assert recorded_clusters(taken.for_machine) == []
+    assert not is_taken_on(taken.for_machine)
 
 
 def test_without_its_own_kubeconfig_a_lab_still_knows_its_cluster(taken: Settings) -> None:

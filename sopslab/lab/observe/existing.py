@@ -72,6 +72,11 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
         return False
 
 
+def is_taken_on(lab: Lab) -> bool:
+    """Return whether the lab has a kubeconfig of its own, and with it a record of the cluster."""
+    return has_content(lab.lab_kubeconfig)
+
+
 def recorded_clusters(lab: Places) -> list[str]:
     """Return the ids of the clusters that are on record as taken on; none where it is damaged."""
     try:

@@ -20,6 +20,7 @@ from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
+from sopslab.lab.observe.existing import is_taken_on
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
@@ -186,7 +187,8 @@ def removal(settings: Settings) -> Commands:
         )
         host.noop("the cluster does not answer")
         return
-    if not found:
+    # A cluster on record would be the lab's for as long, whoever brings one of its name there.
+    if not found and not look(settings, is_taken_on):
         host.noop("the cluster has nothing of this lab")
         return
     yield acting(settings, existing.leave)
