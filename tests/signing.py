@@ -15,8 +15,9 @@ from sopslab.config.settings import Settings
 # What it is told, it finds in files of its folder, a line each: the seats whose requests it
 # `refuses`, `denies`, leaves `unapproved`, or is `silent` about, and to which it `grants_no` token;
 # the users that are `bound` to a role. With `gone` no call is answered, with `hides` none for the
-# ServiceAccounts, with `keeps` no request goes, with `distrusts` no certificate lets anybody in;
-# `days` says how long a certificate is valid, `granted` for how many seconds a token.
+# ServiceAccounts, with `breaks` no account goes, with `keeps` no request goes, with `distrusts` no
+# certificate lets anybody in; `days` says how long a certificate is valid, `granted` for how many
+# seconds a token.
 _KUBECTL = """#!/bin/sh
 cd "$(dirname "$0")/cluster" || exit 1
 echo "$*" >>calls
@@ -56,6 +57,7 @@ case " $* " in
     [ ! -e hides ] || exit 1
     for file in accounts/*.json; do [ ! -e "$file" ] || cat "$file"; done | jq -s '{items: .}' ;;
 *" delete --ignore-not-found --filename - "*)
+    [ ! -e breaks ] || { echo 'net/http: TLS handshake timeout' >&2; exit 1; }
     jq -r '.items[].metadata | "accounts/\\(.namespace).\\(.name).json"' | xargs rm -f ;;
 *" create token "*)
     while [ "$1" != --namespace ]; do shift; done

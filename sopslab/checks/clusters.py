@@ -54,6 +54,13 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
             "the cluster has a Flux that this lab did not install; it is left alone",
             "choose another cluster",
         )
+    if traits.flux is Flux.NAMESAKE:
+        yield Problem(
+            "the cluster has a Flux of a lab of the same name, and nothing on this machine says"
+            " that it is this lab; it is left alone",
+            "give this lab another name, or, if it is this lab, restore its backup"
+            " (`sopslab restore`)",
+        )
 
 
 def _namespaces(traits: ClusterTraits) -> Iterator[Problem]:

@@ -109,6 +109,12 @@ class Places:
         return f"{self.lab_dir}/reach.json"
 
     @property
+    def clusters_file(self) -> str:
+        """The record of the existing clusters that this lab was taken to: there, what carries its
+        label is its own."""
+        return f"{self.lab_dir}/clusters.json"
+
+    @property
     def issuer_file(self) -> str:
         """The record of who vouches for learners in an existing cluster."""
         return f"{self.class_dir}/issuer.json"

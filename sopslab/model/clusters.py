@@ -73,6 +73,8 @@ class Flux(StrEnum):
     ABSENT = "absent"
     OURS = "ours"
     FOREIGN = "foreign"
+    # It carries the lab's name, and this lab has never been in that cluster.
+    NAMESAKE = "namesake"
 
 
 @dataclass(frozen=True)

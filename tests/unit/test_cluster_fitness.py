@@ -311,7 +311,8 @@ def resolver(kind: str) -> dict[str, Any]:
 
 
 def has_namespaces(settings: Settings, *there: dict[str, Any]) -> None:
-    Path(settings.bin_dir, "namespaces").write_text(json.dumps({"items": there}))
+    oldest = {"metadata": {"name": "kube-system", "uid": "its-id"}}
+    Path(settings.bin_dir, "namespaces").write_text(json.dumps({"items": [oldest, *there]}))
 
 
 @pytest.fixture
@@ -335,7 +336,14 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     }
     for name, text in told.items():
         (folder / name).write_text(text)
+    was_there(settings, "its-id")
     return settings
+
+
+def was_there(settings: Settings, *clusters: str) -> None:
+    """Have a lab on record as taken to these clusters, by their ids."""
+    Path(settings.clusters_file).parent.mkdir(parents=True, exist_ok=True)
+    Path(settings.clusters_file).write_text(json.dumps(clusters))
 
 
 def look(settings: Settings, *seats: str) -> ClusterTraits:
@@ -402,6 +410,34 @@ def test_a_namespace_of_somebody_else_is_not_taken_over(
     # Until the lab's own Flux is there, which makes it the lab's.
     has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
+
+
+@pytest.mark.parametrize("clusters", [(), ("another",)])
+def test_a_lab_of_the_same_name_is_not_taken_for_this_one(
+    answering: Settings, clusters: tuple[str, ...]
+) -> None:
+    has_namespaces(answering, namespace("ada-develop", answering.lab))
+    assert look(answering, "ada").occupied == ()
+    was_there(answering, *clusters)
+    assert look(answering, "ada").occupied == ("ada-develop",)
+    has_namespaces(answering, namespace("flux-system", answering.lab))
+    seen = look(answering)
+    assert seen.flux is Flux.NAMESAKE
+    assert "restore its backup" in texts(seen)
+    was_there(answering, *clusters, "its-id")
+    assert find_problems(look(answering)) == []
+
+
+def test_a_lab_from_before_the_record_is_known_by_what_its_pods_reached(
+    answering: Settings,
+) -> None:
+    has_namespaces(answering, namespace("flux-system", answering.lab))
+    Path(answering.clusters_file).write_text("[{")
+    assert look(answering).flux is Flux.NAMESAKE
+    older = {"images": "", "git": ""}
+    record = {"cluster": "its-id", "images": [], "git": "", "nodes": {"one": older}}
+    Path(answering.reach_file).write_text(json.dumps(record))
+    assert look(answering).flux is Flux.OURS
 
 
 @pytest.mark.parametrize("flux", [[], [namespace("flux-system", "lab")]])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.policy_pods import trials
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.enrolled import record_of
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
@@ -19,10 +20,18 @@ from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
-from sopslab.lab.observe.existing import has_context, lab_namespaces, open_questions
+from sopslab.lab.observe.existing import (
+    has_context,
+    is_taken_on,
+    lab_namespaces,
+    open_questions,
+    recorded_clusters,
+    was_in,
+)
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import ApiServers, Questions
+from sopslab.model.results import Undecided
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
     DROPPED,
@@ -40,6 +49,8 @@ here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
+*" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
+*" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
 *" --selector "*)
     kind=$(echo "$*" | sed 's/.* get \\([a-z]*\\) .*/\\1/')
     cat "$here/$kind" && exit
@@ -65,6 +76,11 @@ case " $* " in
     ;;
 esac
 """
+DEFINITIONS = """\
+customresourcedefinition.apiextensions.k8s.io/certificates.cert-manager.io
+customresourcedefinition.apiextensions.k8s.io/gitrepositories.source.toolkit.fluxcd.io
+customresourcedefinition.apiextensions.k8s.io/kustomizations.kustomize.toolkit.fluxcd.io
+"""
 REFUSING = 'admission webhook "policy.example" denied the request'
 # What API servers say of dry runs that they refuse.
 POD_REFUSED = (
@@ -85,6 +101,13 @@ def listing(*items: Any) -> str:
 
 def namespace(name: str, lab: str = "lab") -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {"sops-lab": lab}}}
+
+
+def of_flux(where: str, number: int) -> dict[str, Any]:
+    return {
+        "kind": "GitRepository",
+        "metadata": {"namespace": where, "name": f"source-{number}"},
+    }
 
 
 def answered(*numbers: int) -> list[dict[str, Any]]:
@@ -122,6 +145,8 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "pods": listing(*answered(0, 1)),
         "namespaces": listing(),
         **dict.fromkeys((*WITHOUT_NAMESPACE, REQUESTS), listing()),
+        "definitions": DEFINITIONS,
+        "of-flux": listing(of_flux("flux-system", 0)),
         "probe": "",
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
@@ -174,6 +199,12 @@ def test_one_context_becomes_the_labs_own(settings: Settings) -> None:
     assert own.read_text() == "the: context\n"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     assert has_context(settings.for_machine, str(settings.kubeconfig))
+    # Another cluster behind the same address is not on record yet.
+    say(settings, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    assert not has_context(settings.for_machine, str(settings.kubeconfig))
+    take_on(settings)
+    assert has_context(settings.for_machine, str(settings.kubeconfig))
+    assert recorded_clusters(settings.for_machine) == ["uid-of-kube-system", "another"]
     say(settings, "context", "the: context, with another token\n")
     assert not has_context(settings.for_machine, str(settings.kubeconfig))
 
@@ -183,6 +214,42 @@ def test_a_context_that_is_not_there_is_not_taken(settings: Settings) -> None:
     with pytest.raises(Failed):
         take_on(settings)
     assert not Path(settings.lab_kubeconfig).exists()
+    assert recorded_clusters(settings.for_machine) == []
+
+
+def test_a_cluster_that_does_not_say_which_it_is_is_not_taken(settings: Settings) -> None:
+    Path(settings.bin_dir, "oldest").unlink()
+    with pytest.raises(Undecided):
+        take_on(settings)
+    assert not Path(settings.lab_kubeconfig).exists()
+
+
+def test_what_a_lab_of_the_same_name_has_brought_elsewhere_stays(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
+    assert brought(taken.for_machine) == {}
+    say(taken, "oldest", json.dumps(namespace("kube-system")))
+    leave(taken)
+    assert recorded_clusters(taken.for_machine) == []
+    # Whoever comes after with that name is another one.
+    Path(taken.lab_kubeconfig).write_text("the: context\n")
+    assert brought(taken.for_machine) == {}
+
+
+def test_where_nothing_was_made_yet_the_record_ends_all_the_same(taken: Settings) -> None:
+    assert brought(taken.for_machine) == {}
+    assert is_taken_on(taken.for_machine)
+    assert leave(taken) == []
+    assert recorded_clusters(taken.for_machine) == []
+    assert not is_taken_on(taken.for_machine)
+
+
+def test_without_its_own_kubeconfig_a_lab_still_knows_its_cluster(taken: Settings) -> None:
+    bring(taken)
+    Path(taken.lab_kubeconfig).unlink()
+    assert was_in(taken.for_machine, "uid-of-kube-system")
+    take_on(taken)
+    assert brought(taken.for_machine)
 
 
 def test_before_the_context_is_taken_no_node_is_known(settings: Settings) -> None:
@@ -306,6 +373,7 @@ def bring(settings: Settings) -> None:
     """Have the cluster hold what a class is made of, once it is taken on."""
     spaces = [*map(namespace, BROUGHT[:3]), *map(of_seat, BROUGHT[3:])]
     say(settings, "namespaces", listing(*spaces))
+    say(settings, "of-flux", listing(of_flux("flux-system", 0), of_flux("ada-develop", 1)))
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         say(settings, kind, listing(namespace(f"one-of-{kind}")))
 
@@ -343,6 +411,30 @@ def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Setti
     assert not Path(settings.reach_file).exists()
 
 
+@pytest.mark.parametrize(
+    ("count", "listed"),
+    [(1, r"them: GitRepository theirs/source-0\. "), (40, "them: .* theirs/source-0, .* more")],
+)
+def test_flux_stays_with_all_else_while_others_use_its_kinds(
+    taken: Settings, count: int, listed: str
+) -> None:
+    bring(taken)
+    theirs = [of_flux("theirs", number) for number in range(count)]
+    say(taken, "of-flux", listing(of_flux("ada-develop", 0), *theirs))
+    with pytest.raises(LabError, match=listed):
+        leave(taken)
+    made = Path(taken.bin_dir, "calls").read_text().splitlines()
+    assert not [one for one in made if {"patch", "delete", "uninstall"} & set(one.split())]
+    assert Path(taken.lab_kubeconfig).exists()
+
+
+def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:
+    bring(taken)
+    Path(taken.bin_dir, "of-flux").unlink()
+    say(taken, "definitions", "")
+    assert any(call.startswith("uninstall ") for call in leave(taken))
+
+
 def test_what_flux_does_not_take_out_goes_without_it(taken: Settings) -> None:
     bring(taken)
     say(taken, "refused", "kustomizations")
@@ -357,6 +449,25 @@ def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Se
     say(taken, "kubectl", "#!/bin/sh\necho 'dial tcp 10.9.8.7:443: i/o timeout' >&2\nexit 1\n")
     assert brought(taken.for_machine) is None
     with pytest.raises(LabError, match="the cluster of the context prod does not answer"):
+        existing.leave(taken.for_machine)
+    assert Path(taken.lab_kubeconfig).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "trouble"),
+    [
+        ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+        ("Error from server (Forbidden): clusterroles is forbidden", Trouble.DENIED),
+        ("Error from server (ServiceUnavailable): the server is busy", Trouble.UNWELL),
+    ],
+)
+def test_a_cluster_that_answers_and_refuses_is_not_taken_for_silent(
+    taken: Settings, words: str, trouble: Trouble
+) -> None:
+    bring(taken)
+    say(taken, "kubectl", f"#!/bin/sh\necho '{words}' >&2\nexit 1\n")
+    assert brought(taken.for_machine) is trouble
+    with pytest.raises(LabError, match=trouble.value):
         existing.leave(taken.for_machine)
     assert Path(taken.lab_kubeconfig).exists()
 
@@ -385,7 +496,7 @@ def test_a_kind_that_a_cluster_does_not_know_is_not_missed(taken: Settings) -> N
     bring(taken)
     Path(taken.bin_dir, "validatingadmissionpolicies").unlink()
     found = brought(taken.for_machine)
-    assert found is not None
+    assert isinstance(found, dict)
     assert found.keys() == {"namespaces", *WITHOUT_NAMESPACE, REQUESTS} - {
         "validatingadmissionpolicies"
     }

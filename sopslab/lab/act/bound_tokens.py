@@ -105,7 +105,8 @@ def _apply(lab: Lab, kubectl: Kubectl, wanted: Mapping[str, Object]) -> None:
 def _delete(
     lab: Lab, kubectl: Kubectl, wanted: Mapping[str, Object], live: Iterable[Object]
 ) -> None:
-    """Delete the ServiceAccounts of earlier generations of the seats."""
+    """Delete the ServiceAccounts of earlier generations of the seats; a seat that keeps one, or may
+    keep one, says so."""
     namespaces = {_place(one)[0] for one in wanted.values()}
     present = set(map(_place, wanted.values()))
     former = [
@@ -116,7 +117,14 @@ def _delete(
     try:
         kubectl.run("delete", "--ignore-not-found", "--filename", "-", stdin=listed(former))
     except Failed as failure:
-        for seat, lines in refused_by_seat(failure.lines, list(wanted)).items():
+        refused = refused_by_seat(failure.lines, list(wanted))
+        if not refused:
+            # Such as a connection that breaks: any of them may be there still.
+            places = {one["metadata"]["namespace"] for one in former}
+            refused = {
+                seat: failure.lines for seat, one in wanted.items() if _place(one)[0] in places
+            }
+        for seat, lines in refused.items():
             fail_first(lab, seat, f"its former ServiceAccount stays: {causes.refused(lines)}")
 
 

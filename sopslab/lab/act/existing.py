@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.files.events import named
 from sopslab.lab.act.manifests import holders
-from sopslab.lab.observe.brought import NAMESPACES, REQUESTS, WITHOUT_NAMESPACE, brought
-from sopslab.lab.observe.existing import context_of
+from sopslab.lab.observe.brought import (
+    NAMESPACES,
+    REQUESTS,
+    WITHOUT_NAMESPACE,
+    brought,
+    others_of_flux,
+)
+from sopslab.lab.observe.existing import cluster_id, context_of, recorded_clusters
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
@@ -25,32 +34,50 @@ _GOING_S, _EACH_S = 90, 2
 def take_on(lab: Lab, kubeconfig: str) -> None:
     """Write the lab's own kubeconfig for a cluster that exists: one context of a user's file.
 
-    Raises Failed if there is no such context.
+    Before that, and so before anything is made in it, the cluster is on record as one that the lab
+    was taken to. Raises Failed if there is no such context, and Undecided where the cluster does
+    not say which it is.
 
     + kubeconfig: the user's file
     """
-    files.write(lab.lab_kubeconfig, context_of(lab, kubeconfig))
+    context = context_of(lab, kubeconfig)
+    cluster, recorded = cluster_id(Kubectl(lab, kubeconfig=kubeconfig)), recorded_clusters(lab)
+    if cluster not in recorded:
+        files.write(lab.clusters_file, json.dumps([*recorded, cluster]))
+    files.write(lab.lab_kubeconfig, context)
 
 
 def leave(lab: Lab) -> None:
     """Remove from a cluster what the lab brought: Flux, the environments, what guards them, and
-    what a killed run left. Raises Failed, and LabError where the cluster does not answer or a
-    namespace stays.
+    what a killed run left. Raises Failed, Undecided, and LabError where the cluster does not
+    answer, a namespace stays, or, before anything is removed, others use the lab's Flux.
 
     What Flux applied goes first, while its controllers still answer for the finalizers. Where they
     do not, it goes nevertheless: all of it is found by its label.
     """
     found = brought(lab)
+    if isinstance(found, Trouble):
+        raise LabError(f"{found.value}: correct that, then run again")
     if found is None:
         raise LabError(f"the cluster of the context {lab.lab_context} does not answer: run again")
     kubectl = Kubectl(lab)
+    cluster = cluster_id(kubectl)
     namespaces = found.get(NAMESPACES, [])
     if FLUX_NAMESPACE in namespaces:
+        if others := others_of_flux(lab):
+            raise LabError(
+                "with this lab's Flux its kinds would go, and with them what others have made of"
+                f" them: {named(others)}. Nothing was removed: remove those, or have their owners"
+                " do that, then run again"
+            )
         _remove_flux(lab, kubectl)
     _remove_namespaces(kubectl, [name for name in namespaces if name != FLUX_NAMESPACE])
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
+    # Last of all: without it, what is left there would be somebody else's.
+    others = [one for one in recorded_clusters(lab) if one != cluster]
+    files.write(lab.clusters_file, json.dumps(others))
     for file in (lab.reach_file, lab.issuer_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.act import client_certificates
 from sopslab.lab.observe.existing import cluster_id
 from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.access import ChosenIssuer, Issuer
 from sopslab.model.wire import encode
 
@@ -24,5 +25,6 @@ def choose(lab: Lab, within: int) -> None:
     files.private_folder(lab.class_dir)
     signs = client_certificates.works(lab, within)
     # Asked last: a cluster that fell silent meanwhile has not said no.
-    chosen = ChosenIssuer(cluster_id(lab), Issuer.CERTIFICATES if signs else Issuer.TOKENS)
+    cluster = cluster_id(Kubectl(lab))
+    chosen = ChosenIssuer(cluster, Issuer.CERTIFICATES if signs else Issuer.TOKENS)
     files.write(lab.issuer_file, json.dumps(encode(chosen)))

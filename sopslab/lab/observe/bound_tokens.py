@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sopslab.checks.access import Credential
 from sopslab.checks.kubeconfigs import Proof, by_token
+from sopslab.config.naming import seat_system_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
@@ -41,22 +42,31 @@ def proof(folder: Path) -> Proof:
 
 
 def flaws(lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
-    """Return what makes tokens worthless, by seat: they end with their ServiceAccount.
+    """Return what is wrong with tokens, by seat: they end with their ServiceAccount, and those of
+    earlier generations do not end before theirs is gone.
 
     A cluster that does not answer speaks against none.
 
     + folders: where each seat's lies
     """
     try:
-        live = {one["metadata"]["uid"] for one in accounts(lab)}
+        there = accounts(lab)
     except Undecided:
         return {}
-    held = {seat: _token(folder) for seat, folder in folders.items()}
-    return {
-        seat: "its ServiceAccount is gone"
-        for seat, found in held.items()
-        if found is not None and found.account not in live
-    }
+    live: dict[str, set[str]] = {}
+    for one in there:
+        live.setdefault(one["metadata"]["namespace"], set()).add(one["metadata"]["uid"])
+    found = {}
+    for seat, folder in folders.items():
+        token = _token(folder)
+        if token is None:
+            continue
+        its_own = live.get(seat_system_namespace(seat), set())
+        if token.account not in its_own:
+            found[seat] = "its ServiceAccount is gone"
+        elif len(its_own) > 1:
+            found[seat] = "its former ServiceAccount is still there"
+    return found
 
 
 def accounts(lab: Lab) -> list[Object]:

@@ -3,14 +3,18 @@ carries."""
 
 from __future__ import annotations
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
+from sopslab.lab.observe.existing import TOOLKIT, cluster_id, was_in
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
 from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
 
 NAMESPACES = "namespaces"
 # In the order in which they go: a seat's namespaces while policies still guard them, and no policy
@@ -22,14 +26,19 @@ WITHOUT_NAMESPACE = (
     "clusterroles",
 )
 REQUESTS = "certificatesigningrequests"
-_PATIENCE_S = 20
+_DEFINITIONS = "customresourcedefinitions"
+_PATIENCE_S, _LISTED_S = 20, 60
+# With these, the cluster is there: a login has ended, a right is lacking, or it is not ready.
+_ANSWERED = (Trouble.DENIED, Trouble.UNWELL)
 
 
-def brought(lab: Lab) -> dict[str, list[str]] | None:
+def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     """Return the names of what this lab has brought into its cluster, by resource, without what it
-    has brought nothing of; None where the cluster cannot be asked.
+    has brought nothing of; None where the cluster does not answer, and what is wrong where it
+    answers and does not say it.
 
-    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux.
+    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. In a cluster
+    that the lab has never been in, what carries its name is somebody else's.
     """
     if not has_content(lab.lab_kubeconfig):
         return {}
@@ -37,7 +46,12 @@ def brought(lab: Lab) -> dict[str, list[str]] | None:
     kubectl = Kubectl(lab)
     try:
         found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
-    except Failed:
+        if not was_in(lab, cluster_id(kubectl)):
+            return {}
+    except Failed as failure:
+        trouble = trouble_of(failure.words)
+        return trouble if trouble in _ANSWERED else None
+    except Undecided:
         return None
     found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
     return {
@@ -66,3 +80,24 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
     named = (FLUX_NAMESPACE, NAMESPACE, probe_namespace(lab))
     metadata = namespace["metadata"]
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
+
+
+def others_of_flux(lab: Lab) -> list[str]:
+    """Return what others have made of Flux's kinds, as `Kind namespace/name`: it is outside the
+    lab's namespaces, and would go with these kinds. Raises Failed."""
+    kubectl = Kubectl(lab)
+    said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
+    kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
+    if not kinds:
+        return []
+    own = {
+        one["metadata"]["name"] for one in _labelled(kubectl, NAMESPACES, f"{LAB_LABEL}={lab.lab}")
+    }
+    said = kubectl.run(
+        "get", ",".join(kinds), "--all-namespaces", "--output", "json", patience=_LISTED_S
+    )
+    return [
+        f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}"
+        for one in parsed(said)["items"]
+        if one["metadata"]["namespace"] not in own
+    ]

@@ -35,9 +35,10 @@ from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decoded
 
+# How the names of Flux's kinds end.
+TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
 _TIMEOUT = ("--request-timeout", "10s")
-_TOOLKIT = ".toolkit.fluxcd.io"
 _MIB = 1024 * 1024
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _ENDED = ("Succeeded", "Failed")
@@ -57,15 +58,49 @@ def context_of(lab: Lab, kubeconfig: str) -> bytes:
 
 
 def has_context(lab: Lab, kubeconfig: str) -> bool:
-    """Return whether the lab's own kubeconfig equals its context in a user's file, as that is now.
+    """Return whether the lab's own kubeconfig equals its context in a user's file, as that is now,
+    and the cluster is on record as the lab's.
 
     + kubeconfig: the user's file
     """
     own = read(lab.lab_kubeconfig)
     try:
-        return bool(own) and context_of(lab, kubeconfig) == own
-    except Failed:
+        if not own or context_of(lab, kubeconfig) != own:
+            return False
+        return cluster_id(Kubectl(lab)) in recorded_clusters(lab)
+    except (Failed, Undecided):
         return False
+
+
+def is_taken_on(lab: Lab) -> bool:
+    """Return whether the lab has a kubeconfig of its own, and with it a record of the cluster."""
+    return has_content(lab.lab_kubeconfig)
+
+
+def recorded_clusters(lab: Places) -> list[str]:
+    """Return the ids of the clusters that are on record as taken on; none where it is damaged."""
+    try:
+        return [str(one) for one in json.loads(read(lab.clusters_file) or b"[]")]
+    except (ValueError, TypeError):
+        return []
+
+
+def was_in(lab: Places, cluster: str) -> bool:
+    """Return whether the lab has ever been in a cluster.
+
+    + cluster: its id
+    """
+    return cluster in recorded_clusters(lab) or cluster == _reached(lab)
+
+
+def _reached(lab: Places) -> str | None:
+    """Return the id of the cluster in which pods were tried: labs that came up before clusters were
+    recorded have that, in whatever form it had then."""
+    try:
+        record = json.loads(read(lab.reach_file) or b"{}")
+    except ValueError:
+        return None
+    return str(record["cluster"]) if isinstance(record, dict) and "cluster" in record else None
 
 
 def lab_namespaces(lab: Lab) -> list[str] | None:
@@ -110,7 +145,8 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         except Failed as failure:
             return _unseen(_silent(lab, failure))
         namespaces = listed_namespaces.result()
-        flux = _flux(namespaces, named, lab.lab)
+        known = was_in(lab, _id_among(namespaces or ()))
+        flux = _flux(namespaces, named, lab.lab, known=known)
         pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
     # Of a lab that is there, Flux has made it.
     made = () if flux is Flux.OURS else (NAMESPACE,)
@@ -118,7 +154,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         asked=True,
         version=version,
         flux=flux,
-        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, lab.lab),
+        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, lab.lab if known else None),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
         policies=True if policies is None else policies.result(),
@@ -175,25 +211,43 @@ def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
     return tuple(sorted({pod["metadata"]["labels"][_APP] for pod in pods}))
 
 
-def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], lab: str) -> Flux | None:
+def _id_among(namespaces: Iterable[Object]) -> str:
+    """Return the cluster's id by its namespaces, nothing where they do not say it."""
+    found = (one["metadata"] for one in namespaces)
+    return next((str(one["uid"]) for one in found if one["name"] == _OLDEST), "")
+
+
+def _flux(
+    namespaces: Sequence[Object] | None, groups: Sequence[str], lab: str, *, known: bool
+) -> Flux | None:
     """Return whose Flux there is, None if that was not seen: one in another namespace is known by
-    the kinds that it serves."""
+    the kinds that it serves.
+
+    + known: whether the lab has been in this cluster; if not, its name is there by chance
+    """
     if namespaces is None:
         return None
     for namespace in namespaces:
         if namespace["metadata"]["name"] == FLUX_NAMESPACE:
-            return Flux.OURS if _is_ours(namespace, lab) else Flux.FOREIGN
-    return Flux.FOREIGN if any(group.endswith(_TOOLKIT) for group in groups) else Flux.ABSENT
+            if not _is_ours(namespace, lab):
+                return Flux.FOREIGN
+            return Flux.OURS if known else Flux.NAMESAKE
+    return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
 
 
 def _occupied(
-    namespaces: Sequence[Object] | None, wanted: Set[str], lab: str
+    namespaces: Sequence[Object] | None, wanted: Set[str], lab: str | None
 ) -> tuple[str, ...] | None:
     """Return which of the namespaces that are wanted are there and another's, None if that was not
-    seen."""
+    seen.
+
+    + lab: whose label makes one the lab's; None where none is
+    """
     if namespaces is None:
         return None
-    others = [one["metadata"]["name"] for one in namespaces if not _is_ours(one, lab)]
+    others = [
+        one["metadata"]["name"] for one in namespaces if lab is None or not _is_ours(one, lab)
+    ]
     return tuple(name for name in others if name in wanted)
 
 
@@ -287,12 +341,12 @@ def wanted_reach(lab: Places) -> Reach:
     """Return what has to be known of the nodes, without any. Raises Undecided where the cluster
     does not say which it is."""
     images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
-    return Reach(cluster_id(lab), tuple(images), lab.git_base_cluster_url, {})
+    return Reach(cluster_id(Kubectl(lab)), tuple(images), lab.git_base_cluster_url, {})
 
 
-def cluster_id(lab: Places) -> str:
-    """Return what the lab's cluster is known by. Raises Undecided where it does not say."""
-    oldest = Kubectl(lab).get("namespace", _OLDEST, patience=_PATIENCE_S)
+def cluster_id(kubectl: Kubectl) -> str:
+    """Return what a cluster is known by. Raises Undecided where it does not say."""
+    oldest = kubectl.get("namespace", _OLDEST, patience=_PATIENCE_S)
     if oldest is None:
         raise Undecided(f"the cluster has no namespace {_OLDEST}, so it cannot be recognised")
     return str(oldest["metadata"]["uid"])

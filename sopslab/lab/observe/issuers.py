@@ -12,6 +12,7 @@ from sopslab.config.places import Lab, Places
 from sopslab.lab.observe import bound_tokens, client_certificates
 from sopslab.lab.observe.existing import cluster_id
 from sopslab.lab.tools import files
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.access import ChosenIssuer, Issuer
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decoded
@@ -54,7 +55,7 @@ def known_issuer(lab: Lab) -> Issuer | None:
     if known is None or not files.has_content(lab.lab_kubeconfig):
         return None
     try:
-        return known.issuer if known.cluster == cluster_id(lab) else None
+        return known.issuer if known.cluster == cluster_id(Kubectl(lab)) else None
     except Undecided:
         return None
 

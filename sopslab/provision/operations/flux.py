@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
@@ -19,6 +20,7 @@ from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
+from sopslab.lab.observe.existing import is_taken_on
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
@@ -160,6 +162,17 @@ def removal(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     found = look(settings, brought)
+    if isinstance(found, Trouble):
+        sentence = (
+            f"{found.value} (context {settings.context}), so what this lab has brought there stays:"
+            " log in again or have the rights of `up`, then run again"
+        )
+        if settings.purge:
+            yield refusal(sentence)
+        else:
+            note(sentence)
+            host.noop("the cluster does not say what it has of this lab")
+        return
     if found is None and settings.purge:
         yield refusal(
             f"the cluster of the context {settings.context} does not answer, and nothing would know"
@@ -174,7 +187,8 @@ def removal(settings: Settings) -> Commands:
         )
         host.noop("the cluster does not answer")
         return
-    if not found:
+    # A cluster on record would be the lab's for as long, whoever brings one of its name there.
+    if not found and not look(settings, is_taken_on):
         host.noop("the cluster has nothing of this lab")
         return
     yield acting(settings, existing.leave)

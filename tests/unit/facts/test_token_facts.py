@@ -203,6 +203,25 @@ def test_replaced_access_deletes_the_account_that_it_had(
     assert states(settings) == dict.fromkeys(SEATS, "current")
 
 
+def test_an_account_that_may_have_stayed_is_said_and_deleted_by_the_next_run(
+    settings: Settings, granted: SigningCluster
+) -> None:
+    former = seat_users(settings.for_machine)["ada"]
+    (Path(settings.seat_dir("ada")) / "generation").write_text("c0ffee00c0ffee\n")
+    granted.tell("breaks")
+    assert issue(settings).changed
+    assert list(failures(settings)) == ["ada"]
+    assert failures(settings)["ada"].startswith("its former ServiceAccount stays: ")
+    (Path(settings.class_dir) / "failed" / "ada").unlink()
+    (granted.folder / "breaks").unlink()
+    left = "stale: its former ServiceAccount is still there"
+    assert states(settings) == {**dict.fromkeys(SEATS, "current"), "ada": left}
+    assert issue(settings).changed
+    assert former not in granted.accounts
+    assert states(settings) == dict.fromkeys(SEATS, "current")
+    assert failures(settings) == {}
+
+
 def test_a_replaced_token_is_kept_until_it_is_proven_worthless(
     settings: Settings, granted: SigningCluster
 ) -> None:
