@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from sopslab.checks import causes
 from sopslab.checks.controller_pods import ACCOUNT
-from sopslab.model.objects import Object
+from sopslab.layout import LAB_LABEL
+from sopslab.model.objects import Object, label
 
 POLICY_KINDS = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
 # How the API server names who refuses.
@@ -48,7 +49,7 @@ def policy(name: str, namespace: Object) -> list[Object]:
         "name": namespace["metadata"]["name"],
         "uid": namespace["metadata"]["uid"],
     }
-    ours = {"sops-lab": namespace["metadata"]["labels"]["sops-lab"]}
+    ours = {LAB_LABEL: label(namespace, LAB_LABEL)}
     metadata = {"name": name, "labels": ours, "ownerReferences": [owner]}
     matched = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
     selected = {"matchLabels": {"kubernetes.io/metadata.name": owner["name"]}}

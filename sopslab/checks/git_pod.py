@@ -13,7 +13,7 @@ from sopslab.config.naming import git_namespace
 from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import LABEL, NAME, PodShape
-from sopslab.model.objects import Object, condition
+from sopslab.model.objects import Object, condition, label
 
 _SELECTED = {"app": NAME}
 _CONTENT = "sops-lab/content"
@@ -214,7 +214,7 @@ def is_rolled_out(stateful_set: Object) -> bool:
 
 def is_outdated(pod: Object, stateful_set: Object) -> bool:
     """Return whether a pod that is not ready is of an older revision: nothing replaces it then."""
-    revision = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
+    revision = label(pod, "controller-revision-hash")
     wanted = (stateful_set.get("status") or {}).get("updateRevision")
     ready = condition(pod, "Ready").get("status") == "True"
     return not ready and wanted is not None and revision != wanted

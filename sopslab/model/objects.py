@@ -20,6 +20,12 @@ def condition(found: Object, kind: str) -> Mapping[str, Any]:
     return next((one for one in conditions if one.get("type") == kind), {})
 
 
+def label(found: Object, key: str) -> str | None:
+    """Return the value of a label of an object, None without it."""
+    value: str | None = (found["metadata"].get("labels") or {}).get(key)
+    return value
+
+
 def group_of(found: Object) -> str:
     """Return the group of an object's API, empty for the core's."""
     group, slash, _ = str(found.get("apiVersion", "")).partition("/")

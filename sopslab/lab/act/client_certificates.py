@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
@@ -22,11 +23,12 @@ from sopslab.lab.tools import files, x509
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
+from sopslab.layout import REQUEST_LABEL, SEAT_LABEL
 from sopslab.model.access import CERTIFICATE
 from sopslab.model.objects import Object
 
 _DAYS = 30
-_LAB, _REQUEST, _SEAT = "sops-lab/lab", "sops-lab/request", "sops-lab/seat"
+_MARK = "sops-lab/request"
 _REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 # kubectl allows itself ten requests at once and five a second from then on, and each approval is
 # two: a hundred by one process would take 40 s.
@@ -99,10 +101,10 @@ def _requested(
     )
     requests = _signed(kubectl, mark, within)
     # Those of a killed run go, too; the cluster would keep them for hours.
+    ours = quote(f"{REQUEST_LABEL}={lab.lab}", safe="")
     kubectl.succeeds(
-        "--request-timeout", "20s",
-        "delete", "--raw", f"{_REQUESTS}?labelSelector=sops-lab%2Flab%3D{lab.lab}",
-    )  # fmt: skip
+        "--request-timeout", "20s", "delete", "--raw", f"{_REQUESTS}?labelSelector={ours}"
+    )
     against = {seat: [line for line in words if _name(users[seat], mark) in line] for seat in keys}
     return requests, against
 
@@ -127,7 +129,7 @@ def _request(lab: Lab, mark: str, seat: str, user: str, key: EllipticCurvePrivat
         "kind": "CertificateSigningRequest",
         "metadata": {
             "name": _name(user, mark),
-            "labels": {_LAB: lab.lab, _REQUEST: mark, _SEAT: seat},
+            "labels": {REQUEST_LABEL: lab.lab, _MARK: mark, SEAT_LABEL: seat},
         },
         "spec": {
             "signerName": "kubernetes.io/kube-apiserver-client",
@@ -189,14 +191,14 @@ def _signed(kubectl: Kubectl, mark: str, within: int) -> dict[str, Object]:
         raise LabError(
             f"the cluster did not show the certificates within {within} s: {causes.refused(said)}"
         )
-    return {request["metadata"]["labels"][_SEAT]: request for request in found}
+    return {request["metadata"]["labels"][SEAT_LABEL]: request for request in found}
 
 
 def _look(kubectl: Kubectl, mark: str) -> tuple[list[Object] | None, list[str]]:
     try:
         said = kubectl.run(
             "--request-timeout", "20s", "get", "certificatesigningrequests",
-            "--selector", f"{_REQUEST}={mark}", "--output", "json",
+            "--selector", f"{_MARK}={mark}", "--output", "json",
         )  # fmt: skip
     except Failed as failure:
         return None, failure.lines

@@ -14,7 +14,8 @@ from sopslab.errors import LabError
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.model.objects import Object
+from sopslab.layout import LAB_LABEL
+from sopslab.model.objects import Object, label
 from sopslab.model.results import Undecided
 
 _PAUSE_S = 1.0
@@ -80,9 +81,9 @@ def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
     """Yield a new namespace with an account for pods, which is gone after the block, and so is what
     a run that was killed left in it. Raises Failed, and LabError if it is somebody else's."""
     name, kubectl = probe_namespace(lab.lab), Kubectl(lab)
-    labels = {"sops-lab": lab.lab, "pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {LAB_LABEL: lab.lab, "pod-security.kubernetes.io/enforce": "restricted"}
     there = kubectl.get("namespace", name)
-    if there is not None and (there["metadata"].get("labels") or {}).get("sops-lab") != lab.lab:
+    if there is not None and label(there, LAB_LABEL) != lab.lab:
         raise LabError(f"the namespace {name} is not this lab's: delete it, or rename the lab")
     deletion = ("delete", "namespace", name, "--ignore-not-found")
     if there is not None:

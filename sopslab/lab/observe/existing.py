@@ -17,7 +17,7 @@ from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
+from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE
 from sopslab.model.clusters import (
     CLASS_RIGHTS,
     CLUSTER_DNS,
@@ -30,7 +30,7 @@ from sopslab.model.clusters import (
     Reach,
     Right,
 )
-from sopslab.model.objects import Object, condition
+from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.wire import decoded
@@ -109,7 +109,7 @@ def lab_namespaces(lab: Lab) -> list[str] | None:
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
-        found = Kubectl(lab).list("namespaces", selector=f"sops-lab={lab.lab}", patience=20)
+        found = Kubectl(lab).list("namespaces", selector=f"{LAB_LABEL}={lab.lab}", patience=20)
     except Undecided:
         return None
     return [one["metadata"]["name"] for one in found]
@@ -229,7 +229,7 @@ def _flux(
         return None
     for namespace in namespaces:
         if namespace["metadata"]["name"] == FLUX_NAMESPACE:
-            if not _is_ours(namespace, lab):
+            if label(namespace, LAB_LABEL) != lab:
                 return Flux.FOREIGN
             return Flux.OURS if known else Flux.NAMESAKE
     return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
@@ -246,13 +246,9 @@ def _occupied(
     if namespaces is None:
         return None
     others = [
-        one["metadata"]["name"] for one in namespaces if lab is None or not _is_ours(one, lab)
+        one["metadata"]["name"] for one in namespaces if lab is None or label(one, LAB_LABEL) != lab
     ]
     return tuple(name for name in others if name in wanted)
-
-
-def _is_ours(namespace: Object, lab: str) -> bool:
-    return (namespace["metadata"].get("labels") or {}).get("sops-lab") == lab
 
 
 def _denied(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:

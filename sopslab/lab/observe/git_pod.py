@@ -14,7 +14,7 @@ from sopslab.lab.observe.server import answer
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.git_pod import CLAIM, LABEL, NAME, POD, GitServerLeft, PodShape, PodState
-from sopslab.model.objects import Object
+from sopslab.model.objects import label
 from sopslab.model.results import Undecided
 
 NOT_THERE = "it is not there"
@@ -27,7 +27,7 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
     if not has_content(lab.lab_kubeconfig):
         return PodState()
     namespace = Kubectl(lab).get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
-    if namespace is not None and not _is_ours(namespace, lab):
+    if namespace is not None and label(namespace, LABEL) != lab.lab:
         return PodState(foreign=True)
     wanted = manifests(lab, shape)
     return PodState(laid_out=wanted is not None and read(lab.git_manifests) == wanted)
@@ -87,13 +87,9 @@ def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
     kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
     try:
         there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
-        if there is None or not _is_ours(there, lab):
+        if there is None or label(there, LABEL) != lab.lab:
             return GitServerLeft()
         served = kubectl.get("statefulset", NAME, namespace, patience=_PATIENCE_S)
     except Undecided:
         return None
     return GitServerLeft(namespace=True, server=served is not None)
-
-
-def _is_ours(namespace: Object, lab: Lab) -> bool:
-    return (namespace["metadata"].get("labels") or {}).get(LABEL) == lab.lab
