@@ -137,10 +137,18 @@ def _printable(value: str) -> str:
     return value
 
 
-def _email(value: str) -> str:
-    if not _EMAIL.fullmatch(value):
-        raise ValueError(f"{_EMAIL_FORM} is needed")
-    return value
+def _in_form(form: re.Pattern[str], words: str) -> AfterValidator:
+    """Return what refuses text that has not a form as a whole.
+
+    + words: the form, for whoever is refused
+    """
+
+    def check(value: str) -> str:
+        if not form.fullmatch(value):
+            raise ValueError(f"{words} is needed")
+        return value
+
+    return AfterValidator(check)
 
 
 def _http_url(value: str) -> str:
@@ -160,30 +168,6 @@ def _http_url(value: str) -> str:
     if re.search(r"[\s\"'`$;{}<>|\\]", value):
         raise ValueError("blanks, quotes, `$`, `;` and braces have to be percent-encoded")
     return value.rstrip("/")
-
-
-def _registry(value: str) -> str:
-    if not _REGISTRY.fullmatch(value):
-        raise ValueError(f"{_REGISTRY_FORM} is needed")
-    return value
-
-
-def _own_registry(value: str) -> str:
-    if not _OWN_REGISTRY.fullmatch(value):
-        raise ValueError(f"{_OWN_REGISTRY_FORM} is needed")
-    return value
-
-
-def _storage_class(value: str) -> str:
-    if not _STORAGE_CLASS.fullmatch(value):
-        raise ValueError(f"{_STORAGE_CLASS_FORM} is needed")
-    return value
-
-
-def _size(value: str) -> str:
-    if not _SIZE.fullmatch(value):
-        raise ValueError(f"{_SIZE_FORM} is needed")
-    return value
 
 
 def _address(value: str) -> str:
@@ -284,7 +268,7 @@ Line = Annotated[
 ]
 Email = Annotated[
     Text,
-    AfterValidator(_email),
+    _in_form(_EMAIL, _EMAIL_FORM),
     Field(description=_EMAIL_FORM, json_schema_extra=_schema(_EMAIL)),
 ]
 HttpUrl = Annotated[
@@ -297,12 +281,12 @@ HttpUrl = Annotated[
 ]
 Registry = Annotated[
     Text,
-    AfterValidator(_registry),
+    _in_form(_REGISTRY, _REGISTRY_FORM),
     Field(description=_REGISTRY_FORM, json_schema_extra=_schema(_REGISTRY)),
 ]
 OwnRegistry = Annotated[
     Text,
-    AfterValidator(_own_registry),
+    _in_form(_OWN_REGISTRY, _OWN_REGISTRY_FORM),
     Field(description=_OWN_REGISTRY_FORM, json_schema_extra=_schema(_OWN_REGISTRY)),
 ]
 Password = Annotated[
@@ -376,7 +360,7 @@ HostKey = Annotated[
 
 StorageClass = Annotated[
     Text,
-    AfterValidator(_storage_class),
+    _in_form(_STORAGE_CLASS, _STORAGE_CLASS_FORM),
     Field(
         max_length=253,
         description=_STORAGE_CLASS_FORM,
@@ -385,7 +369,7 @@ StorageClass = Annotated[
 ]
 Size = Annotated[
     Text,
-    AfterValidator(_size),
+    _in_form(_SIZE, _SIZE_FORM),
     Field(description=_SIZE_FORM, json_schema_extra=_schema(_SIZE)),
 ]
 
