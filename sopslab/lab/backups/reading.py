@@ -238,7 +238,7 @@ def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None)
         files.private_folder(place.parent)
     counted, content = hashlib.sha256(), archive.extractfile(member)
     # Where anything is in that place, two files of the backup are in each other's way.
-    with open(target, "wb" if place is None else "xb", opener=_private) as file:
+    with open(target, "wb" if place is None else "xb", opener=files.private_opener) as file:
         while content is not None and (piece := content.read(_PIECE)):
             counted.update(piece)
             file.write(piece)
@@ -247,10 +247,6 @@ def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None)
         # The age of a password counts from then.
         os.utime(place, (member.mtime, member.mtime))
     return counted.hexdigest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _put(lab: Lab, beside: Path) -> None:

@@ -103,7 +103,7 @@ def new_file(path: str | Path) -> Iterator[IO[bytes]]:
     new.unlink(missing_ok=True)
     try:
         # What somebody else put there meanwhile is not written to.
-        with open(new, "xb", opener=_private) as file:
+        with open(new, "xb", opener=private_opener) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +115,8 @@ def new_file(path: str | Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _private(path: str, flags: int) -> int:
+def private_opener(path: str, flags: int) -> int:
+    """Open a file that, where it is new, is its owner's alone: an `opener` of `open`."""
     return os.open(path, flags, 0o600)
 
 
