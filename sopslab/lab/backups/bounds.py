@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from typing import Protocol
 
 from sopslab.checks.backups import amount_problem
 from sopslab.errors import LabError
+from sopslab.files.bounded import Bounded, Stream
 
 # What tarfile reads ahead, the headers of a file, and the end of an archive; bytes.
 _AROUND = 1 << 16
@@ -15,35 +15,14 @@ _AROUND = 1 << 16
 _HEADERS, _LETTER = 2560, 4
 
 
-class Stream(Protocol):
-    """Bytes that come one after the other."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
 class Refused(LabError):
     """Why a backup is not restored, in one sentence."""
 
 
-class Bounded:
-    """A stream that is refused where it has more than the files that were let in, and their
-    headers: tarfile reads some headers as a whole, however long they say that they are."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._left = _AROUND
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes. Raises Refused."""
-        piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise Refused("it has more in it than its sums say")
-        return piece
-
-    def let_in(self, member: tarfile.TarInfo) -> None:
-        """Have one more file be read. A folder has a size, too, but nothing of it follows."""
-        self._left += _HEADERS + _LETTER * len(member.name) + member.size * member.isreg()
+def bounded_by_files(stream: Stream) -> Bounded:
+    """Return the stream of an archive that goes on for as long as files were let in by `admitted`.
+    It raises Refused."""
+    return Bounded(stream, _AROUND, Refused("it has more in it than its sums say"))
 
 
 def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[tarfile.TarInfo]:
@@ -68,5 +47,7 @@ def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[
                 f"its files have {size / 1e9:.1f} GB or more, and the disk has {room / 1e9:.1f} GB"
                 " left"
             )
-        bounded.let_in(member)
+        # A folder has a size, too, but nothing of it follows.
+        content = member.size * member.isreg()
+        bounded.allow(_HEADERS + _LETTER * len(member.name) + content)
         yield member

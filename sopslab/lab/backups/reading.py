@@ -20,7 +20,7 @@ from sopslab.checks.takeover import unfit
 from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab.act import repositories as act_repositories
-from sopslab.lab.backups.bounds import Bounded, Refused, admitted
+from sopslab.lab.backups.bounds import Refused, admitted, bounded_by_files
 from sopslab.lab.backups.repositories import unbundle
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.tools import age, files
@@ -142,7 +142,7 @@ def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Ma
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         with unpacker.stream_reader(plain, closefd=False) as unpacked:
-            bounded = Bounded(unpacked)
+            bounded = bounded_by_files(unpacked)
             with tarfile.open(mode="r|", fileobj=cast(IO[bytes], bounded)) as archive:
                 members = admitted(archive, bounded, shutil.disk_usage(staged.root).free)
                 found = _read(archive, members, staged, bundles)

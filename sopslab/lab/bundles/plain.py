@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import tarfile
 
-from sopslab.lab.store.members import Sink, Stream
+from sopslab.files.bounded import Stream
+from sopslab.lab.store.members import Sink
 
 _PIECE = 1 << 20
 

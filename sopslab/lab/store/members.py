@@ -24,6 +24,7 @@ import zstandard
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.files.bounded import Bounded, Stream
 from sopslab.lab.observe.store import MANIFEST, STAMP, stamped, stored_entry
 from sopslab.lab.store.bench import stamp
 from sopslab.lab.tools import files
@@ -45,12 +46,6 @@ _LONGEST_NAME = 500
 # What an archive has around its files: a header for each, and its end.
 _AROUND = _MOST_FILES * 1536 + (1 << 16)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,200}")
-
-
-class Stream(Protocol):
-    """Bytes that come one after the other."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 class Sink(Protocol):
@@ -162,7 +157,9 @@ def unpack_beside(folder: Path, member: Member, stream: Stream) -> None:
     try:
         source = cast(IO[bytes], bytes_of)
         with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(source) as plain:
-            _extract(_Bounded(plain, member.unpacked + _AROUND), folder, member.unpacked)
+            longer = Refused("an archive goes on for longer than was said")
+            bounded = Bounded(plain, member.unpacked + _AROUND, longer)
+            _extract(bounded, folder, member.unpacked)
     except (zstandard.ZstdError, tarfile.TarError) as error:
         # That it is cut off, or altered, says more.
         bytes_of.finish(member)
@@ -253,22 +250,6 @@ def _write(target: Path, content: IO[bytes], mode: int) -> None:
     with target.open("xb") as file:
         shutil.copyfileobj(content, file, _PIECE)
         os.fchmod(file.fileno(), mode)
-
-
-class _Bounded:
-    """A stream that is refused where it goes on for longer than was said: some headers of archives
-    are read as a whole, however long they say that they are."""
-
-    def __init__(self, stream: Stream, most: int) -> None:
-        self._stream = stream
-        self._left = most
-
-    def read(self, size: int, /) -> bytes:
-        piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise Refused("an archive goes on for longer than was said")
-        return piece
 
 
 def _check(folder: Path, member: Member) -> None:
