@@ -25,6 +25,8 @@ NEXT_KEY_ENTRY = "next.agekey"
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
 # On what a lab makes in a cluster that may have others' objects: its value is the lab's name.
 LAB_LABEL = "sops-lab"
+# Beside it in a cluster that the lab did not make, where another lab may have the same name.
+ID_LABEL = "sops-lab/id"
 # The same on requests for certificates, which the cluster itself forgets in the end.
 REQUEST_LABEL = "sops-lab/lab"
 # On every object of a seat that is not the learner's own.

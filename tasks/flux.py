@@ -124,12 +124,15 @@ def _cluster_is_up(settings: Settings) -> bool:
     return there and not settings.recreate
 
 
-def platform_files(settings: Settings, seats: Sequence[Seat], api: ApiServers) -> Tree:
+def platform_files(
+    settings: Settings, seats: Sequence[Seat], api: ApiServers, identity: str | None = None
+) -> Tree:
     """Return the platform repository, without the components that `flux install` prints and without
     the overlays of the seats.
 
     + seats: the learners of a class
     + api: where the API server is
+    + identity: the lab's id, None on a cluster of its own
     """
     ours = settings.cluster_provider == "kind"
     # Alone on a cluster of somebody else's, Flux may reach everything, as it does by itself.
@@ -145,6 +148,7 @@ def platform_files(settings: Settings, seats: Sequence[Seat], api: ApiServers) -
             "git_url": settings.git_base_cluster_url,
             "kustomization": KUSTOMIZATION,
             "lab": settings.lab,
+            "lab_id": identity,
             "learner": settings.learner.model_dump(),
             "learner_repository": settings.learner_repository,
             "lost_node_s": None if ours else _LOST_NODE_S,
@@ -179,6 +183,7 @@ def overlays(
     seats: Sequence[Seat],
     shut: Collection[str],
     users: Mapping[str, str],
+    identity: str | None = None,
 ) -> Tree:
     """Return what the platform repository has for each seat.
 
@@ -186,6 +191,7 @@ def overlays(
     + shut: the ids of those whose access has ended: nobody is let in there, and Flux delivers
         nothing
     + users: whom the cluster takes each learner for; in a seat without one nobody is let in
+    + identity: the lab's id, None on a cluster of its own
     """
     tenants = Renderer(PLATFORM / "tenants")
     laid_out = {}
@@ -197,6 +203,7 @@ def overlays(
             "git_url": settings.git_base_cluster_url,
             "interval": _interval(settings),
             "lab": settings.lab,
+            "lab_id": identity,
             "suspended": over,
         }
         overlay = tenants.render(given)["overlay.yaml"]

@@ -13,6 +13,7 @@ from sopslab.checks.clusters import (
     room_left,
     unreached,
 )
+from sopslab.files.events import named
 from sopslab.model.clusters import (
     CLUSTER_DNS,
     NODE_DNS,
@@ -35,7 +36,24 @@ def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -
     nothing while it was not asked."""
     if not traits.asked or traits.unseen:
         return []
-    return [*_served(traits), *_dns(traits), *_room(traits, seats, limits.pod)]
+    return [
+        *_shared(traits),
+        *_served(traits),
+        *_dns(traits),
+        *_room(traits, seats, limits.pod),
+    ]
+
+
+def _shared(traits: ClusterTraits) -> Iterator[Problem]:
+    # Whoever may not see them is told so as a right.
+    if traits.shared is None and not traits.denied:
+        yield Problem("the cluster does not say whether it has another class", "run again")
+    if traits.shared:
+        yield Problem(
+            "the cluster has these objects of another class, which this lab did not make:"
+            f" {named(traits.shared)}; they are left alone",
+            "choose another cluster, or have whoever runs that class take it down",
+        )
 
 
 def _served(traits: ClusterTraits) -> Iterator[Problem]:

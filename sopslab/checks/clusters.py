@@ -56,10 +56,8 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
         )
     if traits.flux is Flux.NAMESAKE:
         yield Problem(
-            "the cluster has a Flux of a lab of the same name, and nothing on this machine says"
-            " that it is this lab; it is left alone",
-            "give this lab another name, or, if it is this lab, restore its backup"
-            " (`sopslab restore`)",
+            "the cluster has the Flux of another lab of the same name; it is left alone",
+            "choose another cluster or, if it is this lab, restore its backup (`sopslab restore`)",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sopslab.checks import causes
 from sopslab.checks.controller_pods import ACCOUNT
-from sopslab.layout import LAB_LABEL
+from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.objects import Object, label
 
 POLICY_KINDS = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
@@ -49,7 +49,8 @@ def policy(name: str, namespace: Object) -> list[Object]:
         "name": namespace["metadata"]["name"],
         "uid": namespace["metadata"]["uid"],
     }
-    ours = {LAB_LABEL: label(namespace, LAB_LABEL)}
+    labels = ((key, label(namespace, key)) for key in (LAB_LABEL, ID_LABEL))
+    ours = {key: value for key, value in labels if value is not None}
     metadata = {"name": name, "labels": ours, "ownerReferences": [owner]}
     matched = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
     selected = {"matchLabels": {"kubernetes.io/metadata.name": owner["name"]}}

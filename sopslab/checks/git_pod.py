@@ -12,7 +12,7 @@ from typing import Any
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.model.git_pod import LABEL, NAME, PodShape
+from sopslab.model.git_pod import NAME, PodShape
 from sopslab.model.objects import Object, condition, label
 
 _SELECTED = {"app": NAME}
@@ -35,6 +35,7 @@ _RESTRICTED = {
 
 def objects(
     lab: str,
+    ours: Mapping[str, str],
     shape: PodShape,
     configuration: Mapping[str, str],
     executable: Collection[str],
@@ -43,6 +44,7 @@ def objects(
 ) -> list[Object]:
     """Return what the Git server of a lab is made of.
 
+    + ours: the labels by which it is the lab's
     + configuration: the gate, the hooks, and how git is configured, by path
     + executable: the paths of those of them that are run
     + recipients: for whom the secrets of each owner's repository are encrypted
@@ -67,9 +69,9 @@ def objects(
         *_policies(),
         _object("apps/v1", "StatefulSet", NAME, spec=_stateful_set(shape, etc, content)),
     ]
-    namespace, ours = git_namespace(lab), {LABEL: lab}
+    namespace = git_namespace(lab)
     labels = {**ours, "pod-security.kubernetes.io/enforce": "restricted"}
-    place = {"namespace": namespace, "labels": ours}
+    place = {"namespace": namespace, "labels": dict(ours)}
     its_own = {"name": namespace, "labels": labels}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": its_own},

@@ -109,9 +109,14 @@ class Places:
         return f"{self.lab_dir}/reach.json"
 
     @property
+    def id_file(self) -> str:
+        """The id of this lab: by it the lab knows its own objects in an existing cluster."""
+        return f"{self.lab_dir}/id"
+
+    @property
     def clusters_file(self) -> str:
-        """The record of the existing clusters that this lab was taken to: there, what carries its
-        label is its own."""
+        """The record of the existing clusters that this lab was in before labs had ids: there, what
+        carries its name and no id is its own."""
         return f"{self.lab_dir}/clusters.json"
 
     @property

@@ -67,13 +67,26 @@ CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"
 policies of a class let pods ask, and caches on the nodes, which take the questions before."""
 
 
+_POLICIES = (
+    *("finalizers", "kustomizations", "namespaces", "pods", "secrets", "services", "sizes"),
+    *("sources", "templates"),
+)
+CLASS_ROLES = ("clusterroles/sops-lab-learner", "clusterroles/sops-lab-reconciler")
+CLASS_POLICIES = tuple(
+    f"{kind}/sops-lab-{name}"
+    for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    for name in _POLICIES
+)
+"""What a class has once in a cluster and in no namespace, as kubectl names it."""
+
+
 class Flux(StrEnum):
     """Whose Flux a cluster has."""
 
     ABSENT = "absent"
     OURS = "ours"
     FOREIGN = "foreign"
-    # It carries the lab's name, and this lab has never been in that cluster.
+    # It carries the lab's name, and is not this lab's.
     NAMESAKE = "namesake"
 
 
@@ -95,11 +108,12 @@ class ClusterTraits:
     """What a cluster gives.
 
     It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `occupied`, `nodes`, `denied`, `policies` and `dns` are None where they alone could not
-    be seen. `occupied` are the namespaces that the lab would make and that are somebody else's.
-    Only a class asks about the last two: `policies` is whether ValidatingAdmissionPolicies are
-    served, and `dns` which kinds of pods answer DNS. Where the lab's Flux is there, `nodes` do not
-    know what pods take of them.
+    `flux`, `occupied`, `nodes`, `denied`, `policies`, `dns` and `shared` are None where they alone
+    could not be seen. `occupied` are the namespaces that the lab would make and that are somebody
+    else's. Only a class asks about the last three: `policies` is whether
+    ValidatingAdmissionPolicies are served, `dns` which kinds of pods answer DNS, and `shared` what
+    it would make in no namespace and is somebody else's, as `Kind name`. Where the lab's Flux is
+    there, `nodes` do not know what pods take of them.
     """
 
     asked: bool = False
@@ -111,6 +125,7 @@ class ClusterTraits:
     denied: tuple[Right, ...] | None = None
     policies: bool | None = True
     dns: tuple[str, ...] | None = (CLUSTER_DNS,)
+    shared: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sopslab.files.archive import digest
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, PROJECT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
@@ -26,7 +27,10 @@ from tests.machines import Facts, bare, said
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 NETWORK = "flux/clusters/lab/flux-system/network.yaml"
 ASKED = "flux/clusters/lab/flux-system/asked.yaml"
+CLASSROOM = "flux/clusters/lab/classroom/kustomization.yaml"
+DEVELOP = "flux/clusters/lab/learners/develop.yaml"
 KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
+ID = "0123456789abcdef"
 API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
 Data = Callable[..., dict[str, Any]]
 
@@ -74,7 +78,9 @@ def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
     reached = [rule["ports"] for one in policies for rule in one["spec"]["egress"]]
     assert [{"protocol": "TCP", "port": port} for port in API.ports] in reached
     assert [{"protocol": "TCP", "port": settings.git_port}] in reached
-    files = {**laid_out, **overlays(settings, settings.seats, (), {})}
+    laid_out = platform_files(settings, settings.seats, API, ID)
+    files = {**laid_out, **overlays(settings, settings.seats, (), {}, ID)}
+    answers[look_text(settings, lab_id)] = said(ID)
     mark = digest({path: file for path, file in files.items() if path != ENFORCER})
     recipe = pinned_catalog(settings.catalog).flux_recipe
     answers[Facts(settings).note] = said(f"{mark}-{recipe}")
@@ -154,6 +160,26 @@ def test_a_push_that_nobody_announces_is_seen_within_a_minute(settings: Settings
     (first, _) = overlays(settings, settings.seats, (), {}).values()
     given = yaml.safe_load(first.content)["spec"]["postBuild"]["substitute"]
     assert (given["interval"], given["lab"]) == ("1m0s", settings.lab)
+
+
+@pytest.mark.parametrize("identity", [ID, None])
+def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str | None) -> None:
+    files = platform_files(settings, settings.seats, API, identity)
+    patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
+    (of_flux,) = (one["patch"] for one in patches if one["target"]["kind"] == "Namespace")
+    patched = {one["path"]: one["value"] for one in yaml.safe_load(of_flux)}
+    (of_class,) = yaml.safe_load(files[CLASSROOM].content)["labels"]
+    develop = next(yaml.safe_load_all(files[DEVELOP].content))["metadata"]["labels"]
+    (first, _) = overlays(settings, settings.seats, (), {}, identity).values()
+    of_seat = yaml.safe_load(first.content)["spec"].get("commonMetadata", {}).get("labels", {})
+    marked = {"sops-lab/id": identity} if identity else {}
+    assert patched == {
+        f"/metadata/labels/{key.replace('/', '~1')}": value
+        for key, value in {"sops-lab": settings.lab, **marked}.items()
+    }
+    assert of_class["pairs"] == {"sops-lab": settings.lab, **marked}
+    assert {key: develop[key] for key in develop if key.startswith("sops-lab")} == of_class["pairs"]
+    assert of_seat == marked
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from sopslab.checks.class_clusters import (
     find_class_problems,
@@ -15,8 +16,13 @@ from sopslab.checks.class_clusters import (
     whole_quotas,
 )
 from sopslab.checks.clusters import REQUESTS, refused
+from sopslab.files.render import render_tree
 from sopslab.files.seat_limits import seat_limits
+from sopslab.layout import PLATFORM
 from sopslab.model.clusters import (
+    ACCEPTABLE,
+    CLASS_POLICIES,
+    CLASS_ROLES,
     CLUSTER_DNS,
     NODE_DNS,
     Admission,
@@ -26,6 +32,7 @@ from sopslab.model.clusters import (
     NodeReach,
     Questions,
     Reach,
+    Right,
     SeatLimits,
     Share,
 )
@@ -33,6 +40,11 @@ from sopslab.model.clusters import (
 LIMITS = SeatLimits(quota=Share(250, 256, 5), pod=Share(10, 16, 1))
 FLUX_CPU_M, FLUX_MIB = (sum(column) for column in zip(*REQUESTS, strict=True))
 SEATS = 7
+PLURALS = {
+    "ClusterRole": "clusterroles",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
 
 
 def node(name: str, small: int = SEATS, **less: int) -> ClusterNode:
@@ -104,6 +116,29 @@ def test_the_limits_are_those_that_every_seat_gets() -> None:
     assert limits.pod.pods == 1
     assert 0 < limits.pod.cpu_m * limits.quota.pods <= limits.quota.cpu_m
     assert 0 < limits.pod.memory_mib * limits.quota.pods <= limits.quota.memory_mib
+
+
+def test_what_another_class_made_is_named_and_cannot_be_accepted() -> None:
+    theirs = replace(FIT, shared=("ClusterRole sops-lab-learner",))
+    (sentence,) = said(theirs)
+    assert "another class" in sentence
+    assert "ClusterRole sops-lab-learner" in sentence
+    assert said(theirs, *ACCEPTABLE) == [sentence]
+    assert "does not say whether it has another class" in said(replace(FIT, shared=None))[0]
+    assert said(replace(FIT, shared=None, denied=(Right("get", "", "pods"),))) == []
+
+
+def test_what_a_class_has_in_no_namespace_is_looked_for_by_name() -> None:
+    folder = PLATFORM / "clusters" / "lab" / "classroom"
+    values = {"git_url": "", "lab": "", "lab_id": None, "tenant_base_tag": ""}
+    made = [
+        f"{PLURALS[one['kind']]}/{one['metadata']['name']}"
+        for path, file in render_tree(folder, values).items()
+        if path != "kustomization.yaml"
+        for one in yaml.safe_load_all(file.content)
+        if "namespace" not in one["metadata"]
+    ]
+    assert sorted(made) == sorted([*CLASS_ROLES, *CLASS_POLICIES])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from sopslab.checks.clusters import (
     unreached,
 )
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
 from sopslab.lab.observe.existing import cluster_traits, nodes_of
 from sopslab.lab.tools import flux
 from sopslab.lab.tools.manifests import documents
@@ -296,14 +297,17 @@ case " $* " in
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
+*" get clusterroles/"*) cat "$here/shared" ;;
 *" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
 esac || { cat "$here/words" >&2; exit 1; }
 """
 
 
-def namespace(name: str, lab: str | None) -> dict[str, Any]:
-    """Return a namespace of a lab, or without a label at all."""
-    return {"metadata": {"name": name, "labels": None if lab is None else {"sops-lab": lab}}}
+def namespace(name: str, lab: str | None, identity: str | None = None) -> dict[str, Any]:
+    """Return a namespace of a lab, or without a label at all; with the lab's id, if it has one."""
+    labels = {} if identity is None else {"sops-lab/id": identity}
+    whose = None if lab is None else {"sops-lab": lab, **labels}
+    return {"metadata": {"name": name, "labels": whose}}
 
 
 def resolver(kind: str) -> dict[str, Any]:
@@ -331,6 +335,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "nodes": json.dumps({"items": [node("one")]}),
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
+        "shared": "",
         "allowed": "true\n" * len(RIGHTS),
         "words": "",
     }
@@ -410,6 +415,70 @@ def test_a_namespace_of_somebody_else_is_not_taken_over(
     # Until the lab's own Flux is there, which makes it the lab's.
     has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
+
+
+ID, ANOTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+@pytest.mark.parametrize("marked", [ANOTHER, None])
+def test_another_lab_of_the_same_name_is_told_by_its_id(
+    answering: Settings, marked: str | None
+) -> None:
+    has_id(answering)
+    has_namespaces(answering, namespace("ada-develop", answering.lab, marked))
+    assert look(answering, "ada").occupied == ("ada-develop",)
+    has_namespaces(answering, namespace("flux-system", answering.lab, marked))
+    seen = look(answering)
+    assert seen.flux is Flux.NAMESAKE
+    assert "another lab of the same name" in texts(seen)
+    has_namespaces(
+        answering,
+        *(namespace(name, answering.lab, ID) for name in ("flux-system", "ada-develop")),
+    )
+    assert find_problems(look(answering)) == []
+    assert look(answering, "ada").occupied == ()
+
+
+def test_what_was_made_before_labs_had_ids_is_its_own_and_nothing_with_another_id(
+    answering: Settings,
+) -> None:
+    has_id(answering)
+    was_there(answering, "its-id")
+    ours, theirs = (namespace(f"{one}-develop", answering.lab) for one in ("ada", "bob"))
+    theirs["metadata"]["labels"]["sops-lab/id"] = ANOTHER
+    has_namespaces(answering, ours, theirs)
+    assert look(answering, "ada", "bob").occupied == ("bob-develop",)
+
+
+def test_an_id_that_is_damaged_is_not_made_anew(answering: Settings) -> None:
+    Path(answering.id_file).write_text("00")
+    with pytest.raises(LabError, match="does not hold the id of a lab"):
+        look(answering)
+
+
+def has_id(settings: Settings) -> None:
+    """Have a lab that has had its id from the first."""
+    was_there(settings)
+    Path(settings.id_file).write_text(ID)
+
+
+def of_class(kind: str, name: str, identity: str | None) -> dict[str, Any]:
+    return {"kind": kind, **namespace(name, "lab", identity)}
+
+
+def test_what_another_class_has_in_no_namespace_is_not_taken_over(answering: Settings) -> None:
+    has_id(answering)
+    mine = of_class("ClusterRole", "sops-lab-learner", ID)
+    theirs = of_class("ValidatingAdmissionPolicy", "sops-lab-pods", ANOTHER)
+    Path(answering.bin_dir, "shared").write_text(
+        json.dumps({"kind": "List", "items": [mine, theirs]})
+    )
+    assert look(answering, "ada").shared == ("ValidatingAdmissionPolicy sops-lab-pods",)
+    assert look(answering).shared == ()
+    Path(answering.bin_dir, "shared").write_text(json.dumps(mine))
+    assert look(answering, "ada").shared == ()
+    Path(answering.bin_dir, "shared").unlink()
+    assert look(answering, "ada").shared is None
 
 
 @pytest.mark.parametrize("clusters", [(), ("another",)])

@@ -25,13 +25,11 @@ from sopslab.lab.observe.existing import (
     is_taken_on,
     lab_namespaces,
     open_questions,
-    recorded_clusters,
-    was_in,
 )
+from sopslab.lab.observe.ownership import lab_id, owner_labels, unmarked_clusters
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import ApiServers, Questions
-from sopslab.model.results import Undecided
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
     DROPPED,
@@ -57,6 +55,7 @@ case " $* " in
     echo "error: the server doesn't have a resource type \\"$kind\\"" >&2
     exit 1
     ;;
+*" get namespaces --all-namespaces "*) cat "$here/namespaces" ;;
 *" delete kustomizations."*) test ! -e "$here/refused" ;;
 *" wait "*) test ! -e "$here/staying" ;;
 *" get namespace ada-develop "*) cat "$here/staying" ;;
@@ -99,8 +98,12 @@ def listing(*items: Any) -> str:
     return json.dumps({"items": items})
 
 
-def namespace(name: str, lab: str = "lab") -> dict[str, Any]:
-    return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {"sops-lab": lab}}}
+ID, ANOTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+def namespace(name: str, lab: str = "lab", identity: str | None = ID) -> dict[str, Any]:
+    labels = {"sops-lab": lab} | ({"sops-lab/id": identity} if identity else {})
+    return {"metadata": {"name": name, "uid": f"uid-of-{name}", "labels": labels}}
 
 
 def of_flux(where: str, number: int) -> dict[str, Any]:
@@ -162,8 +165,13 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
 
 @pytest.fixture
 def taken(settings: Settings) -> Settings:
+    has_id(settings)
     take_on(settings)
     return settings
+
+
+def has_id(settings: Settings) -> None:
+    Path(settings.id_file).write_text(ID)
 
 
 def take_on(settings: Settings) -> None:
@@ -199,12 +207,6 @@ def test_one_context_becomes_the_labs_own(settings: Settings) -> None:
     assert own.read_text() == "the: context\n"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     assert has_context(settings.for_machine, str(settings.kubeconfig))
-    # Another cluster behind the same address is not on record yet.
-    say(settings, "oldest", json.dumps({"metadata": {"uid": "another"}}))
-    assert not has_context(settings.for_machine, str(settings.kubeconfig))
-    take_on(settings)
-    assert has_context(settings.for_machine, str(settings.kubeconfig))
-    assert recorded_clusters(settings.for_machine) == ["uid-of-kube-system", "another"]
     say(settings, "context", "the: context, with another token\n")
     assert not has_context(settings.for_machine, str(settings.kubeconfig))
 
@@ -214,42 +216,94 @@ def test_a_context_that_is_not_there_is_not_taken(settings: Settings) -> None:
     with pytest.raises(Failed):
         take_on(settings)
     assert not Path(settings.lab_kubeconfig).exists()
-    assert recorded_clusters(settings.for_machine) == []
+    assert lab_id(settings.for_machine) is None
 
 
-def test_a_cluster_that_does_not_say_which_it_is_is_not_taken(settings: Settings) -> None:
-    Path(settings.bin_dir, "oldest").unlink()
-    with pytest.raises(Undecided):
-        take_on(settings)
-    assert not Path(settings.lab_kubeconfig).exists()
+def test_a_lab_gets_an_id_once_and_keeps_it(settings: Settings) -> None:
+    take_on(settings)
+    made = lab_id(settings.for_machine)
+    assert made
+    assert owner_labels(settings.for_machine) == {"sops-lab": "lab", "sops-lab/id": made}
+    assert unmarked_clusters(settings.for_machine) == []
+    assert stat.S_IMODE(Path(settings.id_file).stat().st_mode) == 0o600
+    Path(settings.lab_kubeconfig).unlink()
+    take_on(settings)
+    assert lab_id(settings.for_machine) == made
+    leave(settings)
+    assert lab_id(settings.for_machine) == made
+    Path(settings.id_file).unlink()
+    assert not has_context(settings.for_machine, str(settings.kubeconfig))
+    take_on(settings)
+    assert lab_id(settings.for_machine) not in (None, made), "two labs never have the same"
 
 
-def test_what_a_lab_of_the_same_name_has_brought_elsewhere_stays(taken: Settings) -> None:
-    bring(taken)
+def test_a_damaged_id_is_not_replaced(taken: Settings) -> None:
+    Path(taken.id_file).write_text("")
+    with pytest.raises(LabError, match="restore it from a backup"):
+        take_on(taken)
+    assert Path(taken.id_file).read_text() == ""
+
+
+def before_ids(settings: Settings, file: str, record: object) -> None:
+    """Have a lab that was made before labs had ids, with a record of its cluster."""
+    Path(settings.id_file).unlink(missing_ok=True)
+    Path(file).write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("younger", [True, False])
+def test_a_lab_from_before_ids_keeps_what_it_has_brought(taken: Settings, younger: bool) -> None:
+    record = (taken.clusters_file, ["uid-of-kube-system"])
+    older = (taken.reach_file, {"cluster": "uid-of-kube-system"})
+    before_ids(taken, *(record if younger else older))
+    bring(taken, identity=None)
+    # `down` may come before the next `up`, or after it.
+    assert brought(taken.for_machine) == ALL_BROUGHT
+    take_on(taken)
+    made = lab_id(taken.for_machine)
+    assert made
+    assert brought(taken.for_machine) == ALL_BROUGHT
+    bring(taken, identity=made)
+    assert brought(taken.for_machine) == ALL_BROUGHT
+    bring(taken, identity=None)
     say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
     assert brought(taken.for_machine) == {}
     say(taken, "oldest", json.dumps(namespace("kube-system")))
     leave(taken)
-    assert recorded_clusters(taken.for_machine) == []
-    # Whoever comes after with that name is another one.
-    Path(taken.lab_kubeconfig).write_text("the: context\n")
+    # Whoever comes after with that name and without an id is another one.
+    take_on(taken)
     assert brought(taken.for_machine) == {}
 
 
-def test_where_nothing_was_made_yet_the_record_ends_all_the_same(taken: Settings) -> None:
+def test_what_pods_of_a_lab_with_an_id_reached_says_nothing_of_the_time_before(
+    taken: Settings,
+) -> None:
+    probe(taken)
+    bring(taken, identity=None)
+    assert brought(taken.for_machine) == {}
+
+
+@pytest.mark.parametrize("identity", [ANOTHER, None])
+def test_what_a_lab_of_the_same_name_has_brought_stays(
+    taken: Settings, identity: str | None
+) -> None:
+    bring(taken, identity=identity)
+    assert brought(taken.for_machine) == {}
+    assert lab_namespaces(taken.for_machine) == []
+    assert leave(taken) == []
+
+
+def test_of_a_mixture_only_the_labs_own_goes(taken: Settings) -> None:
+    say(taken, "namespaces", listing(of_seat("ada-develop"), of_seat("bob-develop", ANOTHER)))
+    roles = [namespace("mine"), namespace("theirs", identity=ANOTHER)]
+    say(taken, "clusterroles", listing(*roles))
+    assert brought(taken.for_machine) == {"namespaces": ["ada-develop"], "clusterroles": ["mine"]}
+
+
+def test_where_nothing_was_made_yet_the_kubeconfig_goes_all_the_same(taken: Settings) -> None:
     assert brought(taken.for_machine) == {}
     assert is_taken_on(taken.for_machine)
     assert leave(taken) == []
-    assert recorded_clusters(taken.for_machine) == []
     assert not is_taken_on(taken.for_machine)
-
-
-def test_without_its_own_kubeconfig_a_lab_still_knows_its_cluster(taken: Settings) -> None:
-    bring(taken)
-    Path(taken.lab_kubeconfig).unlink()
-    assert was_in(taken.for_machine, "uid-of-kube-system")
-    take_on(taken)
-    assert brought(taken.for_machine)
 
 
 def test_before_the_context_is_taken_no_node_is_known(settings: Settings) -> None:
@@ -361,21 +415,31 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
 
 
 BROUGHT = ["develop", "flux-system", "sops-lab-probe-lab", "ada-develop", "lab-ada-sys"]
+ALL_BROUGHT = {
+    "namespaces": BROUGHT,
+    **{kind: [f"one-of-{kind}"] for kind in (*WITHOUT_NAMESPACE, REQUESTS)},
+}
 
 
-def of_seat(name: str) -> dict[str, Any]:
-    found = namespace(name)
+def of_seat(name: str, identity: str | None = ID) -> dict[str, Any]:
+    found = namespace(name, identity=identity)
     found["metadata"]["labels"]["sops-lab/seat"] = "ada"
     return found
 
 
-def bring(settings: Settings) -> None:
+def bring(settings: Settings, identity: str | None = ID) -> None:
     """Have the cluster hold what a class is made of, once it is taken on."""
-    spaces = [*map(namespace, BROUGHT[:3]), *map(of_seat, BROUGHT[3:])]
+    spaces = [
+        *(namespace(name, identity=identity) for name in BROUGHT[:3]),
+        *(of_seat(name, identity) for name in BROUGHT[3:]),
+    ]
     say(settings, "namespaces", listing(*spaces))
     say(settings, "of-flux", listing(of_flux("flux-system", 0), of_flux("ada-develop", 1)))
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
-        say(settings, kind, listing(namespace(f"one-of-{kind}")))
+        found = namespace(f"one-of-{kind}", identity=identity)
+        if kind == REQUESTS:
+            found["metadata"]["labels"]["sops-lab/lab"] = "lab"
+        say(settings, kind, listing(found))
 
 
 def leave(settings: Settings) -> list[str]:
@@ -388,15 +452,13 @@ def leave(settings: Settings) -> list[str]:
 
 def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Settings) -> None:
     assert brought(settings.for_machine) == {}
+    has_id(settings)
     take_on(settings)
     assert brought(settings.for_machine) == {}
     assert lab_namespaces(settings.for_machine) == []
     probe(settings)
     bring(settings)
-    assert brought(settings.for_machine) == {
-        "namespaces": BROUGHT,
-        **{kind: [f"one-of-{kind}"] for kind in (*WITHOUT_NAMESPACE, REQUESTS)},
-    }
+    assert brought(settings.for_machine) == ALL_BROUGHT
     assert [call.partition(" delete ")[2].partition(" --")[0] or call for call in leave(settings)][
         1:
     ] == [

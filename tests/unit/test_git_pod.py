@@ -22,7 +22,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import certificates, git_pod, repositories
 from sopslab.lab.observe.certificates import server_file
-from sopslab.lab.observe.git_pod import manifests, pod_state, server_trouble
+from sopslab.lab.observe.git_pod import git_server_in, manifests, pod_state, server_trouble
 from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools import relay
 from sopslab.lab.tools.programs import Failed
@@ -30,6 +30,7 @@ from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
 
 HASH = "ada:$2b$05$hash"
+OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
 GIVEN: dict[str, Any] = {
     "configuration": {"gate": "#!/bin/sh\n", "gitconfig": "", "hooks/pre-receive": "#!/bin/sh\n"},
     "executable": ["gate", "hooks/pre-receive"],
@@ -46,7 +47,7 @@ def shape(**changes: Any) -> PodShape:
 def made(kind: str, name: str = "git", **changes: Any) -> dict[str, Any]:
     """Return one of the objects, made of what is usual but for changes."""
     given = {key: changes.pop(key) for key in GIVEN.keys() & changes.keys()}
-    listed = objects("lab", shape(**changes), **{**GIVEN, **given})
+    listed = objects("lab", OURS, shape(**changes), **{**GIVEN, **given})
     (found,) = [one for one in listed if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return dict(found)
 
@@ -103,7 +104,7 @@ def test_the_pod_is_another_one_for_whatever_its_server_reads_when_it_starts(
 
 
 def test_no_secret_is_outside_the_secret() -> None:
-    listed = objects("lab", shape(), **GIVEN)
+    listed = objects("lab", OURS, shape(), **GIVEN)
     others = json.dumps([one for one in listed if one["kind"] != "Secret"])
     for content in GIVEN["secrets"].values():
         assert content.decode() not in others.replace('"token"', "")
@@ -216,6 +217,7 @@ KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
+*" get namespace kube-system "*) cat "$here/oldest" ;;
 *" get namespace "*) cat "$here/namespace" ;;
 *" get statefulset "*) cat "$here/statefulset" ;;
 *" get pod "*) cat "$here/pod" ;;
@@ -251,6 +253,8 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         (folder / name).write_text("")
     Path(found.lab_dir).mkdir(parents=True)
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+    Path(found.id_file).write_text(OURS["sops-lab/id"])
+    say(found, "oldest", {"metadata": {"uid": "its-id"}})
     return found
 
 
@@ -280,7 +284,7 @@ def test_the_manifests_are_written_once_and_are_nobody_elses(filled: Settings) -
     git_pod.lay_out(place, shape())
     written = Path(place.git_manifests)
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    assert list(yaml.safe_load_all(written.read_text())) == objects("lab", shape(), **GIVEN)
+    assert list(yaml.safe_load_all(written.read_text())) == objects("lab", OURS, shape(), **GIVEN)
     assert pod_state(place, shape()).laid_out
     assert not pod_state(place, shape(size="6Gi")).laid_out
     Path(place.git_dir, "htpasswd").write_text("ada:$2b$05$another")
@@ -294,12 +298,30 @@ def test_without_what_the_server_reads_there_are_no_manifests(filled: Settings) 
         git_pod.lay_out(filled.for_machine, shape())
 
 
-@pytest.mark.parametrize(("owner", "foreign"), [("lab", False), ("other", True), (None, True)])
-def test_a_namespace_that_is_not_this_labs_is_told(
-    owner: str | None, foreign: bool, filled: Settings
+@pytest.mark.parametrize(
+    ("labels", "foreign"),
+    [
+        (OURS, False),
+        ({"sops-lab-git": "other", "sops-lab/id": OURS["sops-lab/id"]}, True),
+        ({**OURS, "sops-lab/id": "fedcba9876543210"}, True),
+        ({"sops-lab-git": "lab"}, True),
+        (None, True),
+    ],
+)
+def test_a_namespace_that_is_not_this_labs_is_told_and_stays(
+    labels: dict[str, str] | None, foreign: bool, filled: Settings
 ) -> None:
-    say(filled, "namespace", {"metadata": {"labels": owner and {"sops-lab-git": owner}}})
+    say(filled, "namespace", {"metadata": {"labels": labels}})
     assert pod_state(filled.for_machine, shape()).foreign is foreign
+    left = git_server_in(filled.for_machine, filled.lab_kubeconfig)
+    assert left is not None
+    assert left.namespace is not foreign
+
+
+def test_repositories_of_a_lab_from_before_ids_stay_its_own(filled: Settings) -> None:
+    say(filled, "namespace", {"metadata": {"labels": {"sops-lab-git": "lab"}}})
+    Path(filled.clusters_file).write_text('["its-id"]')
+    assert not pod_state(filled.for_machine, shape()).foreign
 
 
 def test_a_pod_that_hangs_is_replaced_and_the_address_that_leads_nowhere_named(

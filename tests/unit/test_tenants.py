@@ -58,13 +58,16 @@ READ = {"get", "list", "watch"}
 WRITE = {"create", "update", "patch", "delete"}
 
 
+SHARED = {"git_url": GIT_URL, "lab": LAB, "tenant_base_tag": "tenant-base-0123abcd"}
+
+
 def overlay(folder: Path, seat: str, *, suspended: bool = False) -> dict[str, Any]:
     """Return the Kustomization that the platform repository gets for a seat."""
     shutil.copy(PLATFORM / "tenants" / "overlay.yaml.j2", folder)
     user = seat_user(seat, GENERATION)
     values = {
         "git_url": GIT_URL, "interval": "1m0s", "lab": LAB, "seat": seat, "user": user,
-        "suspended": suspended,
+        "suspended": suspended, "lab_id": None,
     }  # fmt: skip
     (document,) = yaml.safe_load_all(render_tree(folder, values)["overlay.yaml"].content)
     return dict(document)
@@ -96,7 +99,7 @@ def classroom() -> list[dict[str, Any]]:
     """Return what the cluster has once for the whole class."""
     files = render_tree(
         PLATFORM / "clusters" / "lab" / "classroom",
-        {"git_url": GIT_URL, "lab": LAB, "tenant_base_tag": "tenant-base-0123abcd"},
+        {**SHARED, "lab_id": None},
     )
     return [
         document
@@ -134,10 +137,11 @@ def test_every_file_of_the_base_is_built() -> None:
 def test_whatever_a_lab_makes_is_known_as_its_own(tmp_path: Path) -> None:
     for item in seat_objects(tmp_path, SEAT):
         assert item["metadata"]["labels"]["sops-lab"] == LAB
-    given = {"git_url": GIT_URL, "lab": LAB, "tenant_base_tag": "tenant-base-0123abcd"}
+    given = {**SHARED, "lab_id": "0123456789abcdef"}
     files = render_tree(PLATFORM / "clusters" / "lab" / "classroom", given)
     kustomization = yaml.safe_load(files.pop("kustomization.yaml").content)
-    assert kustomization["labels"] == [{"pairs": {"sops-lab": LAB}}]
+    pairs = {"sops-lab": LAB, "sops-lab/id": "0123456789abcdef"}
+    assert kustomization["labels"] == [{"pairs": pairs}]
     assert set(kustomization["resources"]) == set(files)
 
 

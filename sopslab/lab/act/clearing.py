@@ -15,9 +15,10 @@ from sopslab.config.places import Lab
 from sopslab.lab.act.delivery import EVERYTHING, ask
 from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.namespaces import look
+from sopslab.lab.observe.ownership import owner_labels
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl, listed
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import LAB_LABEL, SEAT_LABEL
+from sopslab.layout import SEAT_LABEL
 from sopslab.model.results import Undecided
 
 _LONGEST_S = 40
@@ -115,11 +116,12 @@ def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, 
     Flux then sees at once what is missing. If it was at work when a namespace went, it waits a
     minute for that to be back: an empty one will do.
     """
+    ours = owner_labels(lab)
     spaces = [
         {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": name, "labels": {LAB_LABEL: lab.lab, SEAT_LABEL: one.id}},
+            "metadata": {"name": name, "labels": {**ours, SEAT_LABEL: one.id}},
         }
         for one in environments
         if one.is_seat

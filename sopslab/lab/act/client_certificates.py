@@ -19,6 +19,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail_first, meaning_of
 from sopslab.lab.observe.client_certificates import PRIVATE
+from sopslab.lab.observe.ownership import owner_labels
 from sopslab.lab.tools import files, x509
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
@@ -94,16 +95,17 @@ def _requested(
 
     Raises LabError where the cluster takes no request at all, or shows none.
     """
-    mark = str(time.time_ns())
+    mark, ours = str(time.time_ns()), owner_labels(lab, REQUEST_LABEL)
     kubectl = Kubectl(lab)
     words = _submitted(
-        kubectl, [_request(lab, mark, seat, users[seat], key) for seat, key in keys.items()]
+        kubectl,
+        [_request({**ours, _MARK: mark}, seat, users[seat], key) for seat, key in keys.items()],
     )
     requests = _signed(kubectl, mark, within)
     # Those of a killed run go, too; the cluster would keep them for hours.
-    ours = quote(f"{REQUEST_LABEL}={lab.lab}", safe="")
+    selector = quote(",".join(f"{key}={value}" for key, value in ours.items()), safe="")
     kubectl.succeeds(
-        "--request-timeout", "20s", "delete", "--raw", f"{_REQUESTS}?labelSelector={ours}"
+        "--request-timeout", "20s", "delete", "--raw", f"{_REQUESTS}?labelSelector={selector}"
     )
     against = {seat: [line for line in words if _name(users[seat], mark) in line] for seat in keys}
     return requests, against
@@ -122,14 +124,16 @@ def _name(user: str, mark: str) -> str:
     return f"{user.replace(':', '-')}-{mark}"
 
 
-def _request(lab: Lab, mark: str, seat: str, user: str, key: EllipticCurvePrivateKey) -> Object:
+def _request(
+    labels: Mapping[str, str], seat: str, user: str, key: EllipticCurvePrivateKey
+) -> Object:
     wanted = x509.request(key, x509.name(user, LEARNERS))
     return {
         "apiVersion": "certificates.k8s.io/v1",
         "kind": "CertificateSigningRequest",
         "metadata": {
-            "name": _name(user, mark),
-            "labels": {REQUEST_LABEL: lab.lab, _MARK: mark, SEAT_LABEL: seat},
+            "name": _name(user, labels[_MARK]),
+            "labels": {**labels, SEAT_LABEL: seat},
         },
         "spec": {
             "signerName": "kubernetes.io/kube-apiserver-client",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from sopslab.lab.observe.brought import (
     brought,
     others_of_flux,
 )
-from sopslab.lab.observe.existing import cluster_id, context_of, recorded_clusters
+from sopslab.lab.observe.existing import context_of
+from sopslab.lab.observe.ownership import cluster_id, lab_id, unmarked_clusters
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
@@ -34,16 +36,16 @@ _GOING_S, _EACH_S = 90, 2
 def take_on(lab: Lab, kubeconfig: str) -> None:
     """Write the lab's own kubeconfig for a cluster that exists: one context of a user's file.
 
-    Before that, and so before anything is made in it, the cluster is on record as one that the lab
-    was taken to. Raises Failed if there is no such context, and Undecided where the cluster does
-    not say which it is.
+    Before that, and so before anything is made in a cluster, the lab has an id. Raises Failed if
+    there is no such context, and LabError where the id is damaged.
 
     + kubeconfig: the user's file
     """
     context = context_of(lab, kubeconfig)
-    cluster, recorded = cluster_id(Kubectl(lab, kubeconfig=kubeconfig)), recorded_clusters(lab)
-    if cluster not in recorded:
-        files.write(lab.clusters_file, json.dumps([*recorded, cluster]))
+    if lab_id(lab) is None:
+        # From now on, what pods reached does not say where the lab was before.
+        files.write(lab.clusters_file, json.dumps(unmarked_clusters(lab)))
+        files.write(lab.id_file, secrets.token_hex(8))
     files.write(lab.lab_kubeconfig, context)
 
 
@@ -75,9 +77,11 @@ def leave(lab: Lab) -> None:
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
-    # Last of all: without it, what is left there would be somebody else's.
-    others = [one for one in recorded_clusters(lab) if one != cluster]
-    files.write(lab.clusters_file, json.dumps(others))
+    # Last of all: without it, what is left there would be somebody else's. A Git server's
+    # repositories stay there.
+    if lab.git_pod is None:
+        others = [one for one in unmarked_clusters(lab) if one != cluster]
+        files.write(lab.clusters_file, json.dumps(others))
     for file in (lab.reach_file, lab.issuer_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 

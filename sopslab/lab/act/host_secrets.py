@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sopslab.checks import causes
@@ -18,10 +18,10 @@ from sopslab.lab.observe.host_secrets import (
     recipients_in_cluster,
     secrets_of,
 )
+from sopslab.lab.observe.ownership import owner_labels
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import LAB_LABEL
 from sopslab.model.objects import Object
 
 
@@ -34,7 +34,8 @@ def give(lab: Lab, environments: list[Environment]) -> None:
     seats = [one for one in environments if one.is_seat and one.id in wanted]
     only_seats = all(one.is_seat for one in environments)
     with _refusals_told(lab, seats, only_seats=only_seats):
-        Kubectl(lab).apply([*(_namespace(lab, one) for one in seats), *secrets])
+        ours = owner_labels(lab)
+        Kubectl(lab).apply([*(_namespace(ours, one) for one in seats), *secrets])
     # Server-side apply leaves every entry and label that somebody has added.
     with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
@@ -58,9 +59,8 @@ def _refusals_told(lab: Lab, seats: Sequence[Environment], *, only_seats: bool) 
             raise
 
 
-def _namespace(lab: Lab, environment: Environment) -> Object:
-    labels = {LAB_LABEL: lab.lab, **labels_of(environment)}
-    metadata = {"name": environment.system, "labels": labels}
+def _namespace(ours: Mapping[str, str], environment: Environment) -> Object:
+    metadata = {"name": environment.system, "labels": {**ours, **labels_of(environment)}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -6,7 +6,7 @@ import json
 
 from sopslab.config.places import Lab
 from sopslab.lab.act import client_certificates
-from sopslab.lab.observe.existing import cluster_id
+from sopslab.lab.observe.ownership import cluster_id
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.access import ChosenIssuer, Issuer

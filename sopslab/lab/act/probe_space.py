@@ -11,11 +11,11 @@ from sopslab.checks.controller_pods import account
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.lab.observe.ownership import owner_by, owner_labels
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import LAB_LABEL
-from sopslab.model.objects import Object, label
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _PAUSE_S = 1.0
@@ -79,11 +79,12 @@ class ProbeSpace:
 @contextmanager
 def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
     """Yield a new namespace with an account for pods, which is gone after the block, and so is what
-    a run that was killed left in it. Raises Failed, and LabError if it is somebody else's."""
+    a run that was killed left in it. Raises Failed, LabError if it is somebody else's, and
+    Undecided where the cluster does not say."""
     name, kubectl = probe_namespace(lab.lab), Kubectl(lab)
-    labels = {LAB_LABEL: lab.lab, "pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {**owner_labels(lab), "pod-security.kubernetes.io/enforce": "restricted"}
     there = kubectl.get("namespace", name)
-    if there is not None and label(there, LAB_LABEL) != lab.lab:
+    if there is not None and not owner_by(lab, kubectl).has(there):
         raise LabError(f"the namespace {name} is not this lab's: delete it, or rename the lab")
     deletion = ("delete", "namespace", name, "--ignore-not-found")
     if there is not None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import TOOLKIT, cluster_id, was_in
+from sopslab.lab.observe.existing import TOOLKIT
 from sopslab.lab.observe.objects import is_unknown
+from sopslab.lab.observe.ownership import owner_by
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
@@ -37,8 +38,9 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     has brought nothing of; None where the cluster does not answer, and what is wrong where it
     answers and does not say it.
 
-    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. In a cluster
-    that the lab has never been in, what carries its name is somebody else's.
+    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. What carries
+    the lab's name and another id is somebody else's. Raises LabError where the lab's own id is
+    damaged.
     """
     if not has_content(lab.lab_kubeconfig):
         return {}
@@ -46,19 +48,18 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     kubectl = Kubectl(lab)
     try:
         found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
-        if not was_in(lab, cluster_id(kubectl)):
-            return {}
+        owner = owner_by(lab, kubectl)
     except Failed as failure:
         trouble = trouble_of(failure.words)
         return trouble if trouble in _ANSWERED else None
     except Undecided:
         return None
     found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
-    return {
-        kind: [one["metadata"]["name"] for one in objects]
+    own = {
+        kind: [one["metadata"]["name"] for one in objects if owner.has(one, labels[kind])]
         for kind, objects in found.items()
-        if objects
     }
+    return {kind: names for kind, names in own.items() if names}
 
 
 def _labelled(kubectl: Kubectl, kind: str, selector: str) -> list[Object]:
@@ -84,14 +85,18 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
 
 def others_of_flux(lab: Lab) -> list[str]:
     """Return what others have made of Flux's kinds, as `Kind namespace/name`: it is outside the
-    lab's namespaces, and would go with these kinds. Raises Failed."""
+    lab's namespaces, and would go with these kinds. Raises Failed, and Undecided where the cluster
+    does not say which it is."""
     kubectl = Kubectl(lab)
     said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
     kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
     if not kinds:
         return []
+    owner = owner_by(lab, kubectl)
     own = {
-        one["metadata"]["name"] for one in _labelled(kubectl, NAMESPACES, f"{LAB_LABEL}={lab.lab}")
+        one["metadata"]["name"]
+        for one in _labelled(kubectl, NAMESPACES, f"{LAB_LABEL}={lab.lab}")
+        if owner.has(one)
     }
     said = kubectl.run(
         "get", ",".join(kinds), "--all-namespaces", "--output", "json", patience=_LISTED_S

@@ -9,9 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from sopslab.checks.class_clusters import questions
+from sopslab.checks.ownership import Owner
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.config.places import Lab, Places
+from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.manifests import images_of
@@ -19,7 +21,9 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE
 from sopslab.model.clusters import (
+    CLASS_POLICIES,
     CLASS_RIGHTS,
+    CLASS_ROLES,
     CLUSTER_DNS,
     NODE_DNS,
     RIGHTS,
@@ -45,8 +49,6 @@ _ENDED = ("Succeeded", "Failed")
 _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
 # How the API server says that it has nothing at a path.
 _NOT_FOUND = b"(NotFound)"
-# The namespace that every cluster keeps for as long as it is there.
-_OLDEST = "kube-system"
 _APP = "k8s-app"
 
 
@@ -59,48 +61,20 @@ def context_of(lab: Lab, kubeconfig: str) -> bytes:
 
 def has_context(lab: Lab, kubeconfig: str) -> bool:
     """Return whether the lab's own kubeconfig equals its context in a user's file, as that is now,
-    and the cluster is on record as the lab's.
+    and the lab has an id. Raises LabError where that is damaged.
 
     + kubeconfig: the user's file
     """
     own = read(lab.lab_kubeconfig)
     try:
-        if not own or context_of(lab, kubeconfig) != own:
-            return False
-        return cluster_id(Kubectl(lab)) in recorded_clusters(lab)
-    except (Failed, Undecided):
+        return bool(own) and context_of(lab, kubeconfig) == own and lab_id(lab) is not None
+    except Failed:
         return False
 
 
 def is_taken_on(lab: Lab) -> bool:
-    """Return whether the lab has a kubeconfig of its own, and with it a record of the cluster."""
+    """Return whether the lab has a kubeconfig of its own, which leads to the cluster."""
     return has_content(lab.lab_kubeconfig)
-
-
-def recorded_clusters(lab: Places) -> list[str]:
-    """Return the ids of the clusters that are on record as taken on; none where it is damaged."""
-    try:
-        return [str(one) for one in json.loads(read(lab.clusters_file) or b"[]")]
-    except (ValueError, TypeError):
-        return []
-
-
-def was_in(lab: Places, cluster: str) -> bool:
-    """Return whether the lab has ever been in a cluster.
-
-    + cluster: its id
-    """
-    return cluster in recorded_clusters(lab) or cluster == _reached(lab)
-
-
-def _reached(lab: Places) -> str | None:
-    """Return the id of the cluster in which pods were tried: labs that came up before clusters were
-    recorded have that, in whatever form it had then."""
-    try:
-        record = json.loads(read(lab.reach_file) or b"{}")
-    except ValueError:
-        return None
-    return str(record["cluster"]) if isinstance(record, dict) and "cluster" in record else None
 
 
 def lab_namespaces(lab: Lab) -> list[str] | None:
@@ -109,10 +83,11 @@ def lab_namespaces(lab: Lab) -> list[str] | None:
     if not has_content(lab.lab_kubeconfig):
         return []
     try:
-        found = Kubectl(lab).list("namespaces", selector=f"{LAB_LABEL}={lab.lab}", patience=20)
+        found = Kubectl(lab).list("namespaces", patience=20)
     except Undecided:
         return None
-    return [one["metadata"]["name"] for one in found]
+    owner = owner_in(lab, _id_among(found))
+    return [one["metadata"]["name"] for one in found if owner.has(one)]
 
 
 def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTraits:
@@ -145,20 +120,23 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         except Failed as failure:
             return _unseen(_silent(lab, failure))
         namespaces = listed_namespaces.result()
-        known = was_in(lab, _id_among(namespaces or ()))
-        flux = _flux(namespaces, named, lab.lab, known=known)
+        owner = owner_in(lab, _id_among(namespaces or ()))
+        flux = _flux(namespaces, named, owner)
         pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
+        serves = True if policies is None else policies.result()
+        shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
     # Of a lab that is there, Flux has made it.
     made = () if flux is Flux.OURS else (NAMESPACE,)
     return ClusterTraits(
         asked=True,
         version=version,
         flux=flux,
-        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, lab.lab if known else None),
+        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, owner),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
-        policies=True if policies is None else policies.result(),
+        policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
+        shared=shared,
     )
 
 
@@ -205,7 +183,7 @@ def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
     """Return which kinds of pods answer DNS; None if they are not shown."""
     kinds = f"{_APP} in ({CLUSTER_DNS},{NODE_DNS})"
     try:
-        pods = kubectl.list("pods", namespace=_OLDEST, selector=kinds, patience=_PATIENCE_S)
+        pods = kubectl.list("pods", namespace=OLDEST, selector=kinds, patience=_PATIENCE_S)
     except Undecided:
         return None
     return tuple(sorted({pod["metadata"]["labels"][_APP] for pod in pods}))
@@ -214,41 +192,45 @@ def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
 def _id_among(namespaces: Iterable[Object]) -> str:
     """Return the cluster's id by its namespaces, nothing where they do not say it."""
     found = (one["metadata"] for one in namespaces)
-    return next((str(one["uid"]) for one in found if one["name"] == _OLDEST), "")
+    return next((str(one["uid"]) for one in found if one["name"] == OLDEST), "")
 
 
-def _flux(
-    namespaces: Sequence[Object] | None, groups: Sequence[str], lab: str, *, known: bool
-) -> Flux | None:
+def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner) -> Flux | None:
     """Return whose Flux there is, None if that was not seen: one in another namespace is known by
-    the kinds that it serves.
-
-    + known: whether the lab has been in this cluster; if not, its name is there by chance
-    """
+    the kinds that it serves."""
     if namespaces is None:
         return None
     for namespace in namespaces:
         if namespace["metadata"]["name"] == FLUX_NAMESPACE:
-            if label(namespace, LAB_LABEL) != lab:
-                return Flux.FOREIGN
-            return Flux.OURS if known else Flux.NAMESAKE
+            if owner.has(namespace):
+                return Flux.OURS
+            return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
     return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
 
 
 def _occupied(
-    namespaces: Sequence[Object] | None, wanted: Set[str], lab: str | None
+    namespaces: Sequence[Object] | None, wanted: Set[str], owner: Owner
 ) -> tuple[str, ...] | None:
     """Return which of the namespaces that are wanted are there and another's, None if that was not
-    seen.
-
-    + lab: whose label makes one the lab's; None where none is
-    """
+    seen."""
     if namespaces is None:
         return None
-    others = [
-        one["metadata"]["name"] for one in namespaces if lab is None or label(one, LAB_LABEL) != lab
-    ]
+    others = [one["metadata"]["name"] for one in namespaces if not owner.has(one)]
     return tuple(name for name in others if name in wanted)
+
+
+def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...] | None:
+    """Return what of a class without a namespace is there and another's, None if that was not
+    seen.
+
+    + policies: whether the cluster knows ValidatingAdmissionPolicies
+    """
+    names = (*CLASS_ROLES, *(CLASS_POLICIES if policies else ()))
+    try:
+        found = kubectl.present(*names, patience=_PATIENCE_S)
+    except Undecided:
+        return None
+    return tuple(f"{one['kind']} {one['metadata']['name']}" for one in found if not owner.has(one))
 
 
 def _denied(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:
@@ -338,14 +320,6 @@ def wanted_reach(lab: Places) -> Reach:
     does not say which it is."""
     images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
     return Reach(cluster_id(Kubectl(lab)), tuple(images), lab.git_base_cluster_url, {})
-
-
-def cluster_id(kubectl: Kubectl) -> str:
-    """Return what a cluster is known by. Raises Undecided where it does not say."""
-    oldest = kubectl.get("namespace", _OLDEST, patience=_PATIENCE_S)
-    if oldest is None:
-        raise Undecided(f"the cluster has no namespace {_OLDEST}, so it cannot be recognised")
-    return str(oldest["metadata"]["uid"])
 
 
 def usable_nodes(lab: Places) -> list[str]:

@@ -10,11 +10,11 @@ import yaml
 from sopslab.checks.git_pod import SECRET_FILES, hindrance, is_rolled_out, objects
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import Lab
+from sopslab.lab.observe.ownership import owner_by, owner_labels
 from sopslab.lab.observe.server import answer
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.git_pod import CLAIM, LABEL, NAME, POD, GitServerLeft, PodShape, PodState
-from sopslab.model.objects import label
 from sopslab.model.results import Undecided
 
 NOT_THERE = "it is not there"
@@ -26,8 +26,9 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
     """Return how the Git server in the cluster stands, against what the lab file wants."""
     if not has_content(lab.lab_kubeconfig):
         return PodState()
-    namespace = Kubectl(lab).get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
-    if namespace is not None and label(namespace, LABEL) != lab.lab:
+    kubectl = Kubectl(lab)
+    namespace = kubectl.get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
+    if namespace is not None and not owner_by(lab, kubectl).has(namespace, LABEL):
         return PodState(foreign=True)
     wanted = manifests(lab, shape)
     return PodState(laid_out=wanted is not None and read(lab.git_manifests) == wanted)
@@ -47,6 +48,7 @@ def manifests(lab: Lab, shape: PodShape) -> bytes | None:
         return None
     made = objects(
         lab.lab,
+        owner_labels(lab, LABEL),
         shape,
         configuration={name: path.read_text() for name, path in etc.items()},
         executable=[name for name, path in etc.items() if path.stat().st_mode & 0o111],
@@ -87,7 +89,7 @@ def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
     kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
     try:
         there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
-        if there is None or label(there, LABEL) != lab.lab:
+        if there is None or not owner_by(lab, kubectl).has(there, LABEL):
             return GitServerLeft()
         served = kubectl.get("statefulset", NAME, namespace, patience=_PATIENCE_S)
     except Undecided:

@@ -10,7 +10,7 @@ from sopslab.checks.access import Credential
 from sopslab.checks.kubeconfigs import Proof
 from sopslab.config.places import Lab, Places
 from sopslab.lab.observe import bound_tokens, client_certificates
-from sopslab.lab.observe.existing import cluster_id
+from sopslab.lab.observe.ownership import cluster_id
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.access import ChosenIssuer, Issuer

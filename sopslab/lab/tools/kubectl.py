@@ -102,6 +102,14 @@ class Kubectl:
         said = self._get(kind, name, *where, "--ignore-not-found", patience=patience)
         return parsed(said) if said.strip() else None
 
+    def present(self, *names: str, patience: float = 60) -> list[Object]:
+        """Return those of some objects that are there. Raises Undecided where that cannot be seen.
+
+        + names: those without a namespace, each as `kind/name`
+        """
+        said = self._get(*names, "--ignore-not-found", patience=patience)
+        return _objects(parsed(said)) if said.strip() else []
+
     def get_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
         """Return the objects that the manifests in a file name. Raises Undecided where one of them
         is not there, or cannot be seen."""

@@ -22,6 +22,7 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.existing import is_taken_on
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
+from sopslab.lab.observe.ownership import lab_id
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
@@ -37,22 +38,22 @@ COMPONENTS = ("source-controller", "kustomize-controller", "notification-control
 @operation()
 def platform(
     settings: Settings,
-    files: Callable[[ApiServers], Tree],
+    files: Callable[[ApiServers, str | None], Tree],
     recipe: str,
     tag: str | None,
     node_image: str,
-    overlays: Callable[[Mapping[str, str]], Tree] | None = None,
+    overlays: Callable[[Mapping[str, str], str | None], Tree] | None = None,
 ) -> Commands:
     """
     Bring the platform repository, from which the cluster reconciles itself, to what it should be.
 
     + settings: the lab's settings
     + files: what it holds beside the components that `flux install --export` prints, given where
-      the API server is
+      the API server is and the lab's id, None on a cluster of its own
     + recipe: the digest of how the flux command is made: another command prints other components
     + tag: the tag by which the base of the seats is read, set where it is new; None without seats
     + node_image: the image of the kind node, which knows whether its network enforces policies
-    + overlays: what it holds for the seats, given their users; None without seats
+    + overlays: what it holds for the seats, given their users and that id; None without seats
     """
     api = _api_servers(settings)
     if api is None:
@@ -61,10 +62,11 @@ def platform(
             " endpointslices --namespace default` has to list that of the Service `kubernetes`"
         )
         return
-    laid_out = files(api)
+    identity = look(settings, lab_id) if settings.cluster_provider == "existing" else None
+    laid_out = files(api, identity)
     if overlays is not None:
         # Looked at here and not by the task: the same run may give a seat another user.
-        laid_out = {**laid_out, **overlays(look(settings, seat_users))}
+        laid_out = {**laid_out, **overlays(look(settings, seat_users), identity)}
     if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
         laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
     mark = f"{digest(laid_out)}-{recipe}"

@@ -212,7 +212,7 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
         arguments[key] = tree(arguments[key])
     if name == "flux.platform":
         files = arguments["files"]
-        arguments["files"] = lambda ports: files if ports else {}
+        arguments["files"] = lambda ports, _identity: files if ports else {}
     if "incident" in arguments:
         arguments["incident"] = incident(arguments["incident"])
     for key in {"environment", "environments"} & set(arguments):
