@@ -471,6 +471,7 @@ def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Setti
     ]
     assert not Path(settings.lab_kubeconfig).exists()
     assert not Path(settings.reach_file).exists()
+    assert len(calls(settings, "namespaces")) == 1
 
 
 @pytest.mark.parametrize(

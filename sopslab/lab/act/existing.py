@@ -66,7 +66,7 @@ def leave(lab: Lab) -> None:
     cluster = cluster_id(kubectl)
     namespaces = found.get(NAMESPACES, [])
     if FLUX_NAMESPACE in namespaces:
-        if others := others_of_flux(lab):
+        if others := others_of_flux(kubectl, namespaces):
             raise LabError(
                 "with this lab's Flux its kinds would go, and with them what others have made of"
                 f" them: {named(others)}. Nothing was removed: remove those, or have their owners"

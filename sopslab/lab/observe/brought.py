@@ -3,6 +3,8 @@ carries."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
@@ -83,21 +85,16 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
 
 
-def others_of_flux(lab: Lab) -> list[str]:
-    """Return what others have made of Flux's kinds, as `Kind namespace/name`: it is outside the
-    lab's namespaces, and would go with these kinds. Raises Failed, and Undecided where the cluster
-    does not say which it is."""
-    kubectl = Kubectl(lab)
+def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
+    """Return what others have made of Flux's kinds, as `Kind namespace/name`: it would go with
+    these kinds. Raises Failed.
+
+    + own: the lab's namespaces
+    """
     said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
     kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
     if not kinds:
         return []
-    owner = owner_by(lab, kubectl)
-    own = {
-        one["metadata"]["name"]
-        for one in _labelled(kubectl, NAMESPACES, f"{LAB_LABEL}={lab.lab}")
-        if owner.has(one)
-    }
     said = kubectl.run(
         "get", ",".join(kinds), "--all-namespaces", "--output", "json", patience=_LISTED_S
     )

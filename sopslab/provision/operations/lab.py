@@ -16,7 +16,6 @@ from sopslab.lab.act.removal import purge, purge_own
 from sopslab.lab.act.takeover import take_over
 from sopslab.lab.observe import folders
 from sopslab.lab.observe import leases as observed
-from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.formats import lab_format
 from sopslab.provision.command import Commands, acting, refusal, script
@@ -121,19 +120,11 @@ def removal(settings: Settings) -> Commands:
     """
     Remove a lab: its keys, Git data and clone, and with the last lab of a root the store, the
     links, the caches and the images as well. A lab with a lease leaves those: the next job finds
-    them. All of it stays while a cluster that does not answer has what the lab brought: nothing
-    else leads there.
+    them.
 
     + settings: the lab's settings
     """
     if not look(settings, folders.lab_folder):
         host.noop("nothing is left of the lab")
-        return
-    if settings.cluster_provider == "existing" and look(settings, lab_namespaces) is None:
-        yield refusal(
-            f"the cluster of the context {settings.context} does not answer and still has what this"
-            f" lab brought, so {settings.lab_dir} stays: run `sopslab down --purge` again once it"
-            " does, or remove that folder if the cluster is gone for good"
-        )
         return
     yield acting(settings, purge if settings.lease is None else purge_own)
