@@ -15,6 +15,7 @@ from sopslab.checks.delivery import Why, applied_revision, in_words, read_revisi
 from sopslab.checks.rules.objects import kustomization, source, tenant
 from sopslab.checks.rules.platform import examine_controllers
 from sopslab.checks.snapshot import Snapshot, Trouble
+from sopslab.checks.storage import find_storage_problems
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import solo
 from sopslab.config.naming import git_server_name, node_name
@@ -105,6 +106,8 @@ def _lacking(settings: Settings) -> list[Problem]:
     seats = [seat.id for seat in read_enrolled(settings)]
     traits = cluster_traits(settings, settings.lab_kubeconfig, seats)
     problems = find_problems(traits)
+    if (git := settings.git_in_cluster) is not None:
+        problems += find_storage_problems(traits, git.storage_class, git.size)
     if seats:
         problems += find_class_problems(traits, len(seats), seat_limits())
     if (known := reach_of(settings)) is not None:

@@ -62,6 +62,13 @@ CLASS_RIGHTS = (
 """What a class does there in addition."""
 
 
+STORAGE_RIGHTS = (
+    Right("list", "storage.k8s.io", "storageclasses"),
+    Right("list", "", "persistentvolumes"),
+)
+"""What a lab with its Git server in the cluster does there in addition."""
+
+
 CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"
 """The label `k8s-app` of pods in kube-system that answer DNS: the cluster's, which the network
 policies of a class let pods ask, and caches on the nodes, which take the questions before."""
@@ -104,16 +111,35 @@ class ClusterNode:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A volume that a claim of the lab's may get, or has: its class, "" without one, and its size
+    in bytes."""
+
+    storage_class: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What a cluster has for claims: its storage classes, whether one of them is the default, and
+    volumes that are there already."""
+
+    classes: tuple[str, ...] = ()
+    default: bool = False
+    volumes: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClusterTraits:
     """What a cluster gives.
 
     It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `occupied`, `nodes`, `denied`, `policies`, `dns` and `shared` are None where they alone
-    could not be seen. `occupied` are the namespaces that the lab would make and that are somebody
-    else's. Only a class asks about the last three: `policies` is whether
-    ValidatingAdmissionPolicies are served, `dns` which kinds of pods answer DNS, and `shared` what
-    it would make in no namespace and is somebody else's, as `Kind name`. Where the lab's Flux is
-    there, `nodes` do not know what pods take of them.
+    `flux`, `occupied`, `nodes`, `denied`, `policies`, `dns`, `shared` and `storage` are None where
+    they alone could not be seen. `occupied` are the namespaces that the lab would make and that are
+    somebody else's. Only a class asks about `policies`, whether ValidatingAdmissionPolicies are
+    served, `dns`, which kinds of pods answer DNS, and `shared`, what it would make in no namespace
+    and is somebody else's, as `Kind name`; only a lab with its Git server in the cluster asks about
+    `storage`. Where the lab's Flux is there, `nodes` do not know what pods take of them.
     """
 
     asked: bool = False
@@ -126,6 +152,7 @@ class ClusterTraits:
     policies: bool | None = True
     dns: tuple[str, ...] | None = (CLUSTER_DNS,)
     shared: tuple[str, ...] | None = ()
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.config.places import Lab, Places
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
+from sopslab.lab.observe.storage import storage_of
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.manifests import images_of
@@ -27,6 +28,7 @@ from sopslab.model.clusters import (
     CLUSTER_DNS,
     NODE_DNS,
     RIGHTS,
+    STORAGE_RIGHTS,
     ClusterNode,
     ClusterTraits,
     Flux,
@@ -106,14 +108,15 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
             f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
             " lists them)"
         )
-    rights = (*RIGHTS, *CLASS_RIGHTS) if seats else RIGHTS
-    with ThreadPoolExecutor(7) as executor:
+    rights = [*RIGHTS, *(CLASS_RIGHTS if seats else ()), *(STORAGE_RIGHTS if lab.git_pod else ())]
+    with ThreadPoolExecutor(8) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
         denied = executor.submit(_denied, kubectl, rights)
         listed_namespaces = executor.submit(_listed, kubectl, "namespaces")
         nodes = executor.submit(_listed, kubectl, "nodes")
         policies = executor.submit(_serves, kubectl, _ADMISSION, _POLICIES) if seats else None
         dns = executor.submit(_dns, kubectl) if seats else None
+        storage = executor.submit(storage_of, lab, kubectl) if lab.git_pod else None
         try:
             version = str(_raw(kubectl, "/version").get("gitVersion", ""))
             named = [str(group["name"]) for group in groups.result()["groups"]]
@@ -137,6 +140,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
         shared=shared,
+        storage=None if storage is None else storage.result(),
     )
 
 

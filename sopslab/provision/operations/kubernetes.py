@@ -7,6 +7,7 @@ from pyinfra.api import operation
 
 from sopslab.checks.class_clusters import find_class_problems, whole_quotas
 from sopslab.checks.clusters import accepted, find_problems, refused
+from sopslab.checks.storage import find_storage_problems
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.files.seat_limits import seat_limits
@@ -29,11 +30,13 @@ def preflight(settings: Settings, seats: list[str]) -> Commands:
     is made in it.
 
     + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what it does
-      without
+      without, and `git_in_cluster` what its Git server is to have there
     + seats: the ids of those of a class, which asks for more
     """
     traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "", seats=seats)
     problems, accept = find_problems(traits), frozenset(settings.accept)
+    if (git := settings.git_in_cluster) is not None:
+        problems += find_storage_problems(traits, git.storage_class, git.size)
     if seats:
         limits = seat_limits()
         problems += find_class_problems(traits, len(seats), limits)
