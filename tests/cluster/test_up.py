@@ -242,6 +242,18 @@ def test_no_secret_is_seen_in_logs_answers_arguments_or_containers(lab: Lab) -> 
 
 
 @pytest.mark.restores
+@pytest.mark.parametrize("controller", ["source-controller", "notification-controller"])
+def test_a_controller_cannot_log_in_as_another(controller: str, lab: Lab) -> None:
+    asked = ("auth", "can-i", "--all-namespaces", "--as")
+    account = f"system:serviceaccount:flux-system:{controller}"
+    # What it works with is there: it is asked as the account that it runs as.
+    said = lab.kubectl(*asked, account, "get", "secrets")
+    assert said.strip() == "yes"
+    said = lab.kubectl(*asked, account, "create", "serviceaccounts/token", check=False)
+    assert said.strip() == "no"
+
+
+@pytest.mark.restores
 def test_flux_reconciles_itself_from_the_platform_repository(lab: Lab, tmp_path: Path) -> None:
     clone = tmp_path / "platform"
     git(lab, "clone", "--quiet", address(lab, "platform", INSTRUCTOR), str(clone))
