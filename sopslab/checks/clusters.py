@@ -16,8 +16,8 @@ from sopslab.model.clusters import (
     NodeReach,
     Problem,
     Reach,
-    Right,
 )
+from sopslab.model.rights import Right
 
 # What `flux check --pre` asks of a cluster, in Flux 2.9.
 OLDEST_KUBERNETES = (1, 33)
@@ -82,21 +82,19 @@ def _rights(denied: Sequence[Right] | None) -> Iterator[Problem]:
     elif denied:
         yield Problem(
             f"the user of the context may not {'; '.join(_in_words(denied))}",
-            "have them bound to cluster-admin, or choose the context of another user",
+            "have them bound to the roles in docs/clusters.md, or choose the context of another"
+            " user",
         )
 
 
 def _in_words(denied: Sequence[Right]) -> Iterator[str]:
     """Yield what may not be done, with the verbs of each resource together."""
-    resources = dict.fromkeys((right.resource, right.namespace) for right in denied)
-    for resource, namespace in resources:
-        if namespace:
-            yield f"do everything in the namespace {namespace}"
-        elif resource == "*":
-            yield "do everything in the cluster"
-        else:
-            verbs = [right.verb for right in denied if right.resource == resource]
-            yield f"{', '.join(verbs)} {resource}"
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for right in denied:
+        verbs.setdefault((right.resource, right.group), []).append(right.verb)
+    for (resource, group), denied_verbs in verbs.items():
+        what = f"all of {group}" if resource == "*" else f"{resource}.{group}".rstrip(".")
+        yield f"{', '.join(denied_verbs)} {what}"
 
 
 def _version(version: str) -> Iterator[Problem]:

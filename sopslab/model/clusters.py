@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
-from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
+from sopslab.model.rights import Right
 
 # What a lab may do without, if its lab file says so by these names. Without the rights it cannot be
 # made at all, and another Flux would lose its kinds to this one.
@@ -23,50 +23,6 @@ Acceptable = Literal[
     "version",
 ]
 ACCEPTABLE: tuple[Acceptable, ...] = get_args(Acceptable)
-
-
-@dataclass(frozen=True)
-class Right:
-    """Something that the lab's user may have to do: in a namespace, or everywhere."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str = ""
-
-
-_EVERYTHING = ("*", "*", "*")
-_CRDS, _RBAC = "apiextensions.k8s.io", "rbac.authorization.k8s.io"
-_MADE = (
-    ("", "namespaces"),
-    (_CRDS, "customresourcedefinitions"),
-    (_RBAC, "clusterroles"),
-    (_RBAC, "clusterrolebindings"),
-)
-_VERBS = ("get", "create", "patch", "delete")
-RIGHTS = (
-    *(Right(verb, group, resource) for group, resource in _MADE for verb in _VERBS),
-    # Flux gets cluster-admin, which only those can give who have it, or these two.
-    Right("escalate", _RBAC, "clusterroles"),
-    Right("bind", _RBAC, "clusterroles"),
-    *(Right("list", "", resource) for resource in ("namespaces", "nodes", "pods")),
-    *(Right(*_EVERYTHING, namespace) for namespace in (FLUX_NAMESPACE, NAMESPACE)),
-)
-"""What a lab does in a cluster that it did not make."""
-
-CLASS_RIGHTS = (
-    # By it the admission policies of a class know the instructor: without it, they would refuse the
-    # keys of the seats.
-    Right(*_EVERYTHING),
-)
-"""What a class does there in addition."""
-
-
-STORAGE_RIGHTS = (
-    Right("list", "storage.k8s.io", "storageclasses"),
-    Right("list", "", "persistentvolumes"),
-)
-"""What a lab with its Git server in the cluster does there in addition."""
 
 
 CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"

@@ -1,7 +1,7 @@
 """What the API server would say to an object of a seat, by the policies of a class.
 
 Their expressions are evaluated by CEL's own runtime. What only an API server can say, whether
-somebody may do everything in the cluster, an authorizer of ours answers.
+somebody may administer seats, an authorizer of ours answers.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
+from sopslab.model.rights import ADMINISTRATION
 from tests.refused_objects import KUSTOMIZATIONS, sources
 from tests.unit.test_tenants import GIT_URL, classroom, named, seat_objects
 
 DEVELOP, SYSTEM = "ada-develop", "lab-ada-sys"
 LEARNER = "sops-lab:ada:1"
 RECONCILER = f"system:serviceaccount:{SYSTEM}:reconciler"
-EVERYTHING = "platform/*/*/*"
-"""What an authorizer is asked by `group('*').resource('*').check('*')`, by the platform."""
+ASKED = f"platform/{ADMINISTRATION.group}/{ADMINISTRATION.resource}/{ADMINISTRATION.verb}"
+"""What an authorizer is asked by the platform."""
 
 
 def _asked(name: str) -> cel.FunctionDecl:
@@ -38,7 +39,7 @@ ALLOWED = cel.Overload(
     cel.Type.BOOL,
     [cel.Type.STRING],
     is_member=True,
-    impl=lambda asked: asked == EVERYTHING,
+    impl=lambda asked: asked == ASKED,
 )
 ENVIRONMENT = cel.NewEnv(
     variables=dict.fromkeys(

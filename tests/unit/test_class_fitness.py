@@ -32,10 +32,10 @@ from sopslab.model.clusters import (
     NodeReach,
     Questions,
     Reach,
-    Right,
     SeatLimits,
     Share,
 )
+from sopslab.model.rights import Right
 
 LIMITS = SeatLimits(quota=Share(250, 256, 5), pod=Share(10, 16, 1))
 FLUX_CPU_M, FLUX_MIB = (sum(column) for column in zip(*REQUESTS, strict=True))

@@ -29,8 +29,6 @@ from sopslab.lab.tools import flux
 from sopslab.lab.tools.manifests import documents
 from sopslab.model.clusters import (
     ACCEPTABLE,
-    CLASS_RIGHTS,
-    RIGHTS,
     Admission,
     ClusterNode,
     ClusterTraits,
@@ -40,6 +38,7 @@ from sopslab.model.clusters import (
     Reach,
 )
 from sopslab.model.quantities import quantity
+from sopslab.model.rights import CLASS_RIGHTS, RIGHTS, Right
 
 NODE = ClusterNode("node-1", "amd64", usable=True, cpu_m=250, memory_mib=192, pods=3)
 FIT = ClusterTraits(asked=True, version="v1.33.0", nodes=(NODE,), denied=())
@@ -92,9 +91,10 @@ def test_everything_is_said_at_once() -> None:
 
 def test_what_the_user_may_not_do_is_said_by_resource() -> None:
     said = texts(replace(FIT, denied=RIGHTS, nodes=None, flux=None))
-    assert "create, patch, delete customresourcedefinitions;" in said
-    assert "escalate, bind clusterroles;" in said
-    assert "do everything in the namespace develop:" in said
+    assert "get, delete leases.coordination.k8s.io;" in said
+    assert "update, patch, delete, escalate, bind clusterroles.rbac.authorization.k8s.io;" in said
+    assert "get pods/log;" in said
+    assert "patch, delete all of notification.toolkit.fluxcd.io:" in said
     # What cannot be seen for want of them is not said once more.
     assert len(said.splitlines()) == 1
 
@@ -285,6 +285,7 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         quantity(text)
 
 
+EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 # In kubectl's place: it answers with files, and as kubectl does where there is none.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
@@ -298,7 +299,10 @@ case " $* " in
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
 *" get clusterroles/"*) cat "$here/shared" ;;
-*" create "*) cat >"$here/reviews"; cat "$here/allowed" ;;
+*" create "*)
+    cat >"$here/reviews"
+    if grep -q RulesReview "$here/reviews"; then cat "$here/rules"; else cat "$here/allowed"; fi
+    ;;
 esac || { cat "$here/words" >&2; exit 1; }
 """
 
@@ -336,7 +340,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
         "shared": "",
-        "allowed": "true\n" * len(RIGHTS),
+        "rules": json.dumps({"status": {"resourceRules": [EVERYTHING], "incomplete": False}}),
         "words": "",
     }
     for name, text in told.items():
@@ -359,10 +363,6 @@ def test_a_fit_cluster_is_seen_as_one(answering: Settings) -> None:
     seen = look(answering)
     assert find_problems(seen) == []
     assert (seen.version, seen.flux, seen.denied) == ("v1.37.2", Flux.ABSENT, ())
-    reviews = json.loads(Path(answering.bin_dir, "reviews").read_text())["items"]
-    assert [one["spec"]["resourceAttributes"]["resource"] for one in reviews] == [
-        right.resource for right in RIGHTS
-    ]
 
 
 def test_before_there_is_a_kubectl_it_is_not_asked(answering: Settings) -> None:
@@ -371,16 +371,54 @@ def test_before_there_is_a_kubectl_it_is_not_asked(answering: Settings) -> None:
 
 
 def test_rights_that_the_user_has_not_are_named(answering: Settings) -> None:
-    answers = ["true"] * len(RIGHTS)
-    answers[3] = "false"
-    Path(answering.bin_dir, "allowed").write_text("\n".join(answers))
+    has_rights(answering, *(one for one in RIGHTS if one != RIGHTS[3]))
     assert look(answering).denied == (RIGHTS[3],)
+    has_rights(answering)
+    assert look(answering).denied == RIGHTS
+
+
+def test_what_is_not_listed_is_asked_for_where_the_list_is_not_complete(
+    answering: Settings,
+) -> None:
+    lacks = [one for one in CLASS_RIGHTS if "/" in one.resource or one.name]
+    has_rights(answering, *({*RIGHTS, *CLASS_RIGHTS} - set(lacks)), complete=False)
+    answers = [*("true" for _ in lacks[1:]), "false"]
+    Path(answering.bin_dir, "allowed").write_text("\n".join(answers))
+    assert look(answering, "ada").denied == (lacks[-1],)
+    reviews = json.loads(Path(answering.bin_dir, "reviews").read_text())["items"]
+    asked = [one["spec"]["resourceAttributes"] for one in reviews]
+    assert [one["resource"] for one in asked] == [one.resource.split("/")[0] for one in lacks]
+    assert {"signers", "kubernetes.io/kube-apiserver-client"} <= {
+        value for one in asked for value in one.values()
+    }
+    assert "approval" in [one.get("subresource") for one in asked]
 
 
 @pytest.mark.parametrize("answer", ["true\n", ""])
 def test_an_answer_to_only_some_of_the_rights_is_none(answering: Settings, answer: str) -> None:
+    has_rights(answering, complete=False)
     Path(answering.bin_dir, "allowed").write_text(answer)
     assert look(answering).denied is None
+
+
+def test_a_cluster_that_does_not_list_rights_says_nothing_of_them(answering: Settings) -> None:
+    Path(answering.bin_dir, "rules").unlink()
+    assert look(answering).denied is None
+
+
+def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> None:
+    """Have the cluster list these rights of the user."""
+    rules = [
+        {
+            "verbs": [one.verb],
+            "apiGroups": [one.group],
+            "resources": [one.resource],
+            "resourceNames": [one.name] if one.name else [],
+        }
+        for one in rights
+    ]
+    status = {"resourceRules": rules, "incomplete": not complete}
+    Path(settings.bin_dir, "rules").write_text(json.dumps({"status": status}))
 
 
 @pytest.mark.parametrize(
@@ -521,14 +559,12 @@ def test_namespaces_of_seats_that_are_somebody_elses_are_not_taken_over(
 
 
 def test_only_a_class_asks_for_every_right_and_for_policies(answering: Settings) -> None:
-    answers = "true\n" * len(RIGHTS)
-    allowed, admission = (Path(answering.bin_dir, name) for name in ("allowed", "admission"))
-    allowed.write_text(f"{answers}false\n")
+    has_rights(answering, *RIGHTS)
+    admission = Path(answering.bin_dir, "admission")
     admission.write_text(json.dumps({"resources": [{"name": "mutatingwebhookconfigurations"}]}))
     seen = look(answering, "ada")
     assert (seen.denied, seen.policies) == (CLASS_RIGHTS, False)
-    assert "may not do everything in the cluster:" in texts(seen)
-    allowed.write_text(answers)
+    assert "may not administer seats.sops-lab; get" in texts(seen)
     admission.unlink()
     assert find_problems(look(answering)) == []
 
@@ -543,7 +579,6 @@ def test_only_a_class_asks_for_every_right_and_for_policies(answering: Settings)
 def test_whether_policies_are_served_is_told_from_silence(
     answering: Settings, words: str, served: bool | None
 ) -> None:
-    Path(answering.bin_dir, "allowed").write_text("true\n" * len((*RIGHTS, *CLASS_RIGHTS)))
     Path(answering.bin_dir, "admission").unlink()
     Path(answering.bin_dir, "words").write_text(words)
     assert look(answering, "ada").policies is served

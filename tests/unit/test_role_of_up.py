@@ -1,37 +1,39 @@
-"""The role in docs/clusters.md, for whoever runs `up` in an existing cluster."""
+"""The roles in docs/clusters.md, for whoever runs `up` in an existing cluster."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import itertools
 from typing import Any
 
-import yaml
+import pytest
 
-from sopslab.layout import PROJECT
-from sopslab.model.clusters import CLASS_RIGHTS, RIGHTS, Right
+from sopslab.checks.rights import lacking
+from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS, Right
+from tests.rights import roles
 
-PAGE = PROJECT / "docs" / "clusters.md"
-
-
-def roles() -> Iterator[dict[str, Any]]:
-    for shown in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S):
-        if (found := yaml.safe_load(shown)).get("kind") == "ClusterRole":
-            yield found
+SHOWN = zip(roles(), (RIGHTS, CLASS_RIGHTS, GIT_RIGHTS), strict=True)
 
 
-def allows(rule: dict[str, list[str]], right: Right) -> bool:
-    """Return whether a rule gives a right, as RBAC reads it: a ClusterRole that is bound in the
-    whole cluster counts in every namespace."""
-    asked = {"apiGroups": right.group, "resources": right.resource, "verbs": right.verb}
-    return all({"*", one} & set(rule[field]) for field, one in asked.items())
+def given(role: dict[str, Any]) -> set[Right]:
+    """Return each right that a role gives."""
+    return {
+        Right(verb, group, resource, name)
+        for rule in role["rules"]
+        for verb, group, resource, name in itertools.product(
+            rule["verbs"], rule["apiGroups"], rule["resources"], rule.get("resourceNames", [""])
+        )
+    }
 
 
-def test_the_role_that_is_shown_is_enough_for_all_that_a_cluster_is_asked() -> None:
-    (role,) = roles()
-    lacking = [
-        one
-        for one in (*RIGHTS, *CLASS_RIGHTS)
-        if not any(allows(rule, one) for rule in role["rules"])
-    ]
-    assert lacking == []
+@pytest.mark.parametrize(("role", "rights"), SHOWN, ids=["any", "class", "git"])
+def test_a_role_that_is_shown_gives_what_is_asked_for_and_no_more(
+    role: dict[str, Any], rights: tuple[Right, ...]
+) -> None:
+    assert lacking(rights, role["rules"]) == []
+    assert given(role) == set(rights)
+
+
+def test_together_they_have_no_right_twice() -> None:
+    every = (*RIGHTS, *CLASS_RIGHTS, *GIT_RIGHTS)
+    assert len(every) == len(set(every)) + len(set(CLASS_RIGHTS) & set(GIT_RIGHTS))
+    assert not set(RIGHTS) & {*CLASS_RIGHTS, *GIT_RIGHTS}

@@ -14,7 +14,8 @@ from sopslab.checks.storage import find_storage_problems
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.storage import storage_of
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.model.clusters import STORAGE_RIGHTS, ClusterTraits, Storage, Volume
+from sopslab.model.clusters import ClusterTraits, Storage, Volume
+from sopslab.model.rights import GIT_RIGHTS
 
 GIB = 1024**3
 BOTH = Storage(classes=("slow", "fast"), default=True)
@@ -60,7 +61,7 @@ def test_what_it_lacks_is_said_in_one_sentence(
 
 def test_what_was_not_seen_is_not_taken_for_there() -> None:
     assert "does not say" in said(None, None)[0]
-    assert said(None, None, denied=STORAGE_RIGHTS) == [], "it is told as a right"
+    assert said(None, None, denied=GIT_RIGHTS) == [], "it is told as a right"
     assert said(None, None, unseen="it does not answer") == []
     assert find_storage_problems(ClusterTraits(), None, "5Gi") == []
 

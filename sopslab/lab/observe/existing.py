@@ -14,31 +14,29 @@ from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.config.places import Lab, Places
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
+from sopslab.lab.observe.rights import denied_rights
 from sopslab.lab.observe.storage import storage_of
 from sopslab.lab.tools.files import has_content, read
-from sopslab.lab.tools.kubectl import Kubectl, listed
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.manifests import images_of
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE
 from sopslab.model.clusters import (
     CLASS_POLICIES,
-    CLASS_RIGHTS,
     CLASS_ROLES,
     CLUSTER_DNS,
     NODE_DNS,
-    RIGHTS,
-    STORAGE_RIGHTS,
     ClusterNode,
     ClusterTraits,
     Flux,
     Questions,
     Reach,
-    Right,
 )
 from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
+from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
 from sopslab.model.wire import decoded
 
 # How the names of Flux's kinds end.
@@ -46,7 +44,6 @@ TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
 _TIMEOUT = ("--request-timeout", "10s")
 _MIB = 1024 * 1024
-_REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _ENDED = ("Succeeded", "Failed")
 _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
 # How the API server says that it has nothing at a path.
@@ -108,10 +105,10 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
             f"there is no context {lab.lab_context} in {kubeconfig} (`kubectl config get-contexts`"
             " lists them)"
         )
-    rights = [*RIGHTS, *(CLASS_RIGHTS if seats else ()), *(STORAGE_RIGHTS if lab.git_pod else ())]
+    rights = [*RIGHTS, *(CLASS_RIGHTS if seats else ()), *(GIT_RIGHTS if lab.git_pod else ())]
     with ThreadPoolExecutor(8) as executor:
         groups = executor.submit(_raw, kubectl, "/apis")
-        denied = executor.submit(_denied, kubectl, rights)
+        denied = executor.submit(denied_rights, kubectl, rights)
         listed_namespaces = executor.submit(_listed, kubectl, "namespaces")
         nodes = executor.submit(_listed, kubectl, "nodes")
         policies = executor.submit(_serves, kubectl, _ADMISSION, _POLICIES) if seats else None
@@ -235,32 +232,6 @@ def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...
     except Undecided:
         return None
     return tuple(f"{one['kind']} {one['metadata']['name']}" for one in found if not owner.has(one))
-
-
-def _denied(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:
-    """Return which of the rights that are needed the user has not; None if that is not told."""
-    reviews = [{**_REVIEW, "spec": {"resourceAttributes": _attributes(one)}} for one in rights]
-    answer = ("--output", 'jsonpath={.status.allowed}{"\\n"}')
-    try:
-        said = kubectl.run(
-            "create", "--validate=false", "--filename", "-", *answer, *_TIMEOUT,
-            stdin=listed(reviews), patience=_PATIENCE_S,
-        )  # fmt: skip
-    except Failed:
-        return None
-    answers = said.decode().split()
-    if len(answers) != len(rights):
-        return None
-    return tuple(one for one, allowed in zip(rights, answers, strict=True) if allowed != "true")
-
-
-def _attributes(right: Right) -> Object:
-    return {
-        "verb": right.verb,
-        "group": right.group,
-        "resource": right.resource,
-        "namespace": right.namespace,
-    }
 
 
 def nodes_of(

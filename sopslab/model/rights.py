@@ -1,0 +1,82 @@
+"""What whoever runs `up` has to be allowed to do in a cluster that the lab did not make: all that
+the verbs of a lab do there, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Right:
+    """Something that may be done to the objects of a resource, in every namespace; to one object
+    alone, if it is named."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+
+
+def _rights(verbs: str, group: str, resources: str) -> Iterator[Right]:
+    for resource in resources.split():
+        for verb in verbs.split():
+            yield Right(verb, group, resource)
+
+
+_LIST = "get list watch"
+_ALL = f"{_LIST} create update patch delete"
+_RBAC, _APPS, _NETWORK = "rbac.authorization.k8s.io", "apps", "networking.k8s.io"
+_ADMISSION, _CERTIFICATES = "admissionregistration.k8s.io", "certificates.k8s.io"
+_FLUX = ("source", "kustomize", "notification")
+
+RIGHTS = (
+    *_rights(_ALL, "", "namespaces pods services secrets configmaps serviceaccounts"),
+    *_rights(_ALL, "", "resourcequotas"),
+    *_rights("get list", "", "nodes"),
+    *_rights("list", "", "events"),
+    *_rights("get", "", "pods/log services/proxy"),
+    *_rights(_ALL, _APPS, "deployments"),
+    *_rights(_LIST, _APPS, "replicasets"),
+    *_rights(_ALL, _NETWORK, "networkpolicies"),
+    *_rights(_ALL, "apiextensions.k8s.io", "customresourcedefinitions"),
+    *_rights(_ALL, _RBAC, "clusterroles clusterrolebindings roles rolebindings"),
+    # Flux gets cluster-admin, which only those can give who have it, or these two.
+    *_rights("escalate bind", _RBAC, "clusterroles"),
+    *_rights("list", "discovery.k8s.io", "endpointslices"),
+    *_rights("get delete", "coordination.k8s.io", "leases"),
+    *(right for one in _FLUX for right in _rights(_ALL, f"{one}.toolkit.fluxcd.io", "*")),
+)
+"""What a lab does."""
+
+ADMINISTRATION = Right("administer", "sops-lab", "seats")
+"""A right to what no API has: by it the admission policies of a class know the instructor."""
+
+_SWEPT = f"{_LIST} patch delete"
+CLASS_RIGHTS = (
+    ADMINISTRATION,
+    *_rights(_ALL, _ADMISSION, "validatingadmissionpolicies validatingadmissionpolicybindings"),
+    *_rights("get list create", _CERTIFICATES, "certificatesigningrequests"),
+    *_rights("delete deletecollection", _CERTIFICATES, "certificatesigningrequests"),
+    *_rights("update", _CERTIFICATES, "certificatesigningrequests/approval"),
+    Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),
+    *_rights("create", "", "serviceaccounts/token"),
+    # What a reset removes from a seat: whatever a learner can make, and what is made of it.
+    *_rights(_SWEPT, "", "persistentvolumeclaims limitranges endpoints replicationcontrollers"),
+    *_rights("patch delete", _APPS, "replicasets"),
+    *_rights(_SWEPT, _APPS, "statefulsets daemonsets controllerrevisions"),
+    *_rights(_SWEPT, "batch", "jobs cronjobs"),
+    *_rights("get watch patch delete", "discovery.k8s.io", "endpointslices"),
+    *_rights(_SWEPT, _NETWORK, "ingresses"),
+    *_rights("list watch patch", "coordination.k8s.io", "leases"),
+)
+"""What a class does in addition."""
+
+GIT_RIGHTS = (
+    *_rights(_ALL, _APPS, "statefulsets"),
+    *_rights("get", "", "persistentvolumeclaims"),
+    *_rights("create", "", "pods/exec"),
+    *_rights("list", "storage.k8s.io", "storageclasses"),
+    *_rights("list", "", "persistentvolumes"),
+)
+"""What a lab with its Git server in the cluster does in addition."""
