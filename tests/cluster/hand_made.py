@@ -15,6 +15,7 @@ from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
 from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.neighbour import address_of_this_machine
+from tests.rights import roles
 
 CLUSTER = lab_name("hand-made")
 CONTEXT = f"kind-{CLUSTER}"
@@ -23,6 +24,7 @@ NODES = tuple(f"{CLUSTER}-{role}" for role in ("control-plane", "worker", "worke
 CONTROL_PLANE, WORKER, WORKER2 = NODES
 # All pods of such a cluster; each node has a part of it.
 _PODS = "10.244.0.0/16"
+_INSTRUCTORS = "instructors"
 _NETWORK = "/etc/cni/net.d/10-sops-lab.conflist"
 
 
@@ -151,6 +153,37 @@ def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
     finally:
         lab.remove()
         remove_cluster()
+
+
+def as_instructor(lab: Lab) -> Lab:
+    """Return the lab as an account of its cluster has it that may do what docs/clusters.md shows,
+    and nothing else."""
+    account = {"kind": "ServiceAccount", "name": "instructor", "namespace": _INSTRUCTORS}
+    made: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _INSTRUCTORS}},
+        {
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": account["name"], "namespace": _INSTRUCTORS},
+        },
+    ]  # fmt: skip
+    for role in roles():
+        version, name = role["apiVersion"], role["metadata"]["name"]
+        reference = {"apiGroup": version.partition("/")[0], "kind": role["kind"], "name": name}
+        binding = {"apiVersion": version, "kind": "ClusterRoleBinding", "metadata": {"name": name}}
+        made += [role, {**binding, "roleRef": reference, "subjects": [account]}]
+    kubectl = users_kubectl(lab)
+    text = yaml.safe_dump_all(made)
+    run([*kubectl, "create", "--filename", "-"], env=lab.environment, stdin=text)
+    asked = ("create", "token", account["name"], "--namespace", _INSTRUCTORS, "--duration", "12h")
+    token = run([*kubectl, *asked], env=lab.environment).stdout
+    own = yaml.safe_load(Path(str(lab.data["kubeconfig"])).read_text())
+    own["users"] = [{"name": account["name"], "user": {"token": token}}]
+    for one in own["contexts"]:
+        one["context"]["user"] = account["name"]
+    file = lab.folder / "instructors-kubeconfig"
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump(own))
+    return Lab(lab.name, lab.folder, {**lab.data, "kubeconfig": str(file)})
 
 
 def remove_cluster() -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sopslab.config.inputs import LOCAL
 from sopslab.files.events import DESCRIPTOR
 from sopslab.layout import PROJECT
 from sopslab.model.events import Planned, Started, from_line
@@ -33,6 +34,7 @@ class Run:
         output: Path,
         deploy: str = "deploy.py",
         data: Mapping[str, str] | None = None,
+        inventory: str = LOCAL,
     ) -> None:
         self.output = output
         self.plan: list[str] = []
@@ -40,7 +42,7 @@ class Run:
         with output.open("w") as file:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "pyinfra", "inventories/local.py", deploy, "--yes",
+                    sys.executable, "-m", "pyinfra", inventory, deploy, "--yes",
                     *(f"--data={key}={value}" for key, value in (data or {}).items()),
                 ],
                 cwd=PROJECT,
@@ -102,11 +104,12 @@ def kill_in(
     operation: str,
     seconds: float,
     data: Mapping[str, str] | None = None,
+    inventory: str = LOCAL,
 ) -> None:
     """Kill a run with all that it started, `seconds` after the operation began whose name has
     `operation` in it; or let it end by itself, if it is faster.
     """
-    with Run(lab, folder / Path(deploy).name, deploy, data) as attempt:
+    with Run(lab, folder / Path(deploy).name, deploy, data, inventory) as attempt:
         started = attempt.until_start(lambda name: operation in name)
         assert started is not None, attempt.output.read_text()[-3000:]
         if not attempt.ends_within(seconds):

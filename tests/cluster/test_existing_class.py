@@ -11,48 +11,22 @@ from typing import Any
 import pytest
 
 from sopslab.config.naming import seat_namespace, seat_system_namespace
+from sopslab.lab.observe.ownership import cluster_id, lab_id
+from sopslab.lab.tools.kubectl import Kubectl
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.hand_made import CONTEXT, CONTROL_PLANE, lab_on_three_nodes, users_kubectl
+from tests.cluster.content import await_content, content, kubectl
+from tests.cluster.hand_made import (
+    CONTEXT,
+    CONTROL_PLANE,
+    as_instructor,
+    lab_on_three_nodes,
+)
 from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.cluster.namesake import leave, namesake, refusals
 
 pytestmark = pytest.mark.soak
 
-# What the cluster itself makes, renews and forgets.
-PASSING = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
 SOMEBODY_ELSES = "eve-production"
-
-
-def kubectl(lab: Lab, *arguments: str) -> str:
-    """Return what kubectl prints for the cluster's owner."""
-    return run([*users_kubectl(lab), *arguments], env=lab.environment).stdout
-
-
-def content(lab: Lab) -> dict[str, str]:
-    """Return the uid of each object of the cluster, of every kind that it lists."""
-    kinds = kubectl(lab, "api-resources", "--verbs=list,get", "--output=name").split()
-    wanted = ",".join(kind for kind in kinds if kind not in PASSING)
-    form = (
-        "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}"
-        " {.metadata.uid}{'\\n'}{end}"
-    )
-    said = kubectl(lab, "get", wanted, "--all-namespaces", "--output", form)
-    return dict(line.rsplit(" ", 1) for line in said.splitlines())
-
-
-def await_content(lab: Lab, wanted: dict[str, str]) -> None:
-    """Wait until the cluster holds these objects and no other: it takes away by itself what belongs
-    to something that is gone."""
-    found: dict[str, str] = {}
-
-    def is_wanted() -> bool:
-        found.clear()
-        found.update(content(lab))
-        return found == wanted
-
-    try:
-        wait_until(is_wanted, "the cluster is as before")
-    except AssertionError:
-        assert found == wanted
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +46,23 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def before(shared: Lab) -> dict[str, str]:
+def instructor(shared: Lab) -> Lab:
+    """The same lab, of an account with no more rights than it takes."""
+    return as_instructor(shared)
+
+
+@pytest.fixture(scope="module")
+def before(shared: Lab, instructor: Lab) -> dict[str, str]:
     """What the cluster held before the class."""
+    assert instructor
     return content(shared)
 
 
 @pytest.fixture(scope="module")
-def elsewhere(shared: Lab, before: dict[str, str]) -> Classroom:
+def elsewhere(instructor: Lab, before: dict[str, str]) -> Classroom:
     """A class on it."""
     assert before
-    made = Classroom(shared)
+    made = Classroom(instructor)
     made.up()
     return made
 
@@ -124,6 +105,50 @@ def test_a_second_run_changes_nothing(elsewhere: Classroom) -> None:
 def test_the_lab_is_well(elsewhere: Classroom) -> None:
     done = elsewhere.lab.sopslab("status", "--json", check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_another_lab_of_the_same_name_is_refused_and_takes_nothing_out(
+    elsewhere: Classroom, shared: Lab, tmp_path: Path
+) -> None:
+    before = content(shared)
+    other = namesake(shared, tmp_path)
+    flux, namespaces, roles = refusals(other, ["ada"])
+    assert "the Flux of another lab of the same name" in flux
+    assert "ada-develop, lab-ada-sys" in namespaces or "lab-ada-sys, ada-develop" in namespaces
+    assert "ClusterRole sops-lab-learner" in roles
+    leave(other)
+    assert content(shared) == before
+    assert elsewhere.lab.sopslab("status", check=False).returncode == 0
+
+
+LABELLED = (
+    "namespaces", "clusterroles", "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)  # fmt: skip
+
+
+def ids(shared: Lab) -> set[str]:
+    """Return the ids that the lab's objects carry, "" for one that carries none."""
+    chosen = ("--selector", f"sops-lab={shared.name}", "--output")
+    form = "jsonpath={range .items[*]}{.metadata.labels.sops-lab/id}{'\\n'}{end}"
+    return set(kubectl(shared, "get", ",".join(LABELLED), *chosen, form).split("\n")[:-1])
+
+
+def test_a_lab_from_before_ids_gets_one_and_its_objects_do(
+    elsewhere: Classroom, shared: Lab
+) -> None:
+    machine = elsewhere.lab.settings.for_machine
+    former = lab_id(machine)
+    assert ids(shared) == {former}
+    Path(machine.clusters_file).write_text(json.dumps([cluster_id(Kubectl(machine))]))
+    Path(machine.id_file).unlink()
+    for kind in LABELLED:
+        kubectl(shared, "label", kind, "--selector", f"sops-lab={shared.name}", "sops-lab/id-")
+    elsewhere.up()
+    given = lab_id(machine)
+    assert given not in (None, former)
+    wait_until(lambda: ids(shared) == {given}, "everything carries the new id", 120)
+    assert changes(elsewhere.up()) == []
 
 
 def test_a_push_of_a_learner_arrives_without_anybody_telling_flux(
@@ -202,12 +227,12 @@ def test_a_learner_who_joins_gets_a_seat_of_their_own(elsewhere: Classroom) -> N
 
 
 def test_it_goes_and_leaves_the_cluster_as_it_was(
-    elsewhere: Classroom, before: dict[str, str]
+    elsewhere: Classroom, shared: Lab, before: dict[str, str]
 ) -> None:
     settings = elsewhere.lab.settings
     keys = {path.name for path in Path(settings.keys_dir).iterdir()}
     assert told(elsewhere, "down")["ok"]
-    await_content(elsewhere.lab, before)
+    await_content(shared, before)
     assert not Path(settings.lab_kubeconfig).exists()
     assert {path.name for path in Path(settings.keys_dir).iterdir()} == keys
     again = told(elsewhere, "down")
@@ -215,16 +240,16 @@ def test_it_goes_and_leaves_the_cluster_as_it_was(
 
 
 def test_it_goes_as_well_where_flux_does_not_answer(
-    elsewhere: Classroom, before: dict[str, str]
+    elsewhere: Classroom, shared: Lab, before: dict[str, str]
 ) -> None:
     elsewhere.up()
-    kubectl(elsewhere.lab, "--namespace", "flux-system", "delete", "deployments", "--all")
+    kubectl(shared, "--namespace", "flux-system", "delete", "deployments", "--all")
     assert told(elsewhere, "down")["ok"]
-    await_content(elsewhere.lab, before)
+    await_content(shared, before)
 
 
 def test_a_cluster_that_does_not_answer_costs_nothing_but_a_sentence(
-    elsewhere: Classroom, before: dict[str, str]
+    elsewhere: Classroom, shared: Lab, before: dict[str, str]
 ) -> None:
     elsewhere.up()
     settings = elsewhere.lab.settings
@@ -238,4 +263,4 @@ def test_a_cluster_that_does_not_answer_costs_nothing_but_a_sentence(
     assert Path(settings.lab_kubeconfig).exists()
     assert Path(settings.keys_dir, "ada.agekey").exists()
     assert told(elsewhere, "down")["ok"]
-    await_content(elsewhere.lab, before)
+    await_content(shared, before)
