@@ -24,7 +24,7 @@ from sopslab.model.access import Issuer
 from tests.cluster.hand_made import CONTROL_PLANE, hand_made_cluster, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ("ada", "bob")
 FIRST, SECOND = "a" * 14, "b" * 14

@@ -21,7 +21,7 @@ from tests.cluster.hand_made import (
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 @pytest.fixture(scope="module")

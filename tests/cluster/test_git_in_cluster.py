@@ -16,7 +16,7 @@ from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
 from tests.registry import built, configuration, serving
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 PORT = 30443
 _REPOSITORIES = "/var/sops-lab-repositories"

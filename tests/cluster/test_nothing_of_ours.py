@@ -13,7 +13,7 @@ from tests.cluster.hand_made import hand_made_cluster, identities, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.learner import Learner
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 def test_the_chapter_works_and_down_leaves_both_as_they_were(

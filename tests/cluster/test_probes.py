@@ -25,7 +25,7 @@ from tests.cluster.hand_made import (
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ["ada"]
 # There is no Git server.
