@@ -1,8 +1,9 @@
 """Every check of the project, in the order in which they fail fastest.
 
-python -m tests.check quick|all|soak
+python -m tests.check quick|all|soak|clusters
 
-`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out.
+`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out, and
+`clusters` those on clusters of several nodes that exist already.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests import durations
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 _PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
+_TAILS = "soak and not hand_made"
 
 
 class Command(NamedTuple):
@@ -162,7 +164,7 @@ def alone() -> Check:
     """
     mutants = python("mutants", "tests.mutation", "--most=40")
     return [
-        tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
+        tests("soak alone", "-m", f"{_TAILS} and exclusive", "tests/cluster"),
         mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
         browser("soak browser", "soak"),
     ]
@@ -170,17 +172,22 @@ def alone() -> Check:
 
 SOAK: list[Check] = [
     [units("soak unit", "soak")],
-    real("soak", "soak and not exclusive", "in_class or on_own"),
+    real("soak", f"{_TAILS} and not exclusive", "in_class or on_own"),
     alone(),
+]
+CLUSTERS: list[Check] = [
+    real("clusters", "hand_made and not exclusive", "in_class"),
+    [tests("clusters alone", "-m", "hand_made and exclusive", "tests/cluster")],
 ]
 
 SETS = {
     "quick": [*STYLE, *TOOLS, UNITS],
     "all": [*STYLE, *TOOLS, UNITS + BROWSER, *REAL],
     "soak": TOOLS + SOAK,
+    "clusters": TOOLS + CLUSTERS,
 }
 # What takes an hour tells all that it finds at once.
-TO_THE_END = {"soak"}
+TO_THE_END = {"soak", "clusters"}
 
 
 def report() -> None:

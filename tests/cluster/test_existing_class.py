@@ -23,8 +23,9 @@ from tests.cluster.hand_made import (
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.namesake import leave, namesake, refusals
+from tests.rights import roles
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SOMEBODY_ELSES = "eve-production"
 
@@ -47,8 +48,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def instructor(shared: Lab) -> Lab:
-    """The same lab, of an account with no more rights than it takes."""
-    return as_instructor(shared)
+    """The same lab, of an account with no more rights than docs/clusters.md says it takes."""
+    of_any, of_a_class, _ = roles()
+    return as_instructor(shared, [of_any, of_a_class])
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.cluster.interruption import kill_in
 from tests.cluster.lab import Lab, lab_name
 from tests.cluster.namesake import leave, namesake, refusals
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 # In which operations of `up` it is killed, one run after the other, and after how many seconds:
 # before the cluster is on record, while pods ask its nodes, while certificates are tried, between

@@ -10,20 +10,13 @@ import pytest
 
 from sopslab.config.naming import git_namespace
 from sopslab.errors import Exit
-from tests.cluster.hand_made import (
-    CONTEXT,
-    CONTROL_PLANE,
-    create_cluster,
-    identities,
-    remove_cluster,
-    users_kubectl,
-)
+from tests.cluster.hand_made import CONTROL_PLANE, hand_made_cluster, identities, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
 from tests.registry import built, configuration, serving
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 PORT = 30443
 _REPOSITORIES = "/var/sops-lab-repositories"
@@ -45,30 +38,22 @@ _VOLUME = {
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab whose Git server is to be in the cluster, the cluster, and a registry for both."""
     folder = tmp_path_factory.mktemp("git-in-cluster")
-    kubeconfig = folder / "users-own-kubeconfig"
-    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
-    lab = Lab(lab_name("git-pod"), folder, data)
-    lab.remove()
-    remove_cluster()
-    program = built()
-    try:
-        with serving(program, folder / "registry") as registry:
-            create_cluster(lab, folder, kubeconfig)
-            git = {
-                "host": _address(), "port": PORT, "service": "NodePort",
-                "storage_class": "by-hand", "size": "1Gi",
-            }  # fmt: skip
-            lab = Lab(lab.name, folder, {**data, "registry": registry, "git_in_cluster": git})
-            with pytest.MonkeyPatch.context() as patch:
-                # For clones that are made by hand, beside those of the lab.
-                patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
-                run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
-                run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
-                    stdin=json.dumps(_VOLUME))  # fmt: skip
-                yield lab
-    finally:
-        lab.remove()
-        remove_cluster()
+    with (
+        serving(built(), folder / "registry") as registry,
+        hand_made_cluster(lab_name("git-pod"), folder, {"registry": registry}) as plain,
+    ):
+        git = {
+            "host": _address(), "port": PORT, "service": "NodePort", "storage_class": "by-hand",
+            "size": "1Gi",
+        }  # fmt: skip
+        lab = Lab(plain.name, folder, {**plain.data, "git_in_cluster": git})
+        with pytest.MonkeyPatch.context() as patch:
+            # For clones that are made by hand, beside those of the lab.
+            patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
+            run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
+            run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
+                stdin=json.dumps(_VOLUME))  # fmt: skip
+            yield lab
 
 
 def _address() -> str:
