@@ -44,7 +44,8 @@ def take_on(lab: Lab, kubeconfig: str) -> None:
     context = context_of(lab, kubeconfig)
     if lab_id(lab) is None:
         # From now on, what pods reached does not say where the lab was before.
-        files.write(lab.clusters_file, json.dumps(unmarked_clusters(lab)))
+        if before := unmarked_clusters(lab):
+            files.write(lab.clusters_file, json.dumps(before))
         files.write(lab.id_file, secrets.token_hex(8))
     files.write(lab.lab_kubeconfig, context)
 
@@ -63,7 +64,6 @@ def leave(lab: Lab) -> None:
     if found is None:
         raise LabError(f"the cluster of the context {lab.lab_context} does not answer: run again")
     kubectl = Kubectl(lab)
-    cluster = cluster_id(kubectl)
     namespaces = found.get(NAMESPACES, [])
     if FLUX_NAMESPACE in namespaces:
         if others := others_of_flux(kubectl, namespaces):
@@ -79,9 +79,9 @@ def leave(lab: Lab) -> None:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
     # Last of all: without it, what is left there would be somebody else's. A Git server's
     # repositories stay there.
-    if lab.git_pod is None:
-        others = [one for one in unmarked_clusters(lab) if one != cluster]
-        files.write(lab.clusters_file, json.dumps(others))
+    if lab.git_pod is None and (before := unmarked_clusters(lab)):
+        cluster = cluster_id(kubectl)
+        files.write(lab.clusters_file, json.dumps([one for one in before if one != cluster]))
     for file in (lab.reach_file, lab.issuer_file, lab.lab_kubeconfig):
         Path(file).unlink(missing_ok=True)
 
