@@ -102,7 +102,7 @@ class Kubectl:
         said = self._get(kind, name, *where, "--ignore-not-found", patience=patience)
         return parsed(said) if said.strip() else None
 
-    def present(self, *names: str, patience: float = 60) -> list[Object]:
+    def present(self, *names: str, patience: float = 60) -> Sequence[Object]:
         """Return those of some objects that are there. Raises Undecided where that cannot be seen.
 
         + names: those without a namespace, each as `kind/name`

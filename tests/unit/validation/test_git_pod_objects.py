@@ -9,10 +9,10 @@ import pytest
 from sopslab.checks.git_pod import objects
 from sopslab.validation.conformance import check
 from tests.conftest import find_tool
-from tests.unit.test_git_pod import GIVEN, shape
+from tests.unit.test_git_pod import GIVEN, OURS, shape
 
 
 @pytest.mark.parametrize("service", ["ClusterIP", "LoadBalancer", "NodePort"])
 def test_every_object_is_of_its_schema(service: str, schema_dir: Path) -> None:
-    made = objects("lab", shape(service=service, storage_class="fast"), **GIVEN)
+    made = objects("lab", OURS, shape(service=service, storage_class="fast"), **GIVEN)
     assert check(made, [schema_dir], find_tool("kubeconform")) == []
