@@ -34,7 +34,7 @@ UP = (
     ("Wait for Flux to decrypt", 1.0),
 )
 # While Flux removes what it applied, and while namespaces go.
-DOWN = (2.0, 8.0)
+DOWN = (2.0, 4.0)
 
 
 @pytest.fixture(scope="module")
