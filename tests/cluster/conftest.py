@@ -39,7 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "hand_made: works on a cluster that is made by hand; run by `make clusters`",
         "in_class: works on the class that is up; told by its fixtures",
         "on_own: works on no lab but those that it makes; told by its fixtures",
-        "exclusive: looks at or changes what all labs of the machine share",
+        "exclusive: changes what all labs of the machine share, or compares times",
+        "campaign: does to a class whatever may happen to one, for half an hour",
+        "machines: makes machines in containers, and their labs",
     ):
         config.addinivalue_line("markers", marker)
 
