@@ -4,6 +4,7 @@ serving, and how work on its repositories gets there."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import stat
@@ -20,14 +21,16 @@ from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, object
 from sopslab.config.places import GitPod, Lab
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.act import certificates, git_pod, repositories
+from sopslab.lab.act import certificates, git_pod, handouts, repositories, rows, served
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.git_pod import manifests, pod_state, server_trouble
+from sopslab.lab.observe.handouts import fetchable, stale_handouts
 from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools import relay
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
+from sopslab.model.rows import OwnRow
 
 HASH = "ada:$2b$05$hash"
 GIVEN: dict[str, Any] = {
@@ -58,7 +61,7 @@ def pod(**changes: Any) -> dict[str, Any]:
 # What it is made of
 
 
-def test_the_pod_is_restricted_and_writes_repositories_only() -> None:
+def test_the_pod_is_restricted_and_writes_what_it_is_told_while_it_runs_only() -> None:
     namespace = made("Namespace", "sops-lab-git-lab")["metadata"]["labels"]
     assert namespace["pod-security.kubernetes.io/enforce"] == "restricted"
     spec = pod()["spec"]
@@ -75,7 +78,9 @@ def test_the_pod_is_restricted_and_writes_repositories_only() -> None:
     writable = {
         mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
     }
-    assert writable == {"/srv/git/repositories", "/tmp"}
+    assert writable == {f"/srv/git/{name}" for name in ("access", "repositories", "rows")} | {
+        "/tmp"
+    }
 
 
 def test_what_is_run_can_be_run_and_nothing_else() -> None:
@@ -414,3 +419,38 @@ def test_a_pod_that_answers_nonsense_is_not_believed(settings: Settings, in_pod:
     Path(settings.bin_dir, "run.py").write_text("print('hello')")
     with pytest.raises(Failed):
         repositories.make(settings.for_machine, ["platform"])
+
+
+# What it tells learners beside repositories
+
+
+def test_what_learners_fetch_is_put_there_and_taken_away(settings: Settings, in_pod: Path) -> None:
+    place, pages = settings.for_machine, {"ada": "page of ada"}
+    certificates.make_ca(place)
+    Path(place.seat_dir("ada")).mkdir(parents=True)
+    Path(place.seat_dir("ada"), "kubeconfig").write_text("kubeconfig of ada\n")
+    digests = {who: hashlib.sha256(page.encode()).hexdigest() for who, page in pages.items()}
+    assert stale_handouts(place, digests) == ["ada"]
+    handouts.hand_out(place, pages)
+    assert stale_handouts(place, digests) == []
+    assert fetchable(place) == {"ada"}
+    assert (in_pod / "access" / "ada" / "kubeconfig").read_text() == "kubeconfig of ada\n"
+    assert (in_pod / "access" / "ca.crt").is_file()
+    assert not Path(place.handouts_dir).exists()
+    calls = Path(settings.bin_dir, "calls").read_text()
+    assert "kubeconfig of ada" not in calls
+    served.withdraw(place, ["ada"])
+    assert stale_handouts(place, digests) == ["ada"]
+    handouts.hand_out(place, pages)
+    handouts.withdraw(place)
+    assert list((in_pod / "access").iterdir()) == []
+
+
+def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path) -> None:
+    place, row = settings.for_machine, OwnRow(1.0, [], "next", "", None)
+    served.show_rows(place, {"ada": row, "bob": row}, [], 2.0)
+    served.show_rows(place, {"ada": row}, [], 3.0)
+    assert [path.name for path in (in_pod / "rows").iterdir()] == ["ada.json"]
+    assert json.loads((in_pod / "rows" / "ada.json").read_text())["seen"] == 2.0
+    rows.withdraw(place)
+    assert list((in_pod / "rows").iterdir()) == []

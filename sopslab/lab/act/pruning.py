@@ -17,8 +17,9 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.clearing import clear_away
 from sopslab.lab.act.enrolling import record
+from sopslab.lab.act.served import forget
 from sopslab.lab.observe.namespaces import look
-from sopslab.lab.tools.files import archive, read, remove, write
+from sopslab.lab.tools.files import archive, read, write
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
@@ -26,17 +27,16 @@ from sopslab.model.results import Undecided
 
 def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
     """Remove seats from the cluster and the Git server. Raises LabError if Flux does not remove
-    them.
+    them, and Failed.
 
     + environments: those of the seats
     + roster: who has a seat when that is done, as it is recorded
     + patience: how many seconds Flux may take
     """
     now = int(time.time())
+    # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
+    forget(lab, [one.id for one in environments])
     for one in environments:
-        # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
-        remove(lab.handout_dir(one.id))
-        remove(f"{lab.git_dir}/rows/{one.id}.json")
         _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
     _await_end(lab, environments, patience)
