@@ -224,7 +224,15 @@ def test_a_learner_comes_and_goes(served: Classroom) -> None:
     copy.unlink()
 
 
-def test_what_the_cluster_lost_comes_back(served: Classroom) -> None:
+def test_it_is_backed_up_and_what_the_cluster_lost_comes_back(
+    served: Classroom, tmp_path: Path
+) -> None:
+    made = run([f"{served.lab.settings.bin_dir}/age-keygen"]).stderr
+    recipient = made.rpartition("Public key: ")[2].strip()
+    answer = told(served, "backup", str(tmp_path / "class"), "--recipient", recipient)
+    # The platform's, that of the lab's own learner, and one of each seat.
+    assert answer["repositories"] == 2 + len(SEATS)
+
     before = main(served, "ada")
     space = ("--namespace", git_namespace(served.lab.name))
     kubectl(served.lab, *space, "exec", "git-0", "--", "rm", "-r", "/srv/git/repositories/ada")
