@@ -7,6 +7,7 @@ from sopslab.run.session import begin
 from tasks.canary import conclude_class
 from tasks.expiry import end_access
 from tasks.flux import provide_platform
+from tasks.git import serve_in_cluster
 from tasks.roster import enrol_class
 from tasks.takeover import refuse_other
 
@@ -15,5 +16,6 @@ settings = begin()
 refuse_other(settings)
 enrol_class(settings)
 end_access(settings)
+serve_in_cluster(settings)
 provide_platform(settings)
 conclude_class(settings)

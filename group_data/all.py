@@ -81,7 +81,7 @@ git_port = 8418
 git_in_cluster = None
 
 # The base URL of any other Git server, instead of the embedded one. It needs `git_username` and
-# `git_password`. A class is on the embedded one only.
+# `git_password`. A class is on the lab's own only.
 git_url = None
 
 # The same server as the cluster reaches it, if that differs.

@@ -71,13 +71,14 @@ _FOR_THE_GIT_SERVER = (
 # What it takes beside that to work on repositories in the server's pod, as `python -m sopslab.lab`.
 _FOR_REPOSITORIES = (
     *("errors.py", "checks/__init__.py", "checks/causes.py"),
-    *("config/engine.py", "config/places.py"),
+    *("config/engine.py", "config/environment.py", "config/places.py"),
     *("lab/__init__.py", "lab/__main__.py"),
-    *("lab/act/__init__.py", "lab/act/repositories.py"),
-    *("lab/observe/__init__.py", "lab/observe/repositories.py"),
+    *("lab/act/__init__.py", "lab/act/asking.py", "lab/act/repositories.py"),
+    *("lab/act/served.py", "lab/observe/__init__.py", "lab/observe/asking.py"),
+    *("lab/observe/repositories.py", "lab/observe/served.py"),
     *("lab/tools/__init__.py", "lab/tools/files.py", "lab/tools/git.py", "lab/tools/kubectl.py"),
     *("lab/tools/programs.py", "lab/tools/relay.py"),
-    *("model/git_pod.py", "model/objects.py", "model/results.py"),
+    *("model/copies.py", "model/git_pod.py", "model/objects.py", "model/results.py"),
 )
 
 

@@ -9,6 +9,7 @@ from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import access, flux, seats, suspension
+from tasks.git import run_in_cluster
 from tasks.roster import enrolment_of, known_environments
 
 
@@ -31,6 +32,7 @@ def conclude_class(settings: Settings) -> None:
     ids = [seat.id for seat in enrolment.seats]
     if enrolment.archived:
         seats.pruning(name="Archive the seats that go", settings=settings, enrolment=enrolment)
+        run_in_cluster(settings)
     if ids:
         access.bindings(
             name="Wait until earlier access is refused",

@@ -16,6 +16,7 @@ def remove_cluster(settings: Settings) -> None:
     if settings.cluster_provider == "existing":
         # By the user's own kubeconfig: the lab's goes with Flux.
         if settings.git_in_cluster is not None:
+            access.withdrawal(name="Take back what learners fetch", settings=settings)
             git.pod_removal(name="Take the Git server out", settings=settings)
         flux.removal(name="Take Flux and the environments out", settings=settings)
     else:

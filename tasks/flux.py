@@ -214,9 +214,11 @@ def overlays(
 def _interval(settings: Settings) -> str:
     """Return how often Flux looks for a push to a seat's repository that it was not told of.
 
-    The embedded server tells it on the lab's own network only, and nothing leaves that.
+    The lab's own server tells it on the lab's own network, and within the cluster; from nowhere
+    else is there a way to Flux.
     """
-    return "5m0s" if settings.cluster_provider == "kind" else "1m0s"
+    told = settings.cluster_provider == "kind" or settings.git_pod is not None
+    return "5m0s" if told else "1m0s"
 
 
 def tenant_base() -> Tree:

@@ -46,11 +46,7 @@ def provide_git(settings: Settings) -> None:
         git.repositories(
             name="Create the repositories",
             settings=settings,
-            repositories=(
-                "platform",
-                settings.learner_repository,
-                *(at_seat(seat).repository for seat in seats),
-            ),
+            repositories=_repositories(settings),
         )
     if settings.networked:
         tls.ca(name="Make the CA", settings=settings)
@@ -79,8 +75,8 @@ def provide_git(settings: Settings) -> None:
 
 @step(Step.GIT)
 def serve_in_cluster(settings: Settings) -> None:
-    """Run the Git server in the cluster, where the lab file wants it there: it knows the recipients
-    by then."""
+    """Run the Git server in the cluster, where the lab file wants it there, with the recipients and
+    the passwords that this machine has for it."""
     run_in_cluster(settings)
 
 
@@ -99,8 +95,13 @@ def run_in_cluster(settings: Settings) -> None:
     git.repositories(
         name="Create the repositories",
         settings=settings,
-        repositories=("platform", settings.learner_repository),
+        repositories=_repositories(settings),
     )
+
+
+def _repositories(settings: Settings) -> tuple[str, ...]:
+    of_seats = (at_seat(seat).repository for seat in enrolled(settings))
+    return ("platform", settings.learner_repository, *of_seats)
 
 
 def server_configuration(settings: Settings) -> Tree:

@@ -18,6 +18,7 @@ from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.copies import bare_repositories
 from sopslab.lab.observe.engine import engine_state
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.folders import any_folder, folder_digest, lab_folder, leftovers
@@ -30,7 +31,6 @@ from sopslab.lab.observe.leases import lease
 from sopslab.lab.observe.machine import listeners, machine_state, name_servers
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.lab.observe.records import content_mark
-from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.lab.observe.suspension import suspended_objects
 from sopslab.layout import API_PORT, CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES

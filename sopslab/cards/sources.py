@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +47,15 @@ def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
     return seats
 
 
-def gather(settings: Settings, seats: Iterable[Seat], ends: Mapping[str, str]) -> Gathered:
+def gather(
+    settings: Settings, seats: Iterable[Seat], ends: Mapping[str, str], fetchable: Collection[str]
+) -> Gathered:
     """Return the cards of `seats`, and what is missing for the rest of them.
 
     Raises LabError if the CA cannot be read: no card would be right then.
 
     + ends: when kubeconfigs end, as people read it, by seat
+    + fetchable: the seats whose kubeconfig the Git server hands out
     """
     ca = _ca(settings)
     cards: list[Card] = []
@@ -63,7 +66,8 @@ def gather(settings: Settings, seats: Iterable[Seat], ends: Mapping[str, str]) -
             missing.append("the sheet of the whole class has this name: enrol with another id")
         access = _access(settings, seat, missing)
         # The card says how to fetch it.
-        _text(Path(settings.handout_dir(seat.id)) / "kubeconfig", missing)
+        if seat.id not in fetchable:
+            missing.append(f"the Git server does not hand out its kubeconfig: {_MAKE}")
         if missing:
             problems[seat.id] = tuple(f"{seat.id}: {reason}" for reason in missing)
         else:

@@ -38,6 +38,7 @@ _MADE_ANEW = tuple(
         *(f"class/seats/*/{name}" for name in _ACCESS),
         *(f"class/pruned/*/access/{name}" for name in _ACCESS),
         *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
+        *("git-server.yaml", "git/copies.lock"),
     )
 )
 _REPOSITORIES = ["git", "repositories"]

@@ -182,6 +182,9 @@ def _pod(image: str, etc: Sequence[Object]) -> Object:
                 "securityContext": _RESTRICTED,
                 "volumeMounts": [
                     {"name": "repositories", "mountPath": f"{root}/repositories"},
+                    # No repository begins with a dot. A pod that is started elsewhere has them too.
+                    {"name": "repositories", "mountPath": f"{root}/access", "subPath": ".access"},
+                    {"name": "repositories", "mountPath": f"{root}/rows", "subPath": ".rows"},
                     {"name": "etc", "mountPath": f"{root}/etc", "readOnly": True},
                     {"name": "recipients", "mountPath": f"{root}/recipients", "readOnly": True},
                     {"name": "tls", "mountPath": f"{root}/tls", "readOnly": True},

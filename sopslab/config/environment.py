@@ -67,9 +67,10 @@ class Environment:
 def bare_repository(places: Places, environment: Environment) -> str:
     """Return the bare repository of a learner on the lab's machine.
 
-    Where the Git server is not on it, that is a copy of the branches there.
+    Where the Git server is in the cluster, that is a copy of the one there (`lab.observe.copies`);
+    where it is not the lab's own, a copy of the branches.
     """
-    if not places.git_embedded:
+    if places.git_url is not None:
         return f"{places.lab_dir}/observed.git"
     return f"{places.git_dir}/repositories/{environment.repository}.git"
 

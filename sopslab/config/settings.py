@@ -567,13 +567,14 @@ class Settings(_Part, Places):
         in_class = bool(self.seats or self.spares)
         if in_class and self.git_url:
             problems.append(
-                "a class has its repositories on the embedded Git server: leave git_url out"
+                "a class has its repositories on the lab's own Git server: leave git_url out"
             )
         here = self.git_url is None and not self.networked
         if in_class and self.cluster_provider == "existing" and here:
             problems.append(
                 f"an existing cluster does not reach a Git server at {self.git_bind}: a class there"
-                " needs git_bind, an address of this machine that the cluster's nodes reach"
+                " needs git_bind, an address of this machine that the cluster's nodes reach, or"
+                " git_in_cluster"
             )
         if mixed := clash(self.faults):
             problems.append(f"these faults cannot be mixed: {mixed}")
@@ -609,8 +610,6 @@ class Settings(_Part, Places):
             yield "git_in_cluster and git_url name two Git servers: leave one out"
         if self.registry is None:
             yield "git_in_cluster needs registry, from which the cluster pulls the Git server"
-        if self.seats or self.spares:
-            yield "a class has its repositories on this machine: leave git_in_cluster out"
         if given.service == "NodePort" and given.port not in _NODE_PORTS:
             yield "git_in_cluster.port: a NodePort is one of 30000 to 32767"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import at_seat, bare_repository
 from sopslab.lab.board import Found
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.following import Following
 from sopslab.lab.observe.refs import mark_of
 from sopslab.lab.parts import Part
@@ -103,12 +104,15 @@ def pushes(settings: Settings) -> Hashable | None:
     """Return what is another one as soon as somebody has pushed, asked for help, or come to the
     class; None where that cannot be told. Raises LabError where the roster cannot be read."""
     marks: list[Hashable] = []
-    for seat in read_enrolled(settings):
-        repository = bare_repository(settings, at_seat(seat))
+    environments = [at_seat(seat) for seat in read_enrolled(settings)]
+    if bring(settings, environments):
+        return None
+    for one in environments:
+        repository = bare_repository(settings, one)
         mark = mark_of(repository)
         if mark is None:
             return None
-        marks.append((seat.id, mark, _changed(Path(repository, MARK))))
+        marks.append((one.id, mark, _changed(Path(repository, MARK))))
     return tuple(marks)
 
 

@@ -10,69 +10,21 @@ import pytest
 
 from sopslab.config.naming import git_namespace
 from sopslab.errors import Exit
-from tests.cluster.hand_made import CONTROL_PLANE, hand_made_cluster, identities, users_kubectl
+from tests.cluster.git_in_pod import lab_with_git_in_cluster, registry_in_node
+from tests.cluster.hand_made import identities, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
-from tests.registry import built, configuration, serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
-
-PORT = 30443
-_REPOSITORIES = "/var/sops-lab-repositories"
-# The lab's node image has no storage class; a volume of one is made by hand.
-_VOLUME = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolume",
-    "metadata": {"name": "repositories"},
-    "spec": {
-        "storageClassName": "by-hand",
-        "capacity": {"storage": "1Gi"},
-        "accessModes": ["ReadWriteOnce"],
-        "hostPath": {"path": _REPOSITORIES},
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose Git server is to be in the cluster, the cluster, and a registry for both."""
+    """A lab whose Git server is to be in the cluster."""
     folder = tmp_path_factory.mktemp("git-in-cluster")
-    with (
-        serving(built(), folder / "registry") as registry,
-        hand_made_cluster(lab_name("git-pod"), folder, {"registry": registry}) as plain,
-    ):
-        git = {
-            "host": _address(), "port": PORT, "service": "NodePort", "storage_class": "by-hand",
-            "size": "1Gi",
-        }  # fmt: skip
-        lab = Lab(plain.name, folder, {**plain.data, "git_in_cluster": git})
-        with pytest.MonkeyPatch.context() as patch:
-            # For clones that are made by hand, beside those of the lab.
-            patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
-            run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
-            run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
-                stdin=json.dumps(_VOLUME))  # fmt: skip
-            yield lab
-
-
-def _address() -> str:
-    text = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    return run(["docker", "inspect", "--format", text, CONTROL_PLANE]).stdout.strip()
-
-
-def _registry_in_node(lab: Lab) -> None:
-    """Have the node pull from what this machine has pushed to, at the same address."""
-    registry = str(lab.data["registry"])
-    kept, config = "/var/registry", lab.folder / "node-registry.yaml"
-    config.write_text(configuration(kept, registry))
-    for source, target in (
-        (built(), "/usr/local/bin/registry"),
-        (lab.folder / "registry", kept),
-        (config, "/etc/registry.yaml"),
-    ):
-        run(["docker", "cp", str(source), f"{CONTROL_PLANE}:{target}"])
-    run(["docker", "exec", "--detach", CONTROL_PLANE, "registry", "serve", "/etc/registry.yaml"])
+    with lab_with_git_in_cluster(lab_name("git-pod"), folder) as lab:
+        yield lab
 
 
 def main(lab: Lab) -> str:
@@ -94,7 +46,7 @@ def test_without_an_image_in_the_registry_nothing_is_made(cluster: Lab) -> None:
 def test_it_is_pushed_once(cluster: Lab) -> None:
     assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] >= 1
     assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] == 0
-    _registry_in_node(cluster)
+    registry_in_node(cluster)
 
 
 def test_the_lab_comes_up_on_it_and_a_second_run_changes_nothing(
@@ -145,6 +97,17 @@ def test_keys_and_passwords_are_replaced_there(cluster: Lab) -> None:
     rotate(cluster, "learner-key")
     assert cluster.recipient() != recipient
     assert_whole(cluster)
+
+
+def test_a_learner_puts_the_repository_back_by_a_push(cluster: Lab, tmp_path: Path) -> None:
+    work = cluster.learner(tmp_path)
+    (work / "notes.md").write_text("not mine\n")
+    run(["git", "add", "notes.md"], cwd=work)
+    run(["git", "commit", "--quiet", "--message", "Take other notes"], cwd=work)
+    run(["git", "push", "--quiet"], cwd=work)
+    said = run(["git", "push", "origin", "HEAD:reset"], cwd=work).stderr
+    assert "back at the checkpoint start" in said
+    assert json.loads(cluster.sopslab("reset", "--json").stdout)["ok"]
 
 
 def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab) -> None:

@@ -4,9 +4,11 @@ serving, and how work on its repositories gets there."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,17 +19,25 @@ import yaml
 from cryptography import x509
 
 from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects
+from sopslab.config.environment import Environment, at_seat, bare_repository
 from sopslab.config.places import GitPod, Lab
-from sopslab.config.settings import Settings
+from sopslab.config.settings import Seat, Settings
 from sopslab.errors import LabError
-from sopslab.lab.act import certificates, git_pod, repositories
+from sopslab.lab.act import asking, certificates, git_pod, handouts, repositories, rows, served
+from sopslab.lab.act.copies import make, worked_on
 from sopslab.lab.observe.certificates import server_file
+from sopslab.lab.observe.checkpoints import repository_states
+from sopslab.lab.observe.copies import bare_repositories, bring
 from sopslab.lab.observe.git_pod import git_server_in, manifests, pod_state, server_trouble
-from sopslab.lab.observe.repositories import bare_repositories
+from sopslab.lab.observe.handouts import fetchable, stale_handouts
+from sopslab.lab.observe.repositories import refs_of
 from sopslab.lab.tools import relay
+from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
+from sopslab.model.mark import MARK, render_mark
+from sopslab.model.rows import OwnRow
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -59,7 +69,7 @@ def pod(**changes: Any) -> dict[str, Any]:
 # What it is made of
 
 
-def test_the_pod_is_restricted_and_writes_repositories_only() -> None:
+def test_the_pod_is_restricted_and_writes_what_it_is_told_while_it_runs_only() -> None:
     namespace = made("Namespace", "sops-lab-git-lab")["metadata"]["labels"]
     assert namespace["pod-security.kubernetes.io/enforce"] == "restricted"
     spec = pod()["spec"]
@@ -76,7 +86,9 @@ def test_the_pod_is_restricted_and_writes_repositories_only() -> None:
     writable = {
         mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
     }
-    assert writable == {"/srv/git/repositories", "/tmp"}
+    assert writable == {f"/srv/git/{name}" for name in ("access", "repositories", "rows")} | {
+        "/tmp"
+    }
 
 
 def test_what_is_run_can_be_run_and_nothing_else() -> None:
@@ -436,3 +448,218 @@ def test_a_pod_that_answers_nonsense_is_not_believed(settings: Settings, in_pod:
     Path(settings.bin_dir, "run.py").write_text("print('hello')")
     with pytest.raises(Failed):
         repositories.make(settings.for_machine, ["platform"])
+
+
+# Copies of the repositories, and work on them
+
+ADA, BOB = (
+    at_seat(Seat(id=seat, name=seat, email=f"{seat}@example.org")) for seat in ("ada", "bob")
+)
+MAIN, START = "refs/heads/main", "refs/lab/start"
+
+
+@pytest.fixture
+def repositories_in(in_pod: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the server's repositories, from which what is new is fetched; two are there."""
+    folder = in_pod / "repositories"
+    monkeypatch.setattr(Lab, "git_base_url", property(lambda _: str(folder)))
+    repositories.make(settings.for_machine, [ADA.repository, BOB.repository])
+    return folder
+
+
+def git(folder: Path, *arguments: str, stdin: str = "") -> str:
+    by = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", f"--git-dir={folder}", *arguments],
+        input=stdin, env={**os.environ, **by}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def commit(folder: Path, message: str, ref: str = MAIN) -> str:
+    """Have a ref point at a new commit, and return that."""
+    tree = git(folder, "hash-object", "-t", "tree", "-w", "--stdin")
+    made = git(folder, "commit-tree", tree, "-m", message)
+    git(folder, "update-ref", ref, made)
+    return made
+
+
+def refs(place: Lab, environment: Environment) -> dict[str, str]:
+    return refs_of(Git(place, bare_repository(place, environment)))
+
+
+def server(folder: Path, environment: Environment) -> Path:
+    return folder / f"{environment.repository}.git"
+
+
+def calls(settings: Settings) -> int:
+    return len(Path(settings.bin_dir, "calls").read_text().splitlines())
+
+
+def test_a_copy_follows_what_is_on_the_server_in_one_call_for_all(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place, before = settings.for_machine, calls(settings)
+    ada = server(repositories_in, ADA)
+    first, start = commit(ada, "first"), commit(ada, "start", START)
+    (ada / MARK).write_text(render_mark(1.5))
+    assert bring(place, [ADA, BOB]) == {}
+    assert refs(place, ADA) == {MAIN: first, START: start}
+    assert refs(place, BOB) == {}
+    assert Path(bare_repository(place, ADA), MARK).read_text() == render_mark(1.5)
+    assert calls(settings) == before + 1
+
+    git(ada, "update-ref", "-d", MAIN)
+    second = commit(ada, "second", "refs/heads/main/below")
+    (ada / MARK).unlink()
+    assert bring(place, [ADA, BOB]) == {}
+    assert refs(place, ADA) == {"refs/heads/main/below": second, START: start}
+    assert not Path(bare_repository(place, ADA), MARK).exists()
+
+
+def test_what_is_changed_here_is_changed_there_in_one_call_for_all(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    old = commit(server(repositories_in, BOB), "old")
+    before = calls(settings)
+    with worked_on(place, [ADA, BOB]):
+        made = commit(Path(bare_repository(place, ADA)), "made", START)
+        git(Path(bare_repository(place, BOB)), "update-ref", "-d", MAIN)
+        assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: old}
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {START: made}
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {}
+    assert git(server(repositories_in, ADA), "cat-file", "-t", made) == "commit"
+    assert calls(settings) == before + 2
+    with worked_on(place, [ADA, BOB]):
+        pass
+    assert calls(settings) == before + 3
+
+
+def test_what_somebody_pushed_meanwhile_stays_and_keeps_nobody_else_up(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    with worked_on(place, [ADA, BOB]):
+        theirs = commit(server(repositories_in, ADA), "theirs")
+        commit(Path(bare_repository(place, ADA)), "ours")
+        git(Path(bare_repository(place, ADA)), "update-ref", START, MAIN)
+        ours = commit(Path(bare_repository(place, BOB)), "ours")
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {MAIN: theirs}
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: ours}
+    failed = {path.name for path in Path(place.class_dir, "failed").iterdir()}
+    assert failed == {"ada"}
+    assert bring(place, [ADA]) == {}
+    assert refs(place, ADA) == {MAIN: theirs}
+
+    with pytest.raises(LabError, match="could not be changed"), worked_on(place, [ADA]):
+        theirs = commit(server(repositories_in, ADA), "theirs again")
+        commit(Path(bare_repository(place, ADA)), "ours again")
+
+
+def test_a_run_that_fails_leaves_the_server_as_it_was(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    old = commit(server(repositories_in, ADA), "old")
+    with pytest.raises(ZeroDivisionError), worked_on(place, [ADA]):
+        commit(Path(bare_repository(place, ADA)), "half")
+        raise ZeroDivisionError
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {MAIN: old}
+    assert bring(place, [ADA]) == {}
+    assert refs(place, ADA) == {MAIN: old}
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_repository_that_the_server_lost_comes_back_from_the_copy(
+    again: bool, settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    pushed, start = (commit(server(repositories_in, ADA), "pushed", ref) for ref in (MAIN, START))
+    both = [ADA.repository, BOB.repository]
+    assert bring(place, [ADA, BOB]) == {}
+    assert bare_repositories(place, both) == both
+    repositories.remove(place, ["ada"])
+    assert not server(repositories_in, ADA).exists()
+    if again:
+        repositories.make(place, [ADA.repository])
+    assert set(bring(place, [ADA, BOB])) == {"ada"}
+    assert refs(place, ADA) == {MAIN: pushed, START: start}
+    assert bare_repositories(place, both) == [BOB.repository]
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {MAIN: pushed, START: start}
+    assert git(server(repositories_in, ADA), "fsck", "--strict") == ""
+    assert bring(place, [ADA, BOB]) == {}
+
+
+def test_a_repository_that_cannot_be_fetched_hides_no_other(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    commit(server(repositories_in, BOB), "pushed")
+    broken = commit(server(repositories_in, ADA), "broken")
+    (server(repositories_in, ADA) / "objects" / broken[:2] / broken[2:]).unlink()
+    assert set(bring(place, [ADA, BOB])) == {"ada"}
+    assert MAIN in refs(place, BOB)
+    states = repository_states(place, [ADA, BOB], "start", "saved/x")
+    assert states["ada"].problem == "its repository could not be fetched"
+
+
+def test_a_server_that_is_silent_is_no_empty_one(settings: Settings, repositories_in: Path) -> None:
+    place = settings.for_machine
+    commit(server(repositories_in, ADA), "pushed")
+    assert bring(place, [ADA, BOB]) == {}
+    Path(settings.bin_dir, "run.py").write_text("raise SystemExit(1)")
+    silent = "the Git server in the cluster does not answer"
+    assert bring(place, [ADA, BOB]) == {"ada": silent, "bob": silent}
+    assert MAIN in refs(place, ADA)
+    with pytest.raises(Failed), worked_on(place, [ADA]):
+        raise AssertionError("work has begun on what nobody knows")
+    assert fetchable(place) == frozenset()
+
+
+def test_a_look_makes_nothing_before_there_is_a_cluster(settings: Settings, in_pod: Path) -> None:
+    Path(settings.lab_kubeconfig).unlink()
+    assert set(bring(settings.for_machine, [ADA])) == {"ada"}
+    assert not os.path.lexists(settings.git_dir)
+
+
+# What it tells learners beside repositories
+
+
+def test_what_learners_fetch_is_put_there_and_taken_away(settings: Settings, in_pod: Path) -> None:
+    place, pages = settings.for_machine, {"ada": "page of ada"}
+    certificates.make_ca(place)
+    Path(place.seat_dir("ada")).mkdir(parents=True)
+    Path(place.seat_dir("ada"), "kubeconfig").write_text("kubeconfig of ada\n")
+    digests = {who: hashlib.sha256(page.encode()).hexdigest() for who, page in pages.items()}
+    assert stale_handouts(place, digests) == ["ada"]
+    handouts.hand_out(place, pages)
+    assert stale_handouts(place, digests) == []
+    assert fetchable(place) == {"ada"}
+    assert (in_pod / "access" / "ada" / "kubeconfig").read_text() == "kubeconfig of ada\n"
+    assert (in_pod / "access" / "ca.crt").is_file()
+    assert not Path(place.handouts_dir).exists()
+    calls = Path(settings.bin_dir, "calls").read_text()
+    assert "kubeconfig of ada" not in calls
+    served.withdraw(place, ["ada"])
+    assert stale_handouts(place, digests) == ["ada"]
+    handouts.hand_out(place, pages)
+    handouts.withdraw(place)
+    assert list((in_pod / "access").iterdir()) == []
+
+
+def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path) -> None:
+    place, row = settings.for_machine, OwnRow(1.0, [], "next", "", None)
+    served.show_rows(place, {"ada": row, "bob": row}, [], 2.0)
+    served.show_rows(place, {"ada": row}, [], 3.0)
+    assert [path.name for path in (in_pod / "rows").iterdir()] == ["ada.json"]
+    assert json.loads((in_pod / "rows" / "ada.json").read_text())["seen"] == 2.0
+    rows.withdraw(place)
+    assert list((in_pod / "rows").iterdir()) == []
+
+
+def test_who_was_helped_is_noted_there(settings: Settings, repositories_in: Path) -> None:
+    (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
+    assert asking.helped(settings.for_machine, [ADA, BOB]) == {"ada": 1.5}
+    assert not (server(repositories_in, ADA) / MARK).exists()

@@ -12,10 +12,11 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import GIT_SERVER_SILENT, end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled, record_of
 from sopslab.config.enrolment import assign as assigned
-from sopslab.errors import InputError, LabError
+from sopslab.errors import Exit, InputError, LabError
+from sopslab.lab.tools.programs import Failed
 from sopslab.run import lock
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def assign(
         changed = _give(settings, spare, wanted)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
+    except Failed:
+        end(Exit.FAILED, [GIT_SERVER_SILENT], as_json=as_json)
     if as_json:
         answer = {"ok": True, "changed": int(changed), "seat": spare, "learner": learner}
         echo_json(json.dumps(answer, indent=2))
@@ -104,11 +107,13 @@ def _refuse_unready(settings: Settings, seat: Enrolled) -> None:
     from sopslab.config.environment import at_seat
     from sopslab.lab.observe.access import access_ends
     from sopslab.lab.observe.canaries import canary_states
+    from sopslab.lab.observe.handouts import fetchable
     from sopslab.model.canaries import PROVEN
 
     now = datetime.now(UTC)
     problems = [f"{seat.id}: its time is over, as is that of the class"] * seat.has_ended(now)
-    gathered = gather(settings, [seat], access_ends(settings, [seat.id]))
+    ends, there = access_ends(settings, [seat.id]), fetchable(settings.for_machine)
+    gathered = gather(settings, [seat], ends, there)
     problems += [one for found in gathered.problems.values() for one in found]
     state = canary_states(settings.for_machine, [at_seat(seat)]).get(seat.id)
     if state != PROVEN:

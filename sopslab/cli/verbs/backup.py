@@ -25,7 +25,7 @@ from sopslab.cli.verbs._shared import (
 from sopslab.errors import Exit, InputError, LabError
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Settings
+    from sopslab.config.settings import Seat, Settings
     from sopslab.lab.backups.writing import Written
     from sopslab.lab.tools.age import Passphrase
     from sopslab.model.backups import BackupHead
@@ -118,19 +118,14 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
-    """Return how a backup begins. Raises LabError where the lab has no repositories here."""
+    """Return how a backup begins. Raises LabError where the lab's repositories cannot be had."""
     from sopslab.checks.backups import belonging_settings
     from sopslab.config.enrolled import read_enrolled
-    from sopslab.config.naming import git_namespace
     from sopslab.lab.backups.repositories import repositories
     from sopslab.model.backups import FORMAT, BackupHead
-    from sopslab.model.git_pod import CLAIM
 
-    if settings.git_pod is not None:
-        raise LabError(
-            "the repositories are in the cluster, and without them this would be no backup: have"
-            f" the cluster keep what the claim {CLAIM} in {git_namespace(settings.lab)} holds"
-        )
+    seats = read_enrolled(settings)
+    _fetch(settings, seats)
     here = repositories(settings.for_machine)
     if settings.git_url is None and not here:
         raise LabError(
@@ -142,10 +137,24 @@ def _head(settings: Settings) -> BackupHead:
         product=__version__,
         lab=settings.lab,
         made=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seats=len(read_enrolled(settings)),
+        seats=len(seats),
         repositories=here,
         settings=belonging_settings(settings),
     )
+
+
+def _fetch(settings: Settings, seats: Sequence[Seat]) -> None:
+    """Have here what a Git server in the cluster has, which is part of the backup. Raises
+    LabError."""
+    from sopslab.config.environment import at_seat
+    from sopslab.lab.observe.copies import bring_repositories
+
+    of_seats = (at_seat(seat).repository for seat in seats)
+    repositories = ["platform", settings.learner_repository, *of_seats]
+    problems = bring_repositories(settings, repositories)
+    if problems:
+        said = "\n".join(f"{repository}: {problem}" for repository, problem in problems.items())
+        raise LabError(f"{said}\nwithout its repositories this would be no backup of the lab")
 
 
 def _tell(file: Path, head: BackupHead, written: Written, seconds: float, as_json: bool) -> None:

@@ -69,11 +69,13 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.cards.printing import printed
     from sopslab.cards.sources import ALL, enrolled, gather
     from sopslab.lab.observe.access import access_ends
+    from sopslab.lab.observe.handouts import fetchable
 
     seats = enrolled(settings, ids)
     # Without the lock, a login could be issued anew between reading and writing it.
     lock.hold(Path(settings.lab_dir) / "lock")
-    gathered = gather(settings, seats, access_ends(settings, [seat.id for seat in seats]))
+    ends = access_ends(settings, [seat.id for seat in seats])
+    gathered = gather(settings, seats, ends, fetchable(settings.for_machine))
     wanted = set(ids) or {seat.id for seat in seats}
     chosen = [card for card in gathered.cards if card.seat in wanted]
     problems = [

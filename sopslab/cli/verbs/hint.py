@@ -14,6 +14,7 @@ import click
 
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
+    GIT_SERVER_SILENT,
     LOOKS_AT_A_TIME,
     end,
     json_option,
@@ -23,7 +24,7 @@ from sopslab.cli.verbs._shared import (
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
 from sopslab.errors import Exit, LabError
-from sopslab.lab.tools.programs import keep_to_the_lab
+from sopslab.lab.tools.programs import Failed, keep_to_the_lab
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -43,6 +44,7 @@ def hint(learner: str | None, as_json: bool) -> None:
     # What acts and looks: help does without.
     from sopslab.lab.act.asking import hint_given
     from sopslab.lab.observe.asking import given
+    from sopslab.lab.observe.copies import bring
 
     asked = [] if learner is None else [learner]
     settings = lab_or_exit({"learners": asked}, as_json=as_json)
@@ -61,11 +63,14 @@ def hint(learner: str | None, as_json: bool) -> None:
         else:
             echo("all steps of the chapter are done, so there is no hint to give")
         return
+    bring(settings, [environment])
     before = given(settings, environment).of(step)
     told = hints.following(step, before, chapter, at_seat=is_seat)
     try:
         if before < hints.LEVELS:
             hint_given(settings.for_machine, environment, step, time.time())
+    except Failed:
+        end(Exit.FAILED, [GIT_SERVER_SILENT], as_json=as_json)
     except OSError as error:
         problem = f"the hint cannot be put on record: {error.filename}: {error.strerror}"
         end(Exit.FAILED, [problem], as_json=as_json)

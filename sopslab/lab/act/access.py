@@ -13,6 +13,7 @@ from sopslab.config.naming import seat_namespace
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import fail_first, has_failed, meaning_of, told
+from sopslab.lab.act.served import withdraw
 from sopslab.lab.observe import logins
 from sopslab.lab.observe.issuers import GIVEN, issuer_of
 from sopslab.lab.observe.users import bound, still_unbound
@@ -45,7 +46,8 @@ def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
 
 def retire(lab: Lab, generations: dict[str, str]) -> None:
     """Give each seat a new generation of access, and keep what was valid until it is proven
-    worthless."""
+    worthless. Raises Failed where the Git server is in the cluster, and silent."""
+    withdraw(lab, list(generations))
     for seat, generation in generations.items():
         folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)
         files.private_folder(folder)
@@ -54,7 +56,6 @@ def retire(lab: Lab, generations: dict[str, str]) -> None:
             for name, content in _valid(lab, seat).items():
                 files.write(new / name, content)
             new.rename(kept / f"before-{generation}")
-        files.remove(lab.handout_dir(seat))
         # Before the password: whatever happens then, the next run gives the seat another user.
         files.write(folder / "generation", f"{generation}\n")
 

@@ -11,6 +11,7 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.course.chapter import SECRET
 from sopslab.errors import LabError
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt
 from sopslab.lab.act.secrets import new_secret
 from sopslab.lab.observe.checkpoints import Repository, checkpoint_ref, free_name, own_tips
@@ -30,9 +31,10 @@ def put_back(lab: Lab, environments: list[Environment], checkpoint: str, saved: 
 
     + saved: the branch for what the checkpoint does not hold
     """
-    for environment in environments:
-        with attempt(lab, environment.id, "its repository could not be put back"):
-            _put_back(lab, environment, checkpoint, saved)
+    with worked_on(lab, environments):
+        for environment in environments:
+            with attempt(lab, environment.id, "its repository could not be put back"):
+                _put_back(lab, environment, checkpoint, saved)
 
 
 def _put_back(lab: Lab, environment: Environment, checkpoint: str, saved: str) -> None:

@@ -28,6 +28,7 @@ from sopslab.incidents.leak import (
 )
 from sopslab.lab.act.branches import move
 from sopslab.lab.act.checkpoints import put_clone_back
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt, has_failed
 from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.observe.drills import note_of
@@ -50,6 +51,11 @@ def stage(lab: Lab, environment: Environment, text: dict[str, str]) -> None:
 
     + text: what the drill says of itself, by path
     """
+    with worked_on(lab, [environment]):
+        _stage(lab, environment, text)
+
+
+def _stage(lab: Lab, environment: Environment, text: Mapping[str, str]) -> None:
     repository = Repository(lab, environment)
     repository.refresh()
     git, main = repository.git, repository.main
@@ -160,9 +166,10 @@ def end(lab: Lab, environments: list[Environment], saved: str) -> None:
 
     + saved: the branch for what the clone has not pushed
     """
-    for environment in environments:
-        with attempt(lab, environment.id, "its drill could not be ended"):
-            _end(lab, environment)
+    with worked_on(lab, environments):
+        for environment in environments:
+            with attempt(lab, environment.id, "its drill could not be ended"):
+                _end(lab, environment)
     for environment in environments:
         if not environment.is_seat and not has_failed(lab, environment.id):
             _end_in_clone(lab, environment, saved)

@@ -8,6 +8,7 @@ from sopslab.course.fault_record import Injection, parse_record, render_record
 from sopslab.course.faults import BY_ID
 from sopslab.errors import LabError
 from sopslab.lab.act import mistakes
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.flux_objects import FluxObjects
 from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.observe.faults import record_file
@@ -37,14 +38,15 @@ def inject(lab: Lab, environment: Environment, faults: dict[str, str | None]) ->
 
 
 def _commit(lab: Lab, environment: Environment, fault: str, known: str | None) -> None:
-    repository = Repository(lab, environment)
-    repository.refresh()
-    main = mistakes.checked_main(repository)
-    commit = known
-    if commit is None or not mistakes.fits(repository, main, commit):
-        commit = mistakes.make(lab, environment, repository, main, fault)
-    _remember(lab, environment, fault, Injection(done=False, commit=commit))
-    mistakes.put_on_main(repository, main, commit)
+    with worked_on(lab, [environment]):
+        repository = Repository(lab, environment)
+        repository.refresh()
+        main = mistakes.checked_main(repository)
+        commit = known
+        if commit is None or not mistakes.fits(repository, main, commit):
+            commit = mistakes.make(lab, environment, repository, main, fault)
+        _remember(lab, environment, fault, Injection(done=False, commit=commit))
+        mistakes.put_on_main(repository, main, commit)
     _remember(lab, environment, fault, Injection(done=True, commit=commit))
 
 

@@ -1,39 +1,42 @@
-"""What the embedded Git server hands out to learners: put there, and taken away again."""
+"""What the lab's own Git server hands out to learners: put there, and taken away again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from sopslab.config.places import Lab
-from sopslab.lab.act.failures import fail_first, meaning_of
-from sopslab.lab.observe.handouts import HANDED_OUT, ca_certificate, handed_out
-from sopslab.lab.tools import files
+from sopslab.lab.act import served
+from sopslab.lab.act.failures import fail_first, meaning_of, told
+from sopslab.lab.observe.handouts import CA, ca_certificate, handed_out
+from sopslab.lab.tools.programs import Failed
 
 
 def hand_out(lab: Lab, pages: dict[str, str]) -> None:
     """Have the CA handed out to everybody, and to each of the learners what is theirs: a page, and
-    a copy of the kubeconfig that lies in the seat's folder. A seat that fails says so.
+    a copy of the kubeconfig that lies in the seat's folder. A seat that fails says so. Raises
+    Failed where the server is in the cluster, and silent.
 
     + pages: the page of each seat
     """
-    folder = Path(lab.handouts_dir)
-    with files.umask(0o027):
-        folder.mkdir(parents=True, exist_ok=True)
-        certificate = ca_certificate(lab)
-        if certificate is not None:
-            files.write(folder / "ca.crt", certificate, HANDED_OUT)
-        for seat, page in pages.items():
-            theirs = Path(lab.handout_dir(seat))
-            try:
-                kubeconfig = Path(lab.seat_dir(seat), "kubeconfig").read_bytes()
-                theirs.mkdir(exist_ok=True)
-                files.write(theirs / "page.html", page, HANDED_OUT)
-                files.write(theirs / "kubeconfig", kubeconfig, HANDED_OUT)
-            except OSError as error:
-                fail_first(lab, seat, f"its hand-outs could not be written: {meaning_of(error)}")
+    certificate = ca_certificate(lab)
+    contents = {} if certificate is None else {CA: certificate.decode()}
+    for seat, page in pages.items():
+        try:
+            kubeconfig = Path(lab.seat_dir(seat), "kubeconfig").read_text(encoding="utf-8")
+        except OSError as error:
+            _fail(lab, seat, meaning_of(error))
+            continue
+        contents |= {f"{seat}/page.html": page, f"{seat}/kubeconfig": kubeconfig}
+    for path, said in served.serve(lab, contents).items():
+        seat, inside, _ = path.partition("/")
+        if inside:
+            _fail(lab, seat, told(Failed("", f"{said}\n".encode())))
+
+
+def _fail(lab: Lab, seat: str, meaning: str) -> None:
+    fail_first(lab, seat, f"its hand-outs could not be written: {meaning}")
 
 
 def withdraw(lab: Lab) -> None:
-    """Have nothing handed out any more."""
-    for name in handed_out(lab):
-        files.remove(Path(lab.handouts_dir, name))
+    """Have nothing handed out any more. Raises Failed as `hand_out` does."""
+    served.withdraw(lab, handed_out(lab))

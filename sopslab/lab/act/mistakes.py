@@ -17,6 +17,7 @@ from sopslab.course.chapter import SECRET
 from sopslab.course.mistakes import edited, unlisted, with_slip
 from sopslab.errors import LabError
 from sopslab.lab.act.branches import move
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.secrets import new_secret
 from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.tools import sops
@@ -112,6 +113,11 @@ def take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> No
 
     + mistakes: in the order in which they are taken back
     """
+    with worked_on(lab, [environment]):
+        _take_back(lab, environment, mistakes)
+
+
+def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> None:
     repository = Repository(lab, environment)
     repository.refresh()
     git = repository.git

@@ -15,10 +15,13 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.lab.act import repositories
 from sopslab.lab.act.clearing import clear_away
 from sopslab.lab.act.enrolling import record
+from sopslab.lab.act.served import forget
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.namespaces import look
-from sopslab.lab.tools.files import archive, read, remove, write
+from sopslab.lab.tools.files import archive, read, write
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
@@ -26,19 +29,22 @@ from sopslab.model.results import Undecided
 
 def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
     """Remove seats from the cluster and the Git server. Raises LabError if Flux does not remove
-    them.
+    them, or a repository could not be fetched to be archived, and Failed.
 
     + environments: those of the seats
     + roster: who has a seat when that is done, as it is recorded
     + patience: how many seconds Flux may take
     """
-    now = int(time.time())
+    now, ids = int(time.time()), [one.id for one in environments]
+    # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
+    forget(lab, ids)
+    for learner, problem in bring(lab, environments).items():
+        raise LabError(f"the repository of {learner} cannot be archived: {problem}")
     for one in environments:
-        # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
-        remove(lab.handout_dir(one.id))
-        remove(f"{lab.git_dir}/rows/{one.id}.json")
         _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
+    # On this machine they are archived.
+    repositories.remove(lab, ids)
     _await_end(lab, environments, patience)
     # Whoever is pruned is on record until nothing is left: a run may be killed before.
     record(lab, roster)

@@ -15,6 +15,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted
 from sopslab.incidents.rotation.orders import Change, NewFile, NewValue, NewVersion, Order
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt, told
 from sopslab.lab.observe.checkpoints import START, Repository, checkpoint_ref
 from sopslab.lab.observe.encrypted import as_text
@@ -42,12 +43,13 @@ def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
 
     + message: that of the commits
     """
-    for order in orders:
-        with (
-            attempt(lab, order.environment.id, "its files could not be re-encrypted"),
-            new_folder(lab.class_dir) as folder,
-        ):
-            _Work(lab, message, order, folder).publish()
+    with worked_on(lab, [order.environment for order in orders]):
+        for order in orders:
+            with (
+                attempt(lab, order.environment.id, "its files could not be re-encrypted"),
+                new_folder(lab.class_dir) as folder,
+            ):
+                _Work(lab, message, order, folder).publish()
 
 
 class _Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 import tempfile
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from sopslab.config.places import Lab
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
+from sopslab.model.copies import Change
 
 
 @where_repositories_are
@@ -52,3 +55,29 @@ def _make_empty(lab: Lab, folder: Path) -> None:
 def _close(folder: Path) -> None:
     """Let nobody but the owner make repositories in a folder."""
     folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~stat.S_IWGRP)
+
+
+@where_repositories_are
+def change(lab: Lab, changes: dict[str, Change]) -> dict[str, str]:
+    """Change repositories, each as a whole or not at all, past the hooks of a push; return what git
+    says where it refuses, which is for the log.
+
+    + changes: by the repository's path, without `.git`
+    """
+    refused = {}
+    for repository, wanted in changes.items():
+        git = Git(lab, Path(lab.git_dir, "repositories", f"{repository}.git")).durable()
+        try:
+            if wanted.pack:
+                git.run("unpack-objects", "-q", stdin=base64.b64decode(wanted.pack))
+            git.update_refs(*wanted.updates)
+        except Failed as failure:
+            refused[repository] = failure.words.decode("utf-8", "replace")
+    return refused
+
+
+@where_repositories_are
+def remove(lab: Lab, owners: list[str]) -> None:
+    """Remove all repositories of owners, whose ids are given."""
+    for owner in owners:
+        files.remove(Path(lab.git_dir, "repositories", owner))

@@ -14,6 +14,7 @@ from pathlib import Path
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.errors import LabError
+from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import fail, has_failed
 from sopslab.lab.act.secrets import new_canary, new_token
 from sopslab.lab.observe.checkpoints import START
@@ -34,14 +35,15 @@ def seed(lab: Lab, environments: list[Environment], beginnings: dict[str, Beginn
 
     + beginnings: how each begins, by the learner's id
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    processors = len(os.sched_getaffinity(0))
+    with worked_on(lab, environments), ThreadPoolExecutor(processors) as pool:
         list(pool.map(lambda one: _seed(lab, one, beginnings[one.id]), environments))
 
 
 def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
     if environment.is_seat and has_failed(lab, environment.id):
         return
-    fill = _fill if lab.git_embedded else _push
+    fill = _fill if lab.git_url is None else _push
     try:
         fill(lab, environment, beginning)
     except (Failed, LabError, Undecided, OSError) as error:
@@ -53,7 +55,7 @@ def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
-    """Fill a repository on a Git server that is not on this machine."""
+    """Fill a repository on a Git server that is not the lab's own."""
     with files.new_folder(lab.work_dir) as folder:
         git = Git(lab, folder / "lab.git", login=lab.login_file(INSTRUCTOR))
         git.run("init", "--quiet", "--bare")
@@ -62,7 +64,7 @@ def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
-    """Fill a repository of the embedded Git server, which lies on this machine: a hundred pushes
+    """Fill a repository of the lab's own Git server as it lies on this machine: a hundred pushes
     would take a minute. A push to the branch `reset` puts main back to its start; no push can
     change the start itself."""
     git = Git(lab, bare_repository(lab, environment))

@@ -108,7 +108,8 @@ def _unpack(
 ) -> Restored:
     """Have the lab of a backup in a folder, as if that were the root. Raises Refused, and Failed
     where age does not open it."""
-    staged, bundles = replace(lab, root=str(beside)), beside / "bundles"
+    # The repositories are made here; a Git server in the cluster is given them by `up`.
+    staged, bundles = replace(lab, root=str(beside), git_pod=None), beside / "bundles"
     with age.decrypting(lab, key, source) as plain:
         head, sums = _taken(plain, staged, bundles)
     # By now age has vouched for every byte.

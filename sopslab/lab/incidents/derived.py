@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.incidents.credentials import Credential, Place, Rotation, account_id, identity_id
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.lab.tools.programs import git_environment
@@ -41,6 +42,7 @@ def derived_credentials(
         *_identities(settings, [INSTRUCTOR, *(one.key for one in environments)]),
         *_accounts(settings, [INSTRUCTOR, FLUX, *learners]),
     ]
+    bring(settings, environments)
     for environment in environments:
         found += _secrets(settings, environment)
     return tuple(found)

@@ -21,6 +21,7 @@ from sopslab.incidents.exposures import named_values
 from sopslab.incidents.records import Exposure
 from sopslab.lab.incidents.derived import MAIN, MOST, SECRETS
 from sopslab.lab.observe.cluster import secrets_in
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import digest_manifest
 from sopslab.lab.tools.kubectl import Kubectl
@@ -103,6 +104,8 @@ def uses_on_main(
 
 def secrets_on_main(settings: Settings, environment: Environment) -> dict[str, bytes]:
     """Return the encrypted files on main, by path. Raises Undecided where it cannot be read."""
+    if problem := bring(settings, [environment]).get(environment.id):
+        raise Undecided(f"main of {environment.repository} cannot be read: {problem}", UP)
     git = Repository(bare_repository(settings, environment), git_environment())
     try:
         blobs = list(git.tree(MAIN, SECRETS, most=MOST))

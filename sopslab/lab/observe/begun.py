@@ -8,6 +8,7 @@ from pathlib import Path
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.lab.observe.checkpoints import START, Repository
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.git import MAIN, list_remote
 from sopslab.lab.tools.programs import Failed
@@ -21,11 +22,13 @@ def begun_environments(lab: Lab, environments: list[Environment]) -> dict[str, l
     """Return the environments whose repository has its first commit, by the learner's id, each with
     the recipients of the canary in it, none where nothing tells them; a seat has begun if its
     canary is known by its hash, too."""
-    began = _began if lab.git_embedded else _began_elsewhere
+    began = _began if lab.git_url is None else _began_elsewhere
+    unknown = bring(lab, environments)
     found = {
         one.id: began(lab, one)
         for one in environments
-        if not one.is_seat or has_content(Path(lab.seat_dir(one.id), "canary"))
+        if one.id not in unknown
+        and (not one.is_seat or has_content(Path(lab.seat_dir(one.id), "canary")))
     }
     return {learner: recipients for learner, recipients in found.items() if recipients is not None}
 
@@ -43,7 +46,7 @@ def _began(lab: Lab, environment: Environment) -> list[str] | None:
 
 
 def _began_elsewhere(lab: Lab, environment: Environment) -> list[str] | None:
-    """Return the same where the Git server is not on this machine: it is asked as Flux asks it."""
+    """Return the same where the Git server is not the lab's own: it is asked as Flux asks it."""
     login = lab.login_file(INSTRUCTOR)
     repository = Repository(lab, environment)
     try:

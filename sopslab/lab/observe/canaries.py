@@ -17,6 +17,7 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.environments import look
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
@@ -59,6 +60,8 @@ class Canaries:
         own = {who: kustomization(one) for who, one in found.items()}
         begun = [one for one in environments if applied_revision(own[one.id])]
         live = self._live(begun) if begun else {}
+        # Where that fails, the commit that is known here is not the one that was applied.
+        bring(self._lab, [one for one in begun if one.is_seat])
         seen = {one.id: self._seen(one, live.get(one.namespace)) for one in begun}
         return {
             one.id: judge_canary(one, own[one.id], tenant(found[one.id]), seen.get(one.id))

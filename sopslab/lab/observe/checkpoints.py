@@ -1,8 +1,8 @@
 """How learners' repositories, and the clone of the learner who is here, compare with the
 checkpoints.
 
-Where the Git server is not on it, the bare repository on this machine is a copy of the branches
-there, and the one place where checkpoints are kept.
+Where the Git server is not the lab's own, the bare repository on this machine is a copy of the
+branches there, and the one place where checkpoints are kept.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.repositories import CloneState, RepositoryState
@@ -31,11 +32,11 @@ class Repository:
     def __init__(self, lab: Lab, environment: Environment) -> None:
         login = lab.login_file(INSTRUCTOR)
         url = f"{lab.git_base_url}/{environment.repository}.git"
-        self.url = None if lab.git_embedded else url
+        self.url = None if lab.git_url is None else url
         self.git = Git(lab, bare_repository(lab, environment), login=login)
 
     def refresh(self) -> None:
-        """Fetch the branches from a Git server that is not here. Raises Failed."""
+        """Fetch the branches from a Git server that is not the lab's own. Raises Failed."""
         if self.url is None:
             return
         if not self.git.folder.is_dir():
@@ -83,7 +84,13 @@ def repository_states(
     lab: Lab, environments: list[Environment], checkpoint: str, saved: str
 ) -> dict[str, RepositoryState]:
     """Return how each learner's repository compares with a checkpoint."""
-    return {one.id: _state(Repository(lab, one), checkpoint, saved) for one in environments}
+    unknown = bring(lab, environments)
+    return {
+        one.id: RepositoryState(problem=unknown[one.id])
+        if one.id in unknown
+        else _state(Repository(lab, one), checkpoint, saved)
+        for one in environments
+    }
 
 
 def _state(repository: Repository, checkpoint: str, saved: str) -> RepositoryState:

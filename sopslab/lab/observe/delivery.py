@@ -10,6 +10,7 @@ from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.lab.observe import environments as cluster
 from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
@@ -27,12 +28,14 @@ def deliveries(
 
 def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) -> dict[str, Wanted]:
     """Return what each environment is to hold: main as it is now."""
-    return {one.id: Wanted(_main(lab, one), frozenset(secrets)) for one in environments}
+    asked = list(environments)
+    bring(lab, asked)
+    return {one.id: Wanted(_main(lab, one), frozenset(secrets)) for one in asked}
 
 
 def _main(lab: Lab, environment: Environment) -> str | None:
-    """Return the commit of main; where the Git server is not on this machine and does not answer,
-    the one that is known here."""
+    """Return the commit of main; where the Git server is not the lab's own and does not answer, the
+    one that is known here."""
     with suppress(Failed):
         Repository(lab, environment).refresh()
     return Git(lab, bare_repository(lab, environment)).ref(MAIN)

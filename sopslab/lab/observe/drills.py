@@ -7,6 +7,7 @@ from pathlib import Path
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.incidents.leak import STATE, leak_dir, parse_staged
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.model.drills import DrillState, Staged
@@ -15,6 +16,7 @@ from sopslab.model.drills import DrillState, Staged
 def drill_states(lab: Lab, environments: list[Environment]) -> dict[str, DrillState]:
     """Return the leaks that are staged, by the learner's id."""
     there = [one for one in environments if Path(leak_dir(lab, one.id)).is_dir()]
+    bring(lab, there)
     return {one.id: _state(lab, one) for one in there}
 
 

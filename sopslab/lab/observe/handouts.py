@@ -1,16 +1,15 @@
-"""What the embedded Git server hands out to learners: their page, their kubeconfig, and the CA."""
+"""What the lab's own Git server hands out to learners: their page, their kubeconfig, and the CA."""
 
 from __future__ import annotations
 
 import hashlib
-import stat
-from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.lab.observe.served import served, served_names
 from sopslab.lab.tools import files, x509
+from sopslab.lab.tools.programs import Failed
 
-HANDED_OUT = 0o640
-"""The mode of what it reads by its group."""
+CA = "ca.crt"
 
 
 def stale_handouts(lab: Lab, pages: dict[str, str]) -> list[str]:
@@ -20,26 +19,40 @@ def stale_handouts(lab: Lab, pages: dict[str, str]) -> list[str]:
     + pages: the SHA-256 of each seat's page
     """
     made = {seat: files.read(f"{lab.seat_dir(seat)}/kubeconfig") for seat in pages}
-    group = _group(lab)
+    there = _served(lab)
     certificate = ca_certificate(lab)
-    ca = certificate is None or _is(Path(lab.handouts_dir, "ca.crt"), _sum(certificate), group)
+    ca = certificate is None or there.get(CA) == _sum(certificate)
     return [
         seat
         for seat, page in pages.items()
         if (kubeconfig := made[seat])
         and not (
             ca
-            and _is(Path(lab.handout_dir(seat), "page.html"), page, group)
-            and _is(Path(lab.handout_dir(seat), "kubeconfig"), _sum(kubeconfig), group)
+            and there.get(f"{seat}/page.html") == page
+            and there.get(f"{seat}/kubeconfig") == _sum(kubeconfig)
         )
     ]
 
 
-def handed_out(lab: Lab) -> list[str]:
-    """Return what is handed out now: the ids of seats, and `ca.crt`."""
+def fetchable(lab: Lab) -> frozenset[str]:
+    """Return the seats whose kubeconfig is handed out now; none where nobody can be asked."""
+    paths = (path.partition("/") for path in _served(lab))
+    return frozenset(seat for seat, _, name in paths if name == "kubeconfig")
+
+
+def _served(lab: Lab) -> dict[str, str]:
     try:
-        return sorted(path.name for path in Path(lab.handouts_dir).iterdir())
-    except OSError:
+        return served(lab)
+    except Failed:
+        return {}
+
+
+def handed_out(lab: Lab) -> list[str]:
+    """Return what is handed out now: the ids of seats, and `ca.crt`; nothing where nobody can be
+    asked."""
+    try:
+        return served_names(lab)
+    except Failed:
         return []
 
 
@@ -51,23 +64,5 @@ def ca_certificate(lab: Lab) -> bytes | None:
     return None if found is None else x509.certificate_pem(found)
 
 
-def _is(path: Path, digest: str, group: int | None) -> bool:
-    """Whether a file has this content, and the Git server alone can read it beside the lab."""
-    try:
-        about = path.lstat()
-    except OSError:
-        return False
-    right = (stat.S_IFREG | HANDED_OUT, group)
-    return (about.st_mode, about.st_gid) == right and _sum(files.read(path) or b"") == digest
-
-
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _group(lab: Lab) -> int | None:
-    """Return the group of the Git server, which the folder hands on; None without a folder."""
-    try:
-        return Path(lab.handouts_dir).stat().st_gid
-    except OSError:
-        return None

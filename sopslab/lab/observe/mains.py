@@ -1,4 +1,4 @@
-"""Main of learners' repositories, as the Git server keeps them on this machine.
+"""Main of learners' repositories, as the Git server keeps them.
 
 Three processes for each of them, none where its references are as they were, one where only its
 main is, and one run of the policy over all that is new.
@@ -15,6 +15,7 @@ from sopslab.config.environment import bare_repository
 from sopslab.config.places import Places
 from sopslab.lab.observe import trees
 from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.refs import Mark, mark_of
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
@@ -76,7 +77,15 @@ class Mains:
     def _look(
         self, seen: Sequence[Snapshot], known: Mapping[str, Main], openers: Openers | None
     ) -> dict[str, Main]:
-        reading = self._executor.map(lambda one: self._read_one(one, known, openers), seen)
+        unknown = bring(self._places, [one.environment for one in seen])
+
+        def read_one(one: Snapshot) -> _Read:
+            if (reason := unknown.get(one.environment.id)) is not None:
+                unseen = Undecided(reason)
+                return _Read(Main(unseen, unseen, unseen))
+            return self._read_one(one, known, openers)
+
+        reading = self._executor.map(read_one, seen)
         read = {one.environment.id: each for one, each in zip(seen, reading, strict=True)}
         new = {who: one.files for who, one in read.items() if one.files is not None}
         reports = trees.judge(self._places, new)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sopslab.config.places import Lab
+from sopslab.config.places import Lab, Places
 from sopslab.lab.tools import files
-from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.relay import where_repositories_are
+from sopslab.model.copies import Listed
+from sopslab.model.hints import RECORD
+from sopslab.model.mark import MARK
+
+NOTES = (MARK, RECORD)
+"""The files in a repository that are the lab's own."""
+_AT_ONCE = 4
 
 _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
-
-
-def bare_repositories(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories are there, none where nobody can be asked; their paths are
-    given without `.git`."""
-    try:
-        return those_there(lab, repositories)
-    except Failed:
-        return []
 
 
 @where_repositories_are
@@ -34,3 +34,30 @@ def _is_there(repository: Path) -> bool:
     head = files.read(repository / "HEAD") or b""
     folders = (repository / "objects", repository / "refs")
     return _HEAD.match(head) is not None and all(path.is_dir() for path in folders)
+
+
+@where_repositories_are
+def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
+    """Return what repositories have, by their paths without `.git`; one that is not there is left
+    out. Raises Failed."""
+    folders = {one: Path(places.git_dir, "repositories", f"{one}.git") for one in repositories}
+    there = {one: folder for one, folder in folders.items() if _is_there(folder)}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        refs = pool.map(lambda folder: refs_of(Git(places, folder)), there.values())
+        return {
+            one: Listed(found, _notes(folder))
+            for (one, folder), found in zip(there.items(), refs, strict=True)
+        }
+
+
+def refs_of(git: Git) -> dict[str, str]:
+    """Return what the refs of a repository point at, by their names. Raises Failed."""
+    said = git.run("for-each-ref", "--format=%(objectname) %(refname)")
+    # Bytes are split at line feeds only, text at more that a name may hold.
+    lines = (os.fsdecode(line).split(" ", 1) for line in said.splitlines())
+    return {name: commit for commit, name in lines}
+
+
+def _notes(repository: Path) -> dict[str, str]:
+    found = {name: files.read(repository / name) for name in NOTES}
+    return {name: text.decode("ascii", "replace") for name, text in found.items() if text}

@@ -165,11 +165,11 @@ def bare(places: Places, environment: Environment) -> Git | None:
     """Return the learner's repository on the lab's machine, None if it is not there. Raises
     Undecided where there is only a copy of it, and that is not there yet.
 
-    Where the Git server is not on it, the copy is brought up to date, and stays as it is where the
-    server is silent.
+    Where the Git server is not the lab's own, the copy is brought up to date, and stays as it is
+    where the server is silent.
     """
     folder = Path(bare_repository(places, environment))
-    if not places.git_embedded:
+    if places.git_url is not None:
         _fetch(places, environment, folder)
     return Git(str(folder), git_environment()) if folder.is_dir() else None
 

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 from sopslab.config.naming import git_namespace
-from sopslab.config.places import Lab
+from sopslab.config.places import Lab, Places
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.git_pod import NAME, POD
@@ -18,6 +18,7 @@ from sopslab.model.wire import decode, encode
 
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
+Where = TypeVar("Where", bound=Places)
 
 _PATIENCE_S = 120
 # The lab as it is there: its data is what the image has at /srv/git.
@@ -29,13 +30,13 @@ IN_POD = Lab(
 
 
 def where_repositories_are(
-    function: Callable[Concatenate[Lab, Order], Seen],
-) -> Callable[Concatenate[Lab, Order], Seen]:
+    function: Callable[Concatenate[Where, Order], Seen],
+) -> Callable[Concatenate[Where, Order], Seen]:
     """Have a function of `sopslab.lab` run where the repositories are. In the pod, that is one call
     of the same program for all that the function is about; it raises Failed with what that says."""
 
     @wraps(function)
-    def there(lab: Lab, *given: Order.args, **order: Order.kwargs) -> Seen:
+    def there(lab: Where, *given: Order.args, **order: Order.kwargs) -> Seen:
         if lab.git_pod is None:
             return function(lab, *given, **order)
         bound = inspect.signature(function).bind(lab, *given, **order).arguments
@@ -43,10 +44,10 @@ def where_repositories_are(
         found: Seen = _asked(lab, function, named)
         return found
 
-    return cast(Callable[Concatenate[Lab, Order], Seen], there)
+    return cast(Callable[Concatenate[Where, Order], Seen], there)
 
 
-def _asked(lab: Lab, function: Callable[..., Any], order: dict[str, Any]) -> Any:
+def _asked(lab: Places, function: Callable[..., Any], order: dict[str, Any]) -> Any:
     what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
     said = Kubectl(lab).run(
         "--namespace", git_namespace(lab.lab), "exec", POD, "--container", NAME, "--stdin", "--",

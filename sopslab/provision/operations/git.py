@@ -21,21 +21,21 @@ from sopslab.files.archive import Tree, beginning
 from sopslab.files.events import named, note
 from sopslab.files.render import Renderer
 from sopslab.lab.act import accounts as act_accounts
+from sopslab.lab.act import copies as act_copies
 from sopslab.lab.act import git_pod as act_git_pod
 from sopslab.lab.act import learners_clone
-from sopslab.lab.act import repositories as act_repositories
 from sopslab.lab.act import seeds as act_seeds
 from sopslab.lab.act import server as act_server
 from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
 from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.certificates import tls_state
+from sopslab.lab.observe.copies import bare_repositories
 from sopslab.lab.observe.docker import container
 from sopslab.lab.observe.git_pod import git_server_in, pod_state, server_trouble
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import machine_state
 from sopslab.lab.observe.registry import recorded_image
-from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools.git import Author
 from sopslab.model.beginnings import Beginning
 from sopslab.model.git_pod import PodShape
@@ -123,7 +123,7 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     if not missing:
         host.noop("every repository is there")
         return
-    yield acting(settings, act_repositories.make, repositories=missing)
+    yield acting(settings, act_copies.make, repositories=missing)
 
 
 @operation()

@@ -76,7 +76,7 @@ class Class:
         self.record()
         self.write(f"git/credentials/{seat}/username", seat)
         self.write(f"git/credentials/{seat}/password", password_of(seat))
-        self.write(f"git/access/{seat}/kubeconfig", "apiVersion: v1\n")
+        self.write(f"git/access/{seat}/kubeconfig", "apiVersion: v1\n").chmod(0o640)
 
     def leave(self, seat: str) -> None:
         self._seats = [known for known in self._seats if known["id"] != seat]

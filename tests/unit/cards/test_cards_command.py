@@ -198,7 +198,7 @@ def test_all_that_is_missing_is_named_at_once_and_the_others_get_their_cards(
     problems = done.stderr.splitlines()
     assert [problem.partition(":")[0] for problem in problems] == ["ada", "ada", "zoe"]
     assert "/credentials/ada/password is missing" in problems[0]
-    assert "/access/ada/kubeconfig is missing" in problems[1]
+    assert "the Git server does not hand out its kubeconfig" in problems[1]
     assert "/credentials/zoe/password is empty" in problems[2]
     assert list(full.files()) == ["all.html", "all.pdf", "lei.html", "lei.pdf"]
     assert pages(full, "all") == 1

@@ -15,6 +15,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
+from sopslab.lab.observe.copies import bare_repositories
 from sopslab.lab.observe.docker import container, image_labels, network, networks_of
 from sopslab.lab.observe.folders import any_folder, lab_folder, leftovers
 from sopslab.lab.observe.kind import limits_in
@@ -27,7 +28,6 @@ from sopslab.lab.observe.machine import (
     recorded_value,
 )
 from sopslab.lab.observe.records import content_mark
-from sopslab.lab.observe.repositories import bare_repositories
 from sopslab.lab.tools.git import login_helper
 from sopslab.model.docker import Container, Network
 from sopslab.model.kind import Limits

@@ -1,0 +1,108 @@
+"""Work on repositories of a Git server in the cluster: done on copies here, and published there in
+one call for all of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sopslab.config.environment import Environment
+from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.act import repositories as of_server
+from sopslab.lab.act.failures import fail_first, told
+from sopslab.lab.observe import copies
+from sopslab.lab.observe.repositories import listed, refs_of, those_there
+from sopslab.lab.tools.git import NOTHING, Git
+from sopslab.lab.tools.programs import Failed
+from sopslab.model.copies import Change
+
+# Of packs in one call: the server's pod has them in memory, beside what learners push.
+_MOST = 8 * 1024 * 1024
+
+
+@contextmanager
+def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
+    """Have what the block changes in the repositories of environments on the Git server, too, where
+    that is in the cluster: of each repository all or nothing, and only if nobody pushed meanwhile.
+
+    A block that fails changes nothing there. Raises Failed where the server does not answer, and
+    LabError if a repository that is alone is refused; of several, each says so for itself.
+    """
+    if lab.git_pod is None:
+        yield
+        return
+    learners = {one.repository: one.id for one in environments}
+    with copies.held(lab):
+        before = copies.refresh(lab, list(learners))
+        _tell(lab, learners, before.problems)
+        yield
+        refused = _publish(lab, before.refs)
+    _tell(lab, learners, refused)
+
+
+def make(lab: Lab, repositories: list[str]) -> None:
+    """Make bare repositories on the lab's own Git server. In the cluster they get what copies hold
+    of those that were there. Raises Failed, and LabError where the server refuses that.
+
+    + repositories: their paths, without `.git`
+    """
+    there = those_there(lab, repositories)
+    of_server.make(lab, [one for one in repositories if one not in there])
+    if lab.git_pod is None:
+        return
+    with copies.held(lab):
+        empty = {one: found.refs for one, found in listed(lab, repositories).items()}
+        refused = _publish(lab, {one: refs for one, refs in empty.items() if not refs})
+    for repository, problem in refused.items():
+        raise LabError(f"{repository}: {problem}")
+
+
+def _publish(lab: Lab, before: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """Have on the server what has become of copies, and return in clauses why that failed for some.
+
+    + before: the refs that the server has, by repository
+    """
+    refused: dict[str, str] = {}
+    changes: dict[str, Change] = {}
+    for repository, refs in before.items():
+        made = _change(copies.copy_of(lab, repository), refs)
+        if made is not None:
+            changes[repository] = made
+        if sum(len(one.pack) for one in changes.values()) > _MOST:
+            refused |= of_server.change(lab, changes)
+            changes = {}
+    if changes:
+        refused |= of_server.change(lab, changes)
+    return {
+        repository: f"its repository could not be changed: {told(Failed('git', words.encode()))}"
+        for repository, words in refused.items()
+    }
+
+
+def _tell(lab: Lab, learners: Mapping[str, str], problems: Mapping[str, str]) -> None:
+    for repository, problem in problems.items():
+        if len(learners) == 1:
+            raise LabError(problem)
+        fail_first(lab, learners[repository], problem)
+
+
+def _change(git: Git, before: Mapping[str, str]) -> Change | None:
+    """Return what has become of a repository since, None if that is nothing."""
+    now = refs_of(git) if git.folder.is_dir() else {}
+    updates = [
+        f"update {name} {commit} {before.get(name, NOTHING)}"
+        for name, commit in now.items()
+        if before.get(name) != commit
+    ]
+    updates += [f"delete {name} {commit}" for name, commit in before.items() if name not in now]
+    if not updates:
+        return None
+    known = set(before.values())
+    new = set(now.values()) - known
+    if not new:
+        return Change(updates)
+    ends = "".join([*(f"{commit}\n" for commit in new), *(f"^{commit}\n" for commit in known)])
+    pack = git.run("pack-objects", "--quiet", "--stdout", "--revs", "--thin", stdin=ends.encode())
+    return Change(updates, base64.b64encode(pack).decode())

@@ -1,0 +1,86 @@
+"""A cluster that somebody made by hand, for a lab whose Git server is to be in it: with a volume
+for the repositories, and a registry that this machine and the node both know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.hand_made import (
+    CONTEXT,
+    CONTROL_PLANE,
+    create_cluster,
+    remove_cluster,
+    users_kubectl,
+)
+from tests.cluster.lab import Lab, run
+from tests.registry import built, configuration, serving
+
+PORT = 30443
+_REPOSITORIES = "/var/sops-lab-repositories"
+# The lab's node image has no storage class; a volume of one is made by hand.
+_VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "repositories"},
+    "spec": {
+        "storageClassName": "by-hand",
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": _REPOSITORIES},
+    },
+}
+
+
+@contextmanager
+def lab_with_git_in_cluster(name: str, folder: Path) -> Iterator[Lab]:
+    """Have a cluster of one node, and a lab that is not up yet, whose Git server is to be in it.
+    Both are gone afterwards."""
+    kubeconfig = folder / "users-own-kubeconfig"
+    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
+    lab = Lab(name, folder, data)
+    lab.remove()
+    remove_cluster()
+    program = built()
+    try:
+        with serving(program, folder / "registry") as registry:
+            create_cluster(lab, folder, kubeconfig)
+            git = {
+                "host": address_of_node(), "port": PORT, "service": "NodePort",
+                "storage_class": "by-hand", "size": "1Gi",
+            }  # fmt: skip
+            lab = Lab(name, folder, {**data, "registry": registry, "git_in_cluster": git})
+            with pytest.MonkeyPatch.context() as patch:
+                # For clones that are made by hand, beside those of the lab.
+                patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
+                run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
+                run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
+                    stdin=json.dumps(_VOLUME))  # fmt: skip
+                yield lab
+    finally:
+        lab.remove()
+        remove_cluster()
+
+
+def address_of_node() -> str:
+    """Return where this machine reaches the ports of the node."""
+    text = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return run(["docker", "inspect", "--format", text, CONTROL_PLANE]).stdout.strip()
+
+
+def registry_in_node(lab: Lab) -> None:
+    """Have the node pull from what this machine has pushed to, at the same address."""
+    registry = str(lab.data["registry"])
+    kept, config = "/var/registry", lab.folder / "node-registry.yaml"
+    config.write_text(configuration(kept, registry))
+    for source, target in (
+        (built(), "/usr/local/bin/registry"),
+        (lab.folder / "registry", kept),
+        (config, "/etc/registry.yaml"),
+    ):
+        run(["docker", "cp", str(source), f"{CONTROL_PLANE}:{target}"])
+    run(["docker", "exec", "--detach", CONTROL_PLANE, "registry", "serve", "/etc/registry.yaml"])
