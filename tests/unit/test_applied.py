@@ -14,7 +14,7 @@ from sopslab.checks.applied import are_as_applied, lasting
 from sopslab.config.settings import Settings
 from sopslab.lab.act import manifests
 from sopslab.lab.observe.applied import record_file
-from sopslab.lab.observe.manifests import manifest_drift
+from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 
 MADE: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -182,7 +182,13 @@ def test_where_an_object_cannot_be_seen_the_manifests_are_compared(settings: Set
     assert was_compared(settings)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"manifests": 1, "objects": []}'])
-def test_without_a_record_the_manifests_are_compared(settings: Settings, text: str) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"manifests": 1, "objects": []}'])
+def test_with_a_damaged_record_the_manifests_are_compared(settings: Settings, text: str) -> None:
     Path(record_file(settings, path_of(settings))).write_text(text)
     assert was_compared(settings)
+
+
+def test_a_cluster_that_got_no_manifests_yet_is_not_compared_with_them(settings: Settings) -> None:
+    Path(record_file(settings, path_of(settings))).unlink()
+    assert manifest_drift(settings.for_machine, path_of(settings)) == [ABSENT]
+    assert not Path(settings.bin_dir, "compared").exists()

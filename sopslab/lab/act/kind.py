@@ -15,6 +15,7 @@ from sopslab.config.naming import network_name, node_name
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import told
+from sopslab.lab.observe.applied import records
 from sopslab.lab.observe.kind import (
     LOCK_S,
     bootstrap_tokens,
@@ -111,6 +112,7 @@ def _take_away(lab: Lab, lock: int) -> None:
         docker("rm", "-fv", *nodes, inherited=lock)
     for made in _MADE:
         Path(lab.lab_dir, made).unlink(missing_ok=True)
+    shutil.rmtree(records(lab), ignore_errors=True)
 
 
 def _sweep(lab: Lab) -> None:
