@@ -52,6 +52,7 @@ echo "kubectl $KUBECONFIG $*" >>"$here/calls"
 [ ! -e "$here/silent" ] || exit 1
 case "$*" in
 *bindings*) echo '{"items": []}' ;;
+*" apply "*) cat >"$here/applied" ;;
 esac
 """
 NETWORK = "sops-lab-lab"
@@ -108,6 +109,12 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
     # It was closed by the kubeconfig that nobody else had yet.
     asked = [call.split()[1] for call in calls(settings) if call.startswith("kubectl ")]
     assert asked and settings.lab_kubeconfig not in asked
+    # Else there were no logs of pods, and no node after a year.
+    applied = json.loads(Path(settings.bin_dir, "applied").read_text())
+    assert {one["roleRef"]["name"] for one in applied["items"]} == {
+        "system:kubelet-api-admin",
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+    }
     assert not make(settings).changed
 
 
