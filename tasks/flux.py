@@ -71,7 +71,6 @@ def provide_platform(settings: Settings) -> None:
 @step(Step.FLUX)
 def bootstrap_flux(settings: Settings) -> None:
     """Give the cluster Flux, and what it needs to reconcile itself from the platform repository."""
-    builds.queue(name="Have no build hold up the others", settings=settings)
     kubernetes.manifests(
         name="Apply the controllers",
         settings=settings,
@@ -89,6 +88,8 @@ def bootstrap_flux(settings: Settings) -> None:
         settings=settings,
         path=f"{settings.manifests_dir}/sync.yaml",
     )
+    # While the controllers start, where they are new: all that they begin with is there.
+    builds.queue(name="Have no build hold up the others", settings=settings)
     if enrolled(settings) and not _cluster_is_up(settings):
         _give_seats(settings)
 

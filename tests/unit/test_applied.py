@@ -14,7 +14,7 @@ from sopslab.checks.applied import are_as_applied, lasting
 from sopslab.config.settings import Settings
 from sopslab.lab.act import manifests
 from sopslab.lab.observe.applied import record_file
-from sopslab.lab.observe.manifests import manifest_drift
+from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 
 MADE: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -124,6 +124,9 @@ here=$(dirname "$0")
 case " $* " in
 *" apply "*) cat "$here/made.json" ;;
 *" get --filename "*) cat "$here/live.json" ;;
+*" --all-namespaces "*)
+    echo "$4" >>"$here/asked"
+    ! rm "$here/unserved" 2>/dev/null ;;
 *" diff "*) touch "$here/compared"; exit 2 ;;
 esac
 """
@@ -182,7 +185,25 @@ def test_where_an_object_cannot_be_seen_the_manifests_are_compared(settings: Set
     assert was_compared(settings)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"manifests": 1, "objects": []}'])
-def test_without_a_record_the_manifests_are_compared(settings: Settings, text: str) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"manifests": 1, "objects": []}'])
+def test_with_a_damaged_record_the_manifests_are_compared(settings: Settings, text: str) -> None:
     Path(record_file(settings, path_of(settings))).write_text(text)
     assert was_compared(settings)
+
+
+def test_a_cluster_that_got_no_manifests_yet_is_not_compared_with_them(settings: Settings) -> None:
+    Path(record_file(settings, path_of(settings))).unlink()
+    assert manifest_drift(settings.for_machine, path_of(settings)) == [ABSENT]
+    assert not Path(settings.bin_dir, "compared").exists()
+
+
+def test_kinds_that_are_defined_are_asked_for_until_they_are_served(settings: Settings) -> None:
+    kinds = [
+        {"kind": "CustomResourceDefinition", "metadata": {"name": name}} for name in ("a.x", "b.x")
+    ]
+    folder = Path(settings.bin_dir)
+    assert not (folder / "asked").exists()
+    (folder / "made.json").write_text(json.dumps({"kind": "List", "items": [MADE, *kinds]}))
+    (folder / "unserved").touch()
+    manifests.apply(settings.for_machine, path_of(settings))
+    assert (folder / "asked").read_text() == "a.x,b.x\n" * 2

@@ -15,6 +15,7 @@ import pytest
 
 from sopslab.checks.recreation import cluster_plan
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.applied import record_file
 from sopslab.lab.observe.kind import cluster_state, standing
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.provision.operations import kind
@@ -51,6 +52,7 @@ echo "kubectl $KUBECONFIG $*" >>"$here/calls"
 [ ! -e "$here/silent" ] || exit 1
 case "$*" in
 *bindings*) echo '{"items": []}' ;;
+*" apply "*) cat >"$here/applied" ;;
 esac
 """
 NETWORK = "sops-lab-lab"
@@ -107,6 +109,12 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
     # It was closed by the kubeconfig that nobody else had yet.
     asked = [call.split()[1] for call in calls(settings) if call.startswith("kubectl ")]
     assert asked and settings.lab_kubeconfig not in asked
+    # Else there were no logs of pods, and no node after a year.
+    applied = json.loads(Path(settings.bin_dir, "applied").read_text())
+    assert {one["roleRef"]["name"] for one in applied["items"]} == {
+        "system:kubelet-api-admin",
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+    }
     assert not make(settings).changed
 
 
@@ -144,8 +152,13 @@ def test_a_cluster_that_is_not_closed_to_strangers_does_not_count(settings: Sett
 def test_a_half_made_cluster_is_removed_before_another_is_made(settings: Settings) -> None:
     Path(settings.bin_dir, "containers", "n0").write_text(json.dumps([container("n0")]))
     Path(settings.lab_dir, "node-id").write_text("another\n")
+    record = Path(record_file(settings, "sync.yaml"))
+    record.parent.mkdir()
+    record.write_text("{}")
     assert not make(settings).failed
     assert "docker rm -fv n0" in calls(settings)
+    # It was about the other cluster.
+    assert not record.exists()
 
 
 def test_a_cluster_stays_until_it_is_said_that_it_is_replaced(settings: Settings) -> None:

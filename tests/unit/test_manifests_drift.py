@@ -9,6 +9,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.manifests import holders
+from sopslab.lab.observe.applied import record_file
 from sopslab.lab.observe.manifests import manifest_drift, missing, specified
 from sopslab.lab.tools.manifests import documents, joined
 
@@ -49,6 +50,10 @@ def settings(answered_by: Callable[..., Settings]) -> Settings:
         (folder / name).mkdir()
         (folder / name / "apps.v1.Deployment.a").write_text(LIVE)
     (folder / "manifests.yaml").write_text("kind: Deployment\nmetadata:\n  namespace: develop\n")
+    # Others were applied earlier.
+    record = Path(record_file(found, "manifests.yaml"))
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
     return found
 
 

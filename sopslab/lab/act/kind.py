@@ -15,6 +15,7 @@ from sopslab.config.naming import network_name, node_name
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import told
+from sopslab.lab.observe.applied import records
 from sopslab.lab.observe.kind import (
     LOCK_S,
     bootstrap_tokens,
@@ -34,6 +35,7 @@ from sopslab.model.results import Undecided
 _BUSY = "another run has been working on the cluster for 300 s: wait for it to finish"
 # In the order in which they appear.
 _MADE = ("kubeconfig", "node-id")
+_RBAC = "rbac.authorization.k8s.io"
 _CREATE_S = 300
 _START_S = 120
 
@@ -86,8 +88,10 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
         kubeconfig.write_bytes(_reaching(lab, kubeconfig.read_bytes()))
         node = docker("container", "inspect", "--format", "{{.Id}}", node_name(lab.lab))
         write(f"{new}/node-id", f"{node}\n")
+        kube = Kubectl(lab, kubeconfig=f"{new}/kubeconfig")
         try:
-            shut_out(Kubectl(lab, kubeconfig=f"{new}/kubeconfig"))
+            kube.apply(_bindings())
+            shut_out(kube)
         except (Failed, Undecided) as error:
             if isinstance(error, Failed):
                 sys.stderr.buffer.write(error.words)
@@ -96,6 +100,27 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
             ) from None
         for made in _MADE:
             Path(new, made).rename(folder / made)
+
+
+def _bindings() -> list[Object]:
+    """Return what the cluster needs of the phase in which kubeadm makes a token for other nodes:
+    whom the kubelet obeys, and that it is given its next certificate."""
+    rotation = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
+    return [
+        _binding("apiserver-kubelet-client", "system:kubelet-api-admin",
+                 "User", "kube-apiserver-kubelet-client"),
+        _binding("node-autoapprove-certificate-rotation", rotation, "Group", "system:nodes"),
+    ]  # fmt: skip
+
+
+def _binding(name: str, role: str, kind: str, subject: str) -> Object:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"kubeadm:{name}"},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": _RBAC, "kind": kind, "name": subject}],
+    }
 
 
 def delete(lab: Lab) -> None:
@@ -111,6 +136,7 @@ def _take_away(lab: Lab, lock: int) -> None:
         docker("rm", "-fv", *nodes, inherited=lock)
     for made in _MADE:
         Path(lab.lab_dir, made).unlink(missing_ok=True)
+    shutil.rmtree(records(lab), ignore_errors=True)
 
 
 def _sweep(lab: Lab) -> None:
@@ -160,7 +186,11 @@ def close(lab: Lab) -> None:
 def shut_out(kube: Kubectl) -> None:
     """Remove from a cluster what lets in strangers. Raises Failed, or Undecided if that could not
     be looked at: then nothing was removed."""
-    bindings, tokens = strange_bindings(kube), bootstrap_tokens(kube)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(bootstrap_tokens, kube)
+        bindings, tokens = strange_bindings(kube), asked.result()
     for token in tokens:
         kube.run(
             "--request-timeout", "20s",

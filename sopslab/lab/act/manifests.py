@@ -20,11 +20,13 @@ from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.lab.tools.waiting import Deadline
+from sopslab.lab.tools.waiting import Deadline, wait_until
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _ENDING_S, _SERVED_S = 60, 120
+# Without an answer, what is applied next says what is wrong.
+_ASKED_S = 20
 
 # Only names and numbers, of what the API server says of a namespace.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
@@ -38,7 +40,8 @@ _OBJECTS_OF_FLUX = (
 
 
 def apply(lab: Lab, path: str) -> None:
-    """Bring the cluster to what the manifests in a file say. Raises LabError if it refuses them."""
+    """Bring the cluster to what the manifests in a file say; the kinds that they define are served
+    then. Raises LabError if it refuses them."""
     text = Path(path).read_text(encoding="utf-8")
     _await_end(lab, "namespace", lambda: ending_namespaces(lab, text), _held)
     _await_end(lab, "kind", lambda: ending_kinds(lab, text), _left)
@@ -57,8 +60,27 @@ def apply(lab: Lab, path: str) -> None:
                 ) from None
             time.sleep(0.2)
         else:
+            _ask_for(lab, made)
             _remember(lab, path, made)
             return
+
+
+def _ask_for(lab: Lab, made: Iterable[Object]) -> None:
+    """Ask for all objects of the kinds that were defined, until the cluster serves these kinds.
+
+    The API server begins to keep the objects of a kind in memory when it is first asked for them,
+    and sends whoever watches before it does away for a second: Flux's controllers otherwise, which
+    watch one kind after the other.
+    """
+    kinds = defined_kinds(made)
+    if kinds:
+        asked = ("get", ",".join(kinds), "--all-namespaces", "--output", "name")
+        wait_until(lambda: Kubectl(lab).succeeds(*asked, patience=20), _ASKED_S, pause=0.1)
+
+
+def defined_kinds(made: Iterable[Object]) -> list[str]:
+    """Return the kinds that objects define, as kubectl takes them."""
+    return [one["metadata"]["name"] for one in made if one["kind"] == "CustomResourceDefinition"]
 
 
 def _remember(lab: Lab, path: str, made: Iterable[Object]) -> None:

@@ -15,9 +15,14 @@ from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 
+def records(places: Places) -> str:
+    """Return the folder of what the cluster has made of manifests; it ends with the cluster."""
+    return f"{places.lab_dir}/applied"
+
+
 def record_file(places: Places, path: str) -> str:
     """Return the file that keeps what the cluster has made of the manifests in a file."""
-    return f"{places.lab_dir}/applied/{Path(path).stem}.json"
+    return f"{records(places)}/{Path(path).stem}.json"
 
 
 def manifests_digest(path: str) -> str:

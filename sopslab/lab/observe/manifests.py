@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sopslab.config.places import Lab
-from sopslab.lab.observe.applied import is_as_applied
+from sopslab.lab.observe.applied import is_as_applied, record_file
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 
-# Said of a cluster that lacks what it takes to compare it with the manifests.
+# Said of a cluster that lacks what it takes to compare it with the manifests, or got none of them.
 ABSENT = "absent"
 
 _NAMESPACE = re.compile(r"^ *namespace: *(.*)$", re.MULTILINE)
@@ -63,9 +63,11 @@ def manifest_drift(lab: Lab, path: str) -> list[str]:
     """Return the objects in which the cluster differs from the manifests in a file, and `absent`
     where it lacks a namespace or a kind that they need, or is not there itself.
 
-    So a dry run on a bare machine predicts the changes.
+    So a dry run on a bare machine predicts the changes. A new cluster is not compared: two
+    questions about each object take a second of the first `up`, and the answer is known.
     """
-    if not has_content(lab.lab_kubeconfig) or not has_content(path):
+    needed = (lab.lab_kubeconfig, path, record_file(lab, path))
+    if not all(map(has_content, needed)):
         return [ABSENT]
     if is_as_applied(lab, path):
         return []
