@@ -78,7 +78,7 @@ def measure(
     keeps it from its end is in the report, and on standard error."""
     present, *before = products
     part: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": present.commit,
         **({figures.BASE: before[0].commit} if before else {}),
     }

@@ -15,6 +15,8 @@ from tests.bench.profile import Profile
 _ROW, _GAP = 24, 2
 # Percent of the whole below which a box is not drawn.
 _NARROWEST = 0.1
+# And below which it has no room for letters.
+_NAMED = 2
 # By these classes a page gives boxes their colour: of the whole and of steps, and then of groups.
 PLAIN, GROUPS = "plain", ("first", "second", "third", "fourth")
 
@@ -98,12 +100,14 @@ def _drawn(
     colour = box.colour or colour
     place = f'x="{100 * left / full:.2f}%" y="{row * (_ROW + _GAP)}"'
     name = escape(box.name)
+    named = 100 * box.value / full >= _NAMED
+    words = f'<text x="4" y="16">{name} {box.value:.1f}</text>' if named else ""
     # A picture within the picture cuts what does not fit into it.
     yield (
         f'<svg {place} width="{100 * box.value / full:.2f}%" height="{_ROW}">'
         f"<title>{name}: {box.value:.2f} s, {100 * box.value / whole:.1f} %</title>"
         f'<rect class="{colour}" width="100%" height="100%"/>'
-        f'<text x="4" y="16">{name} {box.value:.1f}</text></svg>'
+        f"{words}</svg>"
     )
     for part in box.parts:
         yield from _drawn(part, whole, full, left, row + 1, colour)

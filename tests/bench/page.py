@@ -34,11 +34,13 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { max-width: 45rem; } .pale { color: var(--pale); }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: .6rem 0; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); text-align: right;
   vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 11rem; }
-.words td { text-align: left; min-width: 7rem; } .words td:first-child { min-width: 14rem; }
+.words th, .words td { text-align: left; min-width: 7rem; }
+.words th:first-child { min-width: 14rem; } .runs th:first-child { min-width: 5rem; }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .4em; }
 .flame { display: block; min-width: 34rem; }
 .flame text { font: 12px system-ui, sans-serif; fill: var(--ink); }
@@ -90,7 +92,7 @@ def _runs(parts: Mapping[str, Any]) -> Iterator[str]:
          one.get("problem", ""))
         for name, one in parts.items()
     ]  # fmt: skip
-    yield from _table(heads, cells, "words")
+    yield from _table(heads, cells, "words runs")
     yield (
         '<p class="pale">Processor seconds are those of the containers and of what the command'
         " starts; Docker’s own daemon is left out. Compare what was measured in the same part"
