@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from tests.bench.profile import BRIEF, OURS, START, Look, Profile, Seen, fold, median
 from tests.bench.watching import (
@@ -253,6 +255,41 @@ def test_a_process_that_is_moved_into_a_container_after_it_began_is_noticed(kern
     kernel.run(8, 1, container=ONE)
     # The other was there for long, and is not looked at again.
     assert [one.name for one in machine.look().processes.values()] == ["p7"]
+
+
+def test_a_container_whose_first_process_is_in_some_control_groups_only_is_found_later(
+    kernel: Kernel,
+) -> None:
+    machine = kernel.machine()
+    kernel.run(7, 1, container=ONE)
+    whole = (kernel.proc / "7" / "cgroup").read_text()
+    for half in ("4:memory:/docker/" + ONE + "\n0::/\n", whole):
+        (kernel.proc / "7" / "cgroup").write_text(half)
+        assert set(machine.look().used) == {OURS}
+    assert not machine.containers
+    kernel.uses(ONE, 2.0)
+    assert machine.look().used[ONE] == 2.0
+
+
+class Blind(Machine):
+    """A machine that cannot be looked at the second time."""
+
+    looks = 0
+    failed = threading.Event()
+
+    @override
+    def look(self) -> Look:
+        self.looks += 1
+        if self.looks == 2:
+            self.failed.set()
+            raise ValueError("no look")
+        return super().look()
+
+
+def test_what_keeps_it_from_looking_is_not_lost(kernel: Kernel) -> None:
+    machine = Blind(100, kernel.proc, kernel.cgroups)
+    with pytest.raises(ValueError, match="no look"), watching(machine):
+        assert machine.failed.wait(10)
 
 
 def test_a_number_that_is_given_away_again_is_another_process(kernel: Kernel) -> None:
