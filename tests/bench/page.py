@@ -56,6 +56,19 @@ def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     + report: what was found
     + parts: by name, when and of which commit each part of it was measured
     """
+    compared = {
+        key: {name: Profile.of_dict(kept) for name, kept in found.items()}
+        for key, found in report.get("profiles", {}).items()
+    }
+    # A group has the same colour everywhere.
+    groups = sorted(
+        {
+            group
+            for profiles in compared.values()
+            for one in profiles.values()
+            for (group,) in one.by(1)
+        }
+    )
     return "\n".join(
         [
             "<!doctype html>",
@@ -67,8 +80,8 @@ def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
             *_figures(report),
             *(
                 line
-                for key, found in report.get("profiles", {}).items()
-                for line in _compared(title_of(key), found)
+                for key, profiles in compared.items()
+                for line in _compared(title_of(key), profiles, groups)
             ),
             "</body></html>\n",
         ]
@@ -114,10 +127,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(heads, found.values(), "words")
 
 
-def _compared(title: str, found: Mapping[str, Any]) -> Iterator[str]:
+def _compared(title: str, profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[str]:
     """Yield what some work took, run by run, and the flame of each run."""
-    profiles = {name: Profile.of_dict(kept) for name, kept in found.items()}
-    groups = list(dict.fromkeys(group for one in profiles.values() for (group,) in one.by(1)))
     yield f"<h2>{escape(title)}</h2>"
     yield from _totals(profiles, groups)
     yield from _steps(profiles)
@@ -133,6 +144,7 @@ def _totals(profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[
     keys = {
         group: f'<span class="key {colour_of(group, groups)}"></span>{escape(group)}'
         for group in groups
+        if any((group,) in one.by(1) for one in profiles.values())
     }
     yield '<div class="wide"><table><tr><th></th>'
     yield from (f"<th>{escape(name)}</th>" for name in profiles)
@@ -140,14 +152,14 @@ def _totals(profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[
         ("seconds on the clock", [f"{one.seconds:.1f}" for one in profiles.values()]),
         ("processor seconds", [f"{one.processor:.1f}" for one in profiles.values()]),
         *(
-            (keys[group], [_number(one.by(1).get((group,))) for one in profiles.values()])
-            for group in groups
+            (key, [_number(one.by(1).get((group,))) for one in profiles.values()])
+            for group, key in keys.items()
         ),
         *(
-            (f"{keys[group]}, MiB at most", [
+            (f"{key}, MiB at most", [
                 _number(one.peaks.get((group, "")), 0) for one in profiles.values()
             ])
-            for group in groups
+            for group, key in keys.items()
         ),
     ]  # fmt: skip
     for head, cells in lines:

@@ -99,6 +99,16 @@ def test_the_page_has_each_run_beside_the_others_and_what_was_before() -> None:
     assert "processor seconds before" not in page({"second_up": whole()[0]["second_up"]}, {})
 
 
+def test_a_group_has_the_same_colour_wherever_it_is() -> None:
+    report, parts = whole()
+    ours = Profile(1.0, {"": 1.0}, {("", OURS, "git"): 1.0}).as_dict()
+    report["profiles"] = {"second_up": {"now": ours}, **report["profiles"]}
+    keys = re.findall(r'<span class="key (\w+)"></span>our processes', page(report, parts))
+    # By processor seconds and by memory, in both; the node only where it has worked.
+    assert len(keys) == 4 and len(set(keys)) == 1
+    assert page(report, parts).count("</span>node<") == 1
+
+
 def test_a_page_of_nothing_is_a_page() -> None:
     assert "<h2>" not in page({}, {})
 
