@@ -15,14 +15,16 @@ PICTURE = PROJECT / "docs" / "images" / "growth.svg"
 
 
 def draw(page: Path, picture: Path) -> None:
-    """Draw the picture of what a page has in its table."""
-    picture.write_text(plot(read_table(GROWTH.read(page.read_text()))))
+    """Draw the picture of what a page has in its table; none of a page without one."""
+    if rows := read_table(GROWTH.read(page.read_text())):
+        picture.write_text(plot(rows))
 
 
 def main() -> None:
     """Draw the picture that is part of the docs."""
     draw(PAGE, PICTURE)
-    print(f"{PICTURE.relative_to(PROJECT)}: {PICTURE.stat().st_size // 1024} KiB")
+    if PICTURE.exists():
+        print(f"{PICTURE.relative_to(PROJECT)}: {PICTURE.stat().st_size // 1024} KiB")
 
 
 if __name__ == "__main__":

@@ -66,9 +66,9 @@ def earlier(revision: str) -> Product:
         raise AssertionError(f"BASE={revision} is no commit that git knows here")
     commit = found.stdout.strip()
     folder = _WORKTREES / commit[:12]
-    run(["git", "worktree", "prune"], cwd=PROJECT)
     if not folder.exists():
-        words = ["git", "worktree", "add", "--quiet", "--detach", str(folder), commit]
+        # Git may know it still, from before `build` was removed.
+        words = ["git", "worktree", "add", "--force", "--quiet", "--detach", str(folder), commit]
         run(words, cwd=PROJECT)
     run(["make", f"PYTHON={sys.executable}", ".venv/.requirements"], cwd=folder)
     product = Product("before", commit[:12], str(folder / ".venv" / "bin" / "sopslab"), BASE)

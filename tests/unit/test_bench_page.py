@@ -159,3 +159,12 @@ def test_an_axis_of_nothing_has_marks_too() -> None:
 @pytest.mark.parametrize(("path", "block"), [(README, FIGURES), (picture.PAGE, GROWTH)])
 def test_each_page_has_a_place_for_what_is_measured(path: Path, block: Block) -> None:
     block.read(path.read_text())
+
+
+def test_the_picture_in_the_docs_is_of_the_table_beside_it(tmp_path: Path) -> None:
+    picture.draw(picture.PAGE, tmp_path / "growth.svg")
+    kept, drawn_now = (
+        [path.read_text() for path in folder.glob("growth.svg")]
+        for folder in (picture.PICTURE.parent, tmp_path)
+    )
+    assert kept == drawn_now
