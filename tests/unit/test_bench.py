@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from tests.bench import __main__ as bench
-from tests.bench import docs, figures, picture, report
+from tests.bench import docs, figures, growth, picture, report
 from tests.bench.blocks import FIGURES, GROWTH, Block
 from tests.bench.classroom import against_flux_alone
 from tests.bench.flux_alone import CANARY, arrivals, canary, learner_objects
-from tests.bench.growth import shortened
 from tests.bench.growth_table import COLUMNS
 from tests.bench.processor import Spent
 from tests.bench.products import Product, earlier
@@ -165,8 +164,8 @@ def test_without_a_report_or_with_an_older_one_it_is_told_what_to_do(
 
 def test_how_cost_grows_is_put_into_the_docs_with_its_picture(pages: Path) -> None:
     size = dict.fromkeys(COLUMNS, 1.5) | {"learners": 10}
-    growth = {"growth": {"sizes": [size], "limit": {"learners": 30, "why": "no room"}}}
-    report.save({"growth": report.added(STAMP, growth)}, pages / "bench.json")
+    grown = {"growth": {"sizes": [size], "limit": {"learners": 30, "why": "no room"}}}
+    report.save({"growth": report.added(STAMP, grown)}, pages / "bench.json")
     assert docs.main() == 0
     assert "| 10 | 1.5 |" in (pages / "instructors.md").read_text()
     assert "<circle" in (pages / "growth.svg").read_text()
@@ -241,10 +240,35 @@ def test_steps_are_those_of_the_run() -> None:
     assert steps_of(answer) == [("Host", 1.5)]
 
 
+def test_a_class_grows_until_a_run_does_not_end_well_and_what_was_found_before_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def of_size(
+        product: Product, folder: Path, learners: int, sizes: list[dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
+        asked.append(learners)
+        if learners == 100:
+            raise AssertionError("sopslab up: exit 12\nand its log")
+        sizes.append({"learners": learners})
+        yield product.figures({"growth": {"sizes": list(sizes)}})
+
+    monkeypatch.setattr(growth, "_of_size", of_size)
+    part: dict[str, Any] = {}
+    for one in growth.measure_growth(tmp_path, [NOW]):
+        part = report.added(part, one)
+    assert asked == [10, 30, 100]
+    assert report.together({"growth": part})["growth"] == {
+        "sizes": [{"learners": 10}, {"learners": 30}],
+        "limit": {"learners": 100, "why": "sopslab up: exit 12"},
+    }
+
+
 def test_what_went_wrong_is_told_in_one_line_that_ends() -> None:
-    assert shortened("one\ntwo") == "one"
-    assert shortened("") == ""
-    assert len(shortened("x" * 900)) == 300
+    assert growth.shortened("one\ntwo") == "one"
+    assert growth.shortened("") == ""
+    assert len(growth.shortened("x" * 900)) == 300
 
 
 def test_a_learner_by_hand_is_no_more_than_flux_needs() -> None:
