@@ -19,7 +19,8 @@ TITLES = {
     "second_100": "Second run on a class of 100, nothing to do",
     "one_more": "One learner more beside 100",
 }
-_CLASS_OF = "growth_"
+# And of work on a class of some size, by what its key begins with.
+_OF_SIZE = {"growth_": "A class of {}, as it grows", "idle_": "A class of {}, and nothing is done"}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d5d9de; --pale: #59636e;
   --plain: #e4e7eb; --first: #bcd7f7; --second: #f7d3b0; --third: #c5e6c8; --fourth: #e3cdf3; }
@@ -90,8 +91,9 @@ def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
 
 def title_of(key: str) -> str:
     """Return the title of the work that a report has a profile of."""
-    if key.startswith(_CLASS_OF):
-        return f"A class of {key.removeprefix(_CLASS_OF)}, as it grows"
+    for beginning, title in _OF_SIZE.items():
+        if key.startswith(beginning):
+            return title.format(key.removeprefix(beginning))
     return TITLES.get(key, key)
 
 

@@ -15,7 +15,7 @@ from tests.bench.docs import README
 from tests.bench.figures import spread
 from tests.bench.flame import drawn, flame
 from tests.bench.growth_table import COLUMNS, growth_table, read_table
-from tests.bench.page import page
+from tests.bench.page import page, title_of
 from tests.bench.plot import PANELS, plot, step_of
 from tests.bench.profile import OURS, Profile
 
@@ -107,6 +107,12 @@ def test_a_group_has_the_same_colour_wherever_it_is() -> None:
     # By processor seconds and by memory, in both; the node only where it has worked.
     assert len(keys) == 4 and len(set(keys)) == 1
     assert page(report, parts).count("</span>node<") == 1
+
+
+def test_all_that_is_measured_has_a_title() -> None:
+    assert title_of("growth_300") == "A class of 300, as it grows"
+    assert title_of("idle_10") == "A class of 10, and nothing is done"
+    assert title_of("up") == "From nothing to the canary"
 
 
 def test_a_page_of_nothing_is_a_page() -> None:
