@@ -41,14 +41,15 @@ soak: $(STAMP) ## The long tails that `make test` leaves out: before a release
 clusters: $(STAMP) ## The same on clusters of several nodes that exist already
 	@$(BIN)/python -m tests.check clusters
 
-bench: $(STAMP) ## Measure the lab beside the same work done by hand
-	@$(BIN)/python -m tests.bench
+bench: $(STAMP) ## Measure the lab beside the same work done by hand, into build/bench.html
+	@$(BIN)/python -m tests.bench $(if $(BASE),--base '$(BASE)') $(PARTS)
 
 reference: $(STAMP) ## Write docs/reference anew from the code
 	@$(BIN)/python -m sopslab.cli.reference
 
-docs: reference ## The same, and the pictures in docs/images from the board in Chromium
+docs: reference ## The same, and the pictures in docs/images
 	@$(BIN)/python -m tests.browser.screenshots
+	@$(BIN)/python -m tests.bench.picture
 
 requirements: $(STAMP) ## Pin what pyproject.toml and requirements-dev.in ask for, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \

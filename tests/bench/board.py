@@ -18,9 +18,8 @@ from typing import Any
 from typing_extensions import override
 
 from tests.bench.figures import spread
-from tests.bench.processor import measured
+from tests.bench.watching import of_children
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import SOPSLAB
 
 VIEWERS = 20
 PUSHES, EVERY_S = 4, 20.0
@@ -75,8 +74,9 @@ class Served:
 def board(classroom: Classroom) -> Iterator[Served]:
     """Serve the board."""
     process = subprocess.Popen(
-        [SOPSLAB, "board"], env=classroom.lab.base_environment, stdout=subprocess.PIPE, text=True
-    )
+        [classroom.lab.program, "board"], env=classroom.lab.base_environment,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         line = process.stdout.readline() if process.stdout else ""
         found = re.search(r"https?://\S+", line)
@@ -85,8 +85,9 @@ def board(classroom: Classroom) -> Iterator[Served]:
         yield served
     finally:
         process.send_signal(signal.SIGINT)
-        ended = measured(lambda: process.wait(30), [])
-    served.processor = ended.processor
+        before = of_children()
+        process.wait(30)
+    served.processor = of_children() - before
 
 
 class Viewer(threading.Thread):

@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.bench.board import measure_board
 from tests.bench.figures import spread
 from tests.bench.flux_alone import measure_flux_alone
-from tests.bench.processor import Spent, measured
+from tests.bench.processor import Spent, measured, of_lab
+from tests.bench.products import Product
+from tests.bench.profile import median
+from tests.bench.up import beside, steps_of, timed
+from tests.bench.watching import resident
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab, lab_name, run
+from tests.cluster.lab import Lab, run
 
 SMALL, LARGE = 30, 100
 ROUNDS = 3
 
 
-def measure_class(folder: Path) -> dict[str, Any]:
-    """Return what 30 and 100 learners take, a second run and one learner more, and memory.
+def measure_class(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
+    """Yield, as parts of the report, what 30 and 100 learners take, a second run and one learner
+    more, and memory.
 
     The 30 are compared with the same number given to Flux by hand, just before, on the same lab.
     """
-    small, alone, _ = _measure_first(folder / "small", SMALL, ROUNDS)
-    small.lab.remove()
-    large, _, report = _measure_first(folder / "large", LARGE, 0)
-    try:
-        second, changed = up_with(large, LARGE)
-        add_one, _ = up_with(large, LARGE + 1)
-        started = time.monotonic()
-        large.lab.sopslab("status", "--json", check=False)
-        status = time.monotonic() - started
-        shown = measure_board(large, folder)
-    finally:
-        large.lab.remove()
-    return {
-        **against_flux_alone(small.first, alone),
-        "learners_30_processor": round(small.first.processor, 1),
-        "learners_100_processor": round(large.first.processor, 1),
-        "ratio_100_to_30": round(large.first.seconds / small.first.seconds, 2),
-        "learners_30": round(small.first.seconds, 1),
-        "learners_100": round(large.first.seconds, 1),
-        "second_run_100_processor": round(second.processor, 1),
-        "second_run_100": round(second.seconds, 1),
-        "second_run_changes": changed,
-        "add_one": round(add_one.seconds, 1),
-        "status_100": round(status, 1),
-        "board_100": shown,
-        **report,
-    }
+    smalls: dict[Product, Spent] = {}
+    alone: list[Spent] = []
+    for product in products:
+        with begun(product.lab("bench-class", folder)) as classroom:
+            if not product.key:
+                alone = measure_flux_alone(classroom.lab, folder / "by-hand", SMALL, ROUNDS)
+                print(f"{SMALL} learners by hand: {alone}", flush=True)
+                yield beside("class_30", {"Flux alone": median(one.profile for one in alone)})
+            smalls[product], _ = up_with(classroom, SMALL, of_lab(classroom.lab))
+        spent = smalls[product]
+        yield beside("class_30", {product.name: spent.profile})
+        yield product.figures(
+            {
+                "class": {
+                    **({} if product.key else against_flux_alone(spent, alone)),
+                    "learners_30_processor": round(spent.processor, 1),
+                    "learners_30": round(spent.seconds, 1),
+                }
+            }
+        )
+    for product, small in smalls.items():
+        with begun(product.lab("bench-class", folder)) as classroom:
+            yield from _large(product, classroom, small, folder)
+
+
+def _large(
+    product: Product, classroom: Classroom, small: Spent, folder: Path
+) -> Iterator[dict[str, Any]]:
+    containers = of_lab(classroom.lab)
+    before = node_memory(classroom.lab)
+    first, _ = up_with(classroom, LARGE, containers)
+    after = node_memory(classroom.lab)
+    yield beside("class_100", {product.name: first.profile})
+    yield product.figures(
+        {
+            "class": {
+                "learners_100_processor": round(first.processor, 1),
+                "ratio_100_to_30": round(first.seconds / small.seconds, 2),
+                "learners_100": round(first.seconds, 1),
+                "node_mib_before": before,
+                "node_mib_after": after,
+                "mib_per_learner": round((after - before) / LARGE, 1),
+            }
+        }
+    )
+    second, changed = up_with(classroom, LARGE, containers)
+    yield beside("second_100", {product.name: second.profile})
+    yield product.figures(
+        {
+            "class": {
+                "second_run_100_processor": round(second.processor, 1),
+                "second_run_100": round(second.seconds, 1),
+                "second_run_changes": changed,
+            }
+        }
+    )
+    more, _ = up_with(classroom, LARGE + 1, containers)
+    yield beside("one_more", {product.name: more.profile})
+    status = timed(lambda: classroom.lab.sopslab("status", "--json", check=False))
+    yield product.figures(
+        {"class": {"add_one": round(more.seconds, 1), "status_100": round(status, 1)}}
+    )
+    yield product.figures({"class": {"board_100": measure_board(classroom, classroom.lab.folder)}})
 
 
 def against_flux_alone(first: Spent, alone: Sequence[Spent]) -> dict[str, Any]:
@@ -68,49 +109,29 @@ def against_flux_alone(first: Spent, alone: Sequence[Spent]) -> dict[str, Any]:
     }
 
 
-class _Measured(Classroom):
-    first = Spent(0.0, 0.0)
+@contextmanager
+def begun(lab: Lab) -> Iterator[Classroom]:
+    """Have a lab up in the block, from nothing and without a class, and gone afterwards."""
+    with lab.made():
+        # A lab is running once all of it is: the canary arrives before the last pod is ready.
+        lab.kubectl("wait", "pods", "-A", "--all", "--for=condition=Ready", "--timeout=60s")
+        yield Classroom(lab)
 
 
-def _measure_first(
-    folder: Path, learners: int, rounds: int
-) -> tuple[_Measured, list[Spent], dict[str, Any]]:
-    classroom = _Measured(Lab(lab_name("bench-class"), folder, {}))
-    classroom.lab.remove()
-    classroom.lab.up()
-    # A lab is running once all of it is: the canary arrives before the last pod is ready.
-    classroom.lab.kubectl("wait", "pods", "-A", "--all", "--for=condition=Ready", "--timeout=60s")
-    alone = []
-    if rounds:
-        alone = measure_flux_alone(classroom.lab, folder / "by-hand", learners, rounds)
-        print(f"{learners} learners by hand: {alone}", flush=True)
-    before = node_memory(classroom.lab)
-    classroom.first, _ = up_with(classroom, learners)
-    after = node_memory(classroom.lab)
-    return (
-        classroom,
-        alone,
-        {
-            "node_mib_before": before,
-            "node_mib_after": after,
-            "mib_per_learner": round((after - before) / learners, 1),
-        },
-    )
-
-
-def up_with(classroom: Classroom, learners: int, nodes: Sequence[str] = ()) -> tuple[Spent, int]:
+def up_with(
+    classroom: Classroom, learners: int, containers: Mapping[str, str]
+) -> tuple[Spent, int]:
     """Run `sopslab up` for so many learners, and return what that took and how much it changed.
 
-    + nodes: the containers of the cluster's nodes; by default its only one
+    + containers: those that work for the class, and their groups
     """
     ids = tuple(f"seat-{number:03d}" for number in range(learners))
     answers: list[dict[str, Any]] = []
-    containers = [*(nodes or [classroom.lab.node]), classroom.lab.git_server]
-    spent = measured(lambda: answers.append(classroom.up(ids=ids)), containers)
-    (answer,) = answers
-    print(
-        f"{learners} learners: {[(s['name'], s['seconds']) for s in answer['steps']]}", flush=True
+    spent = measured(
+        lambda: answers.append(classroom.up(ids=ids)), containers, lambda: steps_of(answers[-1])
     )
+    (answer,) = answers
+    print(f"{learners} learners: {spent}, {steps_of(answer)}", flush=True)
     return spent, answer["changed"]
 
 
@@ -121,5 +142,4 @@ def node_memory(lab: Lab) -> float:
          "cat /sys/fs/cgroup/memory/memory.stat /sys/fs/cgroup/memory.stat 2>/dev/null"],
         check=False,
     ).stdout  # fmt: skip
-    values = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
-    return round(int(values.get("total_rss") or values["anon"]) / 2**20, 0)
+    return round(resident(text) / 2**20, 0)

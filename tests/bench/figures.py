@@ -1,24 +1,18 @@
-"""What the bench has measured, as lines to print and as the table in README.md.
+"""What the bench has measured, as lines to print and as tables in README.md and the docs.
 
-    python -m tests.bench.figures            # build/bench.json into README.md
+    python -m tests.bench.figures            # build/bench.json into README.md and docs/
 
 Processor seconds and ratios come first: seconds differ twofold between a good hour and a bad one.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sopslab.layout import PROJECT
-
-BEGIN = "<!-- figures: made by `python -m tests.bench.figures` from build/bench.json -->"
-END = "<!-- figures: end -->"
-REPORT = PROJECT / "build" / "bench.json"
-README = PROJECT / "README.md"
+# Below this name a report has the same figures of an earlier commit.
+BASE = "base"
 
 
 def spread(values: Sequence[float], digits: int = 1) -> dict[str, Any]:
@@ -64,80 +58,29 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             )
         )
     if taken := report.get("class"):
-        alone = taken["flux_alone"]
-        found += [
-            (
-                "a class of 30 on a lab that is up, to the canary of each; the ratio is to the same"
-                " 30 applied to Flux by hand with one `kubectl apply`",
-                f"{taken['learners_30_processor']} (by hand {_of(alone['processor'])})",
-                f"{_of(taken['processor_vs_flux_alone'])} of processor seconds,"
-                f" {_of(taken['vs_flux_alone'])} of seconds",
-                f"{taken['learners_30']} s (by hand {_of(alone['seconds'])} s)",
-            ),
-            (
-                "a class of 100; the ratio is to one of 30",
-                str(taken["learners_100_processor"]),
-                str(taken["ratio_100_to_30"]),
-                f"{taken['learners_100']} s",
-            ),
-            (
-                "second run on a class of 100, nothing to do",
-                str(taken["second_run_100_processor"]),
-                str(round(taken["second_run_100"] / taken["learners_100"], 2)),
-                f"{taken['second_run_100']} s",
-            ),
-        ]
-        if seen := taken.get("board_100"):
-            found.append(
-                (
-                    f"the board of a class of 100 with {seen['viewers']} viewers and a push every"
-                    f" 20 s, to the change on the page ({seen['page_kib']:g} KiB)",
-                    f"{seen['cores']:g} of a core",
-                    "",
-                    f"{_of(seen['push_to_page'])} s",
-                )
-            )
+        found += _of_class(taken)
     if room := report.get("room"):
-        found += [
+        found.append(
             (
                 f"what tools and images a seat of a room is sent ({room['entries_mb']} MB); the"
                 " ratio is to the same by `tar | zstd | ssh`",
                 "",
                 _of(room["delivery_vs_tar"]),
                 f"{_of(room['delivery'])} s",
-            ),
-            (
-                f"second run over {room['seats']} seats, nothing to do; the ratio is to one over"
-                " the slowest seat",
-                "",
-                _of(room["second_run_vs_slowest_alone"]),
-                f"{_of(room['second_run'])} s",
-            ),
-        ]
+            )
+        )
+        if "second_run" in room:
+            found.append(
+                (
+                    f"second run over {room['seats']} seats, nothing to do; the ratio is to one"
+                    " over the slowest seat",
+                    "",
+                    _of(room["second_run_vs_slowest_alone"]),
+                    f"{_of(room['second_run'])} s",
+                )
+            )
     if clusters := report.get("clusters"):
-        small, large = clusters["small"], clusters["large"]
-        found += [
-            (
-                f"a class of {clusters['learners_on_nodes']} on three nodes that somebody made; the"
-                " ratio is to the same on one",
-                "",
-                f"{clusters['ratio_three_to_one']:g}",
-                f"{clusters['three_nodes']} s",
-            ),
-            (
-                f"a class of {large['learners']} in a cluster with {clusters['fake_nodes']} fake"
-                f" nodes; the ratio is to one of {small['learners']}",
-                f"{large['up_processor']}",
-                f"{clusters['ratio_large_to_small']:g}",
-                f"{large['up']} s",
-            ),
-            (
-                f"second run with {clusters['fake_pods']} fake pods, nothing to do",
-                "",
-                f"{large['second_up'] / large['up']:.2g}",
-                f"{large['second_up']} s",
-            ),
-        ]
+        found += _of_clusters(clusters)
     if policy := report.get("policy"):
         found += [
             (what, "", "", f"{policy[key]} s")
@@ -145,6 +88,92 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
                 ("the hook on a commit of 20 files", "commit_of_20_seconds"),
                 ("the server's hook on a push of 1,000 files", "push_of_1000_seconds"),
             )
+        ]
+    return found
+
+
+def _of_class(taken: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the rows of a class. Flux alone is measured beside the present product only, and the
+    class of 100 after that of 30, which may be all that there is."""
+    alone = taken.get("flux_alone")
+    hand = {
+        key: f" (by hand {_of(alone[key])}{unit})" if alone else ""
+        for key, unit in (("processor", ""), ("seconds", " s"))
+    }
+    ratios = (
+        f"{_of(taken['processor_vs_flux_alone'])} of processor seconds,"
+        f" {_of(taken['vs_flux_alone'])} of seconds"
+        if alone
+        else ""
+    )
+    found = [
+        (
+            "a class of 30 on a lab that is up, to the canary of each; the ratio is to the same"
+            " 30 applied to Flux by hand with one `kubectl apply`",
+            f"{taken['learners_30_processor']}{hand['processor']}",
+            ratios,
+            f"{taken['learners_30']} s{hand['seconds']}",
+        )
+    ]
+    if "learners_100" in taken:
+        found.append(
+            (
+                "a class of 100; the ratio is to one of 30",
+                str(taken["learners_100_processor"]),
+                str(taken["ratio_100_to_30"]),
+                f"{taken['learners_100']} s",
+            )
+        )
+    if "second_run_100" in taken:
+        found.append(
+            (
+                "second run on a class of 100, nothing to do",
+                str(taken["second_run_100_processor"]),
+                str(round(taken["second_run_100"] / taken["learners_100"], 2)),
+                f"{taken['second_run_100']} s",
+            )
+        )
+    if seen := taken.get("board_100"):
+        found.append(
+            (
+                f"the board of a class of 100 with {seen['viewers']} viewers and a push every"
+                f" 20 s, to the change on the page ({seen['page_kib']:g} KiB)",
+                f"{seen['cores']:g} of a core",
+                "",
+                f"{_of(seen['push_to_page'])} s",
+            )
+        )
+    return found
+
+
+def _of_clusters(taken: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    found = []
+    if "three_nodes" in taken:
+        found.append(
+            (
+                f"a class of {taken['learners_on_nodes']} on three nodes that somebody made; the"
+                " ratio is to the same on one",
+                "",
+                f"{taken['ratio_three_to_one']:g}",
+                f"{taken['three_nodes']} s",
+            )
+        )
+    if "large" in taken:
+        small, large = taken["small"], taken["large"]
+        found += [
+            (
+                f"a class of {large['learners']} in a cluster with {taken['fake_nodes']} fake"
+                f" nodes; the ratio is to one of {small['learners']}",
+                f"{large['up_processor']}",
+                f"{taken['ratio_large_to_small']:g}",
+                f"{large['up']} s",
+            ),
+            (
+                f"second run with {taken['fake_pods']} fake pods, nothing to do",
+                "",
+                f"{large['second_up'] / large['up']:.2g}",
+                f"{large['second_up']} s",
+            ),
         ]
     return found
 
@@ -176,38 +205,11 @@ def lines(report: Mapping[str, Any]) -> list[str]:
 def table(report: Mapping[str, Any]) -> str:
     """Return the same as a table of Markdown, ended by a newline."""
     head = ("what", "processor seconds", "ratio", "seconds on the clock")
-    cells = [head, ("---",) * 4, *rows(report)]
-    return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in cells)
+    return markdown([head, *rows(report)])
 
 
-def rewritten(text: str, report: Mapping[str, Any]) -> str:
-    """Return a text with what was measured between the two marks.
-
-    Raises ValueError if each of the marks is not there exactly once, the first one first.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
-        raise ValueError(f"one line `{BEGIN}` and after it one `{END}` are needed")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table(report)}\n{END}{after}"
-
-
-def main() -> int:
-    """Put the figures of the last bench into README.md; return 0, or 1 where that cannot be."""
-    try:
-        report = json.loads(REPORT.read_text())
-        README.write_text(rewritten(README.read_text(), report))
-    except FileNotFoundError as error:
-        print(f"{error.filename} is not there: `make bench` makes it", file=sys.stderr)
-        return 1
-    except KeyError as error:
-        print(f"{REPORT} has no {error}: it is an older one, `make bench` again", file=sys.stderr)
-        return 1
-    except ValueError as error:
-        print(f"{README}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown, whose first row is its head, ended by a newline."""
+    head, *others = cells
+    found = [head, ("---",) * len(head), *others]
+    return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in found)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.config.places import FLUX
-from tests.bench.processor import Spent, measured
+from tests.bench.processor import Spent, measured, of_lab
 from tests.cluster.lab import Lab, run
 
 CANARY = "lab-canary"
@@ -47,7 +47,7 @@ def measure_flux_alone(lab: Lab, folder: Path, learners: int, rounds: int) -> li
     taken = []
     try:
         for _ in range(rounds):
-            taken.append(measured(lambda: apply(lab, manifest, ids), [lab.node, lab.git_server]))
+            taken.append(measured(lambda: apply(lab, manifest, ids), of_lab(lab)))
             lab.kubectl("delete", "--filename", str(manifest), "--wait", "--timeout=240s")
     finally:
         lab.kubectl("delete", "--filename", str(manifest), "--ignore-not-found", check=False)

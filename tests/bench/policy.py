@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
-import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sopslab.config.inputs import local_settings
+from tests.bench.products import Product
 from tests.cluster.lab import run
 
 RUNS = 5
@@ -26,25 +26,33 @@ data:
 """
 
 
-def measure_policy() -> dict[str, Any]:
-    """Return the median seconds of the commit hook and of the pre-receive hook."""
-    with tempfile.TemporaryDirectory(prefix="sops-lab-policy-") as folder:
-        repository = Path(folder)
-        run(["git", "init", "--quiet", "--initial-branch=main"], cwd=repository)
-        run(["git", "config", "user.name", "bench"], cwd=repository)
-        run(["git", "config", "user.email", "bench@localhost"], cwd=repository)
-        _write(repository, 1000)
-        run(["git", "add", "--all"], cwd=repository)
-        run(["git", "commit", "--quiet", "--message", "Push"], cwd=repository)
-        head = run(["git", "rev-parse", "HEAD"], cwd=repository).stdout.strip()
-        run(["git", "update-ref", "-d", "refs/heads/main"], cwd=repository)
-        push = _median("pre-receive", repository, f"{_ZERO} {head} refs/heads/main\n")
+def measure_policy(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
+    """Yield, as parts of the report, the median seconds of the commit hook and of the pre-receive
+    hook."""
+    repository = folder / "repository"
+    repository.mkdir()
+    head = _committed(repository)
+    for product in products:
         run(["git", "read-tree", "--empty"], cwd=repository)
+        push = _median(product, "pre-receive", repository, f"{_ZERO} {head} refs/heads/main\n")
         run(["git", "add", *[f"file-{number}.yaml" for number in range(20)]], cwd=repository)
-        return {
-            "commit_of_20_seconds": _median("pre-commit", repository, ""),
-            "push_of_1000_seconds": push,
-        }
+        commit = _median(product, "pre-commit", repository, "")
+        yield product.figures(
+            {"policy": {"commit_of_20_seconds": commit, "push_of_1000_seconds": push}}
+        )
+
+
+def _committed(repository: Path) -> str:
+    """Return a commit of a thousand files that no branch has."""
+    run(["git", "init", "--quiet", "--initial-branch=main"], cwd=repository)
+    run(["git", "config", "user.name", "bench"], cwd=repository)
+    run(["git", "config", "user.email", "bench@localhost"], cwd=repository)
+    _write(repository, 1000)
+    run(["git", "add", "--all"], cwd=repository)
+    run(["git", "commit", "--quiet", "--message", "Push"], cwd=repository)
+    head = run(["git", "rev-parse", "HEAD"], cwd=repository).stdout.strip()
+    run(["git", "update-ref", "-d", "refs/heads/main"], cwd=repository)
+    return head
 
 
 def _write(repository: Path, count: int) -> None:
@@ -52,7 +60,7 @@ def _write(repository: Path, count: int) -> None:
         (repository / f"file-{number}.yaml").write_text(_FILE.format(number=number))
 
 
-def _median(hook: str, repository: Path, stdin: str) -> float:
+def _median(product: Product, hook: str, repository: Path, stdin: str) -> float:
     tools = local_settings().bin_dir
     programs = {"SOPSLAB_GITLEAKS": f"{tools}/gitleaks", "SOPSLAB_FLUX": f"{tools}/flux"}
     environment = {**os.environ, **programs}
@@ -60,7 +68,7 @@ def _median(hook: str, repository: Path, stdin: str) -> float:
     for _ in range(RUNS):
         started = time.monotonic()
         run(
-            [sys.executable, "-m", "sopslab.policy", hook],
+            [product.python, "-m", "sopslab.policy", hook],
             env=environment,
             cwd=repository,
             stdin=stdin,

@@ -6,59 +6,61 @@ that are named. Docker's own daemon is not, nor what a command leaves running in
 
 from __future__ import annotations
 
-import re
-import resource
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from tests.cluster.lab import run
+from tests.bench.profile import OURS, Profile, Steps, fold
+from tests.bench.watching import Machine, watching
+from tests.cluster.lab import Lab, run
 
-# Of cgroup v2 and v1, as a container sees its own.
-_USAGE = (
-    "cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpuacct/cpuacct.usage"
-    " /sys/fs/cgroup/cpu,cpuacct/cpuacct.usage 2>/dev/null || true"
-)
+NODE, GIT_SERVER = "node", "Git server"
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What some work took: seconds on the clock, and processor seconds."""
+    """What some work took: seconds on the clock, processor seconds, and where they went."""
 
     seconds: float
     processor: float
+    profile: Profile = field(default_factory=Profile, repr=False)
 
 
-def measured(work: Callable[[], object], containers: Sequence[str]) -> Spent:
+def measured(
+    work: Callable[[], object],
+    containers: Mapping[str, str],
+    steps: Callable[[], Steps] = tuple,
+) -> Spent:
     """Return what `work` takes. A container that it makes counts from its beginning.
 
-    + containers: the names of the containers that work for it
+    Raises AssertionError if a container is not one of this machine's.
+
+    + containers: by name, the group that each container that works for it belongs to
+    + steps: says which steps the work had, once it has ended
     """
-    before = {name: _of_container(name) for name in containers}
-    children, started = _of_children(), time.monotonic()
-    work()
-    seconds = time.monotonic() - started
-    spent = _of_children() - children
-    for name in containers:
-        used = _of_container(name)
-        # One that was made anew meanwhile has used less than the one before it.
-        spent += used - before[name] if used >= before[name] else used
-    return Spent(seconds, spent)
+    machine = Machine(os.getpid())
+    with watching(machine) as looks:
+        work()
+    names = _names() if containers else {}
+    groups = {OURS: OURS} | {
+        container: containers[name]
+        for container, name in names.items()
+        if name in containers and container in machine.containers
+    }
+    missing = containers.keys() - {names.get(container) for container in groups}
+    if missing:
+        raise AssertionError(f"no process of this machine is in {', '.join(sorted(missing))}")
+    profile = fold(looks, groups, steps())
+    return Spent(profile.seconds, profile.processor, profile)
 
 
-def usage(text: str) -> float:
-    """Return the seconds that a container has used, as its cgroup says; 0 without an answer."""
-    if found := re.search(r"^usage_usec (\d+)$", text, re.M):
-        return int(found[1]) / 1e6
-    if found := re.search(r"^(\d+)$", text, re.M):
-        return int(found[1]) / 1e9
-    return 0.0
+def of_lab(lab: Lab) -> dict[str, str]:
+    """Return the containers of a lab on kind, by name, and their groups."""
+    return {lab.node: NODE, lab.git_server: GIT_SERVER}
 
 
-def _of_container(name: str) -> float:
-    return usage(run(["docker", "exec", name, "sh", "-c", _USAGE], check=False).stdout)
-
-
-def _of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _names() -> dict[str, str]:
+    """Return the names of all containers by their ids."""
+    form = ["--no-trunc", "--format", "{{.ID}} {{.Names}}"]
+    lines = run(["docker", "ps", "--all", *form]).stdout.splitlines()
+    return dict(line.split(maxsplit=1) for line in lines)

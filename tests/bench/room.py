@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from sopslab.room.client import client
 from sopslab.room.connection import Connection
 from sopslab.room.delivery import Cargo, deliver, prepare
 from tests.bench.figures import spread
+from tests.bench.products import Product
 from tests.cluster.debian import ENGINE
 from tests.cluster.seats import PACKAGES, SUITE, Room, room
 
@@ -29,24 +30,26 @@ ROUNDS = 3
 PYTHON = "3.11"
 
 
-def measure_room(folder: Path) -> dict[str, Any]:
-    """Return the ratio of a delivery to the same files by `tar | zstd | ssh`, the bytes that a seat
-    is sent, the seconds of first and second runs, and the ratio of a second run over all seats to
-    the slowest of those over one."""
-    folder.mkdir(parents=True, exist_ok=True)
+def measure_room(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
+    """Yield, as parts of the report, the ratio of a delivery to the same files by `tar | zstd |
+    ssh`, the bytes that a seat is sent, the seconds of first and second runs, and the ratio of a
+    second run over all seats to the slowest of those over one.
+
+    An earlier product is not measured: what delivers here is called, not run.
+    """
     with room(folder, ["ada", "bob"], [*PACKAGES, *ENGINE[SUITE], "zstd"]) as made:
-        delivery = _measure_delivery(made)
+        yield {"room": {"seats": len(made.seats), **_measure_delivery(made)}}
         _, first = _timed(made.up)
         alone = [_timed(lambda seat=seat: made.up("--limit", seat))[1] for seat in made.seats]  # type: ignore[misc]
         together = [_timed(made.up)[1] for _ in range(ROUNDS)]
+        yield {
+            "room": {
+                "first_run": round(first, 1),
+                "second_run": spread(together, 1),
+                "second_run_vs_slowest_alone": spread([one / max(alone) for one in together], 2),
+            }
+        }
         made.sopslab("down", "--yes")
-    return {
-        "seats": len(made.seats),
-        **delivery,
-        "first_run": round(first, 1),
-        "second_run": spread(together, 1),
-        "second_run_vs_slowest_alone": spread([one / max(alone) for one in together], 2),
-    }
 
 
 def _measure_delivery(made: Room) -> dict[str, Any]:

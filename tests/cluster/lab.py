@@ -66,7 +66,8 @@ class Lab:
     """A lab under test. `folder` is the test's own; the lab's name and file are in it.
 
     `root` is given to its commands as SOPSLAB_ROOT; `within` is what each of them is run by.
-    `birth` is what was seen while the lab was made from nothing, if somebody looked.
+    `birth` is what was seen while the lab was made from nothing, if somebody looked. `program` is
+    the command `sopslab`: another one is that of another version.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Lab:
     root: str | None = None
     within: Sequence[str] = ()
     birth: dict[str, Any] = field(default_factory=dict)
+    program: str = SOPSLAB
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ class Lab:
         env = {key: value for key, value in changed.items() if value is not None}
         started = time.monotonic()
         try:
-            return run([*self.within, SOPSLAB, *arguments], env=env, check=check, umask=umask)
+            return run([*self.within, self.program, *arguments], env=env, check=check, umask=umask)
         finally:
             note_verb(arguments[0], time.monotonic() - started)
 

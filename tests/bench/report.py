@@ -1,0 +1,65 @@
+"""The report of the bench: build/bench.json, and build/bench.html for people.
+
+It is kept by part, with when and of which commit each was measured: a part that is measured again
+replaces what the last time found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sopslab.layout import PROJECT
+from tests.bench.page import page
+
+REPORT = PROJECT / "build" / "bench.json"
+_FOUND = "found"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what each part of the report has, by name.
+
+    Raises FileNotFoundError if there is none, KeyError if it is one of an older bench.
+    """
+    parts: dict[str, Any] = json.loads(path.read_text())["parts"]
+    return parts
+
+
+def save(parts: Mapping[str, Any], path: Path) -> None:
+    """Write the report, and the page that is made of it beside it."""
+    path.parent.mkdir(exist_ok=True)
+    _replace(path, json.dumps({"parts": parts}, indent=2) + "\n")
+    _replace(path.with_suffix(".html"), page(together(parts), parts))
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+def added(part: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part with what was found besides."""
+    return {**part, _FOUND: merged(part.get(_FOUND, {}), found)}
+
+
+def together(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all parts have found."""
+    whole: dict[str, Any] = {}
+    for part in parts.values():
+        whole = merged(whole, part.get(_FOUND, {}))
+    return whole
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what both have, mappings within them too; the other's where both have a value."""
+    new = dict(one)
+    for key, value in other.items():
+        old = new.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            new[key] = merged(old, value)
+        else:
+            new[key] = value
+    return new
