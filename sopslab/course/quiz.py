@@ -26,7 +26,6 @@ from sopslab.errors import LabError
 from sopslab.layout import PROJECT
 
 __all__ = [
-    "ANSWERS_FILE",
     "QUIZ_FILE",
     "Question",
     "QuizError",
@@ -39,8 +38,6 @@ __all__ = [
 ]
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
-ANSWERS_FILE = "quiz-answers.txt"
-"""In a learner's repository: answers that the learner wants to be counted, a line each."""
 
 _ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
 
