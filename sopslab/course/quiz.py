@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
+# libyaml's loader does the same, ten times as fast, and every `up` reads the quiz.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
 
@@ -79,7 +81,7 @@ def load_quiz(path: Path) -> tuple[Question, ...]:
     """Return the questions of a quiz file. Raises QuizError with everything that is wrong with
     it."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
         questions = TypeAdapter(tuple[Question, ...]).validate_python(raw)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise QuizError(f"{path}: {error}") from error
