@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sopslab.config.settings import Settings
-from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
+from sopslab.model.incidents import Cause
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import logins, proof, reencryption, rotation, seats

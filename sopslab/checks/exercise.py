@@ -16,7 +16,7 @@ from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Relation, Snapshot, known
 from sopslab.course import lacks
 from sopslab.course.listing import read_list
-from sopslab.incidents.exposures import cover
+from sopslab.incidents.coverage import cover
 from sopslab.model.objects import Object, inventory
 from sopslab.model.results import Undecided, Verdict, awaited, failed
 from sopslab.policy.findings import Finding

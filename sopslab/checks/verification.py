@@ -12,7 +12,7 @@ from sopslab.checks.exercise import LACKS, USE_THE_LAB
 from sopslab.checks.rules.platform import is_ready
 from sopslab.checks.rules.table import Examined, Step
 from sopslab.checks.snapshot import Snapshot, known
-from sopslab.incidents.exposures import cover
+from sopslab.incidents.coverage import cover
 from sopslab.layout import KEY_SECRET
 from sopslab.model.results import Undecided, Verdict, failed, passed, undecided
 from sopslab.policy.recipients import CONFIG

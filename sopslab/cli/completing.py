@@ -1,32 +1,28 @@
 """What a shell completes, beside verbs, options and files: what is known on this machine.
 
 Where that cannot be read, nothing is completed, and nothing is said. What reading it takes is
-imported only when a word is completed: the verbs run without it.
+imported only when a word is completed: the verbs run without it. It is read without the settings of
+the lab, since validating these takes longer than all the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import click
 
 from sopslab.errors import LabError
 
-if TYPE_CHECKING:
-    from sopslab.config.settings import Settings
-
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def _of_lab(known: Callable[[Settings], Iterable[str]]) -> Completer:
+def _of_lab(known: Callable[[], Iterable[str]]) -> Completer:
     """Return what completes a word to one of the names that are known of the lab."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        from sopslab.config.inputs import local_settings
-
         try:
-            names = list(known(local_settings()))
+            names = list(known())
         except LabError:
             return []
         given = context.params.get(parameter.name or "") or ()
@@ -35,37 +31,40 @@ def _of_lab(known: Callable[[Settings], Iterable[str]]) -> Completer:
     return complete
 
 
-def _learners(settings: Settings) -> Iterable[str]:
+def _learners() -> Iterable[str]:
     from sopslab.cli.room_verb import in_room
-    from sopslab.config.enrolled import read_environments
-    from sopslab.config.inputs import roster_rows
+    from sopslab.config.inputs import meant_lab, roster_rows
 
     if in_room():
         return [str(row["id"]) for row in roster_rows()]
-    return read_environments(settings)
+    return [*_enrolled(), meant_lab().learner]
 
 
-def _seats(settings: Settings) -> Iterable[str]:
-    from sopslab.config.enrolled import read_enrolled
-
-    return [seat.id for seat in read_enrolled(settings)]
+def _spares() -> Iterable[str]:
+    return [seat for seat, free in _enrolled().items() if free]
 
 
-def _spares(settings: Settings) -> Iterable[str]:
-    from sopslab.config.enrolled import read_enrolled
+def _enrolled() -> Mapping[str, bool]:
+    from sopslab.config.enrolled import read_ids
+    from sopslab.config.inputs import meant_lab
+    from sopslab.config.places import enrolled_file
 
-    return [seat.id for seat in read_enrolled(settings) if seat.free]
+    meant = meant_lab()
+    return read_ids(Path(enrolled_file(meant.root, meant.lab)))
 
 
-def _incidents(settings: Settings) -> Iterable[str]:
-    from sopslab.lab.incidents.platform import read_incidents
+def _incidents() -> Iterable[str]:
+    from sopslab.config.inputs import meant_lab
+    from sopslab.config.places import platform_clone
+    from sopslab.lab.incidents.platform import incident_ids
 
-    return read_incidents(settings)
+    meant = meant_lab()
+    return incident_ids(platform_clone(meant.root, meant.lab))
 
 
 # The ids of those who have an environment; of those who have a seat of a class; of seats that
 # nobody has; of incidents.
 learners = _of_lab(_learners)
-seats = _of_lab(_seats)
+seats = _of_lab(_enrolled)
 spares = _of_lab(_spares)
 incidents = _of_lab(_incidents)

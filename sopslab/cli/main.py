@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import import_module
 from keyword import iskeyword
@@ -71,6 +72,9 @@ _OF_ONE_LAB = frozenset(
     {*GROUPS["Class"], "backup", "credentials", "hint", "incident", "quiz", "restore"}
     - {"roster", "reset"}
 )
+
+# No plugin of pydantic is used, and to look for one it reads the metadata of every package.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WIDTH = max(map(len, VERBS))
 _HELP = ["-h", "--help"]

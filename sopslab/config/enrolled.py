@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sopslab.config.environment import Environment, at_seat, solo
+from sopslab.config.naming import check_enrolled
+from sopslab.config.places import enrolled_file
 from sopslab.errors import InputError, LabError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ def read_enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
     Raises LabError where the record cannot be read.
     """
-    path = Path(settings.class_dir) / "roster.json"
+    path = Path(enrolled_file(settings.root, settings.lab))
     try:
         return enrolled_in(path, path.read_bytes())
     except FileNotFoundError:
@@ -45,6 +47,27 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
     except ValueError:
         reason = "it is not JSON"
     raise _unreadable(path, reason)
+
+
+def read_ids(path: Path) -> dict[str, bool]:
+    """Return the id of each seat on a record, and whether nobody has that seat; none without a
+    record. Of the rest nothing is validated, which would take long.
+
+    Raises LabError where the record cannot be read.
+    """
+    try:
+        seats = json.loads(path.read_bytes())
+        return {check_enrolled(seat["id"]): _is_free(seat) for seat in seats}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror)) from None
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise _unreadable(path, "it is damaged") from None
+
+
+def _is_free(seat: Mapping[str, object]) -> bool:
+    return seat.get("learner") is None and not seat.get("listed", True)
 
 
 def record_of(seats: Iterable[Enrolled]) -> str:

@@ -9,12 +9,12 @@ import os
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sopslab.config.defaults import DEFAULTS
 from sopslab.config.enrolment import SEATS_AS_THEY_ARE
-from sopslab.config.job import free_port, job_name
-from sopslab.config.leases import read_lease
+from sopslab.config.naming import check_label
 from sopslab.config.places import lease_file
 from sopslab.errors import InputError
 from sopslab.layout import PROJECT
@@ -53,9 +53,13 @@ def local_data() -> dict[str, Any]:
 
 
 def _lab_data() -> dict[str, Any]:
+    path = os.environ.get(LAB_FILE, _own_lab_file())
+    if path is None:
+        return {}
+    # With it comes the YAML library.
     from sopslab.config.labfile import read_lab_file
 
-    return read_lab_file(os.environ.get(LAB_FILE, _own_lab_file()))
+    return read_lab_file(path)
 
 
 def _own_lab_file() -> str | None:
@@ -104,11 +108,20 @@ def job_data() -> dict[str, Any]:
 
     Once the lab is made, the port is the one that it has. Raises InputError.
     """
+    from sopslab.config.job import free_port
+    from sopslab.config.leases import read_lease
+
     data = class_data() if os.environ.get(ROSTER) else local_data()
-    lab = data.get("lab") or os.environ.get(LAB) or job_name(os.environ)
+    lab = _job_lab(data)
     lease = read_lease(lease_file(data.get("root") or _defaults()["root"], lab))
     port = lease.git_port if lease else free_port()
     return {"lab": lab, "git_port": port, "lease": JOB_HOURS, **data}
+
+
+def _job_lab(data: Mapping[str, Any]) -> str:
+    from sopslab.config.job import job_name
+
+    return data.get("lab") or os.environ.get(LAB) or job_name(os.environ)
 
 
 # What the verbs of this machine itself are told: of a room, the machines of learners have the labs.
@@ -154,11 +167,42 @@ def seat_settings(
     }
 
 
-def _defaults() -> dict[str, Any]:
-    from sopslab.config.settings import Settings
+class Meant(NamedTuple):
+    """The lab that is meant, and who works on it where it has no class."""
 
+    root: str
+    lab: str
+    learner: str
+
+
+def meant_lab() -> Meant:
+    """Return which lab is meant, of whose settings nothing else is read or validated: that takes
+    longer than a shell may wait for a word.
+
+    Raises InputError where it cannot be told.
+    """
+    data = _lab_data()
+    if chosen_inventory() == CI:
+        data["lab"] = _job_lab(data)
+    told = {**_defaults(), **data}
+    learner = told["learner"]
+    found = (told["root"], told["lab"], learner.get("id") if isinstance(learner, dict) else None)
+    root, lab, name = (one if isinstance(one, str) else "" for one in found)
+    try:
+        return Meant(root, check_label(lab), check_label(name))
+    except ValueError as error:
+        raise InputError([f"lab, learner: {error}"]) from None
+
+
+def _defaults() -> dict[str, Any]:
     defaults = runpy.run_path(str(DEFAULTS))
-    return {key: value for key, value in defaults.items() if key in Settings.model_fields}
+    # What it imports is no setting.
+    imported = (ModuleType, type)
+    return {
+        key: value
+        for key, value in defaults.items()
+        if not key.startswith("_") and not isinstance(value, imported)
+    }
 
 
 def known_inventory(path: str) -> str | None:

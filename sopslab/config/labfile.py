@@ -8,14 +8,12 @@ from sopslab.config.inputfile import load_yaml, read_text
 from sopslab.errors import InputError
 
 
-def read_lab_file(path: str | None) -> dict[str, Any]:
-    """Return the settings in the YAML file `path`, or none for None.
+def read_lab_file(path: str) -> dict[str, Any]:
+    """Return the settings in the YAML file `path`.
 
     Raises InputError, naming file and line, for a file that cannot be read, is not UTF-8, exceeds
     1 MiB, is not YAML, has duplicate keys or aliases, or holds anything but a mapping.
     """
-    if path is None:
-        return {}
     data = load_yaml(path, read_text(path, "lab file"))
     if data is None:
         return {}

@@ -39,6 +39,16 @@ def lease_file(root: str, lab: str) -> str:
     return f"{root}/labs/{lab}/lease.json"
 
 
+def enrolled_file(root: str, lab: str) -> str:
+    """Return the file that records who has a seat in the class of a lab."""
+    return f"{root}/labs/{lab}/class/roster.json"
+
+
+def platform_clone(root: str, lab: str) -> str:
+    """Return the clone of the platform repository of a lab."""
+    return f"{root}/labs/{lab}/platform"
+
+
 class Places:
     """Paths, addresses and names that follow from what a lab is called and where it lies."""
 
@@ -255,7 +265,7 @@ class Places:
     @property
     def platform_dir(self) -> str:
         """The clone of the platform repository."""
-        return f"{self.lab_dir}/platform"
+        return platform_clone(self.root, self.lab)
 
     @property
     def manifests_dir(self) -> str:

@@ -12,6 +12,8 @@ SECRET = "backend-secrets"
 SETUP = "scripts/sops-setup.sh --create-secret"
 COMPARE = "scripts/sops-setup.sh --check"
 UP = "sopslab up"
+ANSWERS_FILE = "quiz-answers.txt"
+"""In a learner's repository: answers that the learner wants to be counted, a line each."""
 
 
 @dataclass(frozen=True)

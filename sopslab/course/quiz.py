@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -26,7 +26,6 @@ from sopslab.errors import LabError
 from sopslab.layout import PROJECT
 
 __all__ = [
-    "ANSWERS_FILE",
     "QUIZ_FILE",
     "Question",
     "QuizError",
@@ -39,8 +38,8 @@ __all__ = [
 ]
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
-ANSWERS_FILE = "quiz-answers.txt"
-"""In a learner's repository: answers that the learner wants to be counted, a line each."""
+# libyaml's loader does the same, ten times as fast, and every `up` reads the quiz.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
 
@@ -82,7 +81,7 @@ def load_quiz(path: Path) -> tuple[Question, ...]:
     """Return the questions of a quiz file. Raises QuizError with everything that is wrong with
     it."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
         questions = TypeAdapter(tuple[Question, ...]).validate_python(raw)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise QuizError(f"{path}: {error}") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sopslab.incidents.records import Cause, Exposure, Incident
+from sopslab.incidents.records import Exposure, Incident
+from sopslab.model.incidents import Cause
 
 # The phase with which every rotation ends.
 PROVEN = "proven"

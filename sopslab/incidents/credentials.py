@@ -18,7 +18,8 @@ from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
-from sopslab.incidents.records import Cause, Day, Exposure, Incident
+from sopslab.incidents.records import Day, Exposure, Incident
+from sopslab.model.incidents import Cause
 
 CREDENTIALS_FILE = "docs/credentials.yaml"
 

@@ -1,4 +1,4 @@
-"""From what the policy finds in a history to exposures, and which incident covers what. Pure.
+"""From what the policy finds in a history to exposures. Pure.
 
 Values become hashes at once, so that they can be looked for elsewhere without being kept.
 """
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sopslab.incidents.records import Exposure, Incident
+from sopslab.incidents.records import Exposure
 from sopslab.policy import documents
 from sopslab.policy.engine import decode
 from sopslab.policy.findings import SHOWN_KEY, Finding, Undecidable
@@ -98,43 +98,3 @@ def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple
 def _keys(data: bytes | None, lines: set[int]) -> tuple[str, ...]:
     named = [] if data is None else named_values(data)
     return tuple(dict.fromkeys(value.key for value in named if value.line in lines))
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Which of some findings no incident covers, and the incidents that cover the others."""
-
-    uncovered: tuple[Finding, ...]
-    open: tuple[Incident, ...]
-    closed: tuple[Incident, ...]
-
-
-def cover(findings: Sequence[Finding], incidents: Sequence[Incident], repository: str) -> Coverage:
-    """Return which incident covers which of the findings in a repository.
-
-    A finding is covered by an exposure of the same commit, path and rule, and once a closed
-    incident has it, it is dealt with.
-    """
-    uncovered: list[Finding] = []
-    covering: dict[str, Incident] = {}
-    for finding in findings:
-        place = (repository, finding.commit, printable(finding.path), finding.rule)
-        having = [
-            incident for incident in incidents for one in incident.exposures if one.place == place
-        ]
-        if not having:
-            uncovered.append(finding)
-            continue
-        chosen = next((one for one in having if one.closed is not None), having[0])
-        covering[chosen.id] = chosen
-    return Coverage(
-        tuple(uncovered),
-        tuple(one for one in covering.values() if one.closed is None),
-        tuple(one for one in covering.values() if one.closed is not None),
-    )
-
-
-def not_covered(found: Sequence[Exposure], incidents: Sequence[Incident]) -> tuple[Exposure, ...]:
-    """Return those of the exposures that none of the incidents has."""
-    known = {one.place for incident in incidents for one in incident.exposures}
-    return tuple(one for one in found if one.place not in known)

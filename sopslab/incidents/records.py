@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -19,38 +18,9 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from sopslab.config.settings import Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
+from sopslab.model.incidents import Cause, check_id
 
-INCIDENTS_DIR = "docs/incidents"
-
-_ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-[a-z0-9]+(-[a-z0-9]+)*")
-_ID_LENGTH = 80
 _STRICT = ConfigDict(extra="forbid")
-
-
-class Cause(StrEnum):
-    """What became known to people who must not know it; each cause asks for a rotation of its
-    own."""
-
-    VALUE_EXPOSED = "value-exposed"
-    LEARNER_KEY = "learner-key"
-    CLUSTER_KEY = "cluster-key"
-    INSTRUCTOR_KEY = "instructor-key"
-    GIT_CREDENTIAL = "git-credential"
-
-
-def check_id(value: str) -> str:
-    """Return `value` if it may name an incident; raise ValueError if not."""
-    matched = _ID.fullmatch(value)
-    if matched is None or len(value) > _ID_LENGTH:
-        raise ValueError(
-            "a date and a few words are needed, such as 2026-11-25-leaked-api-key: a-z, 0-9 and"
-            f" `-`, at most {_ID_LENGTH} characters"
-        )
-    try:
-        date.fromisoformat(matched[1])
-    except ValueError:
-        raise ValueError(f"there is no day {matched[1]}") from None
-    return value
 
 
 def _commit(value: str) -> str:
@@ -138,11 +108,6 @@ class Incident:
 
 
 _FORM = TypeAdapter(Incident)
-
-
-def incident_path(incident: str) -> str:
-    """Return where the record of this id lies in the platform repository."""
-    return f"{INCIDENTS_DIR}/{incident}.yaml"
 
 
 def parse_incident(path: str, text: str) -> Incident:

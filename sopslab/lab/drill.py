@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sopslab.checks.drill import Seen, exposed_for_ever, score
 from sopslab.config.environment import Environment
 from sopslab.incidents.closing import Use
-from sopslab.incidents.leak import PATH, SECRET, covering, read_staged
+from sopslab.incidents.leak import PATH, SECRET, covering
 from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.incidents.values import secrets_on_main, uses_in_cluster, uses_on_main
 from sopslab.lab.observe.cluster import secrets_in
@@ -29,14 +29,11 @@ class Score:
     exposed: list[str]
 
 
-def score_staged(settings: Settings, environment: Environment) -> Score | None:
-    """Return how the drill of an environment stands, None if none is staged there.
+def score_of(settings: Settings, environment: Environment, staged: Staged) -> Score:
+    """Return how a drill that is staged in an environment stands.
 
-    Raises LabError where what is staged, or on record, cannot be read.
+    Raises LabError where what is on record cannot be read.
     """
-    staged = read_staged(settings, environment.id)
-    if staged is None:
-        return None
     seen = look(settings, environment, staged)
     return Score(score(seen), list(exposed_for_ever(seen)))
 

@@ -10,11 +10,12 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.errors import InputError, LabError
-from sopslab.incidents.records import INCIDENTS_DIR, Incident, parse_incident
+from sopslab.incidents.records import Incident, parse_incident
 from sopslab.lab.observe.faults import fault_records
 from sopslab.lab.observe.machine import listeners, machine_state
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.observe.roster import recorded_roster
+from sopslab.model.incidents import INCIDENTS_DIR
 from sopslab.provision.look import give_up, look, look_at_machine
 
 

@@ -35,6 +35,7 @@ from sopslab.model.events import (
     from_line,
 )
 from sopslab.model.results import Status
+from sopslab.run import start
 
 _KEPT_LOGS = 20
 _QUIET_S = 30
@@ -135,7 +136,7 @@ def run(
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
     command = [
-        sys.executable, "-P", "-m", "pyinfra", str(PROJECT / inventory), str(PROJECT / deploy),
+        sys.executable, "-P", "-m", start.__name__, str(PROJECT / inventory), str(PROJECT / deploy),
         f"--group-data={PROJECT / 'group_data'}", "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
         *(f"--limit={name}" for name in hosts),

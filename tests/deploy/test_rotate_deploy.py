@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import load_settings
-from sopslab.incidents.records import Cause
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
+from sopslab.model.incidents import Cause
 from tests.fake import Answers, Run, look_text
 
 # Ended long ago.

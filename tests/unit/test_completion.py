@@ -15,12 +15,19 @@ from click.testing import CliRunner
 from sopslab.cli import completing
 from sopslab.cli.main import VERBS, main
 from sopslab.config.inputs import CI, CLASSROOM, LOCAL, SEATS
+from sopslab.config.job import job_name
 from sopslab.config.settings import Settings
 from sopslab.course.faults import BY_ID
 from sopslab.lab.incidents import platform
 from tests.commands import enrol
 
 SOPSLAB = Path(sys.executable).parent / "sopslab"
+# What validates, shows, looks and judges: each takes as long to import as a start may take.
+HEAVY = {
+    "cryptography", "jinja2", "pydantic", "pyinfra", "rich", "yaml",
+    "sopslab.checks.snapshot", "sopslab.config.settings", "sopslab.lab.tools.kubectl",
+    "sopslab.policy.engine",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -99,17 +106,66 @@ def test_a_fault_comes_before_the_learner(in_class: Settings) -> None:
 
 def test_incidents_are_those_on_record(in_class: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     known = ["2026-11-25-leaked-api-key", "2026-11-26-lost-laptop"]
-    monkeypatch.setattr(platform, "read_incidents", lambda _settings: dict.fromkeys(known))
+    monkeypatch.setattr(platform, "incident_ids", lambda _clone: known)
     assert completed("incident", "show", "") == known
     assert completed("incident", "close", "2026-11-26") == known[1:]
     assert completed("rotate", "value-exposed", "--incident", "") == known
 
 
+def test_the_lab_is_the_one_that_file_and_job_name(
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "lab.yaml"
+    told.write_text(
+        f"root: {tmp_path / 'root'}\nlearner: {{id: lin, name: Lin, email: lin@example.org}}\n"
+    )
+    monkeypatch.setenv("SOPSLAB_FILE", str(told))
+    enrol(lab(), "ada")
+    assert completed("reset", "") == ["ada", "lin"]
+    for name, value in {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_JOB": "e2e",
+        "GITHUB_RUN_ID": "7",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SOPSLAB_LAB", raising=False)
+    monkeypatch.setenv("SOPSLAB_INVENTORY", CI)
+    enrol(lab(lab=job_name(os.environ)), "bob")
+    assert completed("reset", "") == ["bob", "lin"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[",
+        "7",
+        "[7]",
+        "{}x",
+        '[{"name": "Ada"}]',
+        '[{"id": 7}]',
+        r'[{"id": "\u001b[2Jada"}]',
+        "[" * 9999,
+    ],
+)
+def test_a_record_that_is_damaged_is_no_answer_and_no_message(
+    in_class: Settings, record: str
+) -> None:
+    (Path(in_class.class_dir) / "roster.json").write_text(record)
+    assert completed("reset", "") == completed("cards", "") == completed("assign", "") == []
+
+
+@pytest.mark.parametrize("told", ["learner: ada", "lab: [a]", "lab: {}", "root: 7\nlab: ..", "["])
+def test_a_lab_file_that_is_wrong_is_no_answer_and_no_message(
+    in_class: Settings, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrong.yaml").write_text(told)
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "wrong.yaml"))
+    assert completed("reset", "") == []
+
+
 def test_what_cannot_be_read_is_no_answer_and_no_message(
     in_class: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (Path(in_class.class_dir) / "roster.json").write_text("[")
-    assert completed("reset", "") == []
     monkeypatch.setenv("SOPSLAB_LAB", "no label")
     assert completed("reset", "") == []
     assert completed("incident", "show", "") == []
@@ -136,10 +192,25 @@ def imported_for(*words: str) -> set[str]:
 def test_little_is_imported_to_complete(in_class: Settings) -> None:
     modules = imported_for()
     assert completing.__name__ not in modules
-    assert not {"pydantic", "pyinfra", "rich"} & modules
-    # Whose module is imported, as for its help; who the learners are is read from the settings.
-    assert not {"pydantic", "pyinfra", "rich"} & imported_for("up")
-    assert not {"pyinfra", "rich"} & imported_for("reset")
+    assert not HEAVY & modules
+    assert not HEAVY & imported_for("reset")
+    assert not HEAVY & imported_for("incident", "show")
+
+
+def test_a_verb_imports_what_only_its_work_needs_once_it_works() -> None:
+    """Help and completion import its module, and wait for that."""
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import importlib, sys\n"
+            "for name in sys.argv[1:]:\n"
+            "    importlib.import_module(f'sopslab.cli.verbs.{name}')\n"
+            "print(*sys.modules)",
+            *VERBS.values(),
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not HEAVY & set(done.stdout.split())
 
 
 def test_a_real_bash_completes(in_class: Settings) -> None:

@@ -106,10 +106,6 @@ def test_an_empty_file_is_the_defaults(content: str, tmp_path: Path) -> None:
     assert read_lab_file(str(path)) == {}
 
 
-def test_no_file_is_the_defaults() -> None:
-    assert read_lab_file(None) == {}
-
-
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "absent.yaml"
     assert problem_of(path) == f"{path}: cannot be read: No such file or directory"

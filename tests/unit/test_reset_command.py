@@ -35,7 +35,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         return {one.id: told.get(one.id, []) for one in environments}
 
     monkeypatch.setattr("sopslab.cli.verbs.reset.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.cli.verbs.reset.plan_reset", plan)
+    monkeypatch.setattr("sopslab.lab.reset.plan_reset", plan)
     return seen
 
 

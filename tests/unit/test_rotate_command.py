@@ -14,8 +14,8 @@ from sopslab.cli.main import main
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
-from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.model.incidents import Cause
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol, say_format
 from tests.repositories import make_identity
@@ -44,7 +44,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
         return {one.id: [f"{rotation.cause}: another data key"] for one in environments}
 
     monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.cli.verbs.rotate.plan_rotation", plan)
+    monkeypatch.setattr("sopslab.lab.rotation.plan_rotation", plan)
     return seen
 
 

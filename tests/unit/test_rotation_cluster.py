@@ -15,7 +15,6 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
-from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.record import Rotation, render_rotation
 from sopslab.lab.act import convergence
 from sopslab.lab.observe.clones import clone_standing
@@ -24,6 +23,7 @@ from sopslab.lab.observe.leaked import archived_identities, leaked_logins
 from sopslab.lab.observe.live import live_values, old_consumers
 from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_objects
+from sopslab.model.incidents import Cause
 from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
 from sopslab.provision.facts.rotation import logins_dir

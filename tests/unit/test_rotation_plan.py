@@ -16,7 +16,7 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
-from sopslab.incidents.records import Cause, Incident, Upstream, render_incident
+from sopslab.incidents.records import Incident, Upstream, render_incident
 from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted, splice
 from sopslab.incidents.rotation.orders import Change, draw_up
 from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase
@@ -36,6 +36,7 @@ from sopslab.incidents.rotation.record import (
     parse_rotation,
     render_rotation,
 )
+from sopslab.model.incidents import Cause
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced

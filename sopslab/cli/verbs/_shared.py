@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from sopslab.checks import causes
 from sopslab.checks.takeover import FORMAT, unfit
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.errors import Exit, LabError
-from sopslab.files import events
-from sopslab.lab.observe.formats import lab_format
-from sopslab.lab.tools.programs import Failed
 from sopslab.model.formats import Format
-from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -97,6 +92,8 @@ def format_or_exit(
 
     + oldest: the first format of a lab that is worked on
     """
+    from sopslab.lab.observe.formats import lab_format
+
     try:
         found = lab_format(settings.for_machine)
     except LabError as error:
@@ -149,6 +146,7 @@ def deploy_or_exit(
     from sopslab.cli.display import Display
     from sopslab.cli.junit import write_junit
     from sopslab.cli.run_report import as_results
+    from sopslab.files import events
     from sopslab.run.runner import run
 
     console = Console()
@@ -180,6 +178,10 @@ def deploy_or_exit(
 
 def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
     """Return what would be done for each learner, or end where that cannot be seen."""
+    from sopslab.checks import causes
+    from sopslab.lab.tools.programs import Failed
+    from sopslab.model.results import Undecided
+
     try:
         return plan()
     except LabError as error:

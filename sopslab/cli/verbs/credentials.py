@@ -7,10 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
-from rich.text import Text
 
-from sopslab.cli.console import Console
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -22,30 +19,17 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.cli.verbs.incident import today
 from sopslab.config.enrolled import named_environments, read_environments
-from sopslab.config.inputfile import read_text
 from sopslab.errors import LabError
-from sopslab.incidents.credentials import (
-    CREDENTIALS_FILE,
-    Entry,
-    Urgency,
-    entries,
-    parse_credentials,
-    render_credentials,
-)
-from sopslab.incidents.records import Incident
-from sopslab.lab.incidents.derived import derived_credentials
-from sopslab.lab.incidents.platform import read_credentials, read_incidents
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Settings
+    from rich.table import Table
 
-_STYLES = {
-    Urgency.EXPOSED: "red",
-    Urgency.OVERDUE: "red",
-    Urgency.SOON: "yellow",
-    Urgency.LATER: "dim",
-}
+    from sopslab.config.settings import Settings
+    from sopslab.incidents.credentials import Entry
+    from sopslab.incidents.records import Incident
+
+_STYLES = {"exposed": "red", "overdue": "red", "soon": "yellow", "later": "dim"}
 _WIDTH = 160  # columns, where no terminal says how many
 
 
@@ -72,6 +56,8 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
     if not shown:
         echo(f"none of {len(found)} credentials is due within 14 days")
         return
+    from sopslab.cli.console import Console
+
     width = None if sys.stdout.isatty() else _WIDTH
     Console(width=width).print(_table(shown))
 
@@ -103,6 +89,13 @@ def record(file: str, as_json: bool) -> None:
 
     It lies in the platform repository as docs/credentials.yaml, and holds no value.
     """
+    from sopslab.config.inputfile import read_text
+    from sopslab.incidents.credentials import (
+        CREDENTIALS_FILE,
+        parse_credentials,
+        render_credentials,
+    )
+
     settings = lab_or_exit(as_json=as_json)
     try:
         text = render_credentials(parse_credentials(file, read_text(file, "registry")))
@@ -113,6 +106,11 @@ def record(file: str, as_json: bool) -> None:
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:
+    # All that reads and judges is imported here: help does without it.
+    from sopslab.incidents.credentials import entries
+    from sopslab.lab.incidents.derived import derived_credentials
+    from sopslab.lab.incidents.platform import read_credentials, read_incidents
+
     keep_to_the_lab(settings)
     try:
         environments = list(read_environments(settings).values())
@@ -138,6 +136,9 @@ def _as_plain(entry: Entry) -> dict[str, object]:
 
 
 def _table(shown: list[Entry]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for name in ("", "due", "credential", "where", "owner", "incident"):
         table.add_column(name, overflow="fold")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from sopslab.cli import doctor_report as report
-from sopslab.cli.console import Console
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, own_learner_argument
@@ -32,8 +30,10 @@ def doctor(learner: str | None, as_json: bool) -> None:
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
-    # All that looks and judges is imported here: help does without it.
+    # All that looks, judges and shows is imported here: help does without it.
     from sopslab.checks.diagnosis import diagnose
+    from sopslab.cli import doctor_report as report
+    from sopslab.cli.console import Console
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 
     asked = [] if learner is None else [learner]

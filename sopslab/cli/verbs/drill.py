@@ -7,10 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
-from sopslab.cli import verification_report as report
-from sopslab.cli.console import Console
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
@@ -24,8 +21,6 @@ from sopslab.cli.verbs._shared import (
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
 from sopslab.errors import Exit, InputError, LabError
-from sopslab.incidents.leak import leak_dir
-from sopslab.lab.drill import score_staged
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
@@ -49,6 +44,8 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     cluster. The learner's briefing is in a folder that this command names. The value is random, and
     this command does not show it. `sopslab drill end` and `sopslab reset` remove all of it.
     """
+    from sopslab.incidents.leak import leak_dir
+
     settings = lab_or_exit({"learners": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
@@ -84,14 +81,23 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     The steps are read from the incidents on record, from main and from the cluster. Values are
     compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.
     """
+    # All that looks, judges and shows is imported here: help does without it.
+    from rich.text import Text
+
+    from sopslab.cli import verification_report as report
+    from sopslab.cli.console import Console
+    from sopslab.incidents.leak import read_staged
+    from sopslab.lab.drill import score_of
+
     settings = settings_or_exit({"learners": ids}, as_json=as_json)
     environment = _one(settings, ids, as_json)
     learner = environment.id
     keep_to_the_lab(settings)
     try:
-        score = score_staged(settings, environment)
-        if score is None:
+        staged = read_staged(settings, learner)
+        if staged is None:
             raise InputError([f"no leak is staged for {learner}: `sopslab drill leak` stages one"])
+        score = score_of(settings, environment, staged)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     results, remains = score.steps, score.exposed

@@ -22,26 +22,13 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.errors import Exit, InputError, LabError
-from sopslab.incidents.closing import missing, remaining
-from sopslab.incidents.exposures import not_covered
-from sopslab.incidents.records import (
-    Cause,
-    Incident,
-    Upstream,
-    as_plain,
-    check_id,
-    incident_path,
-    parse_incident,
-    render_incident,
-)
-from sopslab.lab.incidents.history import find_exposures
-from sopslab.lab.incidents.platform import read_incidents
-from sopslab.lab.incidents.values import gather
 from sopslab.lab.tools.programs import keep_to_the_lab
+from sopslab.model.incidents import Cause, check_id, incident_path
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
+    from sopslab.incidents.records import Incident, Upstream
 
 _identifier = click.argument(
     "identifier",
@@ -82,6 +69,8 @@ def incident(context: click.Context, as_json: bool) -> None:
     settings = settings_or_exit(as_json=as_json)
     known = _read(settings, as_json)
     if as_json:
+        from sopslab.incidents.records import as_plain
+
         listed = [as_plain(one) for one in known.values()]
         echo_json(json.dumps({"ok": True, "incidents": listed}, indent=2))
         return
@@ -120,6 +109,13 @@ def open_(
     or a key becomes part of the record, unless another incident has it. Opened again on the same
     day, the record takes in what is new.
     """
+    # All that reads, searches and validates is imported here, and below: help does without it.
+    from sopslab.incidents.closing import remaining
+    from sopslab.incidents.coverage import not_covered
+    from sopslab.incidents.records import Incident
+    from sopslab.lab.incidents.history import find_exposures
+    from sopslab.lab.incidents.platform import read_incidents
+
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     day = today()
@@ -206,6 +202,8 @@ def note(
 @json_option
 def show(identifier: str, as_json: bool) -> None:
     """Show the record INCIDENT."""
+    from sopslab.incidents.records import as_plain, render_incident
+
     settings = settings_or_exit(as_json=as_json)
     found = _one(settings, identifier, as_json)
     if as_json:
@@ -223,6 +221,9 @@ def close(identifier: str, as_json: bool) -> None:
     An exposed value must not be in use any more on main or in the cluster, which is compared by
     hash, and everything that was to be revoked elsewhere must be revoked.
     """
+    from sopslab.incidents.closing import missing
+    from sopslab.lab.incidents.values import gather
+
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     found = _one(settings, identifier, as_json)
@@ -245,6 +246,8 @@ def close(identifier: str, as_json: bool) -> None:
 
 
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
+    from sopslab.lab.incidents.platform import read_incidents
+
     try:
         return read_incidents(settings)
     except LabError as error:
@@ -261,6 +264,8 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
 
 def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     """Put a record into the platform repository, if it could be read from there again."""
+    from sopslab.incidents.records import parse_incident, render_incident
+
     path, text = incident_path(record.id), render_incident(record)
     try:
         parse_incident(path, text)
@@ -275,6 +280,8 @@ def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:
 
 
 def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:
+    from sopslab.incidents.records import Upstream
+
     known = {one.what for one in listed}
     return (*listed, *(Upstream(what) for what in dict.fromkeys(more) if what not in known))
 

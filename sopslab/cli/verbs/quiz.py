@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.cli.console import Console
-from sopslab.course.quiz import (
-    ANSWERS_FILE,
-    QUIZ_FILE,
-    Question,
-    QuizError,
-    answers_as_text,
-    answers_in,
-    grade,
-    load_quiz,
-)
+from sopslab.course.chapter import ANSWERS_FILE
+
+if TYPE_CHECKING:
+    from sopslab.cli.console import Console
+    from sopslab.course.quiz import Question
 
 __all__ = ["quiz"]
 
@@ -44,6 +39,10 @@ def quiz(numbers: tuple[int, ...], record: Path | None) -> None:
     Answer with a letter, or a word where there are no letters. An empty answer shows the
     solution; end of input (Ctrl-D) ends the quiz.
     """
+    # What reads the questions and shows them takes long to import: help does without it.
+    from sopslab.cli.console import Console
+    from sopslab.course.quiz import QUIZ_FILE, QuizError, load_quiz
+
     try:
         questions = load_quiz(QUIZ_FILE)
     except QuizError as error:
@@ -84,6 +83,8 @@ def _ask(console: Console, number: int, question: Question) -> str | None:
 
 def _answered(console: Console, question: Question, given: str) -> bool:
     """Return whether an answer is right, and say so."""
+    from sopslab.course.quiz import grade
+
     correct = grade(question, given)
     solution = question.answer
     if question.choices:
@@ -98,6 +99,8 @@ def _answered(console: Console, question: Question, given: str) -> bool:
 
 
 def _record(file: Path, given: dict[int, str]) -> None:
+    from sopslab.course.quiz import answers_as_text, answers_in
+
     try:
         before = answers_in(file.read_text(encoding="utf-8")) if file.exists() else {}
         file.write_text(answers_as_text({**before, **given}), encoding="utf-8")

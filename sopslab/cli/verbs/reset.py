@@ -22,7 +22,6 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.errors import InputError, LabError
-from sopslab.lab.reset import plan_reset
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -72,6 +71,8 @@ def reset(
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"learners": json.dumps(learners), "checkpoint": checkpoint}
     if dry_run:
+        from sopslab.lab.reset import plan_reset
+
         environments = named_environments(settings, learners)
         plan = planned_or_exit(lambda: plan_reset(settings, environments, checkpoint), as_json)
         if as_json:

@@ -27,14 +27,12 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.errors import InputError, LabError
-from sopslab.incidents.records import Cause, check_id, incident_path, parse_incident
 from sopslab.incidents.rotation.given import render_values
-from sopslab.incidents.rotation.phases import MEANING, PHASES
-from sopslab.incidents.rotation.record import Rotation, parse_rotation
-from sopslab.lab.rotation import plan_rotation
+from sopslab.model.incidents import Cause, check_id, incident_path
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
+    from sopslab.incidents.rotation.record import Rotation
 
 
 @dataclass(frozen=True)
@@ -236,6 +234,8 @@ def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
     one."""
     if settings.incident is None:
         return ()
+    from sopslab.incidents.records import parse_incident
+
     path = Path(settings.platform_dir) / incident_path(settings.incident)
     try:
         incident = parse_incident(str(path), path.read_text(encoding="utf-8"))
@@ -262,6 +262,9 @@ def _free(rotations: Mapping[str, Rotation], cause: Cause) -> str:
 
 def _rotations(settings: Settings) -> dict[str, Rotation]:
     """Return every rotation that is remembered on this machine."""
+    # What reads, plans and validates is imported where it is used: help does without it.
+    from sopslab.incidents.rotation.record import parse_rotation
+
     found = {}
     for path in sorted(Path(settings.lab_dir, "rotations").glob("*.yaml")):
         try:
@@ -287,6 +290,9 @@ def _values(names: Sequence[str]) -> dict[str, str]:
 
 
 def _planned(settings: Settings, asked: _Asked) -> dict[str, list[str]]:
+    from sopslab.incidents.rotation.record import Rotation
+    from sopslab.lab.rotation import plan_rotation
+
     today = datetime.now(UTC).date()
     new = Rotation(asked.incident, asked.cause, today, asked.learners, asked.exposed)
     rotation = _rotations(settings).get(asked.incident, new)
@@ -294,6 +300,8 @@ def _planned(settings: Settings, asked: _Asked) -> dict[str, list[str]]:
 
 
 def _show(settings: Settings, asked: _Asked, as_json: bool) -> None:
+    from sopslab.incidents.rotation.phases import MEANING, PHASES
+
     plan = planned_or_exit(lambda: _planned(settings, asked), as_json)
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:

@@ -15,7 +15,6 @@ from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
 from sopslab.errors import LabError
-from sopslab.lab.support.report import make_report
 
 
 class _Support(RoomVerb):
@@ -46,6 +45,9 @@ def support(output: Path | None, as_json: bool) -> None:
     identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Look
     through it before you pass it on: names and addresses, those of learners too, stay in it.
     """
+    # All that looks is imported here: help does without it.
+    from sopslab.lab.support.report import make_report
+
     settings = settings_or_exit(as_json=as_json)
     try:
         made = make_report(settings, output, datetime.now(UTC))

@@ -12,11 +12,6 @@ from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.inputs import local_settings
 from sopslab.config.tools import find_tools
 from sopslab.errors import LabError
-from sopslab.validation import report
-from sopslab.validation.engine import Answer
-from sopslab.validation.engine import validate as judge
-from sopslab.validation.schema_store import schema_dir
-from sopslab.validation.tree import read_tree, work_tree_around
 
 __all__ = ["validate"]
 
@@ -40,13 +35,17 @@ def validate(path: Path | None, as_json: bool) -> None:
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """
+    # All that builds and judges is imported here: help does without it.
+    from sopslab.validation import engine, report, schema_store
+    from sopslab.validation.tree import read_tree, work_tree_around
+
     find_tools("flux", "kubeconform")
     try:
         root = work_tree_around(Path.cwd()) if path is None else path
         tree = read_tree(root, committing=bool(os.environ.get(_COMMITTING)))
-        answer = judge(tree, lambda: schema_dir(local_settings()))
+        answer = engine.validate(tree, lambda: schema_store.schema_dir(local_settings()))
     except LabError as error:
-        answer = Answer(undecided=[str(error)])
+        answer = engine.Answer(undecided=[str(error)])
     if as_json:
         echo_json(report.as_json(answer))
     else:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sopslab.cli import verification_report as report
-from sopslab.cli.console import Console
 from sopslab.cli.junit import junit_option, write_junit
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
@@ -75,7 +73,9 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 
 def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
-    # All that looks and judges is imported here: help does without it.
+    # All that looks, judges and shows is imported here: help does without it.
+    from sopslab.cli import verification_report as report
+    from sopslab.cli.console import Console
     from sopslab.lab import verification as checks
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 
@@ -110,12 +110,17 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
 
 def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
     """Return the steps of a drill as checks, and what stays exposed; nothing if none is staged."""
-    from sopslab.lab.drill import score_staged
+    from sopslab.incidents.leak import read_staged
 
+    learner = solo(settings)
     try:
-        score = score_staged(settings, solo(settings))
+        staged = read_staged(settings, learner.id)
+        if staged is None:
+            return [], []
+        # What scores a drill takes long to import, and most labs have none.
+        from sopslab.lab.drill import score_of
+
+        score = score_of(settings, learner, staged)
     except LabError as error:
         return [Result("drill", Status.UNKNOWN, str(error), "", 0.0)], []
-    if score is None:
-        return [], []
     return [replace(step, id=f"drill-{step.id}") for step in score.steps], score.exposed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sopslab.incidents.records import Cause
+from sopslab.model.incidents import Cause
 
 
 class Phase(StrEnum):

@@ -17,8 +17,9 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.incidents.closing import missing
 from sopslab.incidents.documents import parse_document, render_document
-from sopslab.incidents.records import Cause, Incident, Upstream
+from sopslab.incidents.records import Incident, Upstream
 from sopslab.incidents.rotation.phases import PHASES, Phase
+from sopslab.model.incidents import Cause
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings

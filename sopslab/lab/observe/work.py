@@ -6,7 +6,7 @@ import os
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Places
-from sopslab.course.quiz import ANSWERS_FILE
+from sopslab.course.chapter import ANSWERS_FILE
 from sopslab.lab.observe import trees
 from sopslab.lab.observe.checkpoints import START
 from sopslab.model.work import LATEST, Commit, Work

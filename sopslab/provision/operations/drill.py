@@ -12,10 +12,10 @@ from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree
 from sopslab.files.events import note
 from sopslab.incidents.leak import kept_dir, leak_dir, names_leak
-from sopslab.incidents.records import incident_path
 from sopslab.lab.act import drills
 from sopslab.lab.observe.drills import drill_states
 from sopslab.lab.observe.failures import seat_failures
+from sopslab.model.incidents import incident_path
 from sopslab.provision.command import Commands, acting, script
 from sopslab.provision.known import incidents
 from sopslab.provision.look import look

@@ -9,9 +9,10 @@ from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
-from sopslab.incidents.records import Incident, incident_path, render_incident
+from sopslab.incidents.records import Incident, render_incident
 from sopslab.lab.act import records as act_records
 from sopslab.lab.observe.records import recorded_documents
+from sopslab.model.incidents import incident_path
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.look import look
 

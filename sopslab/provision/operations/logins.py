@@ -10,9 +10,9 @@ from pyinfra.api import operation
 from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX
 from sopslab.config.settings import Settings
-from sopslab.incidents.records import Cause
 from sopslab.lab.act import accounts, logins
 from sopslab.lab.observe.leaked import leaked_logins
+from sopslab.model.incidents import Cause
 from sopslab.model.logins import Login
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.rotation import Remembered, logins_dir

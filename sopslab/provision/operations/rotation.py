@@ -18,7 +18,6 @@ from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.settings import Settings
 from sopslab.files.events import named, note
-from sopslab.incidents.records import Cause
 from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import faults
 from sopslab.incidents.rotation.record import begin_rotation, incident_of
@@ -28,6 +27,7 @@ from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.suspension import left_by_a_rotation
 from sopslab.model.identities import IdentityState
+from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.known import incidents

@@ -20,7 +20,8 @@ from sopslab.checks.board.lesson import Lesson, looked_back
 from sopslab.checks.board.steps import STEPS
 from sopslab.cli.main import main
 from sopslab.config.environment import at_seat
-from sopslab.course.quiz import ANSWERS_FILE, QUIZ_FILE, load_quiz
+from sopslab.course.chapter import ANSWERS_FILE
+from sopslab.course.quiz import QUIZ_FILE, load_quiz
 from sopslab.lab.act import progress
 from sopslab.lab.observe.work import look_at_work
 from sopslab.model.progress import HELP, Change

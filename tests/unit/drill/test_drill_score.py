@@ -12,8 +12,9 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
 from sopslab.incidents.closing import Use
 from sopslab.incidents.leak import CLONE, KEY, LOG, covering, names_leak
-from sopslab.incidents.records import Cause, Exposure, Incident, Upstream
+from sopslab.incidents.records import Exposure, Incident, Upstream
 from sopslab.model.drills import Staged
+from sopslab.model.incidents import Cause
 from sopslab.model.results import Result, Undecided
 
 DAY = date(2026, 11, 25)

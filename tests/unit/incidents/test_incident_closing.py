@@ -8,7 +8,8 @@ from datetime import date
 import pytest
 
 from sopslab.incidents.closing import PROVEN, Use, missing, remaining
-from sopslab.incidents.records import Cause, Exposure, Incident, Upstream
+from sopslab.incidents.records import Exposure, Incident, Upstream
+from sopslab.model.incidents import Cause
 
 EXPOSURE = Exposure("learner/lab", "1" * 40, "a.yaml", ("API_KEY",), "secret-plaintext")
 REVOKED = Upstream("the key at the provider", date(2026, 11, 25))

@@ -16,15 +16,9 @@ from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.closing import Use
 from sopslab.incidents.credentials import Credential, Rotation
-from sopslab.incidents.records import (
-    Cause,
-    Exposure,
-    Incident,
-    Upstream,
-    incident_path,
-    parse_incident,
-)
+from sopslab.incidents.records import Exposure, Incident, Upstream, parse_incident
 from sopslab.lab.incidents.values import Evidence
+from sopslab.model.incidents import Cause, incident_path
 from sopslab.run.runner import Result as RunResult
 
 DAY = date(2026, 11, 25)
@@ -64,11 +58,11 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
 
     for module in ("incident", "credentials"):
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.deploy_or_exit", deploy)
-        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.read_incidents", known)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.keep_to_the_lab", lambda _settings: None)
-    monkeypatch.setattr("sopslab.cli.verbs.incident.find_exposures", lambda *_: found.found)
-    monkeypatch.setattr("sopslab.cli.verbs.incident.gather", lambda *_: found.evidence)
+    monkeypatch.setattr("sopslab.lab.incidents.platform.read_incidents", known)
+    monkeypatch.setattr("sopslab.lab.incidents.history.find_exposures", lambda *_: found.found)
+    monkeypatch.setattr("sopslab.lab.incidents.values.gather", lambda *_: found.evidence)
     return found
 
 
@@ -183,8 +177,8 @@ def credentials(seen: Lab, monkeypatch: pytest.MonkeyPatch) -> list[Credential]:
         Credential("provider", "the provider", Rotation.MONTHLY, DAY, "Ada"),
         Credential("git:learner", "Git password", Rotation.QUARTERLY, DAY, "instructor"),
     ]
-    monkeypatch.setattr("sopslab.cli.verbs.credentials.read_credentials", lambda _: known[:1])
-    monkeypatch.setattr("sopslab.cli.verbs.credentials.derived_credentials", lambda *_: known[1:])
+    monkeypatch.setattr("sopslab.lab.incidents.platform.read_credentials", lambda _: known[:1])
+    monkeypatch.setattr("sopslab.lab.incidents.derived.derived_credentials", lambda *_: known[1:])
     return known
 
 

@@ -20,7 +20,8 @@ from sopslab.incidents.credentials import (
     parse_credentials,
     render_credentials,
 )
-from sopslab.incidents.records import Cause, Exposure, Incident
+from sopslab.incidents.records import Exposure, Incident
+from sopslab.model.incidents import Cause
 
 TODAY = date(2026, 11, 25)
 PLACE = Place("learner/lab", "flux/secrets/develop/payment-api.yaml", ("API_KEY",))

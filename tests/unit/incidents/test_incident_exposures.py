@@ -8,8 +8,10 @@ from datetime import date
 
 import pytest
 
-from sopslab.incidents.exposures import cover, digests, exposures, named_values, not_covered
-from sopslab.incidents.records import Cause, Exposure, Incident
+from sopslab.incidents.coverage import cover, not_covered
+from sopslab.incidents.exposures import digests, exposures, named_values
+from sopslab.incidents.records import Exposure, Incident
+from sopslab.model.incidents import Cause
 from sopslab.policy.findings import Finding
 
 REPOSITORY = "learner/lab"

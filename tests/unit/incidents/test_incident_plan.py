@@ -9,7 +9,8 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Seat
 from sopslab.incidents.credentials import Credential, Place, Rotation, entries
 from sopslab.incidents.plan import render_plan
-from sopslab.incidents.records import Cause, Incident, Upstream
+from sopslab.incidents.records import Incident, Upstream
+from sopslab.model.incidents import Cause
 
 TODAY = date(2026, 11, 25)
 ADA = at_seat(Seat(id="ada", name="Ada", email="ada@example.org"))

@@ -8,15 +8,8 @@ from datetime import date
 import pytest
 
 from sopslab.errors import InputError
-from sopslab.incidents.records import (
-    Cause,
-    Exposure,
-    Incident,
-    Upstream,
-    incident_path,
-    parse_incident,
-    render_incident,
-)
+from sopslab.incidents.records import Exposure, Incident, Upstream, parse_incident, render_incident
+from sopslab.model.incidents import Cause, incident_path
 from tests.texts import replaced
 
 EXPOSURE = Exposure(

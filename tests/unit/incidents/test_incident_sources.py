@@ -14,15 +14,16 @@ import pytest
 
 from sopslab.config.environment import bare_repository, solo
 from sopslab.config.settings import Settings
-from sopslab.errors import InputError
+from sopslab.errors import InputError, LabError
 from sopslab.incidents.credentials import CREDENTIALS_FILE
-from sopslab.incidents.records import Cause, Exposure, Incident, incident_path, render_incident
+from sopslab.incidents.records import Exposure, Incident, render_incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
-from sopslab.lab.incidents.platform import read_credentials, read_incidents
+from sopslab.lab.incidents.platform import incident_ids, read_credentials, read_incidents
 from sopslab.lab.incidents.values import exposed_digests, gather
 from sopslab.lab.observe.clone import look_at_history
 from sopslab.layout import CANARY_PATH
+from sopslab.model.incidents import INCIDENTS_DIR, Cause, incident_path
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 
@@ -85,7 +86,19 @@ def learner(settings: Settings) -> Callable[[dict[str, str]], str]:
 
 def test_a_lab_without_a_platform_repository_has_no_records(settings: Settings) -> None:
     assert read_incidents(settings) == {}
+    assert incident_ids(settings.platform_dir) == []
     assert read_credentials(settings) == ()
+
+
+def test_only_what_may_name_an_incident_is_listed(
+    settings: Settings, platform: Callable[[dict[str, str]], Any]
+) -> None:
+    names = ("README.md", "2026-11-25-b.yaml", "2026-11-24-a.yaml", "\x1b[2J.yaml", "deep/x.yaml")
+    platform({f"{INCIDENTS_DIR}/{name}": "not read\n" for name in names})
+    assert incident_ids(settings.platform_dir) == ["2026-11-24-a", "2026-11-25-b"]
+    (Path(settings.platform_dir) / ".git/HEAD").unlink()
+    with pytest.raises(LabError, match="cannot be read"):
+        incident_ids(settings.platform_dir)
 
 
 def test_what_is_pushed_is_on_record_and_what_only_lies_there_is_not(
@@ -100,6 +113,7 @@ def test_what_is_pushed_is_on_record_and_what_only_lies_there_is_not(
     )
     Path(settings.platform_dir, incident_path("2026-11-25-other")).write_text("not pushed")
     assert read_incidents(settings) == {INCIDENT.id: INCIDENT}
+    assert incident_ids(settings.platform_dir) == [INCIDENT.id]
     assert [one.id for one in read_credentials(settings)] == ["a"]
 
 

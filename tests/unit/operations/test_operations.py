@@ -41,10 +41,11 @@ from sopslab.config.settings import Learner, Seat, Settings
 from sopslab.files import events
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
-from sopslab.incidents.records import Incident, incident_path, parse_incident
+from sopslab.incidents.records import Incident, parse_incident
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
+from sopslab.model.incidents import incident_path
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.learners_clone import LearnersClone
 from sopslab.model.wire import encode

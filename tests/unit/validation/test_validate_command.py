@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sopslab.cli.verbs import validate as command
+from sopslab.cli.verbs.validate import validate
 from sopslab.errors import LabError
+from sopslab.validation import schema_store
 from sopslab.validation.tree import read_tree
 from tests.unit.validation.validation_material import encrypted, listing
 
@@ -28,9 +29,9 @@ GOOD = {
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, schema_dir: Path) -> Run:
-    monkeypatch.setattr(command, "schema_dir", lambda _: schema_dir)
+    monkeypatch.setattr(schema_store, "schema_dir", lambda _: schema_dir)
     monkeypatch.delenv("PRE_COMMIT", raising=False)
-    return lambda *arguments: CliRunner().invoke(command.validate, [*map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(validate, [*map(str, arguments)])
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -161,7 +162,7 @@ def test_missing_schemas_are_not_decided(
     def missing(_: object) -> Path:
         raise LabError("the schemas cannot be made")
 
-    monkeypatch.setattr(command, "schema_dir", missing)
+    monkeypatch.setattr(schema_store, "schema_dir", missing)
     result = run(write({**GOOD, f"{ENV}/other.yaml": encrypted("other")}))
     assert result.exit_code == 2
     # What could be told is told.

@@ -37,11 +37,12 @@ from sopslab.checks.snapshot import (
 )
 from sopslab.config.settings import Settings
 from sopslab.course.chapter import Chapter
-from sopslab.incidents.records import Cause, Exposure, Incident
+from sopslab.incidents.records import Exposure, Incident
 from sopslab.lab.observe import clone, keys, secret_files, trees
 from sopslab.lab.tools import programs
 from sopslab.lab.tools.programs import Answer
 from sopslab.layout import TEMPLATES
+from sopslab.model.incidents import Cause
 from sopslab.model.results import Status, Undecided, Verdict
 from sopslab.policy.findings import Finding, Report
 from tests.texts import replaced
