@@ -19,6 +19,7 @@ from sopslab.layout import (
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
     ENVIRONMENT,
+    FLUX_FINALIZER,
     FLUX_NAMESPACE,
     KUSTOMIZATION,
     NAMESPACE,
@@ -145,6 +146,8 @@ def platform_files(
             "api_ports": api.ports if bounded else (),
             "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
+            # In a cluster that outlives the lab, what no controller has seen has to go by itself.
+            "flux_finalizer": FLUX_FINALIZER if ours else None,
             "git_port": _port(settings.git_base_cluster_url),
             "git_url": settings.git_base_cluster_url,
             "kustomization": KUSTOMIZATION,

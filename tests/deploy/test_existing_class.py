@@ -11,12 +11,12 @@ import yaml
 
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.settings import Settings, load_settings
-from sopslab.files.archive import digest
+from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.ownership import lab_id
-from sopslab.layout import ENFORCER, PROJECT
+from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files
@@ -32,6 +32,7 @@ DEVELOP = "flux/clusters/lab/learners/develop.yaml"
 KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
 ID = "0123456789abcdef"
 API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
+BY_UP = ("flux-system/gotk-sync.yaml", "flux-system/receiver.yaml", "learners/develop.yaml")
 Data = Callable[..., dict[str, Any]]
 
 
@@ -195,3 +196,28 @@ def test_on_the_way_back_the_cluster_is_left_if_it_answers(
     assert (label in run.changed) is changes
     said_so = any("prod does not answer" in note for note in run.notes(label))
     assert said_so is not changes
+
+
+def test_only_in_a_cluster_that_goes_with_the_lab_is_flux_waited_for_before_it_ran(
+    lab_data: Data, settings: Settings
+) -> None:
+    def held(laid_out: Tree) -> dict[str, set[str]]:
+        """Return the finalizers of Flux's objects that `up` itself applies."""
+        texts = [laid_out[f"flux/clusters/lab/{name}"].content for name in BY_UP]
+        return {
+            f"{one['kind']} {one['metadata']['name']}": {*one["metadata"].get("finalizers", ())}
+            for one in yaml.safe_load_all(b"---\n".join(texts))
+            if "toolkit.fluxcd.io/" in one["apiVersion"]
+        }
+
+    learner = settings.learner.id
+    objects = {
+        "GitRepository flux-system",
+        "Kustomization flux-system",
+        f"GitRepository {learner}",
+        "Kustomization secrets-develop",
+        "Receiver lab",
+    }
+    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
+    assert held(kind) == {one: {FLUX_FINALIZER} for one in objects}
+    assert held(platform_files(settings, (), API)) == {one: set() for one in objects}

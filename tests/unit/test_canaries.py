@@ -125,7 +125,9 @@ here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" get nodes,"*) cat "$here/everything.json" ;;
-*" get kustomizations."*) cat "$here/kustomizations.json" ;;
+*" get --raw /apis/kustomize."*/kustomizations" "*)
+    [ ! -e "$here/unknown" ] || { cat "$here/unknown" >&2; exit 1; }
+    cat "$here/kustomizations.json" ;;
 *" get secrets "*) cat "$here/secrets.json" ;;
 *" annotate "*) cat >>"$here/asked" ;;
 *" /readyz "*) echo ok ;;
@@ -226,6 +228,19 @@ def test_where_nothing_was_applied_no_repository_is_looked_at(world: World) -> N
     world.show(kustomization(ADA, status="Unknown"))
     assert one(world, ADA).progress is Progress.WAITING
     assert len((world.tools / "calls").read_text().splitlines()) == 1
+
+
+def test_a_cluster_without_flux_has_not_begun_and_one_that_refuses_is_not_guessed_about(
+    world: World,
+) -> None:
+    unknown = world.tools / "unknown"
+    unknown.write_text(
+        "Error from server (NotFound): the server could not find the requested resource"
+    )
+    assert one(world, ADA).said == "Flux has not begun"
+    unknown.write_text("error: You must be logged in to the server (Unauthorized)")
+    refused = one(world, ADA)
+    assert refused.progress is Progress.WAITING and refused.said != "Flux has not begun"
 
 
 def test_without_a_cluster_nothing_is_told(world: World) -> None:

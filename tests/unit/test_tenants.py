@@ -21,6 +21,7 @@ GIT_URL = "http://lab-git:8080"
 # As text, not a number, wherever it gets.
 LAB = "007"
 LABEL = "sops-lab/seat"
+FINALIZER = "finalizers.fluxcd.io"
 DEVELOP, SYSTEM = seat_namespace(SEAT), seat_system_namespace(SEAT)
 
 # What a seat costs the cluster: change it together with the base, and knowingly.
@@ -199,6 +200,7 @@ def test_the_overlay_applies_one_seat_from_the_base(tmp_path: Path, seat: str) -
         "name": f"tenant-{seat}",
         "namespace": "flux-system",
         "labels": {LABEL: seat},
+        "finalizers": [FINALIZER],
     }
     spec = document["spec"]
     assert spec["serviceAccountName"] == "kustomize-controller"
@@ -208,6 +210,16 @@ def test_the_overlay_applies_one_seat_from_the_base(tmp_path: Path, seat: str) -
         "tag": "tenant-base-0123abcd"
     }
     assert PLATFORM / spec["path"].removeprefix("./flux/") == base
+
+
+def test_flux_finds_its_finalizer_on_what_it_reconciles_and_on_nothing_else(tmp_path: Path) -> None:
+    held = {
+        item["kind"]: item["metadata"]["finalizers"]
+        for item in seat_objects(tmp_path, SEAT)
+        if "finalizers" in item["metadata"]
+    }
+
+    assert held == {kind: [FINALIZER] for kind in ("GitRepository", "Kustomization", "Receiver")}
 
 
 def test_both_namespaces_restrict_their_pods(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.layout import FLUX_FINALIZER
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -31,7 +32,6 @@ _ASKED_S = 20
 # Only names and numbers, of what the API server says of a namespace.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
 _NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
-_FINALIZER = "finalizers.fluxcd.io"
 _OBJECTS_OF_FLUX = (
     "kustomizations.kustomize.toolkit.fluxcd.io",
     "gitrepositories.source.toolkit.fluxcd.io",
@@ -145,7 +145,7 @@ def _let_go(lab: Lab) -> None:
             named = one["metadata"]
             if "deletionTimestamp" not in named:
                 continue
-            kept = [name for name in named.get("finalizers") or [] if name != _FINALIZER]
+            kept = [name for name in named.get("finalizers") or [] if name != FLUX_FINALIZER]
             kubectl.succeeds(
                 "--namespace", named["namespace"], "patch", kind, named["name"],
                 "--type", "merge", "--patch", json.dumps({"metadata": {"finalizers": kept}}),

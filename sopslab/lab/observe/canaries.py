@@ -18,7 +18,7 @@ from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.copies import bring
-from sopslab.lab.observe.environments import look
+from sopslab.lab.observe.environments import look_at_kustomizations
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
@@ -53,7 +53,7 @@ class Canaries:
         if not has_content(self._lab.lab_kubeconfig):
             return {}
         try:
-            found = look(self._lab, environments, ("Kustomization",))
+            found = look_at_kustomizations(self._lab, environments)
         except Undecided as reason:
             silent = CanaryState(Progress.WAITING, reason.found, Link.BEGINNING)
             return {one.id: silent for one in environments}

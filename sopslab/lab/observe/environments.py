@@ -14,7 +14,15 @@ from sopslab.checks.snapshot import LiveSecret, Snapshot, Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab, Places
 from sopslab.course.chapter import UP, Chapter
-from sopslab.lab.observe.objects import DELIVERY, ask_for, contents_of, live_secret
+from sopslab.lab.observe.objects import (
+    DELIVERY,
+    Objects,
+    ask_for,
+    contents_of,
+    live_secret,
+    path_of,
+    whole_list,
+)
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.objects import Live, Object
@@ -44,17 +52,15 @@ def look_in(places: Places, environment: Environment) -> Snapshot:
 def look(
     lab: Lab,
     environments: Iterable[Environment],
-    kinds: Sequence[str] = DELIVERY,
     secrets: Iterable[str] = (),
 ) -> dict[str, Snapshot]:
     """Return for each environment what the cluster has of it. Raises Undecided where that cannot be
     asked.
 
-    + kinds: those of the objects that are looked at
     + secrets: the names of Secrets that are looked for, in every environment
     """
     kubectl = _kubectl(lab)
-    objects = ask_for(kubectl, kinds, _EVERYWHERE, patience=_PATIENCE_S)
+    objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
     seen = {one.id: objects.of(begun(lab, one)) for one in environments}
     wanted = sorted(set(secrets))
     if not wanted:
@@ -67,6 +73,16 @@ def look(
         who: replace(one, live=found.get(one.environment.namespace, {}))
         for who, one in seen.items()
     }
+
+
+def look_at_kustomizations(lab: Lab, environments: Iterable[Environment]) -> dict[str, Snapshot]:
+    """Return for each environment the Kustomizations that the cluster has of it. Raises Undecided
+    where that cannot be asked."""
+    kind = "Kustomization"
+    said = whole_list(_kubectl(lab), path_of(kind), patience=_PATIENCE_S)
+    found, unknown = ([], (kind,)) if said is None else (said["items"], ())
+    objects = Objects(found, (kind,), unknown)
+    return {one.id: objects.of(begun(lab, one)) for one in environments}
 
 
 def look_into(lab: Lab, environments: Sequence[Environment]) -> dict[str, Snapshot]:
@@ -96,7 +112,7 @@ def own_kustomizations(lab: Lab, environments: Sequence[Environment]) -> dict[st
     """Return the Kustomizations that deliver the environments' Secrets, by the learner's id, as far
     as they are seen."""
     try:
-        seen = look(lab, environments, ("Kustomization",))
+        seen = look_at_kustomizations(lab, environments)
     except Undecided:
         return {}
     found = {who: kustomization(one) for who, one in seen.items()}

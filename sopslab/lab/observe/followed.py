@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sopslab.lab.observe.everywhere import PATIENCE_S
-from sopslab.lab.observe.objects import Objects, get, path_of, refused
-from sopslab.lab.tools.kubectl import Kubectl, parsed
+from sopslab.lab.observe.objects import Objects, path_of, refused, whole_list
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed, Stream
 from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object, condition, is_busy, is_deleted
@@ -16,8 +16,6 @@ from sopslab.model.objects import Object, condition, is_busy, is_deleted
 LONGEST_S = 90
 """After so many seconds the API server ends what it tells, whoever has forgotten to."""
 
-# What the API server says of a path of a kind that it does not know.
-_UNKNOWN = b"could not find the requested resource"
 _SEATS = f"labelSelector={SEAT_LABEL.replace('/', '%2F')}"
 
 
@@ -36,17 +34,18 @@ class Followed:
         self._told: dict[tuple[str, str], Object] = {}
         self._stream: Stream | None = None
         path = path_of(kind)
+        said = whole_list(kubectl, f"{path}?{_SEATS}", patience=PATIENCE_S)
+        if said is None:
+            return
+        for one in said["items"]:
+            self._items[_place(one)] = one
+        self._told = self._items.copy()
+        since = f"resourceVersion={said['metadata']['resourceVersion']}"
+        watch = f"{path}?{_SEATS}&watch=true&timeoutSeconds={LONGEST_S}&{since}"
         try:
-            said = parsed(get(kubectl, "--raw", f"{path}?{_SEATS}", patience=PATIENCE_S))
-            for one in said["items"]:
-                self._items[_place(one)] = one
-            self._told = self._items.copy()
-            since = f"resourceVersion={said['metadata']['resourceVersion']}"
-            watch = f"{path}?{_SEATS}&watch=true&timeoutSeconds={LONGEST_S}&{since}"
             self._stream = kubectl.follow(watch, self._take)
         except Failed as failure:
-            if _UNKNOWN not in failure.words:
-                raise refused(failure) from None
+            raise refused(failure) from None
 
     @property
     def is_over(self) -> bool:

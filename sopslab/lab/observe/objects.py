@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sopslab.checks.rules.objects import is_left_alone
 from sopslab.checks.snapshot import GOING, NOT_ASKED, Cluster, LiveSecret, Snapshot
@@ -33,6 +34,8 @@ _PLATFORM_SOURCES = (FLUX_NAMESPACE, "tenant-base")
 _BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
 # What kubectl says of a kind that the cluster does not know.
 _UNKNOWN = b"doesn't have a resource type"
+# What the API server says of a path of such a kind.
+_UNKNOWN_PATH = b"could not find the requested resource"
 # A kubectl has to start, and may have to learn what kinds there are.
 _START_S = 4.0
 
@@ -142,6 +145,24 @@ def path_of(kind: str) -> str:
     """Return where the API server has the objects of one of Flux's kinds."""
     resource, _, _ = _OF_FLUX[kind].partition(".")
     return f"/apis/{FLUX_KINDS[kind]}/{resource}"
+
+
+def whole_list(kubectl: Kubectl, path: str, *, patience: float) -> Any:
+    """Return the list of Flux's objects at a path as the API server writes it, None where it does
+    not know the kind. Raises Undecided where it cannot be asked.
+
+    A kubectl that does not have to read what it passes on takes half of the processor time, and of
+    a hundred seats a quarter.
+
+    + path: as `path_of` gives it, perhaps with a query
+    + patience: how many seconds the API server may take
+    """
+    try:
+        return parsed(get(kubectl, "--raw", path, patience=patience))
+    except Failed as failure:
+        if _UNKNOWN_PATH in failure.words:
+            return None
+        raise refused(failure) from None
 
 
 def _listed(
