@@ -37,3 +37,12 @@ def test_together_they_have_no_right_twice() -> None:
     every = (*RIGHTS, *CLASS_RIGHTS, *GIT_RIGHTS)
     assert len(every) == len(set(every)) + len(set(CLASS_RIGHTS) & set(GIT_RIGHTS))
     assert not set(RIGHTS) & {*CLASS_RIGHTS, *GIT_RIGHTS}
+
+
+def test_a_rule_for_one_object_gives_no_right_to_another() -> None:
+    of_all = Right("approve", "certificates.k8s.io", "signers")
+    of_one = Right("approve", "certificates.k8s.io", "signers", "one")
+    rule = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": ["one"]}
+    assert lacking([of_all, of_one], [rule]) == [of_all]
+    assert lacking([of_one], [{**rule, "resourceNames": ["another"]}]) == [of_one]
+    assert lacking([of_all, of_one], [{**rule, "resourceNames": []}]) == []
