@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help lab down check test soak bench reference docs requirements
+.PHONY: help lab down check test soak clusters bench reference docs requirements
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,6 +37,9 @@ test: $(STAMP) ## Everything: `make check`, then the real thing
 
 soak: $(STAMP) ## The long tails that `make test` leaves out: before a release
 	@$(BIN)/python -m tests.check soak
+
+clusters: $(STAMP) ## The same on clusters of several nodes that exist already
+	@$(BIN)/python -m tests.check clusters
 
 bench: $(STAMP) ## Measure the lab beside the same work done by hand
 	@$(BIN)/python -m tests.bench

@@ -1,8 +1,9 @@
 """Every check of the project, in the order in which they fail fastest.
 
-python -m tests.check quick|all|soak
+python -m tests.check quick|all|soak|clusters
 
-`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out.
+`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out, and
+`clusters` those on clusters of several nodes that exist already.
 """
 
 from __future__ import annotations
@@ -66,22 +67,12 @@ def browser(title: str, marks: str) -> Command:
     return tests(title, "-m", marks, "tests/browser")
 
 
-def real(title: str, marks: str, first: str) -> Check:
-    """Return the check that runs the tests with Docker that have these marks, in halves: two are
-    at work at a time, since an idle lab costs a seventh of two cores.
-
-    + first: the marks of the first half, which has all of those on the class
-    """
-    halves = (
-        ("class", f"({first}) and {marks}", ["tests/cluster"]),
-        ("others", f"not ({first}) and {marks}", ["tests/artifacts", "tests/cluster"]),
-    )
-    return [
-        tests(f"{title} {half}", "-m", expression, *folders)._replace(
-            environment={"SOPSLAB_TEST_PREFIX": f"{_PREFIX}-{half}"}
-        )
-        for half, expression, folders in halves
-    ]
+def labs(title: str, marks: str) -> Command:
+    """Return the command that runs the tests with Docker that have these marks; by its title's last
+    word its labs have names of their own, so others may be at work beside it."""
+    prefix = f"{_PREFIX}-{title.split()[-1]}"
+    command = tests(title, "-m", marks, "tests/artifacts", "tests/cluster")
+    return command._replace(environment={"SOPSLAB_TEST_PREFIX": prefix})
 
 
 def is_there(needed: str) -> bool:
@@ -150,37 +141,56 @@ TOOLS: list[Check] = [[python("tools", "sopslab", "fetch", "--install-docker")]]
 # What takes minutes and needs one processor at most goes on beside the unit tests.
 UNITS: Check = [units("unit", "not soak"), python("types", "mypy")]
 BROWSER: Check = [browser("browser", "not soak")]
-REAL: list[Check] = [real("real", "not soak", "in_class")]
+# A test waits for a part of its time, and an idle lab costs a fourteenth of two cores: two are at
+# work at a time, and of the long tails three.
+REAL: Check = [
+    labs("real class", "not soak and in_class"),
+    labs("real others", "not soak and not in_class"),
+]
 
 
-def alone() -> Check:
-    """Return the check that runs what needs the machine's labs for itself; mutants and the browser,
-    which are no labs, take what it leaves of the processors, since it goes on for half an hour in
-    any case.
+def at_length() -> Check:
+    """Return the check that goes on for half an hour in any case, by the campaign; mutants take
+    what it leaves of the processors.
 
     All mutants would be hours: of each part, as many as say whether nine of ten are noticed.
     """
     mutants = python("mutants", "tests.mutation", "--most=40")
     return [
-        tests("soak alone", "-m", "soak and exclusive", "tests/cluster"),
-        mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
+        labs("soak campaign", "campaign"),
+        labs("soak machines", "machines"),
         browser("soak browser", "soak"),
+        mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
     ]
 
 
+_TAILS = "soak and not (hand_made or campaign or machines or exclusive)"
 SOAK: list[Check] = [
     [units("soak unit", "soak")],
-    real("soak", "soak and not exclusive", "in_class or on_own"),
-    alone(),
+    [
+        labs("soak lab", f"{_TAILS} and not (in_class or on_own)"),
+        labs("soak class", f"{_TAILS} and in_class"),
+        labs("soak own", f"{_TAILS} and on_own"),
+    ],
+    at_length(),
+    [labs("soak exclusive", "exclusive and not hand_made")],
+]
+CLUSTERS: list[Check] = [
+    [
+        labs("clusters class", "hand_made and in_class and not exclusive"),
+        labs("clusters others", "hand_made and not in_class"),
+    ],
+    [labs("clusters exclusive", "hand_made and exclusive")],
 ]
 
 SETS = {
     "quick": [*STYLE, *TOOLS, UNITS],
-    "all": [*STYLE, *TOOLS, UNITS + BROWSER, *REAL],
+    "all": [*STYLE, *TOOLS, UNITS + BROWSER, REAL],
     "soak": TOOLS + SOAK,
+    "clusters": TOOLS + CLUSTERS,
 }
 # What takes an hour tells all that it finds at once.
-TO_THE_END = {"soak"}
+TO_THE_END = {"soak", "clusters"}
 
 
 def report() -> None:

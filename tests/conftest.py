@@ -20,7 +20,9 @@ from sopslab.layout import PROJECT
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "soak: a long tail, run by `make soak`; something near it is in `make test`"
+        "markers",
+        "soak: a long tail, run by `make soak` or `make clusters`; something near it is in"
+        " `make test`",
     )
     config.addinivalue_line(
         "markers",

@@ -36,7 +36,7 @@ _CALLED = {
     "group": Meaning.GROUP,
     "id": Meaning.LOGIN,
 }
-# Those of machines are of no use in an export of another program, of which this is said.
+# For exports of other programs, which have no columns of machines.
 _HEADER = "a roster needs the columns id and name, and may have email, group and expires"
 _BY_TABS = (
     "is a table with tabs between its columns: save it as CSV, with commas or semicolons, or write"
@@ -44,7 +44,7 @@ _BY_TABS = (
 )
 
 _TAG = "tag:yaml.org,2002:"
-# What YAML makes of a value that is no text, in words.
+# What YAML reads a value as that is not text, in words.
 _KINDS = {
     "bool": "true or false",
     "int": "a number",
@@ -111,21 +111,21 @@ def _yaml_entries(text: str, findings: Findings) -> list[_Entry]:
         refuse_crowd(findings.path, len(root.value))
         entries = [_yaml_entry(node, findings) for node in root.value]
         return [entry for entry in entries if entry]
-    # An empty file may be one that was not written to its end: nobody is taken out for that.
+    # An empty file may be one that was not written completely: nobody loses a seat for that.
     findings.add(0, "a list of learners is needed; `learners: []` is a class without any")
     findings.refuse_if_any()
     return []
 
 
 def _refuse_table(text: str, findings: Findings) -> None:
-    """Refuse a table that is called as if it were YAML, of which YAML would say anything."""
+    """Refuse a table whose name says YAML: YAML would read anything into it."""
     line, first = first_line(text)
     cells = {cell.strip(" \"'").casefold() for cell in re.split(r"[,;\t]", first)}
     if {"id", "name"} <= cells or named_separator(first) is not None:
         findings.add(
             line,
-            "is a table, and the file is not called so: give it a name that ends in .csv, or write"
-            " it as YAML",
+            "is a table, and the file's name does not say so: give it a name that ends in .csv,"
+            " or write it as YAML",
         )
         findings.refuse_if_any()
 
@@ -246,7 +246,7 @@ def _check_header(line: int, header: list[str], findings: Findings) -> None:
     if len(unknown) > 1 and not set(NEEDED) <= set(named):
         listing = ", ".join(shown(name[:20]) for name in unknown[:5])
         listing += ", …" if len(unknown) > 5 else ""
-        findings.add(line, f"{listing} are no columns of a roster: {_HEADER}{_renaming(named)}")
+        findings.add(line, f"{listing} are not columns of a roster: {_HEADER}{_renaming(named)}")
         findings.refuse_if_any()
     header = named
     for name in dict.fromkeys(header):
@@ -257,7 +257,7 @@ def _check_header(line: int, header: list[str], findings: Findings) -> None:
     for name in NEEDED:
         if name not in header:
             findings.add(line, f"the column {name} is missing: the header is id,name,email,group")
-    # Without the right columns nothing else can be told.
+    # Without the right columns, nothing else can be judged.
     findings.refuse_if_any()
 
 

@@ -16,7 +16,6 @@ from tests.cluster.classroom import Classroom
 from tests.cluster.hand_made import lab_on_three_nodes
 from tests.cluster.lab import PREFIX, Lab, lab_name
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
-from tests.marks import soak
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -36,10 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("GIT_SSL_CAINFO", None)
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
-        "every_provider: works on the class on kind, and in `make soak` on one on three nodes, too",
+        "every_provider: works on the class on kind, and in `make clusters` on one on three nodes",
+        "hand_made: works on a cluster that is made by hand; run by `make clusters`",
         "in_class: works on the class that is up; told by its fixtures",
         "on_own: works on no lab but those that it makes; told by its fixtures",
-        "exclusive: looks at or changes what all labs of the machine share",
+        "exclusive: changes what all labs of the machine share, or compares times",
+        "campaign: does to a class whatever may happen to one, for half an hour",
+        "machines: makes machines in containers, and their labs",
     ):
         config.addinivalue_line("markers", marker)
 
@@ -49,7 +51,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "provider" in metafunc.fixturenames:
         providers = [pytest.param("kind", id=pytest.HIDDEN_PARAM)]
         if metafunc.definition.get_closest_marker("every_provider"):
-            providers.append(soak("existing"))
+            by_hand = (pytest.mark.soak, pytest.mark.hand_made)
+            providers.append(pytest.param("existing", marks=by_hand))
         metafunc.parametrize("provider", providers, indirect=True, scope="session")
 
 
@@ -62,18 +65,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.in_class)
         elif "lab" not in fixtures:
             item.add_marker(pytest.mark.on_own)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Have the class on three nodes at the end: it costs the most while it is idle, and it is there
-    until the run ends."""
-    session.items.sort(key=_is_on_three_nodes)
-
-
-def _is_on_three_nodes(item: pytest.Item) -> bool:
-    called = getattr(item, "callspec", None)
-    return called is not None and called.params.get("provider") == "existing"
 
 
 @pytest.fixture(scope="session", autouse=True)

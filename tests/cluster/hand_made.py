@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,9 @@ def plain_configuration(image: str) -> dict[str, Any]:
     }
 
 
-def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, workers: int = 0) -> None:
-    """Make a cluster whose nodes are ready.
+def _create_cluster(lab: Lab, workers: int) -> None:
+    """Make the cluster that the lab's file names; its nodes are ready then.
 
-    + folder: where kind's configuration is written
-    + kubeconfig: the file of the cluster's owner, in `lab.data` too
     + workers: the nodes besides the control plane, two at most; pods without tolerations get
       these only
     """
@@ -56,13 +54,13 @@ def create_cluster(lab: Lab, folder: Path, kubeconfig: Path, *, workers: int = 0
     configuration = plain_configuration(image)
     roles = ["control-plane", *["worker"] * workers]
     configuration["nodes"] = [{"role": role} for role in roles]
-    (folder / "kind.yaml").write_text(json.dumps(configuration))
+    (lab.folder / "kind.yaml").write_text(json.dumps(configuration))
     run(["docker", "network", "create", CLUSTER])
     run(
         [
             f"{lab.settings.bin_dir}/kind", "create", "cluster", "--quiet", "--name", CLUSTER,
-            "--image", image, "--config", str(folder / "kind.yaml"),
-            "--kubeconfig", str(kubeconfig), "--wait", "120s",
+            "--image", image, "--config", str(lab.folder / "kind.yaml"),
+            "--kubeconfig", str(lab.data["kubeconfig"]), "--wait", "120s",
         ],
         env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
     )  # fmt: skip
@@ -135,25 +133,36 @@ def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
 
     + workers: how many nodes besides the control plane
     """
+    data = {"git_bind": address_of_this_machine()}
+    with hand_made_cluster(name, folder, data, workers=workers) as lab:
+        enforce_policies(lab)
+        yield lab
+
+
+@contextmanager
+def hand_made_cluster(
+    name: str, folder: Path, data: Mapping[str, Any], *, workers: int = 0
+) -> Iterator[Lab]:
+    """Have a cluster, and a lab that is to use it and is not up yet. Both are gone afterwards.
+
+    + data: what the lab's file has besides the cluster
+    + workers: how many nodes besides the control plane
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "users-own-kubeconfig"
-    data = {
-        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
-        "git_bind": address_of_this_machine(),
-    }  # fmt: skip
-    lab = Lab(name, folder, data)
+    cluster = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
+    lab = Lab(name, folder, {**cluster, **data})
     lab.remove()
-    remove_cluster()
+    _remove_cluster()
     try:
-        create_cluster(lab, folder, kubeconfig, workers=workers)
-        enforce_policies(lab)
+        _create_cluster(lab, workers)
         yield lab
     finally:
         lab.remove()
-        remove_cluster()
+        _remove_cluster()
 
 
-def remove_cluster() -> None:
+def _remove_cluster() -> None:
     run(["docker", "rm", "--force", "--volumes", *NODES], check=False)
     run(["docker", "network", "rm", CLUSTER], check=False)
 

@@ -21,16 +21,10 @@ from sopslab.lab.observe.issuers import known_issuer
 from sopslab.lab.observe.users import seat_users
 from sopslab.layout import PLATFORM
 from sopslab.model.access import Issuer
-from tests.cluster.hand_made import (
-    CONTEXT,
-    CONTROL_PLANE,
-    create_cluster,
-    remove_cluster,
-    users_kubectl,
-)
+from tests.cluster.hand_made import CONTROL_PLANE, hand_made_cluster, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ("ada", "bob")
 FIRST, SECOND = "a" * 14, "b" * 14
@@ -42,27 +36,18 @@ _MANIFESTS = "/etc/kubernetes/manifests"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of provider `existing`, with its kubeconfig, and a cluster with the seats' namespaces
     and roles."""
-    folder = tmp_path_factory.mktemp("issuers")
-    kubeconfig = folder / "users-own-kubeconfig"
     data = {
-        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
         "git_url": "https://git.invalid/class", "git_username": "class", "git_password": "none",
     }  # fmt: skip
-    lab = Lab(lab_name("issuers"), folder, data)
-    lab.remove()
-    remove_cluster()
-    try:
-        create_cluster(lab, folder, kubeconfig)
-        existing.take_on(lab.settings.for_machine, str(kubeconfig))
+    folder = tmp_path_factory.mktemp("issuers")
+    with hand_made_cluster(lab_name("issuers"), folder, data) as lab:
+        existing.take_on(lab.settings.for_machine, str(lab.data["kubeconfig"]))
         for seat in SEATS:
             for name in (seat_namespace(seat), seat_system_namespace(seat)):
                 owner(lab, "create", "namespace", name)
         roles = PLATFORM / "clusters" / "lab" / "classroom" / "roles.yaml"
         owner(lab, "create", "--filename", str(roles))
         yield lab
-    finally:
-        lab.remove()
-        remove_cluster()
 
 
 @pytest.fixture(scope="module")

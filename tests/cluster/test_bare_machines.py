@@ -11,7 +11,7 @@ import pytest
 from sopslab.config.inputs import local_settings
 from tests.cluster.debian import Machine, machine
 
-pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+pytestmark = [pytest.mark.soak, pytest.mark.machines]
 
 CHECKOUT, ROOT = "/srv/checkout", "/srv/labs"
 SOPSLAB = f"{CHECKOUT}/.venv/bin/sopslab"

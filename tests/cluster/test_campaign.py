@@ -31,7 +31,7 @@ from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import Hostile
 from tests.cluster.lab import SOPSLAB, Lab, lab_name, run
 
-pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+pytestmark = [pytest.mark.soak, pytest.mark.campaign]
 
 SEED = int(os.environ.get("SOPSLAB_CAMPAIGN_SEED") or random.SystemRandom().getrandbits(32))
 # Sequences, for how long acts are begun in each of them (seconds), and how many acts there are

@@ -345,9 +345,11 @@ def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(
 ) -> None:
     classroom.lab.run("age-keygen", "-o", str(tmp_path / "other"))
     other = classroom.lab.run("age-keygen", "-y", str(tmp_path / "other")).stdout.strip()
-    value = json.dumps({"stringData": {"age.agekey": (tmp_path / "other").read_text()}})
-    secret = (*SYSTEM_OF_ADA, "patch", "secret", "sops-age", "--patch")
-    classroom.lab.kubectl(*secret, value)
+    # Not as an argument: another test may look for keys in those of all processes meanwhile.
+    patch = tmp_path / "patch.json"
+    patch.write_text(json.dumps({"stringData": {"age.agekey": (tmp_path / "other").read_text()}}))
+    secret = (*SYSTEM_OF_ADA, "patch", "secret", "sops-age", "--patch-file")
+    classroom.lab.kubectl(*secret, str(patch))
     try:
         answer = classroom.up(check=False)
         problems = "\n".join(answer["problems"])

@@ -15,31 +15,21 @@ from tests.cluster.hand_made import (
     CONTEXT,
     CONTROL_PLANE,
     WORKER,
-    create_cluster,
+    hand_made_cluster,
     identities,
-    remove_cluster,
     users_kubectl,
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of provider `existing`, and the cluster that it names, made with stock kind."""
     folder = tmp_path_factory.mktemp("existing")
-    kubeconfig = folder / "users-own-kubeconfig"
-    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
-    lab = Lab(lab_name("existing"), folder, data)
-    lab.remove()
-    remove_cluster()
-    try:
-        create_cluster(lab, folder, kubeconfig, workers=1)
+    with hand_made_cluster(lab_name("existing"), folder, {}, workers=1) as lab:
         yield lab
-    finally:
-        lab.remove()
-        remove_cluster()
 
 
 def test_a_foreign_flux_is_refused(cluster: Lab) -> None:

@@ -15,7 +15,7 @@ from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.hand_made import CONTEXT, CONTROL_PLANE, lab_on_three_nodes, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 # What the cluster itself makes, renews and forgets.
 PASSING = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}

@@ -16,7 +16,7 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 @pytest.fixture(scope="module")

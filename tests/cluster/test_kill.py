@@ -6,7 +6,6 @@ import fcntl
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,33 +23,25 @@ MOMENTS = {"Begin the kind cluster": [(0.5, True), (3.0, True), (6.0, True), (3.
 
 @pytest.mark.soak
 @pytest.mark.restores
-@pytest.mark.parametrize("stride", [16, 1])
-def test_killed_at_every_so_many_operations_it_ends_as_if_it_never_was(
-    lab: Lab, tmp_path: Path, stride: int
-) -> None:
+def test_killed_at_every_operation_it_ends_as_if_it_never_was(lab: Lab, tmp_path: Path) -> None:
     reference = lab.birth["state"]
     lab.remove()
     attempts: Counter[str] = Counter()
     kills: list[str] = []
     public: dict[str, str] = {}
 
-    def moments(operation: str, plan: list[str]) -> list[tuple[float, bool]]:
-        special = [value for part, value in MOMENTS.items() if part in operation]
-        if special:
-            return special[0]
-        return [(0.0, len(kills) % 2 == 0)] if plan.index(operation) % stride == 0 else []
-
-    def due_in(attempt: Run) -> Callable[[str], bool]:
-        return lambda name: attempts[name] < len(moments(name, attempt.plan))
+    def moments(operation: str) -> list[tuple[float, bool]]:
+        special = (value for part, value in MOMENTS.items() if part in operation)
+        return next(special, [(0.0, len(kills) % 2 == 0)])
 
     ended = False
     while not ended:
         with Run(lab, tmp_path / "output") as attempt:
-            operation = attempt.until_start(due_in(attempt))
+            operation = attempt.until_start(lambda name: attempts[name] < len(moments(name)))
             if operation is None:
                 ended = True
             else:
-                seconds, group = moments(operation, attempt.plan)[attempts[operation]]
+                seconds, group = moments(operation)[attempts[operation]]
                 attempts[operation] += 1
                 kills.append(operation)
                 if not attempt.ends_within(seconds):
@@ -62,9 +53,8 @@ def test_killed_at_every_so_many_operations_it_ends_as_if_it_never_was(
             assert public.setdefault(name, recipient) == recipient
         assert public.keys() == recipients(lab).keys()
     assert attempt.process.returncode == 0
-    # Every operation that was due was killed, and none of the keys ever changed.
-    due = {operation for operation in attempt.plan if moments(operation, attempt.plan)}
-    assert attempts.keys() == due and len(due) >= len(attempt.plan) // stride > 0
+    # Every operation was killed, and none of the keys ever changed.
+    assert attempts.keys() == set(attempt.plan) and attempt.plan
     assert set(public) == {"learner", "instructor"}
     answer = lab.up()
     assert (answer["changed"], lab.changes(answer)) == (0, [])

@@ -17,7 +17,7 @@ from tests.cluster.isolation.hostile import Hostile, as_before, deployment
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.traffic import Traffic
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 # What a delivery may take once Flux is at work again, and what a look may at any time: seconds.
 IN_TIME, LOOK = 30.0, 30.0

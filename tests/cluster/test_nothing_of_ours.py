@@ -9,17 +9,11 @@ import pytest
 
 from sopslab.artifacts.catalog import load_catalog
 from tests.cluster.git_elsewhere import PASSWORD, USER, git_server
-from tests.cluster.hand_made import (
-    CONTEXT,
-    create_cluster,
-    identities,
-    remove_cluster,
-    users_kubectl,
-)
+from tests.cluster.hand_made import hand_made_cluster, identities, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.learner import Learner
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 def test_the_chapter_works_and_down_leaves_both_as_they_were(
@@ -27,19 +21,12 @@ def test_the_chapter_works_and_down_leaves_both_as_they_were(
 ) -> None:
     # As the README has it: the password is in no file.
     monkeypatch.setenv("SOPSLAB_GIT_PASSWORD", PASSWORD)
-    kubeconfig = tmp_path / "users-own-kubeconfig"
     name = lab_name("guest")
     image = load_catalog(Lab(name, tmp_path, {}).settings.catalog).git_tag
-    remove_cluster()
     with git_server(tmp_path / "server", image) as url:
-        data = {
-            "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
-            "git_url": url, "git_username": USER,
-        }  # fmt: skip
-        lab = Lab(name, tmp_path / "lab", data)
-        lab.remove()
-        try:
-            create_cluster(lab, tmp_path, kubeconfig)
+        data = {"git_url": url, "git_username": USER}
+        with hand_made_cluster(name, tmp_path / "lab", data) as lab:
+            kubeconfig = Path(lab.data["kubeconfig"])
             before, content = identities(users_kubectl(lab), lab), kubeconfig.read_bytes()
 
             assert lab.up()["changed"] > 0
@@ -55,6 +42,3 @@ def test_the_chapter_works_and_down_leaves_both_as_they_were(
             assert kubeconfig.read_bytes() == content
             bare = tmp_path / "server" / "learner" / "lab.git"
             assert run(["git", "rev-parse", "refs/heads/main"], cwd=bare).stdout == pushed
-        finally:
-            lab.remove()
-            remove_cluster()

@@ -16,18 +16,16 @@ from sopslab.lab.tools import flux
 from sopslab.model.clusters import Questions
 from sopslab.provision.operations.flux import COMPONENTS
 from tests.cluster.hand_made import (
-    CONTEXT,
     WORKER,
     WORKER2,
-    create_cluster,
     enforce_policies,
+    hand_made_cluster,
     identities,
-    remove_cluster,
     users_kubectl,
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ["ada"]
 # There is no Git server.
@@ -37,26 +35,17 @@ ACCEPT = ["git"]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab that has taken on a cluster of three nodes, and knows the images of Flux."""
-    folder = tmp_path_factory.mktemp("probes")
-    kubeconfig = folder / "users-own-kubeconfig"
     data = {
-        "cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT,
         "git_url": "http://git.nowhere.invalid", "git_username": "lab", "git_password": "unused",
     }  # fmt: skip
-    lab = Lab(lab_name("probes"), folder, data)
-    lab.remove()
-    remove_cluster()
-    try:
-        create_cluster(lab, folder, kubeconfig, workers=2)
+    folder = tmp_path_factory.mktemp("probes")
+    with hand_made_cluster(lab_name("probes"), folder, data, workers=2) as lab:
         machine = lab.settings.for_machine
         manifests = Path(machine.manifests_dir)
         manifests.mkdir(parents=True)
         (manifests / "components.yaml").write_bytes(flux.manifests(machine, COMPONENTS))
-        take_on(machine, str(kubeconfig))
+        take_on(machine, str(lab.data["kubeconfig"]))
         yield lab
-    finally:
-        lab.remove()
-        remove_cluster()
 
 
 def ask(lab: Lab, *accept: str) -> None:

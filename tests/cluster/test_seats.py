@@ -14,7 +14,7 @@ import yaml
 
 from tests.cluster.seats import SEAT_ROOT, SOPSLAB, Room, Seat, room
 
-pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+pytestmark = [pytest.mark.soak, pytest.mark.machines]
 
 
 @pytest.fixture(scope="module")

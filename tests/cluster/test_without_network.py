@@ -16,7 +16,7 @@ from sopslab.layout import PROJECT
 from tests.cluster.debian import ENGINE, Machine, machine
 from tests.cluster.lab import run
 
-pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
+pytestmark = [pytest.mark.soak, pytest.mark.machines]
 
 CARRIED, ROOT, BUNDLE = "/srv/carried", "/srv/labs", "lab.bundle"
 SOPSLAB = f"{ROOT}/bin/sopslab"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
-from tests.check import Command, run
+from tests.check import CLUSTERS, REAL, SOAK, Command, run
 
 
 def test_commands_of_a_check_go_on_beside_one_another(
@@ -38,3 +40,19 @@ def test_the_words_of_each_end_with_its_code_and_the_first_failure_counts(
     assert "from one\n" in out
     for title, code in (("two", 3), ("three", 4)):
         assert f"from {title}\nbeside\n── {title}: exit {code}, " in out
+
+
+MARKS = ("soak", "in_class", "on_own", "exclusive", "campaign", "machines", "hand_made")
+
+
+def selects(command: Command, marks: tuple[str, ...]) -> bool:
+    expression = command.arguments[command.arguments.index("-m", 3) + 1]
+    return Expression.compile(expression).evaluate(lambda name, /, **_: name in marks)
+
+
+def test_whatever_its_marks_a_test_with_docker_is_run() -> None:
+    checks = [REAL, *SOAK, *CLUSTERS]
+    commands = [one for check in checks for one in check if "tests/cluster" in one.arguments]
+    assert len(commands) > 2
+    sets = [one for number in range(len(MARKS) + 1) for one in combinations(MARKS, number)]
+    assert [marks for marks in sets if not any(selects(one, marks) for one in commands)] == []

@@ -243,7 +243,7 @@ BROKEN_CSV = {
     "other-column": ("id,name,mail\n", ":1: 'mail': there is no such column; known are id, name,"),
     "column-twice": ("id,name,id\n", ":1: the column id is there twice: keep one"),
     "no-id": ("name\nAda\n", ":1: the column id is missing: the header is id,name,email,group"),
-    "no-header": ("ada,Ada\n", ":1: 'ada', 'Ada' are no columns of a roster: a roster needs the"),
+    "no-header": ("ada,Ada\n", ":1: 'ada', 'Ada' are not columns of a roster: a roster needs the"),
     "tabs": ("id\tname\n", ":1: is a table with tabs between its columns: save it as CSV"),
     "separator-tab": ("sep=\t\nid\tname\n", ":1: is a table with tabs between its columns"),
     "separator-other": ("sep=|\nid|name\n", ":1: names '|' as what separates the columns"),
@@ -321,10 +321,10 @@ def test_of_an_export_it_is_told_in_one_sentence_how_it_becomes_a_roster(
         ("class.csv", b"PK\x03\x04\x14", "is a spreadsheet or another archive"),
         ("class.csv", b"\xd0\xcf\x11\xe0\xa1", "is a spreadsheet, whatever it is called"),
         ("class.csv", "id,name\n".encode("utf-16"), "is UTF-16: save it as UTF-8"),
-        ("class.txt", "id,name\nada,Ada\n", "is a table, and the file is not called so"),
+        ("class.txt", "id,name\nada,Ada\n", "is a table, and the file's name does not say so"),
         ("class", '"id";"name"\n', "give it a name that ends in .csv"),
-        ("class.yaml", "Name,ID\nada,Ada\n", "is a table, and the file is not called so"),
-        ("class.yaml", "sep=;\nid;name\n", "is a table, and the file is not called so"),
+        ("class.yaml", "Name,ID\nada,Ada\n", "is a table, and the file's name does not say so"),
+        ("class.yaml", "sep=;\nid;name\n", "is a table, and the file's name does not say so"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_for_what_it_is(

@@ -56,7 +56,7 @@ def judge(seat: Seat, seen: Seen) -> Row:
     steps = {name: _step(name, seen, examined) for name in STEPS}
     is_there = steps["secret"].progress is Progress.YES
     if is_there and steps["applied"].progress is not Progress.YES:
-        found = "whether the Secret is the one on main shows when main is applied."
+        found = "whether the Secret is the one on main will show when main is applied."
         steps["secret"] = Step("secret", Progress.UNKNOWN, found)
     return Row(seat, tuple(steps.values()), seen.asked, seen.hints)
 
@@ -122,7 +122,7 @@ def _applied(seen: Seen) -> Verdict | None:
     if holder and found is not None and build_of(condition(found, "Reconciling")) is not None:
         return failed(
             # Whose it is the command says, which no learner is shown.
-            "Flux is held up by another build, which does not end.",
+            "Flux is held up by another build, which takes too long.",
             f"sopslab reset {holder}",
         )
     return exercise.applied(seen.snapshot)

@@ -13,7 +13,7 @@ class Seen:
 
     `kubeconfig` and `password` tell whether the lab has made them; `start` is the commit that the
     repository began with, None where that is not known; `holder` is the seat whose build all others
-    wait for, empty if none does not end. `asked` is since when the learner asks for help, in
+    wait for, empty if no build takes too long. `asked` is since when the learner asks for help, in
     seconds since 1970, None if not; `hints` is how many were given.
     """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
 STEPS = ("access", "key", "pushed", "encrypted", "wired", "source", "applied", "secret")
-"""In the order in which one thing depends on another, all of it seen at the Git server's main.
+"""In the order in which they depend on one another, all judged by the Git server's main.
 
 Those that `sopslab verify` has, too, mean the same there; what only the learner's machine can tell
 is left out. `access` is what the lab gives a learner to begin with.
@@ -81,8 +81,8 @@ class Step:
 class Row:
     """One learner: every step, in the order of `STEPS`.
 
-    `asked` is the time, in seconds since 1970, at which the learner asked for help; None if nobody
-    has to come. `hints` is how many hints there were so far.
+    `asked` is the time, in seconds since 1970, at which the learner asked for help; None if the
+    learner does not ask. `hints` is how many hints there were so far.
     """
 
     seat: Seat

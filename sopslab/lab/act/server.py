@@ -1,6 +1,6 @@
 """The embedded Git server, in a container, and what it may read and write.
 
-Whoever runs the lab, the server is that user, too; but for root, it is one that nobody else is.
+The server runs as the user who runs the lab; if that is root, as a user that nobody else is.
 What it reads has its group. A repository is written by it and by the host's own git, and each can
 change what the other wrote: core.sharedRepository, in folders that hand on their group. It can
 write nothing else, and the passwords themselves are not there. No server runs until all of that is
@@ -32,7 +32,7 @@ _HANDED_ON = ("access", "rows")
 
 
 def serve(lab: Lab, image: str, label: str) -> None:
-    """Have the server run anew. Raises LabError where it does not answer, and Failed.
+    """Start the server anew. Raises LabError if it does not answer, and Failed.
 
     + image: its image
     + label: what tells later what it was started with
@@ -58,7 +58,7 @@ def serve(lab: Lab, image: str, label: str) -> None:
 
 
 def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
-    """Return with what the server's container is started."""
+    """Return the options that the server's container is started with."""
     data = lab.git_dir
     return [
         "--network", network_name(lab.lab), "--restart", "unless-stopped",
@@ -80,7 +80,7 @@ def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
 
 
 def prepare(lab: Lab, group: int) -> None:
-    """Have what the server reads and writes belong to its group, and nothing else."""
+    """Give what the server reads and writes to its group, and nothing else."""
     data = Path(lab.git_dir)
     for name in _FOLDERS:
         (data / name).mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def prepare(lab: Lab, group: int) -> None:
     for path in _all(repositories):
         _give(path, group, _to_write)
     for folder in (repositories, *repositories.iterdir()):
-        # Whoever pushes to a repository makes none beside it.
+        # Whoever pushes to a repository must not be able to make others beside it.
         if folder.is_dir() and not folder.is_symlink() and folder.suffix != ".git":
             _give(folder, group, lambda mode: stat.S_IMODE(mode) & ~stat.S_IWGRP)
     for config in (*repositories.glob("*.git/config"), *repositories.glob("*/*.git/config")):
