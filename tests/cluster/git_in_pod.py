@@ -10,13 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.hand_made import (
-    CONTEXT,
-    CONTROL_PLANE,
-    create_cluster,
-    remove_cluster,
-    users_kubectl,
-)
+from tests.cluster.hand_made import CONTROL_PLANE, hand_made_cluster, users_kubectl
 from tests.cluster.lab import Lab, run
 from tests.registry import built, configuration, serving
 
@@ -40,30 +34,22 @@ _VOLUME = {
 def lab_with_git_in_cluster(name: str, folder: Path) -> Iterator[Lab]:
     """Have a cluster of one node, and a lab that is not up yet, whose Git server is to be in it.
     Both are gone afterwards."""
-    kubeconfig = folder / "users-own-kubeconfig"
-    data = {"cluster_provider": "existing", "kubeconfig": str(kubeconfig), "context": CONTEXT}
-    lab = Lab(name, folder, data)
-    lab.remove()
-    remove_cluster()
-    program = built()
-    try:
-        with serving(program, folder / "registry") as registry:
-            create_cluster(lab, folder, kubeconfig)
-            git = {
-                "host": address_of_node(), "port": PORT, "service": "NodePort",
-                "storage_class": "by-hand", "size": "1Gi",
-            }  # fmt: skip
-            lab = Lab(name, folder, {**data, "registry": registry, "git_in_cluster": git})
-            with pytest.MonkeyPatch.context() as patch:
-                # For clones that are made by hand, beside those of the lab.
-                patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
-                run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
-                run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
-                    stdin=json.dumps(_VOLUME))  # fmt: skip
-                yield lab
-    finally:
-        lab.remove()
-        remove_cluster()
+    with (
+        serving(built(), folder / "registry") as registry,
+        hand_made_cluster(name, folder, {"registry": registry}) as plain,
+    ):
+        git = {
+            "host": address_of_node(), "port": PORT, "service": "NodePort",
+            "storage_class": "by-hand", "size": "1Gi",
+        }  # fmt: skip
+        lab = Lab(plain.name, folder, {**plain.data, "git_in_cluster": git})
+        with pytest.MonkeyPatch.context() as patch:
+            # For clones that are made by hand, beside those of the lab.
+            patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
+            run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
+            run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
+                stdin=json.dumps(_VOLUME))  # fmt: skip
+            yield lab
 
 
 def address_of_node() -> str:

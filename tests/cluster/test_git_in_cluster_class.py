@@ -26,7 +26,7 @@ from tests.cluster.lab import lab_name, run, wait_until
 from tests.cluster.test_existing_class import canary, changes, kubectl, told
 from tests.cluster.traffic import Place, Target, Traffic
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ("ada", "bob")
 
