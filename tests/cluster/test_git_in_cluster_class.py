@@ -14,6 +14,7 @@ import pytest
 from sopslab.config.naming import git_namespace, seat_namespace
 from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
+from tests.cluster.content import kubectl
 from tests.cluster.git_in_pod import (
     PORT,
     address_of_node,
@@ -23,7 +24,7 @@ from tests.cluster.git_in_pod import (
 from tests.cluster.hand_made import CONTROL_PLANE, enforce_policies
 from tests.cluster.isolation.hostile import Hostile, pod
 from tests.cluster.lab import lab_name, run, wait_until
-from tests.cluster.test_existing_class import canary, changes, kubectl, told
+from tests.cluster.test_existing_class import canary, changes, told
 from tests.cluster.traffic import Place, Target, Traffic
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]

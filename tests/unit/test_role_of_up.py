@@ -11,7 +11,7 @@ from sopslab.checks.rights import lacking
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS, Right
 from tests.rights import roles
 
-SHOWN = zip(roles(), (RIGHTS, CLASS_RIGHTS, GIT_RIGHTS), strict=True)
+SHOWN = list(zip(roles(), (RIGHTS, CLASS_RIGHTS, GIT_RIGHTS), strict=True))
 
 
 def given(role: dict[str, Any]) -> set[Right]:

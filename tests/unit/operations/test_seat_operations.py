@@ -188,7 +188,7 @@ ASKED = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
 *" annotate "*) cat >>"$here/asked"; echo >>"$here/asked" ;;
-*" get kustomizations"*) cat "$here/kustomizations" ;;
+*" get --raw "*/kustomizations*) cat "$here/kustomizations" ;;
 esac
 """
 
