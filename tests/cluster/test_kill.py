@@ -104,7 +104,7 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
                 "the run waits for the lock",
             )
             started = descendants(process.pid)
-            assert any("pyinfra" in line for line in started.values())
+            assert any("sopslab.run.start" in line for line in started.values())
             process.send_signal(number)
             said, _ = process.communicate(timeout=20)
         finally:
