@@ -57,6 +57,7 @@ case " $* " in
     ;;
 *" get namespaces --all-namespaces "*) cat "$here/namespaces" ;;
 *" delete kustomizations."*) test ! -e "$here/refused" ;;
+*" wait deployments "*) test ! -e "$here/without-controllers" ;;
 *" wait "*) test ! -e "$here/staying" ;;
 *" get namespace ada-develop "*) cat "$here/staying" ;;
 *" get namespace kube-system "*) cat "$here/oldest" ;;
@@ -505,6 +506,15 @@ def test_what_flux_does_not_take_out_goes_without_it(taken: Settings) -> None:
     assert any(call.startswith("uninstall ") for call in done)
     assert any(" delete namespace develop " in call for call in done)
     assert not Path(taken.lab_kubeconfig).exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_only_controllers_that_are_there_are_waited_for(taken: Settings, there: bool) -> None:
+    bring(taken)
+    if not there:
+        say(taken, "without-controllers", "")
+    deleted = [call for call in leave(taken) if ".toolkit.fluxcd.io --all" in call]
+    assert ["--wait=false" not in call for call in deleted] == [there] * 3
 
 
 def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Settings) -> None:

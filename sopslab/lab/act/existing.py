@@ -88,19 +88,29 @@ def leave(lab: Lab) -> None:
 
 def _remove_flux(lab: Lab, kubectl: Kubectl) -> None:
     in_flux = ("--namespace", FLUX_NAMESPACE)
-    waiting = ("--all", "--ignore-not-found", "--timeout", "90s")
+    awaited = ("--ignore-not-found", "--timeout", "90s")
+    gone = ("--all", *(awaited if _flux_answers(kubectl) else _AT_ONCE))
     if _has_kind(kubectl, KUSTOMIZATIONS):
         # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
         kubectl.succeeds(
             *in_flux, "patch", KUSTOMIZATIONS, FLUX_NAMESPACE,
             "--type", "merge", "--patch", '{"spec":{"suspend":true}}', patience=120,
         )  # fmt: skip
-        kubectl.succeeds(*in_flux, "delete", KUSTOMIZATIONS, *waiting, patience=120)
+        kubectl.succeeds(*in_flux, "delete", KUSTOMIZATIONS, *gone, patience=120)
     for kind in (_RECEIVERS, GIT_REPOSITORIES):
         if _has_kind(kubectl, kind):
-            kubectl.succeeds(*in_flux, "delete", kind, *waiting, patience=120)
+            kubectl.succeeds(*in_flux, "delete", kind, *gone, patience=120)
     # It takes Flux's finalizers off whatever is left, in every namespace.
     flux.uninstall(lab)
+
+
+def _flux_answers(kubectl: Kubectl) -> bool:
+    """Return whether there are controllers that take Flux's finalizers off: each kind of its
+    objects would be awaited in vain without them."""
+    ready = ("--for=condition=Available", "--timeout", "10s")
+    return kubectl.succeeds(
+        "--namespace", FLUX_NAMESPACE, "wait", "deployments", "--all", *ready, patience=20
+    )
 
 
 def _has_kind(kubectl: Kubectl, kind: str) -> bool:
