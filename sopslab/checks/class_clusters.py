@@ -12,6 +12,7 @@ from sopslab.checks.clusters import (
     refused,
     room_left,
     unreached,
+    unsaid,
 )
 from sopslab.files.events import named
 from sopslab.model.clusters import (
@@ -45,9 +46,8 @@ def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -
 
 
 def _shared(traits: ClusterTraits) -> Iterator[Problem]:
-    # Whoever may not see them is told so as a right.
-    if traits.shared is None and not traits.denied:
-        yield Problem("the cluster does not say whether it has another class", "run again")
+    if traits.shared is None:
+        yield from unsaid(traits, "whether it has another class")
     if traits.shared:
         yield Problem(
             "the cluster has these objects of another class, which this lab did not make:"
@@ -57,12 +57,9 @@ def _shared(traits: ClusterTraits) -> Iterator[Problem]:
 
 
 def _served(traits: ClusterTraits) -> Iterator[Problem]:
-    if traits.policies is None and not traits.denied:
-        yield Problem(
-            "the cluster does not say whether it has ValidatingAdmissionPolicies",
-            "run again",
-            "admission-policies",
-        )
+    if traits.policies is None:
+        what = "whether it has ValidatingAdmissionPolicies"
+        yield from unsaid(traits, what, "admission-policies")
     if traits.policies is False:
         yield Problem(
             "the cluster has no ValidatingAdmissionPolicies, which keep learners from what rights"
@@ -74,9 +71,7 @@ def _served(traits: ClusterTraits) -> Iterator[Problem]:
 
 def _dns(traits: ClusterTraits) -> Iterator[Problem]:
     if traits.dns is None:
-        # Whoever may not list pods is told so already.
-        if not traits.denied:
-            yield Problem("the cluster does not say what answers DNS", "run again", "dns")
+        yield from unsaid(traits, "what answers DNS", "dns")
         return
     if CLUSTER_DNS not in traits.dns:
         yield Problem(

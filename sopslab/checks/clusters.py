@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sopslab.files.events import named
 from sopslab.model.clusters import (
+    Acceptable,
     Admission,
     ClusterNode,
     ClusterTraits,
@@ -45,10 +46,19 @@ def find_problems(traits: ClusterTraits) -> list[Problem]:
     ]
 
 
+def unsaid(traits: ClusterTraits, what: str, probe: Acceptable | None = None) -> Iterator[Problem]:
+    """Yield that a cluster does not say something; whoever may not see it is told so as a right.
+
+    + what: in a clause
+    + probe: the name by which a lab goes on anyway, if it can
+    """
+    if not traits.denied:
+        yield Problem(f"the cluster does not say {what}", "run again", probe)
+
+
 def _flux(traits: ClusterTraits) -> Iterator[Problem]:
-    # Whoever may not see it is told so as a right.
-    if traits.flux is None and not traits.denied:
-        yield Problem("the cluster does not say whether it has a Flux", "run again")
+    if traits.flux is None:
+        yield from unsaid(traits, "whether it has a Flux")
     if traits.flux is Flux.FOREIGN:
         yield Problem(
             "the cluster has a Flux that this lab did not install; it is left alone",
@@ -62,8 +72,8 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
 
 
 def _namespaces(traits: ClusterTraits) -> Iterator[Problem]:
-    if traits.occupied is None and not traits.denied:
-        yield Problem("the cluster does not say which namespaces it has", "run again")
+    if traits.occupied is None:
+        yield from unsaid(traits, "which namespaces it has")
     if traits.occupied:
         yield Problem(
             "the cluster has these namespaces, which this lab did not make:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sopslab.checks.clusters import unsaid
 from sopslab.files.events import named
 from sopslab.model.clusters import ClusterTraits, Problem, Storage
 from sopslab.model.quantities import quantity
@@ -20,9 +21,7 @@ def find_storage_problems(
     if not traits.asked or traits.unseen:
         return []
     if traits.storage is None:
-        # Whoever may not see them is told so as a right.
-        lack = "the cluster does not say which storage classes it has"
-        return [] if traits.denied else [Problem(lack, "run again")]
+        return list(unsaid(traits, "which storage classes it has"))
     return list(_lacking(traits.storage, storage_class, size))
 
 
