@@ -77,12 +77,16 @@ def test_the_gate_and_the_policy_are_those_of_the_embedded_server(
     run(["git", "cat-file", "-e", f"origin/main:{FILE}"], cwd=learner.work)
 
 
-def test_flux_is_told_of_a_push(cluster: Lab, tmp_path: Path) -> None:
-    work = cluster.learner(tmp_path)
-    (work / "notes.md").write_text("mine\n")
+def push_notes(work: Path, text: str) -> None:
+    (work / "notes.md").write_text(text)
     run(["git", "add", "notes.md"], cwd=work)
     run(["git", "commit", "--quiet", "--message", "Take notes"], cwd=work)
     run(["git", "push", "--quiet"], cwd=work)
+
+
+def test_flux_is_told_of_a_push(cluster: Lab, tmp_path: Path) -> None:
+    work = cluster.learner(tmp_path)
+    push_notes(work, "mine\n")
     head = run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip()
     # By itself it looks once a minute.
     wait_until(lambda: cluster.flux_applied(head), "Flux has applied the push", 20)
@@ -101,10 +105,7 @@ def test_keys_and_passwords_are_replaced_there(cluster: Lab) -> None:
 
 def test_a_learner_puts_the_repository_back_by_a_push(cluster: Lab, tmp_path: Path) -> None:
     work = cluster.learner(tmp_path)
-    (work / "notes.md").write_text("not mine\n")
-    run(["git", "add", "notes.md"], cwd=work)
-    run(["git", "commit", "--quiet", "--message", "Take other notes"], cwd=work)
-    run(["git", "push", "--quiet"], cwd=work)
+    push_notes(work, "not mine\n")
     said = run(["git", "push", "origin", "HEAD:reset"], cwd=work).stderr
     assert "back at the checkpoint start" in said
     assert json.loads(cluster.sopslab("reset", "--json").stdout)["ok"]
