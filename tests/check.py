@@ -141,8 +141,8 @@ TOOLS: list[Check] = [[python("tools", "sopslab", "fetch", "--install-docker")]]
 # What takes minutes and needs one processor at most goes on beside the unit tests.
 UNITS: Check = [units("unit", "not soak"), python("types", "mypy")]
 BROWSER: Check = [browser("browser", "not soak")]
-# A test waits for a part of its time, and an idle lab costs a fourteenth of two cores: two are at
-# work at a time, and of the long tails three.
+# A test waits for a part of its time, and an idle lab costs a ninth of a core: two are at work at a
+# time, and of the long tails three.
 REAL: Check = [
     labs("real class", "not soak and in_class"),
     labs("real others", "not soak and not in_class"),
