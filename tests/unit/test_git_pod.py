@@ -30,7 +30,7 @@ from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.copies import bare_repositories, bring
 from sopslab.lab.observe.git_pod import git_server_in, manifests, pod_state, server_trouble
 from sopslab.lab.observe.handouts import fetchable, stale_handouts
-from sopslab.lab.observe.repositories import refs_of
+from sopslab.lab.observe.repositories import listed, refs_of
 from sopslab.lab.tools import relay
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
@@ -44,6 +44,7 @@ OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
 GIVEN: dict[str, Any] = {
     "configuration": {"gate": "#!/bin/sh\n", "gitconfig": "", "hooks/pre-receive": "#!/bin/sh\n"},
     "executable": ["gate", "hooks/pre-receive"],
+from sopslab.lab.tools.relay import SILENT
     "recipients": {"ada": "age1ada\n"},
     "secrets": {"htpasswd": HASH.encode(), "server.pem": b"PEM", "token": b"token"},
 }
@@ -236,7 +237,9 @@ case " $* " in
 *" delete pod "*) cp "$here/later" "$here/statefulset" ;;
 *" exec "*)
     while [ "$1" != sopslab.lab ]; do shift; done
-    exec "$PYTHON" -P "$here/run.py" "$2"
+    "$PYTHON" -P "$here/run.py" "$2" && exit
+    echo "command terminated with exit code 1" >&2
+    exit 1
     ;;
 esac
 """
@@ -263,6 +266,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     (folder / "kubectl").chmod(0o755)
     for name in ("namespace", "statefulset", "pod"):
         (folder / name).write_text("")
+    if [ -e "$here/silent" ]; then echo "error: unable to upgrade connection" >&2; exit 1; fi
     Path(found.lab_dir).mkdir(parents=True)
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     Path(found.id_file).write_text(OURS["sops-lab/id"])
@@ -437,17 +441,25 @@ def test_repositories_are_made_and_seen_where_they_are_in_one_call_for_all(
     )
 
 
-def test_what_fails_there_fails_here_with_its_words(settings: Settings, in_pod: Path) -> None:
-    (in_pod / "repositories").write_text("not a folder")
-    with pytest.raises(Failed) as caught:
+def test_what_fails_there_is_said_here_with_its_words_for_the_log(
+    settings: Settings, in_pod: Path
+) -> None:
+    Path(settings.bin_dir, "run.py").write_text(
+        "raise SystemExit('sops-lab says: /srv/git/repositories: the disk is full')"
+    )
+    with pytest.raises(LabError, match="failed: /srv/git/repositories: the disk is full") as caught:
         repositories.make(settings.for_machine, ["platform"])
-    assert b"repositories" in caught.value.words
+    assert isinstance(caught.value.__cause__, Failed)
+    assert b"the disk is full" in caught.value.__cause__.words
 
 
-def test_a_pod_that_answers_nonsense_is_not_believed(settings: Settings, in_pod: Path) -> None:
-    Path(settings.bin_dir, "run.py").write_text("print('hello')")
-    with pytest.raises(Failed):
-        repositories.make(settings.for_machine, ["platform"])
+@pytest.mark.parametrize("answer", ["hello", '{"platform": {"refs": {}'])
+def test_an_answer_that_is_nonsense_or_cut_off_is_none(
+    answer: str, settings: Settings, in_pod: Path
+) -> None:
+    Path(settings.bin_dir, "run.py").write_text(f"print({answer!r})")
+    with pytest.raises(LabError, match=SILENT):
+        listed(settings.for_machine, ["platform"])
 
 
 # Copies of the repositories, and work on them
@@ -609,11 +621,10 @@ def test_a_server_that_is_silent_is_no_empty_one(settings: Settings, repositorie
     place = settings.for_machine
     commit(server(repositories_in, ADA), "pushed")
     assert bring(place, [ADA, BOB]) == {}
-    Path(settings.bin_dir, "run.py").write_text("raise SystemExit(1)")
-    silent = "the Git server in the cluster does not answer"
-    assert bring(place, [ADA, BOB]) == {"ada": silent, "bob": silent}
+    Path(settings.bin_dir, "silent").touch()
+    assert bring(place, [ADA, BOB]) == {"ada": SILENT, "bob": SILENT}
     assert MAIN in refs(place, ADA)
-    with pytest.raises(Failed), worked_on(place, [ADA]):
+    with pytest.raises(LabError, match=SILENT), worked_on(place, [ADA]):
         raise AssertionError("work has begun on what nobody knows")
     assert fetchable(place) == frozenset()
 

@@ -27,8 +27,8 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
     """Have what the block changes in the repositories of environments on the Git server, too, where
     that is in the cluster: of each repository all or nothing, and only if nobody pushed meanwhile.
 
-    A block that fails changes nothing there. Raises Failed where the server does not answer, and
-    LabError if a repository that is alone is refused; of several, each says so for itself.
+    A block that fails changes nothing there. Raises LabError where the server does not answer, and
+    if a repository that is alone is refused; of several, each says so for itself.
     """
     if lab.git_pod is None:
         yield

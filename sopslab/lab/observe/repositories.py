@@ -24,7 +24,7 @@ _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 @where_repositories_are
 def those_there(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories are there. Raises Failed."""
+    """Return which of the repositories are there. Raises LabError where nobody says it."""
     folder = Path(lab.git_dir, "repositories")
     return [one for one in repositories if _is_there(folder / f"{one}.git")]
 
@@ -39,7 +39,7 @@ def _is_there(repository: Path) -> bool:
 @where_repositories_are
 def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
     """Return what repositories have, by their paths without `.git`; one that is not there is left
-    out. Raises Failed."""
+    out. Raises Failed, and LabError where nobody says it."""
     folders = {one: Path(places.git_dir, "repositories", f"{one}.git") for one in repositories}
     there = {one: folder for one, folder in folders.items() if _is_there(folder)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
