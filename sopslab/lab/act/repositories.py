@@ -70,6 +70,7 @@ def change(lab: Lab, changes: dict[str, Change]) -> dict[str, str]:
         try:
             if wanted.pack:
                 git.run("unpack-objects", "-q", stdin=base64.b64decode(wanted.pack))
+            git.unlock(line.split(" ")[1] for line in wanted.updates)
             git.update_refs(*wanted.updates)
         except Failed as failure:
             refused[repository] = failure.words.decode("utf-8", "replace")
