@@ -658,6 +658,7 @@ def test_what_learners_fetch_is_put_there_and_taken_away(settings: Settings, in_
     handouts.hand_out(place, pages)
     handouts.withdraw(place)
     assert list((in_pod / "access").iterdir()) == []
+    (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
 
 
 def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path) -> None:
@@ -667,10 +668,45 @@ def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path)
     assert [path.name for path in (in_pod / "rows").iterdir()] == ["ada.json"]
     assert json.loads((in_pod / "rows" / "ada.json").read_text())["seen"] == 2.0
     rows.withdraw(place)
+    before = calls(settings)
     assert list((in_pod / "rows").iterdir()) == []
+    assert calls(settings) == before + (2 if again else 3)
 
+    assert (server(repositories_in, ADA) / MARK).read_text() == render_mark(1.5)
 
 def test_who_was_helped_is_noted_there(settings: Settings, repositories_in: Path) -> None:
+    assert Path(bare_repository(place, ADA), MARK).exists()
+
+
+def test_a_repository_of_many_objects_comes_back_as_one_file(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    blobs = (f"M 100644 inline {one}\ndata 3\n{one:03}\n" for one in range(120))
+    head = f"commit {MAIN}\ncommitter a <a@b> 0 +0000\ndata 1\na\n"
+    git(folder, "fast-import", "--quiet", "--done", stdin=f"{head}{''.join(blobs)}\ndone\n")
+    pushed = git(folder, "rev-parse", MAIN)
+    assert bring(place, [ADA]) == {}
+    repositories.remove(place, ["ada"])
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, folder)) == {MAIN: pushed}
+    assert git(folder, "fsck", "--strict") == ""
+    assert "count: 0\n" in git(folder, "count-objects", "-v")
+
+
+def test_a_lock_that_a_killed_pod_left_keeps_no_change_away(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    commit(folder, "pushed")
+    for name in ("HEAD", MAIN, "packed-refs"):
+        (folder / f"{name}.lock").touch()
+    run = Path(settings.bin_dir, "run.py")
+    patience = "import sopslab.lab.tools.git as g; g._LOCK_S = 0\nrunpy.run_module"
+    run.write_text(run.read_text().replace("runpy.run_module", patience))
+    with worked_on(place, [ADA]):
+        ours = commit(Path(bare_repository(place, ADA)), "ours")
+    assert refs_of(Git(place, folder)) == {MAIN: ours}
     (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
     assert asking.helped(settings.for_machine, [ADA, BOB]) == {"ada": 1.5}
     assert not (server(repositories_in, ADA) / MARK).exists()

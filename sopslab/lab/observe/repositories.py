@@ -45,7 +45,7 @@ def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         refs = pool.map(lambda folder: refs_of(Git(places, folder)), there.values())
         return {
-            one: Listed(found, _notes(folder))
+            one: Listed(found, notes_of(folder))
             for (one, folder), found in zip(there.items(), refs, strict=True)
         }
 
@@ -58,6 +58,7 @@ def refs_of(git: Git) -> dict[str, str]:
     return {name: commit for commit, name in lines}
 
 
-def _notes(repository: Path) -> dict[str, str]:
+def notes_of(repository: Path) -> dict[str, str]:
+    """Return what is written down beside a repository, by name."""
     found = {name: files.read(repository / name) for name in NOTES}
     return {name: text.decode("ascii", "replace") for name, text in found.items() if text}
