@@ -19,11 +19,21 @@ import yaml
 from cryptography import x509
 
 from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects
-from sopslab.config.environment import Environment, at_seat, bare_repository
+from sopslab.config.environment import Environment, at_seat, bare_repository, solo
 from sopslab.config.places import GitPod, Lab
 from sopslab.config.settings import Seat, Settings
 from sopslab.errors import LabError
-from sopslab.lab.act import asking, certificates, git_pod, handouts, repositories, rows, served
+from sopslab.lab.act import (
+    asking,
+    certificates,
+    git_pod,
+    handouts,
+    mistakes,
+    repositories,
+    rows,
+    served,
+)
+from sopslab.lab.act.branches import move
 from sopslab.lab.act.copies import make, worked_on
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.checkpoints import repository_states
@@ -34,7 +44,9 @@ from sopslab.lab.observe.repositories import listed, refs_of
 from sopslab.lab.tools import relay
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.relay import SILENT
 from sopslab.layout import git_pod_sources
+from sopslab.model.faults import Mistake
 from sopslab.model.git_pod import PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
@@ -44,7 +56,6 @@ OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
 GIVEN: dict[str, Any] = {
     "configuration": {"gate": "#!/bin/sh\n", "gitconfig": "", "hooks/pre-receive": "#!/bin/sh\n"},
     "executable": ["gate", "hooks/pre-receive"],
-from sopslab.lab.tools.relay import SILENT
     "recipients": {"ada": "age1ada\n"},
     "secrets": {"htpasswd": HASH.encode(), "server.pem": b"PEM", "token": b"token"},
 }
@@ -236,6 +247,7 @@ case " $* " in
 *" get pod "*) cat "$here/pod" ;;
 *" delete pod "*) cp "$here/later" "$here/statefulset" ;;
 *" exec "*)
+    if [ -e "$here/silent" ]; then echo "error: unable to upgrade connection" >&2; exit 1; fi
     while [ "$1" != sopslab.lab ]; do shift; done
     "$PYTHON" -P "$here/run.py" "$2" && exit
     echo "command terminated with exit code 1" >&2
@@ -266,7 +278,6 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     (folder / "kubectl").chmod(0o755)
     for name in ("namespace", "statefulset", "pod"):
         (folder / name).write_text("")
-    if [ -e "$here/silent" ]; then echo "error: unable to upgrade connection" >&2; exit 1; fi
     Path(found.lab_dir).mkdir(parents=True)
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     Path(found.id_file).write_text(OURS["sops-lab/id"])
@@ -569,6 +580,31 @@ def test_what_somebody_pushed_meanwhile_stays_and_keeps_nobody_else_up(
         commit(Path(bare_repository(place, ADA)), "ours again")
 
 
+def test_a_clone_does_not_follow_what_the_server_has_not_taken(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, own = settings.for_machine, solo(settings)
+    repositories.make(place, [own.repository])
+    folder, work = server(repositories_in, own), Path(settings.work_dir)
+    first = commit(folder, "first")
+    brought = git(folder, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "mistake")
+    git(folder, "update-ref", MAIN, brought)
+    subprocess.run(["git", "clone", "--quiet", str(folder), str(work)], check=True)
+
+    def push_meanwhile(*given: Any) -> None:
+        move(*given)
+        commit(folder, "theirs")
+
+    monkeypatch.setattr(mistakes, "move", push_meanwhile)
+    with pytest.raises(LabError, match="could not be changed"):
+        mistakes.take_back(place, own, [Mistake(brought, exposes=False)])
+    assert git(work / ".git", "rev-parse", "HEAD") == brought
+    git(folder, "update-ref", MAIN, brought)
+    monkeypatch.setattr(mistakes, "move", move)
+    mistakes.take_back(place, own, [Mistake(brought, exposes=False)])
+    assert git(work / ".git", "rev-parse", "HEAD") == first
+
+
 def test_a_run_that_fails_leaves_the_server_as_it_was(
     settings: Settings, repositories_in: Path
 ) -> None:
@@ -589,6 +625,7 @@ def test_a_repository_that_the_server_lost_comes_back_from_the_copy(
     place = settings.for_machine
     pushed, start = (commit(server(repositories_in, ADA), "pushed", ref) for ref in (MAIN, START))
     both = [ADA.repository, BOB.repository]
+    (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
     assert bring(place, [ADA, BOB]) == {}
     assert bare_repositories(place, both) == both
     repositories.remove(place, ["ada"])
@@ -598,10 +635,45 @@ def test_a_repository_that_the_server_lost_comes_back_from_the_copy(
     assert set(bring(place, [ADA, BOB])) == {"ada"}
     assert refs(place, ADA) == {MAIN: pushed, START: start}
     assert bare_repositories(place, both) == [BOB.repository]
+    before = calls(settings)
     make(place, [ADA.repository])
+    assert calls(settings) == before + (2 if again else 3)
     assert refs_of(Git(place, server(repositories_in, ADA))) == {MAIN: pushed, START: start}
+    assert (server(repositories_in, ADA) / MARK).read_text() == render_mark(1.5)
     assert git(server(repositories_in, ADA), "fsck", "--strict") == ""
     assert bring(place, [ADA, BOB]) == {}
+    assert Path(bare_repository(place, ADA), MARK).exists()
+
+
+def test_a_repository_of_many_objects_comes_back_as_one_file(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    blobs = (f"M 100644 inline {one}\ndata 3\n{one:03}\n" for one in range(120))
+    head = f"commit {MAIN}\ncommitter a <a@b> 0 +0000\ndata 1\na\n"
+    git(folder, "fast-import", "--quiet", "--done", stdin=f"{head}{''.join(blobs)}\ndone\n")
+    pushed = git(folder, "rev-parse", MAIN)
+    assert bring(place, [ADA]) == {}
+    repositories.remove(place, ["ada"])
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, folder)) == {MAIN: pushed}
+    assert git(folder, "fsck", "--strict") == ""
+    assert "count: 0\n" in git(folder, "count-objects", "-v")
+
+
+def test_a_lock_that_a_killed_pod_left_keeps_no_change_away(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    commit(folder, "pushed")
+    for name in ("HEAD", MAIN, "packed-refs"):
+        (folder / f"{name}.lock").touch()
+    run = Path(settings.bin_dir, "run.py")
+    patience = "import sopslab.lab.tools.git as g; g._LOCK_S = 0\nrunpy.run_module"
+    run.write_text(run.read_text().replace("runpy.run_module", patience))
+    with worked_on(place, [ADA]):
+        ours = commit(Path(bare_repository(place, ADA)), "ours")
+    assert refs_of(Git(place, folder)) == {MAIN: ours}
 
 
 def test_a_repository_that_cannot_be_fetched_hides_no_other(
@@ -658,7 +730,6 @@ def test_what_learners_fetch_is_put_there_and_taken_away(settings: Settings, in_
     handouts.hand_out(place, pages)
     handouts.withdraw(place)
     assert list((in_pod / "access").iterdir()) == []
-    (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
 
 
 def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path) -> None:
@@ -668,45 +739,10 @@ def test_the_rows_of_the_board_are_shown_there(settings: Settings, in_pod: Path)
     assert [path.name for path in (in_pod / "rows").iterdir()] == ["ada.json"]
     assert json.loads((in_pod / "rows" / "ada.json").read_text())["seen"] == 2.0
     rows.withdraw(place)
-    before = calls(settings)
     assert list((in_pod / "rows").iterdir()) == []
-    assert calls(settings) == before + (2 if again else 3)
 
-    assert (server(repositories_in, ADA) / MARK).read_text() == render_mark(1.5)
 
 def test_who_was_helped_is_noted_there(settings: Settings, repositories_in: Path) -> None:
-    assert Path(bare_repository(place, ADA), MARK).exists()
-
-
-def test_a_repository_of_many_objects_comes_back_as_one_file(
-    settings: Settings, repositories_in: Path
-) -> None:
-    place, folder = settings.for_machine, server(repositories_in, ADA)
-    blobs = (f"M 100644 inline {one}\ndata 3\n{one:03}\n" for one in range(120))
-    head = f"commit {MAIN}\ncommitter a <a@b> 0 +0000\ndata 1\na\n"
-    git(folder, "fast-import", "--quiet", "--done", stdin=f"{head}{''.join(blobs)}\ndone\n")
-    pushed = git(folder, "rev-parse", MAIN)
-    assert bring(place, [ADA]) == {}
-    repositories.remove(place, ["ada"])
-    make(place, [ADA.repository])
-    assert refs_of(Git(place, folder)) == {MAIN: pushed}
-    assert git(folder, "fsck", "--strict") == ""
-    assert "count: 0\n" in git(folder, "count-objects", "-v")
-
-
-def test_a_lock_that_a_killed_pod_left_keeps_no_change_away(
-    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place, folder = settings.for_machine, server(repositories_in, ADA)
-    commit(folder, "pushed")
-    for name in ("HEAD", MAIN, "packed-refs"):
-        (folder / f"{name}.lock").touch()
-    run = Path(settings.bin_dir, "run.py")
-    patience = "import sopslab.lab.tools.git as g; g._LOCK_S = 0\nrunpy.run_module"
-    run.write_text(run.read_text().replace("runpy.run_module", patience))
-    with worked_on(place, [ADA]):
-        ours = commit(Path(bare_repository(place, ADA)), "ours")
-    assert refs_of(Git(place, folder)) == {MAIN: ours}
     (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
     assert asking.helped(settings.for_machine, [ADA, BOB]) == {"ada": 1.5}
     assert not (server(repositories_in, ADA) / MARK).exists()

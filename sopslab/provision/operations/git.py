@@ -323,8 +323,10 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
 
 
 def _moved(settings: Settings, origin: Origin, repository: str) -> bool:
-    # An origin that is not an address of ours is one that the learner chose.
-    ours = rf"https?://[0-9.]+:[0-9]+/{re.escape(repository)}\.git"
+    # An origin that is not an address of ours is one that the learner chose. A Git server in a
+    # cluster may have a name, and is trusted by the lab's own CA.
+    host = "[a-z0-9.-]+" if origin.ca.endswith(f"/labs/{settings.lab}/tls/ca.crt") else "[0-9.]+"
+    ours = rf"https?://{host}:[0-9]+/{re.escape(repository)}\.git"
     if settings.git_url is not None or not re.fullmatch(ours, origin.url):
         return False
     wanted = Origin(f"{settings.git_base_url}/{repository}.git", settings.git_ca or "")
