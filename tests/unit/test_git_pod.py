@@ -18,7 +18,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects
+from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects, other_claim
 from sopslab.config.environment import Environment, at_seat, bare_repository, solo
 from sopslab.config.places import GitPod, Lab
 from sopslab.config.settings import Seat, Settings
@@ -171,6 +171,22 @@ def test_the_claim_outlives_the_server() -> None:
     assert "storageClassName" not in usual["spec"]
 
 
+@pytest.mark.parametrize(
+    ("storage_class", "size", "said"),
+    [
+        (None, "5Gi", ""),
+        (None, "5120Mi", ""),
+        (None, "6Gi", "5Gi of the default storage class"),
+        ("fast", "5Gi", "5Gi of the default storage class"),
+    ],
+)
+def test_a_volume_that_cannot_be_had_any_more_is_told(
+    storage_class: str | None, size: str, said: str
+) -> None:
+    assert other_claim(made("StatefulSet"), storage_class, size) == said
+    assert other_claim(made("StatefulSet", storage_class="fast"), None, "5Gi") == "5Gi of fast"
+
+
 # What keeps it from serving
 
 
@@ -314,6 +330,10 @@ def test_the_manifests_are_written_once_and_are_nobody_elses(filled: Settings) -
     assert list(yaml.safe_load_all(written.read_text())) == objects("lab", OURS, shape(), **GIVEN)
     assert pod_state(place, shape()).laid_out
     assert not pod_state(place, shape(size="6Gi")).laid_out
+    say(filled, "namespace", {"metadata": {"labels": OURS}})
+    say(filled, "statefulset", made("StatefulSet"))
+    assert pod_state(place, shape()).other_claim == ""
+    assert pod_state(place, shape(size="6Gi")).other_claim == "5Gi of the default storage class"
     Path(place.git_dir, "htpasswd").write_text("ada:$2b$05$another")
     assert not pod_state(place, shape()).laid_out
 

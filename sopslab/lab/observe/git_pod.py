@@ -7,7 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from sopslab.checks.git_pod import SECRET_FILES, hindrance, is_rolled_out, objects
+from sopslab.checks.git_pod import (
+    SECRET_FILES,
+    hindrance,
+    is_rolled_out,
+    objects,
+    other_claim,
+)
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.observe.ownership import owner_by, owner_labels
@@ -26,12 +32,15 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
     """Return how the Git server in the cluster stands, against what the lab file wants."""
     if not has_content(lab.lab_kubeconfig):
         return PodState()
-    kubectl = Kubectl(lab)
-    namespace = kubectl.get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
+    kubectl, name = Kubectl(lab), git_namespace(lab.lab)
+    namespace = kubectl.get("namespace", name, patience=_PATIENCE_S)
     if namespace is not None and not owner_by(lab, kubectl).has(namespace, LABEL):
         return PodState(foreign=True)
+    there = namespace and kubectl.get("statefulset", NAME, name, patience=_PATIENCE_S)
+    claim = other_claim(there, shape.storage_class, shape.size) if there else ""
     wanted = manifests(lab, shape)
-    return PodState(laid_out=wanted is not None and read(lab.git_manifests) == wanted)
+    laid_out = wanted is not None and read(lab.git_manifests) == wanted
+    return PodState(other_claim=claim, laid_out=laid_out)
 
 
 def manifests(lab: Lab, shape: PodShape) -> bytes | None:

@@ -38,7 +38,7 @@ from sopslab.lab.observe.machine import machine_state
 from sopslab.lab.observe.registry import recorded_image
 from sopslab.lab.tools.git import Author
 from sopslab.model.beginnings import Beginning
-from sopslab.model.git_pod import PodShape
+from sopslab.model.git_pod import CLAIM, PodShape
 from sopslab.model.learners_clone import Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
@@ -184,6 +184,13 @@ def pod_manifests(settings: Settings, made_of: str) -> Commands:
         yield refusal(
             f"the namespace {git_namespace(settings.lab)} is not this lab's: delete it, or choose"
             " another name for the lab (SOPSLAB_LAB)"
+        )
+        return
+    if state.other_claim:
+        yield refusal(
+            f"the Git server's volume is one of {state.other_claim}, which the cluster does not"
+            " change: put `storage_class` and `size` of `git_in_cluster` back. A class of volumes"
+            f" that grow has the claim {CLAIM} edited in {git_namespace(settings.lab)}"
         )
         return
     if state.laid_out:
