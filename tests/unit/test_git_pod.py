@@ -47,7 +47,7 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import SILENT
 from sopslab.layout import git_pod_sources
 from sopslab.model.faults import Mistake
-from sopslab.model.git_pod import PodShape
+from sopslab.model.git_pod import GitServerLeft, PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
 
@@ -256,6 +256,7 @@ def test_what_keeps_a_pod_from_serving_is_said(seen: Any, claim: Any, said: str)
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
+echo "$KUBECONFIG" >>"$here/used"
 case " $* " in
 *" get namespace kube-system "*) cat "$here/oldest" ;;
 *" get namespace "*) cat "$here/namespace" ;;
@@ -413,6 +414,18 @@ def test_down_leaves_the_claim_unless_it_purges(
     assert deleted in call
     assert ("sops-lab-git=lab" in call) is not purge
     assert "persistentvolumeclaims" not in call
+
+
+def test_down_asks_the_cluster_that_the_lab_is_in(settings: Settings) -> None:
+    place, theirs = settings.for_machine, Path(settings.root, "theirs")
+    say(settings, "namespace", {"metadata": {"labels": OURS}})
+    assert git_server_in(place, str(theirs)) == GitServerLeft(namespace=True)
+    Path(place.lab_kubeconfig).unlink()
+    assert git_server_in(place, str(theirs)) is None
+    theirs.write_text("a: kubeconfig\n")
+    assert git_server_in(place, str(theirs)) == GitServerLeft(namespace=True)
+    used = Path(settings.bin_dir, "used").read_text().splitlines()
+    assert list(dict.fromkeys(used)) == [place.lab_kubeconfig, str(theirs)]
 
 
 # Where it is reached

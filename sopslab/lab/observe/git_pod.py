@@ -88,14 +88,25 @@ def server_trouble(lab: Lab) -> str | None:
     return None
 
 
+def way_to_server(lab: Lab, kubeconfig: str) -> Kubectl | None:
+    """Return what reaches the cluster that has the lab's Git server, whether the lab is up or down;
+    None where nothing is known to.
+
+    + kubeconfig: the user's file, for after the lab's own has gone with the lab
+    """
+    if has_content(lab.lab_kubeconfig):
+        return Kubectl(lab)
+    return Kubectl(lab, kubeconfig=kubeconfig) if has_content(kubeconfig) else None
+
+
 def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
     """Return what the cluster has of the lab's Git server; None where it does not say.
 
-    + kubeconfig: the user's file, since the lab's own goes with the lab
+    + kubeconfig: the user's file
     """
-    if not has_content(kubeconfig):
+    kubectl, namespace = way_to_server(lab, kubeconfig), git_namespace(lab.lab)
+    if kubectl is None:
         return None
-    kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
     try:
         there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
         if there is None or not owner_by(lab, kubectl).has(there, LABEL):

@@ -223,6 +223,13 @@ def pod_removal(settings: Settings) -> Commands:
     kubeconfig = settings.kubeconfig or ""
     left = look(settings, git_server_in, kubeconfig=kubeconfig)
     namespace = git_namespace(settings.lab)
+    if left is None and settings.purge:
+        yield refusal(
+            f"the cluster of the context {settings.context} does not answer, and nothing would know"
+            f" its namespace {namespace} any more: run again once it does, or take `git_in_cluster`"
+            " out of the lab file if the cluster is gone for good"
+        )
+        return
     if left is None:
         note(
             f"the cluster of the context {settings.context} does not answer, and the namespace"
