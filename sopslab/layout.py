@@ -78,7 +78,7 @@ _FOR_REPOSITORIES = (
     *("lab/act/served.py", "lab/observe/__init__.py", "lab/observe/asking.py"),
     *("lab/observe/repositories.py", "lab/observe/served.py"),
     *("lab/tools/__init__.py", "lab/tools/files.py", "lab/tools/git.py", "lab/tools/kubectl.py"),
-    *("lab/tools/programs.py", "lab/tools/relay.py"),
+    *("lab/tools/programs.py", "lab/tools/relay.py", "lab/tools/waiting.py"),
     *("model/copies.py", "model/git_pod.py", "model/objects.py", "model/results.py"),
 )
 

@@ -6,7 +6,7 @@ from sopslab.config.naming import bridge_name, git_server_name, network_name
 from sopslab.config.settings import Settings
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import access, docker, flux, git, host, kind, lab
+from sopslab.provision.operations import access, docker, flux, git, host, kind, kubernetes, lab
 from tasks.host import LIMITS, sysctl_record
 
 
@@ -14,7 +14,7 @@ from tasks.host import LIMITS, sysctl_record
 def remove_cluster(settings: Settings) -> None:
     """Delete the cluster, or remove from an existing one what the lab brought."""
     if settings.cluster_provider == "existing":
-        # By the user's own kubeconfig: the lab's goes with Flux.
+        kubernetes.login(name=f"Log in to {settings.context} again", settings=settings)
         if settings.git_in_cluster is not None:
             access.withdrawal(name="Take back what learners fetch", settings=settings)
             git.pod_removal(name="Take the Git server out", settings=settings)

@@ -14,6 +14,7 @@ from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import NAME, PodShape
 from sopslab.model.objects import Object, condition, label
+from sopslab.model.quantities import quantity
 
 _SELECTED = {"app": NAME}
 _CONTENT = "sops-lab/content"
@@ -223,6 +224,20 @@ def is_outdated(pod: Object, stateful_set: Object) -> bool:
     wanted = (stateful_set.get("status") or {}).get("updateRevision")
     ready = condition(pod, "Ready").get("status") == "True"
     return not ready and wanted is not None and revision != wanted
+
+
+def other_claim(stateful_set: Object, storage_class: str | None, size: str) -> str:
+    """Return what volume the server that is there was made with, "" if that is the one that is
+    wanted: its claim cannot be changed.
+
+    + storage_class: None for the cluster's default
+    """
+    (claim,) = stateful_set["spec"]["volumeClaimTemplates"]
+    has_class = claim["spec"].get("storageClassName")
+    has_size = claim["spec"]["resources"]["requests"]["storage"]
+    if has_class == storage_class and quantity(has_size) == quantity(size):
+        return ""
+    return f"{has_size} of {has_class or 'the default storage class'}"
 
 
 def hindrance(pod: Object | None, claim: Object | None) -> str:

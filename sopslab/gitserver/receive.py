@@ -31,7 +31,7 @@ def judge(root: Path, given: str) -> int:
 
     Says why on standard error where it is not; `given` are the lines that git gives to the hook.
     """
-    from sopslab.gitserver import limits
+    from sopslab.gitserver import limits, stale
     from sopslab.policy import callers
     from sopslab.policy.sources import SourceError
 
@@ -44,6 +44,7 @@ def judge(root: Path, given: str) -> int:
     if problem is not None:
         print(problem, file=sys.stderr)
         return 1
+    stale.remove_locks(folder, [one.ref for one in asked])
     # The recipients are required by this file, and not by the `.sops.yaml` that is pushed.
     owner = folder.relative_to(root / "repositories").parts[0]
     recipients = root / "recipients" / owner

@@ -59,6 +59,8 @@ def main() -> int:
         order = json.loads(given[0] if given else sys.stdin.read())
         answer = carry_out(find(what), order)
     except (LabError, Undecided) as error:
+        if isinstance(error.__cause__, Failed):
+            sys.stderr.buffer.write(error.__cause__.words)
         for line in str(error).splitlines():
             sys.stderr.write(f"{OURS}: {line}\n")
         return 1

@@ -16,8 +16,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of a repository: lines for `git update-ref --stdin`, and in base64 a pack
-    of the objects that these need, empty where it has them."""
+    """What is to become of a repository: lines for `git update-ref --stdin`; in base64 a pack of
+    the objects that these need, empty where it has them; and what is to be written down beside it,
+    by name."""
 
     updates: list[str]
     pack: str = ""
+    notes: dict[str, str] = field(default_factory=dict)

@@ -34,10 +34,12 @@ class PodShape:
 
 @dataclass(frozen=True)
 class PodState:
-    """How the Git server in the cluster stands: whether its namespace is another's, and whether the
-    manifests on this machine are what it is to be made of."""
+    """How the Git server in the cluster stands: whether its namespace is another's, which volume it
+    has if the lab file wants another one, and whether the manifests on this machine are what it is
+    to be made of."""
 
     foreign: bool = False
+    other_claim: str = ""
     laid_out: bool = False
 
 

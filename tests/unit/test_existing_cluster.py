@@ -19,9 +19,10 @@ from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought
+from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought, left_behind
 from sopslab.lab.observe.existing import (
     has_context,
+    has_other_login,
     is_taken_on,
     lab_namespaces,
     open_questions,
@@ -47,6 +48,7 @@ here=$(dirname "$0")
 echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
+*" --context before get namespace kube-system "*) cat "$here/oldest-before" ;;
 *" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
 *" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
 *" --selector "*)
@@ -515,6 +517,51 @@ def test_only_controllers_that_are_there_are_waited_for(taken: Settings, there: 
         say(taken, "without-controllers", "")
     deleted = [call for call in leave(taken) if ".toolkit.fluxcd.io --all" in call]
     assert ["--wait=false" not in call for call in deleted] == [there] * 3
+
+
+def context(name: str, address: str, login: str = "first") -> str:
+    cluster = {"name": name, "cluster": {"server": f"https://{address}:6443"}}
+    users = [{"name": name, "user": {"token": login}}]
+    return json.dumps({"current-context": name, "clusters": [cluster], "users": users})
+
+
+def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings) -> None:
+    def left() -> str | None:
+        return left_behind(taken.for_machine, str(taken.kubeconfig))
+
+    bring(taken)
+    say(taken, "oldest-before", json.dumps({"metadata": {"uid": "former"}}))
+    say(taken, "context", context("prod", "192.0.2.2"))
+    assert left() is None
+    Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
+    assert left() == "https://192.0.2.1:6443"
+    bring(taken, identity=ANOTHER)
+    assert left() is None
+    bring(taken)
+    # The same cluster, at another address.
+    say(taken, "oldest-before", json.dumps(namespace("kube-system")))
+    assert left() is None
+    # One that is gone.
+    Path(taken.bin_dir, "oldest-before").unlink()
+    assert left() is None
+    Path(taken.lab_kubeconfig).unlink()
+    assert left() is None
+
+
+def test_down_has_another_login_of_the_same_cluster_alone(settings: Settings) -> None:
+    def changed() -> bool:
+        return has_other_login(settings.for_machine, str(settings.kubeconfig))
+
+    say(settings, "context", context("prod", "192.0.2.1"))
+    assert not changed()
+    take_on(settings)
+    assert not changed()
+    say(settings, "context", context("prod", "192.0.2.1", "second"))
+    assert changed()
+    say(settings, "context", context("prod", "192.0.2.2", "second"))
+    assert not changed()
+    Path(settings.bin_dir, "context").unlink()
+    assert not changed()
 
 
 def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Settings) -> None:

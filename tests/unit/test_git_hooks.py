@@ -278,6 +278,23 @@ def test_a_push_to_main_at_the_same_time_comes_first(seat: Seat) -> None:
     assert seat.server.branches(seat.bare) == {"main": seat.head}
 
 
+def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
+    guarded: Server, seat: Seat
+) -> None:
+    new = guarded.commit(seat.clone, "three")
+    names = ("HEAD", "packed-refs", "refs/heads/main", "refs/heads/topic")
+    locks = [seat.bare / f"{name}.lock" for name in names]
+    for lock in locks:
+        lock.touch()
+    assert seat.push("HEAD:main", check=False).returncode
+    # Another git may be at work.
+    assert all(lock.exists() for lock in locks)
+    for lock in locks:
+        os.utime(lock, (0, 0))
+    seat.push("HEAD:main", "HEAD:topic")
+    assert guarded.branches(seat.bare) == {"main": new, "topic": new}
+
+
 def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
     seat.server.git(seat.clone, "reset", "--quiet", "--hard", seat.start)
     apart = seat.server.commit(seat.clone, "apart")

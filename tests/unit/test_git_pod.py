@@ -18,24 +18,36 @@ import pytest
 import yaml
 from cryptography import x509
 
-from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects
-from sopslab.config.environment import Environment, at_seat, bare_repository
+from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, objects, other_claim
+from sopslab.config.environment import Environment, at_seat, bare_repository, solo
 from sopslab.config.places import GitPod, Lab
 from sopslab.config.settings import Seat, Settings
 from sopslab.errors import LabError
-from sopslab.lab.act import asking, certificates, git_pod, handouts, repositories, rows, served
+from sopslab.lab.act import (
+    asking,
+    certificates,
+    git_pod,
+    handouts,
+    mistakes,
+    repositories,
+    rows,
+    served,
+)
+from sopslab.lab.act.branches import move
 from sopslab.lab.act.copies import make, worked_on
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.copies import bare_repositories, bring
 from sopslab.lab.observe.git_pod import git_server_in, manifests, pod_state, server_trouble
 from sopslab.lab.observe.handouts import fetchable, stale_handouts
-from sopslab.lab.observe.repositories import refs_of
+from sopslab.lab.observe.repositories import listed, refs_of
 from sopslab.lab.tools import relay
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.relay import SILENT
 from sopslab.layout import git_pod_sources
-from sopslab.model.git_pod import PodShape
+from sopslab.model.faults import Mistake
+from sopslab.model.git_pod import GitServerLeft, PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
 
@@ -159,6 +171,22 @@ def test_the_claim_outlives_the_server() -> None:
     assert "storageClassName" not in usual["spec"]
 
 
+@pytest.mark.parametrize(
+    ("storage_class", "size", "said"),
+    [
+        (None, "5Gi", ""),
+        (None, "5120Mi", ""),
+        (None, "6Gi", "5Gi of the default storage class"),
+        ("fast", "5Gi", "5Gi of the default storage class"),
+    ],
+)
+def test_a_volume_that_cannot_be_had_any_more_is_told(
+    storage_class: str | None, size: str, said: str
+) -> None:
+    assert other_claim(made("StatefulSet"), storage_class, size) == said
+    assert other_claim(made("StatefulSet", storage_class="fast"), None, "5Gi") == "5Gi of fast"
+
+
 # What keeps it from serving
 
 
@@ -228,6 +256,7 @@ def test_what_keeps_a_pod_from_serving_is_said(seen: Any, claim: Any, said: str)
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
+echo "$KUBECONFIG" >>"$here/used"
 case " $* " in
 *" get namespace kube-system "*) cat "$here/oldest" ;;
 *" get namespace "*) cat "$here/namespace" ;;
@@ -235,8 +264,11 @@ case " $* " in
 *" get pod "*) cat "$here/pod" ;;
 *" delete pod "*) cp "$here/later" "$here/statefulset" ;;
 *" exec "*)
+    if [ -e "$here/silent" ]; then echo "error: unable to upgrade connection" >&2; exit 1; fi
     while [ "$1" != sopslab.lab ]; do shift; done
-    exec "$PYTHON" -P "$here/run.py" "$2"
+    "$PYTHON" -P "$here/run.py" "$2" && exit
+    echo "command terminated with exit code 1" >&2
+    exit 1
     ;;
 esac
 """
@@ -299,6 +331,10 @@ def test_the_manifests_are_written_once_and_are_nobody_elses(filled: Settings) -
     assert list(yaml.safe_load_all(written.read_text())) == objects("lab", OURS, shape(), **GIVEN)
     assert pod_state(place, shape()).laid_out
     assert not pod_state(place, shape(size="6Gi")).laid_out
+    say(filled, "namespace", {"metadata": {"labels": OURS}})
+    say(filled, "statefulset", made("StatefulSet"))
+    assert pod_state(place, shape()).other_claim == ""
+    assert pod_state(place, shape(size="6Gi")).other_claim == "5Gi of the default storage class"
     Path(place.git_dir, "htpasswd").write_text("ada:$2b$05$another")
     assert not pod_state(place, shape()).laid_out
 
@@ -380,6 +416,18 @@ def test_down_leaves_the_claim_unless_it_purges(
     assert "persistentvolumeclaims" not in call
 
 
+def test_down_asks_the_cluster_that_the_lab_is_in(settings: Settings) -> None:
+    place, theirs = settings.for_machine, Path(settings.root, "theirs")
+    say(settings, "namespace", {"metadata": {"labels": OURS}})
+    assert git_server_in(place, str(theirs)) == GitServerLeft(namespace=True)
+    Path(place.lab_kubeconfig).unlink()
+    assert git_server_in(place, str(theirs)) is None
+    theirs.write_text("a: kubeconfig\n")
+    assert git_server_in(place, str(theirs)) == GitServerLeft(namespace=True)
+    used = Path(settings.bin_dir, "used").read_text().splitlines()
+    assert list(dict.fromkeys(used)) == [place.lab_kubeconfig, str(theirs)]
+
+
 # Where it is reached
 
 
@@ -437,17 +485,25 @@ def test_repositories_are_made_and_seen_where_they_are_in_one_call_for_all(
     )
 
 
-def test_what_fails_there_fails_here_with_its_words(settings: Settings, in_pod: Path) -> None:
-    (in_pod / "repositories").write_text("not a folder")
-    with pytest.raises(Failed) as caught:
+def test_what_fails_there_is_said_here_with_its_words_for_the_log(
+    settings: Settings, in_pod: Path
+) -> None:
+    Path(settings.bin_dir, "run.py").write_text(
+        "raise SystemExit('sops-lab says: /srv/git/repositories: the disk is full')"
+    )
+    with pytest.raises(LabError, match="failed: /srv/git/repositories: the disk is full") as caught:
         repositories.make(settings.for_machine, ["platform"])
-    assert b"repositories" in caught.value.words
+    assert isinstance(caught.value.__cause__, Failed)
+    assert b"the disk is full" in caught.value.__cause__.words
 
 
-def test_a_pod_that_answers_nonsense_is_not_believed(settings: Settings, in_pod: Path) -> None:
-    Path(settings.bin_dir, "run.py").write_text("print('hello')")
-    with pytest.raises(Failed):
-        repositories.make(settings.for_machine, ["platform"])
+@pytest.mark.parametrize("answer", ["hello", '{"platform": {"refs": {}'])
+def test_an_answer_that_is_nonsense_or_cut_off_is_none(
+    answer: str, settings: Settings, in_pod: Path
+) -> None:
+    Path(settings.bin_dir, "run.py").write_text(f"print({answer!r})")
+    with pytest.raises(LabError, match=SILENT):
+        listed(settings.for_machine, ["platform"])
 
 
 # Copies of the repositories, and work on them
@@ -557,6 +613,31 @@ def test_what_somebody_pushed_meanwhile_stays_and_keeps_nobody_else_up(
         commit(Path(bare_repository(place, ADA)), "ours again")
 
 
+def test_a_clone_does_not_follow_what_the_server_has_not_taken(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, own = settings.for_machine, solo(settings)
+    repositories.make(place, [own.repository])
+    folder, work = server(repositories_in, own), Path(settings.work_dir)
+    first = commit(folder, "first")
+    brought = git(folder, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "mistake")
+    git(folder, "update-ref", MAIN, brought)
+    subprocess.run(["git", "clone", "--quiet", str(folder), str(work)], check=True)
+
+    def push_meanwhile(*given: Any) -> None:
+        move(*given)
+        commit(folder, "theirs")
+
+    monkeypatch.setattr(mistakes, "move", push_meanwhile)
+    with pytest.raises(LabError, match="could not be changed"):
+        mistakes.take_back(place, own, [Mistake(brought, exposes=False)])
+    assert git(work / ".git", "rev-parse", "HEAD") == brought
+    git(folder, "update-ref", MAIN, brought)
+    monkeypatch.setattr(mistakes, "move", move)
+    mistakes.take_back(place, own, [Mistake(brought, exposes=False)])
+    assert git(work / ".git", "rev-parse", "HEAD") == first
+
+
 def test_a_run_that_fails_leaves_the_server_as_it_was(
     settings: Settings, repositories_in: Path
 ) -> None:
@@ -577,6 +658,7 @@ def test_a_repository_that_the_server_lost_comes_back_from_the_copy(
     place = settings.for_machine
     pushed, start = (commit(server(repositories_in, ADA), "pushed", ref) for ref in (MAIN, START))
     both = [ADA.repository, BOB.repository]
+    (server(repositories_in, ADA) / MARK).write_text(render_mark(1.5))
     assert bring(place, [ADA, BOB]) == {}
     assert bare_repositories(place, both) == both
     repositories.remove(place, ["ada"])
@@ -586,10 +668,45 @@ def test_a_repository_that_the_server_lost_comes_back_from_the_copy(
     assert set(bring(place, [ADA, BOB])) == {"ada"}
     assert refs(place, ADA) == {MAIN: pushed, START: start}
     assert bare_repositories(place, both) == [BOB.repository]
+    before = calls(settings)
     make(place, [ADA.repository])
+    assert calls(settings) == before + (2 if again else 3)
     assert refs_of(Git(place, server(repositories_in, ADA))) == {MAIN: pushed, START: start}
+    assert (server(repositories_in, ADA) / MARK).read_text() == render_mark(1.5)
     assert git(server(repositories_in, ADA), "fsck", "--strict") == ""
     assert bring(place, [ADA, BOB]) == {}
+    assert Path(bare_repository(place, ADA), MARK).exists()
+
+
+def test_a_repository_of_many_objects_comes_back_as_one_file(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    blobs = (f"M 100644 inline {one}\ndata 3\n{one:03}\n" for one in range(120))
+    head = f"commit {MAIN}\ncommitter a <a@b> 0 +0000\ndata 1\na\n"
+    git(folder, "fast-import", "--quiet", "--done", stdin=f"{head}{''.join(blobs)}\ndone\n")
+    pushed = git(folder, "rev-parse", MAIN)
+    assert bring(place, [ADA]) == {}
+    repositories.remove(place, ["ada"])
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, folder)) == {MAIN: pushed}
+    assert git(folder, "fsck", "--strict") == ""
+    assert "count: 0\n" in git(folder, "count-objects", "-v")
+
+
+def test_a_lock_that_a_killed_pod_left_keeps_no_change_away(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder = settings.for_machine, server(repositories_in, ADA)
+    commit(folder, "pushed")
+    for name in ("HEAD", MAIN, "packed-refs"):
+        (folder / f"{name}.lock").touch()
+    run = Path(settings.bin_dir, "run.py")
+    patience = "import sopslab.lab.tools.git as g; g._LOCK_S = 0\nrunpy.run_module"
+    run.write_text(run.read_text().replace("runpy.run_module", patience))
+    with worked_on(place, [ADA]):
+        ours = commit(Path(bare_repository(place, ADA)), "ours")
+    assert refs_of(Git(place, folder)) == {MAIN: ours}
 
 
 def test_a_repository_that_cannot_be_fetched_hides_no_other(
@@ -609,11 +726,10 @@ def test_a_server_that_is_silent_is_no_empty_one(settings: Settings, repositorie
     place = settings.for_machine
     commit(server(repositories_in, ADA), "pushed")
     assert bring(place, [ADA, BOB]) == {}
-    Path(settings.bin_dir, "run.py").write_text("raise SystemExit(1)")
-    silent = "the Git server in the cluster does not answer"
-    assert bring(place, [ADA, BOB]) == {"ada": silent, "bob": silent}
+    Path(settings.bin_dir, "silent").touch()
+    assert bring(place, [ADA, BOB]) == {"ada": SILENT, "bob": SILENT}
     assert MAIN in refs(place, ADA)
-    with pytest.raises(Failed), worked_on(place, [ADA]):
+    with pytest.raises(LabError, match=SILENT), worked_on(place, [ADA]):
         raise AssertionError("work has begun on what nobody knows")
     assert fetchable(place) == frozenset()
 

@@ -753,7 +753,8 @@ def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., Worl
     found = world("learner-key")
     found.take_inventory()
     found.apply(rotation.successors)
-    locks = [found.bare("learner") / name for name in ("refs/heads/main.lock", "packed-refs.lock")]
+    names = ("HEAD", "refs/heads/main", "packed-refs")
+    locks = [found.bare("learner") / f"{name}.lock" for name in names]
     for lock in locks:
         lock.touch()
     found.reencrypt()

@@ -37,8 +37,6 @@ install_docker_option = click.option(
     help="Install Docker, or add to its configuration, even where part of it is already here.",
 )
 
-GIT_SERVER_SILENT = "the Git server in the cluster does not answer: `sopslab status` says more"
-
 LOOKS_AT_A_TIME = 24
 """At one environment; some of them wait for others, and most of them for an answer."""
 

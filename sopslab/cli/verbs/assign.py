@@ -12,11 +12,10 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import GIT_SERVER_SILENT, end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled, record_of
 from sopslab.config.enrolment import assign as assigned
-from sopslab.errors import Exit, InputError, LabError
-from sopslab.lab.tools.programs import Failed
+from sopslab.errors import InputError, LabError
 from sopslab.run import lock
 
 if TYPE_CHECKING:
@@ -54,8 +53,6 @@ def assign(
         changed = _give(settings, spare, wanted)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    except Failed:
-        end(Exit.FAILED, [GIT_SERVER_SILENT], as_json=as_json)
     if as_json:
         answer = {"ok": True, "changed": int(changed), "seat": spare, "learner": learner}
         echo_json(json.dumps(answer, indent=2))

@@ -10,10 +10,9 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import GIT_SERVER_SILENT, end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
 from sopslab.config.enrolled import read_enrolled
 from sopslab.errors import Exit, InputError, LabError
-from sopslab.lab.tools.programs import Failed
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat, Settings
@@ -42,8 +41,6 @@ def helped(ids: tuple[str, ...], everybody: bool, as_json: bool) -> None:
         since = asking.helped(settings.for_machine, [at_seat(seat) for seat in seats])
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    except Failed:
-        end(Exit.FAILED, [GIT_SERVER_SILENT], as_json=as_json)
     except OSError as error:
         end(Exit.FAILED, [f"{error.filename} cannot be removed: {error.strerror}"], as_json=as_json)
     if as_json:

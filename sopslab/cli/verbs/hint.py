@@ -14,7 +14,6 @@ import click
 
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
-    GIT_SERVER_SILENT,
     LOOKS_AT_A_TIME,
     end,
     json_option,
@@ -24,7 +23,7 @@ from sopslab.cli.verbs._shared import (
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
 from sopslab.errors import Exit, LabError
-from sopslab.lab.tools.programs import Failed, keep_to_the_lab
+from sopslab.lab.tools.programs import keep_to_the_lab
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -69,8 +68,8 @@ def hint(learner: str | None, as_json: bool) -> None:
     try:
         if before < hints.LEVELS:
             hint_given(settings.for_machine, environment, step, time.time())
-    except Failed:
-        end(Exit.FAILED, [GIT_SERVER_SILENT], as_json=as_json)
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
     except OSError as error:
         problem = f"the hint cannot be put on record: {error.filename}: {error.strerror}"
         end(Exit.FAILED, [problem], as_json=as_json)

@@ -46,7 +46,7 @@ def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
 
 def retire(lab: Lab, generations: dict[str, str]) -> None:
     """Give each seat a new generation of access, and keep what was valid until it is proven
-    worthless. Raises Failed where the Git server is in the cluster, and silent."""
+    worthless. Raises LabError where the Git server is in the cluster, and silent."""
     withdraw(lab, list(generations))
     for seat, generation in generations.items():
         folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)

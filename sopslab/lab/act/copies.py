@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
@@ -13,7 +14,7 @@ from sopslab.errors import LabError
 from sopslab.lab.act import repositories as of_server
 from sopslab.lab.act.failures import fail_first, told
 from sopslab.lab.observe import copies
-from sopslab.lab.observe.repositories import listed, refs_of, those_there
+from sopslab.lab.observe.repositories import listed, notes_of, refs_of
 from sopslab.lab.tools.git import NOTHING, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.copies import Change
@@ -27,8 +28,8 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
     """Have what the block changes in the repositories of environments on the Git server, too, where
     that is in the cluster: of each repository all or nothing, and only if nobody pushed meanwhile.
 
-    A block that fails changes nothing there. Raises Failed where the server does not answer, and
-    LabError if a repository that is alone is refused; of several, each says so for itself.
+    A block that fails changes nothing there. Raises LabError where the server does not answer, and
+    if a repository that is alone is refused; of several, each says so for itself.
     """
     if lab.git_pod is None:
         yield
@@ -44,32 +45,39 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
 
 def make(lab: Lab, repositories: list[str]) -> None:
     """Make bare repositories on the lab's own Git server. In the cluster they get what copies hold
-    of those that were there. Raises Failed, and LabError where the server refuses that.
+    of those that were there, with what is written down beside it. Raises Failed, and LabError where
+    the server does not answer, or refuses that.
 
     + repositories: their paths, without `.git`
     """
-    there = those_there(lab, repositories)
-    of_server.make(lab, [one for one in repositories if one not in there])
+    there = listed(lab, repositories)
+    missing = [one for one in repositories if one not in there]
+    if missing:
+        of_server.make(lab, missing)
     if lab.git_pod is None:
         return
     with copies.held(lab):
-        empty = {one: found.refs for one, found in listed(lab, repositories).items()}
-        refused = _publish(lab, {one: refs for one, refs in empty.items() if not refs})
+        empty = [one for one in repositories if one not in there or not there[one].refs]
+        refused = _publish(lab, {one: {} for one in empty}, anew=True)
     for repository, problem in refused.items():
         raise LabError(f"{repository}: {problem}")
 
 
-def _publish(lab: Lab, before: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+def _publish(
+    lab: Lab, before: Mapping[str, Mapping[str, str]], *, anew: bool = False
+) -> Mapping[str, str]:
     """Have on the server what has become of copies, and return in clauses why that failed for some.
 
     + before: the refs that the server has, by repository
+    + anew: whether it has nothing of these repositories, what is written down beside them neither
     """
     refused: dict[str, str] = {}
     changes: dict[str, Change] = {}
     for repository, refs in before.items():
-        made = _change(copies.copy_of(lab, repository), refs)
+        copy = copies.copy_of(lab, repository)
+        made = _change(copy, refs)
         if made is not None:
-            changes[repository] = made
+            changes[repository] = replace(made, notes=notes_of(copy.folder)) if anew else made
         if sum(len(one.pack) for one in changes.values()) > _MOST:
             refused |= of_server.change(lab, changes)
             changes = {}

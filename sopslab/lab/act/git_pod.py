@@ -8,7 +8,7 @@ from sopslab.checks.git_pod import is_outdated
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import GIT_SERVER_PORT, Lab
 from sopslab.errors import LabError
-from sopslab.lab.observe.git_pod import SILENT, manifests, server_trouble
+from sopslab.lab.observe.git_pod import SILENT, manifests, server_trouble, way_to_server
 from sopslab.lab.observe.server import answer
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import Kubectl
@@ -65,11 +65,14 @@ def _replace(kubectl: Kubectl, namespace: str) -> None:
 
 
 def take_away(lab: Lab, kubeconfig: str, purge: bool) -> None:
-    """Take the Git server out of the cluster; the repositories stay, unless purged. Raises Failed.
+    """Take the Git server out of the cluster; the repositories stay, unless purged. Raises
+    Failed, and LabError where no cluster is known.
 
     + kubeconfig: the user's file
     """
-    kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
+    kubectl, namespace = way_to_server(lab, kubeconfig), git_namespace(lab.lab)
+    if kubectl is None:
+        raise LabError("there is no kubeconfig for the cluster of the Git server")
     bounded = ("--ignore-not-found", "--timeout", "90s")
     if purge:
         kubectl.run("delete", "namespace", namespace, *bounded, patience=120)

@@ -14,7 +14,7 @@ from sopslab.lab.tools.programs import Failed
 def hand_out(lab: Lab, pages: dict[str, str]) -> None:
     """Have the CA handed out to everybody, and to each of the learners what is theirs: a page, and
     a copy of the kubeconfig that lies in the seat's folder. A seat that fails says so. Raises
-    Failed where the server is in the cluster, and silent.
+    LabError where the server is in the cluster, and silent.
 
     + pages: the page of each seat
     """
@@ -38,5 +38,5 @@ def _fail(lab: Lab, seat: str, meaning: str) -> None:
 
 
 def withdraw(lab: Lab) -> None:
-    """Have nothing handed out any more. Raises Failed as `hand_out` does."""
+    """Have nothing handed out any more. Raises LabError as `hand_out` does."""
     served.withdraw(lab, handed_out(lab))

@@ -114,13 +114,16 @@ def take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> No
     + mistakes: in the order in which they are taken back
     """
     with worked_on(lab, [environment]):
-        _take_back(lab, environment, mistakes)
+        before = _take_back(lab, environment, mistakes)
+    if before is not None and not environment.is_seat:
+        _follow(lab, environment, before)
 
 
-def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> None:
+def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> str | None:
+    """Return what main was before, None where it stays."""
     repository = Repository(lab, environment)
     repository.refresh()
-    git = repository.git
+    git, main, moved = repository.git, repository.main, False
     for mistake in mistakes:
         brought = git.commit(mistake.commit)
         if brought is None:
@@ -135,8 +138,8 @@ def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> N
             if healed is None:
                 continue
             move(repository, branch, healed, tip)
-            if branch == MAIN and not environment.is_seat:
-                _follow(lab, environment, tip)
+            moved = moved or branch == MAIN
+    return main if moved else None
 
 
 class _Healing:

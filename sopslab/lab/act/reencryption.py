@@ -26,7 +26,6 @@ from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.git import MAIN, NOTHING
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.sops import Workshop
-from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import CANARY_PATH
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
@@ -34,8 +33,6 @@ from sopslab.policy.sops import short
 # The checkpoints that are made anew on top of the start, when they are asked for.
 _CHECKPOINTS = ("encrypted", "wired", "done")
 _CANARY_VALUE = Leaf("stringData", "value")
-# No transaction of Git takes seconds.
-_LOCK_S = 5
 
 
 def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
@@ -94,7 +91,7 @@ class _Work:
             updates += [f"delete {ref}" for ref in refs if self._git.commit(ref) is not None]
             self._note_canary(version)
         if updates:
-            _unlock(self._git.folder)
+            self._git.unlock((MAIN, START))
             self._git.update_refs(*updates)
 
     def _made(self, version: NewVersion) -> str:
@@ -179,17 +176,6 @@ def _opener(lab: Lab, change: Change) -> Path:
     if archived is None:
         raise LabError(f"the identity {short(str(change.old))} is not in the archive")
     return Path(archived)
-
-
-def _unlock(repository: Path) -> None:
-    for name in (MAIN, START, "packed-refs"):
-        _take_away(repository / f"{name}.lock")
-
-
-def _take_away(lock: Path) -> None:
-    """Remove a lock that a killed git has left and that does not go by itself."""
-    wait_until(lambda: not lock.exists(), _LOCK_S, pause=0.2)
-    lock.unlink(missing_ok=True)
 
 
 def _as_told(value: NewValue) -> bytes:

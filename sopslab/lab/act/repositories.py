@@ -14,6 +14,9 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
 from sopslab.model.copies import Change
 
+# From so many objects on, a pack stays one: as many files, each flushed to the disk, take minutes.
+_PACKED = 100
+
 
 @where_repositories_are
 def make(lab: Lab, repositories: list[str]) -> None:
@@ -69,11 +72,25 @@ def change(lab: Lab, changes: dict[str, Change]) -> dict[str, str]:
         git = Git(lab, Path(lab.git_dir, "repositories", f"{repository}.git")).durable()
         try:
             if wanted.pack:
-                git.run("unpack-objects", "-q", stdin=base64.b64decode(wanted.pack))
+                _take_in(git, base64.b64decode(wanted.pack))
+            git.unlock(line.split(" ")[1] for line in wanted.updates)
             git.update_refs(*wanted.updates)
         except Failed as failure:
             refused[repository] = failure.words.decode("utf-8", "replace")
+            continue
+        for name, text in wanted.notes.items():
+            files.write(git.folder / name, text, 0o640)
     return refused
+
+
+def _take_in(git: Git, pack: bytes) -> None:
+    """Have the objects of a pack in a repository. Raises Failed."""
+    # gitformat-pack(5)
+    count = int.from_bytes(pack[8:12])
+    if count < _PACKED:
+        git.run("unpack-objects", "-q", stdin=pack)
+    else:
+        git.run("index-pack", "--stdin", "--fix-thin", stdin=pack)
 
 
 @where_repositories_are

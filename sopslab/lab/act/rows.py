@@ -9,8 +9,8 @@ import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from sopslab.errors import LabError
 from sopslab.lab.act.served import show_rows, withdraw_rows
-from sopslab.lab.tools.programs import Failed
 from sopslab.model.rows import OwnRow, OwnStep
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ def publish(places: Places, rows: Iterable[Row], unchanged: Collection[str] = ()
     own = {row.seat.id: _own(row, now) for row in rows}
     try:
         show_rows(places, own, sorted(unchanged), now)
-    except Failed:
-        raise OSError(None, "the Git server in the cluster does not answer") from None
+    except LabError as error:
+        raise OSError(None, str(error)) from None
 
 
 def withdraw(places: Places) -> None:
     """Have no rows there: nobody looks any more. Raises OSError."""
     try:
         withdraw_rows(places)
-    except Failed:
-        raise OSError(None, "the Git server in the cluster does not answer") from None
+    except LabError as error:
+        raise OSError(None, str(error)) from None
 
 
 def _own(row: Row, seen: float) -> OwnRow:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import yaml
+
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import TOOLKIT
+from sopslab.lab.observe.existing import TOOLKIT, address_in, context_of
 from sopslab.lab.observe.objects import is_unknown
-from sopslab.lab.observe.ownership import owner_by
-from sopslab.lab.tools.files import has_content
+from sopslab.lab.observe.ownership import cluster_id, owner_by
+from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
@@ -44,10 +46,32 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     the lab's name and another id is somebody else's. Raises LabError where the lab's own id is
     damaged.
     """
-    if not has_content(lab.lab_kubeconfig):
-        return {}
+    return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
+
+
+def left_behind(lab: Lab, kubeconfig: str) -> str | None:
+    """Return the address of the cluster that the lab's own kubeconfig leads to, where that is
+    another one than its context in a user's file does, and still has something of the lab; None
+    where that is not so, or not seen. Raises LabError as `brought` does.
+
+    + kubeconfig: the user's file
+    """
+    own = read(lab.lab_kubeconfig)
+    address = address_in(own)
+    try:
+        if own is None or address in (None, address_in(context_of(lab, kubeconfig))):
+            return None
+        there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
+        if cluster_id(there) == cluster_id(Kubectl(lab, kubeconfig=kubeconfig)):
+            return None
+        found = _brought(lab, there)
+    except (Failed, Undecided):
+        return None
+    return address if isinstance(found, dict) and found else None
+
+
+def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | None:
     labels = dict.fromkeys((NAMESPACES, *WITHOUT_NAMESPACE), LAB_LABEL) | {REQUESTS: REQUEST_LABEL}
-    kubectl = Kubectl(lab)
     try:
         found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
         owner = owner_by(lab, kubectl)

@@ -21,9 +21,9 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.locks import locked
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.relay import SILENT
 from sopslab.model.copies import Listed
 
-SILENT = "the Git server in the cluster does not answer"
 _LOST = "the cluster has lost its repository, of which a copy is here: run `sopslab up`"
 _UNREAD = "its repository could not be fetched"
 # The server answers four requests of a user at once.
@@ -66,8 +66,6 @@ def bring_repositories(places: Places, repositories: Sequence[str]) -> Mapping[s
             return refresh(places, repositories).problems
     except LabError as error:
         return dict.fromkeys(repositories, str(error))
-    except Failed:
-        return dict.fromkeys(repositories, SILENT)
 
 
 @contextmanager
@@ -81,8 +79,8 @@ def held(places: Places) -> Iterator[None]:
 
 
 def refresh(places: Places, repositories: Sequence[str]) -> Copied:
-    """Bring copies up to date, in a block of `held`. Raises Failed where the server's pod does not
-    answer."""
+    """Bring copies up to date, in a block of `held`. Raises LabError where the server's pod does
+    not answer."""
     there = listed(places, list(repositories))
     refs: dict[str, Mapping[str, str]] = {}
     problems: dict[str, str] = {}
@@ -147,5 +145,5 @@ def bare_repositories(lab: Lab, repositories: list[str]) -> list[str]:
             return those_there(lab, repositories)
         there = listed(lab, repositories)
         return [one for one in there if there[one].refs or not refs_here(lab, one)]
-    except Failed:
+    except (Failed, LabError):
         return []

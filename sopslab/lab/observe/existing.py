@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
+import yaml
+
 from sopslab.checks.class_clusters import questions
 from sopslab.checks.ownership import Owner
 from sopslab.checks.snapshot import Trouble
@@ -69,6 +71,29 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
         return bool(own) and context_of(lab, kubeconfig) == own and lab_id(lab) is not None
     except Failed:
         return False
+
+
+def has_other_login(lab: Lab, kubeconfig: str) -> bool:
+    """Return whether the lab's context in a user's file leads to the same address as the lab's own
+    kubeconfig, and says something else, such as another login.
+
+    + kubeconfig: the user's file
+    """
+    own = read(lab.lab_kubeconfig)
+    try:
+        given = context_of(lab, kubeconfig) if own else None
+    except Failed:
+        return False
+    return given is not None and given != own and address_in(given) == address_in(own)
+
+
+def address_in(kubeconfig: bytes | None) -> str | None:
+    """Return the address of the cluster that a kubeconfig of one context leads to, None where it
+    names none."""
+    try:
+        return str(yaml.safe_load(kubeconfig or b"")["clusters"][0]["cluster"]["server"])
+    except (yaml.YAMLError, LookupError, TypeError):
+        return None
 
 
 def is_taken_on(lab: Lab) -> bool:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from sopslab.checks.git_pod import SECRET_FILES, hindrance, is_rolled_out, objects
+from sopslab.checks.git_pod import (
+    SECRET_FILES,
+    hindrance,
+    is_rolled_out,
+    objects,
+    other_claim,
+)
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.observe.ownership import owner_by, owner_labels
@@ -26,12 +32,15 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
     """Return how the Git server in the cluster stands, against what the lab file wants."""
     if not has_content(lab.lab_kubeconfig):
         return PodState()
-    kubectl = Kubectl(lab)
-    namespace = kubectl.get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
+    kubectl, name = Kubectl(lab), git_namespace(lab.lab)
+    namespace = kubectl.get("namespace", name, patience=_PATIENCE_S)
     if namespace is not None and not owner_by(lab, kubectl).has(namespace, LABEL):
         return PodState(foreign=True)
+    there = namespace and kubectl.get("statefulset", NAME, name, patience=_PATIENCE_S)
+    claim = other_claim(there, shape.storage_class, shape.size) if there else ""
     wanted = manifests(lab, shape)
-    return PodState(laid_out=wanted is not None and read(lab.git_manifests) == wanted)
+    laid_out = wanted is not None and read(lab.git_manifests) == wanted
+    return PodState(other_claim=claim, laid_out=laid_out)
 
 
 def manifests(lab: Lab, shape: PodShape) -> bytes | None:
@@ -79,14 +88,25 @@ def server_trouble(lab: Lab) -> str | None:
     return None
 
 
+def way_to_server(lab: Lab, kubeconfig: str) -> Kubectl | None:
+    """Return what reaches the cluster that has the lab's Git server, whether the lab is up or down;
+    None where nothing is known to.
+
+    + kubeconfig: the user's file, for after the lab's own has gone with the lab
+    """
+    if has_content(lab.lab_kubeconfig):
+        return Kubectl(lab)
+    return Kubectl(lab, kubeconfig=kubeconfig) if has_content(kubeconfig) else None
+
+
 def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
     """Return what the cluster has of the lab's Git server; None where it does not say.
 
-    + kubeconfig: the user's file, since the lab's own goes with the lab
+    + kubeconfig: the user's file
     """
-    if not has_content(kubeconfig):
+    kubectl, namespace = way_to_server(lab, kubeconfig), git_namespace(lab.lab)
+    if kubectl is None:
         return None
-    kubectl, namespace = Kubectl(lab, kubeconfig=kubeconfig), git_namespace(lab.lab)
     try:
         there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
         if there is None or not owner_by(lab, kubectl).has(there, LABEL):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from sopslab.config.places import Lab
+from sopslab.errors import LabError
 from sopslab.lab.observe.served import served, served_names
 from sopslab.lab.tools import files, x509
-from sopslab.lab.tools.programs import Failed
 
 CA = "ca.crt"
 
@@ -43,7 +43,7 @@ def fetchable(lab: Lab) -> frozenset[str]:
 def _served(lab: Lab) -> dict[str, str]:
     try:
         return served(lab)
-    except Failed:
+    except LabError:
         return {}
 
 
@@ -52,7 +52,7 @@ def handed_out(lab: Lab) -> list[str]:
     asked."""
     try:
         return served_names(lab)
-    except Failed:
+    except LabError:
         return []
 
 

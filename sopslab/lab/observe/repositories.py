@@ -24,7 +24,7 @@ _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 @where_repositories_are
 def those_there(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories are there. Raises Failed."""
+    """Return which of the repositories are there. Raises LabError where nobody says it."""
     folder = Path(lab.git_dir, "repositories")
     return [one for one in repositories if _is_there(folder / f"{one}.git")]
 
@@ -39,13 +39,13 @@ def _is_there(repository: Path) -> bool:
 @where_repositories_are
 def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
     """Return what repositories have, by their paths without `.git`; one that is not there is left
-    out. Raises Failed."""
+    out. Raises Failed, and LabError where nobody says it."""
     folders = {one: Path(places.git_dir, "repositories", f"{one}.git") for one in repositories}
     there = {one: folder for one, folder in folders.items() if _is_there(folder)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         refs = pool.map(lambda folder: refs_of(Git(places, folder)), there.values())
         return {
-            one: Listed(found, _notes(folder))
+            one: Listed(found, notes_of(folder))
             for (one, folder), found in zip(there.items(), refs, strict=True)
         }
 
@@ -58,6 +58,7 @@ def refs_of(git: Git) -> dict[str, str]:
     return {name: commit for commit, name in lines}
 
 
-def _notes(repository: Path) -> dict[str, str]:
+def notes_of(repository: Path) -> dict[str, str]:
+    """Return what is written down beside a repository, by name."""
     found = {name: files.read(repository / name) for name in NOTES}
     return {name: text.decode("ascii", "replace") for name, text in found.items() if text}

@@ -17,7 +17,7 @@ HANDED_OUT = 0o640
 @where_repositories_are
 def served(lab: Lab) -> dict[str, str]:
     """Return the SHA-256 of each file that the server hands out, and it alone can read beside the
-    lab, by its path below `access`. Raises Failed where the server is in the cluster, and
+    lab, by its path below `access`. Raises LabError where the server is in the cluster, and
     silent."""
     folder = Path(lab.handouts_dir)
     try:
@@ -33,7 +33,7 @@ def served(lab: Lab) -> dict[str, str]:
 
 @where_repositories_are
 def served_names(lab: Lab) -> list[str]:
-    """Return the names of what the server hands out: ids of seats, and `ca.crt`. Raises Failed as
+    """Return the names of what the server hands out: ids of seats, and `ca.crt`. Raises LabError as
     `served` does."""
     try:
         return sorted(path.name for path in Path(lab.handouts_dir).iterdir())

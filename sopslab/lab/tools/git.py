@@ -14,10 +14,13 @@ from pathlib import Path
 from sopslab.config.places import Places
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
+from sopslab.lab.tools.waiting import wait_until
 
 MAIN = "refs/heads/main"
 # How `update-ref` names a ref that is not there.
 NOTHING = "0" * 40
+# No transaction of Git takes seconds.
+_LOCK_S = 5
 _LINK, _SUBMODULE = b"120000", b"160000"
 _ORDINARY = "100644"
 # With the helper `store` itself, git takes what a server refuses out of the file.
@@ -286,6 +289,12 @@ class Git:
         if lines:
             self.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines).encode())
 
+    def unlock(self, refs: Iterable[str]) -> None:
+        """Remove what a killed git has left in a bare repository that keeps refs from being changed
+        for ever, and does not go by itself."""
+        for name in ("HEAD", "packed-refs", *refs):
+            _take_away(self.folder / f"{name}.lock")
+
     def push(self, url: str, *refspecs: str, lease: str | None = None) -> None:
         """Push to a server. Raises Failed.
 
@@ -293,6 +302,11 @@ class Git:
         """
         options = [f"--force-with-lease={lease}"] if lease is not None else []
         self.run("push", "--quiet", *options, url, *refspecs)
+
+
+def _take_away(lock: Path) -> None:
+    wait_until(lambda: not lock.exists(), _LOCK_S, pause=0.2)
+    lock.unlink(missing_ok=True)
 
 
 def _blobs(answer: bytes) -> Iterator[tuple[str, bytes]]:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
+from sopslab.checks.causes import reason
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import Lab, Places
+from sopslab.errors import LabError
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.git_pod import NAME, POD
@@ -20,7 +22,10 @@ Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 Where = TypeVar("Where", bound=Places)
 
+SILENT = "the Git server in the cluster does not answer: `sopslab status` says more"
 _PATIENCE_S = 120
+# How kubectl says that it was not the one that failed.
+_THERE = "command terminated with exit code"
 # The lab as it is there: its data is what the image has at /srv/git.
 IN_POD = Lab(
     lab="server", root="/srv", cluster_provider="existing", context=None, git_bind="127.0.0.1",
@@ -33,7 +38,8 @@ def where_repositories_are(
     function: Callable[Concatenate[Where, Order], Seen],
 ) -> Callable[Concatenate[Where, Order], Seen]:
     """Have a function of `sopslab.lab` run where the repositories are. In the pod, that is one call
-    of the same program for all that the function is about; it raises Failed with what that says."""
+    of the same program for all that the function is about; it raises LabError where the pod does
+    not answer, and with what the function says where it fails there."""
 
     @wraps(function)
     def there(lab: Where, *given: Order.args, **order: Order.kwargs) -> Seen:
@@ -49,12 +55,18 @@ def where_repositories_are(
 
 def _asked(lab: Places, function: Callable[..., Any], order: dict[str, Any]) -> Any:
     what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
-    said = Kubectl(lab).run(
-        "--namespace", git_namespace(lab.lab), "exec", POD, "--container", NAME, "--stdin", "--",
-        "/usr/bin/python3", "-P", "-m", "sopslab.lab", what,
-        stdin=json.dumps(encode({"lab": IN_POD, **order})).encode(), patience=_PATIENCE_S,
-    )  # fmt: skip
     try:
+        said = Kubectl(lab).run(
+            "--namespace", git_namespace(lab.lab), "exec", POD, "--container", NAME, "--stdin",
+            "--", "/usr/bin/python3", "-P", "-m", "sopslab.lab", what,
+            stdin=json.dumps(encode({"lab": IN_POD, **order})).encode(), patience=_PATIENCE_S,
+        )  # fmt: skip
         return decode(get_type_hints(function)["return"], json.loads(said))
+    except Failed as failure:
+        if not any(line.startswith(_THERE) for line in failure.lines):
+            raise LabError(SILENT) from failure
+        meaning = reason(failure.lines)
+        raise LabError(f"the Git server in the cluster failed: {meaning}") from failure
     except ValueError:
-        raise Failed("sopslab.lab", b"the Git server's pod did not answer in JSON") from None
+        # Such as an answer that was cut off.
+        raise LabError(SILENT) from None

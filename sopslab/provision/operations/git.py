@@ -38,7 +38,7 @@ from sopslab.lab.observe.machine import machine_state
 from sopslab.lab.observe.registry import recorded_image
 from sopslab.lab.tools.git import Author
 from sopslab.model.beginnings import Beginning
-from sopslab.model.git_pod import PodShape
+from sopslab.model.git_pod import CLAIM, PodShape
 from sopslab.model.learners_clone import Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
@@ -186,6 +186,13 @@ def pod_manifests(settings: Settings, made_of: str) -> Commands:
             " another name for the lab (SOPSLAB_LAB)"
         )
         return
+    if state.other_claim:
+        yield refusal(
+            f"the Git server's volume is one of {state.other_claim}, which the cluster does not"
+            " change: put `storage_class` and `size` of `git_in_cluster` back. A class of volumes"
+            f" that grow has the claim {CLAIM} edited in {git_namespace(settings.lab)}"
+        )
+        return
     if state.laid_out:
         host.noop("the manifests are written")
         return
@@ -216,6 +223,13 @@ def pod_removal(settings: Settings) -> Commands:
     kubeconfig = settings.kubeconfig or ""
     left = look(settings, git_server_in, kubeconfig=kubeconfig)
     namespace = git_namespace(settings.lab)
+    if left is None and settings.purge:
+        yield refusal(
+            f"the cluster of the context {settings.context} does not answer, and nothing would know"
+            f" its namespace {namespace} any more: run again once it does, or take `git_in_cluster`"
+            " out of the lab file if the cluster is gone for good"
+        )
+        return
     if left is None:
         note(
             f"the cluster of the context {settings.context} does not answer, and the namespace"
@@ -323,8 +337,10 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
 
 
 def _moved(settings: Settings, origin: Origin, repository: str) -> bool:
-    # An origin that is not an address of ours is one that the learner chose.
-    ours = rf"https?://[0-9.]+:[0-9]+/{re.escape(repository)}\.git"
+    # An origin that is not an address of ours is one that the learner chose. A Git server in a
+    # cluster may have a name, and is trusted by the lab's own CA.
+    host = "[a-z0-9.-]+" if origin.ca.endswith(f"/labs/{settings.lab}/tls/ca.crt") else "[0-9.]+"
+    ours = rf"https?://{host}:[0-9]+/{re.escape(repository)}\.git"
     if settings.git_url is not None or not re.fullmatch(ours, origin.url):
         return False
     wanted = Origin(f"{settings.git_base_url}/{repository}.git", settings.git_ca or "")

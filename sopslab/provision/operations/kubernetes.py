@@ -15,7 +15,13 @@ from sopslab.lab.act import existing
 from sopslab.lab.act import manifests as applying
 from sopslab.lab.act import probes as act
 from sopslab.lab.act import served_api as api
-from sopslab.lab.observe.existing import cluster_traits, has_context, open_questions
+from sopslab.lab.observe.brought import left_behind
+from sopslab.lab.observe.existing import (
+    cluster_traits,
+    has_context,
+    has_other_login,
+    open_questions,
+)
 from sopslab.lab.observe.folders import any_folder
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
 from sopslab.model.clusters import Questions
@@ -56,14 +62,37 @@ def preflight(settings: Settings, seats: list[str]) -> Commands:
 @operation()
 def kubeconfig(settings: Settings) -> Commands:
     """
-    Write the lab's own kubeconfig for a cluster that exists: one context of the user's file.
+    Write the lab's own kubeconfig for a cluster that exists: one context of the user's file. Refuse
+    one of another cluster than the lab is in.
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
-    if look(settings, has_context, kubeconfig=settings.kubeconfig or ""):
+    kubeconfig = settings.kubeconfig or ""
+    if look(settings, has_context, kubeconfig=kubeconfig):
         host.noop("the lab's kubeconfig has that context")
         return
-    yield acting(settings, existing.take_on, kubeconfig=settings.kubeconfig or "")
+    if (address := look(settings, left_behind, kubeconfig=kubeconfig)) is not None:
+        yield refusal(
+            f"the lab is in another cluster, at {address}: choose the context of that one and run"
+            f" `sopslab down` first, or remove {settings.lab_kubeconfig} if it is to be left there"
+        )
+        return
+    yield acting(settings, existing.take_on, kubeconfig=kubeconfig)
+
+
+@operation()
+def login(settings: Settings) -> Commands:
+    """
+    Have the lab's own kubeconfig say what its context in the user's file says now, if that leads to
+    the same cluster: whoever logs in again may have another token there.
+
+    + settings: the lab's settings, with `kubeconfig` and `context`
+    """
+    kubeconfig = settings.kubeconfig or ""
+    if not look(settings, has_other_login, kubeconfig=kubeconfig):
+        host.noop("the user's kubeconfig has no other login")
+        return
+    yield acting(settings, existing.take_on, kubeconfig=kubeconfig)
 
 
 @operation()
