@@ -18,6 +18,7 @@ from sopslab.cli.verbs._shared import (
     json_option,
     lab_or_exit,
     own_ids_argument,
+    problems_or_exit,
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
@@ -248,10 +249,8 @@ def close(identifier: str, as_json: bool) -> None:
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
     from sopslab.lab.incidents.platform import read_incidents
 
-    try:
+    with problems_or_exit(as_json=as_json):
         return read_incidents(settings)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
 
 
 def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
