@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from sopslab.incidents.records import Incident
 
 _STYLES = {"exposed": "red", "overdue": "red", "soon": "yellow", "later": "dim"}
-_WIDTH = 160  # columns, where no terminal says how many
 
 
 @click.group(invoke_without_command=True)
@@ -57,8 +55,9 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
         return
     from sopslab.cli.console import Console
 
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(width=width).print(_table(shown))
+    console = Console()
+    console.make_room()
+    console.print(_table(shown))
 
 
 @credentials.command()

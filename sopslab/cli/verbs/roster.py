@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sopslab.config.tables import Table
 
 _YAML = (".yaml", ".yml")
-_WIDTH = 160  # columns, where no terminal says how many
 
 
 @click.group()
@@ -195,7 +194,8 @@ def _show(table: Table, columns: Columns, proposal: Proposal) -> None:
 
     for sentence in reading(table, columns):
         echo(sentence)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console()
+    console.make_room()
     console.print()
     console.print(people(proposal))
     console.print()

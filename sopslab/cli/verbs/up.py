@@ -135,19 +135,11 @@ def up(
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
     if spares is not None and known != CLASSROOM:
         raise click.UsageError(f"--spare goes with {CLASSROOM}: only a class has seats")
-    data: dict[str, object] = {}
-    if spares is not None:
-        data["spares"] = spares
-    if prune:
-        data["prune"] = True
-    if recreate:
-        data["recreate"] = True
-    if force:
-        data["force"] = True
-    if install_docker:
-        data["install_docker"] = True
-    if key_from is not None:
-        data["key_from"] = key_from
+    asked: dict[str, object] = {
+        "spares": spares, "prune": prune, "recreate": recreate, "force": force,
+        "install_docker": install_docker, "key_from": key_from,
+    }  # fmt: skip
+    data = {name: value for name, value in asked.items() if value}
     if known == SEATS:
         if dry_run or junit is not None:
             raise click.UsageError("--dry-run and --junit go with a lab on this machine")
