@@ -13,7 +13,7 @@ from sopslab.checks.board.lesson import Learner, Lesson, Score, StepSummary, Tak
 from sopslab.checks.board.steps import Progress, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
-from sopslab.model.durations import hours_and_minutes
+from sopslab.model.words import hours_and_minutes
 from sopslab.policy.printing import in_one_line
 from sopslab.web import chart
 

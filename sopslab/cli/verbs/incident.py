@@ -26,6 +26,7 @@ from sopslab.errors import Exit, InputError, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.incidents import Cause, check_id, incident_path
 from sopslab.model.results import Undecided
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -290,8 +291,7 @@ def _joined(listed: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
 
 
 def _counted(record: Incident) -> str:
-    number = len(record.exposures)
-    return f"{number} exposure{'s' if number != 1 else ''}"
+    return counted(len(record.exposures), "exposure")
 
 
 def _told(reason: Undecided) -> str:

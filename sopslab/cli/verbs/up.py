@@ -41,6 +41,7 @@ from sopslab.config.inputs import (
 from sopslab.errors import LabError
 from sopslab.layout import CANARY_PATH
 from sopslab.model.formats import Format
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -177,7 +178,7 @@ def _counted(enrolment: Enrolment) -> str:
     taken = f"{len(enrolment.seats) - spares} seats"
     if not spares:
         return taken
-    return f"{taken}, and {spares} spare{'' if spares == 1 else 's'}"
+    return f"{taken}, and {counted(spares, 'spare')}"
 
 
 def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool) -> None:
