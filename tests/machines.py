@@ -70,7 +70,6 @@ MACHINE = MachineState(
     store_entries=14,
     writable=True,
     cgroup=2,
-    systemd=False,
     bounding=0x1FFFFFFFFFF,
     last_capability=40,
     inotify_instances=8192,

@@ -40,7 +40,6 @@ LARGE = MachineState(
     store_entries=14,
     writable=True,
     cgroup=2,
-    systemd=True,
     bounding=0x1FFFFFFFFFF,
     last_capability=40,
     inotify_instances=128,
