@@ -17,7 +17,7 @@ from sopslab.lab.act import identities as act_identities
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states, unused_identities
 from sopslab.model.decryption import DecryptionKeyState
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.policy.sops import kind_of, short
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look
@@ -53,7 +53,7 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
     found = [
         states[key].recipient or ""
         for key in keys
-        if key in states and states.get(next_key(key), IdentityState()).recipient is None
+        if key in states and recipient_of(states, next_key(key)) is None
     ]
     return f"{','.join(found)}\n"
 
