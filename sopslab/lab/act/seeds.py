@@ -23,7 +23,7 @@ from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH
-from sopslab.model.beginnings import Beginning
+from sopslab.model.repositories import Beginning
 from sopslab.model.results import Undecided
 
 # What the commit is called until it is main, and the start.

@@ -31,7 +31,7 @@ from sopslab.lab.observe.records import content_mark
 from sopslab.lab.tools.git import login_helper
 from sopslab.model.docker import Container, Network
 from sopslab.model.kind import Limits
-from sopslab.model.learners_clone import Origin
+from sopslab.model.repositories import Origin
 from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
 from tests.fake import Applied

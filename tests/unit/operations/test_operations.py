@@ -47,7 +47,7 @@ from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.incidents import incident_path
 from sopslab.model.kind import ClusterState, Owner
-from sopslab.model.learners_clone import LearnersClone
+from sopslab.model.repositories import LearnersClone
 from sopslab.model.wire import encode
 from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
