@@ -21,7 +21,7 @@ from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
 from sopslab.provision.facts.rotation import record_file
 from sopslab.provision.look import look
-from sopslab.provision.operations.reset import standing
+from sopslab.provision.operations.reset import UNSEEN, standing
 
 _REMEMBER = """
 umask 077
@@ -94,8 +94,7 @@ def repositories(
 
 
 def state_of(found: Mapping[str, RepositoryState], environment: Environment) -> RepositoryState:
-    unseen = RepositoryState(problem="its repository could not be looked at")
-    return found.get(environment.id, unseen)
+    return found.get(environment.id, UNSEEN)
 
 
 def versions_of(
