@@ -123,7 +123,8 @@ def open_(
     day = today()
     try:
         identifier = check_id(f"{day}-{words}")
-        environments = [] if _is_everybodys(cause, ids) else named_environments(settings, ids)
+        everybody = cause == Cause.INSTRUCTOR_KEY and not ids
+        environments = [] if everybody else named_environments(settings, ids)
         known = read_incidents(settings)
         found = [one for each in environments for one in find_exposures(settings, each)]
     except ValueError as error:
@@ -273,10 +274,6 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
     deploy_or_exit("deploys/record.py", settings, data, as_json)
-
-
-def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:
-    return cause == Cause.INSTRUCTOR_KEY and not ids
 
 
 def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:

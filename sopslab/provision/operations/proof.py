@@ -23,9 +23,7 @@ from sopslab.lab.tools.sops import NO_KEY, NO_VALUE
 from sopslab.model.identities import recipient_of
 from sopslab.model.rotation import Attempt, Delivered, LiveValue
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.rotation import (
-    Remembered,
-)
+from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import Outcome, outcomes_of, unfinished
 from sopslab.provision.operations.seats import failing
