@@ -26,6 +26,22 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
     ).stdout.strip()  # fmt: skip
 
 
+def begin_repository(bare: Path, clone: Path) -> None:
+    """Make a repository in which nothing is yet, and a clone of it."""
+    bare.mkdir(parents=True)
+    git(bare, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare")
+    git(bare, "clone", "--quiet", str(bare), str(clone))
+
+
+def commit(clone: Path, message: str, *, push: bool = True) -> str:
+    """Commit what is in a clone, push it to main and return the commit."""
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
+    if push:
+        git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    return git(clone, "rev-parse", "HEAD")
+
+
 def learner(name: str) -> Learner:
     return Learner(id=name, name=name, email=f"{name}@example.org")
 

@@ -37,7 +37,7 @@ from sopslab.provision.operations import lab as labs
 from sopslab.provision.operations import seats
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, learner, make_identity
+from tests.repositories import begin_repository, commit, git, learner, make_identity
 
 ADA = at_seat(learner("ada"))
 HEAD = "4f1c" * 10
@@ -157,16 +157,11 @@ class World:
         """Push a commit with files and return it."""
         work = self._folder / "work"
         if not work.exists():
-            bare.mkdir(parents=True)
-            git(bare, "init", "--quiet", "--bare", "--initial-branch=main")
-            git(self._folder, "clone", "--quiet", str(bare), "work")
+            begin_repository(bare, work)
         for path, text in files.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text)
-        git(work, "add", "--all")
-        git(work, "commit", "--quiet", "--allow-empty", "--message", "Change something")
-        git(work, "push", "--quiet", "origin", "HEAD:main")
-        return git(work, "rev-parse", "HEAD")
+        return commit(work, "Change something")
 
     def show(self, *kustomizations: Any, **values: str) -> None:
         """Have Kustomizations in the cluster, and canaries of these values in namespaces."""

@@ -27,7 +27,7 @@ from sopslab.provision.operations import reset
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
-from tests.repositories import git, learner, make_identity
+from tests.repositories import begin_repository, commit, git, learner, make_identity
 from tests.texts import replaced
 
 SAVED = "saved/20270301T090000Z"
@@ -65,9 +65,7 @@ class Class:
         seat = environment.id
         self.seats[seat] = environment
         clone, bare = self.clone(seat), self.bare(seat)
-        bare.mkdir(parents=True)
-        git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-        git(self.folder, "clone", "--quiet", str(bare), str(clone))
+        begin_repository(bare, clone)
         recipient = make_identity(Path(self.settings.keys_dir) / f"{seat}.agekey")
         files = {
             ".sops.yaml": RULES.format(recipient=recipient),
@@ -87,13 +85,7 @@ class Class:
         git(self.clone(seat), "remote", "set-url", "origin", str(self.bare(seat)))
 
     def commit(self, seat: str, message: str, push: bool = True) -> str:
-        """Commit what is in a clone, push it and return the commit."""
-        clone = self.clone(seat)
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
-        if push:
-            git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return git(clone, "rev-parse", "HEAD")
+        return commit(self.clone(seat), message, push=push)
 
     def refs(self, seat: str) -> dict[str, str]:
         """Return the refs of a repository without `refs/`, and their commits."""

@@ -30,7 +30,7 @@ from sopslab.provision.facts.rotation import logins_dir
 from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, learner, make_identity
+from tests.repositories import begin_repository, commit, learner, make_identity
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
@@ -149,9 +149,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     recipient = make_identity(Path(settings.keys_dir) / "ada.agekey")
     bare = Path(settings.git_dir) / "repositories/ada/lab.git"
     clone = tmp_path / "clone"
-    bare.mkdir(parents=True)
-    git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-    git(tmp_path, "clone", "--quiet", str(bare), str(clone))
+    begin_repository(bare, clone)
     manifest = "apiVersion: v1\nkind: Secret\ndata: {A: b25l}\nstringData: {B: two}\n"
     encrypted = subprocess.run(
         [
@@ -163,9 +161,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     for name in ("same", "differs", "absent"):
         (clone / f"{name}.yaml").write_text(encrypted)
     (clone / "damaged.yaml").write_text("sops: {}\n")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "-m", "one")
-    git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    commit(clone, "one")
     data = {"A": "b25l", "B": base64.b64encode(b"two").decode()}
     having(
         settings,

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,26 +34,7 @@ from sopslab.model.repositories import Origin
 from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
 from tests.fake import Applied
-
-GIT = {
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@lab.example",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@lab.example",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **GIT},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+from tests.repositories import begin_repository, commit, git
 
 
 def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
@@ -208,9 +188,8 @@ def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A clone whose last commit, with a note, is at its origin."""
-    git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "origin.git")
-    git(tmp_path, "clone", "--quiet", "origin.git", "copy")
     folder = tmp_path / "copy"
+    begin_repository(tmp_path / "origin.git", folder)
     git(folder, "checkout", "--quiet", "-B", "main")
     message = ("-m", "Lay out", "-m", "Sops-lab-content: abc123")
     git(folder, "commit", "--quiet", "--allow-empty", *message)
@@ -243,9 +222,7 @@ def commit_file(settings: Settings, path: str) -> None:
     clone = Path(settings.platform_dir)
     (clone / path).parent.mkdir(parents=True, exist_ok=True)
     (clone / path).write_text("by hand\n")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "-m", "By hand")
-    git(clone, "push", "--quiet", "origin", "main")
+    commit(clone, "By hand")
 
 
 def test_records_below_docs_leave_the_note_as_it_is(platform: Settings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,14 +12,11 @@ from sopslab.policy import building, kustomizations, sandbox
 from sopslab.policy.building import Broken, Built, Refused, build
 from sopslab.policy.sources import Repository, SourceError
 from tests.conftest import find_tool
+from tests.repositories import git
 
 ROOT = "flux/secrets/develop"
 FILE = f"{ROOT}/kustomization.yaml"
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {b: c}\n"
-ACCOUNT = {
-    "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
-    "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +32,6 @@ def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     git(tmp_path, "init", "--quiet", str(folder))
     return folder
-
-
-def git(folder: Path, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **ACCOUNT}
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 def built(folder: Path, tree: dict[str, str]) -> building.Result:

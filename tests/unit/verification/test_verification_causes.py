@@ -45,7 +45,6 @@ from tests.texts import replaced
 
 # What a message may quote, and nothing may show.
 MARK = "hunter-2-in-the-clear"
-TIME = "2026-11-28T10:00:00Z"
 MESSAGES = {
     "Kustomization": [
         'cannot get sops data key: secrets "sops-age" not found',
