@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
+from tests.texts import write_program
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,7 @@ def answered_by(
 
     def make(kubectl: str, *names: str) -> Settings:
         settings = lab()
-        script = tools(*names) / "kubectl"
-        script.write_text(kubectl)
-        script.chmod(0o755)
+        write_program(tools(*names) / "kubectl", kubectl)
         Path(settings.lab_dir).mkdir(parents=True)
         Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
         return settings

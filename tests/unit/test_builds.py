@@ -15,6 +15,7 @@ from sopslab.lab.act import builds as acting
 from sopslab.lab.observe import builds
 from sopslab.lab.observe.builds import endless_build, oldest
 from sopslab.model.builds import Building
+from tests.texts import write_program
 
 ONE, TWO = "1" * 40, "2" * 40
 BUILDING = "Building manifests for revision main@sha1:{} with a timeout of 1m0s"
@@ -54,8 +55,7 @@ esac
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
     found = lab()
-    (tools() / "kubectl").write_text(KUBECTL)
-    Path(found.bin_dir, "kubectl").chmod(0o755)
+    write_program(tools() / "kubectl", KUBECTL)
     Path(found.lab_dir).mkdir(parents=True)
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     return found

@@ -38,6 +38,7 @@ from sopslab.provision.operations import seats
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, git, learner, make_identity
+from tests.texts import write_program
 
 ADA = at_seat(learner("ada"))
 HEAD = "4f1c" * 10
@@ -252,9 +253,9 @@ class Alone(World):
         served = folder / "served"
         self.bare = served / f"{self.environment.repository}.git"
         here = f"url.{served.as_uri()}/.insteadOf={self.settings.git_base_url}/"
-        program = self.tools / "git"
-        program.write_text(f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n')
-        program.chmod(0o755)
+        write_program(
+            self.tools / "git", f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n'
+        )
         key = Path(self.settings.keys_dir, f"{self.environment.key}.agekey")
         self.recipient = make_identity(key)
 

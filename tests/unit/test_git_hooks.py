@@ -35,6 +35,7 @@ from tasks.git import server_configuration
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
+from tests.texts import write_program
 from tests.unit.gitserver.gitserver_material import eventually
 from tests.unit.policy import policy_material
 
@@ -387,9 +388,7 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
 
 
 def test_what_judges_a_push_is_not_bounded_as_git_is(guarded: Server, tmp_path: Path) -> None:
-    python = tmp_path / "python3"
-    python.write_text('#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
-    python.chmod(0o755)
+    write_program(tmp_path / "python3", '#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
     judged = subprocess.run(
         ["sh", "-c", 'ulimit -S -v 262144; exec "$0"', guarded.folder / "etc/hooks/pre-receive"],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,

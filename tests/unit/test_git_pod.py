@@ -38,6 +38,7 @@ from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
+from tests.texts import write_program
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -259,8 +260,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
     )
     folder = tools()
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
+    write_program(folder / "kubectl", KUBECTL)
     for name in ("namespace", "statefulset", "pod"):
         (folder / name).write_text("")
     Path(found.lab_dir).mkdir(parents=True)

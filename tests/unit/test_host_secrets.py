@@ -23,6 +23,7 @@ from sopslab.lab.observe.host_secrets import (
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from tests.repositories import learner, make_identity
+from tests.texts import write_program
 
 ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
@@ -43,8 +44,7 @@ case " $* " in *" $(cat "$here/refuses") "*) cat "$here/refusal" >&2; exit 1 ;; 
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
     """Two seats with keys, and a cluster that has nothing yet."""
     found = lab()
-    (tools("age-keygen") / "kubectl").write_text(KUBECTL)
-    Path(found.bin_dir, "kubectl").chmod(0o755)
+    write_program(tools("age-keygen") / "kubectl", KUBECTL)
     for name, text in (("credentials/flux/username", "flux"), ("credentials/flux/password", "x"),
                        ("receiver/token", "t")):  # fmt: skip
         path = Path(found.git_dir, name)

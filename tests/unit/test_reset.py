@@ -28,7 +28,7 @@ from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.repositories import begin_repository, commit, git, learner, make_identity
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 
 SAVED = "saved/20270301T090000Z"
 FOLDER = "flux/secrets/develop"
@@ -360,9 +360,7 @@ def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pa
     made.add(solo(settings))
     work = Path(settings.work_dir)
     git(tmp_path, "clone", "--quiet", str(made.bare("learner")), str(work))
-    hook = work / ".git/hooks/pre-commit"
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
+    write_program(work / ".git/hooks/pre-commit", "#!/bin/sh\nexit 1\n")
     return made
 
 

@@ -39,7 +39,7 @@ from tests.repositories import (
     public_key,
     was_overtaken,
 )
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 
 FOLDER = "flux/secrets/develop"
 SECRET = f"{FOLDER}/backend-secrets.yaml"
@@ -593,8 +593,7 @@ def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., Wor
     real = sops.readlink()
     sops.unlink()
     # It opens nothing, and neither would it open what the old key still opens.
-    sops.write_text("#!/bin/sh\nexit 1\n")
-    sops.chmod(0o755)
+    write_program(sops, "#!/bin/sh\nexit 1\n")
     found.apply(proof.attempts)
     assert "sops ended with 1 instead of " in found.failures()["learner"]
     (Path(found.settings.class_dir) / "failed/learner").unlink()

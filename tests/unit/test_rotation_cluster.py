@@ -31,6 +31,7 @@ from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, learner, make_identity
+from tests.texts import write_program
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
@@ -51,9 +52,7 @@ esac
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
     """A lab whose cluster answers what `having` gave it."""
     found = lab(cause="git-credential", incident=INCIDENT)
-    kubectl = tools("sops", "age-keygen") / "kubectl"
-    kubectl.write_text(STAND_IN)
-    kubectl.chmod(0o755)
+    write_program(tools("sops", "age-keygen") / "kubectl", STAND_IN)
     Path(found.lab_kubeconfig).parent.mkdir(parents=True)
     Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     return found
@@ -269,9 +268,7 @@ exit 128
 def replaced(leaked: Settings) -> Settings:
     """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
     assert Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
-    stand_in = Path(leaked.bin_dir) / "git"
-    stand_in.write_text(GIT)
-    stand_in.chmod(0o755)
+    write_program(Path(leaked.bin_dir) / "git", GIT)
     (Path(leaked.bin_dir) / "admitted").mkdir()
     for user in ("ada", "flux"):
         admit(leaked, user, Path(leaked.account_dir(user)) / "git-credentials")

@@ -13,6 +13,7 @@ from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.lab.store.bench import bench
 from sopslab.model.store import Arch, Entry
+from tests.texts import write_program
 
 StandIn = Callable[[str, str], None]
 
@@ -32,9 +33,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
 
     def write(name: str, text: str) -> None:
-        program = folder / name
-        program.write_text(f'#!/bin/sh\nset -eu\necho "{name} $*" >>"$CALLS"\n{text}\n')
-        program.chmod(0o755)
+        write_program(folder / name, f'#!/bin/sh\nset -eu\necho "{name} $*" >>"$CALLS"\n{text}\n')
 
     return write
 

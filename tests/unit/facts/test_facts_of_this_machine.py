@@ -35,6 +35,7 @@ from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, git
+from tests.texts import write_program
 
 
 def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
@@ -78,9 +79,7 @@ def test_a_socket_of_ip_version_6_is_found() -> None:
 def test_the_container_that_publishes_a_port_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
-    docker.chmod(0o755)
+    write_program(tmp_path / "docker", "#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -281,9 +280,7 @@ cat "$(dirname "$0")/$1.json"
 def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    docker = write_program(tmp_path / "docker", DOCKER)
     for kind, said in INSPECTED.items():
         (tmp_path / f"{kind}.json").write_text(json.dumps([said]))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -381,10 +378,7 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     work = Path(networked.work_dir)
     work.parent.mkdir(parents=True)
     copy.rename(work)
-    hook = work / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\n")
-    hook.chmod(0o755)
+    write_program(work / ".git" / "hooks" / "pre-commit", "#!/bin/sh\n")
     git(work, "config", "remote.origin.url", "http://127.0.0.1:8418/learner/lab.git")
     ca = f"{networked.lab_dir}/tls/ca.crt"
     for settings, found in (
