@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ def answered_by(
 ) -> Callable[..., Settings]:
     """Return a lab with a cluster that is a script in kubectl's place, and with some real tools."""
 
-    def make(kubectl: str, *names: str) -> Settings:
-        settings = lab()
+    def make(kubectl: str, *names: str, **data: Any) -> Settings:
+        settings = lab(**data)
         write_program(tools(*names) / "kubectl", kubectl)
         Path(settings.lab_dir).mkdir(parents=True)
         Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")

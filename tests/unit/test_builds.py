@@ -15,7 +15,6 @@ from sopslab.lab.act import builds as acting
 from sopslab.lab.observe import builds
 from sopslab.lab.observe.builds import endless_build, oldest
 from sopslab.model.builds import Building
-from tests.texts import write_program
 
 ONE, TWO = "1" * 40, "2" * 40
 BUILDING = "Building manifests for revision main@sha1:{} with a timeout of 1m0s"
@@ -53,12 +52,8 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    found = lab()
-    write_program(tools() / "kubectl", KUBECTL)
-    Path(found.lab_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
-    return found
+def settings(answered_by: Callable[..., Settings]) -> Settings:
+    return answered_by(KUBECTL)
 
 
 def show(settings: Settings, name: str, what: Any) -> None:

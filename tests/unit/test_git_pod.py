@@ -38,7 +38,6 @@ from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
-from tests.texts import write_program
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -250,21 +249,18 @@ runpy.run_module("sopslab.lab", run_name="__main__", alter_sys=True)
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A lab with its Git server in the cluster, which is a script in kubectl's place."""
-    found = lab(
+    found = answered_by(
+        KUBECTL,
         registry="registry.example/class",
         cluster_provider="existing",
         kubeconfig="/home/ada/.kube/config",
         context="prod",
         git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
     )
-    folder = tools()
-    write_program(folder / "kubectl", KUBECTL)
     for name in ("namespace", "statefulset", "pod"):
-        (folder / name).write_text("")
-    Path(found.lab_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+        Path(found.bin_dir, name).write_text("")
     Path(found.id_file).write_text(OURS["sops-lab/id"])
     say(found, "oldest", {"metadata": {"uid": "its-id"}})
     return found

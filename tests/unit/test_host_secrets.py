@@ -23,7 +23,6 @@ from sopslab.lab.observe.host_secrets import (
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from tests.repositories import learner, make_identity
-from tests.texts import write_program
 
 ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
@@ -41,10 +40,9 @@ case " $* " in *" $(cat "$here/refuses") "*) cat "$here/refusal" >&2; exit 1 ;; 
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """Two seats with keys, and a cluster that has nothing yet."""
-    found = lab()
-    write_program(tools("age-keygen") / "kubectl", KUBECTL)
+    found = answered_by(KUBECTL, "age-keygen")
     for name, text in (("credentials/flux/username", "flux"), ("credentials/flux/password", "x"),
                        ("receiver/token", "t")):  # fmt: skip
         path = Path(found.git_dir, name)
@@ -53,7 +51,6 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     for seat in ("ada", "bob", "learner"):
         recipient = make_identity(Path(found.keys_dir, f"{seat}.agekey"))
         Path(found.keys_dir, f"{seat}.pub").write_text(f"{recipient}\n")
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     show(found, "live", {"items": []})
     refuse(found, "nothing", "")
     return found

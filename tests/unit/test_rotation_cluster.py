@@ -49,13 +49,9 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A lab whose cluster answers what `having` gave it."""
-    found = lab(cause="git-credential", incident=INCIDENT)
-    write_program(tools("sops", "age-keygen") / "kubectl", STAND_IN)
-    Path(found.lab_kubeconfig).parent.mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
-    return found
+    return answered_by(STAND_IN, "sops", "age-keygen", cause="git-credential", incident=INCIDENT)
 
 
 def having(settings: Settings, **kinds: list[dict[str, Any]]) -> None:

@@ -40,10 +40,9 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A class of three with accounts and keys, and a cluster that answers."""
-    found = lab()
-    write_program(tools("age-keygen") / "kubectl", KUBECTL)
+    found = answered_by(KUBECTL, "age-keygen")
     for user in ("flux", *(one.id for one in (ADA, ADA_2, BOB))):
         folder = Path(found.git_dir, "credentials", user)
         folder.mkdir(parents=True)
@@ -55,7 +54,6 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     Path(found.git_dir, "receiver").mkdir()
     Path(found.git_dir, "receiver/token").write_text("a token")
     Path(found.keys_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     Path(found.class_dir).mkdir(parents=True)
     record(found, ADA, ADA_2, BOB)
     return found
