@@ -38,7 +38,7 @@ from sopslab.provision.operations import seats
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, git, learner, make_identity
-from tests.texts import write_program
+from tests.texts import write_files, write_program
 
 ADA = at_seat(learner("ada"))
 HEAD = "4f1c" * 10
@@ -159,9 +159,7 @@ class World:
         work = self._folder / "work"
         if not work.exists():
             begin_repository(bare, work)
-        for path, text in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_text(text)
+        write_files(work, files)
         return commit(work, "Change something")
 
     def show(self, *kustomizations: Any, **values: str) -> None:

@@ -35,7 +35,7 @@ from tasks.git import server_configuration
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
-from tests.texts import write_program
+from tests.texts import write_files, write_program
 from tests.unit.gitserver.gitserver_material import eventually
 from tests.unit.policy import policy_material
 
@@ -128,8 +128,7 @@ class Server:
 
     def commit(self, clone: Path, name: str, text: str = "a\n") -> str:
         """Commit a file in a clone and return the commit."""
-        (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        (clone / name).write_text(text)
+        write_files(clone, {name: text})
         self.git(clone, "add", "--all")
         self.git(clone, "commit", "--quiet", "--message", name)
         return self.at(clone, "HEAD")

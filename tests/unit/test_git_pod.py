@@ -38,6 +38,7 @@ from sopslab.layout import git_pod_sources
 from sopslab.model.git_pod import PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
+from tests.texts import write_files
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -274,13 +275,11 @@ def say(settings: Settings, name: str, what: Any) -> None:
 def filled(settings: Settings) -> Settings:
     """The same, with what its server reads."""
     data = Path(settings.git_dir)
-    for path, text in {
+    write_files(data, {
         "etc/gate": "#!/bin/sh\n", "etc/hooks/pre-receive": "#!/bin/sh\n", "etc/gitconfig": "",
         "recipients/ada": "age1ada\n", "htpasswd": HASH, "receiver/token": "token",
         "tls/server.pem": "PEM",
-    }.items():  # fmt: skip
-        (data / path).parent.mkdir(parents=True, exist_ok=True)
-        (data / path).write_text(text)
+    })  # fmt: skip
     for name in ("gate", "hooks/pre-receive"):
         (data / "etc" / name).chmod(0o755)
     return settings

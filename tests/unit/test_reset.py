@@ -28,7 +28,7 @@ from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.repositories import begin_repository, commit, git, learner, make_identity
-from tests.texts import replaced, write_program
+from tests.texts import replaced, write_files, write_program
 
 SAVED = "saved/20270301T090000Z"
 FOLDER = "flux/secrets/develop"
@@ -72,9 +72,7 @@ class Class:
             ".gitignore": "*.log\n",
             f"{FOLDER}/kustomization.yaml": KUSTOMIZATION,
         }
-        for path, text in files.items():
-            (clone / path).parent.mkdir(parents=True, exist_ok=True)
-            (clone / path).write_text(text)
+        write_files(clone, files)
         start = self.commit(seat, "Begin the lab")
         git(bare, "update-ref", "refs/lab/start", start)
 

@@ -31,7 +31,7 @@ from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, learner, make_identity
-from tests.texts import write_program
+from tests.texts import write_files, write_program
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
@@ -363,10 +363,8 @@ def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
 ) -> None:
     (Path(settings.bin_dir) / "kubectl").write_text(KEEPING)
     Path(settings.class_dir).mkdir()
-    for name in ("credentials/flux/username", "credentials/flux/password", "receiver/token"):
-        path = Path(settings.git_dir, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+    names = ("credentials/flux/username", "credentials/flux/password", "receiver/token")
+    write_files(Path(settings.git_dir), {name: name for name in names})
     ours = {"annotations": {"sops-lab/suspended-by": "rotate"}}
     found = {
         "person": ({}, {"suspend": True}),

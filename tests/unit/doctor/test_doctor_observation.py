@@ -23,6 +23,7 @@ from sopslab.lab.observe.observer import Observer, viewpoint_of
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool
 from tests.repositories import make_identity
+from tests.texts import write_files
 
 FOLDER = "flux/secrets/develop"
 LISTED = "resources:\n  - ./lab-canary.yaml\n  - backend-secrets.yaml\n"
@@ -68,8 +69,7 @@ class Lab:
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the clone."""
-        (self.clone / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.clone / path).write_text(text)
+        write_files(self.clone, {path: text})
 
     def rules(self, recipient: str = "", regex: str = "^(data|stringData)$") -> None:
         """Write the rules."""

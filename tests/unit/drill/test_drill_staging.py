@@ -30,6 +30,7 @@ from tests.repositories import (
     overtake,
     was_overtaken,
 )
+from tests.texts import write_files
 
 LISTED = "flux/secrets/develop/kustomization.yaml"
 KUSTOMIZATION = "kind: Kustomization\nresources:\n  - lab-canary.yaml\n"
@@ -76,8 +77,7 @@ class Alone:
         )
 
     def commit(self, path: str, text: str, push: bool = True) -> str:
-        (self.work / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.work / path).write_text(text)
+        write_files(self.work, {path: text})
         return commit(self.work, f"Write {path}", push=push)
 
     def main(self) -> str:

@@ -35,7 +35,7 @@ from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, git
-from tests.texts import write_program
+from tests.texts import write_files, write_program
 
 
 def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
@@ -219,8 +219,7 @@ def test_a_commit_that_was_not_pushed_has_no_note(platform: Settings) -> None:
 
 def commit_file(settings: Settings, path: str) -> None:
     clone = Path(settings.platform_dir)
-    (clone / path).parent.mkdir(parents=True, exist_ok=True)
-    (clone / path).write_text("by hand\n")
+    write_files(clone, {path: "by hand\n"})
     commit(clone, "By hand")
 
 

@@ -26,6 +26,7 @@ from sopslab.model.incidents import INCIDENTS_DIR, Cause, incident_path
 from sopslab.model.results import Undecided
 from tests import repositories
 from tests.conftest import find_tool
+from tests.texts import write_files
 
 INCIDENT = Incident("2026-11-25-leak", Cause.VALUE_EXPOSED, ("learner",), date(2026, 11, 25))
 PLAIN = (
@@ -43,9 +44,7 @@ def commit(folder: Path, files: dict[str, str], origin: Path) -> str:
     """Commit files in a clone, pushed to its origin; both are made where they are not."""
     if not folder.exists():
         repositories.begin_repository(origin, folder)
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_files(folder, files)
     return repositories.commit(folder, "Write")
 
 

@@ -13,6 +13,7 @@ from sopslab.policy.building import Broken, Built, Refused, build
 from sopslab.policy.sources import Repository, SourceError
 from tests.conftest import find_tool
 from tests.repositories import git
+from tests.texts import write_files
 
 ROOT = "flux/secrets/develop"
 FILE = f"{ROOT}/kustomization.yaml"
@@ -36,9 +37,7 @@ def repository(tmp_path: Path) -> Path:
 
 def built(folder: Path, tree: dict[str, str]) -> building.Result:
     """Commit a tree, build it, and have nothing left of it."""
-    for path, text in tree.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_files(folder, tree)
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "a")
     result = build(Repository(str(folder)), git(folder, "rev-parse", "HEAD"))
