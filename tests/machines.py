@@ -43,8 +43,8 @@ from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
-from sopslab.model.learners_clone import LearnersClone, Origin
 from sopslab.model.machine import MachineState
+from sopslab.model.repositories import LearnersClone, Origin
 from sopslab.model.store import Source, Store, StoredEntry
 from sopslab.model.wire import encode
 from sopslab.provision.facts.host import FirewallRules
@@ -70,7 +70,6 @@ MACHINE = MachineState(
     store_entries=14,
     writable=True,
     cgroup=2,
-    systemd=False,
     bounding=0x1FFFFFFFFFF,
     last_capability=40,
     inotify_instances=8192,

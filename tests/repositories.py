@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sopslab.config.settings import Learner
 from tests.conftest import find_tool
+from tests.texts import write_program
 
 
 def git(folder: Path, *arguments: str, check: bool = True) -> str:
@@ -24,6 +25,22 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
         capture_output=True,
         text=True,
     ).stdout.strip()  # fmt: skip
+
+
+def begin_repository(bare: Path, clone: Path) -> None:
+    """Make a repository in which nothing is yet, and a clone of it."""
+    bare.mkdir(parents=True)
+    git(bare, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare")
+    git(bare, "clone", "--quiet", str(bare), str(clone))
+
+
+def commit(clone: Path, message: str, *, push: bool = True) -> str:
+    """Commit what is in a clone, push it to main and return the commit."""
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
+    if push:
+        git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    return git(clone, "rev-parse", "HEAD")
 
 
 def learner(name: str) -> Learner:
@@ -47,17 +64,16 @@ def public_key(path: Path) -> str:
 def overtake(tools: Path, moment: str, bare: Path, clone: Path) -> None:
     """Have HEAD of a clone pushed to main just before git is called with `moment`, once."""
     found = shutil.which("git")
-    program = tools / "git"
-    program.write_text(
+    write_program(
+        tools / "git",
         "#!/bin/sh\n"
         f"case \"$*\" in *'{moment}'*)\n"
         '    if mkdir "$0.overtaken" 2>/dev/null; then\n'
         f"        {found} --git-dir '{bare}' fetch -q '{clone}' +HEAD:refs/heads/main </dev/null\n"
         "    fi ;;\n"
         "esac\n"
-        f'exec {found} "$@"\n'
+        f'exec {found} "$@"\n',
     )
-    program.chmod(0o755)
 
 
 def was_overtaken(tools: Path) -> bool:

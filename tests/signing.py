@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.config.settings import Settings
+from tests.texts import write_program
 
 # What it is told, it finds in files of its folder, a line each: the seats whose requests it
 # `refuses`, `denies`, leaves `unapproved`, or is `silent` about, and to which it `grants_no` token;
@@ -130,9 +131,7 @@ class SigningCluster:
             return
         for name in ("requests", "approved", "accounts", "tokens"):
             (self.folder / name).mkdir(parents=True)
-        kubectl = Path(settings.bin_dir) / "kubectl"
-        kubectl.write_text(_KUBECTL)
-        kubectl.chmod(0o755)
+        write_program(Path(settings.bin_dir) / "kubectl", _KUBECTL)
         Path(settings.lab_kubeconfig).parent.mkdir(parents=True, exist_ok=True)
         Path(settings.lab_kubeconfig).write_text("apiVersion: v1\n")
         self.make_anew("https://127.0.0.1:6443")

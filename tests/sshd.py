@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sopslab.model.machines import Machine
+from tests.texts import write_program
 
 SSHD = "/usr/sbin/sshd"
 # Where sshd puts itself before somebody has logged in, if root runs it.
@@ -91,8 +92,7 @@ class Seat:
         program = self.programs / name
         # What a link leads to stays as it is.
         program.unlink(missing_ok=True)
-        program.write_text(f"#!/bin/sh\n{text}\n")
-        program.chmod(0o755)
+        write_program(program, f"#!/bin/sh\n{text}\n")
 
     def cut(self) -> None:
         """Cut every connection."""

@@ -1,9 +1,27 @@
-"""Texts of the project's own that a test changes before it uses them."""
+"""Texts that tests change before they use them, or write to files."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 
 def replaced(text: str, old: str, new: str) -> str:
     """Return a text with `old` replaced; a text without it fails the test that wanted a change."""
     assert old in text, f"nothing says {old!r} any more"
     return text.replace(old, new)
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files of a folder, by their paths below it."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def write_program(path: Path, text: str) -> Path:
+    """Write a text where it can be run, and return where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path

@@ -12,7 +12,7 @@ from sopslab.config.moments import in_words
 from sopslab.config.naming import seat_system_namespace, seat_user
 from sopslab.files.events import named
 from sopslab.model.access import Issuer
-from sopslab.model.durations import hours_and_minutes
+from sopslab.model.words import hours_and_minutes
 
 # The group of every learner's certificate.
 LEARNERS = "sops-lab:learners"

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sopslab.config.naming import check_label
+from sopslab.files.privatefile import is_unfinished
 from sopslab.model.access import CREDENTIALS
 from sopslab.model.backups import FILES, FORMAT, REPOSITORIES, BackupHead
 from sopslab.model.hints import RECORD
@@ -82,7 +83,7 @@ def is_carried(path: str) -> bool:
         beside = [[]] if path.endswith("/") else _BESIDE
         return _leads_to_repository(parts[2 : _inside(parts)]) and parts[_inside(parts) :] in beside
     # A learner's branch may have any name.
-    if parts[0] != _WORK and any(map(_is_unfinished, parts[: _inside(parts)])):
+    if parts[0] != _WORK and any(map(is_unfinished, parts[: _inside(parts)])):
         return False
     # What a git that is at work holds would lock the copy for ever.
     if ".git" in parts and parts[-1].endswith(".lock"):
@@ -92,10 +93,6 @@ def is_carried(path: str) -> bool:
 
 def _leads_to_repository(parts: Sequence[str]) -> bool:
     return not parts or _is_repository("/".join(parts).removesuffix(".git"))
-
-
-def _is_unfinished(name: str) -> bool:
-    return name.startswith(".new.") or name.endswith(".new")
 
 
 def _inside(parts: Sequence[str]) -> int:

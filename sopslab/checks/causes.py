@@ -17,6 +17,10 @@ from sopslab.course.chapter import UP, Chapter
 from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 
 
+def _up(_chapter: Chapter) -> str:
+    return UP
+
+
 @dataclass(frozen=True)
 class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
@@ -28,15 +32,11 @@ class Cause:
     id: str
     pattern: str
     text: str
-    fix: Callable[[Chapter], str]
+    fix: Callable[[Chapter], str] = _up
 
     def meaning(self, chapter: Chapter) -> str:
         """Return what the message means, for a learner."""
         return self.text.format(namespace=chapter.namespace, kustomization=KUSTOMIZATION)
-
-
-def _up(_chapter: Chapter) -> str:
-    return UP
 
 
 def _validate(chapter: Chapter) -> str:
@@ -97,7 +97,6 @@ APPLYING = (
         "decryption-off",
         r"\.sops: field not declared in schema",
         "the Kustomization {kustomization} has no spec.decryption",
-        _up,
     ),
     Cause(
         "too-large",
@@ -163,7 +162,6 @@ APPLYING = (
         "cross-namespace",
         r"can't access|cross-namespace",
         "the Kustomization {kustomization} refers to another namespace, which is locked down",
-        _up,
     ),
     Cause(
         "source-empty",
@@ -190,7 +188,6 @@ READING = (
         "login-refused",
         r"authentication required|authorization failed|[Uu]nauthorized|\b40[13]\b",
         "the Git server refuses Flux's credentials",
-        _up,
     ),
     Cause(
         "branch-missing",
@@ -208,14 +205,12 @@ READING = (
         "repository-missing",
         r"repository not found|\b404\b",
         "the Git server does not have the repository",
-        _up,
     ),
     Cause(
         "server-silent",
         r"connection refused|no such host|no route to host|i/o timeout|deadline exceeded|EOF"
         r"|server misbehaving|connection reset",
         "the Git server does not answer Flux",
-        _up,
     ),
 )
 
@@ -226,7 +221,6 @@ ANSWERING = (
         "token-missing",
         r"(?i)unable to read token|secrets? \S+ not found|no 'token' key",
         "the Secret with the token that it shares with the Git server is not there",
-        _up,
     ),
 )
 
@@ -239,61 +233,50 @@ SERVING = (
         r"|deadline exceeded|connection reset|TLS handshake|server misbehaving|no such host"
         r"|EOF|server is currently unable|too many requests",
         "the API server does not answer",
-        _up,
     ),
     Cause(
         "api-unauthorized",
         r"(?i)unauthorized|must be logged in|x509: ",
         "the API server does not accept the lab's certificate",
-        _up,
     ),
     Cause(
         "namespace-terminating",
         r"(?i)being terminated|NamespaceTerminating",
         "the namespace is being deleted",
-        _up,
     ),
-    Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it", _up),
+    Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it"),
     Cause(
         "refused-by-admission",
         r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
         r"|failed calling webhook",
         "an admission policy of the cluster refuses it",
-        _up,
     ),
-    Cause(
-        "forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster", _up
-    ),
+    Cause("forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster"),
     Cause(
         "object-missing",
         r"(?i)not ?found|no matches for kind|doesn't have a resource type",
         "what it belongs to is not there",
-        _up,
     ),
     Cause(
         "conflict",
         r"(?i)conflict|already exists|has been modified",
         "somebody else changed it at the same moment",
-        _up,
     ),
     Cause(
         "too-large",
         r"(?i)too large|too long|exceeds? the maximum|request entity",
         "it is larger than the API server takes",
-        _up,
     ),
     Cause(
         "invalid",
         r"(?i)invalid|field not declared|failed to create typed|unknown field|error validating"
         r"|error parsing|cannot unmarshal|immutable|BadRequest",
         "the API server refuses it as invalid",
-        _up,
     ),
     Cause(
         "api-broken",
         r"(?i)internal error|InternalError|etcdserver|no space left",
         "the API server has an error of its own",
-        _up,
     ),
 )
 
@@ -306,127 +289,107 @@ RUNNING = (
         "the disk is full",
         lambda _chapter: "df -h",
     ),
-    Cause("disk-read-only", r"(?i)read-only file ?system", "the disk is read-only", _up),
-    Cause(
-        "too-many-files", r"(?i)too many open files|inotify", "too many files are open at once", _up
-    ),
+    Cause("disk-read-only", r"(?i)read-only file ?system", "the disk is read-only"),
+    Cause("too-many-files", r"(?i)too many open files|inotify", "too many files are open at once"),
     Cause(
         "memory",
         r"(?i)cannot allocate memory|out of memory|signal: killed|^killed$",
         "the machine has no memory left",
-        _up,
     ),
     Cause(
         "docker-silent",
         r"(?i)cannot connect to the docker daemon|docker daemon running|error during connect"
         r"|docker\.sock: connect: (connection refused|no such file)",
         "Docker does not answer",
-        _up,
     ),
     Cause(
         "docker-forbidden",
         r"(?i)permission denied.*docker|docker.*permission denied",
         "this account may not use Docker",
-        _up,
     ),
     Cause(
         "port-taken",
         r"(?i)port is already allocated|address already in use|failed to bind",
         "a port that it needs is taken by something else",
-        _up,
     ),
     Cause(
         "network-taken",
         r"(?i)pool overlaps|address pools? .*(subnet|exhausted)|non-overlapping ipv4|address pool",
         "Docker has no range of addresses left for its network",
-        _up,
     ),
     Cause(
         "image-missing",
         r"(?i)no such image|manifest unknown|pull access denied|unable to find image",
         "a container image is not there",
-        _up,
     ),
     Cause(
         "container-missing",
         r"(?i)no such (container|network)|container \S+ is not running",
         "a container that it needs does not run",
-        _up,
     ),
     Cause(
         "node-silent",
         r"(?i)failed to (init node|create cluster|join node|start)|could not find a log line"
         r"|failed to remove control plane taint|kubeadm",
         "the node did not start",
-        _up,
     ),
     Cause(
         "key-unfit",
         r"(?i)did not match any of the recipients|0 successful groups|sops data key"
         r"|getting data key|failed to load age identities|did not find keys in",
         "no key that it has opens the file",
-        _up,
     ),
     Cause(
         "value-changed",
         r"(?i)mac mismatch|message authentication failed|data integrity|decrypting tree",
         "the file was changed after it was encrypted",
-        _up,
     ),
     Cause(
         "no-rule",
         r"(?i)no matching creation rules|config file not found|no creation rules",
         "no creation rule names the file's recipients",
-        _up,
     ),
     Cause(
         "rules-unreadable",
         r"(?i)error (loading|reading|unmarshal\w*) config|sops\.yaml.*(yaml: |unmarshal|cannot)"
         r"|could not unmarshal config|invalid rules",
         ".sops.yaml cannot be read",
-        _up,
     ),
     Cause(
         "recipient-damaged",
         r"(?i)(bech32|malformed|unknown|invalid) recipient|failed to parse.{0,30}recipient"
         r"|as bech32-encoded",
         "a recipient is not a public key that age knows",
-        _up,
     ),
-    Cause("not-encrypted", r"(?i)sops metadata not found", "the file is not encrypted", _up),
+    Cause("not-encrypted", r"(?i)sops metadata not found", "the file is not encrypted"),
     Cause(
         "key-damaged",
         r"(?i)malformed secret|age-secret-key|parse.{0,30}identit|identit.{0,30}pars"
         r"|no identities found|unknown identity type|^age-keygen: error: ",
         "the age key cannot be read, or not written",
-        _up,
     ),
     Cause(
         "login-refused",
         r"(?i)authentication failed|could not read (username|password)|invalid credentials"
         r"|returned error: 40[13]|http 40[13]",
         "the Git server refuses the login",
-        _up,
     ),
     Cause(
         "push-refused",
         r"(?i)remote rejected|pre-receive hook declined|hook declined",
         "the Git server refused the push",
-        _up,
     ),
     Cause(
         "locked",
         r"(?i)\.lock'?: file exists|another git process",
         "the repository is locked: another git is at work in it, or one that was killed left its"
         " .lock file there",
-        _up,
     ),
     Cause(
         "overtaken",
         r"(?i)non-fast-forward|fetch first|stale info|cannot lock ref"
         r"|is at [0-9a-f]{7,} but expected",
         "somebody else changed the repository at the same moment",
-        _up,
     ),
     Cause(
         "repository-damaged",
@@ -434,14 +397,12 @@ RUNNING = (
         r"|unable to read (tree|sha1|[0-9a-f])|missing (blob|tree|commit)|loose object|bad tree"
         r"|hash mismatch",
         "the repository is damaged",
-        _up,
     ),
     Cause(
         "certificate",
         r"(?i)certificate (verify|verification|problem|has expired|signed by)|x509|ssl certificate"
         r"|unable to get local issuer",
         "the server's certificate is not one that is trusted",
-        _up,
     ),
     Cause(
         "server-silent",
@@ -449,42 +410,36 @@ RUNNING = (
         r"|connection (reset|timed out)|no route to host|network is unreachable|i/o timeout"
         r"|unexpected disconnect|early eof|remote end hung up|returned error: 5\d\d",
         "the server does not answer",
-        _up,
     ),
     Cause(
         "repository-missing",
         r"(?i)repository '?.*'? not found|does not appear to be a git repository"
         r"|not a git repository|returned error: 404",
         "the repository is not there",
-        _up,
     ),
     Cause(
         "revision-missing",
         r"(?i)unknown revision|bad revision|not a valid ref|couldn't find remote ref"
         r"|needed a single revision|path '.*' (does not exist|exists on disk)|invalid reference",
         "the repository does not have the branch or file that is looked for",
-        _up,
     ),
     Cause(
         "program-missing",
         r"(?i)executable file not found|: not found$|command not found",
         "a program is not installed, or not on the PATH",
-        _up,
     ),
     Cause(
         "no-right",
         r"(?i)permission denied|operation not permitted|dubious ownership",
         "this account may not do that",
-        _up,
     ),
-    Cause("exists", r"(?i)file exists|already exists", "there is something in its place", _up),
+    Cause("exists", r"(?i)file exists|already exists", "there is something in its place"),
     Cause(
         "file-missing",
         r"(?i)no such file or directory|not a directory",
         "a file that it needs is not there",
-        _up,
     ),
-    Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long", _up),
+    Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long"),
 )
 
 _TABLES = {

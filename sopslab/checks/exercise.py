@@ -6,7 +6,7 @@ messages of other programs are never repeated, since they may quote what they re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sopslab.checks import delivery
 from sopslab.checks.delivery import Pending, Why
@@ -26,17 +26,6 @@ from sopslab.policy.recipients import CONFIG
 Lack = Callable[[Snapshot], Verdict | None]
 
 USE_THE_LAB = 'eval "$(sopslab env)"'
-
-
-def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
-    """Yield what the exercise lacks, and for which check; what could not be seen is left out."""
-    for step, lack in LACKS.items():
-        try:
-            verdict = lack(seen)
-        except Undecided:
-            continue
-        if verdict is not None:
-            yield step, verdict
 
 
 def _shadowed(seen: Snapshot) -> Verdict | None:

@@ -13,7 +13,7 @@ from sopslab.config.naming import git_namespace
 from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import NAME, PodShape
-from sopslab.model.objects import Object, condition, label
+from sopslab.model.objects import Object, condition, label, namespace
 from sopslab.model.quantities import quantity
 
 _SELECTED = {"app": NAME}
@@ -70,12 +70,11 @@ def objects(
         *_policies(),
         _object("apps/v1", "StatefulSet", NAME, spec=_stateful_set(shape, etc, content)),
     ]
-    namespace = git_namespace(lab)
+    name = git_namespace(lab)
     labels = {**ours, "pod-security.kubernetes.io/enforce": "restricted"}
-    place = {"namespace": namespace, "labels": dict(ours)}
-    its_own = {"name": namespace, "labels": labels}
+    place = {"namespace": name, "labels": dict(ours)}
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": its_own},
+        namespace(name, labels),
         *({**one, "metadata": {**one["metadata"], **place}} for one in made),
     ]
 

@@ -12,6 +12,7 @@ from sopslab.config.environment import Environment
 from sopslab.course.chapter import SECRET
 from sopslab.model.objects import Object
 from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.model.words import counted
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
         return []
     sentences = [f"main goes to the checkpoint {checkpoint}"]
     if state.lost:
-        kept = _counted(state.lost, "commit")
+        kept = counted(state.lost, "commit")
         sentences.append(f"{kept} of main kept on the branch {state.saved}")
     return sentences
 
@@ -84,9 +85,9 @@ def clone_plan(work_dir: str, state: CloneState) -> list[str]:
         return []
     kept = []
     if state.unpushed:
-        kept.append(_counted(state.unpushed, "commit") + " not pushed")
+        kept.append(counted(state.unpushed, "commit") + " not pushed")
     if state.uncommitted:
-        kept.append(_counted(state.uncommitted, "file") + " not committed")
+        kept.append(counted(state.uncommitted, "file") + " not committed")
     sentences = [f"{work_dir} goes to main"]
     if kept:
         sentences.append(f"{' and '.join(kept)}, kept on the branch {state.saved} of {work_dir}")
@@ -132,7 +133,3 @@ def _in_words(inventory_id: str) -> str:
 def _listed(things: Sequence[str]) -> str:
     shown = ", ".join(things[:10])
     return shown if len(things) <= 10 else f"{shown} and {len(things) - 10} more"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number != 1 else ''}"

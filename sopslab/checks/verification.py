@@ -35,8 +35,6 @@ NEEDS: Mapping[Step, tuple[Step, ...]] = {
     Step.HOOKS: (),
     Step.SERVER: (),
 }
-DELIVERY = frozenset({Step.SOURCE, Step.APPLIED, Step.SECRET})
-"""What Flux does by itself, given time."""
 
 
 def judge(step: Step, seen: Snapshot, examined: Examined[Step]) -> Verdict:

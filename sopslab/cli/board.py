@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.cli import spreadsheet
-from sopslab.model.durations import hours_and_minutes
+from sopslab.model.words import hours_and_minutes
 from sopslab.policy.printing import printable
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from typing_extensions import override
 
 from sopslab.policy.printing import printable
 
+_WIDTH = 160  # columns, where no terminal says how many
+
 
 class Console(rich.console.Console):
     """A console of rich that sends nothing to the terminal but text that can be seen, and the
@@ -21,6 +23,11 @@ class Console(rich.console.Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
+
+    def make_room(self) -> None:
+        """Have room for a table, where no terminal says how wide it is."""
+        if not self.is_terminal:
+            self.width = _WIDTH
 
     @override
     def render(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sopslab.cli.console import Console
 from sopslab.model.events import Event, SeatEnded, SeatWorks
+from sopslab.model.words import counted
 
 _WAITING = "waiting for its turn"
 
@@ -85,11 +86,8 @@ def _mark(ended: SeatEnded | None) -> Text:
 def _said(ended: SeatEnded) -> Text:
     if ended.code:
         return Text(" ".join(ended.problems), "red")
-    return Text("nothing to do" if not ended.changed else f"done, {_changes(ended.changed)}")
-
-
-def _changes(number: int) -> str:
-    return f"{number} change{'' if number == 1 else 's'}"
+    changes = counted(ended.changed, "change")
+    return Text(f"done, {changes}" if ended.changed else "nothing to do")
 
 
 def _clock(seconds: float) -> str:

@@ -17,7 +17,6 @@ from sopslab.errors import STOPPED, Exit
 from sopslab.model.events import SeatEnded
 from sopslab.room.answers import Exercise, exercise_in
 
-_WIDTH = 160  # columns, where no terminal says how many
 _UNSEEN = "how far they are was not seen: `sopslab verify` says why"
 
 
@@ -45,8 +44,7 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
         echo_json(json.dumps(told, indent=2))
     else:
         console = Console()
-        if not console.is_terminal:
-            console.width = _WIDTH
+        console.make_room()
         console.print(_table(seats.ids, looked.seats, found))
         if not looked.seats or last.code in STOPPED:
             for problem in last.problems:

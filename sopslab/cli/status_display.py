@@ -16,7 +16,6 @@ from sopslab.lab.board import Found
 from sopslab.lab.parts import Part
 
 _EVERY = 3.0  # seconds between two looks
-_WIDTH = 160  # columns, where no terminal says how many
 
 
 def follow(look: Callable[[], Found], console: Console) -> NoReturn:
@@ -38,8 +37,7 @@ def show(found: Found, console: Console) -> None:
     for part in found.parts:
         console.print(_line(part), soft_wrap=True)
     if found.rows:
-        if not console.is_terminal:
-            console.width = _WIDTH
+        console.make_room()
         console.print()
         now = time.time()
         console.print(board.table(found.rows, console.width, now))

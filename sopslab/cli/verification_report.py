@@ -46,8 +46,9 @@ def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] 
 def as_text(result: Result) -> Text:
     """Return a result for people: a mark and a sentence, and below it the next step."""
     mark, style = _MARKS[result.status]
+    tone = "dim" if result.status is Status.NOT_RUN else ""
     text = Text.assemble(
-        (mark, style), " ", f"{result.id:<{_WIDTH}}", (printable(result.found), _tone(result))
+        (mark, style), " ", f"{result.id:<{_WIDTH}}", (printable(result.found), tone)
     )
     if result.next_step and result.status is not Status.NOT_RUN:
         text.append(f"\n{'':{_WIDTH + 2}}→ ")
@@ -60,10 +61,6 @@ def waiting(check: str, found: str, seconds: float) -> Text:
     waited for."""
     most = f"waiting for up to {max(round(seconds), 1)} s"
     return Text(f"… {check:<{_WIDTH}}{printable(found).rstrip('.')}; {most}", "dim")
-
-
-def _tone(result: Result) -> str:
-    return "dim" if result.status is Status.NOT_RUN else ""
 
 
 def conclusion(results: Sequence[Result]) -> Text:

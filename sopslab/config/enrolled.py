@@ -108,6 +108,14 @@ def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environme
     return [known[name] for name in dict.fromkeys(ids or known)]
 
 
+def class_in_words(seats: Sequence[str]) -> str:
+    """Return who has a seat, in a clause.
+
+    + seats: their ids
+    """
+    return f"the class has {', '.join(seats)}" if seats else "the lab has no class"
+
+
 def strangers(ids: Iterable[str], known: Collection[str]) -> list[str]:
     """Return a sentence for each of the ids that is nobody's.
 

@@ -153,17 +153,14 @@ def local_settings(
     return load_settings({**_defaults(), **data, **(overrides or {})})
 
 
-def seat_settings(
-    machines: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, object] | None = None
-) -> dict[str, Settings]:
-    """Return for each learner of a room what `seats_data`, `group_data/all.py` and `overrides` say
-    together. Raises InputError with every problem."""
+def seat_settings(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
+    """Return for each learner of a room what `seats_data` and `group_data/all.py` say together.
+    Raises InputError with every problem."""
     from sopslab.config.settings import load_settings
 
     defaults = _defaults()
     return {
-        seat: load_settings({**defaults, **data, **(overrides or {})})
-        for seat, data in seats_data(machines).items()
+        seat: load_settings({**defaults, **data}) for seat, data in seats_data(machines).items()
     }
 
 

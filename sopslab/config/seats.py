@@ -66,8 +66,9 @@ def chosen(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
     Raises InputError with everything that nobody on the roster answers to.
     """
     groups = {str(row["id"]): row["group"] or "" for row in rows}
+    known = ", ".join([*groups, *dict.fromkeys(group for group in groups.values() if group)])
     problems = [
-        f"{each}: no seat of the roster is called so, nor a group: known are {_listed(groups)}"
+        f"{each}: no seat of the roster is called so, nor a group: known are {known}"
         for each in wanted
         if not any(_answers(each, seat, group) for seat, group in groups.items())
     ]
@@ -82,10 +83,6 @@ def chosen(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
 
 def _answers(wanted: str, seat: str, group: str) -> bool:
     return fnmatchcase(seat, wanted) or (group != "" and fnmatchcase(group, wanted))
-
-
-def _listed(groups: Mapping[str, str]) -> str:
-    return ", ".join([*groups, *dict.fromkeys(group for group in groups.values() if group)])
 
 
 def _refused(data: Mapping[str, Any]) -> list[str]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, KUSTOMIZATION, NAMESPACE
+from sopslab.layout import (
+    ENVIRONMENT,
+    FLUX_NAMESPACE,
+    KUSTOMIZATION,
+    LIST_PATH,
+    NAMESPACE,
+    SECRETS_DIR,
+)
 
 # The Secret that the chapter makes, unless another one is asked for.
 SECRET = "backend-secrets"
+MANIFEST_PATH = f"{SECRETS_DIR}/{SECRET}.yaml"
 SETUP = "scripts/sops-setup.sh --create-secret"
 COMPARE = "scripts/sops-setup.sh --check"
 UP = "sopslab up"
@@ -33,7 +41,7 @@ class Chapter:
     @property
     def folder(self) -> str:
         """Where the secrets of the environment lie in the repository."""
-        return f"flux/secrets/{ENVIRONMENT}"
+        return SECRETS_DIR
 
     @property
     def file(self) -> str:
@@ -43,7 +51,7 @@ class Chapter:
     @property
     def kustomization(self) -> str:
         """The list of what Flux applies."""
-        return f"{self.folder}/kustomization.yaml"
+        return LIST_PATH
 
     @property
     def encrypt(self) -> str:

@@ -10,6 +10,11 @@ from pathlib import Path
 NEW = ".new."
 
 
+def is_unfinished(name: str) -> bool:
+    """Return whether a file or folder is what a killed run was writing, by its name."""
+    return name.startswith(NEW) or name.endswith(".new")
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600; one that is there is replaced as a whole. Raises OSError."""
     # `mkstemp` makes the file 0600: at no moment can anybody else read it.

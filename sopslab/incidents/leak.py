@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sopslab.config.places import Places
 from sopslab.errors import LabError
-from sopslab.layout import ENVIRONMENT
+from sopslab.layout import SECRETS_DIR
 from sopslab.model.drills import Staged
 from sopslab.model.wire import decode, encode
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:  # It validates with a library that the lab's own program does
 
 SECRET = "payment-api"
 KEY = "API_KEY"
-PATH = f"flux/secrets/{ENVIRONMENT}/{SECRET}.yaml"
-LIST = f"flux/secrets/{ENVIRONMENT}/kustomization.yaml"
+PATH = f"{SECRETS_DIR}/{SECRET}.yaml"
 
 # Where the value lies besides the history; an audit has to name both.
 LOG = "ci-run-4711.log"

@@ -156,7 +156,8 @@ def _controllers(seen: Snapshot) -> Part:
 def _flux_part(kind: str, name: str, found: Object | None) -> Part:
     late = standing(found, name, NAMESPACE)
     if found is None or late is None:
-        state = "not there" if found is None else f"ready, at {_revision(found)}"
+        revision = read_revision(found) or applied_revision(found)
+        state = "not there" if found is None else f"ready, at {in_words(revision)}"
         return _part(kind, name, up=late is None, state=state)
     state = {
         Why.SUSPENDED: "suspended",
@@ -167,8 +168,3 @@ def _flux_part(kind: str, name: str, found: Object | None) -> Part:
 
 def _part(kind: str, name: str, *, up: bool, state: str) -> Part:
     return Part(kind, up, state, f"{kind}/{name} in {FLUX_NAMESPACE}")
-
-
-def _revision(found: Object) -> str:
-    """Return what Flux has read or applied: a commit and its branch."""
-    return in_words(read_revision(found) or applied_revision(found))

@@ -48,14 +48,10 @@ def plan_reset(
                 None if one.is_seat else clone_state(lab, one, checkpoint, saved),
                 found.get(one.id),
                 late.get(one.id),
-                kept_dir(settings) if _has_drill(settings, one) else None,
+                kept_dir(settings) if Path(leak_dir(settings, one.id)).is_dir() else None,
             ),
             checkpoint,
             settings.work_dir,
         )
         for one in asked
     }
-
-
-def _has_drill(settings: Settings, environment: Environment) -> bool:
-    return Path(leak_dir(settings, environment.id)).is_dir()

@@ -12,7 +12,7 @@ from sopslab.incidents.rotation.sentences import rotation_plan
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.identities import identity_states
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import recipient_of
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -37,7 +37,7 @@ def plan_rotation(
     plan = {}
     for one in asked:
         key = key_of(rotation, one)
-        old = rotation.retiring.get(key) or states.get(key, IdentityState()).recipient
+        old = rotation.retiring.get(key) or recipient_of(states, key)
         version = versions.get(one.id, {}).get(mains.get(one.id, ""))
         plan[one.id] = rotation_plan(rotation, found[one.id], version, old)
     return plan

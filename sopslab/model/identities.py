@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,3 +17,8 @@ class IdentityState:
     recipient: str | None = None
     recorded: str | None = None
     problem: str | None = None
+
+
+def recipient_of(states: Mapping[str, IdentityState], key: str) -> str | None:
+    """Return the recipient of an identity among others, None without a usable one."""
+    return states.get(key, IdentityState()).recipient

@@ -21,7 +21,6 @@ class MachineState:
     store_entries: int
     writable: bool
     cgroup: int
-    systemd: bool
     bounding: int
     last_capability: int
     inotify_instances: int

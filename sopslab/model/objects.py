@@ -72,6 +72,12 @@ def reference(kind: str, namespace: str, name: str) -> dict[str, Any]:
     return {"apiVersion": FLUX_KINDS[kind], "kind": kind, "metadata": metadata}
 
 
+def namespace(name: str, labels: Mapping[str, str]) -> Object:
+    """Return a namespace."""
+    metadata = {"name": name, "labels": dict(labels)}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
 def identity(found: Object) -> dict[str, Any]:
     """Return what names an object, and nothing else of it."""
     metadata = {key: found["metadata"].get(key) for key in ("name", "namespace")}

@@ -1,4 +1,4 @@
-"""How a learner's repository, and the clone of it, compare with a checkpoint."""
+"""A learner's repository, its beginning, and the clone of the learner who is here."""
 
 from __future__ import annotations
 
@@ -48,3 +48,35 @@ class CloneStanding(StrEnum):
     SAME = "same"
     BEHIND = "behind"
     APART = "apart"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The first commit of a learner's repository, before the canary is in it.
+
+    `commit` is for `git fast-import`, to which files may be added. `rules` is its `.sops.yaml`, by
+    which the canary is encrypted.
+    """
+
+    commit: str
+    rules: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a clone came from, and whom it trusts there; "" for what it does not say."""
+
+    url: str
+    ca: str
+
+
+@dataclass(frozen=True)
+class LearnersClone:
+    """What it lacks of "clone", "hooks" and "login", and where it came from, if it is there.
+
+    `hook` is the text of the commit hook where sops-lab installed it, empty for any other.
+    """
+
+    missing: tuple[str, ...] = ("clone", "hooks")
+    origin: Origin | None = None
+    hook: str = ""

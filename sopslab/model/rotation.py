@@ -46,3 +46,12 @@ class Attempt:
     identity: str
     right: int
     content: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user of the Git server, a repository that they may read, and the learner that it is for."""
+
+    learner: str
+    user: str
+    repository: str

@@ -50,33 +50,28 @@ def script(
     """
     if re.search(r"\bsay ", text):
         text = _SAY + text
-    bits: list[object] = ["sh", "-euc", QuoteString(text), "sops-lab"]
-    bits += [QuoteString(argument) for argument in arguments]
+    bits = ("sh", "-euc", QuoteString(text), "sops-lab", *map(QuoteString, arguments))
+    return _command(*bits, stdin=stdin, sudo=sudo)
+
+
+def script_file(file: str, *arguments: str, sudo: bool = False) -> StringCommand:
+    """Return the command that runs a script of `artifacts/host`, which is longer than a few lines.
+
+    + file: its name there; it runs under `sh -eu`
+    + arguments: the values of `$1`, `$2`, …
+    + sudo: run it as root
+    """
+    path = str(PROJECT / "artifacts" / "host" / file)
+    return _command("sh", "-eu", QuoteString(path), *map(QuoteString, arguments), sudo=sudo)
+
+
+def _command(*bits: object, stdin: str | None = None, sudo: bool = False) -> StringCommand:
     options: dict[str, object] = {}
     if stdin is not None:
         options["_stdin"] = stdin
     if sudo:
         options["_sudo"] = True
     return StringCommand(*bits, **options)  # type: ignore[arg-type]
-
-
-def script_file(
-    file: str, *arguments: str, stdin: str | None = None, sudo: bool = False
-) -> StringCommand:
-    """Return the command that runs a script of `artifacts/host`, which is longer than a few lines.
-
-    + file: its name there; it runs under `sh -eu`
-    + arguments: the values of `$1`, `$2`, …
-    + stdin: what it reads; pyinfra ends it with a newline
-    + sudo: run it as root
-    """
-    path = str(PROJECT / "artifacts" / "host" / file)
-    options: dict[str, object] = {}
-    if stdin is not None:
-        options["_stdin"] = stdin
-    if sudo:
-        options["_sudo"] = True
-    return StringCommand("sh", "-eu", QuoteString(path), *map(QuoteString, arguments), **options)  # type: ignore[arg-type]
 
 
 def acting(
@@ -88,8 +83,8 @@ def acting(
 ) -> StringCommand:
     """Return the command that has a function of `sopslab.lab` change the host; what it is given
     travels on standard input."""
-    options: dict[str, object] = {"_stdin": _order(settings, order)}
-    return program(name_of(function), **options)
+    told = _json({"lab": settings.for_machine, **order})
+    return program(name_of(function), stdin=told)
 
 
 def changing_machine(
@@ -100,10 +95,7 @@ def changing_machine(
 
     + sudo: run it as root
     """
-    options: dict[str, object] = {"_stdin": _json(order)}
-    if sudo:
-        options["_sudo"] = True
-    return program(name_of(function), **options)
+    return program(name_of(function), stdin=_json(order), sudo=sudo)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -111,17 +103,12 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
 
 
-def program(what: str, *given: str, **options: object) -> StringCommand:
+def program(what: str, *given: str, stdin: str | None = None, sudo: bool = False) -> StringCommand:
     """Return the command that starts the program on the lab's machine."""
     # Root must leave nothing among the files of whoever runs the lab.
-    flags = ["-B", "-P"] if "_sudo" in options else ["-P"]
-    words: list[object] = [QuoteString(sys.executable), *flags, "-m", "sopslab.lab", what]
-    words += [QuoteString(each) for each in given]
-    return StringCommand(*words, **options)  # type: ignore[arg-type]
-
-
-def _order(settings: Settings, order: Mapping[str, Any]) -> str:
-    return _json({"lab": settings.for_machine, **order})
+    flags = ("-B", "-P") if sudo else ("-P",)
+    words = (QuoteString(sys.executable), *flags, "-m", "sopslab.lab", what)
+    return _command(*words, *map(QuoteString, given), stdin=stdin, sudo=sudo)
 
 
 def _json(order: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
 from sopslab.model.members import Member
 from sopslab.model.wire import decoded, encode
+from sopslab.model.words import counted
 from sopslab.room.connection import Connection, Ended, Session
 
 # How many bytes of a delivery are done, and of how many.
@@ -199,8 +200,7 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> li
 def _duration(seconds: float) -> str:
     """Return a time in words, in the largest unit that it has one of."""
     unit, length = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
-    number = int(seconds / length)
-    return f"{number} {unit}{'' if number == 1 else 's'}"
+    return counted(int(seconds / length), unit)
 
 
 def _too_old(python: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.errors import LabError
+from sopslab.model.words import counted
 from sopslab.policy import documents
 from sopslab.policy.findings import Finding, Report, Undecidable
 from sopslab.validation import (
@@ -398,7 +399,7 @@ class _Run:
         if foreign:
             count = sum(foreign.values())
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(foreign.items()))
-            objects = f"{count} object{'' if count == 1 else 's'}"
+            objects = counted(count, "object")
             text = f"{objects} of kinds without a schema here, not checked against one: {kinds}"
             self._answer.notes.append(text)
 

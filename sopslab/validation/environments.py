@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sopslab.layout import ENVIRONMENT, NAMESPACE
+from sopslab.layout import ENVIRONMENT, NAMESPACE, SECRETS
 from sopslab.validation.objects import Reader
-from sopslab.validation.overlays import SECRETS, environment_of
+from sopslab.validation.overlays import environment_of
 from sopslab.validation.reconciliation import Reconciled
 from sopslab.validation.tree import is_below, is_yaml
 

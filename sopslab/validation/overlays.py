@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from sopslab.layout import SECRETS
 from sopslab.policy import documents
 from sopslab.policy.documents import Node
 from sopslab.validation.kustomizations import FILE_NAMES, Reference, is_remote, references
 from sopslab.validation.objects import Reader
 from sopslab.validation.tree import is_below, is_yaml
 
-__all__ = ["SECRETS", "Overlay", "Overlays", "environment_of"]
+__all__ = ["Overlay", "Overlays", "environment_of"]
 
-SECRETS = "flux/secrets"
 """Where the environments of the learner lie, one folder each."""
 
 

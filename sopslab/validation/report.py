@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from sopslab.model.words import counted
 from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
 from sopslab.validation.engine import Answer
@@ -29,11 +30,11 @@ def as_text(report: Answer) -> str:
     if report.undecided:
         lines.append("flux-kustomize-validate: not everything could be checked")
     elif count:
-        lines.append(f"flux-kustomize-validate: {count} finding{'s' if count > 1 else ''}")
+        lines.append(f"flux-kustomize-validate: {counted(count, 'finding')}")
     elif not report.checked:
         lines.append("flux-kustomize-validate: there is nothing here that Flux would build")
     else:
-        objects = f"{report.checked} object{'' if report.checked == 1 else 's'}"
+        objects = counted(report.checked, "object")
         lines.append(f"flux-kustomize-validate: {objects} built and checked, all well")
     return "\n".join(lines)
 

@@ -140,7 +140,7 @@ def read_tree(root: Path, committing: bool = False) -> Tree:
 
 def _from_git(root: Path, committing: bool) -> Tree:
     index = _index(root)
-    others = _listed(root, "--others", "--exclude-standard")
+    others = _names(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
     if committing:
         # `git add --intent-to-add` only: not part of the commit.
         intended = _names(_git(root, "diff-files", "--diff-filter=A", "--name-only", "-z"))
@@ -225,10 +225,6 @@ def _verb(arguments: Sequence[str]) -> str:
 
 def _names(text: str) -> set[str]:
     return {name for name in text.split("\0") if name}
-
-
-def _listed(root: Path, *options: str) -> set[str]:
-    return _names(_git(root, "ls-files", "-z", *options))
 
 
 @dataclass(frozen=True)

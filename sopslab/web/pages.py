@@ -18,7 +18,7 @@ from sopslab.checks.board.order import by_need, counts, standing
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
-from sopslab.model.durations import hours_and_minutes
+from sopslab.model.words import hours_and_minutes
 from sopslab.policy.printing import in_one_line
 from sopslab.web import chart
 from sopslab.web.names import labels

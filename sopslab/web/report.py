@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from markupsafe import Markup
 
 from sopslab.checks.board.history import Curve, by_step
-from sopslab.checks.board.lesson import Learner, Lesson, Score, StepSummary, Taken
+from sopslab.checks.board.lesson import Learner, Lesson, StepSummary, Taken
 from sopslab.checks.board.steps import Progress, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
-from sopslab.model.durations import hours_and_minutes
+from sopslab.model.words import hours_and_minutes
 from sopslab.policy.printing import in_one_line
 from sopslab.web import chart
 
@@ -93,7 +93,7 @@ def moment(seconds: float | None) -> str:
 
 
 def _learner(learner: Learner) -> ShownLearner:
-    row = learner.row
+    row, score = learner.row, learner.score
     pairs = zip(row.steps, learner.taken, strict=True)
     return ShownLearner(
         row.seat.id,
@@ -103,7 +103,7 @@ def _learner(learner: Learner) -> ShownLearner:
         row.next,
         learner.asked,
         row.hints,
-        _quiz(learner.score),
+        "" if score is None else f"{score.right} of {score.answered} right",
         [_step(step, taken) for step, taken in pairs],
         [(one.id[:_SHORT], moment(one.at)) for one in learner.work.commits],
     )
@@ -113,10 +113,6 @@ def _step(step: Step, taken: Taken) -> ShownStep:
     state = "stuck" if step.stuck else _WORDS[step.progress]
     stuck = _duration(taken.stuck) if taken.stuck else ""
     return ShownStep(step.id, state, moment(taken.done), _duration(taken.took), stuck)
-
-
-def _quiz(score: Score | None) -> str:
-    return "" if score is None else f"{score.right} of {score.answered} right"
 
 
 def _summaries(lesson: Lesson) -> list[ShownSummary]:

@@ -23,7 +23,6 @@ from tests.cluster.watching import CommandLines, Readiness
 pytestmark = [pytest.mark.soak, pytest.mark.every_provider]
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
-KUSTOMIZATION = "flux/secrets/develop/kustomization.yaml"
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment

@@ -29,7 +29,7 @@ from sopslab.model.events import Planned, Started
 from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
-from sopslab.model.learners_clone import LearnersClone
+from sopslab.model.repositories import LearnersClone
 from sopslab.model.steps import Step
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs

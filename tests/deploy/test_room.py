@@ -21,6 +21,7 @@ from sopslab.config.inputs import CHOOSING
 from sopslab.layout import PROJECT
 from sopslab.model.events import Operation, Planned, Started, to_line
 from tests.sshd import Seat, make_key, seat
+from tests.texts import write_program
 
 LEARNERS = {"ada": "table 1", "bob": "table 2", "zoe": "table 2"}
 STEP = Operation("Canary", "Prove it")
@@ -46,10 +47,10 @@ class Room:
 
     def program(self, learner: str, text: str) -> None:
         """Have a seat's `sopslab` be some lines of sh."""
-        path = self.seats[learner].folder / ".local/share/sops-lab/bin/sopslab"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'#!/bin/sh\necho "$@" >"$HOME/told"\n{text}\n')
-        path.chmod(0o755)
+        write_program(
+            self.seats[learner].folder / ".local/share/sops-lab/bin/sopslab",
+            f'#!/bin/sh\necho "$@" >"$HOME/told"\n{text}\n',
+        )
 
 
 @pytest.fixture

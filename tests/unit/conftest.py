@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sopslab.config.settings import Settings
+from tests.texts import write_program
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +32,9 @@ def answered_by(
 ) -> Callable[..., Settings]:
     """Return a lab with a cluster that is a script in kubectl's place, and with some real tools."""
 
-    def make(kubectl: str, *names: str) -> Settings:
-        settings = lab()
-        script = tools(*names) / "kubectl"
-        script.write_text(kubectl)
-        script.chmod(0o755)
+    def make(kubectl: str, *names: str, **data: Any) -> Settings:
+        settings = lab(**data)
+        write_program(tools(*names) / "kubectl", kubectl)
         Path(settings.lab_dir).mkdir(parents=True)
         Path(settings.lab_kubeconfig).write_text("a: kubeconfig\n")
         return settings

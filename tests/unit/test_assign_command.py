@@ -23,6 +23,7 @@ from sopslab.lab.act import server
 from sopslab.lab.act.enrolling import record
 from sopslab.model.canaries import PROVEN, CanaryState, Progress
 from tests.commands import say_format
+from tests.texts import write_files
 
 ADA = Seat(id="ada", name="Ada", email="ada@example.org")
 ZOE = ("zoe", "--name", "Zo\u00eb <Z>")
@@ -55,9 +56,7 @@ def classroom(settings: Settings, states: dict[str, CanaryState]) -> Iterator[Se
             f"{settings.handout_dir(seat.id)}/kubeconfig": "kubeconfig",
             f"{settings.handout_dir(seat.id)}/page.html": f"page of {seat.name}",
         }
-        for path, content in files.items():
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(content)
+        write_files(Path("/"), files)
     server.prepare(settings.for_machine, os.getegid())
     record(settings.for_machine, record_of(seats))
     yield settings

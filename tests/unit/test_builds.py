@@ -52,13 +52,8 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    found = lab()
-    (tools() / "kubectl").write_text(KUBECTL)
-    Path(found.bin_dir, "kubectl").chmod(0o755)
-    Path(found.lab_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
-    return found
+def settings(answered_by: Callable[..., Settings]) -> Settings:
+    return answered_by(KUBECTL)
 
 
 def show(settings: Settings, name: str, what: Any) -> None:

@@ -37,7 +37,8 @@ from sopslab.provision.operations import lab as labs
 from sopslab.provision.operations import seats
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, learner, make_identity
+from tests.repositories import begin_repository, commit, git, learner, make_identity
+from tests.texts import write_files, write_program
 
 ADA = at_seat(learner("ada"))
 HEAD = "4f1c" * 10
@@ -157,16 +158,9 @@ class World:
         """Push a commit with files and return it."""
         work = self._folder / "work"
         if not work.exists():
-            bare.mkdir(parents=True)
-            git(bare, "init", "--quiet", "--bare", "--initial-branch=main")
-            git(self._folder, "clone", "--quiet", str(bare), "work")
-        for path, text in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_text(text)
-        git(work, "add", "--all")
-        git(work, "commit", "--quiet", "--allow-empty", "--message", "Change something")
-        git(work, "push", "--quiet", "origin", "HEAD:main")
-        return git(work, "rev-parse", "HEAD")
+            begin_repository(bare, work)
+        write_files(work, files)
+        return commit(work, "Change something")
 
     def show(self, *kustomizations: Any, **values: str) -> None:
         """Have Kustomizations in the cluster, and canaries of these values in namespaces."""
@@ -257,9 +251,9 @@ class Alone(World):
         served = folder / "served"
         self.bare = served / f"{self.environment.repository}.git"
         here = f"url.{served.as_uri()}/.insteadOf={self.settings.git_base_url}/"
-        program = self.tools / "git"
-        program.write_text(f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n')
-        program.chmod(0o755)
+        write_program(
+            self.tools / "git", f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n'
+        )
         key = Path(self.settings.keys_dir, f"{self.environment.key}.agekey")
         self.recipient = make_identity(key)
 

@@ -18,6 +18,7 @@ import yaml
 
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
+from tests.texts import write_program
 
 SCHEMAS = {
     "action.yml": "github-actions",
@@ -98,16 +99,10 @@ class Bench:
         return self.run("sh", str(self.project / "ci/lab.sh"), *arguments, **variables)
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    write(tmp_path / "bin" / "sopslab", STAND_IN)
-    write(tmp_path / "bin" / "sleep", PAUSE)
+    write_program(tmp_path / "bin" / "sopslab", STAND_IN)
+    write_program(tmp_path / "bin" / "sleep", PAUSE)
     (tmp_path / "ci").symlink_to(PROJECT / "ci")
     yield Bench(tmp_path)
 
@@ -165,7 +160,7 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
 def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
     inputs = recipe("action.yml")["inputs"]
     given = {f"INPUT_{name.upper()}": f"the {name}" for name in inputs}
-    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
     assert bench.run("node", str(PROJECT / "ci/action/up.js"), **given) == 0
     seen = dict(line.split("=", 1) for line in (bench.folder / "seen").read_text().splitlines())
     told = {name: value for name, value in seen.items() if name.startswith("SOPSLAB_")}
@@ -179,7 +174,7 @@ def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
 
 
 def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
-    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
     empty = {"INPUT_ROSTER": "", "INPUT_FILE": "", "INPUT_REPORTS": ""}
     assert bench.run("node", str(PROJECT / "ci/action/down.js"), **empty) == 0
     assert "SOPSLAB_FILE" not in (bench.folder / "seen").read_text()
@@ -187,7 +182,7 @@ def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
 
 def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
     first, second = recipe("ci/cache/action.yml")["runs"]["steps"]
-    write(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
+    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
     told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
     assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
     assert (bench.folder / "output").read_text() == "key=0123abcd\n"
@@ -198,7 +193,7 @@ def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
 
 
 def test_a_script_of_an_action_that_is_killed_is_a_failure(bench: Bench) -> None:
-    write(bench.folder / "bin" / "sh", "#!/bin/sh\nkill -KILL $$\n")
+    write_program(bench.folder / "bin" / "sh", "#!/bin/sh\nkill -KILL $$\n")
     assert bench.run("node", str(PROJECT / "ci/action/up.js")) == 1
 
 
@@ -295,7 +290,7 @@ def test_where_the_command_is_not_installed_it_is_made(bench: Bench) -> None:
     project = bench.folder / "project"
     shutil.copytree(PROJECT / "ci", project / "ci")
     (bench.folder / "bin" / "sopslab").rename(bench.folder / "bin" / "made")
-    write(
+    write_program(
         bench.folder / "bin" / "make",
         '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\n'
         'mkdir -p "$3/.venv/bin" && cp "$BENCH/bin/made" "$3/.venv/bin/sopslab"\n',

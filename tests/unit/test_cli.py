@@ -20,6 +20,7 @@ from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.cli.main import main
 from sopslab.errors import MEANINGS, Exit
+from tests.texts import write_program
 
 VERBS = sorted(
     name.removesuffix("_")
@@ -38,10 +39,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
     """Run the command with a root of this test, and Docker out of its reach."""
-    docker = tmp_path / "stand-ins" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\nexit 1\n")
-    docker.chmod(0o755)
+    docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\nexit 1\n")
     for name in os.environ:
         if name.startswith("SOPSLAB_"):
             monkeypatch.delenv(name)

@@ -39,6 +39,7 @@ from sopslab.model.clusters import (
 )
 from sopslab.model.quantities import quantity
 from sopslab.model.rights import CLASS_RIGHTS, RIGHTS, Right
+from tests.texts import write_program
 
 NODE = ClusterNode("node-1", "amd64", usable=True, cpu_m=250, memory_mib=192, pods=3)
 FIT = ClusterTraits(asked=True, version="v1.33.0", nodes=(NODE,), denied=())
@@ -328,8 +329,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     """A lab with a cluster in which everything is as a lab needs it."""
     settings = lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
     folder = tools()
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
+    write_program(folder / "kubectl", KUBECTL)
     told = {
         "context": "",
         "version": json.dumps({"major": "1", "minor": "37", "gitVersion": "v1.37.2"}),

@@ -16,6 +16,7 @@ from sopslab.files.render import render_tree
 from sopslab.layout import TEMPLATES
 from tasks.learners import commit_hook, learner_variables
 from tests.repositories import make_identity
+from tests.texts import write_program
 
 FOLDER = "flux/secrets/develop"
 LISTING = f"{FOLDER}/kustomization.yaml"
@@ -50,9 +51,7 @@ def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
     git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", str(work))
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "--no-verify", "--message", "Begin the lab")
-    hook = work / ".git/hooks/pre-commit"
-    hook.write_text(commit_hook(settings))
-    hook.chmod(0o755)
+    write_program(work / ".git/hooks/pre-commit", commit_hook(settings))
     return work
 
 

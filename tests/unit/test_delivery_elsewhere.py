@@ -10,6 +10,7 @@ from sopslab.config.environment import solo
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.delivery import wanted
 from tests.repositories import git
+from tests.texts import write_program
 
 
 def test_what_was_pushed_from_elsewhere_is_what_flux_is_to_deliver(
@@ -18,9 +19,7 @@ def test_what_was_pushed_from_elsewhere_is_what_flux_is_to_deliver(
     settings = lab(git_url="http://git.example", git_username="lab", git_password="hidden")
     served = Path(settings.root, "served")
     here = f"url.{served.as_uri()}/.insteadOf=http://git.example/"
-    program = tools() / "git"
-    program.write_text(f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n')
-    program.chmod(0o755)
+    write_program(tools() / "git", f'#!/bin/sh\nexec {shutil.which("git")} -c "{here}" "$@"\n')
     work, bare = Path(settings.root, "work"), served / "learner" / "lab.git"
     for folder, words in ((bare, ("--bare",)), (work, ())):
         folder.mkdir(parents=True)

@@ -31,6 +31,7 @@ from sopslab.lab.observe.ownership import lab_id, owner_labels, unmarked_cluster
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import ApiServers, Questions
+from tests.texts import write_program
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
     DROPPED,
@@ -141,9 +142,7 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         git_password="hidden",
     )
     for name in ("kubectl", "flux"):
-        path = tools() / name
-        path.write_text(KUBECTL)
-        path.chmod(0o755)
+        write_program(tools() / name, KUBECTL)
     told = {
         "context": "the: context\n",
         "oldest": json.dumps(namespace("kube-system")),

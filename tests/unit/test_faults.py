@@ -23,6 +23,7 @@ from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import git, learner
+from tests.texts import write_program
 from tests.unit.test_reset import FOLDER, Class
 
 IN_GIT = [fault.id for fault in FAULTS if fault.scope is Scope.LEARNER]
@@ -48,8 +49,7 @@ def classroom(
 
     def make() -> None:
         folder = tools("sops", "age", "age-keygen")
-        (folder / "kubectl").write_text(KUBECTL)
-        (folder / "kubectl").chmod(0o755)
+        write_program(folder / "kubectl", KUBECTL)
         made.folder.mkdir()
         for environment in environments:
             made.add(environment)

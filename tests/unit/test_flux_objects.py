@@ -22,6 +22,7 @@ from sopslab.lab.act.flux_objects import LOCKDOWN_FLAG
 from sopslab.lab.observe.faults import record_file
 from sopslab.lab.tools.programs import Failed
 from tests.repositories import learner
+from tests.texts import write_program
 
 IN_CLUSTER = [fault.id for fault in FAULTS if not fault.in_git]
 RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
@@ -108,8 +109,7 @@ def clusters(
 ) -> Callable[[Environment | None], Cluster]:
     def make(environment: Environment | None = None) -> Cluster:
         settings, folder = lab(), tools("age-keygen")
-        (folder / "kubectl").write_text(KUBECTL)
-        (folder / "kubectl").chmod(0o755)
+        write_program(folder / "kubectl", KUBECTL)
         made = Cluster(settings, environment or solo(settings), folder)
         identity = Path(settings.keys_dir, f"{made.environment.key}.agekey")
         identity.parent.mkdir(parents=True)

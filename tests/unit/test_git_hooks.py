@@ -35,6 +35,7 @@ from tasks.git import server_configuration
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
+from tests.texts import write_files, write_program
 from tests.unit.gitserver.gitserver_material import eventually
 from tests.unit.policy import policy_material
 
@@ -127,8 +128,7 @@ class Server:
 
     def commit(self, clone: Path, name: str, text: str = "a\n") -> str:
         """Commit a file in a clone and return the commit."""
-        (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        (clone / name).write_text(text)
+        write_files(clone, {name: text})
         self.git(clone, "add", "--all")
         self.git(clone, "commit", "--quiet", "--message", name)
         return self.at(clone, "HEAD")
@@ -404,9 +404,7 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
 
 
 def test_what_judges_a_push_is_not_bounded_as_git_is(guarded: Server, tmp_path: Path) -> None:
-    python = tmp_path / "python3"
-    python.write_text('#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
-    python.chmod(0o755)
+    write_program(tmp_path / "python3", '#!/bin/sh\necho "$(ulimit -S -v) $*"\nexit 7\n')
     judged = subprocess.run(
         ["sh", "-c", 'ulimit -S -v 262144; exec "$0"', guarded.folder / "etc/hooks/pre-receive"],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,

@@ -21,7 +21,7 @@ from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.tools.git import Author, login_helper
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH, TEMPLATES
-from sopslab.model.beginnings import Beginning
+from sopslab.model.repositories import Beginning
 from sopslab.provision.operations import git as operations
 from tasks.learners import learner_variables
 from tests.conftest import find_tool

@@ -50,6 +50,7 @@ from sopslab.model.faults import Mistake
 from sopslab.model.git_pod import GitServerLeft, PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
+from tests.texts import write_files
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -281,22 +282,18 @@ runpy.run_module("sopslab.lab", run_name="__main__", alter_sys=True)
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A lab with its Git server in the cluster, which is a script in kubectl's place."""
-    found = lab(
+    found = answered_by(
+        KUBECTL,
         registry="registry.example/class",
         cluster_provider="existing",
         kubeconfig="/home/ada/.kube/config",
         context="prod",
         git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
     )
-    folder = tools()
-    (folder / "kubectl").write_text(KUBECTL)
-    (folder / "kubectl").chmod(0o755)
     for name in ("namespace", "statefulset", "pod"):
-        (folder / name).write_text("")
-    Path(found.lab_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
+        Path(found.bin_dir, name).write_text("")
     Path(found.id_file).write_text(OURS["sops-lab/id"])
     say(found, "oldest", {"metadata": {"uid": "its-id"}})
     return found
@@ -310,13 +307,11 @@ def say(settings: Settings, name: str, what: Any) -> None:
 def filled(settings: Settings) -> Settings:
     """The same, with what its server reads."""
     data = Path(settings.git_dir)
-    for path, text in {
+    write_files(data, {
         "etc/gate": "#!/bin/sh\n", "etc/hooks/pre-receive": "#!/bin/sh\n", "etc/gitconfig": "",
         "recipients/ada": "age1ada\n", "htpasswd": HASH, "receiver/token": "token",
         "tls/server.pem": "PEM",
-    }.items():  # fmt: skip
-        (data / path).parent.mkdir(parents=True, exist_ok=True)
-        (data / path).write_text(text)
+    })  # fmt: skip
     for name in ("gate", "hooks/pre-receive"):
         (data / "etc" / name).chmod(0o755)
     return settings

@@ -16,6 +16,7 @@ from sopslab.errors import LabError
 from sopslab.lab.act import accounts, repositories, server
 from sopslab.lab.tools.programs import Failed
 from tests.listening import listening
+from tests.texts import write_program
 
 LABEL = "sops-lab.config=mark"
 
@@ -25,14 +26,13 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A docker that notes its arguments; with a file beside it that says so, a command fails."""
     folder = tmp_path / "docker"
     folder.mkdir()
-    program = folder / "docker"
-    program.write_text(
+    program = write_program(
+        folder / "docker",
         "#!/bin/sh\n"
         'printf \'%s\\n\' "$*" >>"$0.calls"\n'
         '[ "$1" != logs ] || { echo out; echo err >&2; }\n'
-        '[ ! -e "$0.fails.$1" ]\n'
+        '[ ! -e "$0.fails.$1" ]\n',
     )
-    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return program
 

@@ -23,6 +23,7 @@ from sopslab.lab.observe.host_secrets import (
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from tests.repositories import learner, make_identity
+from tests.texts import write_files
 
 ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
@@ -40,20 +41,14 @@ case " $* " in *" $(cat "$here/refuses") "*) cat "$here/refusal" >&2; exit 1 ;; 
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """Two seats with keys, and a cluster that has nothing yet."""
-    found = lab()
-    (tools("age-keygen") / "kubectl").write_text(KUBECTL)
-    Path(found.bin_dir, "kubectl").chmod(0o755)
-    for name, text in (("credentials/flux/username", "flux"), ("credentials/flux/password", "x"),
-                       ("receiver/token", "t")):  # fmt: skip
-        path = Path(found.git_dir, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    found = answered_by(KUBECTL, "age-keygen")
+    login = {"credentials/flux/username": "flux", "credentials/flux/password": "x"}
+    write_files(Path(found.git_dir), {**login, "receiver/token": "t"})
     for seat in ("ada", "bob", "learner"):
         recipient = make_identity(Path(found.keys_dir, f"{seat}.agekey"))
         Path(found.keys_dir, f"{seat}.pub").write_text(f"{recipient}\n")
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     show(found, "live", {"items": []})
     refuse(found, "nothing", "")
     return found

@@ -17,6 +17,7 @@ from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import learner
+from tests.texts import write_program
 from tests.unit.test_faults import IN_GIT, KUBECTL, follow, inject, undo
 from tests.unit.test_reset import FOLDER, KUSTOMIZATION, Class
 
@@ -36,8 +37,7 @@ def classroom(
 
     def make() -> None:
         folder = tools("sops", "age", "age-keygen")
-        (folder / "kubectl").write_text(KUBECTL)
-        (folder / "kubectl").chmod(0o755)
+        write_program(folder / "kubectl", KUBECTL)
         made.folder.mkdir()
         made.add(ada)
         assert made.reset("ada", to="done").changed

@@ -26,6 +26,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
 from tests.conftest import find_tool
 from tests.fake import Applied
+from tests.texts import write_program
 
 BACKUP = "restore it from your backup"
 
@@ -47,16 +48,15 @@ def stand_in_kubectl(folder: Path, secret: object) -> None:
     answer = folder / "answer.json"
     answer.write_text(json.dumps(secret))
     (folder / "list.json").write_text(json.dumps({"items": [secret]}))
-    kubectl = folder / "kubectl"
-    kubectl.write_text(
+    write_program(
+        folder / "kubectl",
         f"""#!/bin/sh
 case "$*" in
 *" secrets "*) cat "{folder}/list.json" ;;
 *) cat "{answer}" ;;
 esac
-"""
+""",
     )
-    kubectl.chmod(0o755)
 
 
 def key_secret(identity: Path, entry: str = "age.agekey", watch: str = "Enabled") -> object:
@@ -336,9 +336,7 @@ def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) 
 
 
 def test_a_cluster_without_the_key_has_none(settings: Settings) -> None:
-    kubectl = Path(settings.bin_dir) / "kubectl"
-    kubectl.write_text("#!/bin/sh\nexit 0\n")
-    kubectl.chmod(0o755)
+    write_program(Path(settings.bin_dir) / "kubectl", "#!/bin/sh\nexit 0\n")
     found = held(settings)
     assert (found.present, found.recipient, found.problem) == (False, None, None)
 

@@ -20,6 +20,7 @@ from sopslab.lab.observe.kind import cluster_state, standing
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.provision.operations import kind
 from tests.fake import Applied
+from tests.texts import write_program
 
 # A container is a file in its folder: what Docker says of it.
 _DOCKER = """#!/bin/sh
@@ -79,8 +80,7 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
     folder = Path(found.bin_dir)
     (folder / "containers").mkdir(parents=True)
     for name, text in (("docker", _DOCKER), ("kind", _KIND), ("kubectl", _KUBECTL)):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+        write_program(folder / name, text)
     Path(found.lab_dir).mkdir(parents=True)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("NODE", json.dumps([container()]))

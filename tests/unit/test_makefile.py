@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from sopslab.layout import PROJECT
+from tests.texts import write_program
 
 
 @pytest.mark.parametrize("what", ["lab", "check"])
 def test_a_python_that_will_not_do_is_told_before_anything_is_made(
     what: str, tmp_path: Path
 ) -> None:
-    python = tmp_path / "python3"
-    python.write_text("#!/bin/sh\nexit 1\n")
-    python.chmod(0o755)
+    python = write_program(tmp_path / "python3", "#!/bin/sh\nexit 1\n")
     done = subprocess.run(
         ["make", what, f"PYTHON={python}", f"VENV={tmp_path}/venv"],
         cwd=PROJECT, capture_output=True, text=True, check=False,
@@ -35,9 +34,9 @@ def test_python_is_asked_for_its_version_and_for_venv(
     version: tuple[int, ...], fits: bool, tmp_path: Path
 ) -> None:
     """The condition that make hands to whatever PYTHON names is run by one of that version."""
-    python = tmp_path / "python3"
-    python.write_text('#!/bin/sh\n[ "$1" = -c ] && printf %s "$2" >"$0.asked"\nexit 1\n')
-    python.chmod(0o755)
+    python = write_program(
+        tmp_path / "python3", '#!/bin/sh\n[ "$1" = -c ] && printf %s "$2" >"$0.asked"\nexit 1\n'
+    )
     subprocess.run(
         ["make", "lab", f"PYTHON={python}", f"VENV={tmp_path}/venv"],
         cwd=PROJECT, capture_output=True, check=False,

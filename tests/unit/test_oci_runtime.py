@@ -13,6 +13,7 @@ import pytest
 from sopslab.lab import oci_runtime
 from sopslab.lab.oci_runtime import missing, relax
 from sopslab.layout import PACKAGE
+from tests.texts import write_program
 
 PROGRAM = PACKAGE / "lab" / "oci_runtime.py"
 RUNC = """#!/bin/sh
@@ -32,9 +33,7 @@ PROCESS = {
 @pytest.fixture
 def runc(tmp_path: Path) -> Path:
     """A folder with a runc that writes down what it is told."""
-    program = tmp_path / "runc"
-    program.write_text(RUNC)
-    program.chmod(0o755)
+    write_program(tmp_path / "runc", RUNC)
     return tmp_path
 
 

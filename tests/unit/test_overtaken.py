@@ -12,6 +12,7 @@ from sopslab.config.settings import Settings
 from sopslab.provision.operations import faults
 from tests.fake import Applied
 from tests.repositories import git, learner, overtake, was_overtaken
+from tests.texts import write_program
 from tests.unit.test_reset import SAVED, Class
 
 TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", ":refs/heads/main"
@@ -21,8 +22,7 @@ TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", 
 def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
     """A seat whose learner has pushed, and has another commit that is not pushed yet."""
     folder = tools("sops", "age", "age-keygen")
-    (folder / "kubectl").write_text("#!/bin/sh\n")
-    (folder / "kubectl").chmod(0o755)
+    write_program(folder / "kubectl", "#!/bin/sh\n")
     made = Class(lab(), tmp_path / "learners", {})
     made.folder.mkdir()
     made.add(at_seat(learner("ada")))
@@ -60,8 +60,7 @@ def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Clas
 def elsewhere(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
     """A learner alone, who has pushed to a Git server that is not the lab's."""
     folder = tools("sops", "age", "age-keygen")
-    (folder / "kubectl").write_text("#!/bin/sh\n")
-    (folder / "kubectl").chmod(0o755)
+    write_program(folder / "kubectl", "#!/bin/sh\n")
     settings = lab(
         git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
     )

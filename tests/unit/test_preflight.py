@@ -27,6 +27,7 @@ from sopslab.provision.preflight import (
     find_taken_ports,
 )
 from sopslab.run import session
+from tests.texts import write_program
 
 GIB = 1024 * 1024  # in KiB
 LARGE = MachineState(
@@ -40,7 +41,6 @@ LARGE = MachineState(
     store_entries=14,
     writable=True,
     cgroup=2,
-    systemd=True,
     bounding=0x1FFFFFFFFFF,
     last_capability=40,
     inotify_instances=128,
@@ -213,8 +213,7 @@ def test_without_an_engine_it_is_told_whether_a_client_is_there(
     there: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if there:
-        (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
-        (tmp_path / "docker").chmod(0o755)
+        write_program(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(engine, "SYSTEM_FOLDER", str(tmp_path))
@@ -229,9 +228,7 @@ def test_an_engine_that_does_not_answer_is_told_by_whether_its_socket_is_bound(
     listed: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for program in ("bin/docker", "sbin/dockerd"):
-        (tmp_path / program).parent.mkdir()
-        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
-        (tmp_path / program).chmod(0o755)
+        write_program(tmp_path / program, "#!/bin/sh\nexit 1\n")
     # The engine is where a user's PATH does not lead.
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
@@ -275,16 +272,15 @@ def test_what_an_engine_is_like_is_read_off_its_client(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version, info, config, expected = CLIENTS[kind]
-    docker = tmp_path / "docker"
-    docker.write_text(
+    write_program(
+        tmp_path / "docker",
         f"""#!/bin/sh
 case $1 in
 --version) echo '{version}' ;;
 info) [ -n '{info}' ] && printf '%s\\n' '{info}' ;;
 esac
-"""
+""",
     )
-    docker.chmod(0o755)
     (tmp_path / "config.json").write_text(config)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -302,8 +298,7 @@ INFO_OF_DOCKER = f"version=28.2.2\nruntime=sops-lab\n{INFO}"
 def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "snap").write_text(f"#!/bin/sh\necho '{INFO_OF_DOCKER}'\n")
-    (tmp_path / "snap").chmod(0o755)
+    write_program(tmp_path / "snap", f"#!/bin/sh\necho '{INFO_OF_DOCKER}'\n")
     (tmp_path / "docker").symlink_to("snap")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert engine_state().traits.snap
@@ -312,8 +307,7 @@ def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
 def test_an_engine_answers_only_where_its_client_does_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "docker").write_text(f"#!/bin/sh\necho '{INFO_OF_DOCKER}'; exit 1\n")
-    (tmp_path / "docker").chmod(0o755)
+    write_program(tmp_path / "docker", f"#!/bin/sh\necho '{INFO_OF_DOCKER}'; exit 1\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert not engine_state().answers
 
@@ -334,9 +328,9 @@ def test_whether_an_engine_answers_is_asked_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(f"#!/bin/sh\n[ $1 = info ] && [ -n '{info}' ] && echo '{info}'\n")
-    docker.chmod(0o755)
+    write_program(
+        tmp_path / "docker", f"#!/bin/sh\n[ $1 = info ] && [ -n '{info}' ] && echo '{info}'\n"
+    )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", address)
     found = engine_state()

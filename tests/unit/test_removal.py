@@ -10,18 +10,17 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.removal import purge, purge_own
+from tests.texts import write_program
 
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A docker with two images, of which it removes none; it notes what it is asked."""
-    program = tmp_path / "docker" / "docker"
-    program.parent.mkdir()
-    program.write_text(
+    program = write_program(
+        tmp_path / "docker" / "docker",
         '#!/bin/sh\nprintf \'%s\\n\' "$*" >>"$0.calls"\n'
-        "[ \"$2\" = ls ] || exit 1\nprintf 'sops-lab/git:1\\nsops-lab/node:2\\n'\n"
+        "[ \"$2\" = ls ] || exit 1\nprintf 'sops-lab/git:1\\nsops-lab/node:2\\n'\n",
     )
-    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return program
 

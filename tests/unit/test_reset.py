@@ -27,8 +27,8 @@ from sopslab.provision.operations import reset
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
-from tests.repositories import git, learner, make_identity
-from tests.texts import replaced
+from tests.repositories import begin_repository, commit, git, learner, make_identity
+from tests.texts import replaced, write_files, write_program
 
 SAVED = "saved/20270301T090000Z"
 FOLDER = "flux/secrets/develop"
@@ -65,18 +65,14 @@ class Class:
         seat = environment.id
         self.seats[seat] = environment
         clone, bare = self.clone(seat), self.bare(seat)
-        bare.mkdir(parents=True)
-        git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-        git(self.folder, "clone", "--quiet", str(bare), str(clone))
+        begin_repository(bare, clone)
         recipient = make_identity(Path(self.settings.keys_dir) / f"{seat}.agekey")
         files = {
             ".sops.yaml": RULES.format(recipient=recipient),
             ".gitignore": "*.log\n",
             f"{FOLDER}/kustomization.yaml": KUSTOMIZATION,
         }
-        for path, text in files.items():
-            (clone / path).parent.mkdir(parents=True, exist_ok=True)
-            (clone / path).write_text(text)
+        write_files(clone, files)
         start = self.commit(seat, "Begin the lab")
         git(bare, "update-ref", "refs/lab/start", start)
 
@@ -87,13 +83,7 @@ class Class:
         git(self.clone(seat), "remote", "set-url", "origin", str(self.bare(seat)))
 
     def commit(self, seat: str, message: str, push: bool = True) -> str:
-        """Commit what is in a clone, push it and return the commit."""
-        clone = self.clone(seat)
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
-        if push:
-            git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return git(clone, "rev-parse", "HEAD")
+        return commit(self.clone(seat), message, push=push)
 
     def refs(self, seat: str) -> dict[str, str]:
         """Return the refs of a repository without `refs/`, and their commits."""
@@ -368,9 +358,7 @@ def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pa
     made.add(solo(settings))
     work = Path(settings.work_dir)
     git(tmp_path, "clone", "--quiet", str(made.bare("learner")), str(work))
-    hook = work / ".git/hooks/pre-commit"
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
+    write_program(work / ".git/hooks/pre-commit", "#!/bin/sh\nexit 1\n")
     return made
 
 

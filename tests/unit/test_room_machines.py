@@ -10,6 +10,7 @@ import pytest
 
 from sopslab.errors import InputError
 from sopslab.room.machines import as_file, known_machines
+from tests.texts import write_program
 
 OUTPUT = {
     "seats": {
@@ -37,8 +38,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def make(name: str, text: str) -> None:
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
+        write_program(tmp_path / name, f"#!/bin/sh\n{text}\n")
 
     return make
 

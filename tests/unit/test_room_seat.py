@@ -25,6 +25,7 @@ from sopslab.room.delivery import Delivered, Unfit
 from sopslab.room.instructor import recipient
 from sopslab.room.stock import lab_file
 from tests.sshd import Seat, make_key, seat
+from tests.texts import write_program
 
 HOME_ROOT = ".local/share/sops-lab"
 CARGO: Any = None  # what travels is another test's
@@ -51,9 +52,7 @@ def connection(machine: Seat, tmp_path: Path) -> Iterator[Connection]:
 
 
 def program(machine: Seat, text: str) -> None:
-    path = machine.folder / HOME_ROOT / "bin" / "sopslab"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
+    write_program(machine.folder / HOME_ROOT / "bin" / "sopslab", f"#!/bin/sh\n{text}\n")
 
 
 def nothing(_doing: str) -> None:
@@ -180,8 +179,7 @@ def test_a_file_without_end_is_not_brought(
     monkeypatch.setattr(at_seat, "_MOST_BROUGHT", 1_000)
     endless = machine.programs / "base64"
     endless.unlink()
-    endless.write_text(f"#!/bin/sh\nwhile :; do echo {line}; done\n")
-    endless.chmod(0o755)
+    write_program(endless, f"#!/bin/sh\nwhile :; do echo {line}; done\n")
     with pytest.raises(LabError, match="too large"):
         at_seat.bring(connection, "a report")
 

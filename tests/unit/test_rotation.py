@@ -30,6 +30,8 @@ from tests.fake import Applied, would_run
 from tests.interrupted import killed_before_change, killed_before_program
 from tests.marks import mostly_soak
 from tests.repositories import (
+    begin_repository,
+    commit,
     git,
     learner,
     make_identity,
@@ -37,7 +39,7 @@ from tests.repositories import (
     public_key,
     was_overtaken,
 )
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 
 FOLDER = "flux/secrets/develop"
 SECRET = f"{FOLDER}/backend-secrets.yaml"
@@ -80,9 +82,7 @@ class World:
         """Make the repository of an environment, with two Secrets."""
         name = environment.id
         clone, bare = self.clone(name), self.bare(name)
-        bare.mkdir(parents=True)
-        git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-        git(self.folder, "clone", "--quiet", str(bare), str(clone))
+        begin_repository(bare, clone)
         own = make_identity(self.keys / f"{name}.agekey")
         (self.keys / f"{name}.pub").write_text(f"{own}\n")
         rules = RULES.format(learner=own, instructor=public_key(self.keys / "instructor.agekey"))
@@ -121,12 +121,7 @@ class World:
         (self.clone(name) / path).write_text(done.stdout)
 
     def commit(self, name: str, message: str) -> str:
-        """Commit what is in a clone, push it and return the commit."""
-        clone = self.clone(name)
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
-        git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return git(clone, "rev-parse", "HEAD")
+        return commit(self.clone(name), message)
 
     def refs(self, name: str) -> dict[str, str]:
         text = "%(refname:lstrip=1) %(objectname)"
@@ -598,8 +593,7 @@ def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., Wor
     real = sops.readlink()
     sops.unlink()
     # It opens nothing, and neither would it open what the old key still opens.
-    sops.write_text("#!/bin/sh\nexit 1\n")
-    sops.chmod(0o755)
+    write_program(sops, "#!/bin/sh\nexit 1\n")
     found.apply(proof.attempts)
     assert "sops ended with 1 instead of " in found.failures()["learner"]
     (Path(found.settings.class_dir) / "failed/learner").unlink()
@@ -726,9 +720,7 @@ def test_a_commit_that_comes_while_files_are_replaced_is_not_passed_over(
     found.apply(rotation.successors)
     tools = Path(found.settings.bin_dir)
     (found.clone("learner") / "notes").write_text("mine\n")
-    git(found.clone("learner"), "add", "--all")
-    git(found.clone("learner"), "commit", "--quiet", "-m", "Meanwhile")
-    late = git(found.clone("learner"), "rev-parse", "HEAD")
+    late = commit(found.clone("learner"), "Meanwhile", push=False)
     overtake(tools, moment, found.bare("learner"), found.clone("learner"))
     found.reencrypt()
     assert was_overtaken(tools)

@@ -30,7 +30,8 @@ from sopslab.provision.facts.rotation import logins_dir
 from sopslab.provision.operations import logins, rotation, suspension
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, learner, make_identity
+from tests.repositories import begin_repository, commit, learner, make_identity
+from tests.texts import write_files, write_program
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
@@ -48,15 +49,9 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A lab whose cluster answers what `having` gave it."""
-    found = lab(cause="git-credential", incident=INCIDENT)
-    kubectl = tools("sops", "age-keygen") / "kubectl"
-    kubectl.write_text(STAND_IN)
-    kubectl.chmod(0o755)
-    Path(found.lab_kubeconfig).parent.mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
-    return found
+    return answered_by(STAND_IN, "sops", "age-keygen", cause="git-credential", incident=INCIDENT)
 
 
 def having(settings: Settings, **kinds: list[dict[str, Any]]) -> None:
@@ -149,9 +144,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     recipient = make_identity(Path(settings.keys_dir) / "ada.agekey")
     bare = Path(settings.git_dir) / "repositories/ada/lab.git"
     clone = tmp_path / "clone"
-    bare.mkdir(parents=True)
-    git(bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-    git(tmp_path, "clone", "--quiet", str(bare), str(clone))
+    begin_repository(bare, clone)
     manifest = "apiVersion: v1\nkind: Secret\ndata: {A: b25l}\nstringData: {B: two}\n"
     encrypted = subprocess.run(
         [
@@ -163,9 +156,7 @@ def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
     for name in ("same", "differs", "absent"):
         (clone / f"{name}.yaml").write_text(encrypted)
     (clone / "damaged.yaml").write_text("sops: {}\n")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "-m", "one")
-    git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    commit(clone, "one")
     data = {"A": "b25l", "B": base64.b64encode(b"two").decode()}
     having(
         settings,
@@ -273,9 +264,7 @@ exit 128
 def replaced(leaked: Settings) -> Settings:
     """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
     assert Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
-    stand_in = Path(leaked.bin_dir) / "git"
-    stand_in.write_text(GIT)
-    stand_in.chmod(0o755)
+    write_program(Path(leaked.bin_dir) / "git", GIT)
     (Path(leaked.bin_dir) / "admitted").mkdir()
     for user in ("ada", "flux"):
         admit(leaked, user, Path(leaked.account_dir(user)) / "git-credentials")
@@ -374,10 +363,8 @@ def test_what_a_person_has_suspended_stays_so_when_a_key_is_handed_over(
 ) -> None:
     (Path(settings.bin_dir) / "kubectl").write_text(KEEPING)
     Path(settings.class_dir).mkdir()
-    for name in ("credentials/flux/username", "credentials/flux/password", "receiver/token"):
-        path = Path(settings.git_dir, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+    names = ("credentials/flux/username", "credentials/flux/password", "receiver/token")
+    write_files(Path(settings.git_dir), {name: name for name in names})
     ours = {"annotations": {"sops-lab/suspended-by": "rotate"}}
     found = {
         "person": ({}, {"suspend": True}),

@@ -16,6 +16,7 @@ from sopslab.lab.observe.storage import storage_of
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.clusters import ClusterTraits, Storage, Volume
 from sopslab.model.rights import GIT_RIGHTS
+from tests.texts import write_program
 
 GIB = 1024**3
 BOTH = Storage(classes=("slow", "fast"), default=True)
@@ -88,9 +89,7 @@ def volume(phase: str, claim: tuple[str, str] | None = None, **spec: str) -> dic
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
     """A lab with a cluster that shows what is in a file."""
-    kubectl = tools() / "kubectl"
-    kubectl.write_text('#!/bin/sh\ncat "$(dirname "$0")/items"\n')
-    kubectl.chmod(0o755)
+    write_program(tools() / "kubectl", '#!/bin/sh\ncat "$(dirname "$0")/items"\n')
     return lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
 
 

@@ -15,6 +15,7 @@ from sopslab.cli.main import main
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.model.formats import Format, render_format
+from tests.texts import write_program
 
 CHANGING = {
     "break": ("wrong-key",),
@@ -36,10 +37,7 @@ Sopslab = Callable[..., Result]
 @pytest.fixture
 def sopslab(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
     """Run the command on the lab of this test, where no Docker answers."""
-    docker = tmp_path / "stand-ins" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\nexit 1\n")
-    docker.chmod(0o755)
+    docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
     return lambda *arguments: CliRunner().invoke(main, arguments)
 

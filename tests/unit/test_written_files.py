@@ -16,6 +16,7 @@ from sopslab.provision.operations import git, host
 from sopslab.provision.operations.lab import leftovers
 from sopslab.provision.operations.tree import tree
 from tests.fake import Applied
+from tests.texts import write_program
 
 USERS = ("instructor", "flux", "learner")
 STAND_IN_IPTABLES = """#!/bin/sh
@@ -162,11 +163,8 @@ def test_firewall_rules_come_in_order_and_go_without_those_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("iptables", "iptables-restore"):
-        (tmp_path / name).write_text(STAND_IN_IPTABLES)
-        (tmp_path / name).chmod(0o755)
-    sudo = tmp_path / "sudo"
-    sudo.write_text('#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done\nexec "$@"\n')
-    sudo.chmod(0o755)
+        write_program(tmp_path / name, STAND_IN_IPTABLES)
+    write_program(tmp_path / "sudo", '#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done\nexec "$@"\n')
     rules = tmp_path / "rules"
     others = "-N DOCKER-USER\n-A DOCKER-USER -i sl-b -p udp -j RETURN\n-A DOCKER-USER -j RETURN\n"
     # What an older version left, in another order.

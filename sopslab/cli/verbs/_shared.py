@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from sopslab.config.enrolled import read_enrolled
 from sopslab.config.inputs import chosen_inventory, local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.model.formats import Format
+from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -63,21 +65,14 @@ def settings_or_exit(
 
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     """
-    try:
+    with problems_or_exit(as_json=as_json):
         return local_settings(overrides, inventory)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
 
 
-def lab_or_exit(
-    overrides: Mapping[str, object] | None = None,
-    *,
-    as_json: bool = False,
-    inventory: str | None = None,
-) -> Settings:
+def lab_or_exit(overrides: Mapping[str, object] | None = None, *, as_json: bool) -> Settings:
     """Return the settings of a local lab that is going to be changed, or end with the reason why
     this product leaves it alone."""
-    settings = settings_or_exit(overrides, as_json=as_json, inventory=inventory)
+    settings = settings_or_exit(overrides, as_json=as_json)
     format_or_exit(settings, as_json=as_json)
     return settings
 
@@ -92,14 +87,23 @@ def format_or_exit(
     """
     from sopslab.lab.observe.formats import lab_format
 
-    try:
+    with problems_or_exit(as_json=as_json):
         found = lab_format(settings.for_machine)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
     refused = unfit(found, oldest)
     if refused is not None:
         end(Exit.FORMAT, [refused], as_json=as_json)
     return found
+
+
+@contextmanager
+def problems_or_exit(*, as_json: bool) -> Iterator[None]:
+    """End a command with what is wrong, or could not be seen, where the block fails by that."""
+    try:
+        yield
+    except LabError as error:
+        end(error.code, str(error).splitlines(), as_json=as_json)
+    except Undecided as reason:
+        end(Exit.FAILED, [reason.found], as_json=as_json)
 
 
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
@@ -112,10 +116,11 @@ def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     sys.exit(code)
 
 
-def asked_passphrase(prompt: str, *, confirm: bool = False) -> str:
-    """Return the passphrase that is typed at a prompt, where there is a terminal, or else the next
-    line of standard input."""
+def asked_passphrase(*, confirm: bool = False) -> str:
+    """Return the passphrase of a backup that is typed at a prompt, where there is a terminal, or
+    else the next line of standard input."""
     if sys.stdin.isatty():
+        prompt = "Passphrase of the backup"
         text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
         return text
     return sys.stdin.readline().rstrip("\n")
@@ -178,16 +183,12 @@ def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
     """Return what would be done for each learner, or end where that cannot be seen."""
     from sopslab.checks import causes
     from sopslab.lab.tools.programs import Failed
-    from sopslab.model.results import Undecided
 
-    try:
-        return plan()
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except Undecided as reason:
-        end(Exit.FAILED, [reason.found], as_json=as_json)
-    except Failed as failure:
-        end(Exit.FAILED, [causes.reason(failure.lines)], as_json=as_json)
+    with problems_or_exit(as_json=as_json):
+        try:
+            return plan()
+        except Failed as failure:
+            end(Exit.FAILED, [causes.reason(failure.lines)], as_json=as_json)
 
 
 def say_who_has_ended(settings: Settings, learners: Collection[str]) -> None:

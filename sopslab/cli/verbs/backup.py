@@ -20,6 +20,7 @@ from sopslab.cli.verbs._shared import (
     end,
     format_or_exit,
     json_option,
+    problems_or_exit,
     settings_or_exit,
 )
 from sopslab.errors import Exit, InputError, LabError
@@ -65,14 +66,12 @@ def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json
     if format_or_exit(settings, as_json=as_json, oldest=0) is None:
         end(Exit.FAILED, [f"there is no lab {settings.lab} in {settings.root}"], as_json=as_json)
     began = time.monotonic()
-    try:
+    with problems_or_exit(as_json=as_json):
         _check_place(settings, file)
         key = _key(settings, recipients, by_passphrase)
         lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
         head = _head(settings)
         written = write(settings.for_machine, head, file, key)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     _tell(file, head, written, time.monotonic() - began, as_json)
 
 
@@ -98,7 +97,7 @@ def _key(
     if by_passphrase:
         if recipients:
             raise InputError(["--passphrase and --recipient exclude one another"])
-        text = asked_passphrase("Passphrase of the backup", confirm=True)
+        text = asked_passphrase(confirm=True)
         problem = passphrase_problem(text)
         if problem is not None:
             raise InputError([problem])

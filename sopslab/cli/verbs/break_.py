@@ -13,10 +13,10 @@ from typing_extensions import override
 from sopslab.cli import completing
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import deploy_or_exit, json_option, lab_or_exit, problems_or_exit
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course.faults import FAULTS, injectable
-from sopslab.errors import InputError, LabError
+from sopslab.errors import InputError
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -92,11 +92,9 @@ def break_(
         return
     scenarios, ids = ((), words) if exam else (words[:1], words[1:])
     settings = lab_or_exit({"faults": scenarios, "learners": ids}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         _check_options(scenarios, exam=exam, draws=(seed, count), as_json=as_json)
         learner = _learner(settings)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     data: dict[str, object] = {"learners": json.dumps([learner])}
     if exam:
         data |= {

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
+from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or_exit
 from sopslab.config.inputs import LOCAL
 from sopslab.errors import Exit, LabError
-from sopslab.model.results import Undecided
 from sopslab.model.store import Arch
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def create(
 
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
     lab = settings.for_machine
-    with _problems(as_json):
+    with problems_or_exit(as_json=as_json):
         contents = _contents(settings, arch, other, pythons)
         size = _size(split) if split else None
         trust = _trust(signers, unsigned)
@@ -155,7 +154,7 @@ def verify(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> N
     from sopslab.lab.bundles import loading
 
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
-    with _problems(as_json), _progress(as_json) as progress:
+    with problems_or_exit(as_json=as_json), _progress(as_json) as progress:
         trust = _trust(signers, unsigned)
         found = loading.verify(settings.for_machine, file, trust, progress)
     if as_json:
@@ -178,7 +177,7 @@ def load(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> Non
     from sopslab.lab.observe.store import this_arch
 
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
-    with _problems(as_json), _progress(as_json) as progress:
+    with problems_or_exit(as_json=as_json), _progress(as_json) as progress:
         trust = _trust(signers, unsigned)
         loaded = loading.load(settings.for_machine, file, trust, this_arch(), progress)
     if as_json:
@@ -238,17 +237,6 @@ def _size(text: str) -> int:
     if size < _SMALLEST:
         raise LabError(f"--split: {text!r} is refused: a size such as 4000M is needed", Exit.INPUT)
     return size
-
-
-@contextmanager
-def _problems(as_json: bool) -> Iterator[None]:
-    """End with what is wrong."""
-    try:
-        yield
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except Undecided as reason:
-        end(Exit.FAILED, [reason.found], as_json=as_json)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import any_ids_argument, end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import any_ids_argument, json_option, lab_or_exit, problems_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.run import lock
 
@@ -51,10 +51,8 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
     and gets no card; the exit code is 1. Where a PDF cannot be made, it is said what to install.
     """
     settings = lab_or_exit(as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         made = _make(settings, ids, two_up)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     if as_json:
         echo_json(json.dumps(_as_dict(made), indent=2))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -11,15 +10,14 @@ import click
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     json_option,
     lab_or_exit,
     own_id_argument,
+    problems_or_exit,
     settings_or_exit,
 )
 from sopslab.cli.verbs.incident import today
 from sopslab.config.enrolled import named_environments, read_environments
-from sopslab.errors import LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from sopslab.incidents.records import Incident
 
 _STYLES = {"exposed": "red", "overdue": "red", "soon": "yellow", "later": "dim"}
-_WIDTH = 160  # columns, where no terminal says how many
 
 
 @click.group(invoke_without_command=True)
@@ -58,8 +55,9 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
         return
     from sopslab.cli.console import Console
 
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(width=width).print(_table(shown))
+    console = Console()
+    console.make_room()
+    console.print(_table(shown))
 
 
 @credentials.command()
@@ -72,10 +70,8 @@ def plan(ids: tuple[str, ...]) -> None:
     from sopslab.incidents.plan import render_plan
 
     settings = settings_or_exit()
-    try:
+    with problems_or_exit(as_json=False):
         environments = named_environments(settings, ids)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=False)
     found, incidents = _entries_or_exit(settings, as_json=False)
     for environment in environments:
         echo(render_plan(environment, found, incidents), nl=False)
@@ -97,10 +93,8 @@ def record(file: str, as_json: bool) -> None:
     )
 
     settings = lab_or_exit(as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         text = render_credentials(parse_credentials(file, read_text(file, "registry")))
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
     deploy_or_exit("deploys/record.py", settings, data, as_json)
 
@@ -112,12 +106,10 @@ def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], li
     from sopslab.lab.incidents.platform import read_credentials, read_incidents
 
     keep_to_the_lab(settings)
-    try:
+    with problems_or_exit(as_json=as_json):
         environments = list(read_environments(settings).values())
         known = [*read_credentials(settings), *derived_credentials(settings, environments)]
         incidents = list(read_incidents(settings).values())
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     return entries(known, incidents, today()), incidents
 
 

@@ -12,15 +12,15 @@ from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     json_option,
     lab_or_exit,
     own_id_argument,
+    problems_or_exit,
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments
 from sopslab.config.environment import Environment
-from sopslab.errors import Exit, InputError, LabError
+from sopslab.errors import Exit, InputError
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.results import Result, Status, exit_code
 
@@ -93,13 +93,11 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     environment = _one(settings, ids, as_json)
     learner = environment.id
     keep_to_the_lab(settings)
-    try:
+    with problems_or_exit(as_json=as_json):
         staged = read_staged(settings, learner)
         if staged is None:
             raise InputError([f"no leak is staged for {learner}: `sopslab drill leak` stages one"])
         score = score_of(settings, environment, staged)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     results, remains = score.steps, score.exposed
     if as_json:
         echo_json(json.dumps(_as_plain(learner, results, remains), indent=2))
@@ -115,12 +113,10 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 def _one(settings: Settings, ids: tuple[str, ...], as_json: bool) -> Environment:
-    try:
+    with problems_or_exit(as_json=as_json):
         if len(ids) > 1:
             raise InputError(["a drill is for one learner: name one ID"])
         (environment,) = named_environments(settings, ids)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     return environment
 
 

@@ -7,12 +7,11 @@ import click
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     install_docker_option,
     json_option,
+    problems_or_exit,
     settings_or_exit,
 )
-from sopslab.errors import LabError
 
 
 @click.command()
@@ -30,10 +29,8 @@ def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
     if key:
         from sopslab.artifacts.catalog import load_catalog
 
-        try:
+        with problems_or_exit(as_json=as_json):
             echo(load_catalog(settings.catalog).digest)
-        except LabError as error:
-            end(error.code, str(error).splitlines(), as_json=as_json)
         return
     result = deploy_or_exit("deploys/fetch.py", settings, data, as_json)
     echo(f"The store {settings.store} is full ({result.changed} changes)")

@@ -11,12 +11,11 @@ from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     any_ids_argument,
     deploy_or_exit,
-    end,
     json_option,
     lab_or_exit,
+    problems_or_exit,
 )
 from sopslab.config.enrolled import named_environments
-from sopslab.errors import LabError
 
 
 @click.command(cls=RoomVerb)
@@ -31,10 +30,8 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
     Exit code 4: the faults are undone, but Flux still cannot apply a repository.
     """
     settings = lab_or_exit({"learners": ids}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         environments = named_environments(settings, ids) if ids else []
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"learners": json.dumps([one.id for one in environments])}
     result = deploy_or_exit("deploys/fix.py", settings, data, as_json)
     echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")

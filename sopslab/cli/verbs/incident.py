@@ -18,6 +18,7 @@ from sopslab.cli.verbs._shared import (
     json_option,
     lab_or_exit,
     own_ids_argument,
+    problems_or_exit,
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
@@ -25,6 +26,7 @@ from sopslab.errors import Exit, InputError, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.incidents import Cause, check_id, incident_path
 from sopslab.model.results import Undecided
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -121,7 +123,8 @@ def open_(
     day = today()
     try:
         identifier = check_id(f"{day}-{words}")
-        environments = [] if _is_everybodys(cause, ids) else named_environments(settings, ids)
+        everybody = cause == Cause.INSTRUCTOR_KEY and not ids
+        environments = [] if everybody else named_environments(settings, ids)
         known = read_incidents(settings)
         found = [one for each in environments for one in find_exposures(settings, each)]
     except ValueError as error:
@@ -248,10 +251,8 @@ def close(identifier: str, as_json: bool) -> None:
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
     from sopslab.lab.incidents.platform import read_incidents
 
-    try:
+    with problems_or_exit(as_json=as_json):
         return read_incidents(settings)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
 
 
 def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
@@ -275,10 +276,6 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     deploy_or_exit("deploys/record.py", settings, data, as_json)
 
 
-def _is_everybodys(cause: str, ids: Sequence[str]) -> bool:
-    return cause == Cause.INSTRUCTOR_KEY and not ids
-
-
 def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:
     from sopslab.incidents.records import Upstream
 
@@ -291,8 +288,7 @@ def _joined(listed: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
 
 
 def _counted(record: Incident) -> str:
-    number = len(record.exposures)
-    return f"{number} exposure{'s' if number != 1 else ''}"
+    return counted(len(record.exposures), "exposure")
 
 
 def _told(reason: Undecided) -> str:

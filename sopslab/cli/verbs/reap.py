@@ -7,7 +7,6 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -37,10 +36,13 @@ def reap(dry_run: bool, as_json: bool) -> None:
     """
     # All labs of the root are meant, so the inventory of a job that is at work does not matter.
     settings = settings_or_exit(SEATS_AS_THEY_ARE, as_json=as_json, inventory=LOCAL)
-    take_down = _spare if dry_run else reaping.take_down
-    reaped = reaping.reap(settings.root, datetime.now(UTC), take_down, settings.docker_host)
-    expire = _nothing if dry_run else partial(reaping.expire, settings)
-    reaping.end_access(reaped, settings, expire)
+    now = datetime.now(UTC)
+    if dry_run:
+        reaped = reaping.reap(settings.root, now, lambda _lab: [], settings.docker_host)
+        reaping.end_access(reaped, settings, lambda: [])
+    else:
+        reaped = reaping.reap(settings.root, now, reaping.take_down, settings.docker_host)
+        reaping.end_access(reaped, settings, partial(reaping.expire, settings))
     if as_json:
         answer = {"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)}
         echo_json(json.dumps(answer, indent=2))
@@ -56,11 +58,3 @@ def reap(dry_run: bool, as_json: bool) -> None:
         for lab, reason in reaped.failed.items():
             echo(f"{lab} could not be reaped: {reason}", err=True)
     sys.exit(Exit.FAILED if reaped.failed else Exit.OK)
-
-
-def _nothing() -> list[str]:
-    return []
-
-
-def _spare(_: Path) -> list[str]:
-    return []

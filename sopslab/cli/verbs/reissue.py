@@ -10,8 +10,8 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import deploy_or_exit, end, json_option, lab_or_exit
-from sopslab.config.enrolled import read_enrolled
+from sopslab.cli.verbs._shared import deploy_or_exit, json_option, lab_or_exit, problems_or_exit
+from sopslab.config.enrolled import class_in_words, read_enrolled
 from sopslab.errors import Exit, LabError
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ def reissue(ids: tuple[str, ...], as_json: bool) -> None:
     """
     learners = tuple(dict.fromkeys(ids))
     settings = lab_or_exit({"learners": learners}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         _refuse_unknown(settings)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
     data = {"learners": json.dumps(learners)}
     deploy_or_exit("deploys/reissue.py", settings, data, as_json)
     for learner in learners:
@@ -52,7 +50,7 @@ def _refuse_unknown(settings: Settings) -> None:
     known = [seat.id for seat in enrolled]
     unknown = [seat for seat in settings.learners if seat not in known]
     if unknown:
-        has = f"the class has {', '.join(known)}" if known else "the lab has no class"
+        has = class_in_words(known)
         raise LabError(f"there is no seat {', '.join(unknown)}: {has}", Exit.INPUT)
     for seat in enrolled:
         if seat.id in settings.learners and seat.has_ended(datetime.now(UTC)):

@@ -12,16 +12,16 @@ from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     json_option,
     lab_or_exit,
     own_ids_argument,
     planned_or_exit,
+    problems_or_exit,
     say_who_has_ended,
     show_plan,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
-from sopslab.errors import InputError, LabError
+from sopslab.errors import InputError
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -65,10 +65,8 @@ def reset(
     Exit code 4: some could not be put back, and are named; all others are.
     """
     settings = lab_or_exit({"learners": ids, "checkpoint": checkpoint}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         learners = _learners(settings, everybody)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"learners": json.dumps(learners), "checkpoint": checkpoint}
     if dry_run:
         from sopslab.lab.reset import plan_reset

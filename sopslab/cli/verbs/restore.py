@@ -12,11 +12,11 @@ import click
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     asked_passphrase,
-    end,
     json_option,
+    problems_or_exit,
     settings_or_exit,
 )
-from sopslab.errors import InputError, LabError
+from sopslab.errors import InputError
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -64,11 +64,9 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
         differing.update(differing_settings(head, settings))
         return _lab_file(settings, differing)
 
-    try:
+    with problems_or_exit(as_json=as_json):
         lock.hold(Path(settings.lab_dir) / "lock")
         found = restored(settings.for_machine, file, key, lab_file)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     _tell(settings, found, differing, as_json)
 
 
@@ -78,7 +76,7 @@ def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Pass
     from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
 
     if asks_for_passphrase(source):
-        text = asked_passphrase("Passphrase of the backup")
+        text = asked_passphrase()
         problem = passphrase_problem(text)
         if problem is not None:
             raise InputError([problem])

@@ -12,6 +12,7 @@ from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import end, settings_or_exit
 from sopslab.config.inputs import EXAMPLE_ROSTER, LOCAL
 from sopslab.errors import Exit, InputError
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.column_choice import Columns, Named, Question
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from sopslab.config.tables import Table
 
 _YAML = (".yaml", ".yml")
-_WIDTH = 160  # columns, where no terminal says how many
 
 
 @click.group()
@@ -97,7 +97,7 @@ def import_(
     _agree_or_exit(target, len(proposal.learners), yes)
     _write_or_exit(target, text)
     echo(
-        f"{target} has {_counted(len(proposal.learners))}; make the class with"
+        f"{target} has {counted(len(proposal.learners), 'learner')}; make the class with"
         f" `sopslab up inventories/classroom.py --roster {target}`"
     )
 
@@ -121,7 +121,7 @@ def check(file: str) -> None:
     settings_or_exit({"seats": without_machines(rows)}, inventory=LOCAL)
     groups = Counter(row["group"] for row in rows)
     alone = groups.pop(None, 0)
-    echo(f"{file}: {_counted(len(rows))}, {len(groups)} group{'' if len(groups) == 1 else 's'}")
+    echo(f"{file}: {counted(len(rows), 'learner')}, {counted(len(groups), 'group')}")
     for group, size in groups.items():
         echo(f"  {size:>4}  {group}")
     if groups and alone:
@@ -195,7 +195,8 @@ def _show(table: Table, columns: Columns, proposal: Proposal) -> None:
 
     for sentence in reading(table, columns):
         echo(sentence)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console()
+    console.make_room()
     console.print()
     console.print(people(proposal))
     console.print()
@@ -212,7 +213,7 @@ def _agree_or_exit(target: Path, learners: int, yes: bool) -> None:
             [f"{target} is not written: --yes writes what is shown, and nobody can be asked here"],
             as_json=False,
         )
-    echo(f"{target} will have {_counted(learners)}.")
+    echo(f"{target} will have {counted(learners, 'learner')}.")
     click.confirm("Write it?", abort=True)
 
 
@@ -237,7 +238,3 @@ def _example_as_csv() -> str:
     writer.writeheader()
     writer.writerows(read_roster(str(EXAMPLE_ROSTER)))
     return text.getvalue()
-
-
-def _counted(learners: int) -> str:
-    return "1 learner" if learners == 1 else f"{learners} learners"

@@ -17,11 +17,11 @@ from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     json_option,
     lab_or_exit,
     own_ids_argument,
     planned_or_exit,
+    problems_or_exit,
     say_who_has_ended,
     show_plan,
 )
@@ -122,11 +122,9 @@ def rotate(
         },
         as_json=as_json,
     )  # fmt: skip
-    try:
+    with problems_or_exit(as_json=as_json):
         asked = _asked(settings, Cause(cause), everybody)
         values = {} if dry_run else _values(asked.given)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     if dry_run:
         _show(settings, asked, as_json)
         return

@@ -13,8 +13,7 @@ from typing_extensions import override
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, settings_or_exit
-from sopslab.errors import LabError
+from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or_exit
 
 
 class _Support(RoomVerb):
@@ -49,10 +48,8 @@ def support(output: Path | None, as_json: bool) -> None:
     from sopslab.lab.support.report import make_report
 
     settings = settings_or_exit(as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         made = make_report(settings, output, datetime.now(UTC))
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
     if as_json:
         answer = {
             "ok": True, "report": str(made.path), "redacted": made.redacted,

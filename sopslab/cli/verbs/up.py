@@ -41,6 +41,7 @@ from sopslab.config.inputs import (
 from sopslab.errors import LabError
 from sopslab.layout import CANARY_PATH
 from sopslab.model.formats import Format
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -135,19 +136,11 @@ def up(
         raise click.UsageError(f"--prune goes with {CLASSROOM}: it compares with a roster")
     if spares is not None and known != CLASSROOM:
         raise click.UsageError(f"--spare goes with {CLASSROOM}: only a class has seats")
-    data: dict[str, object] = {}
-    if spares is not None:
-        data["spares"] = spares
-    if prune:
-        data["prune"] = True
-    if recreate:
-        data["recreate"] = True
-    if force:
-        data["force"] = True
-    if install_docker:
-        data["install_docker"] = True
-    if key_from is not None:
-        data["key_from"] = key_from
+    asked: dict[str, object] = {
+        "spares": spares, "prune": prune, "recreate": recreate, "force": force,
+        "install_docker": install_docker, "key_from": key_from,
+    }  # fmt: skip
+    data = {name: value for name, value in asked.items() if value}
     if known == SEATS:
         if dry_run or junit is not None:
             raise click.UsageError("--dry-run and --junit go with a lab on this machine")
@@ -185,7 +178,7 @@ def _counted(enrolment: Enrolment) -> str:
     taken = f"{len(enrolment.seats) - spares} seats"
     if not spares:
         return taken
-    return f"{taken}, and {spares} spare{'' if spares == 1 else 's'}"
+    return f"{taken}, and {counted(spares, 'spare')}"
 
 
 def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool) -> None:

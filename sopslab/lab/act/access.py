@@ -22,14 +22,11 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.objects import reference
 
 _PAUSE = 0.3  # seconds
 # Where no hook tells Flux of the push that names the new users, it looks once a minute.
-_PLATFORM = {
-    "apiVersion": "source.toolkit.fluxcd.io/v1",
-    "kind": "GitRepository",
-    "metadata": {"namespace": FLUX_NAMESPACE, "name": FLUX_NAMESPACE},
-}
+_PLATFORM = reference("GitRepository", FLUX_NAMESPACE, FLUX_NAMESPACE)
 _REFUSED = re.compile(rb"\((Forbidden|Unauthorized)\)")
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sopslab.checks.delivery import read_revision
 from sopslab.config.places import Lab
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.kubectl import FLUX, Kubectl
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.builds import Building
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
+from sopslab.model.suspension import SUSPENDED_BY
 
 _CONTROLLER = "kustomize-controller"
 _ASKED = "reconcile.fluxcd.io/requestedAt"
-# Flux leaves alone what this field manager sets.
-_MANAGER = "flux"
 _SUSPENDED = {
-    "metadata": {"annotations": {"sops-lab/suspended-by": "build"}},
+    "metadata": {"annotations": {SUSPENDED_BY: "build"}},
     "spec": {"suspend": True},
 }
 
@@ -34,15 +34,16 @@ def end(lab: Lab, build: Building) -> None:
     asked = datetime.now(UTC).isoformat()
     kubectl.run(
         "--namespace", build.namespace, "annotate", GIT_REPOSITORIES, build.source, "--overwrite",
-        "--field-manager", _MANAGER, f"{_ASKED}={asked}",
+        "--field-manager", FLUX, f"{_ASKED}={asked}",
     )  # fmt: skip
 
     def is_read() -> bool:
-        return _status(kubectl, build).get("lastHandledReconcileAt") == asked
+        status = _source(kubectl, build).get("status") or {}
+        return bool(status.get("lastHandledReconcileAt") == asked)
 
     wait_until(is_read, 20, pause=1)
-    if _commit(_status(kubectl, build)) == build.commit:
-        kubectl.patch(KUSTOMIZATIONS, build.name, build.namespace, _SUSPENDED, manager=_MANAGER)
+    if read_revision(_source(kubectl, build)).rpartition(":")[2] == build.commit:
+        kubectl.patch(KUSTOMIZATIONS, build.name, build.namespace, _SUSPENDED, manager=FLUX)
     in_flux = ("--namespace", FLUX_NAMESPACE)
     kubectl.run(
         *in_flux, "delete", "pod", "--selector", f"app={_CONTROLLER}", "--grace-period", "1"
@@ -60,12 +61,5 @@ def _begun(kubectl: Kubectl, build: Building) -> str | None:
     return condition(one, "Reconciling").get("lastTransitionTime")
 
 
-def _status(kubectl: Kubectl, build: Building) -> Object:
-    source = kubectl.get(GIT_REPOSITORIES, build.source, build.namespace) or {}
-    found: Object = source.get("status") or {}
-    return found
-
-
-def _commit(status: Object) -> str:
-    revision = str((status.get("artifact") or {}).get("revision", ""))
-    return revision.rpartition(":")[2]
+def _source(kubectl: Kubectl, build: Building) -> Object:
+    return kubectl.get(GIT_REPOSITORIES, build.source, build.namespace) or {}

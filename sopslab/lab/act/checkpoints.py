@@ -9,7 +9,7 @@ import re
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
-from sopslab.course.chapter import SECRET
+from sopslab.course.chapter import MANIFEST_PATH, SECRET
 from sopslab.errors import LabError
 from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt
@@ -18,12 +18,8 @@ from sopslab.lab.observe.checkpoints import Repository, checkpoint_ref, free_nam
 from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.git import MAIN, NOTHING, Git
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import ENVIRONMENT
+from sopslab.layout import ENVIRONMENT, LIST_PATH
 from sopslab.policy.recipients import CONFIG
-
-_FOLDER = f"flux/secrets/{ENVIRONMENT}"
-_MANIFEST = f"{_FOLDER}/{SECRET}.yaml"
-_LIST = f"{_FOLDER}/kustomization.yaml"
 
 
 def put_back(lab: Lab, environments: list[Environment], checkpoint: str, saved: str) -> None:
@@ -64,21 +60,18 @@ def _reached(lab: Lab, environment: Environment, repository: Repository, checkpo
         return there
     match checkpoint:
         case "start":
-            commit = repository.start
-            if commit is None:
-                raise LabError("nothing tells which commit the repository began with")
+            commit = repository.begun()
         case "encrypted":
             before = _reached(lab, environment, repository, "start")
             rules = git.run("cat-file", "blob", f"{before}:{CONFIG}")
-            manifest = new_secret(lab, rules, _MANIFEST, SECRET, environment.namespace)
+            manifest = new_secret(lab, rules, environment.namespace)
             message = f"Encrypt {SECRET} for {ENVIRONMENT}"
-            commit = git.commit_files(before, message, {_MANIFEST: manifest})
+            commit = git.commit_files(before, message, {MANIFEST_PATH: manifest})
         case "wired":
             before = _reached(lab, environment, repository, "encrypted")
-            listed = _listed(git.run("cat-file", "blob", f"{before}:{_LIST}"))
-            commit = git.commit_files(
-                before, f"List {SECRET} in the kustomization", {_LIST: listed}
-            )
+            listed = _listed(git.run("cat-file", "blob", f"{before}:{LIST_PATH}"))
+            message = f"List {SECRET} in the kustomization"
+            commit = git.commit_files(before, message, {LIST_PATH: listed})
         case _:
             commit = _reached(lab, environment, repository, "wired")
     git.run("update-ref", ref, commit, "")
@@ -89,7 +82,7 @@ def _listed(kustomization: bytes) -> bytes:
     name = re.escape(f"{SECRET}.yaml").encode()
     listed = re.sub(rb"(?m)^( *)# - (%s)$" % name, rb"\1- \2", kustomization)
     if not re.search(rb"(?m)^ *- %s$" % name, listed):
-        raise LabError(f"{_LIST} has no line that lists {SECRET}.yaml")
+        raise LabError(f"{LIST_PATH} has no line that lists {SECRET}.yaml")
     return listed
 
 

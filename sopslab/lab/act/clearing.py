@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any
 
 from sopslab.checks.namespaces import InTheWay, Stray
 from sopslab.config.environment import Environment
@@ -19,11 +19,13 @@ from sopslab.lab.observe.ownership import owner_labels
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl, listed
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import SEAT_LABEL
+from sopslab.model.objects import Object, namespace
 from sopslab.model.results import Undecided
+from sopslab.model.suspension import SUSPENDED_BY
 
 _LONGEST_S = 40
-_RESUMED = (
-    '{"metadata": {"annotations": {"sops-lab/suspended-by": null}}, "spec": {"suspend": null}}'
+_RESUMED = json.dumps(
+    {"metadata": {"annotations": {SUSPENDED_BY: None}}, "spec": {"suspend": None}}
 )
 _FREED = '{"metadata": {"finalizers": null}}'
 
@@ -87,7 +89,7 @@ def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
         cluster.succeeds("annotate", "--overwrite", *going, mark)
 
 
-def _for_all(cluster: Kubectl, objects: Sequence[dict[str, Any]], *arguments: str) -> None:
+def _for_all(cluster: Kubectl, objects: Sequence[Object], *arguments: str) -> None:
     if objects:
         cluster.succeeds(*arguments, "--filename", "-", stdin=listed(objects))
 
@@ -118,11 +120,7 @@ def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, 
     """
     ours = owner_labels(lab)
     spaces = [
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": name, "labels": {**ours, SEAT_LABEL: one.id}},
-        }
+        namespace(name, {**ours, SEAT_LABEL: one.id})
         for one in environments
         if one.is_seat
         for name in found[one.id].absent

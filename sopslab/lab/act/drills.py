@@ -17,7 +17,6 @@ from sopslab.errors import LabError
 from sopslab.incidents.leak import (
     CLONE,
     KEY,
-    LIST,
     LOG,
     PATH,
     SECRET,
@@ -34,8 +33,8 @@ from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.observe.drills import note_of
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.git import MAIN, Author, Git
+from sopslab.layout import LIST_PATH
 from sopslab.model.drills import Staged
-from sopslab.policy.recipients import CONFIG
 
 _ROBIN = Author("Robin Junior", "robin@example.org")
 _HURRY = "Give the payment API its key, so that the deploy works again"
@@ -86,12 +85,14 @@ def _listed_on(repository: Repository, main: str) -> bytes:
     """Return the kustomization on main with the leak listed. Raises LabError where that, or the
     leak, cannot be put there."""
     git = repository.git
-    git.refuse_links(main, PATH, LIST)
+    git.refuse_links(main, PATH, LIST_PATH)
     if git.ask("cat-file", "-e", f"{main}:{PATH}").code == 0:
         raise LabError(f"main has a {PATH} of its own: `sopslab reset` takes it away")
-    listed = with_entry(git.blob(main, LIST) or b"", f"{SECRET}.yaml")
+    listed = with_entry(git.blob(main, LIST_PATH) or b"", f"{SECRET}.yaml")
     if listed is None:
-        raise LabError(f"{LIST} on main has no list of resources: `sopslab reset` brings it back")
+        raise LabError(
+            f"{LIST_PATH} on main has no list of resources: `sopslab reset` brings it back"
+        )
     return listed
 
 
@@ -116,22 +117,19 @@ def _commit(
     value: str,
 ) -> Staged:
     """Return the commits on top of main that nothing names yet."""
-    git, start = repository.git, repository.start
-    if start is None:
-        raise LabError("nothing tells which commit the repository began with")
+    git = repository.git
     plain = (
         f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {SECRET}\n"
         f"  namespace: {environment.namespace}\nstringData:\n  {KEY}: {value}\n"
     ).encode()
     # Encrypted by the rules that the lab made, not by those that are on main.
-    rules = git.run("cat-file", "blob", f"{start}:{CONFIG}")
-    encrypted = sops.encrypt(lab, rules, PATH, plain)
-    leak = git.commit_files(main, _HURRY, {LIST: listed, PATH: plain}, _ROBIN)
+    encrypted = sops.encrypt(lab, repository.first_rules(), PATH, plain)
+    leak = git.commit_files(main, _HURRY, {LIST_PATH: listed, PATH: plain}, _ROBIN)
     reverted = git.commit_tree(
         f"{main}^{{tree}}", [leak], f'Revert "{_HURRY}"\n\nThis reverts commit {leak}.', _ROBIN
     )
     fixed = git.commit_files(
-        reverted, "Encrypt the key of the payment API", {LIST: listed, PATH: encrypted}, _ROBIN
+        reverted, "Encrypt the key of the payment API", {LIST_PATH: listed, PATH: encrypted}, _ROBIN
     )
     return Staged(main, leak, fixed, hashlib.sha256(value.encode()).hexdigest())
 

@@ -20,6 +20,7 @@ from sopslab.lab.observe.brought import (
     others_of_flux,
 )
 from sopslab.lab.observe.existing import context_of
+from sopslab.lab.observe.objects import RECEIVERS
 from sopslab.lab.observe.ownership import cluster_id, lab_id, unmarked_clusters
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
@@ -27,7 +28,6 @@ from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.results import Undecided
 
-_RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
 _AT_ONCE = ("--ignore-not-found", "--wait=false")
 # For a namespace or two, and how much longer for each one more.
 _GOING_S, _EACH_S = 90, 2
@@ -97,7 +97,7 @@ def _remove_flux(lab: Lab, kubectl: Kubectl) -> None:
             "--type", "merge", "--patch", '{"spec":{"suspend":true}}', patience=120,
         )  # fmt: skip
         kubectl.succeeds(*in_flux, "delete", KUSTOMIZATIONS, *gone, patience=120)
-    for kind in (_RECEIVERS, GIT_REPOSITORIES):
+    for kind in (RECEIVERS, GIT_REPOSITORIES):
         if _has_kind(kubectl, kind):
             kubectl.succeeds(*in_flux, "delete", kind, *gone, patience=120)
     # It takes Flux's finalizers off whatever is left, in every namespace.

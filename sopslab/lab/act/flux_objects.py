@@ -6,22 +6,30 @@ import base64
 import secrets
 from typing import Any
 
+from sopslab.checks.rules.objects import LEFT_ALONE
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.mistakes import without_last_letter
 from sopslab.errors import LabError
+from sopslab.lab.observe.host_secrets import labels_of, manifest
+from sopslab.lab.observe.keys import key_file
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.layout import ENVIRONMENT, FLUX_NAMESPACE, KEY_ENTRY, KEY_SECRET
+from sopslab.layout import (
+    FLUX_NAMESPACE,
+    GIT_REPOSITORIES,
+    KEY_ENTRY,
+    KEY_SECRET,
+    SECRETS_DIR,
+    WATCHED,
+)
 
 LOCKDOWN_FLAG = "--no-remote-bases=true"
 # Nobody listens there; a connection is refused at once, and Flux says so at once.
 _NO_PORT = 9
 _NO_FOLDER = "./flux/secrets/staging"
-_FOLDER = f"./flux/secrets/{ENVIRONMENT}"
 _MANAGER = "sops-lab-fault"
 _CONTROLLER = "kustomize-controller"
-_RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
 _ASK_S = 20
 
 
@@ -40,8 +48,7 @@ class FluxObjects:
         """Ask Flux to look again, now, at what the environment is made of."""
         system = self._environment.system
         # The platform may be read with the same credential, from the same namespace.
-        sources = "gitrepositories.source.toolkit.fluxcd.io"
-        self._kubectl.ask_flux_in(system, "--all", sources, seconds=_ASK_S)
+        self._kubectl.ask_flux_in(system, "--all", GIT_REPOSITORIES, seconds=_ASK_S)
         own = f"kustomization/{self._environment.kustomization}"
         self._kubectl.ask_flux_in(system, own, seconds=_ASK_S)
 
@@ -78,14 +85,14 @@ class FluxObjects:
             case "suspended-kustomization":
                 self._patch_kustomization({"spec": {"suspend": None}})
             case "wrong-path":
-                self._patch_kustomization(_hands_on({"path": _FOLDER}))
+                self._patch_kustomization(_hands_on({"path": f"./{SECRETS_DIR}"}))
             case "source-controller-without-git":
                 url = self._url_at(self._lab.git_base_cluster_url)
                 self._patch_source(_hands_on({"url": url}))
             case "drifted-lockdown-flag":
                 self._kubectl.run(
                     "--namespace", FLUX_NAMESPACE, "annotate", "deployment", _CONTROLLER,
-                    f"{_RECONCILE}-",
+                    f"{LEFT_ALONE}-",
                 )  # fmt: skip
                 self._await_controller()
 
@@ -101,7 +108,7 @@ class FluxObjects:
         self._kubectl.patch("gitrepository", one.source, one.system, patch, manager=_MANAGER)
 
     def _identity(self) -> bytes:
-        path = f"{self._lab.keys_dir}/{self._environment.key}.agekey"
+        path = key_file(self._lab, self._environment.key)
         identity = files.read(path)
         if identity is None:
             raise LabError(f"{path} cannot be read")
@@ -116,20 +123,8 @@ class FluxObjects:
     def _give_key(self, entry: str, identity: bytes) -> None:
         """Replace the key by a new object with this one entry: `up` and a reset, which apply it
         again, have to own each of its fields."""
-        labels = {"reconcile.fluxcd.io/watch": "Enabled"}
-        if self._environment.is_seat:
-            labels["sops-lab/seat"] = self._environment.id
-        key = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "Opaque",
-            "metadata": {
-                "name": KEY_SECRET,
-                "namespace": self._environment.system,
-                "labels": labels,
-            },
-            "data": {entry: base64.b64encode(identity).decode()},
-        }
+        one = self._environment
+        key = manifest(one.system, KEY_SECRET, {entry: identity}, labels_of(one) | WATCHED)
         self._delete_key()
         self._kubectl.apply([key], force=False, patience=60)
 
@@ -170,11 +165,11 @@ class FluxObjects:
 
 
 def _hands_off(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"annotations": {_RECONCILE: "disabled"}}, "spec": spec}
+    return {"metadata": {"annotations": {LEFT_ALONE: "disabled"}}, "spec": spec}
 
 
 def _hands_on(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"annotations": {_RECONCILE: None}}, "spec": spec}
+    return {"metadata": {"annotations": {LEFT_ALONE: None}}, "spec": spec}
 
 
 def _without_port(url: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sopslab.checks import causes
@@ -22,7 +22,7 @@ from sopslab.lab.observe.ownership import owner_labels
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.objects import Object
+from sopslab.model.objects import namespace
 
 
 def give(lab: Lab, environments: list[Environment]) -> None:
@@ -35,7 +35,8 @@ def give(lab: Lab, environments: list[Environment]) -> None:
     only_seats = all(one.is_seat for one in environments)
     with _refusals_told(lab, seats, only_seats=only_seats):
         ours = owner_labels(lab)
-        Kubectl(lab).apply([*(_namespace(ours, one) for one in seats), *secrets])
+        spaces = [namespace(one.system, {**ours, **labels_of(one)}) for one in seats]
+        Kubectl(lab).apply([*spaces, *secrets])
     # Server-side apply leaves every entry and label that somebody has added.
     with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
@@ -57,11 +58,6 @@ def _refusals_told(lab: Lab, seats: Sequence[Environment], *, only_seats: bool) 
         told = {line for lines in refused.values() for line in lines}
         if not told or not (only_seats or told.issuperset(failure.lines)):
             raise
-
-
-def _namespace(ours: Mapping[str, str], environment: Environment) -> Object:
-    metadata = {"name": environment.system, "labels": {**ours, **labels_of(environment)}}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:

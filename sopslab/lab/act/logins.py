@@ -8,7 +8,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.act.failures import fail, told
 from sopslab.lab.observe.logins import is_of_login, refusal
 from sopslab.lab.tools import files
-from sopslab.model.logins import Login
+from sopslab.model.rotation import Login
 
 
 def keep(lab: Lab, folder: str, users: list[str]) -> None:

@@ -16,12 +16,12 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.applied import manifests_digest, record_file
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
-from sopslab.lab.observe.objects import listed
+from sopslab.lab.observe.objects import RECEIVERS, listed
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
-from sopslab.layout import FLUX_FINALIZER
+from sopslab.layout import FLUX_FINALIZER, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -32,11 +32,6 @@ _ASKED_S = 20
 # Only names and numbers, of what the API server says of a namespace.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
 _NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
-_OBJECTS_OF_FLUX = (
-    "kustomizations.kustomize.toolkit.fluxcd.io",
-    "gitrepositories.source.toolkit.fluxcd.io",
-    "receivers.notification.toolkit.fluxcd.io",
-)
 
 
 def apply(lab: Lab, path: str) -> None:
@@ -140,7 +135,7 @@ def _let_go(lab: Lab) -> None:
     controller that may be gone itself. What they have applied stays, as with `flux uninstall`.
     """
     kubectl = Kubectl(lab)
-    for kind in _OBJECTS_OF_FLUX:
+    for kind in (KUSTOMIZATIONS, GIT_REPOSITORIES, RECEIVERS):
         for one in listed(lab, kind):
             named = one["metadata"]
             if "deletionTimestamp" not in named:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
-from sopslab.course.chapter import SECRET
+from sopslab.course.chapter import MANIFEST_PATH, SECRET
 from sopslab.course.mistakes import edited, unlisted, with_slip
 from sopslab.errors import LabError
 from sopslab.lab.act.branches import move
@@ -24,13 +24,11 @@ from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.git import MAIN, Author, Git
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import ENVIRONMENT
+from sopslab.layout import LIST_PATH
 from sopslab.model.faults import Mistake
 from sopslab.policy.recipients import CONFIG
 
 TEAMMATE = Author("A teammate", "teammate@example.org")
-_MANIFEST = f"flux/secrets/{ENVIRONMENT}/{SECRET}.yaml"
-_LIST = f"flux/secrets/{ENVIRONMENT}/kustomization.yaml"
 
 
 def checked_main(repository: Repository) -> str:
@@ -38,7 +36,7 @@ def checked_main(repository: Repository) -> str:
     main = repository.main
     if main is None:
         raise LabError("the repository has no branch main")
-    repository.git.refuse_links(main, _LIST, _MANIFEST, CONFIG)
+    repository.git.refuse_links(main, LIST_PATH, MANIFEST_PATH, CONFIG)
     return main
 
 
@@ -63,28 +61,25 @@ def make(lab: Lab, environment: Environment, repository: Repository, main: str, 
 
     match fault:
         case "not-wired":
-            files = changed(_LIST, unlisted(before(_LIST), f"{SECRET}.yaml"))
+            files = changed(LIST_PATH, unlisted(before(LIST_PATH), f"{SECRET}.yaml"))
             message = "Tidy up the kustomization"
         case "wrong-recipient":
-            files = {_MANIFEST: _new_secret(lab, environment, _rules_for_a_stranger(lab))}
+            rules = _rules_for_a_stranger(lab)
+            files = {MANIFEST_PATH: new_secret(lab, rules, environment.namespace)}
             message = "Renew the token"
         case "edited-ciphertext":
-            files = changed(_MANIFEST, edited(before(_MANIFEST)))
+            files = changed(MANIFEST_PATH, edited(before(MANIFEST_PATH)))
             message = "Fix the token"
         case "encrypted-regex-typo":
             files = changed(CONFIG, with_slip(before(CONFIG)))
             # By the rules that the lab made, not by those on main. What is left in plain text is
             # the value that was made up a moment ago.
-            rules = with_slip(_first_rules(repository))
-            files[_MANIFEST] = _new_secret(lab, environment, rules)
+            rules = with_slip(repository.first_rules())
+            files[MANIFEST_PATH] = new_secret(lab, rules, environment.namespace)
             message = "Correct the rules and renew the token"
         case _:
             raise LabError(f"{fault} is not a fault that a commit brings")
     return git.commit_files(main, message, files, TEAMMATE)
-
-
-def _new_secret(lab: Lab, environment: Environment, rules: bytes) -> bytes:
-    return new_secret(lab, rules, _MANIFEST, SECRET, environment.namespace)
 
 
 def _rules_for_a_stranger(lab: Lab) -> bytes:
@@ -93,13 +88,6 @@ def _rules_for_a_stranger(lab: Lab) -> bytes:
     return (
         f"creation_rules:\n  - encrypted_regex: ^(data|stringData)$\n    age: {recipient}\n"
     ).encode()
-
-
-def _first_rules(repository: Repository) -> bytes:
-    start = repository.start
-    if start is None:
-        raise LabError("nothing tells which commit the repository began with")
-    return repository.git.run("cat-file", "blob", f"{start}:{CONFIG}")
 
 
 def put_on_main(repository: Repository, main: str, commit: str) -> None:

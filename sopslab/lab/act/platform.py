@@ -17,11 +17,11 @@ from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import told
 from sopslab.lab.tools import flux
+from sopslab.lab.tools.docker import node_images
 from sopslab.lab.tools.files import has_content, new_folder, unpack
 from sopslab.lab.tools.git import SOPS_LAB, Git, clone
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.manifests import documents, images_of, joined
-from sopslab.lab.tools.node import images
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.objects import reference
@@ -133,7 +133,7 @@ def _refuse_without_images(lab: Lab, node: str, built: bytes) -> None:
     A node has the images that it was made with, and gets no others: a push would stop the Flux that
     runs, and start none.
     """
-    held = images(lab, node) if has_content(lab.lab_kubeconfig) else None
+    held = node_images(lab, node) if has_content(lab.lab_kubeconfig) else None
     lacking = lacking_images(built, held) if held is not None else []
     if lacking:
         raise LabError(

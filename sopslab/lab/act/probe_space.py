@@ -15,7 +15,7 @@ from sopslab.lab.observe.ownership import owner_by, owner_labels
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.model.objects import Object
+from sopslab.model.objects import Object, namespace
 from sopslab.model.results import Undecided
 
 _PAUSE_S = 1.0
@@ -89,13 +89,8 @@ def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
     deletion = ("delete", "namespace", name, "--ignore-not-found")
     if there is not None:
         kubectl.run(*deletion, "--timeout", "90s", patience=120)
-    made: Object = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": labels},
-    }
     try:
-        kubectl.apply([made, account(name)])
+        kubectl.apply([namespace(name, labels), account(name)])
         yield ProbeSpace(kubectl, name)
     finally:
         # Whoever needs it to be gone waits for that.

@@ -7,28 +7,30 @@ import base64
 import secrets
 
 from sopslab.config.places import Lab
+from sopslab.course.chapter import MANIFEST_PATH, SECRET
 from sopslab.lab.tools import sops
+from sopslab.layout import CANARY_PATH
 
 _CANARY = "lab-canary"
 
 
-def new_secret(lab: Lab, rules: bytes, path: str, name: str, namespace: str) -> bytes:
-    """Return a Secret with one new value, encrypted by the creation rule for a path.
+def new_secret(lab: Lab, rules: bytes, namespace: str) -> bytes:
+    """Return the Secret of the chapter with one new value, encrypted by the creation rule for it.
 
     Raises LabError where the rules would have sops ask others than age, and Failed.
     """
     token = base64.b64encode(new_token().encode()).decode()
-    plain = f"{_head(name, namespace)}data:\n  API_TOKEN: {token}\n"
-    return sops.encrypt(lab, rules, path, plain.encode())
+    plain = f"{_head(SECRET, namespace)}data:\n  API_TOKEN: {token}\n"
+    return sops.encrypt(lab, rules, MANIFEST_PATH, plain.encode())
 
 
-def new_canary(lab: Lab, rules: bytes, path: str, namespace: str, token: str) -> bytes:
-    """Return a canary, encrypted by the creation rule for a path; its value is the token.
+def new_canary(lab: Lab, rules: bytes, namespace: str, token: str) -> bytes:
+    """Return a canary, encrypted by the creation rule for it; its value is the token.
 
     Raises LabError where the rules would have sops ask others than age, and Failed.
     """
     plain = f"{_head(_CANARY, namespace)}stringData:\n  value: {token}\n"
-    return sops.encrypt(lab, rules, path, plain.encode())
+    return sops.encrypt(lab, rules, CANARY_PATH, plain.encode())
 
 
 def new_token() -> str:

@@ -18,11 +18,12 @@ from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import fail, has_failed
 from sopslab.lab.act.secrets import new_canary, new_token
 from sopslab.lab.observe.checkpoints import START
+from sopslab.lab.observe.keys import key_file
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH
-from sopslab.model.beginnings import Beginning
+from sopslab.model.repositories import Beginning
 from sopslab.model.results import Undecided
 
 # What the commit is called until it is main, and the start.
@@ -84,7 +85,7 @@ def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 def _begin(lab: Lab, git: Git, environment: Environment, beginning: Beginning, token: str) -> None:
     """Make `NEW` the first commit, with a canary of this value."""
     rules = beginning.rules.encode()
-    manifest = new_canary(lab, rules, CANARY_PATH, environment.namespace, token)
+    manifest = new_canary(lab, rules, environment.namespace, token)
     canary = f"M 100644 inline {CANARY_PATH}\ndata {len(manifest)}\n".encode() + manifest + b"\n"
     # Input that is cut off has no `done`.
     git.run(
@@ -95,7 +96,7 @@ def _begin(lab: Lab, git: Git, environment: Environment, beginning: Beginning, t
 
 
 def _opened(lab: Lab, environment: Environment, manifest: bytes) -> str:
-    identity = f"{lab.keys_dir}/{environment.key}.agekey"
+    identity = key_file(lab, environment.key)
     answer = sops.decrypt(lab, identity, manifest, "--extract", '["stringData"]["value"]')
     if answer.code:
         raise LabError(f"the canary of {environment.id} could not be decrypted")

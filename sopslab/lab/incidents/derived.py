@@ -17,7 +17,7 @@ from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.lab.tools.programs import git_environment
-from sopslab.layout import CANARY_PATH
+from sopslab.layout import CANARY_PATH, SECRETS
 from sopslab.policy import documents
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.sources import Blob, Repository, SourceError
@@ -25,7 +25,6 @@ from sopslab.policy.sources import Blob, Repository, SourceError
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-SECRETS = "flux/secrets"
 MAIN = "refs/heads/main"
 MOST = (1000, 8 * 1024 * 1024)
 """Files and bytes of a learner's secrets that a look takes in."""

@@ -24,7 +24,11 @@ def known_accounts(lab: Lab) -> Accounts:
             for user, _, kept in lines
             if _is_hash(kept.removeprefix(LOCK)) and _has(folder / user)
         ),
-        moved=tuple(user for user in _users(folder) if _has_moved(lab, folder / user)),
+        moved=tuple(
+            one.name
+            for one in files.entries(folder)
+            if not one.name.startswith(".") and _has_moved(lab, one)
+        ),
         locked=tuple(user for user, _, kept in lines if kept.startswith(LOCK)),
         listed=tuple(user for user, _, kept in lines if _is_hash(kept.removeprefix(LOCK))),
     )
@@ -57,13 +61,6 @@ def _is_hash(text: str) -> bool:
 
 def _has(account: Path) -> bool:
     return all(files.has_content(account / part) for part in ("username", "password"))
-
-
-def _users(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError:
-        return []
 
 
 def _has_moved(lab: Lab, account: Path) -> bool:

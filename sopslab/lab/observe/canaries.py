@@ -19,12 +19,13 @@ from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.environments import look_at_kustomizations
+from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import CANARY_PATH
+from sopslab.layout import CANARY_PATH, LIST_PATH
 from sopslab.model.canaries import CanaryState, Link, Progress
 from sopslab.model.results import Undecided
 
@@ -145,7 +146,7 @@ class Canaries:
         encrypted = git.blob(head, CANARY_PATH)
         if encrypted is None:
             return UNDECRYPTABLE
-        key = f"{self._lab.keys_dir}/{environment.key}.agekey"
+        key = key_file(self._lab, environment.key)
         try:
             opened = sops.decrypt(self._lab, key, encrypted, "--extract", '["stringData"]["value"]')
         except Undecided:
@@ -154,9 +155,8 @@ class Canaries:
 
 
 def _is_listed(git: Git, head: str) -> bool:
-    path = Path(CANARY_PATH)
-    listing = git.blob(head, str(path.with_name("kustomization.yaml"))) or b""
-    return path.name in (read_list(listing) or ())
+    listing = git.blob(head, LIST_PATH) or b""
+    return Path(CANARY_PATH).name in (read_list(listing) or ())
 
 
 def _hash(value: bytes) -> str:

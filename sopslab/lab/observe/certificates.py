@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.x509 import (
 from sopslab.checks.certificates import ServerCertificate, fault_of
 from sopslab.config.places import GIT_SERVER_USER, Lab, Places
 from sopslab.lab.tools import files, x509
+from sopslab.lab.tools.users import name_of
 from sopslab.model.certificates import TlsState
 
 
@@ -54,7 +54,7 @@ def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
             return f"{path.name} is not a file"
     status = key.stat()
     if status.st_uid != os.getuid():
-        return f"ca.key is not yours: chown {_me()} {key}"
+        return f"ca.key is not yours: chown {name_of(os.getuid())} {key}"
     if stat.S_IMODE(status.st_mode) not in {0o600, 0o400}:
         return f"others may read ca.key: chmod 600 {key}"
     if ca is None:
@@ -62,13 +62,6 @@ def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
     if not x509.fits(files.read(key) or b"", ca):
         return "ca.key does not hold the key of ca.crt"
     return "ca.crt has expired" if ca.not_valid_after_utc <= now else None
-
-
-def _me() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _server(lab: Lab, ca: Certificate | None, now: datetime) -> tuple[str | None, str | None]:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
+from sopslab.errors import LabError
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.repositories import CloneState, RepositoryState
+from sopslab.policy.recipients import CONFIG
 
 START = "refs/lab/start"
 _FIRST = " Begin the lab"
 _FETCH_S = 20
+_NO_START = "nothing tells which commit the repository began with"
 
 
 def checkpoint_ref(checkpoint: str) -> str:
@@ -63,6 +66,18 @@ class Repository:
         first = [root.removesuffix(_FIRST) for root in roots if root.endswith(_FIRST)]
         return first[0] if len(first) == 1 else None
 
+    def begun(self) -> str:
+        """Return the commit that the repository began with. Raises LabError where nothing tells."""
+        start = self.start
+        if start is None:
+            raise LabError(_NO_START)
+        return start
+
+    def first_rules(self) -> bytes:
+        """Return the creation rules that the lab made, whatever main has now. Raises LabError where
+        nothing tells which these are, and Failed."""
+        return self.git.run("cat-file", "blob", f"{self.begun()}:{CONFIG}")
+
     def problem(self) -> str | None:
         """Return why nothing can be said of the repository, None if something can."""
         try:
@@ -99,7 +114,7 @@ def _state(repository: Repository, checkpoint: str, saved: str) -> RepositorySta
         return RepositoryState(problem=problem)
     start = repository.start
     if start is None:
-        return RepositoryState(problem="nothing tells which commit the repository began with")
+        return RepositoryState(problem=_NO_START)
     git, main = repository.git, repository.main
     target = start if checkpoint == "start" else git.commit(checkpoint_ref(checkpoint))
     return RepositoryState(main, target, git.count(main, target or start), free_name(git, saved))

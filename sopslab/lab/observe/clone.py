@@ -18,7 +18,7 @@ from sopslab.errors import LabError
 from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.tools.git import MAIN, login_options
 from sopslab.lab.tools.programs import Answer, ask, git_environment
-from sopslab.layout import TEMPLATES
+from sopslab.layout import SECRETS, TEMPLATES
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.recipients import CONFIG
@@ -81,7 +81,7 @@ def look_at_commit(work: Path, chapter: Chapter) -> Commit:
         return Commit(None)
     status = _asked(
         work, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames",
-        "--", "flux/secrets", CONFIG,
+        "--", SECRETS, CONFIG,
     )  # fmt: skip
     changes = tuple(record[3:] for record in os.fsdecode(status.out).split("\0") if record)
     blob = _git(work, "cat-file", "blob", f"HEAD:{chapter.file}")

@@ -7,7 +7,7 @@ from sopslab.config.places import Lab
 from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.tools.git import MAIN
-from sopslab.layout import ENVIRONMENT
+from sopslab.layout import LIST_PATH, SECRETS_DIR
 from sopslab.model.faults import Exercise
 
 
@@ -17,9 +17,9 @@ def exercise_on_main(lab: Lab, environment: Environment, secret: str) -> Exercis
     problem = repository.problem()
     if problem is not None:
         return Exercise(problem=problem)
-    git, folder = repository.git, f"flux/secrets/{ENVIRONMENT}"
-    listing = git.blob(MAIN, f"{folder}/kustomization.yaml") or b""
+    git = repository.git
+    listing = git.blob(MAIN, LIST_PATH) or b""
     return Exercise(
-        git.blob(MAIN, f"{folder}/{secret}.yaml") is not None,
+        git.blob(MAIN, f"{SECRETS_DIR}/{secret}.yaml") is not None,
         f"{secret}.yaml" in (read_list(listing) or ()),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.files.digest import tree_digest
+from sopslab.files.privatefile import is_unfinished
 from sopslab.lab.tools import files
 
 # The deepest level below the lab's folder at which something is renamed when it is complete.
@@ -50,7 +51,7 @@ def leftovers(lab: Lab) -> list[str]:
     others = {lab.work_dir, f"{lab.git_dir}/repositories"}
     found = [lab.restoring_dir] if Path(lab.restoring_dir).is_dir() else []
     for folder, below, names in os.walk(lab.lab_dir):
-        unfinished = {name for name in (*below, *names) if _is_unfinished(name)}
+        unfinished = {name for name in (*below, *names) if is_unfinished(name)}
         found += [f"{folder}/{name}" for name in unfinished]
         depth = len(Path(folder).relative_to(lab.lab_dir).parts) + 1
         below[:] = [
@@ -59,7 +60,3 @@ def leftovers(lab: Lab) -> list[str]:
             if depth < _DEPTH and name not in unfinished and f"{folder}/{name}" not in others
         ]
     return sorted(found)
-
-
-def _is_unfinished(name: str) -> bool:
-    return name.startswith(".new.") or name.endswith(".new")

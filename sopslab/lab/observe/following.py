@@ -112,7 +112,7 @@ class _Round:
     def is_over(self) -> bool:
         """Whether something could not be seen, or is not told any more."""
         asked: list[Future[Any]] = [self._namespaces, self._keys, self._live, *self._followed]
-        if any(_has_failed(one) for one in asked):
+        if any(one.done() and one.exception() is not None for one in asked):
             return True
         return any(one.done() and one.result().is_over for one in self._followed)
 
@@ -150,7 +150,3 @@ class _Round:
         if found["kind"] == "Kustomization" and seat:
             self._changed.add(seat_namespace(seat))
         self._tell()
-
-
-def _has_failed(look: Future[Any]) -> bool:
-    return look.done() and look.exception() is not None

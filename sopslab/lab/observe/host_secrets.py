@@ -15,6 +15,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import FLUX, Lab
 from sopslab.lab.observe.failures import seat_failures
+from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import read
@@ -67,10 +68,10 @@ def secrets_of(lab: Lab, environments: Iterable[Environment]) -> dict[str, list[
     failed = seat_failures(lab)
     found: dict[str, list[Object]] = {}
     for one in environments:
-        key = read(f"{lab.keys_dir}/{one.key}.agekey")
+        key = read(key_file(lab, one.key))
         if login is None or token is None or key is None or (one.is_seat and one.id in failed):
             continue
-        following = read(f"{lab.keys_dir}/{next_key(one.key)}.agekey")
+        following = read(key_file(lab, next_key(one.key)))
         keys = {KEY_ENTRY: key} | ({} if following is None else {NEXT_KEY_ENTRY: following})
         label = labels_of(one)
         found[one.id] = [

@@ -4,7 +4,6 @@ only through a pipe."""
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.lab.observe.keys import PublicKeys, key_file
 from sopslab.lab.tools import files
+from sopslab.lab.tools.users import name_of
 from sopslab.model.identities import IdentityState
 
 _INVALID = "it does not hold one valid age identity: restore it from your backup"
@@ -64,17 +64,10 @@ def problem(path: Path) -> str | None:
         return "it is not a file"
     me = os.geteuid()
     if status.st_uid != me:
-        return f"it belongs to {_name(status.st_uid)}: chown {_name(me)} {path}"
+        return f"it belongs to {name_of(status.st_uid)}: chown {name_of(me)} {path}"
     if stat.S_IMODE(status.st_mode) not in (0o400, 0o600):
         return f"others may read it: chmod 600 {path}"
     return None
-
-
-def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 def _recorded(identity: Path) -> str | None:

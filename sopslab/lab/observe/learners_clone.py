@@ -8,7 +8,7 @@ from pathlib import Path
 from sopslab.config.places import Lab
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.git import Git, login_helper
-from sopslab.model.learners_clone import LearnersClone, Origin
+from sopslab.model.repositories import LearnersClone, Origin
 
 _SETTINGS = r"^(remote\.origin\.url|http\.sslcainfo|credential\.helper)$"
 # What the hook says of itself, whichever version installed it.

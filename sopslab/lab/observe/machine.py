@@ -6,15 +6,15 @@ import ipaddress
 import itertools
 import json
 import os
-import pwd
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from sopslab.lab.tools.docker import ask_docker
-from sopslab.lab.tools.files import read
+from sopslab.lab.tools.files import entries, read
 from sopslab.lab.tools.programs import ask
+from sopslab.lab.tools.users import name_of
 from sopslab.model.machine import MachineState
 from sopslab.model.packages import MANAGERS
 from sopslab.model.results import Undecided
@@ -40,15 +40,14 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
     return MachineState(
         uid=os.geteuid(),
         gid=os.getegid(),
-        user=_user(),
+        user=name_of(os.geteuid()),
         machine=os.uname().machine,
         cpus=len(os.sched_getaffinity(0)),
         memory_kib=memory,
         disk_kib=disk.f_bavail * disk.f_frsize // 1024,
-        store_entries=_count(f"{root}/store"),
+        store_entries=len(entries(f"{root}/store")),
         writable=os.access(folder, os.W_OK),
         cgroup=2 if Path("/sys/fs/cgroup/cgroup.controllers").is_file() else 1,
-        systemd=Path("/run/systemd/system").is_dir(),
         bounding=_number("/proc/self/status", r"^CapBnd:\s*([0-9a-f]+)", 16),
         last_capability=_number("/proc/sys/kernel/cap_last_cap", r"(\d+)"),
         inotify_instances=_number(inotify / "max_user_instances", r"(\d+)"),
@@ -59,14 +58,6 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
     )
 
 
-def _user() -> str:
-    uid = os.geteuid()
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def _number(path: str | Path, pattern: str, base: int = 10) -> int:
     """Return the number in a file that the kernel has. Raises Undecided without one."""
     text = (read(path) or b"").decode("ascii", "replace")
@@ -74,13 +65,6 @@ def _number(path: str | Path, pattern: str, base: int = 10) -> int:
     if found is None:
         raise Undecided(f"{path} does not say what was looked for")
     return int(found[1], base)
-
-
-def _count(folder: str) -> int:
-    try:
-        return len(list(Path(folder).iterdir()))
-    except OSError:
-        return 0
 
 
 def _is_there(command: str) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.lab.observe.applied import is_as_applied, record_file
-from sopslab.lab.tools.files import has_content
+from sopslab.lab.tools.files import entries, has_content, read
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 
@@ -91,18 +90,12 @@ def manifest_drift(lab: Lab, path: str) -> list[str]:
 
 def differing(live: Path, merged: Path) -> list[str]:
     """Return the names of the files that differ between two folders in what they specify."""
-    names = {path.name for folder in (live, merged) for path in _files(folder)}
+    names = {path.name for folder in (live, merged) for path in entries(folder)}
     return sorted(
-        name for name in names if specified(_read(live / name)) != specified(_read(merged / name))
+        name
+        for name in names
+        if specified(read(live / name) or b"") != specified(read(merged / name) or b"")
     )
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return folder.iterdir() if folder.is_dir() else iter(())
-
-
-def _read(file: Path) -> bytes:
-    return file.read_bytes() if file.exists() else b""
 
 
 def specified(text: bytes) -> list[bytes]:

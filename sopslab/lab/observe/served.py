@@ -35,10 +35,7 @@ def served(lab: Lab) -> dict[str, str]:
 def served_names(lab: Lab) -> list[str]:
     """Return the names of what the server hands out: ids of seats, and `ca.crt`. Raises LabError as
     `served` does."""
-    try:
-        return sorted(path.name for path in Path(lab.handouts_dir).iterdir())
-    except OSError:
-        return []
+    return [path.name for path in files.entries(lab.handouts_dir)]
 
 
 def _is_the_servers(path: Path, group: int) -> bool:

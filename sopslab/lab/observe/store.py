@@ -13,7 +13,7 @@ from typing import Any
 from sopslab.config.places import Lab
 from sopslab.lab.tools import web
 from sopslab.lab.tools.docker import ask_docker
-from sopslab.lab.tools.files import read, sha256
+from sopslab.lab.tools.files import entries, read, sha256
 from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.programs import ask
 from sopslab.model.results import Undecided
@@ -47,8 +47,8 @@ def store_state(lab: Lab, images: list[str]) -> Store:
     return Store(
         this_arch(),
         (read(root / "source") or b"").decode("utf-8", "replace").strip(),
-        {path.name: entry for path in _paths(root / "store") if (entry := stored_entry(path))},
-        {path.name: str(path.readlink()) for path in _paths(root / "bin") if path.is_symlink()},
+        {path.name: entry for path in entries(root / "store") if (entry := stored_entry(path))},
+        {path.name: str(path.readlink()) for path in entries(root / "bin") if path.is_symlink()},
         _recipes(images),
         _cached(root / "cache"),
         str(_manifest(read(root / BUNDLE) or b"").get("source", "")),
@@ -68,7 +68,7 @@ def leftovers(cache: Path) -> list[Path]:
     What another run works in, or removes, is left out. Such a folder never gets a name that was
     used before, so what is found to be nobody's remains so.
     """
-    return [path for path in _paths(cache) if path.suffix != LOCK and not _is_in_use(path)]
+    return [path for path in entries(cache) if path.suffix != LOCK and not _is_in_use(path)]
 
 
 def _is_in_use(path: Path) -> bool:
@@ -149,19 +149,12 @@ def _recipes(images: list[str]) -> dict[str, str]:
     return found
 
 
-def _paths(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
 def _stats(folder: Path, below: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
-        entries = list(os.scandir(folder / below))
+        found = list(os.scandir(folder / below))
     except OSError:
         return
-    for entry in entries:
+    for entry in found:
         if entry.is_dir(follow_symlinks=False):
             yield from _stats(folder, f"{below}{entry.name}/")
         elif entry.is_file(follow_symlinks=False):

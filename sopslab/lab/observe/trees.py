@@ -20,6 +20,7 @@ from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.secret_files import open_manifest, read_manifest
 from sopslab.lab.tools.git import login_options
 from sopslab.lab.tools.programs import ask, git_environment
+from sopslab.layout import SECRETS
 from sopslab.model.results import Undecided
 from sopslab.policy import documents, engine
 from sopslab.policy.findings import Report, Undecidable
@@ -29,7 +30,6 @@ from sopslab.policy.sources import SYMLINK, Blob, SourceError
 from sopslab.policy.sources import Repository as Git
 
 MAIN = "refs/heads/main"
-SECRETS = "flux/secrets"
 # A learner may push whatever the policy lets pass, and a look has to end.
 MOST = (100, 2 * 1024 * 1024)  # files, bytes
 _MOST_COMMITS = 200

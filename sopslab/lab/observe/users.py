@@ -23,10 +23,7 @@ def generation_of(lab: Lab, seat: str) -> str | None:
 
 def seat_generations(lab: Lab) -> dict[str, str]:
     """Return the generation of each seat's access; a seat without one is not named."""
-    try:
-        seats = sorted(path.name for path in Path(lab.class_dir, "seats").iterdir())
-    except OSError:
-        return {}
+    seats = [path.name for path in files.entries(Path(lab.class_dir, "seats"))]
     found = {seat: generation_of(lab, seat) for seat in seats}
     return {seat: generation for seat, generation in found.items() if generation is not None}
 

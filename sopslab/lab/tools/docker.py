@@ -7,7 +7,9 @@ import os
 import shutil
 from typing import Any
 
-from sopslab.lab.tools.programs import Answer, ask, run
+from sopslab.config.places import Places
+from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
+from sopslab.model.results import Undecided
 
 _ABSENT = Answer(127)  # as a shell says of a program that is not there
 
@@ -46,3 +48,13 @@ def inspected_containers(*names: str) -> list[Any]:
 def container_log(container: str, lines: int) -> bytes:
     """Return the last lines that a container has written, on both of its outputs. Raises Failed."""
     return run(["docker", "logs", "--tail", str(lines), container], os.environ, errors=True)
+
+
+def node_images(places: Places, node: str) -> frozenset[str] | None:
+    """Return the images that a node has, None where it does not answer."""
+    command = ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"]
+    try:
+        answer = ask(command, lab_environment(places))
+    except Undecided:
+        return None
+    return frozenset(answer.text.split()) if answer.code == 0 else None

@@ -137,6 +137,14 @@ def read(path: str | Path) -> bytes | None:
         return None
 
 
+def entries(folder: str | Path) -> list[Path]:
+    """Return what is in a folder, sorted; nothing where it is not there or cannot be read."""
+    try:
+        return sorted(Path(folder).iterdir())
+    except OSError:
+        return []
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
     with Path(path).open("rb") as content:

@@ -12,6 +12,7 @@ from pyinfra.api import operation
 from sopslab.cards.card import card_of
 from sopslab.cards.page import own_page
 from sopslab.checks.access import CURRENT, MISSING
+from sopslab.config.enrolled import class_in_words
 from sopslab.config.naming import new_generation
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
@@ -158,7 +159,7 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     known = [seat.id for seat in enrolled(settings)]
     unknown = [seat for seat in seats if seat not in known]
     if unknown:
-        yield refusal(f"there is no seat {', '.join(unknown)}: {_listing(known)}")
+        yield refusal(f"there is no seat {', '.join(unknown)}: {class_in_words(known)}")
         return
     # What was valid is kept before the password changes.
     yield acting(settings, access.retire, generations=_new_generations(seats))
@@ -181,7 +182,3 @@ def proof(settings: Settings, seats: Sequence[str]) -> Commands:
         host.noop("no old access is left to be looked at")
         return
     yield acting(settings, access.prove, seats=retired, within=KNOWN_WITHIN)
-
-
-def _listing(seats: Sequence[str]) -> str:
-    return f"the class has {', '.join(seats)}" if seats else "the lab has no class"

@@ -17,7 +17,7 @@ from sopslab.lab.act import identities as act_identities
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states, unused_identities
 from sopslab.model.decryption import DecryptionKeyState
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.policy.sops import kind_of, short
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look
@@ -53,7 +53,7 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
     found = [
         states[key].recipient or ""
         for key in keys
-        if key in states and states.get(next_key(key), IdentityState()).recipient is None
+        if key in states and recipient_of(states, next_key(key)) is None
     ]
     return f"{','.join(found)}\n"
 
@@ -74,7 +74,8 @@ def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Co
     held = _held(settings, keys, states)
     reasons = {key: _unusable(settings, key, state, held.get(key)) for key, state in states.items()}
     refused = {key: reason for key, reason in reasons.items() if reason is not None}
-    fatal = [reason for key, reason in refused.items() if not _is_at_seat(keys[key])]
+    seats = {key for key, owner in keys.items() if owner is not None and owner.is_seat}
+    fatal = [reason for key, reason in refused.items() if key not in seats]
     if fatal:
         yield refusal("\n".join(fatal))
         return
@@ -107,10 +108,6 @@ def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Co
         yield generate(settings, *(f"{settings.keys_dir}/{key}" for key in made))
     if unnoted:
         yield record(settings, *(f"{settings.keys_dir}/{key}" for key in unnoted))
-
-
-def _is_at_seat(owner: Environment | None) -> bool:
-    return owner is not None and owner.is_seat
 
 
 def _held(

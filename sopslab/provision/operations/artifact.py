@@ -83,7 +83,8 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
     for complete in sorted(SOURCES, key=lambda known: known != store.source):
         if catalog.things(complete) and not _faults(catalog, store, complete):
             _memories[host.name] = _Memory(complete, store)
-            host.noop(f"the store is complete, from {_origin(store, complete)}")
+            origin = "a bundle" if store.bundle == complete else complete
+            host.noop(f"the store is complete, from {origin}")
             return
     if store.source == "modules":
         # Package registries answered when this store was begun, so it goes on where it stopped.
@@ -265,10 +266,6 @@ def _bundle(catalog: Catalog, store: Store) -> Commands:
         )
         return
     host.noop("the store is complete, from a bundle")
-
-
-def _origin(store: Store, source: Source) -> str:
-    return "a bundle" if store.bundle == source else source
 
 
 def _look(settings: Settings, catalog: Catalog) -> Store:

@@ -37,9 +37,8 @@ from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.machine import machine_state
 from sopslab.lab.observe.registry import recorded_image
 from sopslab.lab.tools.git import Author
-from sopslab.model.beginnings import Beginning
 from sopslab.model.git_pod import CLAIM, PodShape
-from sopslab.model.learners_clone import Origin
+from sopslab.model.repositories import Beginning, Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine

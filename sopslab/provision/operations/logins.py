@@ -13,7 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.act import accounts, logins
 from sopslab.lab.observe.leaked import leaked_logins
 from sopslab.model.incidents import Cause
-from sopslab.model.logins import Login
+from sopslab.model.rotation import Login
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.facts.rotation import Remembered, logins_dir
 from sopslab.provision.look import look

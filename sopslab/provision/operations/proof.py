@@ -20,12 +20,10 @@ from sopslab.lab.observe.leaked import archived_identities
 from sopslab.lab.observe.live import live_values, old_consumers
 from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.tools.sops import NO_KEY, NO_VALUE
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import recipient_of
 from sopslab.model.rotation import Attempt, Delivered, LiveValue
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.rotation import (
-    Remembered,
-)
+from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import Outcome, outcomes_of, unfinished
 from sopslab.provision.operations.seats import failing
@@ -163,7 +161,7 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
         learner = one.environment.id
         key = one.environment.key
         found = faults(one.after, old=one.change.old, new=one.change.new)
-        leaked = one.change.old or states.get(key, IdentityState()).recipient
+        leaked = one.change.old or recipient_of(states, key)
         identity = (
             archived.get(one.change.old)
             if one.change.old is not None

@@ -32,7 +32,7 @@ from sopslab.lab.act import clones, reencryption
 from sopslab.lab.observe.begun import begun_environments
 from sopslab.lab.observe.clones import clone_standing
 from sopslab.lab.observe.failures import seat_failures
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import CloneStanding, RepositoryState
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
@@ -267,14 +267,12 @@ def _formers(
     environments: Sequence[Environment],
 ) -> dict[str, str]:
     """Return the instructor's recipient that makes room, by the learner's id."""
-    if states.get(next_key(INSTRUCTOR), IdentityState()).recipient is not None:
+    if recipient_of(states, next_key(INSTRUCTOR)) is not None:
         # A rotation is replacing the identity, and the files with it.
         return {}
-    present = states.get(INSTRUCTOR, IdentityState()).recipient
+    present = recipient_of(states, INSTRUCTOR)
     found = {
-        one.id: former_recipient(
-            begun.get(one.id, ()), states.get(one.key, IdentityState()).recipient, present
-        )
+        one.id: former_recipient(begun.get(one.id, ()), recipient_of(states, one.key), present)
         for one in environments
     }
     return {learner: former for learner, former in found.items() if former is not None}

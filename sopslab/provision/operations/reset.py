@@ -30,7 +30,7 @@ from sopslab.provision.command import Commands, acting
 from sopslab.provision.look import look
 from sopslab.provision.operations.seats import failing
 
-_UNSEEN = RepositoryState(problem="its repository could not be looked at")
+UNSEEN = RepositoryState(problem="its repository could not be looked at")
 
 
 @operation()
@@ -52,7 +52,7 @@ def repositories(
         checkpoint=checkpoint,
         saved=saved,
     )
-    problems = {one.id: states.get(one.id, _UNSEEN).problem for one in environments}
+    problems = {one.id: states.get(one.id, UNSEEN).problem for one in environments}
     astray = [one for one in environments if problems[one.id] is None and not states[one.id].there]
     if not astray and not any(problems.values()):
         host.noop(f"every repository is at the checkpoint {checkpoint}")

@@ -16,12 +16,12 @@ from sopslab.incidents.rotation.record import Rotation, key_of, render_rotation
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.identities import identity_states
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
 from sopslab.provision.facts.rotation import record_file
 from sopslab.provision.look import look
-from sopslab.provision.operations.reset import standing
+from sopslab.provision.operations.reset import UNSEEN, standing
 
 _REMEMBER = """
 umask 077
@@ -74,11 +74,11 @@ def change_of(
         return Change(None, None, environment.key, environment.key)
     key = key_of(rotation, environment)
     old = rotation.retiring[key]
-    current = states.get(key, IdentityState()).recipient
+    current = recipient_of(states, key)
     gone = current != old
     holder = key if gone else next_key(key)
     opener = None if gone and key == environment.key else environment.key
-    return Change(old, states.get(holder, IdentityState()).recipient, opener, holder, gone)
+    return Change(old, recipient_of(states, holder), opener, holder, gone)
 
 
 def repositories(
@@ -94,8 +94,7 @@ def repositories(
 
 
 def state_of(found: Mapping[str, RepositoryState], environment: Environment) -> RepositoryState:
-    unseen = RepositoryState(problem="its repository could not be looked at")
-    return found.get(environment.id, unseen)
+    return found.get(environment.id, UNSEEN)
 
 
 def versions_of(

@@ -26,7 +26,7 @@ from sopslab.lab.act.retirement import retire
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.suspension import left_by_a_rotation
-from sopslab.model.identities import IdentityState
+from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
@@ -77,7 +77,7 @@ def inventory(
     if touches_files(rotation.cause):
         keys = keys_of(rotation, environments)
         states = look(settings, identity_states, keys=keys) if keys else {}
-        lost = [key for key in keys if states.get(key, IdentityState()).recipient is None]
+        lost = [key for key in keys if recipient_of(states, key) is None]
         if lost:
             yield refusal(
                 f"the identity {', '.join(lost)} of the store cannot be used, so what replaces it"
@@ -109,8 +109,8 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
         key
         for key in keys
         if rotation is not None
-        and states.get(key, IdentityState()).recipient == rotation.retiring[key]
-        and states.get(next_key(key), IdentityState()).recipient is None
+        and recipient_of(states, key) == rotation.retiring[key]
+        and recipient_of(states, next_key(key)) is None
     ]
     damaged = {
         key: state.problem for key in making if (state := states[next_key(key)]).problem is not None

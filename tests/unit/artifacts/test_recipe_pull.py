@@ -14,6 +14,7 @@ from sopslab.errors import LabError
 from sopslab.lab.store.pull import pull
 from sopslab.layout import PROJECT
 from sopslab.model.recipes import PullPlan
+from tests.texts import write_program
 
 DOCKER = """#!/bin/sh
 echo "$*" >>"$0.calls"
@@ -34,8 +35,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     def write(known: int = 1, pulled: int = 0, option: str = "") -> Path:
         docker = tmp_path / "docker"
         text = DOCKER.replace("KNOWN", str(known)).replace("PULLED", str(pulled))
-        docker.write_text(text.replace("OPTIONS", option))
-        docker.chmod(0o755)
+        write_program(docker, text.replace("OPTIONS", option))
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         return Path(f"{docker}.calls")
 

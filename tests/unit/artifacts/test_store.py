@@ -22,6 +22,7 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.store import Entry, Store, StoredEntry
+from tests.texts import write_program
 
 SUM = "5" * 64
 STAT = "755 5 1"
@@ -149,11 +150,11 @@ def test_the_whole_state_is_read(
     (root / "bin" / "sops").symlink_to("../store/sops-3.13.3/bin/sops")
     docker = tmp_path / "docker"
     labelled = json.dumps({"sops-lab.recipe": "digest"})
-    docker.write_text(
+    write_program(
+        docker,
         f"#!/bin/sh\nprintf '%s\\t%s\\n' '[\"a:1\",\"b:2\"]' '{labelled}' '[\"plain:1\"]' null\n"
-        "echo\nexit 1\n"
+        "echo\nexit 1\n",
     )
-    docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     found = store_state(settings.for_machine, images=["a:1", "plain:1", "none:1"])
     assert found == Store(
@@ -264,9 +265,7 @@ def test_no_build_waits_for_a_removal_and_a_purge_does(
 def test_the_version_of_go_is_read(
     says: str, version: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go = tmp_path / "go"
-    go.write_text(f'#!/bin/sh\n[ "$*" = "env GOVERSION" ] && echo "{says}"\n')
-    go.chmod(0o755)
+    write_program(tmp_path / "go", f'#!/bin/sh\n[ "$*" = "env GOVERSION" ] && echo "{says}"\n')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert go_version() == version
 

@@ -28,6 +28,7 @@ from sopslab.model.formats import Format, render_format
 from sopslab.model.hints import RECORD
 from sopslab.model.mark import MARK
 from tests.repositories import git, make_identity
+from tests.texts import write_program
 
 REPOSITORIES = ("ada/lab", "bob/lab", "platform")
 # What is there once, and comes back byte by byte.
@@ -184,8 +185,7 @@ def fill(settings: Settings) -> None:
         write(top / path, b"made anew\n")
     for folder in ("log", "work/.git/refs"):
         (top / folder).mkdir(parents=True)
-    (top / "work" / "run").write_text("#!/bin/sh\n")
-    (top / "work" / "run").chmod(0o755)
+    write_program(top / "work" / "run", "#!/bin/sh\n")
     (top / "work" / "link").symlink_to("/etc/passwd")
     (top / "work" / "elsewhere").symlink_to("/etc")
     os.utime(top / "git/credentials/ada/password", (OLD, OLD))

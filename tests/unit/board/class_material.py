@@ -15,6 +15,7 @@ from typing import Any
 from sopslab.config.environment import Environment, at_seat
 from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Seat, Settings
+from tests.texts import write_program
 from tests.unit.board.board_material import flux_object
 
 _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
@@ -259,8 +260,7 @@ def _answer(made: Class, texts: dict[str, str]) -> None:
             f"{environment.namespace}\tbackend-secrets\t\tkustomize.toolkit.fluxcd.io/name=secrets-develop"
             f"\tkustomize.toolkit.fluxcd.io/namespace={environment.system}\t\tpassword\n"
         )
-    made.kubectl.write_text(_KUBECTL)
-    made.kubectl.chmod(0o755)
+    write_program(made.kubectl, _KUBECTL)
     made.say()
     made.kubectl.with_name("kubectl.keys").write_text(json.dumps({"items": keys}))
     made.kubectl.with_name("kubectl.secrets").write_text(secrets)

@@ -12,6 +12,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.board import AT_A_TIME
+from tests.texts import write_program
 from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class, make_class
 from tests.unit.doctor.doctor_material import recorded
@@ -72,14 +73,10 @@ def up(
         for answer in folder.glob("kubectl.*"):
             answer.rename(folder / answer.name.replace("kubectl.", "kubectl.class."))
         made.kubectl.rename(folder / "kubectl.class")
-        made.kubectl.write_text(_LAB)
-        made.kubectl.chmod(0o755)
+        write_program(made.kubectl, _LAB)
         (folder / "kubectl.part").write_text(json.dumps({"items": _READY}))
         Path(made.settings.lab_kubeconfig).write_text("a: kubeconfig\n")
-        docker = tmp_path / "stand-ins" / "docker"
-        docker.parent.mkdir()
-        docker.write_text("#!/bin/sh\necho running\n")
-        docker.chmod(0o755)
+        docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\necho running\n")
         monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
         monkeypatch.setenv("SOPSLAB_ROOT", made.settings.root)
         return made

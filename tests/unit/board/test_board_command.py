@@ -21,6 +21,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.observe.progress import recorded_progress
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.formats import Format, render_format
+from tests.texts import write_program
 from tests.unit.board.class_material import Class
 
 _LINE = re.compile(r"The board is at (http://127\.0\.0\.1:\d+/[\w-]+/)(\S*)\n")
@@ -139,9 +140,9 @@ def test_it_comes_back_where_it_was(start: Callable[..., Started]) -> None:
 def test_a_learner_who_reads_the_list_of_processes_finds_no_token(
     made: Class, start: Callable[..., Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text('#!/bin/sh\necho "$1" >"$0.asked.new"\nmv "$0.asked.new" "$0.asked"\n')
-    browser.chmod(0o755)
+    browser = write_program(
+        tmp_path / "browser", '#!/bin/sh\necho "$1" >"$0.asked.new"\nmv "$0.asked.new" "$0.asked"\n'
+    )
     monkeypatch.setenv("BROWSER", f"{browser} %s")
     board = start("--open")
     token = board.url().split("/")[3]

@@ -19,6 +19,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
+from tests.texts import write_program
 from tests.unit.board.board_material import flux_object, not_ready
 
 _SOON_S = 20
@@ -50,9 +51,7 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.now = settings, 100.0
         self._kubectl = Path(settings.bin_dir, "kubectl")
-        self._kubectl.parent.mkdir(parents=True)
-        self._kubectl.write_text(_KUBECTL)
-        self._kubectl.chmod(0o755)
+        write_program(self._kubectl, _KUBECTL)
         for kind in ("gitrepositories", "kustomizations"):
             self.has(kind)
         self.file("secrets").write_text("")

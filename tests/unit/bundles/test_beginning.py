@@ -22,6 +22,7 @@ from sopslab.lab.observe.store import this_arch
 from sopslab.lab.store.members import packed
 from sopslab.model.members import Member
 from tests.interrupted import killed_in_child
+from tests.texts import write_program
 from tests.unit.bundles.conftest import Create, signers
 
 PROGRAM = Path(beginning.__file__)
@@ -119,8 +120,7 @@ def test_whether_root_s_rights_can_be_had(
     monkeypatch.setenv("PATH", str(tmp_path))
     if sudo is not None:
         # It must not ask.
-        (tmp_path / "sudo").write_text(f'#!/bin/sh\n[ "$1" = -n ] || exit 9\n{sudo}\n')
-        (tmp_path / "sudo").chmod(0o755)
+        write_program(tmp_path / "sudo", f'#!/bin/sh\n[ "$1" = -n ] || exit 9\n{sudo}\n')
     assert beginning.state(tmp_path, "")["sudo"] == said
 
 
@@ -181,10 +181,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have environments that are made at once, of a command only."""
 
     def make(target: Path) -> None:
-        command = target / "environment" / "bin" / "sopslab"
-        command.parent.mkdir(parents=True)
-        command.write_text("#!/bin/sh\necho made\n")
-        command.chmod(0o755)
+        write_program(target / "environment" / "bin" / "sopslab", "#!/bin/sh\necho made\n")
 
     monkeypatch.setattr(beginning, "_make_environment", make)
 

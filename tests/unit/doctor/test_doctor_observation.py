@@ -22,6 +22,8 @@ from sopslab.lab.observe.mains import Mains
 from sopslab.lab.observe.observer import Observer, viewpoint_of
 from sopslab.model.results import Undecided
 from tests.conftest import find_tool
+from tests.repositories import make_identity
+from tests.texts import write_files
 
 FOLDER = "flux/secrets/develop"
 LISTED = "resources:\n  - ./lab-canary.yaml\n  - backend-secrets.yaml\n"
@@ -67,8 +69,7 @@ class Lab:
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the clone."""
-        (self.clone / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.clone / path).write_text(text)
+        write_files(self.clone, {path: text})
 
     def rules(self, recipient: str = "", regex: str = "^(data|stringData)$") -> None:
         """Write the rules."""
@@ -115,14 +116,7 @@ def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
     environment = solo(settings)
     bare = Path(bare_repository(settings, environment))
     bare.mkdir(parents=True)
-    keys = Path(settings.keys_dir)
-    keys.mkdir(parents=True)
-    age_keygen = find_tool("age-keygen")
-    key = keys / "learner.agekey"
-    subprocess.run([age_keygen, "-o", str(key)], check=True, capture_output=True)
-    recipient = subprocess.run(
-        [age_keygen, "-y", str(key)], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    recipient = make_identity(Path(settings.keys_dir) / "learner.agekey")
     clone = tmp_path / "clone"
     with ThreadPoolExecutor(4) as executor:
         repository = Lab(settings, clone, environment, recipient, executor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from sopslab.checks.board.judge import RULES as CHEAP
 from sopslab.checks.diagnosis import diagnose
-from sopslab.checks.exercise import unfinished
+from sopslab.checks.exercise import LACKS
 from sopslab.checks.rules.table import Step, ask, examine
 from sopslab.checks.snapshot import (
     Branches,
@@ -24,7 +25,7 @@ from sopslab.checks.snapshot import (
     Tree,
 )
 from sopslab.checks.verification import NEEDS, judge
-from sopslab.model.results import Status, Undecided
+from sopslab.model.results import Status, Undecided, Verdict
 from sopslab.policy.findings import Finding, Report
 from tests.unit.doctor.doctor_material import (
     FAULTS,
@@ -44,6 +45,14 @@ from tests.unit.doctor.test_doctor_diagnosis import HALF_DONE, NOT_BEGUN, OTHERS
 FACETS = [one.name for one in fields(Snapshot) if one.name not in ("environment", "chapter", "url")]
 NEW = "b" * 40
 UNSEEN = Undecided("it could not be seen")
+
+
+def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
+    """Yield what the exercise lacks, and for which check; what could not be seen is left out."""
+    for step, lack in LACKS.items():
+        with suppress(Undecided):
+            if (verdict := lack(seen)) is not None:
+                yield step, verdict
 
 
 def _at_work(kind: str, name: str) -> Change:

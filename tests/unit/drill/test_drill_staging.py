@@ -22,7 +22,15 @@ from sopslab.provision.operations import drill
 from tasks.drill import drill_text
 from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, overtake, was_overtaken
+from tests.repositories import (
+    begin_repository,
+    commit,
+    git,
+    make_identity,
+    overtake,
+    was_overtaken,
+)
+from tests.texts import write_files
 
 LISTED = "flux/secrets/develop/kustomization.yaml"
 KUSTOMIZATION = "kind: Kustomization\nresources:\n  - lab-canary.yaml\n"
@@ -69,13 +77,8 @@ class Alone:
         )
 
     def commit(self, path: str, text: str, push: bool = True) -> str:
-        (self.work / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.work / path).write_text(text)
-        git(self.work, "add", "--all")
-        git(self.work, "commit", "--quiet", "-m", f"Write {path}")
-        if push:
-            git(self.work, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return git(self.work, "rev-parse", "HEAD")
+        write_files(self.work, {path: text})
+        return commit(self.work, f"Write {path}", push=push)
 
     def main(self) -> str:
         return git(self.bare, "rev-parse", "refs/heads/main")
@@ -98,15 +101,8 @@ def alone(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Alone:
     tools("sops", "age", "age-keygen")
     settings = lab()
     made = Alone(settings, solo(settings))
-    made.bare.mkdir(parents=True)
-    git(made.bare, "-c", "init.defaultBranch=main", "init", "-q", "--bare")
-    git(made.bare.parent, "clone", "--quiet", str(made.bare), settings.work_dir)
-    identity = Path(settings.keys_dir) / "learner.agekey"
-    identity.parent.mkdir(parents=True)
-    subprocess.run([find_tool("age-keygen"), "-o", str(identity)], check=True, capture_output=True)
-    recipient = subprocess.run(
-        [find_tool("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    begin_repository(made.bare, made.work)
+    recipient = make_identity(Path(settings.keys_dir) / "learner.agekey")
     (made.work / LISTED).parent.mkdir(parents=True)
     (made.work / LISTED).write_text(KUSTOMIZATION)
     rules = (

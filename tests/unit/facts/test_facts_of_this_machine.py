@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,30 +30,12 @@ from sopslab.lab.observe.records import content_mark
 from sopslab.lab.tools.git import login_helper
 from sopslab.model.docker import Container, Network
 from sopslab.model.kind import Limits
-from sopslab.model.learners_clone import Origin
+from sopslab.model.repositories import Origin
 from sopslab.provision.operations import git as operations_git
 from tasks.learners import commit_hook
 from tests.fake import Applied
-
-GIT = {
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@lab.example",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@lab.example",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **GIT},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+from tests.repositories import begin_repository, commit, git
+from tests.texts import write_files, write_program
 
 
 def test_the_machine_is_described_in_numbers(tmp_path: Path) -> None:
@@ -98,9 +79,7 @@ def test_a_socket_of_ip_version_6_is_found() -> None:
 def test_the_container_that_publishes_a_port_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
-    docker.chmod(0o755)
+    write_program(tmp_path / "docker", "#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -208,9 +187,8 @@ def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A clone whose last commit, with a note, is at its origin."""
-    git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "origin.git")
-    git(tmp_path, "clone", "--quiet", "origin.git", "copy")
     folder = tmp_path / "copy"
+    begin_repository(tmp_path / "origin.git", folder)
     git(folder, "checkout", "--quiet", "-B", "main")
     message = ("-m", "Lay out", "-m", "Sops-lab-content: abc123")
     git(folder, "commit", "--quiet", "--allow-empty", *message)
@@ -241,11 +219,8 @@ def test_a_commit_that_was_not_pushed_has_no_note(platform: Settings) -> None:
 
 def commit_file(settings: Settings, path: str) -> None:
     clone = Path(settings.platform_dir)
-    (clone / path).parent.mkdir(parents=True, exist_ok=True)
-    (clone / path).write_text("by hand\n")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "-m", "By hand")
-    git(clone, "push", "--quiet", "origin", "main")
+    write_files(clone, {path: "by hand\n"})
+    commit(clone, "By hand")
 
 
 def test_records_below_docs_leave_the_note_as_it_is(platform: Settings) -> None:
@@ -304,9 +279,7 @@ cat "$(dirname "$0")/$1.json"
 def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    docker = write_program(tmp_path / "docker", DOCKER)
     for kind, said in INSPECTED.items():
         (tmp_path / f"{kind}.json").write_text(json.dumps([said]))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -404,10 +377,7 @@ def test_a_clone_follows_the_server_to_the_network_and_back(
     work = Path(networked.work_dir)
     work.parent.mkdir(parents=True)
     copy.rename(work)
-    hook = work / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\n")
-    hook.chmod(0o755)
+    write_program(work / ".git" / "hooks" / "pre-commit", "#!/bin/sh\n")
     git(work, "config", "remote.origin.url", "http://127.0.0.1:8418/learner/lab.git")
     ca = f"{networked.lab_dir}/tls/ca.crt"
     for settings, found in (

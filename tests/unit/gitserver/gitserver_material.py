@@ -15,6 +15,7 @@ from pathlib import Path
 import bcrypt
 
 from sopslab.gitserver.server import Limits, Server
+from tests.texts import write_program
 
 PASSWORD = "a-password-that-guards-nothing"
 USERS = ("ada", "bob")
@@ -30,10 +31,7 @@ def write_accounts(root: Path, *users: str, password: str = PASSWORD) -> None:
 
 def write_gate(root: Path, text: str) -> None:
     """Have a shell script answer what the gate answers in a lab."""
-    gate = root / "etc" / "gate"
-    gate.parent.mkdir(parents=True, exist_ok=True)
-    gate.write_text(f"#!/bin/sh\n{text}\n")
-    gate.chmod(0o755)
+    write_program(root / "etc" / "gate", f"#!/bin/sh\n{text}\n")
 
 
 @contextmanager

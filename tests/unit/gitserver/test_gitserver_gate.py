@@ -11,6 +11,7 @@ import pytest
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings
 from tasks.git import server_configuration
+from tests.texts import write_program
 
 READ, WRITE = "git-upload-pack", "git-receive-pack"
 Gate = Callable[[str, str, str], str]
@@ -21,9 +22,7 @@ REACHED = "reached 262144\n"
 @pytest.fixture
 def gate(lab: Callable[..., Settings], tmp_path: Path) -> Gate:
     """Return what a user, a path and a query are told: REACHED, or why not."""
-    backend = tmp_path / "backend"
-    backend.write_text("#!/bin/sh\necho reached $(ulimit -S -v)\n")
-    backend.chmod(0o755)
+    backend = write_program(tmp_path / "backend", "#!/bin/sh\necho reached $(ulimit -S -v)\n")
     text = server_configuration(lab())["gate"].content.decode()
     script = tmp_path / "gate"
     script.write_text(text.replace("/usr/lib/git-core/git-http-backend", str(backend)))

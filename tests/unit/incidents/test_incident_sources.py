@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -25,7 +24,9 @@ from sopslab.lab.observe.clone import look_at_history
 from sopslab.layout import CANARY_PATH
 from sopslab.model.incidents import INCIDENTS_DIR, Cause, incident_path
 from sopslab.model.results import Undecided
+from tests import repositories
 from tests.conftest import find_tool
+from tests.texts import write_files
 
 INCIDENT = Incident("2026-11-25-leak", Cause.VALUE_EXPOSED, ("learner",), date(2026, 11, 25))
 PLAIN = (
@@ -39,29 +40,12 @@ sops: {lastmodified: "2026-03-04T05:06:07Z"}
 """
 
 
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-c", "init.defaultBranch=main", "-c", "user.name=Ada", "-c",
-         "user.email=ada@example.org", *arguments],
-        cwd=folder, check=True, capture_output=True, text=True,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
-    ).stdout.strip()  # fmt: skip
-
-
 def commit(folder: Path, files: dict[str, str], origin: Path) -> str:
     """Commit files in a clone, pushed to its origin; both are made where they are not."""
     if not folder.exists():
-        origin.mkdir(parents=True)
-        git(origin, "init", "--quiet", "--bare")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        git(origin, "clone", "--quiet", str(origin), str(folder))
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "Write")
-    git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-    return git(folder, "rev-parse", "HEAD")
+        repositories.begin_repository(origin, folder)
+    write_files(folder, files)
+    return repositories.commit(folder, "Write")
 
 
 @pytest.fixture
@@ -142,9 +126,7 @@ def test_exposures_are_found_on_the_server_and_in_the_clone(
     environment, work = solo(settings), Path(settings.work_dir)
     pushed = learner({"flux/secrets/develop/a.yaml": PLAIN})
     (work / "b.yaml").write_text(PLAIN)
-    git(work, "add", "--all")
-    git(work, "commit", "--quiet", "--message", "Not pushed")
-    local = git(work, "rev-parse", "HEAD")
+    local = repositories.commit(work, "Not pushed", push=False)
     found = find_exposures(settings, environment)
     assert {(one.commit, one.path, one.keys) for one in found} == {
         (pushed, "flux/secrets/develop/a.yaml", ("API_KEY",)),

@@ -23,6 +23,7 @@ from sopslab.checks.causes import for_shell
 from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.files.render import render_tree
 from tests.marks import soak
+from tests.texts import write_program
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 TOOLS = os.environ.get("SOPSLAB_TOOLS", "")
@@ -118,9 +119,7 @@ class Repository:
 
     def stand_in(self, name: str, text: str) -> None:
         """Put a script before the real tool of the same name."""
-        path = self.stand_ins / name
-        path.write_text(text)
-        path.chmod(0o755)
+        write_program(self.stand_ins / name, text)
 
     def snapshot(self) -> dict[str, bytes]:
         """Every file of the repository with its content."""

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.marks import mostly_soak, soak
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 
 from .conftest import ENCRYPT, Repository, real_tool
 
@@ -44,9 +44,7 @@ def literal(key: str, value: str) -> tuple[str, str]:
 
 def editor(repository: Repository, text: str) -> str:
     """An editor that is a shell script; $1 is the file."""
-    path = repository.root.parent / "editor"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
+    path = write_program(repository.root.parent / "editor", f"#!/bin/sh\n{text}\n")
     return f"'{path}'"
 
 

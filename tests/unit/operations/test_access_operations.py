@@ -25,6 +25,7 @@ from tests.beginnings import begin
 from tests.fake import Applied
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
+from tests.texts import write_program
 
 CLASS = tuple(
     Seat(id=seat, name=seat.title(), email=f"{seat}@lab.example", group=None)
@@ -393,9 +394,7 @@ def replaced(classroom: Settings, cluster: SigningCluster, beginnings: Path) -> 
     def make() -> None:
         assert replace(classroom, "bob").changed
         assert issue(classroom, "bob").changed
-        stand_in = Path(classroom.bin_dir) / "git"
-        stand_in.write_text(_GIT)
-        stand_in.chmod(0o755)
+        write_program(Path(classroom.bin_dir) / "git", _GIT)
         cluster.tell("bound", f"sops-lab:bob:{generations(classroom)['bob']}")
         admit(classroom, Path(classroom.git_dir) / "credentials" / "bob")
 

@@ -13,6 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.observe.kind import stranger_bindings
 from sopslab.provision.operations import kind
 from tests.fake import Applied
+from tests.texts import write_program
 
 # It has the objects of its folder, and keeps what it is given to delete and to replace.
 _KUBECTL = """#!/bin/sh
@@ -65,9 +66,7 @@ def cluster(settings: Settings) -> Path:
     """The folder of a cluster as kubeadm leaves it."""
     folder = Path(settings.bin_dir) / "cluster"
     folder.mkdir(parents=True)
-    kubectl = folder.parent / "kubectl"
-    kubectl.write_text(_KUBECTL)
-    kubectl.chmod(0o755)
+    write_program(folder.parent / "kubectl", _KUBECTL)
     Path(settings.lab_kubeconfig).parent.mkdir(parents=True, exist_ok=True)
     Path(settings.lab_kubeconfig).write_text("apiVersion: v1\n")
     bindings = [binding(name, subjects) for name, subjects in (STRANGE | MIXED | RIGHT).items()]

@@ -23,7 +23,7 @@ from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.host import COMMANDS
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
@@ -46,9 +46,9 @@ def standins(tmp_path: Path) -> Path:
 def stand_in(folder: Path, *names: str, doing: str = "") -> None:
     """Have commands that write down how they are called, and then do this."""
     for name in names:
-        tool = folder / name
-        tool.write_text(f'#!/bin/sh\necho "{name} $*" >>"$(dirname "$0")/calls"\n{doing}\n')
-        tool.chmod(0o755)
+        write_program(
+            folder / name, f'#!/bin/sh\necho "{name} $*" >>"$(dirname "$0")/calls"\n{doing}\n'
+        )
 
 
 def calls(folder: Path) -> list[str]:

@@ -47,7 +47,7 @@ from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.incidents import incident_path
 from sopslab.model.kind import ClusterState, Owner
-from sopslab.model.learners_clone import LearnersClone
+from sopslab.model.repositories import LearnersClone
 from sopslab.model.wire import encode
 from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
@@ -59,7 +59,7 @@ CASES = sorted(FOLDER.glob("*.*/*.yaml"))
 MACHINE = {
     "uid": 1000, "gid": 1000, "user": "ada", "machine": "x86_64", "cpus": 4,
     "memory_kib": 8_000_000, "disk_kib": 90_000_000, "store_entries": 14,
-    "writable": True, "cgroup": 2, "systemd": True,
+    "writable": True, "cgroup": 2,
     "bounding": 0x1FFFFFFFFFF, "last_capability": 40,
     "inotify_instances": 1024, "inotify_watches": 524288, "sudo": True, "manager": "apt-get",
     "missing": [],

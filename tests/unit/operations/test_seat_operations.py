@@ -21,6 +21,7 @@ from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.provision.operations import age, flux, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
+from tests.texts import write_program
 
 ADA, ADA_2, BOB = (
     Enrolled(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -39,12 +40,9 @@ esac
 
 
 @pytest.fixture
-def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
+def settings(answered_by: Callable[..., Settings]) -> Settings:
     """A class of three with accounts and keys, and a cluster that answers."""
-    found = lab()
-    kubectl = tools("age-keygen") / "kubectl"
-    kubectl.write_text(KUBECTL)
-    kubectl.chmod(0o755)
+    found = answered_by(KUBECTL, "age-keygen")
     for user in ("flux", *(one.id for one in (ADA, ADA_2, BOB))):
         folder = Path(found.git_dir, "credentials", user)
         folder.mkdir(parents=True)
@@ -56,7 +54,6 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
     Path(found.git_dir, "receiver").mkdir()
     Path(found.git_dir, "receiver/token").write_text("a token")
     Path(found.keys_dir).mkdir(parents=True)
-    Path(found.lab_kubeconfig).write_text("a: kubeconfig\n")
     Path(found.class_dir).mkdir(parents=True)
     record(found, ADA, ADA_2, BOB)
     return found
@@ -107,9 +104,10 @@ def test_a_run_that_began_before_a_spare_was_given_away_takes_it_from_nobody(
 
 def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None:
     # Whoever looks finds it a day later each time.
-    clock = Path(settings.bin_dir, "date")
-    clock.write_text('#!/bin/sh\necho x >>"$0.days"\necho $(($(wc -l <"$0.days") * 86400))\n')
-    clock.chmod(0o755)
+    write_program(
+        Path(settings.bin_dir, "date"),
+        '#!/bin/sh\necho x >>"$0.days"\necho $(($(wc -l <"$0.days") * 86400))\n',
+    )
     Path(settings.bin_dir, "held").write_text("\n" * 3)
     assert not prune(settings, seats.pruning).failed
 

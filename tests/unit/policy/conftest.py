@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.texts import write_program
+
 
 def find_tool(name: str) -> str:
     """Return the path of a program the tests need."""
@@ -110,9 +112,9 @@ def server(repo: Repo, tmp_path: Path) -> Repo:
     """A bare repository whose pre-receive hook is the policy; it is the remote ``origin``."""
     bare = Repo(tmp_path / "server")
     bare.git("config", "core.bare", "true")
-    hook = bare.folder / ".git" / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sopslab.policy pre-receive\n')
-    hook.chmod(0o755)
+    write_program(
+        bare.folder / ".git" / "hooks" / "pre-receive",
+        f'#!/bin/sh\nexec "{sys.executable}" -m sopslab.policy pre-receive\n',
+    )
     repo.git("remote", "add", "origin", str(bare.folder / ".git"))
     return bare

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,14 +12,12 @@ from sopslab.policy import building, kustomizations, sandbox
 from sopslab.policy.building import Broken, Built, Refused, build
 from sopslab.policy.sources import Repository, SourceError
 from tests.conftest import find_tool
+from tests.repositories import git
+from tests.texts import write_files
 
 ROOT = "flux/secrets/develop"
 FILE = f"{ROOT}/kustomization.yaml"
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {b: c}\n"
-ACCOUNT = {
-    "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
-    "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -38,19 +35,9 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def git(folder: Path, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **ACCOUNT}
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
 def built(folder: Path, tree: dict[str, str]) -> building.Result:
     """Commit a tree, build it, and have nothing left of it."""
-    for path, text in tree.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_files(folder, tree)
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "a")
     result = build(Repository(str(folder)), git(folder, "rev-parse", "HEAD"))

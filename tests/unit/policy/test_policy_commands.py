@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from sopslab.cli.verbs.policy import policy
 from sopslab.policy import __main__, callers
+from tests.texts import write_program
 from tests.unit.policy import policy_material
 from tests.unit.policy.conftest import Repo
 
@@ -125,9 +126,7 @@ def test_missing_gitleaks_cannot_be_decided(good: Path, monkeypatch: pytest.Monk
 def test_crashing_gitleaks_cannot_be_decided(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
-    program = tmp_path / "fake"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
+    program = write_program(tmp_path / "fake", f"#!/bin/sh\n{script}\n")
     monkeypatch.setenv("SOPSLAB_GITLEAKS", str(program))
     # More than a pipe holds, so that writing to a dead process is met too.
     good.write_text("# text\n" * 40_000)

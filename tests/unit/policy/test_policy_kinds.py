@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.policy import callers
+from tests.texts import write_files
 from tests.unit.policy import policy_material
 
 R = policy_material.RECIPIENT
@@ -514,10 +515,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> dict[str,
             folder = root / kind / name
             (folder / ".git").mkdir(parents=True)
             (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
-            for path, text in files.items():
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(policy_material.render(text))
+            write_files(
+                folder, {path: policy_material.render(text) for path, text in files.items()}
+            )
     answer = callers.check([str(p) for p in sorted(root.glob("*/*"))])
     assert answer.undecided == []
     found: dict[str, list[str]] = defaultdict(list)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.policy import __main__, documents
+from tests.texts import write_files
 
 VALUE = "hunter2-of-the-test"
 SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{key: {VALUE}}}\n"
@@ -19,10 +20,7 @@ def rules(
     folder: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> dict[str, set[str]]:
     """Return the rules of the findings in a folder of these files, by path."""
-    for name, text in files.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    write_files(folder, files)
     code = __main__.main(["check", "--json", str(folder)])
     told = json.loads(capsys.readouterr().out)
     assert VALUE not in json.dumps(told)

@@ -43,6 +43,7 @@ from sopslab.room.delivery import (
     problems,
 )
 from tests.sshd import PYTHON, Seat, seat
+from tests.texts import write_program
 from tests.unit.artifacts.conftest import entry, publish
 from tests.unit.bundles.conftest import have_small_product
 
@@ -102,10 +103,8 @@ def first(cargo: Cargo, keys: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("first")
     with seat(folder / "seat", keys / "own", keys / "host") as made:
         root = made.folder / "a root"
-        older = root / "product" / OLDER / "environment" / "bin" / "sopslab"
-        older.parent.mkdir(parents=True)
-        older.write_text("#!/bin/sh\necho older\n")
-        older.chmod(0o755)
+        command = root / "product" / OLDER / "environment" / "bin" / "sopslab"
+        write_program(command, "#!/bin/sh\necho older\n")
         (root / "product" / OLDER / "complete").write_text(PYTHONS[0])
         (root / "bin").mkdir()
         (root / "bin" / "sopslab").symlink_to(f"../product/{OLDER}/environment/bin/sopslab")
@@ -280,15 +279,15 @@ def test_a_disk_that_becomes_full_is_said(
     store.mkdir()
     python = root / "product" / cargo.product.sha256[:SHORT] / "environment" / "bin" / "python"
     python.rename(python.with_name("real"))
-    python.write_text(
+    write_program(
+        python,
         f"""#!/bin/sh
 PATH=/usr/bin:/bin:/sbin
 export STORE={shlex.quote(str(store))} REAL={shlex.quote(str(python.with_name("real")))}
 exec unshare --map-root-user --mount sh -c '
 mount -t tmpfs -o size=200m,nr_inodes=12 none "$STORE" && exec "$REAL" "$@"' sh "$@"
-"""
+""",
     )
-    python.chmod(0o755)
     connection = connect(seats().machine)
     assert refusal(connection, cargo, root).endswith(": the disk is full")
     python.with_name("real").rename(python)
@@ -316,8 +315,7 @@ def test_a_machine_that_lacks_much_says_all_of_it(
 ) -> None:
     """It is of another kind, its user is not root, and of programs it has sudo, which asks."""
     made = seats()
-    (public / "sudo").write_text("#!/bin/sh\nexit 1\n")
-    (public / "sudo").chmod(0o755)
+    write_program(public / "sudo", "#!/bin/sh\nexit 1\n")
     become = ""
     if os.getuid() == 0:
         # Python itself may be where only root may enter.

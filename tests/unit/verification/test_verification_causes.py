@@ -41,11 +41,10 @@ from tests.fake import Applied
 from tests.marks import soak
 from tests.repositories import git, learner
 from tests.sources import tree_of
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 
 # What a message may quote, and nothing may show.
 MARK = "hunter-2-in-the-clear"
-TIME = "2026-11-28T10:00:00Z"
 MESSAGES = {
     "Kustomization": [
         'cannot get sops data key: secrets "sops-age" not found',
@@ -292,9 +291,7 @@ def broken(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable
     def make(message: str) -> Settings:
         settings = lab()
         folder = tools("age-keygen")
-        kubectl = folder / "kubectl"
-        kubectl.write_text(replaced(KUBECTL, "MARK", MARK))
-        kubectl.chmod(0o755)
+        write_program(folder / "kubectl", replaced(KUBECTL, "MARK", MARK))
         objects = [
             thing("GitRepository", "lab-ada-sys", "lab", "fine"),
             thing("Kustomization", "lab-ada-sys", "secrets-develop", message),

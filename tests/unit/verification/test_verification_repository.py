@@ -45,7 +45,7 @@ from sopslab.layout import TEMPLATES
 from sopslab.model.incidents import Cause
 from sopslab.model.results import Status, Undecided, Verdict
 from sopslab.policy.findings import Finding, Report
-from tests.texts import replaced
+from tests.texts import replaced, write_program
 from tests.unit.doctor.doctor_material import Change, both, facets, healthy, main, manifest
 from tests.unit.verification.verification_material import verdict
 
@@ -494,8 +494,7 @@ def test_hooks_are_looked_for_where_git_looks(desk: Desk, tmp_path: Path) -> Non
     shutil.copy(TEMPLATES / "learner" / ".pre-commit-config.yaml", desk.work)
     hook = desk.work / ".git" / "hooks" / "pre-commit"
     assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
-    hook.write_text("#!/bin/sh\n# exec pre-commit run\nexit 0\n")
-    hook.chmod(0o755)
+    write_program(hook, "#!/bin/sh\n# exec pre-commit run\nexit 0\n")
     assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
     hook.write_text("#!/bin/sh\nexec pre-commit run\n")
     assert clone.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook), install="sopslab up")

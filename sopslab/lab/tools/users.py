@@ -1,0 +1,13 @@
+"""The users of this machine."""
+
+from __future__ import annotations
+
+import pwd
+
+
+def name_of(user: int) -> str:
+    """Return the name of a user, the number where it has none."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
