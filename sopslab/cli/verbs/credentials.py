@@ -98,7 +98,7 @@ def record(file: str, as_json: bool) -> None:
 
     settings = lab_or_exit(as_json=as_json)
     try:
-        text = render_credentials(parse_credentials(file, read_text(file, "registry")))
+        text = render_credentials(parse_credentials(file, read_text(file, "list of credentials")))
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
