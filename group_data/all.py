@@ -40,7 +40,7 @@ catalog = str(Path(__file__).resolve().parent.parent / "artifacts" / "catalog.ya
 registry = None
 
 # `kind` creates a cluster; `existing` uses the one that `kubeconfig` and `context` name. A class
-# needs `git_bind` there.
+# needs `git_bind` or `git_in_cluster` there.
 cluster_provider = "kind"
 
 # The kubeconfig that leads to an existing cluster.

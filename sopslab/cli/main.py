@@ -125,6 +125,8 @@ class _Verbs(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):
             formatter.write_dl([(f"{code:<{_WIDTH}}", text) for code, text in MEANINGS.items()])
+        formatter.write_paragraph()
+        formatter.write_text("Verbs that only look have codes of their own: see their --help.")
 
 
 @click.group(cls=_Verbs, context_settings=CONTEXT)

@@ -46,7 +46,7 @@ CHECKPOINTS = {
     help="The checkpoint.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before --all.")
+@click.option("--yes", is_flag=True, help="Do not ask before --all, nor in a room.")
 @json_option
 def reset(
     ids: tuple[str, ...],
