@@ -35,8 +35,10 @@ class Command(NamedTuple):
     environment: Mapping[str, str] = {}
 
 
-# Commands that run side by side.
+# Commands that run side by side, in this order if they are more than can be at work.
 Check = list[Command]
+# A test waits for a part of its time, and an idle lab costs a ninth of a core.
+AT_WORK = 4
 
 
 def python(title: str, module: str, *arguments: str) -> Command:
@@ -141,38 +143,36 @@ TOOLS: list[Check] = [[python("tools", "sopslab", "fetch", "--install-docker")]]
 # What takes minutes and needs one processor at most goes on beside the unit tests.
 UNITS: Check = [units("unit", "not soak"), python("types", "mypy")]
 BROWSER: Check = [browser("browser", "not soak")]
-# A test waits for a part of its time, and an idle lab costs a ninth of a core: two are at work at a
-# time, and of the long tails three.
 REAL: Check = [
     labs("real class", "not soak and in_class"),
     labs("real others", "not soak and not in_class"),
 ]
 
 
-def at_length() -> Check:
-    """Return the check that goes on for half an hour in any case, by the campaign; mutants take
-    what it leaves of the processors.
+_TAILS = "soak and not (hand_made or campaign or machines or exclusive)"
 
-    All mutants would be hours: of each part, as many as say whether nine of ten are noticed.
+
+def tails() -> Check:
+    """Return the check that is the long tails, the longest first.
+
+    All mutants would be hours: of each part, as many as say whether nine of ten are noticed. They
+    take what the labs leave of the processors.
     """
     mutants = python("mutants", "tests.mutation", "--most=40")
     return [
+        labs("soak lab", f"{_TAILS} and not (in_class or on_own)"),
+        labs("soak own", f"{_TAILS} and on_own"),
+        labs("soak class", f"{_TAILS} and in_class"),
+        mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
         labs("soak campaign", "campaign"),
         labs("soak machines", "machines"),
         browser("soak browser", "soak"),
-        mutants._replace(arguments=["nice", "-n", "19", *mutants.arguments]),
     ]
 
 
-_TAILS = "soak and not (hand_made or campaign or machines or exclusive)"
 SOAK: list[Check] = [
     [units("soak unit", "soak")],
-    [
-        labs("soak lab", f"{_TAILS} and not (in_class or on_own)"),
-        labs("soak class", f"{_TAILS} and in_class"),
-        labs("soak own", f"{_TAILS} and on_own"),
-    ],
-    at_length(),
+    tails(),
     [labs("soak exclusive", "exclusive and not hand_made")],
 ]
 CLUSTERS: list[Check] = [
@@ -226,12 +226,13 @@ def execute(command: Command, environment: Mapping[str, str], shown: bool) -> in
 
 
 def run(check: Check, environment: Mapping[str, str]) -> int:
-    """Run the commands of a check side by side and return the first exit code that is not 0.
+    """Run the commands of a check, at most `AT_WORK` side by side, and return the first exit code
+    that is not 0.
 
     The words of the first are shown at once, those of the others when each has ended.
     """
     print(f"── {', '.join(command.title for command in check)}", flush=True)
-    with ThreadPoolExecutor(len(check)) as pool:
+    with ThreadPoolExecutor(AT_WORK) as pool:
         running = [
             pool.submit(execute, command, environment, command is check[0]) for command in check
         ]

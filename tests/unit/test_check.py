@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from itertools import combinations
+from itertools import accumulate, combinations
 from pathlib import Path
 
 import pytest
 from _pytest.mark.expression import Expression
 
-from tests.check import CLUSTERS, REAL, SOAK, Command, run
+from tests.check import AT_WORK, CLUSTERS, REAL, SOAK, Command, run
 
 
 def test_commands_of_a_check_go_on_beside_one_another(
@@ -40,6 +40,20 @@ def test_the_words_of_each_end_with_its_code_and_the_first_failure_counts(
     assert "from one\n" in out
     for title, code in (("two", 3), ("three", 4)):
         assert f"from {title}\nbeside\n── {title}: exit {code}, " in out
+
+
+def test_no_more_commands_than_can_be_at_work_are(tmp_path: Path) -> None:
+    # Each waits until as many are there as may be, and then for one more.
+    script = (
+        'echo begins >>"$LOG"; while [ "$(grep -c begins "$LOG")" -lt "$MOST" ]; do :; done;'
+        ' sleep 0.5; echo ends >>"$LOG"'
+    )
+    log = tmp_path / "log"
+    given = {"PATH": os.environ["PATH"], "LOG": str(log), "MOST": str(AT_WORK)}
+    check = [Command(str(one), ["timeout", "60", "sh", "-c", script]) for one in range(3 * AT_WORK)]
+    assert run(check, given) == 0
+    at_work = list(accumulate({"begins": 1, "ends": -1}[line] for line in log.read_text().split()))
+    assert (max(at_work), at_work[-1]) == (AT_WORK, 0)
 
 
 MARKS = ("soak", "in_class", "on_own", "exclusive", "campaign", "machines", "hand_made")

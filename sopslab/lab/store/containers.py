@@ -1,5 +1,5 @@
-"""How recipes use Docker: one container to work in, gone when the recipe ends, and nothing left
-behind of a run that was killed."""
+"""How recipes use Docker: one container to work in, removed when the recipe ends, and nothing left
+behind by a killed run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LABEL = "sops-lab.build"
 
 @contextmanager
 def image_bench(lab: Lab) -> Iterator[Bench]:
-    """Yield a place to work with Docker at, alone, with the leavings of a killed run removed."""
+    """Yield a bench to work with Docker at, alone, after removing what a killed run has left."""
     if ask_docker("info", "--format", ".").code:
         raise LabError("Docker does not answer: start it, then run again")
     with bench(lab, "image") as place:
@@ -32,8 +32,8 @@ def image_bench(lab: Lab) -> Iterator[Bench]:
 
 @contextmanager
 def pulled(place: Bench, reference: str) -> Iterator[None]:
-    """Have an image of a registry in the block. One that was not there before is gone after it, and
-    the containers with it."""
+    """Have an image of a registry while the block runs. One that was not there before is removed
+    after it, with its containers."""
     if ask_docker("image", "inspect", reference).code == 0:
         yield
         return
@@ -96,21 +96,21 @@ class Container:
         )  # fmt: skip
 
     def succeeds(self, *command: str) -> bool:
-        """Whether a command in it does."""
+        """Return whether a command in it succeeds."""
         return ask_docker("exec", self._id, *command).code == 0
 
     def unpack(self, archive: Path) -> None:
-        """Have what a tar archive holds at its root."""
+        """Unpack a tar archive at its root, and remove the archive."""
         with archive.open("rb") as packed:
             self._place.run("docker", "cp", "-", f"{self._id}:/", stdin=packed)
         archive.unlink()
 
     def export(self, archive: Path) -> None:
-        """Have all its files in a tar archive."""
+        """Write all its files to a tar archive."""
         self._place.run("docker", "export", "--output", str(archive), self._id)
 
     def commit(self, image: str, labels: Mapping[str, str], *changes: str) -> None:
-        """Make it the image of a name."""
+        """Commit it as the image of this name."""
         before = ask_docker("image", "inspect", "--format", "{{.Id}}", image).text
         labelled = [f"LABEL {name}={json.dumps(text)}" for name, text in labels.items()]
         # The container's own label and entry point are not the image's.
@@ -119,6 +119,6 @@ class Container:
         self._place.run(
             "docker", "commit", *(f"--change={change}" for change in all_changes), self._id, image
         )
-        # What the name stood for before is of no use, unless a node still runs on it.
+        # The image that had the name before is of no use, unless a node still runs on it.
         if before:
             ask_docker("rmi", before)

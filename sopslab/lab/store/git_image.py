@@ -9,7 +9,7 @@ from sopslab.model.recipes import GitImagePlan
 
 
 def assemble(lab: Lab, plan: GitImagePlan, image: str, labels: dict[str, str]) -> None:
-    """Have Docker know the image by its name.
+    """Make the image, and give it its name in Docker.
 
     + image: the name
     """

@@ -17,8 +17,13 @@ from sopslab.model.recipes import ArchivedImage, NodeImagePlan, StaticImage
 
 _CONTAINERD_S = 30
 _KEPT_IN = "/var/lib/containerd"
-# Unpacking mounts, and overlay file systems do not lie on one another: hence a volume.
+# Unpacking mounts, and an overlay file system cannot write to another one: hence a volume.
 _VOLUME = "/preload"
+# Each layer of an image, unpacked.
+_SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots"
+# Not below /var, which is a volume of each node: Docker copies to it all that the image has there.
+# Here the layers stay in the image, as an overlay file system can read from another one.
+_LAYERS = "/kind/layers"
 # What kind's files are run from.
 _PROGRAMS = ("usr/local/bin", "kind/bin")
 # What kind's images/base/Dockerfile does once the packages are there.
@@ -40,7 +45,7 @@ _PIN = "io.cri-containerd.pinned=pinned"
 
 
 def assemble(lab: Lab, plan: NodeImagePlan, image: str, labels: dict[str, str]) -> None:
-    """Have Docker know the image by its name.
+    """Make the image, and give it its name in Docker.
 
     + image: the name
     """
@@ -63,7 +68,7 @@ def assemble(lab: Lab, plan: NodeImagePlan, image: str, labels: dict[str, str]) 
 
 
 def _add_files(place: Bench, container: Container, plan: NodeImagePlan, kind: Path) -> None:
-    """Have kind's own files and the node's programs in it."""
+    """Add kind's own files and the node's programs to the container."""
     files = place.folder / "files.tar"
     with new_tar(files) as packed:
         for file in sorted(kind.rglob("*")):
@@ -126,8 +131,18 @@ def _preload(place: Bench, container: Container, plan: NodeImagePlan) -> None:
     if not wait_until(lambda: not container.succeeds("pgrep", "-x", "containerd"), _CONTAINERD_S):
         raise LabError("containerd did not end in the node image that is being made")
     if root != _KEPT_IN:
-        container.run("cp", "-a", root, _KEPT_IN)
+        _move_in(container)
     container.run("sh", "-euc", "rm -rf /run/containerd /tmp/*")
+
+
+def _move_in(container: Container) -> None:
+    """Bring what was unpacked in the volume to where the node's containerd looks for it."""
+    snapshots = f"{_KEPT_IN}/{_SNAPSHOTS}"
+    container.run("mv", f"{_VOLUME}/{_SNAPSHOTS}", _LAYERS)
+    container.run("cp", "-a", _VOLUME, _KEPT_IN)
+    container.run("mkdir", "--mode", "0700", snapshots)
+    layers = container.run("ls", _LAYERS).split()
+    container.run("ln", "-s", *(f"{_LAYERS}/{layer}" for layer in layers), snapshots)
 
 
 def _import_named(container: Container, image: str, archive: Path) -> None:

@@ -19,8 +19,8 @@ def pull(lab: Lab, plan: PullPlan, entry: Entry, reference: str) -> None:
         made.mkdir()
         archive = made / "image.tar"
         place.run("docker", "tag", reference, plan.keep_as)
-        # Where images are containerd's, all platforms of an image would be named and one be there,
-        # which `ctr` refuses; where they are not, older clients do not know the option.
+        # With containerd's image store, all platforms of an image would be listed though only one
+        # is there, which `ctr` refuses; without it, older clients do not know the option.
         knows = "--platform" in place.run("docker", "save", "--help")
         platform = ["--platform", f"linux/{entry.arch}"] if knows else []
         place.run("docker", "save", *platform, "--output", str(archive), plan.keep_as)

@@ -50,7 +50,7 @@ def fetch(lab: Lab, plan: ReleasePlan, entry: Entry, url: str) -> None:
 
 
 def _unpack(archive: Path, member: str, to: Path) -> bool:
-    """Whether a tar.gz has a file of this very name, which is then in its place."""
+    """Unpack the file of this very name from a tar.gz, and return whether there is one."""
     try:
         with tarfile.open(archive, "r:gz") as packed:
             content = packed.extractfile(member)

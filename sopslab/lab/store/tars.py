@@ -26,7 +26,7 @@ def new_tar(path: Path, base: Path | None = None) -> Iterator[Tar]:
 class Tar:
     """A tar archive in which all that is added is root's, and nothing says when it was made.
 
-    Folders that lead to something come by themselves.
+    Parent folders are added by themselves.
     """
 
     def __init__(self, packed: tarfile.TarFile) -> None:

@@ -39,10 +39,12 @@ case "$*" in
 "cp - c0ffee:/") cat >"$GIVEN/$(ls "$GIVEN" | wc -l).tar" ;;
 "exec c0ffee ctr oci spec") echo '{"process": {"rlimits": [1], "args": ["sh"]}, "linux": {}}' ;;
 "exec c0ffee pgrep "*) exit 1 ;;
+"exec c0ffee ls /kind/layers") echo 1; echo 2 ;;
 *" images import "*) cat >"$GIVEN/images.tar" ;;
 esac
 """
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots"
 
 
 @pytest.fixture
@@ -251,8 +253,10 @@ def test_a_node_is_assembled_from_the_store_and_none_of_it_from_a_network(
     order = [told.index(next(call for call in told if part in call)) for part in (
         "systemctl --quiet enable kubelet", "ctr oci spec", "containerd --root /preload",
         "images import --label=io.cri-containerd.pinned=pinned -", "content prune references",
-        "pkill -x containerd", "cp -a /preload /var/lib/containerd", "stop --time 0", "commit ",
-        "rmi sha256:before",
+        "pkill -x containerd", f"mv /preload/{SNAPSHOTS} /kind/layers",
+        "cp -a /preload /var/lib/containerd", f"mkdir --mode 0700 /var/lib/containerd/{SNAPSHOTS}",
+        f"ln -s /kind/layers/1 /kind/layers/2 /var/lib/containerd/{SNAPSHOTS}", "stop --time 0",
+        "commit ", "rmi sha256:before",
     )]  # fmt: skip
     assert order == sorted(order)
     (committed,) = [call for call in told if call.startswith("commit ")]
