@@ -1,4 +1,4 @@
-"""`sopslab backup`: all of a lab that exists only once, in one encrypted file."""
+"""`sopslab backup`: everything of a lab that exists only once, in one encrypted file."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json
 
 
 def _check_place(settings: Settings, file: Path) -> None:
-    """Raise InputError where a backup cannot be, or would be lost with the lab."""
+    """Raise InputError if a backup cannot be there, or would be lost with the lab."""
     if not file.parent.is_dir():
         raise InputError([f"{file} cannot be written: name a file in a folder that is there"])
-    # It is replaced, and not written to: root would lose /dev/null.
+    # The file is replaced and not written to: root would lose /dev/null.
     if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
         raise InputError([f"{file} is there, and is no ordinary file: name another"])
     if file.resolve().is_relative_to(Path(settings.lab_dir).resolve()):
@@ -90,7 +90,7 @@ def _check_place(settings: Settings, file: Path) -> None:
 def _key(
     settings: Settings, recipients: Sequence[str], by_passphrase: bool
 ) -> Sequence[str] | Passphrase:
-    """Return what is going to open a backup. Raises InputError with every problem."""
+    """Return the recipients or the passphrase of a backup. Raises InputError with every problem."""
     from sopslab.checks.backups import passphrase_problem, recipient_problems
     from sopslab.lab.observe.keys import recipients_here
     from sopslab.lab.tools.age import Passphrase
@@ -118,7 +118,7 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
-    """Return how a backup begins. Raises LabError where the lab's repositories cannot be had."""
+    """Return the head of a backup. Raises LabError if the lab's repositories cannot be read."""
     from sopslab.checks.backups import belonging_settings
     from sopslab.config.enrolled import read_enrolled
     from sopslab.lab.backups.repositories import repositories
@@ -144,7 +144,7 @@ def _head(settings: Settings) -> BackupHead:
 
 
 def _fetch(settings: Settings, seats: Sequence[Seat]) -> None:
-    """Have here what a Git server in the cluster has, which is part of the backup. Raises
+    """Fetch the repositories of a Git server in the cluster, which are part of the backup. Raises
     LabError."""
     from sopslab.config.environment import at_seat
     from sopslab.lab.observe.copies import bring_repositories

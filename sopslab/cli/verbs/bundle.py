@@ -209,7 +209,7 @@ def _trust(signers: Path | None, unsigned: bool) -> Trust:
 def _contents(
     settings: Settings, arch: str | None, other: Path | None, pythons: str | None
 ) -> Contents:
-    """Return what is going to be in a bundle. Raises LabError where the store has not all of it."""
+    """Return the content of a bundle. Raises LabError if the store does not have all of it."""
     from sopslab.artifacts.catalog import load_catalog
     from sopslab.artifacts.wheels import PYTHONS
     from sopslab.lab.bundles.stored import stored
@@ -232,7 +232,7 @@ def _contents(
 
 
 def _size(text: str) -> int:
-    """Return how many bytes `4000M` are."""
+    """Return the number of bytes of a size such as `4000M`."""
     found = _SIZE.fullmatch(text)
     size = int(found[1]) * _UNITS[found[2]] if found else 0
     if size < _SMALLEST:
@@ -253,7 +253,7 @@ def _problems(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Progress]:
-    """Yield what shows how far a bundle is: a bar on a terminal, nothing elsewhere."""
+    """Yield a function that shows the progress: as a bar on a terminal, nothing elsewhere."""
     if as_json:
         yield _nothing
         return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Made:
-    """What is in the folder now, and what had to change for it."""
+    """What is in the folder now, and what was changed."""
 
     folder: Path
     seats: tuple[str, ...]
@@ -63,7 +63,7 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
 
 
 def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
-    # Imported here: templates take longer to load than most other verbs take to run.
+    # Imported here, because templates take longer to load than most verbs to run.
     from sopslab.cards.folder import drop, put
     from sopslab.cards.page import sheet
     from sopslab.cards.printing import printed
@@ -72,7 +72,7 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.lab.observe.handouts import fetchable
 
     seats = enrolled(settings, ids)
-    # Without the lock, a login could be issued anew between reading and writing it.
+    # With the lock, because a login could be replaced between reading and writing it.
     lock.hold(Path(settings.lab_dir) / "lock")
     ends = access_ends(settings, [seat.id for seat in seats])
     gathered = gather(settings, seats, ends, fetchable(settings.for_machine))

@@ -57,7 +57,7 @@ def report(output: Path | None) -> None:
 
 
 def _files(settings: Settings) -> Mapping[str, str]:
-    # All that looks: help does without.
+    # Imports that the help does not need.
     from sopslab.cli import lesson_report
     from sopslab.lab.board import AT_A_TIME
     from sopslab.lab.lesson import look_back

@@ -1,4 +1,4 @@
-"""`sopslab credentials`: which credentials there are, and which of them are to be replaced."""
+"""`sopslab credentials`: which credentials there are, and which are due to be replaced."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def record(file: str, as_json: bool) -> None:
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:
-    # All that reads and judges is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.incidents.credentials import entries
     from sopslab.lab.incidents.derived import derived_credentials
     from sopslab.lab.incidents.platform import read_credentials, read_incidents

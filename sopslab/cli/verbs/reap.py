@@ -1,4 +1,4 @@
-"""`sopslab reap`: take down what CI jobs have left, and end the access of whose time is over."""
+"""`sopslab reap`: take down labs that CI jobs have left, and end access that has expired."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reap(dry_run: bool, as_json: bool) -> None:
 
     Exit code 1: a lab could not be taken down, or an access not be ended; it is named.
     """
-    # All labs of the root are meant, so the inventory of a job that is at work does not matter.
+    # It is about all labs of the root, so the inventory of the present job does not matter.
     settings = settings_or_exit(SEATS_AS_THEY_ARE, as_json=as_json, inventory=LOCAL)
     take_down = _spare if dry_run else reaping.take_down
     reaped = reaping.reap(settings.root, datetime.now(UTC), take_down, settings.docker_host)

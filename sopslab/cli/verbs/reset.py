@@ -94,9 +94,9 @@ def reset(
 
 
 def _learners(settings: Settings, everybody: bool) -> list[str]:
-    """Return the ids that are meant, each once.
+    """Return the ids of the learners, each once.
 
-    Raises InputError with every problem in what was asked for.
+    Raises InputError with every problem in the arguments.
     """
     seats = [seat.id for seat in read_enrolled(settings)]
     asked = list(dict.fromkeys(settings.learners))

@@ -141,12 +141,12 @@ def template(as_csv: bool) -> None:
 
 
 def on_terminal() -> bool:
-    """Return whether somebody can be asked."""
+    """Return whether there is a terminal at which to ask."""
     return sys.stdin.isatty()
 
 
 def _refuse_target(target: Path, into: str | None, force: bool) -> None:
-    """Raise InputError if the roster cannot be written where it is meant to be."""
+    """Raise InputError if the roster cannot be written to its place."""
     if target.suffix.lower() not in _YAML:
         raise InputError(
             [f"{target}: the roster is YAML: name a file ending in .yaml with --output"]
@@ -162,9 +162,9 @@ def _refuse_target(target: Path, into: str | None, force: bool) -> None:
 
 
 def _columns(table: Table, named: Named, ask: bool) -> Columns:
-    """Return the columns that are meant, having asked where that is not clear.
+    """Return the columns to use, and ask about those that are not clear.
 
-    Raises InputError where nobody is to be asked, or the answer is no column.
+    Raises InputError without a terminal, or if an answer is not a column.
     """
     from sopslab.config.column_choice import UnclearColumns, choose
 

@@ -205,7 +205,7 @@ def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool
 
 
 def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
-    # Only here does the command itself read the catalog, which takes longer than all before it.
+    # Imported here, because reading the catalog takes longer than everything before.
     from sopslab.artifacts.catalog import load_catalog
     from sopslab.lab.takeover import plan_takeover
 
@@ -218,7 +218,7 @@ def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
 
 
 def _known(inventory: str | None) -> str:
-    """Return the inventory that is given, or chosen, relative to the project."""
+    """Return the inventory that was given or chosen, relative to the project."""
     if inventory is None:
         try:
             return chosen_inventory()
