@@ -36,24 +36,27 @@ _PATIENCE_S = 20
 
 @click.command()
 @click.argument(
-    "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Where it goes."
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file to write.",
 )
 @click.option(
     "--recipient",
     "recipients",
     multiple=True,
     metavar="RECIPIENT",
-    help="Who may open it, `age1…`; may be repeated. Without it, `instructor_recipient`.",
+    help="Who can open it, `age1…`; may be repeated. Without it, `instructor_recipient`.",
 )
 @click.option(
     "--passphrase",
     "by_passphrase",
     is_flag=True,
-    help="Have a passphrase open it: asked for on a terminal, or a line of standard input.",
+    help="Encrypt it with a passphrase: typed at a prompt, or a line of standard input.",
 )
 @json_option
 def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json: bool) -> None:
-    """Write all of the lab that exists only once into FILE, for `sopslab restore`.
+    """Write everything of the lab that exists only once into FILE, for `sopslab restore`.
 
     Keys, repositories with all branches and tags, accounts, the class, what was recorded, and the
     clone that is here. Learners may go on pushing. The file is encrypted on its way to the disk.

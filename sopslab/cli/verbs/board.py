@@ -52,9 +52,9 @@ def board(
 ) -> None:
     """Serve a page with a row for each learner, which changes by itself, until Ctrl-C.
 
-    Who asks for help comes first, then who is stuck, longest first, with what is in the way and
-    the command that helps. Whoever has the address can read the page, and change nothing. It is
-    reached from this machine only, unless you say --at-git-bind.
+    Learners who ask for help come first, then those who are stuck, the longest first, with what is
+    in the way and the command that helps. Whoever has the address can read the page, but change
+    nothing. Only this machine reaches it, unless you say --at-git-bind.
 
     Meanwhile the progress of the class is recorded, and each learner's page shows their own row.
     """

@@ -48,7 +48,7 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
     It has all that a learner needs: address, login, password, and how to fetch the rest. Each is
     written as HTML and as PDF; all.html and all.pdf always hold the whole class, to print. No
     access is replaced, and a second run changes nothing. A seat that is not complete yet is named
-    and gets no card; the exit code is 1. Where a PDF cannot be made, it is said what to install.
+    and gets no card; the exit code is 1. If PDFs cannot be made, the command says what to install.
     """
     settings = lab_or_exit(as_json=as_json)
     try:

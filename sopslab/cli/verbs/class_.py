@@ -33,7 +33,7 @@ def class_() -> None:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Write there, and not into the lab's own folder.",
+    help="The folder to write to, instead of the lab's own.",
 )
 def report(output: Path | None) -> None:
     """Write what the class did: who finished, how long each step took, and who got stuck where.

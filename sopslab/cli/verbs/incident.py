@@ -83,7 +83,7 @@ def incident(context: click.Context, as_json: bool) -> None:
 
 
 @incident.command("open")
-@click.argument("words", metavar="WORDS", help="What it is called, such as leaked-api-key.")
+@click.argument("words", metavar="WORDS", help="Its name, such as leaked-api-key.")
 @own_ids_argument
 @click.option(
     "--cause",

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     "spares",
     type=click.IntRange(1, 100),
     metavar="NUMBER",
-    help="Have so many seats without a learner, for `sopslab assign`.",
+    help="How many seats to have without a learner, for `sopslab assign`.",
 )
 @click.option(
     "--prune",
@@ -79,8 +79,7 @@ if TYPE_CHECKING:
 @click.option(
     "--machines",
     metavar="@SOURCE",
-    help="Where a room has its machines from, if not from the roster: @vagrant, or"
-    " @terraform/OUTPUT.",
+    help="The machines of a room, if they are not on the roster: @vagrant, or @terraform/OUTPUT.",
 )
 @limit_option
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
