@@ -158,7 +158,7 @@ def tails() -> Check:
     All mutants would be hours: of each part, as many as say whether nine of ten are noticed. They
     take what the labs leave of the processors.
     """
-    mutants = python("mutants", "tests.mutation", "--most=40")
+    mutants = python("mutants", "tests.mutation", "--most=12")
     return [
         labs("soak lab", f"{_TAILS} and not (in_class or on_own)"),
         labs("soak own", f"{_TAILS} and on_own"),

@@ -300,7 +300,11 @@ class Campaign(RuleBasedStateMachine):
             self.commits |= {head} if head else set()
 
     def versions(self, seats: set[str]) -> dict[str, str] | None:
-        """Return the version of each object of these seats; None where nobody answers."""
+        """Return the version of each object of these seats, and what their quotas allow; None where
+        nobody answers.
+
+        Kubernetes itself writes to a quota's status when it begins to count another kind.
+        """
         found = {}
         for seat in seats:
             listed = self.lab.kubectl(
@@ -311,7 +315,9 @@ class Campaign(RuleBasedStateMachine):
                 return None
             for item in json.loads(listed)["items"]:
                 about = item["metadata"]
-                found[f"{seat}/{item['kind']}/{about['name']}"] = about["resourceVersion"]
+                quota = item["kind"] == "ResourceQuota"
+                version = json.dumps(item["spec"]) if quota else about["resourceVersion"]
+                found[f"{seat}/{item['kind']}/{about['name']}"] = version
         return found
 
     def check_said(self, what: str, said: bytes) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -177,17 +178,52 @@ def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
 
 def controller_killed(lab: Lab) -> bool:
     """Kill what applies for Flux, and return whether it was there."""
-    kill = ["docker", "exec", lab.node, "pkill", "-9", "-f", "kustomize-controller"]
-    return run(kill, check=False).returncode == 0
+    return in_node(lab, "pkill", "-9", "-f", "kustomize-controller").returncode == 0
+
+
+def memory_taken(lab: Lab) -> bool:
+    """Let what applies for Flux have no more memory than it has, and return whether it was there.
+
+    Its next container has what its Deployment says.
+    """
+    found = in_node(lab, "pgrep", "-f", "kustomize-controller").stdout.split()
+    groups = found and in_node(lab, "cat", f"/proc/{found[0]}/cgroup").stdout.splitlines()
+    if not groups:
+        return False
+    by_controller = dict(line.split(":", 2)[1:] for line in groups)
+    if "memory" in by_controller:
+        folder = f"/sys/fs/cgroup/memory{by_controller['memory']}"
+        used, limit = f"{folder}/memory.usage_in_bytes", f"{folder}/memory.limit_in_bytes"
+    else:
+        folder = f"/sys/fs/cgroup{by_controller['']}"
+        used, limit = f"{folder}/memory.current", f"{folder}/memory.max"
+    return in_node(lab, "cp", used, limit).returncode == 0
+
+
+def in_node(lab: Lab, *command: str) -> CompletedProcess[str]:
+    return run(["docker", "exec", lab.node, *command], check=False)
+
+
+def last_end(lab: Lab) -> str:
+    """Return why the last container of what applies for Flux ended."""
+    reason = "{.items[*].status.containerStatuses[*].lastState.terminated.reason}"
+    pods = ("get", "pods", "-n", "flux-system", "-l", "app=kustomize-controller")
+    return lab.kubectl(*pods, "-o", f"jsonpath={reason}")
 
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("put_back")
-def test_a_controller_that_is_killed_while_it_applies(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("end", "reason"), [(controller_killed, "Error"), (memory_taken, "OOMKilled")]
+)
+def test_a_controller_that_ends_while_it_applies(
+    lab: Lab, tmp_path: Path, end: Callable[[Lab], bool], reason: str
+) -> None:
     pushed = lab.push_notes(tmp_path)
     # As soon as it is at work, and once more when it is at work again.
     for _ in range(2):
-        wait_until(partial(controller_killed, lab), "the controller is at work")
+        wait_until(partial(end, lab), "the controller is at work")
+    wait_until(lambda: last_end(lab) == reason, f"the controller ends by {reason}", 60)
     wait_until(lambda: lab.flux_applied(pushed), "Flux applies what was pushed", 120)
     expected, live = lab.canary_digests(tmp_path)
     assert live == expected

@@ -15,7 +15,7 @@ from tests.cluster.isolation.campaign import ATTACKS, allowed, delivery, wire
 from tests.cluster.isolation.hostile import Hostile, restarts
 from tests.cluster.lab import Lab, lab_name, run
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
 
 IDS = tuple(f"seat-{number:03d}" for number in range(100))
 # By their keys, before anything is made of them, and by what they push.

@@ -28,6 +28,10 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert packed.returncode == 0, "this needs the history: `git fetch --unshallow`"
     subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+    # The distribution of this name, too, is the older one: the present one has plugins of pyinfra.
+    about = folder / "sops_lab-0.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.1\nName: sops-lab\nVersion: 0\n")
     return folder
 
 
